@@ -1,0 +1,41 @@
+package db
+
+import (
+	"context"
+	"fmt"
+)
+
+// A Migration is one step of a domain's schema. Once released it never changes;
+// a later step follows it.
+type Migration struct {
+	// Name is unique over all domains and says which one it belongs to and its
+	// place: "images/001-repositories".
+	Name string
+	// SQL is one or more statements, with {int}, {text} and {bytes} for types.
+	SQL string
+}
+
+const migrationTable = `CREATE TABLE IF NOT EXISTS migration (name {text} NOT NULL PRIMARY KEY)`
+
+// Migrate applies, in their order, the migrations that the database does not
+// have yet, all in one transaction.
+func (db *DB) Migrate(ctx context.Context, migrations ...Migration) error {
+	return db.Tx(ctx, func(tx *Tx) error {
+		if _, err := tx.Exec(ctx, db.dialect.schema(migrationTable)); err != nil {
+			return err
+		}
+		for _, m := range migrations {
+			n, err := tx.Exec(ctx, `INSERT INTO migration (name) VALUES ($1) ON CONFLICT (name) DO NOTHING`, m.Name)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				continue
+			}
+			if _, err := tx.Exec(ctx, db.dialect.schema(m.SQL)); err != nil {
+				return fmt.Errorf("migration %s: %w", m.Name, err)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,64 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// readers is the number of SQLite connections for reading. Each keeps a page
+// cache, and more than a few only wait for the processor.
+const readers = 8
+
+// OpenSQLite opens, and where needed creates, a SQLite database file.
+//
+// The journal is a write-ahead log with synchronous=FULL: a commit is on the
+// disk when it returns. One connection writes; it takes its lock when a
+// transaction begins, so that no transaction has to start over.
+func OpenSQLite(ctx context.Context, file string) (*DB, error) {
+	pragmas := url.Values{"_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
+	}}
+	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}).String() + "?" + pragmas.Encode()
+	write, err := sql.Open("sqlite", dsn+"&_txlock=immediate")
+	if err != nil {
+		return nil, err
+	}
+	write.SetMaxOpenConns(1)
+	if err := write.PingContext(ctx); err != nil { // creates the file before a reader looks for it
+		write.Close()
+		return nil, fmt.Errorf("open %s: %w", file, err)
+	}
+	read, err := sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
+	if err != nil {
+		write.Close()
+		return nil, err
+	}
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	return &DB{dialect: sqliteDialect{}, read: newPool(read, sqliteDialect{}), write: write}, nil
+}
+
+type sqliteDialect struct{}
+
+// query turns $1 into ?1: to SQLite $1 is a name and not a number, and names
+// are bound in the order in which they appear.
+func (sqliteDialect) query(q string) string { return strings.ReplaceAll(q, "$", "?") }
+
+func (sqliteDialect) schema(s string) string {
+	return strings.NewReplacer("{int}", "INTEGER", "{text}", "TEXT", "{bytes}", "BLOB").Replace(s)
+}
+
+// retry is never needed: the one writer waits for its lock at the beginning.
+func (sqliteDialect) retry(error) bool { return false }
+
+func (sqliteDialect) unique(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && (e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+}
