@@ -1,0 +1,49 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/gatehouse-registry/gatehouse/internal/linelog"
+)
+
+// A Log is where records go: one JSON object a line.
+type Log struct {
+	lines *linelog.Writer
+	file  io.Closer
+}
+
+// Open opens the log at path, to which it appends: a file of mode 0600, or
+// standard output for "-".
+func Open(path string) (*Log, error) {
+	if path == "-" {
+		return &Log{linelog.New(os.Stdout), io.NopCloser(nil)}, nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the audit log: %w", err)
+	}
+	return &Log{linelog.New(f), f}, nil
+}
+
+// Write adds a record. An error means that records are being lost: the server
+// refuses to go on unaudited and reports itself not ready.
+func (l *Log) Write(r *Record) error {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("audit record: %w", err)
+	}
+	_, err = l.lines.Write(append(line, '\n'))
+	return err
+}
+
+// Close writes what is queued and closes the file.
+func (l *Log) Close() error {
+	err := l.lines.Close()
+	if cerr := l.file.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
