@@ -30,6 +30,9 @@ var (
 	ErrNotFound = errors.New("blob: no such object")
 	// ErrInvalidName says that a name breaks the rule of [ValidName].
 	ErrInvalidName = errors.New("blob: invalid object name")
+	// ErrInUse says that an object of that name exists already, or that another
+	// [Writer] of this process has it open.
+	ErrInUse = errors.New("blob: the object name is in use")
 	// ErrState says that a [State] does not fit what the store holds, so that
 	// the upload cannot go on and must be started anew.
 	ErrState = errors.New("blob: the upload's saved state does not fit the store")
@@ -43,12 +46,12 @@ type State []byte
 // A Store keeps immutable objects by name.
 type Store interface {
 	// Create begins a new object. The object cannot be opened before it is
-	// committed. It returns ErrInvalidName for a bad name, and an error for a
-	// name that is in use.
+	// committed. It returns ErrInvalidName for a bad name, and ErrInUse for one
+	// that an object has, committed or not.
 	Create(ctx context.Context, name string) (Writer, error)
 	// Resume goes on with an upload that was suspended: bytes that were written
 	// after the last Suspend are dropped. It returns ErrState where the state
-	// does not fit.
+	// does not fit, and ErrInUse while another Writer has the upload open.
 	Resume(ctx context.Context, name string, state State) (Writer, error)
 	// Open opens a committed object. It returns ErrNotFound.
 	Open(ctx context.Context, name string) (Object, error)
