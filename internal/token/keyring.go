@@ -1,0 +1,120 @@
+package token
+
+import (
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+const (
+	keyIDSize = 4
+	keySize   = 32
+)
+
+// A state is what a key is still good for.
+type state string
+
+const (
+	// active mints, opens and derives. Exactly one key of a keyring is.
+	active state = "active"
+	// verifyOnly opens and derives. A new key is verify-only until every
+	// replica has it, an old one until the last token that it sealed expired.
+	verifyOnly state = "verify-only"
+	// retired only derives the secrets of the long-term access keys that were
+	// created under it.
+	retired state = "retired"
+)
+
+// A Keyring holds the server's keys. It is immutable and safe for use by many
+// goroutines.
+type Keyring struct {
+	now    func() time.Time
+	keys   map[uint32]*key
+	active *key
+}
+
+// key is one key of the ring with everything that is derived from it.
+type key struct {
+	number     uint32
+	state      state
+	aead       [purposes]cipher.AEAD
+	associated [purposes][]byte
+	accessKeys []byte // of the secrets of long-term access keys
+	sessions   []byte // of the secrets of temporary credentials
+}
+
+// newKey derives the subkeys of a secret: HKDF-SHA256 (RFC 5869), each with
+// the name of its use as the info.
+func newKey(number uint32, s state, secret []byte) (*key, error) {
+	k := &key{number: number, state: s}
+	subkey := func(use string) ([]byte, error) {
+		return hkdf.Key(sha256.New, secret, nil, "gatehouse "+use, keySize)
+	}
+	for p, use := range [purposes]string{Session: "session token", CodeArtifact: "codeartifact token", ECR: "ecr token"} {
+		if use == "" {
+			continue
+		}
+		sub, err := subkey(use)
+		if err != nil {
+			return nil, err
+		}
+		if k.aead[p], err = chacha20poly1305.NewX(sub); err != nil {
+			return nil, err
+		}
+		k.associated[p] = append(binary.BigEndian.AppendUint32([]byte{frameVersion}, number), byte(p))
+	}
+	var err error
+	if k.accessKeys, err = subkey("access key secret"); err != nil {
+		return nil, err
+	}
+	k.sessions, err = subkey("session secret")
+	return k, err
+}
+
+// ActiveKeyID is the id of the key that seals tokens now, 8 hexadecimal digits.
+// Who creates a long-term access key stores it beside the access key's id.
+func (k *Keyring) ActiveKeyID() string { return formatKeyID(k.active.number) }
+
+// AccessKeySecret returns the secret of the long-term access key that was
+// created under the key keyID: 40 characters of base64, as AWS's are. It fails
+// where the keyring has no such key, and then no caller can use the access key.
+func (k *Keyring) AccessKeySecret(keyID, accessKeyID string) (string, error) {
+	number, err := parseKeyID(keyID)
+	if err != nil {
+		return "", err
+	}
+	key := k.keys[number]
+	if key == nil {
+		return "", fmt.Errorf("keyring: no key %s, under which access key %s was created", keyID, accessKeyID)
+	}
+	return derive(key.accessKeys, accessKeyID), nil
+}
+
+// sessionSecret returns the secret access key of temporary credentials.
+func (k *key) sessionSecret(accessKeyID string) string { return derive(k.sessions, accessKeyID) }
+
+// derive returns the first 240 bits of an HMAC-SHA256: 40 characters of base64.
+func derive(key []byte, id string) string {
+	h := hmac.New(sha256.New, key)
+	h.Write([]byte(id))
+	var sum [sha256.Size]byte
+	return base64.StdEncoding.EncodeToString(h.Sum(sum[:0])[:30])
+}
+
+func formatKeyID(n uint32) string { return fmt.Sprintf("%08x", n) }
+
+func parseKeyID(s string) (uint32, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != keyIDSize {
+		return 0, fmt.Errorf("keyring: %q is not a key id: want %d hexadecimal digits", s, 2*keyIDSize)
+	}
+	return binary.BigEndian.Uint32(b), nil
+}

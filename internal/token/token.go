@@ -1,0 +1,185 @@
+// Package token mints and opens every bearer token, and derives every secret
+// that Gatehouse gives out. It is the only package that sees the keys.
+//
+// A token is one text of at most [MaxLength] characters, without a colon, so
+// that it can stand in Basic credentials, in a URL and in every client's
+// configuration:
+//
+//	ghct_  the authorization token of CodeArtifact
+//	ghet_  the password of an ECR authorization token
+//	ghst_  the session token of temporary AWS credentials
+//
+// followed by the base64url form, without padding, of
+//
+//	version (1 byte) | key id (4) | nonce (24) | XChaCha20-Poly1305 of the claims
+//
+// A scanner for leaked secrets can look for gh[ces]t_[A-Za-z0-9_-]{100,}.
+//
+// Each purpose has a subkey of its own, and version, key id and purpose are the
+// associated data, so that no token passes for one of another kind. The claims
+// are identity alone: [Claims]. A token is opened without a look at any store;
+// whether its principal still exists, and what it may do, is decided by the
+// packages that ask.
+//
+// The keys are a [Keyring], a file of mode 0600. Secret access keys are derived
+// from it and never stored, so whoever has that file has everything: guard it
+// like a certificate authority's key, and keep a copy, since no long-term access
+// key works without it.
+package token
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+)
+
+// MaxLength is the number of characters that a token has at the most. It is
+// what the tightest of the clients takes (Swift's package registry login).
+const MaxLength = 512
+
+const (
+	frameVersion = 1
+	headerSize   = 1 + keyIDSize
+	nonceSize    = chacha20poly1305.NonceSizeX
+	overhead     = headerSize + nonceSize + chacha20poly1305.Overhead
+	prefixSize   = len("ghct_")
+	// maxPayload is what base64 leaves of MaxLength.
+	maxPayload = (MaxLength-prefixSize)*3/4 - overhead
+)
+
+// encoding is strict: of the texts that decode to the same bytes it takes one.
+var encoding = base64.RawURLEncoding.Strict()
+
+// Mint returns a token that says c, sealed with the active key. Times are cut to
+// the second. It fails for claims that cannot be a token: no expiry, or texts
+// too long to stay within [MaxLength].
+func (k *Keyring) Mint(p Purpose, c Claims) (string, error) {
+	return k.active.mint(p, &c)
+}
+
+// Open returns what a token of the purpose says. Its errors are *[fault.Error]:
+// InvalidToken for whatever was not minted by this keyring for this purpose, and
+// ExpiredToken.
+func (k *Keyring) Open(p Purpose, token string) (Claims, error) {
+	c, _, err := k.open(p, token)
+	return c, err
+}
+
+// MintSession returns the session token of temporary credentials and the secret
+// access key that goes with it. c.ID is their access key id.
+func (k *Keyring) MintSession(c Claims) (token, secret string, err error) {
+	token, err = k.active.mint(Session, &c)
+	if err != nil {
+		return "", "", err
+	}
+	return token, k.active.sessionSecret(c.ID), nil
+}
+
+// OpenSession opens a session token as [Keyring.Open] does, and returns the
+// secret access key of its credentials too. The caller compares Claims.ID with
+// the access key id that the request names: the token is good with no other.
+func (k *Keyring) OpenSession(token string) (c Claims, secret string, err error) {
+	c, key, err := k.open(Session, token)
+	if err != nil {
+		return Claims{}, "", err
+	}
+	return c, key.sessionSecret(c.ID), nil
+}
+
+func (k *key) mint(p Purpose, c *Claims) (string, error) {
+	if !p.valid() {
+		return "", fmt.Errorf("token: unknown purpose %d", p)
+	}
+	const head = headerSize + nonceSize
+	frame, err := c.append(make([]byte, head, overhead+maxPayload))
+	if err != nil {
+		return "", fmt.Errorf("token: %w", err)
+	}
+	frame[0] = frameVersion
+	binary.BigEndian.PutUint32(frame[1:], k.number)
+	nonce := frame[headerSize:head]
+	// Cannot fail: crypto/rand ends the process where the system has no
+	// randomness.
+	_, _ = rand.Read(nonce)
+	// In place: the claims become the sealed claims.
+	frame = k.aead[p].Seal(frame[:head], nonce, frame[head:], k.associated[p])
+
+	text := make([]byte, 0, prefixSize+encoding.EncodedLen(len(frame)))
+	return string(encoding.AppendEncode(append(text, p.prefix()...), frame)), nil
+}
+
+func (k *Keyring) open(p Purpose, token string) (Claims, *key, error) {
+	if !p.valid() {
+		return Claims{}, nil, fmt.Errorf("token: unknown purpose %d", p)
+	}
+	frame, err := decode(p, token)
+	if err != nil {
+		return Claims{}, nil, err
+	}
+	key := k.keys[binary.BigEndian.Uint32(frame[1:])]
+	if key == nil || key.state == retired {
+		return Claims{}, nil, invalid(p, "it was made with a key that this server does not have or no longer uses")
+	}
+	nonce, sealed := frame[headerSize:headerSize+nonceSize], frame[headerSize+nonceSize:]
+	plain, err := key.aead[p].Open(sealed[:0], nonce, sealed, key.associated[p])
+	if err != nil {
+		return Claims{}, nil, invalid(p, "it is damaged or was not issued by this server")
+	}
+	c, ok := parseClaims(string(plain))
+	if !ok {
+		return Claims{}, nil, invalid(p, "it was issued by another version of this server")
+	}
+	if !k.now().Before(c.Expires) {
+		return Claims{}, nil, fault.New(fault.Expired, "ExpiredToken", "The %s expired at %s. %s", p, c.Expires.Format(time.RFC3339), p.renew())
+	}
+	return c, key, nil
+}
+
+// decode returns the frame of a token, long enough to hold all its parts.
+func decode(p Purpose, token string) ([]byte, error) {
+	text, ok := strings.CutPrefix(token, p.prefix())
+	if !ok {
+		for other := Session; other.valid(); other++ {
+			if strings.HasPrefix(token, other.prefix()) {
+				return nil, invalid(p, fmt.Sprintf("what was sent is a %s, which opens nothing here", other))
+			}
+		}
+		return nil, invalid(p, fmt.Sprintf("it does not begin with %s", p.prefix()))
+	}
+	if len(token) > MaxLength {
+		return nil, invalid(p, fmt.Sprintf("it is longer than %d characters", MaxLength))
+	}
+	// The decoder would pass over line breaks.
+	if strings.ContainsAny(text, "\r\n") {
+		return nil, invalid(p, "there is a line break in it")
+	}
+	frame, err := encoding.DecodeString(text)
+	if err != nil {
+		return nil, invalid(p, "it is not base64url")
+	}
+	if len(frame) < overhead {
+		return nil, invalid(p, "it is too short: it may have been cut off")
+	}
+	if frame[0] != frameVersion {
+		return nil, invalid(p, "it was issued by another version of this server")
+	}
+	return frame, nil
+}
+
+func invalid(p Purpose, why string) *fault.Error {
+	return fault.New(fault.Unauthenticated, "InvalidToken", "The %s is not valid: %s. %s", p, why, p.renew())
+}
+
+var (
+	errNoExpiry = errors.New("the claims have no expiry, or one before the time of issue")
+	errTooLong  = fmt.Errorf("the claims do not fit into a token of %d characters", MaxLength)
+	errTime     = errors.New("a time of the claims is before 1970 or too far away")
+)
