@@ -1,0 +1,56 @@
+package oci
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/blob"
+)
+
+// getBlob serves a blob, whole or in ranges (OCI distribution-spec 1.1, "Pulling
+// blobs").
+func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	b, object, err := h.images.OpenBlob(r.Context(), t.repository, t.digest)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = object.Close() }() // it was only read
+
+	contentHeaders(w, b.Digest)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	// ServeContent copies a file to the socket inside the kernel as long as it
+	// gets the file itself and the server's own ResponseWriter.
+	var content io.ReadSeeker = object
+	if f, ok := object.(blob.Filer); ok {
+		content = f.File()
+	}
+	http.ServeContent(w, r, "", time.Time{}, content)
+	return nil
+}
+
+// headBlob describes a blob (OCI distribution-spec 1.1, "Checking if content
+// exists in the registry").
+func (h *Handler) headBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	b, err := h.images.BlobInfo(r.Context(), t.repository, t.digest)
+	if err != nil {
+		return err
+	}
+	contentHeaders(w, b.Digest)
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(b.Size, 10))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// deleteBlob takes a blob out of the repository (OCI distribution-spec 1.1,
+// "Deleting Blobs").
+func (h *Handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	if err := h.images.DeleteBlob(r.Context(), t.repository, t.digest); err != nil {
+		return err
+	}
+	accepted(w)
+	return nil
+}
