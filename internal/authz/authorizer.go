@@ -11,15 +11,70 @@ import (
 // An Authorizer decides for the domain. Its zero value works.
 type Authorizer struct {
 	// Observe is called with every decision, before Authorize returns: metrics
-	// and audit. Optional.
+	// and audit. Optional. It must not keep the request.
 	Observe func(context.Context, *Request, policy.Decision)
 }
 
 // Authorize reports whether the caller in ctx may do what req says: nil, or a
-// fault of kind Denied and code "AccessDenied". Nobody in ctx is denied.
+// fault of kind Denied and code "AccessDenied" with AWS's wording. Nobody in ctx
+// is denied.
 func (a *Authorizer) Authorize(ctx context.Context, req *Request) error {
-	if authn.FromContext(ctx) == nil {
-		return fault.New(fault.Denied, "AccessDenied", "nobody is authenticated")
+	caller := authn.FromContext(ctx)
+	decision := Decide(caller, req)
+	if a.Observe != nil {
+		a.Observe(ctx, req, decision)
 	}
-	return fault.New(fault.Denied, "AccessDenied", "not authorized to perform: %s", req.Action)
+	if decision.Allowed() {
+		return nil
+	}
+	return fault.New(fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s",
+		name(caller), req.Action, req.Resource, decision.Because(req.Action))
+}
+
+// Decide is the decision alone, without an observer: what a simulation or an
+// explanation asks for. A nil caller is nobody, and denied.
+func Decide(caller *authn.Caller, req *Request) policy.Decision {
+	if caller == nil || caller.Principal == nil {
+		return policy.Decision{}
+	}
+	return policy.Evaluate(&policy.Input{
+		Principal: policy.Principal{
+			Type:     principalType(caller.Type),
+			Account:  caller.Account,
+			ARN:      caller.ARN,
+			RoleARN:  caller.PrincipalARN,
+			UniqueID: caller.UniqueID,
+		},
+		Action:          req.Action,
+		Resource:        req.Resource,
+		ResourceAccount: req.Account,
+		Context:         &conditionKeys{caller: caller, req: req},
+		Identity:        caller.Policies,
+		Boundary:        caller.Boundary,
+		Session:         caller.SessionPolicies,
+		Resources:       req.Policies,
+	})
+}
+
+// principalType translates; a type that is unknown is nobody's.
+func principalType(t authn.PrincipalType) policy.PrincipalType {
+	switch t {
+	case authn.Root:
+		return policy.RootUser
+	case authn.User:
+		return policy.User
+	case authn.AssumedRole:
+		return policy.RoleSession
+	case authn.FederatedUser:
+		return policy.FederatedUser
+	}
+	return policy.Anonymous
+}
+
+// name is how a message calls the caller.
+func name(caller *authn.Caller) string {
+	if caller == nil || caller.Principal == nil {
+		return "anonymous"
+	}
+	return caller.ARN
 }

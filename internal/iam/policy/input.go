@@ -67,6 +67,3 @@ type Input struct {
 	// policy.
 	Resources []*Policy
 }
-
-// Evaluate decides.
-func Evaluate(in *Input) Decision { return Decision{} }

@@ -1,6 +1,17 @@
 // Package policy is the IAM policy language: it parses, validates and compiles
 // policy documents and evaluates requests against them. It is pure: no I/O, and
 // everything that a decision depends on, the time too, is handed in.
+//
+// [Parse] makes a [Policy] of a document: once, when it is written or loaded.
+// What it accepts it understands; a document with anything unknown is refused,
+// so that no statement is ever half understood. [Evaluate] takes the policies
+// that apply to a request, and who asks for what, and gives a [Decision]: the
+// outcome, and the statement that decided or the type of policy that was missing.
+//
+// The rules are those of the IAM User Guide: "Grammar of the IAM JSON policy
+// language" and "Policy evaluation logic". Where it leaves something open, the
+// stricter reading is taken; what cannot be decided (a variable without value)
+// denies.
 package policy
 
 // A Kind is the grammar that a document follows: which elements it must and
@@ -36,12 +47,22 @@ type Policy struct {
 	source   Source
 	kind     Kind
 	document string
+	// allows and denies are apart, because a request is tested against every
+	// Deny, and against an Allow only until one applies.
+	allows, denies []statement
+	keys           []string
 }
 
-// Parse checks a document against the grammar of the kind and compiles it. The
-// error is a [*MalformedError].
-func Parse(document string, kind Kind) (*Policy, error) {
-	return &Policy{kind: kind, document: document}, nil
+// Unreadable returns a policy that denies everything. It stands for a stored
+// document that [Parse] does not accept any more: fail closed, rather than
+// leave out a policy that may deny.
+func Unreadable(document string, kind Kind) *Policy {
+	everything := pattern{elements: []element{{kind: anyRun}}}
+	return &Policy{kind: kind, document: document, denies: []statement{{
+		sid:     "Unreadable",
+		effect:  deny,
+		actions: []action{{everything.elements}},
+	}}}
 }
 
 // WithSource returns the same policy, labelled with where it came from.
@@ -59,6 +80,63 @@ func (p *Policy) Kind() Kind { return p.kind }
 
 // Document is the text that the policy was parsed from, unchanged.
 func (p *Policy) Document() string { return p.document }
+
+// ContextKeys are the condition keys that the policy looks at, in conditions and
+// variables: sorted, in lower case, each once.
+func (p *Policy) ContextKeys() []string { return p.keys }
+
+// StatementID is the Sid of the statement with the index, empty where it has none.
+func (p *Policy) StatementID(index int) string {
+	for _, list := range [][]statement{p.allows, p.denies} {
+		for i := range list {
+			if list[i].index == index {
+				return list[i].sid
+			}
+		}
+	}
+	return ""
+}
+
+// PrincipalARNs are the users and roles that the policy names by ARN. A role's
+// trust policy must not outlive them: see [Policy.Bind].
+func (p *Policy) PrincipalARNs() []string {
+	var arns []string
+	for _, list := range [][]statement{p.allows, p.denies} {
+		for i := range list {
+			if list[i].principals == nil {
+				continue
+			}
+			for _, names := range [][]named{list[i].principals.users, list[i].principals.roles} {
+				for _, n := range names {
+					if n.arn != "" {
+						arns = append(arns, n.arn)
+					}
+				}
+			}
+		}
+	}
+	return arns
+}
+
+// Bind returns the policy with every user and role that it names by ARN bound to
+// the unique id that idOf gives, so that whoever is later created under the same
+// name is not meant (IAM User Guide, "AWS JSON policy elements: Principal"). A
+// name without an id then matches nobody.
+func (p *Policy) Bind(idOf func(arn string) (id string, exists bool)) *Policy {
+	bind := func(list []statement) []statement {
+		bound := make([]statement, len(list))
+		for i, s := range list {
+			if s.principals != nil {
+				s.principals = s.principals.bind(idOf)
+			}
+			bound[i] = s
+		}
+		return bound
+	}
+	c := *p
+	c.allows, c.denies = bind(p.allows), bind(p.denies)
+	return &c
+}
 
 // A MalformedError says what is wrong with a document, in the words that AWS's
 // MalformedPolicyDocument uses where it has some.

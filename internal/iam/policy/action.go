@@ -1,0 +1,60 @@
+package policy
+
+import "strings"
+
+// noVendor is IAM's own text for an action or a key without prefix.
+const noVendor = "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
+
+// An action is the pattern of an Action or NotAction: "ecr:Get*". Its case does
+// not matter (IAM User Guide, "IAM JSON policy elements: Action").
+type action struct {
+	elements []element // in lower case
+}
+
+func compileAction(s string) (action, error) {
+	service, operation, ok := strings.Cut(s, ":")
+	switch {
+	case s == "*" || s == "*:*":
+	case !ok || service == "" || operation == "":
+		return action{}, malformed("%s: %s", noVendor, s)
+	case !consistsOf(service, isAlphanumeric, "-"):
+		return action{}, malformed("Vendor %s is not valid", service)
+	case !consistsOf(operation, isAlphanumeric, "*?-_."):
+		return action{}, malformed("Action %s is not valid", s)
+	}
+	p, err := compilePattern(strings.ToLower(s), wildcards)
+	return action{p.elements}, err
+}
+
+func (a *action) match(requested string) bool {
+	// The usual shapes first: all of it, and "service:Prefix*".
+	if len(a.elements) == 1 && a.elements[0].kind == text {
+		return len(requested) == len(a.elements[0].text) && hasPrefixFold(requested, a.elements[0].text)
+	}
+	return matchElements(a.elements, requested, &foldingCase)
+}
+
+func matchAction(actions []action, requested string) bool {
+	for i := range actions {
+		if actions[i].match(requested) {
+			return true
+		}
+	}
+	return false
+}
+
+func isAlphanumeric(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// consistsOf reports whether every byte of s is of the class or among others.
+func consistsOf(s string, class func(byte) bool, others string) bool {
+	for i := range len(s) {
+		if !class(s[i]) && strings.IndexByte(others, s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}

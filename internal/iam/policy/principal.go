@@ -1,0 +1,250 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+)
+
+// A naming says as whom a statement names a principal. What a resource's policy
+// gives depends on it (see [Evaluate]). They are in ascending order of strength.
+type naming uint8
+
+const (
+	notNamed naming = iota
+	// asAccount: by the account's id or its root's ARN, which stands for the
+	// account. It leaves the decision to the account's own policies.
+	asAccount
+	// asRole: by the ARN of the role that a session is of.
+	asRole
+	// asSession: by the ARN of the session itself, or as one of everybody.
+	asSession
+	// asItself: a user, a federated user, a service or a web identity.
+	asItself
+)
+
+// A named principal is one by ARN or unique id.
+type named struct {
+	arn string
+	// id, where it is known, decides instead of the ARN: whoever gets the name
+	// of a deleted user or role does not get its id. goneID matches nobody.
+	id string
+}
+
+// goneID stands for the unique id of an identity that is no more.
+const goneID = "gone"
+
+// principals is a Principal or NotPrincipal element.
+type principals struct {
+	everyone  bool
+	accounts  []string
+	users     []named // users and federated users
+	roles     []named
+	sessions  []string // ARNs of role sessions
+	services  []string
+	federated []string
+}
+
+// naming returns the strongest way in which p names who. A star names every
+// AWS principal and the anonymous one; it does not name a service or an
+// outside identity, so that a trust policy which is open to all accounts is not
+// open to every OIDC provider as well.
+func (p *principals) naming(who *Principal) naming {
+	switch who.Type {
+	case Service:
+		return namingIf(slices.Contains(p.services, who.Provider), asItself)
+	case WebIdentity:
+		return namingIf(slices.Contains(p.federated, who.Provider), asItself)
+	case Anonymous:
+		return namingIf(p.everyone, asItself)
+	}
+	strongest := namingIf(who.Account != "" && slices.Contains(p.accounts, who.Account), asAccount)
+	switch who.Type {
+	case User, FederatedUser:
+		strongest = max(strongest, namingIf(containsNamed(p.users, who.ARN, who.UniqueID), asItself))
+	case RoleSession:
+		strongest = max(strongest,
+			namingIf(containsNamed(p.roles, who.RoleARN, who.UniqueID), asRole),
+			namingIf(slices.Contains(p.sessions, who.ARN), asSession))
+	}
+	return max(strongest, namingIf(p.everyone, asSession))
+}
+
+// spares reports whether a Deny with NotPrincipal p leaves who alone. The
+// account must be named beside the user or the role (IAM User Guide, "AWS JSON
+// policy elements: NotPrincipal": the account is looked at first, then the role).
+func (p *principals) spares(who *Principal) bool {
+	if p.everyone {
+		return true
+	}
+	switch who.Type {
+	case Anonymous:
+		return false
+	case Service, WebIdentity:
+		return p.naming(who) != notNamed
+	case RootUser:
+		return p.naming(who) == asAccount
+	}
+	if !slices.Contains(p.accounts, who.Account) {
+		return false
+	}
+	if who.Type == RoleSession {
+		return containsNamed(p.roles, who.RoleARN, who.UniqueID)
+	}
+	return containsNamed(p.users, who.ARN, who.UniqueID)
+}
+
+func namingIf(named bool, n naming) naming {
+	if named {
+		return n
+	}
+	return notNamed
+}
+
+func containsNamed(list []named, arn, uniqueID string) bool {
+	for _, n := range list {
+		switch {
+		case n.id != "":
+			if n.id == uniqueID {
+				return true
+			}
+		case n.arn == arn && arn != "":
+			return true
+		}
+	}
+	return false
+}
+
+// The most principals that one statement may name; far more than the size
+// limits of real policies let anyone write.
+const maxPrincipals = 4096
+
+func (p *principals) add(kind, value string) error {
+	if len(p.users)+len(p.roles)+len(p.sessions)+len(p.accounts)+len(p.services)+len(p.federated) >= maxPrincipals {
+		return malformed("Too many principals in one statement")
+	}
+	invalid := malformed("Invalid principal in policy: %q:%q", kind, value)
+	switch kind {
+	case "AWS":
+		if !p.addAWS(value) {
+			return invalid
+		}
+	case "Service":
+		if !isHostName(value) {
+			return invalid
+		}
+		p.services = append(p.services, value)
+	case "Federated":
+		account, resource, ok := cutIAM(value, "iam")
+		isProvider := ok && isAccountID(account) &&
+			(hasName(resource, "oidc-provider/") || hasName(resource, "saml-provider/"))
+		if !isProvider && !isHostName(value) {
+			return invalid
+		}
+		p.federated = append(p.federated, value)
+	default:
+		return malformed("Invalid principal type %s: want AWS, Service or Federated", kind)
+	}
+	return nil
+}
+
+// addAWS adds a principal of type AWS. No part of it may be a wildcard: a star
+// stands alone or not at all.
+func (p *principals) addAWS(value string) bool {
+	switch {
+	case value == "*":
+		p.everyone = true
+		return true
+	case isAccountID(value):
+		p.accounts = append(p.accounts, value)
+		return true
+	case isUniqueID(value, "AIDA"):
+		p.users = append(p.users, named{id: value})
+		return true
+	case isUniqueID(value, "AROA"):
+		p.roles = append(p.roles, named{id: value})
+		return true
+	case strings.ContainsAny(value, "*?"):
+		return false
+	}
+	if account, resource, ok := cutIAM(value, "iam"); ok && isAccountID(account) {
+		switch {
+		case resource == "root":
+			p.accounts = append(p.accounts, account)
+		case hasName(resource, "user/"):
+			p.users = append(p.users, named{arn: value})
+		case hasName(resource, "role/"):
+			p.roles = append(p.roles, named{arn: value})
+		default:
+			return false
+		}
+		return true
+	}
+	if account, resource, ok := cutIAM(value, "sts"); ok && isAccountID(account) {
+		switch {
+		case hasName(resource, "assumed-role/") && strings.Count(resource, "/") == 2:
+			p.sessions = append(p.sessions, value)
+		case hasName(resource, "federated-user/") && strings.Count(resource, "/") == 1:
+			p.users = append(p.users, named{arn: value})
+		default:
+			return false
+		}
+		return true
+	}
+	return false
+}
+
+// cutIAM takes the account and the resource out of an ARN of iam or sts, which
+// have no region.
+func cutIAM(value, service string) (account, resource string, ok bool) {
+	rest, ok := strings.CutPrefix(value, "arn:")
+	if !ok {
+		return "", "", false
+	}
+	partition, rest, ok := strings.Cut(rest, ":")
+	if !ok || !strings.HasPrefix(partition, "aws") {
+		return "", "", false
+	}
+	rest, ok = strings.CutPrefix(rest, service+"::")
+	if !ok {
+		return "", "", false
+	}
+	return strings.Cut(rest, ":")
+}
+
+func hasName(resource, kind string) bool {
+	name, ok := strings.CutPrefix(resource, kind)
+	return ok && name != "" && !strings.HasSuffix(name, "/") && !strings.HasPrefix(name, "/")
+}
+
+func isAccountID(s string) bool { return len(s) == 12 && consistsOf(s, isDigit, "") }
+
+// isUniqueID reports whether s is an id with the prefix (IAM User Guide, "IAM
+// identifiers", unique identifiers).
+func isUniqueID(s, prefix string) bool {
+	return len(s) >= 16 && len(s) <= 128 && strings.HasPrefix(s, prefix) && consistsOf(s, isAlphanumeric, "")
+}
+
+func isHostName(s string) bool {
+	return strings.Contains(s, ".") && consistsOf(s, isAlphanumeric, ".-_/") && isAlphanumeric(s[0])
+}
+
+// bind returns p with the ids of the users and roles that it names by ARN.
+func (p *principals) bind(idOf func(arn string) (id string, exists bool)) *principals {
+	bound := *p
+	bindAll := func(list []named) []named {
+		list = slices.Clone(list)
+		for i, n := range list {
+			if n.arn == "" || n.id != "" {
+				continue
+			}
+			if id, exists := idOf(n.arn); exists {
+				list[i].id = id
+			} else {
+				list[i].id = goneID
+			}
+		}
+		return list
+	}
+	bound.users, bound.roles = bindAll(p.users), bindAll(p.roles)
+	return &bound
+}
