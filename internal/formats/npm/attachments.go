@@ -1,0 +1,202 @@
+package npm
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+)
+
+// An attachmentReader reads a publish document and passes it on with an empty
+// string in place of each attachment's data, _attachments.*.data, which it gives
+// to lift as a stream of the decoded bytes. So a tarball is never in memory,
+// whichever order the document's members have.
+//
+// It follows the strings and brackets of JSON and no more: whether the document
+// is valid is found by who decodes what is passed on.
+type attachmentReader struct {
+	src *bufio.Reader
+	// lift is called once for each attachment, with its file name.
+	lift func(name string, content io.Reader) error
+	// left is how many bytes of the document, attachments not counted, may still
+	// be passed on.
+	left int64
+
+	depth    int            // open brackets
+	object   [maxDepth]bool // whether the bracket of that depth is a brace
+	key      [maxDepth]string
+	value    bool   // a colon came last: what follows is a member's value
+	inString bool   // between the quotes of a string that is passed on
+	escaped  bool   // after a backslash
+	text     []byte // that string so far, if it may be a key of interest
+	pending  string // to be passed on before reading goes on
+}
+
+// maxDepth is how deep an attachment's data is, and then one.
+const maxDepth = 4
+
+// maxKey bounds the member names that are kept, in bytes: longer than any name
+// of a tarball.
+const maxKey = 1024
+
+func newAttachmentReader(r io.Reader, limit int64, lift func(string, io.Reader) error) *attachmentReader {
+	return &attachmentReader{src: bufio.NewReaderSize(r, 64<<10), lift: lift, left: limit}
+}
+
+func (a *attachmentReader) Read(p []byte) (int, error) {
+	n := copy(p, a.pending)
+	a.pending = a.pending[n:]
+	for n < len(p) && a.pending == "" {
+		c, err := a.src.ReadByte()
+		if err != nil {
+			return n, err
+		}
+		if a.left--; a.left < 0 {
+			return n, errDocumentTooLarge
+		}
+		p[n] = c
+		n++
+		if err := a.follow(c); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+var errDocumentTooLarge = fault.New(fault.TooLarge, "DocumentTooLarge", "The document without its tarball is larger than %d MiB.", maxDocument>>20)
+
+// follow takes notice of one byte that is passed on.
+func (a *attachmentReader) follow(c byte) error {
+	if a.inString {
+		a.followString(c)
+		return nil
+	}
+	switch c {
+	case '"':
+		if a.atAttachment() {
+			a.pending, a.value = `"`, false
+			return a.liftOne()
+		}
+		a.inString, a.text = true, a.text[:0]
+	case ':':
+		a.value = true
+	case ',':
+		a.value = false
+	case '{', '[':
+		a.depth++
+		a.value = false
+		if a.depth < maxDepth {
+			a.object[a.depth], a.key[a.depth] = c == '{', ""
+		}
+	case '}', ']':
+		a.depth = max(a.depth-1, 0)
+		a.value = false
+	}
+	return nil
+}
+
+func (a *attachmentReader) followString(c byte) {
+	switch {
+	case a.escaped:
+		a.escaped = false
+	case c == '\\':
+		a.escaped = true
+	case c == '"':
+		a.inString = false
+		if !a.value && a.depth > 0 && a.depth < maxDepth && a.object[a.depth] {
+			a.key[a.depth] = string(a.text)
+		}
+		return
+	}
+	if len(a.text) < maxKey {
+		a.text = append(a.text, c)
+	}
+}
+
+// atAttachment reports whether the string that begins here is an attachment's data.
+func (a *attachmentReader) atAttachment() bool {
+	return a.value && a.depth == 3 && a.object[1] && a.object[2] && a.object[3] &&
+		a.key[1] == "_attachments" && a.key[3] == "data"
+}
+
+func (a *attachmentReader) liftOne() error {
+	raw := &stringReader{src: a.src}
+	err := a.lift(a.key[2], base64.NewDecoder(base64.StdEncoding, raw))
+	if corrupt := base64.CorruptInputError(0); errors.As(err, &corrupt) || errors.Is(err, errEscape) {
+		return fault.New(fault.Invalid, "InvalidDocument", "The data of the attachment %q is not base64.", a.key[2])
+	}
+	if err != nil {
+		return err
+	}
+	if !raw.done {
+		if _, err := raw.Read(make([]byte, 1)); err != io.EOF {
+			return fault.New(fault.Invalid, "InvalidDocument", "The data of the attachment %q goes on after its end.", a.key[2])
+		}
+	}
+	return nil
+}
+
+// A stringReader reads the characters of a JSON string up to its closing quote,
+// which it takes off src. Of the escapes it knows "\/", which is all that base64
+// can have.
+type stringReader struct {
+	src  *bufio.Reader
+	done bool
+}
+
+var errEscape = errors.New("an escape that base64 does not need")
+
+func (s *stringReader) Read(p []byte) (int, error) {
+	if s.done {
+		return 0, io.EOF
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if _, err := s.src.Peek(1); err != nil {
+		return 0, unexpected(err)
+	}
+	b, _ := s.src.Peek(min(s.src.Buffered(), len(p)))
+	if i := bytes.IndexByte(b, '"'); i >= 0 {
+		b = b[:i]
+	}
+	if i := bytes.IndexByte(b, '\\'); i >= 0 {
+		b = b[:i]
+	}
+	if len(b) > 0 {
+		n := copy(p, b)
+		_, err := s.src.Discard(n)
+		return n, err
+	}
+	return s.special(p)
+}
+
+// special reads what is no plain character: the closing quote or an escape.
+func (s *stringReader) special(p []byte) (int, error) {
+	c, err := s.src.ReadByte()
+	if err != nil {
+		return 0, unexpected(err)
+	}
+	if c == '"' {
+		s.done = true
+		return 0, io.EOF
+	}
+	if c, err = s.src.ReadByte(); err != nil {
+		return 0, unexpected(err)
+	}
+	if c != '/' {
+		return 0, errEscape
+	}
+	p[0] = c
+	return 1, nil
+}
+
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

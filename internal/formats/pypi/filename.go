@@ -1,0 +1,87 @@
+package pypi
+
+import (
+	"regexp"
+	"strings"
+
+	"deps.dev/util/pypi"
+	"deps.dev/util/semver"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+)
+
+// The file types of an upload that are accepted.
+const (
+	wheelType = "bdist_wheel"
+	sdistType = "sdist"
+)
+
+// metadataSuffix is what a file's name gets for the address of its core metadata
+// (PEP 658).
+const metadataSuffix = ".metadata"
+
+var (
+	// namePattern is a project's name ("Names and normalization" in the Python
+	// Packaging User Guide).
+	namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+!-]*$`)
+)
+
+// Longest name, version and file, in bytes.
+const (
+	maxName     = 200
+	maxVersion  = 200
+	maxFileName = 240
+)
+
+// A release names what a file is of, as the uploader spelled it.
+type release struct{ name, version string }
+
+// checkRelease refuses what is no name or no version (PEP 440).
+func checkRelease(r release) error {
+	if len(r.name) > maxName || !namePattern.MatchString(r.name) {
+		return invalid("InvalidName", "%q is not a project's name: it has letters, digits, '.', '_' and '-', and begins and ends with a letter or digit.", r.name)
+	}
+	if _, err := semver.PyPI.Parse(r.version); err != nil || len(r.version) > maxVersion {
+		return invalid("InvalidVersion", "%q is not a version: see PEP 440.", r.version)
+	}
+	return nil
+}
+
+// checkFileName refuses a file whose name is not that of the type and the
+// release.
+func checkFileName(file, fileType string, r release) error {
+	if len(file) > maxFileName || !filePattern.MatchString(file) {
+		return invalid("InvalidFilename", "%q cannot be a distribution's file name.", file)
+	}
+	var name, version string
+	switch {
+	case fileType == wheelType && strings.HasSuffix(file, ".whl"):
+		w, err := pypi.ParseWheelName(file)
+		if err != nil {
+			return invalid("InvalidFilename", "%q is not the file name of a wheel, which is name-version[-build]-python-abi-platform.whl (PEP 427).", file)
+		}
+		name, version = w.Name, w.Version
+	case fileType == sdistType && (strings.HasSuffix(file, ".tar.gz") || strings.HasSuffix(file, ".zip")):
+		n, v, err := pypi.SdistVersion(pypi.CanonPackageName(r.name), file)
+		if err != nil {
+			return invalid("InvalidFilename", "%q is not the file name of a source distribution of %s, which is name-version.tar.gz (PEP 625).", file, r.name)
+		}
+		name, version = n, v
+	default:
+		return invalid("InvalidFilename", "A file %q of the type %q is not accepted: upload wheels (.whl, %s) and source distributions (.tar.gz, %s).", file, fileType, wheelType, sdistType)
+	}
+	if !sameRelease(r, release{name, version}) {
+		return invalid("InvalidFilename", "The file name %q says %s %s, and the form says %s %s.", file, name, version, r.name, r.version)
+	}
+	return nil
+}
+
+// sameRelease compares as Python's tools do: normalised.
+func sameRelease(a, b release) bool {
+	return pypi.CanonPackageName(a.name) == pypi.CanonPackageName(b.name) && pypi.CanonVersion(a.version) == pypi.CanonVersion(b.version)
+}
+
+func invalid(code, format string, args ...any) error {
+	return fault.New(fault.Invalid, code, format, args...)
+}
