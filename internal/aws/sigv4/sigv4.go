@@ -1,0 +1,146 @@
+// Package sigv4 verifies requests that are signed with AWS Signature Version 4
+// in the Authorization header (IAM User Guide, "AWS Signature Version 4 for API
+// requests", and "Create a signed AWS API request").
+//
+// A [Verifier] rebuilds what the client signed from the request that arrived:
+// method, path, query, the headers that the client names, and the SHA-256 of
+// the body. It is stricter than it could be, where leniency has been the hole
+// of others:
+//
+//   - host and every X-Amz-* header that is there must be signed;
+//   - the body is hashed here, whatever X-Amz-Content-Sha256 says, and the two
+//     must agree. UNSIGNED-PAYLOAD, the STREAMING-* forms, aws-chunked bodies,
+//     Signature Version 4A and presigned addresses are refused;
+//   - a path with empty or relative segments is refused, since clients disagree
+//     on what to sign for it;
+//   - a query that decoders read in different ways is refused.
+//
+// The package knows no service and no store: it is told which service is meant
+// and looks secrets up through a [Lookup].
+package sigv4
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"net/http"
+	"time"
+)
+
+// MaxSkew is how far the time of the signature may be from the server's.
+const MaxSkew = 15 * time.Minute
+
+// A Credential is what a request says about who signed it, and for what.
+type Credential struct {
+	AccessKeyID string
+	// SessionToken is X-Amz-Security-Token, which the signature covers. It is
+	// empty for long-term keys. That it belongs to the access key is for the
+	// [Lookup] to check.
+	SessionToken string
+	// Region and Service are those of the signature's scope.
+	Region, Service string
+	// Time is X-Amz-Date.
+	Time time.Time
+}
+
+// A Lookup returns the secret access key of a credential. Its error refuses the
+// request and is returned by [Verifier.Verify] as it is.
+type Lookup func(*Credential) (secret string, err error)
+
+// A Verifier verifies signatures. It is safe for use by many goroutines.
+type Verifier struct {
+	now    func() time.Time
+	region func(string) bool
+	keys   *keyCache
+	nobody string // the secret that stands in for one that was not found
+}
+
+// New returns a verifier. region says which regions a signature may be for; nil
+// allows any.
+func New(now func() time.Time, region func(string) bool) *Verifier {
+	if region == nil {
+		region = func(string) bool { return true }
+	}
+	return &Verifier{now: now, region: region, keys: newKeyCache(), nobody: rand.Text()}
+}
+
+// Verify verifies that the request was signed for the service with the secret
+// that lookup returns, and returns the credential.
+//
+// body is the whole body of the request. Where it is nil the body is still to
+// be read: then X-Amz-Content-Sha256 is required, and r.Body is replaced by a
+// reader that ends with a BodyMismatch error instead of [io.EOF] where the bytes
+// are others than those signed. Whoever reads it must keep nothing of it before
+// it has ended.
+//
+// The errors are *[Error] and what lookup returns. An unknown key and a wrong
+// signature take the same time.
+func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup Lookup) (*Credential, error) {
+	s, err := v.read(r, service)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := payloadHash(r, body)
+	if err != nil {
+		return nil, err
+	}
+	request, err := canonicalRequest(r, s.headers, payload[:])
+	if err != nil {
+		return nil, err
+	}
+	secret, unknown := lookup(&s.Credential)
+	if unknown != nil {
+		secret = v.nobody
+	}
+	if !v.matches(s, secret, request) && unknown == nil {
+		return nil, fail(SignatureMismatch, "The signature does not match the request. Check the secret access key, and that nothing on the way changes the request.")
+	}
+	if unknown != nil {
+		return nil, unknown
+	}
+	if body == nil {
+		r.Body = newVerifiedBody(r.Body, payload)
+	}
+	return &s.Credential, nil
+}
+
+// read takes the signature out of the request and checks everything about it
+// that needs no secret.
+func (v *Verifier) read(r *http.Request, service string) (*signature, error) {
+	s, err := parseRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	if s.Service != service {
+		return nil, fail(Scope, "The signature is for the service %q, and this operation belongs to %q.", s.Service, service)
+	}
+	if !v.region(s.Region) {
+		return nil, fail(Scope, "The signature is for the region %q, which this server does not have.", s.Region)
+	}
+	now := v.now()
+	if skew := now.Sub(s.Time); skew > MaxSkew || skew < -MaxSkew {
+		return nil, fail(Skewed, "The request was signed at %s, and the time here is %s: more than %d minutes apart. Set the clock of the machine that signs.",
+			s.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339), int(MaxSkew.Minutes()))
+	}
+	return s, nil
+}
+
+// matches reports whether the secret gives the signature.
+func (v *Verifier) matches(s *signature, secret string, request []byte) bool {
+	scope := signingScope{s.AccessKeyID, s.date, s.Region, s.Service}
+	key, cached := v.keys.get(scope, secret)
+	if !cached {
+		key = deriveKey(scope, secret)
+	}
+	want := sign(&key, s, request)
+	if subtle.ConstantTimeCompare(want[:], s.signature[:]) != 1 {
+		if cached {
+			// As long as for a key that nobody has used, or that is not there.
+			deriveKey(scope, secret)
+		}
+		return false
+	}
+	if !cached {
+		v.keys.put(scope, secret, key)
+	}
+	return true
+}
