@@ -1,0 +1,242 @@
+package images
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+)
+
+// MaxManifest is how many bytes a manifest may have: 4 MiB (ImageManifest in
+// ECR's model; OCI distribution-spec 1.1, Pushing manifests, asks for that much
+// at least).
+const MaxManifest = 4 << 20
+
+// Docker's media types (distribution, "Image Manifest Version 2, Schema 2").
+const (
+	mediaTypeDockerManifest = "application/vnd.docker.distribution.manifest.v2+json"
+	mediaTypeDockerList     = "application/vnd.docker.distribution.manifest.list.v2+json"
+	prefixDockerSchema1     = "application/vnd.docker.distribution.manifest.v1+"
+)
+
+// A document is a manifest of any kind, as far as a registry reads it: an image
+// manifest or an index, of OCI (image-spec 1.1) or Docker, or something in their
+// shape.
+type document struct {
+	SchemaVersion int               `json:"schemaVersion"`
+	MediaType     string            `json:"mediaType"`
+	ArtifactType  string            `json:"artifactType"`
+	Config        *descriptor       `json:"config"`
+	Layers        []descriptor      `json:"layers"`
+	Blobs         []descriptor      `json:"blobs"` // of an artifact manifest, which OCI 1.1 dropped before its release
+	Manifests     []descriptor      `json:"manifests"`
+	Subject       *descriptor       `json:"subject"`
+	Annotations   map[string]string `json:"annotations"`
+}
+
+type descriptor struct {
+	MediaType string        `json:"mediaType"`
+	Digest    digest.Digest `json:"digest"`
+	Size      int64         `json:"size"`
+	URLs      []string      `json:"urls"`
+}
+
+// A reading is what the store keeps of a manifest's content.
+type reading struct {
+	mediaType, artifactType string
+	subject                 digest.Digest
+	annotations             string // JSON, empty for none
+	// size is that of the config and the layers; an index has none of its own.
+	size int64
+	// blobs must be linked in the repository; optional ones may be elsewhere.
+	blobs, optional []digest.Digest
+	// children must be manifests of the repository. One that lenient allows may
+	// be a blob instead.
+	children []digest.Digest
+	lenient  map[digest.Digest]bool
+}
+
+// readManifest reads a manifest that the client says is of mediaType; where it
+// says nothing, the manifest does. Faults: InvalidManifest,
+// ManifestUnsupported, TooLarge.
+func readManifest(mediaType string, body []byte) (*reading, error) {
+	if len(body) > MaxManifest {
+		return nil, fault.New(fault.TooLarge, "ManifestTooLarge", "A manifest has at most %d bytes.", MaxManifest)
+	}
+	// Names match exactly and must not repeat: where readers disagree about what
+	// a manifest says, one of them can be deceived.
+	var doc document
+	if err := jsonv2.Unmarshal(body, &doc); err != nil {
+		var semantic *jsonv2.SemanticError
+		if errors.As(err, &semantic) {
+			return nil, invalidManifest("Invalid image manifest: " + semantic.Error())
+		}
+		return nil, invalidManifest("Invalid JSON syntax")
+	}
+	mediaType, _, _ = strings.Cut(mediaType, ";")
+	mediaType = strings.TrimSpace(mediaType)
+	if err := doc.settleMediaType(mediaType); err != nil {
+		return nil, err
+	}
+	r := &reading{mediaType: doc.MediaType, artifactType: doc.ArtifactType}
+	if len(doc.Annotations) > 0 {
+		text, err := json.Marshal(doc.Annotations)
+		if err != nil {
+			return nil, err
+		}
+		r.annotations = string(text)
+	}
+	if doc.Subject != nil {
+		if err := doc.Subject.check("subject"); err != nil {
+			return nil, err
+		}
+		r.subject = doc.Subject.Digest
+	}
+	if err := r.references(&doc); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// settleMediaType makes doc.MediaType what the manifest is, and refuses one that
+// is not in the shape that its type has.
+func (doc *document) settleMediaType(declared string) error {
+	switch {
+	case declared == "" && doc.MediaType == "":
+		doc.MediaType = doc.guess()
+	case doc.MediaType == "":
+		doc.MediaType = declared
+	case declared != "" && declared != doc.MediaType:
+		return invalidManifest("The manifest's mediaType " + quote(doc.MediaType) + " does not match the media type " + quote(declared) + " of the request")
+	}
+	if doc.MediaType == "" {
+		return invalidManifest("The media type is neither given nor in the manifest")
+	}
+	if strings.HasPrefix(doc.MediaType, prefixDockerSchema1) {
+		return fault.New(fault.Invalid, "ManifestUnsupported", "Docker image manifests of schema 1 are not supported: push schema 2 or OCI.")
+	}
+	isImage, isIndex := doc.Config != nil || doc.Layers != nil || doc.Blobs != nil, doc.Manifests != nil
+	if isImage && isIndex {
+		// image-spec 1.1, Image Manifest: such documents are ambiguous.
+		return invalidManifest("A manifest has either manifests or config and layers, not both")
+	}
+	switch doc.MediaType {
+	case ocispec.MediaTypeImageManifest, mediaTypeDockerManifest:
+		if doc.SchemaVersion != 2 || doc.Config == nil || doc.Layers == nil {
+			return invalidManifest("An image manifest has schemaVersion 2, config and layers")
+		}
+	case ocispec.MediaTypeImageIndex, mediaTypeDockerList:
+		if doc.SchemaVersion != 2 || !isIndex {
+			return invalidManifest("An image index has schemaVersion 2 and manifests")
+		}
+	default:
+		if !isImage && !isIndex {
+			return fault.New(fault.Invalid, "ManifestUnsupported", "A manifest of the media type %q is supported only in the shape of an OCI image manifest or index.", doc.MediaType)
+		}
+	}
+	return nil
+}
+
+// guess returns the type of an OCI manifest that does not say it (image-spec
+// 1.1: mediaType SHOULD be used, and need not).
+func (doc *document) guess() string {
+	switch {
+	case doc.SchemaVersion != 2:
+		return ""
+	case doc.Manifests != nil:
+		return ocispec.MediaTypeImageIndex
+	case doc.Config != nil:
+		return ocispec.MediaTypeImageManifest
+	}
+	return ""
+}
+
+// references collects what the manifest needs.
+func (r *reading) references(doc *document) error {
+	layers := slices.Concat(doc.Layers, doc.Blobs)
+	if doc.Config != nil {
+		if r.artifactType == "" {
+			r.artifactType = doc.Config.MediaType
+		}
+		layers = append(layers, *doc.Config)
+	}
+	for i := range layers {
+		l := &layers[i]
+		if err := l.check("layer or config"); err != nil {
+			return err
+		}
+		if r.size += l.Size; r.size < 0 {
+			return invalidManifest("The sizes of the layers add up to more than an integer holds")
+		}
+		if l.foreign() {
+			r.optional = append(r.optional, l.Digest)
+		} else {
+			r.blobs = append(r.blobs, l.Digest)
+		}
+	}
+	for i := range doc.Manifests {
+		m := &doc.Manifests[i]
+		if err := m.check("manifest"); err != nil {
+			return err
+		}
+		r.children = append(r.children, m.Digest)
+		// BuildKit's cache is an index of layers and of a cache config.
+		if !isManifestType(m.MediaType) {
+			if r.lenient == nil {
+				r.lenient = make(map[digest.Digest]bool)
+			}
+			r.lenient[m.Digest] = true
+		}
+	}
+	r.blobs, r.optional, r.children = unique(r.blobs), unique(r.optional), unique(r.children)
+	return nil
+}
+
+func (d *descriptor) check(what string) error {
+	if CheckDigest(d.Digest) != nil {
+		return invalidManifest("The digest " + quote(string(d.Digest)) + " of a " + what + " is not sha256 or sha512 in lower-case hexadecimal digits")
+	}
+	if d.Size < 0 {
+		return invalidManifest("The size of a " + what + " is negative")
+	}
+	return nil
+}
+
+// foreign reports whether a layer's bytes may be elsewhere: it names addresses,
+// or is of a type that registries are not to hold.
+func (d *descriptor) foreign() bool {
+	return len(d.URLs) > 0 || strings.Contains(d.MediaType, ".foreign.") || strings.Contains(d.MediaType, ".nondistributable.")
+}
+
+func isManifestType(mediaType string) bool {
+	switch mediaType {
+	case ocispec.MediaTypeImageManifest, ocispec.MediaTypeImageIndex, mediaTypeDockerManifest, mediaTypeDockerList:
+		return true
+	}
+	return false
+}
+
+func unique(digests []digest.Digest) []digest.Digest {
+	slices.Sort(digests)
+	return slices.Compact(digests)
+}
+
+func invalidManifest(constraint string) *fault.Error {
+	e := invalidParameter("ImageManifest", constraint)
+	e.Code = "InvalidManifest"
+	return e
+}
+
+// quote shortens what a client sent for a message.
+func quote(s string) string {
+	if len(s) > 128 {
+		s = s[:128] + "…"
+	}
+	return `"` + s + `"`
+}

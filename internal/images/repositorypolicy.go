@@ -1,0 +1,84 @@
+package images
+
+import (
+	"context"
+
+	"github.com/gatehouse-registry/gatehouse/internal/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
+)
+
+// maxPolicy is the length of a policy's text (RepositoryPolicyText).
+const maxPolicy = 10240
+
+// Lockout says what becomes of a policy that would keep the caller from setting
+// another one.
+type Lockout uint8
+
+const (
+	// RefuseLockout refuses it.
+	RefuseLockout Lockout = iota
+	// AllowLockout sets it: ECR's force.
+	AllowLockout
+)
+
+// SetPolicy sets the repository's policy. Action ecr:SetRepositoryPolicy.
+// Faults: AccessDenied, RepositoryNotFound, InvalidParameter.
+func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, lockout Lockout) (*Repository, error) {
+	const action = "ecr:SetRepositoryPolicy"
+	repo, err := s.authorize(ctx, id, action)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxPolicy {
+		return nil, invalidParameter("PolicyText", "Member must have length less than or equal to 10240")
+	}
+	p, err := policy.Parse(text, policy.Resource)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidParameter", "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided': %v", err)
+	}
+	if lockout == RefuseLockout {
+		err := s.authz.Authorize(ctx, &authz.Request{
+			Action: action, Resource: repo.arn, Account: id.Account, ResourceTags: repo.Tags,
+			Policies: []*policy.Policy{p.WithSource(policy.Source{ARN: repo.arn})},
+		})
+		if err != nil {
+			return nil, invalidParameter("PolicyText", "The policy would prevent you from setting another policy on this repository: set force if that is meant")
+		}
+	}
+	return s.edit(ctx, repo, func(r *Repository) error {
+		r.Policy = text
+		return nil
+	})
+}
+
+// Policy returns a repository whose policy is set. Action
+// ecr:GetRepositoryPolicy. Faults: AccessDenied, RepositoryNotFound,
+// RepositoryPolicyNotFound.
+func (s *Service) Policy(ctx context.Context, id RepositoryID) (*Repository, error) {
+	repo, err := s.authorize(ctx, id, "ecr:GetRepositoryPolicy")
+	if err != nil {
+		return nil, err
+	}
+	if repo.Policy == "" {
+		return nil, policyNotFound(id)
+	}
+	return repo, nil
+}
+
+// DeletePolicy removes the repository's policy and returns its text. Action
+// ecr:DeleteRepositoryPolicy. Faults: those of [Service.Policy].
+func (s *Service) DeletePolicy(ctx context.Context, id RepositoryID) (text string, err error) {
+	_, err = s.change(ctx, id, "ecr:DeleteRepositoryPolicy", func(r *Repository) error {
+		if r.Policy == "" {
+			return policyNotFound(id)
+		}
+		text, r.Policy = r.Policy, ""
+		return nil
+	})
+	return text, err
+}
+
+func policyNotFound(id RepositoryID) error {
+	return fault.New(fault.NotFound, "RepositoryPolicyNotFound", "Repository policy does not exist for the repository with name '%s' in the registry with id '%s'", id.Name, id.Account)
+}
