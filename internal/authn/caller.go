@@ -62,10 +62,20 @@ type Principal struct {
 	SessionPolicies []*policy.Policy
 	// Tags are aws:PrincipalTag/*: the identity's, overridden by the session's.
 	Tags map[string]string
+	// TransitiveTagKeys are those of the session's tags that the next role
+	// inherits when this session assumes it.
+	TransitiveTagKeys []string
 	// SourceIdentity is aws:SourceIdentity.
 	SourceIdentity string
 	// AccessKeyID is the key that signed, or that obtained the bearer token.
 	AccessKeyID string
+	// IssuerKeyID is the long-term key behind the temporary credentials of a
+	// user or of root (GetSessionToken, GetFederationToken): they end with it.
+	// It is empty for a role session, which outlives the key that assumed the
+	// role, and for a long-term key itself.
+	IssuerKeyID string
+	// SessionID names the stored record of the session; see [token.Claims].
+	SessionID string
 	// IssuedAt and ExpiresAt belong to temporary credentials, and are zero for
 	// a user's or root's long-term key. IssuedAt is aws:TokenIssueTime.
 	IssuedAt, ExpiresAt time.Time
@@ -88,6 +98,25 @@ type Caller struct {
 	UserAgent string
 	// Time is the moment of the request, the same for every decision about it.
 	Time time.Time
+}
+
+// BearerClaims returns what a bearer token for the caller says about the caller:
+// everything but the token's own id, lifetime and scope.
+func (c *Caller) BearerClaims() token.Claims {
+	claims := token.Claims{
+		Account:        c.Account,
+		PrincipalID:    c.UniqueID,
+		SessionName:    c.SessionName,
+		SessionID:      c.SessionID,
+		AccessKeyID:    c.AccessKeyID,
+		SessionIssued:  c.IssuedAt,
+		SessionExpires: c.ExpiresAt,
+		Region:         c.Region,
+	}
+	if c.IssuerKeyID != "" {
+		claims.AccessKeyID = c.IssuerKeyID
+	}
+	return claims
 }
 
 type callerKey struct{}

@@ -1,0 +1,203 @@
+// Package iam is who exists and what they are given: accounts, users, groups,
+// roles, access keys, policies, and the sessions that AWS STS issues.
+//
+// Everything is held in memory as an immutable snapshot behind an atomic
+// pointer. To read is to load the pointer; no request reads the database. A
+// change is decided on the snapshot, committed, and then published as the next
+// snapshot, so that what was taken away is gone for the very next request on
+// this server. Package db has the tables (store.go).
+//
+// A [Service] is three things:
+//
+//   - the rules of IAM's and STS's operations, whose methods take the caller
+//     from the context and authorize themselves, like every domain method;
+//   - the [authn.Directory] that credentials are proven against (directory.go);
+//   - [Service.Bootstrap], with which a new server begins.
+//
+// The rules are those of the IAM User Guide and the IAM and STS API References;
+// where one has a section of its own, the code names it.
+package iam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/db"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/token"
+)
+
+// An Authorizer decides whether the caller in the context may do something.
+// *authz.Authorizer is the one of the server.
+type Authorizer interface {
+	Authorize(ctx context.Context, req *authz.Request) error
+}
+
+// Config is what a [Service] is made of. Every field is required.
+type Config struct {
+	DB      *db.DB
+	Keyring *token.Keyring
+	Authz   Authorizer
+	Now     func() time.Time
+}
+
+// A Service holds IAM. It is safe for use by many goroutines.
+type Service struct {
+	db         *db.DB
+	keyring    *token.Keyring
+	authz      Authorizer
+	now        func() time.Time
+	awsManaged []*Policy
+
+	// current is what every reader sees.
+	current atomic.Pointer[snapshot]
+	// changing makes this server's changes one after the other.
+	changing sync.Mutex
+
+	sessions sessions
+	uses     keyUses
+}
+
+// New applies the migrations and loads everything into memory.
+func New(ctx context.Context, c Config) (*Service, error) {
+	if err := c.DB.Migrate(ctx, migrations...); err != nil {
+		return nil, fmt.Errorf("iam: %w", err)
+	}
+	awsManaged, err := awsManagedPolicies()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, now: c.Now, awsManaged: awsManaged}
+	loaded, err := load(ctx, c.DB, awsManaged)
+	if err != nil {
+		return nil, fmt.Errorf("iam: load: %w", err)
+	}
+	s.current.Store(loaded)
+	if err := s.uses.load(ctx, c.DB); err != nil {
+		return nil, fmt.Errorf("iam: load: %w", err)
+	}
+	return s, nil
+}
+
+// change lets fn decide and draft a change on the newest snapshot, commits it,
+// and publishes it. fn may run more than once; what it returns is returned.
+func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for {
+		base := s.current.Load()
+		d := &draft{snapshot: base, base: base}
+		if err := fn(d); err != nil {
+			return err
+		}
+		if len(d.touched) == 0 {
+			return nil
+		}
+		err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.save(ctx, tx) })
+		if err == nil {
+			s.current.Store(d.changed())
+			return nil
+		}
+		// Another server was first, or the commit's answer was lost. Either way
+		// the database says what is true now.
+		next, followErr := s.follow(context.WithoutCancel(ctx), base)
+		if followErr != nil {
+			return errors.Join(err, followErr)
+		}
+		s.current.Store(next)
+		if next == base || !s.db.IsUnique(err) {
+			return err
+		}
+	}
+}
+
+// Follow takes over what other servers on the same database have changed.
+func (s *Service) Follow(ctx context.Context) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	next, err := s.follow(ctx, s.current.Load())
+	if err != nil {
+		return fmt.Errorf("iam: follow: %w", err)
+	}
+	s.current.Store(next)
+	return nil
+}
+
+// caller returns who calls an operation of IAM.
+func caller(ctx context.Context) (*authn.Caller, error) {
+	c := authn.FromContext(ctx)
+	if c == nil {
+		return nil, errNobody()
+	}
+	// IAM User Guide, "Compare AWS STS credentials": without MFA, which does not
+	// exist here, these call no operation of IAM.
+	if c.Temporary() && c.Type != authn.AssumedRole {
+		return nil, fault.New(fault.Unauthenticated, "InvalidClientTokenId", "The security token included in the request is invalid: credentials of GetSessionToken and GetFederationToken cannot call IAM.")
+	}
+	return c, nil
+}
+
+// authorize checks that the caller may do req.Action on the entity of the
+// caller's account, and returns the caller. The resource is the entity's ARN,
+// or what that would be without a path where there is no such entity.
+func (s *Service) authorize(ctx context.Context, sn *snapshot, kind Kind, name string, req authz.Request) (*authn.Caller, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req.Resource = arn.New("iam", "", c.Account, kind.noun()+"/"+name).String()
+	if e, ok := sn.named(c.Account, kind, name); ok {
+		req.Resource, req.ResourceTags = entityARN(e), tagMap(e.common().Tags)
+	}
+	return c, s.authz.Authorize(ctx, &req)
+}
+
+// authorizeList checks that the caller may list what there is of a kind, and
+// returns the caller. Lists have the path prefix as resource (Service
+// Authorization Reference, "AWS IAM").
+func (s *Service) authorizeList(ctx context.Context, action string, kind Kind, pathPrefix string) (*authn.Caller, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if pathPrefix == "" {
+		pathPrefix = "/"
+	}
+	return c, s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: arn.New("iam", "", c.Account, kind.noun()+pathPrefix).String()})
+}
+
+// find is [Service.authorize] and the entity itself, or a fault NoSuchEntity.
+func find[E entity](ctx context.Context, s *Service, sn *snapshot, kind Kind, name string, req authz.Request) (E, error) {
+	var none E
+	c, err := s.authorize(ctx, sn, kind, name, req)
+	if err != nil {
+		return none, err
+	}
+	e, ok := sn.named(c.Account, kind, name)
+	if !ok {
+		return none, noSuch(kind, name)
+	}
+	return e.(E), nil
+}
+
+func noSuch(kind Kind, name string) error {
+	return fault.New(fault.NotFound, "NoSuchEntity", "The %s with name %s cannot be found.", kind.noun(), name).About(kind.noun(), name)
+}
+
+func tagMap(tags []Tag) map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}
