@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
 
 // getBlob serves a blob, whole or in ranges (OCI distribution-spec 1.1, "Pulling
@@ -16,18 +17,22 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) erro
 	if err != nil {
 		return err
 	}
-	defer func() { _ = object.Close() }() // it was only read
+	serveBlob(w, r, b, object)
+	return nil
+}
 
+// serveBlob sends an open blob and closes it. [http.ServeContent] has the file
+// itself and the server's own ResponseWriter, so that the kernel copies the one
+// to the socket of the other.
+func serveBlob(w http.ResponseWriter, r *http.Request, b images.Blob, object blob.Object) {
+	defer func() { _ = object.Close() }() // it was only read
 	contentHeaders(w, b.Digest)
 	w.Header().Set("Content-Type", "application/octet-stream")
-	// ServeContent copies a file to the socket inside the kernel as long as it
-	// gets the file itself and the server's own ResponseWriter.
 	var content io.ReadSeeker = object
 	if f, ok := object.(blob.Filer); ok {
 		content = f.File()
 	}
 	http.ServeContent(w, r, "", time.Time{}, content)
-	return nil
 }
 
 // headBlob describes a blob (OCI distribution-spec 1.1, "Checking if content

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -15,10 +14,8 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/audit"
-	"github.com/gatehouse-registry/gatehouse/internal/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
 
@@ -31,7 +28,6 @@ type LayerURLs struct {
 	key       []byte
 	addresses *endpoint.Addresses
 	now       func() time.Time
-	grant     *policy.Policy
 }
 
 // layerURLLifetime is how long an address works: as long as those of ECR.
@@ -52,14 +48,7 @@ func NewLayerURLs(key []byte, addresses *endpoint.Addresses, now func() time.Tim
 	if len(key) < sha256.Size {
 		return nil, errors.New("oci: the key of layer addresses is shorter than 32 bytes")
 	}
-	grant, err := policy.Parse(`{
-		"Version": "2012-10-17",
-		"Statement": {"Effect": "Allow", "Action": ["ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability"], "Resource": "*"}
-	}`, policy.Identity)
-	if err != nil {
-		return nil, err
-	}
-	return &LayerURLs{key: key, addresses: addresses, now: now, grant: grant}, nil
+	return &LayerURLs{key: key, addresses: addresses, now: now}, nil
 }
 
 // LayerURL returns the address of a blob. It decides nothing: ask it for a
@@ -87,49 +76,36 @@ func (l *LayerURLs) sign(p path, query url.Values) string {
 // isSigned reports whether an address claims to be one of ours.
 func isSigned(u *url.URL) bool { return strings.Contains(u.RawQuery, paramSignature+"=") }
 
-// open checks an address and returns the registry that it is about.
-func (l *LayerURLs) open(p path, u *url.URL) (account, region string, err error) {
+// open checks an address and returns the repository that it is about.
+func (l *LayerURLs) open(p path, u *url.URL) (images.RepositoryID, error) {
 	query := u.Query()
 	signature := query.Get(paramSignature)
 	query.Del(paramSignature)
 	if !hmac.Equal([]byte(signature), []byte(l.sign(p, query))) {
-		return "", "", fault.New(fault.Denied, "InvalidLayerURL", "The address is not one that this registry signed. Obtain one with GetDownloadUrlForLayer and use it unchanged.")
+		return images.RepositoryID{}, fault.New(fault.Denied, "InvalidLayerURL", "The address is not one that this registry signed. Obtain one with GetDownloadUrlForLayer and use it unchanged.")
 	}
 	expires, err := strconv.ParseInt(query.Get(paramExpires), 10, 64)
 	if err != nil || l.now().Unix() >= expires {
-		return "", "", fault.New(fault.Denied, "ExpiredLayerURL", "The address has expired. Obtain another with GetDownloadUrlForLayer.")
+		return images.RepositoryID{}, fault.New(fault.Denied, "ExpiredLayerURL", "The address has expired. Obtain another with GetDownloadUrlForLayer.")
 	}
-	return query.Get(paramAccount), query.Get(paramRegion), nil
+	return images.RepositoryID{Account: query.Get(paramAccount), Region: query.Get(paramRegion), Name: p.name}, nil
 }
 
-// caller is who stands behind an address: a principal of the registry's account
-// that may read layers and nothing else. So the domain decides about it as about
-// everyone, and a repository policy that denies reading closes addresses too.
-func (l *LayerURLs) caller(r *http.Request, account, region string) *authn.Caller {
-	const name = "layer-address"
-	userARN := "arn:aws:sts::" + account + ":federated-user/" + name
-	peer, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero address matches no condition
-	return &authn.Caller{
-		Principal: &authn.Principal{
-			Type: authn.FederatedUser, Account: account, ARN: userARN, PrincipalARN: userARN,
-			UserID: account + ":" + name, UniqueID: account, SessionName: name,
-			Policies: []*policy.Policy{l.grant},
-		},
-		Region: region, SourceIP: peer.Addr().Unmap(), Secure: r.TLS != nil, UserAgent: r.UserAgent(), Time: l.now(),
-	}
-}
-
-// serveSigned answers a request for a signed address. Whatever credentials come
-// with it are not looked at.
+// serveSigned answers a request for a signed address, which was authorized when
+// it was minted. Credentials that come with it are not looked at.
 func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, p path) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return fault.New(fault.Denied, "InvalidLayerURL", "The signed address of a layer is for reading it.")
 	}
-	account, region, err := h.layers.open(p, r.URL)
+	id, err := h.layers.open(p, r.URL)
 	if err != nil {
 		return err
 	}
-	caller := h.layers.caller(r, account, region)
-	audit.From(r.Context()).Caller(caller)
-	return h.run(w, r, caller, operations[kindBlob][r.Method], target{p, images.RepositoryID{Account: account, Region: region, Name: p.name}})
+	record(audit.From(r.Context()), target{p, id})
+	b, object, err := h.images.OpenGrantedBlob(r.Context(), id, p.digest)
+	if err != nil {
+		return err
+	}
+	serveBlob(w, r, b, object)
+	return nil
 }

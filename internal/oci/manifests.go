@@ -1,7 +1,7 @@
 package oci
 
 import (
-	"errors"
+	"bytes"
 	"io"
 	"mime"
 	"net/http"
@@ -14,14 +14,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
 
-const (
-	// maxManifest is ECR's limit, and what OCI distribution-spec 1.1, "Pushing
-	// Manifests", asks a registry to take: 4 MiB.
-	maxManifest = 4 << 20
-	// maxTags bounds the tag parameters of one push, of which the specification
-	// wants at least ten.
-	maxTags = 100
-)
+// maxTags bounds the tag parameters of one push, of which OCI distribution-spec,
+// "Pushing Manifests", wants at least ten.
+const maxTags = 100
 
 // getManifest serves GET and HEAD: the manifest exactly as it was pushed, under
 // the media type that it was pushed with, whatever the client accepts.
@@ -51,7 +46,7 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 	if err != nil {
 		return err
 	}
-	body, err := readManifest(w, r)
+	body, err := readManifest(r)
 	if err != nil {
 		return err
 	}
@@ -115,32 +110,16 @@ func mediaType(h http.Header) string {
 	return t
 }
 
-// readManifest reads a body of at most maxManifest bytes.
-func readManifest(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxManifest {
-		return nil, errManifestTooLarge()
+// readManifest reads the body, and of one that is too large as much as shows the
+// domain that it is.
+func readManifest(r *http.Request) ([]byte, error) {
+	const most = images.MaxManifest + 1
+	var body bytes.Buffer
+	body.Grow(int(min(max(r.ContentLength, 0), most)) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(r.Body, most)); err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "UploadInterrupted", "The request's body ended before it was complete.")
 	}
-	limited := http.MaxBytesReader(w, r.Body, maxManifest)
-	var body []byte
-	var err error
-	if r.ContentLength >= 0 {
-		body = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(limited, body)
-	} else {
-		body, err = io.ReadAll(limited)
-	}
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		return nil, errManifestTooLarge()
-	case err != nil:
-		return nil, errBodyInterrupted(err)
-	}
-	return body, nil
-}
-
-func errManifestTooLarge() error {
-	return fault.New(fault.TooLarge, "ManifestTooLarge", "A manifest has at most %d bytes.", maxManifest)
+	return body.Bytes(), nil
 }
 
 // contentHeaders sets what identifies the content of a response, and returns

@@ -116,14 +116,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		registry = endpoint.Registry{Account: caller.Account, Region: caller.Region}
 	}
-	return h.run(w, r, caller, op, target{p, images.RepositoryID{Account: registry.Account, Region: registry.Region, Name: p.name}})
-}
-
-// run carries out an operation for an authenticated caller.
-func (h *Handler) run(w http.ResponseWriter, r *http.Request, caller *authn.Caller, op operation, t target) error {
-	ctx := r.Context()
-	record(audit.From(ctx), t)
-	return op.serve(h, w, r.WithContext(authn.WithCaller(ctx, caller)), t)
+	t := target{p, images.RepositoryID{Account: registry.Account, Region: registry.Region, Name: p.name}}
+	record(entry, t)
+	return op.serve(h, w, r.WithContext(authn.WithCaller(r.Context(), caller)), t)
 }
 
 // forMethod turns a malformed reference into what reading one means: there is

@@ -67,7 +67,7 @@ func (h *Handler) putBlob(w http.ResponseWriter, r *http.Request, t target, clai
 	if err != nil {
 		return err
 	}
-	b, err := h.images.PutBlob(r.Context(), t.repository, d, requestBody{r.Body})
+	b, err := h.images.PutBlob(r.Context(), t.repository, d, r.Body)
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (h *Handler) offsetHeaders(w http.ResponseWriter, r *http.Request, t target
 func chunk(r *http.Request) (at int64, body io.Reader, err error) {
 	header := r.Header.Get("Content-Range")
 	if header == "" {
-		return images.AnyOffset, requestBody{r.Body}, nil
+		return images.AnyOffset, r.Body, nil
 	}
 	first, last, err := parseContentRange(header)
 	if err != nil {
@@ -168,7 +168,7 @@ func chunk(r *http.Request) (at int64, body io.Reader, err error) {
 		return 0, nil, fault.New(fault.Invalid, "InvalidSize",
 			"The Content-Range %s is of %d bytes, and the Content-Length is %d.", clip(header), length, r.ContentLength)
 	}
-	return first, &exactReader{r: requestBody{r.Body}, left: length}, nil
+	return first, &exactReader{r: r.Body, left: length}, nil
 }
 
 // parseContentRange reads ^[0-9]+-[0-9]+$ (OCI distribution-spec 1.1, "Pushing a
@@ -194,33 +194,29 @@ func parseOffset(s string) (int64, error) {
 	return int64(n), err
 }
 
-// requestBody is a request's body whose failure is the client's, or the
-// network's, and not the store's.
-type requestBody struct{ r io.Reader }
-
-func (b requestBody) Read(p []byte) (int, error) {
-	n, err := b.r.Read(p)
-	if err != nil && err != io.EOF {
-		err = errBodyInterrupted(err)
-	}
-	return n, err
-}
-
-// exactReader fails where r does not have exactly left more bytes.
+// exactReader fails where r does not have exactly left more bytes. It never gives
+// more than those.
 type exactReader struct {
 	r    io.Reader
 	left int64
 }
 
 func (e *exactReader) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
+	if e.left == 0 {
+		n, err := e.r.Read(make([]byte, 1))
+		if n > 0 {
+			return 0, errInvalidSize()
+		}
+		return 0, err
+	}
+	n, err := e.r.Read(p[:min(int64(len(p)), e.left)])
 	e.left -= int64(n)
-	if e.left < 0 || err == io.EOF && e.left > 0 {
-		return n, fault.New(fault.Invalid, "InvalidSize", "The body does not have as many bytes as its Content-Range says.")
+	if err == io.EOF && e.left > 0 {
+		err = errInvalidSize()
 	}
 	return n, err
 }
 
-func errBodyInterrupted(err error) error {
-	return fault.Wrap(err, fault.Invalid, "BodyInterrupted", "The request's body ended before it was complete. What was received of an upload is kept: ask for its status and go on from there.")
+func errInvalidSize() error {
+	return fault.New(fault.Invalid, "InvalidSize", "The body does not have as many bytes as its Content-Range says.")
 }
