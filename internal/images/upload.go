@@ -184,7 +184,7 @@ type uploadRow struct {
 
 func scanUpload(r db.Row) (*uploadRow, error) {
 	u := new(uploadRow)
-	return u, r.Scan(&u.ID, &u.object, &u.algorithm, &u.Size, &u.lastPart, &u.shortPart, &u.state, &u.hash, &u.generation)
+	return u, r.Scan(&u.ID, &u.object, &u.algorithm, &u.Size, &u.lastPart, &u.shortPart, (*[]byte)(&u.state), &u.hash, &u.generation)
 }
 
 func (s *Service) upload(ctx context.Context, repo *Repository, uploadID string) (*uploadRow, error) {
