@@ -1,0 +1,74 @@
+package wire
+
+import (
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
+)
+
+const awsJSONType = "application/x-amz-json-1.1"
+
+// awsJSON is awsJson1.1: the operation is in the header X-Amz-Target, and
+// everything else in the body.
+type awsJSON struct{ *Service }
+
+func (p awsJSON) open(x *exchange) (err error) {
+	if x.r.Method != http.MethodPost {
+		return &MethodError{Method: x.r.Method, Allow: http.MethodPost}
+	}
+	target := x.r.Header.Get("X-Amz-Target")
+	prefix, name, _ := strings.Cut(target, ".")
+	if x.op = p.ops[name]; x.op == nil || prefix != p.table.TargetPrefix {
+		return &UnknownOperationError{Operation: shorten(target, 200)}
+	}
+	x.body, err = readBody(x.w, x.r, x.op.maxBody)
+	return err
+}
+
+func (p awsJSON) decode(x *exchange, v reflect.Value) error { return readJSON(x.body, x.op.in, v) }
+
+func (p awsJSON) encode(x *exchange, v reflect.Value) {
+	x.send(awsJSONType, http.StatusOK, func(b []byte) []byte { return appendOutput(b, x.op.out, v) })
+}
+
+func (p awsJSON) fail(x *exchange, f failure) {
+	x.w.Header().Set("X-Amzn-Errortype", f.code)
+	x.send(awsJSONType, f.status, func(b []byte) []byte {
+		b = append(b, `{"__type":`...)
+		b = append(appendQuoted(b, f.code), ',')
+		return append(f.appendMembers(b), '}')
+	})
+}
+
+// appendOutput appends the body of an answer, which is an object even where
+// there is nothing to say.
+func appendOutput(b []byte, n *node, v reflect.Value) []byte {
+	if n == nil || !v.IsValid() {
+		return append(b, "{}"...)
+	}
+	return appendJSON(b, n, v)
+}
+
+// appendMembers appends what a JSON error says besides its code.
+func (f failure) appendMembers(b []byte) []byte {
+	if f.members != nil {
+		if out := appendMembers(b, f.members, f.value); len(out) > len(b) {
+			return out
+		}
+	}
+	b = append(b, `"message":`...)
+	return appendQuoted(b, f.message)
+}
+
+// setHeaders sets the headers that members of an answer or an error travel in.
+func setHeaders(h http.Header, n *node, v reflect.Value) {
+	for i := range n.fields {
+		f := &n.fields[i]
+		fv := v.Field(f.index)
+		if f.in == model.InHeader && !unset(fv) {
+			h.Set(f.name, string(appendText(nil, f.node, reflect.Indirect(fv))))
+		}
+	}
+}

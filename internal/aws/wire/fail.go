@@ -1,0 +1,138 @@
+package wire
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
+)
+
+// A failure is an error on its way to the client, the same for all protocols.
+type failure struct {
+	code    string
+	message string
+	status  int
+	// members is the plan of an error type of the SDK, and value the error. It is
+	// nil for an error that has a code and a message alone.
+	members *node
+	value   reflect.Value
+}
+
+// retryAfter is what a throttled client that is told nothing else waits.
+const retryAfter = time.Second
+
+// fail answers with an error.
+func (x *exchange) fail(err error) {
+	if x.options.MapError != nil {
+		err = x.options.MapError(err)
+	}
+	f := x.failure(err)
+	h := x.w.Header()
+	var own *Error
+	if errors.As(err, &own) && own.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(own.RetryAfter.Seconds()), 'f', 0, 64))
+	}
+	var method *MethodError
+	if errors.As(err, &method) {
+		h.Set("Allow", method.Allow)
+	}
+	if f.members != nil {
+		setHeaders(h, f.members, f.value)
+	}
+	if f.status == http.StatusTooManyRequests && h.Get("Retry-After") == "" {
+		h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
+	}
+	x.proto.fail(x, f)
+}
+
+// failure finds the code, the message and the status of an error.
+func (x *exchange) failure(err error) failure {
+	var own *Error
+	if errors.As(err, &own) {
+		f := failure{code: own.Code, message: own.Message, status: own.Status}
+		if f.status == 0 {
+			f.status = http.StatusBadRequest
+		}
+		return f
+	}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return x.modelled(api)
+	}
+	return x.standard(err)
+}
+
+// modelled is the failure of an error of the SDK.
+func (x *exchange) modelled(api smithy.APIError) failure {
+	f := failure{code: api.ErrorCode(), message: api.ErrorMessage(), status: http.StatusBadRequest}
+	if api.ErrorFault() == smithy.FaultServer {
+		f.status = http.StatusInternalServerError
+	}
+	v := reflect.ValueOf(api)
+	if v.Kind() != reflect.Pointer || v.IsNil() {
+		return f
+	}
+	name := v.Elem().Type().Name()
+	shape := x.table.Shapes[name]
+	if shape == nil || shape.Status == 0 {
+		return f
+	}
+	f.status = shape.Status
+	// A type of that name that does not fit is another service's.
+	if members, err := x.planner.plan(name, v.Type()); err == nil {
+		f.members, f.value = members, v.Elem()
+	}
+	return f
+}
+
+// codes are the codes of a failure in awsQuery and in the other protocols.
+type codes struct {
+	query, json string
+	status      int
+}
+
+// standard is the failure of an error of this package, and of one that nobody
+// knows.
+func (x *exchange) standard(err error) failure {
+	var (
+		c             codes
+		serialization *SerializationError
+		validation    *ValidationError
+		tooLarge      *TooLargeError
+		unknown       *UnknownOperationError
+		method        *MethodError
+		unimplemented *UnimplementedError
+	)
+	switch {
+	case errors.As(err, &serialization):
+		c = codes{"MalformedInput", "SerializationException", http.StatusBadRequest}
+	case errors.As(err, &validation):
+		c = codes{"ValidationError", "ValidationException", http.StatusBadRequest}
+	case errors.As(err, &tooLarge):
+		c = codes{"RequestEntityTooLarge", "RequestEntityTooLargeException", http.StatusRequestEntityTooLarge}
+	case errors.As(err, &unknown):
+		c = codes{"InvalidAction", "UnknownOperationException", http.StatusBadRequest}
+		if x.table.Protocol == model.RestJSON {
+			c.status = http.StatusNotFound
+		}
+	case errors.As(err, &method):
+		c = codes{"MethodNotAllowed", "MethodNotAllowedException", http.StatusMethodNotAllowed}
+	case errors.As(err, &unimplemented):
+		c = codes{"NotImplemented", "NotImplementedException", http.StatusNotImplemented}
+	default:
+		c = codes{"InternalFailure", "InternalFailure", http.StatusInternalServerError}
+		err = errInternal
+	}
+	if x.table.Protocol == model.Query {
+		return failure{code: c.query, message: err.Error(), status: c.status}
+	}
+	return failure{code: c.json, message: err.Error(), status: c.status}
+}
+
+var errInternal = errors.New("The server failed to answer. Its log says why, under the id of this request.") //nolint:staticcheck // a sentence for the client

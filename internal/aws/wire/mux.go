@@ -1,0 +1,120 @@
+package wire
+
+import (
+	"net/http"
+	"strings"
+)
+
+// NewMux serves several services on one address, as a client sees it that has
+// one endpoint for all of AWS. What a request is for is told by, in this order:
+//
+//   - the header X-Amz-Target: a service of awsJson1.1, by the prefix;
+//   - the path "/": a service of awsQuery, by the API version among the
+//     parameters, or without one by the service in the SigV4 credential scope;
+//   - any other path: the service of restJson1 that has it.
+//
+// Anything else is answered with 404 and a message that says so.
+func NewMux(services ...*Service) http.Handler {
+	m := &mux{targets: map[string]*Service{}, versions: map[string]*Service{}, paths: map[string]*Service{}}
+	for _, s := range services {
+		switch p := s.proto.(type) {
+		case awsJSON:
+			m.targets[s.table.TargetPrefix] = s
+		case awsQuery:
+			m.queries = append(m.queries, s)
+			m.versions[s.table.Version] = s
+		case restJSON:
+			for path := range p.paths {
+				m.paths[path] = s
+			}
+		}
+	}
+	return m
+}
+
+type mux struct {
+	targets  map[string]*Service // by the prefix of X-Amz-Target
+	queries  []*Service
+	versions map[string]*Service // those of queries, by API version
+	paths    map[string]*Service
+}
+
+func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if target := r.Header.Get("X-Amz-Target"); target != "" {
+		prefix, _, _ := strings.Cut(target, ".")
+		if s := m.targets[prefix]; s != nil {
+			s.ServeHTTP(w, r)
+			return
+		}
+		notFound(w, r, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
+		return
+	}
+	if r.URL.Path == "/" && len(m.queries) > 0 && mayBeForm(r) {
+		m.serveQuery(w, r)
+		return
+	}
+	if s := m.paths[r.URL.Path]; s != nil {
+		s.ServeHTTP(w, r)
+		return
+	}
+	notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(r.URL.Path, 200)+".")
+}
+
+// mayBeForm reports whether a request for "/" can be of awsQuery. AWS reads
+// forms of almost any content type, and so does this; only JSON is surely none.
+func mayBeForm(r *http.Request) bool {
+	if r.Method == http.MethodPost {
+		return !strings.Contains(r.Header.Get("Content-Type"), "json")
+	}
+	return r.Method == http.MethodGet && r.URL.Query().Has("Action")
+}
+
+// serveQuery reads the parameters, which say what the request is for.
+func (m *mux) serveQuery(w http.ResponseWriter, r *http.Request) {
+	x := m.queries[0].exchange(w, r) // answers what no service can be found for
+	defer x.release()
+	if err := x.readForm(DefaultMaxBody); err != nil {
+		x.fail(err)
+		return
+	}
+	x.Service = m.query(x)
+	if err := (awsQuery{x.Service}).find(x); err != nil {
+		x.fail(err)
+		return
+	}
+	x.run()
+}
+
+func (m *mux) query(x *exchange) *Service {
+	if s := m.versions[x.form.get("Version")]; s != nil {
+		return s
+	}
+	scope := scopeService(x.r)
+	for _, s := range m.queries {
+		if s.table.Name == scope {
+			return s
+		}
+	}
+	return x.Service
+}
+
+// scopeService returns the service in the credential scope of a request that
+// SigV4 signs, in the header or the query string, and "" where there is none.
+// It says where to go and proves nothing.
+func scopeService(r *http.Request) string {
+	credential := r.URL.Query().Get("X-Amz-Credential")
+	if _, after, ok := strings.Cut(r.Header.Get("Authorization"), "Credential="); ok {
+		credential, _, _ = strings.Cut(after, ",")
+	}
+	if parts := strings.Split(credential, "/"); len(parts) == 5 { // key, date, region, service, aws4_request
+		return parts[3]
+	}
+	return ""
+}
+
+// notFound answers a request that no service can be found for.
+func notFound(w http.ResponseWriter, r *http.Request, status int, message string) {
+	x := &exchange{w: w, r: r, id: randomID(r)}
+	w.Header().Set("X-Amzn-Requestid", x.id)
+	restJSON{}.fail(x, failure{code: "UnknownOperationException", message: message, status: status})
+}

@@ -1,0 +1,197 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"reflect"
+	"strconv"
+	"sync"
+)
+
+// A protocol is what the three AWS protocols differ in.
+type protocol interface {
+	// open finds the operation and reads the body, both into x.
+	open(x *exchange) error
+	// decode reads the operation's input into v.
+	decode(x *exchange, v reflect.Value) error
+	// encode writes the operation's output. v is not valid where there is none.
+	encode(x *exchange, v reflect.Value)
+	// fail writes an error.
+	fail(x *exchange, f failure)
+}
+
+// An exchange is one request on its way to an answer.
+type exchange struct {
+	*Service
+	w    http.ResponseWriter
+	r    *http.Request
+	id   string
+	op   *operation
+	body *bytes.Buffer // nil where the body streams; from the pool
+	form form          // of awsQuery
+}
+
+// ServeHTTP answers a request for an operation of the service.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := s.exchange(w, r)
+	defer x.release()
+	if err := s.proto.open(x); err != nil {
+		x.fail(err)
+		return
+	}
+	x.run()
+}
+
+func (s *Service) exchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{Service: s, w: w, r: r, id: s.options.RequestID(r)}
+	w.Header().Set("X-Amzn-Requestid", x.id)
+	return x
+}
+
+// run answers once the operation is found and the body is read.
+func (x *exchange) run() {
+	out, err := x.call()
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	var v reflect.Value
+	if out != nil {
+		v = reflect.ValueOf(out).Elem()
+	}
+	x.proto.encode(x, v)
+}
+
+func (x *exchange) call() (any, error) {
+	var body []byte
+	if x.body != nil {
+		if body = x.body.Bytes(); body == nil {
+			body = []byte{}
+		}
+	}
+	ctx, err := x.options.Authenticate(x.r, x.op.name, body)
+	if err != nil {
+		return nil, err
+	}
+	if x.op.call == nil {
+		return nil, &UnimplementedError{Service: x.table.Name, Operation: x.op.name}
+	}
+	in := x.op.newIn()
+	if x.op.in != nil {
+		v := reflect.ValueOf(in).Elem()
+		if err := x.proto.decode(x, v); err != nil {
+			return nil, err
+		}
+		if err := validate(x.op.in, v); err != nil {
+			return nil, err
+		}
+	}
+	x.release() // nothing that was decoded points into the body
+	if x.options.Intercept == nil {
+		return x.op.call(ctx, in)
+	}
+	return x.options.Intercept(ctx, x.op.name, in, func(ctx context.Context) (any, error) { return x.op.call(ctx, in) })
+}
+
+// release gives the body back to the pool.
+func (x *exchange) release() {
+	if x.body != nil {
+		putBuffer(x.body)
+		x.body = nil
+	}
+}
+
+// buffers are what the bodies of requests are read into.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooled is the largest buffer that is worth keeping, in bytes.
+const maxPooled = 256 << 10
+
+func putBuffer(b *bytes.Buffer) {
+	if b.Cap() <= maxPooled {
+		b.Reset()
+		buffers.Put(b)
+	}
+}
+
+// readBody reads the whole body of a request into a buffer of the pool.
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) (*bytes.Buffer, error) {
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close") // the body is not read
+		return nil, &TooLargeError{Limit: limit}
+	}
+	b := buffers.Get().(*bytes.Buffer)
+	if r.Body == nil || r.Body == http.NoBody {
+		return b, nil
+	}
+	if n := r.ContentLength; n > 0 {
+		b.Grow(int(min(n, maxPooled)) + bytes.MinRead) // more only as it really comes
+	}
+	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
+		putBuffer(b)
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return nil, &TooLargeError{Limit: limit}
+		}
+		return nil, malformed("The request body could not be read to its end.")
+	}
+	return b, nil
+}
+
+// outputs are the buffers that answers are built in.
+var outputs = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+
+// send writes an answer whose body is what build appends.
+func (x *exchange) send(contentType string, status int, build func([]byte) []byte) {
+	buf := outputs.Get().(*[]byte)
+	b := build((*buf)[:0])
+	h := x.w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write(b) // a client that has left needs no answer
+	if cap(b) <= maxPooled {
+		*buf = b
+		outputs.Put(buf)
+	}
+}
+
+// stream sends a body as it is read, and closes it. Where it is a file of this
+// machine, or says that it has one, the kernel sends it.
+func (x *exchange) stream(body io.ReadCloser) {
+	defer body.Close()
+	h := x.w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	if sized, ok := body.(interface{ Size() int64 }); ok {
+		h.Set("Content-Length", strconv.FormatInt(sized.Size(), 10))
+	}
+	x.w.WriteHeader(http.StatusOK)
+	if _, err := io.Copy(x.w, fileOf(body)); err != nil {
+		// The status is out. A cut connection is the one way left to say so.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// randomID makes a request id in the form of a UUID. It is a name, not a secret.
+func randomID(*http.Request) string {
+	var raw [16]byte
+	for i, half := range [2]uint64{rand.Uint64(), rand.Uint64()} {
+		for j := range 8 {
+			raw[8*i+j] = byte(half >> (8 * j))
+		}
+	}
+	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80 // version 4 of RFC 9562, section 5.4
+	var b [36]byte
+	hex.Encode(b[:8], raw[:4])
+	hex.Encode(b[9:13], raw[4:6])
+	hex.Encode(b[14:18], raw[6:8])
+	hex.Encode(b[19:23], raw[8:10])
+	hex.Encode(b[24:], raw[10:])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
+}
