@@ -2,7 +2,15 @@ package packages
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base32"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-registry/gatehouse/internal/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/blob"
@@ -22,9 +30,13 @@ type Config struct {
 	Authz Authorizer
 	// Now is the clock.
 	Now func() time.Time
-	// CacheBytes bounds what is kept of packages in memory, about; 0 is 64 MiB.
+	// CacheBytes bounds what is kept of packages in memory, about; 0 is
+	// [DefaultCacheBytes].
 	CacheBytes int64
 }
+
+// DefaultCacheBytes is the bound of a Config that names none.
+const DefaultCacheBytes = 128 << 20
 
 // A Service is the package store. It is safe for use by many goroutines.
 //
@@ -36,4 +48,42 @@ type Service struct {
 	blobs blob.Store
 	authz Authorizer
 	now   func() time.Time
+
+	changing sync.Mutex // held by who replaces the snapshot
+	snapshot atomic.Pointer[snapshot]
+
+	stored  *cache[*stored]     // packages as they are in one repository
+	views   *cache[*mergedView] // packages as they are seen through upstreams
+	loading singleflight.Group
+}
+
+// New applies the migrations, loads the snapshot and returns the service.
+func New(ctx context.Context, c Config) (*Service, error) {
+	if err := c.DB.Migrate(ctx, migrations()...); err != nil {
+		return nil, fmt.Errorf("packages: %w", err)
+	}
+	if c.CacheBytes <= 0 {
+		c.CacheBytes = DefaultCacheBytes
+	}
+	s := &Service{
+		db: c.DB, blobs: c.Blobs, authz: c.Authz, now: c.Now,
+		stored: newCache[*stored](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
+	}
+	all, err := loadAll(ctx, c.DB)
+	if err != nil {
+		return nil, fmt.Errorf("packages: load domains and repositories: %w", err)
+	}
+	s.snapshot.Store(all)
+	return s, nil
+}
+
+// newID returns an id that was never used: 26 of a-z and 2-7, 130 random bits.
+func newID() string { return strings.ToLower(rand.Text()) }
+
+// newRevision returns a revision of a policy or a package version. AWS's are
+// opaque, and so are these.
+func newRevision() string {
+	b := make([]byte, 20)
+	rand.Read(b)
+	return base32.StdEncoding.EncodeToString(b)
 }
