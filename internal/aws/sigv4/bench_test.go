@@ -1,0 +1,41 @@
+package sigv4_test
+
+import (
+	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
+)
+
+// A request for an ECR authorization token, as the Go SDK sends it.
+func BenchmarkVerify(b *testing.B) {
+	body := []byte("{}")
+	unsigned := post(b, "http://127.0.0.1:4283/", body)
+	unsigned.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	unsigned.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken")
+	unsigned.Header.Set("Amz-Sdk-Invocation-Id", "01234567-89ab-cdef-0123-456789abcdef")
+	unsigned.Header.Set("Amz-Sdk-Request", "attempt=1; max=3")
+	r := sign(b, unsigned, vectorSecret, body, noon)
+
+	b.Run("cached", func(b *testing.B) {
+		verifier := sigv4.New(at(noon), nil)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := verifier.Verify(r, "ecr", body, known); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("cold", func(b *testing.B) {
+		verifier := sigv4.New(at(noon), nil)
+		b.ReportAllocs()
+		for b.Loop() {
+			// The keys differ in turn, so that none is found in the cache; the
+			// signature is then never right, and all the work is done.
+			if _, err := verifier.Verify(r, "ecr", body, func(*sigv4.Credential) (string, error) {
+				return "a wrong secret of the same length, forty", nil
+			}); err == nil {
+				b.Fatal("verified")
+			}
+		}
+	})
+}
