@@ -113,7 +113,7 @@ func (d *Door) stage(ctx context.Context, repo packages.RepositoryID, id package
 	}
 	staged, err := d.packages.Stage(ctx, repo, id, content, d.maxTarball)
 	if err != nil {
-		return nil, err
+		return nil, fault.From(err) // so that the decoder's caller can tell it from a bad document
 	}
 	return &attachedTarball{file, staged}, nil
 }

@@ -57,7 +57,7 @@ func (d *Door) search(w http.ResponseWriter, r *formats.Request, _ route) error 
 		}
 		results = append(results, describe(p))
 	}
-	out, err := json.Marshal(map[string]any{"objects": results, "total": total, "time": ""})
+	out, err := json.Marshal(map[string]any{"objects": results, "total": total})
 	if err != nil {
 		return err
 	}

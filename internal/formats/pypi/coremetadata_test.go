@@ -1,0 +1,137 @@
+package pypi
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const sampleMetadata = "Metadata-Version: 2.2\r\nName: My.Project\nVersion: 1.0\nSummary: does\n   two things\nRequires-Python: >=3.8\n" +
+	"Requires-Dist: six>=1.0\nRequires-Dist: tomli; python_version < '3.11'\nProject-URL: Source Code, https://git.example/p\nProject-URL: Home-Page, https://p.example\n" +
+	"License: UNKNOWN\nDynamic: Description\nnot a field\n\n# My project\n"
+
+func TestParseCoreMetadata(t *testing.T) {
+	m := parseCoreMetadata([]byte(sampleMetadata))
+	if m.release() != (release{"My.Project", "1.0"}) || m.get("requires-python") != ">=3.8" || m.get("Summary") != "does\ntwo things" || m.body != "# My project\n" {
+		t.Errorf("%+v", m)
+	}
+	if !m.final() {
+		t.Error("Dynamic: Description does not concern an installer")
+	}
+	d := m.description()
+	if d.SourceCodeRepository != "https://git.example/p" || d.HomePage != "https://p.example" || len(d.Licenses) != 0 {
+		t.Errorf("%+v", d)
+	}
+	if len(d.Dependencies) != 2 || d.Dependencies[0].Package != "six" || d.Dependencies[0].VersionRequirement != ">=1.0" || d.Dependencies[1].Package != "tomli" {
+		t.Errorf("%+v", d.Dependencies)
+	}
+	for _, text := range []string{"Metadata-Version: 2.1\nName: x\n", "Metadata-Version: 2.4\nDynamic: Requires-Dist\n", ""} {
+		if parseCoreMetadata([]byte(text)).final() {
+			t.Errorf("%q was taken as final", text)
+		}
+	}
+}
+
+// zipped makes a zip of name, content pairs.
+func zipped(t testing.TB, files ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for pair := range slices.Chunk(files, 2) {
+		w, err := z.Create(pair[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(pair[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// tarred makes a .tar.gz of name, content pairs.
+func tarred(t testing.TB, files ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	g := gzip.NewWriter(&b)
+	w := tar.NewWriter(g)
+	for pair := range slices.Chunk(files, 2) {
+		if err := w.WriteHeader(&tar.Header{Name: pair[0], Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(pair[1]))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(pair[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), g.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestMetadataOfAWheel(t *testing.T) {
+	read := func(b []byte) ([]byte, error) { return readWheelMetadata(bytes.NewReader(b), int64(len(b))) }
+	got, err := read(zipped(t, "p/__init__.py", "", "p-1.0.dist-info/METADATA", sampleMetadata, "p/vendor/x.dist-info/METADATA", "other"))
+	if err != nil || string(got) != sampleMetadata {
+		t.Errorf("%q %v", got, err)
+	}
+	for what, b := range map[string][]byte{
+		"no metadata":  zipped(t, "p/METADATA", "x"),
+		"two of them":  zipped(t, "p.dist-info/METADATA", "x", "q.dist-info/METADATA", "x"),
+		"too large":    zipped(t, "p.dist-info/METADATA", strings.Repeat("x", maxMetadata+1)),
+		"not a zip":    []byte("PK not a zip"),
+		"nothing":      nil,
+		"a zip halved": zipped(t, "p.dist-info/METADATA", "x")[20:],
+	} {
+		if got, err := read(b); err == nil {
+			t.Errorf("%s: read %d bytes", what, len(got))
+		}
+	}
+}
+
+func TestMetadataOfASourceDistribution(t *testing.T) {
+	files := []string{"p-1.0/p.egg-info/PKG-INFO", "not this", "p-1.0/PKG-INFO", sampleMetadata}
+	for file, b := range map[string][]byte{"p-1.0.tar.gz": tarred(t, files...), "p-1.0.zip": zipped(t, files...)} {
+		got, err := readSdistMetadata(file, bytes.NewReader(b), int64(len(b)))
+		if err != nil || string(got) != sampleMetadata {
+			t.Errorf("%s: %q %v", file, got, err)
+		}
+	}
+	none := tarred(t, "p-1.0/setup.py", "")
+	if _, err := readSdistMetadata("p-1.0.tar.gz", bytes.NewReader(none), int64(len(none))); !errors.Is(err, errNoMetadata) {
+		t.Error(err)
+	}
+	if _, err := readSdistMetadata("p-1.0.tar.gz", strings.NewReader("not gzip"), 8); err == nil || errors.Is(err, errNoMetadata) {
+		t.Error("bytes that are no archive were taken as one without metadata:", err)
+	}
+}
+
+func FuzzWheelMetadata(f *testing.F) {
+	f.Add(zipped(f, "p-1.0.dist-info/METADATA", sampleMetadata))
+	f.Add([]byte("PK\x05\x06"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		raw, err := readWheelMetadata(bytes.NewReader(b), int64(len(b)))
+		if err == nil && len(raw) > maxMetadata {
+			t.Fatal("more than is accepted")
+		}
+		parseCoreMetadata(raw).description()
+	})
+}
+
+func FuzzCoreMetadata(f *testing.F) {
+	f.Add([]byte(sampleMetadata))
+	f.Add([]byte(" \n:\n\t:x"))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		m := parseCoreMetadata(b)
+		m.description()
+		m.final()
+	})
+}
