@@ -128,11 +128,12 @@ func (doc *document) settleMediaType(declared string) error {
 	}
 	switch doc.MediaType {
 	case ocispec.MediaTypeImageManifest, mediaTypeDockerManifest:
-		if doc.SchemaVersion != 2 || doc.Config == nil || doc.Layers == nil {
+		// Programs write no layers as null, too.
+		if doc.SchemaVersion != 2 || doc.Config == nil {
 			return invalidManifest("An image manifest has schemaVersion 2, config and layers")
 		}
 	case ocispec.MediaTypeImageIndex, mediaTypeDockerList:
-		if doc.SchemaVersion != 2 || !isIndex {
+		if doc.SchemaVersion != 2 || isImage {
 			return invalidManifest("An image index has schemaVersion 2 and manifests")
 		}
 	default:
