@@ -104,6 +104,8 @@ func attachmentOf(account, policyARN string) string { return account + " attachm
 func boundaryOf(account, policyARN string) string   { return account + " boundary " + policyARN }
 func membershipOf(groupID string) string            { return "membership " + groupID }
 
+func aliasOf(alias string) string { return "alias " + alias }
+
 // An Account owns everything else, and has a root with all permissions.
 type Account struct {
 	Common
@@ -113,9 +115,15 @@ type Account struct {
 }
 
 func (*Account) kind() Kind                { return KindAccount }
-func (*Account) references() []string      { return nil }
 func (a *Account) accessKeys() []AccessKey { return a.Keys }
 func (*Account) compile(*compiler)         {}
+
+func (a *Account) references() []string {
+	if a.Alias == "" {
+		return nil
+	}
+	return []string{aliasOf(a.Alias)}
+}
 
 // ARN returns root's.
 func (a *Account) ARN() string { return arn.New("iam", "", a.ID, "root").String() }

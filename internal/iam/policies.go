@@ -215,7 +215,7 @@ func (s *Service) DeletePolicy(ctx context.Context, policyARN string) error {
 
 // CreatePolicyVersion adds a version, and makes it the default where asDefault
 // is set. Faults: NoSuchEntity, MalformedPolicyDocument, LimitExceeded.
-func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document string, asDefault bool) (v PolicyVersion, p *Policy, err error) {
+func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document string, asDefault bool) (p *Policy, v PolicyVersion, err error) {
 	err = s.editPolicy(ctx, policyARN, authz.Request{Action: "iam:CreatePolicyVersion"}, func(edited *Policy) error {
 		p = edited
 		if len(p.Versions) == maxVersions {
@@ -233,7 +233,7 @@ func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document s
 		}
 		return nil
 	})
-	return v, p, err
+	return p, v, err
 }
 
 // SetDefaultPolicyVersion puts a version in force. Faults: NoSuchEntity.
@@ -264,16 +264,16 @@ func (s *Service) DeletePolicyVersion(ctx context.Context, policyARN string, num
 }
 
 // PolicyVersion returns a version and its policy. Faults: NoSuchEntity.
-func (s *Service) PolicyVersion(ctx context.Context, policyARN string, number int) (PolicyVersion, *Policy, error) {
+func (s *Service) PolicyVersion(ctx context.Context, policyARN string, number int) (*Policy, PolicyVersion, error) {
 	p, err := s.managed(ctx, s.current.Load(), policyARN, authz.Request{Action: "iam:GetPolicyVersion"})
 	if err != nil {
-		return PolicyVersion{}, nil, err
+		return nil, PolicyVersion{}, err
 	}
 	v, ok := p.Version(number)
 	if !ok {
-		return PolicyVersion{}, nil, noVersion(policyARN, number)
+		return nil, PolicyVersion{}, noVersion(policyARN, number)
 	}
-	return v, p, nil
+	return p, v, nil
 }
 
 func noVersion(policyARN string, number int) error {

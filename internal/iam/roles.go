@@ -70,8 +70,9 @@ func (s *Service) Roles(ctx context.Context, p Page) (Listing[*Role], error) {
 
 // UpdateRole changes the description and the longest session of a role. Faults:
 // NoSuchEntity, ValidationError.
-func (s *Service) UpdateRole(ctx context.Context, name string, c RoleChange) error {
-	return s.editRole(ctx, "iam:UpdateRole", name, func(_ *draft, r *Role) error {
+func (s *Service) UpdateRole(ctx context.Context, name string, c RoleChange) (updated *Role, err error) {
+	err = s.editRole(ctx, "iam:UpdateRole", name, func(_ *draft, r *Role) error {
+		updated = r
 		if c.Description != nil {
 			r.Description = *c.Description
 		}
@@ -80,6 +81,7 @@ func (s *Service) UpdateRole(ctx context.Context, name string, c RoleChange) err
 		}
 		return checkMaxSession(r.MaxSession)
 	})
+	return updated, err
 }
 
 // UpdateTrustPolicy replaces the trust policy of a role. Faults: NoSuchEntity,
