@@ -27,7 +27,6 @@ var byCode = map[string]answer{
 	"PathUnknown":           {http.StatusNotFound, "UNSUPPORTED"},
 	"MethodNotAllowed":      {http.StatusMethodNotAllowed, "UNSUPPORTED"},
 	"InvalidRepositoryName": {http.StatusBadRequest, "NAME_INVALID"},
-	"InvalidPageSize":       {http.StatusBadRequest, "UNSUPPORTED"},
 	"InvalidContentRange":   {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
 	"InvalidSize":           {http.StatusBadRequest, "SIZE_INVALID"},
 	"TooManyTags":           {http.StatusRequestURITooLong, "TAG_INVALID"},
@@ -47,7 +46,6 @@ var byCode = map[string]answer{
 	"InvalidManifest":               {http.StatusBadRequest, "MANIFEST_INVALID"},
 	"ManifestTooLarge":              {http.StatusRequestEntityTooLarge, "MANIFEST_INVALID"},
 	"ManifestUnsupported":           {http.StatusBadRequest, "MANIFEST_INVALID"},
-	"InvalidParameter":              {http.StatusBadRequest, "UNSUPPORTED"},
 	"InvalidTag":                    {http.StatusBadRequest, "TAG_INVALID"},
 	"ImageTagAlreadyExists":         {http.StatusBadRequest, "TAG_INVALID"},
 	"LayersNotFound":                {http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN"},
@@ -83,6 +81,18 @@ func answerOf(f *fault.Error) answer {
 		return answer{http.StatusNotImplemented, "UNSUPPORTED"}
 	}
 	return answer{http.StatusInternalServerError, "UNSUPPORTED"}
+}
+
+// messageOf is the fault's message, but for the cases where ECR's registry says
+// something else than its API, and where clients show or match that.
+func messageOf(f *fault.Error) string {
+	switch {
+	case f.Kind == fault.Expired:
+		return "Your authorization token has expired. Reauthenticate and try again."
+	case f.Code == "ImageNotFound":
+		return "Requested image not found"
+	}
+	return f.Message
 }
 
 // errorList is the body of every error (OCI distribution-spec 1.1, "Error
@@ -124,15 +134,11 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	}
-	message := f.Message
-	if f.Kind == fault.Expired {
-		message = "Your authorization token has expired. Reauthenticate and try again."
-	}
 	if r.Method == http.MethodHead {
 		w.WriteHeader(a.status)
 		return
 	}
-	writeJSON(w, a.status, "application/json", errorList{[]errorEntry{{a.code, message, errorDetail{f.Code}}}})
+	writeJSON(w, a.status, "application/json", errorList{[]errorEntry{{a.code, messageOf(f), errorDetail{f.Code}}}})
 }
 
 // challenge asks for credentials as ECR does, with a body that is not JSON: that
