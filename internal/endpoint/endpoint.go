@@ -109,6 +109,14 @@ func (a *Addresses) ParseDomainHost(host string) (d Domain, ok bool) {
 	return Domain{Name: p[0][:i], Owner: p[0][i+1:], Region: p[3]}, true
 }
 
+// Serves reports whether a name, as TLS's server name indication has it without
+// a port, is one of the server's: of the one address, of this machine's
+// loopback, or below the suffix.
+func (a *Addresses) Serves(name string) bool {
+	_, ok := a.below(name)
+	return ok || strings.EqualFold(name, hostname(a.host)) || strings.EqualFold(name, "localhost")
+}
+
 // below strips the suffix and the port off an AWS-shaped host.
 func (a *Addresses) below(host string) (string, bool) {
 	if a.suffix == "" {

@@ -76,6 +76,18 @@ func TestParseInvertsConstruct(t *testing.T) {
 	})
 }
 
+func TestServes(t *testing.T) {
+	a := addresses(t, "https://gatehouse.example:8080", "aws.example")
+	for name, want := range map[string]bool{
+		"GATEHOUSE.example": true, "localhost": true, "x.aws.example": true,
+		"evil.example": false, "aws.example.evil": false, "": false,
+	} {
+		if a.Serves(name) != want {
+			t.Errorf("Serves(%q) = %v", name, !want)
+		}
+	}
+}
+
 func TestNewRefusesWhatIsNoServer(t *testing.T) {
 	for _, bad := range []string{"", "127.0.0.1:4283", "ftp://h", "http://", "http://h/path", "http://u:p@h", "http://h?x=1"} {
 		if _, err := endpoint.New(bad, ""); err == nil {

@@ -1,0 +1,39 @@
+# make test runs every test and installs what they need; make bench measures.
+.DEFAULT_GOAL := build
+.PHONY: build test unit e2e lint bench fuzz clients generate
+
+build:
+	go build -o bin/gatehouse ./cmd/gatehouse
+
+# Everything that a change has to pass.
+test: lint unit e2e
+
+lint:
+	@test -z "$$(go tool gofumpt -l $$(git ls-files '*.go'))" || { echo 'not formatted; run: go tool gofumpt -w .'; go tool gofumpt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	go tool staticcheck ./...
+
+unit: clients
+	go test -race $(TESTFLAGS) -timeout 20m $$(go list ./... | grep -v /e2e)
+
+# The built binary, driven by real clients.
+e2e: clients
+	go test -race $(TESTFLAGS) -timeout 40m ./e2e/...
+
+clients:
+	scripts/install-clients
+
+bench:
+	go run ./bench
+
+# Each fuzz target for FUZZTIME; go test fuzzes one target at a time.
+FUZZTIME ?= 20s
+fuzz:
+	@set -e; for pkg in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for f in $$(grep -h -o '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | cut -d' ' -f2); do \
+			echo "$$pkg $$f"; go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+generate:
+	go generate ./...

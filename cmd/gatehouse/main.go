@@ -1,0 +1,80 @@
+// Command gatehouse serves AWS's authorization tokens and the registries that
+// they open. `gatehouse serve --help` is the place to start.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/gatehouse-registry/gatehouse/internal/config"
+)
+
+// Exit codes: a command that was typed or configured wrongly is told apart from
+// one that failed.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage marks what the person at the keyboard has to mend.
+var errUsage = errors.New("usage")
+
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
+	Env     envCommand     `cmd:"" help:"Print the exports that point every AWS tool at the server."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is main without the process: it returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	exited := -1
+	parser := kong.Must(&commands{},
+		kong.Name("gatehouse"),
+		kong.Description("Gatehouse speaks AWS: it issues the authorization tokens of ECR and CodeArtifact, and is the registry and the repositories that they open."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exited = code }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(stdout, (*io.Writer)(nil)),
+		defaults(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+	)
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 { // --help
+		return exited
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "gatehouse: %v; see gatehouse --help\n", err)
+		return exitUsage
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(stderr, "gatehouse: %v\n", err)
+		if errors.Is(err, errUsage) {
+			return exitUsage
+		}
+		return exitFailed
+	}
+	return 0
+}
+
+// defaults are the values that the help names.
+func defaults() kong.Vars {
+	c := config.Default()
+	return kong.Vars{"default_data": c.Data, "default_listen": c.Listen, "default_account": c.Account, "default_region": c.Region}
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/gatehouse-registry/gatehouse/internal/app"
+	"github.com/gatehouse-registry/gatehouse/internal/config"
+)
+
+type serveCommand struct {
+	Config    string `placeholder:"FILE" help:"Read the configuration from a YAML file; flags win over it."`
+	Data      string `placeholder:"DIR" help:"Folder for everything the server keeps (${default_data})."`
+	Listen    string `placeholder:"HOST:PORT" help:"Address to listen on (${default_listen}); port 0 takes a free one."`
+	Account   string `placeholder:"ID" help:"12-digit id of the first account (${default_account})."`
+	Region    string `placeholder:"REGION" help:"Region of the profiles that are written (${default_region})."`
+	LogFormat string `placeholder:"FORMAT" help:"text or json (text)."`
+	LogLevel  string `placeholder:"LEVEL" help:"debug, info, warn or error (info)."`
+}
+
+// Help is what --help shows below the flags.
+func (serveCommand) Help() string {
+	return `Examples:
+
+  gatehouse serve
+      on SQLite and local files in ./gatehouse-data, at http://127.0.0.1:4283
+
+  gatehouse serve --data /var/lib/gatehouse --listen 0.0.0.0:4283 --config gatehouse.yaml
+      with what docs/operations.md describes
+
+Then, in another terminal:
+
+  eval "$(gatehouse env)"
+  aws ecr get-login-password | docker login --username AWS --password-stdin 127.0.0.1:4283`
+}
+
+// Run serves until the context ends.
+func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	server, err := app.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "listening on %s\n", server.URL())
+	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		fmt.Fprint(stdout, firstSteps(cfg, server))
+	}
+	return server.Wait()
+}
+
+func (c *serveCommand) config() (*config.Config, error) {
+	cfg := config.Default()
+	if c.Config != "" {
+		if err := cfg.Read(c.Config); err != nil {
+			return nil, fmt.Errorf("%w%w", silent{errUsage}, err)
+		}
+	}
+	for _, flag := range []struct {
+		given string
+		into  *string
+	}{
+		{c.Data, &cfg.Data},
+		{c.Listen, &cfg.Listen},
+		{c.Account, &cfg.Account},
+		{c.Region, &cfg.Region},
+		{c.LogFormat, &cfg.Log.Format},
+		{c.LogLevel, &cfg.Log.Level},
+	} {
+		if flag.given != "" {
+			*flag.into = flag.given
+		}
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("%w%w", silent{errUsage}, err)
+	}
+	return cfg, nil
+}
+
+// silent marks an error without a word of its own.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
+
+// firstSteps are the lines that a person pastes next.
+func firstSteps(cfg *config.Config, server *app.Server) string {
+	env := "gatehouse env"
+	if cfg.Data != config.Default().Data {
+		env += " --data " + cfg.Data
+	}
+	registry := server.RegistryHost()
+	return strings.Join([]string{
+		"", "In another terminal (gatehouse is this program: go run ./cmd/gatehouse does as well):", "",
+		`  eval "$(` + env + `)"`,
+		"  aws ecr create-repository --repository-name hello",
+		"  aws ecr get-login-password | docker login --username AWS --password-stdin " + registry,
+		"  docker tag alpine " + registry + "/hello && docker push " + registry + "/hello",
+		"  aws codeartifact create-domain --domain acme && aws codeartifact create-repository --domain acme --repository lib",
+		"  aws codeartifact login --tool npm --domain acme --repository lib && npm publish", "", "",
+	}, "\n")
+}

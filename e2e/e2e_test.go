@@ -1,0 +1,239 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience bounds how long a script may take, and how long a server takes to
+// come up or to go down.
+const patience = 3 * time.Minute
+
+var (
+	module string // the module's folder
+	binary string // the folder of the built gatehouse
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if module, err = filepath.Abs(".."); err != nil {
+			panic(err)
+		}
+		if binary, err = os.MkdirTemp("", "gatehouse-e2e-"); err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(binary)
+		build := exec.Command("go", "build", "-race", "-o", filepath.Join(binary, "gatehouse"), "./cmd/gatehouse")
+		build.Dir = module
+		build.Stdout, build.Stderr = os.Stderr, os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "build gatehouse:", err)
+			return 1
+		}
+		if err := linkClients(binary); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// linkClients gives the clients the names that the scripts call them by. A
+// client that is missing fails the tests: run scripts/install-clients.
+func linkClients(dir string) error {
+	tools := filepath.Join(module, ".tools")
+	for name, path := range map[string]string{
+		"aws1": filepath.Join(tools, "python/bin/aws"), "aws2": "/usr/bin/aws",
+		"python": filepath.Join(tools, "python/bin/python"), "pip": filepath.Join(tools, "python/bin/pip"),
+		"twine": filepath.Join(tools, "python/bin/twine"), "uv": filepath.Join(tools, "python/bin/uv"),
+		"npm": filepath.Join(tools, "npm/npm/node_modules/.bin/npm"), "pnpm": filepath.Join(tools, "npm/pnpm/node_modules/.bin/pnpm"),
+		"yarn1": filepath.Join(tools, "npm/yarn1/node_modules/.bin/yarn"), "yarn4": filepath.Join(tools, "npm/yarn4/node_modules/.bin/yarn"),
+		"crane": filepath.Join(tools, "bin/crane"), "skopeo": "skopeo", "docker": "docker", "curl": "curl", "node": "node",
+	} {
+		found, err := exec.LookPath(path)
+		if err != nil {
+			return fmt.Errorf("client %s is missing; run scripts/install-clients: %w", name, err)
+		}
+		if filepath.Base(path) == path { // on PATH under its own name
+			continue
+		}
+		if err := os.Symlink(found, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Setup:               setup,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve":     serve,
+			"stop":      stop,
+			"makeimage": makeImage,
+			"setenv":    setenv,
+			"wheel":     wheel,
+		},
+		Condition: func(condition string) (bool, error) {
+			if condition != "terraform" {
+				return false, fmt.Errorf("unknown condition %q", condition)
+			}
+			return terraformPlugins() != "", nil
+		},
+		Deadline: time.Now().Add(time.Hour),
+	})
+}
+
+// terraformPlugins finds a folder that holds Terraform's AWS provider; "" where
+// this machine has none, or no Terraform. It is the one client that cannot be
+// installed from a package registry.
+func terraformPlugins() string {
+	if _, err := exec.LookPath("terraform"); err != nil {
+		return ""
+	}
+	for _, dir := range []string{os.Getenv("TF_PLUGIN_DIR"), "/usr/local/share/terraform/plugins", "/usr/share/terraform/plugins", "/opt/tf-plugins"} {
+		if found, _ := filepath.Glob(filepath.Join(dir, "*", "hashicorp", "aws")); dir != "" && len(found) > 0 {
+			return dir
+		}
+	}
+	return ""
+}
+
+// setup gives each script a home of its own, the built binary and the clients,
+// and nothing that this machine's user has configured.
+func setup(env *testscript.Env) error {
+	home := filepath.Join(env.WorkDir, "home")
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	env.Vars = append(env.Vars,
+		"HOME="+home,
+		"PATH="+binary+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"DATA="+filepath.Join(env.WorkDir, "data"),
+		"PROJECT="+module,
+		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1",
+		"DOCKER_CONFIG="+filepath.Join(home, ".docker"),
+		"REGISTRY_AUTH_FILE="+filepath.Join(home, ".docker/config.json"),
+		"npm_config_cache="+filepath.Join(env.WorkDir, "npm-cache"), "npm_config_update_notifier=false",
+		"PIP_CONFIG_FILE="+filepath.Join(home, "pip.conf"), "PIP_NO_CACHE_DIR=1", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_INPUT=1",
+		"YARN_ENABLE_TELEMETRY=0", "YARN_CACHE_FOLDER="+filepath.Join(env.WorkDir, "yarn-cache"), "YARN_GLOBAL_FOLDER="+filepath.Join(env.WorkDir, "yarn"),
+		"UV_CACHE_DIR="+filepath.Join(env.WorkDir, "uv-cache"),
+		"TF_PLUGINS="+terraformPlugins(), "CHECKPOINT_DISABLE=1",
+		"NO_COLOR=1",
+	)
+	env.Values[serverKey{}] = new(server)
+	return nil
+}
+
+type serverKey struct{}
+
+// A server is the gatehouse process of one script.
+type server struct{ cmd *exec.Cmd }
+
+// serve starts a server on the script's data folder and on a free port, waits
+// until it answers, and points the AWS tools at it: $URL, $HOST and the AWS
+// variables.
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("unsupported: ! serve")
+	}
+	s := ts.Value(serverKey{}).(*server)
+	if s.cmd != nil {
+		ts.Fatalf("a server is running")
+	}
+	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	ts.Check(err)
+	defer log.Close()
+	cmd := exec.Command(filepath.Join(binary, "gatehouse"), append([]string{"serve", "--data", ts.Getenv("DATA"), "--listen", "127.0.0.1:0"}, args...)...)
+	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	s.cmd = cmd
+	ts.Defer(func() {
+		if s.cmd == cmd {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	})
+	url := make(chan string, 1)
+	go func() {
+		defer close(url)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if address, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+				url <- address
+			}
+		}
+	}()
+	select {
+	case address, ok := <-url:
+		if !ok {
+			text, _ := os.ReadFile(ts.MkAbs("server.log"))
+			ts.Fatalf("the server did not start:\n%s", text)
+		}
+		pointAt(ts, address)
+	case <-time.After(patience):
+		ts.Fatalf("the server did not come up")
+	}
+}
+
+func pointAt(ts *testscript.TestScript, url string) {
+	_, host, _ := strings.Cut(url, "://")
+	ts.Setenv("URL", url)
+	ts.Setenv("HOST", host)
+	ts.Setenv("AWS_CONFIG_FILE", filepath.Join(ts.Getenv("DATA"), "aws/config"))
+	ts.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(ts.Getenv("DATA"), "aws/credentials"))
+	ts.Setenv("AWS_PROFILE", "gatehouse")
+}
+
+// stop ends the server with a signal, TERM unless another one is named, and
+// waits for it. After TERM the server must end by itself and with success.
+func stop(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(serverKey{}).(*server)
+	if s.cmd == nil || neg {
+		ts.Fatalf("no server is running")
+	}
+	sig := syscall.SIGTERM
+	if len(args) == 1 && args[0] == "KILL" {
+		sig = syscall.SIGKILL
+	}
+	ts.Check(s.cmd.Process.Signal(sig))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.cmd.Wait() }()
+	select {
+	case err := <-done:
+		s.cmd = nil
+		if err != nil && sig == syscall.SIGTERM {
+			text, _ := os.ReadFile(ts.MkAbs("server.log"))
+			ts.Fatalf("after SIGTERM: %v\n%s", err, text)
+		}
+	case <-ctx.Done():
+		ts.Fatalf("the server did not end")
+	}
+}
+
+// setenv NAME FILE puts a file's content, without the newline at its end, into
+// a variable; FILE may be stdout.
+func setenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: setenv NAME FILE")
+	}
+	ts.Setenv(args[0], strings.TrimRight(ts.ReadFile(args[1]), "\r\n"))
+}

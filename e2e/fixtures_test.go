@@ -1,0 +1,79 @@
+package e2e
+
+import (
+	"archive/zip"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// makeImage FOLDER LAYERS BYTES [PLATFORM...] writes an OCI layout: one image
+// of random layers or, with platforms, an index of one image for each.
+func makeImage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: makeimage FOLDER LAYERS BYTES [PLATFORM...]")
+	}
+	layers, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	size, err := strconv.ParseInt(args[2], 10, 64)
+	ts.Check(err)
+	path, err := layout.Write(ts.MkAbs(args[0]), empty.Index)
+	ts.Check(err)
+	if len(args) == 3 {
+		img, err := random.Image(size, int64(layers))
+		ts.Check(err)
+		ts.Check(path.AppendImage(img))
+		return
+	}
+	var index v1.ImageIndex = empty.Index
+	for _, platform := range args[3:] {
+		img, err := random.Image(size, int64(layers))
+		ts.Check(err)
+		p, err := v1.ParsePlatform(platform)
+		ts.Check(err)
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: p}})
+	}
+	ts.Check(path.AppendIndex(index))
+}
+
+// wheel FILE NAME VERSION writes a wheel that installs one module.
+func wheel(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: wheel FILE NAME VERSION")
+	}
+	name, version := args[1], args[2]
+	f, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	z := zip.NewWriter(f)
+	module := strings.ReplaceAll(name, "-", "_")
+	info := module + "-" + version + ".dist-info/"
+	var record strings.Builder
+	for _, file := range []struct{ name, content string }{
+		{module + ".py", fmt.Sprintf("VERSION = %q\n", version)},
+		{info + "METADATA", fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\nSummary: a test\nRequires-Python: >=3.6\n", name, version)},
+		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: gatehouse\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
+	} {
+		w, err := z.Create(file.name)
+		ts.Check(err)
+		_, err = w.Write([]byte(file.content))
+		ts.Check(err)
+		sum := sha256.Sum256([]byte(file.content))
+		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", file.name, base64.RawURLEncoding.EncodeToString(sum[:]), len(file.content))
+	}
+	w, err := z.Create(info + "RECORD")
+	ts.Check(err)
+	_, err = fmt.Fprintf(w, "%s%sRECORD,,\n", record.String(), info)
+	ts.Check(err)
+	ts.Check(z.Close())
+}

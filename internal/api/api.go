@@ -1,0 +1,83 @@
+// Package api is what the edges of the AWS APIs share: every request is
+// authenticated by its signature before it is decoded, and becomes an audit
+// entry. One package below is one service; each holds one Go method an
+// operation, with the signature of the SDK's client.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/gatehouse-registry/gatehouse/internal/audit"
+	"github.com/gatehouse-registry/gatehouse/internal/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+)
+
+// An Authenticator proves who signed a request. It is *authn.Authenticator.
+type Authenticator interface {
+	Signed(r *http.Request, service string, body []byte) (*authn.Caller, error)
+}
+
+// A Shell stands around the operations of every service.
+type Shell struct {
+	Authn Authenticator
+	Log   *slog.Logger
+}
+
+// Options are those of a service, whose errors mapError puts into its words.
+func (s *Shell) Options(service string, mapError func(error) error) wire.Options {
+	return wire.Options{
+		Authenticate: func(r *http.Request, operation string, body []byte) (context.Context, error) {
+			ctx := r.Context()
+			e := audit.From(ctx)
+			e.Operation(service, operation)
+			c, err := s.Authn.Signed(r, service, body)
+			if err != nil {
+				return ctx, err
+			}
+			e.Caller(c)
+			return authn.WithCaller(ctx, c), nil
+		},
+		Intercept: func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
+			audit.From(ctx).Params(params(in))
+			return next(ctx)
+		},
+		MapError: func(ctx context.Context, err error) error {
+			return s.failed(ctx, err, mapError(err))
+		},
+		RequestID: func(r *http.Request) string {
+			if e := audit.From(r.Context()); e != nil {
+				return e.ID
+			}
+			return ""
+		},
+	}
+}
+
+// failed records what the client is told, and logs what it is not.
+func (s *Shell) failed(ctx context.Context, err, told error) error {
+	e := audit.From(ctx)
+	var api smithy.APIError
+	if errors.As(told, &api) {
+		e.Failed(api.ErrorCode(), api.ErrorMessage())
+	} else {
+		e.Failed("InternalFailure", "the server failed")
+	}
+	var f *fault.Error
+	if errors.As(err, &f) && f.Kind != fault.Internal {
+		return told
+	}
+	if !wire.IsClientError(err) {
+		id := ""
+		if e != nil {
+			id = e.ID
+		}
+		s.Log.ErrorContext(ctx, "operation failed", "request", id, "error", err)
+	}
+	return told
+}

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrDataInUse says that another process serves from the data folder.
+var ErrDataInUse = errors.New("another process is using the data folder")
+
+// dataDir is the folder that holds everything the server keeps:
+//
+//	keyring.json     the keys; whoever has them is everybody (0600)
+//	gatehouse.db     identities, images, packages: the commit points
+//	blobs/           the bytes
+//	aws/             config and credentials for the AWS tools (0600)
+//	tls/             the local authority, where TLS has one
+//	audit.jsonl      the audit log
+//	lock             held while a server runs
+type dataDir struct {
+	path string
+	root *os.Root
+	lock *os.File
+}
+
+// openData creates the folder where there is none, and locks it.
+func openData(path string) (*dataDir, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("data folder %s: %w", path, err)
+	}
+	if err := os.MkdirAll(abs, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	lock, err := root.OpenFile("lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		root.Close()
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	// The lock ends with the process, however that ends.
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		root.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s; stop it, or give this one a folder of its own with --data", ErrDataInUse, abs)
+		}
+		return nil, fmt.Errorf("lock data folder %s: %w", abs, err)
+	}
+	return &dataDir{abs, root, lock}, nil
+}
+
+// file is the absolute path of a file of the folder, for what takes only paths.
+func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
+
+// replace writes a file of mode 0600 whole or not at all.
+func (d *dataDir) replace(name string, content []byte) error {
+	temporary := name + ".new"
+	f, err := d.root.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = f.Write(content); err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = d.root.Rename(temporary, name)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", d.file(name), err)
+	}
+	return nil
+}
+
+func (d *dataDir) close() error { return errors.Join(d.lock.Close(), d.root.Close()) }

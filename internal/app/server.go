@@ -1,0 +1,176 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/config"
+	"github.com/gatehouse-registry/gatehouse/internal/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/jobs"
+)
+
+// Bounds of a connection. A body may take as long as it takes, as layers are
+// large and lines are slow; its header may not.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 64 << 10
+	jobTick           = time.Minute
+)
+
+// A Server is a running server.
+type Server struct {
+	parts    *parts
+	http     *http.Server
+	stopJobs context.CancelFunc
+	jobsDone chan struct{}
+	served   chan error
+	ctx      context.Context
+}
+
+// Start opens the data folder, creating what is missing, and serves until ctx
+// ends; then requests that are under way may finish for Config.DrainTimeout. It
+// returns when the server answers. Call [Server.Wait] to learn how it ended.
+//
+// It fails, having left nothing behind that runs, where the address is taken, or
+// the data folder is in use (ErrDataInUse) or damaged.
+func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, error) {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	data, err := openData(c.Data)
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	p, err := openParts(ctx, c, listener, data, options)
+	if err != nil {
+		listener.Close()
+		return nil, errors.Join(err, data.close())
+	}
+	s, err := newServer(ctx, p)
+	if err != nil {
+		listener.Close()
+		return nil, errors.Join(err, p.close(), data.close())
+	}
+	go func() { s.served <- s.serve(listener) }()
+	return s, nil
+}
+
+func newServer(ctx context.Context, p *parts) (*Server, error) {
+	handler, err := p.handler()
+	if err != nil {
+		return nil, err
+	}
+	runner, err := p.runner(ctx)
+	if err != nil {
+		return nil, err
+	}
+	jobsCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Server{
+		parts: p, ctx: ctx, stopJobs: stop, jobsDone: make(chan struct{}), served: make(chan error, 1),
+		http: &http.Server{
+			Handler:           handler,
+			ReadHeaderTimeout: readHeaderTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
+			BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		},
+	}
+	if p.config.TLS != nil {
+		if s.http.TLSConfig, err = p.tlsConfig(); err != nil {
+			stop()
+			return nil, err
+		}
+	}
+	go func() {
+		defer close(s.jobsDone)
+		runner.Loop(jobsCtx, jobTick)
+	}()
+	return s, nil
+}
+
+func (p *parts) tlsConfig() (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if p.localAuthority() {
+		ca, err := openAuthority(p.data, p.addresses.Serves, p.now)
+		if err != nil {
+			return nil, err
+		}
+		c.GetCertificate = ca.certificate
+		return c, nil
+	}
+	pair, err := tls.LoadX509KeyPair(p.config.TLS.Certificate, p.config.TLS.Key)
+	if err != nil {
+		return nil, fmt.Errorf("tls: %w", err)
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return c, nil
+}
+
+func (s *Server) serve(l net.Listener) error {
+	if s.http.TLSConfig != nil {
+		return s.http.ServeTLS(l, "", "")
+	}
+	return s.http.Serve(l)
+}
+
+// runner is the background work: what was begun and never finished is removed,
+// and so is what nothing refers to any more.
+func (p *parts) runner(ctx context.Context) (*jobs.Runner, error) {
+	images := func(sweep func(context.Context, time.Duration) (int, error)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			_, err := sweep(ctx, p.config.UploadExpiry)
+			return err
+		}
+	}
+	return jobs.New(ctx, p.db, rand.Text(), p.now, p.log,
+		jobs.Job{Name: "images/uploads", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepUploads)},
+		jobs.Job{Name: "images/blobs", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepBlobs)},
+		jobs.Job{Name: "images/objects", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: images(p.images.SweepObjects)},
+		jobs.Job{Name: "packages/garbage", Every: 5 * time.Minute, Limit: time.Hour, Run: p.packages.SweepGarbage},
+		jobs.Job{Name: "packages/staged", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: p.packages.SweepStaged},
+	)
+}
+
+// URL is the address that clients are told: what endpoint_url is set to.
+func (s *Server) URL() string { return s.parts.addresses.URL() }
+
+// RegistryHost is what the first account's image references begin with.
+func (s *Server) RegistryHost() string {
+	return s.parts.addresses.RegistryHost(endpoint.Registry{Account: s.parts.config.Account, Region: s.parts.config.Region})
+}
+
+// Wait returns when the server has ended: nil after a shutdown in which every
+// request finished.
+func (s *Server) Wait() error {
+	var err error
+	select {
+	case err = <-s.served: // the listener failed
+	case <-s.ctx.Done():
+		err = s.drain()
+	}
+	s.stopJobs()
+	<-s.jobsDone
+	return errors.Join(err, s.parts.close(), s.parts.data.close())
+}
+
+func (s *Server) drain() error {
+	s.parts.fail(errors.New("shutting down"))
+	ctx, cancel := context.WithTimeout(context.Background(), s.parts.config.DrainTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.http.Close()
+		return fmt.Errorf("requests were still under way after %v: %w", s.parts.config.DrainTimeout, err)
+	}
+	return nil
+}
