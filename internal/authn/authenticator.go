@@ -35,7 +35,7 @@ type Authenticator struct {
 // New returns an authenticator.
 func New(c Config) *Authenticator {
 	// Which regions count depends on the service: see Signed.
-	return &Authenticator{c.Directory, c.Keyring, c.Serves, c.Now, sigv4.New(c.Now, nil)}
+	return &Authenticator{c.Directory, c.Keyring, c.Serves, c.Now, sigv4.New(c.Now)}
 }
 
 // identify makes p the principal that the claims are about: the identity as it

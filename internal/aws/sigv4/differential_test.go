@@ -63,7 +63,7 @@ func drawRequest(t *rapid.T) (*http.Request, []byte) {
 }
 
 func TestAcceptsWhatTheSDKSigns(t *testing.T) {
-	verifier := sigv4.New(at(noon), nil)
+	verifier := sigv4.New(at(noon))
 	rapid.Check(t, func(rt *rapid.T) {
 		r, body := drawRequest(rt)
 		if _, err := verifier.Verify(sign(t, r, vectorSecret, body, noon), "ecr", body, known); err != nil {
@@ -73,7 +73,7 @@ func TestAcceptsWhatTheSDKSigns(t *testing.T) {
 }
 
 func TestRefusesWhatWasChanged(t *testing.T) {
-	verifier := sigv4.New(at(noon), nil)
+	verifier := sigv4.New(at(noon))
 	changes := map[string]func(*http.Request, *[]byte){
 		"method": func(r *http.Request, _ *[]byte) { r.Method = "OPTIONS" },
 		"host":   func(r *http.Request, _ *[]byte) { r.Host = "other.example" },
@@ -121,7 +121,7 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Add("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, SignedHeaders=host, Signature=00", "", "/?%", "UNSIGNED-PAYLOAD", "")
 	f.Add("AWS4-HMAC-SHA256 =,=,;", "2026", "//?;=&&", "x", "y")
-	verifier := sigv4.New(at(noon), nil)
+	verifier := sigv4.New(at(noon))
 	// No request in the corpus has a signature with this secret.
 	secret := func(*sigv4.Credential) (string, error) { return "a secret of the fuzz target alone", nil }
 	f.Fuzz(func(t *testing.T, authorization, date, target, hash, body string) {

@@ -15,7 +15,7 @@ const (
 	Incomplete
 	// Unsupported: a form of signature, or of body, that is refused.
 	Unsupported
-	// Scope: the signature is for another service, region or day.
+	// Scope: the signature is for another service or another day.
 	Scope
 	// Skewed: the time of the signature is too far from the server's.
 	Skewed

@@ -33,8 +33,7 @@ const MaxSkew = 15 * time.Minute
 type Credential struct {
 	AccessKeyID string
 	// SessionToken is X-Amz-Security-Token, which the signature covers. It is
-	// empty for long-term keys. That it belongs to the access key is for the
-	// [Lookup] to check.
+	// empty for long-term keys.
 	SessionToken string
 	// Region and Service are those of the signature's scope.
 	Region, Service string
@@ -43,24 +42,21 @@ type Credential struct {
 }
 
 // A Lookup returns the secret access key of a credential. Its error refuses the
-// request and is returned by [Verifier.Verify] as it is.
+// request and is returned by [Verifier.Verify] as it is. Whether the region is
+// one of the server's, and the session token the access key's, is for the Lookup
+// to judge.
 type Lookup func(*Credential) (secret string, err error)
 
 // A Verifier verifies signatures. It is safe for use by many goroutines.
 type Verifier struct {
 	now    func() time.Time
-	region func(string) bool
 	keys   *keyCache
 	nobody string // the secret that stands in for one that was not found
 }
 
-// New returns a verifier. region says which regions a signature may be for; nil
-// allows any.
-func New(now func() time.Time, region func(string) bool) *Verifier {
-	if region == nil {
-		region = func(string) bool { return true }
-	}
-	return &Verifier{now: now, region: region, keys: newKeyCache(), nobody: rand.Text()}
+// New returns a verifier. now is the clock that signatures are measured by.
+func New(now func() time.Time) *Verifier {
+	return &Verifier{now: now, keys: newKeyCache(), nobody: rand.Text()}
 }
 
 // Verify verifies that the request was signed for the service with the secret
@@ -75,8 +71,11 @@ func New(now func() time.Time, region func(string) bool) *Verifier {
 // The errors are *[Error] and what lookup returns. An unknown key and a wrong
 // signature take the same time.
 func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup Lookup) (*Credential, error) {
-	s, err := v.read(r, service)
+	s, err := parseRequest(r)
 	if err != nil {
+		return nil, err
+	}
+	if err := v.current(s, service); err != nil {
 		return nil, err
 	}
 	payload, err := payloadHash(r, body)
@@ -89,13 +88,11 @@ func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup L
 	}
 	secret, unknown := lookup(&s.Credential)
 	if unknown != nil {
-		secret = v.nobody
-	}
-	if !v.matches(s, secret, request) && unknown == nil {
-		return nil, fail(SignatureMismatch, "The signature does not match the request. Check the secret access key, and that nothing on the way changes the request.")
-	}
-	if unknown != nil {
+		v.matches(s, v.nobody, request) // for the time that it takes
 		return nil, unknown
+	}
+	if !v.matches(s, secret, request) {
+		return nil, fail(SignatureMismatch, "The signature does not match the request. Check the secret access key, and that nothing on the way changes the request.")
 	}
 	if body == nil {
 		r.Body = newVerifiedBody(r.Body, payload)
@@ -103,25 +100,17 @@ func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup L
 	return &s.Credential, nil
 }
 
-// read takes the signature out of the request and checks everything about it
-// that needs no secret.
-func (v *Verifier) read(r *http.Request, service string) (*signature, error) {
-	s, err := parseRequest(r)
-	if err != nil {
-		return nil, err
-	}
+// current reports an error unless the signature is for the service and of now.
+func (v *Verifier) current(s *signature, service string) error {
 	if s.Service != service {
-		return nil, fail(Scope, "The signature is for the service %q, and this operation belongs to %q.", s.Service, service)
-	}
-	if !v.region(s.Region) {
-		return nil, fail(Scope, "The signature is for the region %q, which this server does not have.", s.Region)
+		return fail(Scope, "The signature is for the service %q, and this operation belongs to %q.", s.Service, service)
 	}
 	now := v.now()
 	if skew := now.Sub(s.Time); skew > MaxSkew || skew < -MaxSkew {
-		return nil, fail(Skewed, "The request was signed at %s, and the time here is %s: more than %d minutes apart. Set the clock of the machine that signs.",
+		return fail(Skewed, "The request was signed at %s, and the time here is %s: more than %d minutes apart. Set the clock of the machine that signs.",
 			s.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339), int(MaxSkew.Minutes()))
 	}
-	return s, nil
+	return nil
 }
 
 // matches reports whether the secret gives the signature.

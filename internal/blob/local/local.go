@@ -17,6 +17,9 @@
 // A name, not a permission bit, tells finished from unfinished, so that a
 // backup tool that drops permissions, or a person with ls, cannot get it wrong.
 //
+// Nothing here waits for anything but the disk, so only List looks at its
+// context.
+//
 // The folder belongs to one process: the server locks its data folder.
 package local
 
