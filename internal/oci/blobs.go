@@ -11,8 +11,19 @@ import (
 )
 
 // getBlob serves a blob, whole or in ranges (OCI distribution-spec 1.1, "Pulling
-// blobs").
+// blobs"), or sends the client to the store that has it, as ECR does.
 func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	address, ok, err := h.images.PresignBlob(r.Context(), t.repository, t.digest, addressLifetime)
+	if err != nil {
+		return err
+	}
+	if ok {
+		w.Header().Set("Location", address)
+		w.Header().Set("Docker-Content-Digest", t.digest.String())
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return nil
+	}
 	b, object, err := h.images.OpenBlob(r.Context(), t.repository, t.digest)
 	if err != nil {
 		return err

@@ -30,8 +30,9 @@ type LayerURLs struct {
 	now       func() time.Time
 }
 
-// layerURLLifetime is how long an address works: as long as those of ECR.
-const layerURLLifetime = time.Hour
+// addressLifetime is how long an address of a layer works: as long as those of
+// ECR.
+const addressLifetime = time.Hour
 
 // The parameters of a signed address. The first three are signed, together with
 // the path.
@@ -58,7 +59,7 @@ func (l *LayerURLs) LayerURL(id images.RepositoryID, d digest.Digest) string {
 	query := url.Values{
 		paramAccount: {id.Account},
 		paramRegion:  {id.Region},
-		paramExpires: {strconv.FormatInt(l.now().Add(layerURLLifetime).Unix(), 10)},
+		paramExpires: {strconv.FormatInt(l.now().Add(addressLifetime).Unix(), 10)},
 	}
 	query.Set(paramSignature, l.sign(p, query))
 	base := l.addresses.RegistryURL(endpoint.Registry{Account: id.Account, Region: id.Region})
