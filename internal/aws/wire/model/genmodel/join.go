@@ -46,7 +46,8 @@ func newJoiner(s *model.Service, k *sdk) *joiner {
 func (j *joiner) join() error {
 	for _, name := range slices.Sorted(maps.Keys(j.sdk.operations)) {
 		k, op := j.sdk.operations[name], j.Operations[name]
-		if op == nil {
+		isNew := op == nil
+		if isNew {
 			j.news = append(j.news, "operation "+name)
 			op = &model.Operation{}
 			j.Operations[name] = op
@@ -55,7 +56,9 @@ func (j *joiner) join() error {
 			shape *string
 			typ   *types.Named
 		}{{&op.Input, k.input}, {&op.Output, k.output}} {
-			if *side.shape == "" && len(fields(side.typ)) > 0 {
+			// What the models leave out is nothing. Of a new operation that is not
+			// known, and an empty structure is never wrong.
+			if *side.shape == "" && (isNew || len(fields(side.typ)) > 0) {
 				*side.shape = j.infer(side.typ)
 			}
 			if *side.shape != "" {
