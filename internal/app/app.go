@@ -88,7 +88,7 @@ func openParts(ctx context.Context, c *config.Config, listener net.Listener, dat
 		return p, err
 	}
 	p.closers = append(p.closers, p.audit.Close)
-	if p.keyring, err = openKeyring(data.file("keyring.json"), p.now); err != nil {
+	if p.keyring, err = openKeyring(data, p.now); err != nil {
 		return p, err
 	}
 	if p.db, err = db.OpenSQLite(ctx, data.file("gatehouse.db")); err != nil {
@@ -210,12 +210,18 @@ func auditPath(data *dataDir, path string) string {
 	return data.file(path)
 }
 
-// openKeyring loads the keyring, which the first start creates.
-func openKeyring(path string, now func() time.Time) (*token.Keyring, error) {
-	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
-		return token.CreateKeyring(path, now)
+// openKeyring loads the keyring, which the first start creates. A database
+// without its keyring is refused: a new one would silently void every key and
+// token that was issued.
+func openKeyring(data *dataDir, now func() time.Time) (*token.Keyring, error) {
+	const file = "keyring.json"
+	if _, err := data.root.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+		return token.LoadKeyring(data.file(file), now)
 	}
-	return token.LoadKeyring(path, now)
+	if _, err := data.root.Lstat("gatehouse.db"); err == nil {
+		return nil, fmt.Errorf("%s is missing beside a database; restore it from your backup, or remove the data folder to begin anew", data.file(file))
+	}
+	return token.CreateKeyring(data.file(file), now)
 }
 
 func absolute(path string) (string, error) {

@@ -27,7 +27,7 @@ const readyTimeout = 2 * time.Second
 // handler joins the doors on one address: what names a door by its host or its
 // path goes there, and everything else is an AWS API.
 func (p *parts) handler() (http.Handler, error) {
-	layers, err := oci.NewLayerURLs(p.keyring.DerivedKey("oci layer addresses"), p.addresses, p.now)
+	layers, err := oci.NewLayerURLs(p.keyring.LayerAddressKey(), p.addresses, p.now)
 	if err != nil {
 		return nil, err
 	}

@@ -49,6 +49,7 @@ type key struct {
 	associated [purposes][]byte
 	accessKeys []byte // of the secrets of long-term access keys
 	sessions   []byte // of the secrets of temporary credentials
+	addresses  []byte // of signed addresses of layers
 }
 
 // newKey derives the subkeys of a secret: HKDF-SHA256 (RFC 5869), each with
@@ -75,7 +76,10 @@ func newKey(number uint32, s state, secret []byte) (*key, error) {
 	if k.accessKeys, err = subkey("access key secret"); err != nil {
 		return nil, err
 	}
-	k.sessions, err = subkey("session secret")
+	if k.sessions, err = subkey("session secret"); err != nil {
+		return nil, err
+	}
+	k.addresses, err = subkey("layer address")
 	return k, err
 }
 
@@ -97,6 +101,11 @@ func (k *Keyring) AccessKeySecret(keyID, accessKeyID string) (string, error) {
 	}
 	return derive(key.accessKeys, accessKeyID), nil
 }
+
+// LayerAddressKey is the 32-byte HMAC key of the signed addresses under which
+// layers are downloaded. It is the active key's: an address lasts minutes, and
+// is asked for again when the key has changed.
+func (k *Keyring) LayerAddressKey() []byte { return k.active.addresses }
 
 // sessionSecret returns the secret access key of temporary credentials.
 func (k *key) sessionSecret(accessKeyID string) string { return derive(k.sessions, accessKeyID) }
