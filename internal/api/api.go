@@ -6,16 +6,12 @@ package api
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
-
-	"github.com/aws/smithy-go"
 
 	"github.com/gatehouse-registry/gatehouse/internal/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
 // An Authenticator proves who signed a request. It is *authn.Authenticator.
@@ -47,9 +43,8 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 			audit.From(ctx).Params(params(in))
 			return next(ctx)
 		},
-		MapError: func(ctx context.Context, err error) error {
-			return s.failed(ctx, err, mapError(err))
-		},
+		MapError: mapError,
+		Failed:   s.failed,
 		RequestID: func(r *http.Request) string {
 			if e := audit.From(r.Context()); e != nil {
 				return e.ID
@@ -59,25 +54,17 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 	}
 }
 
-// failed records what the client is told, and logs what it is not.
-func (s *Shell) failed(ctx context.Context, err, told error) error {
+// failed records what the client is told, and logs what it is not: the cause of
+// an error that is ours.
+func (s *Shell) failed(ctx context.Context, err error, told wire.Error) {
 	e := audit.From(ctx)
-	var api smithy.APIError
-	if errors.As(told, &api) {
-		e.Failed(api.ErrorCode(), api.ErrorMessage())
-	} else {
-		e.Failed("InternalFailure", "the server failed")
+	e.Failed(told.Code, told.Message)
+	if told.Status < http.StatusInternalServerError || told.Status == http.StatusNotImplemented {
+		return
 	}
-	var f *fault.Error
-	if errors.As(err, &f) && f.Kind != fault.Internal {
-		return told
+	id := ""
+	if e != nil {
+		id = e.ID
 	}
-	if !wire.IsClientError(err) {
-		id := ""
-		if e != nil {
-			id = e.ID
-		}
-		s.Log.ErrorContext(ctx, "operation failed", "request", id, "error", err)
-	}
-	return told
+	s.Log.ErrorContext(ctx, "operation failed", "request", id, "error", err)
 }

@@ -29,10 +29,14 @@ const retryAfter = time.Second
 
 // fail answers with an error.
 func (x *exchange) fail(err error) {
+	cause := err
 	if x.options.MapError != nil {
 		err = x.options.MapError(err)
 	}
 	f := x.failure(err)
+	if x.options.Failed != nil {
+		x.options.Failed(x.r.Context(), cause, Error{Code: f.code, Message: f.message, Status: f.status})
+	}
 	h := x.w.Header()
 	var own *Error
 	if errors.As(err, &own) && own.RetryAfter > 0 {

@@ -61,6 +61,9 @@ type Options struct {
 	// it leaves as it is gets this package's default form; an error that nobody
 	// knows is an internal one, whose text the client never sees. Optional.
 	MapError func(error) error
+	// Failed learns of every error: what went wrong, and what the client is told
+	// of it. ctx is the request's. Optional.
+	Failed func(ctx context.Context, err error, told Error)
 	// RequestID names a request in its answer. Optional: random by default.
 	RequestID func(*http.Request) string
 }
