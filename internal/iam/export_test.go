@@ -1,0 +1,73 @@
+package iam
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-registry/gatehouse/internal/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
+)
+
+// Describe returns everything in the snapshot of s as text, so that two can be
+// compared.
+func Describe(s *Service) map[string]string { return describe(s.current.Load()) }
+
+// DescribeStored is Describe of what is loaded from the database anew.
+func DescribeStored(ctx context.Context, s *Service) (map[string]string, error) {
+	loaded, err := load(ctx, s.db, s.awsManaged)
+	if err != nil {
+		return nil, err
+	}
+	return describe(loaded), nil
+}
+
+func describe(s *snapshot) map[string]string {
+	out := map[string]string{"seq": fmt.Sprint(s.seq)}
+	for it := s.byID.Iterator(); !it.Done(); {
+		id, e, _ := it.Next()
+		body, err := json.Marshal(e, json.Deterministic(true))
+		if err != nil {
+			panic(err)
+		}
+		out["entity "+id] = fmt.Sprintf("%s %s %s", e.kind(), keyOf(e), body)
+		switch e := e.(type) {
+		case *User:
+			out["principal "+id] = principalText(s.user(e))
+		case *Role:
+			out["principal "+id] = principalText(s.role(e)) + e.trust.Document()
+		}
+	}
+	for it := s.byName.Iterator(); !it.Done(); {
+		k, e, _ := it.Next()
+		out[fmt.Sprintf("name %s", k)] = e.common().ID
+	}
+	for it := s.keys.Iterator(); !it.Done(); {
+		k, e, _ := it.Next()
+		out["key "+k] = e.common().ID
+	}
+	for it := s.used.Iterator(); !it.Done(); {
+		k, n, _ := it.Next()
+		out["used "+k] = fmt.Sprint(n)
+	}
+	return out
+}
+
+func principalText(p *authn.Principal) string {
+	text := fmt.Sprint(p.ARN, p.UserID, p.Name, len(p.Policies))
+	for _, doc := range p.Policies {
+		text += sourceText(doc)
+	}
+	if p.Boundary != nil {
+		text += " boundary" + sourceText(p.Boundary)
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.Tags)) {
+		text += " " + k + "=" + p.Tags[k]
+	}
+	return text
+}
+
+func sourceText(p *policy.Policy) string { return fmt.Sprintf(" %v %s", p.Source(), p.Document()) }
