@@ -102,8 +102,8 @@ func TestActions(t *testing.T) {
 	} {
 		name := test.method + " " + test.path + " " + test.actions[0]
 		resource := "arn:aws:ecr:us-east-1:000000000001:repository/app"
-		request := func(policy string) *reply {
-			r.users.policies["user"] = policy
+		request := func(document string) *reply {
+			r.users.policies["user"] = parse(document)
 			path := test.path
 			if strings.HasPrefix(path, "UPLOAD") {
 				path = strings.Replace(path, "UPLOAD", admin.start(""), 1)

@@ -158,6 +158,38 @@ func TestConformanceDiscovery(t *testing.T) {
 			check("?artifactType=application/vnd.example.sbom.v1", "artifactType", func(d ocispec.Descriptor) bool { return d.ArtifactType == "application/vnd.example.sbom.v1" })
 			check("?artifactType=application/vnd.example.none", "artifactType", func(ocispec.Descriptor) bool { return false })
 		}},
+		{"Listing Referrers", "in pages, where they are many or large", func(c *client) {
+			subject := &ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: digest.FromString("never pushed"), Size: 1}
+			want := map[digest.Digest]bool{}
+			push := func(name, value string) {
+				want[c.pushManifest("", c.manifest(func(m *ocispec.Manifest) {
+					m.Subject, m.ArtifactType, m.Annotations = subject, "application/vnd.example.sbom.v1", map[string]string{name: value}
+				}))] = true
+			}
+			for i := range 70 {
+				push("org.example.number", fmt.Sprint(i))
+			}
+			for _, letter := range []string{"a", "b", "c"} {
+				push("org.example.large", strings.Repeat(letter, 3<<20))
+			}
+			pages := 0
+			for at := "referrers/" + subject.Digest.String() + "?artifactType=application/vnd.example.sbom.v1"; at != ""; pages++ {
+				r, list := referrers(c, at)
+				if r.has("OCI-Filters-Applied", "artifactType"); len(list) == 0 || len(r.body) > images.MaxManifest+1024 {
+					c.Fatalf("a page of %d referrers and %d bytes", len(list), len(r.body))
+				}
+				for _, d := range list {
+					if !want[d.Digest] {
+						c.Errorf("%s is not a referrer, or comes twice", d.Digest)
+					}
+					delete(want, d.Digest)
+				}
+				at = r.next()
+			}
+			if len(want) != 0 || pages != 3 {
+				c.Errorf("%d referrers are missing after %d pages", len(want), pages)
+			}
+		}},
 		{"Listing Referrers", "gone with the manifest", func(c *client) {
 			subject := digest.FromString("never pushed")
 			d := c.pushManifest("", c.manifest(func(m *ocispec.Manifest) {

@@ -1,6 +1,8 @@
 package oci
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -9,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
 
 // maxPage is the length of a page of any listing, where the client does not ask
@@ -70,18 +73,23 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, t target) erro
 	return nil
 }
 
+// A referrerIndex is an image index (OCI image-spec 1.1, "OCI Image Index
+// Specification") whose descriptors are marshalled already.
+type referrerIndex struct {
+	specs.Versioned
+	MediaType string            `json:"mediaType"`
+	Manifests []json.RawMessage `json:"manifests"`
+}
+
 // listReferrers lists the manifests that have the digest as their subject (OCI
 // distribution-spec 1.1, "Listing Referrers"), of one artifact type or of all. A
 // digest that nothing refers to has an empty list.
 func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
 	artifactType := query.Get("artifactType")
-	manifests, next, err := h.images.Referrers(r.Context(), t.repository, t.digest, artifactType, query.Get("last"), maxPage)
+	manifests, next, err := h.referrers(r.Context(), t, artifactType, query.Get("last"))
 	if err != nil {
 		return err
-	}
-	if manifests == nil {
-		manifests = []ocispec.Descriptor{}
 	}
 	page := url.Values{"last": {next}}
 	if artifactType != "" {
@@ -91,12 +99,38 @@ func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target
 	if next != "" {
 		linkNext(w, t.path, page)
 	}
-	writeJSON(w, http.StatusOK, ocispec.MediaTypeImageIndex, ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: ocispec.MediaTypeImageIndex,
-		Manifests: manifests,
-	})
+	writeJSON(w, http.StatusOK, ocispec.MediaTypeImageIndex, referrerIndex{specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageIndex, manifests})
 	return nil
+}
+
+// referrers returns a page of referrers after the digest last, and the digest
+// that the next page comes after. A descriptor has all the annotations of its
+// manifest, so a page is bounded in bytes too, by what a manifest may have, and
+// the store is asked for few at a time.
+func (h *Handler) referrers(ctx context.Context, t target, artifactType, last string) (page []json.RawMessage, next string, err error) {
+	const batch = 32
+	page = []json.RawMessage{}
+	size := 0
+	for more := last; ; {
+		var found []ocispec.Descriptor
+		found, more, err = h.images.Referrers(ctx, t.repository, t.digest, artifactType, more, batch)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, descriptor := range found {
+			text, err := json.Marshal(descriptor)
+			if err != nil {
+				return nil, "", err
+			}
+			if size += len(text); len(page) == maxPage || len(page) > 0 && size > images.MaxManifest {
+				return page, last, nil
+			}
+			page, last = append(page, text), descriptor.Digest.String()
+		}
+		if more == "" {
+			return page, "", nil
+		}
+	}
 }
 
 // pageSize reads ?n: what the client wants, at most maxPage.

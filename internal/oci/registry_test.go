@@ -43,7 +43,8 @@ const (
 // server.
 type registry struct {
 	url     string
-	handler http.Handler
+	oci     *oci.Handler
+	handler http.Handler // the same, with an audit trail
 	images  *images.Service
 	layers  *oci.LayerURLs
 	clock   *clock
@@ -75,7 +76,7 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &registry{images: store, clock: clock, trail: &trail{}, users: users{clock: clock, policies: map[string]string{}}}
+	r := &registry{images: store, clock: clock, trail: &trail{}, users: users{clock: clock, policies: map[string]*policy.Policy{}}}
 	r.users.policies["admin"] = allow("*", "*")
 
 	server := httptest.NewUnstartedServer(nil)
@@ -89,13 +90,14 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.handler = r.trail.keep(oci.New(oci.Config{
+	r.oci = oci.New(oci.Config{
 		Images:    store,
 		Authn:     r.users,
 		Addresses: addresses,
 		LayerURLs: r.layers,
 		Log:       slog.New(slog.NewTextHandler(testWriter{t}, nil)),
-	}))
+	})
+	r.handler = r.trail.keep(r.oci)
 	server.Config.Handler = r.handler
 	server.Start()
 	return r
@@ -123,7 +125,7 @@ func (c *clock) now() time.Time { return c.time }
 // token that was good once.
 type users struct {
 	clock    *clock
-	policies map[string]string // by user: the identity-based policy
+	policies map[string]*policy.Policy // by user: the identity-based policy
 }
 
 func (u users) Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, error) {
@@ -134,29 +136,33 @@ func (u users) Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, er
 		return nil, fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "no credentials")
 	case name == "AWS" && password == "expired":
 		return nil, fault.New(fault.Expired, "ExpiredToken", "the token is expired")
-	case name != "AWS" || !known || u.policies[user] == "":
+	case name != "AWS" || !known || u.policies[user] == nil:
 		return nil, fault.New(fault.Unauthenticated, "InvalidToken", "not a token")
 	}
 	return u.caller(owner, user), nil
 }
 
 func (u users) caller(account, name string) *authn.Caller {
-	p, err := policy.Parse(u.policies[name], policy.Identity)
-	if err != nil {
-		panic(err)
-	}
 	arn := "arn:aws:iam::" + account + ":user/" + name
 	return &authn.Caller{
 		Principal: &authn.Principal{
 			Type: authn.User, Account: account, ARN: arn, PrincipalARN: arn, Name: name,
-			UserID: "AIDA" + strings.ToUpper(name), UniqueID: "AIDA" + strings.ToUpper(name), Policies: []*policy.Policy{p},
+			UserID: "AIDA" + strings.ToUpper(name), UniqueID: "AIDA" + strings.ToUpper(name), Policies: []*policy.Policy{u.policies[name]},
 		},
 		Region: region, Time: u.clock.now(),
 	}
 }
 
-func allow(action, resource string) string {
-	return `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"}}`
+func allow(action, resource string) *policy.Policy {
+	return parse(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"}}`)
+}
+
+func parse(document string) *policy.Policy {
+	p, err := policy.Parse(document, policy.Identity)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 // trail keeps the audit record of every request.
