@@ -84,6 +84,10 @@ func (d jsonReader) object(n *node, read func(*field) error) error {
 			return err
 		}
 		f := n.byWire[string(name[1:len(name)-1])]
+		if f == nil && bytes.IndexByte(name, '\\') >= 0 {
+			plain, _ := unquote(name)
+			f = n.byWire[plain]
+		}
 		if f == nil || f.in != model.InBody || d.PeekKind() == 'n' {
 			err = d.SkipValue()
 		} else {

@@ -17,44 +17,63 @@ const maxValue = 256
 
 // validate checks v against all constraints of the table.
 func validate(n *node, v reflect.Value) error {
-	var c checker
-	c.members(n, v, nil)
+	var first [8]step
+	c := checker{trail: first[:0]}
+	c.members(n, v)
 	if len(c.failures) == 0 {
 		return nil
 	}
 	return &ValidationError{Failures: c.failures}
 }
 
-type checker struct{ failures []Failure }
+type checker struct {
+	failures []Failure
+	// trail is the way to the value that is checked. It becomes text only where
+	// that fails.
+	trail []step
+}
 
-// A trail is the way to a member. It becomes text only where one fails.
-type trail struct {
-	above *trail
+// A step is one part of the way to a value.
+type step struct {
 	name  string
 	index int // from 1, of a list's element; 0 otherwise
 }
 
-func (t *trail) String() string {
-	if t == nil {
-		return ""
+// where is the way as messages write it.
+func (c *checker) where() string {
+	var b strings.Builder
+	for i, s := range c.trail {
+		if i > 0 {
+			b.WriteByte('.')
+		}
+		if s.index > 0 {
+			b.WriteString(strconv.Itoa(s.index) + ".member")
+		} else {
+			b.WriteString(s.name)
+		}
 	}
-	own := t.name
-	if t.index > 0 {
-		own = strconv.Itoa(t.index) + ".member"
-	}
-	if t.above == nil {
-		return own
-	}
-	return t.above.String() + "." + own
+	return b.String()
 }
 
-func (c *checker) members(n *node, v reflect.Value, at *trail) {
+// at checks what is one step further.
+func (c *checker) at(s step, n *node, v reflect.Value) {
+	c.trail = append(c.trail, s)
+	c.value(n, v)
+	c.trail = c.trail[:len(c.trail)-1]
+}
+
+// needsCheck reports whether a value of the plan can break a constraint.
+func (n *node) needsCheck() bool { return n.rule != nil || n.kind >= kindStruct }
+
+func (c *checker) members(n *node, v reflect.Value) {
 	for i := range n.fields {
 		f := &n.fields[i]
 		fv := v.Field(f.index)
 		if unset(fv) {
 			if f.required {
-				c.fail(&trail{above: at, name: f.path}, Required, "", "")
+				c.trail = append(c.trail, step{name: f.path})
+				c.fail(Required, "", "")
+				c.trail = c.trail[:len(c.trail)-1]
 			}
 			continue
 		}
@@ -63,70 +82,70 @@ func (c *checker) members(n *node, v reflect.Value, at *trail) {
 		} else if f.node.kind == kindInt && fv.IsZero() {
 			continue // a number that has no pointer cannot say that it is absent
 		}
-		if f.node.rule != nil || f.node.kind >= kindStruct {
-			c.value(f.node, fv, &trail{above: at, name: f.path})
+		if f.node.needsCheck() {
+			c.at(step{name: f.path}, f.node, fv)
 		}
 	}
 }
 
-func (c *checker) value(n *node, v reflect.Value, at *trail) {
+func (c *checker) value(n *node, v reflect.Value) {
 	if n.rule != nil {
-		c.rule(n, v, at)
+		c.rule(n, v)
 	}
 	switch n.kind {
 	case kindStruct:
-		c.members(n, v, at)
+		c.members(n, v)
 	case kindUnion:
 		f, value := n.caseOf(v)
-		c.value(f.node, value, &trail{above: at, name: f.path})
+		c.at(step{name: f.path}, f.node, value)
 	case kindList:
-		if n.elem.rule == nil && n.elem.kind < kindStruct {
+		if !n.elem.needsCheck() {
 			return
 		}
 		for i := range v.Len() {
-			c.value(n.elem, reflect.Indirect(v.Index(i)), &trail{above: at, index: i + 1})
+			c.at(step{index: i + 1}, n.elem, reflect.Indirect(v.Index(i)))
 		}
 	case kindMap:
-		if n.elem.rule == nil && n.elem.kind < kindStruct {
+		if !n.elem.needsCheck() {
 			return
 		}
 		for _, k := range sortedKeys(v) {
-			c.value(n.elem, reflect.Indirect(v.MapIndex(k)), &trail{above: at, name: shorten(k.String(), maxValue)})
+			c.at(step{name: shorten(k.String(), maxValue)}, n.elem, reflect.Indirect(v.MapIndex(k)))
 		}
 	}
 }
 
-func (c *checker) rule(n *node, v reflect.Value, at *trail) {
+func (c *checker) rule(n *node, v reflect.Value) {
 	r := n.rule
 	switch n.kind {
 	case kindString:
 		s := v.String()
 		if r.enum != nil && !slices.Contains(r.enum, s) {
-			c.fail(at, Enum, strings.Join(r.enum, ", "), n.show(s))
+			c.fail(Enum, strings.Join(r.enum, ", "), n.show(s))
 		}
 		if r.pattern != nil && !r.pattern.MatchString(s) {
-			c.fail(at, Pattern, r.spelled, n.show(s))
+			c.fail(Pattern, r.spelled, n.show(s))
 		}
 		if r.min != nil || r.max != nil {
-			c.length(n, utf8.RuneCountInString(s), v, at)
+			c.length(n, utf8.RuneCountInString(s), v)
 		}
 	case kindInt:
 		if i := v.Int(); r.min != nil && i < *r.min {
-			c.fail(at, MinValue, strconv.FormatInt(*r.min, 10), strconv.FormatInt(i, 10))
+			c.fail(MinValue, strconv.FormatInt(*r.min, 10), strconv.FormatInt(i, 10))
 		} else if r.max != nil && i > *r.max {
-			c.fail(at, MaxValue, strconv.FormatInt(*r.max, 10), strconv.FormatInt(i, 10))
+			c.fail(MaxValue, strconv.FormatInt(*r.max, 10), strconv.FormatInt(i, 10))
 		}
 	case kindBlob, kindList, kindMap:
-		c.length(n, v.Len(), v, at)
+		c.length(n, v.Len(), v)
 	}
 }
 
-func (c *checker) length(n *node, length int, v reflect.Value, at *trail) {
+func (c *checker) length(n *node, length int, v reflect.Value) {
 	r := n.rule
 	if r.min != nil && int64(length) < *r.min {
-		c.fail(at, MinLength, strconv.FormatInt(*r.min, 10), n.show(textOf(v)))
+		c.fail(MinLength, strconv.FormatInt(*r.min, 10), n.show(textOf(v)))
 	} else if r.max != nil && int64(length) > *r.max {
-		c.fail(at, MaxLength, strconv.FormatInt(*r.max, 10), n.show(textOf(v)))
+		c.fail(MaxLength, strconv.FormatInt(*r.max, 10), n.show(textOf(v)))
 	}
 }
 
@@ -155,8 +174,8 @@ func textOf(v reflect.Value) string {
 	return "[…]"
 }
 
-func (c *checker) fail(at *trail, constraint Constraint, bound, value string) {
+func (c *checker) fail(constraint Constraint, bound, value string) {
 	if len(c.failures) < maxFailures {
-		c.failures = append(c.failures, Failure{Member: at.String(), Constraint: constraint, Bound: bound, Value: value})
+		c.failures = append(c.failures, Failure{Member: c.where(), Constraint: constraint, Bound: bound, Value: value})
 	}
 }

@@ -3,7 +3,6 @@ package wire
 import (
 	"encoding/xml"
 	"reflect"
-	"strings"
 )
 
 // appendXML appends v, a value of the type n.typ, as awsQuery's element of that
@@ -46,16 +45,14 @@ func appendXML(b []byte, name string, n *node, v reflect.Value) []byte {
 
 // appendEscaped appends character data. What XML cannot hold becomes U+FFFD.
 func appendEscaped(b []byte, s string) []byte {
-	if strings.IndexFunc(s, needsEscape) < 0 {
-		return append(b, s...)
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '&' || c == '<' || c == '>' || c == '"' || c == '\'' {
+			w := appender(append(b, s[:i]...))
+			_ = xml.EscapeText(&w, []byte(s[i:])) // an appender never fails
+			return w
+		}
 	}
-	w := appender(b)
-	_ = xml.EscapeText(&w, []byte(s)) // an appender never fails
-	return w
-}
-
-func needsEscape(r rune) bool {
-	return r < ' ' || r == '&' || r == '<' || r == '>' || r == '"' || r == '\'' || r > '~'
+	return append(b, s...)
 }
 
 type appender []byte

@@ -5,6 +5,19 @@
 // Go clients at the version that this module requires: run it again whenever
 // that changes. It prints what it had to infer, which is the place to look for
 // what overlay.json should say.
+//
+// What overlay.json says now, and why:
+//
+//   - Bodies: a layer part has up to 20 MiB in base64, and an image manifest 4 MiB
+//     that grow where they are quoted inside JSON.
+//   - ECR: pull-through cache rules take the prefix ROOT, and the filters of tag
+//     mutability have the bounds of the API reference (CreatePullThroughCacheRule,
+//     ImageTagMutabilityExclusionFilter). Both are newer than the models.
+//   - CodeArtifact: the parameter endpointType is in the query string.
+//   - STS: the pattern of ARNs means the planes above U+FFFF, which Java writes in
+//     another way than the model does.
+//   - IAM: the pattern of account aliases looks ahead, which RE2 does not.
+//   - One-time codes, the traded-in token and SAML private keys are secrets.
 package main
 
 import (
