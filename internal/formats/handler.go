@@ -209,7 +209,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *Request, door Door, err error
 func (h *Handler) challenge(w http.ResponseWriter, r *Request, door Door, e *fault.Error) *fault.Error {
 	d := r.Repository.Domain
 	told := *e
-	told.Message = fmt.Sprintf("%s Get a new token: aws codeartifact login --tool %s --domain %s --domain-owner %s --repository %s --region %s",
+	told.Message = fmt.Sprintf("%s For this repository: aws codeartifact login --tool %s --domain %s --domain-owner %s --repository %s --region %s",
 		e.Message, door.LoginTool(r.Request), d.Name, d.Owner, r.Repository.Name, d.Region)
 	bearer := fmt.Sprintf("Bearer realm=%q", r.Realm())
 	if r.Header.Get("Authorization") != "" {

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/endpoint"
@@ -65,6 +66,7 @@ type Server struct {
 	*httptest.Server
 	Packages *packages.Service
 
+	blobs   blob.Store
 	t       testing.TB
 	keyring *token.Keyring
 	offset  atomic.Int64 // how far the clock is ahead, in nanoseconds
@@ -84,6 +86,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	blobs, err := local.Open(filepath.Join(dir, "blobs"))
 	check(t, err)
 	t.Cleanup(func() { check(t, blobs.Close()) })
+	s.blobs = blobs
 	s.keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), s.Now)
 	check(t, err)
 
@@ -129,6 +132,17 @@ func (s *Server) audited(next http.Handler) http.Handler {
 		default: // a benchmark reads none
 		}
 	})
+}
+
+// Objects returns how many objects the store of bytes has, finished or not.
+func (s *Server) Objects() int {
+	s.t.Helper()
+	n := 0
+	for _, err := range s.blobs.List(context.Background()) {
+		check(s.t, err)
+		n++
+	}
+	return n
 }
 
 // Record returns the audit record of the oldest request whose record was not

@@ -33,6 +33,7 @@ type attachmentReader struct {
 	escaped  bool   // after a backslash
 	text     []byte // that string so far, if it may be a key of interest
 	pending  string // to be passed on before reading goes on
+	err      error  // ended the document, or broke it
 }
 
 // maxDepth is how deep an attachment's data is, and then one.
@@ -46,24 +47,28 @@ func newAttachmentReader(r io.Reader, limit int64, lift func(string, io.Reader) 
 	return &attachmentReader{src: bufio.NewReaderSize(r, 64<<10), lift: lift, left: limit}
 }
 
-func (a *attachmentReader) Read(p []byte) (int, error) {
-	n := copy(p, a.pending)
+// Read returns the error that ended the document again and again: a decoder may
+// look at the bytes that came with it first, and ask for more.
+func (a *attachmentReader) Read(p []byte) (n int, err error) {
+	n = copy(p, a.pending)
 	a.pending = a.pending[n:]
-	for n < len(p) && a.pending == "" {
-		c, err := a.src.ReadByte()
-		if err != nil {
-			return n, err
+	for n < len(p) && a.pending == "" && a.err == nil {
+		var c byte
+		if c, a.err = a.src.ReadByte(); a.err != nil {
+			break
 		}
 		if a.left--; a.left < 0 {
-			return n, errDocumentTooLarge
+			a.err = errDocumentTooLarge
+			break
 		}
 		p[n] = c
 		n++
-		if err := a.follow(c); err != nil {
-			return n, err
-		}
+		a.err = a.follow(c)
 	}
-	return n, nil
+	if n > 0 {
+		return n, nil
+	}
+	return 0, a.err
 }
 
 var errDocumentTooLarge = fault.New(fault.TooLarge, "DocumentTooLarge", "The document without its tarball is larger than %d MiB.", maxDocument>>20)
@@ -125,7 +130,8 @@ func (a *attachmentReader) atAttachment() bool {
 func (a *attachmentReader) liftOne() error {
 	raw := &stringReader{src: a.src}
 	err := a.lift(a.key[2], base64.NewDecoder(base64.StdEncoding, raw))
-	if corrupt := base64.CorruptInputError(0); errors.As(err, &corrupt) || errors.Is(err, errEscape) {
+	corrupt := base64.CorruptInputError(0)
+	if errors.As(err, &corrupt) || errors.Is(err, errEscape) || raw.done && errors.Is(err, io.ErrUnexpectedEOF) {
 		return fault.New(fault.Invalid, "InvalidDocument", "The data of the attachment %q is not base64.", a.key[2])
 	}
 	if err != nil {
