@@ -24,18 +24,18 @@ func Evaluate(in *Input) Decision {
 	if d, denied := explicitDeny(in); denied {
 		return d
 	}
-	who := &in.Principal
-	if in.Guardrail != nil && who.Account != "" {
+	account := in.Principal.account()
+	if in.Guardrail != nil && account != "" {
 		if _, ok := in.Guardrail.allowing(in); !ok {
 			return Decision{Type: ServiceControl}
 		}
 	}
 	granted, as := grantedByResource(in)
-	local := who.Account != "" && (in.ResourceAccount == "" || in.ResourceAccount == who.Account)
+	local := account != "" && (in.ResourceAccount == "" || in.ResourceAccount == account)
 	switch {
 	case as == notNamed && (!local || resourceType(in) == RoleTrust):
 		return Decision{Type: resourceType(in)}
-	case who.Account == "":
+	case account == "":
 		return granted
 	case local && as == asItself:
 		return granted
@@ -53,7 +53,7 @@ func Evaluate(in *Input) Decision {
 
 // explicitDeny looks for a Deny in every policy.
 func explicitDeny(in *Input) (Decision, bool) {
-	if in.Guardrail != nil && in.Principal.Account != "" {
+	if in.Guardrail != nil && in.Principal.account() != "" {
 		if i, ok := in.Guardrail.denying(in); ok {
 			return Decision{ExplicitDeny, ServiceControl, in.Guardrail, i}, true
 		}

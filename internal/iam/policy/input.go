@@ -33,6 +33,16 @@ type Principal struct {
 	Provider string
 }
 
+// account is the account whose policies decide for the principal, and empty for
+// who has none, whatever it claims.
+func (p *Principal) account() string {
+	switch p.Type {
+	case RootUser, User, RoleSession, FederatedUser:
+		return p.Account
+	}
+	return ""
+}
+
 // A Context gives the condition keys of a request.
 type Context interface {
 	// Lookup returns the values of a key, and false where the request has no
