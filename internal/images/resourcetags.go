@@ -55,11 +55,14 @@ func (s *Service) UntagResource(ctx context.Context, id RepositoryID, keys []str
 
 // retag is [Service.change] for a request with condition keys of its own.
 func (s *Service) retag(ctx context.Context, id RepositoryID, req authz.Request, edit func(*Repository) error) error {
-	repo, err := s.authorizeRequest(ctx, id, req)
-	if err != nil {
+	repo := s.repositories.get(id)
+	if err := s.permit(ctx, id, repo, req); err != nil {
 		return err
 	}
-	_, err = s.edit(ctx, repo, edit)
+	if repo == nil {
+		return repositoryNotFound(id)
+	}
+	_, err := s.edit(ctx, repo, edit)
 	return err
 }
 

@@ -85,24 +85,14 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	return s, nil
 }
 
-// authorize returns the repository if the caller may do action on it. Faults:
-// AccessDenied, RepositoryNotFound.
-func (s *Service) authorize(ctx context.Context, id RepositoryID, action string) (*Repository, error) {
-	return s.authorizeRequest(ctx, id, authz.Request{Action: action})
-}
-
-// authorizeRequest completes req with what is known of the repository, and
-// returns it if the caller may.
-func (s *Service) authorizeRequest(ctx context.Context, id RepositoryID, req authz.Request) (*Repository, error) {
-	req.Account = id.Account
+// authorize returns the repository if the caller may do all the actions on it.
+// Faults: AccessDenied, RepositoryNotFound.
+func (s *Service) authorize(ctx context.Context, id RepositoryID, actions ...string) (*Repository, error) {
 	repo := s.repositories.get(id)
-	if repo == nil {
-		req.Resource = id.ARN()
-	} else {
-		req.Resource, req.Policies, req.ResourceTags = repo.arn, repo.policies, repo.Tags
-	}
-	if err := s.authz.Authorize(ctx, &req); err != nil {
-		return nil, err
+	for _, action := range actions {
+		if err := s.permit(ctx, id, repo, authz.Request{Action: action}); err != nil {
+			return nil, err
+		}
 	}
 	if repo == nil {
 		return nil, repositoryNotFound(id)
@@ -110,14 +100,16 @@ func (s *Service) authorizeRequest(ctx context.Context, id RepositoryID, req aut
 	return repo, nil
 }
 
-// authorizeAll is [Service.authorize] for a request that does several things.
-func (s *Service) authorizeAll(ctx context.Context, id RepositoryID, actions ...string) (repo *Repository, err error) {
-	for _, action := range actions {
-		if repo, err = s.authorize(ctx, id, action); err != nil {
-			return nil, err
-		}
+// permit completes req with what is known of the repository, which is nil where
+// there is none, and asks.
+func (s *Service) permit(ctx context.Context, id RepositoryID, repo *Repository, req authz.Request) error {
+	req.Account = id.Account
+	if repo == nil {
+		req.Resource = id.ARN()
+	} else {
+		req.Resource, req.Policies, req.ResourceTags = repo.arn, repo.policies, repo.Tags
 	}
-	return repo, nil
+	return s.authz.Authorize(ctx, &req)
 }
 
 // exists returns RepositoryNotFound where the repository was deleted since the

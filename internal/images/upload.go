@@ -103,7 +103,7 @@ func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID 
 	if body == nil {
 		actions = actions[:1]
 	}
-	repo, err := s.authorizeAll(ctx, id, actions...)
+	repo, err := s.authorize(ctx, id, actions...)
 	if err != nil {
 		return Blob{}, err
 	}
@@ -151,7 +151,7 @@ func (s *Service) CancelUpload(ctx context.Context, id RepositoryID, uploadID st
 // InvalidDigest, DigestUnsupported, DigestMismatch, UploadInterrupted (body
 // failed, and nothing is kept), LayerTooLarge.
 func (s *Service) PutBlob(ctx context.Context, id RepositoryID, d digest.Digest, body io.Reader) (Blob, error) {
-	repo, err := s.authorizeAll(ctx, id, "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
+	repo, err := s.authorize(ctx, id, "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
 	if err != nil {
 		return Blob{}, err
 	}
