@@ -153,7 +153,11 @@ func TestRegistryOfTheHost(t *testing.T) {
 	c.host = account + ".dkr.ecr.us-east-1.aws.example:443"
 	c.do("GET", "/v2/app/tags/list", nil).want(200)
 	c.host = account + ".dkr.ecr.eu-west-1.aws.example"
-	c.do("GET", "/v2/app/tags/list", nil).fails(404, "NAME_UNKNOWN")
+	for _, path := range []string{"/v2/", "/v2/app/tags/list"} {
+		if m := c.do("GET", path, nil).fails(403, "DENIED"); !strings.Contains(m, "is for the region us-east-1") {
+			t.Errorf("message %q", m)
+		}
+	}
 	c.host = other + ".dkr.ecr.us-east-1.aws.example"
 	c.do("GET", "/v2/theirs/tags/list", nil).fails(403, "DENIED")
 

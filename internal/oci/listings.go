@@ -30,19 +30,12 @@ func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, t target) err
 	if err != nil {
 		return err
 	}
-	// n=0 asks for nothing, but the repository still has to be there and the
-	// caller has to be allowed to list it: hence one tag, which is dropped.
-	tags, more, err := h.images.Tags(r.Context(), t.repository, query.Get("last"), max(n, 1))
+	tags, more, err := h.images.Tags(r.Context(), t.repository, query.Get("last"), n)
 	if err != nil {
 		return err
 	}
-	switch {
-	case n == 0 || tags == nil:
-		tags = []string{}
-	case more:
-		linkNext(w, t.path, nextPage(n, tags[len(tags)-1]))
-	}
-	writeJSON(w, http.StatusOK, "application/json", tagList{t.name, tags})
+	linkPage(w, t.path, n, tags, more)
+	writeJSON(w, http.StatusOK, "application/json", tagList{t.name, notNull(tags)})
 	return nil
 }
 
@@ -58,17 +51,15 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, t target) erro
 	if err != nil {
 		return err
 	}
-	found, more, err := h.images.Repositories(r.Context(), t.repository.Account, t.repository.Region, query.Get("last"), max(n, 1))
+	found, more, err := h.images.Repositories(r.Context(), t.repository.Account, t.repository.Region, query.Get("last"), n)
 	if err != nil {
 		return err
 	}
 	names := make([]string, 0, len(found))
-	for _, repository := range found[:min(n, len(found))] {
+	for _, repository := range found {
 		names = append(names, repository.ID.Name)
 	}
-	if more && n > 0 {
-		linkNext(w, t.path, nextPage(n, names[len(names)-1]))
-	}
+	linkPage(w, t.path, n, names, more)
 	writeJSON(w, http.StatusOK, "application/json", repositoryList{names})
 	return nil
 }
@@ -146,11 +137,23 @@ func pageSize(query url.Values) (int, error) {
 	return int(min(n, maxPage)), nil
 }
 
-func nextPage(n int, last string) url.Values {
-	return url.Values{"n": {strconv.Itoa(n)}, "last": {last}}
+// linkPage points to the page after this one of n entries. A page of none, which
+// ?n=0 asks for, has no next (OCI distribution-spec 1.1, "Listing Tags").
+func linkPage(w http.ResponseWriter, p path, n int, page []string, more bool) {
+	if more && len(page) > 0 {
+		linkNext(w, p, url.Values{"n": {strconv.Itoa(n)}, "last": {page[len(page)-1]}})
+	}
 }
 
 // linkNext sets the address of the next page (RFC 8288).
 func linkNext(w http.ResponseWriter, p path, query url.Values) {
 	w.Header().Set("Link", "<"+p.String()+"?"+query.Encode()+`>; rel="next"`)
+}
+
+// notNull makes an empty list a list in JSON too.
+func notNull(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
 }

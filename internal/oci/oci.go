@@ -46,9 +46,9 @@ type Config struct {
 	Images *images.Service
 	// Authn authenticates. Required.
 	Authn Authenticator
-	// Addresses tells which registry a request's Host names. A host that names
-	// none, such as the bare address, means the caller's own account and the
-	// region of its token. Required.
+	// Addresses tells which registry a request's Host names, which has to be one
+	// of the token's region. A host that names none, such as the bare address,
+	// means the registry of the caller's own account. Required.
 	Addresses *endpoint.Addresses
 	// LayerURLs opens the addresses that it minted. Where it is nil there are
 	// none, and a signed address is refused like any request without
@@ -112,21 +112,34 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	case !known:
 		return methodNotAllowed(w, p.kind, r.Method)
 	}
-	registry, ok := h.addresses.ParseRegistryHost(r.Host)
-	if !ok {
-		registry = endpoint.Registry{Account: caller.Account, Region: caller.Region}
+	registry, err := h.registry(r, caller)
+	if err != nil {
+		return err
 	}
 	t := target{p, images.RepositoryID{Account: registry.Account, Region: registry.Region, Name: p.name}}
 	record(entry, t)
 	return op.serve(h, w, r.WithContext(authn.WithCaller(r.Context(), caller)), t)
 }
 
+// registry returns the registry that a request is about. A token is good for the
+// registries of one region, whosever they are; elsewhere it opens nothing.
+func (h *Handler) registry(r *http.Request, caller *authn.Caller) (endpoint.Registry, error) {
+	registry, ok := h.addresses.ParseRegistryHost(r.Host)
+	switch {
+	case !ok:
+		return endpoint.Registry{Account: caller.Account, Region: caller.Region}, nil
+	case registry.Region != caller.Region:
+		return endpoint.Registry{}, fault.New(fault.Denied, "TokenOfAnotherRegion",
+			"Your authorization token is for the region %s, and this registry is in %s. Log in with a token of that region.", caller.Region, registry.Region)
+	}
+	return registry, nil
+}
+
 // forMethod turns a malformed reference into what reading one means: there is
 // no such manifest. Writing one is a mistake of the client.
 func forMethod(method string, err error) error {
 	if method != http.MethodPut && fault.Is(err, "InvalidTag") {
-		f := fault.From(err)
-		return fault.New(fault.NotFound, "ImageNotFound", "%s", f.Message)
+		return fault.Wrap(err, fault.NotFound, "ImageNotFound", "Requested image not found")
 	}
 	return err
 }
