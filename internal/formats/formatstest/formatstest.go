@@ -68,6 +68,7 @@ type Server struct {
 
 	blobs   blob.Store
 	t       testing.TB
+	users   directory
 	keyring *token.Keyring
 	offset  atomic.Int64 // how far the clock is ahead, in nanoseconds
 	records chan *audit.Record
@@ -92,8 +93,8 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 
 	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Now: s.Now})
 	check(t, err)
-	users := newDirectory(t)
-	admin := authn.WithCaller(ctx, &authn.Caller{Principal: users.Identity(Account, string(Admin)), Region: Region, Time: s.Now()})
+	s.users = newDirectory(t)
+	admin := authn.WithCaller(ctx, s.Caller(Admin))
 	_, err = s.Packages.CreateDomain(admin, packages.NewDomain{ID: Domain})
 	check(t, err)
 	_, err = s.Packages.CreateRepository(admin, packages.NewRepository{ID: Shared})
@@ -104,7 +105,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	addresses, err := endpoint.New("http://registry.example", Suffix)
 	check(t, err)
 	h := formats.New(formats.Config{
-		Authenticator: authn.New(authn.Config{Directory: users, Keyring: s.keyring, Serves: func(r string) bool { return r == Region }, Now: s.Now}),
+		Authenticator: authn.New(authn.Config{Directory: s.users, Keyring: s.keyring, Serves: func(r string) bool { return r == Region }, Now: s.Now}),
 		Hosts:         addresses,
 		Doors:         open(s.Packages),
 		Log:           slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -154,6 +155,11 @@ func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.
 
 // Advance moves the clock.
 func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
+
+// Caller is the user as the store sees one who makes a request.
+func (s *Server) Caller(u User) *authn.Caller {
+	return &authn.Caller{Principal: s.users.Identity(Account, string(u)), Region: Region, Time: s.Now()}
+}
 
 // Token returns a token of 12 hours that the user got for the domain.
 func (s *Server) Token(u User, d packages.DomainID) string {
