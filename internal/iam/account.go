@@ -23,6 +23,14 @@ func (s *Service) account(ctx context.Context, sn *snapshot, action string) (*Ac
 	return a, nil
 }
 
+// CheckAccount reports whether the caller may do an action on the account. It is
+// for the account's list of MFA devices, which is empty, what [Service.CheckUser]
+// is for a user's.
+func (s *Service) CheckAccount(ctx context.Context, action string) error {
+	_, err := s.account(ctx, s.current.Load(), action)
+	return err
+}
+
 // AccountAlias returns the alias of the caller's account, or "".
 func (s *Service) AccountAlias(ctx context.Context) (string, error) {
 	a, err := s.account(ctx, s.current.Load(), "iam:ListAccountAliases")

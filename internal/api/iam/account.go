@@ -4,6 +4,7 @@ import (
 	"context"
 
 	api "github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 )
@@ -13,6 +14,7 @@ func registerAccount(s *wire.Service, a *API) {
 	wire.Handle(s, a.CreateAccountAlias)
 	wire.Handle(s, a.DeleteAccountAlias)
 	wire.Handle(s, a.ListAccountAliases)
+	wire.Handle(s, a.ListVirtualMFADevices)
 }
 
 // GetAccountSummary counts what the account has, beside the quotas.
@@ -49,4 +51,12 @@ func (a *API) ListAccountAliases(ctx context.Context, _ *api.ListAccountAliasesI
 		aliases = append(aliases, alias)
 	}
 	return &api.ListAccountAliasesOutput{AccountAliases: aliases}, nil
+}
+
+// ListVirtualMFADevices lists none: there are no MFA devices.
+func (a *API) ListVirtualMFADevices(ctx context.Context, _ *api.ListVirtualMFADevicesInput) (*api.ListVirtualMFADevicesOutput, error) {
+	if err := a.iam.CheckAccount(ctx, "iam:ListVirtualMFADevices"); err != nil {
+		return nil, err
+	}
+	return &api.ListVirtualMFADevicesOutput{VirtualMFADevices: []types.VirtualMFADevice{}}, nil
 }

@@ -370,5 +370,6 @@ func TestCredentialsThatDoNotExist(t *testing.T) {
 	must[api.ListSigningCertificatesOutput](t)(c.ListSigningCertificates(ctx, &api.ListSigningCertificatesInput{UserName: admin}))
 	must[api.ListSSHPublicKeysOutput](t)(c.ListSSHPublicKeys(ctx, &api.ListSSHPublicKeysInput{UserName: admin}))
 	must[api.ListServiceSpecificCredentialsOutput](t)(c.ListServiceSpecificCredentials(ctx, &api.ListServiceSpecificCredentialsInput{UserName: admin}))
+	must[api.ListVirtualMFADevicesOutput](t)(c.ListVirtualMFADevices(ctx, &api.ListVirtualMFADevicesInput{}))
 	refused[api.ListMFADevicesOutput](t, "NoSuchEntity")(c.ListMFADevices(ctx, &api.ListMFADevicesInput{UserName: nobody}))
 }
