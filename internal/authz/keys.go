@@ -39,8 +39,8 @@ func (k *conditionKeys) Lookup(key string) ([]string, bool) {
 			return k.tag(k.req.ResourceTags, tag)
 		}
 	}
-	if key == "aws:tagkeys" {
-		return k.tagKeys()
+	if key == "aws:tagkeys" && len(k.req.RequestTags) > 0 {
+		return k.tagKeys(), true
 	}
 	if value := k.global(key); value != "" {
 		k.value[0] = value
@@ -127,13 +127,10 @@ func (k *conditionKeys) tag(tags map[string]string, key string) ([]string, bool)
 	return found, found != nil
 }
 
-func (k *conditionKeys) tagKeys() ([]string, bool) {
-	if len(k.req.RequestTags) == 0 {
-		return nil, false
-	}
+func (k *conditionKeys) tagKeys() []string {
 	keys := make([]string, 0, len(k.req.RequestTags))
 	for name := range k.req.RequestTags {
 		keys = append(keys, name)
 	}
-	return keys, true
+	return keys
 }

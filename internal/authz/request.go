@@ -14,12 +14,15 @@ type Request struct {
 	Resource string
 	// Account owns the resource: 12 digits. Empty means the caller's own.
 	Account string
-	// Policies are the resource-based policies that apply.
+	// Policies are the resource-based policies that apply; for assuming a role,
+	// its trust policy.
 	Policies []*policy.Policy
 	// ResourceTags are aws:ResourceTag/* (and ecr:ResourceTag/* for ECR).
 	ResourceTags map[string]string
 	// RequestTags are aws:RequestTag/*, and their keys aws:TagKeys.
 	RequestTags map[string]string
-	// Keys are further condition keys, such as sts:AWSServiceName.
+	// Keys are further condition keys, such as sts:AWSServiceName, whose case does
+	// not matter. A request that only removes tags gives aws:TagKeys here. What
+	// every request has (aws:PrincipalArn, aws:SourceIp, …) cannot be replaced.
 	Keys map[string][]string
 }
