@@ -109,7 +109,6 @@ func (p *parts) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.closers = append(p.closers, p.iam.Close)
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now})
 	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Now: p.now})
 	if err != nil {

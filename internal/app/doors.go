@@ -111,7 +111,7 @@ func (p *parts) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 			ecr.Register(s, ecr.New(ecr.Config{Images: p.images, Tokens: p.keyring, Authz: p.authz, Addresses: p.addresses, LayerURLs: layers, Now: p.now}))
 		}},
 		{"codeartifact", codeartifact.MapError, func(s *wire.Service) {
-			codeartifact.Register(s, codeartifact.New(codeartifact.Config{Packages: p.packages, Tokens: p.keyring, Authz: p.authz, Addresses: p.addresses, Now: p.now}))
+			codeartifact.Register(s, codeartifact.New(codeartifact.Config{Packages: p.packages, Tokens: p.keyring, Addresses: p.addresses, Now: p.now}))
 		}},
 		{"sts", sts.MapError, func(s *wire.Service) { sts.Register(s, sts.New(sts.Config{IAM: p.iam})) }},
 		{"iam", apiiam.MapError, func(s *wire.Service) { apiiam.Register(s, apiiam.New(apiiam.Config{IAM: p.iam})) }},

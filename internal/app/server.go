@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/config"
@@ -30,7 +31,7 @@ type Server struct {
 	parts    *parts
 	http     *http.Server
 	stopJobs context.CancelFunc
-	jobsDone chan struct{}
+	jobs     sync.WaitGroup
 	served   chan error
 	ctx      context.Context
 }
@@ -76,7 +77,7 @@ func newServer(ctx context.Context, p *parts) (*Server, error) {
 	}
 	jobsCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{
-		parts: p, ctx: ctx, stopJobs: stop, jobsDone: make(chan struct{}), served: make(chan error, 1),
+		parts: p, ctx: ctx, stopJobs: stop, served: make(chan error, 1),
 		http: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -92,10 +93,8 @@ func newServer(ctx context.Context, p *parts) (*Server, error) {
 			return nil, err
 		}
 	}
-	go func() {
-		defer close(s.jobsDone)
-		runner.Loop(jobsCtx, jobTick)
-	}()
+	s.jobs.Go(func() { runner.Loop(jobsCtx, jobTick) })
+	s.jobs.Go(func() { p.maintainIAM(jobsCtx) })
 	return s, nil
 }
 
@@ -142,6 +141,23 @@ func (p *parts) runner(ctx context.Context) (*jobs.Runner, error) {
 	)
 }
 
+// maintainIAM writes down now and then what IAM gathers in this process's memory,
+// and once more at the end. It is no job, since each replica has its own to write.
+func (p *parts) maintainIAM(ctx context.Context) {
+	tick := time.NewTicker(jobTick)
+	defer tick.Stop()
+	for ended := false; !ended; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ended = true
+		}
+		if err := p.iam.Maintain(context.WithoutCancel(ctx)); err != nil {
+			p.log.Error("maintain IAM", "error", err)
+		}
+	}
+}
+
 // URL is the address that clients are told: what endpoint_url is set to.
 func (s *Server) URL() string { return s.parts.addresses.URL() }
 
@@ -160,7 +176,7 @@ func (s *Server) Wait() error {
 		err = s.drain()
 	}
 	s.stopJobs()
-	<-s.jobsDone
+	s.jobs.Wait()
 	return errors.Join(err, s.parts.close(), s.parts.data.close())
 }
 

@@ -27,7 +27,7 @@ func TestRecordHasCloudTrailsShape(t *testing.T) {
 	}})
 	e.Params(map[string]any{"repositoryName": "r"})
 	e.Resource("AWS::ECR::Repository", "arn:aws:ecr:us-east-1:000000000001:repository/r")
-	e.Decided(audit.Decision{Action: "ecr:PutImage", Resource: "arn:…", Outcome: "Allow", Reason: "AdministratorAccess statement 1"})
+	e.Decided(audit.Decision{Action: "ecr:PutImage", Resource: "arn:…", Outcome: "allowed", Reason: "AdministratorAccess statement 1"})
 
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	log, err := audit.Open(path)
@@ -91,9 +91,9 @@ func TestOutcome(t *testing.T) {
 	if e.Outcome() != "" {
 		t.Fatal("an outcome without a decision")
 	}
-	e.Decided(audit.Decision{Outcome: "Allow"})
-	e.Decided(audit.Decision{Outcome: "ImplicitDeny"})
-	if e.Outcome() != "ImplicitDeny" {
+	e.Decided(audit.Decision{Outcome: "allowed"})
+	e.Decided(audit.Decision{Outcome: "implicitDeny"})
+	if e.Outcome() != "implicitDeny" {
 		t.Fatalf("Outcome = %q: what was refused settles the request", e.Outcome())
 	}
 }

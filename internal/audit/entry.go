@@ -21,7 +21,7 @@ import (
 type Decision struct {
 	Action   string `json:"action"`
 	Resource string `json:"resource"`
-	// Outcome is Allow, ExplicitDeny or ImplicitDeny.
+	// Outcome is allowed, explicitDeny or implicitDeny, as SimulatePrincipalPolicy says.
 	Outcome string `json:"outcome"`
 	// Reason names the statement that decided, or what was missing.
 	Reason string `json:"reason,omitempty"`
@@ -143,15 +143,15 @@ func (e *Entry) Principal() string {
 }
 
 // Outcome is the decision that settled the request: the first that was not
-// Allow, else Allow, or "" where none was made.
+// allowed, else allowed, or "" where none was made.
 func (e *Entry) Outcome() string {
 	if e == nil || len(e.decisions) == 0 {
 		return ""
 	}
 	for _, d := range e.decisions {
-		if d.Outcome != "Allow" {
+		if d.Outcome != "allowed" {
 			return d.Outcome
 		}
 	}
-	return "Allow"
+	return "allowed"
 }
