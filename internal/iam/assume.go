@@ -165,7 +165,7 @@ func (s *Service) authorizeAssume(ctx context.Context, in AssumeRole, role *Role
 // Chaining roles with session tags; "Monitor and control actions taken with
 // assumed roles").
 func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (sessionRecord, error) {
-	r := sessionRecord{SourceIdentity: in.SourceIdentity, TransitiveKeys: slices.Clone(in.TransitiveTagKeys)}
+	r := sessionRecord{SourceIdentity: in.SourceIdentity}
 	if c.SourceIdentity != "" {
 		if in.SourceIdentity != "" && in.SourceIdentity != c.SourceIdentity {
 			return r, fault.New(fault.Denied, "AccessDenied", "The source identity %q is set already and cannot be changed.", c.SourceIdentity)
@@ -178,9 +178,11 @@ func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (sessionRecord, 
 		}
 	}
 	for _, key := range in.TransitiveTagKeys {
-		if indexTag(in.Tags, key) < 0 {
+		i := indexTag(in.Tags, key)
+		if i < 0 {
 			return r, fault.New(fault.Invalid, "InvalidParameterValue", "The specified transitive tag key %q must be included in the requested tags.", key)
 		}
+		r.TransitiveKeys = append(r.TransitiveKeys, in.Tags[i].Key) // as the tag spells it
 	}
 	tags := slices.Clone(in.Tags)
 	for _, key := range c.TransitiveTagKeys {
