@@ -130,13 +130,14 @@ func (x *exchange) standard(err error) failure {
 	case errors.As(err, &unimplemented):
 		c = codes{"NotImplemented", "NotImplementedException", http.StatusNotImplemented}
 	default:
-		c = codes{"InternalFailure", "InternalFailure", http.StatusInternalServerError}
-		err = errInternal
+		return failure{
+			code:    "InternalFailure",
+			message: "The server failed to answer. Its log says why, under the id of this request.",
+			status:  http.StatusInternalServerError,
+		}
 	}
 	if x.table.Protocol == model.Query {
 		return failure{code: c.query, message: err.Error(), status: c.status}
 	}
 	return failure{code: c.json, message: err.Error(), status: c.status}
 }
-
-var errInternal = errors.New("The server failed to answer. Its log says why, under the id of this request.") //nolint:staticcheck // a sentence for the client

@@ -15,8 +15,11 @@ import (
 //
 // Anything else is answered with 404 and a message that says so.
 func NewMux(services ...*Service) http.Handler {
-	m := &mux{targets: map[string]*Service{}, versions: map[string]*Service{}, paths: map[string]*Service{}}
-	for _, s := range services {
+	m := &mux{requestID: randomID, targets: map[string]*Service{}, versions: map[string]*Service{}, paths: map[string]*Service{}}
+	for i, s := range services {
+		if i == 0 {
+			m.requestID = s.options.RequestID
+		}
 		switch p := s.proto.(type) {
 		case awsJSON:
 			m.targets[s.table.TargetPrefix] = s
@@ -33,10 +36,11 @@ func NewMux(services ...*Service) http.Handler {
 }
 
 type mux struct {
-	targets  map[string]*Service // by the prefix of X-Amz-Target
-	queries  []*Service
-	versions map[string]*Service // those of queries, by API version
-	paths    map[string]*Service
+	requestID func(*http.Request) string // the first service's
+	targets   map[string]*Service        // by the prefix of X-Amz-Target
+	queries   []*Service
+	versions  map[string]*Service // those of queries, by API version
+	paths     map[string]*Service
 }
 
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -46,7 +50,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.ServeHTTP(w, r)
 			return
 		}
-		notFound(w, r, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
+		m.notFound(w, r, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
 		return
 	}
 	if r.URL.Path == "/" && len(m.queries) > 0 && mayBeForm(r) {
@@ -57,7 +61,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ServeHTTP(w, r)
 		return
 	}
-	notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(r.URL.Path, 200)+".")
+	m.notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(r.URL.Path, 200)+".")
 }
 
 // mayBeForm reports whether a request for "/" can be of awsQuery. AWS reads
@@ -113,8 +117,8 @@ func scopeService(r *http.Request) string {
 }
 
 // notFound answers a request that no service can be found for.
-func notFound(w http.ResponseWriter, r *http.Request, status int, message string) {
-	x := &exchange{w: w, r: r, id: randomID(r)}
+func (m *mux) notFound(w http.ResponseWriter, r *http.Request, status int, message string) {
+	x := &exchange{w: w, r: r, id: m.requestID(r)}
 	w.Header().Set("X-Amzn-Requestid", x.id)
 	restJSON{}.fail(x, failure{code: "UnknownOperationException", message: message, status: status})
 }

@@ -158,6 +158,9 @@ func (p *planner) fillStruct(n *node, s *model.Shape) error {
 	for i := range n.typ.NumField() {
 		sf := n.typ.Field(i)
 		wire, ok := wires[sf.Name]
+		if !ok && sf.IsExported() && sf.Name != "ResultMetadata" && sf.Name != "ErrorCodeOverride" {
+			return fmt.Errorf("the table lacks %v.%s: run go generate", n.typ, sf.Name)
+		}
 		if !ok {
 			continue
 		}
