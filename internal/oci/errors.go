@@ -1,12 +1,10 @@
 package oci
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"strconv"
 
 	"github.com/gatehouse-registry/gatehouse/internal/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -163,17 +161,4 @@ func (h *Handler) logInternal(r *http.Request, f *fault.Error) {
 	}
 	h.log.LogAttrs(r.Context(), slog.LevelError, "registry request failed",
 		slog.String("request", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", f))
-}
-
-// writeJSON writes a small document. A client that went away is no error.
-func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		// Only documents of this package's own types come here, and those marshal.
-		panic("oci: " + err.Error())
-	}
-	w.Header().Set("Content-Type", contentType)
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
 }

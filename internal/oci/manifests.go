@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
@@ -122,15 +120,6 @@ func readManifest(r *http.Request) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// contentHeaders sets what identifies the content of a response, and returns
-// its entity tag. The content of a digest never changes, so the tag is strong.
-func contentHeaders(w http.ResponseWriter, d digest.Digest) (etag string) {
-	etag = `"` + d.String() + `"`
-	w.Header().Set("Docker-Content-Digest", d.String())
-	w.Header().Set("Etag", etag)
-	return etag
-}
-
 // noneMatch reports whether the client says that it has the content already (RFC
 // 9110, section 13.1.2).
 func noneMatch(h http.Header, etag string) bool {
@@ -143,18 +132,4 @@ func noneMatch(h http.Header, etag string) bool {
 		}
 	}
 	return false
-}
-
-// created answers that there is content now, and where.
-func created(w http.ResponseWriter, at path, d digest.Digest) {
-	w.Header().Set("Location", at.String())
-	w.Header().Set("Docker-Content-Digest", d.String())
-	w.Header().Set("Content-Length", "0")
-	w.WriteHeader(http.StatusCreated)
-}
-
-// accepted answers that something was deleted.
-func accepted(w http.ResponseWriter) {
-	w.Header().Set("Content-Length", "0")
-	w.WriteHeader(http.StatusAccepted)
 }

@@ -3,21 +3,14 @@ package oci_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/opencontainers/go-digest"
-	specs "github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/gatehouse-registry/gatehouse/internal/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
@@ -49,6 +42,8 @@ type registry struct {
 	layers  *oci.LayerURLs
 	clock   *clock
 	trail   *trail
+	log     *serverLog
+	db      *db.DB
 	users   users
 }
 
@@ -76,9 +71,14 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &registry{images: store, clock: clock, trail: &trail{}, users: users{clock: clock, policies: map[string]*policy.Policy{}}}
+	r := &registry{images: store, clock: clock, trail: &trail{}, log: &serverLog{}, db: database, users: users{clock: clock, policies: map[string]*policy.Policy{}}}
 	r.users.policies["admin"] = allow("*", "*")
 
+	t.Cleanup(func() {
+		if text := r.log.take(); text != "" {
+			t.Errorf("the server logged: %s", text)
+		}
+	})
 	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
 	r.url = "http://" + server.Listener.Addr().String()
@@ -95,7 +95,7 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 		Authn:     r.users,
 		Addresses: addresses,
 		LayerURLs: r.layers,
-		Log:       slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+		Log:       slog.New(slog.NewTextHandler(r.log, nil)),
 	})
 	r.handler = r.trail.keep(r.oci)
 	server.Config.Handler = r.handler
@@ -187,192 +187,23 @@ func (l *trail) last() *audit.Record {
 	return l.records[len(l.records)-1]
 }
 
-// testWriter is the server's log: whatever is logged there is a failure.
-type testWriter struct{ t testing.TB }
-
-func (w testWriter) Write(p []byte) (int, error) {
-	w.t.Errorf("the server logged: %s", p)
-	return len(p), nil
+// serverLog is what the server complains about. Where a test does not take it, it
+// has to be empty.
+type serverLog struct {
+	mu   sync.Mutex
+	text strings.Builder
 }
 
-// A client is one user of the registry, who talks to it as he likes.
-type client struct {
-	testing.TB
-	*registry
-	password string
-	host     string // sent as Host; empty for the server's own
-	repo     string // where relative paths are
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
 }
 
-func (r *registry) client(t testing.TB, user string) *client {
-	return &client{TB: t, registry: r, password: account + "/" + user}
-}
-
-// in is the client in a repository of its own account.
-func (c *client) in(repo string) *client {
-	copied := *c
-	copied.repo = repo
-	return &copied
-}
-
-// A reply is a response with its body read.
-type reply struct {
-	*http.Response
-	t    testing.TB
-	body []byte
-}
-
-// do sends a request. A path that begins with "/" or a scheme is taken as it is,
-// and any other is below the client's repository. Headers are names and values
-// by turns.
-func (c *client) do(method, path string, body io.Reader, headers ...string) *reply {
-	c.Helper()
-	base := c.url + "/v2/" + c.repo + "/"
-	u, err := url.Parse(base)
-	if err == nil {
-		u, err = u.Parse(path)
-	}
-	if err != nil {
-		c.Fatal(err)
-	}
-	req, err := http.NewRequest(method, u.String(), body)
-	if err != nil {
-		c.Fatal(err)
-	}
-	req.Host = c.host
-	if c.password != "" {
-		req.SetBasicAuth("AWS", c.password)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-	if err != nil {
-		c.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	content, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.Fatalf("%s %s: %v", method, u, err)
-	}
-	return &reply{resp, c.TB, content}
-}
-
-// want checks the status.
-func (r *reply) want(status int) *reply {
-	r.t.Helper()
-	if r.StatusCode != status {
-		r.t.Fatalf("%s %s: status %d, want %d\n%v\n%s", r.Request.Method, r.Request.URL, r.StatusCode, status, r.Header, r.body)
-	}
-	return r
-}
-
-// has checks headers, names and values by turns; an empty value wants none.
-func (r *reply) has(headers ...string) *reply {
-	r.t.Helper()
-	for i := 0; i < len(headers); i += 2 {
-		if got := strings.Join(r.Header.Values(headers[i]), ", "); got != headers[i+1] {
-			r.t.Errorf("%s %s: %s: %q, want %q", r.Request.Method, r.Request.URL, headers[i], got, headers[i+1])
-		}
-	}
-	return r
-}
-
-// is checks the body.
-func (r *reply) is(body string) *reply {
-	r.t.Helper()
-	if string(r.body) != body {
-		r.t.Errorf("%s %s: body %.300q, want %.300q", r.Request.Method, r.Request.URL, r.body, body)
-	}
-	return r
-}
-
-// fails checks that the reply is an error of the specification's form with the
-// status and the code, and returns its message.
-func (r *reply) fails(status int, code string) string {
-	r.t.Helper()
-	r.want(status)
-	var list struct {
-		Errors []struct {
-			Code, Message string
-			Detail        struct{ Reason string }
-		}
-	}
-	if err := json.Unmarshal(r.body, &list); err != nil || len(list.Errors) != 1 {
-		r.t.Fatalf("%s %s: not an error: %v\n%s", r.Request.Method, r.Request.URL, err, r.body)
-	}
-	e := list.Errors[0]
-	if e.Code != code || e.Message == "" || e.Detail.Reason == "" {
-		r.t.Errorf("%s %s: error %+v, want code %s, a message and a reason", r.Request.Method, r.Request.URL, e, code)
-	}
-	r.has("Content-Type", "application/json")
-	return e.Message
-}
-
-// json decodes the body.
-func (r *reply) json(v any) {
-	r.t.Helper()
-	if err := json.Unmarshal(r.body, v); err != nil {
-		r.t.Fatalf("%s %s: %v\n%s", r.Request.Method, r.Request.URL, err, r.body)
-	}
-}
-
-// location is where the reply points to.
-func (r *reply) location() string {
-	r.t.Helper()
-	l, err := r.Location()
-	if err != nil {
-		r.t.Fatalf("%s %s: %v", r.Request.Method, r.Request.URL, err)
-	}
-	return l.String()
-}
-
-// pushBlob pushes a blob and returns its descriptor.
-func (c *client) pushBlob(content string, mediaType string) ocispec.Descriptor {
-	c.Helper()
-	d := digest.FromString(content)
-	c.do("POST", "blobs/uploads/?digest="+d.String(), strings.NewReader(content)).want(http.StatusCreated)
-	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}
-}
-
-// manifest returns an image manifest with a config and one layer that are there;
-// change may alter it.
-func (c *client) manifest(change func(*ocispec.Manifest)) []byte {
-	c.Helper()
-	m := ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2},
-		MediaType: ocispec.MediaTypeImageManifest,
-		Config:    c.pushBlob(`{"architecture":"amd64","os":"linux"}`, ocispec.MediaTypeImageConfig),
-		Layers:    []ocispec.Descriptor{c.pushBlob("a layer", ocispec.MediaTypeImageLayer)},
-	}
-	if change != nil {
-		change(&m)
-	}
-	return marshal(c, m)
-}
-
-// pushManifest pushes a manifest under a reference and returns its digest.
-func (c *client) pushManifest(reference string, body []byte) digest.Digest {
-	c.Helper()
-	d := digest.FromBytes(body)
-	var m struct{ MediaType string }
-	if err := json.Unmarshal(body, &m); err != nil {
-		c.Fatal(err)
-	}
-	if reference == "" {
-		reference = d.String()
-	}
-	c.do("PUT", "manifests/"+reference, bytes.NewReader(body), "Content-Type", m.MediaType).
-		want(http.StatusCreated).
-		has("Location", "/v2/"+c.repo+"/manifests/"+d.String(), "Docker-Content-Digest", d.String())
-	return d
-}
-
-func marshal(t testing.TB, v any) []byte {
-	t.Helper()
-	b, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+func (l *serverLog) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := l.text.String()
+	l.text.Reset()
+	return text
 }
