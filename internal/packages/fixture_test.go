@@ -60,13 +60,15 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *house {
 	}
 	t.Cleanup(func() { blobs.Close() })
 	h := &house{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: &authz.Authorizer{}, Now: h.now})
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Now: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.ctx = as(t, account, "admin", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
 	return h
 }
+
+func (h *house) authorizer() packages.Authorizer { return &authz.Authorizer{} }
 
 func (h *house) now() time.Time { return time.Unix(h.clock.Load(), 0).UTC() }
 

@@ -31,8 +31,13 @@ func (s *Service) PackageNames(ctx context.Context, repo RepositoryID, format Fo
 			if len(ids) == limit {
 				return ids, true, nil
 			}
-			if id, ok := r.shows(n, page.held); ok {
-				ids = append(ids, id)
+			held := page.first[n]
+			shown, err := s.shows(ctx, r, held)
+			if err != nil {
+				return nil, false, err
+			}
+			if shown {
+				ids = append(ids, held.id)
 			}
 		}
 		if page.end {
@@ -54,32 +59,32 @@ func (a namePlace) compare(b namePlace) int {
 // A heldName is a package as one repository lists it.
 type heldName struct {
 	id        PackageID
-	upstream  Restriction
 	published bool // it has a Published version
 }
 
 // A namesPage is what a repository and its upstreams have between two places.
 type namesPage struct {
 	names []namePlace
-	held  map[*repository]map[namePlace]heldName
-	end   bool // there is nothing behind
+	first map[namePlace]heldName // in the repository that the search meets first
+	end   bool                   // there is nothing behind
 }
 
 // namesPage reads limit+1 names from each repository. Behind the last name of
 // the repository that has more, the others are not to be trusted: what comes
 // later there may be in between. The page ends before.
 func (s *Service) namesPage(ctx context.Context, r *repository, format Format, after namePlace, limit int) (namesPage, error) {
-	p := namesPage{held: map[*repository]map[namePlace]heldName{}, end: true}
+	p := namesPage{first: map[namePlace]heldName{}, end: true}
 	var last namePlace
 	err := r.walk(func(r *repository) (bool, error) {
 		names, err := s.namesIn(ctx, r, format, after, limit+1)
 		if err != nil {
 			return false, err
 		}
-		p.held[r] = make(map[namePlace]heldName, len(names))
 		for _, n := range names {
-			p.held[r][at(n.id)] = n
-			p.names = append(p.names, at(n.id))
+			if _, met := p.first[at(n.id)]; !met {
+				p.first[at(n.id)] = n
+				p.names = append(p.names, at(n.id))
+			}
 		}
 		if len(names) == limit+1 {
 			if end := at(names[limit].id); p.end || end.compare(last) < 0 {
@@ -89,7 +94,6 @@ func (s *Service) namesPage(ctx context.Context, r *repository, format Format, a
 		return true, nil
 	})
 	slices.SortFunc(p.names, namePlace.compare)
-	p.names = slices.Compact(p.names)
 	if !p.end {
 		i, _ := slices.BinarySearchFunc(p.names, last, namePlace.compare)
 		p.names = p.names[:i+1]
@@ -101,24 +105,25 @@ func (s *Service) namesIn(ctx context.Context, r *repository, format Format, aft
 	return db.All(ctx, s.db, func(row db.Row) (n heldName, err error) {
 		n.id.Format = format
 		var published int64
-		err = row.Scan(&n.id.Namespace, &n.id.Name, &n.upstream, &published)
+		err = row.Scan(&n.id.Namespace, &n.id.Name, &published)
 		n.published = published != 0
 		return n, err
-	}, `SELECT namespace, name, upstream,
+	}, `SELECT namespace, name,
 			CASE WHEN EXISTS (SELECT 1 FROM pkg_version v WHERE v.package = p.id AND v.status = 'Published') THEN 1 ELSE 0 END
 		FROM pkg_package p WHERE repository = $1 AND format = $2 AND (namespace, name_key) > ($3, $4)
 		ORDER BY namespace, name_key LIMIT $5`, r.row, string(format), after.namespace, after.key, limit)
 }
 
-// shows reports whether clients of the repository see the package: the search
-// of Package, on the listing.
-func (r *repository) shows(n namePlace, held map[*repository]map[namePlace]heldName) (id PackageID, ok bool) {
-	_ = r.walk(func(r *repository) (deeper bool, err error) {
-		h, has := held[r][n]
-		if has && h.published && !ok {
-			id, ok = h.id, true
-		}
-		return !ok && (!has || h.upstream == Allow), nil
-	})
-	return id, ok
+// shows reports whether clients of the repository see a version of the
+// package. What the search meets first hides nothing of itself; where that has
+// no Published version, it may still hide those that come later.
+func (s *Service) shows(ctx context.Context, r *repository, n heldName) (bool, error) {
+	if n.published {
+		return true, nil
+	}
+	p, err := s.visible(ctx, r, n.id)
+	if isNotFound(err) { // deleted since it was listed
+		return false, nil
+	}
+	return err == nil && len(p.Versions) > 0, err
 }
