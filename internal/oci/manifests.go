@@ -90,11 +90,6 @@ func pushedTags(r *http.Request, t target) ([]string, error) {
 	if len(tags) > maxTags {
 		return nil, fault.New(fault.Invalid, "TooManyTags", "A manifest is pushed with at most %d tags at once, and these are %d.", maxTags, len(tags))
 	}
-	for _, tag := range tags {
-		if err := checkTag(tag); err != nil {
-			return nil, err
-		}
-	}
 	return tags, nil
 }
 

@@ -155,15 +155,11 @@ func parseReference(s string) (tag string, d digest.Digest, err error) {
 		d, err = parseDigest(s)
 		return "", d, err
 	}
-	return s, "", checkTag(s)
-}
-
-func checkTag(s string) error {
-	if images.ValidTag(s) {
-		return nil
+	if !images.ValidTag(s) {
+		return "", "", fault.New(fault.Invalid, "InvalidTag",
+			"'%s' is not a tag, which has 1 to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'.", clip(s))
 	}
-	return fault.New(fault.Invalid, "InvalidTag",
-		"'%s' is not a tag, which has 1 to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'.", clip(s))
+	return s, "", nil
 }
 
 func parseDigest(s string) (digest.Digest, error) {
