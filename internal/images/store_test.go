@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type store struct {
 	blobs blob.Store
 	clock *clock
 	authz *grants
+	close func()
 }
 
 // A clock stands still until it is told to go on.
@@ -72,13 +74,13 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { d.Close() })
 	b, err := local.Open(filepath.Join(dir, "blobs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.Close() })
 	s := &store{dir: dir, blobs: wrap(b), clock: c, authz: new(grants)}
+	s.close = sync.OnceFunc(func() { d.Close(); b.Close() })
+	t.Cleanup(s.close)
 	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
