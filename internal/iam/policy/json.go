@@ -8,112 +8,122 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A member is one name and value of a JSON object, in the order of the text.
-type member struct {
-	name  string
-	value jsontext.Value
+// A reader reads JSON as policies are written: objects, lists of one without
+// brackets, and texts. A name that occurs twice and invalid UTF-8 are errors.
+type reader struct{ d *jsontext.Decoder }
+
+func read(document string) reader {
+	return reader{jsontext.NewDecoder(strings.NewReader(document))}
 }
 
-// readDocument reads the one JSON value that a document must be. Names that
-// occur twice, text after the value and invalid UTF-8 are errors.
-func readDocument(document string) (jsontext.Value, error) {
-	d := jsontext.NewDecoder(strings.NewReader(document))
-	v, err := d.ReadValue()
-	if err != nil {
-		return nil, err
+// end is an error where anything is left.
+func (r reader) end() error {
+	if _, err := r.d.ReadToken(); !errors.Is(err, io.EOF) {
+		return malformed("Syntax errors in policy: there is more after the end of the document")
 	}
-	v = v.Clone()
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, malformed("there is more after the end of the document")
-	}
-	return v, nil
+	return nil
 }
 
-// membersOf returns the members of an object.
-func membersOf(v jsontext.Value) ([]member, error) {
-	if v.Kind() != '{' {
-		return nil, malformed("this must be an object")
+// object calls member for each member of an object; it reads the value.
+func (r reader) object(member func(name string) error) error {
+	if err := r.open('{', "an object"); err != nil {
+		return err
 	}
-	d := jsontext.NewDecoder(strings.NewReader(string(v)))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
-	}
-	var members []member
-	for d.PeekKind() != '}' {
-		name, err := d.ReadToken()
+	for r.d.PeekKind() != '}' {
+		name, err := r.d.ReadToken()
 		if err != nil {
-			return nil, err
+			return syntax(err)
 		}
-		m := member{name: name.String()}
-		value, err := d.ReadValue()
-		if err != nil {
-			return nil, err
+		if err := member(name.String()); err != nil {
+			return err
 		}
-		m.value = value.Clone()
-		members = append(members, m)
 	}
-	return members, nil
+	_, err := r.d.ReadToken()
+	return syntax(err)
 }
 
-// itemsOf returns the items of an array, or v itself where it is not one: IAM
-// takes a list of one without its brackets.
-func itemsOf(v jsontext.Value) ([]jsontext.Value, error) {
-	if v.Kind() != '[' {
-		return []jsontext.Value{v}, nil
+// list calls item for each item of a list, and once where there are no brackets.
+func (r reader) list(item func() error) error {
+	if r.d.PeekKind() != '[' {
+		return item()
 	}
-	d := jsontext.NewDecoder(strings.NewReader(string(v)))
-	if _, err := d.ReadToken(); err != nil {
-		return nil, err
+	if _, err := r.d.ReadToken(); err != nil {
+		return syntax(err)
 	}
-	var items []jsontext.Value
-	for d.PeekKind() != ']' {
-		item, err := d.ReadValue()
-		if err != nil {
-			return nil, err
+	for r.d.PeekKind() != ']' {
+		if err := item(); err != nil {
+			return err
 		}
-		items = append(items, item.Clone())
 	}
-	return items, nil
+	_, err := r.d.ReadToken()
+	return syntax(err)
 }
 
-// stringOf returns the text of a JSON string.
-func stringOf(v jsontext.Value) (string, error) {
-	if v.Kind() != '"' {
-		return "", malformed("this must be a string")
-	}
-	text, err := jsontext.AppendUnquote(nil, v)
-	return string(text), err
+// text reads a string.
+func (r reader) text() (string, error) {
+	return r.token("a string", '"')
 }
 
-// stringsOf returns a string, or a list of them.
-func stringsOf(v jsontext.Value) ([]string, error) {
-	return textsOf(v, stringOf)
-}
-
-// conditionValuesOf returns the values of a condition key: strings, numbers and
-// booleans, of which the latter two may be written without quotes.
-func conditionValuesOf(v jsontext.Value) ([]string, error) {
-	return textsOf(v, func(v jsontext.Value) (string, error) {
-		switch v.Kind() {
-		case '0', 't', 'f':
-			return string(v), nil
-		case '"':
-			return stringOf(v)
-		}
-		return "", malformed("this must be a string, a number or a boolean")
+// texts reads a string, or a list of them.
+func (r reader) texts() (texts []string, err error) {
+	err = r.list(func() error {
+		s, err := r.text()
+		texts = append(texts, s)
+		return err
 	})
+	return texts, err
 }
 
-func textsOf(v jsontext.Value, textOf func(jsontext.Value) (string, error)) ([]string, error) {
-	items, err := itemsOf(v)
-	if err != nil {
-		return nil, err
+// scalars reads strings, numbers and booleans, of which the latter two may be
+// written without quotes: the values of a condition key.
+func (r reader) scalars() (texts []string, err error) {
+	err = r.list(func() error {
+		s, err := r.token("a string, a number or a boolean", '"', '0', 't', 'f')
+		texts = append(texts, s)
+		return err
+	})
+	return texts, err
+}
+
+// token reads a value of one of the kinds, as a text.
+func (r reader) token(what string, kinds ...jsontext.Kind) (string, error) {
+	if err := r.expect(what, kinds...); err != nil {
+		return "", err
 	}
-	texts := make([]string, len(items))
-	for i, item := range items {
-		if texts[i], err = textOf(item); err != nil {
-			return nil, err
+	t, err := r.d.ReadToken()
+	if err != nil {
+		return "", syntax(err)
+	}
+	return t.String(), nil
+}
+
+func (r reader) open(kind jsontext.Kind, what string) error {
+	if err := r.expect(what, kind); err != nil {
+		return err
+	}
+	_, err := r.d.ReadToken()
+	return syntax(err)
+}
+
+// expect is an error where something else than one of the kinds comes.
+func (r reader) expect(what string, kinds ...jsontext.Kind) error {
+	next := r.d.PeekKind()
+	for _, k := range kinds {
+		if next == k {
+			return nil
 		}
 	}
-	return texts, nil
+	if next == 0 { // not JSON: reading says why
+		if _, err := r.d.ReadToken(); err != nil {
+			return syntax(err)
+		}
+	}
+	return malformed("Syntax errors in policy: this must be %s", what)
+}
+
+func syntax(err error) error {
+	if err == nil {
+		return nil
+	}
+	return malformed("Syntax errors in policy: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
 }

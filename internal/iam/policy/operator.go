@@ -83,7 +83,7 @@ func compileCondition(name, key string, values []string, with features) (conditi
 type stringTest []pattern
 
 func (t stringTest) match(value string, ctx Context) match {
-	return matchResource(t, value, ctx)
+	return matchAny(t, value, ctx)
 }
 
 func compileStringEquals(values []string, with features) (test, error) {
@@ -123,12 +123,8 @@ func (t foldedTest) match(value string, ctx Context) match {
 			continue
 		}
 		var whole string
-		if len(resolved) == 1 {
-			whole = resolved[0].text
-		} else {
-			for _, e := range resolved {
-				whole += e.text
-			}
+		for _, e := range resolved {
+			whole += e.text // the usual one element is not copied
 		}
 		if strings.EqualFold(value, whole) {
 			return yes

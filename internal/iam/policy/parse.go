@@ -3,11 +3,10 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // MaxDocument is the length in bytes beyond which no document is read. The
@@ -31,7 +30,7 @@ func Size(document string) int {
 func Parse(document string, kind Kind) (*Policy, error) {
 	p := parser{policy: &Policy{kind: kind, document: document}, keys: map[string]struct{}{}}
 	if err := p.parse(document); err != nil {
-		return nil, at("", err)
+		return nil, err
 	}
 	return p.policy, nil
 }
@@ -48,45 +47,43 @@ func malformed(format string, args ...any) error {
 	return &MalformedError{Message: fmt.Sprintf(format, args...)}
 }
 
-// at makes err an error about a place in the document: the one named, and
-// inside it the one that err names.
+// at makes an error about a place in the document: the one named, and inside it
+// the one that err names. at(path, nil) is nil.
 func at(path string, err error) error {
 	var inner *MalformedError
-	if errors.As(err, &inner) {
-		return &MalformedError{strings.Trim(path+"."+inner.Path, "."), inner.Message}
+	if !errors.As(err, &inner) {
+		return err
 	}
-	return &MalformedError{path, err.Error()}
+	return &MalformedError{strings.Trim(path+"."+inner.Path, "."), inner.Message}
 }
 
 func (p *parser) parse(document string) error {
 	if len(document) > MaxDocument {
 		return malformed("The policy is longer than %d bytes", MaxDocument)
 	}
-	value, err := readDocument(document)
-	if err != nil {
-		return malformed("Syntax errors in policy: %v", err)
-	}
-	members, err := membersOf(value)
-	if err != nil {
-		return malformed("Syntax errors in policy: %v", err)
-	}
-	var statements jsontext.Value
-	for _, m := range members {
-		switch m.name {
+	r := read(document)
+	var statements string // read last, because Version says what they mean
+	err := r.object(func(name string) (err error) {
+		switch name {
 		case "Version":
-			err = p.version(m.value)
+			err = p.version(r)
 		case "Id":
-			_, err = stringOf(m.value)
+			_, err = r.text()
 		case "Statement":
-			statements = m.value
+			value, failed := r.d.ReadValue()
+			statements, err = string(value), syntax(failed)
 		default:
-			err = malformed("Syntax errors in policy: unknown element %q", m.name)
+			err = malformed("Syntax errors in policy: unknown element")
 		}
-		if err != nil {
-			return at(m.name, err)
-		}
+		return at(name, err)
+	})
+	if err != nil {
+		return err
 	}
-	if statements == nil {
+	if err := r.end(); err != nil {
+		return err
+	}
+	if statements == "" {
 		return malformed("Syntax errors in policy: there is no Statement")
 	}
 	return p.statements(statements)
@@ -94,8 +91,8 @@ func (p *parser) parse(document string) error {
 
 // version reads Version. Without it a policy is of 2008, as IAM has it: its
 // variables are not replaced.
-func (p *parser) version(v jsontext.Value) error {
-	switch s, err := stringOf(v); {
+func (p *parser) version(r reader) error {
+	switch s, err := r.text(); {
 	case err != nil:
 		return err
 	case s == "2012-10-17":
@@ -106,76 +103,69 @@ func (p *parser) version(v jsontext.Value) error {
 	return nil
 }
 
-func (p *parser) statements(v jsontext.Value) error {
-	items, err := itemsOf(v)
-	if err == nil && len(items) == 0 {
-		err = malformed("Syntax errors in policy: there is no statement")
+func (p *parser) statements(value string) error {
+	r := read(value)
+	path := func(int) string { return "Statement" }
+	if r.d.PeekKind() == '[' {
+		path = func(i int) string { return fmt.Sprintf("Statement[%d]", i) }
 	}
-	if err != nil {
-		return at("Statement", err)
-	}
-	for i, item := range items {
-		s, err := p.statement(item)
+	n := 0
+	err := r.list(func() error {
+		s, err := p.statement(r)
 		if err != nil {
-			path := "Statement"
-			if v.Kind() == '[' {
-				path = fmt.Sprintf("Statement[%d]", i)
-			}
-			return at(path, err)
+			return at(path(n), err)
 		}
-		s.index = i
+		s.index = n
+		n++
 		if s.effect == deny {
 			p.policy.denies = append(p.policy.denies, s)
 		} else {
 			p.policy.allows = append(p.policy.allows, s)
 		}
+		return nil
+	})
+	if err == nil && n == 0 {
+		err = at("Statement", malformed("Syntax errors in policy: there is no statement"))
 	}
-	for key := range p.keys {
-		p.policy.keys = append(p.policy.keys, key)
-	}
-	slices.Sort(p.policy.keys)
-	return nil
+	p.policy.keys = slices.Sorted(maps.Keys(p.keys))
+	return err
 }
 
-func (p *parser) statement(v jsontext.Value) (statement, error) {
-	var s statement
-	members, err := membersOf(v)
-	if err != nil {
-		return s, err
+func (p *parser) statement(r reader) (s statement, err error) {
+	var elements []string
+	err = r.object(func(name string) error {
+		elements = append(elements, name)
+		return at(name, p.element(&s, name, r))
+	})
+	if err == nil {
+		err = p.complete(&s, elements)
 	}
-	elements := make(map[string]bool, len(members))
-	for _, m := range members {
-		elements[m.name] = true
-		if err := p.element(&s, m); err != nil {
-			return s, at(m.name, err)
-		}
-	}
-	return s, p.complete(&s, elements)
+	return s, err
 }
 
-func (p *parser) element(s *statement, m member) (err error) {
-	switch m.name {
+func (p *parser) element(s *statement, name string, r reader) (err error) {
+	switch name {
 	case "Sid":
-		s.sid, err = p.sid(m.value)
+		s.sid, err = p.sid(r)
 	case "Effect":
-		s.effect, err = readEffect(m.value)
+		s.effect, err = readEffect(r)
 	case "Action", "NotAction":
-		s.notActions = m.name == "NotAction"
-		s.actions, err = p.actions(m.value)
+		s.notActions = name == "NotAction"
+		s.actions, err = p.actions(r)
 	case "Resource", "NotResource":
 		if p.policy.kind == Trust {
-			return malformed("Has prohibited field %s", m.name)
+			return malformed("Has prohibited field %s", name)
 		}
-		s.notResources = m.name == "NotResource"
-		s.resources, err = p.resources(m.value)
+		s.notResources = name == "NotResource"
+		s.resources, err = p.resources(r)
 	case "Principal", "NotPrincipal":
 		if p.policy.kind == Identity {
 			return malformed("Policy document should not specify a principal.")
 		}
-		s.notPrincipals = m.name == "NotPrincipal"
-		s.principals, err = readPrincipals(m.value)
+		s.notPrincipals = name == "NotPrincipal"
+		s.principals, err = readPrincipals(r)
 	case "Condition":
-		s.conditions, err = p.conditions(m.value)
+		s.conditions, err = p.conditions(r)
 	default:
 		err = malformed("Syntax errors in policy: unknown element")
 	}
@@ -183,14 +173,15 @@ func (p *parser) element(s *statement, m member) (err error) {
 }
 
 // complete checks what a statement must have, and must not have together.
-func (p *parser) complete(s *statement, has map[string]bool) error {
-	for _, pair := range [][2]string{{"Action", "NotAction"}, {"Resource", "NotResource"}, {"Principal", "NotPrincipal"}} {
-		if has[pair[0]] && has[pair[1]] {
-			return malformed("Statement cannot have both %s and %s", pair[0], pair[1])
+func (p *parser) complete(s *statement, elements []string) error {
+	has := func(name string) bool { return slices.Contains(elements, name) }
+	for _, name := range []string{"Action", "Resource", "Principal"} {
+		if has(name) && has("Not"+name) {
+			return malformed("Statement cannot have both %s and Not%s", name, name)
 		}
 	}
 	switch {
-	case !has["Effect"]:
+	case !has("Effect"):
 		return malformed("Missing required field Effect")
 	case len(s.actions) == 0:
 		return malformed("Policy statement must contain actions.")
@@ -208,8 +199,8 @@ func (p *parser) complete(s *statement, has map[string]bool) error {
 	return nil
 }
 
-func (p *parser) sid(v jsontext.Value) (string, error) {
-	sid, err := stringOf(v)
+func (p *parser) sid(r reader) (string, error) {
+	sid, err := r.text()
 	switch {
 	case err != nil || sid == "":
 		return "", err
@@ -222,8 +213,8 @@ func (p *parser) sid(v jsontext.Value) (string, error) {
 	return sid, nil
 }
 
-func readEffect(v jsontext.Value) (effect, error) {
-	switch s, err := stringOf(v); {
+func readEffect(r reader) (effect, error) {
+	switch s, err := r.text(); {
 	case err != nil:
 		return deny, err
 	case s == "Allow":
@@ -235,8 +226,8 @@ func readEffect(v jsontext.Value) (effect, error) {
 	}
 }
 
-func (p *parser) actions(v jsontext.Value) ([]action, error) {
-	texts, err := stringsOf(v)
+func (p *parser) actions(r reader) ([]action, error) {
+	texts, err := r.texts()
 	if err != nil {
 		return nil, err
 	}
@@ -252,8 +243,8 @@ func (p *parser) actions(v jsontext.Value) ([]action, error) {
 	return actions, nil
 }
 
-func (p *parser) resources(v jsontext.Value) ([]pattern, error) {
-	texts, err := stringsOf(v)
+func (p *parser) resources(r reader) ([]pattern, error) {
+	texts, err := r.texts()
 	if err != nil {
 		return nil, err
 	}
@@ -270,64 +261,51 @@ func (p *parser) resources(v jsontext.Value) ([]pattern, error) {
 	return patterns, nil
 }
 
-func readPrincipals(v jsontext.Value) (*principals, error) {
+func readPrincipals(r reader) (*principals, error) {
 	var p principals
-	if v.Kind() == '"' {
-		if s, err := stringOf(v); err != nil || s != "*" {
+	if r.d.PeekKind() == '"' {
+		if s, err := r.text(); err != nil || s != "*" {
 			return nil, malformed(`Invalid principal in policy: a text alone can only be "*"`)
 		}
 		p.everyone = true
 		return &p, nil
 	}
-	members, err := membersOf(v)
-	if err != nil {
-		return nil, err
-	}
-	n := 0
-	for _, m := range members {
-		values, err := stringsOf(m.value)
+	err := r.object(func(kind string) error {
+		values, err := r.texts()
 		if err != nil {
-			return nil, at(m.name, err)
+			return at(kind, err)
 		}
 		for _, value := range values {
-			if err := p.add(m.name, value); err != nil {
-				return nil, err
+			if err := p.add(kind, value); err != nil {
+				return err
 			}
-			n++
 		}
+		return nil
+	})
+	if err == nil && !p.everyone && p.count() == 0 {
+		err = malformed("Invalid principal in policy: it names nobody")
 	}
-	if n == 0 {
-		return nil, malformed("Invalid principal in policy: it names nobody")
-	}
-	return &p, nil
+	return &p, err
 }
 
-func (p *parser) conditions(v jsontext.Value) ([]condition, error) {
-	operators, err := membersOf(v)
-	if err != nil {
-		return nil, err
-	}
-	var conditions []condition
-	for _, op := range operators {
-		keys, err := membersOf(op.value)
-		if err != nil {
-			return nil, at(op.name, err)
-		}
-		for _, key := range keys {
-			values, err := conditionValuesOf(key.value)
+func (p *parser) conditions(r reader) (conditions []condition, err error) {
+	err = r.object(func(operator string) error {
+		return at(operator, r.object(func(key string) error {
+			values, err := r.scalars()
 			if err != nil {
-				return nil, at(op.name, err)
+				return err
 			}
-			c, err := compileCondition(op.name, key.name, values, p.with)
+			c, err := compileCondition(operator, key, values, p.with)
 			if err != nil {
-				return nil, at(op.name, err)
+				return err
 			}
 			p.keys[c.key] = struct{}{}
 			p.noteTest(c.test)
 			conditions = append(conditions, c)
-		}
-	}
-	return conditions, nil
+			return nil
+		}))
+	})
+	return conditions, err
 }
 
 // note remembers the keys of variables.

@@ -62,6 +62,9 @@ type pattern struct {
 // and tags", for ${…}: a key, a default after a comma in single quotes, and
 // ${*}, ${?} and ${$} for the characters themselves.
 func compilePattern(s string, with features) (pattern, error) {
+	if !strings.ContainsAny(s, "*?$") && s != "" { // most texts
+		return pattern{elements: []element{{kind: text, text: s}}}, nil
+	}
 	var p pattern
 	var run strings.Builder // the text that is being read
 	flush := func() {
@@ -171,6 +174,20 @@ func (p *pattern) match(s string, ctx Context) match {
 		return undecided
 	}
 	return matchOf(matchElements(resolved, s, &exactly))
+}
+
+// matchAny reports whether one of the patterns describes s.
+func matchAny(patterns []pattern, s string, ctx Context) match {
+	answer := no
+	for i := range patterns {
+		switch patterns[i].match(s, ctx) {
+		case yes:
+			return yes
+		case undecided:
+			answer = undecided
+		}
+	}
+	return answer
 }
 
 // resolve appends the elements with each variable replaced by its value, which

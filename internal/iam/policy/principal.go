@@ -37,9 +37,9 @@ const goneID = "gone"
 type principals struct {
 	everyone  bool
 	accounts  []string
-	users     []named // users and federated users
+	users     []named
 	roles     []named
-	sessions  []string // ARNs of role sessions
+	sessions  []string // ARNs of role sessions and of federated users
 	services  []string
 	federated []string
 }
@@ -59,8 +59,10 @@ func (p *principals) naming(who *Principal) naming {
 	}
 	strongest := namingIf(who.Account != "" && slices.Contains(p.accounts, who.Account), asAccount)
 	switch who.Type {
-	case User, FederatedUser:
+	case User:
 		strongest = max(strongest, namingIf(containsNamed(p.users, who.ARN, who.UniqueID), asItself))
+	case FederatedUser:
+		strongest = max(strongest, namingIf(slices.Contains(p.sessions, who.ARN), asItself))
 	case RoleSession:
 		strongest = max(strongest,
 			namingIf(containsNamed(p.roles, who.RoleARN, who.UniqueID), asRole),
@@ -87,8 +89,11 @@ func (p *principals) spares(who *Principal) bool {
 	if !slices.Contains(p.accounts, who.Account) {
 		return false
 	}
-	if who.Type == RoleSession {
+	switch who.Type {
+	case RoleSession:
 		return containsNamed(p.roles, who.RoleARN, who.UniqueID)
+	case FederatedUser:
+		return slices.Contains(p.sessions, who.ARN)
 	}
 	return containsNamed(p.users, who.ARN, who.UniqueID)
 }
@@ -114,14 +119,12 @@ func containsNamed(list []named, arn, uniqueID string) bool {
 	return false
 }
 
-// The most principals that one statement may name; far more than the size
-// limits of real policies let anyone write.
-const maxPrincipals = 4096
+// count is how many principals are named one by one.
+func (p *principals) count() int {
+	return len(p.accounts) + len(p.users) + len(p.roles) + len(p.sessions) + len(p.services) + len(p.federated)
+}
 
 func (p *principals) add(kind, value string) error {
-	if len(p.users)+len(p.roles)+len(p.sessions)+len(p.accounts)+len(p.services)+len(p.federated) >= maxPrincipals {
-		return malformed("Too many principals in one statement")
-	}
 	invalid := malformed("Invalid principal in policy: %q:%q", kind, value)
 	switch kind {
 	case "AWS":
@@ -184,7 +187,7 @@ func (p *principals) addAWS(value string) bool {
 		case hasName(resource, "assumed-role/") && strings.Count(resource, "/") == 2:
 			p.sessions = append(p.sessions, value)
 		case hasName(resource, "federated-user/") && strings.Count(resource, "/") == 1:
-			p.users = append(p.users, named{arn: value})
+			p.sessions = append(p.sessions, value)
 		default:
 			return false
 		}

@@ -86,16 +86,19 @@ var (
 	}{
 		{
 			[]string{"StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase", "StringLike", "StringNotLike"},
-			texts, []string{"aws:username", "aws:principaltag/team", "aws:tagkeys"},
+			texts,
+			[]string{"aws:username", "aws:principaltag/team", "aws:tagkeys"},
 		},
 		{[]string{"ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike"}, arns, []string{"aws:principalarn"}},
 		{
 			[]string{"NumericEquals", "NumericNotEquals", "NumericLessThan", "NumericLessThanEquals", "NumericGreaterThan", "NumericGreaterThanEquals"},
-			numbers, []string{"sts:durationseconds"},
+			numbers,
+			[]string{"sts:durationseconds"},
 		},
 		{
 			[]string{"DateEquals", "DateNotEquals", "DateLessThan", "DateLessThanEquals", "DateGreaterThan", "DateGreaterThanEquals"},
-			dates, []string{"aws:currenttime"},
+			dates,
+			[]string{"aws:currenttime"},
 		},
 		{[]string{"Bool"}, []any{"true", "false", true, false}, []string{"aws:securetransport"}},
 		{[]string{"IpAddress", "NotIpAddress"}, []any{"10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "0.0.0.0/0"}, []string{"aws:sourceip"}},

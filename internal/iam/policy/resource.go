@@ -35,20 +35,6 @@ func compileResource(s string, with features) (pattern, error) {
 	return p, nil
 }
 
-// matchResource reports whether one of the patterns is the requested resource.
-func matchResource(patterns []pattern, requested string, ctx Context) match {
-	answer := no
-	for i := range patterns {
-		switch patterns[i].match(requested, ctx) {
-		case yes:
-			return yes
-		case undecided:
-			answer = undecided
-		}
-	}
-	return answer
-}
-
 // An arnPattern is a value of the Arn operators: six parts, each with wildcards
 // of its own, or one variable that holds a whole ARN.
 type arnPattern struct {

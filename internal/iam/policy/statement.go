@@ -37,7 +37,7 @@ func (s *statement) applies(in *Input) bool {
 		return false
 	}
 	if s.resources != nil {
-		switch m := matchResource(s.resources, in.Resource, in.Context); {
+		switch m := matchAny(s.resources, in.Resource, in.Context); {
 		case m == undecided && s.effect == allow, m != undecided && (m == yes) == s.notResources:
 			return false
 		}

@@ -220,8 +220,8 @@ func TestAnUnreadablePolicyDeniesEverything(t *testing.T) {
 
 // Whoever gets a deleted user's or role's name does not get what it was given.
 func TestABoundPolicyMeansTheIdentityAndNotItsName(t *testing.T) {
-	const role = "arn:aws:iam::000000000001:role/ops"
-	trust := parse(t, statement(`"Effect":"Allow","Principal":{"AWS":["`+alice.ARN+`","`+role+`","000000000002"]},"Action":"sts:AssumeRole"`), policy.Trust)
+	role := session.RoleARN
+	trust := parse(t, statement(`"Effect":"Allow","Principal":{"AWS":["`+alice.ARN+`","`+role+`","`+federated.ARN+`","000000000002"]},"Action":"sts:AssumeRole"`), policy.Trust)
 	if got := trust.PrincipalARNs(); len(got) != 2 || got[0] != alice.ARN || got[1] != role {
 		t.Fatalf("PrincipalARNs = %v", got)
 	}
@@ -230,7 +230,6 @@ func TestABoundPolicyMeansTheIdentityAndNotItsName(t *testing.T) {
 			Principal: who, Action: "sts:AssumeRole", Resource: "arn:aws:iam::000000000001:role/x", Resources: []*policy.Policy{p},
 		}).Allowed()
 	}
-	session := policy.Principal{Type: policy.RoleSession, Account: ours, ARN: "arn:aws:sts::000000000001:assumed-role/ops/s", RoleARN: role, UniqueID: "AROAOLD"}
 	recreated := alice
 	recreated.UniqueID = "AIDAAAAAAAAAAAAANEWER"
 	bound := trust.Bind(func(arn string) (string, bool) {
@@ -247,6 +246,7 @@ func TestABoundPolicyMeansTheIdentityAndNotItsName(t *testing.T) {
 		"bound, alice":            {bound, alice, true},
 		"bound, another alice":    {bound, recreated, false},
 		"bound, a role like that": {bound, session, false},
+		"bound, a federated user": {bound, federated, true}, // who has a name and no id
 	} {
 		if got := may(c.p, c.who); got != c.want {
 			t.Errorf("%s: allowed is %v", name, got)
