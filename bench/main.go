@@ -1,0 +1,109 @@
+// Command bench measures Gatehouse:
+//
+//	go run ./bench
+//	go run ./bench -run 'token|npm' -rounds 9
+//
+// It builds the server, runs it as a process of its own on an empty data folder,
+// fills it through its doors, and does each job in rounds: the yardstick, then
+// Gatehouse, then the other way round, and so on. A yardstick is the least that
+// the same machine can do for the same bytes at the same moment: Go's file
+// server for a download, hash + write + fsync for an upload. Its servers run in a
+// process of their own too (bench/yardstick).
+//
+// # How to read the table
+//
+// Look at the ratio. It says how close Gatehouse comes to the yardstick: 1.00 is
+// the yardstick itself, 0.50 is half as fast (or, for memory, twice as large),
+// and more is always better. It is the median of the rounds; the spread beside
+// it is the smallest and the largest. The figures themselves, requests a second
+// or milliseconds, are those of the machine on that day, with whatever else it
+// did: compare them with nothing.
+//
+// "p50" and "p99" are latencies, and "cpu" is the server's processor time, for
+// one request to Gatehouse; "cpu ratio" compares that with the yardstick's. Where
+// client and server share few processors, it says more than the rate does.
+//
+// Two ratios of one job from different versions can be compared when their
+// spreads are narrow. Where they are wide, the machine was busy: use -rounds.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+// options are what the command line says.
+type options struct {
+	run      *regexp.Regexp
+	rounds   int
+	duration time.Duration
+	json     bool
+	binary   string
+	dir      string
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	}
+	if err := measureAll(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string) (*options, error) {
+	o := &options{}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	run := f.String("run", "", "measure only the jobs whose name the `regexp` matches")
+	f.IntVar(&o.rounds, "rounds", 5, "how many times each job is measured on either side")
+	f.DurationVar(&o.duration, "duration", 500*time.Millisecond, "how long one side is under load in one round")
+	f.BoolVar(&o.json, "json", false, "print every round as JSON in place of the table")
+	f.StringVar(&o.binary, "gatehouse", "", "measure the gatehouse at `path` in place of building it")
+	f.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to be measured (the system's temporary one)")
+	if err := f.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.NArg() > 0 || o.rounds < 1 || o.duration <= 0 {
+		return nil, errors.New("want no arguments but flags, and -rounds and -duration above 0")
+	}
+	var err error
+	o.run, err = regexp.Compile(*run)
+	return o, err
+}
+
+// measureAll runs the jobs that are asked for.
+func measureAll(ctx context.Context, o *options) (err error) {
+	bed, err := newTestbed(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bed.close()) }()
+	report := newReport(os.Stdout, o.json)
+	for _, j := range bed.jobs() {
+		if !o.run.MatchString(j.name) {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s …\n", j.name)
+		outcomes, err := j.measure(ctx, o.rounds)
+		if err != nil {
+			return fmt.Errorf("%s: %w", j.name, err)
+		}
+		report.add(outcomes)
+	}
+	return report.print()
+}

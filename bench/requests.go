@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/gatehouse-registry/gatehouse/bench/load"
+)
+
+// A pressure is put on one server in each round of a job.
+type pressure struct {
+	server      *process
+	requests    [][]byte
+	connections int
+	duration    time.Duration
+	unit        unit // perSecond or megabytes
+}
+
+func (p *pressure) measure(ctx context.Context) (sample, error) {
+	before, err := p.server.cpu()
+	if err != nil {
+		return sample{}, err
+	}
+	r, err := load.Run(ctx, load.Plan{
+		Address: p.server.address(), Requests: p.requests,
+		Connections: p.connections, Duration: p.duration, Status: http.StatusOK,
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	after, err := p.server.cpu()
+	done := float64(r.Requests)
+	if p.unit == megabytes {
+		done = float64(r.Bytes) / 1e6
+	}
+	return sample{
+		Value: done / r.Elapsed.Seconds(), P50: r.P50, P99: r.P99,
+		CPU: (after - before) / time.Duration(r.Requests),
+	}, err
+}
+
+// newGet makes a GET request with headers given as name, value, and so on.
+func newGet(ctx context.Context, url string, header []string) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r, nil
+}
+
+func writtenGet(ctx context.Context, url string, header []string) ([]byte, error) {
+	r, err := newGet(ctx, url, header)
+	if err != nil {
+		return nil, err
+	}
+	return written(r)
+}
+
+// written is the request as it goes over the wire.
+func written(r *http.Request) ([]byte, error) {
+	var b bytes.Buffer
+	err := r.Write(&b)
+	return b.Bytes(), err
+}
+
+// refusal is the error of an answer that is not the one wanted.
+func refusal(r *http.Request, answer *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(answer.Body, 300))
+	return fmt.Errorf("%s %s answered %s: %s", r.Method, r.URL.Path, answer.Status, body)
+}
+
+// A call is a request of the AWS API that is signed for many moments.
+type call struct {
+	method, path, service string
+	header                http.Header
+	body                  string
+}
+
+// signings is how many different requests a server gets in turn, so that no
+// answer can be remembered.
+const signings = 240
+
+// signed writes out the call, signed by the SDK's own signer at the last seconds,
+// one request for each. They stay good for minutes: the signature of a request
+// may be five minutes old.
+func (c *call) signed(ctx context.Context, p *process, credentials aws.Credentials, region string) ([][]byte, error) {
+	sum := sha256.Sum256([]byte(c.body))
+	signer, now := v4.NewSigner(), time.Now()
+	requests := make([][]byte, signings)
+	for i := range requests {
+		r, err := http.NewRequest(c.method, p.url+c.path, bytes.NewReader([]byte(c.body)))
+		if err != nil {
+			return nil, err
+		}
+		r.Header = c.header.Clone()
+		at := now.Add(-time.Duration(i) * time.Second / 2)
+		if err := signer.SignHTTP(ctx, credentials, r, hex.EncodeToString(sum[:]), c.service, region, at); err != nil {
+			return nil, err
+		}
+		if requests[i], err = written(r); err != nil {
+			return nil, err
+		}
+	}
+	return requests, nil
+}
