@@ -338,7 +338,7 @@ func TestAssetsStream(t *testing.T) {
 	Handle(c, func(_ context.Context, in *codeartifact.GetPackageVersionAssetInput) (*codeartifact.GetPackageVersionAssetOutput, error) {
 		return &codeartifact.GetPackageVersionAssetOutput{AssetName: in.Asset, PackageVersion: in.PackageVersion, Asset: bodies[*in.Package]()}, nil
 	})
-	client := codeartifact.NewFromConfig(once(serve(t, c)))
+	client := codeartifact.NewFromConfig(config(serve(t, c)))
 	get := func(pkg string) (string, *codeartifact.GetPackageVersionAssetOutput, error) {
 		out, err := client.GetPackageVersionAsset(t.Context(), &codeartifact.GetPackageVersionAssetInput{
 			Domain: aws.String("dd"), Repository: aws.String("rr"), Format: "generic", Package: &pkg, PackageVersion: aws.String("1.0"), Asset: aws.String("a b.txt"),

@@ -41,9 +41,9 @@ func TestConstraints(t *testing.T) {
 		in      any
 		want    string // "" where all is well
 	}{
-		{"ecr", &ecr.CreateRepositoryInput{RepositoryName: aws.String("team/app.x")}, ""},
+		{"ecr", &ecr.CreateRepositoryInput{RepositoryName: aws.String("team/app.x__y--z")}, ""},
 		{"ecr", &ecr.CreateRepositoryInput{}, "1 validation error detected: Value null at 'repositoryName' failed to satisfy constraint: Member must not be null"},
-		{"ecr", &ecr.CreateRepositoryInput{RepositoryName: aws.String("a\n")}, "1 validation error detected: Value 'a\n' at 'repositoryName' failed to satisfy constraint: Member must satisfy regular expression pattern: (?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*"},
+		{"ecr", &ecr.CreateRepositoryInput{RepositoryName: aws.String("a\n")}, "1 validation error detected: Value 'a\n' at 'repositoryName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*(\\/[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*)*"},
 		{
 			"ecr", &ecr.CreateRepositoryInput{RepositoryName: aws.String("ab"), ImageTagMutability: "NEVER", Tags: []ecrtypes.Tag{{Key: aws.String("k"), Value: aws.String("v")}, {Value: aws.String("v")}}},
 			"2 validation errors detected: Value 'NEVER' at 'imageTagMutability' failed to satisfy constraint: Member must satisfy enum value set: [MUTABLE, IMMUTABLE, IMMUTABLE_WITH_EXCLUSION, MUTABLE_WITH_EXCLUSION]; Value null at 'tags.2.member.key' failed to satisfy constraint: Member must not be null",

@@ -10,13 +10,15 @@
 //
 //   - Bodies: a layer part has up to 20 MiB in base64, and an image manifest 4 MiB
 //     that grow where they are quoted inside JSON.
-//   - ECR: pull-through cache rules take the prefix ROOT, and the filters of tag
-//     mutability have the bounds of the API reference (CreatePullThroughCacheRule,
-//     ImageTagMutabilityExclusionFilter). Both are newer than the models.
+//   - ECR: what the API reference says since the models were frozen, above all that
+//     names of repositories may have the separators of the OCI specification, that
+//     ROOT is a prefix, and that partitions other than aws exist.
 //   - CodeArtifact: the parameter endpointType is in the query string.
 //   - STS: the pattern of ARNs means the planes above U+FFFF, which Java writes in
 //     another way than the model does.
-//   - IAM: the pattern of account aliases looks ahead, which RE2 does not.
+//   - IAM: the pattern of account aliases looks ahead, which RE2 does not. One
+//     answer spells isTruncated in lower case.
+//   - STS and IAM: the statuses of errors that are newer than the models.
 //   - One-time codes, the traded-in token and SAML private keys are secrets.
 package main
 
