@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/token"
 )
 
@@ -92,8 +93,9 @@ func nameFederatedUser(p *Principal, name string) {
 	p.UserID = p.Account + ":" + name
 	p.Name, p.SessionName = "", name
 	// A federated user has the session's tags alone (IAM User Guide, "Pass
-	// session tags in AWS STS").
-	p.Tags = nil
+	// session tags in AWS STS"), and may do nothing but what the session's
+	// policies allow.
+	p.Tags, p.SessionPolicies = nil, []*policy.Policy{}
 }
 
 func mergedTags(identity, session map[string]string) map[string]string {

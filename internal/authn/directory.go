@@ -24,7 +24,7 @@ type Directory interface {
 	// each session and replica, and needs no lock after. The error is a fault
 	// InvalidToken where there is no such record.
 	Session(ctx context.Context, id string) (*Session, error)
-	// Used notes that an access key was used, for GetAccessKeyLastUsed.
+	// Used notes that a long-term access key was used, for GetAccessKeyLastUsed.
 	Used(accessKeyID string, at time.Time, service, region string)
 }
 

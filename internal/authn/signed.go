@@ -43,7 +43,9 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 		r.Body = faultBody{r.Body}
 	}
 	now := a.now()
-	a.directory.Used(credential.AccessKeyID, now, service, credential.Region)
+	if credential.SessionToken == "" {
+		a.directory.Used(credential.AccessKeyID, now, service, credential.Region)
+	}
 	s.caller.Principal, s.caller.Region = &s.principal, credential.Region
 	s.caller.connection(r, now)
 	return &s.caller, nil

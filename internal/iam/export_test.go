@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"testing"
 
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/token"
 )
 
 // Describe returns everything in the snapshot of s as text, so that two can be
@@ -71,3 +74,27 @@ func principalText(p *authn.Principal) string {
 }
 
 func sourceText(p *policy.Policy) string { return fmt.Sprintf(" %v %s", p.Source(), p.Document()) }
+
+// Fill writes n users with an inline policy and an access key each, as so many
+// calls of CreateUser would have.
+func Fill(t testing.TB, d *db.DB, account string, n int) {
+	t.Helper()
+	const allow = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ecr:*","Resource":"*"}}`
+	err := d.Tx(t.Context(), func(tx *db.Tx) error {
+		for i := range n {
+			name := fmt.Sprintf("user-%d", i)
+			u := &User{
+				Common:      Common{ID: token.NewID(token.UserID), Account: account, Path: "/", Name: name},
+				Permissions: Permissions{Inline: []InlinePolicy{{Name: "p", Document: allow}}, Attached: []string{"arn:aws:iam::aws:policy/ReadOnlyAccess"}},
+				Keys:        []AccessKey{{ID: token.NewID(token.LongTermKey), KeyringID: "00000000", Active: true}},
+			}
+			if err := saveEntity(t.Context(), tx, u); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -164,21 +164,24 @@ func (d *draft) save(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	for _, id := range d.touched {
-		e, ok := d.byID.Get(id)
-		if !ok {
-			continue
-		}
-		body, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		k := keyOf(e)
-		if _, err := tx.Exec(ctx, `INSERT INTO iam_entity (id, kind, account, name, body) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body`, id, string(k.kind), k.account, k.name, string(body)); err != nil {
-			return err
+		if e, ok := d.byID.Get(id); ok {
+			if err := saveEntity(ctx, tx, e); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+func saveEntity(ctx context.Context, tx *db.Tx, e entity) error {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	k := keyOf(e)
+	_, err = tx.Exec(ctx, `INSERT INTO iam_entity (id, kind, account, name, body) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body`, e.common().ID, string(k.kind), k.account, k.name, string(body))
+	return err
 }
 
 // keptChanges is how far a server can be behind and still catch up without

@@ -41,14 +41,15 @@ func (s *Service) SessionToken(ctx context.Context, seconds int) (SessionCredent
 // A FederationToken asks for a session of somebody whom the caller vouches for.
 type FederationToken struct {
 	Name string
-	// Seconds is how long; 0 is 12 hours, for root one.
+	// Seconds is how long; 0 is 12 hours.
 	Seconds  int
 	Policies SessionPolicies
 	Tags     []Tag
 }
 
 // FederationToken gives temporary credentials with the part of the caller's
-// permissions that the session policies allow: without any, none. Faults:
+// permissions that the session policies allow: without any, none. Root cannot
+// call it, unlike on AWS. Faults:
 // AccessDenied, ValidationError, MalformedPolicyDocument, PackedPolicyTooLarge.
 func (s *Service) FederationToken(ctx context.Context, in FederationToken) (SessionCredentials, error) {
 	var none SessionCredentials
@@ -58,6 +59,9 @@ func (s *Service) FederationToken(ctx context.Context, in FederationToken) (Sess
 	}
 	if c.Temporary() {
 		return none, fault.New(fault.Denied, "AccessDenied", "Cannot call GetFederationToken with session credentials")
+	}
+	if c.Type == authn.Root {
+		return none, fault.New(fault.Denied, "AccessDenied", "GetFederationToken is not supported with the credentials of root. Call it as a user.")
 	}
 	if err := checkSessionName(in.Name, 32); err != nil {
 		return none, err
