@@ -94,6 +94,8 @@ func measureAll(ctx context.Context, o *options) (err error) {
 	}
 	defer func() { err = errors.Join(err, bed.close()) }()
 	report := newReport(os.Stdout, o.json)
+	// What was measured before an error is shown too.
+	defer func() { err = errors.Join(err, report.print()) }()
 	for _, j := range bed.jobs() {
 		if !o.run.MatchString(j.name) {
 			continue
@@ -105,5 +107,5 @@ func measureAll(ctx context.Context, o *options) (err error) {
 		}
 		report.add(outcomes)
 	}
-	return report.print()
+	return nil
 }

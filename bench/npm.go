@@ -129,7 +129,7 @@ func (n *npmRepository) put(ctx context.Context, body []byte) error {
 	}
 	r.Header.Set("Authorization", n.authorization)
 	r.Header.Set("Content-Type", "application/json")
-	_, err = send(n.client, r, http.StatusOK)
+	_, err = send(n.client, r, http.StatusCreated)
 	return err
 }
 

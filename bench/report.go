@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -117,11 +118,16 @@ func writeJSON(to io.Writer, outcomes []outcome) error {
 func writeTable(to io.Writer, outcomes []outcome) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "job\tgatehouse\tp50\tp99\tcpu\tyardstick\t\tratio\tspread\tcpu ratio")
+	last := ""
 	for _, o := range outcomes {
 		g, y := medians(o.Gatehouse), medians(o.Measured)
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.Job, o.Unit.format(g.Value),
-			formatDuration(g.P50), formatDuration(g.P99), formatDuration(g.CPU),
-			o.Yardstick, o.Unit.format(y.Value), o.Ratio, o.Ratio.extremes(), o.CPURatio)
+		ours := []string{o.Job, o.Unit.format(g.Value), formatDuration(g.P50), formatDuration(g.P99), formatDuration(g.CPU)}
+		if o.Job == last { // against its second yardstick
+			ours = make([]string, len(ours))
+		}
+		last = o.Job
+		theirs := []string{o.Yardstick, o.Unit.format(y.Value), o.Ratio.String(), o.Ratio.extremes(), o.CPURatio.String()}
+		fmt.Fprintln(w, strings.Join(append(ours, theirs...), "\t"))
 	}
 	fmt.Fprintln(w, "\n1.00 is the yardstick itself; more is better. Ratios are medians of the rounds.")
 	return w.Flush()
