@@ -28,5 +28,6 @@
 //
 // Readers go through caches (manifests, tags, where a blob is) that a change
 // drops after its commit and before its answer. Nothing is hashed again on
-// reading.
+// reading. Snapshot and caches hear of the changes of their own process alone:
+// one process at a time serves a database.
 package images

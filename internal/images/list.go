@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/db"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
 // A TagStatus selects images by whether they have a tag: ECR's TagStatus.
@@ -97,7 +98,7 @@ func (s *Service) DescribeImagesByReference(ctx context.Context, id RepositoryID
 	var list []*ImageDetail
 	for _, ref := range refs {
 		if err := ref.check(); err != nil {
-			return nil, invalidParameter("imageIds", err.Error())
+			return nil, invalidParameter("imageIds", fault.From(err).Message)
 		}
 		d, err := s.resolve(ctx, repo, ref)
 		if err != nil {

@@ -18,17 +18,7 @@ type keyedLock struct {
 
 // lock waits for the lock of key, as long as ctx lasts.
 func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
-	l.mu.Lock()
-	if l.keys == nil {
-		l.keys = make(map[string]*keyedLock)
-	}
-	k := l.keys[key]
-	if k == nil {
-		k = &keyedLock{held: make(chan struct{}, 1)}
-		l.keys[key] = k
-	}
-	k.users++
-	l.mu.Unlock()
+	k := l.join(key)
 	select {
 	case k.held <- struct{}{}:
 		return func() { <-k.held; l.leave(key, k) }, nil
@@ -38,11 +28,31 @@ func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err e
 	}
 }
 
-// busy reports whether somebody holds the lock of key or waits for it.
-func (l *keyedLocks) busy(key string) bool {
+// try takes the lock of key, unless somebody holds it.
+func (l *keyedLocks) try(key string) (unlock func(), ok bool) {
+	k := l.join(key)
+	select {
+	case k.held <- struct{}{}:
+		return func() { <-k.held; l.leave(key, k) }, true
+	default:
+		l.leave(key, k)
+		return nil, false
+	}
+}
+
+func (l *keyedLocks) join(key string) *keyedLock {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.keys[key] != nil
+	if l.keys == nil {
+		l.keys = make(map[string]*keyedLock)
+	}
+	k := l.keys[key]
+	if k == nil {
+		k = &keyedLock{held: make(chan struct{}, 1)}
+		l.keys[key] = k
+	}
+	k.users++
+	return k
 }
 
 func (l *keyedLocks) leave(key string, k *keyedLock) {

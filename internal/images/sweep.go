@@ -31,9 +31,6 @@ func (s *Service) SweepUploads(ctx context.Context, olderThan time.Duration) (n 
 		return 0, err
 	}
 	for _, id := range ids {
-		if s.uploading.busy(id) {
-			continue // somebody is just writing to it
-		}
 		gone, err := s.sweepUpload(ctx, id, before)
 		if err != nil {
 			return n, err
@@ -44,13 +41,13 @@ func (s *Service) SweepUploads(ctx context.Context, olderThan time.Duration) (n 
 }
 
 func (s *Service) sweepUpload(ctx context.Context, id string, before int64) (n int, err error) {
-	unlock, err := s.uploading.lock(ctx, id)
-	if err != nil {
-		return 0, err
+	unlock, ok := s.uploading.try(id)
+	if !ok {
+		return 0, nil // somebody is just writing to it
 	}
 	defer unlock()
 	var objects []string
-	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+	err = s.db.Tx(ctx, func(tx *db.Tx) (err error) {
 		objects, err = db.All(ctx, tx, db.Scalar[string], `DELETE FROM image_upload WHERE id = $1 AND updated < $2 RETURNING object`, id, before)
 		return err
 	})
