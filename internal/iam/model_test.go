@@ -26,8 +26,9 @@ func TestSnapshotIsWhatTheDatabaseHolds(t *testing.T) {
 			"policy":      m.policy,
 			"membership":  m.membership,
 			"keys":        m.keys,
-			"":            m.check,
+			"compare":     m.compare,
 		})
+		m.compare(rt)
 	})
 }
 
@@ -187,7 +188,7 @@ func (m *machine) keys(rt *rapid.T) {
 	m.must(rt, err)
 }
 
-func (m *machine) check(rt *rapid.T) {
+func (m *machine) compare(rt *rapid.T) {
 	want, err := iam.DescribeStored(m.t.Context(), m.servers[0])
 	if err != nil {
 		rt.Fatal(err)

@@ -126,7 +126,9 @@ func TestOperationsAreAuthorized(t *testing.T) {
 	must[api.TagUserOutput](t)(c.TagUser(ctx, &api.TagUserInput{UserName: bob, Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("x")}}}, as))
 
 	// Another account's admin sees and touches nothing here.
-	other := func(o *api.Options) { o.Credentials = iamtest.Static(w.OtherAdmin.AccessKeyID, w.OtherAdmin.Secret, "") }
+	other := func(o *api.Options) {
+		o.Credentials = iamtest.Static(w.OtherAdmin.AccessKeyID, w.OtherAdmin.Secret, "")
+	}
 	refused[api.GetUserOutput](t, "NoSuchEntity")(c.GetUser(ctx, &api.GetUserInput{UserName: bob}, other))
 	refused[api.GetAccessKeyLastUsedOutput](t, "NoSuchEntity")(c.GetAccessKeyLastUsed(ctx, &api.GetAccessKeyLastUsedInput{AccessKeyId: key.AccessKeyId}, other))
 	p := must[api.CreatePolicyOutput](t)(c.CreatePolicy(ctx, &api.CreatePolicyInput{PolicyName: aws.String("mine"), PolicyDocument: aws.String(allowECR)})).Policy

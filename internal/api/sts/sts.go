@@ -81,8 +81,9 @@ func (a *API) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api.Ass
 		return nil, err
 	}
 	out := &api.AssumeRoleOutput{
-		AssumedRoleUser:  &types.AssumedRoleUser{Arn: &s.ARN, AssumedRoleId: &s.UserID},
-		Credentials:      credentialsOut(s),
+		AssumedRoleUser: &types.AssumedRoleUser{Arn: &s.ARN, AssumedRoleId: &s.UserID},
+		Credentials:     credentialsOut(s),
+		//lint:ignore SA1019 all clients but the newest read this one
 		PackedPolicySize: packedSize(s),
 	}
 	if s.SourceIdentity != "" {
@@ -113,8 +114,9 @@ func (a *API) GetFederationToken(ctx context.Context, in *api.GetFederationToken
 		return nil, err
 	}
 	return &api.GetFederationTokenOutput{
-		Credentials:      credentialsOut(s),
-		FederatedUser:    &types.FederatedUser{Arn: &s.ARN, FederatedUserId: &s.UserID},
+		Credentials:   credentialsOut(s),
+		FederatedUser: &types.FederatedUser{Arn: &s.ARN, FederatedUserId: &s.UserID},
+		//lint:ignore SA1019 all clients but the newest read this one
 		PackedPolicySize: packedSize(s),
 	}, nil
 }
