@@ -80,10 +80,37 @@ func (f Format) Compare(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// prerelease reports whether a version is for those alone who ask for it.
-func (f Format) prerelease(version string) bool {
-	v, err := f.rules().system.Parse(version)
-	return f != Generic && (err != nil || v.IsPrerelease())
+// A ranked version is one with its parsed form, which is nil where the format
+// cannot read it.
+type ranked struct {
+	*Version
+	parsed *semver.Version
+}
+
+func (f Format) rank(v *Version) ranked {
+	if f == Generic {
+		return ranked{v, nil}
+	}
+	parsed, err := f.rules().system.Parse(v.Version)
+	if err != nil {
+		parsed = nil
+	}
+	return ranked{v, parsed}
+}
+
+// release reports whether the version is not for those alone who ask for it.
+func (r ranked) release() bool { return r.parsed != nil && !r.parsed.IsPrerelease() }
+
+// below reports whether o is rather to be chosen than r: a release before all
+// else, and then the higher one.
+func (r ranked) below(o ranked) bool {
+	if r.release() != o.release() {
+		return o.release()
+	}
+	if c := r.parsed.Compare(o.parsed); c != 0 {
+		return c < 0
+	}
+	return r.Version.Version < o.Version.Version
 }
 
 // canonical returns the package's id in the spelling in which it is kept.

@@ -113,7 +113,7 @@ func (v *mergedView) size() int64 { return minEntry + 96*int64(len(v.view.byKey)
 func (s *Service) merge(r *repository, id PackageID, found []*stored) *Package {
 	h := sha256.New()
 	for _, p := range found {
-		h.Write([]byte(p.revision() + "\n"))
+		h.Write([]byte(p.view.Revision + "\n"))
 	}
 	sources := hex.EncodeToString(h.Sum(nil)[:16])
 	k := r.cacheKey(id)

@@ -232,16 +232,13 @@ func (p *Package) ordered(want func(*Version) bool) []*Version {
 }
 
 // highest returns the highest release in the format's order, or the highest
-// prerelease where there is no release.
+// prerelease where there is no release. It parses each version once.
 func (p *Package) highest() *Version {
-	f := p.ID.Format
-	return slices.MaxFunc(p.Versions, func(a, b *Version) int {
-		if pa, pb := f.prerelease(a.Version), f.prerelease(b.Version); pa != pb {
-			if pa {
-				return -1
-			}
-			return 1
+	var best ranked
+	for _, v := range p.Versions {
+		if next := p.ID.Format.rank(v); best.Version == nil || best.below(next) {
+			best = next
 		}
-		return f.Compare(a.Version, b.Version)
-	})
+	}
+	return best.Version
 }
