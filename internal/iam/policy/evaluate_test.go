@@ -162,6 +162,28 @@ func denysAllBut(names ...string) []string {
 	return []string{statement(`"Effect":"Deny","Action":"*","NotPrincipal":{"AWS":[` + list + `]}`)}
 }
 
+// A policy of the wrong kind in the wrong place gives nothing, and still denies.
+func TestAPolicyOutOfItsPlaceAllowsNothing(t *testing.T) {
+	allows := parse(t, grants(`"*"`)[0], policy.Resource)
+	denies := parse(t, statement(`"Effect":"Deny","Principal":"*","Action":"*"`), policy.Resource)
+	identity := parse(t, allowsAll, policy.Identity)
+	for name, c := range map[string]struct {
+		in   policy.Input
+		want policy.Outcome
+	}{
+		"a resource's policy as an identity's":       {policy.Input{Identity: []*policy.Policy{allows}}, policy.ImplicitDeny},
+		"a resource's policy as a boundary":          {policy.Input{Identity: []*policy.Policy{identity}, Boundary: allows}, policy.ImplicitDeny},
+		"a resource's policy as a session's":         {policy.Input{Identity: []*policy.Policy{identity}, Session: []*policy.Policy{allows}}, policy.ImplicitDeny},
+		"a resource's Deny as an identity's":         {policy.Input{Identity: []*policy.Policy{identity, denies}}, policy.ExplicitDeny},
+		"an identity's policy as that of a resource": {policy.Input{Resources: []*policy.Policy{identity}}, policy.ImplicitDeny},
+	} {
+		c.in.Principal, c.in.Action, c.in.Resource = alice, "ecr:PutImage", aRepository+"a"
+		if got := policy.Evaluate(&c.in).Outcome; got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
 func TestADecisionNamesTheStatementThatDecided(t *testing.T) {
 	first := parse(t, allowsNothing, policy.Identity)
 	second := parse(t, `{"Version":"2012-10-17","Statement":[

@@ -117,6 +117,7 @@ func TestParseRefuses(t *testing.T) {
 		{"no base64", policy.Identity, with(`{"BinaryEquals":{"a:b":"?"}}`), "Statement[0].Condition.BinaryEquals", "not base64"},
 		{"no address", policy.Identity, with(`{"IpAddress":{"aws:SourceIp":"10.0.0.*"}}`), "Statement[0].Condition.IpAddress", "not an IP address"},
 		{"no ARN", policy.Identity, with(`{"ArnLike":{"aws:PrincipalArn":"*"}}`), "Statement[0].Condition.ArnLike", "not an ARN"},
+		{"half an ARN in a condition", policy.Identity, with(`{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::000000000001"}}`), "Statement[0].Condition.ArnLike", "not an ARN"},
 		{"no principal", policy.Resource, statement(allowAll), "Statement[0]", "Principal"},
 		{"both principals", policy.Resource, statement(`"Effect":"Deny","Action":"*","Principal":"*","NotPrincipal":"*"`), "Statement[0]", "both Principal and NotPrincipal"},
 		{"NotPrincipal with Allow", policy.Resource, statement(`"Effect":"Allow","Action":"*","NotPrincipal":{"AWS":"000000000001"}`), "Statement[0]", "effect Deny"},

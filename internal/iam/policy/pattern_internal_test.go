@@ -40,7 +40,7 @@ func matchTable(elements []element, subject string) bool {
 
 // Subjects have stars and question marks of their own.
 func TestMatchAgreesWithTheTable(t *testing.T) {
-	letters := rapid.SampledFrom([]rune("aab*?/:ä"))
+	letters := rapid.SampledFrom([]rune("aab*?/:ä€"))
 	rapid.Check(t, func(t *rapid.T) {
 		source := rapid.StringOfN(letters, 0, 14, -1).Draw(t, "pattern")
 		p, err := compilePattern(source, wildcards)
@@ -58,6 +58,20 @@ func TestMatchAgreesWithTheTable(t *testing.T) {
 			t.Fatalf("%q does not match itself", source)
 		}
 	})
+}
+
+func TestAQuestionMarkIsOneCharacterAndNotOneByte(t *testing.T) {
+	for _, c := range []struct {
+		pattern, subject string
+		want             match
+	}{
+		{"?", "€", yes}, {"??", "€", no}, {"*?", "€", yes}, {"*??", "€", no}, {"*??", "a€", yes}, {"a*€", "aa€", yes}, {"?", "\xff", yes},
+	} {
+		p, err := compilePattern(c.pattern, wildcards)
+		if err != nil || p.match(c.subject, nil) != c.want {
+			t.Errorf("%q on %q: %v, %v, want %v", c.pattern, c.subject, p.match(c.subject, nil), err, c.want)
+		}
+	}
 }
 
 func TestMatchFoldsCaseOfASCIIAlone(t *testing.T) {

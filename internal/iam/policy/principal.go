@@ -112,7 +112,7 @@ func containsNamed(list []named, arn, uniqueID string) bool {
 			if n.id == uniqueID {
 				return true
 			}
-		case n.arn == arn && arn != "":
+		case n.arn == arn:
 			return true
 		}
 	}

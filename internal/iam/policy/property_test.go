@@ -20,7 +20,7 @@ const (
 )
 
 var (
-	worldActions   = []string{"ecr:PutImage", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "iam:GetUser", "sts:AssumeRole"}
+	worldActions   = []string{"ecr:PutImage", "ecr:PutImageTagMutability", "ecr:BatchGetImage", "ecr:GetAuthorizationToken", "iam:GetUser", "sts:AssumeRole"}
 	actionPatterns = []string{"*", "*:*", "ecr:*", "ECR:put*", "ecr:*Image", "ecr:PutImage", "ecr:?utImage", "ecr:*a*t*", "iam:Get*", "sts:*", "sts:AssumeRole"}
 	trustActions   = []string{"sts:AssumeRole", "sts:*", "STS:assume*", "sts:TagSession"}
 

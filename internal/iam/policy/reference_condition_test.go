@@ -154,4 +154,3 @@ func (s *refStatement) arnLike(want, value string, k keys) (is, comparable bool)
 	}
 	return !undecided, !undecided
 }
-

@@ -85,6 +85,7 @@ func TestADefaultStandsInForAMissingKey(t *testing.T) {
 		{keys{"aws:principaltag/team": {"red"}}, "red/x", true},
 		{keys{"aws:principaltag/team": {"red"}}, "shared*/x", false},
 		{keys{"aws:principaltag/team": {"red", "blue"}}, "shared*/x", false},
+		{keys{"aws:principaltag/team": {"red", "blue"}}, "red/x", false},
 	} {
 		if got := allows(t, v2012, members, "ecr:PutImage", aRepository+c.name, c.k); got != c.want {
 			t.Errorf("with %v on %s: allowed is %v", c.k, c.name, got)
@@ -116,6 +117,9 @@ func TestCaseMattersInResourcesAndNotInActions(t *testing.T) {
 	}
 	if allows(t, v2012, members, "ecr:PutImage", aRepository+"aa", nil) {
 		t.Error("the case of a resource does not matter")
+	}
+	if allows(t, v2012, `"Action":"ecr:PutImage","Resource":"*"`, "ecr:PutImageTagMutability", "*", nil) {
+		t.Error("an action allows all that begin like it")
 	}
 	// Letters that some alphabets fold to ASCII are others.
 	if allows(t, v2012, `"Action":"kms:sign","Resource":"*"`, "\u212Ams:\u017Fign", "*", nil) {

@@ -81,7 +81,7 @@ func parseDate(s string) (time.Time, bool) {
 // parsePrefix reads an address range in CIDR form, or one address.
 func parsePrefix(s string) (netip.Prefix, bool) {
 	if p, err := netip.ParsePrefix(s); err == nil {
-		return p.Masked(), true
+		return p, true // bits beyond its length do not matter
 	}
 	a, ok := parseAddr(s)
 	if !ok {
