@@ -3,7 +3,9 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,7 +158,12 @@ func TestUnhandledOperationsAreNamed(t *testing.T) {
 func TestMapErrorSeesEveryError(t *testing.T) {
 	denied := errors.New("denied")
 	var seen []error
+	var told []string
 	o := Options{
+		Failed: func(_ context.Context, err error, e Error) {
+			told = append(told, fmt.Sprintf("%T %s %d", err, e.Code, e.Status))
+		},
+		RequestID: func(r *http.Request) string { return r.Header.Get("X-Request-Name") },
 		MapError: func(err error) error {
 			seen = append(seen, err)
 			var v *ValidationError
@@ -190,6 +197,9 @@ func TestMapErrorSeesEveryError(t *testing.T) {
 	}
 	if len(seen) != 2 || !errors.Is(seen[0], denied) {
 		t.Errorf("seen %v", seen)
+	}
+	if want := []string{"*errors.errorString Mapped 418", "*wire.ValidationError InvalidParameterException 400"}; !slices.Equal(told, want) {
+		t.Errorf("told %q", told)
 	}
 }
 

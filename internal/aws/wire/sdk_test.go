@@ -205,7 +205,7 @@ func fillValue(r *rand.Rand, n *node, v reflect.Value, depth int, ascii bool) {
 		fillValue(r, f.node, c.Elem().Field(f.index), depth+1, ascii)
 		v.Set(c)
 	case kindList:
-		s := reflect.MakeSlice(n.typ, 1+r.IntN(12>>(depth/2)), 12)
+		s := reflect.MakeSlice(n.typ, 1+r.IntN(max(1, 12>>(depth/2))), 12)
 		if depth > 5 {
 			s = s.Slice(0, 1)
 		}

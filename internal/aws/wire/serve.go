@@ -49,6 +49,9 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Service) exchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{Service: s, w: w, r: r, id: s.options.RequestID(r)}
+	if x.id == "" {
+		x.id = randomID(r)
+	}
 	w.Header().Set("X-Amzn-Requestid", x.id)
 	return x
 }

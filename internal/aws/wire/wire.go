@@ -64,7 +64,8 @@ type Options struct {
 	// Failed learns of every error: what went wrong, and what the client is told
 	// of it. ctx is the request's. Optional.
 	Failed func(ctx context.Context, err error, told Error)
-	// RequestID names a request in its answer. Optional: random by default.
+	// RequestID names a request in its answer. Optional: the name is random by
+	// default, and where this returns "".
 	RequestID func(*http.Request) string
 }
 

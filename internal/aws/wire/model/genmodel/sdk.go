@@ -29,7 +29,7 @@ type sdkOperation struct{ input, output *types.Named }
 func readSDK(service string) (*sdk, error) {
 	path := "github.com/aws/aws-sdk-go-v2/service/" + service
 	pkgs, err := packages.Load(&packages.Config{
-		Mode: packages.NeedName | packages.NeedTypes | packages.NeedSyntax | packages.NeedImports | packages.NeedDeps | packages.NeedFiles,
+		Mode: packages.NeedName | packages.NeedTypes | packages.NeedSyntax | packages.NeedImports | packages.NeedFiles,
 	}, path, path+"/types")
 	if err != nil {
 		return nil, err
