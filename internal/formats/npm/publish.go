@@ -105,11 +105,11 @@ func (d *Door) receive(r *formats.Request, id packages.PackageID) (*publication,
 // stage receives one attachment. previous is what came before it: there may be
 // one tarball.
 func (d *Door) stage(ctx context.Context, repo packages.RepositoryID, id packages.PackageID, previous *attachedTarball, file string, content io.Reader) (*attachedTarball, error) {
+	if strings.HasSuffix(file, ".sigstore") {
+		return previous, fault.New(fault.Unimplemented, "ProvenanceUnsupported", "This registry does not keep provenance statements. Publish with --provenance=false.")
+	}
 	if previous != nil {
 		return previous, fault.New(fault.Invalid, "InvalidDocument", "The document has more than one attachment. Publish one version at a time.")
-	}
-	if strings.HasSuffix(file, ".sigstore") {
-		return nil, fault.New(fault.Unimplemented, "ProvenanceUnsupported", "This registry does not keep provenance statements. Publish with --provenance=false.")
 	}
 	staged, err := d.packages.Stage(ctx, repo, id, content, d.maxTarball)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/packages"
 )
@@ -52,6 +53,9 @@ func (d *Door) search(w http.ResponseWriter, r *formats.Request, _ route) error 
 	results := make([]searchResult, 0, len(found))
 	for _, id := range found {
 		p, err := d.packages.Package(r.Context(), r.Repository, id)
+		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
+			continue // deleted since its name was found
+		}
 		if err != nil {
 			return err
 		}

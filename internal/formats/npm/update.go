@@ -131,7 +131,7 @@ func (d *Door) deleteTarball(w http.ResponseWriter, r *formats.Request, rt route
 	}
 	r.Operation("DeletePackageVersions", rt.id, version)
 	p, err := d.packages.Package(r.Context(), r.Repository, rt.id)
-	if fault.From(err) != nil && fault.From(err).Kind != fault.NotFound {
+	if e := fault.From(err); e != nil && e.Kind != fault.NotFound {
 		return err
 	}
 	if err == nil && p.Version(version) != nil {
