@@ -229,6 +229,7 @@ func TestConditionKeys(t *testing.T) {
 		{user(), tagged, "aws:ResourceAccount", theirs},
 		{user(), tagged, "aws:ResourceTag/Stage", "prod"},
 		{user(), tagged, "ecr:ResourceTag/stage", "prod"},
+		{user(), tagged, "iam:ResourceTag/stage", "prod"},
 		{user(), plain, "aws:ResourceTag/Stage", missing},
 		{user(), tagged, "aws:RequestTag/cost", "7"},
 		{user(), tagged, "aws:TagKeys", "Cost"},

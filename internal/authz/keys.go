@@ -10,7 +10,7 @@ import (
 
 // conditionKeys answers for the condition keys of one request, when a policy
 // asks: most requests are decided without any (IAM User Guide, "AWS global
-// condition context keys"; Service Authorization Reference for ecr and sts).
+// condition context keys"; Service Authorization Reference for ecr, iam and sts).
 type conditionKeys struct {
 	caller *authn.Caller
 	req    *Request
@@ -23,6 +23,7 @@ const (
 	requestTag     = "aws:requesttag/"
 	resourceTag    = "aws:resourcetag/"
 	ecrResourceTag = "ecr:resourcetag/"
+	iamResourceTag = "iam:resourcetag/"
 )
 
 // Lookup implements [policy.Context].
@@ -33,9 +34,7 @@ func (k *conditionKeys) Lookup(key string) ([]string, bool) {
 			return k.tag(k.caller.Tags, tag)
 		case requestTag:
 			return k.tag(k.req.RequestTags, tag)
-		case resourceTag:
-			return k.tag(k.req.ResourceTags, tag)
-		case ecrResourceTag:
+		case resourceTag, ecrResourceTag, iamResourceTag:
 			return k.tag(k.req.ResourceTags, tag)
 		}
 	}

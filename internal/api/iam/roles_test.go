@@ -11,6 +11,8 @@ import (
 	api "github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
+	edge "github.com/gatehouse-registry/gatehouse/internal/api/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 )
 
@@ -154,4 +156,45 @@ func TestUnsignedAndUnknownAreRefused(t *testing.T) {
 	refused[api.ListVirtualMFADevicesOutput](t, "InvalidClientTokenId")(c.ListVirtualMFADevices(t.Context(), &api.ListVirtualMFADevicesInput{}, func(o *api.Options) {
 		o.Credentials = iamtest.Static("ASIAAAAAAAAAAAAAAAAA", "x", "garbled")
 	}))
+}
+
+// TestEveryOperationAnswersAnEmptyRequest with what is wrong or with a result:
+// never with a failure of the server.
+func TestEveryOperationAnswersAnEmptyRequest(t *testing.T) {
+	w, c := serve(t)
+	s, err := wire.New("iam", w.Options("iam", edge.MapError))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edge.Register(s, edge.New(edge.Config{IAM: w.IAM}))
+	handled := 0
+	for _, op := range s.Operations() {
+		status, body := w.Post(*c.Options().BaseEndpoint, "iam", url.Values{"Action": {op}, "Version": {"2010-05-08"}})
+		switch {
+		case !s.Handled(op) && (status != http.StatusNotImplemented || !strings.Contains(body, op)):
+			t.Errorf("%s, which is not built: %d %s", op, status, body)
+		case s.Handled(op) && status >= 500:
+			t.Errorf("%s: %d %s", op, status, body)
+		}
+		if s.Handled(op) {
+			handled++
+		}
+	}
+	if handled < 70 {
+		t.Errorf("%d operations are built", handled)
+	}
+}
+
+func TestStatusesOfErrors(t *testing.T) {
+	w, c := serve(t)
+	for want, form := range map[int]url.Values{
+		http.StatusNotFound:   {"Action": {"DeleteUser"}, "UserName": {"none"}},
+		http.StatusConflict:   {"Action": {"CreateUser"}, "UserName": {"admin"}},
+		http.StatusBadRequest: {"Action": {"CreatePolicy"}, "PolicyName": {"p"}, "PolicyDocument": {"{}"}},
+	} {
+		form.Set("Version", "2010-05-08")
+		if status, body := w.Post(*c.Options().BaseEndpoint, "iam", form); status != want {
+			t.Errorf("%v: %d %s, want %d", form, status, body, want)
+		}
+	}
 }

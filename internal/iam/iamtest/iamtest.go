@@ -4,14 +4,20 @@ package iamtest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
@@ -141,6 +147,34 @@ func (w *World) Serve(services ...*wire.Service) aws.Config {
 		Credentials:  Static(w.Admin.AccessKeyID, w.Admin.Secret, ""),
 		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
 	}
+}
+
+// Post sends a form to an awsQuery service, signed as the first admin, and
+// returns the status and the body of the answer.
+func (w *World) Post(endpoint, service string, form url.Values) (status int, body string) {
+	w.t.Helper()
+	text := form.Encode()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, endpoint, strings.NewReader(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	sum := sha256.Sum256([]byte(text))
+	err = v4.NewSigner().SignHTTP(w.t.Context(), aws.Credentials{AccessKeyID: w.Admin.AccessKeyID, SecretAccessKey: w.Admin.Secret},
+		r, hex.EncodeToString(sum[:]), service, Region, w.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	all, err := io.ReadAll(answer.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer.StatusCode, string(all)
 }
 
 // Static are credentials for an SDK configuration.
