@@ -97,47 +97,6 @@ func (p *Policy) StatementID(index int) string {
 	return ""
 }
 
-// PrincipalARNs are the users and roles that the policy names by ARN. A role's
-// trust policy must not outlive them: see [Policy.Bind].
-func (p *Policy) PrincipalARNs() []string {
-	var arns []string
-	for _, list := range [][]statement{p.allows, p.denies} {
-		for i := range list {
-			if list[i].principals == nil {
-				continue
-			}
-			for _, names := range [][]named{list[i].principals.users, list[i].principals.roles} {
-				for _, n := range names {
-					if n.arn != "" {
-						arns = append(arns, n.arn)
-					}
-				}
-			}
-		}
-	}
-	return arns
-}
-
-// Bind returns the policy with every user and role that it names by ARN bound to
-// the unique id that idOf gives, so that whoever is later created under the same
-// name is not meant (IAM User Guide, "AWS JSON policy elements: Principal"). A
-// name without an id then matches nobody.
-func (p *Policy) Bind(idOf func(arn string) (id string, exists bool)) *Policy {
-	bind := func(list []statement) []statement {
-		bound := make([]statement, len(list))
-		for i, s := range list {
-			if s.principals != nil {
-				s.principals = s.principals.bind(idOf)
-			}
-			bound[i] = s
-		}
-		return bound
-	}
-	c := *p
-	c.allows, c.denies = bind(p.allows), bind(p.denies)
-	return &c
-}
-
 // A MalformedError says what is wrong with a document, in the words that AWS's
 // MalformedPolicyDocument uses where it has some.
 type MalformedError struct {

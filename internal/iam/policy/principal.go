@@ -22,23 +22,14 @@ const (
 	asItself
 )
 
-// A named principal is one by ARN or unique id.
-type named struct {
-	arn string
-	// id, where it is known, decides instead of the ARN: whoever gets the name
-	// of a deleted user or role does not get its id. goneID matches nobody.
-	id string
-}
-
-// goneID stands for the unique id of an identity that is no more.
-const goneID = "gone"
-
-// principals is a Principal or NotPrincipal element.
+// principals is a Principal or NotPrincipal element. A user or role that is named
+// by unique id (AIDA…, AROA…) is meant itself: whoever gets the name of a deleted
+// one does not get its id.
 type principals struct {
 	everyone  bool
 	accounts  []string
-	users     []named
-	roles     []named
+	users     []string // ARNs and unique ids
+	roles     []string // likewise
 	sessions  []string // ARNs of role sessions and of federated users
 	services  []string
 	federated []string
@@ -60,12 +51,12 @@ func (p *principals) naming(who *Principal) naming {
 	strongest := namingIf(who.Account != "" && slices.Contains(p.accounts, who.Account), asAccount)
 	switch who.Type {
 	case User:
-		strongest = max(strongest, namingIf(containsNamed(p.users, who.ARN, who.UniqueID), asItself))
+		strongest = max(strongest, namingIf(names(p.users, who.ARN, who.UniqueID), asItself))
 	case FederatedUser:
 		strongest = max(strongest, namingIf(slices.Contains(p.sessions, who.ARN), asItself))
 	case RoleSession:
 		strongest = max(strongest,
-			namingIf(containsNamed(p.roles, who.RoleARN, who.UniqueID), asRole),
+			namingIf(names(p.roles, who.RoleARN, who.UniqueID), asRole),
 			namingIf(slices.Contains(p.sessions, who.ARN), asSession))
 	}
 	return max(strongest, namingIf(p.everyone, asSession))
@@ -91,32 +82,23 @@ func (p *principals) spares(who *Principal) bool {
 	}
 	switch who.Type {
 	case RoleSession:
-		return containsNamed(p.roles, who.RoleARN, who.UniqueID)
+		return names(p.roles, who.RoleARN, who.UniqueID)
 	case FederatedUser:
 		return slices.Contains(p.sessions, who.ARN)
 	}
-	return containsNamed(p.users, who.ARN, who.UniqueID)
+	return names(p.users, who.ARN, who.UniqueID)
 }
 
-func namingIf(named bool, n naming) naming {
-	if named {
+func namingIf(isNamed bool, n naming) naming {
+	if isNamed {
 		return n
 	}
 	return notNamed
 }
 
-func containsNamed(list []named, arn, uniqueID string) bool {
-	for _, n := range list {
-		switch {
-		case n.id != "":
-			if n.id == uniqueID {
-				return true
-			}
-		case n.arn == arn:
-			return true
-		}
-	}
-	return false
+// names reports whether a list of users or roles has the ARN or the id.
+func names(list []string, arn, uniqueID string) bool {
+	return slices.Contains(list, arn) || slices.Contains(list, uniqueID)
 }
 
 // count is how many principals are named one by one.
@@ -161,10 +143,10 @@ func (p *principals) addAWS(value string) bool {
 		p.accounts = append(p.accounts, value)
 		return true
 	case isUniqueID(value, "AIDA"):
-		p.users = append(p.users, named{id: value})
+		p.users = append(p.users, value)
 		return true
 	case isUniqueID(value, "AROA"):
-		p.roles = append(p.roles, named{id: value})
+		p.roles = append(p.roles, value)
 		return true
 	case strings.ContainsAny(value, "*?"):
 		return false
@@ -174,9 +156,9 @@ func (p *principals) addAWS(value string) bool {
 		case resource == "root":
 			p.accounts = append(p.accounts, account)
 		case hasName(resource, "user/"):
-			p.users = append(p.users, named{arn: value})
+			p.users = append(p.users, value)
 		case hasName(resource, "role/"):
-			p.roles = append(p.roles, named{arn: value})
+			p.roles = append(p.roles, value)
 		default:
 			return false
 		}
@@ -229,25 +211,4 @@ func isUniqueID(s, prefix string) bool {
 
 func isHostName(s string) bool {
 	return strings.Contains(s, ".") && consistsOf(s, isAlphanumeric, ".-_/") && isAlphanumeric(s[0])
-}
-
-// bind returns p with the ids of the users and roles that it names by ARN.
-func (p *principals) bind(idOf func(arn string) (id string, exists bool)) *principals {
-	bound := *p
-	bindAll := func(list []named) []named {
-		list = slices.Clone(list)
-		for i, n := range list {
-			if n.arn == "" || n.id != "" {
-				continue
-			}
-			if id, exists := idOf(n.arn); exists {
-				list[i].id = id
-			} else {
-				list[i].id = goneID
-			}
-		}
-		return list
-	}
-	bound.users, bound.roles = bindAll(p.users), bindAll(p.roles)
-	return &bound
 }
