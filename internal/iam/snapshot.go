@@ -170,7 +170,9 @@ func (s *snapshot) byARN(text string) (entity, bool) {
 			continue
 		}
 		e, ok := s.named(a.AccountID, kind, path[strings.LastIndexByte(path, '/')+1:])
-		return e, ok && entityARN(e) == text
+		if ok && entityARN(e) == text { // the path too, by which policies name it
+			return e, true
+		}
 	}
 	return nil, false
 }

@@ -198,6 +198,17 @@ func TestARoleThatDoesNotExistAnswersLikeOneThatDoesNotTrust(t *testing.T) {
 	}
 }
 
+// TestARoleIsNamedWithItsPath: whoever may assume the roles below a path must
+// not get at another one by giving it that path.
+func TestARoleIsNamedWithItsPath(t *testing.T) {
+	f := serve(t)
+	role := f.role("top", trusts(account), "")
+	_, bob := f.user("bob", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::`+account+`:role/dev/*"}}`)
+	for _, arn := range []string{role, strings.Replace(role, "role/", "role/dev/", 1), strings.Replace(role, "top", "dev/../top", 1), strings.Replace(role, "top", "dev/TOP", 1)} {
+		f.refused("AccessDenied", arn, bob)
+	}
+}
+
 func TestAssumeRoleAcrossAccounts(t *testing.T) {
 	f := serve(t)
 	_, bob := f.user("bob", mayAssume)
