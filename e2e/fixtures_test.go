@@ -17,8 +17,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// makeImage FOLDER LAYERS BYTES [PLATFORM...] writes an OCI layout: one image
-// of random layers or, with platforms, an index of one image for each.
+// makeImage FOLDER LAYERS BYTES [PLATFORM...] writes an OCI layout of one
+// image of random layers or, with platforms, of one image for each, whose index
+// is the layout's own.
 func makeImage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: makeimage FOLDER LAYERS BYTES [PLATFORM...]")
@@ -27,9 +28,9 @@ func makeImage(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	size, err := strconv.ParseInt(args[2], 10, 64)
 	ts.Check(err)
-	path, err := layout.Write(ts.MkAbs(args[0]), empty.Index)
-	ts.Check(err)
 	if len(args) == 3 {
+		path, err := layout.Write(ts.MkAbs(args[0]), empty.Index)
+		ts.Check(err)
 		img, err := random.Image(size, int64(layers))
 		ts.Check(err)
 		ts.Check(path.AppendImage(img))
@@ -43,7 +44,8 @@ func makeImage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: p}})
 	}
-	ts.Check(path.AppendIndex(index))
+	_, err = layout.Write(ts.MkAbs(args[0]), index)
+	ts.Check(err)
 }
 
 // wheel FILE NAME VERSION writes a wheel that installs one module.
@@ -56,7 +58,7 @@ func wheel(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	defer f.Close()
 	z := zip.NewWriter(f)
-	module := strings.ReplaceAll(name, "-", "_")
+	module := strings.ToLower(strings.NewReplacer("-", "_", ".", "_").Replace(name))
 	info := module + "-" + version + ".dist-info/"
 	var record strings.Builder
 	for _, file := range []struct{ name, content string }{

@@ -189,7 +189,7 @@ func (g *gate) run(stdin, client string, args ...string) string {
 	home := g.t.TempDir()
 	cmd.Env = append(os.Environ(), "HOME="+home, "PATH="+binary+":"+os.Getenv("PATH"), "DOCKER_CONFIG="+home, "AWS_PAGER=",
 		"AWS_CONFIG_FILE="+filepath.Join(g.data, "aws/config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(g.data, "aws/credentials"),
-		"AWS_PROFILE=gatehouse", "AWS_EC2_METADATA_DISABLED=true", "PIP_CONFIG_FILE="+filepath.Join(home, "pip.conf"),
+		"AWS_PROFILE=gatehouse", "URL="+g.url, "AWS_EC2_METADATA_DISABLED=true", "PIP_CONFIG_FILE="+filepath.Join(home, "pip.conf"),
 		"NODE_PATH="+filepath.Join(module, ".tools/npm/sdk/node_modules"))
 	cmd.Stdin = strings.NewReader(stdin)
 	var stdout, stderr bytes.Buffer
