@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 )
 
-// The reference: the documented rules, read from the JSON at every request, with
-// maps, copies and tables, and nothing shared with the package that it checks.
+// The reference: the documented rules, with maps, copies and tables, and nothing
+// shared with the package that it checks.
 
 // keys are a request's condition keys, in lower case.
 type keys map[string][]string
@@ -33,6 +33,19 @@ type request struct {
 	hasSession      bool
 	resources       []string
 	trust           []string
+
+	read map[string][]refStatement // what was read of the documents
+}
+
+// statements reads a document once.
+func (r *request) statements(document string) []refStatement {
+	if r.read == nil {
+		r.read = map[string][]refStatement{}
+	}
+	if _, ok := r.read[document]; !ok {
+		r.read[document] = refStatements(document)
+	}
+	return r.read[document]
 }
 
 // compile parses the documents.
@@ -92,7 +105,7 @@ func reference(r *request) verdict {
 		{r.session, policy.SessionPolicy},
 	} {
 		for _, document := range s.documents {
-			for _, st := range refStatements(document) {
+			for _, st := range r.statements(document) {
 				if st.effect == "Deny" && st.applies(r) && st.denies(r) {
 					return verdict{policy.ExplicitDeny, s.as}
 				}
@@ -101,7 +114,7 @@ func reference(r *request) verdict {
 	}
 	allowedBy := func(documents []string) bool {
 		for _, document := range documents {
-			for _, st := range refStatements(document) {
+			for _, st := range r.statements(document) {
 				if st.effect == "Allow" && st.applies(r) {
 					return true
 				}
@@ -116,7 +129,7 @@ func reference(r *request) verdict {
 	named := map[string]policy.Type{}
 	for _, s := range []set{{r.resources, policy.ResourceBased}, {r.trust, policy.RoleTrust}} {
 		for _, document := range s.documents {
-			for _, st := range refStatements(document) {
+			for _, st := range r.statements(document) {
 				if st.effect != "Allow" || !st.applies(r) {
 					continue
 				}
