@@ -22,6 +22,7 @@ type packageChange struct {
 	// which every version that it touches is marked.
 	row     *packageRow
 	created bool
+	deleted bool // by delete
 }
 
 // begin finds the package or creates it. Where it neither is there nor is to
@@ -79,20 +80,23 @@ func nullable(b []byte) any {
 	return b
 }
 
-// edit changes a package that exists and lets everyone see it.
-func (s *Service) edit(ctx context.Context, r *repository, id PackageID, fn func(*db.Tx, *packageChange) error) error {
-	err := s.db.Tx(ctx, func(tx *db.Tx) error {
-		c := packageChange{repository: r, id: id, at: s.now()}
+// edit makes the change that fn completes, and lets everyone see it. fn and c
+// are as they were given each time that the transaction runs.
+func (s *Service) edit(ctx context.Context, c packageChange, fn func(*db.Tx, *packageChange) error) error {
+	// Whatever the outcome: after some errors nobody knows it.
+	defer s.stored.markStale(c.repository.cacheKey(c.id))
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		c := c
+		c.at = s.now()
 		if err := c.begin(ctx, tx); err != nil {
 			return err
 		}
 		if err := fn(tx, &c); err != nil {
 			return err
 		}
+		if c.deleted {
+			return nil
+		}
 		return c.save(ctx, tx)
 	})
-	if err == nil {
-		s.stored.markStale(r.cacheKey(id))
-	}
-	return err
 }

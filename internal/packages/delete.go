@@ -20,17 +20,10 @@ func (s *Service) DeletePackage(ctx context.Context, repo RepositoryID, id Packa
 		return PackageSummary{}, err
 	}
 	var gone PackageSummary
-	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		c := packageChange{repository: r, id: id, at: s.now()}
-		if err := c.begin(ctx, tx); err != nil {
-			return err
-		}
+	err = s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		gone = PackageSummary{ID: PackageID{id.Format, id.Namespace, c.row.name}, Origin: c.row.origin}
 		return c.delete(ctx, tx)
 	})
-	if err == nil {
-		s.stored.markStale(r.cacheKey(id))
-	}
 	return gone, err
 }
 
@@ -45,6 +38,7 @@ func (c *packageChange) delete(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
+	c.deleted = true
 	_, err = tx.Exec(ctx, `DELETE FROM pkg_package WHERE id = $1`, c.row.id)
 	return err
 }

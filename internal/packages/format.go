@@ -24,7 +24,8 @@ const (
 
 // rules are all that the store has to know of a format.
 type rules struct {
-	// name returns the spelling in which a package's name is kept.
+	// name returns the spelling in which a package's name is kept, or "" for
+	// what is no name.
 	name func(string) string
 	// nameKey returns what the kept spellings of one package have in common.
 	nameKey func(string) string
@@ -43,7 +44,7 @@ type rules struct {
 // rules here.
 var formats = map[Format]rules{
 	NPM:     {name: asIs, nameKey: asIs, versionKey: withoutBuild, system: semver.NPM, sealed: true, defaultTag: "latest"},
-	PyPI:    {name: pypi.CanonPackageName, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
+	PyPI:    {name: canonPyPI, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
 	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven},
 	NuGet:   {name: strings.ToLower, nameKey: asIs, versionKey: canonNuGet, system: semver.NuGet, sealed: true},
 	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true},
@@ -129,6 +130,19 @@ func (p PackageID) key() string {
 func (f Format) SameVersion(a, b string) bool { return f.versionKey(a) == f.versionKey(b) }
 
 func (f Format) versionKey(version string) string { return f.rules().versionKey(version) }
+
+// canonPyPI is the normalised name of PEP 503 of a valid one (PyPA
+// specifications, "Names and normalization").
+func canonPyPI(name string) string {
+	alnum := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' }
+	for i := range len(name) {
+		inside := i > 0 && i < len(name)-1
+		if !alnum(name[i]) && !(inside && strings.IndexByte("-_.", name[i]) >= 0) {
+			return ""
+		}
+	}
+	return pypi.CanonPackageName(name)
+}
 
 func asIs(s string) string { return s }
 

@@ -68,7 +68,9 @@ func (s *Service) DescribePackage(ctx context.Context, repo RepositoryID, id Pac
 	return PackageSummary{p.view.ID, p.origin}, nil
 }
 
-// SetOrigin replaces the origin configuration of a package.
+// SetOrigin replaces the origin configuration of a package. A package that is
+// not there is created, without versions: so a name can be closed against what
+// comes from upstream before anybody asks for it.
 // codeartifact:PutPackageOriginConfiguration on the package.
 func (s *Service) SetOrigin(ctx context.Context, repo RepositoryID, id PackageID, o Origin) error {
 	r, err := s.onPackage(ctx, "codeartifact:PutPackageOriginConfiguration", repo, id)
@@ -80,7 +82,7 @@ func (s *Service) SetOrigin(ctx context.Context, repo RepositoryID, id PackageID
 			return invalid("Both restrictions are needed, publish and upstream, and each is ALLOW or BLOCK, not %q.", v)
 		}
 	}
-	return s.edit(ctx, r, id, func(_ *db.Tx, c *packageChange) error {
+	return s.edit(ctx, packageChange{repository: r, id: id, origin: o}, func(_ *db.Tx, c *packageChange) error {
 		c.row.origin = o
 		return nil
 	})

@@ -251,13 +251,15 @@ func (x *machine) delete(t *rapid.T, repo, pkg, version string) {
 
 func (x *machine) origin(t *rapid.T, repo, pkg string, publish, upstream packages.Restriction) {
 	err := x.SetOrigin(x.ctx, x.domain.Repository(repo), npm(pkg), packages.Origin{Publish: publish, Upstream: upstream})
-	p := x.model.held[repo][pkg]
-	if (p != nil) != (err == nil) {
+	if err != nil {
 		t.Fatalf("origin: %v", err)
 	}
-	if p != nil {
-		p.publish, p.upstream = publish, upstream
+	p := x.model.held[repo][pkg]
+	if p == nil { // which keeps a name without versions
+		p = &modelPackage{versions: map[string]modelVersion{}}
+		x.model.held[repo][pkg] = p
 	}
+	p.publish, p.upstream = publish, upstream
 }
 
 // check compares everything that clients see.

@@ -17,13 +17,13 @@ func (s *Service) SetTags(ctx context.Context, repo RepositoryID, id PackageID, 
 	if err != nil {
 		return err
 	}
-	return s.edit(ctx, r, id, func(tx *db.Tx, c *packageChange) error {
+	return s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		for _, tag := range remove {
 			delete(c.row.tags, tag)
 		}
 		for tag, version := range set {
-			if !validPart(tag) {
-				return invalid("%q cannot be a tag: use 1 to 255 characters without '#', '/' and white space.", tag)
+			if err := validTag(tag); err != nil {
+				return err
 			}
 			status, err := db.One(ctx, tx, db.Scalar[Status], `SELECT status FROM pkg_version WHERE package = $1 AND version_key = $2`,
 				c.row.id, id.Format.versionKey(version))
@@ -47,7 +47,7 @@ func (s *Service) SetMetadata(ctx context.Context, repo RepositoryID, id Package
 	if err != nil {
 		return err
 	}
-	return s.edit(ctx, r, id, func(tx *db.Tx, c *packageChange) error {
+	return s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		for version, metadata := range versions {
 			n, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5 WHERE package = $1 AND version_key = $2`,
 				c.row.id, id.Format.versionKey(version), nullable(metadata), newRevision(), c.row.seq)

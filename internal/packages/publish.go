@@ -42,6 +42,7 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		return nil, err
 	}
 	w := publishing{Publication: p, description: description}
+	defer s.stored.markStale(r.cacheKey(p.Package)) // whatever the outcome: after some errors nobody knows it
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		// The transaction may run more than once: all that it finds is anew.
 		w.packageChange = packageChange{repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
@@ -60,7 +61,6 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	if err != nil {
 		return nil, err
 	}
-	s.stored.markStale(r.cacheKey(p.Package))
 	return w.published, nil
 }
 
@@ -77,6 +77,11 @@ func (s *Service) validPublication(p *Publication) error {
 	}
 	if len(p.Assets) == 0 {
 		return invalid("A publication needs one asset at least.")
+	}
+	for _, tag := range p.Tags {
+		if err := validTag(tag); err != nil {
+			return err
+		}
 	}
 	names := map[string]bool{}
 	for _, a := range p.Assets {

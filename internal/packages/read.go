@@ -45,7 +45,7 @@ func (s *Service) visible(ctx context.Context, r *repository, id PackageID) (*Pa
 	default:
 		p = s.merge(r, id, found)
 	}
-	if p == nil {
+	if p == nil || len(p.byKey) == 0 { // a name may be kept for its origin configuration alone
 		return nil, packageNotFound(r.id, id)
 	}
 	return p, nil

@@ -2,6 +2,7 @@ package packages
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 )
@@ -15,14 +16,14 @@ import (
 func (s *Service) retain(ctx context.Context, r *repository, v *Version, id PackageID) error {
 	from := r.domain.repositories[v.Repository]
 	key := id.Format.versionKey(v.Version)
-	err := s.db.Tx(ctx, func(tx *db.Tx) error {
+	c := packageChange{repository: r, id: id, origin: Origin{Publish: Block, Upstream: Allow}}
+	err := s.edit(ctx, c, func(tx *db.Tx, c *packageChange) error {
 		source, err := readPackageRow(ctx, tx, from.row, id)
-		if err != nil || source == nil {
-			return err // or deleted upstream since: this one download is the last
-		}
-		c := packageChange{id: id, repository: r, origin: Origin{Publish: Block, Upstream: Allow}, at: s.now()}
-		if err := c.begin(ctx, tx); err != nil {
+		if err != nil {
 			return err
+		}
+		if source == nil {
+			return errGone
 		}
 		n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
 			SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, $2
@@ -31,17 +32,21 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 		if err != nil {
 			return err
 		}
-		if n == 1 {
-			if _, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, domain, sha256, published, metadata)
-				SELECT $1, version_key, name, domain, sha256, published, metadata FROM pkg_asset WHERE package = $2 AND version_key = $3`,
-				c.row.id, source.id, key); err != nil {
-				return err
-			}
+		if n == 0 {
+			return errGone
 		}
-		return c.save(ctx, tx)
+		_, err = tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, domain, sha256, published, metadata)
+			SELECT $1, version_key, name, domain, sha256, published, metadata FROM pkg_asset WHERE package = $2 AND version_key = $3`,
+			c.row.id, source.id, key)
+		return err
 	})
-	if err == nil {
-		s.stored.markStale(r.cacheKey(id))
+	if errors.Is(err, errGone) {
+		return nil
 	}
 	return err
 }
+
+// errGone rolls back a retention for which there is nothing to do: another one
+// was first, or the version was deleted upstream since it was found, so that
+// this download is the last.
+var errGone = errors.New("the version is retained already, or gone")

@@ -3,11 +3,13 @@ package packages
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/db"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 )
 
@@ -172,9 +174,18 @@ func (s *Service) change(ctx context.Context, id DomainID, fn func(tx *db.Tx) er
 		d, err = loadDomain(ctx, tx, id)
 		return err
 	})
-	if err != nil {
+	var refused *fault.Error
+	if errors.As(err, &refused) {
 		return err
 	}
+	if err != nil {
+		// Nobody knows whether the commit happened: look.
+		now, lookErr := loadDomain(context.WithoutCancel(ctx), s.db, id)
+		if lookErr != nil {
+			return errors.Join(err, lookErr)
+		}
+		d = now
+	}
 	s.snapshot.Store(s.snapshot.Load().with(id, d))
-	return nil
+	return err
 }

@@ -120,6 +120,29 @@ func TestOriginRestrictions(t *testing.T) {
 	fails(t, h.SetOrigin(h.ctx, domain.Repository("app"), id, packages.Origin{Publish: packages.Allow}), "Validation")
 }
 
+// A name can be closed before anybody asks for it, or publishes under it.
+func TestOriginOfWhatIsNotThere(t *testing.T) {
+	h := open(t)
+	h.repositories("public", "app: public")
+	h.mustPublish("public", npm("lib"), "1.0.0", "a", "theirs")
+	h.ok(h.SetOrigin(h.ctx, domain.Repository("app"), npm("lib"), packages.Origin{Publish: packages.Block, Upstream: packages.Block}))
+	if got := h.versions("app", npm("lib")); got != "none" {
+		t.Fatalf("versions = %q", got)
+	}
+	_, err := h.read("app", npm("lib"), "1.0.0", "a")
+	fails(t, err, "ResourceNotFound")
+	_, err = h.publish("app", npm("lib"), "2.0.0", "a", "x")
+	fails(t, err, "Conflict")
+	ids, _, err := h.PackageNames(h.ctx, domain.Repository("app"), packages.NPM, packages.PackageID{}, 10)
+	if err != nil || len(ids) != 0 {
+		t.Fatalf("%v, %v", ids, err)
+	}
+	h.ok(second(h.DeletePackage(h.ctx, domain.Repository("app"), npm("lib"))))
+	if got := h.versions("app", npm("lib")); got != "1.0.0" {
+		t.Fatalf("versions = %q", got)
+	}
+}
+
 // Publishing a version that is reachable upstream is a conflict.
 func TestPublishOverUpstream(t *testing.T) {
 	h := open(t)

@@ -63,6 +63,13 @@ func validVersion(version string) error {
 	return nil
 }
 
+func validTag(tag string) error {
+	if !validPart(tag) {
+		return invalid("%q cannot be a tag: use 1 to 255 characters without '#', '/' and white space.", tag)
+	}
+	return nil
+}
+
 // validPart is the pattern [^#/\s]+ of the API's model, 1 to 255 characters.
 func validPart(s string) bool {
 	return s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxName &&

@@ -85,7 +85,7 @@ func (s *Service) DeleteVersions(ctx context.Context, repo RepositoryID, id Pack
 	if err != nil {
 		return err
 	}
-	return s.edit(ctx, r, id, func(tx *db.Tx, c *packageChange) error {
+	return s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		for _, version := range versions {
 			v, err := c.version(ctx, tx, version)
 			if err != nil {
@@ -118,7 +118,7 @@ func (s *Service) changeVersions(ctx context.Context, action string, repo Reposi
 		return Outcome{}, invalid("Name 1 to %d versions.", maxSelected)
 	}
 	var out Outcome
-	err = s.edit(ctx, r, id, func(tx *db.Tx, c *packageChange) error {
+	err = s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		out = Outcome{map[string]VersionState{}, map[string]VersionError{}}
 		for _, version := range sel.Versions {
 			v, err := c.expected(ctx, tx, version, sel)
