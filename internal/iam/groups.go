@@ -56,11 +56,7 @@ func (s *Service) UpdateGroup(ctx context.Context, name, newPath, newName string
 			return err
 		}
 		g := *old
-		if err := d.rename(&g.Common, KindGroup, newPath, newName); err != nil {
-			return err
-		}
-		d.set(&g)
-		return nil
+		return s.rename(ctx, d, &g, newPath, newName)
 	})
 }
 

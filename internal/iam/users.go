@@ -2,7 +2,6 @@ package iam
 
 import (
 	"context"
-	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/token"
 
@@ -70,22 +69,18 @@ func (s *Service) UpdateUser(ctx context.Context, name, newPath, newName string)
 			return err
 		}
 		u := *old
-		if err := d.rename(&u.Common, KindUser, newPath, newName); err != nil {
-			return err
-		}
-		d.set(&u)
-		return nil
+		return s.rename(ctx, d, &u, newPath, newName)
 	})
 }
 
-// rename changes the path and the name of a copy, where they are not empty.
-func (d *draft) rename(c *Common, kind Kind, newPath, newName string) error {
-	if newName != "" && newName != c.Name {
+// rename gives e, a copy, another path and another name, where they are not
+// empty. The caller needs the permission for the old ARN, which was checked, and
+// for the new one (IAM API Reference, UpdateUser and UpdateGroup).
+func (s *Service) rename(ctx context.Context, d *draft, e entity, newPath, newName string) error {
+	c, kind := e.common(), e.kind()
+	if newName != "" {
 		if err := checkName(kind, newName); err != nil {
 			return err
-		}
-		if e, ok := d.byName.Get(nameKey{c.Account, kind, strings.ToLower(newName)}); ok && e.common().ID != c.ID {
-			return exists(kind, newName)
 		}
 		c.Name = newName
 	}
@@ -96,6 +91,14 @@ func (d *draft) rename(c *Common, kind Kind, newPath, newName string) error {
 		}
 		c.Path = path
 	}
+	err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:Update" + string(kind), Resource: entityARN(e), ResourceTags: tagMap(c.Tags)})
+	if err != nil {
+		return err
+	}
+	if other, ok := d.byName.Get(keyOf(e)); ok && other.common().ID != c.ID {
+		return exists(kind, c.Name)
+	}
+	d.set(e)
 	return nil
 }
 

@@ -109,7 +109,7 @@ func TestOperationsAreAuthorized(t *testing.T) {
 	must[api.CreateUserOutput](t)(c.CreateUser(ctx, &api.CreateUserInput{UserName: aws.String("bot"), Path: aws.String("/bots/")}))
 	key := must[api.CreateAccessKeyOutput](t)(c.CreateAccessKey(ctx, &api.CreateAccessKeyInput{UserName: bob})).AccessKey
 	must[api.PutUserPolicyOutput](t)(c.PutUserPolicy(ctx, &api.PutUserPolicyInput{UserName: bob, PolicyName: aws.String("p"), PolicyDocument: aws.String(`{"Version":"2012-10-17","Statement":[
-		{"Effect":"Allow","Action":["iam:GetUser","iam:DeleteUser","iam:CreateUser"],"Resource":"arn:aws:iam::` + account + `:user/bots/*"},
+		{"Effect":"Allow","Action":["iam:GetUser","iam:UpdateUser","iam:CreateUser"],"Resource":"arn:aws:iam::` + account + `:user/bots/*"},
 		{"Effect":"Allow","Action":"iam:AttachUserPolicy","Resource":"*","Condition":{"ArnEquals":{"iam:PolicyARN":"arn:aws:iam::aws:policy/ReadOnlyAccess"}}},
 		{"Effect":"Allow","Action":"iam:TagUser","Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"x"}}}
 	]}`)}))
@@ -122,6 +122,8 @@ func TestOperationsAreAuthorized(t *testing.T) {
 	must[api.CreateUserOutput](t)(c.CreateUser(ctx, &api.CreateUserInput{UserName: aws.String("new"), Path: aws.String("/bots/")}, as))
 	refused[api.CreateUserOutput](t, "AccessDenied")(c.CreateUser(ctx, &api.CreateUserInput{UserName: aws.String("new2")}, as))
 	refused[api.CreateUserOutput](t, "AccessDenied")(c.CreateUser(ctx, &api.CreateUserInput{UserName: aws.String("new3"), Path: aws.String("/bots/"), Tags: []types.Tag{{Key: aws.String("team"), Value: aws.String("y")}}}, as))
+	must[api.UpdateUserOutput](t)(c.UpdateUser(ctx, &api.UpdateUserInput{UserName: aws.String("new"), NewPath: aws.String("/bots/x/")}, as))
+	refused[api.UpdateUserOutput](t, "AccessDenied")(c.UpdateUser(ctx, &api.UpdateUserInput{UserName: aws.String("new"), NewPath: aws.String("/")}, as))
 	must[api.AttachUserPolicyOutput](t)(c.AttachUserPolicy(ctx, &api.AttachUserPolicyInput{UserName: aws.String("bot"), PolicyArn: aws.String("arn:aws:iam::aws:policy/ReadOnlyAccess")}, as))
 	refused[api.AttachUserPolicyOutput](t, "AccessDenied")(c.AttachUserPolicy(ctx, &api.AttachUserPolicyInput{UserName: bob, PolicyArn: aws.String("arn:aws:iam::aws:policy/AdministratorAccess")}, as))
 	refused[api.ListUsersOutput](t, "AccessDenied")(c.ListUsers(ctx, &api.ListUsersInput{}, as))
