@@ -57,8 +57,8 @@ func (s *Service) promise(ctx context.Context, repo *Repository, d digest.Digest
 	if err != nil {
 		return Blob{}, err
 	}
-	now, last := db.Micros(s.now()), l.renewed.Load()
-	if now-last < renewEvery.Microseconds() || !l.renewed.CompareAndSwap(last, now) {
+	now := db.Micros(s.now())
+	if now-l.renewed.Load() < renewEvery.Microseconds() {
 		return Blob{d, l.size}, nil
 	}
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
@@ -72,6 +72,7 @@ func (s *Service) promise(ctx context.Context, repo *Repository, d digest.Digest
 		s.locations.drop(digestKey{repo.row, d})
 		return Blob{}, err
 	}
+	l.renewed.Store(now) // only now: others rely on it
 	return Blob{d, l.size}, nil
 }
 
@@ -148,7 +149,7 @@ func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d
 	}
 	fromID := RepositoryID{to.Account, to.Region, from}
 	source, err := s.authorize(ctx, fromID, "ecr:GetDownloadUrlForLayer")
-	if fault.From(err) != nil && (fault.Is(err, "AccessDenied") || fault.Is(err, "RepositoryNotFound")) {
+	if fault.Is(err, "AccessDenied") || fault.Is(err, "RepositoryNotFound") {
 		return Blob{}, blobNotFound(fromID, d)
 	}
 	if err != nil {

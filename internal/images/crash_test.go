@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
 
-// killed is the panic of a process that dies.
-var killed = errors.New("killed")
+// errKilled is the panic of a process that dies.
+var errKilled = errors.New("killed")
 
 // A mortal blob store kills the process at its n-th step: every operation has
 // one step before it takes effect and one after. From then on it does nothing,
@@ -31,7 +31,7 @@ type mortal struct {
 func (m *mortal) step() {
 	if m.left--; m.left == 0 || m.dead {
 		m.dead = true
-		panic(killed)
+		panic(errKilled)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 // live runs fn and reports whether the process survived it.
 func live(fn func()) (survived bool) {
 	defer func() {
-		if r := recover(); r != nil && r != any(killed) {
+		if r := recover(); r != nil && r != any(errKilled) {
 			panic(r)
 		}
 	}()

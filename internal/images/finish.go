@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
@@ -34,11 +35,11 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, k 
 				return Blob{}, errors.Join(err, s.leave(ctx, u, k))
 			}
 		}
-		if err := k.Commit(ctx); err != nil {
+		if err := s.commit(ctx, repo, u, k); err != nil {
 			return Blob{}, err
 		}
 	} else {
-		if err := k.Commit(ctx); err != nil {
+		if err := s.commit(ctx, repo, u, k); err != nil {
 			return Blob{}, err
 		}
 		got, err := s.digest(ctx, k.object, d.Algorithm())
@@ -50,13 +51,26 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, k 
 		}
 	}
 	err := f.record(ctx, k.object)
-	if _, rolledBack := errors.AsType[*fault.Error](err); rolledBack && u == nil || err == nil && !f.used {
+	// After any other error than the domain's own nobody knows whether the
+	// transaction was committed, and a row may name the object.
+	_, rolledBack := errors.AsType[*fault.Error](err)
+	if (rolledBack && u == nil) || (err == nil && !f.used) {
 		s.discard(ctx, k.object)
 	}
 	if err != nil {
 		return Blob{}, err
 	}
 	return Blob{d, size}, nil
+}
+
+// commit commits the sink's object. It finds none where the upload or its
+// repository was deleted since.
+func (s *Service) commit(ctx context.Context, repo *Repository, u *uploadRow, k *sink) error {
+	err := k.Commit(ctx)
+	if u != nil && errors.Is(err, blob.ErrNotFound) {
+		return uploadNotFound(repo.ID, u.ID)
+	}
+	return err
 }
 
 // refuse drops the upload and the object, and returns because.

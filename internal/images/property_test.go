@@ -17,9 +17,10 @@ import (
 
 // A world is what the store must hold, told by what it acknowledged.
 type world struct {
-	s     *store
-	t     testing.TB
-	repos map[images.RepositoryID]*contents
+	s       *store
+	t       testing.TB
+	account string
+	repos   map[images.RepositoryID]*contents
 }
 
 type contents struct {
@@ -36,13 +37,17 @@ type pushed struct {
 }
 
 var (
-	worldRepos = []images.RepositoryID{named("first"), named("second")}
+	worldRepos = []string{"first", "second"}
 	worldBlobs = []string{"a", "b", "c", "d"}
 	worldTags  = []string{"t1", "t2", "t3"}
 )
 
+func (w *world) id(name string) images.RepositoryID {
+	return images.RepositoryID{Account: w.account, Region: app.Region, Name: name}
+}
+
 func (w *world) repo(t *rapid.T) (images.RepositoryID, *contents) {
-	id := rapid.SampledFrom(worldRepos).Draw(t, "repository")
+	id := w.id(rapid.SampledFrom(worldRepos).Draw(t, "repository"))
 	return id, w.repos[id]
 }
 
@@ -82,7 +87,7 @@ func (w *world) PushBlob(t *rapid.T) {
 
 func (w *world) MountBlob(t *rapid.T) {
 	id, c := w.repo(t)
-	from := rapid.SampledFrom(worldRepos).Draw(t, "from")
+	from := w.id(rapid.SampledFrom(worldRepos).Draw(t, "from"))
 	b := rapid.SampledFrom(worldBlobs).Draw(t, "blob")
 	_, there := w.repos[from].blobs[b]
 	_, err := w.s.MountBlob(w.t.Context(), id, from.Name, digest.FromString(b))
@@ -276,15 +281,32 @@ func (w *world) Check(t *rapid.T) {
 	}
 }
 
+// end deletes everything, and with it the last object.
+func (w *world) end(t *rapid.T) {
+	for id := range w.repos {
+		_, err := w.s.DeleteRepository(w.t.Context(), id, images.DeleteContents)
+		agree(t, err, "")
+	}
+	if _, err := w.s.SweepBlobs(w.t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.s.objects(w.t); n != 0 {
+		t.Fatalf("%d objects are left of nothing", n)
+	}
+}
+
 // Whatever is pushed, tagged, deleted and swept in whatever order, with crashes
 // in between: what was acknowledged is there, what was deleted is not, and what
 // a manifest needs is never swept.
 func TestProperties(t *testing.T) {
+	s, account := newStore(t), 0
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &world{s: newStore(t), t: t, repos: map[images.RepositoryID]*contents{}}
-		for _, id := range worldRepos {
-			w.s.create(t, id)
-			w.repos[id] = &contents{map[string]time.Time{}, map[digest.Digest]*pushed{}, map[string]digest.Digest{}}
+		account++ // so that what a failed check leaves is none of the next one's
+		w := &world{s: s, t: t, account: fmt.Sprintf("%012d", account), repos: map[images.RepositoryID]*contents{}}
+		defer func() { s = w.s }()
+		for _, name := range worldRepos {
+			w.s.create(t, w.id(name))
+			w.repos[w.id(name)] = &contents{map[string]time.Time{}, map[digest.Digest]*pushed{}, map[string]digest.Digest{}}
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"PushBlob": w.PushBlob, "MountBlob": w.MountBlob, "DeleteBlob": w.DeleteBlob,
@@ -292,6 +314,6 @@ func TestProperties(t *testing.T) {
 			"DeleteTag": w.DeleteTag, "DeleteImage": w.DeleteImage, "DeleteImageByLastTag": w.DeleteImageByLastTag,
 			"Wait": w.Wait, "Sweep": w.Sweep, "Crash": w.Crash, "": w.Check,
 		})
-		w.s.close()
+		w.end(rt)
 	})
 }

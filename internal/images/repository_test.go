@@ -75,13 +75,17 @@ func TestRepositorySettingsAreChecked(t *testing.T) {
 	}
 	for code, list := range map[string][]images.Settings{
 		"InvalidParameter": {
-			{Mutability: "SOMETIMES"}, {Mutability: images.Mutable, Exclusions: []string{"a"}}, {Mutability: images.ImmutableWithExclusion},
+			{Mutability: "SOMETIMES"},
+			{Mutability: images.Mutable, Exclusions: []string{"a"}},
+			{Mutability: images.ImmutableWithExclusion},
 			{Mutability: images.ImmutableWithExclusion, Exclusions: []string{"1", "2", "3", "4", "5", "6"}},
-			{Mutability: images.ImmutableWithExclusion, Exclusions: []string{"*a*b*"}}, {Mutability: images.ImmutableWithExclusion, Exclusions: []string{"a b"}},
+			{Mutability: images.ImmutableWithExclusion, Exclusions: []string{"*a*b*"}},
+			{Mutability: images.ImmutableWithExclusion, Exclusions: []string{"a b"}},
 		},
 		"TooManyTags": {{Mutability: images.Mutable, Tags: tooMany}},
 		"InvalidTagParameter": {
-			{Mutability: images.Mutable, Tags: map[string]string{"": ""}}, {Mutability: images.Mutable, Tags: map[string]string{"AWS:x": ""}},
+			{Mutability: images.Mutable, Tags: map[string]string{"": ""}},
+			{Mutability: images.Mutable, Tags: map[string]string{"AWS:x": ""}},
 			{Mutability: images.Mutable, Tags: map[string]string{"k": strings.Repeat("ä", 257)}},
 		},
 	} {
@@ -236,7 +240,9 @@ var every = []struct {
 		return err
 	}},
 	{"TagResource", []string{"ecr:TagResource"}, func(ctx context.Context, s *store, id images.RepositoryID) error { return s.TagResource(ctx, id, nil) }},
-	{"UntagResource", []string{"ecr:UntagResource"}, func(ctx context.Context, s *store, id images.RepositoryID) error { return s.UntagResource(ctx, id, nil) }},
+	{"UntagResource", []string{"ecr:UntagResource"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		return s.UntagResource(ctx, id, nil)
+	}},
 	{"Manifest", []string{"ecr:BatchGetImage"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
 		_, err := s.Manifest(ctx, id, images.Reference{Tag: "v1"})
 		return err
@@ -383,7 +389,9 @@ func TestBlobInfoNeedsEitherAction(t *testing.T) {
 		denied []string
 		want   string
 	}{
-		{nil, ""}, {[]string{"ecr:BatchCheckLayerAvailability"}, ""}, {[]string{"ecr:GetDownloadUrlForLayer"}, ""},
+		{nil, ""},
+		{[]string{"ecr:BatchCheckLayerAvailability"}, ""},
+		{[]string{"ecr:GetDownloadUrlForLayer"}, ""},
 		{[]string{"ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer"}, "AccessDenied"},
 	} {
 		s.authz.denied = map[string]bool{}

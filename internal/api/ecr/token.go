@@ -34,9 +34,10 @@ func (a *API) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthorizatio
 		return nil, err
 	}
 	registries := []endpoint.Registry{registry(ctx, nil)}
-	if in.RegistryIds != nil { //nolint:staticcheck // deprecated and still sent, by the credential helper for one
+	//lint:ignore SA1019 deprecated, and still sent: by the ECR credential helper, for one
+	if ids := in.RegistryIds; ids != nil {
 		var err error
-		if registries, err = registriesOf(ctx, in.RegistryIds); err != nil { //nolint:staticcheck // the same
+		if registries, err = registriesOf(ctx, ids); err != nil {
 			return nil, err
 		}
 	}

@@ -68,11 +68,13 @@ func TestAuthorizationToken(t *testing.T) {
 
 func TestAuthorizationTokenForRegistries(t *testing.T) {
 	f := serve(t)
+	//lint:ignore SA1019 deprecated, and still sent
 	out := f.token(&ecr.GetAuthorizationTokenInput{RegistryIds: []string{other, account, "999999999999"}})
 	if len(out.AuthorizationData) != 3 {
 		t.Fatalf("%d entries, want one for each registry", len(out.AuthorizationData))
 	}
 	for _, ids := range [][]string{{"1"}, {"12345678901a"}, {"0000-0000-0001"}, make([]string, 11), {""}} {
+		//lint:ignore SA1019 deprecated, and still sent
 		_, err := f.client.GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{RegistryIds: ids})
 		wantCode(t, err, "InvalidParameterException")
 	}
