@@ -27,9 +27,14 @@ func compileAction(s string) (action, error) {
 }
 
 func (a *action) match(requested string) bool {
-	// The usual shapes first: all of it, and "service:Prefix*".
-	if len(a.elements) == 1 && a.elements[0].kind == text {
-		return len(requested) == len(a.elements[0].text) && hasPrefixFold(requested, a.elements[0].text)
+	// Most patterns begin with another service or verb.
+	if first := &a.elements[0]; first.kind == text {
+		if !hasPrefixFold(requested, first.text) {
+			return false
+		}
+		if len(a.elements) == 1 {
+			return len(requested) == len(first.text)
+		}
 	}
 	return matchElements(a.elements, requested, &foldingCase)
 }
