@@ -38,6 +38,7 @@ func (p *parts) handler() (http.Handler, error) {
 	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Log: p.log})
 	packageDoors := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
+		Origin: func(r *http.Request) string { return p.addresses.Origin(r.Host) },
 		Doors: map[packages.Format]formats.Door{
 			packages.NPM:  npm.New(npm.Config{Packages: p.packages}),
 			packages.PyPI: pypi.New(pypi.Config{Packages: p.packages}),
@@ -49,9 +50,9 @@ func (p *parts) handler() (http.Handler, error) {
 		health:  http.HandlerFunc(healthy),
 		ready:   http.HandlerFunc(p.ready),
 		metrics: p.metrics.handler(),
-		doors: doors.wrap(&hall{
+		doors: doors.wrap(withoutStalling(&hall{
 			addresses: p.addresses, registry: registry, packages: packageDoors, aws: aws,
-		}),
+		})),
 	}, nil
 }
 

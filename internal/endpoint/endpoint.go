@@ -47,6 +47,11 @@ func New(base, suffix string) (*Addresses, error) {
 // URL is the address of the AWS APIs: what an endpoint_url is set to.
 func (a *Addresses) URL() string { return a.scheme + "://" + a.host }
 
+// Origin is the scheme and the host, with its port, of a request that names the
+// host: the scheme is the one that clients are told, also where a proxy ends TLS
+// on the way.
+func (a *Addresses) Origin(host string) string { return a.scheme + "://" + host }
+
 // A Registry is the address of one account's container registry in one region.
 type Registry struct{ Account, Region string }
 
