@@ -232,6 +232,17 @@ func TestUpstreamNeedsItsPermission(t *testing.T) {
 	fails(t, err, "AccessDenied")
 }
 
+func TestCreatingWithTagsNeedsTagResource(t *testing.T) {
+	h := open(t)
+	h.repositories()
+	ctx := as(t, account, "dev", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","NotAction":"codeartifact:TagResource","Resource":"*"}}`)
+	tags := map[string]string{"a": "b"}
+	far := packages.DomainID{Owner: account, Region: region, Name: "far"}
+	fails(t, second(h.CreateDomain(ctx, packages.NewDomain{ID: far, Tags: tags})), "AccessDenied")
+	fails(t, second(h.CreateRepository(ctx, packages.NewRepository{ID: domain.Repository("app"), Tags: tags})), "AccessDenied")
+	h.ok(second(h.CreateRepository(ctx, packages.NewRepository{ID: domain.Repository("app")})))
+}
+
 func TestConditionsOnTags(t *testing.T) {
 	h := open(t)
 	h.repositories()

@@ -31,7 +31,9 @@
 // Domains, repositories and their compiled policies are held in an immutable
 // snapshot that is replaced after each change, and packages in a bounded cache
 // (see cache.go), so that a package already asked for is served without a read
-// from the database. A change is one transaction; bytes are durable before the
-// row that names them, and removed after the row is gone (see stage.go and
-// sweep.go).
+// from the database. Both are kept by the process that makes the changes: a
+// database has one process with a Service at a time.
+//
+// A change is one transaction; bytes are durable before the row that names
+// them, and removed after the row is gone (see stage.go and sweep.go).
 package packages

@@ -38,12 +38,13 @@ type NewDomain struct {
 }
 
 // CreateDomain creates a domain in the caller's account. One that exists is
-// the fault Conflict. codeartifact:CreateDomain on the domain.
+// the fault Conflict. codeartifact:CreateDomain on the domain, and with tags
+// codeartifact:TagResource too.
 func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error) {
-	if err := s.authz.Authorize(ctx, &authz.Request{
-		Action: "codeartifact:CreateDomain", Resource: n.ID.ARN(), Account: n.ID.Owner, RequestTags: n.Tags,
-	}); err != nil {
-		return Domain{}, err
+	for _, action := range creating("codeartifact:CreateDomain", n.Tags) {
+		if err := s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: n.ID.ARN(), Account: n.ID.Owner, RequestTags: n.Tags}); err != nil {
+			return Domain{}, err
+		}
 	}
 	if err := validDomain(n.ID); err != nil {
 		return Domain{}, err
@@ -123,6 +124,15 @@ func (s *Service) DeleteDomain(ctx context.Context, id DomainID) (Domain, bool, 
 		return Domain{}, false, err
 	}
 	return d.describe(), true, nil
+}
+
+// creating returns the actions of creating a resource with the tags (User
+// Guide, "Domain policies").
+func creating(action string, tags map[string]string) []string {
+	if len(tags) == 0 {
+		return []string{action}
+	}
+	return []string{action, tagResource}
 }
 
 func asJSON(v any) string {

@@ -9,9 +9,8 @@ import (
 )
 
 // The API's view of packages: what the repository itself holds, in every
-// status. None of these methods looks upstream (CodeArtifact User Guide,
-// "Repository endpoint behaviour": reads and lists of the API see the
-// repository alone).
+// status. As with CodeArtifact's own API, nothing here looks upstream; that is
+// for the package endpoints.
 
 // A PackageSummary is a package of a listing.
 type PackageSummary struct {

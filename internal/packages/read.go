@@ -146,8 +146,8 @@ func (s *Service) merge(r *repository, id PackageID, found []*stored) *Package {
 
 // OpenAsset opens an asset of a version that can be downloaded, listed or not.
 // A version found upstream stays in the repository from then on, whatever
-// happens to it upstream (User Guide, "Package version retention from upstream
-// repositories"). codeartifact:ReadFromRepository on the repository.
+// happens to it upstream (User Guide, "Requesting a package version with
+// upstream repositories", Package retention). codeartifact:ReadFromRepository on the repository.
 func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID, version, asset string) (Asset, blob.Object, error) {
 	r, err := s.onRepository(ctx, readFromRepository, repo)
 	if err != nil {

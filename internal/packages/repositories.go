@@ -49,16 +49,18 @@ type NewRepository struct {
 // CreateRepository creates a repository; the caller's account administers it.
 // One that exists is the fault Conflict, more than ten upstreams are
 // ServiceQuotaExceeded. codeartifact:CreateRepository on the domain and on the
-// repository, and codeartifact:AssociateWithDownstreamRepository on each
-// upstream.
+// repository, with tags codeartifact:TagResource on the repository, and
+// codeartifact:AssociateWithDownstreamRepository on each upstream.
 func (s *Service) CreateRepository(ctx context.Context, n NewRepository) (Repository, error) {
 	const action = "codeartifact:CreateRepository"
 	d, err := s.onDomain(ctx, action, n.ID.Domain, authz.Request{RequestTags: n.Tags})
 	if err != nil {
 		return Repository{}, err
 	}
-	if _, err := s.onRepositoryWith(ctx, action, n.ID, authz.Request{RequestTags: n.Tags}); err != nil && !isNotFound(err) {
-		return Repository{}, err
+	for _, action := range creating(action, n.Tags) {
+		if _, err := s.onRepositoryWith(ctx, action, n.ID, authz.Request{RequestTags: n.Tags}); err != nil && !isNotFound(err) {
+			return Repository{}, err
+		}
 	}
 	if err := validRepository(n.ID); err != nil {
 		return Repository{}, err

@@ -12,6 +12,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 )
 
+const tagResource = "codeartifact:TagResource"
+
 // A tagged resource is a domain or a repository.
 type tagged struct {
 	domain DomainID
@@ -57,7 +59,7 @@ func (s *Service) ResourceTags(ctx context.Context, resourceARN string) (map[str
 // TagResource adds tags to a domain or a repository. More than fifty are the
 // fault ServiceQuotaExceeded. codeartifact:TagResource on it.
 func (s *Service) TagResource(ctx context.Context, resourceARN string, tags map[string]string) error {
-	t, err := s.onTagged(ctx, "codeartifact:TagResource", resourceARN, authz.Request{RequestTags: tags})
+	t, err := s.onTagged(ctx, tagResource, resourceARN, authz.Request{RequestTags: tags})
 	if err != nil {
 		return err
 	}
