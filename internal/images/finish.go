@@ -19,38 +19,27 @@ import (
 // upload as it was acknowledged, and an object that no blob's row names.
 func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, k *sink, d digest.Digest) (Blob, error) {
 	ctx = context.WithoutCancel(ctx) // all bytes are here
-	size := k.Size()
-	f := &finishing{s: s, repo: repo, upload: u, digest: d, size: size}
-	if d.Algorithm() == k.algorithm {
-		if got := digest.NewDigest(k.algorithm, k.hash); got != d {
-			return Blob{}, s.refuse(ctx, u, k, digestMismatch(d, got))
-		}
-		if s.has(ctx, repo, d) {
-			err := f.record(ctx, "")
-			if err == nil {
-				k.Abort()
-				return Blob{d, size}, nil
-			}
-			if !errors.Is(err, errNoObject) {
-				return Blob{}, errors.Join(err, s.leave(ctx, u, k))
-			}
-		}
-		if err := s.commit(ctx, repo, u, k); err != nil {
-			return Blob{}, err
-		}
-	} else {
-		if err := s.commit(ctx, repo, u, k); err != nil {
-			return Blob{}, err
-		}
-		got, err := s.digest(ctx, k.object, d.Algorithm())
-		if err != nil {
-			return Blob{}, err
-		}
-		if got != d {
-			return Blob{}, s.refuse(ctx, u, k, digestMismatch(d, got))
+	f := &finishing{s: s, repo: repo, upload: u, digest: d, size: k.Size()}
+	b := Blob{d, f.size}
+	committed, err := s.verify(ctx, repo, u, k, d)
+	if err != nil {
+		return Blob{}, err
+	}
+	if !committed && s.has(ctx, repo, d) {
+		switch err := f.record(ctx, ""); {
+		case err == nil:
+			k.Abort()
+			return b, nil
+		case !errors.Is(err, errNoObject):
+			return Blob{}, errors.Join(err, s.leave(ctx, u, k))
 		}
 	}
-	err := f.record(ctx, k.object)
+	if !committed {
+		if err := s.commit(ctx, repo, u, k); err != nil {
+			return Blob{}, err
+		}
+	}
+	err = f.record(ctx, k.object)
 	// After any other error than the domain's own nobody knows whether the
 	// transaction was committed, and a row may name the object.
 	_, rolledBack := errors.AsType[*fault.Error](err)
@@ -60,7 +49,29 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, k 
 	if err != nil {
 		return Blob{}, err
 	}
-	return Blob{d, size}, nil
+	return b, nil
+}
+
+// verify returns DigestMismatch, and drops what was received, where it does not
+// have the digest. If the sink hashed with another algorithm, the object is read
+// again, for which it has to be committed first.
+func (s *Service) verify(ctx context.Context, repo *Repository, u *uploadRow, k *sink, d digest.Digest) (committed bool, err error) {
+	var got digest.Digest
+	if d.Algorithm() == k.algorithm {
+		got = digest.NewDigest(k.algorithm, k.hash)
+	} else {
+		if err := s.commit(ctx, repo, u, k); err != nil {
+			return false, err
+		}
+		committed = true
+		if got, err = s.digest(ctx, k.object, d.Algorithm()); err != nil {
+			return true, err
+		}
+	}
+	if got != d {
+		return committed, s.refuse(ctx, u, k, digestMismatch(d, got))
+	}
+	return committed, nil
 }
 
 // commit commits the sink's object. It finds none where the upload or its
