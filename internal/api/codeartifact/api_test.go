@@ -372,7 +372,7 @@ func TestAssets(t *testing.T) {
 func TestNotBuilt(t *testing.T) {
 	s := serve(t)
 	_, err := s.admin.AssociateExternalConnection(t.Context(), &sdk.AssociateExternalConnectionInput{
-		Domain: aws.String("acme"), Repository: aws.String("app"), ExternalConnection: aws.String("public:npmjs"),
+		Domain: aws.String("acme"), Repository: aws.String("app"), ExternalConnection: aws.String("public:example"),
 	})
 	e := fails[smithy.APIError](t, err, 501, "AssociateExternalConnection")
 	if e.ErrorCode() != "NotImplementedException" {
