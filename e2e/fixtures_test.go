@@ -46,7 +46,8 @@ func makeImage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: p}})
 	}
-	_, err = layout.Write(ts.MkAbs(args[0]), index)
+	// skopeo copies only an index that says in its body what it is.
+	_, err = layout.Write(ts.MkAbs(args[0]), mutate.IndexMediaType(index, types.OCIImageIndex))
 	ts.Check(err)
 }
 
