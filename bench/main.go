@@ -32,9 +32,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -57,10 +59,10 @@ func main() {
 		return
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		fmt.Fprintf(os.Stderr, "bench: %v; see go run ./bench -h\n", err)
 		os.Exit(2)
 	}
-	if err := measureAll(ctx, o); err != nil {
+	if err := measureAll(ctx, o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -71,11 +73,16 @@ func parse(args []string) (*options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	run := f.String("run", "", "measure only the jobs whose name the `regexp` matches")
 	f.IntVar(&o.rounds, "rounds", 5, "how many times each job is measured on either side")
-	f.DurationVar(&o.duration, "duration", 500*time.Millisecond, "how long one side is under load in one round")
+	f.DurationVar(&o.duration, "duration", 400*time.Millisecond, "how long one side is under load in one round")
 	f.BoolVar(&o.json, "json", false, "print every round as JSON in place of the table")
 	f.StringVar(&o.binary, "gatehouse", "", "measure the gatehouse at `path` in place of building it")
 	f.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to be measured (the system's temporary one)")
+	f.SetOutput(io.Discard) // the caller says what was wrong
 	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			f.SetOutput(os.Stdout)
+			f.PrintDefaults()
+		}
 		return nil, err
 	}
 	if f.NArg() > 0 || o.rounds < 1 || o.duration <= 0 {
@@ -86,20 +93,21 @@ func parse(args []string) (*options, error) {
 	return o, err
 }
 
-// measureAll runs the jobs that are asked for.
-func measureAll(ctx context.Context, o *options) (err error) {
-	bed, err := newTestbed(ctx, o)
+// measureAll runs the jobs that are asked for, and writes the report.
+func measureAll(ctx context.Context, o *options, to io.Writer) (err error) {
+	bed := newTestbed(o)
+	jobs, err := choose(bed.jobs(), o.run)
 	if err != nil {
 		return err
 	}
+	if err := bed.open(ctx, o); err != nil {
+		return errors.Join(err, bed.close())
+	}
 	defer func() { err = errors.Join(err, bed.close()) }()
-	report := newReport(os.Stdout, o.json)
+	report := newReport(to, o.json)
 	// What was measured before an error is shown too.
 	defer func() { err = errors.Join(err, report.print()) }()
-	for _, j := range bed.jobs() {
-		if !o.run.MatchString(j.name) {
-			continue
-		}
+	for _, j := range jobs {
 		fmt.Fprintf(os.Stderr, "%s …\n", j.name)
 		outcomes, err := j.measure(ctx, o.rounds)
 		if err != nil {
@@ -108,4 +116,20 @@ func measureAll(ctx context.Context, o *options) (err error) {
 		report.add(outcomes)
 	}
 	return nil
+}
+
+// choose returns the jobs whose name the expression matches.
+func choose(all []job, run *regexp.Regexp) ([]job, error) {
+	var chosen []job
+	var names strings.Builder
+	for _, j := range all {
+		fmt.Fprintf(&names, "\n  %s", j.name)
+		if run.MatchString(j.name) {
+			chosen = append(chosen, j)
+		}
+	}
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no job matches -run %q; the jobs are:%s", run, &names)
+	}
+	return chosen, nil
 }

@@ -69,9 +69,12 @@ func start(ctx context.Context, binary string, args ...string) (*process, error)
 func (p *process) stop() error {
 	p.end()
 	<-p.done
+	if errors.Is(p.err, context.Canceled) { // it ended well, after our signal
+		return nil
+	}
 	var exit *exec.ExitError
-	if errors.As(p.err, &exit) || errors.Is(p.err, context.Canceled) {
-		return nil // by our signal
+	if errors.As(p.err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM {
+		return nil // it has no handler for the signal
 	}
 	return p.err
 }

@@ -41,29 +41,25 @@ type testbed struct {
 	npm      func(context.Context) (*npmRepository, error)
 }
 
-// newTestbed builds both servers and starts them. Without an error, the caller
-// closes it.
-func newTestbed(ctx context.Context, o *options) (*testbed, error) {
-	dir, err := os.MkdirTemp(o.dir, "gatehouse-bench-")
-	if err != nil {
-		return nil, err
-	}
-	b := &testbed{
-		duration: o.duration, dir: dir, files: filepath.Join(dir, "files"), data: filepath.Join(dir, "data"),
-		gatehousePath: o.binary, yardstickPath: filepath.Join(dir, "yardstick"),
-	}
+func newTestbed(o *options) *testbed {
+	b := &testbed{duration: o.duration}
 	b.domain, b.npm = once(b.openDomain), once(b.fillNPM)
 	b.registry, b.images, b.tags = once(b.openRegistry), once(b.fillImages), once(b.fillTags)
-	if err := b.open(ctx); err != nil {
-		return nil, errors.Join(err, b.close())
-	}
-	return b, nil
+	return b
 }
 
-func (b *testbed) open(ctx context.Context) error {
+// open builds both servers and starts them. The caller closes the testbed, also
+// after an error.
+func (b *testbed) open(ctx context.Context, o *options) error {
+	var err error
+	if b.dir, err = os.MkdirTemp(o.dir, "gatehouse-bench-"); err != nil {
+		return err
+	}
+	b.files, b.data = filepath.Join(b.dir, "files"), filepath.Join(b.dir, "data")
 	if err := os.Mkdir(b.files, 0o700); err != nil {
 		return err
 	}
+	b.yardstickPath, b.gatehousePath = filepath.Join(b.dir, "yardstick"), o.binary
 	if err := build(ctx, b.yardstickPath, "bench/yardstick"); err != nil {
 		return err
 	}
@@ -73,7 +69,6 @@ func (b *testbed) open(ctx context.Context) error {
 			return err
 		}
 	}
-	var err error
 	if b.yardstick, err = b.startYardstick(ctx); err != nil {
 		return err
 	}
