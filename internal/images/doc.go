@@ -12,7 +12,8 @@
 //
 // Every method authorizes itself, as its first step, with the IAM action that
 // its comment names, on the repository's ARN and with the repository's policy
-// and tags. Repositories with their compiled policies are in memory, in an
+// and tags. The exceptions say why in their comments: the sweeps, and
+// [Service.OpenGrantedBlob]. Repositories with their compiled policies are in memory, in an
 // immutable snapshot that is replaced when a change has been committed, so that
 // authorization reads no database. A caller who is not allowed gets AccessDenied
 // whether the repository exists or not; RepositoryNotFound reaches only whom
