@@ -44,11 +44,19 @@ func makeImage(ts *testscript.TestScript, neg bool, args []string) {
 		img = mutate.ConfigMediaType(mutate.MediaType(img, types.OCIManifestSchema1), types.OCIConfigJSON)
 		p, err := v1.ParsePlatform(platform)
 		ts.Check(err)
+		img, err = mutate.ConfigFile(img, &v1.ConfigFile{OS: p.OS, Architecture: p.Architecture, RootFS: rootFS(ts, img)})
+		ts.Check(err)
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: plain{img}, Descriptor: v1.Descriptor{Platform: p}})
 	}
 	// skopeo copies only an index that says in its body what it is.
 	_, err = layout.Write(ts.MkAbs(args[0]), mutate.IndexMediaType(index, types.OCIImageIndex))
 	ts.Check(err)
+}
+
+func rootFS(ts *testscript.TestScript, img v1.Image) v1.RootFS {
+	config, err := img.ConfigFile()
+	ts.Check(err)
+	return config.RootFS
 }
 
 // A plain image has no artifact type, which an index would repeat, and skopeo
