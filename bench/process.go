@@ -24,7 +24,6 @@ const (
 type process struct {
 	url  string
 	pid  int
-	cmd  *exec.Cmd
 	end  context.CancelFunc
 	done chan struct{} // closed when it has ended
 	err  error         // how; read after done
@@ -44,7 +43,7 @@ func start(ctx context.Context, binary string, args ...string) (*process, error)
 		cancel()
 		return nil, err
 	}
-	p := &process{pid: cmd.Process.Pid, cmd: cmd, end: cancel, done: make(chan struct{})}
+	p := &process{pid: cmd.Process.Pid, end: cancel, done: make(chan struct{})}
 	go func() {
 		p.err = cmd.Wait()
 		close(p.done)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -26,7 +25,7 @@ const uploads = 5
 type registry struct {
 	ecr           *ecr.Client
 	client        *http.Client
-	url           string
+	url           *url.URL
 	authorization string
 }
 
@@ -36,8 +35,12 @@ func (b *testbed) openRegistry(ctx context.Context) (*registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	address, err := url.Parse(b.gatehouse.url)
+	if err != nil {
+		return nil, err
+	}
 	return &registry{
-		ecr: api, client: newClient(), url: b.gatehouse.url,
+		ecr: api, client: newClient(), url: address,
 		authorization: "Basic " + aws.ToString(answer.AuthorizationData[0].AuthorizationToken),
 	}, nil
 }
@@ -55,13 +58,14 @@ func (r *registry) create(ctx context.Context, repository string) error {
 	return err
 }
 
-// do sends a request, and fails where the answer is not the one wanted. It
-// returns the answer's Location.
-func (r *registry) do(ctx context.Context, want int, method, path, contentType string, body []byte) (string, error) {
-	if !strings.HasPrefix(path, "http") {
-		path = r.url + path
+// do sends a request to a path or a whole address, and fails where the answer is
+// not the one wanted. It returns the answer's Location.
+func (r *registry) do(ctx context.Context, want int, method, to, contentType string, body []byte) (string, error) {
+	address, err := r.url.Parse(to)
+	if err != nil {
+		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, method, path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, address.String(), bytes.NewReader(body))
 	if err != nil {
 		return "", err
 	}
