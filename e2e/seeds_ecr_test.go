@@ -41,7 +41,7 @@ func (g *gate) do(r *http.Request) (int, string) {
 // ecrToken calls the operation and returns its first entry.
 func ecrToken(t *testing.T, c aws.Config, registries ...string) types.AuthorizationData {
 	t.Helper()
-	//nolint:staticcheck // registryIds is deprecated, and clients send it
+	//lint:ignore SA1019 registryIds is deprecated, and clients send it
 	out, err := ecr.NewFromConfig(c).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{RegistryIds: registries})
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestSeed13GetLoginPassword(t *testing.T) {
 func TestSeed14AnswerCorrespondsToRegistryIds(t *testing.T) {
 	g := open(t)
 	for _, ids := range [][]string{nil, {account}, {other, account}} {
-		//nolint:staticcheck // registryIds is deprecated, and clients send it
+		//lint:ignore SA1019 registryIds is deprecated, and clients send it
 		out, err := ecr.NewFromConfig(g.profile(account)).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{RegistryIds: ids})
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func TestSeed16Errors(t *testing.T) {
 	g := open(t)
 	bob := g.user("bob")
 	for _, ids := range [][]string{{"12"}, {"0000-0000-0001"}, slices.Repeat([]string{account}, 11)} {
-		//nolint:staticcheck // registryIds is deprecated, and clients send it
+		//lint:ignore SA1019 registryIds is deprecated, and clients send it
 		_, err := ecr.NewFromConfig(g.profile(account)).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{RegistryIds: ids})
 		if invalid := (*types.InvalidParameterException)(nil); !errors.As(err, &invalid) {
 			t.Errorf("registryIds %v: %v", ids, err)

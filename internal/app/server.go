@@ -26,6 +26,9 @@ const (
 	jobTick           = time.Minute
 )
 
+// errDraining is why a server that is about to end is not ready.
+var errDraining = errors.New("shutting down")
+
 // A Server is a running server.
 type Server struct {
 	parts    *parts
@@ -181,7 +184,8 @@ func (s *Server) Wait() error {
 }
 
 func (s *Server) drain() error {
-	s.parts.fail(errors.New("shutting down"))
+	s.parts.log.Info("shutting down")
+	s.parts.failure.CompareAndSwap(nil, &errDraining)
 	ctx, cancel := context.WithTimeout(context.Background(), s.parts.config.DrainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {

@@ -32,6 +32,7 @@ var ErrNoRows = sql.ErrNoRows
 // A DB is an open database. It is safe for use by many goroutines.
 type DB struct {
 	dialect dialect
+	queries *translations
 	read    pool
 	write   *sql.DB
 }
@@ -97,16 +98,32 @@ func (db *DB) rows(ctx context.Context, query string, args []any) (*sql.Rows, er
 // A Tx is a transaction. It ends with the function that [DB.Tx] runs.
 type Tx struct {
 	tx      *sql.Tx
+	queries *translations
+}
+
+// translations are the queries as the database wants them, by the queries as
+// they are written.
+type translations struct {
 	dialect dialect
+	done    sync.Map
+}
+
+func (t *translations) of(query string) string {
+	if q, ok := t.done.Load(query); ok {
+		return q.(string)
+	}
+	q := t.dialect.query(query)
+	t.done.Store(query, q)
+	return q
 }
 
 func (t *Tx) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	return t.tx.QueryContext(ctx, t.dialect.query(query), args...)
+	return t.tx.QueryContext(ctx, t.queries.of(query), args...)
 }
 
 // Exec runs a statement and returns the number of rows that it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := t.tx.ExecContext(ctx, t.dialect.query(query), args...)
+	res, err := t.tx.ExecContext(ctx, t.queries.of(query), args...)
 	if err != nil {
 		return 0, err
 	}
@@ -145,7 +162,7 @@ func (db *DB) tx(ctx context.Context, fn func(*Tx) error) (err error) {
 			err = errors.Join(err, ignoreDone(tx.Rollback()))
 		}
 	}()
-	if err := fn(&Tx{tx, db.dialect}); err != nil {
+	if err := fn(&Tx{tx, db.queries}); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -42,14 +43,22 @@ func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return &DB{dialect: sqliteDialect{}, read: newPool(read, sqliteDialect{}), write: write}, nil
+	return &DB{
+		dialect: sqliteDialect{}, queries: &translations{dialect: sqliteDialect{}},
+		read: newPool(read, sqliteDialect{}), write: write,
+	}, nil
 }
 
 type sqliteDialect struct{}
 
 // query turns $1 into ?1: to SQLite $1 is a name and not a number, and names
-// are bound in the order in which they appear.
-func (sqliteDialect) query(q string) string { return strings.ReplaceAll(q, "$", "?") }
+// are bound in the order in which they appear. A parameter that is all of a
+// LIMIT makes SQLite plan the statement anew at each run; a sum does not.
+func (sqliteDialect) query(q string) string {
+	return strings.ReplaceAll(limit.ReplaceAllString(q, "${0}+0"), "$", "?")
+}
+
+var limit = regexp.MustCompile(`LIMIT \$[0-9]+`)
 
 func (sqliteDialect) schema(s string) string {
 	return strings.NewReplacer("{int}", "INTEGER", "{text}", "TEXT", "{bytes}", "BLOB").Replace(s)

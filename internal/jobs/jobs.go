@@ -8,6 +8,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -75,6 +76,9 @@ func (r *Runner) run(ctx context.Context, job Job) {
 	defer cancel()
 	started := r.now()
 	if err := job.Run(ctx); err != nil {
+		if errors.Is(err, context.Canceled) { // the server ends; what is left is done after the next start
+			return
+		}
 		r.log.ErrorContext(ctx, "job failed", "job", job.Name, "error", err)
 		return
 	}

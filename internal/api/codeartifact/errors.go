@@ -23,19 +23,10 @@ func MapError(err error) error {
 	if e, ok := errors.AsType[*wire.SerializationError](err); ok {
 		return invalid(e.Error(), types.ValidationExceptionReasonCannotParse)
 	}
-	if frontEndOwn(err) {
+	if wire.Known(err) {
 		return err // which has the right form by default
 	}
 	return mapFault(fault.From(err))
-}
-
-// frontEndOwn reports whether the error is one that every service words alike.
-func frontEndOwn(err error) bool {
-	_, unknown := errors.AsType[*wire.UnknownOperationError](err)
-	_, method := errors.AsType[*wire.MethodError](err)
-	_, unimplemented := errors.AsType[*wire.UnimplementedError](err)
-	_, tooLarge := errors.AsType[*wire.TooLargeError](err)
-	return unknown || method || unimplemented || tooLarge
 }
 
 func invalid(message string, reason types.ValidationExceptionReason) error {

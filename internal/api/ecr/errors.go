@@ -13,9 +13,8 @@ import (
 // MapError turns any error into what an ECR client gets: a modelled exception
 // where ECR's model has one, and otherwise a code that the AWS JSON services
 // have in common (Amazon ECR API Reference, "Common Errors"). Broken constraints
-// are ECR's InvalidParameterException. Everything else is left as it is, in the
-// form that the wire gives it: its own errors, an exception of the model, and
-// InternalFailure for what nobody knows.
+// are ECR's InvalidParameterException, and what nobody knows is its
+// ServerException. The wire's own errors have the right form as they are.
 func MapError(err error) error {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return mapFault(f)
@@ -23,7 +22,10 @@ func MapError(err error) error {
 	if invalid, ok := errors.AsType[*wire.ValidationError](err); ok {
 		return &types.InvalidParameterException{Message: new(invalid.InvalidParameter())}
 	}
-	return err
+	if wire.Known(err) {
+		return err
+	}
+	return mapFault(fault.From(err))
 }
 
 func mapFault(f *fault.Error) error {

@@ -101,11 +101,39 @@ type codes struct {
 	status      int
 }
 
+// Known reports whether an error has a form for the client already: it is one of
+// this package's or of the SDK's. Any other is an internal failure, for which a
+// service may have words of its own.
+func Known(err error) bool {
+	var own *Error
+	var api smithy.APIError
+	_, standard := standardCodes(err)
+	return standard || errors.As(err, &own) || errors.As(err, &api)
+}
+
 // standard is the failure of an error of this package, and of one that nobody
 // knows.
 func (x *exchange) standard(err error) failure {
+	c, ok := standardCodes(err)
+	if !ok {
+		return failure{
+			code:    "InternalFailure",
+			message: "The server failed to answer. Its log says why, under the id of this request.",
+			status:  http.StatusInternalServerError,
+		}
+	}
+	if unknown := (*UnknownOperationError)(nil); x.table.Protocol == model.RestJSON && errors.As(err, &unknown) {
+		c.status = http.StatusNotFound
+	}
+	if x.table.Protocol == model.Query {
+		return failure{code: c.query, message: err.Error(), status: c.status}
+	}
+	return failure{code: c.json, message: err.Error(), status: c.status}
+}
+
+// standardCodes are those of an error of this package.
+func standardCodes(err error) (c codes, ok bool) {
 	var (
-		c             codes
 		serialization *SerializationError
 		validation    *ValidationError
 		tooLarge      *TooLargeError
@@ -122,22 +150,12 @@ func (x *exchange) standard(err error) failure {
 		c = codes{"RequestEntityTooLarge", "RequestEntityTooLargeException", http.StatusRequestEntityTooLarge}
 	case errors.As(err, &unknown):
 		c = codes{"InvalidAction", "UnknownOperationException", http.StatusBadRequest}
-		if x.table.Protocol == model.RestJSON {
-			c.status = http.StatusNotFound
-		}
 	case errors.As(err, &method):
 		c = codes{"MethodNotAllowed", "MethodNotAllowedException", http.StatusMethodNotAllowed}
 	case errors.As(err, &unimplemented):
 		c = codes{"NotImplemented", "NotImplementedException", http.StatusNotImplemented}
 	default:
-		return failure{
-			code:    "InternalFailure",
-			message: "The server failed to answer. Its log says why, under the id of this request.",
-			status:  http.StatusInternalServerError,
-		}
+		return c, false
 	}
-	if x.table.Protocol == model.Query {
-		return failure{code: c.query, message: err.Error(), status: c.status}
-	}
-	return failure{code: c.json, message: err.Error(), status: c.status}
+	return c, true
 }
