@@ -88,6 +88,9 @@ func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) 
 func (db *DB) IsUnique(err error) bool { return err != nil && db.dialect.unique(err) }
 
 func (db *DB) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	if len(query) > maxKept {
+		return db.read.QueryContext(ctx, db.dialect.query(query), args...)
+	}
 	s, err := db.read.prepare(ctx, query)
 	if err != nil {
 		return nil, err
@@ -101,6 +104,10 @@ type Tx struct {
 	queries *translations
 }
 
+// maxKept is the length in bytes of a query that is remembered. Longer ones list
+// values, a number of them that clients choose.
+const maxKept = 2 << 10
+
 // translations are the queries as the database wants them, by the queries as
 // they are written.
 type translations struct {
@@ -109,6 +116,9 @@ type translations struct {
 }
 
 func (t *translations) of(query string) string {
+	if len(query) > maxKept {
+		return t.dialect.query(query)
+	}
 	if q, ok := t.done.Load(query); ok {
 		return q.(string)
 	}
