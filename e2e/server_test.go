@@ -169,6 +169,12 @@ func (g *gate) get(host, path, authorization string) (int, string) {
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
+	return g.do(r)
+}
+
+// do sends a request and returns the status and the body.
+func (g *gate) do(r *http.Request) (int, string) {
+	g.t.Helper()
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		g.t.Fatal(err)
