@@ -110,11 +110,11 @@ func (p *parts) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now})
-	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Now: p.now})
+	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Now: p.now})
 	if err != nil {
 		return err
 	}
-	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Now: p.now})
+	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Now: p.now})
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,9 @@ type Repository struct {
 	ID      RepositoryID
 	Created time.Time
 	Settings
-	// Policy is the text of the repository's policy as it was given, empty where
-	// there is none.
+	// Policy is the text of the repository's policy, empty where there is none.
+	// Users and roles stand in it by their unique ids, except in what the methods
+	// about policies return.
 	Policy string
 
 	row      int64

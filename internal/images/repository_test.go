@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
@@ -442,7 +443,7 @@ func TestCrossAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer blobs.Close()
-	s, err := images.New(t.Context(), images.Config{DB: d, Blobs: blobs, Authz: new(authz.Authorizer), Now: newClock().now})
+	s, err := images.New(t.Context(), images.Config{DB: d, Blobs: blobs, Authz: new(authz.Authorizer), Principals: iamtest.Unbound{}, Now: newClock().now})
 	if err != nil {
 		t.Fatal(err)
 	}

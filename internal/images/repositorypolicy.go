@@ -33,7 +33,7 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 	if len(text) > maxPolicy {
 		return nil, invalidParameter("PolicyText", "Member must have length less than or equal to 10240")
 	}
-	p, err := policy.Parse(text, policy.Resource)
+	bound, p, err := s.bound(text)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "InvalidParameter", "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided': %v", err)
 	}
@@ -46,10 +46,35 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 			return nil, invalidParameter("PolicyText", "The policy would prevent you from setting another policy on this repository: set force if that is meant")
 		}
 	}
-	return s.edit(ctx, repo, func(r *Repository) error {
-		r.Policy = text
+	changed, err := s.edit(ctx, repo, func(r *Repository) error {
+		r.Policy = bound
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	return s.shown(changed), nil
+}
+
+// bound parses a policy and binds its principals. The errors are
+// *policy.MalformedError and the fault MalformedPolicyDocument.
+func (s *Service) bound(text string) (string, *policy.Policy, error) {
+	if _, err := policy.Parse(text, policy.Resource); err != nil {
+		return "", nil, err
+	}
+	bound, err := s.principals.BindPrincipals(text)
+	if err != nil {
+		return "", nil, err
+	}
+	p, err := policy.Parse(bound, policy.Resource)
+	return bound, p, err
+}
+
+// shown is a copy of r whose policy names users and roles by their ARNs.
+func (s *Service) shown(r *Repository) *Repository {
+	c := *r
+	c.Policy = s.principals.ShowPrincipals(r.Policy)
+	return &c
 }
 
 // Policy returns a repository whose policy is set. Action
@@ -63,7 +88,7 @@ func (s *Service) Policy(ctx context.Context, id RepositoryID) (*Repository, err
 	if repo.Policy == "" {
 		return nil, policyNotFound(id)
 	}
-	return repo, nil
+	return s.shown(repo), nil
 }
 
 // DeletePolicy removes the repository's policy and returns its text. Action
@@ -73,7 +98,7 @@ func (s *Service) DeletePolicy(ctx context.Context, id RepositoryID) (text strin
 		if r.Policy == "" {
 			return policyNotFound(id)
 		}
-		text, r.Policy = r.Policy, ""
+		text, r.Policy = s.principals.ShowPrincipals(r.Policy), ""
 		return nil
 	})
 	return text, err

@@ -19,6 +19,17 @@ type Authorizer interface {
 	Authorize(ctx context.Context, req *authz.Request) error
 }
 
+// Principals ties the policies of repositories to the users and roles that they
+// name, so that who gets the name of a deleted one does not get what it was
+// given. It is *iam.Service.
+type Principals interface {
+	// BindPrincipals puts unique ids in the place of the ARNs of users and roles.
+	// Fault: MalformedPolicyDocument where one of them does not exist.
+	BindPrincipals(document string) (string, error)
+	// ShowPrincipals puts the ARNs of those that still exist back.
+	ShowPrincipals(document string) string
+}
+
 // Config is what a [Service] is made of.
 type Config struct {
 	DB *db.DB
@@ -26,6 +37,8 @@ type Config struct {
 	// with "image-", and no others are touched.
 	Blobs blob.Store
 	Authz Authorizer
+	// Principals is needed to set policies.
+	Principals Principals
 	// Now is the clock.
 	Now func() time.Time
 	// ManifestCache is the number of bytes of manifests that are kept in
@@ -42,10 +55,11 @@ const (
 
 // A Service is the store. It is safe for use by many goroutines.
 type Service struct {
-	db    *db.DB
-	blobs blob.Store
-	authz Authorizer
-	now   func() time.Time
+	db         *db.DB
+	blobs      blob.Store
+	authz      Authorizer
+	principals Principals
+	now        func() time.Time
 
 	repositories repositorySet
 	uploading    keyedLocks
@@ -69,7 +83,7 @@ type tagKey struct {
 
 // New applies the migrations and loads the repositories.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, now: c.Now}
+	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, now: c.Now}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}

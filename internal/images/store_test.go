@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/images"
 )
 
@@ -81,7 +82,7 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	s := &store{dir: dir, blobs: wrap(b), clock: c, authz: new(grants)}
 	s.close = sync.OnceFunc(func() { d.Close(); b.Close() })
 	t.Cleanup(s.close)
-	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Now: c.now})
+	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Principals: iamtest.Unbound{}, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/images"
 	"github.com/gatehouse-registry/gatehouse/internal/oci"
@@ -67,7 +68,7 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	}
 	t.Cleanup(func() { _ = database.Close() })
 	clock := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Now: clock.now})
+	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Principals: iamtest.Unbound{}, Now: clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

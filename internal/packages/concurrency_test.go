@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/packages"
 )
 
@@ -115,7 +116,7 @@ func TestConcurrentRetention(t *testing.T) {
 // With room for next to nothing the store answers the same.
 func TestTinyCache(t *testing.T) {
 	h := open(t)
-	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: h.blobs, Authz: h.authorizer(), Now: h.now, CacheBytes: 1})
+	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: h.blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now, CacheBytes: 1})
 	h.ok(err)
 	h.Service = s
 	h.repositories("base", "app: base")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/packages"
 )
 
@@ -51,7 +52,7 @@ func (w failingWriter) Commit(ctx context.Context) error {
 func openFailing(t *testing.T) (*house, *failing) {
 	h := open(t)
 	f := &failing{Store: h.blobs}
-	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: f, Authz: h.authorizer(), Now: h.now})
+	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: f, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 	h.ok(err)
 	h.Service = s
 	h.repositories("base", "app: base")

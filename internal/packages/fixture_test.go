@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/packages"
 )
@@ -60,7 +61,7 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *house {
 	}
 	t.Cleanup(func() { blobs.Close() })
 	h := &house{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Now: h.now})
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,9 @@ type PermissionsPolicy struct {
 	Revision string
 }
 
-func (p resourcePolicy) of(arn string) PermissionsPolicy {
-	return PermissionsPolicy{arn, p.document, p.revision}
+// shown is the policy of the resource, with users and roles by their ARNs.
+func (s *Service) shown(p resourcePolicy, arn string) PermissionsPolicy {
+	return PermissionsPolicy{arn, s.principals.ShowPrincipals(p.document), p.revision}
 }
 
 // DomainPolicy returns a domain's policy, or the fault ResourceNotFound where
@@ -30,7 +31,7 @@ func (s *Service) DomainPolicy(ctx context.Context, id DomainID) (PermissionsPol
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
-	return d.policy.orNone(d.id.ARN(), typeDomain, id.Name)
+	return s.orNone(d.policy, d.id.ARN(), typeDomain, id.Name)
 }
 
 // SetDomainPolicy replaces a domain's policy. A revision that is not empty must
@@ -41,7 +42,7 @@ func (s *Service) SetDomainPolicy(ctx context.Context, id DomainID, document, re
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
-	if err := validPolicy(document); err != nil {
+	if document, err = s.bound(document); err != nil {
 		return PermissionsPolicy{}, err
 	}
 	return s.setPolicy(ctx, id, d.policyTable(), document, revision)
@@ -66,7 +67,7 @@ func (s *Service) RepositoryPolicy(ctx context.Context, id RepositoryID) (Permis
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
-	return r.policy.orNone(r.arn, typeRepository, id.Name)
+	return s.orNone(r.policy, r.arn, typeRepository, id.Name)
 }
 
 // SetRepositoryPolicy replaces a repository's policy; the revision is as in
@@ -87,7 +88,8 @@ func (s *Service) SetRepositoryPolicy(ctx context.Context, id RepositoryID, docu
 	if err := missing(d, r, id); err != nil {
 		return PermissionsPolicy{}, err
 	}
-	if err := validPolicy(document); err != nil {
+	document, err := s.bound(document)
+	if err != nil {
 		return PermissionsPolicy{}, err
 	}
 	return s.setPolicy(ctx, id.Domain, r.policyTable(), document, revision)
@@ -104,11 +106,11 @@ func (s *Service) DeleteRepositoryPolicy(ctx context.Context, id RepositoryID, r
 	return s.setPolicy(ctx, id.Domain, r.policyTable(), "", revision)
 }
 
-func (p resourcePolicy) orNone(arn, resourceType, name string) (PermissionsPolicy, error) {
+func (s *Service) orNone(p resourcePolicy, arn, resourceType, name string) (PermissionsPolicy, error) {
 	if p.document == "" {
 		return PermissionsPolicy{}, noPolicy(resourceType, name)
 	}
-	return p.of(arn), nil
+	return s.shown(p, arn), nil
 }
 
 func noPolicy(resourceType, name string) error {
@@ -118,18 +120,23 @@ func noPolicy(resourceType, name string) error {
 // maxPolicy is in characters (CodeArtifact API Reference, PolicyDocument).
 const maxPolicy = 7168
 
-func validPolicy(document string) error {
+// bound checks a policy and returns it with its principals bound.
+func (s *Service) bound(document string) (string, error) {
 	if document == "" || len([]rune(document)) > maxPolicy {
-		return invalid("A policy document has 1 to %d characters.", maxPolicy)
+		return "", invalid("A policy document has 1 to %d characters.", maxPolicy)
 	}
 	if _, err := policy.Parse(document, policy.Resource); err != nil {
 		var malformed *policy.MalformedError
 		if errors.As(err, &malformed) {
-			return invalid("The policy document is not valid: %s", malformed)
+			return "", invalid("The policy document is not valid: %s", malformed)
 		}
-		return err
+		return "", err
 	}
-	return nil
+	bound, err := s.principals.BindPrincipals(document)
+	if fault.Is(err, "MalformedPolicyDocument") {
+		return "", invalid("The policy document is not valid: %s", fault.From(err).Message)
+	}
+	return bound, err
 }
 
 // A policyTable says where a resource's policy is kept.
@@ -167,9 +174,9 @@ func (s *Service) setPolicy(ctx context.Context, id DomainID, t policyTable, doc
 			return conflict(t.resourceType, t.name, "The policy's revision is not %s any more. Read the policy and try again.", revision)
 		}
 		next := resourcePolicy{document: document}
-		if out = old.of(t.arn); document != "" {
+		if out = s.shown(old, t.arn); document != "" {
 			next.revision = newRevision()
-			out = next.of(t.arn)
+			out = s.shown(next, t.arn)
 		}
 		_, err = tx.Exec(ctx, `UPDATE `+t.table+` SET policy = $2, policy_revision = $3 WHERE id = $1`, t.row, next.document, next.revision)
 		return err

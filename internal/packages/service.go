@@ -23,11 +23,24 @@ type Authorizer interface {
 	Authorize(ctx context.Context, req *authz.Request) error
 }
 
+// Principals ties the policies of domains and repositories to the users and
+// roles that they name, so that who gets the name of a deleted one does not get
+// what it was given. It is *iam.Service.
+type Principals interface {
+	// BindPrincipals puts unique ids in the place of the ARNs of users and roles.
+	// Fault: MalformedPolicyDocument where one of them does not exist.
+	BindPrincipals(document string) (string, error)
+	// ShowPrincipals puts the ARNs of those that still exist back.
+	ShowPrincipals(document string) string
+}
+
 // A Config is what a [Service] needs.
 type Config struct {
 	DB    *db.DB
 	Blobs blob.Store
 	Authz Authorizer
+	// Principals is needed to set policies.
+	Principals Principals
 	// Now is the clock.
 	Now func() time.Time
 	// CacheBytes bounds what is kept of packages in memory, about; 0 is
@@ -44,10 +57,11 @@ const DefaultCacheBytes = 128 << 20
 // type and id of what is missing: domain, repository, package, package-version,
 // asset) and Validation; what else a method returns stands beside it.
 type Service struct {
-	db    *db.DB
-	blobs blob.Store
-	authz Authorizer
-	now   func() time.Time
+	db         *db.DB
+	blobs      blob.Store
+	authz      Authorizer
+	principals Principals
+	now        func() time.Time
 
 	changing sync.Mutex // held by who replaces the snapshot
 	snapshot atomic.Pointer[snapshot]
@@ -66,7 +80,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.CacheBytes = DefaultCacheBytes
 	}
 	s := &Service{
-		db: c.DB, blobs: c.Blobs, authz: c.Authz, now: c.Now,
+		db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, now: c.Now,
 		stored: newCache[*stored](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
 	}
 	all, err := loadAll(ctx, c.DB)

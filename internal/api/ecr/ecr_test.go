@@ -45,7 +45,7 @@ func serve(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { blobs.Close() })
-	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Authz: new(authz.Authorizer), Now: w.Now})
+	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Authz: new(authz.Authorizer), Principals: w.IAM, Now: w.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

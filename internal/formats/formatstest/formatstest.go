@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/token"
@@ -91,7 +92,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	s.keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), s.Now)
 	check(t, err)
 
-	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Now: s.Now})
+	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
 	check(t, err)
 	s.users = newDirectory(t)
 	admin := authn.WithCaller(ctx, s.Caller(Admin))

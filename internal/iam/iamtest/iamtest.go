@@ -177,6 +177,16 @@ func (w *World) Post(endpoint, service string, form url.Values) (status int, bod
 	return answer.StatusCode, string(all)
 }
 
+// Unbound takes the principals of policies as they are named, for tests whose
+// users IAM does not know.
+type Unbound struct{}
+
+// BindPrincipals returns the document.
+func (Unbound) BindPrincipals(document string) (string, error) { return document, nil }
+
+// ShowPrincipals returns the document.
+func (Unbound) ShowPrincipals(document string) string { return document }
+
 // Static are credentials for an SDK configuration.
 func Static(id, secret, session string) aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(id, secret, session)
