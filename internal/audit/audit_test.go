@@ -2,9 +2,11 @@ package audit_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,5 +113,37 @@ func TestNobodyKeepsRecords(t *testing.T) {
 	}
 	if got := audit.From(audit.WithEntry(t.Context(), entry())); got.ID != "req-1" {
 		t.Fatalf("From = %+v", got)
+	}
+}
+
+// A process that is killed within a write leaves part of a line. The record that
+// comes next stands on a line of its own.
+func TestRecordAfterATornOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.WriteFile(path, []byte(`{"eventVersion":"1.11"}`+"\n"+`{"eventVersion":"1.`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second finds a line that is whole, and adds none
+		log, err := audit.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Write(entry().Record(200, at)); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var whole []bool
+	for line := range bytes.Lines(text) {
+		whole = append(whole, json.Valid(line))
+	}
+	if want := []bool{true, false, true, true}; !slices.Equal(whole, want) {
+		t.Errorf("whole lines: %v, want %v, in:\n%s", whole, want, text)
 	}
 }

@@ -2,8 +2,10 @@ package audit
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/gatehouse-registry/gatehouse/internal/linelog"
@@ -25,7 +27,34 @@ func Open(path string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log: %w", err)
 	}
+	if err := endLine(f, path); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open the audit log: %w", err)
+	}
 	return &Log{linelog.New(f), f}, nil
+}
+
+// endLine ends the last line of a file where it has no end: a process was killed
+// within its write. The next record is not to be lost with that one.
+func endLine(f *os.File, path string) error {
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() == 0 {
+		return err
+	}
+	r, err := os.Open(path) // f is for writing only, as the file may be
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var last [1]byte
+	if _, err := r.ReadAt(last[:], info.Size()-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err = f.Write([]byte("\n"))
+	return err
 }
 
 // Write adds a record. An error means that records are being lost: the server
