@@ -27,6 +27,8 @@ var floors = map[string]floor{
 	"internal/iam/policy": ground, "internal/iam/managed": ground, "internal/linelog": ground, "internal/endpoint": ground,
 	"internal/config": domain, "internal/iam": domain, "internal/authn": domain, "internal/authz": domain, "internal/token": domain,
 	"internal/images": domain, "internal/packages": domain, "internal/audit": domain, "internal/jobs": domain,
+	"internal/api/queryerror": domain, // what two doors share stands below them
+	"internal/upstream":       domain, "internal/webidentity": domain,
 	"internal/api": edge, "internal/oci": edge, "internal/formats": edge,
 	"internal/app": joint,
 	"cmd":          street, "e2e": street, "bench": street,
@@ -61,6 +63,9 @@ func TestImportsRunOneWay(t *testing.T) {
 
 func check(t *testing.T, pkg, imported string) {
 	t.Helper()
+	if strings.HasSuffix(pkg, "test") { // iamtest, formatstest: they join parts for tests
+		return
+	}
 	from, to := floorOf(t, pkg), floorOf(t, imported)
 	if to > from {
 		t.Errorf("%s imports %s, which is above it", pkg, imported)
