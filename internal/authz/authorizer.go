@@ -31,29 +31,34 @@ func (a *Authorizer) Authorize(ctx context.Context, req *Request) error {
 		name(caller), req.Action, req.Resource, decision.Because(req.Action))
 }
 
-// Decide is the decision alone, without an observer: what a simulation or an
-// explanation asks for. A nil caller is nobody, and denied.
+// Decide is the decision alone, without an observer. A nil caller is nobody, and
+// denied. See [Simulation.Explain] for what a caller would be allowed, and why.
 func Decide(caller *authn.Caller, req *Request) policy.Decision {
 	if caller == nil || caller.Principal == nil {
 		return policy.Decision{}
 	}
-	return policy.Evaluate(&policy.Input{
+	return policy.Evaluate(input(caller.Principal, req, &conditionKeys{caller: caller, req: req}))
+}
+
+// input is everything that a decision depends on.
+func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input {
+	return &policy.Input{
 		Principal: policy.Principal{
-			Type:     principalType(caller.Type),
-			Account:  caller.Account,
-			ARN:      caller.ARN,
-			RoleARN:  caller.PrincipalARN,
-			UniqueID: caller.UniqueID,
+			Type:     principalType(p.Type),
+			Account:  p.Account,
+			ARN:      p.ARN,
+			RoleARN:  p.PrincipalARN,
+			UniqueID: p.UniqueID,
 		},
 		Action:          req.Action,
 		Resource:        req.Resource,
 		ResourceAccount: req.Account,
-		Context:         &conditionKeys{caller: caller, req: req},
-		Identity:        caller.Policies,
-		Boundary:        caller.Boundary,
-		Session:         caller.SessionPolicies,
+		Context:         keys,
+		Identity:        p.Policies,
+		Boundary:        p.Boundary,
+		Session:         p.SessionPolicies,
 		Resources:       req.Policies,
-	})
+	}
 }
 
 // principalType translates; a type that is unknown is nobody's.

@@ -57,6 +57,32 @@ func (k *conditionKeys) Lookup(key string) ([]string, bool) {
 // global returns the one value of a key that every service has, and nothing for
 // a key that the request lacks.
 func (k *conditionKeys) global(key string) string {
+	if value := k.ofPrincipal(key); value != "" {
+		return value
+	}
+	c := k.caller
+	switch key {
+	case "aws:sourceip":
+		if c.SourceIP.IsValid() {
+			return c.SourceIP.Unmap().WithZone("").String()
+		}
+	case "aws:securetransport":
+		return strconv.FormatBool(c.Secure)
+	case "aws:useragent":
+		return c.UserAgent
+	case "aws:currenttime":
+		return timestamp(c.Time)
+	case "aws:epochtime":
+		return strconv.FormatInt(c.Time.Unix(), 10)
+	case "aws:requestedregion":
+		return c.Region
+	}
+	return ""
+}
+
+// ofPrincipal returns the one value of a key that follows from who asks and from
+// whose the resource is, whatever the circumstances.
+func (k *conditionKeys) ofPrincipal(key string) string {
 	c := k.caller
 	switch key {
 	case "aws:principalarn":
@@ -82,20 +108,6 @@ func (k *conditionKeys) global(key string) string {
 		}
 	case "aws:principalisawsservice", "aws:viaawsservice":
 		return "false"
-	case "aws:sourceip":
-		if c.SourceIP.IsValid() {
-			return c.SourceIP.Unmap().WithZone("").String()
-		}
-	case "aws:securetransport":
-		return strconv.FormatBool(c.Secure)
-	case "aws:useragent":
-		return c.UserAgent
-	case "aws:currenttime":
-		return timestamp(c.Time)
-	case "aws:epochtime":
-		return strconv.FormatInt(c.Time.Unix(), 10)
-	case "aws:requestedregion":
-		return c.Region
 	case "aws:resourceaccount":
 		if k.req.Account == "" {
 			return c.Account

@@ -63,6 +63,7 @@ func (p *parser) parse(document string) error {
 	}
 	r := read(document)
 	var statements string // read last, because Version says what they mean
+	var offset int        // of statements in the document
 	err := r.object(func(name string) (err error) {
 		switch name {
 		case "Version":
@@ -72,6 +73,7 @@ func (p *parser) parse(document string) error {
 		case "Statement":
 			value, failed := r.d.ReadValue()
 			statements, err = string(value), syntax(failed)
+			offset = int(r.d.InputOffset()) - len(value)
 		default:
 			err = malformed("Syntax errors in policy: unknown element")
 		}
@@ -86,7 +88,7 @@ func (p *parser) parse(document string) error {
 	if statements == "" {
 		return malformed("Syntax errors in policy: there is no Statement")
 	}
-	return p.statements(statements)
+	return p.statements(statements, offset)
 }
 
 // version reads Version. Without it a policy is of 2008, as IAM has it: its
@@ -103,7 +105,9 @@ func (p *parser) version(r reader) error {
 	return nil
 }
 
-func (p *parser) statements(value string) error {
+// statements reads the value of Statement, which begins at an offset in the
+// document.
+func (p *parser) statements(value string, offset int) error {
 	r := read(value)
 	path := func(int) string { return "Statement" }
 	if r.d.PeekKind() == '[' {
@@ -111,11 +115,14 @@ func (p *parser) statements(value string) error {
 	}
 	n := 0
 	err := r.list(func() error {
+		before := int(r.d.InputOffset()) // a comma or a bracket may still come
 		s, err := p.statement(r)
 		if err != nil {
 			return at(path(n), err)
 		}
 		s.index = n
+		s.start = offset + before + strings.IndexByte(value[before:], '{')
+		s.end = offset + int(r.d.InputOffset())
 		n++
 		if s.effect == deny {
 			p.policy.denies = append(p.policy.denies, s)

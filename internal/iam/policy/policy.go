@@ -14,6 +14,11 @@
 // denies.
 package policy
 
+import (
+	"strings"
+	"unicode/utf8"
+)
+
 // A Kind is the grammar that a document follows: which elements it must and
 // must not have.
 type Kind uint8
@@ -87,14 +92,56 @@ func (p *Policy) ContextKeys() []string { return p.keys }
 
 // StatementID is the Sid of the statement with the index, empty where it has none.
 func (p *Policy) StatementID(index int) string {
+	if s := p.statement(index); s != nil {
+		return s.sid
+	}
+	return ""
+}
+
+// Statements is how many statements the policy has.
+func (p *Policy) Statements() int { return len(p.allows) + len(p.denies) }
+
+// StatementText is the text of the statement with the index, as the document has
+// it; empty where there is no such statement.
+func (p *Policy) StatementText(index int) string {
+	if s := p.statement(index); s != nil {
+		return p.document[s.start:s.end]
+	}
+	return ""
+}
+
+// A Position is a place in a document. Both numbers begin with 1, and Column
+// counts characters.
+type Position struct{ Line, Column int }
+
+// StatementPosition says where the statement with the index stands: the places
+// after its opening and after its closing brace, which are those that IAM's
+// policy simulator gives. Both are zero where there is no such statement.
+func (p *Policy) StatementPosition(index int) (start, end Position) {
+	s := p.statement(index)
+	if s == nil || s.end == 0 {
+		return Position{}, Position{}
+	}
+	return p.position(s.start + 1), p.position(s.end)
+}
+
+// position is that of what comes after the first n bytes of the document.
+func (p *Policy) position(n int) Position {
+	before := p.document[:n]
+	line := before[strings.LastIndexByte(before, '\n')+1:]
+	return Position{1 + strings.Count(before, "\n"), 1 + utf8.RuneCountInString(line)}
+}
+
+// statement returns the statement with the index, or nil.
+func (p *Policy) statement(index int) *statement {
 	for _, list := range [][]statement{p.allows, p.denies} {
 		for i := range list {
 			if list[i].index == index {
-				return list[i].sid
+				return &list[i]
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // A MalformedError says what is wrong with a document, in the words that AWS's

@@ -14,6 +14,9 @@ type statement struct {
 	index  int
 	sid    string
 	effect effect
+	// start and end are where it stands in the document, in bytes: from its
+	// opening brace to after its closing one.
+	start, end int
 
 	actions    []action
 	notActions bool
