@@ -53,15 +53,16 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.notFound(w, r, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
 		return
 	}
-	if r.URL.Path == "/" && len(m.queries) > 0 && mayBeForm(r) {
+	path := r.URL.EscapedPath() // as it was signed: one operation has one spelling
+	if path == "/" && len(m.queries) > 0 && mayBeForm(r) {
 		m.serveQuery(w, r)
 		return
 	}
-	if s := m.paths[r.URL.Path]; s != nil {
+	if s := m.paths[path]; s != nil {
 		s.ServeHTTP(w, r)
 		return
 	}
-	m.notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(r.URL.Path, 200)+".")
+	m.notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(path, 200)+".")
 }
 
 // mayBeForm reports whether a request for "/" can be of awsQuery. AWS reads

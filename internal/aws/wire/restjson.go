@@ -31,9 +31,10 @@ func newRestJSON(s *Service) restJSON {
 }
 
 func (p restJSON) open(x *exchange) (err error) {
-	methods, ok := p.paths[x.r.URL.Path]
+	path := x.r.URL.EscapedPath()
+	methods, ok := p.paths[path]
 	if !ok {
-		return &UnknownOperationError{Operation: x.r.Method + " " + shorten(x.r.URL.Path, 200)}
+		return &UnknownOperationError{Operation: x.r.Method + " " + shorten(path, 200)}
 	}
 	if x.op = methods[x.r.Method]; x.op == nil {
 		allow := make([]string, 0, len(methods))
