@@ -58,6 +58,11 @@ type Config struct {
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
 	// UploadExpiry is how long an unfinished upload is kept after its last byte.
 	UploadExpiry time.Duration `yaml:"upload_expiry"`
+	// IAM declares identities. nil means that the file declares none, and leaves
+	// those of earlier starts alone; an empty one deletes them.
+	IAM *IAM `yaml:"iam"`
+	// Guardrail limits whole accounts. nil means no limit.
+	Guardrail *Guardrail `yaml:"guardrail"`
 }
 
 // TLS says where the listener's certificate comes from.
@@ -91,8 +96,8 @@ func Default() *Config {
 	}
 }
 
-// Read lays a YAML file over c. An unknown setting, a wrong type and anything
-// after the document are errors that show the line.
+// Read lays a YAML file over c. An unknown setting, a wrong type, a scalar that
+// YAML would change and anything after the document are errors that show the line.
 func (c *Config) Read(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -115,6 +120,10 @@ func (c *Config) Read(path string) error {
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.NullType || file.Docs[0].Body.Type() == ast.CommentType {
 		return nil // an empty file would set everything to zero
+	}
+	var a ambiguity
+	if ast.Walk(&a, file.Docs[0].Body); a.err != nil {
+		return fmt.Errorf("configuration %s: %w", path, a.err)
 	}
 	if err := yaml.NodeToValue(file.Docs[0].Body, c, yaml.Strict()); err != nil {
 		return fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, true))
@@ -169,6 +178,7 @@ func (c *Config) Validate() error {
 	if c.UploadExpiry < time.Hour {
 		bad("upload_expiry", "must be an hour or more, so that no upload under way is swept")
 	}
+	c.validateIdentities(bad)
 	return errors.Join(errs...)
 }
 

@@ -1,0 +1,53 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// An ambiguity finds what the YAML library reads as something other than what
+// stands in the file, so that it is refused and never guessed: an account id
+// without its zeros would be another account, and a condition key that is cut at
+// its colon would be no condition.
+type ambiguity struct{ err error }
+
+// Visit implements [ast.Visitor].
+func (a *ambiguity) Visit(node ast.Node) ast.Visitor {
+	if a.err != nil {
+		return nil
+	}
+	switch n := node.(type) {
+	case *ast.IntegerNode:
+		a.number(n.Token, n.Value)
+	case *ast.FloatNode:
+		a.number(n.Token, n.Value)
+	case *ast.MappingValueNode:
+		a.colon(n)
+	}
+	return a
+}
+
+// number refuses a number that is written in another way than it would be kept:
+// 007, 0x10, 1_000, 1.50.
+func (a *ambiguity) number(t *token.Token, value any) {
+	if fmt.Sprint(value) != t.Value {
+		a.err = fmt.Errorf("line %d: put %s in quotes: YAML reads it as the number %v", t.Position.Line, t.Value, value)
+	}
+}
+
+// colon refuses {aws:username: bob}, where the library ends the key at the first
+// colon.
+func (a *ambiguity) colon(n *ast.MappingValueNode) {
+	key := n.Key.GetToken()
+	if n.Start == nil || n.Start.Next == nil || key.Indicator == token.QuotedScalarIndicator {
+		return
+	}
+	next := n.Start.Next
+	plain := next.CharacterType == token.CharacterTypeMiscellaneous
+	adjacent := next.Position.Line == n.Start.Position.Line && next.Position.Column == n.Start.Position.Column+1
+	if plain && adjacent {
+		a.err = fmt.Errorf("line %d: put the text with a colon that begins with %s: in quotes, or a space after the colon", key.Position.Line, key.Value)
+	}
+}
