@@ -89,13 +89,13 @@ func (s *Service) AssumeRole(ctx context.Context, in AssumeRole) (SessionCredent
 	sn := s.current.Load()
 	e, _ := sn.byARN(in.RoleARN)
 	role, _ := e.(*Role)
-	if err := s.authorizeAssume(ctx, in, role, record); err != nil {
+	if err := s.authorizeAssume(ctx, c, in, role, record); err != nil {
 		return none, err
 	}
 	if role == nil {
 		// Unreachable while the authorizer holds to trustsNobody; not an error
 		// that may ever become an allowance.
-		return none, fault.New(fault.Denied, "AccessDenied", "User: %s is not authorized to perform: sts:AssumeRole on resource: %s", c.ARN, in.RoleARN)
+		return none, mayNotAssume(c, "sts:AssumeRole", in.RoleARN)
 	}
 	seconds, err := assumedSeconds(c, role, in.Seconds)
 	if err != nil {
@@ -119,7 +119,7 @@ const trustsNobody = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Pri
 
 // authorizeAssume checks the trust policy and the caller's own policies, for each
 // of the actions that the request amounts to.
-func (s *Service) authorizeAssume(ctx context.Context, in AssumeRole, role *Role, record sessionRecord) error {
+func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, in AssumeRole, role *Role, record sessionRecord) error {
 	a, _ := arn.Parse(in.RoleARN)
 	req := authz.Request{
 		Resource: in.RoleARN, Account: a.AccountID,
@@ -153,11 +153,19 @@ func (s *Service) authorizeAssume(ctx context.Context, in AssumeRole, role *Role
 	for _, action := range actions {
 		r := req
 		r.Action = action
-		if err := s.authz.Authorize(ctx, &r); err != nil {
+		if err := s.authz.Authorize(ctx, &r); fault.Is(err, "AccessDenied") {
+			return mayNotAssume(c, action, in.RoleARN)
+		} else if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// mayNotAssume says no more, as STS does: which policy was missing would tell
+// whether there is the role. The audit record has the reason.
+func mayNotAssume(c *authn.Caller, action, roleARN string) error {
+	return fault.New(fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s", c.ARN, action, roleARN)
 }
 
 // assumedRecord is what the session carries, from the request and from the
