@@ -39,6 +39,7 @@ func Register(s *wire.Service, a *API) {
 	registerRoles(s, a)
 	registerPolicies(s, a)
 	registerAccount(s, a)
+	registerSimulation(s, a)
 }
 
 // MapError turns errors of the domain into those of the IAM API (IAM API
@@ -60,6 +61,8 @@ func MapError(err error) error {
 		return &types.LimitExceededException{Message: message}
 	case "MalformedPolicyDocument":
 		return &types.MalformedPolicyDocumentException{Message: message}
+	case "UnmodifiableEntity":
+		return &types.UnmodifiableEntityException{Message: message}
 	case "InvalidInput":
 		return &types.InvalidInputException{Message: message}
 	}
