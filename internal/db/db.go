@@ -32,9 +32,8 @@ var ErrNoRows = sql.ErrNoRows
 // A DB is an open database. It is safe for use by many goroutines.
 type DB struct {
 	dialect dialect
-	queries *translations
 	read    pool
-	write   *sql.DB
+	write   *writer
 }
 
 // A dialect is what differs between databases.
@@ -98,44 +97,83 @@ func (db *DB) rows(ctx context.Context, query string, args []any) (*sql.Rows, er
 	return s.QueryContext(ctx, args...)
 }
 
-// A Tx is a transaction. It ends with the function that [DB.Tx] runs.
+func (*DB) failed(err error) error { return err }
+
+// A Tx is a transaction. It ends with the function that [DB.Tx] runs. After a
+// statement that failed every other one fails, and so does the transaction.
+//
+// Canceling the context keeps the next statement from running, not the one that
+// runs: SQLite would end the transaction, and others may share its commit.
 type Tx struct {
-	tx      *sql.Tx
-	queries *translations
+	conn *connection
+	err  error // the first that a statement failed with
+}
+
+// begin returns the context for one statement.
+func (t *Tx) begin(ctx context.Context) (context.Context, error) {
+	if t.err == nil {
+		t.err = ctx.Err()
+	}
+	return context.WithoutCancel(ctx), t.err
+}
+
+// failed takes notice of a statement's error, which it returns.
+func (t *Tx) failed(err error) error {
+	if t.err == nil {
+		t.err = err
+	}
+	return err
 }
 
 // maxKept is the length in bytes of a query that is remembered. Longer ones list
 // values, a number of them that clients choose.
 const maxKept = 2 << 10
 
-// translations are the queries as the database wants them, by the queries as
-// they are written.
-type translations struct {
-	dialect dialect
-	done    sync.Map
-}
-
-func (t *translations) of(query string) string {
-	if len(query) > maxKept {
-		return t.dialect.query(query)
-	}
-	if q, ok := t.done.Load(query); ok {
-		return q.(string)
-	}
-	q := t.dialect.query(query)
-	t.done.Store(query, q)
-	return q
-}
-
 func (t *Tx) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	return t.tx.QueryContext(ctx, t.queries.of(query), args...)
+	ctx, err := t.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(query) > maxKept {
+		rows, err := t.conn.QueryContext(ctx, t.conn.dialect.query(query), args...)
+		return rows, t.failed(err)
+	}
+	s, err := t.conn.prepare(query)
+	if err != nil {
+		return nil, t.failed(err)
+	}
+	rows, err := s.QueryContext(ctx, args...)
+	return rows, t.failed(err)
 }
 
 // Exec runs a statement and returns the number of rows that it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := t.tx.ExecContext(ctx, t.queries.of(query), args...)
+	ctx, err := t.begin(ctx)
 	if err != nil {
 		return 0, err
+	}
+	if len(query) > maxKept {
+		return t.changed(t.conn.ExecContext(ctx, t.conn.dialect.query(query), args...))
+	}
+	s, err := t.conn.prepare(query)
+	if err != nil {
+		return 0, t.failed(err)
+	}
+	return t.changed(s.ExecContext(ctx, args...))
+}
+
+// script runs any number of statements, of which none is kept prepared.
+func (t *Tx) script(ctx context.Context, statements string) error {
+	ctx, err := t.begin(ctx)
+	if err == nil {
+		_, err = t.changed(t.conn.ExecContext(ctx, statements))
+	}
+	return err
+}
+
+func (t *Tx) changed(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, t.failed(err)
 	}
 	return res.RowsAffected()
 }
@@ -147,10 +185,12 @@ const maxTries = 10
 // fn may run more than once and so must have no effect but through tx.
 //
 // On SQLite transactions run one after the other: keep them short, and do no
-// other I/O inside.
+// other I/O inside. Those that wait at the same time share a commit: each sees
+// what the ones before it wrote, while reads through the DB see it after the
+// commit.
 func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
-		err := db.tx(ctx, fn)
+		err := db.write.tx(ctx, fn)
 		if err == nil || try == maxTries || !db.dialect.retry(err) {
 			return err
 		}
@@ -162,35 +202,10 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 	}
 }
 
-func (db *DB) tx(ctx context.Context, fn func(*Tx) error) (err error) {
-	tx, err := db.write.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelSerializable})
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreDone(tx.Rollback()))
-		}
-	}()
-	if err := fn(&Tx{tx, db.queries}); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
-}
-
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
-}
-
 // A Querier is a [DB], for what is committed, or a [Tx].
 type Querier interface {
 	rows(ctx context.Context, query string, args []any) (*sql.Rows, error)
+	failed(error) error
 }
 
 // A Row is what a scan function reads: *sql.Rows.
@@ -211,7 +226,7 @@ func All[T any](ctx context.Context, q Querier, scan func(Row) (T, error), query
 		}
 		out = append(out, v)
 	}
-	return out, rows.Err()
+	return out, q.failed(rows.Err())
 }
 
 // One returns the first row of a query, or [ErrNoRows].
@@ -224,7 +239,7 @@ func One[T any](ctx context.Context, q Querier, scan func(Row) (T, error), query
 	defer rows.Close()
 	if !rows.Next() {
 		if err := rows.Err(); err != nil {
-			return zero, err
+			return zero, q.failed(err)
 		}
 		return zero, ErrNoRows
 	}

@@ -21,7 +21,7 @@ const migrationTable = `CREATE TABLE IF NOT EXISTS migration (name {text} NOT NU
 // have yet, all in one transaction.
 func (db *DB) Migrate(ctx context.Context, migrations ...Migration) error {
 	return db.Tx(ctx, func(tx *Tx) error {
-		if _, err := tx.Exec(ctx, db.dialect.schema(migrationTable)); err != nil {
+		if err := tx.script(ctx, db.dialect.schema(migrationTable)); err != nil {
 			return err
 		}
 		for _, m := range migrations {
@@ -32,7 +32,7 @@ func (db *DB) Migrate(ctx context.Context, migrations ...Migration) error {
 			if n == 0 {
 				continue
 			}
-			if _, err := tx.Exec(ctx, db.dialect.schema(m.SQL)); err != nil {
+			if err := tx.script(ctx, db.dialect.schema(m.SQL)); err != nil {
 				return fmt.Errorf("migration %s: %w", m.Name, err)
 			}
 		}

@@ -27,7 +27,7 @@ func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
 	}}
 	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}).String() + "?" + pragmas.Encode()
-	write, err := sql.Open("sqlite", dsn+"&_txlock=immediate")
+	write, err := sql.Open("sqlite", dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -44,8 +44,9 @@ func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	return &DB{
-		dialect: sqliteDialect{}, queries: &translations{dialect: sqliteDialect{}},
-		read: newPool(read, sqliteDialect{}), write: write,
+		dialect: sqliteDialect{},
+		read:    newPool(read, sqliteDialect{}),
+		write:   &writer{pool: write, dialect: sqliteDialect{}},
 	}, nil
 }
 

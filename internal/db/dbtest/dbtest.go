@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) func() *db.DB) {
 	for name, test := range map[string]func(*testing.T, func() *db.DB){
 		"Migrate": migrate, "Placeholders": placeholders, "Rollback": rollback, "Unique": unique,
 		"Collation": collation, "Serializable": serializable, "Durable": durable, "Types": types,
+		"FailedStatement": failedStatement, "FailedCommit": failedCommit, "Concurrent": concurrent, "Canceled": canceled, "Closed": closed,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -208,5 +209,156 @@ func types(t *testing.T, open func() *db.DB) {
 	}, `SELECT b, n, data FROM item`)
 	if err != nil || got.b != "é世" || !db.Time(got.n).Equal(at) || !slices.Equal(got.data, data) {
 		t.Fatalf("row = %+v, %v", got, err)
+	}
+}
+
+func failedStatement(t *testing.T, open func() *db.DB) {
+	d := ready(t, open)
+	err := d.Tx(t.Context(), func(tx *db.Tx) error {
+		if err := put(t.Context(), tx, "a", "b", 1); err != nil {
+			return err
+		}
+		if err := put(t.Context(), tx, "a", "b", 1); !d.IsUnique(err) {
+			t.Errorf("err = %v, want a unique violation", err)
+		}
+		if err := put(t.Context(), tx, "c", "d", 1); err == nil {
+			t.Error("the transaction goes on after a statement that failed")
+		}
+		return nil
+	})
+	if !d.IsUnique(err) {
+		t.Errorf("err = %v, want that of the statement", err)
+	}
+	if n, err := db.One(t.Context(), d, db.Scalar[int64], `SELECT count(*) FROM item`); err != nil || n != 0 {
+		t.Errorf("%d rows left behind, %v", n, err)
+	}
+}
+
+// orphans has a constraint that only the commit looks at.
+var orphans = db.Migration{Name: "dbtest/orphans", SQL: `CREATE TABLE parent (id {int} NOT NULL PRIMARY KEY);
+	CREATE TABLE orphan (parent {int} NOT NULL REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)`}
+
+func failedCommit(t *testing.T, open func() *db.DB) {
+	d := ready(t, open)
+	if err := d.Migrate(t.Context(), orphans); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `INSERT INTO orphan (parent) VALUES (1)`)
+		if err != nil {
+			t.Error(err)
+		}
+		return err
+	}); err == nil {
+		t.Error("a commit that failed is told as a success")
+	}
+	if err := d.Tx(t.Context(), func(tx *db.Tx) error { return put(t.Context(), tx, "next", "", 1) }); err != nil {
+		t.Error(err)
+	}
+	if n, err := db.One(t.Context(), d, db.Scalar[int64], `SELECT (SELECT count(*) FROM orphan) * 10 + (SELECT count(*) FROM item)`); err != nil || n != 1 {
+		t.Errorf("counts = %d, %v, want no orphan and one item", n, err)
+	}
+}
+
+// concurrent runs transactions that succeed, fail, panic, are canceled and
+// cannot be committed at the same time: what is answered with nil is there, and
+// nothing else is, for any process that comes.
+func concurrent(t *testing.T, open func() *db.DB) {
+	d := ready(t, open)
+	if err := d.Migrate(t.Context(), orphans); err != nil {
+		t.Fatal(err)
+	}
+	const workers, each = 8, 20
+	boom := errors.New("boom")
+	var stored, refused sync.Map
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range each {
+				name := fmt.Sprint(w, "-", i)
+				ctx, cancel := context.WithCancel(t.Context())
+				attempt := func() (err error) {
+					defer func() {
+						if p := recover(); p != nil {
+							err = p.(error)
+						}
+					}()
+					return d.Tx(ctx, func(tx *db.Tx) error {
+						if err := put(t.Context(), tx, name, "", int64(i)); err != nil {
+							return err
+						}
+						switch (w + i) % 8 {
+						case 1:
+							return boom
+						case 2:
+							panic(boom)
+						case 3:
+							cancel()
+							return put(ctx, tx, name, "more", 0)
+						case 4:
+							return put(t.Context(), tx, name, "", 0)
+						}
+						return nil
+					})
+				}
+				if w == 0 && i%8 == 7 {
+					attempt = func() error {
+						return d.Tx(ctx, func(tx *db.Tx) error {
+							if err := put(t.Context(), tx, name, "", 0); err != nil {
+								return err
+							}
+							_, err := tx.Exec(t.Context(), `INSERT INTO orphan (parent) VALUES (1)`)
+							return err
+						})
+					}
+				}
+				if err := attempt(); err == nil {
+					stored.Store(name, true)
+				} else {
+					refused.Store(name, err)
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	again := open()
+	defer again.Close()
+	found, err := db.All(t.Context(), again, db.Scalar[string], `SELECT a FROM item`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	stored.Range(func(any, any) bool { n++; return true })
+	for _, name := range found {
+		if _, ok := stored.Load(name); !ok {
+			err, _ := refused.Load(name)
+			t.Errorf("%s is stored and was answered %v", name, err)
+		}
+	}
+	if n != len(found) || n == 0 {
+		t.Errorf("%d transactions succeeded, %d are stored", n, len(found))
+	}
+}
+
+func canceled(t *testing.T, open func() *db.DB) {
+	d := ready(t, open)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Tx(ctx, func(tx *db.Tx) error { return put(t.Context(), tx, "a", "b", 1) }); !errors.Is(err, context.Canceled) {
+		t.Errorf("err = %v", err)
+	}
+	if n, err := db.One(t.Context(), d, db.Scalar[int64], `SELECT count(*) FROM item`); err != nil || n != 0 {
+		t.Errorf("%d rows, %v", n, err)
+	}
+}
+
+func closed(t *testing.T, open func() *db.DB) {
+	d := ready(t, open)
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Tx(t.Context(), func(*db.Tx) error { return nil }); err == nil {
+		t.Error("a transaction ran on a closed database")
 	}
 }

@@ -1,0 +1,296 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// maxGroup bounds how many transactions share a commit, so that the first does
+// not wait long for the last.
+const maxGroup = 32
+
+// A writer runs transactions on its one connection, one after the other.
+//
+// Nearly all that a small transaction costs is the sync of its commit. So those
+// that come while another one is at it share the next: the first of them leads.
+// It begins, runs its function, calls the others in turn, commits, and only then
+// do all of them return. A follower runs inside a savepoint, on its own
+// goroutine, so that its error or its panic concerns nobody else. Where nobody
+// waits there is no savepoint, and nothing is waited for.
+//
+// A follower sees what those before it wrote, and may have decided upon it, even
+// to refuse. Where the commit fails, all therefore fail with its error.
+type writer struct {
+	pool    *sql.DB
+	dialect dialect
+
+	mu      sync.Mutex
+	led     bool // a transaction runs
+	waiting []*follower
+	conn    *connection // nil before the first transaction, and after Close
+	closed  bool
+}
+
+// A follower is a transaction that waits for its turn.
+type follower struct {
+	turn    chan *connection // that of its group, or nil: it is to lead
+	ran     chan error       // it has run; an error says that it has ended the group's transaction
+	outcome chan error       // of the group
+}
+
+func newFollower() *follower {
+	return &follower{make(chan *connection, 1), make(chan error, 1), make(chan error, 1)}
+}
+
+// tx runs fn in a transaction.
+func (w *writer) tx(ctx context.Context, fn func(*Tx) error) error {
+	f, c, err := w.enter(ctx)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	if c == nil {
+		return w.lead(ctx, fn)
+	}
+	return f.follow(c, fn)
+}
+
+// enter waits for the caller's turn and returns the connection of the group that
+// it is a part of. Where that is nil, the caller leads, and has to call leave.
+func (w *writer) enter(ctx context.Context) (*follower, *connection, error) {
+	w.mu.Lock()
+	if !w.led {
+		w.led = true
+		w.mu.Unlock()
+		return nil, nil, nil
+	}
+	f := newFollower()
+	w.waiting = append(w.waiting, f)
+	w.mu.Unlock()
+	select {
+	case c := <-f.turn:
+		return f, c, nil
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	if i := slices.Index(w.waiting, f); i >= 0 {
+		w.waiting = slices.Delete(w.waiting, i, i+1)
+		w.mu.Unlock()
+		return nil, nil, ctx.Err()
+	}
+	w.mu.Unlock()
+	return f, <-f.turn, nil // it has been called, and its leader waits
+}
+
+// leave lets the next one lead.
+func (w *writer) leave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.waiting) == 0 {
+		w.led = false
+		return
+	}
+	w.waiting[0].turn <- nil
+	w.waiting = slices.Delete(w.waiting, 0, 1)
+}
+
+// gather takes those who wait into the caller's group.
+func (w *writer) gather() []*follower {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := min(len(w.waiting), maxGroup-1)
+	group := slices.Clone(w.waiting[:n])
+	w.waiting = slices.Delete(w.waiting, 0, n)
+	return group
+}
+
+// lead runs fn and then those who wait, and commits.
+func (w *writer) lead(ctx context.Context, fn func(*Tx) error) error {
+	defer w.leave()
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	c, err := w.begin()
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	open := true
+	rollback := func() {
+		if open = false; c.exec(`ROLLBACK`) != nil {
+			w.drop(c) // and the transaction with it
+		}
+	}
+	defer func() { // also where fn panics
+		if open {
+			rollback()
+		}
+	}()
+	if err := c.run(fn); err != nil {
+		return err
+	}
+	group, err := w.call(c, w.gather())
+	if err == nil {
+		err = c.exec(`COMMIT`)
+	}
+	if open = err != nil; open {
+		err = fmt.Errorf("commit: %w", err)
+		rollback()
+	}
+	for _, f := range group {
+		f.outcome <- err
+	}
+	return err
+}
+
+// call lets followers run, one after the other, and returns those that have. It
+// stops where one ends the transaction; the rest goes back to the queue.
+func (w *writer) call(c *connection, group []*follower) ([]*follower, error) {
+	for i, f := range group {
+		f.turn <- c
+		if err := <-f.ran; err != nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.waiting = slices.Insert(w.waiting, 0, group[i+1:]...)
+			return group[:i+1], err
+		}
+	}
+	return group, nil
+}
+
+// follow runs fn as a part of the group's transaction and waits for its end.
+func (f *follower) follow(c *connection, fn func(*Tx) error) error {
+	err := f.inSavepoint(c, fn)
+	if failed := <-f.outcome; failed != nil {
+		return failed
+	}
+	return err
+}
+
+// inSavepoint runs fn and gives the turn back. What a fn that fails or panics
+// has written is undone.
+func (f *follower) inSavepoint(c *connection, fn func(*Tx) error) (err error) {
+	kept := false
+	defer func() {
+		var ended error
+		if !kept {
+			if e := c.exec(`ROLLBACK TO follower`, `RELEASE follower`); e != nil {
+				// No %w for the cause: it is not the others' error.
+				ended = fmt.Errorf("the transaction ended with another that it was to be committed with (%v): %w", err, e)
+			}
+		}
+		f.ran <- ended
+	}()
+	if err = c.exec(`SAVEPOINT follower`); err != nil {
+		return err
+	}
+	if err = c.run(fn); err != nil {
+		return err
+	}
+	err = c.exec(`RELEASE follower`)
+	kept = err == nil
+	return err
+}
+
+// begin returns the connection with a transaction begun.
+func (w *writer) begin() (*connection, error) {
+	c, err := w.connect()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.exec(`BEGIN IMMEDIATE`); err != nil {
+		w.drop(c)
+		return nil, err
+	}
+	return c, nil
+}
+
+// connect returns the connection, a new one where there is none.
+func (w *writer) connect() (*connection, error) {
+	w.mu.Lock()
+	c := w.conn
+	w.mu.Unlock()
+	if c != nil {
+		return c, nil
+	}
+	conn, err := w.pool.Conn(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil, errors.Join(sql.ErrConnDone, conn.Close())
+	}
+	w.conn = &connection{conn, w.dialect, map[string]*sql.Stmt{}}
+	return w.conn, nil
+}
+
+// drop closes a connection of which nobody knows in what state it is.
+func (w *writer) drop(c *connection) {
+	w.mu.Lock()
+	w.conn = nil
+	w.mu.Unlock()
+	_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
+}
+
+// Close closes the connection, whatever runs on it.
+func (w *writer) Close() error {
+	w.mu.Lock()
+	c := w.conn
+	w.conn, w.closed = nil, true
+	w.mu.Unlock()
+	var err error
+	if c != nil {
+		err = c.Close()
+	}
+	return errors.Join(err, w.pool.Close())
+}
+
+// A connection is one to the database with its prepared statements. Whoever has
+// the turn uses it.
+type connection struct {
+	*sql.Conn
+	dialect    dialect
+	statements map[string]*sql.Stmt // by the query as written
+}
+
+// prepare returns the statement of query, prepared once.
+func (c *connection) prepare(query string) (*sql.Stmt, error) {
+	if s := c.statements[query]; s != nil {
+		return s, nil
+	}
+	s, err := c.PrepareContext(context.Background(), c.dialect.query(query))
+	if err != nil {
+		return nil, err
+	}
+	c.statements[query] = s
+	return s, nil
+}
+
+// exec runs statements that have no parameters.
+func (c *connection) exec(queries ...string) error {
+	for _, q := range queries {
+		s, err := c.prepare(q)
+		if err != nil {
+			return err
+		}
+		if _, err := s.ExecContext(context.Background()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run runs fn and ends its Tx.
+func (c *connection) run(fn func(*Tx) error) error {
+	t := &Tx{conn: c}
+	defer func() { t.err = sql.ErrTxDone }()
+	if err := fn(t); err != nil {
+		return err
+	}
+	return t.err
+}
