@@ -1,0 +1,207 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const present = "present"
+
+func blobKey(d digest.Digest) string     { return "blob/app@" + d.String() }
+func manifestKey(d digest.Digest) string { return "manifest/app@" + d.String() }
+func tagKey(tag string) string           { return "tag/app:" + tag }
+
+// pushImage pushes the layers of an image side by side, as docker does, then its
+// configuration and its manifest, which moves one of a few tags.
+func (c *client) pushImage() error {
+	config := []byte(`{"architecture":"amd64","os":"linux","author":"` + c.next() + `"}`)
+	layers := [][]byte{content(c.rand), content(c.rand), []byte("the layer that all images have")}
+	errs := make(chan error, len(layers))
+	for _, layer := range layers {
+		helper := &client{session: c.session, rand: rand.New(rand.NewPCG(c.rand.Uint64(), 0)), uploads: c.uploads}
+		go func() { errs <- helper.pushBlob(layer) }()
+	}
+	var failed error
+	for range layers {
+		if err := <-errs; err != nil {
+			failed = err
+		}
+	}
+	if failed != nil {
+		return failed
+	}
+	if err := c.pushBlob(config); err != nil {
+		return err
+	}
+	m := imageManifest(config, layers)
+	tag := fmt.Sprintf("%s-%d", c.kind, c.rand.IntN(4))
+	d := digest.FromBytes(m)
+	return c.write(change{manifestKey(d): present, tagKey(tag): d.String()}, func() error {
+		_, err := c.do(c.oci("PUT", "/v2/app/manifests/"+tag).with("Content-Type", ociManifest).sends(m), http.StatusCreated)
+		return err
+	})
+}
+
+const ociManifest = "application/vnd.oci.image.manifest.v1+json"
+
+type descriptor struct {
+	MediaType string        `json:"mediaType"`
+	Digest    digest.Digest `json:"digest"`
+	Size      int           `json:"size"`
+}
+
+type image struct {
+	SchemaVersion int          `json:"schemaVersion"`
+	MediaType     string       `json:"mediaType"`
+	Config        descriptor   `json:"config"`
+	Layers        []descriptor `json:"layers"`
+}
+
+func imageManifest(config []byte, layers [][]byte) []byte {
+	m := image{2, ociManifest, descriptor{"application/vnd.oci.image.config.v1+json", digest.FromBytes(config), len(config)}, nil}
+	for _, l := range layers {
+		m.Layers = append(m.Layers, descriptor{"application/vnd.oci.image.layer.v1.tar", digest.FromBytes(l), len(l)})
+	}
+	b, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // it is made of strings and numbers
+	}
+	return b
+}
+
+// pushBlob pushes a blob in one of the ways that clients have.
+func (c *client) pushBlob(b []byte) error {
+	d := digest.FromBytes(b)
+	if c.chance(3) {
+		return c.write(change{blobKey(d): present}, func() error {
+			_, err := c.do(c.oci("POST", "/v2/app/blobs/uploads/?digest="+d.String()).sends(b), http.StatusCreated)
+			return err
+		})
+	}
+	a, err := c.do(c.oci("POST", "/v2/app/blobs/uploads/").sends(nil), http.StatusAccepted)
+	if err != nil {
+		return err
+	}
+	path := a.header.Get("Location")
+	c.uploads.put(path, b)
+	c.book.begin(change{"upload" + path: "0"})()
+	return c.goOn(path, 0)
+}
+
+// goOn sends what is left of an upload: in chunks, or all of it with the request
+// that completes it.
+func (c *client) goOn(path string, at int) error {
+	b := c.uploads.get(path)
+	size := len(b) - at
+	if !c.chance(3) {
+		size = min(size, len(b)/(1+c.rand.IntN(4))+1)
+	}
+	for ; len(b)-at > size; at += size {
+		err := c.write(change{"upload" + path: fmt.Sprint(at + size)}, func() error {
+			a, err := c.do(c.oci("PATCH", path).with("Content-Range", fmt.Sprintf("%d-%d", at, at+size-1)).sends(b[at:at+size]), http.StatusAccepted)
+			if want := fmt.Sprintf("0-%d", at+size-1); err == nil && a.header.Get("Range") != want {
+				err = fmt.Errorf("%s: Range %q, want %q", path, a.header.Get("Range"), want)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	d := digest.FromBytes(b)
+	return c.write(change{"upload" + path: "", blobKey(d): present}, func() error {
+		_, err := c.do(c.oci("PUT", path+"?digest="+d.String()).sends(b[at:]), http.StatusCreated)
+		return err
+	})
+}
+
+// changeImages pushes, and now and then deletes a tag, an image or a blob.
+func (c *client) changeImages() error {
+	switch c.rand.IntN(8) {
+	case 0:
+		return c.deleteTag()
+	case 1:
+		return c.deleteImage()
+	case 2:
+		return c.pushAndDeleteBlob()
+	}
+	return c.pushImage()
+}
+
+// mine picks one of the client's tags; "" if it has none.
+func (c *client) mine() string {
+	tags := c.book.keys(func(key, _ string) bool { return strings.HasPrefix(key, tagKey(c.kind+"-")) })
+	if len(tags) == 0 {
+		return ""
+	}
+	return tags[c.rand.IntN(len(tags))]
+}
+
+func (c *client) deleteTag() error {
+	key := c.mine()
+	if key == "" {
+		return nil
+	}
+	return c.write(change{key: ""}, func() error {
+		_, err := c.do(c.oci("DELETE", "/v2/app/manifests/"+strings.TrimPrefix(key, tagKey(""))), http.StatusAccepted)
+		return err
+	})
+}
+
+// deleteImage deletes a manifest, with which all of its tags go.
+func (c *client) deleteImage() error {
+	key := c.mine()
+	if key == "" {
+		return nil
+	}
+	d := c.book.has(key)
+	gone := change{"manifest/app@" + d: ""}
+	for _, tag := range c.book.keys(func(key, value string) bool { return strings.HasPrefix(key, tagKey("")) && value == d }) {
+		gone[tag] = ""
+	}
+	return c.write(gone, func() error {
+		_, err := c.do(c.oci("DELETE", "/v2/app/manifests/"+d), http.StatusAccepted)
+		return err
+	})
+}
+
+func (c *client) pushAndDeleteBlob() error {
+	b := content(c.rand)
+	if err := c.pushBlob(b); err != nil {
+		return err
+	}
+	d := digest.FromBytes(b)
+	return c.write(change{blobKey(d): ""}, func() error {
+		_, err := c.do(c.oci("DELETE", "/v2/app/blobs/"+d.String()), http.StatusAccepted)
+		return err
+	})
+}
+
+// pull pulls an image by a tag that is listed, while others push and delete.
+func (c *client) pull() error {
+	a, err := c.do(c.oci("GET", "/v2/app/tags/list"), http.StatusOK)
+	if err != nil {
+		return err
+	}
+	var list struct{ Tags []string }
+	if err := json.Unmarshal(a.body, &list); err != nil || len(list.Tags) == 0 {
+		return err
+	}
+	m, err := c.manifest(list.Tags[c.rand.IntN(len(list.Tags))])
+	if err != nil || m == nil {
+		return err
+	}
+	for _, l := range m.Layers {
+		if there, err := c.blob(l.Digest); err != nil {
+			return err
+		} else if !there {
+			return fmt.Errorf("image %s is there, and its layer %s is not", m.digest, l.Digest)
+		}
+	}
+	return nil
+}

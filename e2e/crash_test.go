@@ -1,0 +1,282 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	rounds = 8    // how often TestKillAtAnyMoment kills the server
+	events = 2000 // at most that many events after its start
+	starts = 6    // how often TestKillWhileStarting kills one
+)
+
+// newSeed is what makes a test's choices. A failed test tells it; CRASH_SEED sets
+// it, which repeats the choices, though not how the clients overtake each other.
+func newSeed(t *testing.T) uint64 {
+	seed := uint64(time.Now().UnixNano())
+	if given := os.Getenv("CRASH_SEED"); given != "" {
+		if _, err := fmt.Sscan(given, &seed); err != nil {
+			t.Fatalf("CRASH_SEED: %v", err)
+		}
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("to choose the same again: CRASH_SEED=%d", seed)
+		}
+	})
+	return seed
+}
+
+// Seven clients push, publish, delete and administer while the server is killed,
+// again and again on one data folder. After each start it has what was
+// acknowledged, byte for byte; what was not answered is there as a whole or not
+// at all; uploads go on from the last byte that was acknowledged.
+func TestKillAtAnyMoment(t *testing.T) {
+	seed := newSeed(t)
+	r := rand.New(rand.NewPCG(seed, 0))
+	data := filepath.Join(t.TempDir(), "data")
+	book, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
+
+	s := connect(t, up(t, data), data, book, true)
+	for round := range rounds {
+		s.fuse.left.Store(1 + r.Int64N(events))
+		s.work(t, clients(s, round, seed, begun))
+		if t.Failed() {
+			return
+		}
+		if err := s.wait(); err == nil || !s.fuse.blown() {
+			t.Fatalf("round %d: the server ended by itself: %v", round, err)
+		}
+		s = connect(t, up(t, data), data, book, false)
+		s.check(t, fmt.Sprintf("round %d", round))
+		s.resume(t, begun)
+	}
+	s.drain(t, clients(s, rounds, seed, begun))
+	s = connect(t, up(t, data), data, book, false)
+	s.check(t, "after SIGTERM")
+	s.stop()
+	checkAudit(t, filepath.Join(data, "audit.jsonl"))
+}
+
+// work lets the clients work until the process is dead.
+func (s *session) work(t *testing.T, clients []*client) {
+	var working sync.WaitGroup
+	for _, c := range clients {
+		working.Go(func() {
+			for !s.fuse.blown() {
+				if err := c.step(c); err != nil && !(s.fuse.blown() && gone(err)) {
+					t.Errorf("client %s: %v", c.kind, err)
+					s.fuse.left.Store(0)
+					s.kill()
+				}
+			}
+		})
+	}
+	working.Wait()
+}
+
+// gone reports whether an error is what a client sees of a process that died or
+// that takes no more connections. An answer never is, whatever it says.
+func gone(err error) bool {
+	var sending *url.Error
+	var receiving *net.OpError
+	return errors.As(err, &sending) || errors.As(err, &receiving) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// check compares what the server has with the ledger.
+func (s *session) check(t *testing.T, when string) {
+	t.Helper()
+	seen, err := s.readAll()
+	if err != nil {
+		t.Fatalf("%s: %v", when, err)
+	}
+	wrong, unanswered, carriedOut := s.book.settle(seen)
+	for _, w := range wrong {
+		t.Errorf("%s: %s", when, w)
+	}
+	if len(wrong) > 0 {
+		t.FailNow()
+	}
+	t.Logf("%s: %d things are as acknowledged; of %d unanswered requests %d were carried out", when, len(seen), unanswered, carriedOut)
+}
+
+// resume goes on with the uploads that were cut off.
+func (s *session) resume(t *testing.T, begun *uploads) {
+	t.Helper()
+	for _, key := range s.book.keys(func(key, _ string) bool { return strings.HasPrefix(key, "upload/") }) {
+		var at int
+		if _, err := fmt.Sscan(s.book.has(key), &at); err != nil {
+			t.Fatal(err)
+		}
+		c := &client{session: s, rand: rand.New(rand.NewPCG(uint64(at), 0)), uploads: begun}
+		if err := c.goOn(strings.TrimPrefix(key, "upload"), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A held body is one whose client has not sent it yet. The server has begun to
+// handle the request, since it asked for the body.
+type held struct {
+	asked   chan struct{}
+	release <-chan struct{}
+	once    sync.Once
+	io.Reader
+}
+
+func (h *held) Read(p []byte) (int, error) {
+	h.once.Do(func() { close(h.asked) })
+	<-h.release
+	return h.Reader.Read(p)
+}
+
+// drain sends SIGTERM in the midst of the clients' work, and while four requests
+// are under way whose bodies come only when the server takes no more
+// connections. These are answered, and the server ends with success.
+func (s *session) drain(t *testing.T, clients []*client) {
+	t.Helper()
+	layer, chunk := bytes.Repeat([]byte("layer"), 100_000), bytes.Repeat([]byte("chunk"), 10_000)
+	started, err := s.do(s.oci("POST", "/v2/app/blobs/uploads/").sends(nil), http.StatusAccepted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := started.header.Get("Location")
+	document, integrity := npmDocument("drained", "1.0.0", layer)
+	file, whl := makeWheel("drained", "1.0.0", layer)
+	form, formType := uploadForm("drained", "1.0.0", file, whl)
+	d := digest.FromBytes(layer)
+	release := make(chan struct{})
+	var answered sync.WaitGroup
+	for _, x := range []struct {
+		change change
+		r      *request
+		status int
+	}{
+		{change{blobKey(d): present}, s.oci("POST", "/v2/app/blobs/uploads/?digest="+d.String()).sends(layer), http.StatusCreated},
+		{change{"upload" + path: fmt.Sprint(len(chunk))}, s.oci("PATCH", path).sends(chunk), http.StatusAccepted},
+		{change{npmKey("drained", "1.0.0"): integrity, npmTagKey("drained", "latest"): "1.0.0"}, s.pkg("PUT", "npm", "drained").sends(document), http.StatusCreated},
+		{change{"pypi/" + file: hexSum(whl)}, s.pkg("POST", "pypi", "").with("Content-Type", formType).sends(form), http.StatusOK},
+	} {
+		body := &held{asked: make(chan struct{}), release: release, Reader: x.r.body}
+		x.r.with("Expect", "100-continue").body = body
+		answered.Go(func() {
+			if err := s.write(x.change, func() error { _, err := s.do(x.r, x.status); return err }); err != nil {
+				t.Errorf("a request that was under way at SIGTERM: %v", err)
+			}
+		})
+		select {
+		case <-body.asked:
+		case <-time.After(patience):
+			t.Fatalf("%s %s: the server does not ask for the body", x.r.method, x.r.url)
+		}
+	}
+	due := make(chan struct{})
+	s.fuse.kill = func() { close(due) }
+	s.fuse.left.Store(events / 10)
+	var working sync.WaitGroup
+	for _, c := range clients {
+		working.Go(func() {
+			var err error
+			for err == nil {
+				err = c.step(c)
+			}
+			if !gone(err) {
+				t.Errorf("client %s: %v", c.kind, err)
+			}
+		})
+	}
+	select {
+	case <-due:
+	case <-time.After(patience):
+		t.Fatal("the clients do not get on")
+	}
+	s.terminate()
+	close(release)
+	answered.Wait()
+	working.Wait()
+	if err := s.wait(); err != nil {
+		t.Fatalf("after SIGTERM: %v\n%s", err, s.logged())
+	}
+}
+
+// checkAudit reads every record: a process that died may not spoil those that
+// the next one wrote.
+func checkAudit(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasSuffix(text, []byte("\n")) {
+		t.Error("the audit log ends within a record, after SIGTERM")
+	}
+	torn, n := 0, 0
+	for line := range bytes.Lines(text) {
+		if n++; json.Valid(line) {
+			continue
+		}
+		if torn++; bytes.Count(line, []byte(`"eventVersion"`)) > 1 {
+			t.Errorf("an audit record was written into one that is torn: %s", line)
+		}
+	}
+	if torn > rounds || n < rounds {
+		t.Errorf("of %d audit records %d are torn, and %d processes were killed", n, torn, rounds)
+	}
+}
+
+// A server that is killed while it starts for the first time starts the next
+// time: whatever it left of keyring, database and folders is taken up.
+func TestKillWhileStarting(t *testing.T) {
+	seed := newSeed(t)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for i := range starts {
+		data := filepath.Join(t.TempDir(), "data")
+		p, out := launch(t, data)
+		// Most of what a first start makes is the 256 folders of the blobs.
+		entries := r.IntN(10)
+		if i%2 == 1 {
+			entries = r.IntN(300)
+		}
+		speaking := make(chan struct{})
+		go func() {
+			io.ReadFull(out, make([]byte, 1))
+			close(speaking)
+		}()
+		for started := false; !started && countEntries(data) < entries; {
+			select {
+			case <-speaking: // it is up, or has failed
+				started = true
+			default:
+			}
+		}
+		p.kill()
+		<-speaking
+		p.cmd.Wait()
+		s := connect(t, up(t, data), data, newLedger(), true)
+		s.check(t, fmt.Sprintf("killed after %d entries", entries))
+		s.stop()
+	}
+}
+
+// countEntries counts what is in a folder and in the folders in it.
+func countEntries(dir string) int {
+	entries, _ := filepath.Glob(filepath.Join(dir, "*"))
+	deeper, _ := filepath.Glob(filepath.Join(dir, "*", "*"))
+	return len(entries) + len(deeper)
+}

@@ -1,0 +1,165 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+)
+
+// A session is the clients of one process. Its methods return errors, as they
+// are called by many goroutines.
+type session struct {
+	*process
+	ctx    context.Context
+	book   *ledger
+	fuse   *fuse
+	http   *http.Client
+	idle   func() // closes the connections that nobody uses
+	aws    aws.Config
+	basic  string // Authorization of the container registry
+	bearer string // Authorization of the packages
+	lib    string // where the packages of the repository "lib" are, without the format
+}
+
+const (
+	domain = "acme"
+	stock  = "lib"
+)
+
+// connect opens a session whose fuse is as long as it gets. The first one makes
+// the domain, the repository of packages and that of images.
+func connect(t *testing.T, p *process, data string, book *ledger, first bool) *session {
+	t.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: patience}
+	t.Cleanup(transport.CloseIdleConnections)
+	s := &session{process: p, ctx: t.Context(), book: book, fuse: &fuse{kill: p.kill}, idle: transport.CloseIdleConnections}
+	s.fuse.left.Store(1 << 40)
+	s.http = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return s.fuse.RoundTrip(r, transport) })}
+	g := &gate{t: t, url: p.url, data: data}
+	s.aws = g.profile(account)
+	s.aws.HTTPClient = s.http
+	s.aws.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	if first {
+		g.repositories(account, domain)
+		book.begin(change{"repository/app": "present", "library/" + stock: "present"})()
+	}
+	s.basic = "Basic " + *ecrToken(t, s.aws).AuthorizationToken
+	token, err := codeArtifactToken(t, s.aws, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.bearer = "Bearer " + *token.AuthorizationToken
+	endpoint, err := codeartifact.NewFromConfig(s.aws).GetRepositoryEndpoint(t.Context(), &codeartifact.GetRepositoryEndpointInput{Domain: aws.String(domain), Repository: aws.String(stock), Format: "npm"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.lib = strings.Replace(*endpoint.RepositoryEndpoint, "/npm/", "/%s/", 1)
+	return s
+}
+
+// stop ends the process as an operator does, and expects success.
+func (s *session) stop() {
+	s.t.Helper()
+	s.idle() // a connection that never had a request holds the server up for seconds
+	s.terminate()
+	if err := s.wait(); err != nil {
+		s.t.Errorf("after SIGTERM: %v", err)
+	}
+	if log := s.logged(); log != "" {
+		s.t.Errorf("the servers logged:\n%s", log)
+	}
+}
+
+// endpoint is where the packages of a format are; it ends in "/".
+func (s *session) endpoint(format string) string { return fmt.Sprintf(s.lib, format) }
+
+// An answer is a response that was received whole.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// A request is sent by do.
+type request struct {
+	method, url, authorization string
+	header                     map[string]string
+	body                       io.Reader
+	length                     int64
+}
+
+// oci is a request to the container registry.
+func (s *session) oci(method, path string) *request {
+	if !strings.HasPrefix(path, "http") {
+		path = s.url + path
+	}
+	return &request{method: method, url: path, authorization: s.basic}
+}
+
+// pkg is a request to the packages of a format.
+func (s *session) pkg(method, format, path string) *request {
+	return &request{method: method, url: s.endpoint(format) + path, authorization: s.bearer}
+}
+
+func (r *request) with(name, value string) *request {
+	if r.header == nil {
+		r.header = map[string]string{}
+	}
+	r.header[name] = value
+	return r
+}
+
+func (r *request) sends(body []byte) *request {
+	r.body, r.length = bytes.NewReader(body), int64(len(body))
+	return r
+}
+
+// do sends a request, and fails unless the answer has one of the statuses.
+func (s *session) do(r *request, statuses ...int) (*answer, error) {
+	req, err := http.NewRequestWithContext(s.ctx, r.method, r.url, r.body)
+	if err != nil {
+		return nil, err
+	}
+	if r.body != nil {
+		req.ContentLength = r.length
+		if r.length == 0 {
+			req.Body = http.NoBody
+		}
+	}
+	req.Header.Set("Authorization", r.authorization)
+	for name, value := range r.header {
+		req.Header.Set(name, value)
+	}
+	res, err := s.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	a := &answer{status: res.StatusCode, header: res.Header}
+	if a.body, err = io.ReadAll(res.Body); err != nil {
+		return nil, err
+	}
+	for _, status := range statuses {
+		if a.status == status {
+			return a, nil
+		}
+	}
+	return a, fmt.Errorf("%s %s: %d: %s", r.method, r.url, a.status, a.body)
+}
+
+// write does what a change describes.
+func (s *session) write(c change, do func() error) error {
+	acknowledged := s.book.begin(c)
+	if err := do(); err != nil {
+		return err
+	}
+	acknowledged()
+	return nil
+}
