@@ -29,6 +29,7 @@ var errUsage = errors.New("usage")
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
 	Env     envCommand     `cmd:"" help:"Print the exports that point every AWS tool at the server."`
+	Policy  policyCommand  `cmd:"" help:"Explain what IAM's policies decide."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
@@ -64,6 +65,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	if err := command.Run(); err != nil {
+		if errors.Is(err, errDenied) { // the answer, and no failure
+			return exitDenied
+		}
 		fmt.Fprintf(stderr, "gatehouse: %v\n", err)
 		if errors.Is(err, errUsage) {
 			return exitUsage

@@ -109,6 +109,8 @@ var detailNames = map[policy.Type]string{
 	policy.ResourceBased:       "Resource Policy",
 	policy.RoleTrust:           "Role Trust Policy",
 	policy.PermissionsBoundary: "Permissions Boundary Policy",
+	policy.SessionPolicy:       "Session Policy",
+	policy.ServiceControl:      "Service Control Policy",
 }
 
 // decisionDetails are what each type of policy had to say: that it denies, that

@@ -98,7 +98,7 @@ func (p *parser) version(r reader) error {
 	case err != nil:
 		return err
 	case s == "2012-10-17":
-		p.with = variables
+		p.with, p.policy.replacesVariables = variables, true
 	case s != "2008-10-17":
 		return malformed("The policy must contain a valid version string: 2012-10-17, not %q", s)
 	}

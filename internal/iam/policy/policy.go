@@ -56,6 +56,8 @@ type Policy struct {
 	// Deny, and against an Allow only until one applies.
 	allows, denies []statement
 	keys           []string
+	// replacesVariables says that the version has variables.
+	replacesVariables bool
 }
 
 // Unreadable returns a policy that denies everything. It stands for a stored

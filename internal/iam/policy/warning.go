@@ -1,0 +1,90 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Warnings are about what is legal and seldom meant: what opens more than its
+// author may think, or does nothing. Each is a sentence that names its statement.
+// They do not decide anything.
+func (p *Policy) Warnings() []string {
+	var warnings []string
+	for index := range p.Statements() {
+		s := p.statement(index)
+		if s == nil {
+			continue
+		}
+		name := fmt.Sprintf("statement %d", index)
+		if s.sid != "" {
+			name += fmt.Sprintf(" (%s)", s.sid)
+		}
+		for _, w := range p.statementWarnings(s) {
+			warnings = append(warnings, name+" "+w)
+		}
+	}
+	return warnings
+}
+
+func (p *Policy) statementWarnings(s *statement) (warnings []string) {
+	add := func(when bool, text string) {
+		if when {
+			warnings = append(warnings, text)
+		}
+	}
+	if s.effect == allow {
+		open := len(s.conditions) == 0
+		add(p.kind == Identity && open && s.allActions() && s.allResources(), "allows every action on every resource")
+		add(s.notActions && !s.notResources, "allows with NotAction everything that it does not name, future actions too")
+		add(s.notResources, "allows with NotResource every resource that it does not name, future ones too")
+		add(s.principals != nil && s.principals.everyone && open, "allows everybody, in every account, without a condition")
+		add(p.kind == Identity && open && s.allResources() && !s.allActions() && s.names("iam:PassRole"), "allows passing every role")
+		add(p.kind == Identity && open && s.allResources() && !s.allActions() && s.names("sts:AssumeRole"), "allows assuming every role that lets it")
+		for i := range s.conditions {
+			c := &s.conditions[i]
+			add(c.over == forAllValues && !s.requires(c.key), fmt.Sprintf("tests %s with ForAllValues alone, which a request without that key passes; add Null", c.key))
+		}
+	}
+	add(!p.replacesVariables && strings.Contains(p.StatementText(s.index), "${"), "has ${…}, which is replaced only in policies with Version 2012-10-17")
+	return warnings
+}
+
+// allActions reports whether the statement is about every action.
+func (s *statement) allActions() bool {
+	return !s.notActions && slices.ContainsFunc(s.actions, func(a action) bool { return isEverything(a.elements) })
+}
+
+func (s *statement) allResources() bool {
+	return !s.notResources && slices.ContainsFunc(s.resources, func(r pattern) bool { return isEverything(r.elements) })
+}
+
+// names reports whether the statement is about the action.
+func (s *statement) names(requested string) bool {
+	return matchAction(s.actions, requested) != s.notActions
+}
+
+// requires reports whether the statement applies only to requests that have the
+// key.
+func (s *statement) requires(key string) bool {
+	return slices.ContainsFunc(s.conditions, func(c condition) bool {
+		if c.key != key {
+			return false
+		}
+		if null, ok := c.test.(nullTest); ok {
+			return !slices.Contains(null.wantMissing, true)
+		}
+		return c.over == forAnyValue || c.over == single && !c.negated && !c.ifExists
+	})
+}
+
+// isEverything reports whether a pattern matches every text: "*", and "*:*" of
+// actions.
+func isEverything(elements []element) bool {
+	for _, e := range elements {
+		if e.kind != anyRun && (e.kind != text || e.text != ":") {
+			return false
+		}
+	}
+	return len(elements) > 0 && elements[0].kind == anyRun
+}
