@@ -57,6 +57,9 @@ type Principal struct {
 	Policies []*policy.Policy
 	// Boundary is the permissions boundary; nil where there is none.
 	Boundary *policy.Policy
+	// Guardrail is the account-wide policy that limits everybody of the account,
+	// root too; nil where there is none.
+	Guardrail *policy.Policy
 	// SessionPolicies limit a session: nil where it has none, and an empty,
 	// non-nil slice allows nothing.
 	SessionPolicies []*policy.Policy

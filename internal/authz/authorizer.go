@@ -56,6 +56,7 @@ func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input 
 		Context:         keys,
 		Identity:        p.Policies,
 		Boundary:        p.Boundary,
+		Guardrail:       p.Guardrail,
 		Session:         p.SessionPolicies,
 		Resources:       req.Policies,
 	}

@@ -66,7 +66,10 @@ func (s *Service) Identity(account, uniqueID string) *authn.Principal {
 	case *Role:
 		return sn.role(e)
 	case *Account:
-		return &authn.Principal{Type: authn.Root, Account: e.ID, ARN: e.ARN(), PrincipalARN: e.ARN(), UserID: e.ID, UniqueID: e.ID}
+		return &authn.Principal{
+			Type: authn.Root, Account: e.ID, ARN: e.ARN(), PrincipalARN: e.ARN(), UserID: e.ID, UniqueID: e.ID,
+			Guardrail: sn.guardrail(e.ID),
+		}
 	}
 	return nil
 }
@@ -79,6 +82,7 @@ func (s *snapshot) user(u *User) *authn.Principal {
 		Type: authn.User, Account: u.Account, ARN: u.ARN(), PrincipalARN: u.ARN(),
 		UserID: u.ID, UniqueID: u.ID, Name: u.Name,
 		Policies: s.granted(&u.Permissions), Boundary: s.boundary(&u.Permissions), Tags: tagMap(u.Tags),
+		Guardrail: s.guardrail(u.Account),
 	}
 	for _, id := range u.Groups {
 		if g, ok := get[*Group](s, id); ok {
@@ -97,6 +101,7 @@ func (s *snapshot) role(r *Role) *authn.Principal {
 		Type: authn.AssumedRole, Account: r.Account, ARN: r.ARN(), PrincipalARN: r.ARN(),
 		UserID: r.ID, UniqueID: r.ID,
 		Policies: s.granted(&r.Permissions), Boundary: s.boundary(&r.Permissions), Tags: tagMap(r.Tags),
+		Guardrail: s.guardrail(r.Account),
 	}
 	r.resolved.Store(&resolution{s.generation, p})
 	return p
@@ -130,6 +135,14 @@ func (s *snapshot) boundary(p *Permissions) *policy.Policy {
 		return b.compiled
 	}
 	return policy.Unreadable("", policy.Identity)
+}
+
+// guardrail returns the account-wide policy of an account, nil where there is none.
+func (s *snapshot) guardrail(account string) *policy.Policy {
+	if s.guardrails == nil {
+		return nil
+	}
+	return s.guardrails(account)
 }
 
 // Session implements [authn.Directory].

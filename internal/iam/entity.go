@@ -62,6 +62,9 @@ type Common struct {
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 	Tags    []Tag     `json:"tags,omitempty"`
+	// Declared says that the entity comes from the configuration file, and that
+	// only [Service.Apply] changes or deletes it.
+	Declared bool `json:"declared,omitzero"`
 }
 
 func (c *Common) common() *Common { return c }
@@ -264,6 +267,8 @@ type AccessKey struct {
 	KeyringID string    `json:"keyring_id"`
 	Active    bool      `json:"active"`
 	Created   time.Time `json:"created"`
+	// Name is that of a declared key: see [DeclaredUser].
+	Name string `json:"name,omitzero"`
 }
 
 func entityARN(e entity) string {

@@ -68,6 +68,9 @@ func (s *Service) DeleteGroup(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		if err := undeclared(g); err != nil {
+			return err
+		}
 		if d.uses(membershipOf(g.ID)) > 0 {
 			return conflict("Cannot delete entity, must remove users from group first.")
 		}
@@ -87,10 +90,14 @@ func (s *Service) AddUserToGroup(ctx context.Context, group, user string) error 
 			return groups, nil
 		}
 		if len(groups) == maxGroups {
-			return nil, limit("Cannot exceed quota for GroupsPerUser: %d", maxGroups)
+			return nil, tooManyGroups()
 		}
 		return append(slices.Clone(groups), id), nil
 	})
+}
+
+func tooManyGroups() error {
+	return limit("Cannot exceed quota for GroupsPerUser: %d", maxGroups)
 }
 
 // RemoveUserFromGroup ends a membership. Faults: NoSuchEntity.

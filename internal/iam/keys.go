@@ -52,6 +52,9 @@ func (s *Service) CreateAccessKey(ctx context.Context, user string) (owner KeyOw
 		if err != nil {
 			return err
 		}
+		if err := undeclared(e); err != nil {
+			return err
+		}
 		owner = ownerOf(e)
 		k, secret, err = s.addKey(d, e)
 		return err
@@ -62,15 +65,24 @@ func (s *Service) CreateAccessKey(ctx context.Context, user string) (owner KeyOw
 // addKey drafts a new key of a user or an account.
 func (s *Service) addKey(d *draft, e entity) (AccessKey, string, error) {
 	if len(e.accessKeys()) >= maxKeys {
-		return AccessKey{}, "", limit("Cannot exceed quota for AccessKeysPerUser: %d", maxKeys)
+		return AccessKey{}, "", tooManyKeys()
 	}
-	k := AccessKey{ID: token.NewID(token.LongTermKey), KeyringID: s.keyring.ActiveKeyID(), Active: true, Created: s.second()}
+	k := s.newKey()
 	secret, err := s.keyring.AccessKeySecret(k.KeyringID, k.ID)
 	if err != nil {
 		return AccessKey{}, "", err
 	}
 	d.setKeys(e, append(slices.Clone(e.accessKeys()), k))
 	return k, secret, nil
+}
+
+// newKey returns a new, active key, whose secret the keyring derives.
+func (s *Service) newKey() AccessKey {
+	return AccessKey{ID: token.NewID(token.LongTermKey), KeyringID: s.keyring.ActiveKeyID(), Active: true, Created: s.second()}
+}
+
+func tooManyKeys() error {
+	return limit("Cannot exceed quota for AccessKeysPerUser: %d", maxKeys)
 }
 
 func (d *draft) setKeys(e entity, keys []AccessKey) {

@@ -101,16 +101,21 @@ func (s *Service) PutInlinePolicy(ctx context.Context, kind Kind, name, policyNa
 		} else {
 			inline = slices.Insert(inline, i, InlinePolicy{Name: policyName, Document: document})
 		}
-		size := 0
-		for _, doc := range inline {
-			size += policy.Size(doc.Document)
-		}
-		if size > maxInline[kind] {
-			return limit("Maximum policy size of %d bytes exceeded for %s %s", maxInline[kind], kind.noun(), name)
-		}
 		p.Inline = inline
-		return nil
+		return checkInlineSize(kind, name, inline)
 	})
+}
+
+// checkInlineSize checks the size of all inline policies of a holder together.
+func checkInlineSize(kind Kind, name string, inline []InlinePolicy) error {
+	size := 0
+	for _, doc := range inline {
+		size += policy.Size(doc.Document)
+	}
+	if size > maxInline[kind] {
+		return limit("Maximum policy size of %d bytes exceeded for %s %s", maxInline[kind], kind.noun(), name)
+	}
+	return nil
 }
 
 // checkDocument parses a policy. Fault: MalformedPolicyDocument.
@@ -190,11 +195,15 @@ func (s *Service) AttachPolicy(ctx context.Context, kind Kind, name, policyARN s
 			return nil
 		}
 		if len(p.Attached) == maxAttached {
-			return limit("Cannot exceed quota for PoliciesPer%s: %d", kind, maxAttached)
+			return tooManyAttached(kind)
 		}
 		p.Attached = append(slices.Clone(p.Attached), policyARN)
 		return nil
 	})
+}
+
+func tooManyAttached(kind Kind) error {
+	return limit("Cannot exceed quota for PoliciesPer%s: %d", kind, maxAttached)
 }
 
 // DetachPolicy detaches a managed policy. Faults: NoSuchEntity.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/token"
 
@@ -199,6 +200,9 @@ func (s *Service) DeletePolicy(ctx context.Context, policyARN string) error {
 		if err != nil {
 			return err
 		}
+		if err := undeclared(p); err != nil {
+			return err
+		}
 		use := d.use(p.Account, p)
 		switch {
 		case use.Attachments > 0:
@@ -224,16 +228,22 @@ func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document s
 		if err := checkManaged(document); err != nil {
 			return err
 		}
-		p.Last++
-		v = PolicyVersion{Number: p.Last, Created: s.second(), Document: document}
-		p.Versions = append(slices.Clone(p.Versions), v)
-		p.Updated = v.Created
+		v = p.addVersion(document, s.second())
 		if asDefault {
 			p.Default = v.Number
 		}
 		return nil
 	})
 	return p, v, err
+}
+
+// addVersion gives p, a copy, another version.
+func (p *Policy) addVersion(document string, at time.Time) PolicyVersion {
+	p.Last++
+	v := PolicyVersion{Number: p.Last, Created: at, Document: document}
+	p.Versions = append(slices.Clone(p.Versions), v)
+	p.Updated = at
+	return v
 }
 
 // SetDefaultPolicyVersion puts a version in force. Faults: NoSuchEntity.

@@ -107,6 +107,9 @@ func (s *Service) DeleteRole(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		if err := undeclared(r); err != nil {
+			return err
+		}
 		if err := r.Permissions.empty(); err != nil {
 			return err
 		}

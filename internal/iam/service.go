@@ -31,6 +31,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/token"
 )
 
@@ -40,12 +41,15 @@ type Authorizer interface {
 	Authorize(ctx context.Context, req *authz.Request) error
 }
 
-// Config is what a [Service] is made of. Every field is required.
+// Config is what a [Service] is made of. All but Guardrail is required.
 type Config struct {
 	DB      *db.DB
 	Keyring *token.Keyring
 	Authz   Authorizer
 	Now     func() time.Time
+	// Guardrail returns the account-wide policy that limits all of an account, or
+	// nil. It always returns the same. Optional.
+	Guardrail func(account string) *policy.Policy
 }
 
 // A Service holds IAM. It is safe for use by many goroutines.
@@ -54,6 +58,7 @@ type Service struct {
 	keyring    *token.Keyring
 	authz      Authorizer
 	now        func() time.Time
+	guardrail  func(account string) *policy.Policy
 	awsManaged []*Policy
 
 	// current is what every reader sees.
@@ -74,8 +79,8 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, now: c.Now, awsManaged: awsManaged}
-	loaded, err := load(ctx, c.DB, awsManaged)
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged}
+	loaded, err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("iam: load: %w", err)
 	}
@@ -86,9 +91,20 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	return s, nil
 }
 
-// change lets fn decide and draft a change on the newest snapshot, commits it,
-// and publishes it. fn may run more than once; what it returns is returned.
+// change is [Service.commit] for an operation, which leaves alone what the
+// configuration declares. Fault: UnmodifiableEntity.
 func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
+	return s.commit(ctx, func(d *draft) error {
+		if err := fn(d); err != nil {
+			return err
+		}
+		return d.sparesDeclared()
+	})
+}
+
+// commit lets fn decide and draft a change on the newest snapshot, commits it,
+// and publishes it. fn may run more than once; what it returns is returned.
+func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	for {

@@ -161,9 +161,9 @@ func (s *snapshot) principal(text string) (p *authn.Principal, found bool) {
 		p.UserID = "" // without a session it has none
 		return p, true
 	case *Group:
-		return &authn.Principal{Type: authn.User, Account: e.Account, PrincipalARN: e.ARN(), Policies: s.granted(&e.Permissions)}, true
+		return &authn.Principal{Type: authn.User, Account: e.Account, PrincipalARN: e.ARN(), Policies: s.granted(&e.Permissions), Guardrail: s.guardrail(e.Account)}, true
 	}
-	p = &authn.Principal{Account: a.AccountID, ARN: text, PrincipalARN: text}
+	p = &authn.Principal{Account: a.AccountID, ARN: text, PrincipalARN: text, Guardrail: s.guardrail(a.AccountID)}
 	kind, rest, _ := strings.Cut(a.Resource, "/")
 	name := rest[strings.LastIndexByte(rest, '/')+1:]
 	switch {

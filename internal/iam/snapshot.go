@@ -27,6 +27,8 @@ type snapshot struct {
 	keys *immutable.Map[string, entity]
 	// used counts the references to each policy and group.
 	used *immutable.Map[string, int]
+	// guardrails is [Config.Guardrail].
+	guardrails func(account string) *policy.Policy
 }
 
 // nameKey orders entities as lists do. Names that differ in case alone are the
@@ -68,7 +70,10 @@ func newSnapshot(seq int64, entities iter.Seq[entity]) *snapshot {
 			used[r]++
 		}
 	}
-	return &snapshot{seq, seq, byID.Map(), byName.Map(), keys.Map(), immutable.NewMapOf(nil, used)}
+	return &snapshot{
+		seq: seq, generation: seq,
+		byID: byID.Map(), byName: byName.Map(), keys: keys.Map(), used: immutable.NewMapOf(nil, used),
+	}
 }
 
 // put returns the snapshot with e in the place of the entity with its id.
@@ -191,6 +196,17 @@ func list[E entity](s *snapshot, account string, kind Kind, after string) iter.S
 				continue
 			}
 			if !yield(e.(E)) {
+				return
+			}
+		}
+	}
+}
+
+// declared yields the entities that the configuration declares, in order.
+func (s *snapshot) declared() iter.Seq[entity] {
+	return func(yield func(entity) bool) {
+		for it := s.byName.Iterator(); !it.Done(); {
+			if _, e, _ := it.Next(); e.common().Declared && !yield(e) {
 				return
 			}
 		}

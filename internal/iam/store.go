@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-registry/gatehouse/internal/db"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
 // The tables. IAM is always read whole, into the snapshot, and every rule is
@@ -84,6 +85,16 @@ func (row entityRow) decode() (entity, error) {
 	return e, nil
 }
 
+// load reads everything.
+func (s *Service) load(ctx context.Context) (*snapshot, error) {
+	loaded, err := load(ctx, s.db, s.awsManaged)
+	if err != nil {
+		return nil, err
+	}
+	loaded.guardrails = s.guardrail
+	return loaded, nil
+}
+
 // load reads everything. awsManaged are added to what the database has.
 func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*snapshot, error) {
 	var rows []entityRow
@@ -141,6 +152,31 @@ func (d *draft) touch(id string) {
 	if !slices.Contains(d.touched, id) {
 		d.touched = append(d.touched, id)
 	}
+}
+
+// sparesDeclared reports an UnmodifiableEntity where the draft changes or deletes
+// what the configuration declares.
+func (d *draft) sparesDeclared() error {
+	for _, id := range d.touched {
+		if e, ok := d.base.byID.Get(id); ok {
+			if err := undeclared(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// undeclared reports an UnmodifiableEntity where the configuration declares e.
+// [Service.change] asks for everything that a draft touches; an operation asks
+// earlier where another answer would send its caller the wrong way.
+func undeclared(e entity) error {
+	if !e.common().Declared {
+		return nil
+	}
+	noun, name := e.kind().noun(), e.common().Name
+	return fault.New(fault.Conflict, "UnmodifiableEntity",
+		"The %s %s is declared in the server's configuration file and cannot be changed here. Change it under iam in the file, and start the server again.", noun, name).About(noun, name)
 }
 
 // changed returns the draft's snapshot as that of the change.
@@ -202,7 +238,7 @@ func (s *Service) follow(ctx context.Context, base *snapshot) (*snapshot, error)
 		return base, err
 	}
 	if changes[0].seq != base.seq+1 {
-		return load(ctx, s.db, s.awsManaged)
+		return s.load(ctx)
 	}
 	next, compiler := base, newCompiler()
 	for _, c := range changes {

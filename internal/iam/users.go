@@ -110,6 +110,9 @@ func (s *Service) DeleteUser(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
+		if err := undeclared(u); err != nil {
+			return err
+		}
 		switch {
 		case len(u.Keys) > 0:
 			return conflict("Cannot delete entity, must delete access keys first.")
