@@ -23,6 +23,10 @@ const (
 	maxUnpacked = 256 << 20
 	// maxEntries is how many files a wheel may have.
 	maxEntries = 100_000
+	// maxDirectory is how much of a zip is read to find what is in it, in bytes:
+	// its directory, and little else. In memory that becomes some ten times as
+	// much.
+	maxDirectory = 16 << 20
 )
 
 // coreMetadata are the core metadata of a distribution ("Core metadata
@@ -39,6 +43,14 @@ func parseCoreMetadata(raw []byte) *coreMetadata {
 	m := &coreMetadata{raw: raw, fields: map[string][]string{}}
 	rest := raw
 	last := ""
+	var folded strings.Builder // the last field's value, where it has several lines
+	unfold := func() {
+		if values := m.fields[last]; folded.Len() > 0 {
+			values[len(values)-1] = folded.String()
+			folded.Reset()
+		}
+	}
+	defer unfold()
 	for len(rest) > 0 {
 		line, tail, _ := bytes.Cut(rest, []byte("\n"))
 		rest = tail
@@ -49,7 +61,11 @@ func parseCoreMetadata(raw []byte) *coreMetadata {
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if values := m.fields[last]; len(values) > 0 {
-				values[len(values)-1] += "\n" + string(bytes.TrimSpace(line))
+				if folded.Len() == 0 {
+					folded.WriteString(values[len(values)-1])
+				}
+				folded.WriteByte('\n')
+				folded.Write(bytes.TrimSpace(line))
 			}
 			continue
 		}
@@ -57,6 +73,7 @@ func parseCoreMetadata(raw []byte) *coreMetadata {
 		if !ok {
 			continue
 		}
+		unfold()
 		last = strings.ToLower(string(name))
 		m.fields[last] = append(m.fields[last], string(bytes.TrimSpace(value)))
 	}
@@ -177,10 +194,12 @@ func readSdistMetadata(file string, r io.ReaderAt, size int64) ([]byte, error) {
 
 // readZipped returns the one file dir/file of a zip that is wanted.
 func readZipped(r io.ReaderAt, size int64, wanted func(dir, file string) bool) ([]byte, error) {
-	z, err := zip.NewReader(r, size)
+	directory := &boundedReaderAt{ReaderAt: r, left: maxDirectory}
+	z, err := zip.NewReader(directory, size)
 	if err != nil {
 		return nil, err
 	}
+	directory.left = size // what is read from here on is bounded by its own size
 	if len(z.File) > maxEntries {
 		return nil, errors.New("too many files in the archive")
 	}
@@ -202,6 +221,20 @@ func readZipped(r io.ReaderAt, size int64, wanted func(dir, file string) bool) (
 	}
 	defer content.Close()
 	return readBounded(content)
+}
+
+// A boundedReaderAt fails when more than left bytes are read.
+type boundedReaderAt struct {
+	io.ReaderAt
+	left int64
+}
+
+func (b *boundedReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.ReaderAt.ReadAt(p, off)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errors.New("the archive's directory is too large")
+	}
+	return n, err
 }
 
 func readBounded(r io.Reader) ([]byte, error) {

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -134,4 +136,47 @@ func FuzzCoreMetadata(f *testing.F) {
 		m.description()
 		m.final()
 	})
+}
+
+// Reading what somebody uploads takes memory and time in proportion to it.
+func TestMetadataBombs(t *testing.T) {
+	allocated := func(read func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		read()
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	folded := []byte("Summary: x\n" + strings.Repeat(" a\n", maxMetadata/3))
+	var m *coreMetadata
+	if n := allocated(func() { m = parseCoreMetadata(folded) }); n > 16*maxMetadata {
+		t.Errorf("a folded field of %d bytes took %d", len(folded), n)
+	}
+	if got := strings.Count(m.get("Summary"), "\n"); got != maxMetadata/3 {
+		t.Errorf("the field has %d lines", got)
+	}
+
+	inflated := zipped(t, "x-1.dist-info/METADATA", strings.Repeat("a", 64<<20))
+	if n := allocated(func() {
+		if _, err := readWheelMetadata(bytes.NewReader(inflated), int64(len(inflated))); err == nil {
+			t.Error("64 MiB of metadata were read")
+		}
+	}); n > 32<<20 {
+		t.Errorf("inflating took %d bytes", n)
+	}
+
+	var crowded bytes.Buffer
+	z := zip.NewWriter(&crowded)
+	for i := range 350_000 {
+		if _, err := z.CreateRaw(&zip.FileHeader{Name: strconv.Itoa(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := readWheelMetadata(bytes.NewReader(crowded.Bytes()), int64(crowded.Len()))
+	if err == nil || !strings.Contains(err.Error(), "directory is too large") {
+		t.Errorf("a crowded archive: %v", err)
+	}
 }
