@@ -84,10 +84,20 @@ func (o *observer) finish(rec *responseRecorder, r *http.Request, e *audit.Entry
 		return
 	}
 	o.log.LogAttrs(r.Context(), level, "request",
-		slog.String("id", e.ID), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("id", e.ID), slog.String("method", clipped(r.Method)), slog.String("path", clipped(r.URL.Path)),
 		slog.Int("status", status), slog.String("service", service), slog.String("action", operation),
 		slog.String("principal", e.Principal()), slog.String("decision", e.Outcome()), slog.String("error", e.Code()),
 		slog.Int64("bytes", rec.bytes), slog.Duration("duration", now.Sub(e.Started)), slog.String("source", e.SourceIP))
+}
+
+// maxLogged bounds a text of the client's in a log line, in bytes.
+const maxLogged = 1 << 10
+
+func clipped(s string) string {
+	if len(s) <= maxLogged {
+		return s
+	}
+	return s[:maxLogged] + "…"
 }
 
 // requestID has the form of AWS's. It identifies, and protects nothing.

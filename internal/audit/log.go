@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/gatehouse-registry/gatehouse/internal/linelog"
+	"github.com/gatehouse-registry/gatehouse/internal/token"
 )
 
 // A Log is where records go: one JSON object a line.
@@ -21,7 +22,7 @@ type Log struct {
 // standard output for "-".
 func Open(path string) (*Log, error) {
 	if path == "-" {
-		return &Log{linelog.New(os.Stdout), io.NopCloser(nil)}, nil
+		return &Log{linelog.New(token.Redacting(os.Stdout)), io.NopCloser(nil)}, nil
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -31,7 +32,7 @@ func Open(path string) (*Log, error) {
 		f.Close()
 		return nil, fmt.Errorf("open the audit log: %w", err)
 	}
-	return &Log{linelog.New(f), f}, nil
+	return &Log{linelog.New(token.Redacting(f)), f}, nil
 }
 
 // endLine ends the last line of a file where it has no end: a process was killed

@@ -67,6 +67,17 @@ type SessionIssuer struct {
 	AccountID   string `json:"accountId,omitempty"`
 }
 
+// maxText is the length in bytes of an error message and of a user agent; the
+// rest is cut off (AWS CloudTrail User Guide, "CloudTrail record contents").
+const maxText = 1 << 10
+
+func clipped(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "")
+}
+
 // Record finishes the entry. status is the HTTP status of the answer.
 func (e *Entry) Record(status int, now time.Time) *Record {
 	r := &Record{
@@ -76,9 +87,9 @@ func (e *Entry) Record(status int, now time.Time) *Record {
 		EventSource:       e.source + ".amazonaws.com",
 		EventName:         e.name,
 		SourceIPAddress:   e.SourceIP,
-		UserAgent:         e.UserAgent,
+		UserAgent:         clipped(e.UserAgent),
 		ErrorCode:         e.code,
-		ErrorMessage:      e.message,
+		ErrorMessage:      clipped(e.message),
 		RequestParameters: e.params,
 		AdditionalEventData: AdditionalEventData{
 			Decisions: e.decisions, HTTPStatus: status, DurationMicros: now.Sub(e.Started).Microseconds(),
