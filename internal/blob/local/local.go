@@ -2,7 +2,8 @@
 //
 // The folder has 256 shards, named 00 to ff by a hash of the object's name, so
 // that no directory grows large and writers of different objects seldom meet in
-// one. An object is one file:
+// one. They are made when the first object is, and stay open once they are
+// used. An object is one file:
 //
 //	3f/NAME.part   the upload is not finished
 //	3f/NAME        it is committed
@@ -31,15 +32,14 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gatehouse-registry/gatehouse/internal/blob"
 )
 
 const (
-	shards = 256
 	// part ends the name of an unfinished object's file. No object's name has a
 	// dot, so the two cannot be confused.
 	part = ".part"
@@ -49,7 +49,13 @@ const (
 
 // A Store is a [blob.Store] in a folder.
 type Store struct {
-	root *os.Root
+	dir    string
+	root   *os.Root
+	shards [shards]shard
+	// prepared says that all shards are there for sure. preparing is held
+	// meanwhile.
+	prepared  atomic.Bool
+	preparing sync.Mutex
 	// writing holds the names that have an open Writer. Two that append to one
 	// file would mix their bytes under a digest that neither has.
 	writing sync.Map
@@ -67,41 +73,22 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
-	s := &Store{root: root}
-	if err := s.prepare(dir); err != nil {
-		root.Close()
-		return nil, fmt.Errorf("blob store %s: %w", dir, err)
+	s := &Store{dir: dir, root: root}
+	for i := range s.shards {
+		s.shards[i].name = shardName(byte(i))
 	}
 	return s, nil
 }
 
-// prepare makes the shards that are missing, and their names durable.
-func (s *Store) prepare(dir string) error {
-	created := false
-	for i := range shards {
-		switch err := s.root.Mkdir(shardName(byte(i)), 0o700); {
-		case err == nil:
-			created = true
-		case !errors.Is(err, fs.ErrExist):
-			return err
-		}
-	}
-	if !created {
-		return nil
-	}
-	if err := s.syncDir("."); err != nil {
-		return err
-	}
-	parent, err := os.Open(filepath.Dir(filepath.Clean(dir)))
-	if err != nil {
-		return err
-	}
-	return errors.Join(parent.Sync(), parent.Close())
-}
-
 // Close releases the folder. Objects and writers that are open stay usable for
 // reading and writing, and cannot be committed.
-func (s *Store) Close() error { return s.root.Close() }
+func (s *Store) Close() error {
+	err := s.root.Close()
+	for i := range s.shards {
+		err = errors.Join(err, s.shards[i].close())
+	}
+	return err
+}
 
 // Create implements [blob.Store].
 func (s *Store) Create(_ context.Context, name string) (blob.Writer, error) {
@@ -138,10 +125,17 @@ func (s *Store) claim(name string) (*writer, error) {
 	if !blob.ValidName(name) {
 		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
+	if err := s.prepare(); err != nil {
+		return nil, fmt.Errorf("blob store %s: %w", s.dir, err)
+	}
+	dir, err := s.shard(name).open(s)
+	if err != nil {
+		return nil, fmt.Errorf("blob store %s: %w", s.dir, err)
+	}
 	if _, taken := s.writing.LoadOrStore(name, struct{}{}); taken {
 		return nil, fmt.Errorf("%w: %s is being written", blob.ErrInUse, name)
 	}
-	return &writer{store: s, name: name, path: path(name)}, nil
+	return &writer{store: s, dir: dir, name: name}, nil
 }
 
 // Open implements [blob.Store]. The object is a [blob.Filer].
@@ -149,7 +143,14 @@ func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
 	if !blob.ValidName(name) {
 		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
-	f, err := s.root.Open(path(name))
+	dir, err := s.shard(name).open(s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", blob.ErrNotFound, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob: %w", err)
+	}
+	f, err := dir.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", blob.ErrNotFound, name)
 	}
@@ -169,10 +170,16 @@ func (s *Store) Delete(_ context.Context, name string) error {
 	if !blob.ValidName(name) {
 		return fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
-	p := path(name)
-	// The unfinished file first: a Commit that gets ahead of this has moved it
-	// to where the second removal finds it, and one that comes later fails.
-	if err := errors.Join(s.remove(p+part), s.remove(p)); err != nil {
+	dir, err := s.shard(name).open(s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		// The unfinished file first: a Commit that gets ahead of this has moved it
+		// to where the second removal finds it, and one that comes later fails.
+		err = errors.Join(remove(dir, name+part), remove(dir, name))
+	}
+	if err != nil {
 		return fmt.Errorf("delete blob: %w", err)
 	}
 	return nil
@@ -180,8 +187,8 @@ func (s *Store) Delete(_ context.Context, name string) error {
 
 // remove removes a file, and is content where there is none. The removal is not
 // synced: what comes back after a crash is an object that no row names.
-func (s *Store) remove(path string) error {
-	if err := s.root.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func remove(dir *os.Root, name string) error {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -190,8 +197,8 @@ func (s *Store) remove(path string) error {
 // List implements [blob.Store]. It stops at the first error.
 func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
-		for i := range shards {
-			if !s.listShard(ctx, shardName(byte(i)), yield) {
+		for i := range s.shards {
+			if !s.listShard(ctx, s.shards[i].name, yield) {
 				return
 			}
 		}
@@ -205,6 +212,9 @@ func (s *Store) listShard(ctx context.Context, shard string, yield func(blob.Inf
 		return false
 	}
 	dir, err := s.root.Open(shard)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
 	if err != nil {
 		return fail(err)
 	}
@@ -237,32 +247,6 @@ func (s *Store) listShard(ctx context.Context, shard string, yield func(blob.Inf
 			return fail(err)
 		}
 	}
-}
-
-// syncDir makes the names in a directory durable.
-func (s *Store) syncDir(name string) error {
-	d, err := s.root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// path is where an object's file is, below the root.
-func path(name string) string { return shard(name) + "/" + name }
-
-// shard hashes with FNV-1a, which spreads names whatever they begin with.
-func shard(name string) string {
-	h := uint32(2166136261)
-	for i := range len(name) {
-		h = (h ^ uint32(name[i])) * 16777619
-	}
-	return shardName(byte(h>>24 ^ h>>16 ^ h>>8 ^ h))
-}
-
-func shardName(n byte) string {
-	const digits = "0123456789abcdef"
-	return string([]byte{digits[n>>4], digits[n&15]})
 }
 
 // object is an open file. Its size was taken when it was opened: a committed

@@ -21,11 +21,13 @@ const writeback = 8 << 20
 // writer is the [blob.Writer] of one unfinished file.
 type writer struct {
 	store *Store
+	dir   *os.Root // the shard
 	name  string
-	path  string // of the committed file
 	file  *os.File
 	size  int64
 	begun int64 // bytes whose writeback has begun
+	// synced says that the bytes are durable already, from an earlier Suspend.
+	synced bool
 	// linked says that the file's name is durable already, from an earlier
 	// Suspend.
 	linked bool
@@ -34,12 +36,12 @@ type writer struct {
 
 // create begins a new file.
 func (w *writer) create() error {
-	if _, err := w.store.root.Lstat(w.path); err == nil {
+	if _, err := w.dir.Lstat(w.name); err == nil {
 		return fmt.Errorf("%w: %s exists", blob.ErrInUse, w.name)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create blob: %w", err)
 	}
-	f, err := w.store.root.OpenFile(w.path+part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := w.dir.OpenFile(w.name+part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %s has an unfinished upload", blob.ErrInUse, w.name)
 	}
@@ -52,41 +54,44 @@ func (w *writer) create() error {
 
 // reopen opens the unfinished file and drops what lies behind offset.
 func (w *writer) reopen(offset int64) error {
-	f, err := w.store.root.OpenFile(w.path+part, os.O_WRONLY, 0)
+	f, err := w.dir.OpenFile(w.name+part, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s is not an unfinished upload", blob.ErrState, w.name)
 	}
 	if err != nil {
 		return fmt.Errorf("resume blob: %w", err)
 	}
-	if err := rewind(f, offset); err != nil {
+	whole, err := rewind(f, offset)
+	if err != nil {
 		f.Close()
 		return fmt.Errorf("resume blob %s: %w", w.name, err)
 	}
-	w.file, w.size, w.begun, w.linked = f, offset, offset, true
+	w.file, w.size, w.begun, w.synced, w.linked = f, offset, offset, whole, true
 	return nil
 }
 
-// rewind makes offset the end of the file and the place to write at.
-func rewind(f *os.File, offset int64) error {
+// rewind makes offset the end of the file and the place to write at. whole says
+// that it was the end before.
+func rewind(f *os.File, offset int64) (whole bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if info.Size() < offset {
-		return fmt.Errorf("%w: the file has %d bytes, the state says %d", blob.ErrState, info.Size(), offset)
+		return false, fmt.Errorf("%w: the file has %d bytes, the state says %d", blob.ErrState, info.Size(), offset)
 	}
-	if info.Size() > offset {
+	if whole = info.Size() == offset; !whole {
 		if err := f.Truncate(offset); err != nil {
-			return err
+			return false, err
 		}
 	}
 	_, err = f.Seek(offset, io.SeekStart)
-	return err
+	return whole, err
 }
 
 // Write implements [io.Writer].
 func (w *writer) Write(p []byte) (int, error) {
+	w.synced = false
 	n, err := w.file.Write(p)
 	w.size += int64(n)
 	if fresh := w.size - w.begun; fresh >= writeback {
@@ -119,17 +124,16 @@ func (w *writer) Commit(context.Context) error {
 		return fmt.Errorf("commit blob %s: %w", w.name, os.ErrClosed)
 	}
 	defer w.finish()
-	root := w.store.root
-	err := root.Rename(w.path+part, w.path)
+	err := w.dir.Rename(w.name+part, w.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s was deleted while it was written", blob.ErrNotFound, w.name)
 	}
 	if err != nil {
-		return fmt.Errorf("commit blob: %w", errors.Join(err, w.store.remove(w.path+part)))
+		return fmt.Errorf("commit blob: %w", errors.Join(err, remove(w.dir, w.name+part)))
 	}
 	w.linked = false
 	if err := w.sync(); err != nil {
-		return fmt.Errorf("commit blob: %w", errors.Join(err, w.store.remove(w.path)))
+		return fmt.Errorf("commit blob: %w", errors.Join(err, remove(w.dir, w.name)))
 	}
 	return nil
 }
@@ -141,18 +145,20 @@ func (w *writer) Abort() {
 	}
 	w.finish()
 	// What cannot be removed now, the sweep finds.
-	_ = w.store.remove(w.path + part)
+	_ = remove(w.dir, w.name+part)
 }
 
 // sync makes the bytes and the name of the file durable.
 func (w *writer) sync() error {
-	if err := w.file.Sync(); err != nil {
-		return err
+	if !w.synced {
+		if err := w.file.Sync(); err != nil {
+			return err
+		}
 	}
 	if w.linked {
 		return nil
 	}
-	return w.store.syncDir(shard(w.name))
+	return syncFolder(w.dir)
 }
 
 // finish closes the file, whose bytes are synced or not wanted, and gives the
