@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	rounds = 8    // how often TestKillAtAnyMoment kills the server
-	events = 2000 // at most that many events after its start
-	starts = 6    // how often TestKillWhileStarting kills one
+	rounds = 8   // how often TestKillAtAnyMoment kills the server
+	events = 800 // at most that many events after its start
+	starts = 6   // how often TestKillWhileStarting kills one
 )
 
 // newSeed is what makes a test's choices. A failed test tells it; CRASH_SEED sets
@@ -188,7 +188,7 @@ func (s *session) drain(t *testing.T, clients []*client) {
 	}
 	due := make(chan struct{})
 	s.fuse.kill = func() { close(due) }
-	s.fuse.left.Store(events / 10)
+	s.fuse.left.Store(events / 5)
 	var working sync.WaitGroup
 	for _, c := range clients {
 		working.Go(func() {

@@ -118,7 +118,7 @@ func (p *process) logged() string {
 }
 
 // A fuse kills a process at the n-th event: a request that begins, a piece of a
-// body that is sent, or an answer that arrives.
+// body or a whole one that is sent, or an answer that arrives.
 type fuse struct {
 	left atomic.Int64
 	kill func()
@@ -137,7 +137,7 @@ func (f *fuse) RoundTrip(r *http.Request, next http.RoundTripper) (*http.Respons
 	f.event()
 	if r.Body != nil && r.Body != http.NoBody {
 		r = r.Clone(r.Context())
-		r.Body = &pieces{r.Body, f}
+		r.Body = &pieces{ReadCloser: r.Body, fuse: f}
 	}
 	res, err := next.RoundTrip(r)
 	if err == nil {
@@ -146,15 +146,24 @@ func (f *fuse) RoundTrip(r *http.Request, next http.RoundTripper) (*http.Respons
 	return res, err
 }
 
-// pieces gives a body in pieces that count as events.
+// pieces is a body whose end is an event, and so is each piece of it.
 type pieces struct {
 	io.ReadCloser
 	fuse *fuse
+	sent int // since the last event
 }
 
+// piece is small beside the largest bodies and large beside most: the moments
+// that count are those when a request is complete.
+const piece = 256 << 10
+
 func (p *pieces) Read(b []byte) (int, error) {
-	p.fuse.event()
-	return p.ReadCloser.Read(b[:min(len(b), 64<<10)])
+	n, err := p.ReadCloser.Read(b)
+	if p.sent += n; p.sent >= piece || err != nil {
+		p.sent = 0
+		p.fuse.event()
+	}
+	return n, err
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
