@@ -29,13 +29,14 @@ var floors = map[string]floor{
 	"internal/images": domain, "internal/packages": domain, "internal/audit": domain, "internal/jobs": domain,
 	"internal/api/queryerror": domain, // what two doors share stands below them
 	"internal/upstream":       domain, "internal/webidentity": domain,
+	"authtoken": ground, "internal/credential": domain, // the caller's side, which knows nothing of the server
 	"internal/api": edge, "internal/oci": edge, "internal/formats": edge,
 	"internal/app": joint, "internal/explain": joint, // a client, which the command starts
 	"cmd": street, "e2e": street, "bench": street,
 }
 
 // alone are the packages that import nothing of ours but what is below them.
-var alone = []string{"internal/fault", "internal/aws/arn", "internal/aws/wire", "internal/aws/sigv4", "internal/iam/policy"}
+var alone = []string{"internal/fault", "internal/aws/arn", "internal/aws/wire", "internal/aws/sigv4", "internal/iam/policy", "authtoken"}
 
 func TestImportsRunOneWay(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").Output()
@@ -74,6 +75,9 @@ func check(t *testing.T, pkg, imported string) {
 		if within(pkg, a) && !within(imported, a) {
 			t.Errorf("%s imports %s, and must import none of ours", pkg, imported)
 		}
+	}
+	if within(pkg, "internal/credential") && !within(imported, "internal/credential") && imported != "authtoken" {
+		t.Errorf("%s imports %s; the caller's side stands on authtoken alone", pkg, imported)
 	}
 	// An edge may use the package that stands above it in the tree, which holds
 	// what its kind of edge shares, and no other edge.

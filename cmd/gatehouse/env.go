@@ -34,10 +34,13 @@ func (c *envCommand) Run(stdout io.Writer) error {
 	}
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
-		fmt.Fprintf(stdout, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+		fmt.Fprintf(stdout, "export %s=%s\n", name, shellQuote(value))
 	}
 	return nil
 }
+
+// shellQuote quotes a word for a POSIX shell.
+func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 type versionCommand struct{}
 

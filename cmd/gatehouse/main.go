@@ -31,25 +31,32 @@ type commands struct {
 	Env     envCommand     `cmd:"" help:"Print the exports that point every AWS tool at the server."`
 	Policy  policyCommand  `cmd:"" help:"Explain what IAM's policies decide."`
 	Version versionCommand `cmd:"" help:"Print the version."`
+
+	// The caller's side, which works with AWS as well.
+	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`
+	Credential credentialCommand `cmd:"" help:"Answer the clients that ask a credential helper."`
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, arguments(os.Args), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run is main without the process: it returns the exit code.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	exited := -1
-	parser := kong.Must(&commands{},
+	all := new(commands)
+	parser := kong.Must(all,
 		kong.Name("gatehouse"),
 		kong.Description("Gatehouse speaks AWS: it issues the authorization tokens of ECR and CodeArtifact, and is the registry and the repositories that they open."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(code int) { exited = code }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(stdin, (*io.Reader)(nil)),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
+		kong.Bind(all),
 		defaults(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
@@ -67,6 +74,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := command.Run(); err != nil {
 		if errors.Is(err, errDenied) { // the answer, and no failure
 			return exitDenied
+		}
+		if errors.Is(err, errTold) {
+			return exitFailed
 		}
 		fmt.Fprintf(stderr, "gatehouse: %v\n", err)
 		if errors.Is(err, errUsage) {

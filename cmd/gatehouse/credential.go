@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/credential/bazel"
+	"github.com/gatehouse-registry/gatehouse/internal/credential/cargo"
+	"github.com/gatehouse-registry/gatehouse/internal/credential/docker"
+	"github.com/gatehouse-registry/gatehouse/internal/credential/get"
+	"github.com/gatehouse-registry/gatehouse/internal/credential/keyring"
+	"github.com/gatehouse-registry/gatehouse/internal/credential/kubelet"
+)
+
+// helpers are the names under which clients start the program, and the
+// command that each stands for.
+var helpers = map[string]string{
+	"docker-credential-gatehouse":  "docker",
+	"cargo-credential-gatehouse":   "cargo",
+	"keyring":                      "keyring",
+	"bazel-credential-gatehouse":   "bazel",
+	"kubelet-credential-gatehouse": "kubelet",
+	"git-credential-gatehouse":     "get",
+}
+
+// arguments are those of the command line, with the command that the program's
+// name stands for.
+func arguments(argv []string) []string {
+	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
+	if helper, ok := helpers[name]; ok {
+		return append([]string{"credential", helper}, argv[1:]...)
+	}
+	return argv[1:]
+}
+
+// errTold marks an error that the client was told in its protocol's own way.
+var errTold = errors.New("told")
+
+func told(err error) error { return fmt.Errorf("%w: %w", errTold, err) }
+
+type credentialCommand struct {
+	awsFlags
+	Hosts []string `placeholder:"HOST" env:"GATEHOUSE_HOSTS" help:"Hosts that get tokens besides those that the endpoint names."`
+
+	Docker  dockerCommand  `cmd:"" help:"Answer docker, podman, skopeo, crane, helm (as docker-credential-gatehouse)."`
+	Cargo   cargoCommand   `cmd:"" help:"Answer cargo (as cargo-credential-gatehouse)."`
+	Keyring keyringCommand `cmd:"" help:"Answer pip and uv (as keyring)."`
+	Bazel   bazelCommand   `cmd:"" help:"Answer Bazel (as bazel-credential-gatehouse)."`
+	Kubelet kubeletCommand `cmd:"" help:"Answer the kubelet (as kubelet-credential-gatehouse)."`
+	Get     getCommand     `cmd:"" help:"Answer git and scripts, in lines of key=value (as git-credential-gatehouse)."`
+}
+
+// Help is what --help shows below the flags.
+func (credentialCommand) Help() string {
+	return `Tools start these by the names in parentheses: make links to this program with
+them somewhere on PATH. docs/clients.md shows the configuration of each tool.`
+}
+
+func (c *credentialCommand) lookup() *credential.Lookup {
+	return &credential.Lookup{Config: credential.AWS(c.awsFlags).Load, Hosts: c.Hosts}
+}
+
+type dockerCommand struct {
+	Operation string `arg:"" help:"get, store, erase or list."`
+}
+
+// Run answers one request.
+func (c *dockerCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
+	if err := docker.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup()); err != nil {
+		return told(err)
+	}
+	return nil
+}
+
+type cargoCommand struct {
+	Plugin bool `name:"cargo-plugin" hidden:""` // how cargo starts every provider
+}
+
+// Run answers requests until cargo has no more.
+func (c *cargoCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
+	return cargo.Run(ctx, stdin, stdout, all.Credential.lookup())
+}
+
+type keyringCommand struct{ keyring.Request }
+
+// Run answers one request.
+func (c *keyringCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
+	err := keyring.Run(ctx, c.Request, stdin, stdout, all.Credential.lookup())
+	if errors.Is(err, credential.ErrForeign) { // the exit code says it
+		return told(err)
+	}
+	return err
+}
+
+type bazelCommand struct {
+	Operation string `arg:"" optional:"" default:"get" help:"get."`
+}
+
+// Run answers one request.
+func (c *bazelCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
+	return bazel.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup())
+}
+
+type kubeletCommand struct{}
+
+// Run answers one request.
+func (*kubeletCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
+	return kubelet.Run(ctx, stdin, stdout, all.Credential.lookup(), time.Now)
+}
+
+type getCommand struct {
+	Operation string `arg:"" optional:"" default:"get" help:"get, store or erase."`
+}
+
+// Run answers one request.
+func (c *getCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
+	return get.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup())
+}

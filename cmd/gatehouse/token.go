@@ -1,0 +1,198 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/credential"
+)
+
+// awsFlags choose among what the AWS configuration has, as the AWS CLI's do.
+type awsFlags struct {
+	Profile     string `placeholder:"NAME" help:"Profile of the AWS configuration (AWS_PROFILE)."`
+	Region      string `placeholder:"REGION" help:"AWS region (AWS_REGION, or the profile's)."`
+	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"Endpoint of the API (AWS_ENDPOINT_URL, the profile's, or AWS's own)."`
+}
+
+func (f awsFlags) load(ctx context.Context) (aws.Config, error) {
+	cfg, err := credential.AWS(f).Load(ctx, "")
+	return cfg, credential.Explain(err, credential.About{})
+}
+
+type tokenCommand struct {
+	CodeArtifact codeArtifactCommand `cmd:"" name:"codeartifact" help:"Print a token for the repositories of a CodeArtifact domain."`
+	ECR          ecrCommand          `cmd:"" name:"ecr" help:"Print a token for the container registries of ECR."`
+}
+
+// Help is what --help shows below the flags.
+func (tokenCommand) Help() string {
+	return `The token comes from the user's cache while it is good. Formats:
+
+  text    the token alone, as a password
+  json    the answer of GetAuthorizationToken
+  export  assignments for a POSIX shell
+  header  an HTTP header, for curl -H @-
+  netrc   a line for a netrc file
+
+Examples:
+
+  gatehouse token codeartifact --domain acme
+  gatehouse token ecr --profile work --region eu-central-1 | docker login --username AWS --password-stdin HOST
+  gatehouse token codeartifact --domain acme --format header | curl -H @- URL
+  eval "$(gatehouse token codeartifact --domain acme --format export)"`
+}
+
+// A format is how a token is printed.
+type format struct {
+	Format string `enum:"text,json,export,header,netrc" default:"text" help:"text, json, export, header or netrc."`
+	Host   string `placeholder:"HOST" help:"The host of the netrc line, where it is not the endpoint's own."`
+}
+
+type codeArtifactCommand struct {
+	Domain      string  `required:"" placeholder:"NAME" help:"The domain."`
+	DomainOwner string  `placeholder:"ID" help:"12-digit account that owns the domain, if not the caller's own."`
+	Duration    *string `placeholder:"TIME" help:"15m to 12h, or in seconds, or 0 for as long as the caller's session (12h)."`
+	format
+	awsFlags
+}
+
+// Run prints the token.
+func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer) error {
+	var options []authtoken.Option
+	if c.DomainOwner != "" {
+		options = append(options, authtoken.DomainOwner(c.DomainOwner))
+	}
+	if c.Duration != nil {
+		d, err := duration(*c.Duration)
+		if err != nil {
+			return fmt.Errorf("--duration: %w%w", silent{errUsage}, err)
+		}
+		options = append(options, authtoken.Duration(d))
+	}
+	cfg, err := c.load(ctx)
+	if err != nil {
+		return err
+	}
+	endpoint := aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
+	host := cmp.Or(c.Host, c.host(cfg, endpoint))
+	if c.Format == "netrc" && host == "" {
+		return fmt.Errorf("%wa netrc line names a host: give --domain-owner or --host", silent{errUsage})
+	}
+	t, err := authtoken.CodeArtifact(cfg, c.Domain, options...).Token(ctx)
+	if err != nil {
+		return credential.Explain(err, credential.About{
+			Service: "codeartifact", Domain: c.Domain, Owner: c.DomainOwner, Region: cfg.Region, Endpoint: endpoint,
+		})
+	}
+	return c.print(stdout, t, printed{
+		host:    host,
+		exports: [][2]string{{"CODEARTIFACT_AUTH_TOKEN", t.Password}},
+		answer:  map[string]any{"authorizationToken": t.Value, "expiration": t.Expires.Unix()},
+	})
+}
+
+// host is that of the domain's repositories at AWS, and elsewhere the endpoint's
+// own; "" where the owner would have to be known.
+func (c *codeArtifactCommand) host(cfg aws.Config, endpoint string) string {
+	if endpoint != "" && !authtoken.IsAWS(endpoint) {
+		return hostname(endpoint)
+	}
+	if c.DomainOwner == "" {
+		return ""
+	}
+	suffix := ".amazonaws.com"
+	if strings.HasPrefix(cfg.Region, "cn-") {
+		suffix += ".cn"
+	}
+	return c.Domain + "-" + c.DomainOwner + ".d.codeartifact." + cfg.Region + suffix
+}
+
+type ecrCommand struct {
+	RegistryID string `name:"registry-id" placeholder:"ID" help:"12-digit account whose registry is named, if not the caller's own."`
+	format
+	awsFlags
+}
+
+// Run prints the token.
+func (c *ecrCommand) Run(ctx context.Context, stdout io.Writer) error {
+	cfg, err := c.load(ctx)
+	if err != nil {
+		return err
+	}
+	var options []authtoken.Option
+	if c.RegistryID != "" {
+		options = append(options, authtoken.RegistryID(c.RegistryID))
+	}
+	t, err := authtoken.ECR(cfg, options...).Token(ctx)
+	if err != nil {
+		endpoint := aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
+		return credential.Explain(err, credential.About{Service: "ecr", Region: cfg.Region, Endpoint: endpoint})
+	}
+	return c.print(stdout, t, printed{
+		host:    cmp.Or(c.Host, hostname(t.Endpoint)),
+		exports: [][2]string{{"ECR_REGISTRY", authtoken.Host(t.Endpoint)}, {"ECR_PASSWORD", t.Password}},
+		answer: map[string]any{"authorizationData": []any{map[string]any{
+			"authorizationToken": t.Value, "expiresAt": t.Expires.Unix(), "proxyEndpoint": t.Endpoint,
+		}}},
+	})
+}
+
+// printed is what the formats say about a token, besides the token.
+type printed struct {
+	host    string      // of the netrc line, without a port: netrc has none
+	exports [][2]string // name and value
+	answer  any         // the API's own, with times in seconds since 1970
+}
+
+func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
+	switch f.Format {
+	case "json":
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		err = e.Encode(p.answer)
+	case "export":
+		for _, v := range p.exports {
+			if _, err = fmt.Fprintf(w, "export %s=%s\n", v[0], shellQuote(v[1])); err != nil {
+				break
+			}
+		}
+	case "header":
+		_, err = fmt.Fprintf(w, "Authorization: %s\n", t.Authorization())
+	case "netrc":
+		_, err = fmt.Fprintf(w, "machine %s login %s password %s\n", p.host, t.Username, t.Password)
+	default:
+		_, err = fmt.Fprintln(w, t.Password)
+	}
+	return err
+}
+
+// duration reads 12h, 900s or, as the AWS CLI has it, 900.
+func duration(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		d, err = time.ParseDuration(text + "s")
+	}
+	if err != nil || d < 0 || d%time.Second != 0 || d > 0 && d < 15*time.Minute || d > 12*time.Hour {
+		return 0, fmt.Errorf("%q is not 0, nor 15m to 12h in whole seconds", text)
+	}
+	return d, nil
+}
+
+func hostname(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}

@@ -1,0 +1,33 @@
+package credential
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+)
+
+// AWS is what a person chooses about the AWS configuration. Everything left
+// empty is as the SDK finds it: in the environment, in the profile, on the
+// machine.
+type AWS struct {
+	Profile     string
+	Region      string
+	EndpointURL string
+}
+
+// Load reads the configuration. A region that is given wins over everything
+// else, as it is that of the address which a token is for.
+func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
+	if region == "" {
+		region = a.Region
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(a.Profile), config.WithRegion(region))
+	if err != nil {
+		return aws.Config{}, err
+	}
+	if a.EndpointURL != "" {
+		cfg.BaseEndpoint = &a.EndpointURL
+	}
+	return cfg, nil
+}

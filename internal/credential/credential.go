@@ -1,0 +1,256 @@
+// Package credential answers what the helpers of package clients and container
+// clients are asked: which user name and password open this address?
+//
+// Each protocol in which clients ask is a package below this one. They have in
+// common [Lookup], which finds the domain or the registry that an address
+// belongs to and, before anything else, whether the token may be sent there: an
+// address comes from a client's configuration, a Dockerfile or a list of
+// requirements, which others may have written, and a token opens everything
+// that its caller may reach.
+//
+// A token is for an address if one of these holds:
+//
+//   - it is a name of AWS's own, reached by HTTPS, and the token is AWS's;
+//   - the endpoint that issues the token is at the same host;
+//   - the endpoint names that host as a registry's or a repository's, or, for
+//     registries, as one below the same suffix;
+//   - [Lookup.Hosts] has it.
+package credential
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+)
+
+// ErrForeign says that no token is for the address. A helper then says that it
+// has no credentials, and the client goes on without.
+var ErrForeign = errors.New("no registry or repository that the configured AWS endpoint knows, so no token is sent there")
+
+// A Lookup finds tokens for addresses.
+type Lookup struct {
+	// Config loads the configuration for a region; "" is the profile's own.
+	Config func(ctx context.Context, region string) (aws.Config, error)
+	// Hosts may get tokens beyond those that the endpoint names, such as a
+	// registry's name of one's own in front of AWS. An entry is a host, with its
+	// port, in which * matches within a name's label.
+	Hosts []string
+	// Options are given to every source of tokens.
+	Options []authtoken.Option
+}
+
+// Token returns the token for any address: of a repository if it has the form of
+// one, and otherwise of a registry. The errors are those of [Lookup.Packages].
+func (l *Lookup) Token(ctx context.Context, address string) (authtoken.Token, error) {
+	if _, ok := authtoken.ParseRepositoryURL(address); ok {
+		return l.Packages(ctx, address)
+	}
+	return l.Registry(ctx, address)
+}
+
+// Registry returns the token for the container registry at a host. The errors
+// are those of [Lookup.Packages].
+func (l *Lookup) Registry(ctx context.Context, address string) (authtoken.Token, error) {
+	source, about, err := l.registry(ctx, address)
+	if err != nil {
+		return authtoken.Token{}, err
+	}
+	t, err := source.Token(ctx)
+	if err != nil {
+		return authtoken.Token{}, Explain(err, about)
+	}
+	if !l.listed(address) && !sameRegistries(address, t.Endpoint) {
+		return authtoken.Token{}, foreign(address)
+	}
+	return t, nil
+}
+
+// registry is the source of tokens for a host that may be a registry's. Whether
+// it is shows when the token names its own.
+func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Source, About, error) {
+	r, _ := authtoken.ParseRegistryHost(address)
+	cfg, err := l.Config(ctx, r.Region)
+	if err != nil {
+		return nil, About{}, Explain(err, About{Region: r.Region})
+	}
+	endpoint := aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
+	// AWS's registries have AWS's names: there is no need to ask.
+	if isAWS(endpoint) && !l.listed(address) && (r.Region == "" || !authtoken.IsAWS(address) || insecure(address)) {
+		return nil, About{}, foreign(address)
+	}
+	return authtoken.ECR(cfg, l.Options...), About{Service: "ecr", Region: cfg.Region, Endpoint: endpoint}, nil
+}
+
+// Packages returns the token for the repository at an address.
+//
+// The error is [ErrForeign] where no token is for the address, and otherwise one
+// of [Explain].
+func (l *Lookup) Packages(ctx context.Context, address string) (authtoken.Token, error) {
+	source, about, err := l.packages(ctx, address)
+	if err != nil {
+		return authtoken.Token{}, err
+	}
+	t, err := source.Token(ctx)
+	if err != nil {
+		return authtoken.Token{}, Explain(err, about)
+	}
+	return t, nil
+}
+
+func (l *Lookup) packages(ctx context.Context, address string) (*authtoken.Source, About, error) {
+	r, ok := authtoken.ParseRepositoryURL(address)
+	if !ok {
+		return nil, About{}, foreign(address)
+	}
+	cfg, err := l.Config(ctx, r.Region)
+	if err != nil {
+		return nil, About{}, Explain(err, About{Region: r.Region})
+	}
+	client := codeartifact.NewFromConfig(cfg)
+	about := About{
+		Service: "codeartifact", Domain: r.Domain, Owner: r.Owner, Region: cfg.Region,
+		Endpoint: aws.ToString(client.Options().BaseEndpoint),
+	}
+	switch {
+	case l.listed(address):
+	case isAWS(about.Endpoint):
+		if !authtoken.IsAWS(r.Suffix) || insecure(address) {
+			return nil, about, foreign(address)
+		}
+	case sameHost(about.Endpoint, address):
+		if insecure(address) && !insecure(about.Endpoint) {
+			return nil, about, foreign(address)
+		}
+	default:
+		if err := named(ctx, client, r, address, about); err != nil {
+			return nil, about, err
+		}
+	}
+	options := append([]authtoken.Option{authtoken.DomainOwner(r.Owner)}, l.Options...)
+	return authtoken.CodeArtifact(cfg, r.Domain, options...), about, nil
+}
+
+// named asks the endpoint whether the repository is at the address.
+func named(ctx context.Context, client *codeartifact.Client, r authtoken.Repository, address string, about About) error {
+	if r.Name == "" {
+		return foreign(address)
+	}
+	out, err := client.GetRepositoryEndpoint(ctx, &codeartifact.GetRepositoryEndpointInput{
+		Domain: &r.Domain, DomainOwner: &r.Owner, Repository: &r.Name, Format: types.PackageFormat(r.Format),
+	})
+	if err != nil {
+		return Explain(err, about)
+	}
+	if e := aws.ToString(out.RepositoryEndpoint); !sameHost(e, address) || insecure(address) && !insecure(e) {
+		return foreign(address)
+	}
+	return nil
+}
+
+// Forget drops the token that is kept for an address, as a client does that was
+// refused with it. An address that no token is for is no error.
+func (l *Lookup) Forget(ctx context.Context, address string) error {
+	find := l.registry
+	if _, ok := authtoken.ParseRepositoryURL(address); ok {
+		find = l.packages
+	}
+	source, _, err := find(ctx, address)
+	if errors.Is(err, ErrForeign) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return source.Forget(ctx)
+}
+
+func (l *Lookup) listed(address string) bool {
+	for _, pattern := range l.Hosts {
+		if match(strings.Split(strings.ToLower(pattern), "."), strings.Split(authtoken.Host(address), ".")) {
+			return true
+		}
+	}
+	return false
+}
+
+// match compares label by label, so that a * does not reach beyond its own.
+func match(pattern, host []string) bool {
+	if len(pattern) != len(host) {
+		return false
+	}
+	for i := range pattern {
+		if ok, err := path.Match(pattern[i], host[i]); err != nil || !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func foreign(address string) error {
+	return fmt.Errorf("%s: %w", authtoken.Host(address), ErrForeign)
+}
+
+// isAWS reports whether an endpoint is AWS's; "" is the SDK's own choice, which
+// is.
+func isAWS(endpoint string) bool { return endpoint == "" || authtoken.IsAWS(endpoint) }
+
+// sameRegistries reports whether the address is a registry of whoever calls its
+// own registry named.
+func sameRegistries(address, named string) bool {
+	if sameHost(address, named) {
+		return !insecure(address) || insecure(named)
+	}
+	a, ok := authtoken.ParseRegistryHost(address)
+	if !ok || insecure(address) && !insecure(named) {
+		return false
+	}
+	b, ok := authtoken.ParseRegistryHost(named)
+	return ok && (a.Suffix == b.Suffix || authtoken.IsAWS(a.Suffix) && authtoken.IsAWS(b.Suffix))
+}
+
+// sameHost compares host and port. Every name of this machine's loopback is the
+// same host.
+func sameHost(a, b string) bool {
+	hostA, portA := split(a)
+	hostB, portB := split(b)
+	return hostA != "" && portA == portB && (hostA == hostB || loopback(hostA) && loopback(hostB))
+}
+
+// split returns the name and the port of an address; a scheme's own port is "".
+func split(address string) (name, port string) {
+	host := authtoken.Host(address)
+	name, port, err := net.SplitHostPort(host)
+	if err != nil {
+		name, port = strings.Trim(host, "[]"), ""
+	}
+	if port == "443" || port == "80" && insecure(address) {
+		port = ""
+	}
+	return name, port
+}
+
+func loopback(name string) bool {
+	if name == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(name)
+	return ip != nil && ip.IsLoopback()
+}
+
+// insecure reports whether the address says that it is reached without TLS. A
+// host without a scheme does not say so: its client decides.
+func insecure(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Scheme == "http"
+}

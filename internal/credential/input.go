@@ -1,0 +1,21 @@
+package credential
+
+import (
+	"errors"
+	"io"
+)
+
+// maxInput bounds what a client asks, in bytes.
+const maxInput = 1 << 20
+
+// ReadInput reads what a client asks, to its end.
+func ReadInput(in io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxInput {
+		return nil, errors.New("the request is larger than 1 MiB")
+	}
+	return text, nil
+}
