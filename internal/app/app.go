@@ -105,7 +105,11 @@ func openParts(ctx context.Context, c *config.Config, listener net.Listener, dat
 // openDomain constructs the domain and makes sure that every account exists.
 func (p *parts) openDomain(ctx context.Context) (err error) {
 	p.authz = &authz.Authorizer{Observe: p.observeDecision}
-	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Keyring: p.keyring, Authz: p.authz, Now: p.now})
+	tokens, err := p.webIdentities()
+	if err != nil {
+		return err
+	}
+	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now})
 	if err != nil {
 		return err
 	}
@@ -146,6 +150,9 @@ func (p *parts) observeDecision(ctx context.Context, r *authz.Request, d policy.
 		decision.Reason = d.Because(r.Action)
 	}
 	e := audit.From(ctx)
+	if c := authn.FromContext(ctx); c != nil {
+		e.Caller(c) // a web identity is known no earlier
+	}
 	e.Decided(decision)
 	if r.Resource != "*" {
 		e.Resource("", r.Resource)

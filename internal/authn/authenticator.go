@@ -67,6 +67,7 @@ func (a *Authenticator) identify(ctx context.Context, p *Principal, claims *toke
 	}
 	p.SessionPolicies = session.Policies
 	p.SourceIdentity = session.SourceIdentity
+	p.Federation = session.Federation
 	p.TransitiveTagKeys = session.TransitiveTagKeys
 	p.Tags = mergedTags(p.Tags, session.Tags)
 	return nil
@@ -122,6 +123,14 @@ func mergedTags(identity, session map[string]string) map[string]string {
 
 func closed(why string) error {
 	return fault.New(fault.Unauthenticated, "InvalidToken", "The token is not valid: %s.", why)
+}
+
+// Unsigned returns the caller of a request whose operation needs no signature:
+// nobody, on a connection. What the request itself proves, the domain finds out.
+func (a *Authenticator) Unsigned(r *http.Request) *Caller {
+	c := &Caller{Principal: &Principal{Type: Anonymous}}
+	c.connection(r, a.now())
+	return c
 }
 
 // connection fills in what the connection says.

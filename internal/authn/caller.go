@@ -29,6 +29,11 @@ const (
 	User          PrincipalType = "User"
 	AssumedRole   PrincipalType = "AssumedRole"
 	FederatedUser PrincipalType = "FederatedUser"
+	// WebIdentity is a subject of an OIDC provider that asks for the session of a
+	// role, and is of no account (CloudTrail's name for it).
+	WebIdentity PrincipalType = "WebIdentityUser"
+	// Anonymous is who has not proven anything; see [Authenticator.Unsigned].
+	Anonymous PrincipalType = "Anonymous"
 )
 
 // A Principal is an identity together with everything that decides what it may
@@ -70,6 +75,9 @@ type Principal struct {
 	TransitiveTagKeys []string
 	// SourceIdentity is aws:SourceIdentity.
 	SourceIdentity string
+	// Federation is where a web identity comes from, and the session that it
+	// began; nil for everybody else.
+	Federation *Federation
 	// AccessKeyID is the key that signed, or that obtained the bearer token.
 	AccessKeyID string
 	// IssuerKeyID is the long-term key behind the temporary credentials of a
@@ -82,6 +90,16 @@ type Principal struct {
 	// IssuedAt and ExpiresAt belong to temporary credentials, and are zero for
 	// a user's or root's long-term key. IssuedAt is aws:TokenIssueTime.
 	IssuedAt, ExpiresAt time.Time
+}
+
+// A Federation is what an OIDC provider said about a web identity. It is immutable.
+type Federation struct {
+	// Provider is the provider's ARN: aws:FederatedProvider.
+	Provider string
+	// Keys are the values of the condition keys ISSUER:CLAIM, in lower case: all
+	// that the token has for a web identity, and sub, aud and amr for a session
+	// (IAM User Guide, "Available keys for AWS OIDC federation").
+	Keys map[string][]string
 }
 
 // Temporary reports whether the principal came with temporary credentials.

@@ -38,4 +38,6 @@ type Session struct {
 	TransitiveTagKeys []string
 	// SourceIdentity stays for every role that is assumed from here.
 	SourceIdentity string
+	// Federation is the web identity that began the session; nil for others.
+	Federation *Federation
 }

@@ -42,6 +42,10 @@ func Decide(caller *authn.Caller, req *Request) policy.Decision {
 
 // input is everything that a decision depends on.
 func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input {
+	provider := ""
+	if p.Federation != nil {
+		provider = p.Federation.Provider
+	}
 	return &policy.Input{
 		Principal: policy.Principal{
 			Type:     principalType(p.Type),
@@ -49,6 +53,7 @@ func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input 
 			ARN:      p.ARN,
 			RoleARN:  p.PrincipalARN,
 			UniqueID: p.UniqueID,
+			Provider: provider,
 		},
 		Action:          req.Action,
 		Resource:        req.Resource,
@@ -73,6 +78,8 @@ func principalType(t authn.PrincipalType) policy.PrincipalType {
 		return policy.RoleSession
 	case authn.FederatedUser:
 		return policy.FederatedUser
+	case authn.WebIdentity:
+		return policy.WebIdentity
 	}
 	return policy.Anonymous
 }

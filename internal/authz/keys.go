@@ -45,6 +45,12 @@ func (k *conditionKeys) Lookup(key string) ([]string, bool) {
 		k.value[0] = value
 		return k.value[:], true
 	}
+	// The keys of the issuer of a web identity.
+	if f := k.caller.Federation; f != nil {
+		if values, ok := f.Keys[key]; ok {
+			return values, true
+		}
+	}
 	// The keys of the request's own service.
 	for name, values := range k.req.Keys {
 		if strings.EqualFold(name, key) {
@@ -97,6 +103,10 @@ func (k *conditionKeys) ofPrincipal(key string) string {
 		return c.Name
 	case "aws:sourceidentity":
 		return c.SourceIdentity
+	case "aws:federatedprovider":
+		if c.Federation != nil {
+			return c.Federation.Provider
+		}
 	case "aws:tokenissuetime":
 		if c.Temporary() {
 			return timestamp(c.IssuedAt)

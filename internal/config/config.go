@@ -49,6 +49,8 @@ type Config struct {
 	Region string `yaml:"region"`
 	// Regions are further regions that the server answers for.
 	Regions []string `yaml:"regions"`
+	// OIDC says which OpenID Connect issuers keys may be fetched from.
+	OIDC OIDC `yaml:"oidc"`
 	// Audit is the file that audit records are appended to, relative to Data;
 	// "-" is standard output. Empty means audit.jsonl.
 	Audit string `yaml:"audit"`
@@ -162,6 +164,9 @@ func (c *Config) Validate() error {
 		if !regionPattern.MatchString(region) {
 			bad("region", "%q does not look like a region, such as us-east-1", region)
 		}
+	}
+	if _, err := c.OIDC.Networks(); err != nil {
+		bad("oidc.allow_networks", "%v", err)
 	}
 	if t := c.TLS; t != nil && (t.Certificate == "") != (t.Key == "") {
 		bad("tls", "certificate and key belong together: give both, or neither for a local authority")

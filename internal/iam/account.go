@@ -102,12 +102,11 @@ func (s *Service) AccountSummary(ctx context.Context) (map[string]int, error) {
 		"AccountMFAEnabled":                 0,
 		"AccountSigningCertificatesPresent": 0,
 		"MFADevices":                        0,
-		"Providers":                         0,
 		"InstanceProfiles":                  0,
 		"ServerCertificates":                0,
 		"AccountAccessKeysPresent":          min(len(a.Keys), 1),
 	}
-	for kind, name := range map[Kind]string{KindUser: "Users", KindGroup: "Groups", KindRole: "Roles", KindPolicy: "Policies"} {
+	for kind, name := range map[Kind]string{KindUser: "Users", KindGroup: "Groups", KindRole: "Roles", KindPolicy: "Policies", KindOIDCProvider: "Providers"} {
 		m[name] = 0
 		for range list[entity](sn, a.ID, kind, "") {
 			m[name]++

@@ -76,26 +76,38 @@ func (s *Service) AssumeRole(ctx context.Context, in AssumeRole) (SessionCredent
 	case authn.FederatedUser:
 		return none, fault.New(fault.Denied, "AccessDenied", "Cannot call AssumeRole with the credentials of a federated user.")
 	}
-	if a, err := arn.Parse(in.RoleARN); err != nil || a.Service != "iam" || !strings.HasPrefix(a.Resource, "role/") {
-		return none, invalid("%s is invalid", in.RoleARN)
-	}
-	if err := checkSessionName(in.SessionName, 64); err != nil {
+	if err := in.check(); err != nil {
 		return none, err
 	}
 	record, err := s.assumedRecord(c, in)
 	if err != nil {
 		return none, err
 	}
+	return s.assume(ctx, c, "sts:AssumeRole", in, record)
+}
+
+// check checks the form of what names the role and the session.
+func (in *AssumeRole) check() error {
+	if a, err := arn.Parse(in.RoleARN); err != nil || a.Service != "iam" || !strings.HasPrefix(a.Resource, "role/") {
+		return invalid("%s is invalid", in.RoleARN)
+	}
+	return checkSessionName(in.SessionName, 64)
+}
+
+// assume begins the session with the record, where the role trusts the caller, who
+// is also the one in the context, with the action.
+func (s *Service) assume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, record sessionRecord) (SessionCredentials, error) {
+	var none SessionCredentials
 	sn := s.current.Load()
 	e, _ := sn.byARN(in.RoleARN)
 	role, _ := e.(*Role)
-	if err := s.authorizeAssume(ctx, c, in, role, record); err != nil {
+	if err := s.authorizeAssume(ctx, c, action, in, role, record); err != nil {
 		return none, err
 	}
 	if role == nil {
 		// Unreachable while the authorizer holds to trustsNobody; not an error
 		// that may ever become an allowance.
-		return none, mayNotAssume(c, "sts:AssumeRole", in.RoleARN)
+		return none, mayNotAssume(c, action, in.RoleARN)
 	}
 	seconds, err := assumedSeconds(c, role, in.Seconds)
 	if err != nil {
@@ -119,7 +131,7 @@ const trustsNobody = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Pri
 
 // authorizeAssume checks the trust policy and the caller's own policies, for each
 // of the actions that the request amounts to.
-func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, in AssumeRole, role *Role, record sessionRecord) error {
+func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, role *Role, record sessionRecord) error {
 	a, _ := arn.Parse(in.RoleARN)
 	req := authz.Request{
 		Resource: in.RoleARN, Account: a.AccountID,
@@ -143,7 +155,7 @@ func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, in Assum
 	if len(in.TransitiveTagKeys) > 0 {
 		req.Keys["sts:TransitiveTagKeys"] = in.TransitiveTagKeys
 	}
-	actions := []string{"sts:AssumeRole"}
+	actions := []string{action}
 	if len(record.Tags) > 0 {
 		actions = append(actions, "sts:TagSession")
 	}
@@ -269,7 +281,7 @@ func checkSessionName(name string, most int) error {
 // stsCaller returns who calls an operation of STS.
 func stsCaller(ctx context.Context) (*authn.Caller, error) {
 	c := authn.FromContext(ctx)
-	if c == nil {
+	if c == nil || c.Type == authn.Anonymous {
 		return nil, errNobody()
 	}
 	return c, nil

@@ -32,6 +32,13 @@ func (s *Service) begin(ctx context.Context, sn *snapshot, kind Kind, prefix tok
 	if err := checkName(kind, n.Name); err != nil {
 		return none, err
 	}
+	n.Path = path
+	return s.admit(ctx, sn, kind, prefix, n)
+}
+
+// admit is what is left of begin once path and name have the form of their kind.
+func (s *Service) admit(ctx context.Context, sn *snapshot, kind Kind, prefix token.IDPrefix, n NewEntity) (Common, error) {
+	var none Common
 	tags, err := mergeTags(nil, n.Tags)
 	if err != nil {
 		return none, err
@@ -42,7 +49,7 @@ func (s *Service) begin(ctx context.Context, sn *snapshot, kind Kind, prefix tok
 	}
 	req := authz.Request{
 		Action:      "iam:Create" + string(kind),
-		Resource:    arn.New("iam", "", c.Account, kind.noun()+path+n.Name).String(),
+		Resource:    arn.New("iam", "", c.Account, kind.noun()+n.Path+n.Name).String(),
 		RequestTags: tagMap(n.Tags),
 		Keys:        boundaryKey(n.Boundary),
 	}
@@ -63,7 +70,7 @@ func (s *Service) begin(ctx context.Context, sn *snapshot, kind Kind, prefix tok
 			return none, err
 		}
 	}
-	return Common{ID: token.NewID(prefix), Account: c.Account, Path: path, Name: n.Name, Created: s.second(), Tags: tags}, nil
+	return Common{ID: token.NewID(prefix), Account: c.Account, Path: n.Path, Name: n.Name, Created: s.second(), Tags: tags}, nil
 }
 
 // second is the moment, as exactly as IAM shows it.

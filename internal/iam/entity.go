@@ -20,10 +20,17 @@ const (
 	KindGroup   Kind = "Group"
 	KindRole    Kind = "Role"
 	KindPolicy  Kind = "Policy"
+	// KindOIDCProvider is an OpenID Connect issuer that an account trusts.
+	KindOIDCProvider Kind = "OpenIDConnectProvider"
 )
 
 // noun is the kind in a sentence and, apart from root's, in an ARN.
-func (k Kind) noun() string { return strings.ToLower(string(k)) }
+func (k Kind) noun() string {
+	if k == KindOIDCProvider {
+		return "oidc-provider"
+	}
+	return strings.ToLower(string(k))
+}
 
 // A Tag is a key with a value.
 type Tag struct {

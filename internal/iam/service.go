@@ -46,7 +46,9 @@ type Config struct {
 	DB      *db.DB
 	Keyring *token.Keyring
 	Authz   Authorizer
-	Now     func() time.Time
+	// WebIdentities proves the tokens of OIDC providers.
+	WebIdentities WebIdentityVerifier
+	Now           func() time.Time
 	// Guardrail returns the account-wide policy that limits all of an account, or
 	// nil. It always returns the same. Optional.
 	Guardrail func(account string) *policy.Policy
@@ -57,6 +59,7 @@ type Service struct {
 	db         *db.DB
 	keyring    *token.Keyring
 	authz      Authorizer
+	webIDs     WebIdentityVerifier
 	now        func() time.Time
 	guardrail  func(account string) *policy.Policy
 	awsManaged []*Policy
@@ -79,7 +82,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged}
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged}
 	loaded, err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("iam: load: %w", err)
@@ -149,7 +152,7 @@ func (s *Service) Follow(ctx context.Context) error {
 // caller returns who calls an operation of IAM.
 func caller(ctx context.Context) (*authn.Caller, error) {
 	c := authn.FromContext(ctx)
-	if c == nil {
+	if c == nil || c.Type == authn.Anonymous {
 		return nil, errNobody()
 	}
 	// IAM User Guide, "Compare AWS STS credentials": without MFA, which does not

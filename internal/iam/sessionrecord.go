@@ -32,10 +32,18 @@ type sessionRecord struct {
 	Tags           []Tag    `json:"tags,omitempty"`
 	TransitiveKeys []string `json:"transitive_keys,omitempty"`
 	SourceIdentity string   `json:"source_identity,omitzero"`
+	// Federation is the web identity that began the session; nil for others.
+	Federation *sessionFederation `json:"federation,omitzero"`
+}
+
+// sessionFederation is an [authn.Federation] as the record keeps it.
+type sessionFederation struct {
+	Provider string              `json:"provider"`
+	Keys     map[string][]string `json:"keys"`
 }
 
 func (r *sessionRecord) empty() bool {
-	return !r.Limited && len(r.Tags) == 0 && r.SourceIdentity == ""
+	return !r.Limited && len(r.Tags) == 0 && r.SourceIdentity == "" && r.Federation == nil
 }
 
 // A liveSession is a record, ready for use.
@@ -57,6 +65,9 @@ func (l *liveSession) resolve(s *snapshot) *authn.Session {
 		return r.session
 	}
 	session := &authn.Session{Tags: tagMap(l.record.Tags), TransitiveTagKeys: l.record.TransitiveKeys, SourceIdentity: l.record.SourceIdentity}
+	if f := l.record.Federation; f != nil {
+		session.Federation = &authn.Federation{Provider: f.Provider, Keys: f.Keys}
+	}
 	if l.record.Limited {
 		session.Policies = append([]*policy.Policy{}, l.inline...) // not nil: nil is no limit
 		session.Policies = append(session.Policies, s.compiled(l.record.PolicyARNs)...)

@@ -74,6 +74,8 @@ func (row entityRow) decode() (entity, error) {
 		e = new(Role)
 	case KindPolicy:
 		e = new(Policy)
+	case KindOIDCProvider:
+		e = new(OIDCProvider)
 	default:
 		return nil, fmt.Errorf("iam: entity %s is of unknown kind %q: was it written by a newer version?", row.id, row.kind)
 	}

@@ -23,6 +23,9 @@ func (s *snapshot) bindTrust(document string) (string, error) {
 	if err := checkDocument(document, policy.Trust); err != nil {
 		return "", err
 	}
+	if err := checkSharedIssuers(document); err != nil {
+		return "", err
+	}
 	return s.bindPrincipals(document)
 }
 

@@ -38,6 +38,7 @@ func Register(s *wire.Service, a *API) {
 	registerGroups(s, a)
 	registerRoles(s, a)
 	registerPolicies(s, a)
+	registerOIDC(s, a)
 	registerAccount(s, a)
 	registerSimulation(s, a)
 }

@@ -32,6 +32,8 @@ func New(c Config) *API { return &API{c.IAM} }
 func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetCallerIdentity)
 	wire.Handle(s, a.AssumeRole)
+	wire.Handle(s, a.AssumeRoleWithWebIdentity)
+	wire.Handle(s, a.AssumeRoleWithSAML)
 	wire.Handle(s, a.GetSessionToken)
 	wire.Handle(s, a.GetFederationToken)
 	wire.Handle(s, a.GetAccessKeyInfo)
@@ -49,6 +51,14 @@ func MapError(err error) error {
 		return &types.MalformedPolicyDocumentException{Message: &f.Message}
 	case "PackedPolicyTooLarge":
 		return &types.PackedPolicyTooLargeException{Message: &f.Message}
+	case "InvalidIdentityToken":
+		return &types.InvalidIdentityTokenException{Message: &f.Message}
+	case "ExpiredWebIdentityToken":
+		return &types.ExpiredTokenException{Message: &f.Message}
+	case "IDPRejectedClaim":
+		return &types.IDPRejectedClaimException{Message: &f.Message}
+	case "IDPCommunicationError":
+		return &types.IDPCommunicationErrorException{Message: &f.Message}
 	}
 	return queryerror.Map(err)
 }

@@ -26,6 +26,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/token"
+	"github.com/gatehouse-registry/gatehouse/internal/upstream"
+	"github.com/gatehouse-registry/gatehouse/internal/webidentity"
 )
 
 // Account and Other are the accounts of a world, and Region is its region.
@@ -81,11 +83,16 @@ func New(t testing.TB) *World {
 // Start returns another IAM on the world's database, as a second server would.
 func (w *World) Start() *iam.Service {
 	w.t.Helper()
-	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.Authorizer{}, Now: w.Now})
+	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.Authorizer{}, WebIdentities: w.webIdentities(), Now: w.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return s
+}
+
+// webIdentities proves the tokens of issuers on this machine.
+func (w *World) webIdentities() *webidentity.Verifier {
+	return webidentity.New(webidentity.Config{Upstream: upstream.New(upstream.Config{LoopbackHTTP: true}), Now: w.Now})
 }
 
 // Now is the world's clock: the machine's, and what [World.Advance] added.

@@ -120,8 +120,10 @@ func (p *principals) add(kind, value string) error {
 		p.services = append(p.services, value)
 	case "Federated":
 		account, resource, ok := cutIAM(value, "iam")
+		// The URL of an OIDC issuer may end with a slash, and its provider's ARN then
+		// does too.
 		isProvider := ok && isAccountID(account) &&
-			(hasName(resource, "oidc-provider/") || hasName(resource, "saml-provider/"))
+			(hasName(strings.TrimSuffix(resource, "/"), "oidc-provider/") || hasName(resource, "saml-provider/"))
 		if !isProvider && !isHostName(value) {
 			return invalid
 		}
