@@ -9,6 +9,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -47,9 +49,9 @@ type key struct {
 	state      state
 	aead       [purposes]cipher.AEAD
 	associated [purposes][]byte
-	accessKeys []byte // of the secrets of long-term access keys
-	sessions   []byte // of the secrets of temporary credentials
-	addresses  []byte // of signed addresses of layers
+	accessKeys *secrets // of long-term access keys
+	sessions   *secrets // of temporary credentials
+	addresses  []byte   // of signed addresses of layers
 }
 
 // newKey derives the subkeys of a secret: HKDF-SHA256 (RFC 5869), each with
@@ -73,10 +75,10 @@ func newKey(number uint32, s state, secret []byte) (*key, error) {
 		k.associated[p] = append(binary.BigEndian.AppendUint32([]byte{frameVersion}, number), byte(p))
 	}
 	var err error
-	if k.accessKeys, err = subkey("access key secret"); err != nil {
+	if k.accessKeys, err = newSecrets(subkey("access key secret")); err != nil {
 		return nil, err
 	}
-	if k.sessions, err = subkey("session secret"); err != nil {
+	if k.sessions, err = newSecrets(subkey("session secret")); err != nil {
 		return nil, err
 	}
 	k.addresses, err = subkey("layer address")
@@ -99,7 +101,7 @@ func (k *Keyring) AccessKeySecret(keyID, accessKeyID string) (string, error) {
 	if key == nil {
 		return "", fmt.Errorf("keyring: no key %s, under which access key %s was created", keyID, accessKeyID)
 	}
-	return derive(key.accessKeys, accessKeyID), nil
+	return key.accessKeys.derive(accessKeyID), nil
 }
 
 // LayerAddressKey is the 32-byte HMAC key of the signed addresses under which
@@ -108,11 +110,21 @@ func (k *Keyring) AccessKeySecret(keyID, accessKeyID string) (string, error) {
 func (k *Keyring) LayerAddressKey() []byte { return k.active.addresses }
 
 // sessionSecret returns the secret access key of temporary credentials.
-func (k *key) sessionSecret(accessKeyID string) string { return derive(k.sessions, accessKeyID) }
+func (k *key) sessionSecret(accessKeyID string) string { return k.sessions.derive(accessKeyID) }
+
+// secrets derives the secrets of access keys under one key. It keeps hashes that
+// have taken in the key, since every signed request needs a secret.
+type secrets struct{ hashes sync.Pool }
+
+func newSecrets(key []byte, err error) (*secrets, error) {
+	return &secrets{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}, err
+}
 
 // derive returns the first 240 bits of an HMAC-SHA256: 40 characters of base64.
-func derive(key []byte, id string) string {
-	h := hmac.New(sha256.New, key)
+func (s *secrets) derive(id string) string {
+	h := s.hashes.Get().(hash.Hash)
+	defer s.hashes.Put(h)
+	h.Reset()
 	h.Write([]byte(id))
 	var sum [sha256.Size]byte
 	return base64.StdEncoding.EncodeToString(h.Sum(sum[:0])[:30])

@@ -99,7 +99,8 @@ func (k *key) mint(p Purpose, c *Claims) (string, error) {
 		return "", fmt.Errorf("token: unknown purpose %d", p)
 	}
 	const head = headerSize + nonceSize
-	frame, err := c.append(make([]byte, head, overhead+maxPayload))
+	var frames [overhead + maxPayload]byte
+	frame, err := c.append(frames[:head])
 	if err != nil {
 		return "", fmt.Errorf("token: %w", err)
 	}
@@ -112,8 +113,8 @@ func (k *key) mint(p Purpose, c *Claims) (string, error) {
 	// In place: the claims become the sealed claims.
 	frame = k.aead[p].Seal(frame[:head], nonce, frame[head:], k.associated[p])
 
-	text := make([]byte, 0, prefixSize+encoding.EncodedLen(len(frame)))
-	return string(encoding.AppendEncode(append(text, p.prefix()...), frame)), nil
+	var text [MaxLength]byte
+	return string(encoding.AppendEncode(append(text[:0], p.prefix()...), frame)), nil
 }
 
 func (k *Keyring) open(p Purpose, token string) (Claims, *key, error) {
