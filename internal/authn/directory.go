@@ -24,8 +24,9 @@ type Directory interface {
 	// each session and replica, and needs no lock after. The error is a fault
 	// InvalidToken where there is no such record.
 	Session(ctx context.Context, id string) (*Session, error)
-	// Used notes that a long-term access key was used, for GetAccessKeyLastUsed.
-	Used(accessKeyID string, at time.Time, service, region string)
+	// Used notes that a long-term access key was used, for GetAccessKeyLastUsed,
+	// or a session of the role with the unique id, for GetRole.
+	Used(id string, at time.Time, service, region string)
 }
 
 // A Session is what a session has beyond its token. It is immutable.

@@ -43,8 +43,11 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 		r.Body = faultBody{r.Body}
 	}
 	now := a.now()
-	if credential.SessionToken == "" {
+	switch {
+	case credential.SessionToken == "":
 		a.directory.Used(credential.AccessKeyID, now, service, credential.Region)
+	case s.principal.Type == AssumedRole:
+		a.directory.Used(s.principal.UniqueID, now, service, credential.Region)
 	}
 	s.caller.Principal, s.caller.Region = &s.principal, credential.Region
 	s.caller.connection(r, now)

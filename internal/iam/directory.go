@@ -155,6 +155,6 @@ func (s *Service) Session(ctx context.Context, id string) (*authn.Session, error
 }
 
 // Used implements [authn.Directory].
-func (s *Service) Used(accessKeyID string, at time.Time, service, region string) {
-	s.uses.note(accessKeyID, KeyUse{at, service, region})
+func (s *Service) Used(id string, at time.Time, service, region string) {
+	s.uses.note(id, KeyUse{at, service, region})
 }

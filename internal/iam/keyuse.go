@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 )
 
-// A KeyUse is the last use of an access key.
+// A KeyUse is the last use of an access key, or of a role.
 type KeyUse struct {
 	At              time.Time
 	Service, Region string
@@ -21,7 +21,7 @@ const useGranularity = time.Minute
 
 // keyUses keeps last uses in memory, and writes them now and then: a use is no
 // change of IAM, and not worth a write on the way of a request.
-type keyUses struct{ byKey sync.Map } // access key id → *keyUse
+type keyUses struct{ byKey sync.Map } // id of an access key or a role → *keyUse
 
 type keyUse struct {
 	last  atomic.Pointer[KeyUse]
@@ -37,7 +37,17 @@ func (u *keyUses) note(id string, use KeyUse) {
 	if last := k.last.Load(); last != nil && last.Service == use.Service && last.Region == use.Region && use.At.Sub(last.At) < useGranularity {
 		return
 	}
-	k.last.Store(&use)
+	stored := use // the usual return before takes no memory
+	k.last.Store(&stored)
+}
+
+// isUsed reports whether there is the access key or the role whose uses are kept.
+func (s *snapshot) isUsed(id string) bool {
+	if _, ok := s.keys.Get(id); ok {
+		return true
+	}
+	_, ok := get[*Role](s, id)
+	return ok
 }
 
 // last returns the last use, or nil.
@@ -64,7 +74,7 @@ func (u *keyUses) load(ctx context.Context, d *db.DB) error {
 	return err
 }
 
-// save writes what is new, and forgets the keys that do not exist.
+// save writes what is new, and forgets what does not exist.
 func (u *keyUses) save(ctx context.Context, d *db.DB, exists func(id string) bool) error {
 	dirty, gone := map[string]*keyUse{}, []string{}
 	u.byKey.Range(func(id, v any) bool {

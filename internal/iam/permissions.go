@@ -57,6 +57,11 @@ func (s *Service) edit(ctx context.Context, kind Kind, name string, req authz.Re
 		if err != nil {
 			return err
 		}
+		if r, ok := old.(*Role); ok {
+			if err := r.unmodifiable(); err != nil {
+				return err
+			}
+		}
 		h := copyOf(old)
 		if err := fn(d, h); err != nil {
 			return err

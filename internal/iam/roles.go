@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/token"
@@ -31,6 +32,9 @@ func (s *Service) CreateRole(ctx context.Context, n NewEntity, description, trus
 	if err := checkMaxSession(maxSession); err != nil {
 		return nil, err
 	}
+	if strings.HasPrefix(n.Path, serviceLinkedPath) {
+		return nil, invalidInput("The path %s is that of service-linked roles: use CreateServiceLinkedRole.", serviceLinkedPath)
+	}
 	err = s.change(ctx, func(d *draft) error {
 		common, err := s.begin(ctx, d.snapshot, KindRole, token.RoleID, n)
 		if err != nil {
@@ -58,6 +62,10 @@ func checkMaxSession(seconds int) error {
 func (s *Service) Role(ctx context.Context, name string) (*Role, error) {
 	return find[*Role](ctx, s, s.current.Load(), KindRole, name, authz.Request{Action: "iam:GetRole"})
 }
+
+// RoleLastUsed is when a session of the role signed a request last, nil where
+// none did that is known.
+func (s *Service) RoleLastUsed(r *Role) *KeyUse { return s.uses.last(r.ID) }
 
 // Roles lists the roles of the caller's account.
 func (s *Service) Roles(ctx context.Context, p Page) (Listing[*Role], error) {
@@ -108,6 +116,9 @@ func (s *Service) DeleteRole(ctx context.Context, name string) error {
 			return err
 		}
 		if err := undeclared(r); err != nil {
+			return err
+		}
+		if err := r.unmodifiable(); err != nil {
 			return err
 		}
 		if err := r.Permissions.empty(); err != nil {

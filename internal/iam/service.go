@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,7 +76,7 @@ type Service struct {
 
 // New applies the migrations and loads everything into memory.
 func New(ctx context.Context, c Config) (*Service, error) {
-	if err := c.DB.Migrate(ctx, migrations...); err != nil {
+	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), reportMigration)...); err != nil {
 		return nil, fmt.Errorf("iam: %w", err)
 	}
 	awsManaged, err := awsManagedPolicies()

@@ -149,11 +149,11 @@ func (c *sessions) sweep(ctx context.Context, d *db.DB, now time.Time) error {
 	return nil
 }
 
-// Maintain writes down when access keys were used last, and deletes the records
+// Maintain writes down when access keys and roles were used last, and deletes the records
 // of sessions that are over. Call it every minute or so, and before the end.
 func (s *Service) Maintain(ctx context.Context) error {
 	return errors.Join(
-		s.uses.save(ctx, s.db, func(id string) bool { _, ok := s.current.Load().keys.Get(id); return ok }),
+		s.uses.save(ctx, s.db, s.current.Load().isUsed),
 		s.sessions.sweep(ctx, s.db, s.now()),
 	)
 }

@@ -41,6 +41,8 @@ func Register(s *wire.Service, a *API) {
 	registerOIDC(s, a)
 	registerAccount(s, a)
 	registerSimulation(s, a)
+	registerReports(s, a)
+	registerServiceLinkedRoles(s, a)
 }
 
 // MapError turns errors of the domain into those of the IAM API (IAM API
@@ -66,6 +68,10 @@ func MapError(err error) error {
 		return &types.UnmodifiableEntityException{Message: message}
 	case "InvalidInput":
 		return &types.InvalidInputException{Message: message}
+	case "ReportNotPresent":
+		return &types.CredentialReportNotPresentException{Message: message}
+	case "ReportExpired":
+		return &types.CredentialReportExpiredException{Message: message}
 	}
 	return queryerror.Map(err)
 }

@@ -61,8 +61,17 @@ func (a *API) GetRole(ctx context.Context, in *api.GetRoleInput) (*api.GetRoleOu
 		return nil, err
 	}
 	out := a.roleOut(r)
-	out.RoleLastUsed = &types.RoleLastUsed{}
+	out.RoleLastUsed = a.roleLastUsed(r)
 	return &api.GetRoleOutput{Role: &out}, nil
+}
+
+// roleLastUsed is empty where no session of the role is known to have done
+// anything.
+func (a *API) roleLastUsed(r *iam.Role) *types.RoleLastUsed {
+	if use := a.iam.RoleLastUsed(r); use != nil {
+		return &types.RoleLastUsed{LastUsedDate: &use.At, Region: &use.Region}
+	}
+	return &types.RoleLastUsed{}
 }
 
 // ListRoles lists roles.
