@@ -152,7 +152,7 @@ func (s *snapshot) principal(text string) (p *authn.Principal, found bool) {
 	if err != nil || !arn.IsAccountID(a.AccountID) {
 		return nil, false
 	}
-	e, found := s.byARN(text)
+	e, _ := s.byARN(text)
 	switch e := e.(type) {
 	case *User:
 		return new(*s.user(e)), true
