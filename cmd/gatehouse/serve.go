@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,6 +47,9 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	server, err := app.Start(ctx, cfg)
+	if errors.Is(err, app.ErrConfiguration) {
+		return fmt.Errorf("%w%w", silent{errUsage}, err)
+	}
 	if err != nil {
 		return err
 	}

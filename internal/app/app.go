@@ -104,12 +104,16 @@ func openParts(ctx context.Context, c *config.Config, listener net.Listener, dat
 
 // openDomain constructs the domain and makes sure that every account exists.
 func (p *parts) openDomain(ctx context.Context) (err error) {
+	guardrail, err := guardrails(p.config)
+	if err != nil {
+		return err
+	}
 	p.authz = &authz.Authorizer{Observe: p.observeDecision}
 	tokens, err := p.webIdentities()
 	if err != nil {
 		return err
 	}
-	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now})
+	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: guardrail})
 	if err != nil {
 		return err
 	}
@@ -125,10 +129,17 @@ func (p *parts) openDomain(ctx context.Context) (err error) {
 	return p.bootstrap(ctx)
 }
 
-// bootstrap creates the accounts that do not exist yet, each with its admin, and
-// writes the profiles with which the AWS tools find the server.
+// bootstrap creates the accounts that do not exist yet, each with its admin,
+// applies what the configuration declares, and writes the profiles with which the
+// AWS tools find the server.
 func (p *parts) bootstrap(ctx context.Context) error {
-	admins, err := p.iam.Bootstrap(ctx, p.config.AllAccounts())
+	if _, err := p.iam.Bootstrap(ctx, p.config.AllAccounts()); err != nil {
+		return err
+	}
+	if err := p.applyDeclaration(ctx); err != nil {
+		return err
+	}
+	admins, err := p.iam.AdminCredentials(p.config.AllAccounts())
 	if err != nil {
 		return err
 	}
@@ -136,6 +147,11 @@ func (p *parts) bootstrap(ctx context.Context) error {
 	for _, a := range admins {
 		profiles = append(profiles, Profile{profileName(p.config.Account, a.Account), a.AccessKeyID, a.Secret})
 	}
+	declared, err := p.declaredProfiles()
+	if err != nil {
+		return err
+	}
+	profiles = append(profiles, declared...)
 	ca := ""
 	if p.localAuthority() {
 		ca = p.data.file("tls/ca.pem")

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// A Profile is how an AWS tool reaches the server as one account's admin.
+// A Profile is how an AWS tool reaches the server as one account's admin, or with
+// a declared access key.
 type Profile struct {
 	Name            string
 	AccessKeyID     string

@@ -44,8 +44,12 @@ type Server struct {
 // returns when the server answers. Call [Server.Wait] to learn how it ended.
 //
 // It fails, having left nothing behind that runs, where the address is taken, or
-// the data folder is in use (ErrDataInUse) or damaged.
+// the data folder is in use (ErrDataInUse) or damaged, or the configuration
+// declares what cannot be (ErrConfiguration).
 func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, error) {
+	if err := checkDeclaration(c); err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)

@@ -18,9 +18,8 @@ const administratorAccess = "arn:aws:iam::aws:policy/AdministratorAccess"
 type Credentials struct{ Account, User, AccessKeyID, Secret string }
 
 // Bootstrap creates the accounts that do not exist yet, each with a user admin
-// who has AdministratorAccess and an access key. It returns the oldest active
-// key of every account's admin. An account that exists is left as it is: where
-// its admin or the admin's keys were deleted, it has none in the answer.
+// who has AdministratorAccess and an access key, and returns their credentials. An
+// account that exists is left as it is.
 func (s *Service) Bootstrap(ctx context.Context, accounts []string) ([]Credentials, error) {
 	for _, id := range accounts {
 		if !arn.IsAccountID(id) {
@@ -37,7 +36,7 @@ func (s *Service) Bootstrap(ctx context.Context, accounts []string) ([]Credentia
 	}); err != nil {
 		return nil, fmt.Errorf("iam: bootstrap: %w", err)
 	}
-	return s.adminCredentials(accounts)
+	return s.AdminCredentials(accounts)
 }
 
 func (s *Service) createAccount(d *draft, id string) error {
@@ -53,7 +52,9 @@ func (s *Service) createAccount(d *draft, id string) error {
 	return err
 }
 
-func (s *Service) adminCredentials(accounts []string) ([]Credentials, error) {
+// AdminCredentials returns the oldest active key of every account's admin. An
+// account whose admin, or the admin's keys, were deleted has none in the answer.
+func (s *Service) AdminCredentials(accounts []string) ([]Credentials, error) {
 	sn := s.current.Load()
 	var out []Credentials
 	for _, id := range accounts {
