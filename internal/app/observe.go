@@ -1,11 +1,9 @@
 package app
 
 import (
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -29,7 +27,7 @@ type observer struct {
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ip, _, _ := net.SplitHostPort(r.RemoteAddr)
-		e := &audit.Entry{ID: requestID(), Started: o.now(), SourceIP: ip, UserAgent: r.UserAgent()}
+		e := &audit.Entry{ID: audit.NewID(), Started: o.now(), SourceIP: ip, UserAgent: r.UserAgent()}
 		r = r.WithContext(audit.WithEntry(r.Context(), e))
 		w.Header().Set("X-Amzn-Requestid", e.ID)
 		rec := &responseRecorder{ResponseWriter: w}
@@ -98,28 +96,6 @@ func clipped(s string) string {
 		return s
 	}
 	return s[:maxLogged] + "…"
-}
-
-// requestID has the form of AWS's. It identifies, and protects nothing.
-func requestID() string {
-	var b [16]byte
-	for i := 0; i < len(b); i += 8 {
-		v := rand.Uint64()
-		for j := range 8 {
-			b[i+j] = byte(v >> (8 * j))
-		}
-	}
-	var s [36]byte
-	hex.Encode(s[0:8], b[0:4])
-	s[8] = '-'
-	hex.Encode(s[9:13], b[4:6])
-	s[13] = '-'
-	hex.Encode(s[14:18], b[6:8])
-	s[18] = '-'
-	hex.Encode(s[19:23], b[8:10])
-	s[23] = '-'
-	hex.Encode(s[24:36], b[10:16])
-	return string(s[:])
 }
 
 // A responseRecorder notes status and size. It passes ReadFrom on, so that a

@@ -1,12 +1,12 @@
 package audit
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/gatehouse-registry/gatehouse/internal/linelog"
 	"github.com/gatehouse-registry/gatehouse/internal/token"
@@ -61,12 +61,28 @@ func endLine(f *os.File, path string) error {
 // Write adds a record. An error means that records are being lost: the server
 // refuses to go on unaudited and reports itself not ready.
 func (l *Log) Write(r *Record) error {
-	line, err := json.Marshal(r)
+	b := lineBuffers.Get().(*[]byte)
+	defer lineBuffers.Put(b)
+	text, err := line((*b)[:0], r)
 	if err != nil {
 		return fmt.Errorf("audit record: %w", err)
 	}
-	_, err = l.lines.Write(append(line, '\n'))
+	*b = text
+	_, err = l.lines.Write(text)
 	return err
+}
+
+// lineBuffers are for the lines until they are queued.
+var lineBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// line appends a record and the end of its line.
+func line(b []byte, r *Record) ([]byte, error) {
+	b, err := r.appendJSON(b)
+	if err != nil {
+		return nil, err
+	}
+	b[len(b)-1] = '\n' // the comma behind the record
+	return b, nil
 }
 
 // Close writes what is queued and closes the file.

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
 )
 
@@ -95,7 +93,7 @@ func (e *Entry) Record(status int, now time.Time) *Record {
 			Decisions: e.decisions, HTTPStatus: status, DurationMicros: now.Sub(e.Started).Microseconds(),
 		},
 		RequestID:       e.ID,
-		EventID:         uuid.NewString(),
+		EventID:         NewID(),
 		ReadOnly:        readOnly(e.name),
 		Resources:       e.resources,
 		EventType:       "AwsApiCall",
