@@ -17,6 +17,7 @@ import (
 // An Authenticator proves who signed a request. It is *authn.Authenticator.
 type Authenticator interface {
 	Signed(r *http.Request, service string, body []byte) (*authn.Caller, error)
+	Admit(r *http.Request, service string) error
 	Unsigned(r *http.Request) *authn.Caller
 }
 
@@ -51,6 +52,10 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 			}
 			e.Caller(c)
 			return authn.WithCaller(ctx, c), nil
+		},
+		Admit: func(r *http.Request, operation string) error {
+			audit.From(r.Context()).Operation(service, operation)
+			return s.Authn.Admit(r, service)
 		},
 		Intercept: func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
 			audit.From(ctx).Params(params(in))

@@ -80,7 +80,11 @@ func TestOneRequestCostsLittle(t *testing.T) {
 	g.costs("many parameters", signed(g.form(form.String()), form.String(), "iam"), 400, 413)
 	g.costs("far numbers", signed(g.form("Action=TagUser&Version=2010-05-08&UserName=admin&Tags.member.99999999.Key=k"), "Action=TagUser&Version=2010-05-08&UserName=admin&Tags.member.99999999.Key=k", "iam"), 400)
 	huge := strings.Repeat("x", 64<<20)
-	g.costs("a body of 64 MiB without a signature", g.call("PutImage", huge), 413)
+	g.costs("a body of 64 MiB without a signature", g.call("PutImage", huge), 400)
+	g.costs("a signed body of 64 MiB", signed(g.call("PutImage", huge), huge, "ecr"), 413)
+	part := `{"layerPartBlob":"` + huge[:20<<20] + `"}`
+	g.costs("a layer part without a signature", g.call("UploadLayerPart", part), 400)
+	g.costs("a layer part by nobody", g.sign(g.call("UploadLayerPart", part), aws.Credentials{AccessKeyID: "AKIA" + strings.Repeat("A", 16), SecretAccessKey: "x"}, part, "ecr", region, g.now()), 400)
 	g.costs("a form of 64 MiB without a signature", g.form(huge), 413)
 	g.costs("a page of many", signed(g.call("DescribeRepositories", `{"maxResults":2147483647}`), `{"maxResults":2147483647}`, "ecr"), 400)
 

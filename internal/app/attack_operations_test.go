@@ -162,6 +162,8 @@ func peopleInput(name string) wanted {
 		"UserName": name, "RoleName": name, "GroupName": name, "PolicyName": name, "PolicyArn": "arn:aws:iam::" + victim + ":policy/" + name, "PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess",
 		"PolicyDocument": *policyOf(allow("*", "*")), "AssumeRolePolicyDocument": *policyOf(`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}`),
 		"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Status": "Inactive", "VersionId": "v1", "Key": "k", "Value": "v", "TagKeys": "k", "AccountAlias": "alias", "PolicyDocuments": "{}",
+		"OpenIDConnectProviderArn": "arn:aws:iam::" + victim + ":oidc-provider/issuer.example/" + name, "Url": "https://issuer.example/" + name, "ClientID": "c", "ClientIDList": "c", "ThumbprintList": strings.Repeat("a", 40),
+		"AWSServiceName": "replication.ecr.amazonaws.com", "DeletionTaskId": "task/aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication/" + name,
 		"Description": "d", "ActionNames": "a:b", "PolicySourceArn": "arn:aws:iam::" + victim + ":user/" + name, "PolicyInputList": *policyOf(allow("*", "*")),
 	}
 }

@@ -30,12 +30,7 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 		caller    Caller
 		principal Principal
 	})
-	credential, err := a.verifier.Verify(r, service, body, func(c *sigv4.Credential) (string, error) {
-		if !a.serves(c.Region) && (c.Region != globalRegion || service != "iam" && service != "sts") {
-			return "", fault.New(fault.Unauthenticated, "SignatureDoesNotMatch", "The signature is for the region %q, which this server does not have.", c.Region)
-		}
-		return a.signer(r, c, &s.principal)
-	})
+	credential, err := a.verifier.Verify(r, service, body, a.lookup(r, service, &s.principal))
 	if err != nil {
 		return nil, signatureFault(err)
 	}
@@ -52,6 +47,23 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 	s.caller.Principal, s.caller.Region = &s.principal, credential.Region
 	s.caller.connection(r, now)
 	return &s.caller, nil
+}
+
+// Admit reports whether a request can be one that Signed accepts, as far as can
+// be told before its body is read: the signature has its form, is of now, and is
+// said to be by a key that exists. Errors are those of Signed.
+func (a *Authenticator) Admit(r *http.Request, service string) error {
+	return signatureFault(a.verifier.Precheck(r, service, a.lookup(r, service, new(Principal))))
+}
+
+// lookup finds the secret of a credential, and makes p its principal.
+func (a *Authenticator) lookup(r *http.Request, service string, p *Principal) sigv4.Lookup {
+	return func(c *sigv4.Credential) (string, error) {
+		if !a.serves(c.Region) && (c.Region != globalRegion || service != "iam" && service != "sts") {
+			return "", fault.New(fault.Unauthenticated, "SignatureDoesNotMatch", "The signature is for the region %q, which this server does not have.", c.Region)
+		}
+		return a.signer(r, c, p)
+	}
 }
 
 // signer makes p the principal whose credential it is, and returns the secret

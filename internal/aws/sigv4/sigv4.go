@@ -100,6 +100,21 @@ func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup L
 	return &s.Credential, nil
 }
 
+// Precheck reports an error for a request that cannot be signed, whatever its
+// body is: no signature, another service's, one that is not of now, or one whose
+// credential the lookup refuses. It does not verify the signature.
+func (v *Verifier) Precheck(r *http.Request, service string, lookup Lookup) error {
+	s, err := parseRequest(r)
+	if err != nil {
+		return err
+	}
+	if err := v.current(s, service); err != nil {
+		return err
+	}
+	_, err = lookup(&s.Credential)
+	return err
+}
+
 // current reports an error unless the signature is for the service and of now.
 func (v *Verifier) current(s *signature, service string) error {
 	if s.Service != service {

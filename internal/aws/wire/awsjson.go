@@ -14,7 +14,7 @@ const awsJSONType = "application/x-amz-json-1.1"
 // everything else in the body.
 type awsJSON struct{ *Service }
 
-func (p awsJSON) open(x *exchange) (err error) {
+func (p awsJSON) open(x *exchange) error {
 	if x.r.Method != http.MethodPost {
 		return &MethodError{Method: x.r.Method, Allow: http.MethodPost}
 	}
@@ -23,8 +23,7 @@ func (p awsJSON) open(x *exchange) (err error) {
 	if x.op = p.ops[name]; x.op == nil || prefix != p.table.TargetPrefix {
 		return &UnknownOperationError{Operation: shorten(target, 200)}
 	}
-	x.body, err = readBody(x.w, x.r, x.op.maxBody)
-	return err
+	return x.readBody()
 }
 
 func (p awsJSON) decode(x *exchange, v reflect.Value) error { return readJSON(x.body, x.op.in, v) }

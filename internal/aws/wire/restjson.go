@@ -30,7 +30,7 @@ func newRestJSON(s *Service) restJSON {
 	return p
 }
 
-func (p restJSON) open(x *exchange) (err error) {
+func (p restJSON) open(x *exchange) error {
 	path := x.r.URL.EscapedPath()
 	methods, ok := p.paths[path]
 	if !ok {
@@ -47,8 +47,7 @@ func (p restJSON) open(x *exchange) (err error) {
 	if x.op.streams {
 		return nil
 	}
-	x.body, err = readBody(x.w, x.r, x.op.maxBody)
-	return err
+	return x.readBody()
 }
 
 func (p restJSON) decode(x *exchange, v reflect.Value) error {

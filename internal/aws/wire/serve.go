@@ -122,6 +122,18 @@ func putBuffer(b *bytes.Buffer) {
 	}
 }
 
+// readBody reads the body of an operation that was found into x.
+func (x *exchange) readBody() (err error) {
+	if x.op.maxBody > DefaultMaxBody && x.options.Admit != nil {
+		if err := x.options.Admit(x.r, x.op.name); err != nil {
+			x.w.Header().Set("Connection", "close") // the body is not read
+			return err
+		}
+	}
+	x.body, err = readBody(x.w, x.r, x.op.maxBody)
+	return err
+}
+
 // readBody reads the whole body of a request into a buffer of the pool.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) (*bytes.Buffer, error) {
 	if r.ContentLength > limit {

@@ -14,7 +14,7 @@
 // service has and nobody handles answer with an [*UnimplementedError].
 //
 // A request goes through these steps, of which the first that fails answers:
-// the operation is found, the body is read (it is bounded), Authenticate, the
+// the operation is found, Admit, the body is read (it is bounded), Authenticate, the
 // input is decoded and its constraints are checked, Intercept with the function
 // inside, and the output is encoded. Whatever error comes up passes through
 // MapError, and is written in the protocol's form in one place.
@@ -50,6 +50,11 @@ type Options struct {
 	// operation with a streaming body, which is then still in r.Body:
 	// Authenticate may set r.Body to a reader that verifies it on the way.
 	Authenticate func(r *http.Request, op string, body []byte) (context.Context, error)
+	// Admit looks at a request for an operation whose body may have more than
+	// DefaultMaxBody, before the body is read. It proves nothing, since that takes
+	// the body, and keeps those without credentials from having the server hold
+	// large bodies for them. Optional.
+	Admit func(r *http.Request, op string) error
 	// Intercept wraps each operation after decoding and validation. in is the
 	// operation's input, and next calls the handler and returns its output.
 	// Optional.
