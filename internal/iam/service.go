@@ -123,6 +123,7 @@ func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 		err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.save(ctx, tx) })
 		if err == nil {
 			s.current.Store(d.changed())
+			d.warn()
 			return nil
 		}
 		// Another server was first, or the commit's answer was lost. Either way
