@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/gatehouse-registry/gatehouse/internal/webidentity/issuertest"
 )
 
 // patience bounds how long a script may take, and how long a server takes to
@@ -86,6 +88,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":     serve,
 			"stop":      stop,
+			"issuer":    issuer,
 			"makeimage": makeImage,
 			"setenv":    setenv,
 			"wheel":     wheel,
@@ -138,6 +141,7 @@ func setup(env *testscript.Env) error {
 		"NO_COLOR=1",
 	)
 	env.Values[serverKey{}] = new(server)
+	env.Values[issuerKey{}] = new(*issuertest.Issuer)
 	return nil
 }
 
