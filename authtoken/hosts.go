@@ -98,16 +98,23 @@ func IsAWS(address string) bool {
 	return false
 }
 
-// Host is the host of an address, in lower case and with its port if it has one.
-// An address is a URL, or begins with a host.
+// hostForm is what a host name with a port can consist of. Clients differ in what
+// they make of anything else.
+var hostForm = regexp.MustCompile(`^[a-z0-9._:\[\]-]+$`)
+
+// Host is the host of an address, in lower case and with its port if it has one;
+// "" where there is none. An address is a URL, or begins with a host.
 func Host(address string) string {
+	host, _, _ := strings.Cut(address, "/")
 	if strings.Contains(address, "://") {
 		u, err := url.Parse(address)
 		if err != nil {
 			return ""
 		}
-		return strings.ToLower(u.Host)
+		host = u.Host
 	}
-	host, _, _ := strings.Cut(address, "/")
-	return strings.ToLower(host)
+	if host = strings.ToLower(host); !hostForm.MatchString(host) {
+		return ""
+	}
+	return host
 }

@@ -37,6 +37,8 @@ type Source struct {
 
 	flight singleflight.Group
 	mu     sync.Mutex
+	who    [3]string // the credentials that whose was derived from
+	whose  key
 	key    key   // whose token is held
 	held   entry // the zero entry is usable at no time
 }
@@ -44,10 +46,7 @@ type Source struct {
 type fetchFunc func(context.Context, aws.CredentialsProvider) (Token, error)
 
 func newSource(cfg aws.Config, o *options, s scope, fetch fetchFunc) *Source {
-	source := &Source{region: cfg.Region, scope: s, fetch: fetch, now: o.now}
-	if cfg.Credentials != nil {
-		source.credentials = aws.NewCredentialsCache(cfg.Credentials)
-	}
+	source := &Source{credentials: cfg.Credentials, region: cfg.Region, scope: s, fetch: fetch, now: o.now}
 	if o.cacheDir != "" {
 		source.cache = &cache{dir: o.cacheDir, now: o.now}
 	}
@@ -112,8 +111,24 @@ func (s *Source) caller(ctx context.Context) (aws.Credentials, key, error) {
 	if err != nil {
 		return aws.Credentials{}, key{}, &CredentialsError{err}
 	}
-	k, err := newKey(c, s.scope)
+	k, err := s.keyOf(c)
 	return c, k, err
+}
+
+// keyOf is newKey, which takes longer than all the rest, done once for the same
+// credentials.
+func (s *Source) keyOf(c aws.Credentials) (key, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	who := [3]string{c.AccessKeyID, c.SecretAccessKey, c.SessionToken}
+	if s.who == who {
+		return s.whose, nil
+	}
+	k, err := newKey(c, s.scope)
+	if err == nil {
+		s.who, s.whose = who, k
+	}
+	return k, err
 }
 
 // renew returns a fresh token, by a call unless another process made it first.
