@@ -34,7 +34,11 @@ func (p *parts) applyDeclaration(ctx context.Context) error {
 		return misdeclared(err)
 	}
 	for _, c := range changes {
-		p.log.Info("declared identity "+string(c.Kind), "arn", c.ARN, "fields", strings.Join(c.Fields, ","))
+		attributes := []any{"arn", c.ARN}
+		if len(c.Fields) > 0 {
+			attributes = append(attributes, "fields", strings.Join(c.Fields, ","))
+		}
+		p.log.Info("declared identity "+string(c.Kind), attributes...)
 		params := map[string]any{"change": c.Kind, "fields": c.Fields}
 		if err := p.audit.Write(audit.ServiceEvent("iam", "ApplyDeclaration", c.ARN, params, p.now())); err != nil {
 			return err
@@ -80,6 +84,10 @@ func declare(d *iam.Declaration, account, in string, identities config.Identitie
 	for name, p := range sorted(identities.Policies) {
 		e := entity("policies", name, p.Path, p.Tags, p.Adopt)
 		d.Policies = append(d.Policies, iam.DeclaredPolicy{DeclaredEntity: e, Description: p.Description, Document: document(e.Where+".document", "", p.Document)})
+	}
+	for issuer, o := range sorted(identities.OIDCProviders) {
+		e := entity("oidc_providers", issuer, "", o.Tags, o.Adopt)
+		d.OIDCProviders = append(d.OIDCProviders, iam.DeclaredOIDCProvider{DeclaredEntity: e, Issuer: issuer, ClientIDs: o.ClientIDs, Thumbprints: o.Thumbprints})
 	}
 	for name, g := range sorted(identities.Groups) {
 		e := entity("groups", name, g.Path, nil, g.Adopt)

@@ -94,6 +94,8 @@ iam:
   policies:
     push:
       document: {Version: "2012-10-17", Statement: [{Effect: Allow, Action: "ecr:*", Resource: "*"}]}
+  oidc_providers:
+    https://token.actions.githubusercontent.com: {client_ids: [sts.amazonaws.com]}
   users:
     alice: {policies: [push], access_keys: [ci]}
   accounts:
@@ -115,11 +117,11 @@ func TestDeclaredIdentities(t *testing.T) {
 	}
 	must(ecr.NewFromConfig(alice).GetAuthorizationToken(ctx, nil))(t)
 	secret := must(alice.Credentials.Retrieve(ctx))(t).SecretAccessKey
-	if got := s.changes(); len(got) != 3 || strings.Contains(s.log.String(), secret) {
+	if got := s.changes(); len(got) != 4 || strings.Contains(s.log.String(), secret) {
 		t.Errorf("log: %q", got)
 	}
 	records := string(must(os.ReadFile(filepath.Join(s.data, "audit.jsonl")))(t))
-	if strings.Count(records, "ApplyDeclaration") != 3 || strings.Contains(records, secret) {
+	if strings.Count(records, "ApplyDeclaration") != 4 || strings.Contains(records, secret) {
 		t.Errorf("audit: %s", records)
 	}
 
@@ -152,7 +154,7 @@ func TestDeclaredIdentities(t *testing.T) {
 		}
 	}
 	err := s.start(strings.Replace(identities, "user/alice", "user/bob", 1))
-	if !errors.Is(err, app.ErrConfiguration) || !strings.Contains(err.Error(), "iam.accounts.000000000002.roles.ci.trust (line 13): ") {
+	if !errors.Is(err, app.ErrConfiguration) || !strings.Contains(err.Error(), "iam.accounts.000000000002.roles.ci.trust (line 15): ") {
 		t.Errorf("err = %v", err)
 	}
 
@@ -163,7 +165,7 @@ func TestDeclaredIdentities(t *testing.T) {
 	if _, err := sts.NewFromConfig(s.profile(app.ProfileName)).GetCallerIdentity(ctx, nil); err != nil {
 		t.Errorf("the admin: %v", err)
 	}
-	if got := s.changes(); len(got) != 3 || !strings.Contains(got[0], "deleted") {
+	if got := s.changes(); len(got) != 4 || !strings.Contains(got[0], "deleted") {
 		t.Errorf("log: %q", got)
 	}
 	if profiles := string(must(os.ReadFile(filepath.Join(s.data, "aws/credentials")))(t)); strings.Contains(profiles, "alice") {

@@ -26,6 +26,8 @@ type Identities struct {
 	Groups   map[string]Group         `yaml:"groups"`
 	Roles    map[string]Role          `yaml:"roles"`
 	Policies map[string]ManagedPolicy `yaml:"policies"`
+	// OIDCProviders are by the URL of the issuer.
+	OIDCProviders map[string]OIDCProvider `yaml:"oidc_providers"`
 }
 
 // Permissions are what users, groups and roles are given.
@@ -78,6 +80,14 @@ type ManagedPolicy struct {
 	Path        string            `yaml:"path"`
 	Description string            `yaml:"description"`
 	Document    Document          `yaml:"document"`
+	Tags        map[string]string `yaml:"tags"`
+	Adopt       bool              `yaml:"adopt"`
+}
+
+// An OIDCProvider is a declared OpenID Connect provider.
+type OIDCProvider struct {
+	ClientIDs   []string          `yaml:"client_ids"`
+	Thumbprints []string          `yaml:"thumbprints"`
 	Tags        map[string]string `yaml:"tags"`
 	Adopt       bool              `yaml:"adopt"`
 }

@@ -35,6 +35,9 @@ iam:
           "Version": "2012-10-17",
           "Statement": []
         }
+  oidc_providers:
+    https://gitlab.example:8443/ci:
+      client_ids: [sts.amazonaws.com]
   accounts:
     "000000000002":
       groups: {ops: {adopt: true, inline: {p: {"Version": "2012-10-17", "Statement": {Sid: only}}}}}
@@ -61,6 +64,9 @@ func TestReadIdentities(t *testing.T) {
 	}
 	if r := c.IAM.Roles["deploy"]; time.Duration(r.MaxSession) != 4*time.Hour || r.Trust.JSON != `{"Version":"2012-10-17","Statement":[]}` {
 		t.Errorf("role = %+v", r)
+	}
+	if o := c.IAM.OIDCProviders["https://gitlab.example:8443/ci"]; len(o.ClientIDs) != 1 {
+		t.Errorf("providers = %+v", c.IAM.OIDCProviders)
 	}
 	if g := c.IAM.Accounts["000000000002"].Groups["ops"]; !g.Adopt || g.Inline["p"].JSON != `{"Version":"2012-10-17","Statement":{"Sid":"only"}}` {
 		t.Errorf("group = %+v", g)

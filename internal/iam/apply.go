@@ -117,6 +117,11 @@ func (a *application) apply(d *Declaration) error {
 			return at(d.Policies[i].Where, err)
 		}
 	}
+	for i := range d.OIDCProviders {
+		if err := a.provider(&d.OIDCProviders[i]); err != nil {
+			return at(d.OIDCProviders[i].Where, err)
+		}
+	}
 	for i := range d.Groups {
 		if err := a.group(&d.Groups[i]); err != nil {
 			return at(d.Groups[i].Where, err)
@@ -163,6 +168,9 @@ func (d *Declaration) names() map[nameKey]string {
 	}
 	for i := range d.Policies {
 		add(KindPolicy, &d.Policies[i].DeclaredEntity)
+	}
+	for i := range d.OIDCProviders {
+		add(KindOIDCProvider, d.OIDCProviders[i].entity())
 	}
 	return names
 }

@@ -52,6 +52,9 @@ func example() iam.Declaration {
 		Policies: []iam.DeclaredPolicy{{
 			DeclaredEntity: named("iam.policies.own", "own"), Document: document("iam.policies.own.document (line 9)", "", allowECR),
 		}},
+		OIDCProviders: []iam.DeclaredOIDCProvider{{
+			DeclaredEntity: named("iam.oidc_providers.github", ""), Issuer: "https://token.actions.githubusercontent.com", ClientIDs: []string{"sts.amazonaws.com"},
+		}},
 	}
 }
 
@@ -76,10 +79,10 @@ func want(t *testing.T, got []string, lines ...string) {
 
 func TestApplyTwiceIsApplyOnce(t *testing.T) {
 	w := iamtest.New(t)
-	want(t, applied(t, w, example()), "created policy/own", "created group/developers", "created user/alice", "created role/deploy", "created role/build")
+	want(t, applied(t, w, example()), "created policy/own", "created oidc-provider/token.actions.githubusercontent.com", "created group/developers", "created user/alice", "created role/deploy", "created role/build")
 	once := iam.Describe(w.IAM)
 	want(t, applied(t, w, example()))
-	if w.IAM = w.Start(); w.IAM.Declared() != 5 {
+	if w.IAM = w.Start(); w.IAM.Declared() != 6 {
 		t.Errorf("%d declared", w.IAM.Declared())
 	}
 	want(t, applied(t, w, example()))
@@ -123,7 +126,9 @@ func TestApplyFollowsTheFile(t *testing.T) {
 	d.Roles[0].Path, d.Roles[0].MaxSession = "/ci/", 7200
 	d.Roles[1].Trust.Text = strings.Replace(trustRole, "NAME", "ci/deploy", 1)
 	d.Groups[0].Policies = nil
-	want(t, applied(t, w, d), "changed policy/own default,last,versions", "changed group/developers attached",
+	d.OIDCProviders[0].ClientIDs = nil
+	want(t, applied(t, w, d), "changed policy/own default,last,versions", "changed oidc-provider/token.actions.githubusercontent.com client_ids",
+		"changed group/developers attached",
 		"changed user/web/alice inline,keys,path,tags", "replaced role/ci/deploy", "changed role/build trust")
 	want(t, applied(t, w, d))
 
@@ -154,7 +159,7 @@ func TestApplyFollowsTheFile(t *testing.T) {
 	d.Users[0].Name, d.Groups[0].Name, d.Users[0].Groups = "Alice", "Developers", []string{"Developers"}
 	want(t, applied(t, w, d), "deleted group/developers", "deleted user/web/alice", "replaced group/Developers", "replaced user/web/Alice")
 
-	want(t, applied(t, w, iam.Declaration{}), "deleted group/Developers", "deleted policy/own", "deleted role/build", "deleted role/ci/deploy", "deleted user/web/Alice")
+	want(t, applied(t, w, iam.Declaration{}), "deleted group/Developers", "deleted oidc-provider/token.actions.githubusercontent.com", "deleted policy/own", "deleted role/build", "deleted role/ci/deploy", "deleted user/web/Alice")
 	if w.IAM.Declared() != 0 {
 		t.Error("something is left")
 	}
@@ -174,6 +179,7 @@ func TestTheAPILeavesTheDeclaredAlone(t *testing.T) {
 	ctx := w.AsAdmin()
 	alice, err := w.IAM.User(ctx, "alice")
 	ok(t, err)
+	provider := "arn:aws:iam::" + account + ":oidc-provider/token.actions.githubusercontent.com"
 	own, key := "arn:aws:iam::"+account+":policy/own", alice.Keys[0].ID
 	refused := map[string]func(context.Context) error{
 		"DeleteUser": func(ctx context.Context) error { return w.IAM.DeleteUser(ctx, "alice") },
@@ -207,10 +213,12 @@ func TestTheAPILeavesTheDeclaredAlone(t *testing.T) {
 		"DetachGroupPolicy": func(ctx context.Context) error {
 			return w.IAM.DetachPolicy(ctx, iam.KindGroup, "developers", readOnly)
 		},
-		"DeleteGroup":  func(ctx context.Context) error { return w.IAM.DeleteGroup(ctx, "developers") },
-		"DeletePolicy": func(ctx context.Context) error { return w.IAM.DeletePolicy(ctx, own) },
-		"DeleteRole":   func(ctx context.Context) error { return w.IAM.DeleteRole(ctx, "deploy") },
-		"UpdateTrust":  func(ctx context.Context) error { return w.IAM.UpdateTrustPolicy(ctx, "deploy", trustAccount) },
+		"DeleteGroup":    func(ctx context.Context) error { return w.IAM.DeleteGroup(ctx, "developers") },
+		"DeleteProvider": func(ctx context.Context) error { return w.IAM.DeleteOIDCProvider(ctx, provider) },
+		"AddClientID":    func(ctx context.Context) error { return w.IAM.AddClientID(ctx, provider, "x") },
+		"DeletePolicy":   func(ctx context.Context) error { return w.IAM.DeletePolicy(ctx, own) },
+		"DeleteRole":     func(ctx context.Context) error { return w.IAM.DeleteRole(ctx, "deploy") },
+		"UpdateTrust":    func(ctx context.Context) error { return w.IAM.UpdateTrustPolicy(ctx, "deploy", trustAccount) },
 		"UpdateRole": func(ctx context.Context) error {
 			_, err := w.IAM.UpdateRole(ctx, "deploy", iam.RoleChange{MaxSession: new(7200)})
 			return err
@@ -327,7 +335,7 @@ func TestApplyDeletesNothingInUse(t *testing.T) {
 		}
 		ok(t, use.end())
 	}
-	if got := applied(t, w, iam.Declaration{}); len(got) != 5 {
+	if got := applied(t, w, iam.Declaration{}); len(got) != 6 {
 		t.Errorf("changes %v", got)
 	}
 }
@@ -362,6 +370,13 @@ func TestApplyNamesThePlace(t *testing.T) {
 		"size": {func(d *iam.Declaration) {
 			d.Users[0].Inline[0].Text = strings.Replace(allowECR, "ecr:*", "ecr:"+strings.Repeat("x", 2048), 1)
 		}, "iam.users.alice", "2048"},
+		"issuer": {func(d *iam.Declaration) { d.OIDCProviders[0].Issuer = "ftp://x" }, "iam.oidc_providers.github", "ftp://x"},
+		"client": {func(d *iam.Declaration) { d.OIDCProviders[0].ClientIDs = []string{""} }, "iam.oidc_providers.github", "client ID"},
+		"print":  {func(d *iam.Declaration) { d.OIDCProviders[0].Thumbprints = []string{"x"} }, "iam.oidc_providers.github", "hexadecimal"},
+		"twice":  {func(d *iam.Declaration) { d.OIDCProviders = append(d.OIDCProviders, d.OIDCProviders[0]) }, "iam.oidc_providers.github", "same name"},
+		"everybody": {func(d *iam.Declaration) {
+			d.Roles[0].Trust.Text = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::` + account + `:oidc-provider/token.actions.githubusercontent.com"},"Action":"sts:AssumeRoleWithWebIdentity"}}`
+		}, "iam.roles.deploy.trust (line 7)", "needs a condition"},
 		"describe": {func(d *iam.Declaration) { d.Roles[0].Description = strings.Repeat("x", 1001) }, "iam.roles.deploy", "1001"},
 		"attached": {func(d *iam.Declaration) {
 			d.Users[0].Policies = []string{"own", "arn:aws:iam::" + account + ":policy/own"}

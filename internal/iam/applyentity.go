@@ -11,7 +11,7 @@ import (
 // newEntityID returns a new unique id.
 func newEntityID(kind Kind) string {
 	return token.NewID(map[Kind]token.IDPrefix{
-		KindUser: token.UserID, KindGroup: token.GroupID, KindRole: token.RoleID, KindPolicy: token.ManagedPolicy,
+		KindUser: token.UserID, KindGroup: token.GroupID, KindRole: token.RoleID, KindPolicy: token.ManagedPolicy, KindOIDCProvider: providerID,
 	}[kind])
 }
 
@@ -33,6 +33,25 @@ func (a *application) policy(d *DeclaredPolicy) error {
 		p.Default = p.addVersion(d.Document.Text, a.service.second()).Number
 	}
 	return a.finish(p, old)
+}
+
+// provider applies an OIDC provider.
+func (a *application) provider(d *DeclaredOIDCProvider) error {
+	if err := a.service.webIDs.CheckIssuer(d.Issuer); err != nil {
+		return err
+	}
+	common, old, err := a.begin(KindOIDCProvider, d.entity())
+	if err != nil {
+		return err
+	}
+	p := &OIDCProvider{Common: common, Issuer: d.Issuer, Thumbprints: d.Thumbprints}
+	if p.ClientIDs, err = checkClientIDs(d.ClientIDs); err != nil {
+		return err
+	}
+	if err := a.finish(p, old); err != nil {
+		return err
+	}
+	return a.checkProviders(common.Account)
 }
 
 // group applies a group.

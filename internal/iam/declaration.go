@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/token"
+	"github.com/gatehouse-registry/gatehouse/internal/webidentity"
 )
 
 // A Declaration is all the identities that the configuration declares, of every
@@ -19,6 +20,8 @@ type Declaration struct {
 	Groups   []DeclaredGroup
 	Roles    []DeclaredRole
 	Policies []DeclaredPolicy
+	// OIDCProviders are named by their issuers: see [DeclaredOIDCProvider].
+	OIDCProviders []DeclaredOIDCProvider
 }
 
 // A DeclaredEntity is what all declared identities have.
@@ -88,6 +91,22 @@ type DeclaredPolicy struct {
 	Document    DeclaredDocument
 }
 
+// A DeclaredOIDCProvider is an OpenID Connect issuer that the account trusts.
+type DeclaredOIDCProvider struct {
+	// Of DeclaredEntity name and path do not count: the issuer gives them.
+	DeclaredEntity
+	// Issuer, ClientIDs and Thumbprints are as in [NewOIDCProvider].
+	Issuer                 string
+	ClientIDs, Thumbprints []string
+}
+
+// entity is the part that all have, with the name.
+func (p *DeclaredOIDCProvider) entity() *DeclaredEntity {
+	e := p.DeclaredEntity
+	e.Name = webidentity.Name(p.Issuer)
+	return &e
+}
+
 // A DeclarationError says what in the configuration cannot be applied.
 type DeclarationError struct {
 	Where string
@@ -149,6 +168,16 @@ func (d *Declaration) Validate() error {
 		v.add(p.Where, checkDescription(p.Description))
 		v.add(p.Document.Where, checkManaged(p.Document.Text))
 	}
+	for i := range d.OIDCProviders {
+		p := &d.OIDCProviders[i]
+		v.once(KindOIDCProvider, p.entity())
+		_, err := mergeTags(nil, p.Tags)
+		v.add(p.Where, err)
+		_, err = checkClientIDs(p.ClientIDs)
+		v.add(p.Where, err)
+		_, err = checkThumbprints(p.Thumbprints)
+		v.add(p.Where, err)
+	}
 	return errors.Join(v.errs...)
 }
 
@@ -170,7 +199,12 @@ func (v *declarationCheck) entity(kind Kind, e *DeclaredEntity) {
 	v.add(e.Where, err)
 	_, err = mergeTags(nil, e.Tags)
 	v.add(e.Where, err)
-	key := nameKey{e.Account, kind, strings.ToLower(e.Name)}
+	v.once(kind, e)
+}
+
+// once checks that there is no other of the name.
+func (v *declarationCheck) once(kind Kind, e *DeclaredEntity) {
+	key := keyOfDeclared(kind, e)
 	if other, ok := v.seen[key]; ok {
 		v.add(e.Where, invalid("There is %s too, and names that differ in case alone are the same name.", other))
 	}

@@ -80,18 +80,23 @@ func (s *Service) CreateOIDCProvider(ctx context.Context, n NewOIDCProvider) (p 
 		if err != nil {
 			return err
 		}
-		count := 0
-		for range list[*OIDCProvider](d.snapshot, common.Account, KindOIDCProvider, "") {
-			count++
-		}
-		if count >= maxProviders {
-			return limit("Cannot exceed quota for OpenIdConnectProvidersPerAccount: %d", maxProviders)
-		}
 		p = &OIDCProvider{Common: common, Issuer: n.Issuer, ClientIDs: clientIDs, Thumbprints: thumbprints}
 		d.set(p)
-		return nil
+		return d.checkProviders(common.Account)
 	})
 	return p, err
+}
+
+// checkProviders checks the number of providers.
+func (s *snapshot) checkProviders(account string) error {
+	count := 0
+	for range list[*OIDCProvider](s, account, KindOIDCProvider, "") {
+		count++
+	}
+	if count > maxProviders {
+		return limit("Cannot exceed quota for OpenIdConnectProvidersPerAccount: %d", maxProviders)
+	}
+	return nil
 }
 
 // checkClientIDs returns the client ids, each once.
