@@ -179,9 +179,9 @@ func TestWhomAWebIdentityIsNot(t *testing.T) {
 	token := f.token(nil)
 	for name, principal := range map[string]string{
 		"everybody": `"*"`, "every AWS principal": `{"AWS":"*"}`, "the account": `{"AWS":"` + account + `"}`,
-		"a host": `{"Federated":"issuer.example"}`,
-		"another provider":  `{"Federated":"arn:aws:iam::` + account + `:oidc-provider/issuer.example"}`,
-		"another account": `{"Federated":"arn:aws:iam::` + iamtest.Other + `:oidc-provider/` + f.name + `"}`,
+		"a host":           `{"Federated":"issuer.example"}`,
+		"another provider": `{"Federated":"arn:aws:iam::` + account + `:oidc-provider/issuer.example"}`,
+		"another account":  `{"Federated":"arn:aws:iam::` + iamtest.Other + `:oidc-provider/` + f.name + `"}`,
 	} {
 		role := f.role(strings.ReplaceAll(name, " ", "-"), `{"Effect":"Allow","Principal":`+principal+`,"Action":"sts:AssumeRoleWithWebIdentity"}`, "")
 		if _, err := f.assumeWeb(role, token); code(err) != "AccessDenied" {
