@@ -3,6 +3,7 @@ package images_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -84,12 +85,18 @@ func TestReadersSeeAcknowledgedTags(t *testing.T) {
 				if _, err := s.Manifest(t.Context(), app, images.Reference{Tag: "latest"}); err != nil && !fault.Is(err, "ImageNotFound") {
 					t.Error(err)
 				}
+				if _, _, err := s.Tags(t.Context(), app, "", 10); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
 	for i := range 60 {
 		body := bodies[i%2]
-		s.put(t, app, body, "latest")
+		s.put(t, app, body, "latest", fmt.Sprint("move-", i))
+		if tags, _, err := s.Tags(t.Context(), app, "latest", 100); err != nil || !slices.Contains(tags, fmt.Sprint("move-", i)) {
+			t.Fatalf("move %d is not listed: %v, %v", i, tags, err)
+		}
 		if m, err := s.Manifest(t.Context(), app, images.Reference{Tag: "latest"}); err != nil || m.Digest != digest.FromBytes(body) {
 			t.Fatalf("move %d is not seen: %v", i, err)
 		}
@@ -100,6 +107,9 @@ func TestReadersSeeAcknowledgedTags(t *testing.T) {
 			for _, ref := range []images.Reference{{Tag: "latest"}, {Digest: digest.FromBytes(body)}} {
 				_, err := s.Manifest(t.Context(), app, ref)
 				wantFault(t, err, "ImageNotFound")
+			}
+			if tags, _, err := s.Tags(t.Context(), app, "latest", 100); err != nil || slices.Contains(tags, fmt.Sprint("move-", i)) {
+				t.Fatalf("deletion %d is not seen: %v, %v", i, tags, err)
 			}
 		}
 	}

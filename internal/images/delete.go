@@ -120,14 +120,17 @@ const (
 // delete deletes an image or a tag, and returns what is gone.
 func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, last untagged) (gone []Reference, err error) {
 	d := &deletion{s: s, repo: repo, ref: ref, last: last}
-	if err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.run(ctx, tx) }); err != nil {
-		return nil, err
-	}
+	err = s.db.Tx(ctx, func(tx *db.Tx) error { return d.run(ctx, tx) })
+	// After an error too: it may be the commit's answer alone that was lost.
+	s.tagPages.changed(repo.row)
 	for _, ref := range d.gone {
 		s.tags.drop(tagKey{repo.row, ref.Tag})
 	}
 	if d.deleted {
 		s.manifests.drop(digestKey{repo.row, d.digest})
+	}
+	if err != nil {
+		return nil, err
 	}
 	return d.gone, nil
 }

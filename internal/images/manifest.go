@@ -88,19 +88,17 @@ func scanManifest(row db.Row) (*Manifest, error) {
 }
 
 // Tags lists the image tags that come after after, in byte order and at most
-// limit of them; more says that there are further ones. Action ecr:ListImages.
-// Faults: AccessDenied, RepositoryNotFound.
+// limit of them; more says that there are further ones. The list may be shared:
+// leave it as it is. Action ecr:ListImages. Faults: AccessDenied,
+// RepositoryNotFound.
 func (s *Service) Tags(ctx context.Context, id RepositoryID, after string, limit int) (tags []string, more bool, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:ListImages")
 	if err != nil {
 		return nil, false, err
 	}
 	limit = max(limit, 0)
-	tags, err = db.All(ctx, s.db, db.Scalar[string], `SELECT tag FROM image_tag WHERE repository = $1 AND tag > $2 ORDER BY tag LIMIT $3`, repo.row, after, limit+1)
-	if len(tags) > limit {
-		return tags[:limit], true, err
-	}
-	return tags, false, err
+	p, err := s.tagPages.page(ctx, s.db, repo.row, after, limit)
+	return p.tags, p.more, err
 }
 
 // Referrers lists the manifests whose subject is subject, of one artifact type

@@ -63,11 +63,16 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 		return nil, err
 	}
 	put := &manifestPut{PutManifest: p, repo: repo, reading: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
-	if err := s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) }); err != nil {
-		return nil, err
-	}
+	err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
+	// After an error too: it may be the commit's answer alone that was lost.
 	for _, tag := range p.Tags {
 		s.tags.drop(tagKey{repo.row, tag})
+	}
+	if len(p.Tags) > 0 {
+		s.tagPages.changed(repo.row)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return put.stored, nil
 }

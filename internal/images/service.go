@@ -68,6 +68,7 @@ type Service struct {
 	// again, so that a deleted repository's entries are only unused.
 	manifests *cache[digestKey, *Manifest]
 	tags      *cache[tagKey, digest.Digest]
+	tagPages  *tagPages
 	locations *cache[digestKey, *location]
 }
 
@@ -89,6 +90,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s.manifests = newCache[digestKey](c.ManifestCache, func(m *Manifest) int64 { return int64(len(m.Body)) + 512 })
 	s.tags = newCache[tagKey](cachedTags, func(digest.Digest) int64 { return 1 })
+	s.tagPages = newTagPages()
 	s.locations = newCache[digestKey](cachedBlobs, func(*location) int64 { return 1 })
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, err
