@@ -2,6 +2,7 @@ package explain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -75,8 +76,10 @@ func (d *documents) read(ctx context.Context, source types.PolicySourceType, id 
 		return d.ofGroup(ctx, id)
 	case types.PolicySourceTypeAwsManaged, types.PolicySourceTypeUserManaged:
 		return d.managed(ctx, id)
+	case types.PolicySourceTypeResource:
+		return d.resourcePolicy, nil
 	}
-	return d.resourcePolicy, nil
+	return "", errors.New("it is part of the server's configuration")
 }
 
 // ofGroup returns an inline policy of one of the principal's groups. Where two of

@@ -62,7 +62,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 func (s *Statement) write(b *strings.Builder) {
 	fmt.Fprintf(b, "  %s", map[string]string{
 		"user": "inline policy of the user", "group": "inline policy of a group", "role": "inline policy of the role",
-		"aws-managed": "AWS managed policy", "user-managed": "managed policy", "resource": "policy of the resource",
+		"aws-managed": "AWS managed policy", "user-managed": "managed policy", "resource": "policy of the resource", "none": "policy of the server's configuration",
 	}[s.Type])
 	if s.Type != "resource" {
 		fmt.Fprintf(b, " %s", s.Policy)

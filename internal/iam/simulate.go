@@ -211,7 +211,7 @@ func (s *snapshot) as(p *authn.Principal, callerARN string) (*authn.Principal, e
 	if who == nil || who.ARN == "" {
 		return nil, invalidInput("Invalid CallerArn: %s is not the ARN of a user, a role or a session.", callerARN)
 	}
-	who.Policies, who.Boundary = p.Policies, p.Boundary
+	who.Policies, who.Boundary, who.Guardrail = p.Policies, p.Boundary, p.Guardrail
 	return who, nil
 }
 

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -90,6 +91,9 @@ func evaluationOut(s iam.Simulated) types.EvaluationResult {
 		EvalDecisionDetails: decisionDetails(s.Trace), MatchedStatements: statementsOut(s.Trace), MissingContextValues: s.MissingKeys,
 		PermissionsBoundaryDecisionDetail: boundaryDetail(s.Trace),
 	}
+	if took, allowed := contribution(s.Trace, policy.ServiceControl); took {
+		out.OrganizationsDecisionDetail = &types.OrganizationsDecisionDetail{AllowedByOrganizations: allowed}
+	}
 	if out.MissingContextValues == nil {
 		out.MissingContextValues = []string{}
 	}
@@ -135,22 +139,27 @@ func decisionDetails(t *policy.Trace) map[string]types.PolicyEvaluationDecisionT
 // boundaryDetail says whether the permissions boundary allows, if there is one
 // that was asked.
 func boundaryDetail(t *policy.Trace) *types.PermissionsBoundaryDecisionDetail {
-	var detail *types.PermissionsBoundaryDecisionDetail
+	if took, allowed := contribution(t, policy.PermissionsBoundary); took {
+		return &types.PermissionsBoundaryDecisionDetail{AllowedByPermissionsBoundary: allowed}
+	}
+	return nil
+}
+
+// contribution reports whether a type of policy took part in a decision, and
+// whether it allowed.
+func contribution(t *policy.Trace, of policy.Type) (took, allowed bool) {
+	if slices.Contains(t.Missing, of) {
+		return true, false
+	}
 	for _, m := range t.Matches {
-		if m.Type != policy.PermissionsBoundary {
-			continue
-		}
-		if m.Denies {
-			return &types.PermissionsBoundaryDecisionDetail{}
-		}
-		detail = &types.PermissionsBoundaryDecisionDetail{AllowedByPermissionsBoundary: true}
-	}
-	for _, missing := range t.Missing {
-		if missing == policy.PermissionsBoundary {
-			return &types.PermissionsBoundaryDecisionDetail{}
+		if m.Type == of {
+			if m.Denies {
+				return true, false
+			}
+			took, allowed = true, true
 		}
 	}
-	return detail
+	return took, allowed
 }
 
 // statementsOut are the statements that determine the decision: where one denies,
