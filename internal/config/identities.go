@@ -128,15 +128,15 @@ func (g *Guardrail) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
-// A Duration is text such as 4h or 90m.
+// A Duration is text such as 4h or 90m, in whole seconds.
 type Duration time.Duration
 
 // UnmarshalYAML implements [github.com/goccy/go-yaml.NodeUnmarshaler].
 func (d *Duration) UnmarshalYAML(node ast.Node) error {
 	t := node.GetToken()
 	v, err := time.ParseDuration(t.Value)
-	if err != nil {
-		return fmt.Errorf("line %d: %q is not a duration, such as 4h or 90m", t.Position.Line, t.Value)
+	if err != nil || v < 0 || v%time.Second != 0 {
+		return fmt.Errorf("line %d: %q is not a duration in whole seconds, such as 4h or 90m", t.Position.Line, t.Value)
 	}
 	*d = Duration(v)
 	return nil

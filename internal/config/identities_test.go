@@ -82,6 +82,8 @@ func TestIdentitiesAreStrict(t *testing.T) {
 		"iam:\n  groups:\n    g:\n      inline:\n        p: {Statement: &a {}}\n":         "anchors",
 		"iam:\n  groups:\n    g:\n      inline:\n        p: {Statement: !!str x}\n":       "tags",
 		"iam:\n  groups:\n    g:\n      inline:\n        p: {<<: {a: b}, Statement: x}\n": "merge",
+		"iam: {roles: {r: {max_session: 500ms}}}":                                         `line 1: "500ms" is not a duration`,
+		"guardrail: {Effect: Allow, Effect: Deny}":                                        `"Effect" already defined`,
 		"iam: {users: {alice: {tags: {room: 012}}}}":                                      "line 1: put 012 in quotes",
 		"account: 000000000001":                                                           "put 000000000001 in quotes",
 		"iam:\n  accounts:\n    000000000001: {}":                                         "line 3: put 000000000001 in quotes",
