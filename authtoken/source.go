@@ -181,7 +181,7 @@ func (s *Source) call(ctx context.Context, c aws.Credentials, k key) (entry, err
 	life := t.Expires.Sub(now)
 	// At half of its life, give or take a tenth of it, so that what was started
 	// together does not come back together.
-	e := entry{Token: t, Refresh: now.Add(life * time.Duration(400+rand.IntN(201)) / 1000)}
+	e := entry{Token: t, Refresh: now.Add(life / 1000 * time.Duration(400+rand.IntN(201)))}
 	s.keep(k, e)
 	return e, nil
 }

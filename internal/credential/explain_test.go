@@ -1,0 +1,54 @@
+package credential_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
+	"github.com/aws/smithy-go"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/credential"
+)
+
+// Each trouble says what mends it, and stays the error that it was.
+func TestExplain(t *testing.T) {
+	answer := func(code, message string) error { return &smithy.GenericAPIError{Code: code, Message: message} }
+	ca := credential.About{Service: "codeartifact", Domain: "acme", Owner: "111122223333", Region: "eu-west-1"}
+	for name, c := range map[string]struct {
+		err   error
+		about credential.About
+		want  string
+	}{
+		"no profile":       {config.SharedConfigProfileNotExistError{Profile: "work"}, ca, `no AWS profile "work"`},
+		"no region":        {&aws.MissingRegionError{}, ca, "--region"},
+		"no credentials":   {&authtoken.CredentialsError{Err: errors.New("none")}, ca, "gatehouse env"},
+		"expired SSO":      {&authtoken.CredentialsError{Err: &ssocreds.InvalidTokenError{}}, ca, "aws sso login"},
+		"no token action":  {answer("AccessDeniedException", "not authorized to perform: codeartifact:GetAuthorizationToken on"), ca, `codeartifact:GetAuthorizationToken on the domain "acme"`},
+		"no bearer action": {answer("AccessDeniedException", "not authorized to perform: sts:GetServiceBearerToken on"), ca, "needs sts:GetServiceBearerToken"},
+		"root":             {answer("AccessDeniedException", "because the root user cannot call this operation"), ca, "use a user or a role"},
+		"ECR denied":       {answer("AccessDeniedException", "x"), credential.About{Service: "ecr"}, "ecr:GetAuthorizationToken"},
+		"unknown domain":   {answer("ResourceNotFoundException", "x"), ca, `no domain "acme" of account 111122223333 in region eu-west-1`},
+		"unknown key":      {answer("UnrecognizedClientException", "x"), ca, "does not know this access key"},
+		"wrong region":     {answer("InvalidSignatureException", "x"), ca, "region (eu-west-1)"},
+		"expired session":  {answer("ExpiredTokenException", "x"), ca, "session has expired"},
+		"clock":            {answer("RequestExpired", "x"), ca, "clock"},
+		"no such host":     {&net.DNSError{Err: "no such host", IsNotFound: true}, ca, "region eu-west-1 has no address"},
+		"refused":          {&net.OpError{Op: "dial", Err: errors.New("refused")}, credential.About{Endpoint: "http://gate.example"}, "http://gate.example cannot be reached"},
+		"untrusted":        {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, ca, "AWS_CA_BUNDLE"},
+	} {
+		got := credential.Explain(c.err, c.about)
+		if !strings.Contains(got.Error(), c.want) || errors.Unwrap(got) == nil || errors.Unwrap(got).Error() != c.err.Error() {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if plain := errors.New("else"); credential.Explain(plain, ca) != plain || credential.Explain(nil, ca) != nil {
+		t.Error("changed what it does not know")
+	}
+}
