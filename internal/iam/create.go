@@ -2,6 +2,8 @@ package iam
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/token"
@@ -86,6 +88,27 @@ func boundaryKey(policyARN string) map[string][]string {
 		return nil
 	}
 	return map[string][]string{"iam:PermissionsBoundary": {policyARN}}
+}
+
+// boundaryActions are those that have the condition key iam:PermissionsBoundary
+// from the user or role that they change (Service Authorization Reference, "AWS
+// IAM"). So who may give permissions only within a boundary cannot give them to
+// whom has none.
+var boundaryActions = []string{
+	"iam:AttachUserPolicy", "iam:DetachUserPolicy", "iam:PutUserPolicy", "iam:DeleteUserPolicy", "iam:DeleteUserPermissionsBoundary",
+	"iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:DeleteRolePermissionsBoundary",
+}
+
+// withBoundary returns the keys with the permissions boundary of the entity,
+// where the action has it.
+func withBoundary(keys map[string][]string, action string, e entity) map[string][]string {
+	h, ok := e.(holder)
+	if !ok || h.permissions().Boundary == "" || !slices.Contains(boundaryActions, action) {
+		return keys
+	}
+	with := boundaryKey(h.permissions().Boundary)
+	maps.Copy(with, keys)
+	return with
 }
 
 func conflict(format string, args ...any) error {

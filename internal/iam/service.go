@@ -176,6 +176,7 @@ func (s *Service) authorize(ctx context.Context, sn *snapshot, kind Kind, name s
 	req.Resource = arn.New("iam", "", c.Account, kind.noun()+"/"+name).String()
 	if e, ok := sn.named(c.Account, kind, name); ok {
 		req.Resource, req.ResourceTags = entityARN(e), tagMap(e.common().Tags)
+		req.Keys = withBoundary(req.Keys, req.Action, e)
 	}
 	return c, s.authz.Authorize(ctx, &req)
 }
