@@ -113,9 +113,9 @@ func TestDamagedFilesAreIgnored(t *testing.T) {
 			whole[len(whole)/2] ^= 1
 			return os.WriteFile(path, whole, 0o600)
 		},
-		"plain":     func(path string, _ []byte) error { return os.WriteFile(path, []byte(`{"Token":{"Value":"x"}}`), 0o600) },
-		"readable":  func(path string, _ []byte) error { return os.Chmod(path, 0o644) },
-		"unfinshed": func(path string, whole []byte) error { os.Remove(path); return os.WriteFile(path+".tmp", whole, 0o600) },
+		"plain":      func(path string, _ []byte) error { return os.WriteFile(path, []byte(`{"Token":{"Value":"x"}}`), 0o600) },
+		"readable":   func(path string, _ []byte) error { return os.Chmod(path, 0o644) },
+		"unfinished": func(path string, whole []byte) error { os.Remove(path); return os.WriteFile(path+".tmp", whole, 0o600) },
 	} {
 		before := token(t, source())
 		path := files(t, dir, ".token")[0]
@@ -250,7 +250,8 @@ func TestUnusableCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := authtoken.ECR(g.cfg, authtoken.CacheDir(filepath.Join(file, "below a file")))
-	if token(t, s) != token(t, s) || g.net.calls.Load() != 1 {
+	first := token(t, s)
+	if token(t, s) != first || g.net.calls.Load() != 1 {
 		t.Error("not kept in memory")
 	}
 }

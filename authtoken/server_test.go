@@ -58,6 +58,7 @@ type gate struct {
 	env []string     // of the admin
 	cfg aws.Config   // of the admin
 	net *countingNet // under cfg
+	clock
 }
 
 func open(t *testing.T) *gate {
@@ -66,7 +67,8 @@ func open(t *testing.T) *gate {
 	c := serverconfig.Default()
 	c.Data, c.Listen, c.Log.Level = data, "127.0.0.1:0", "error"
 	ctx, cancel := context.WithCancel(context.Background())
-	s, err := app.Start(ctx, c)
+	g := &gate{t: t, net: new(countingNet)}
+	s, err := app.Start(ctx, c, app.WithClock(g.now))
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -77,7 +79,7 @@ func open(t *testing.T) *gate {
 			t.Error(err)
 		}
 	})
-	g := &gate{t: t, url: s.URL(), net: new(countingNet)}
+	g.url = s.URL()
 	if g.env, err = app.Environment(data); err != nil {
 		t.Fatal(err)
 	}

@@ -124,6 +124,37 @@ func TestRenewal(t *testing.T) {
 	}
 }
 
+// A token expires on the server, and whoever asks the source is let in again.
+func TestExpiredTokenIsReplaced(t *testing.T) {
+	g := open(t)
+	g.advance(-14 * time.Minute) // signatures may be 15 minutes off
+	s := authtoken.CodeArtifact(g.cfg, "acme", authtoken.CacheDir(t.TempDir()), authtoken.Duration(15*time.Minute))
+	visit := func(given authtoken.Token) int {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/codeartifact/us-east-1/000000000001/acme/pypi/lib/simple/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", given.BasicAuthorization())
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	first := token(t, s)
+	if got := visit(first); got != http.StatusOK {
+		t.Fatalf("status %d", got)
+	}
+	g.advance(16 * time.Minute)
+	if got := visit(first); got == http.StatusOK {
+		t.Fatal("the token did not expire")
+	}
+	if got := visit(token(t, s)); got != http.StatusOK {
+		t.Errorf("status %d", got)
+	}
+}
+
 // Whoever gives up waiting does not take the call with them.
 func TestCancelledCallerLeavesTheCall(t *testing.T) {
 	g := open(t)
