@@ -16,8 +16,9 @@ package model
 
 import (
 	"embed"
-	"encoding/json"
 	"fmt"
+
+	"github.com/go-json-experiment/json"
 )
 
 //go:generate go run ./genmodel
