@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+
+	"github.com/gatehouse-registry/gatehouse/internal/db"
 )
 
 // module is whose commands are built.
@@ -30,6 +32,8 @@ type testbed struct {
 	// gatehouse and yardstick are the programs.
 	gatehousePath, yardstickPath string
 	gatehouse, yardstick         *process
+	// identities is the database of the jobs of many identities, once it is filled.
+	identities *db.DB
 	// credentials and addresses of Gatehouse, as its profile has them.
 	aws aws.Config
 
@@ -39,11 +43,13 @@ type testbed struct {
 	images   func(context.Context) (*storedImage, error)
 	tags     func(context.Context) (*registry, error)
 	npm      func(context.Context) (*npmRepository, error)
+	many     func(context.Context) (*manyIdentities, error)
 }
 
 func newTestbed(o *options) *testbed {
 	b := &testbed{duration: o.duration}
 	b.domain, b.npm = once(b.openDomain), once(b.fillNPM)
+	b.many = once(b.fillIdentities)
 	b.registry, b.images, b.tags = once(b.openRegistry), once(b.fillImages), once(b.fillTags)
 	return b
 }
@@ -98,6 +104,9 @@ func (b *testbed) close() error {
 			errs = append(errs, p.stop())
 		}
 	}
+	if b.identities != nil {
+		errs = append(errs, b.identities.Close())
+	}
 	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
 }
 
@@ -139,7 +148,7 @@ func (b *testbed) serveFile(name string, content []byte) (string, error) {
 // process come last: they stop the server.
 func (b *testbed) jobs() []job {
 	var all []job
-	for _, group := range [][]job{b.tokenJobs(), b.sealJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.lifeJobs()} {
+	for _, group := range [][]job{b.tokenJobs(), b.sealJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.lifeJobs()} {
 		all = append(all, group...)
 	}
 	return all

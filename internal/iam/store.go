@@ -134,7 +134,8 @@ func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*snapshot, error
 type draft struct {
 	*snapshot
 	base    *snapshot
-	touched []string
+	touched []string            // each once, in the order of the changes
+	seen    map[string]struct{} // the same, to be found
 }
 
 // set puts e, which no snapshot holds yet, into the draft.
@@ -151,9 +152,14 @@ func (d *draft) remove(e entity) {
 }
 
 func (d *draft) touch(id string) {
-	if !slices.Contains(d.touched, id) {
-		d.touched = append(d.touched, id)
+	if _, ok := d.seen[id]; ok {
+		return
 	}
+	if d.seen == nil {
+		d.seen = map[string]struct{}{}
+	}
+	d.seen[id] = struct{}{}
+	d.touched = append(d.touched, id)
 }
 
 // sparesDeclared reports an UnmodifiableEntity where the draft changes or deletes

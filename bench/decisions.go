@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/db"
+	"github.com/gatehouse-registry/gatehouse/internal/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/token"
+)
+
+const (
+	benchAccount = "000000000001"
+	// perPolicy is the number of statements of a policy.
+	perPolicy = 10
+)
+
+// errDenied is a decision that should have been another.
+var errDenied = errors.New("what the policies allow was denied")
+
+// decisionJobs are decisions about pushing an image, on one processor, where the
+// very last statement of so many policies is the one that allows. The yardstick
+// looks at the first text of every statement once, and at nothing else of it.
+func (b *testbed) decisionJobs() []job {
+	var jobs []job
+	for _, n := range []int{1, 10, 100} {
+		jobs = append(jobs, job{fmt.Sprintf("decision, policies=%d", n), seconds, func(context.Context) (*contest, error) {
+			caller := &authn.Caller{Principal: &authn.Principal{
+				Type: authn.AssumedRole, Account: benchAccount, UniqueID: "AROAAAAAAAAAAAAAAAAAA",
+				ARN: "arn:aws:sts::" + benchAccount + ":assumed-role/ci/build", PrincipalARN: "arn:aws:iam::" + benchAccount + ":role/ci",
+			}}
+			for i := range n {
+				p, err := policy.Parse(teamPolicy(i), policy.Identity)
+				if err != nil {
+					return nil, err
+				}
+				caller.Policies = append(caller.Policies, p)
+			}
+			return &contest{b.repeat(pushing(caller, n-1)), []yardstick{{"every statement once", b.repeat(lookAtAll(n))}}}, nil
+		}})
+	}
+	return jobs
+}
+
+// teamPolicy is a policy as a platform's roles have them: nine statements about
+// other things, and one that allows pushing to a team's repositories.
+func teamPolicy(team int) string {
+	var s strings.Builder
+	s.WriteString(`{"Version":"2012-10-17","Statement":[`)
+	for i := range perPolicy - 1 {
+		fmt.Fprintf(&s, `{"Effect":"Allow","Action":["codeartifact:Describe*","codeartifact:Get*","codeartifact:List*","codeartifact:ReadFromRepository"],
+			"Resource":"arn:aws:codeartifact:us-east-1:%s:package/acme/team-%d-%d/*"},`, benchAccount, team, i)
+	}
+	fmt.Fprintf(&s, `{"Effect":"Allow","Action":["ecr:BatchCheckLayerAvailability","ecr:InitiateLayerUpload","ecr:UploadLayerPart","ecr:CompleteLayerUpload","ecr:PutImage"],
+		"Resource":"arn:aws:ecr:*:%s:repository/team-%d/*"}]}`, benchAccount, team)
+	return s.String()
+}
+
+// pushing decides whether the caller may push to a team's repository.
+func pushing(caller *authn.Caller, team int) func() error {
+	req := &authz.Request{Action: "ecr:PutImage", Resource: fmt.Sprintf("arn:aws:ecr:us-east-1:%s:repository/team-%d/app", benchAccount, team)}
+	return func() error {
+		if !authz.Decide(caller, req).Allowed() {
+			return errDenied
+		}
+		return nil
+	}
+}
+
+// lookAtAll is the yardstick of a decision.
+func lookAtAll(policies int) func() error {
+	statements := make([]string, policies*perPolicy)
+	for i := range statements {
+		statements[i] = "codeartifact:Describe"
+	}
+	statements[len(statements)-1] = "ecr:PutImage"
+	return func() error {
+		for _, s := range statements {
+			if strings.HasPrefix("ecr:PutImage", s) {
+				return nil
+			}
+		}
+		return errDenied
+	}
+}
+
+// The size of a large organisation.
+const (
+	manyUsers = 100_000
+	manyRoles = 10_000
+)
+
+// longJobs are IAM with many identities: what all of them cost at the start and in
+// memory, and a decision among them. They are run where they are asked for.
+func (b *testbed) longJobs() []job {
+	name := func(what string) string { return fmt.Sprintf("%s, %d users, %d roles", what, manyUsers, manyRoles) }
+	return []job{
+		{name("identities load"), seconds, func(ctx context.Context) (*contest, error) {
+			m, err := b.many(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return &contest{m.loadTime, []yardstick{{"read the rows", m.readTime}}}, nil
+		}},
+		{name("identities memory"), size, func(ctx context.Context) (*contest, error) {
+			m, err := b.many(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return &contest{m.loadMemory, []yardstick{{"the rows' text", m.readMemory}}}, nil
+		}},
+		{name("decision"), seconds, func(ctx context.Context) (*contest, error) {
+			m, err := b.many(ctx)
+			if err != nil {
+				return nil, err
+			}
+			decide, err := m.decide(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return &contest{b.repeat(decide), []yardstick{{"every statement once", b.repeat(lookAtAll(1))}}}, nil
+		}},
+	}
+}
+
+// manyIdentities is a database with many users and roles.
+type manyIdentities struct {
+	db      *db.DB
+	keyring *token.Keyring
+}
+
+// fillIdentities declares them, as a configuration file would.
+func (b *testbed) fillIdentities(ctx context.Context) (*manyIdentities, error) {
+	keyring, err := token.CreateKeyring(filepath.Join(b.dir, "identities.keys"), time.Now)
+	if err != nil {
+		return nil, err
+	}
+	if b.identities, err = db.OpenSQLite(ctx, filepath.Join(b.dir, "identities.db")); err != nil {
+		return nil, err
+	}
+	m := &manyIdentities{b.identities, keyring}
+	s, err := m.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.Bootstrap(ctx, []string{benchAccount}); err != nil {
+		return nil, err
+	}
+	var d iam.Declaration
+	for i := range manyUsers {
+		d.Users = append(d.Users, iam.DeclaredUser{
+			DeclaredEntity:      iam.DeclaredEntity{Account: benchAccount, Name: fmt.Sprintf("user-%d", i), Tags: []iam.Tag{{Key: "team", Value: fmt.Sprint(i % 100)}}},
+			DeclaredPermissions: iam.DeclaredPermissions{Policies: []string{"arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"}},
+		})
+	}
+	for i := range manyRoles {
+		d.Roles = append(d.Roles, iam.DeclaredRole{
+			DeclaredEntity:      iam.DeclaredEntity{Account: benchAccount, Name: fmt.Sprintf("role-%d", i)},
+			DeclaredPermissions: iam.DeclaredPermissions{Inline: []iam.DeclaredDocument{{Name: "team", Text: teamPolicy(i)}}},
+			Trust:               iam.DeclaredDocument{Text: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + benchAccount + `"},"Action":"sts:AssumeRole"}]}`},
+		})
+	}
+	_, err = s.Apply(ctx, d)
+	return m, err
+}
+
+// load is what a server does at its start. No web identity is ever asked for.
+func (m *manyIdentities) load(ctx context.Context) (*iam.Service, error) {
+	return iam.New(ctx, iam.Config{DB: m.db, Keyring: m.keyring, Authz: &authz.Authorizer{}, Now: time.Now})
+}
+
+// rows are what a server reads at its start, and the least that it has to keep.
+func (m *manyIdentities) rows(ctx context.Context) ([]string, error) {
+	return db.All(ctx, m.db, db.Scalar[string], `SELECT body FROM iam_entity`)
+}
+
+func (m *manyIdentities) loadTime(ctx context.Context) (sample, error) {
+	return timed(func() error { _, err := m.load(ctx); return err })
+}
+
+func (m *manyIdentities) readTime(ctx context.Context) (sample, error) {
+	return timed(func() error { _, err := m.rows(ctx); return err })
+}
+
+func timed(do func() error) (sample, error) {
+	begin := time.Now()
+	err := do()
+	return sample{Value: time.Since(begin).Seconds()}, err
+}
+
+func (m *manyIdentities) loadMemory(ctx context.Context) (sample, error) {
+	return held(func() (any, error) { return m.load(ctx) })
+}
+
+func (m *manyIdentities) readMemory(ctx context.Context) (sample, error) {
+	return held(func() (any, error) { return m.rows(ctx) })
+}
+
+// held is how much more memory is in use after something is made than before.
+func held(make func() (any, error)) (sample, error) {
+	before := heap()
+	made, err := make()
+	if err != nil {
+		return sample{}, err
+	}
+	after := heap()
+	runtime.KeepAlive(made)
+	return sample{Value: float64(after - before)}, nil
+}
+
+func heap() int64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int64(s.HeapAlloc)
+}
+
+// decide is what a request costs after its credentials are proven: to find the
+// role among all identities, and to decide by its policy.
+func (m *manyIdentities) decide(ctx context.Context) (func() error, error) {
+	s, err := m.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	type idRow struct{ id, name string }
+	rows, err := db.All(ctx, m.db, func(r db.Row) (row idRow, err error) {
+		err = r.Scan(&row.id, &row.name)
+		return row, err
+	}, `SELECT id, name FROM iam_entity WHERE kind = $1`, string(iam.KindRole))
+	if err != nil {
+		return nil, err
+	}
+	next := 0
+	return func() error {
+		row := &rows[next%len(rows)]
+		next += 7919 // a prime, so that every role has its turn, and not in order
+		caller := authn.Caller{Principal: s.Identity(benchAccount, row.id)}
+		req := authz.Request{Action: "ecr:PutImage", Resource: "arn:aws:ecr:us-east-1:" + benchAccount + ":repository/team-" + strings.TrimPrefix(row.name, "role-") + "/app"}
+		if !authz.Decide(&caller, &req).Allowed() {
+			return errDenied
+		}
+		return nil
+	}, nil
+}
