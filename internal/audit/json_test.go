@@ -33,7 +33,10 @@ func draw(t *rapid.T, v reflect.Value) {
 		}
 	case reflect.Interface:
 		v.Set(reflect.ValueOf(rapid.SampledFrom([]any{
-			map[string]any(nil), map[string]any{}, map[string]string{"b": "<1>", "a": ""}, "text", 7.5,
+			map[string]any(nil),
+			map[string]any{},
+			map[string]string{"b": "<1>", "a": ""},
+			"text", 7.5,
 			map[string]any{"z": nil, "none": []string(nil), "list": []string{"x", "\xff"}, "inner": map[string]any{"n": 1, "s": "é\u2028\""}, "flag": true},
 			struct {
 				Name *string `json:"name"`
