@@ -1,7 +1,7 @@
 // Package keyring is the part of the command `keyring` that pip and uv call when
 // they are told to use it (--keyring-provider subprocess):
 //
-//	keyring get SERVICE USERNAME                                 uv, pip before 25
+//	keyring get SERVICE USERNAME                                 uv, older versions of pip
 //	keyring --mode=creds --output=json get SERVICE [USERNAME]    pip, uv
 //	keyring set SERVICE USERNAME; keyring del SERVICE USERNAME
 //
