@@ -33,7 +33,10 @@ var unsigned = map[[2]string]bool{
 // A Shell stands around the operations of every service.
 type Shell struct {
 	Authn Authenticator
-	Log   *slog.Logger
+	// Messages seals what is told about a denial to those who may decode it; nil
+	// tells nothing.
+	Messages MessageSealer
+	Log      *slog.Logger
 }
 
 // Options are those of a service, whose errors mapError puts into its words.
@@ -59,7 +62,8 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 		},
 		Intercept: func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
 			audit.From(ctx).Params(params(in))
-			return next(ctx)
+			out, err := next(ctx)
+			return out, s.explained(err)
 		},
 		MapError: mapError,
 		Failed:   s.failed,

@@ -101,7 +101,7 @@ func (h *hall) ofADomain(r *http.Request) bool {
 func healthy(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 
 func (p *parts) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
-	shell := &api.Shell{Authn: p.authn, Log: p.log}
+	shell := &api.Shell{Authn: p.authn, Messages: p.keyring, Log: p.log}
 	var services []*wire.Service
 	for _, s := range []struct {
 		name     string

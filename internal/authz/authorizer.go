@@ -16,8 +16,8 @@ type Authorizer struct {
 }
 
 // Authorize reports whether the caller in ctx may do what req says: nil, or a
-// fault of kind Denied and code "AccessDenied" with AWS's wording. Nobody in ctx
-// is denied.
+// fault of kind Denied and code "AccessDenied" with AWS's wording, whose cause is a
+// [*Refusal]. Nobody in ctx is denied.
 func (a *Authorizer) Authorize(ctx context.Context, req *Request) error {
 	caller := authn.FromContext(ctx)
 	decision := Decide(caller, req)
@@ -27,7 +27,7 @@ func (a *Authorizer) Authorize(ctx context.Context, req *Request) error {
 	if decision.Allowed() {
 		return nil
 	}
-	return fault.New(fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s",
+	return fault.Wrap(&Refusal{caller, *req, decision}, fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s",
 		name(caller), req.Action, req.Resource, decision.Because(req.Action))
 }
 

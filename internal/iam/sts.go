@@ -131,6 +131,20 @@ func (s *Service) AccessKeyAccount(ctx context.Context, keyID string) (string, e
 	return "", invalid("Invalid Access Key Id: no account here has the key %s.", keyID)
 }
 
+// DecodeAuthorizationMessage returns what an encoded message says about a denial
+// of somebody of the caller's account. Faults: InvalidAuthorizationMessage.
+func (s *Service) DecodeAuthorizationMessage(ctx context.Context, encoded string) (string, error) {
+	c, err := stsCaller(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := s.authz.Authorize(ctx, &authz.Request{Action: "sts:DecodeAuthorizationMessage", Resource: "*"}); err != nil {
+		return "", err
+	}
+	message, err := s.keyring.OpenMessage(c.Account, encoded)
+	return string(message), err
+}
+
 // sessionOf is whose session begins.
 type sessionOf struct{ account, uniqueID, name string }
 

@@ -52,6 +52,7 @@ type key struct {
 	accessKeys *secrets // of long-term access keys
 	sessions   *secrets // of temporary credentials
 	addresses  []byte   // of signed addresses of layers
+	messages   cipher.AEAD
 }
 
 // newKey derives the subkeys of a secret: HKDF-SHA256 (RFC 5869), each with
@@ -81,8 +82,10 @@ func newKey(number uint32, s state, secret []byte) (*key, error) {
 	if k.sessions, err = newSecrets(subkey("session secret")); err != nil {
 		return nil, err
 	}
-	k.addresses, err = subkey("layer address")
-	return k, err
+	if k.addresses, err = subkey("layer address"); err != nil {
+		return nil, err
+	}
+	return k, k.newMessages(subkey("authorization message"))
 }
 
 // ActiveKeyID is the id of the key that seals tokens now, 8 hexadecimal digits.

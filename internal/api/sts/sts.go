@@ -37,6 +37,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetSessionToken)
 	wire.Handle(s, a.GetFederationToken)
 	wire.Handle(s, a.GetAccessKeyInfo)
+	wire.Handle(s, a.DecodeAuthorizationMessage)
 }
 
 // MapError turns errors of the domain into those of the STS API (STS API
@@ -51,6 +52,8 @@ func MapError(err error) error {
 		return &types.MalformedPolicyDocumentException{Message: &f.Message}
 	case "PackedPolicyTooLarge":
 		return &types.PackedPolicyTooLargeException{Message: &f.Message}
+	case "InvalidAuthorizationMessage":
+		return &types.InvalidAuthorizationMessageException{Message: &f.Message}
 	case "InvalidIdentityToken":
 		return &types.InvalidIdentityTokenException{Message: &f.Message}
 	case "ExpiredWebIdentityToken":
@@ -138,6 +141,15 @@ func (a *API) GetAccessKeyInfo(ctx context.Context, in *api.GetAccessKeyInfoInpu
 		return nil, err
 	}
 	return &api.GetAccessKeyInfoOutput{Account: &account}, nil
+}
+
+// DecodeAuthorizationMessage opens what the message of a denial carries.
+func (a *API) DecodeAuthorizationMessage(ctx context.Context, in *api.DecodeAuthorizationMessageInput) (*api.DecodeAuthorizationMessageOutput, error) {
+	message, err := a.iam.DecodeAuthorizationMessage(ctx, *in.EncodedMessage)
+	if err != nil {
+		return nil, err
+	}
+	return &api.DecodeAuthorizationMessageOutput{DecodedMessage: &message}, nil
 }
 
 // noMFA refuses the code of an MFA device: nobody has one, so none is right.

@@ -455,8 +455,10 @@ func TestGetAccessKeyInfo(t *testing.T) {
 
 func TestWhatIsNotBuiltSaysSo(t *testing.T) {
 	f := serve(t)
-	_, err := f.sts.DecodeAuthorizationMessage(t.Context(), &api.DecodeAuthorizationMessageInput{EncodedMessage: aws.String("x")})
-	if err == nil || !strings.Contains(err.Error(), "DecodeAuthorizationMessage") || !strings.Contains(err.Error(), "501") {
+	_, err := f.sts.AssumeRoot(t.Context(), &api.AssumeRootInput{
+		TargetPrincipal: aws.String(account), TaskPolicyArn: &types.PolicyDescriptorType{Arn: aws.String("arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials")},
+	})
+	if err == nil || !strings.Contains(err.Error(), "AssumeRoot") || !strings.Contains(err.Error(), "501") {
 		t.Errorf("an operation that is not built: %v", err)
 	}
 	if _, err := f.sts.GetSessionToken(t.Context(), &api.GetSessionTokenInput{SerialNumber: aws.String("arn:aws:iam::" + account + ":mfa/x"), TokenCode: aws.String("123456")}); code(err) != "AccessDenied" {

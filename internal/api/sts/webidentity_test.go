@@ -47,7 +47,7 @@ func federate(t *testing.T) *federation {
 	w := iamtest.New(t)
 	issuer := issuertest.Start(false)
 	t.Cleanup(issuer.Close)
-	s := &shell.Shell{Authn: w.Authn, Log: slog.New(slog.DiscardHandler)}
+	s := &shell.Shell{Authn: w.Authn, Messages: w.Keyring, Log: slog.New(slog.DiscardHandler)}
 	sts, err := wire.New("sts", s.Options("sts", edge.MapError))
 	if err != nil {
 		t.Fatal(err)
