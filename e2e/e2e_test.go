@@ -87,7 +87,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":     serve,
-			"stop":      stop,
+			"shutdown":  shutdown,
 			"issuer":    issuer,
 			"makeimage": makeImage,
 			"setenv":    setenv,
@@ -207,9 +207,9 @@ func pointAt(ts *testscript.TestScript, url string) {
 	ts.Setenv("AWS_PROFILE", "gatehouse")
 }
 
-// stop ends the server with a signal, TERM unless another one is named, and
+// shutdown ends the server with a signal, TERM unless another one is named, and
 // waits for it. After TERM the server must end by itself and with success.
-func stop(ts *testscript.TestScript, neg bool, args []string) {
+func shutdown(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(serverKey{}).(*server)
 	if s.cmd == nil || neg {
 		ts.Fatalf("no server is running")
