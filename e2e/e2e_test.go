@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/gatehouse-registry/gatehouse/internal/webidentity/issuertest"
 )
@@ -101,6 +102,26 @@ func TestScripts(t *testing.T) {
 		},
 		Deadline: time.Now().Add(time.Hour),
 	})
+}
+
+// TestScriptsRunToTheirEnd finds a line that would end a script early, and with
+// success: testscript has a stop of its own. Ours is shutdown.
+func TestScriptsRunToTheirEnd(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d scripts, %v", len(files), err)
+	}
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(archive.Comment)) {
+			if strings.TrimSpace(line) == "stop" {
+				t.Errorf("%s: stop ends the script as passed; shutdown ends the server", file)
+			}
+		}
+	}
 }
 
 // terraformPlugins finds a folder that holds Terraform's AWS provider; "" where
