@@ -18,6 +18,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/gatehouse-registry/gatehouse/internal/app"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
 	"github.com/gatehouse-registry/gatehouse/internal/config"
 )
 
@@ -69,11 +70,13 @@ func (s *declaredServer) start(file string) error {
 // profile is the configuration of a profile that the server has written.
 func (s *declaredServer) profile(name string) aws.Config {
 	s.t.Helper()
-	return must(awsconfig.LoadDefaultConfig(s.t.Context(),
+	c := must(awsconfig.LoadDefaultConfig(s.t.Context(),
 		awsconfig.WithSharedConfigFiles([]string{filepath.Join(s.data, "aws/config")}),
 		awsconfig.WithSharedCredentialsFiles([]string{filepath.Join(s.data, "aws/credentials")}),
 		awsconfig.WithSharedConfigProfile(name),
 		awsconfig.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} })))(s.t)
+	c.HTTPClient = sdktest.HTTPClient{}
+	return c
 }
 
 // changes are the lines of the log that tell what was applied.

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/api/codeartifact"
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
@@ -118,7 +119,7 @@ func (s *server) principal(p *authn.Principal, policies ...string) *sdk.Client {
 	p.AccessKeyID = key
 	s.callers[key] = p
 	return sdk.New(sdk.Options{
-		BaseEndpoint: &s.url, Region: region, RetryMaxAttempts: 1,
+		BaseEndpoint: &s.url, Region: region, RetryMaxAttempts: 1, HTTPClient: sdktest.HTTPClient{},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: key, SecretAccessKey: "secret"}, nil
 		}),

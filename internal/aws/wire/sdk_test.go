@@ -22,6 +22,7 @@ import (
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
 )
 
@@ -53,26 +54,9 @@ func config(url string) aws.Config {
 		Region:       "us-east-1",
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIAIOSFODNN7EXAMPLE", "secret", ""),
 		BaseEndpoint: &url,
-		HTTPClient:   detached{},
+		HTTPClient:   sdktest.HTTPClient{},
 		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
 	}
-}
-
-// detached sends a copy of a request's body. The SDK closes the body when the
-// answer begins, and where that is sooner than the transport has looked for the
-// end of it, the transport closes the connection under a large answer. A server
-// on the same machine is that quick, and cannot help it.
-type detached struct{}
-
-func (detached) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		b, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		r.Body = io.NopCloser(bytes.NewReader(b))
-	}
-	return http.DefaultClient.Do(r)
 }
 
 // clients are the SDK's clients of all services, for one address.

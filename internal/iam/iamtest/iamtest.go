@@ -22,6 +22,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/db"
 	"github.com/gatehouse-registry/gatehouse/internal/iam"
@@ -151,6 +152,7 @@ func (w *World) Serve(services ...*wire.Service) aws.Config {
 	return aws.Config{
 		Region:       Region,
 		BaseEndpoint: aws.String(server.URL),
+		HTTPClient:   sdktest.HTTPClient{},
 		Credentials:  Static(w.Admin.AccessKeyID, w.Admin.Secret, ""),
 		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
 	}
