@@ -3,7 +3,7 @@
 // An object's name is chosen by the domain when an upload begins, before its
 // content is known: it is the upload's id, never a digest. Which digest an
 // object holds is a row in the domain's tables, and that row is the commit
-// point. So nothing is ever renamed, a crash leaves at most an object that no
+// point. So no rename ever makes an object visible, a crash leaves at most an object that no
 // row names, and a sweep over [Store.List] finds those.
 //
 // The order that makes an acknowledged object safe is always: write, then
