@@ -38,5 +38,6 @@ func CacheDir(dir string) Option { return func(o *options) { o.cacheDir = dir } 
 func InMemory() Option { return func(o *options) { o.cacheDir = "" } }
 
 // Clock is the clock by which tokens grow old, for tests. Requests are signed by
-// the time of the machine all the same.
+// the time of the machine, which the SDK corrects by the Date of the answer to
+// the first that is refused.
 func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,10 +38,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(binary)
-		build := exec.Command("go", "build", "-race", "-o", filepath.Join(binary, "gatehouse"), "./cmd/gatehouse")
-		build.Dir = module
-		build.Stdout, build.Stderr = os.Stderr, os.Stderr
-		if err := build.Run(); err != nil {
+		if err := errors.Join(build(filepath.Join(binary, "gatehouse")), build(filepath.Join(binary, clocked, "gatehouse"), "-tags", "e2e")); err != nil {
 			fmt.Fprintln(os.Stderr, "build gatehouse:", err)
 			return 1
 		}
@@ -50,6 +48,14 @@ func TestMain(m *testing.M) {
 		}
 		return m.Run()
 	}())
+}
+
+// build builds the program.
+func build(path string, flags ...string) error {
+	build := exec.Command("go", append(append([]string{"build", "-race", "-o", path}, flags...), "./cmd/gatehouse")...)
+	build.Dir = module
+	build.Stdout, build.Stderr = os.Stderr, os.Stderr
+	return build.Run()
 }
 
 // linkClients gives the clients the names that the scripts call them by. A
@@ -87,6 +93,8 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"clocked":   useClock,
+			"advance":   advance,
 			"serve":     serve,
 			"shutdown":  shutdown,
 			"issuer":    issuer,
@@ -185,9 +193,13 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(binary, "gatehouse"), append([]string{"serve", "--data", ts.Getenv("DATA"), "--listen", "127.0.0.1:0"}, args...)...)
+	gatehouse := filepath.Join(binary, "gatehouse")
+	if ts.Getenv(clockFile) != "" {
+		gatehouse = filepath.Join(binary, clocked, "gatehouse")
+	}
+	cmd := exec.Command(gatehouse, append([]string{"serve", "--data", ts.Getenv("DATA"), "--listen", "127.0.0.1:0"}, args...)...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
-	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"))
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), clockFile+"="+ts.Getenv(clockFile))
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())

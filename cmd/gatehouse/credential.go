@@ -7,8 +7,8 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
-	"time"
 
+	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
 	"github.com/gatehouse-registry/gatehouse/internal/credential/bazel"
 	"github.com/gatehouse-registry/gatehouse/internal/credential/cargo"
@@ -62,8 +62,10 @@ func (credentialCommand) Help() string {
 them somewhere on PATH. docs/clients.md shows the configuration of each tool.`
 }
 
-func (c *credentialCommand) lookup() *credential.Lookup {
-	return &credential.Lookup{Config: credential.AWS(c.awsFlags).Load, Hosts: c.Hosts}
+func (c *credentialCommand) lookup(now clock) *credential.Lookup {
+	return &credential.Lookup{
+		Config: credential.AWS(c.awsFlags).Load, Hosts: c.Hosts, Options: []authtoken.Option{now.tokens()},
+	}
 }
 
 type dockerCommand struct {
@@ -71,8 +73,8 @@ type dockerCommand struct {
 }
 
 // Run answers one request.
-func (c *dockerCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
-	if err := docker.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup()); err != nil {
+func (c *dockerCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
+	if err := docker.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup(now)); err != nil {
 		return told(err)
 	}
 	return nil
@@ -83,15 +85,15 @@ type cargoCommand struct {
 }
 
 // Run answers requests until cargo has no more.
-func (c *cargoCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
-	return cargo.Run(ctx, stdin, stdout, all.Credential.lookup())
+func (c *cargoCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
+	return cargo.Run(ctx, stdin, stdout, all.Credential.lookup(now))
 }
 
 type keyringCommand struct{ keyring.Request }
 
 // Run answers one request.
-func (c *keyringCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
-	err := keyring.Run(ctx, c.Request, stdin, stdout, all.Credential.lookup())
+func (c *keyringCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
+	err := keyring.Run(ctx, c.Request, stdin, stdout, all.Credential.lookup(now))
 	if errors.Is(err, credential.ErrForeign) { // the exit code says it
 		return told(err)
 	}
@@ -103,15 +105,15 @@ type bazelCommand struct {
 }
 
 // Run answers one request.
-func (c *bazelCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
-	return bazel.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup())
+func (c *bazelCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
+	return bazel.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup(now))
 }
 
 type kubeletCommand struct{}
 
 // Run answers one request.
-func (*kubeletCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
-	return kubelet.Run(ctx, stdin, stdout, all.Credential.lookup(), time.Now)
+func (*kubeletCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
+	return kubelet.Run(ctx, stdin, stdout, all.Credential.lookup(now), now)
 }
 
 type getCommand struct {
@@ -119,6 +121,6 @@ type getCommand struct {
 }
 
 // Run answers one request.
-func (c *getCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands) error {
-	return get.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup())
+func (c *getCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
+	return get.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup(now))
 }

@@ -41,12 +41,12 @@ Then, in another terminal:
 }
 
 // Run serves until the context ends.
-func (c *serveCommand) Run(ctx context.Context, stdout io.Writer) error {
+func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
 	cfg, err := c.config()
 	if err != nil {
 		return err
 	}
-	server, err := app.Start(ctx, cfg)
+	server, err := app.Start(ctx, cfg, now.server()...)
 	if errors.Is(err, app.ErrConfiguration) {
 		return fmt.Errorf("%w%w", silent{errUsage}, err)
 	}

@@ -68,8 +68,8 @@ type codeArtifactCommand struct {
 }
 
 // Run prints the token.
-func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer) error {
-	var options []authtoken.Option
+func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
+	options := []authtoken.Option{now.tokens()}
 	if c.DomainOwner != "" {
 		options = append(options, authtoken.DomainOwner(c.DomainOwner))
 	}
@@ -125,12 +125,12 @@ type ecrCommand struct {
 }
 
 // Run prints the token.
-func (c *ecrCommand) Run(ctx context.Context, stdout io.Writer) error {
+func (c *ecrCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
 	cfg, err := c.load(ctx)
 	if err != nil {
 		return err
 	}
-	var options []authtoken.Option
+	options := []authtoken.Option{now.tokens()}
 	if c.RegistryID != "" {
 		options = append(options, authtoken.RegistryID(c.RegistryID))
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,8 +35,11 @@ import (
 // An Option changes what a server is made of, beyond its configuration.
 type Option func(*parts)
 
-// WithClock makes the server live by another clock.
-func WithClock(now func() time.Time) Option { return func(p *parts) { p.now = now } }
+// WithClock makes the server live by another clock than the machine's, and say
+// so in the Date of its answers: clients correct their signatures by it.
+func WithClock(now func() time.Time) Option {
+	return func(p *parts) { p.now, p.dates = now, dating(now) }
+}
 
 // WithLog sends the server's log to w instead of standard error.
 func WithLog(w io.Writer) Option { return func(p *parts) { p.logTo = w } }
@@ -45,6 +49,7 @@ func WithLog(w io.Writer) Option { return func(p *parts) { p.logTo = w } }
 type parts struct {
 	config *config.Config
 	now    func() time.Time
+	dates  func(http.Handler) http.Handler // the layer that writes Date
 	logTo  io.Writer
 
 	lines     *linelog.Writer
@@ -69,7 +74,7 @@ type parts struct {
 // openParts opens everything but the doors. The listener is open already, since
 // its port can be part of the address that clients are told.
 func openParts(ctx context.Context, c *config.Config, listener net.Listener, data *dataDir, options []Option) (p *parts, err error) {
-	p = &parts{config: c, now: time.Now, logTo: os.Stderr, data: data, metrics: newMetrics()}
+	p = &parts{config: c, now: time.Now, dates: undated, logTo: os.Stderr, data: data, metrics: newMetrics()}
 	for _, o := range options {
 		o(p)
 	}

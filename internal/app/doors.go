@@ -46,14 +46,14 @@ func (p *parts) handler() (http.Handler, error) {
 	})
 
 	doors := &observer{audit: p.audit, log: p.log, metrics: p.metrics, now: p.now, failing: p.fail}
-	return &entrance{
+	return p.dates(&entrance{
 		health:  http.HandlerFunc(healthy),
 		ready:   http.HandlerFunc(p.ready),
 		metrics: p.metrics.handler(),
 		doors: doors.wrap(withoutStalling(&hall{
 			addresses: p.addresses, registry: registry, packages: packageDoors, aws: aws,
 		})),
-	}, nil
+	}), nil
 }
 
 // An entrance has what operators ask, which is not audited, beside the doors.
