@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/processcreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/ssocreds"
 	"github.com/aws/smithy-go"
 
@@ -22,7 +23,24 @@ type About struct {
 	Domain, Owner string
 	Region        string
 	Endpoint      string // empty for AWS's own
+	// Profile is the one that was named on the command line, if one was.
+	Profile string
 }
+
+// A Trouble is why there is no token, in words for a person.
+type Trouble struct {
+	// What is wrong: half a sentence.
+	What string
+	// Advice is what to do about it: the other half.
+	Advice string
+	// Mend is a line of a POSIX shell that does it; "" where only a person can.
+	Mend string
+	// Missing is the action that IAM does not allow, as "ecr:GetAuthorizationToken";
+	// "" where it is not about permissions, or the endpoint does not say which.
+	Missing string
+}
+
+func (t Trouble) String() string { return t.What + ": " + t.Advice }
 
 // Explain says in front of an error what a person can do about it. The error
 // itself stays in the chain, for [errors.As].
@@ -30,90 +48,170 @@ func Explain(err error, about About) error {
 	if err == nil {
 		return nil
 	}
-	advice := explainConfiguration(err)
-	if advice == "" {
-		advice = explainAnswer(err, about)
-	}
-	if advice == "" {
-		advice = explainConnection(err, about)
-	}
-	if advice == "" {
+	t, ok := Diagnose(err, about)
+	if !ok {
 		return err
 	}
-	return fmt.Errorf("%s (%w)", advice, err)
+	return fmt.Errorf("%s (%w)", t, err)
 }
 
-// explainConfiguration explains what is wrong before anything is sent.
-func explainConfiguration(err error) string {
+// Diagnose finds out what an error of the SDK or of package authtoken means; ok
+// is false where it is none that a person causes or mends.
+func Diagnose(err error, about About) (t Trouble, ok bool) {
+	for _, diagnose := range []func(error, About) (Trouble, bool){diagnoseConfiguration, diagnoseCredentials, diagnoseAnswer, diagnoseConnection} {
+		if t, ok := diagnose(err, about); ok {
+			return t, true
+		}
+	}
+	return Trouble{}, false
+}
+
+// diagnoseConfiguration is about what is wrong before anything is sent.
+func diagnoseConfiguration(err error, _ About) (Trouble, bool) {
 	var (
-		noProfile     config.SharedConfigProfileNotExistError
-		noRegion      *aws.MissingRegionError
-		expired       *ssocreds.InvalidTokenError
-		noCredentials *authtoken.CredentialsError
+		noProfile config.SharedConfigProfileNotExistError
+		noRegion  *aws.MissingRegionError
 	)
 	switch {
 	case errors.As(err, &noProfile):
-		return fmt.Sprintf("there is no AWS profile %q: set AWS_PROFILE or --profile to one of `aws configure list-profiles`", noProfile.Profile)
+		return Trouble{
+			What:   fmt.Sprintf("there is no AWS profile %q", noProfile.Profile),
+			Advice: "set AWS_PROFILE or --profile to one of `aws configure list-profiles`",
+			Mend:   "aws configure list-profiles",
+		}, true
 	case errors.As(err, &noRegion):
-		return "no region: set --region, AWS_REGION, or region in the profile"
-	case errors.As(err, &expired):
-		return "the sign-in of IAM Identity Center has expired: run `aws sso login` with the same profile"
-	case errors.As(err, &noCredentials):
-		return "no AWS credentials were found: set AWS_PROFILE, run `aws configure`, or for a Gatehouse on this machine eval \"$(gatehouse env)\""
+		return Trouble{
+			What: "no region", Advice: "set --region, AWS_REGION, or region in the profile",
+			Mend: "export AWS_REGION=us-east-1",
+		}, true
 	}
-	return ""
+	return Trouble{}, false
 }
 
-// explainAnswer explains what the service answered.
-func explainAnswer(err error, about About) string {
+// diagnoseCredentials is about credentials that cannot be had.
+func diagnoseCredentials(err error, about About) (Trouble, bool) {
+	var (
+		noCredentials *authtoken.CredentialsError
+		answer        smithy.APIError
+		process       *processcreds.ProviderError
+	)
+	switch {
+	case signInExpired(err):
+		login := "aws sso login"
+		if about.Profile != "" {
+			login += " --profile " + about.Profile
+		}
+		return Trouble{
+			What:   "the sign-in of IAM Identity Center has expired",
+			Advice: "run `aws sso login` with the same profile",
+			Mend:   login,
+		}, true
+	case !errors.As(err, &noCredentials):
+		return Trouble{}, false
+	case errors.As(err, &process):
+		return Trouble{
+			What:   "the command that the profile names as credential_process gave no credentials",
+			Advice: "run it by hand, and mend what it complains of",
+		}, true
+	case errors.As(err, &answer):
+		return Trouble{
+			What:   "the credentials of the profile cannot be had, " + answer.ErrorCode(),
+			Advice: "check its role_arn, source_profile and web_identity_token_file, and that the role trusts the caller",
+		}, true
+	}
+	return Trouble{
+		What:   "no AWS credentials were found",
+		Advice: "set AWS_PROFILE, run `aws configure`, or for a Gatehouse on this machine eval \"$(gatehouse env)\"",
+		Mend:   "aws configure",
+	}, true
+}
+
+// signInExpired reports whether a sign-in of IAM Identity Center is over, or was
+// never made. For profiles with an sso-session the SDK says so in words alone.
+func signInExpired(err error) bool {
+	var (
+		expired       *ssocreds.InvalidTokenError
+		noCredentials *authtoken.CredentialsError
+		refused       smithy.APIError
+	)
+	if errors.As(err, &expired) {
+		return true
+	}
+	return errors.As(err, &noCredentials) &&
+		(strings.Contains(noCredentials.Error(), "SSO token") || errors.As(err, &refused) && refused.ErrorCode() == "UnauthorizedException")
+}
+
+// diagnoseAnswer is about what the service answered.
+func diagnoseAnswer(err error, about About) (Trouble, bool) {
 	var answer smithy.APIError
 	if !errors.As(err, &answer) {
-		return ""
+		return Trouble{}, false
 	}
 	switch strings.TrimSuffix(answer.ErrorCode(), "Exception") {
 	case "AccessDenied":
-		return "not permitted: " + missingPermission(answer.ErrorMessage(), about)
+		missing, advice := missingPermission(answer.ErrorMessage(), about)
+		return Trouble{What: "not permitted", Advice: advice, Missing: missing}, true
 	case "ResourceNotFound":
 		owner := "the caller's own account"
 		if about.Owner != "" {
 			owner = "account " + about.Owner
 		}
-		return fmt.Sprintf("there is no domain %q of %s in region %s: check --domain, --domain-owner and --region", about.Domain, owner, about.Region)
+		return Trouble{
+			What:   fmt.Sprintf("there is no domain %q of %s in region %s", about.Domain, owner, about.Region),
+			Advice: "check --domain, --domain-owner and --region",
+			Mend:   "aws codeartifact list-domains",
+		}, true
 	case "UnrecognizedClient", "InvalidClientTokenId":
-		return "the endpoint does not know this access key: the profile belongs to another endpoint, or the key was deleted"
+		return Trouble{
+			What:   "the endpoint does not know this access key",
+			Advice: "the profile belongs to another endpoint, or the key was deleted",
+		}, true
 	case "InvalidSignature", "SignatureDoesNotMatch":
-		return fmt.Sprintf("the endpoint does not accept the signature: check the secret access key, the region (%s) and this machine's clock", about.Region)
+		return Trouble{
+			What:   "the endpoint does not accept the signature",
+			Advice: fmt.Sprintf("check the secret access key, the region (%s) and this machine's clock", about.Region),
+		}, true
 	case "ExpiredToken":
-		return "the AWS session has expired: sign in again (`aws sso login`), or renew the temporary credentials"
+		return Trouble{
+			What:   "the AWS session has expired",
+			Advice: "sign in again (`aws sso login`), or renew the temporary credentials",
+			Mend:   "aws sso login",
+		}, true
 	case "RequestExpired", "RequestTimeTooSkewed":
-		return "this machine's clock differs from the endpoint's: set it right"
+		return Trouble{What: "this machine's clock differs from the endpoint's", Advice: "set it right"}, true
 	}
-	return ""
+	return Trouble{}, false
 }
+
+// The permissions that tokens need.
+const (
+	ActionECR          = "ecr:GetAuthorizationToken"
+	ActionCodeArtifact = "codeartifact:GetAuthorizationToken"
+	ActionBearer       = "sts:GetServiceBearerToken" // besides ActionCodeArtifact
+)
 
 // missingPermission says which of the two permissions of CodeArtifact is
 // missing, or the one of ECR.
-func missingPermission(message string, about About) string {
+func missingPermission(message string, about About) (action, advice string) {
 	if about.Service == "ecr" {
-		return "the caller needs ecr:GetAuthorizationToken on *"
+		return ActionECR, "the caller needs " + ActionECR + " on *"
 	}
-	const token, bearer = "codeartifact:GetAuthorizationToken", "sts:GetServiceBearerToken"
 	switch {
-	case strings.Contains(message, bearer):
-		return "the caller needs " + bearer + ` on *, besides ` + token
+	case strings.Contains(message, ActionBearer):
+		return ActionBearer, "the caller needs " + ActionBearer + " on *, besides " + ActionCodeArtifact
 	case strings.Contains(message, "root user"):
-		return "the account's root user cannot have a token: use a user or a role"
-	case strings.Contains(message, token):
-		return "the caller needs " + token + fmt.Sprintf(" on the domain %q, and ", about.Domain) + bearer + " on *"
+		return "", "the account's root user cannot have a token: use a user or a role"
+	case strings.Contains(message, ActionCodeArtifact):
+		return ActionCodeArtifact, "the caller needs " + ActionCodeArtifact + fmt.Sprintf(" on the domain %q, and ", about.Domain) + ActionBearer + " on *"
 	}
-	return "see the endpoint's message"
+	return "", "see the endpoint's message"
 }
 
-// explainConnection explains why nothing was answered.
-func explainConnection(err error, about About) string {
-	endpoint, mend := about.Endpoint, "check endpoint_url and that it runs"
+// diagnoseConnection is about why nothing was answered.
+func diagnoseConnection(err error, about About) (Trouble, bool) {
+	endpoint, advice := about.Endpoint, "check endpoint_url and that it runs"
 	if endpoint == "" {
-		endpoint, mend = "the endpoint of "+about.Service+" in region "+about.Region, "check the region and the network"
+		endpoint, advice = "the endpoint of "+about.Service+" in region "+about.Region, "check the region and the network"
 	}
 	var (
 		name        *net.DNSError
@@ -122,11 +220,14 @@ func explainConnection(err error, about About) string {
 	)
 	switch {
 	case errors.As(err, &certificate):
-		return fmt.Sprintf("the certificate of %s is not trusted: set AWS_CA_BUNDLE, or ca_bundle in the profile, to its authority's", endpoint)
+		return Trouble{
+			What:   fmt.Sprintf("the certificate of %s is not trusted", endpoint),
+			Advice: "set AWS_CA_BUNDLE, or ca_bundle in the profile, to its authority's",
+		}, true
 	case errors.As(err, &name):
-		return fmt.Sprintf("%s has no address: %s", endpoint, mend)
+		return Trouble{What: endpoint + " has no address", Advice: advice}, true
 	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("%s cannot be reached: %s", endpoint, mend)
+		return Trouble{What: endpoint + " cannot be reached", Advice: advice}, true
 	}
-	return ""
+	return Trouble{}, false
 }
