@@ -127,7 +127,8 @@ func TestRenewal(t *testing.T) {
 // A token expires on the server, and whoever asks the source is let in again.
 func TestExpiredTokenIsReplaced(t *testing.T) {
 	g := open(t)
-	g.cfg.RetryMaxAttempts = 2 // the clock jumps: the first request after it corrects the SDK's
+	g.cfg.RetryMaxAttempts = 2 // the first request after the clock jumps corrects the SDK's
+	g.advance(-14 * time.Minute)
 	s := authtoken.CodeArtifact(g.cfg, "acme", authtoken.CacheDir(t.TempDir()), authtoken.Duration(15*time.Minute))
 	visit := func(given authtoken.Token) int {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/codeartifact/us-east-1/000000000001/acme/pypi/lib/simple/", nil)
