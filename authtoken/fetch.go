@@ -87,13 +87,23 @@ type scope []string
 
 func newOptions(opts []Option) *options {
 	o := &options{now: time.Now}
-	if dir, err := os.UserCacheDir(); err == nil {
-		o.cacheDir = filepath.Join(dir, "gatehouse")
+	if dir, err := UserCacheDir(); err == nil {
+		o.cacheDir = dir
 	}
 	for _, option := range opts {
 		option(o)
 	}
 	return o
+}
+
+// UserCacheDir is where sources keep tokens that are told nothing else:
+// [os.UserCacheDir]/gatehouse.
+func UserCacheDir() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "gatehouse"), nil
 }
 
 // A CredentialsError says that there are no AWS credentials to ask for a token

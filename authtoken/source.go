@@ -96,6 +96,21 @@ func (s *Source) Forget(ctx context.Context) error {
 	return s.cache.remove(k)
 }
 
+// Kept returns the token that is kept for the caller, and asks for none; ok is
+// false where there is none that [Source.Token] would return. The errors are those
+// of Token about the caller.
+func (s *Source) Kept(ctx context.Context) (t Token, ok bool, err error) {
+	_, k, err := s.caller(ctx)
+	if err != nil {
+		return Token{}, false, err
+	}
+	e := s.newest(k)
+	if !e.usable(s.now()) {
+		return Token{}, false, nil
+	}
+	return e.Token, true, nil
+}
+
 // caller is who asks, and the key of what is kept for them.
 func (s *Source) caller(ctx context.Context) (aws.Credentials, key, error) {
 	if s.region == "" {

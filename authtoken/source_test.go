@@ -210,6 +210,34 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// Looking at what is kept asks for nothing, and shows nothing that is over.
+func TestKept(t *testing.T) {
+	g, dir, c := open(t), t.TempDir(), &clock{}
+	source := func() *authtoken.Source {
+		return authtoken.ECR(g.cfg, authtoken.CacheDir(dir), authtoken.Clock(c.now))
+	}
+	if _, ok, err := source().Kept(t.Context()); ok || err != nil {
+		t.Errorf("nothing was fetched: %v, %v", ok, err)
+	}
+	before := g.issued()
+	want := token(t, source())
+	if got, ok, err := source().Kept(t.Context()); !ok || err != nil || got.Password != want.Password || !got.Expires.Equal(want.Expires) {
+		t.Errorf("%v, %v, %v", got, ok, err)
+	}
+	c.advance(12 * hour)
+	if _, ok, err := source().Kept(t.Context()); ok || err != nil {
+		t.Errorf("after its expiry: %v, %v", ok, err)
+	}
+	if n := g.issued() - before; n != 1 {
+		t.Errorf("%d calls", n)
+	}
+	cfg := g.cfg
+	cfg.Credentials = nil
+	if _, _, err := authtoken.ECR(cfg).Kept(t.Context()); !is[*authtoken.CredentialsError](err) {
+		t.Error(err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	g := open(t)
 	memory := authtoken.InMemory()

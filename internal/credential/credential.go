@@ -175,6 +175,24 @@ func (l *Lookup) Forget(ctx context.Context, address string) error {
 	return source.Forget(ctx)
 }
 
+// Kept returns the token that is kept for an address, and asks for none; ok is
+// false where there is none. An address that no token is for is no error.
+func (l *Lookup) Kept(ctx context.Context, address string) (t authtoken.Token, ok bool, err error) {
+	find := l.registry
+	if _, ok := authtoken.ParseRepositoryURL(address); ok {
+		find = l.packages
+	}
+	source, about, err := find(ctx, address)
+	if errors.Is(err, ErrForeign) {
+		return authtoken.Token{}, false, nil
+	}
+	if err != nil {
+		return authtoken.Token{}, false, err
+	}
+	t, ok, err = source.Kept(ctx)
+	return t, ok, Explain(err, about)
+}
+
 func (l *Lookup) listed(address string) bool {
 	for _, pattern := range l.Hosts {
 		if match(strings.Split(strings.ToLower(pattern), "."), strings.Split(authtoken.Host(address), ".")) {

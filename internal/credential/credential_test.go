@@ -182,3 +182,24 @@ func TestForgetting(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestKept(t *testing.T) {
+	s := &service{registry: "http://127.0.0.1:4283"}
+	l := s.lookup("http://127.0.0.1:4283")
+	l.Options = []authtoken.Option{authtoken.CacheDir(t.TempDir())}
+	for _, address := range []string{"127.0.0.1:4283", "http://127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/npm/lib/"} {
+		s.asked = nil
+		if _, ok, err := l.Kept(t.Context(), address); ok || err != nil || len(s.asked) != 0 {
+			t.Errorf("%s, before: %v, %v, asked %q", address, ok, err, s.asked)
+		}
+		if _, err := l.Token(t.Context(), address); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, err := l.Kept(t.Context(), address); !ok || err != nil || got.Password != "secret" || len(s.asked) != 1 {
+			t.Errorf("%s, after: %v, %v, asked %q", address, ok, err, s.asked)
+		}
+	}
+	if _, ok, err := s.lookup("").Kept(t.Context(), "registry.example"); ok || err != nil {
+		t.Error(ok, err)
+	}
+}
