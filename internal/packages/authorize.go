@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
 )
 
@@ -39,6 +40,20 @@ func (s *Service) AuthorizedServiceBearerToken(ctx context.Context, id DomainID,
 		req.Policies = policies(d.policy)
 	}
 	return s.authz.Authorize(ctx, &req)
+}
+
+// AuthorizedToWrite reports whether the caller may publish versions of the
+// package, or change what is said about those that are there: for a door that
+// reads a large request before it knows which of the two is meant, and which
+// would read it for anybody otherwise. What is then done is decided by itself.
+func (s *Service) AuthorizedToWrite(ctx context.Context, repo RepositoryID, p PackageID) error {
+	_, err := s.onPackage(ctx, publishPackageVersion, repo, p)
+	if err != nil && fault.From(err).Kind == fault.Denied {
+		if _, other := s.onPackage(ctx, putPackageMetadata, repo, p); other == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // onAccount authorizes an action that is about no resource.

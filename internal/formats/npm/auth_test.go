@@ -63,6 +63,14 @@ func TestNothingIsAnsweredWithoutAToken(t *testing.T) {
 	want(t, 404, s.Do(formatstest.Admin, "GET", app+"lib/2.0.0", ""))
 }
 
+// Whoever may change nothing is told so before what they send is looked at.
+func TestADocumentIsNotReadForWhoMayNotWrite(t *testing.T) {
+	s, app := start(t)
+	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
+	want(t, 403, s.Do(formatstest.Reader, "PUT", app+"lib", "{"), "PublishPackageVersion")
+	want(t, 400, s.Do(formatstest.Admin, "PUT", app+"lib", "{"))
+}
+
 func TestAnExpiredTokenSaysSo(t *testing.T) {
 	s, app := start(t)
 	token := "Authorization: Bearer " + s.Token(formatstest.Admin, formatstest.Domain)

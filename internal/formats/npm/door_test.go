@@ -230,7 +230,7 @@ func TestDeprecating(t *testing.T) {
 	}
 	want(t, 400, s.Do(formatstest.Admin, "PUT", app+"lib", `{"name":"lib","versions":{"3.0.0":{}}}`), "3.0.0")
 	want(t, 400, s.Do(formatstest.Admin, "PUT", app+"lib", `{"name":"lib"}`), "no versions")
-	want(t, 403, s.Do(formatstest.Reader, "PUT", app+"lib", `{"name":"lib","versions":{"1.0.0":{"deprecated":"no"}}}`), "codeartifact:PutPackageMetadata")
+	want(t, 403, s.Do(formatstest.Reader, "PUT", app+"lib", `{"name":"lib","versions":{"1.0.0":{"deprecated":"no"}}}`), "AccessDenied")
 }
 
 func TestUnpublishing(t *testing.T) {

@@ -46,6 +46,9 @@ type publishedAttachment struct {
 // is said about versions, if none is.
 func (d *Door) putDocument(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.Operation("PublishPackageVersion", rt.id, "")
+	if err := d.packages.AuthorizedToWrite(r.Context(), r.Repository, rt.id); err != nil {
+		return err
+	}
 	doc, tarball, err := d.receive(r, rt.id)
 	if err != nil {
 		return err
