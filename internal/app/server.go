@@ -124,6 +124,7 @@ func (p *parts) tlsConfig() (*tls.Config, error) {
 }
 
 func (s *Server) serve(l net.Listener) error {
+	l = &movingListener{l, answerIdle}
 	if s.http.TLSConfig != nil {
 		return s.http.ServeTLS(l, "", "")
 	}
