@@ -63,9 +63,21 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 // Token returns a token that opens the repository. The errors are those of
 // [credential.Explain].
 func (r Repository) Token(ctx context.Context) (authtoken.Token, error) {
-	cfg, about, err := r.load(ctx)
+	source, about, err := r.Source(ctx)
 	if err != nil {
 		return authtoken.Token{}, err
+	}
+	t, err := source.Token(ctx)
+	return t, credential.Explain(err, about)
+}
+
+// Source returns the source of the tokens that open the repository, for those
+// who need more than one, and what [credential.Explain] is to be told about its
+// errors. The error is one of it already.
+func (r Repository) Source(ctx context.Context) (*authtoken.Source, credential.About, error) {
+	cfg, about, err := r.load(ctx)
+	if err != nil {
+		return nil, about, err
 	}
 	var options []authtoken.Option
 	if r.Owner != "" {
@@ -74,8 +86,7 @@ func (r Repository) Token(ctx context.Context) (authtoken.Token, error) {
 	if r.Duration != 0 {
 		options = append(options, authtoken.Duration(r.Duration))
 	}
-	t, err := authtoken.CodeArtifact(cfg, r.Domain, append(options, r.Options...)...).Token(ctx)
-	return t, credential.Explain(err, about)
+	return authtoken.CodeArtifact(cfg, r.Domain, append(options, r.Options...)...), about, nil
 }
 
 func (r Repository) load(ctx context.Context) (aws.Config, credential.About, error) {
@@ -100,17 +111,11 @@ type Registry struct {
 // Target finds the registry's address, which the service names together with a
 // token: Target.Token is that one. The errors are those of [credential.Explain].
 func (r Registry) Target(ctx context.Context) (Target, error) {
-	cfg, err := r.AWS.Load(ctx, "")
-	about := credential.About{Service: "ecr", Region: cfg.Region}
+	source, about, err := r.Source(ctx)
 	if err != nil {
-		return Target{}, credential.Explain(err, about)
+		return Target{}, err
 	}
-	about.Endpoint = aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
-	var options []authtoken.Option
-	if r.ID != "" {
-		options = append(options, authtoken.RegistryID(r.ID))
-	}
-	t, err := authtoken.ECR(cfg, append(options, r.Options...)...).Token(ctx)
+	t, err := source.Token(ctx)
 	if err != nil {
 		return Target{}, credential.Explain(err, about)
 	}
@@ -119,7 +124,22 @@ func (r Registry) Target(ctx context.Context) (Target, error) {
 		return Target{}, err
 	}
 	endpoint.Path = ""
-	return Target{Endpoint: endpoint, Name: "ecr", Region: cfg.Region, AWS: r.AWS, Token: t}, nil
+	return Target{Endpoint: endpoint, Name: "ecr", Region: about.Region, AWS: r.AWS, Token: t}, nil
+}
+
+// Source is [Repository.Source] for the registry's tokens.
+func (r Registry) Source(ctx context.Context) (*authtoken.Source, credential.About, error) {
+	cfg, err := r.AWS.Load(ctx, "")
+	about := credential.About{Service: "ecr", Region: cfg.Region}
+	if err != nil {
+		return nil, about, credential.Explain(err, about)
+	}
+	about.Endpoint = aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
+	var options []authtoken.Option
+	if r.ID != "" {
+		options = append(options, authtoken.RegistryID(r.ID))
+	}
+	return authtoken.ECR(cfg, append(options, r.Options...)...), about, nil
 }
 
 // parseEndpoint reads an address that the service answered, which goes into
