@@ -43,13 +43,14 @@ import (
 type Token struct {
 	// Username and Password are for HTTP Basic authentication, which is what most
 	// package clients and all container clients use. The user name is "aws" for
-	// CodeArtifact and "AWS" for ECR.
+	// CodeArtifact and "AWS" for ECR, private and public.
 	Username string
 	Password string
 	// Expires is when the service stops accepting the token.
 	Expires time.Time
 	// Endpoint is the address of the registry that ECR named together with the
-	// token, its proxyEndpoint. It is empty for CodeArtifact.
+	// token, its proxyEndpoint; that of PublicHost for ECR Public. It is empty for
+	// CodeArtifact.
 	Endpoint string
 	// Value is what the service answered: the password itself for CodeArtifact,
 	// and base64 of user name and password for ECR.

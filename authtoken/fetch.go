@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 )
 
 // CodeArtifact is a source of tokens for the repositories of one domain. The
@@ -66,20 +67,54 @@ func ECR(cfg aws.Config, opts ...Option) *Source {
 			return Token{}, errors.New("ECR answered GetAuthorizationToken without a token")
 		}
 		data := out.AuthorizationData[0]
-		// Not the decoder's error: it may quote what it could not read.
-		pair, err := base64.StdEncoding.DecodeString(*data.AuthorizationToken)
-		if err != nil {
-			return Token{}, errors.New("ECR answered GetAuthorizationToken with a token that is not base64")
-		}
-		username, password, ok := strings.Cut(string(pair), ":")
-		if !ok {
-			return Token{}, errors.New("ECR answered GetAuthorizationToken with a token that is not of the form user:password")
-		}
-		return Token{
-			Username: username, Password: password, Expires: *data.ExpiresAt,
-			Endpoint: aws.ToString(data.ProxyEndpoint), Value: *data.AuthorizationToken, Type: "Basic",
-		}, nil
+		return basic(*data.AuthorizationToken, *data.ExpiresAt, aws.ToString(data.ProxyEndpoint))
 	})
+}
+
+const (
+	// PublicHost is where the public registries of ECR are.
+	PublicHost = "public.ecr.aws"
+	// PublicRegion is the one in which tokens for them are issued (Amazon ECR
+	// Public user guide, "Registry authentication").
+	PublicRegion = "us-east-1"
+)
+
+// ECRPublic is a source of tokens for the public registries of ECR, which are at
+// [PublicHost]. The tokens come from [PublicRegion] whatever the configuration's
+// is. The caller needs ecr-public:GetAuthorizationToken and
+// sts:GetServiceBearerToken on "*".
+func ECRPublic(cfg aws.Config, opts ...Option) *Source {
+	o := newOptions(opts)
+	cfg = cfg.Copy()
+	cfg.Region = PublicRegion
+	client := ecrpublic.NewFromConfig(cfg)
+	scope := scope{"ecr-public", aws.ToString(client.Options().BaseEndpoint), cfg.Region}
+	return newSource(cfg, o, scope, func(ctx context.Context, c aws.CredentialsProvider) (Token, error) {
+		out, err := client.GetAuthorizationToken(ctx, &ecrpublic.GetAuthorizationTokenInput{}, func(o *ecrpublic.Options) { o.Credentials = c })
+		if err != nil {
+			return Token{}, err
+		}
+		data := out.AuthorizationData
+		if data == nil || data.AuthorizationToken == nil || data.ExpiresAt == nil {
+			return Token{}, errors.New("ECR Public answered GetAuthorizationToken without a token")
+		}
+		return basic(*data.AuthorizationToken, *data.ExpiresAt, "https://"+PublicHost)
+	})
+}
+
+// basic is the token that a registry service answered: base64 of user name and
+// password.
+func basic(value string, expires time.Time, endpoint string) (Token, error) {
+	// Not the decoder's error: it may quote what it could not read.
+	pair, err := base64.StdEncoding.DecodeString(value)
+	if err != nil {
+		return Token{}, errors.New("the registry's GetAuthorizationToken answered with a token that is not base64")
+	}
+	username, password, ok := strings.Cut(string(pair), ":")
+	if !ok {
+		return Token{}, errors.New("the registry's GetAuthorizationToken answered with a token that is not of the form user:password")
+	}
+	return Token{Username: username, Password: password, Expires: expires, Endpoint: endpoint, Value: value, Type: "Basic"}, nil
 }
 
 // A scope is everything that a token depends on besides who asks for it.

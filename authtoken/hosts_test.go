@@ -25,11 +25,14 @@ type canned struct{}
 
 // Do implements aws.HTTPClient.
 func (canned) Do(*http.Request) (*http.Response, error) {
-	const answer = `{"authorizationData":[{"authorizationToken":"QVdTOnNlY3JldA==","expiresAt":4102444800,"proxyEndpoint":"https://111122223333.dkr.ecr.us-east-1.amazonaws.com"}]}`
+	return answered(`{"authorizationData":[{"authorizationToken":"QVdTOnNlY3JldA==","expiresAt":4102444800,"proxyEndpoint":"https://111122223333.dkr.ecr.us-east-1.amazonaws.com"}]}`), nil
+}
+
+func answered(body string) *http.Response {
 	return &http.Response{
 		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}},
-		Body: io.NopCloser(strings.NewReader(answer)),
-	}, nil
+		Body: io.NopCloser(strings.NewReader(body)),
+	}
 }
 
 func TestParseRegistryHost(t *testing.T) {

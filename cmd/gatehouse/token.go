@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
@@ -33,6 +34,7 @@ func (f awsFlags) load(ctx context.Context) (aws.Config, error) {
 type tokenCommand struct {
 	CodeArtifact codeArtifactCommand `cmd:"" name:"codeartifact" help:"Print a token for the repositories of a CodeArtifact domain."`
 	ECR          ecrCommand          `cmd:"" name:"ecr" help:"Print a token for the container registries of ECR."`
+	ECRPublic    ecrPublicCommand    `cmd:"" name:"ecr-public" help:"Print a token for the public registries of ECR, from AWS."`
 }
 
 // Help is what --help shows below the flags.
@@ -145,6 +147,33 @@ func (c *ecrCommand) Run(ctx context.Context, stdout io.Writer, now clock) error
 		answer: map[string]any{"authorizationData": []any{map[string]any{
 			"authorizationToken": t.Value, "expiresAt": t.Expires.Unix(), "proxyEndpoint": t.Endpoint,
 		}}},
+	})
+}
+
+type ecrPublicCommand struct {
+	format
+	Profile     string `placeholder:"NAME" help:"Profile of the AWS configuration (AWS_PROFILE)."`
+	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"Endpoint of the API (AWS_ENDPOINT_URL, the profile's, or AWS's own)."`
+}
+
+// Run prints the token.
+func (c *ecrPublicCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
+	cfg, err := credential.AWS{Profile: c.Profile, EndpointURL: c.EndpointURL}.Load(ctx, authtoken.PublicRegion)
+	about := credential.About{Service: "ecr-public", Region: authtoken.PublicRegion}
+	if err != nil {
+		return credential.Explain(err, about)
+	}
+	t, err := authtoken.ECRPublic(cfg, now.tokens()).Token(ctx)
+	if err != nil {
+		about.Endpoint = aws.ToString(ecrpublic.NewFromConfig(cfg).Options().BaseEndpoint)
+		return credential.Explain(err, about)
+	}
+	return c.print(stdout, t, printed{
+		host:    cmp.Or(c.Host, hostname(t.Endpoint)),
+		exports: [][2]string{{"ECR_PUBLIC_REGISTRY", authtoken.Host(t.Endpoint)}, {"ECR_PUBLIC_PASSWORD", t.Password}},
+		answer: map[string]any{"authorizationData": map[string]any{
+			"authorizationToken": t.Value, "expiresAt": t.Expires.Unix(),
+		}},
 	})
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
@@ -79,6 +80,9 @@ func (l *Lookup) Registry(ctx context.Context, address string) (authtoken.Token,
 // registry is the source of tokens for a host that may be a registry's. Whether
 // it is shows when the token names its own.
 func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Source, About, error) {
+	if authtoken.Host(address) == authtoken.PublicHost {
+		return l.public(ctx, address)
+	}
 	r, _ := authtoken.ParseRegistryHost(address)
 	cfg, err := l.Config(ctx, r.Region)
 	if err != nil {
@@ -90,6 +94,19 @@ func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Sourc
 		return nil, About{}, foreign(address)
 	}
 	return authtoken.ECR(cfg, l.Options...), About{Service: "ecr", Region: cfg.Region, Endpoint: endpoint}, nil
+}
+
+// public is the source of tokens for ECR Public, whose host is AWS's alone.
+func (l *Lookup) public(ctx context.Context, address string) (*authtoken.Source, About, error) {
+	cfg, err := l.Config(ctx, authtoken.PublicRegion)
+	if err != nil {
+		return nil, About{}, Explain(err, About{Region: authtoken.PublicRegion})
+	}
+	endpoint := aws.ToString(ecrpublic.NewFromConfig(cfg).Options().BaseEndpoint)
+	if !l.listed(address) && (!isAWS(endpoint) || insecure(address)) {
+		return nil, About{}, foreign(address)
+	}
+	return authtoken.ECRPublic(cfg, l.Options...), About{Service: "ecr-public", Region: authtoken.PublicRegion, Endpoint: endpoint}, nil
 }
 
 // Packages returns the token for the repository at an address.

@@ -26,6 +26,9 @@ type service struct {
 func (s *service) Do(r *http.Request) (*http.Response, error) {
 	var body string
 	switch {
+	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "SpencerFrontendService."): // ECR Public
+		s.asked = append(s.asked, "ecr-public "+r.URL.Host)
+		body = `{"authorizationData":{"authorizationToken":"QVdTOnNlY3JldA==","expiresAt":4102444800}}`
 	case r.Header.Get("X-Amz-Target") != "":
 		s.asked = append(s.asked, "ecr "+r.URL.Host)
 		body = `{"authorizationData":[{"authorizationToken":"QVdTOnNlY3JldA==","expiresAt":4102444800,"proxyEndpoint":"` + s.registry + `"}]}`
@@ -80,13 +83,14 @@ func TestWhereTokensGo(t *testing.T) {
 			gets: []string{
 				aws1, "https://" + aws1, "444455556666.dkr.ecr.eu-west-1.amazonaws.com", "111122223333.dkr-ecr.us-east-1.on.aws",
 				"https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/simple/", "acme-111122223333.d.codeartifact.us-east-1.amazonaws.com",
+				"public.ecr.aws", "https://public.ecr.aws/v2/",
 			},
 			refused: []string{
 				"", "evil.example", "https://index.docker.example/v1/", shaped, "http://" + aws1,
 				"111122223333.dkr.ecr.us-east-1.amazonaws.com.evil.example", "evil.example/" + aws1, "https://" + aws1 + "@evil.example/",
 				"http://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
 				"https://acme-111122223333.d.codeartifact.us-east-1.evil.example/pypi/lib/",
-				"https://evil.example/codeartifact/us-east-1/111122223333/acme/npm/lib/", "public.ecr.aws",
+				"https://evil.example/codeartifact/us-east-1/111122223333/acme/npm/lib/", "http://public.ecr.aws", "gallery.ecr.aws", "public.ecr.aws.evil.example",
 			},
 		},
 		"one address": {
@@ -96,7 +100,7 @@ func TestWhereTokensGo(t *testing.T) {
 				"http://127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/npm/lib/", "http://aws@localhost:4283/codeartifact/us-east-1/000000000001/acme/pypi/lib/simple/",
 			},
 			refused: []string{
-				"127.0.0.1:4284", "evil.example:4283", aws1, shaped,
+				"127.0.0.1:4284", "evil.example:4283", aws1, shaped, "public.ecr.aws",
 				"http://127.0.0.1:4284/codeartifact/us-east-1/000000000001/acme/npm/lib/",
 				"https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
 			},
@@ -146,12 +150,12 @@ func TestWhatIsAsked(t *testing.T) {
 	s := &service{registry: "https://111122223333.dkr.ecr.us-east-1.amazonaws.com"}
 	l := s.lookup("")
 	for _, address := range []string{
-		"registry.example", "444455556666.dkr.ecr.eu-west-1.amazonaws.com",
+		"registry.example", "444455556666.dkr.ecr.eu-west-1.amazonaws.com", "public.ecr.aws",
 		"https://acme-111122223333.d.codeartifact.eu-central-1.amazonaws.com/npm/lib/",
 	} {
 		_, _ = l.Token(t.Context(), address)
 	}
-	want := "ecr api.ecr.eu-west-1.amazonaws.com; codeartifact codeartifact.eu-central-1.amazonaws.com acme 111122223333"
+	want := "ecr api.ecr.eu-west-1.amazonaws.com; ecr-public api.ecr-public.us-east-1.amazonaws.com; codeartifact codeartifact.eu-central-1.amazonaws.com acme 111122223333"
 	if got := strings.Join(s.asked, "; "); got != want {
 		t.Errorf("asked %s", got)
 	}

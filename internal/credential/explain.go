@@ -19,7 +19,7 @@ import (
 
 // About is what a token was asked for.
 type About struct {
-	Service       string // codeartifact or ecr
+	Service       string // codeartifact, ecr or ecr-public
 	Domain, Owner string
 	Region        string
 	Endpoint      string // empty for AWS's own
@@ -27,8 +27,28 @@ type About struct {
 	Profile string
 }
 
+// A Kind tells apart what a program handles differently.
+type Kind string
+
+// The kinds of trouble.
+const (
+	NoProfile      Kind = "no profile"
+	NoRegion       Kind = "no region"
+	NoCredentials  Kind = "no credentials"
+	SignInExpired  Kind = "sign-in expired" // of IAM Identity Center
+	SessionExpired Kind = "session expired" // of temporary credentials
+	NotPermitted   Kind = "not permitted"
+	NoDomain       Kind = "no domain"
+	UnknownKey     Kind = "unknown key"
+	BadSignature   Kind = "bad signature"
+	WrongClock     Kind = "wrong clock"
+	Untrusted      Kind = "untrusted"
+	Unreachable    Kind = "unreachable"
+)
+
 // A Trouble is why there is no token, in words for a person.
 type Trouble struct {
+	Kind Kind
 	// What is wrong: half a sentence.
 	What string
 	// Advice is what to do about it: the other half.
@@ -75,12 +95,14 @@ func diagnoseConfiguration(err error, _ About) (Trouble, bool) {
 	switch {
 	case errors.As(err, &noProfile):
 		return Trouble{
+			Kind:   NoProfile,
 			What:   fmt.Sprintf("there is no AWS profile %q", noProfile.Profile),
 			Advice: "set AWS_PROFILE or --profile to one of `aws configure list-profiles`",
 			Mend:   "aws configure list-profiles",
 		}, true
 	case errors.As(err, &noRegion):
 		return Trouble{
+			Kind: NoRegion,
 			What: "no region", Advice: "set --region, AWS_REGION, or region in the profile",
 			Mend: "export AWS_REGION=us-east-1",
 		}, true
@@ -102,6 +124,7 @@ func diagnoseCredentials(err error, about About) (Trouble, bool) {
 			login += " --profile " + about.Profile
 		}
 		return Trouble{
+			Kind:   SignInExpired,
 			What:   "the sign-in of IAM Identity Center has expired",
 			Advice: "run `aws sso login` with the same profile",
 			Mend:   login,
@@ -110,16 +133,19 @@ func diagnoseCredentials(err error, about About) (Trouble, bool) {
 		return Trouble{}, false
 	case errors.As(err, &process):
 		return Trouble{
+			Kind:   NoCredentials,
 			What:   "the command that the profile names as credential_process gave no credentials",
 			Advice: "run it by hand, and mend what it complains of",
 		}, true
 	case errors.As(err, &answer):
 		return Trouble{
+			Kind:   NoCredentials,
 			What:   "the credentials of the profile cannot be had, " + answer.ErrorCode(),
 			Advice: "check its role_arn, source_profile and web_identity_token_file, and that the role trusts the caller",
 		}, true
 	}
 	return Trouble{
+		Kind:   NoCredentials,
 		What:   "no AWS credentials were found",
 		Advice: "set AWS_PROFILE, run `aws configure`, or for a Gatehouse on this machine eval \"$(gatehouse env)\"",
 		Mend:   "aws configure",
@@ -150,35 +176,39 @@ func diagnoseAnswer(err error, about About) (Trouble, bool) {
 	switch strings.TrimSuffix(answer.ErrorCode(), "Exception") {
 	case "AccessDenied":
 		missing, advice := missingPermission(answer.ErrorMessage(), about)
-		return Trouble{What: "not permitted", Advice: advice, Missing: missing}, true
+		return Trouble{Kind: NotPermitted, What: "not permitted", Advice: advice, Missing: missing}, true
 	case "ResourceNotFound":
 		owner := "the caller's own account"
 		if about.Owner != "" {
 			owner = "account " + about.Owner
 		}
 		return Trouble{
+			Kind:   NoDomain,
 			What:   fmt.Sprintf("there is no domain %q of %s in region %s", about.Domain, owner, about.Region),
 			Advice: "check --domain, --domain-owner and --region",
 			Mend:   "aws codeartifact list-domains",
 		}, true
 	case "UnrecognizedClient", "InvalidClientTokenId":
 		return Trouble{
+			Kind:   UnknownKey,
 			What:   "the endpoint does not know this access key",
 			Advice: "the profile belongs to another endpoint, or the key was deleted",
 		}, true
 	case "InvalidSignature", "SignatureDoesNotMatch":
 		return Trouble{
+			Kind:   BadSignature,
 			What:   "the endpoint does not accept the signature",
 			Advice: fmt.Sprintf("check the secret access key, the region (%s) and this machine's clock", about.Region),
 		}, true
 	case "ExpiredToken":
 		return Trouble{
+			Kind:   SessionExpired,
 			What:   "the AWS session has expired",
 			Advice: "sign in again (`aws sso login`), or renew the temporary credentials",
 			Mend:   "aws sso login",
 		}, true
 	case "RequestExpired", "RequestTimeTooSkewed":
-		return Trouble{What: "this machine's clock differs from the endpoint's", Advice: "set it right"}, true
+		return Trouble{Kind: WrongClock, What: "this machine's clock differs from the endpoint's", Advice: "set it right"}, true
 	}
 	return Trouble{}, false
 }
@@ -186,19 +216,26 @@ func diagnoseAnswer(err error, about About) (Trouble, bool) {
 // The permissions that tokens need.
 const (
 	ActionECR          = "ecr:GetAuthorizationToken"
+	ActionECRPublic    = "ecr-public:GetAuthorizationToken"
 	ActionCodeArtifact = "codeartifact:GetAuthorizationToken"
-	ActionBearer       = "sts:GetServiceBearerToken" // besides ActionCodeArtifact
+	ActionBearer       = "sts:GetServiceBearerToken" // besides ActionCodeArtifact and ActionECRPublic
 )
 
-// missingPermission says which of the two permissions of CodeArtifact is
-// missing, or the one of ECR.
+// missingPermission says which of the two permissions of CodeArtifact or of ECR
+// Public is missing, or the one of ECR.
 func missingPermission(message string, about About) (action, advice string) {
 	if about.Service == "ecr" {
 		return ActionECR, "the caller needs " + ActionECR + " on *"
 	}
+	action = ActionCodeArtifact
+	if about.Service == "ecr-public" {
+		action = ActionECRPublic
+	}
 	switch {
 	case strings.Contains(message, ActionBearer):
-		return ActionBearer, "the caller needs " + ActionBearer + " on *, besides " + ActionCodeArtifact
+		return ActionBearer, "the caller needs " + ActionBearer + " on *, besides " + action
+	case about.Service == "ecr-public":
+		return ActionECRPublic, "the caller needs " + ActionECRPublic + " and " + ActionBearer + " on *"
 	case strings.Contains(message, "root user"):
 		return "", "the account's root user cannot have a token: use a user or a role"
 	case strings.Contains(message, ActionCodeArtifact):
@@ -221,13 +258,14 @@ func diagnoseConnection(err error, about About) (Trouble, bool) {
 	switch {
 	case errors.As(err, &certificate):
 		return Trouble{
+			Kind:   Untrusted,
 			What:   fmt.Sprintf("the certificate of %s is not trusted", endpoint),
 			Advice: "set AWS_CA_BUNDLE, or ca_bundle in the profile, to its authority's",
 		}, true
 	case errors.As(err, &name):
-		return Trouble{What: endpoint + " has no address", Advice: advice}, true
+		return Trouble{Kind: Unreachable, What: endpoint + " has no address", Advice: advice}, true
 	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded):
-		return Trouble{What: endpoint + " cannot be reached", Advice: advice}, true
+		return Trouble{Kind: Unreachable, What: endpoint + " cannot be reached", Advice: advice}, true
 	}
 	return Trouble{}, false
 }
