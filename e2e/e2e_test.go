@@ -97,6 +97,7 @@ func TestScripts(t *testing.T) {
 			"advance":   advance,
 			"serve":     serve,
 			"shutdown":  shutdown,
+			"standin":   standin,
 			"issuer":    issuer,
 			"makeimage": makeImage,
 			"setenv":    setenv,
