@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
@@ -64,8 +66,19 @@ them somewhere on PATH. docs/clients.md shows the configuration of each tool.`
 
 func (c *credentialCommand) lookup(now clock) *credential.Lookup {
 	return &credential.Lookup{
-		Config: credential.AWS(c.awsFlags).Load, Hosts: c.Hosts, Options: []authtoken.Option{now.tokens()},
+		Config: credential.AWS(c.awsFlags).LoadRemembered, Addresses: addressBook,
+		Hosts: c.Hosts, Options: []authtoken.Option{now.tokens()},
 	}
+}
+
+// addressBook reads what login has remembered about addresses. Without a home
+// folder there is nothing.
+func addressBook() (credential.Addresses, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, nil
+	}
+	return credential.ReadAddresses(credential.AddressFile(home, runtime.GOOS, os.Getenv))
 }
 
 type dockerCommand struct {

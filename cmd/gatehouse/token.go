@@ -19,11 +19,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
 )
 
-// awsFlags choose among what the AWS configuration has, as the AWS CLI's do.
+// awsFlags choose among what the AWS configuration has, as the AWS CLI's do. The
+// variables are for helpers, which their clients start without flags.
 type awsFlags struct {
-	Profile     string `placeholder:"NAME" help:"Profile of the AWS configuration (AWS_PROFILE)."`
-	Region      string `placeholder:"REGION" help:"AWS region (AWS_REGION, or the profile's)."`
-	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"Endpoint of the API (AWS_ENDPOINT_URL, the profile's, or AWS's own)."`
+	Profile     string `placeholder:"NAME" env:"GATEHOUSE_PROFILE" help:"Profile of the AWS configuration (AWS_PROFILE)."`
+	Region      string `placeholder:"REGION" env:"GATEHOUSE_REGION" help:"AWS region (AWS_REGION, or the profile's)."`
+	EndpointURL string `name:"endpoint-url" placeholder:"URL" env:"GATEHOUSE_ENDPOINT_URL" help:"Endpoint of the API (AWS_ENDPOINT_URL, the profile's, or AWS's own)."`
 }
 
 func (f awsFlags) load(ctx context.Context) (aws.Config, error) {
@@ -152,8 +153,8 @@ func (c *ecrCommand) Run(ctx context.Context, stdout io.Writer, now clock) error
 
 type ecrPublicCommand struct {
 	format
-	Profile     string `placeholder:"NAME" help:"Profile of the AWS configuration (AWS_PROFILE)."`
-	EndpointURL string `name:"endpoint-url" placeholder:"URL" help:"Endpoint of the API (AWS_ENDPOINT_URL, the profile's, or AWS's own)."`
+	Profile     string `placeholder:"NAME" env:"GATEHOUSE_PROFILE" help:"Profile of the AWS configuration (AWS_PROFILE)."`
+	EndpointURL string `name:"endpoint-url" placeholder:"URL" env:"GATEHOUSE_ENDPOINT_URL" help:"Endpoint of the API (AWS_ENDPOINT_URL, the profile's, or AWS's own)."`
 }
 
 // Run prints the token.

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -30,4 +31,14 @@ func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 		cfg.BaseEndpoint = &a.EndpointURL
 	}
 	return cfg, nil
+}
+
+// LoadRemembered is [AWS.Load] for an address about which the address book says
+// something: what a holds goes before it. See [Lookup] for what else does.
+func (a AWS) LoadRemembered(ctx context.Context, region string, remembered AWS) (aws.Config, error) {
+	return AWS{
+		Profile:     cmp.Or(a.Profile, remembered.Profile),
+		Region:      cmp.Or(a.Region, remembered.Region),
+		EndpointURL: cmp.Or(a.EndpointURL, remembered.EndpointURL),
+	}.Load(ctx, region)
 }

@@ -40,9 +40,27 @@ import (
 var ErrForeign = errors.New("no registry or repository that the configured AWS endpoint knows, so no token is sent there")
 
 // A Lookup finds tokens for addresses.
+//
+// Which AWS configuration issues the token for an address is said, from the
+// first to the last that says it, by
+//
+//   - the address, which may name its region;
+//   - what the helper itself was told: its flags, and the variables that are its
+//     own (GATEHOUSE_PROFILE, GATEHOUSE_REGION, GATEHOUSE_ENDPOINT_URL);
+//   - the address book's entry for the address;
+//   - AWS's own variables and files.
+//
+// So the address book goes before AWS_PROFILE. Who sets that in a shell speaks
+// of everything that is started there, mostly with another command in mind, and
+// an image whose pull fails because of it has no helper to be told otherwise;
+// the entry speaks of this one address, and was asked for by name. An address
+// without an entry, which is the usual case, goes by the shell as ever.
 type Lookup struct {
-	// Config loads the configuration for a region; "" is the profile's own.
-	Config func(ctx context.Context, region string) (aws.Config, error)
+	// Config loads the configuration for a region; "" is the profile's own. It is
+	// told what the address book says.
+	Config func(ctx context.Context, region string, remembered AWS) (aws.Config, error)
+	// Addresses reads the address book; nil is an empty one.
+	Addresses func() (Addresses, error)
 	// Hosts may get tokens beyond those that the endpoint names, such as a
 	// registry's name of one's own in front of AWS. An entry is a host, with its
 	// port, in which * matches within a name's label.
@@ -77,6 +95,20 @@ func (l *Lookup) Registry(ctx context.Context, address string) (authtoken.Token,
 	return t, nil
 }
 
+// config loads the configuration for an address.
+func (l *Lookup) config(ctx context.Context, address, region string) (aws.Config, Address, error) {
+	var remembered Address
+	if l.Addresses != nil {
+		book, err := l.Addresses()
+		if err != nil {
+			return aws.Config{}, Address{}, err
+		}
+		remembered = book.Find(address)
+	}
+	cfg, err := l.Config(ctx, region, remembered.AWS)
+	return cfg, remembered, err
+}
+
 // registry is the source of tokens for a host that may be a registry's. Whether
 // it is shows when the token names its own.
 func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Source, About, error) {
@@ -84,7 +116,7 @@ func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Sourc
 		return l.public(ctx, address)
 	}
 	r, _ := authtoken.ParseRegistryHost(address)
-	cfg, err := l.Config(ctx, r.Region)
+	cfg, _, err := l.config(ctx, address, r.Region)
 	if err != nil {
 		return nil, About{}, Explain(err, About{Region: r.Region})
 	}
@@ -98,7 +130,7 @@ func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Sourc
 
 // public is the source of tokens for ECR Public, whose host is AWS's alone.
 func (l *Lookup) public(ctx context.Context, address string) (*authtoken.Source, About, error) {
-	cfg, err := l.Config(ctx, authtoken.PublicRegion)
+	cfg, _, err := l.config(ctx, address, authtoken.PublicRegion)
 	if err != nil {
 		return nil, About{}, Explain(err, About{Region: authtoken.PublicRegion})
 	}
@@ -130,7 +162,7 @@ func (l *Lookup) packages(ctx context.Context, address string) (*authtoken.Sourc
 	if !ok {
 		return nil, About{}, foreign(address)
 	}
-	cfg, err := l.Config(ctx, r.Region)
+	cfg, remembered, err := l.config(ctx, address, r.Region)
 	if err != nil {
 		return nil, About{}, Explain(err, About{Region: r.Region})
 	}
@@ -155,6 +187,9 @@ func (l *Lookup) packages(ctx context.Context, address string) (*authtoken.Sourc
 		}
 	}
 	options := append([]authtoken.Option{authtoken.DomainOwner(r.Owner)}, l.Options...)
+	if remembered.Duration != 0 {
+		options = append(options, authtoken.Duration(remembered.Duration))
+	}
 	return authtoken.CodeArtifact(cfg, r.Domain, options...), about, nil
 }
 

@@ -48,7 +48,7 @@ func (s *service) Do(r *http.Request) (*http.Response, error) {
 // lookup is a lookup whose endpoint is the service's; "" is AWS's own.
 func (s *service) lookup(endpoint string) *credential.Lookup {
 	return &credential.Lookup{
-		Config: func(_ context.Context, region string) (aws.Config, error) {
+		Config: func(_ context.Context, region string, _ credential.AWS) (aws.Config, error) {
 			if region == "" {
 				region = "us-east-1"
 			}
