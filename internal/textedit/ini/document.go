@@ -1,16 +1,11 @@
 package ini
 
 import (
-	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
 )
-
-const byteOrderMark = "\uFEFF"
-
-// A line is its text and what ends it: "\n", "\r\n", "\r", or "" for the last
-// one.
-type line struct{ text, end string }
 
 // A header opens a section, which goes as far as the next header.
 type header struct {
@@ -41,49 +36,16 @@ func (e *entry) last() int {
 // A document is a text, taken apart.
 type document struct {
 	grammar
-	mark    string
-	lines   []line
+	*lines.Text
 	headers []header
 	entries []entry
 }
 
 func (d Dialect) parse(text []byte) (*document, error) {
-	doc := &document{grammar: d.grammar()}
-	rest, marked := bytes.CutPrefix(text, []byte(byteOrderMark))
-	if marked {
-		doc.mark = byteOrderMark
-	}
-	doc.lines = split(string(rest))
+	doc := &document{grammar: d.grammar(), Text: lines.Split(text)}
 	var err error
-	doc.headers, doc.entries, err = doc.grammar.parse(doc.lines)
+	doc.headers, doc.entries, err = doc.grammar.parse(doc.Lines)
 	return doc, err
-}
-
-func split(text string) []line {
-	var lines []line
-	for text != "" {
-		i := strings.IndexAny(text, "\r\n")
-		if i < 0 {
-			return append(lines, line{text: text})
-		}
-		n := 1
-		if strings.HasPrefix(text[i:], "\r\n") {
-			n = 2
-		}
-		lines = append(lines, line{text[:i], text[i : i+n]})
-		text = text[i+n:]
-	}
-	return lines
-}
-
-func (doc *document) bytes() []byte {
-	var b bytes.Buffer
-	b.WriteString(doc.mark)
-	for _, l := range doc.lines {
-		b.WriteString(l.text)
-		b.WriteString(l.end)
-	}
-	return b.Bytes()
 }
 
 // find returns the entry that holds: of several, the last.
@@ -115,11 +77,11 @@ func (doc *document) others(section, key string) []Entry {
 func (doc *document) insert(section, key, value string) {
 	block, at, indent := doc.place(section)
 	if block < 0 && section != "" {
-		if len(doc.lines) > 0 {
-			doc.add(len(doc.lines), "")
+		if len(doc.Lines) > 0 {
+			doc.Insert(len(doc.Lines), "")
 		}
-		doc.add(len(doc.lines), "["+section+"]")
-		at, indent = len(doc.lines), ""
+		doc.Insert(len(doc.Lines), "["+section+"]")
+		at, indent = len(doc.Lines), ""
 	}
 	values := doc.value(value)
 	separator := doc.style(block)
@@ -130,7 +92,7 @@ func (doc *document) insert(section, key, value string) {
 	for _, v := range values[1:] {
 		texts = append(texts, continued(indent+"    ", v))
 	}
-	doc.add(at, texts...)
+	doc.Insert(at, texts...)
 }
 
 // place finds where a new key of a section goes: the section's header, the line
@@ -148,7 +110,7 @@ func (doc *document) place(section string) (block, at int, indent string) {
 		}
 	}
 	if block < 0 && section == "" {
-		at = len(doc.lines)
+		at = len(doc.Lines)
 		if len(doc.headers) > 0 {
 			at = doc.headers[0].line
 		}
@@ -181,7 +143,7 @@ func (doc *document) style(block int) string {
 // have in common at their start and end stay as they are.
 func (doc *document) replace(e *entry, value string) {
 	values := doc.value(value)
-	text := doc.lines[e.line].text
+	text := doc.Lines[e.line].Text
 	before, after := text[:e.from], text[e.to:]
 	switch {
 	case e.separator == "": // a key alone
@@ -189,21 +151,21 @@ func (doc *document) replace(e *entry, value string) {
 	case e.from == e.to && values[0] != "" && strings.HasPrefix(doc.separator(), " ") && !strings.HasSuffix(before, " "):
 		before += " "
 	}
-	doc.lines[e.line].text = before + values[0] + after
+	doc.Lines[e.line].Text = before + values[0] + after
 
 	old, next := e.more, values[1:]
 	same := 0
-	for same < len(old) && same < len(next) && strings.TrimSpace(doc.lines[old[same]].text) == next[same] {
+	for same < len(old) && same < len(next) && strings.TrimSpace(doc.Lines[old[same]].Text) == next[same] {
 		same++
 	}
 	end := 0
 	for end < len(old)-same && end < len(next)-same &&
-		strings.TrimSpace(doc.lines[old[len(old)-1-end]].text) == next[len(next)-1-end] {
+		strings.TrimSpace(doc.Lines[old[len(old)-1-end]].Text) == next[len(next)-1-end] {
 		end++
 	}
 	indent, at := e.indent+"    ", e.line+1
 	if len(old) > 0 {
-		first := doc.lines[old[0]].text
+		first := doc.Lines[old[0]].Text
 		if body := strings.TrimLeft(first, " \t"); body != "" && body != first {
 			indent = first[:len(first)-len(body)]
 		}
@@ -217,12 +179,12 @@ func (doc *document) replace(e *entry, value string) {
 		texts = append(texts, continued(indent, v))
 	}
 	// What goes comes after what is added, so that its line numbers shift at once.
-	doc.add(at, texts...)
+	doc.Insert(at, texts...)
 	shifted := make(map[int]bool, len(gone))
 	for _, n := range gone {
 		shifted[n+len(texts)] = true
 	}
-	doc.drop(shifted)
+	doc.Drop(shifted)
 }
 
 func continued(indent, text string) string {
@@ -244,7 +206,7 @@ func (doc *document) remove(section, key string) {
 		}
 	}
 	for i, h := range doc.headers {
-		end := len(doc.lines)
+		end := len(doc.Lines)
 		if i+1 < len(doc.headers) {
 			end = doc.headers[i+1].line
 		}
@@ -260,56 +222,9 @@ func (doc *document) remove(section, key string) {
 			continue
 		}
 		gone[h.line] = true
-		if h.line > 0 && doc.lines[h.line-1].text == "" {
+		if h.line > 0 && doc.Lines[h.line-1].Text == "" {
 			gone[h.line-1] = true
 		}
 	}
-	doc.drop(gone)
-}
-
-// add inserts lines before the one numbered at. A file without a newline at its
-// end stays one.
-func (doc *document) add(at int, texts ...string) {
-	if len(texts) == 0 {
-		return
-	}
-	end := doc.ending(at)
-	added := make([]line, len(texts))
-	for i, text := range texts {
-		added[i] = line{text, end}
-	}
-	if at > 0 && doc.lines[at-1].end == "" {
-		doc.lines[at-1].end = end
-		added[len(added)-1].end = ""
-	}
-	doc.lines = slices.Insert(doc.lines, at, added...)
-}
-
-// ending is how lines end just above the one numbered at, or else anywhere.
-func (doc *document) ending(at int) string {
-	for _, l := range slices.Backward(doc.lines[:at]) {
-		if l.end != "" {
-			return l.end
-		}
-	}
-	if at < len(doc.lines) && doc.lines[at].end != "" {
-		return doc.lines[at].end
-	}
-	return "\n"
-}
-
-// drop removes lines by their numbers. A file without a newline at its end stays
-// one.
-func (doc *document) drop(gone map[int]bool) {
-	open := len(doc.lines) > 0 && doc.lines[len(doc.lines)-1].end == ""
-	kept := doc.lines[:0]
-	for i, l := range doc.lines {
-		if !gone[i] {
-			kept = append(kept, l)
-		}
-	}
-	doc.lines = kept
-	if open && len(kept) > 0 {
-		kept[len(kept)-1].end = ""
-	}
+	doc.Drop(gone)
 }

@@ -10,6 +10,8 @@ package ini
 import (
 	"bytes"
 	"fmt"
+
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
 )
 
 // A Dialect says how a text is read.
@@ -90,7 +92,7 @@ func (d Dialect) Set(text []byte, section, key, value string) ([]byte, error) {
 	} else {
 		return text, nil
 	}
-	out := doc.bytes()
+	out := doc.Bytes()
 	if !d.differs(text, out, section, key, &value) {
 		return nil, fmt.Errorf("%s cannot have that value in this file's format", name(section, key))
 	}
@@ -109,7 +111,7 @@ func (d Dialect) Delete(text []byte, section, key string) ([]byte, error) {
 		return text, nil
 	}
 	doc.remove(section, key)
-	out := doc.bytes()
+	out := doc.Bytes()
 	if !d.differs(text, out, section, key, nil) {
 		return nil, fmt.Errorf("%s cannot be taken out of this file by itself", name(section, key))
 	}
@@ -161,7 +163,7 @@ func (d Dialect) grammar() grammar {
 type grammar interface {
 	// parse finds headers and entries in the lines. The error is that of the first
 	// line that is wrong; what was found before it is returned as well.
-	parse(lines []line) ([]header, []entry, error)
+	parse(all []lines.Line) ([]header, []entry, error)
 	// fold returns the form in which equal keys are equal.
 	fold(key string) string
 	// key and value are written so; of a value, its lines.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"unicode"
+
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
 )
 
 // npm reads as the package ini does, from version 4 on.
@@ -15,22 +17,22 @@ func (npm) key(key string) string  { return written(key) }
 
 func (npm) value(value string) []string { return []string{written(value)} }
 
-func (npm) parse(lines []line) ([]header, []entry, error) {
+func (npm) parse(all []lines.Line) ([]header, []entry, error) {
 	var headers []header
 	var entries []entry
 	section := ""
-	for i, l := range lines {
-		text := trim(l.text)
-		if text == "" || text[0] == ';' || text[0] == '#' || l.text[0] == '=' {
+	for i, l := range all {
+		text := trim(l.Text)
+		if text == "" || text[0] == ';' || text[0] == '#' || l.Text[0] == '=' {
 			continue
 		}
-		if name, ok := npmHeader(l.text); ok {
+		if name, ok := npmHeader(l.Text); ok {
 			section = decode(name)
 			headers = append(headers, header{name: section, line: i})
 			continue
 		}
-		indent := l.text[:strings.Index(l.text, text)]
-		key, value, valued := strings.Cut(l.text, "=")
+		indent := l.Text[:strings.Index(l.Text, text)]
+		key, value, valued := strings.Cut(l.Text, "=")
 		e := entry{section: section, block: len(headers) - 1, line: i, indent: indent, key: decode(key), value: "true"}
 		bare := len(indent) + len(significant(trim(key)))
 		e.from, e.to = bare, bare
@@ -40,7 +42,7 @@ func (npm) parse(lines []line) ([]header, []entry, error) {
 			shown := significant(body)
 			e.from = len(key) + 1 + strings.Index(value, body)
 			e.to = e.from + len(shown)
-			e.separator = l.text[len(strings.TrimRightFunc(key, space)):e.from]
+			e.separator = l.Text[len(strings.TrimRightFunc(key, space)):e.from]
 		}
 		entries = append(entries, e)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
 )
 
 // python reads as configparser does (Python's library reference, "configparser",
@@ -16,7 +18,7 @@ func (python) key(key string) string       { return key }
 func (python) value(value string) []string { return strings.Split(value, "\n") }
 func (python) separator() string           { return " = " }
 
-func (python) parse(lines []line) ([]header, []entry, error) {
+func (python) parse(all []lines.Line) ([]header, []entry, error) {
 	var (
 		headers []header
 		entries []entry
@@ -25,8 +27,8 @@ func (python) parse(lines []line) ([]header, []entry, error) {
 		empty   []int  // lines since its last one: part of the value if more follows
 	)
 	sections, keys := map[string]bool{}, map[string]bool{}
-	for i, l := range lines {
-		text := strings.TrimSpace(l.text)
+	for i, l := range all {
+		text := strings.TrimSpace(l.Text)
 		if text == "" {
 			empty = append(empty, i)
 			continue
@@ -34,7 +36,7 @@ func (python) parse(lines []line) ([]header, []entry, error) {
 		if text[0] == '#' || text[0] == ';' {
 			continue
 		}
-		indent := l.text[:strings.IndexFunc(l.text, func(r rune) bool { return !unicode.IsSpace(r) })]
+		indent := l.Text[:strings.IndexFunc(l.Text, func(r rune) bool { return !unicode.IsSpace(r) })]
 		if open != nil && utf8.RuneCountInString(indent) > depth {
 			open.value += strings.Repeat("\n", len(empty)+1) + text
 			open.more = append(append(open.more, empty...), i)
@@ -62,7 +64,7 @@ func (python) parse(lines []line) ([]header, []entry, error) {
 			key: strings.TrimSpace(text[:end]), value: strings.TrimSpace(text[end+1:]), to: len(indent) + len(text),
 		}
 		e.from = e.to - len(e.value)
-		e.separator = l.text[len(indent)+len(e.key) : e.from]
+		e.separator = l.Text[len(indent)+len(e.key) : e.from]
 		if k := strings.ToLower(e.key); keys[k] {
 			return headers, entries, fmt.Errorf("line %d: %s is there twice in [%s]", i+1, e.key, e.section)
 		} else {

@@ -1,0 +1,103 @@
+// Package lines takes a text apart into its lines and puts it together again
+// with lines added or dropped, in the way that the text itself has: its byte
+// order mark, its line endings, and whether a newline is at its end.
+package lines
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+)
+
+const byteOrderMark = "\uFEFF"
+
+// A Line is its text and what ends it: "\n", "\r\n", "\r", or "" for the last
+// one.
+type Line struct{ Text, End string }
+
+// A Text is a byte order mark, if there is one, and lines.
+type Text struct {
+	Mark  string
+	Lines []Line
+}
+
+// Split takes a text apart.
+func Split(text []byte) *Text {
+	t := new(Text)
+	rest, marked := bytes.CutPrefix(text, []byte(byteOrderMark))
+	if marked {
+		t.Mark = byteOrderMark
+	}
+	for s := string(rest); s != ""; {
+		i := strings.IndexAny(s, "\r\n")
+		if i < 0 {
+			t.Lines = append(t.Lines, Line{Text: s})
+			break
+		}
+		n := 1
+		if strings.HasPrefix(s[i:], "\r\n") {
+			n = 2
+		}
+		t.Lines = append(t.Lines, Line{s[:i], s[i : i+n]})
+		s = s[i+n:]
+	}
+	return t
+}
+
+// Bytes puts the text together.
+func (t *Text) Bytes() []byte {
+	var b bytes.Buffer
+	b.WriteString(t.Mark)
+	for _, l := range t.Lines {
+		b.WriteString(l.Text)
+		b.WriteString(l.End)
+	}
+	return b.Bytes()
+}
+
+// Insert adds lines before the one with the index at, which end as the others
+// do. A text without a newline at its end stays one.
+func (t *Text) Insert(at int, texts ...string) {
+	if len(texts) == 0 {
+		return
+	}
+	end := t.ending(at)
+	added := make([]Line, len(texts))
+	for i, text := range texts {
+		added[i] = Line{text, end}
+	}
+	if at > 0 && t.Lines[at-1].End == "" {
+		t.Lines[at-1].End = end
+		added[len(added)-1].End = ""
+	}
+	t.Lines = slices.Insert(t.Lines, at, added...)
+}
+
+// ending is how lines end just above the one at an index, or else below it.
+func (t *Text) ending(at int) string {
+	for _, l := range slices.Backward(t.Lines[:at]) {
+		if l.End != "" {
+			return l.End
+		}
+	}
+	if at < len(t.Lines) && t.Lines[at].End != "" {
+		return t.Lines[at].End
+	}
+	return "\n"
+}
+
+// Drop removes the lines at the indexes that gone has. A text without a newline
+// at its end stays one.
+func (t *Text) Drop(gone map[int]bool) {
+	open := len(t.Lines) > 0 && t.Lines[len(t.Lines)-1].End == ""
+	kept := t.Lines[:0]
+	for i, l := range t.Lines {
+		if !gone[i] {
+			kept = append(kept, l)
+		}
+	}
+	t.Lines = kept
+	if open && len(kept) > 0 {
+		kept[len(kept)-1].End = ""
+	}
+}
