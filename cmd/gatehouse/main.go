@@ -23,6 +23,9 @@ const (
 	exitUsage  = 2
 )
 
+// messages is where a command tells the person something that is not its output.
+type messages struct{ io.Writer }
+
 // errUsage marks what the person at the keyboard has to mend.
 var errUsage = errors.New("usage")
 
@@ -35,6 +38,7 @@ type commands struct {
 	// The caller's side, which works with AWS as well.
 	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`
 	Credential credentialCommand `cmd:"" help:"Answer the clients that ask a credential helper."`
+	Exec       execCommand       `cmd:"" help:"Run a command whose package and container clients find their repositories and tokens in its environment."`
 }
 
 func main() {
@@ -56,6 +60,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(stdin, (*io.Reader)(nil)),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
+		kong.Bind(messages{stderr}),
 		kong.Bind(all, newClock()),
 		defaults(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
@@ -72,6 +77,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	if err := command.Run(); err != nil {
+		var code exitCode
+		if errors.As(err, &code) { // of a command that was run
+			return int(code)
+		}
 		if errors.Is(err, errDenied) { // the answer, and no failure
 			return exitDenied
 		}

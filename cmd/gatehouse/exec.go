@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/childenv"
+	"github.com/gatehouse-registry/gatehouse/internal/childenv/child"
+	"github.com/gatehouse-registry/gatehouse/internal/project"
+)
+
+type execCommand struct {
+	Command []string `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
+	Tool    []string `placeholder:"NAME" help:"Tools that are told: npm, yarn, pip, uv, poetry, pdm, twine, cargo, maven, gradle, gem, bundler, nuget, docker (all)."`
+	Print   bool     `help:"Print what would be set, with secrets hidden, and run nothing."`
+	projectFlags
+}
+
+// Help is what --help shows below the flags.
+func (execCommand) Help() string {
+	return `The command finds its repositories and its tokens in its environment, and nothing
+stays on the disk. The repositories are those of gatehouse.toml, in the working
+folder or above it, or of the flags:
+
+  [[repository]]
+  domain = "acme"
+  name = "lib"
+  formats = ["npm", "pypi"]
+
+Examples:
+
+  gatehouse exec -- npm ci
+  gatehouse exec -- sh -c 'pip install -r requirements.txt && twine upload dist/*'
+  gatehouse exec --domain acme --repository lib --format maven -- mvn deploy
+  gatehouse exec --registry -- skopeo inspect docker://HOST/app
+  gatehouse exec --print
+
+What is set replaces what was set before. To use something else, set it within:
+gatehouse exec -- env PIP_INDEX_URL=… pip install …
+
+The command can read the tokens: run what you trust with them, and for the rest
+see gatehouse proxy. The exit code is the command's, or 128 and the number of the
+signal that ended it.`
+}
+
+// An exitCode is that of a command which was run, and ours.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("the command ended with code %d", int(c)) }
+
+// Run runs the command.
+func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
+	argv := c.argv()
+	if len(argv) == 0 && !c.Print {
+		return fmt.Errorf("%wno command is given: gatehouse exec -- COMMAND", silent{errUsage})
+	}
+	endpoints, err := c.open(ctx, now)
+	if err != nil {
+		return err
+	}
+	if c.Print {
+		return printEnvironment(stdout, endpoints, c.Tool)
+	}
+	return runChild(argv, endpoints, c.Tool, stdin, stdout, stderr)
+}
+
+// argv is the command without the -- in front of it.
+func (c *execCommand) argv() []string { return withoutDashes(c.Command) }
+
+func withoutDashes(argv []string) []string {
+	if len(argv) > 0 && argv[0] == "--" {
+		return argv[1:]
+	}
+	return argv
+}
+
+// runChild runs a command with its tools pointed at the endpoints.
+func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin io.Reader, stdout io.Writer, stderr messages) error {
+	code, err := child.Command{
+		Args: argv, Stdin: stdin, Stdout: stdout, Stderr: stderr.Writer,
+		Environment: func(dir string) ([]string, error) {
+			env, err := environment(endpoints, tools, dir)
+			if err != nil {
+				return nil, err
+			}
+			return env.Apply(os.Environ()), env.Write(dir)
+		},
+	}.Run()
+	if err != nil {
+		fmt.Fprintf(stderr, "gatehouse: %v\n", err)
+	}
+	if code == 0 && err != nil {
+		code = exitFailed
+	}
+	if code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+func environment(endpoints []project.Endpoint, tools []string, dir string) (childenv.Environment, error) {
+	places, err := places()
+	if err != nil {
+		return childenv.Environment{}, err
+	}
+	return childenv.Command{Endpoints: endpoints, Tools: tools, Dir: dir, Places: places, ReadFile: os.ReadFile}.Environment()
+}
+
+// printEnvironment prints one variable a line, and the files after them.
+func printEnvironment(w io.Writer, endpoints []project.Endpoint, tools []string) error {
+	const dir = "TEMPORARY-FOLDER"
+	env, err := environment(endpoints, tools, dir)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, v := range env.Variables {
+		fmt.Fprintf(&b, "%s=%s\n", v.Name, v.Masked())
+	}
+	for _, name := range env.Unset {
+		fmt.Fprintf(&b, "# without %s\n", name)
+	}
+	for _, f := range env.Files {
+		fmt.Fprintf(&b, "# %s/%s:\n", dir, f.Path)
+		for line := range strings.Lines(string(f.Text)) {
+			b.WriteString("#   " + line)
+		}
+	}
+	_, err = io.WriteString(w, b.String())
+	return err
+}

@@ -1,0 +1,2 @@
+package childenv
+func docker(s *setter) {}
