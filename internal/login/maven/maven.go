@@ -1,0 +1,183 @@
+// Package maven logs in Apache Maven, by the person's settings.xml (Maven
+// Settings Reference; Guide to Mirror Settings).
+//
+// Everything that belongs to a login bears its name as id:
+//
+//   - a server with the user name aws and the token, or a reference to an
+//     environment variable: what pom.xml's distributionManagement and
+//     -DaltDeploymentRepository refer to;
+//   - a profile that is always active, with the repository for packages and for
+//     plug-ins;
+//   - where the repository is to be the only one, a mirror of external:*, which
+//     is every repository but those on this machine. It comes first, as Maven
+//     takes the first that fits.
+//
+// Maven cannot ask a helper. It refuses repositories by plain HTTP, but for those
+// on localhost and 127.0.0.1, by a mirror of external:http:* that its own
+// settings have; a mirror of ours stands before that one, so that an endpoint
+// which has no TLS can be used.
+package maven
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/xml"
+)
+
+// Tool is Maven.
+func Tool() login.Tool {
+	return login.Tool{
+		Name: "maven", Format: "maven", Programs: []string{"mvn", "mvnw", "mvnd"}, Secret: login.HeldOrReferred,
+		Edits: edits, Addresses: addresses, Next: next,
+	}
+}
+
+// skeleton is the text of a file that is not there yet.
+const skeleton = `<?xml version="1.0" encoding="UTF-8"?>
+<settings xmlns="http://maven.apache.org/SETTINGS/1.0.0">
+</settings>
+`
+
+func settings(p login.Places) string { return filepath.Join(p.Home, ".m2", "settings.xml") }
+
+func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+	e := login.Edit{
+		Path: settings(p), Mode: 0o600,
+		Apply:  func(text []byte) ([]byte, error) { return apply(text, t) },
+		Remove: func(text []byte) ([]byte, error) { return remove(text, t.Name) },
+	}
+	if t.Variable != "" {
+		e.Mode = 0o644
+	}
+	return []login.Edit{e}, nil
+}
+
+// path is that of an element below the root.
+func path(steps ...xml.Step) []xml.Step { return append([]xml.Step{xml.El("settings")}, steps...) }
+
+func server(id string, more ...xml.Step) []xml.Step {
+	return append(path(xml.El("servers"), xml.By("server", "id", id)), more...)
+}
+
+func mirror(id string, more ...xml.Step) []xml.Step {
+	return append(path(xml.El("mirrors"), xml.By("mirror", "id", id).AtFirst()), more...)
+}
+
+func profile(id string, more ...xml.Step) []xml.Step {
+	return append(path(xml.El("profiles"), xml.By("profile", "id", id)), more...)
+}
+
+func active(id string) []xml.Step {
+	return path(xml.El("activeProfiles"), xml.Text("activeProfile", id))
+}
+
+func apply(text []byte, t login.Target) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		text = []byte(skeleton)
+	}
+	password := t.Token.Password
+	if t.Variable != "" {
+		password = "${env." + t.Variable + "}"
+	}
+	id, url := t.Name, t.Endpoint.String()
+	values := []value{
+		{server(id, xml.El("username")), "aws"},
+		{server(id, xml.El("password")), password},
+		{profile(id, xml.El("repositories"), xml.By("repository", "id", id), xml.El("url")), url},
+		{profile(id, xml.El("pluginRepositories"), xml.By("pluginRepository", "id", id), xml.El("url")), url},
+		{active(id), id},
+	}
+	mirrored := mirrors(t)
+	if mirrored == "" {
+		var err error
+		if text, err = xml.Delete(text, mirror(id)); err != nil {
+			return nil, err
+		}
+	} else {
+		values = append(values, value{mirror(id, xml.El("mirrorOf")), mirrored}, value{mirror(id, xml.El("url")), url})
+	}
+	for _, v := range values {
+		var err error
+		if text, err = xml.Set(text, v.path, v.text); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+// A value is the text of an element.
+type value struct {
+	path []xml.Step
+	text string
+}
+
+// mirrors says which repositories the login's mirror stands for; "" for none.
+func mirrors(t login.Target) string {
+	switch host := t.Endpoint.Hostname(); {
+	case t.Placement == login.Instead:
+		return "external:*"
+	case t.Endpoint.Scheme == "http" && host != "localhost" && host != "127.0.0.1":
+		return t.Name
+	}
+	return ""
+}
+
+func remove(text []byte, id string) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return text, nil
+	}
+	for _, p := range [][]xml.Step{server(id), mirror(id), profile(id), active(id)} {
+		var err error
+		if text, err = xml.Delete(text, p); err != nil {
+			return nil, err
+		}
+	}
+	if string(text) == skeleton {
+		return nil, nil
+	}
+	return text, nil
+}
+
+// addresses are those of mirrors and of the profiles' repositories.
+func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+	file := settings(p)
+	text, err := read(file)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, steps := range [][]xml.Step{
+		path(xml.El("mirrors"), xml.El("mirror")),
+		path(xml.El("profiles"), xml.El("profile"), xml.El("repositories"), xml.El("repository")),
+		path(xml.El("profiles"), xml.El("profile"), xml.El("pluginRepositories"), xml.El("pluginRepository")),
+	} {
+		found, err := xml.All(text, steps)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, f := range found {
+			// A property's value is not known here.
+			if url := f.Child("url"); url != "" && !strings.Contains(url, "${") {
+				all = append(all, url)
+			}
+		}
+	}
+	return all, nil
+}
+
+func next(t login.Target) string {
+	lines := "mvn deploy -DaltDeploymentRepository=" + t.Name + "::default::" + t.Endpoint.String()
+	if t.Variable != "" {
+		lines = "export " + t.Variable + `="$(gatehouse ` + strings.Join(t.TokenArguments(), " ") + `)"` + "\n" + lines
+	}
+	return lines
+}
