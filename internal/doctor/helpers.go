@@ -1,0 +1,84 @@
+package doctor
+
+import (
+	"context"
+	"debug/buildinfo"
+	"os"
+	"path/filepath"
+
+	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+)
+
+// program is the import path of ours, which Go writes into it.
+const program = "github.com/gatehouse-registry/gatehouse/cmd/gatehouse"
+
+// checkHelpers looks whether the tools that are configured for our addresses find
+// our program under the name by which they ask it.
+func (m *Machine) checkHelpers(ctx context.Context) []Finding {
+	grants := m.findGrants(ctx)
+	var found []Finding
+	seen := map[string]bool{}
+	for _, c := range m.configured() {
+		name := c.tool.Helper
+		if name == "" || seen[name] || !m.uses(c, grants) {
+			continue
+		}
+		seen[name] = true
+		found = append(found, m.helper(c.tool).about(name))
+	}
+	if len(found) == 0 {
+		found = append(found, fine("no tool is configured to ask one"))
+	}
+	return found
+}
+
+// uses reports whether a tool is configured for an address of ours.
+func (m *Machine) uses(c configured, grants map[grantKey]grant) bool {
+	for _, address := range c.addresses {
+		if k, known := keyOf(c.tool, address); known && !grants[k].foreign() {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Machine) helper(t login.Tool) Finding {
+	path, err := m.LookPath(t.Helper)
+	if err != nil {
+		dir := filepath.Dir(m.Places.Program)
+		return trouble(shell.Line("ln", "-s", m.Places.Program, filepath.Join(dir, t.Helper)), "%s asks it, and it is not on PATH", t.Name)
+	}
+	switch {
+	case m.same(path):
+		return fine("%s is this program", path)
+	case isOurs(path):
+		return warning("", "%s is another gatehouse than %s", path, m.Places.Program)
+	}
+	return trouble(m.inFront(t), "%s asks it, and %s is another program", t.Name, path)
+}
+
+// inFront puts our helper before another program of its name.
+func (m *Machine) inFront(t login.Tool) string {
+	dir := filepath.Join(m.Places.Home, ".local", "share", "gatehouse", "bin")
+	return shell.Line("mkdir", "-p", dir) + " && " +
+		shell.Line("ln", "-sf", m.Places.Program, filepath.Join(dir, t.Helper)) + "\n" +
+		"export PATH=" + shell.Quote(dir) + `:"$PATH"`
+}
+
+// same reports whether a path leads to this program, through links or not.
+func (m *Machine) same(path string) bool {
+	a, err := m.Stat(path)
+	if err != nil {
+		return false
+	}
+	b, err := m.Stat(m.Places.Program)
+	return err == nil && os.SameFile(a, b)
+}
+
+// isOurs reports whether a program was built from this module. It is not run to
+// find out.
+func isOurs(path string) bool {
+	info, err := buildinfo.ReadFile(path)
+	return err == nil && info.Path == program
+}

@@ -1,0 +1,78 @@
+package doctor
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// colours are ANSI's, by state: green, grey, yellow, red.
+var colours = map[State]string{OK: "\x1b[32m", Skipped: "\x1b[90m", Warning: "\x1b[33m", Trouble: "\x1b[1;31m"}
+
+// A Palette paints the words of a text; the zero Palette leaves them.
+type Palette map[State]string
+
+// Terminal is the palette of a terminal.
+func Terminal() Palette { return colours }
+
+func (p Palette) paint(s State, text string) string {
+	if p[s] == "" {
+		return text
+	}
+	return p[s] + text + "\x1b[0m"
+}
+
+// WriteText writes the findings for a person: a line each, in columns, and below
+// it the lines that mend it, as they are pasted.
+func (f Findings) WriteText(w io.Writer, p Palette) error {
+	var wide [2]int
+	for _, one := range f {
+		wide[0] = max(wide[0], utf8.RuneCountInString(one.State.String()))
+		wide[1] = max(wide[1], utf8.RuneCountInString(one.name()))
+	}
+	var out strings.Builder
+	for _, one := range f {
+		state := one.State.String()
+		fmt.Fprintf(&out, "%s%s  %s%s  %s\n", p.paint(one.State, state), pad(state, wide[0]), one.name(), pad(one.name(), wide[1]), one.What)
+		if one.Mend == "" {
+			continue
+		}
+		for line := range strings.SplitSeq(one.Mend, "\n") {
+			fmt.Fprintf(&out, "%s    %s\n", pad("", wide[0]+wide[1]), line)
+		}
+	}
+	fmt.Fprintf(&out, "\n%s\n", f.sum())
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+// name is the check with what it is about.
+func (f Finding) name() string {
+	if f.Subject == "" {
+		return f.Check
+	}
+	return f.Check + " " + f.Subject
+}
+
+func pad(text string, width int) string {
+	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
+}
+
+func (f Findings) sum() string {
+	troubles, warnings := f.Count(Trouble), f.Count(Warning)
+	if troubles+warnings == 0 {
+		return "All is well."
+	}
+	return count(troubles, "trouble") + ", " + count(warnings, "warning") + "."
+}
+
+func count(n int, what string) string {
+	switch n {
+	case 0:
+		return "no " + what
+	case 1:
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
