@@ -26,7 +26,11 @@ func (d *document) replace(at place, style func(old string) string) {
 // colon: a space and a scalar, or "" and the lines in below.
 func (d *document) insert(at place, value string, below ...string) error {
 	if at.flow {
-		return d.wrong(at.value, "%s is in braces; write it one key a line", cmp.Or(strings.Join(keys(at), ": "), "the text"))
+		n := ast.Node(d.root)
+		if len(at.chain) > 0 {
+			n = at.chain[len(at.chain)-1].Key
+		}
+		return d.wrong(n, "%s is in braces; write it one key a line", cmp.Or(strings.Join(keys(at), ": "), "the text"))
 	}
 	var row int
 	var indent string
