@@ -4,12 +4,18 @@ package tools
 import (
 	"github.com/gatehouse-registry/gatehouse/internal/login"
 	"github.com/gatehouse-registry/gatehouse/internal/login/containers"
+	"github.com/gatehouse-registry/gatehouse/internal/login/pdm"
+	"github.com/gatehouse-registry/gatehouse/internal/login/pip"
+	"github.com/gatehouse-registry/gatehouse/internal/login/poetry"
+	"github.com/gatehouse-registry/gatehouse/internal/login/twine"
+	"github.com/gatehouse-registry/gatehouse/internal/login/uv"
 )
 
 // All returns every tool, in the order in which help and messages name them: by
 // format, and within one by how common it is.
 func All() []login.Tool {
 	return []login.Tool{
+		pip.Tool(), uv.Tool(), poetry.Tool(), pdm.Tool(), twine.Tool(),
 		containers.Docker(), containers.Podman(), containers.Helm(), containers.Oras(),
 	}
 }

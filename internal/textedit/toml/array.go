@@ -1,6 +1,7 @@
 package toml
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,19 @@ import (
 // The error says what is wrong with the text, with the line, or that the path
 // names something that is no array of tables.
 func Upsert(text []byte, table []string, key, id string, pairs ...Pair) ([]byte, error) {
+	return upsert(text, table, key, id, pairs, (*document).appendElement)
+}
+
+// UpsertFirst is [Upsert], but for an element that is added: it comes before the
+// others.
+func UpsertFirst(text []byte, table []string, key, id string, pairs ...Pair) ([]byte, error) {
+	return upsert(text, table, key, id, pairs, (*document).prependElement)
+}
+
+// addition adds an element to a list of tables, in the text and in the list.
+type addition func(d *document, table []string, list []any, e element) ([]byte, []any)
+
+func upsert(text []byte, table []string, key, id string, pairs []Pair, add addition) ([]byte, error) {
 	pairs = append([]Pair{{key, id}}, pairs...)
 	d, err := parse(text)
 	if err != nil {
@@ -26,7 +40,12 @@ func Upsert(text []byte, table []string, key, id string, pairs ...Pair) ([]byte,
 		return nil, fmt.Errorf("%s cannot be added to: it is no array of tables", dotted(table))
 	}
 	if position(list, key, id) < 0 {
-		return d.appendElement(table, pairs)
+		e, err := newElement(pairs)
+		if err != nil {
+			return nil, err
+		}
+		text, list := add(d, table, list, e)
+		return d.checked(text, func(values map[string]any) { put(values, table, list) })
 	}
 	for _, p := range pairs[1:] { // the offsets are others after each
 		if text, err = setInElement(text, table, key, id, p); err != nil {
@@ -67,28 +86,50 @@ func position(list []any, key, id string) int {
 	})
 }
 
-func (d *document) appendElement(table []string, pairs []Pair) ([]byte, error) {
-	element := map[string]any{}
-	lines := make([]string, len(pairs))
-	for i, p := range pairs {
+// An element is a table of an array, and how its keys are written.
+type element struct {
+	values map[string]any
+	lines  []string
+}
+
+func newElement(pairs []Pair) (element, error) {
+	e := element{values: map[string]any{}}
+	for _, p := range pairs {
 		literal, value, err := encode(p.Value)
 		if err != nil {
-			return nil, err
+			return element{}, err
 		}
-		element[p.Key] = value
-		lines[i] = dotted([]string{p.Key}) + " = " + literal
+		e.values[p.Key] = value
+		e.lines = append(e.lines, dotted([]string{p.Key})+" = "+literal)
 	}
-	var text []byte
+	return e, nil
+}
+
+func (e element) inline() string { return "{ " + strings.Join(e.lines, ", ") + " }" }
+
+func (e element) section(table []string, newline string) string {
+	return "[[" + dotted(table) + "]]" + newline + strings.Join(e.lines, newline)
+}
+
+func (d *document) appendElement(table []string, list []any, e element) ([]byte, []any) {
+	list = append(list, e.values)
 	if p, ok := d.find(table); ok {
-		text = d.intoInline(p.entry(), "{ "+strings.Join(lines, ", ")+" }")
-	} else {
-		text = d.atEnd("[[" + dotted(table) + "]]" + d.newline + strings.Join(lines, d.newline))
+		return d.intoInline(p.entry(), e.inline()), list
 	}
-	return d.checked(text, func(values map[string]any) {
-		old, _ := reach(values, table)
-		list, _ := old.([]any)
-		put(values, table, append(list, element))
-	})
+	return d.atEnd(e.section(table, d.newline)), list
+}
+
+func (d *document) prependElement(table []string, list []any, e element) ([]byte, []any) {
+	if len(list) == 0 {
+		return d.appendElement(table, list, e)
+	}
+	list = append([]any{e.values}, list...)
+	if p, ok := d.find(table); ok {
+		first := p.entry().below[0].start
+		return d.splice(first, first, e.inline()+","+cmp.Or(d.lead(first), " ")), list
+	}
+	at := d.aboveComments(d.sections[d.elementSections(table)[0]].start)
+	return d.splice(at, at, e.section(table, d.newline)+d.newline+d.newline), list
 }
 
 func setInElement(text []byte, table []string, key, id string, p Pair) ([]byte, error) {
@@ -103,8 +144,8 @@ func setInElement(text []byte, table []string, key, id string, p Pair) ([]byte, 
 	old, _ := reach(d.values, table)
 	list := old.([]any)
 	i := position(list, key, id)
-	element := list[i].(map[string]any)
-	if had, ok := element[p.Key]; ok && equal(had, value) {
+	values := list[i].(map[string]any)
+	if had, ok := values[p.Key]; ok && equal(had, value) {
 		return text, nil
 	}
 	line := dotted([]string{p.Key}) + " = " + literal
@@ -118,7 +159,7 @@ func setInElement(text []byte, table []string, key, id string, p Pair) ([]byte, 
 	default:
 		changed = d.intoSection(in.section, line)
 	}
-	return d.checked(changed, func(map[string]any) { element[p.Key] = value })
+	return d.checked(changed, func(map[string]any) { values[p.Key] = value })
 }
 
 // element finds the entries of an array's element, and says whether they are
@@ -159,7 +200,7 @@ func (d *document) dropElement(table []string, list []any, i int) ([]byte, error
 	for n := end - 1; n >= first; n-- { // from behind, so that offsets stay
 		s := d.sections[n]
 		if _, ok := below(s.path, table); ok {
-			text.text = text.cut(s.start-d.blankBefore(s.start), d.endOf(s))
+			text.text = text.cut(text.withBlank(s.start, text.endOf(s)))
 		}
 	}
 	return d.checked(text.text, func(values map[string]any) {
@@ -169,6 +210,15 @@ func (d *document) dropElement(table []string, list []any, i int) ([]byte, error
 		}
 		put(values, table, slices.Delete(slices.Clone(list), i, i+1))
 	})
+}
+
+// withBlank returns the range of lines with the blank one before them, or if
+// there is none the one after them.
+func (d *document) withBlank(start, end int) (int, int) {
+	if before := d.blankBefore(start); before > 0 {
+		return start - before, end
+	}
+	return start, end + blank(d.text[end:])
 }
 
 // endOf returns the end of a section's last line that is no comment.

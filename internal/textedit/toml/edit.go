@@ -75,16 +75,21 @@ func (d *document) intoSection(s *section, line string) []byte {
 		return d.insertLine(d.nextLine(last.end), string(d.indentation(last.start))+line)
 	}
 	if s.path == nil && len(d.sections) > 1 { // above the first header and its comments
-		at := d.sections[1].start
-		for at > 0 && bytes.HasPrefix(bytes.TrimLeft(d.text[d.line(at-1):at], " \t"), []byte("#")) {
-			at = d.line(at - 1)
-		}
+		at := d.aboveComments(d.sections[1].start)
 		return d.splice(at, at, line+d.newline+d.newline)
 	}
 	if s.path == nil {
 		return d.insertLine(len(d.text), line)
 	}
 	return d.insertLine(s.body, line)
+}
+
+// aboveComments returns the start of the comments right above a line.
+func (d *document) aboveComments(at int) int {
+	for at > 0 && bytes.HasPrefix(bytes.TrimLeft(d.text[d.line(at-1):at], " \t"), []byte("#")) {
+		at = d.line(at - 1)
+	}
+	return at
 }
 
 // indentation returns what stands before an offset in its line.

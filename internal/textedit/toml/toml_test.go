@@ -112,6 +112,25 @@ func TestUpsertAndDrop(t *testing.T) {
 	}
 }
 
+func TestUpsertFirst(t *testing.T) {
+	for before, after := range map[string]string{
+		"":                                   "[[i]]\nname = \"g\"\n",
+		"[[i]]\nname = 'o'\n":                "[[i]]\nname = \"g\"\n\n[[i]]\nname = 'o'\n",
+		"x = 1\n[[i]]\nname = 'o'":           "x = 1\n[[i]]\nname = \"g\"\n\n[[i]]\nname = 'o'",
+		"x = 1\n\n# mine\n[[i]]\nname = 'o'": "x = 1\n\n[[i]]\nname = \"g\"\n\n# mine\n[[i]]\nname = 'o'",
+		"i = [{name = 'o'}]\n":               "i = [{ name = \"g\" }, {name = 'o'}]\n",
+		"i = [\n  {name = 'o'}, # c\n]\n":    "i = [\n  { name = \"g\" },\n  {name = 'o'}, # c\n]\n",
+	} {
+		got, err := toml.UpsertFirst([]byte(before), []string{"i"}, "name", "g")
+		if err != nil || string(got) != after {
+			t.Errorf("got %q, %v\nwant %q", got, err, after)
+		}
+		if back, err := toml.Drop(got, []string{"i"}, "name", "g"); err != nil || string(back) != before {
+			t.Errorf("dropped: %q, %v\nwant %q", back, err, before)
+		}
+	}
+}
+
 func TestUpsertChangesAnElement(t *testing.T) {
 	for before, after := range map[string]string{
 		"[[i]]\nname = 'a'\nurl = 'old' # c\n[i.x]\ny = 1\n[[i]]\nname = 'b'\n": "[[i]]\nname = 'a'\nurl = \"new\" # c\nn = 1\n[i.x]\ny = 1\n[[i]]\nname = 'b'\n",

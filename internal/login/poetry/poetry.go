@@ -1,0 +1,131 @@
+// Package poetry logs Poetry in: its configuration has the repository to publish
+// to, and it asks Python's keyring for the password, also to install.
+//
+// Where packages come from is part of a project with Poetry: it has no index of
+// the person. The project's source needs no user name and no password.
+package poetry
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/login/python"
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/toml"
+)
+
+// Tool is Poetry. Whether the repository is in place of the public index or
+// beside it is what the project's source says.
+func Tool() login.Tool {
+	return login.Tool{
+		Name: "poetry", Format: "pypi", Programs: []string{"poetry"}, Secret: login.Asked,
+		Edits: edits, Addresses: addresses, Next: next,
+	}
+}
+
+func next(t login.Target) string {
+	priority := "primary"
+	if t.Placement == login.Beside {
+		priority = "supplemental"
+	}
+	return fmt.Sprintf("poetry source add --priority=%s %s %s\npoetry publish -r %s", priority, t.Name, python.Index(t), t.Name)
+}
+
+func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+	if t.Name == "pypi" {
+		return nil, errors.New("Poetry has a repository pypi of its own: choose another --name")
+	}
+	if off := strings.ToLower(p.Getenv("POETRY_KEYRING_ENABLED")); off == "false" || off == "0" {
+		return nil, errors.New("POETRY_KEYRING_ENABLED keeps Poetry from asking for passwords: unset it, or use gatehouse exec")
+	}
+	if err := python.KeyringChosen(p); err != nil {
+		return nil, err
+	}
+	repository := []string{"repositories", t.Name, "url"}
+	return append([]login.Edit{
+		{
+			Path: filepath.Join(folder(p), "config.toml"), Mode: 0o644,
+			Apply: func(text []byte) ([]byte, error) {
+				if enabled, _, _ := toml.Get(text, []string{"keyring", "enabled"}); enabled == false {
+					return nil, errors.New("keyring.enabled keeps Poetry from asking for passwords: poetry config keyring.enabled true, or use gatehouse exec")
+				}
+				return toml.Set(text, repository, python.Upload(t))
+			},
+			Remove: func(text []byte) ([]byte, error) { return forget(text, repository, python.Upload(t)) },
+		},
+		{
+			Path: filepath.Join(folder(p), "auth.toml"), Mode: 0o600,
+			Apply: func(text []byte) ([]byte, error) { // a password that is held would not be asked for
+				return toml.Delete(text, []string{"http-basic", t.Name, "password"})
+			},
+			Remove: func(text []byte) ([]byte, error) { return text, nil },
+		},
+	}, python.Keyring(p)...), nil
+}
+
+// folder is where Poetry's configuration is (Poetry's documentation,
+// Configuration).
+func folder(p login.Places) string {
+	switch dir := p.Getenv("POETRY_CONFIG_DIR"); {
+	case dir != "":
+		return python.Absolute(p, dir)
+	case p.GOOS == "windows":
+		return filepath.Join(python.RoamingAppData(p), "pypoetry")
+	}
+	return filepath.Join(python.PlatformConfig(p), "pypoetry")
+}
+
+// forget takes a value out, if it is the one that was put in.
+func forget(text []byte, path []string, value string) ([]byte, error) {
+	if now, _, err := toml.Get(text, path); err != nil || now != value {
+		return text, err
+	}
+	return toml.Delete(text, path)
+}
+
+// addresses are those of the repositories to publish to, and of the sources of
+// the project in the working folder.
+func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+	var named []string
+	for _, in := range []struct {
+		path  string
+		table []string
+	}{
+		{filepath.Join(folder(p), "config.toml"), []string{"repositories"}},
+		{filepath.Join(p.Dir, "pyproject.toml"), []string{"tool", "poetry", "source"}},
+	} {
+		text, err := python.Text(read, in.path)
+		if err != nil {
+			return nil, err
+		}
+		value, _, err := toml.Get(text, in.table)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", in.path, err)
+		}
+		named = append(named, urls(value)...)
+	}
+	return python.Named(named...), nil
+}
+
+// urls are those of the tables in a table or a list.
+func urls(value any) []string {
+	var named []string
+	add := func(table any) {
+		t, _ := table.(map[string]any)
+		address, _ := t["url"].(string)
+		named = append(named, address)
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		for _, table := range value {
+			add(table)
+		}
+	case []any:
+		for _, table := range value {
+			add(table)
+		}
+	}
+	return named
+}

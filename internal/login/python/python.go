@@ -1,0 +1,132 @@
+// Package python is what the logins of Python's tools have in common: how the
+// addresses of an index are written, where Python programs keep their
+// configuration, and the keyring that those ask which import Python's library
+// keyring instead of starting the command of that name.
+package python
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+)
+
+// Username goes with every token of CodeArtifact. An address that has it makes
+// the tools ask their keyring for the password.
+const Username = "aws"
+
+// Index returns the address from which packages are installed (PEP 503).
+func Index(t login.Target) string { return t.Endpoint.JoinPath("simple/").String() }
+
+// Upload returns the address to which packages are published.
+func Upload(t login.Target) string { return t.Endpoint.String() }
+
+// WithUser puts the user name into an address.
+func WithUser(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	u.User = url.User(Username)
+	return u.String()
+}
+
+// Named returns those addresses that can be a repository's, each once and without
+// its password, in order.
+func Named(addresses ...string) []string {
+	var named []string
+	for _, address := range addresses {
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+			continue
+		}
+		if u.User != nil {
+			u.User = url.User(u.User.Username())
+		}
+		named = append(named, u.String())
+	}
+	slices.Sort(named)
+	return slices.Compact(named)
+}
+
+// Asks reports whether a tool asks its keyring about an address: one of a
+// repository of CodeArtifact, with the user name and no password.
+func Asks(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil || u.User.Username() != Username {
+		return false
+	}
+	_, held := u.User.Password()
+	u.User = nil
+	_, ok := authtoken.ParseRepositoryURL(u.String())
+	return ok && !held
+}
+
+// Untrusted returns the host, with its port, that tools do not talk to unless they
+// are told to: one without TLS that is not this machine. It is "" where there is
+// no need.
+func Untrusted(t login.Target) string {
+	name := t.Endpoint.Hostname()
+	ip, err := netip.ParseAddr(name)
+	if t.Endpoint.Scheme == "https" || name == "localhost" || err == nil && ip.IsLoopback() {
+		return ""
+	}
+	return t.Endpoint.Host
+}
+
+// Text reads a configuration file, of which there may be none.
+func Text(read login.ReadFile, path string) ([]byte, error) {
+	text, err := read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return text, err
+}
+
+// XDGConfig returns the folder of configurations on Linux (XDG Base Directory
+// Specification), which many programs use on macOS as well.
+func XDGConfig(p login.Places) string {
+	return cmp.Or(p.Getenv("XDG_CONFIG_HOME"), filepath.Join(p.Home, ".config"))
+}
+
+// ApplicationSupport is macOS's folder of configurations.
+func ApplicationSupport(p login.Places) string {
+	return filepath.Join(p.Home, "Library", "Application Support")
+}
+
+// PlatformConfig returns the folder of configurations that Python's library
+// platformdirs finds, on Windows that of one machine.
+func PlatformConfig(p login.Places) string {
+	switch {
+	case p.GOOS == "windows":
+		return LocalAppData(p)
+	case p.GOOS == "darwin" && p.Getenv("XDG_CONFIG_HOME") == "":
+		return ApplicationSupport(p)
+	}
+	return XDGConfig(p)
+}
+
+// RoamingAppData and LocalAppData are Windows' folders of configurations.
+func RoamingAppData(p login.Places) string {
+	return cmp.Or(p.Getenv("APPDATA"), filepath.Join(p.Home, "AppData", "Roaming"))
+}
+
+// LocalAppData is that of what stays on one machine.
+func LocalAppData(p login.Places) string {
+	return cmp.Or(p.Getenv("LOCALAPPDATA"), filepath.Join(p.Home, "AppData", "Local"))
+}
+
+// Absolute returns a path that an environment variable names: a tool takes it
+// from its working folder.
+func Absolute(p login.Places, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(p.Dir, path)
+}

@@ -1,0 +1,157 @@
+// Package uv logs uv in: the person's uv.toml has the index, with the user name
+// and without a password, and tells uv to ask the command keyring, which is ours.
+package uv
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/login/python"
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/toml"
+)
+
+// Tool is uv. The index is the default one, in place of the public index, or
+// beside other indexes one that is looked at before the default: uv takes a
+// package from the first index that has it.
+func Tool() login.Tool {
+	return login.Tool{
+		Name: "uv", Format: "pypi", Programs: []string{"uv"}, Helper: "keyring", Secret: login.Asked,
+		Edits: edits, Addresses: addresses,
+		Next: func(t login.Target) string {
+			return "uv add PACKAGE\nuv publish --index " + t.Name
+		},
+	}
+}
+
+// The settings of uv.toml (uv's reference of settings).
+var (
+	table    = []string{"index"}
+	provider = []string{"keyring-provider"}
+	singles  = [][]string{{"index-url"}, {"publish-url"}}
+	lists    = [][]string{{"extra-index-url"}}
+)
+
+const asks = "subprocess"
+
+func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+	return []login.Edit{{
+		Path: file(p), Mode: 0o644,
+		Apply:  func(text []byte) ([]byte, error) { return apply(text, t) },
+		Remove: func(text []byte) ([]byte, error) { return remove(text, t) },
+	}}, nil
+}
+
+// file is the person's own, or the one that UV_CONFIG_FILE names, which stands
+// for all.
+func file(p login.Places) string {
+	switch path := p.Getenv("UV_CONFIG_FILE"); {
+	case path != "":
+		return python.Absolute(p, path)
+	case p.GOOS == "windows":
+		return filepath.Join(python.RoamingAppData(p), "uv", "uv.toml")
+	}
+	return filepath.Join(python.XDGConfig(p), "uv", "uv.toml")
+}
+
+func apply(text []byte, t login.Target) ([]byte, error) {
+	pairs := []toml.Pair{{Key: "url", Value: python.WithUser(python.Index(t))}, {Key: "publish-url", Value: python.WithUser(python.Upload(t))}}
+	upsert := toml.Upsert
+	if t.Placement == login.Instead {
+		pairs = append(pairs, toml.Pair{Key: "default", Value: true})
+		before, err := defaultBefore(text, t.Name)
+		if err != nil {
+			return nil, err
+		}
+		if before { // of several that are the default, uv takes the first
+			if text, err = toml.Drop(text, table, "name", t.Name); err != nil {
+				return nil, err
+			}
+			upsert = toml.UpsertFirst
+		}
+	}
+	text, err := toml.Set(text, provider, asks)
+	if err != nil {
+		return nil, err
+	}
+	return upsert(text, table, "name", t.Name, pairs...)
+}
+
+func remove(text []byte, t login.Target) ([]byte, error) {
+	text, err := toml.Drop(text, table, "name", t.Name)
+	if err != nil {
+		return nil, err
+	}
+	left, err := indexes(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range left {
+		if address, _ := i["url"].(string); python.Asks(address) {
+			return text, nil // of another login
+		}
+	}
+	if now, _, _ := toml.Get(text, provider); now == asks {
+		return toml.Delete(text, provider)
+	}
+	return text, nil
+}
+
+// defaultBefore reports whether an index is the default one and stands before
+// the named one, or where that would be added.
+func defaultBefore(text []byte, name string) (bool, error) {
+	all, err := indexes(text)
+	for _, i := range all {
+		if i["name"] == name {
+			return false, err
+		}
+		if i["default"] == true {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+func indexes(text []byte) ([]map[string]any, error) {
+	value, _, err := toml.Get(text, table)
+	list, _ := value.([]any)
+	var all []map[string]any
+	for _, element := range list {
+		if i, ok := element.(map[string]any); ok {
+			all = append(all, i)
+		}
+	}
+	return all, err
+}
+
+func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+	named := []string{p.Getenv("UV_DEFAULT_INDEX"), p.Getenv("UV_INDEX_URL"), p.Getenv("UV_PUBLISH_URL")}
+	text, err := python.Text(read, file(p))
+	if err != nil {
+		return nil, err
+	}
+	all, err := indexes(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file(p), err)
+	}
+	for _, i := range all {
+		for _, key := range []string{"url", "publish-url"} {
+			address, _ := i[key].(string)
+			named = append(named, address)
+		}
+	}
+	for _, path := range singles {
+		value, _, _ := toml.Get(text, path)
+		address, _ := value.(string)
+		named = append(named, address)
+	}
+	for _, path := range lists {
+		value, _, _ := toml.Get(text, path)
+		list, _ := value.([]any)
+		for _, element := range list {
+			address, _ := element.(string)
+			named = append(named, address)
+		}
+	}
+	return python.Named(named...), nil
+}
