@@ -62,10 +62,17 @@ type Addresses []Address
 // maxAddresses bounds the file, in bytes.
 const maxAddresses = 1 << 20
 
+// AddressVariable is the environment variable that names an address book.
+const AddressVariable = "GATEHOUSE_ADDRESSES"
+
 // AddressFile is where the address book is: gatehouse/addresses.toml in the
 // configuration folder of the operating system, which XDG_CONFIG_HOME moves on
-// all of them (XDG Base Directory Specification 0.8).
+// all of them (XDG Base Directory Specification 0.8). GATEHOUSE_ADDRESSES names
+// another file, as `gatehouse exec` does for what it runs.
 func AddressFile(home, goos string, getenv func(string) string) string {
+	if path := getenv(AddressVariable); filepath.IsAbs(path) {
+		return path
+	}
 	dir := filepath.Join(home, ".config")
 	switch goos {
 	case "windows":
