@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
@@ -18,6 +19,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/credential/get"
 	"github.com/gatehouse-registry/gatehouse/internal/credential/keyring"
 	"github.com/gatehouse-registry/gatehouse/internal/credential/kubelet"
+	"github.com/gatehouse-registry/gatehouse/internal/credential/nuget"
 )
 
 // helpers are the names under which clients start the program, and the
@@ -29,14 +31,23 @@ var helpers = map[string]string{
 	"bazel-credential-gatehouse":   "bazel",
 	"kubelet-credential-gatehouse": "kubelet",
 	"git-credential-gatehouse":     "get",
+	"nuget-plugin-gatehouse":       "nuget",
 }
 
 // arguments are those of the command line, with the command that the program's
-// name stands for.
+// name stands for. Cargo starts a provider with nothing but the argument
+// --cargo-plugin, and may know it by its path. NuGet's one argument has a single
+// dash, as elsewhere flags of one letter have.
 func arguments(argv []string) []string {
 	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
 	if helper, ok := helpers[name]; ok {
+		if helper == "nuget" && slices.Equal(argv[1:], []string{"-Plugin"}) {
+			return []string{"credential", "nuget", "--plugin"}
+		}
 		return append([]string{"credential", helper}, argv[1:]...)
+	}
+	if len(argv) == 2 && argv[1] == "--cargo-plugin" {
+		return []string{"credential", "cargo", "--cargo-plugin"}
 	}
 	return argv[1:]
 }
@@ -55,6 +66,7 @@ type credentialCommand struct {
 	Keyring keyringCommand `cmd:"" help:"Answer pip and uv (as keyring)."`
 	Bazel   bazelCommand   `cmd:"" help:"Answer Bazel (as bazel-credential-gatehouse)."`
 	Kubelet kubeletCommand `cmd:"" help:"Answer the kubelet (as kubelet-credential-gatehouse)."`
+	NuGet   nuGetCommand   `cmd:"" name:"nuget" help:"Answer dotnet, nuget and msbuild (as nuget-plugin-gatehouse)."`
 	Get     getCommand     `cmd:"" help:"Answer git and scripts, in lines of key=value (as git-credential-gatehouse)."`
 }
 
@@ -136,4 +148,16 @@ type getCommand struct {
 // Run answers one request.
 func (c *getCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	return get.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup(now))
+}
+
+type nuGetCommand struct {
+	Plugin bool `hidden:""` // how NuGet starts every plug-in: -Plugin
+}
+
+// Run answers requests until NuGet has no more.
+func (c *nuGetCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
+	if !c.Plugin {
+		return fmt.Errorf("%wthis is a plug-in for NuGet: dotnet finds it on PATH as nuget-plugin-gatehouse, and starts it with -Plugin", silent{errUsage})
+	}
+	return nuget.Run(ctx, stdin, stdout, all.Credential.lookup(now))
 }
