@@ -22,7 +22,6 @@
 package childenv
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -237,9 +236,14 @@ func (e Environment) Write(dir string) error {
 		}
 	}
 	for _, l := range e.Links {
-		err := root.MkdirAll(filepath.Dir(l.Path), 0o700)
-		if err := errors.Join(err, root.Symlink(l.To, l.Path)); err != nil {
+		if err := root.MkdirAll(filepath.Dir(l.Path), 0o700); err != nil {
 			return err
+		}
+		if err := root.Symlink(l.To, l.Path); err != nil {
+			// Windows lets not everybody make one; a second name will do for a file.
+			if os.Link(l.To, filepath.Join(dir, l.Path)) != nil {
+				return err
+			}
 		}
 	}
 	return nil

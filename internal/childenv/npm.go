@@ -1,9 +1,7 @@
 package childenv
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 )
@@ -16,8 +14,8 @@ import (
 // password of another registry that the person's has in it becomes a variable,
 // as the file holds none.
 func npm(s *setter) {
-	own, err := s.ReadFile(s.npmrc())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	own, err := s.read(s.npmrc())
+	if err != nil {
 		s.err = err
 		return
 	}
