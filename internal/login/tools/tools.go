@@ -3,7 +3,10 @@ package tools
 
 import (
 	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/login/bundler"
+	"github.com/gatehouse-registry/gatehouse/internal/login/cargo"
 	"github.com/gatehouse-registry/gatehouse/internal/login/containers"
+	"github.com/gatehouse-registry/gatehouse/internal/login/gem"
 	"github.com/gatehouse-registry/gatehouse/internal/login/pdm"
 	"github.com/gatehouse-registry/gatehouse/internal/login/pip"
 	"github.com/gatehouse-registry/gatehouse/internal/login/poetry"
@@ -16,6 +19,8 @@ import (
 func All() []login.Tool {
 	return []login.Tool{
 		pip.Tool(), uv.Tool(), poetry.Tool(), pdm.Tool(), twine.Tool(),
+		cargo.Tool(),
+		gem.Tool(), bundler.Tool(),
 		containers.Docker(), containers.Podman(), containers.Helm(), containers.Oras(),
 	}
 }
