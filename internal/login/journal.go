@@ -1,0 +1,332 @@
+package login
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// A Journal logs tools in and out, and remembers what has to be undone.
+//
+// Everything that it does is planned first, as a function of the record and of
+// the files as they are, and then carried out under a lock, so that two logins
+// at once do not lose each other's changes. Where others change a file between
+// the two, it is planned again.
+//
+// A crash leaves each file as it was or as it becomes, and the record knows of
+// both: it is written before the files.
+type Journal struct {
+	dir    string
+	places Places
+	tools  []Tool
+	disk   disk
+}
+
+// NewJournal returns the journal that is kept in a folder, which is made when
+// there is something to remember. The tools are those that it may find in the
+// record.
+func NewJournal(dir string, places Places, tools []Tool) *Journal {
+	return &Journal{dir: dir, places: places, tools: tools, disk: machine{}}
+}
+
+// StateDir is where a person's journal is: gatehouse/logins in the operating
+// system's folder for state, which XDG_STATE_HOME moves on all of them (XDG Base
+// Directory Specification 0.8).
+func StateDir(p Places) string {
+	dir := filepath.Join(p.Home, ".local", "state")
+	switch p.GOOS {
+	case "windows":
+		dir = filepath.Join(p.Home, "AppData", "Local")
+		if local := p.Getenv("LOCALAPPDATA"); filepath.IsAbs(local) {
+			dir = local
+		}
+	case "darwin":
+		dir = filepath.Join(p.Home, "Library", "Application Support")
+	}
+	if xdg := p.Getenv("XDG_STATE_HOME"); filepath.IsAbs(xdg) {
+		dir = xdg
+	}
+	return filepath.Join(dir, "gatehouse", "logins")
+}
+
+// Work is a [Login] or a [Logout].
+type Work interface{ plan(*view) error }
+
+// Preview says what a piece of work would change, and changes nothing. The
+// errors are those of [Journal.Do] before anything is written.
+func (j *Journal) Preview(w Work) (Changes, error) {
+	v, err := j.plan(w)
+	if err != nil {
+		return Changes{}, err
+	}
+	return v.changes(), nil
+}
+
+// lockPatience bounds how long another login is waited for.
+const lockPatience = time.Minute
+
+// errChanged says that a file is not any more as it was when the change of it
+// was planned.
+var errChanged = errors.New("is being changed by others all the time; try again")
+
+// Do does a piece of work and returns what it changed.
+//
+// The error names the file that cannot be read, parsed or written. Nothing has
+// changed then, unless a file could not be put in its place at the very end: the
+// record then still has what was done, and logout undoes it.
+func (j *Journal) Do(ctx context.Context, w Work) (Changes, error) {
+	unlock, err := j.lock(ctx)
+	if err != nil {
+		return Changes{}, err
+	}
+	defer unlock()
+	for range 5 {
+		var v *view
+		if v, err = j.plan(w); err != nil {
+			return Changes{}, err
+		}
+		if err = j.carryOut(v); !errors.Is(err, errChanged) {
+			return v.changes(), err
+		}
+	}
+	return Changes{}, err
+}
+
+func (j *Journal) lock(ctx context.Context) (unlock func(), err error) {
+	if err := os.MkdirAll(j.dir, 0o700); err != nil {
+		return nil, fmt.Errorf("the folder for the record of logins: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	l := flock.New(filepath.Join(j.dir, "lock"), flock.SetPermissions(0o600))
+	if _, err := l.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		return nil, fmt.Errorf("wait for another login or logout to end (%s): %w", l.Path(), err)
+	}
+	return func() { _ = l.Close() }, nil
+}
+
+func (j *Journal) plan(w Work) (*view, error) {
+	r, err := j.load()
+	if err != nil {
+		return nil, err
+	}
+	next := r
+	next.Logins, next.Files = slices.Clone(r.Logins), maps.Clone(r.Files)
+	next.Links, next.Folders = slices.Clone(r.Links), slices.Clone(r.Folders)
+	v := &view{disk: j.disk, places: j.places, tools: j.tools, was: r, next: next, sheets: map[string]*sheet{}}
+	if err := w.plan(v); err != nil {
+		return nil, err
+	}
+	v.settle()
+	return v, nil
+}
+
+func (j *Journal) path() string { return filepath.Join(j.dir, "logins.json") }
+
+func (j *Journal) load() (record, error) {
+	text, _, err := j.disk.read(j.path())
+	if err != nil {
+		return record{}, fmt.Errorf("the record of logins: %w", err)
+	}
+	r, err := parseRecord(text)
+	if err != nil {
+		return record{}, fmt.Errorf("the record of logins, %s, %w", j.path(), err)
+	}
+	return r, nil
+}
+
+func (j *Journal) save(r record) error {
+	if r.empty() {
+		return j.disk.remove(j.path())
+	}
+	text, err := r.text()
+	if err == nil {
+		err = j.disk.stage(j.path(), text, 0o600)
+	}
+	if err == nil {
+		err = j.disk.rename(j.path())
+	}
+	if err != nil {
+		return fmt.Errorf("the record of logins: %w", err)
+	}
+	return nil
+}
+
+// carryOut makes the files, the links and the record what the plan says.
+func (j *Journal) carryOut(v *view) error {
+	writes := v.writes()
+	if err := j.save(v.between(writes)); err != nil {
+		return err
+	}
+	for path, f := range v.was.Files {
+		if f.Next != nil { // a crash may have left its text
+			if err := j.disk.unstage(path); err != nil {
+				return err
+			}
+		}
+	}
+	if err := errors.Join(j.makeLinks(v), j.stage(v, writes)); err != nil {
+		return errors.Join(err, j.abandon(v, writes))
+	}
+	for i, s := range writes {
+		if err := j.replace(s); err != nil {
+			for _, rest := range writes[i:] {
+				err = errors.Join(err, j.disk.unstage(rest.path))
+			}
+			return err
+		}
+	}
+	if err := j.removeLinks(v.unlinked); err != nil {
+		return err
+	}
+	for _, dir := range slices.Backward(v.emptied) {
+		_ = j.disk.remove(dir) // it stays if others have put something there
+	}
+	return j.save(v.next)
+}
+
+// stage makes the folders and writes every new text beside its file.
+func (j *Journal) stage(v *view, writes []*sheet) error {
+	for _, s := range writes {
+		for _, dir := range s.folders {
+			if err := j.disk.mkdir(dir, folderMode(s.afterMode)); err != nil {
+				return unwritable(s.path, err)
+			}
+		}
+		if s.after == nil {
+			continue
+		}
+		err := j.disk.writable(s.path)
+		if err == nil {
+			err = j.disk.stage(s.path, s.after, s.afterMode)
+		}
+		if err != nil {
+			return unwritable(s.path, err)
+		}
+	}
+	return nil
+}
+
+// unwritable names the file, rather than the one beside it.
+func unwritable(path string, err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("%s cannot be written: %w: change its owner or permissions, or those of its folder", path, err)
+}
+
+// abandon takes back what stage did.
+func (j *Journal) abandon(v *view, writes []*sheet) error {
+	err := j.removeLinks(v.linked)
+	for _, dir := range slices.Backward(v.linkFolders) {
+		_ = j.disk.remove(dir)
+	}
+	for _, s := range slices.Backward(writes) {
+		err = errors.Join(err, j.disk.unstage(s.path))
+		for _, dir := range slices.Backward(s.folders) {
+			_ = j.disk.remove(dir)
+		}
+	}
+	return errors.Join(err, j.save(v.was))
+}
+
+// replace puts the new text in the file's place, if the file is still the one
+// that was read.
+func (j *Journal) replace(s *sheet) error {
+	text, _, err := j.disk.read(s.path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(text, s.text) || (text == nil) != (s.text == nil) {
+		return fmt.Errorf("%s %w", s.path, errChanged)
+	}
+	put := j.disk.rename
+	if s.after == nil {
+		put = j.disk.remove
+	}
+	if err := put(s.path); err != nil {
+		return unwritable(s.path, err)
+	}
+	return nil
+}
+
+// makeLinks makes links before any file names a helper that they are for.
+func (j *Journal) makeLinks(v *view) error {
+	for _, dir := range v.linkFolders {
+		if err := j.disk.mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := j.removeLinks(v.moved); err != nil {
+		return err
+	}
+	for _, l := range v.linked {
+		if err := j.disk.link(l.Program, l.Path); err != nil {
+			return fmt.Errorf("make the link by which %s is found: %w", l.Name, err)
+		}
+	}
+	return nil
+}
+
+// removeLinks removes those that are still ours.
+func (j *Journal) removeLinks(links []link) error {
+	for _, l := range links {
+		if j.disk.linked(l.Program, l.Path) {
+			if err := j.disk.remove(l.Path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// A Recorded login is one that is in force.
+type Recorded struct {
+	Tool string
+	// Target has no token.
+	Target Target
+	// Expires is when the token does that the tool's configuration holds; zero
+	// where it holds none.
+	Expires time.Time
+	// Files are those that were changed for it.
+	Files []string
+}
+
+// Logins are those in force, the oldest first.
+func (j *Journal) Logins() ([]Recorded, error) {
+	r, err := j.load()
+	if err != nil {
+		return nil, err
+	}
+	var all []Recorded
+	for _, l := range r.Logins {
+		t, err := l.Target.target(l.Token.unknown())
+		if err != nil {
+			return nil, fmt.Errorf("the record of logins, %s: %w", j.path(), err)
+		}
+		one := Recorded{Tool: l.Tool, Target: t}
+		one.Target.Token.Password, one.Target.Token.Value = "", ""
+		if l.Token != nil {
+			one.Expires = l.Token.Expires
+		}
+		for _, f := range l.Files {
+			one.Files = append(one.Files, f.Path)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// below reports whether a file is in a folder, at any depth.
+func below(dir, path string) bool { return strings.HasPrefix(path, dir+string(filepath.Separator)) }

@@ -1,0 +1,142 @@
+package login
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A link is a name on PATH for our program, which a tool starts.
+type link struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"`
+	Program string `json:"program"`
+}
+
+// helperLink says which link has to be made so that a tool finds our program
+// under a name: none where it is found already, or where the name is somebody
+// else's. The notes are what a person has to do, or to know.
+func helperLink(name, bin string, p Places, d disk, ours []link) (made *link, notes []string) {
+	found := lookPath(p, name)
+	if found != "" && isProgram(found, p, d) {
+		return kept(found, ours), nil
+	}
+	dir := bin
+	if dir == "" {
+		if found != "" {
+			return nil, []string{fmt.Sprintf("%s is %s, which is another program, and stays as it is: to have this one asked, name with --bin-dir a folder that comes before %s on PATH",
+				name, found, filepath.Dir(found))}
+		}
+		dir = linkDir(p)
+	}
+	path := filepath.Join(dir, name)
+	if p.GOOS == "windows" {
+		path += ".exe"
+	}
+	switch {
+	case isProgram(path, p, d):
+		made = kept(path, ours)
+	case d.exists(path) && !slices.ContainsFunc(ours, func(l link) bool { return l.Path == path && d.linked(l.Program, path) }):
+		return nil, []string{fmt.Sprintf("%s is another program, and stays as it is: name another folder with --bin-dir", path)}
+	default:
+		made = &link{Name: name, Path: path, Program: p.Program}
+	}
+	if !onPath(p, dir) {
+		notes = append(notes, fmt.Sprintf("%s is not on PATH, where %s is looked for: %s", dir, name, addPath(p, dir)))
+	} else if found != "" && before(p, filepath.Dir(found), dir) {
+		notes = append(notes, fmt.Sprintf("%s comes before %s on PATH, so the program of the name %s there is asked instead of this one", filepath.Dir(found), dir, name))
+	}
+	return made, notes
+}
+
+// kept returns the link of ours at a path, which is needed by one more login.
+func kept(path string, ours []link) *link {
+	i := slices.IndexFunc(ours, func(l link) bool { return l.Path == path })
+	if i < 0 {
+		return nil
+	}
+	return &ours[i]
+}
+
+// isProgram reports whether a file is our program: this one, or an installation
+// of it that a person has given the name.
+func isProgram(path string, p Places, d disk) bool {
+	if d.linked(p.Program, path) {
+		return true
+	}
+	target, err := filepath.EvalSymlinks(path)
+	return err == nil && filepath.Base(target) == "gatehouse"
+}
+
+// linkDir is the folder for links where the person names none: their own where
+// it is on PATH, since a link in a folder of all would be made and removed for
+// all; else the program's; else their own, which has to be put on PATH.
+func linkDir(p Places) string {
+	own := filepath.Join(p.Home, ".local", "bin")
+	if beside := filepath.Dir(p.Program); !onPath(p, own) && onPath(p, beside) && mayCreate(beside) {
+		return beside
+	}
+	return own
+}
+
+// lookPath finds a command; "" where there is none.
+func lookPath(p Places, name string) string {
+	suffixes := []string{""}
+	if p.GOOS == "windows" {
+		suffixes = strings.Split(strings.ToLower(p.Getenv("PATHEXT")), ";")
+		if suffixes[0] == "" {
+			suffixes = []string{".com", ".exe", ".bat", ".cmd"}
+		}
+	}
+	for _, dir := range pathDirs(p) {
+		for _, suffix := range suffixes {
+			path := filepath.Join(dir, name+suffix)
+			info, err := os.Stat(path)
+			if err == nil && info.Mode().IsRegular() && (p.GOOS == "windows" || info.Mode()&0o111 != 0) {
+				return path
+			}
+		}
+	}
+	return ""
+}
+
+// Installed reports whether one of the tool's programs is on PATH.
+func (t Tool) Installed(p Places) bool {
+	return len(t.Programs) == 0 || slices.ContainsFunc(t.Programs, func(name string) bool { return lookPath(p, name) != "" })
+}
+
+// pathDirs are the absolute folders on PATH. Of another kind nobody knows what
+// they are when a tool looks there.
+func pathDirs(p Places) []string {
+	return slices.DeleteFunc(filepath.SplitList(p.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) })
+}
+
+func onPath(p Places, dir string) bool { return pathIndex(p, dir) >= 0 }
+
+func before(p Places, a, b string) bool { return pathIndex(p, a) < pathIndex(p, b) }
+
+func pathIndex(p Places, dir string) int {
+	return slices.IndexFunc(pathDirs(p), func(d string) bool { return filepath.Clean(d) == filepath.Clean(dir) })
+}
+
+// addPath is the line that puts a folder on PATH.
+func addPath(p Places, dir string) string {
+	if p.GOOS == "windows" {
+		return fmt.Sprintf(`setx PATH "%s;%%PATH%%"`, dir)
+	}
+	if rest, ok := strings.CutPrefix(dir, p.Home+"/"); ok {
+		dir = "$HOME/" + rest
+	}
+	return fmt.Sprintf(`export PATH="%s:$PATH"`, dir)
+}
+
+// folderMode is that of new folders: one that is made for a secret is private.
+func folderMode(file fs.FileMode) fs.FileMode {
+	if file == 0o600 {
+		return 0o700
+	}
+	return 0o755
+}

@@ -1,0 +1,158 @@
+package login
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+
+	"github.com/aymanbagabas/go-udiff/lcs"
+)
+
+// A patch says how a text came from its base, which is the text without any of
+// our changes, so that it can be taken back.
+//
+// Of the text itself it holds nothing but a hash of each line: what login writes
+// may be a token, in whatever form the tool wants it. Of the base it holds the
+// lines that were replaced, since they are to be found nowhere else.
+type patch struct {
+	// Lines are the hashes of the text's lines.
+	Lines []string `json:"lines"`
+	// Hunks are the places where text and base differ, in the text's order.
+	Hunks []hunk `json:"hunks,omitempty"`
+}
+
+// A hunk is where the lines From up to To of the text, counted from 0, stand
+// instead of Before.
+type hunk struct {
+	From   int    `json:"from"`
+	To     int    `json:"to"`
+	Before []byte `json:"before,omitempty"`
+}
+
+// newPatch compares line by line.
+func newPatch(base, text []byte) patch {
+	from, to := splitLines(base), splitLines(text)
+	p := patch{Lines: hashes(text)}
+	for _, d := range lcs.DiffLines(from, to) {
+		var before []byte
+		for _, line := range from[d.Start:d.End] {
+			before = append(before, line...)
+		}
+		p.Hunks = append(p.Hunks, hunk{From: d.ReplStart, To: d.ReplEnd, Before: before})
+	}
+	return p
+}
+
+// revert takes the hunks out of a text that others may have changed since, and
+// puts back what stood there. A hunk is found where its lines are, wherever they
+// have moved; missing are those that are not there as they were written.
+func (p patch) revert(text []byte) (base []byte, missing []hunk) {
+	lines := splitLines(text)
+	where := align(p.Lines, hashes(text))
+	var out []byte
+	put := func(lines ...string) {
+		for _, line := range lines {
+			out = append(endLine(out, line), line...)
+		}
+	}
+	next := 0
+	for _, h := range p.Hunks {
+		from, to, ok := h.find(where)
+		if !ok || from < next {
+			missing = append(missing, h)
+			continue
+		}
+		put(lines[next:from]...)
+		put(splitLines(h.Before)...)
+		next = to
+	}
+	put(lines[next:]...)
+	return out, missing
+}
+
+// find returns the lines of another text that the hunk's lines are, given where
+// each line of its own text is there.
+func (h hunk) find(where []int) (from, to int, ok bool) {
+	if h.From < h.To {
+		for i := h.From; i < h.To; i++ {
+			if where[i] < 0 || i > h.From && where[i] != where[i-1]+1 {
+				return 0, 0, false
+			}
+		}
+		return where[h.From], where[h.To-1] + 1, true
+	}
+	// Lines were taken out, and stood between two others.
+	switch {
+	case h.From > 0 && where[h.From-1] >= 0:
+		from = where[h.From-1] + 1
+	case h.From < len(where) && where[h.From] >= 0:
+		from = where[h.From]
+	case len(where) > 0:
+		return 0, 0, false
+	}
+	return from, from, true
+}
+
+// distance counts the lines that a text would have to change to be the patch's.
+func (p patch) distance(text []byte) int {
+	n := 0
+	for _, d := range lcs.DiffLines(p.Lines, hashes(text)) {
+		n += d.End - d.Start + d.ReplEnd - d.ReplStart
+	}
+	return n
+}
+
+// describes reports whether the patch is that of the text as it stands.
+func (p patch) describes(text []byte) bool { return slices.Equal(p.Lines, hashes(text)) }
+
+// align returns for each line its index in the other text; -1 where it is not
+// there.
+func align(from, to []string) []int {
+	where := make([]int, len(from))
+	i, shift := 0, 0
+	for _, d := range lcs.DiffLines(from, to) {
+		for ; i < d.Start; i++ {
+			where[i] = i + shift
+		}
+		for ; i < d.End; i++ {
+			where[i] = -1
+		}
+		shift = d.ReplEnd - d.End
+	}
+	for ; i < len(from); i++ {
+		where[i] = i + shift
+	}
+	return where
+}
+
+// endLine ends the last line of a text before another is put after it: the one
+// may have been the last of its file, which needs no end.
+func endLine(text []byte, next string) []byte {
+	if len(text) == 0 || len(next) == 0 || text[len(text)-1] == '\n' {
+		return text
+	}
+	if bytes.Contains(text, []byte("\r\n")) {
+		text = append(text, '\r')
+	}
+	return append(text, '\n')
+}
+
+// splitLines cuts a text after each line feed.
+func splitLines(text []byte) []string {
+	var lines []string
+	for line := range bytes.Lines(text) {
+		lines = append(lines, string(line))
+	}
+	return lines
+}
+
+// hashes are those of a text's lines: 96 bits each, which is beyond chance.
+func hashes(text []byte) []string {
+	sums := []string{}
+	for line := range bytes.Lines(text) {
+		sum := sha256.Sum256(line)
+		sums = append(sums, base64.RawURLEncoding.EncodeToString(sum[:12]))
+	}
+	return sums
+}

@@ -1,0 +1,145 @@
+package login
+
+import (
+	"fmt"
+	"io/fs"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/aymanbagabas/go-udiff"
+)
+
+// Changes are what a piece of work changes, or has changed.
+type Changes struct {
+	Files []FileChange
+	// Linked and Unlinked are names for our program, by their paths.
+	Linked, Unlinked []string
+	// Notes are what a person has to know or to do, and what could not be undone.
+	Notes []string
+
+	secrets []string
+}
+
+// A FileChange is that of one file.
+type FileChange struct {
+	Path          string
+	before, after []byte // nil where there is no file
+	was, mode     fs.FileMode
+}
+
+func (v *view) changes() Changes {
+	c := Changes{Notes: v.notes, secrets: v.secrets}
+	for _, s := range v.writes() {
+		c.Files = append(c.Files, FileChange{Path: s.path, before: s.text, after: s.after, was: s.mode, mode: s.afterMode})
+	}
+	for _, l := range v.linked {
+		c.Linked = append(c.Linked, l.Path)
+	}
+	for _, l := range v.unlinked {
+		c.Unlinked = append(c.Unlinked, l.Path)
+	}
+	return c
+}
+
+// Lines says what has changed, a line for each thing.
+func (c Changes) Lines() []string {
+	var lines []string
+	for _, f := range c.Files {
+		verb := "changed"
+		switch {
+		case f.before == nil:
+			verb = "created"
+		case f.after == nil:
+			verb = "removed"
+		}
+		line := verb + " " + f.Path
+		if f.before != nil && f.after != nil && f.was != f.mode {
+			line += fmt.Sprintf(" (mode %04o, was %04o)", f.mode, f.was)
+		}
+		lines = append(lines, line)
+	}
+	for _, path := range c.Linked {
+		lines = append(lines, "linked "+path)
+	}
+	for _, path := range c.Unlinked {
+		lines = append(lines, "removed "+path)
+	}
+	return lines
+}
+
+// Diff is a unified diff of every file, followed by the links. Tokens, and
+// whatever else looks like a secret in the lines around them, are shown as ****.
+func (c Changes) Diff() string {
+	var b strings.Builder
+	for _, f := range c.Files {
+		from, to := f.Path, f.Path
+		if f.before == nil {
+			from = devNull
+		}
+		if f.after == nil {
+			to = devNull
+		}
+		b.WriteString(udiff.Unified(from, to, string(f.before), string(f.after)))
+		if f.before != nil && f.after != nil && f.was != f.mode {
+			fmt.Fprintf(&b, "mode of %s: %04o, was %04o\n", f.Path, f.mode, f.was)
+		}
+	}
+	for _, path := range c.Linked {
+		fmt.Fprintf(&b, "link %s\n", path)
+	}
+	for _, path := range c.Unlinked {
+		fmt.Fprintf(&b, "remove link %s\n", path)
+	}
+	return mask(b.String(), c.secrets)
+}
+
+// devNull is how diffs name the file that is not there.
+const devNull = "/dev/null"
+
+const masked = "****"
+
+// The places where configuration files of package clients have their secrets.
+// The first group stays.
+var secretPlaces = []*regexp.Regexp{
+	regexp.MustCompile(`(?i)((?:_?auth|_?authtoken|_?password|passwd|passphrase|secret|token|api[-_]?key)["']?[ \t]*[=:][ \t]*["']?)([^\s"',}$][^\s"',}]*)`),
+	regexp.MustCompile(`(?i)(<(?:password|passphrase|privatekey|token|apikey|cleartextpassword)>)([^<$][^<]*)`),
+	regexp.MustCompile(`(?i)(key="[^"]*(?:password|apikey)[^"]*"[ \t]+value=")([^"%$][^"]*)`),
+	regexp.MustCompile(`(?i)(\bpassword[ \t]+)([^\s=:"'$]\S+)`),
+	regexp.MustCompile(`(://[^/\s:@"']*:)([^@\s/"'$]+)@`),
+}
+
+// words are runs of what tokens consist of.
+var words = regexp.MustCompile(`[A-Za-z0-9_+-]{32,}`)
+
+// plain values stand where secrets do, and are none.
+var plain = []string{"true", "false", "null", "none"}
+
+// mask hides secrets in a text: the given ones, what stands where secrets
+// stand, and what looks like one.
+func mask(text string, secrets []string) string {
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, masked)
+		}
+	}
+	for _, place := range secretPlaces {
+		text = place.ReplaceAllStringFunc(text, func(found string) string {
+			parts := place.FindStringSubmatch(found)
+			if slices.Contains(plain, strings.ToLower(parts[2])) {
+				return found
+			}
+			return parts[1] + masked + found[len(parts[1])+len(parts[2]):]
+		})
+	}
+	return words.ReplaceAllStringFunc(text, func(word string) string {
+		if strings.ContainsFunc(word, isDigit) && strings.ContainsFunc(word, isUpper) && strings.ContainsFunc(word, isLower) {
+			return masked
+		}
+		return word
+	})
+}
+
+func isDigit(r rune) bool { return '0' <= r && r <= '9' }
+func isUpper(r rune) bool { return 'A' <= r && r <= 'Z' }
+func isLower(r rune) bool { return 'a' <= r && r <= 'z' }

@@ -1,0 +1,73 @@
+package login
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+)
+
+// holdToken remembers what a token is known by; nil for the zero Token.
+func holdToken(t authtoken.Token) *heldToken {
+	if t.Password == "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(t.Password))
+	return &heldToken{Username: t.Username, Type: t.Type, Expires: t.Expires, Length: len(t.Password), SHA256: sum[:]}
+}
+
+// token is the token with a password that was found.
+func (h *heldToken) token(password string) authtoken.Token {
+	t := authtoken.Token{Username: h.Username, Type: h.Type, Expires: h.Expires, Password: password, Value: password}
+	if h.Type == "Basic" {
+		t.Value = base64.StdEncoding.EncodeToString([]byte(h.Username + ":" + password))
+	}
+	return t
+}
+
+// unknown stands for a token that cannot be found, where edits are made to be
+// taken back: their Remove does not depend on it.
+func (h *heldToken) unknown() authtoken.Token {
+	if h == nil {
+		return authtoken.Token{}
+	}
+	return h.token("unknown")
+}
+
+// find finds the token in a text that holds it. It is only there that a token
+// which another login has written can be had from, since the record has none;
+// it is needed to write the file again without the changes of a third one.
+//
+// A token is looked for where a word begins: at the beginning of what tokens
+// consist of (RFC 6750, section 2.1), and after the characters that end a name.
+func (h *heldToken) find(text []byte) (authtoken.Token, bool) {
+	for word := range strings.FieldsFuncSeq(string(text), func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~+/=", r))
+	}) {
+		for start := 0; start+h.Length <= len(word); start++ {
+			if start > 0 && !strings.ContainsRune("=/", rune(word[start-1])) {
+				continue
+			}
+			password := word[start : start+h.Length]
+			if sum := sha256.Sum256([]byte(password)); subtle.ConstantTimeCompare(sum[:], h.SHA256) == 1 {
+				return h.token(password), true
+			}
+		}
+	}
+	return authtoken.Token{}, false
+}
+
+// forms are the ways in which a token may be written in a file.
+func forms(t authtoken.Token) []string {
+	if t.Password == "" {
+		return nil
+	}
+	pair := t.Username + ":" + t.Password
+	return []string{
+		t.Password, t.Value,
+		base64.StdEncoding.EncodeToString([]byte(pair)), base64.RawStdEncoding.EncodeToString([]byte(pair)), base64.URLEncoding.EncodeToString([]byte(pair)),
+		base64.StdEncoding.EncodeToString([]byte(t.Password)), base64.RawStdEncoding.EncodeToString([]byte(t.Password)),
+	}
+}
