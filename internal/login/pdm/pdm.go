@@ -25,7 +25,7 @@ func Tool() login.Tool {
 
 func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 	if t.Name == "pypi" || t.Name == "testpypi" {
-		return nil, fmt.Errorf("PDM has a repository %s of its own: choose another --name", t.Name)
+		return nil, fmt.Errorf("%s is a repository that PDM has: choose another --name", t.Name)
 	}
 	edit := login.Edit{
 		Path: file(p), Mode: 0o644,

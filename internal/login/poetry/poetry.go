@@ -35,7 +35,7 @@ func next(t login.Target) string {
 
 func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 	if t.Name == "pypi" {
-		return nil, errors.New("Poetry has a repository pypi of its own: choose another --name")
+		return nil, errors.New("pypi is a repository that Poetry has: choose another --name")
 	}
 	if off := strings.ToLower(p.Getenv("POETRY_KEYRING_ENABLED")); off == "false" || off == "0" {
 		return nil, errors.New("POETRY_KEYRING_ENABLED keeps Poetry from asking for passwords: unset it, or use gatehouse exec")

@@ -33,7 +33,7 @@ const (
 
 func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 	if t.Name == "pypi" || t.Name == "testpypi" || t.Name == distutils {
-		return nil, fmt.Errorf("twine has a repository %s of its own: choose another --name", t.Name)
+		return nil, fmt.Errorf("%s is a repository that twine has: choose another --name", t.Name)
 	}
 	if err := python.KeyringChosen(p); err != nil {
 		return nil, err

@@ -128,7 +128,7 @@ func (d *document) prependElement(table []string, list []any, e element) ([]byte
 		first := p.entry().below[0].start
 		return d.splice(first, first, e.inline()+","+cmp.Or(d.lead(first), " ")), list
 	}
-	at := d.aboveComments(d.sections[d.elementSections(table)[0]].start)
+	at := d.aboveComments(d.elementSections(table)[0])
 	return d.splice(at, at, e.section(table, d.newline)+d.newline+d.newline), list
 }
 

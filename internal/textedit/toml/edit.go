@@ -75,7 +75,7 @@ func (d *document) intoSection(s *section, line string) []byte {
 		return d.insertLine(d.nextLine(last.end), string(d.indentation(last.start))+line)
 	}
 	if s.path == nil && len(d.sections) > 1 { // above the first header and its comments
-		at := d.aboveComments(d.sections[1].start)
+		at := d.aboveComments(1)
 		return d.splice(at, at, line+d.newline+d.newline)
 	}
 	if s.path == nil {
@@ -84,9 +84,10 @@ func (d *document) intoSection(s *section, line string) []byte {
 	return d.insertLine(s.body, line)
 }
 
-// aboveComments returns the start of the comments right above a line.
-func (d *document) aboveComments(at int) int {
-	for at > 0 && bytes.HasPrefix(bytes.TrimLeft(d.text[d.line(at-1):at], " \t"), []byte("#")) {
+// aboveComments returns where the comments right above a section's header start.
+func (d *document) aboveComments(i int) int {
+	at, floor := d.sections[i].start, d.endOf(d.sections[i-1])
+	for at > floor && bytes.HasPrefix(bytes.TrimLeft(d.text[d.line(at-1):at], " \t"), []byte("#")) {
 		at = d.line(at - 1)
 	}
 	return at

@@ -58,7 +58,7 @@ func Set(text []byte, path []string, value any) ([]byte, error) {
 	case state == there:
 		found, ok := d.find(path)
 		if !ok {
-			return nil, fmt.Errorf("%s cannot be set: it is a table", dotted(path))
+			return nil, fmt.Errorf("%s cannot be set: it is a table, or an array of them", dotted(path))
 		}
 		e := found.entry()
 		return d.checked(d.splice(e.value, e.end, literal), func(values map[string]any) { put(values, path, value) })
@@ -83,7 +83,7 @@ func Delete(text []byte, path []string) ([]byte, error) {
 	}
 	found, ok := d.find(path)
 	if !ok {
-		return nil, fmt.Errorf("%s cannot be deleted: it is a table", dotted(path))
+		return nil, fmt.Errorf("%s cannot be deleted: it is a table, or an array of them", dotted(path))
 	}
 	return d.checked(d.remove(found), func(values map[string]any) { cut(values, path) })
 }
