@@ -45,8 +45,10 @@ type standinFormat struct {
 // standinFormats are the formats by CodeArtifact's names.
 func standinFormats() map[string]standinFormat {
 	return map[string]standinFormat{
+		"cargo": {credentials: rawToken, serve: serveCargo},
 		"maven": {credentials: basicAuth("aws"), serve: serveMaven},
 		"nuget": {credentials: basicAuth("aws"), serve: serveNuGet},
+		"ruby":  {credentials: anyOf(basicAuth("aws"), bearerAuth), serve: serveRuby},
 		"swift": {credentials: anyOf(basicAuth("token"), bearerAuth), serve: serveSwift},
 	}
 }
