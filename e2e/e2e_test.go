@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,9 @@ func linkClients(dir string) error {
 		"twine": filepath.Join(tools, "python/bin/twine"), "uv": filepath.Join(tools, "python/bin/uv"),
 		"npm": filepath.Join(tools, "npm/npm/node_modules/.bin/npm"), "pnpm": filepath.Join(tools, "npm/pnpm/node_modules/.bin/pnpm"),
 		"yarn1": filepath.Join(tools, "npm/yarn1/node_modules/.bin/yarn"), "yarn4": filepath.Join(tools, "npm/yarn4/node_modules/.bin/yarn"),
-		"crane": filepath.Join(tools, "bin/crane"), "skopeo": "skopeo", "docker": "docker", "curl": "curl", "node": "node",
+		"crane": filepath.Join(tools, "bin/crane"), "helm": filepath.Join(tools, "bin/helm"),
+		"skopeo": "skopeo", "docker": "docker", "podman": "podman",
+		"cargo": "cargo", "ruby": "ruby", "gem": "gem", "bundle": "bundle", "curl": "curl", "node": "node",
 	} {
 		found, err := exec.LookPath(path)
 		if err != nil {
@@ -167,6 +170,7 @@ func setup(env *testscript.Env) error {
 		"PIP_CONFIG_FILE="+filepath.Join(home, "pip.conf"), "PIP_NO_CACHE_DIR=1", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_INPUT=1",
 		"YARN_ENABLE_TELEMETRY=0", "YARN_CACHE_FOLDER="+filepath.Join(env.WorkDir, "yarn-cache"), "YARN_GLOBAL_FOLDER="+filepath.Join(env.WorkDir, "yarn"),
 		"UV_CACHE_DIR="+filepath.Join(env.WorkDir, "uv-cache"),
+		"RUSTUP_HOME="+cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(os.Getenv("HOME"), ".rustup")), // where cargo is rustup's
 		"TF_PLUGINS="+terraformPlugins(), "CHECKPOINT_DISABLE=1",
 		"NO_COLOR=1",
 	)
