@@ -38,6 +38,8 @@ type commands struct {
 	// The caller's side, which works with AWS as well.
 	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`
 	Credential credentialCommand `cmd:"" help:"Answer the clients that ask a credential helper."`
+	Login      loginCommand      `cmd:"" help:"Point a package client or a container client at a repository or a registry, so that it is let in."`
+	Logout     logoutCommand     `cmd:"" help:"Undo what login did."`
 	Whoami     whoamiCommand     `cmd:"" help:"Say who AWS takes you for, and which tokens you may have."`
 	Doctor     doctorCommand     `cmd:"" help:"Look for what keeps the tools on this machine from their tokens, and say what mends it."`
 	Exec       execCommand       `cmd:"" help:"Run a command whose package and container clients find their repositories and tokens in its environment."`

@@ -114,7 +114,7 @@ func places() (login.Places, error) {
 	if err != nil {
 		return login.Places{}, err
 	}
-	program, err := os.Executable()
+	program, err := program()
 	if err != nil {
 		return login.Places{}, err
 	}
