@@ -160,7 +160,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Vars = append(env.Vars,
 		"HOME="+home,
-		"PATH="+binary+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"PATH="+strings.Join([]string{filepath.Join(home, ".local", "bin"), binary, os.Getenv("PATH")}, string(os.PathListSeparator)), // the first is for login's links
 		"DATA="+filepath.Join(env.WorkDir, "data"),
 		"PROJECT="+module,
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1",
