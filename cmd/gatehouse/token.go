@@ -42,11 +42,12 @@ type tokenCommand struct {
 func (tokenCommand) Help() string {
 	return `The token comes from the user's cache while it is good. Formats:
 
-  text    the token alone, as a password
-  json    the answer of GetAuthorizationToken
-  export  assignments for a POSIX shell
-  header  an HTTP header, for curl -H @-
-  netrc   a line for a netrc file
+  text           the token alone, as a password
+  json           the answer of GetAuthorizationToken
+  export         assignments for a POSIX shell
+  header         an HTTP header, for curl -H @-
+  authorization  the value of that header, as pnpm's tokenHelper prints it
+  netrc          a line for a netrc file
 
 Examples:
 
@@ -58,7 +59,7 @@ Examples:
 
 // A format is how a token is printed.
 type format struct {
-	Format string `enum:"text,json,export,header,netrc" default:"text" help:"text, json, export, header or netrc."`
+	Format string `enum:"text,json,export,header,authorization,netrc" default:"text" help:"text, json, export, header, authorization or netrc."`
 	Host   string `placeholder:"HOST" help:"The host of the netrc line, where it is not the endpoint's own."`
 }
 
@@ -199,6 +200,8 @@ func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
 		}
 	case "header":
 		_, err = fmt.Fprintf(w, "Authorization: %s\n", t.Authorization())
+	case "authorization":
+		_, err = fmt.Fprintln(w, t.Authorization())
 	case "netrc":
 		_, err = fmt.Fprintf(w, "machine %s login %s password %s\n", p.host, t.Username, t.Password)
 	default:

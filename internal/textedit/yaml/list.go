@@ -7,8 +7,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Include puts a string into a list of scalars, at its end, unless it is there.
-// A list that is not there is added. The error is that of [Set].
+// Include puts a string into a list, at its end, unless it is there. A list that
+// is not there is added. The error is that of [Set].
 func Include(text []byte, path []string, item string) ([]byte, error) {
 	doc, err := parse(text)
 	if err != nil {
@@ -41,9 +41,9 @@ func Include(text []byte, path []string, item string) ([]byte, error) {
 	})
 }
 
-// Exclude takes a string out of a list of scalars, and then the list if nothing
-// is left in it, as [Delete] does. A text without it comes back as it is. The
-// error is that of Set.
+// Exclude takes a string out of a list, and then the list if nothing is left in
+// it, as [Delete] does. A text without it comes back as it is. The error is that
+// of Set.
 func Exclude(text []byte, path []string, item string) ([]byte, error) {
 	doc, err := parse(text)
 	if err != nil {
@@ -74,8 +74,8 @@ func Exclude(text []byte, path []string, item string) ([]byte, error) {
 	})
 }
 
-// Items returns the strings of a list of scalars; none where it is not there.
-// The error is that of [Get].
+// Items returns the strings of a list, and "" for what is more than one value;
+// none where the list is not there. The error is that of [Get].
 func Items(text []byte, path []string) ([]string, error) {
 	doc, err := parse(text)
 	if err != nil {
@@ -85,7 +85,7 @@ func Items(text []byte, path []string) ([]string, error) {
 	return items, err
 }
 
-// list finds a list of scalars and its items.
+// list finds a list and its items.
 func (d *document) list(path []string) (place, []string, error) {
 	at, err := d.find(path)
 	if err != nil || at.value == nil || len(at.missing) > 0 {
@@ -97,10 +97,7 @@ func (d *document) list(path []string) (place, []string, error) {
 	}
 	var items []string
 	for _, v := range list.Values {
-		item, ok := scalar(v)
-		if !ok {
-			return at, nil, d.wrong(v, "%s holds more than plain values", strings.Join(path, ": "))
-		}
+		item, _ := scalar(v)
 		items = append(items, item)
 	}
 	return at, items, nil

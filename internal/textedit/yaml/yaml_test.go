@@ -79,7 +79,7 @@ func TestLists(t *testing.T) {
 	path := []string{"unsafeHttpWhitelist"}
 	for _, before := range []string{
 		"", "a: b\n", "a: b", "unsafeHttpWhitelist:\n  - x # c\n  # d\n", "unsafeHttpWhitelist:\n- x\n- y\na: b\n",
-		"unsafeHttpWhitelist: [x, \"y\"] # c\n", "unsafeHttpWhitelist: [ x ]\n", "a:\r\n  b: c\r\n",
+		"unsafeHttpWhitelist: [x, \"y\"] # c\n", "unsafeHttpWhitelist: [ x ]\n", "a:\r\n  b: c\r\n", "unsafeHttpWhitelist:\n  - path: a\n    spec: b\n  - c\n",
 	} {
 		was, err := yaml.Items([]byte(before), path)
 		if err != nil {
