@@ -28,7 +28,7 @@ const (
 // The keyring that is there stays in use for everything else. See
 // [KeyringChosen].
 func Keyring(p login.Places) []login.Edit {
-	dir := keyringDir(p)
+	dir := p.DataFolder("python") // on the path of Python's modules by way of keyringrc.cfg
 	return []login.Edit{
 		{
 			Path: filepath.Join(dir, "gatehouse_keyring.py"), Mode: 0o644,
@@ -52,17 +52,6 @@ func KeyringChosen(p login.Places) error {
 		return fmt.Errorf("PYTHON_KEYRING_BACKEND is %s, and no other keyring is asked: unset it, or use gatehouse exec", chosen)
 	}
 	return nil
-}
-
-// keyringDir is on the path of Python's modules by way of keyringrc.cfg.
-func keyringDir(p login.Places) string {
-	switch data := p.Getenv("XDG_DATA_HOME"); {
-	case p.GOOS == "windows":
-		return filepath.Join(LocalAppData(p), "gatehouse", "python")
-	case data != "":
-		return filepath.Join(data, "gatehouse", "python")
-	}
-	return filepath.Join(p.Home, ".local", "share", "gatehouse", "python")
 }
 
 // keyringConfig is the folder of keyringrc.cfg (keyring.util.platform_).
