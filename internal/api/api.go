@@ -18,7 +18,7 @@ import (
 type Authenticator interface {
 	Signed(r *http.Request, service string, body []byte) (*authn.Caller, error)
 	Admit(r *http.Request, service string) error
-	Unsigned(r *http.Request) *authn.Caller
+	Unsigned(r *http.Request) (*authn.Caller, error)
 }
 
 // unsigned are the operations that take no signature, since their callers have no
@@ -47,7 +47,11 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 			e := audit.From(ctx)
 			e.Operation(service, operation)
 			if unsigned[[2]string{service, operation}] {
-				return authn.WithCaller(ctx, s.Authn.Unsigned(r)), nil
+				c, err := s.Authn.Unsigned(r)
+				if err != nil {
+					return ctx, err
+				}
+				return authn.WithCaller(ctx, c), nil
 			}
 			c, err := s.Authn.Signed(r, service, body)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/api/sts"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/formats/npm"
 	"github.com/gatehouse-registry/gatehouse/internal/formats/pypi"
@@ -134,6 +135,10 @@ func (p *parts) ready(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if failure := p.failure.Load(); failure != nil {
 		http.Error(w, (*failure).Error(), http.StatusServiceUnavailable)
+		return
+	}
+	if err := p.iam.Live(); err != nil {
+		http.Error(w, fault.From(err).Message, http.StatusServiceUnavailable)
 		return
 	}
 	if err := p.db.Ping(ctx); err != nil {

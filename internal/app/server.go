@@ -102,6 +102,7 @@ func newServer(ctx context.Context, p *parts) (*Server, error) {
 	}
 	s.jobs.Go(func() { runner.Loop(jobsCtx, jobTick) })
 	s.jobs.Go(func() { p.maintainIAM(jobsCtx) })
+	s.jobs.Go(func() { p.iam.Replicate(jobsCtx, p.log) })
 	return s, nil
 }
 

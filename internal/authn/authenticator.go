@@ -127,10 +127,14 @@ func closed(why string) error {
 
 // Unsigned returns the caller of a request whose operation needs no signature:
 // nobody, on a connection. What the request itself proves, the domain finds out.
-func (a *Authenticator) Unsigned(r *http.Request) *Caller {
+// The error is a fault ServiceUnavailable, as [Directory] has it.
+func (a *Authenticator) Unsigned(r *http.Request) (*Caller, error) {
+	if err := a.directory.Live(); err != nil {
+		return nil, err
+	}
 	c := &Caller{Principal: &Principal{Type: Anonymous}}
 	c.connection(r, a.now())
-	return c
+	return c, nil
 }
 
 // connection fills in what the connection says.

@@ -16,8 +16,12 @@ import (
 //
 // Errors are faults: MissingAuthenticationToken; ExpiredToken; InvalidToken for
 // a header that cannot be read, a token of another purpose, and one that was
-// closed by taking the identity or its access key away.
+// closed by taking the identity or its access key away; ServiceUnavailable, as
+// [Directory] has it.
 func (a *Authenticator) Bearer(r *http.Request, purpose token.Purpose) (*Caller, error) {
+	if err := a.directory.Live(); err != nil {
+		return nil, err
+	}
 	text, err := bearerToken(r.Header["Authorization"])
 	if err != nil {
 		return nil, err

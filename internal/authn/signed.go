@@ -24,8 +24,12 @@ const globalRegion = "us-east-1"
 // Errors are faults: MissingAuthenticationToken, IncompleteSignature,
 // InvalidClientTokenId (no such key, or not any more), SignatureDoesNotMatch
 // (which another service, region or day is as well), RequestExpired (the clocks
-// differ), ExpiredToken. An unknown key takes as long as a wrong signature.
+// differ), ExpiredToken; ServiceUnavailable, as [Directory] has it. An unknown key
+// takes as long as a wrong signature.
 func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*Caller, error) {
+	if err := a.directory.Live(); err != nil {
+		return nil, err
+	}
 	s := new(struct {
 		caller    Caller
 		principal Principal
@@ -53,6 +57,9 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 // be told before its body is read: the signature has its form, is of now, and is
 // said to be by a key that exists. Errors are those of Signed.
 func (a *Authenticator) Admit(r *http.Request, service string) error {
+	if err := a.directory.Live(); err != nil {
+		return err
+	}
 	return signatureFault(a.verifier.Precheck(r, service, a.lookup(r, service, new(Principal))))
 }
 

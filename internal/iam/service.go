@@ -53,6 +53,10 @@ type Config struct {
 	// Guardrail returns the account-wide policy that limits all of an account, or
 	// nil. It always returns the same. Optional.
 	Guardrail func(account string) *policy.Policy
+	// Lease is 0 where this process is the only one on its database. Where there
+	// are others, all have the same, such as [DefaultLease], and each of them runs
+	// [Service.Replicate]. Optional.
+	Lease time.Duration
 }
 
 // A Service holds IAM. It is safe for use by many goroutines.
@@ -70,13 +74,16 @@ type Service struct {
 	// changing makes this server's changes one after the other.
 	changing sync.Mutex
 
+	// replica is nil where there is no other server.
+	replica *replica
+
 	sessions sessions
 	uses     keyUses
 }
 
 // New applies the migrations and loads everything into memory.
 func New(ctx context.Context, c Config) (*Service, error) {
-	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), reportMigration)...); err != nil {
+	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), reportMigration, replicaMigration)...); err != nil {
 		return nil, fmt.Errorf("iam: %w", err)
 	}
 	awsManaged, err := awsManagedPolicies()
@@ -84,6 +91,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged}
+	s.replica = newReplica(c.DB, c.Lease, c.Now)
 	loaded, err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("iam: load: %w", err)
@@ -91,6 +99,11 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.current.Store(loaded)
 	if err := s.uses.load(ctx, c.DB); err != nil {
 		return nil, fmt.Errorf("iam: load: %w", err)
+	}
+	if s.replica != nil {
+		if err := s.renew(ctx); err != nil {
+			return nil, fmt.Errorf("iam: join the replicas: %w", err)
+		}
 	}
 	return s, nil
 }
@@ -107,8 +120,23 @@ func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
 }
 
 // commit lets fn decide and draft a change on the newest snapshot, commits it,
-// and publishes it. fn may run more than once; what it returns is returned.
+// and publishes it. fn may run more than once; what it returns is returned. When
+// it returns nil, no server decides without the change any more.
 func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
+	if err := s.decide(ctx, fn); err != nil {
+		return err
+	}
+	// Also where fn found nothing to change: it may have been changed a moment
+	// ago. Not under the lock: two servers that wait for each other's change have
+	// to take it over meanwhile.
+	if err := s.replica.settle(ctx, s.current.Load().seq); err != nil {
+		return fmt.Errorf("iam: the change is made, and not every server is known to have it: %w", err)
+	}
+	return nil
+}
+
+// decide is commit for this server alone.
+func (s *Service) decide(ctx context.Context, fn func(*draft) error) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	for {

@@ -227,6 +227,8 @@ func newDirectory(t testing.TB) directory {
 	return d
 }
 
+func (directory) Live() error { return nil }
+
 func (d directory) KeyOwner(id string) (account, uniqueID string, ok bool) {
 	name := strings.ToLower(strings.TrimPrefix(id, "AKIA"))
 	return Account, name, d[name] != nil
