@@ -69,6 +69,7 @@ func linkClients(dir string) error {
 		"twine": filepath.Join(tools, "python/bin/twine"), "uv": filepath.Join(tools, "python/bin/uv"),
 		"npm": filepath.Join(tools, "npm/npm/node_modules/.bin/npm"), "pnpm": filepath.Join(tools, "npm/pnpm/node_modules/.bin/pnpm"),
 		"yarn1": filepath.Join(tools, "npm/yarn1/node_modules/.bin/yarn"), "yarn4": filepath.Join(tools, "npm/yarn4/node_modules/.bin/yarn"),
+		"bun":   filepath.Join(tools, "npm/bun/node_modules/.bin/bun"),
 		"crane": filepath.Join(tools, "bin/crane"), "helm": filepath.Join(tools, "bin/helm"),
 		"skopeo": "skopeo", "docker": "docker", "podman": "podman",
 		"cargo": "cargo", "ruby": "ruby", "gem": "gem", "bundle": "bundle", "curl": "curl", "node": "node",
