@@ -90,7 +90,8 @@ type Edit struct {
 	Apply func(text []byte) ([]byte, error)
 	// Remove takes what Apply added out of a text that the tool or a person has
 	// rewritten since, so that the change is not found as it was written. A text
-	// that has nothing of it comes back as it is.
+	// that has nothing of it comes back as it is. It is called long after Apply,
+	// and knows the target, but no token: Target.Token has another password then.
 	Remove func(text []byte) ([]byte, error)
 }
 
@@ -109,8 +110,10 @@ type Tool struct {
 	Helper string
 	// Secret says whether the tool's configuration holds the token.
 	Secret Secret
-	// Edits are the changes that log the tool in. The error says why it cannot be
-	// done, and what to do instead.
+	// Edits are the changes that log the tool in: a function of its arguments and
+	// of nothing else, since it is called again to log the tool out. The first
+	// file is the tool's own, by which a login is known again. The error says why
+	// it cannot be done, and what to do instead.
 	Edits func(Target, Places) ([]Edit, error)
 	// Addresses are those of the registries and repositories that the tool's
 	// configuration names now, whoever wrote it there: for `gatehouse doctor`.

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -40,6 +41,10 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 		in.DomainOwner = &r.Owner
 	}
 	out, err := codeartifact.NewFromConfig(cfg).GetRepositoryEndpoint(ctx, in)
+	var missing *types.ResourceNotFoundException
+	if errors.As(err, &missing) && missing.ResourceType == types.ResourceTypeRepository {
+		return Target{}, fmt.Errorf("there is no repository %q in the domain %q in region %s: check --repository (%w)", r.Name, r.Domain, cfg.Region, err)
+	}
 	if err != nil {
 		return Target{}, credential.Explain(err, about)
 	}
