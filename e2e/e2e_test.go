@@ -67,6 +67,7 @@ func linkClients(dir string) error {
 		"aws1":   filepath.Join(tools, "python/bin/aws"),
 		"python": filepath.Join(tools, "python/bin/python"), "pip": filepath.Join(tools, "python/bin/pip"),
 		"twine": filepath.Join(tools, "python/bin/twine"), "uv": filepath.Join(tools, "python/bin/uv"),
+		"poetry": filepath.Join(tools, "poetry/bin/poetry"), "pdm": filepath.Join(tools, "pdm/bin/pdm"),
 		"npm": filepath.Join(tools, "npm/npm/node_modules/.bin/npm"), "pnpm": filepath.Join(tools, "npm/pnpm/node_modules/.bin/pnpm"),
 		"yarn1": filepath.Join(tools, "npm/yarn1/node_modules/.bin/yarn"), "yarn4": filepath.Join(tools, "npm/yarn4/node_modules/.bin/yarn"),
 		"bun":   filepath.Join(tools, "npm/bun/node_modules/.bin/bun"),
