@@ -42,6 +42,7 @@ type commands struct {
 	Logout     logoutCommand     `cmd:"" help:"Undo what login did."`
 	Whoami     whoamiCommand     `cmd:"" help:"Say who AWS takes you for, and which tokens you may have."`
 	Doctor     doctorCommand     `cmd:"" help:"Look for what keeps the tools on this machine from their tokens, and say what mends it."`
+	Proxy      proxyCommand      `cmd:"" help:"Serve repositories and a registry on this machine to tools that know no tokens."`
 	Exec       execCommand       `cmd:"" help:"Run a command whose package and container clients find their repositories and tokens in its environment."`
 }
 

@@ -9,9 +9,10 @@ func cargo(s *setter) {
 	for _, e := range s.endpoints {
 		name := "CARGO_REGISTRIES_" + variable(e.Name)
 		s.set(name+"_INDEX", "sparse+"+e.Endpoint.String())
-		s.unset(name + "_CREDENTIAL_PROVIDER")
-		if e.Token.Password != "" {
-			s.set(name+"_CREDENTIAL_PROVIDER", "cargo:token")
+		s.set(name+"_CREDENTIAL_PROVIDER", "cargo:token")
+		if e.Token.Password == "" {
+			s.set(name+"_TOKEN", "none") // cargo publish insists on one
+			continue
 		}
 		s.secret(name+"_TOKEN", e.Token.Password, e)
 	}

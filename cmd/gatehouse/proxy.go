@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"text/tabwriter"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/project"
+	"github.com/gatehouse-registry/gatehouse/internal/proxy"
+)
+
+type proxyCommand struct {
+	Command  []string `arg:"" optional:"" passthrough:"" help:"A command to run with the proxy's addresses in its environment; the proxy ends with it."`
+	Listen   string   `placeholder:"ADDRESS" default:"127.0.0.1:0" help:"Address on the loopback to listen on; port 0 is any free one (${default})."`
+	PrintEnv bool     `name:"print-env" help:"Print exports for a POSIX shell instead of the addresses."`
+	Tool     []string `placeholder:"NAME" help:"Tools that --print-env and a command are told about (all)."`
+	Verbose  bool     `help:"Write a line for each request to standard error."`
+	projectFlags
+}
+
+// Help is what --help shows below the flags.
+func (proxyCommand) Help() string {
+	return `The proxy adds a valid token to each request, as long as it runs. It is for tools
+that can be taught nothing about tokens, for builds that take longer than a token
+lives, and for commands that must not see one. Repositories are at
+
+  http://127.0.0.1:PORT/NAME/FORMAT/
+
+and the registry, of which there can be one, at http://127.0.0.1:PORT/v2/.
+
+Examples:
+
+  gatehouse proxy -- make release
+  gatehouse proxy --domain acme --repository lib --listen 127.0.0.1:4284
+  gatehouse proxy --registry -- sh -c 'crane pull $ECR_REGISTRY/app:v1 app.tar'
+
+It answers this machine alone, no web page, and on Linux no other user. Elsewhere,
+whoever is logged in to this machine can use the repositories through it.`
+}
+
+// Run serves until a signal, or until the command ends.
+func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
+	upstreams, err := c.open(ctx, now)
+	if err != nil {
+		return err
+	}
+	l, err := proxy.Listen(ctx, c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %w%w", silent{errUsage}, err)
+	}
+	options := proxy.Options{Now: now}
+	if c.Verbose {
+		options.Log = slog.New(slog.NewTextHandler(stderr, nil))
+	}
+	p, err := proxy.New(l, served(upstreams), options)
+	if err != nil {
+		return errors.Join(fmt.Errorf("%w%w", silent{errUsage}, err), l.Close())
+	}
+	endpoints := local(p, upstreams)
+	if argv := withoutDashes(c.Command); len(argv) > 0 {
+		return c.serveCommand(ctx, p, func() error { return runChild(argv, endpoints, c.Tool, stdin, stdout, stderr) })
+	}
+	if c.PrintEnv {
+		return c.serveEnvironment(ctx, p, endpoints, stdout)
+	}
+	if err := printAddresses(stdout, endpoints); err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return p.Serve(ctx)
+}
+
+// served are the upstreams as the proxy wants them.
+func served(endpoints []project.Endpoint) []proxy.Upstream {
+	upstreams := make([]proxy.Upstream, len(endpoints))
+	for i, e := range endpoints {
+		upstreams[i] = proxy.Upstream{Name: e.Name, Format: e.Format, URL: e.Endpoint, Tokens: tokensOf{e}, Transport: e.Transport()}
+	}
+	return upstreams
+}
+
+// tokensOf are an endpoint's tokens.
+type tokensOf struct{ project.Endpoint }
+
+// Token implements proxy.Tokens.
+func (t tokensOf) Token(ctx context.Context) (authtoken.Token, error) { return t.Authorize(ctx) }
+
+// local are the endpoints as they are at the proxy, where no token is needed.
+func local(p *proxy.Proxy, upstreams []project.Endpoint) []project.Endpoint {
+	endpoints := make([]project.Endpoint, len(upstreams))
+	for i, e := range upstreams {
+		e.Endpoint, e.Token = p.Address(i), authtoken.Token{}
+		endpoints[i] = e
+	}
+	return endpoints
+}
+
+// serveCommand serves until a command has ended, which gets the signals.
+func (c *proxyCommand) serveCommand(ctx context.Context, p *proxy.Proxy, run func() error) error {
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Serve(ctx) }()
+	err := run()
+	stop()
+	if stopping := <-ended; err == nil {
+		return stopping
+	}
+	return err
+}
+
+// serveEnvironment prints what a shell is to set. The files that it refers to
+// are there as long as the proxy is.
+func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, endpoints []project.Endpoint, stdout io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "gatehouse-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	env, err := environment(endpoints, c.Tool, dir)
+	if err != nil {
+		return err
+	}
+	if err := env.Write(dir); err != nil {
+		return err
+	}
+	for _, name := range env.Unset {
+		fmt.Fprintf(stdout, "unset %s\n", name)
+	}
+	for _, v := range env.Variables {
+		fmt.Fprintf(stdout, "export %s=%s\n", v.Name, shellQuote(v.Value))
+	}
+	return p.Serve(ctx)
+}
+
+// printAddresses prints one address a line, as clients take them.
+func printAddresses(w io.Writer, endpoints []project.Endpoint) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, e := range endpoints {
+		what, address := e.Format, e.Endpoint.String()
+		if e.Registry() {
+			what, address = "registry", e.Endpoint.Host
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, what, address)
+	}
+	return t.Flush()
+}

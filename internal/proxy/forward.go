@@ -1,0 +1,121 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+)
+
+// stripped are the headers of a request that are not sent on: credentials and
+// what tells the upstream about the client. Those of one connection, and
+// Forwarded with its kin, are taken out by httputil.ReverseProxy.
+var stripped = []string{
+	"Authorization", "Proxy-Authorization", "Cookie", "X-Nuget-Apikey", "X-Api-Key", "X-Amz-Security-Token",
+	"Npm-Otp", "Origin", "Referer", "Via", "X-Real-Ip", "Client-Ip", "True-Client-Ip", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest",
+	"Accept-Encoding", "Expect",
+}
+
+// withheld are the headers of an answer that are the upstream's affair with the
+// proxy, or would be about the wrong host.
+var withheld = []string{
+	"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Set-Cookie",
+	"Strict-Transport-Security", "Alt-Svc", "Clear-Site-Data",
+	"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Headers",
+	"Access-Control-Allow-Methods", "Access-Control-Expose-Headers",
+}
+
+// forwarder sends a route's requests on.
+func (p *Proxy) forwarder(r *route, pairs []pair) *httputil.ReverseProxy {
+	t := r.Transport
+	t.DisableCompression = true // bodies pass as they are
+	t.ResponseHeaderTimeout = idleTimeout
+	t.ExpectContinueTimeout = continueTimeout
+	t.IdleConnTimeout = idleTimeout
+	t.MaxIdleConnsPerHost = 32
+	return &httputil.ReverseProxy{
+		Rewrite:       r.rewriteRequest,
+		Transport:     &authorized{next: t, tokens: r.Tokens, scheme: scheme(r.Format), now: p.now, log: p.log},
+		FlushInterval: -1, // at once
+		BufferPool:    buffers,
+		ErrorLog:      errorLog(p.log),
+		ErrorHandler:  p.failed,
+		ModifyResponse: func(res *http.Response) error {
+			for _, name := range withheld {
+				res.Header.Del(name)
+			}
+			return p.rewriteResponse(r, res, pairs)
+		},
+	}
+}
+
+// rewriteRequest makes the upstream's request of the client's.
+func (r *route) rewriteRequest(pr *httputil.ProxyRequest) {
+	rest := strings.TrimPrefix(pr.In.URL.EscapedPath(), strings.TrimSuffix(r.path, "/"))
+	escaped := strings.TrimSuffix(r.base, "/") + rest
+	out := pr.Out
+	// Path and RawPath together keep the encoding that the client chose.
+	u := *r.URL
+	out.URL.Scheme, out.URL.Host, out.URL.User = u.Scheme, u.Host, nil
+	out.URL.Path, out.URL.RawPath = unescaped(escaped), escaped
+	out.Host = u.Host
+	gzip := r.Format != "" && acceptsGzip(pr.In.Header)
+	for _, name := range stripped {
+		out.Header.Del(name)
+	}
+	// No encoding that rewriting would not understand.
+	out.Header.Set("Accept-Encoding", "identity")
+	if gzip {
+		out.Header.Set("Accept-Encoding", "gzip")
+	}
+	if _, ok := out.Header["User-Agent"]; !ok {
+		out.Header.Set("User-Agent", "") // not Go's own
+	}
+}
+
+// scheme is how a format's endpoints have the token. CodeArtifact takes Basic for
+// all but cargo, which sends the bare token, and npm's clients send Bearer.
+func scheme(format string) func(authtoken.Token) string {
+	switch format {
+	case "cargo":
+		return func(t authtoken.Token) string { return t.Value }
+	case "npm", "":
+		return authtoken.Token.Authorization
+	}
+	return authtoken.Token.BasicAuthorization
+}
+
+// failed answers where there is no answer of the upstream's.
+func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
+	var again *retryError
+	var token *tokenError
+	switch {
+	case errors.As(err, &again):
+		w.Header().Set("Retry-After", "1")
+		refuse(w, &refusal{http.StatusServiceUnavailable, err.Error()})
+	case errors.Is(err, context.Canceled): // the client has gone
+		refuse(w, &refusal{http.StatusBadGateway, "the request was given up"})
+	case errors.As(err, &token):
+		p.log.Error("no token", "error", err.Error())
+		refuse(w, &refusal{http.StatusBadGateway, err.Error()})
+	default:
+		p.log.Error("no answer", "host", r.URL.Host, "error", err.Error())
+		refuse(w, &refusal{http.StatusBadGateway, fmt.Sprintf("%s does not answer: %v", r.URL.Host, err)})
+	}
+}
+
+// buffers are what bodies are copied through.
+var buffers = &bufferPool{sync.Pool{New: func() any { return new([64 << 10]byte) }}}
+
+type bufferPool struct{ pool sync.Pool }
+
+// Get implements httputil.BufferPool.
+func (b *bufferPool) Get() []byte { return b.pool.Get().(*[64 << 10]byte)[:] }
+
+// Put implements httputil.BufferPool.
+func (b *bufferPool) Put(buffer []byte) { b.pool.Put((*[64 << 10]byte)(buffer)) }

@@ -1,0 +1,105 @@
+package proxy
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A refusal is a request that the proxy does not send on.
+type refusal struct {
+	status int
+	reason string
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+func refuse(w http.ResponseWriter, err *refusal) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	http.Error(w, "gatehouse proxy: "+err.reason, err.status)
+}
+
+// methods are those of the protocols that are served.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+}
+
+// guard says why a request is not sent on, or nil. It is against a web page that
+// a browser on this machine shows, and against targets that others than the
+// upstream could understand otherwise than the proxy does.
+func (p *Proxy) guard(r *http.Request) *refusal {
+	switch {
+	case !slices.Contains(methods, r.Method):
+		return &refusal{http.StatusMethodNotAllowed, r.Method + " is not served"}
+	case !strings.HasPrefix(r.RequestURI, "/"): // http://…, as to a forward proxy
+		return &refusal{http.StatusBadRequest, "this is no forward proxy: use its own address in place of the repository's"}
+	case !p.names(r.Host): // a name that was made to lead here
+		return &refusal{http.StatusMisdirectedRequest, "it answers to " + p.host + " alone"}
+	case foreign(r, "http://"+r.Host):
+		return &refusal{http.StatusForbidden, "web pages are not served"}
+	case r.Header.Get("Upgrade") != "" || r.ProtoMajor != 1:
+		return &refusal{http.StatusNotImplemented, "no other protocol than HTTP/1.1 is spoken"}
+	}
+	if err := checkPath(r.URL.EscapedPath()); err != nil {
+		return &refusal{http.StatusBadRequest, err.Error()}
+	}
+	return nil
+}
+
+// names reports whether a Host is the proxy's own: its port, and any name of the
+// loopback.
+func (p *Proxy) names(host string) bool {
+	_, port, err := net.SplitHostPort(p.host)
+	if err != nil {
+		return false
+	}
+	name, asked, err := net.SplitHostPort(host)
+	if err != nil { // a port that goes without saying
+		name, asked = strings.Trim(host, "[]"), "80"
+	}
+	ip := net.ParseIP(name)
+	return asked == port && (name == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+// foreign reports whether a browser says that a page of another origin has made
+// the request (Fetch, "Origin header"; Fetch Metadata, "Sec-Fetch-Site").
+func foreign(r *http.Request, own string) bool {
+	if origin := r.Header.Values("Origin"); len(origin) > 1 || len(origin) == 1 && origin[0] != own {
+		return true
+	}
+	for _, site := range r.Header.Values("Sec-Fetch-Site") {
+		if site != "none" && site != "same-origin" {
+			return true
+		}
+	}
+	return false
+}
+
+// maxDecoding is how often a path may be percent-encoded over and over.
+const maxDecoding = 4
+
+// checkPath refuses paths with a part that leads upwards, however it is encoded:
+// what is sent on must stay below the upstream's own path. Encoded slashes are
+// allowed, since npm encodes that of @scope/name.
+func checkPath(path string) error {
+	for range maxDecoding {
+		for _, part := range strings.FieldsFunc(path, func(r rune) bool { return r == '/' || r == '\\' }) {
+			// ";" begins a parameter of the part for some servers.
+			if name, _, _ := strings.Cut(part, ";"); name == "." || name == ".." {
+				return fmt.Errorf("the path leads out of what is served")
+			}
+		}
+		if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return fmt.Errorf("the path has control characters")
+		}
+		decoded, err := url.PathUnescape(path)
+		if err != nil || decoded == path {
+			return nil // the last of it
+		}
+		path = decoded
+	}
+	return fmt.Errorf("the path is encoded too many times")
+}

@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+)
+
+// Listen listens on an address of the loopback, such as 127.0.0.1:0 for any free
+// port. Every other address is refused: it would open the endpoints to the
+// network.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:0", address)
+	}
+	if host == "localhost" { // whatever a hosts file makes of it
+		host = "127.0.0.1"
+	}
+	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
+		return nil, fmt.Errorf("%q is not on the loopback: the proxy is for this machine alone, at 127.0.0.1 or [::1]", address)
+	}
+	return new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
+}
+
+// ownOnly accepts connections of the user's own processes and of the
+// administrator's.
+type ownOnly struct {
+	net.Listener
+	log *slog.Logger
+}
+
+// Accept implements net.Listener.
+func (l ownOnly) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if err := own(c); err != nil {
+			l.log.Warn("connection refused", "from", c.RemoteAddr().String(), "reason", err.Error())
+			_ = c.Close() // nothing was sent that could be lost
+			continue
+		}
+		return c, nil
+	}
+}

@@ -1,0 +1,112 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+)
+
+// errIdle says why an exchange was given up.
+var errIdle = errors.New("nothing has moved for five minutes")
+
+// A watchdog gives an exchange up when nothing moves. It is touched at each
+// read.
+type watchdog struct {
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+func watch(ctx context.Context) (context.Context, *watchdog) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	return ctx, &watchdog{time.AfterFunc(idleTimeout, func() { cancel(errIdle) }), cancel}
+}
+
+func (w *watchdog) touch() { w.timer.Reset(idleTimeout) }
+
+// end is called when the exchange is over.
+func (w *watchdog) end() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// watched is a body whose reads touch a watchdog, which ends with it.
+type watched struct {
+	io.ReadCloser
+	dog *watchdog
+}
+
+// Read implements io.Reader.
+func (w watched) Read(b []byte) (int, error) {
+	return touching{w.ReadCloser, w.dog}.Read(b)
+}
+
+// Close implements io.Closer.
+func (w watched) Close() error {
+	defer w.dog.end()
+	return w.ReadCloser.Close()
+}
+
+// patient writes to a client as long as the client takes something now and then.
+type patient struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func newPatient(w http.ResponseWriter) patient {
+	p := patient{w, http.NewResponseController(w)}
+	p.extend()
+	return p
+}
+
+// extend moves the deadline on. A writer without one, as in tests, has none.
+func (p patient) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(idleTimeout)) }
+
+// WriteHeader implements http.ResponseWriter.
+func (p patient) WriteHeader(status int) {
+	p.extend()
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (p patient) Write(b []byte) (int, error) {
+	p.extend()
+	return p.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (p patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// patiently is a request whose body may take any time, as long as something
+// comes now and then.
+func (p patient) patiently(r *http.Request) *http.Request {
+	if r.Body == nil || r.Body == http.NoBody {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	r.Body = patientBody{r.Body, p.control}
+	return r
+}
+
+type patientBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+// Read implements io.Reader. Once the body is over, what may be read from the
+// connection is the next request, for which the server waits by itself.
+func (b patientBody) Read(p []byte) (int, error) {
+	_ = b.control.SetReadDeadline(time.Now().Add(idleTimeout))
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b patientBody) Close() error {
+	defer func() { _ = b.control.SetReadDeadline(time.Time{}) }()
+	return b.ReadCloser.Close()
+}
