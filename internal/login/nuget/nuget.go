@@ -1,0 +1,239 @@
+// Package nuget logs in NuGet, by the person's configuration (Microsoft Learn,
+// "nuget.config reference" and "Common NuGet configurations").
+//
+// There are two tools. [Dotnet] is for what can start credential plug-ins from
+// PATH: the .NET SDK from 9.0.200 on, and nuget, msbuild and Visual Studio from
+// NuGet 6.13 on. [NuGet] is for older ones, and holds the token.
+//
+// Where the repository is to stand beside others, it goes into a file of our own,
+// which NuGet reads besides the person's (from 5.7 on): if theirs is not there,
+// NuGet still makes one with the sources that it has by default. Where it is to be
+// the only one, theirs is changed, and the other sources that are reached by a
+// network are disabled in it, as `dotnet nuget disable source` does.
+package nuget
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/xml"
+)
+
+// Dotnet is the .NET SDK, and whatever else asks credential plug-ins.
+func Dotnet() login.Tool {
+	return login.Tool{
+		Name: "dotnet", Format: "nuget", Programs: []string{"dotnet", "nuget", "msbuild"},
+		Helper: "nuget-plugin-gatehouse", Secret: login.Asked,
+		Edits: editsWith(func(login.Target) []value { return nil }), Addresses: addresses, Next: next("dotnet restore", "dotnet nuget push PACKAGE.nupkg --source "),
+	}
+}
+
+// NuGet is a NuGet that cannot start our plug-in.
+func NuGet() login.Tool {
+	return login.Tool{
+		Name: "nuget", Format: "nuget", Programs: []string{"nuget", "dotnet", "msbuild"}, Secret: login.HeldOrReferred,
+		Edits: editsWith(credentials), Addresses: addresses, Next: next("nuget restore", "nuget push PACKAGE.nupkg -Source "),
+	}
+}
+
+// skeleton is the text of a file that is not there yet.
+const skeleton = `<?xml version="1.0" encoding="utf-8"?>
+<configuration>
+</configuration>
+`
+
+// folder is NuGet's UserSettingsDirectory.
+func folder(p login.Places) string {
+	if p.GOOS == "windows" {
+		if data := p.Getenv("APPDATA"); data != "" {
+			return filepath.Join(data, "NuGet")
+		}
+		return filepath.Join(p.Home, "AppData", "Roaming", "NuGet")
+	}
+	return filepath.Join(p.Home, ".nuget", "NuGet")
+}
+
+// files are the person's configuration, and our own besides.
+func files(p login.Places) (theirs, ours string) {
+	return filepath.Join(folder(p), "NuGet.Config"), filepath.Join(folder(p), "config", "gatehouse.config")
+}
+
+// A value is that of an attribute.
+type value struct {
+	path []xml.Step
+	text string
+}
+
+// section is the path of an element in a section.
+func section(name string, steps ...xml.Step) []xml.Step {
+	return append([]xml.Step{xml.El("configuration"), xml.El(name)}, steps...)
+}
+
+func source(name string, more ...xml.Step) []xml.Step {
+	return section("packageSources", append([]xml.Step{xml.ByAttr("add", "key", name)}, more...)...)
+}
+
+func disabled(name string, more ...xml.Step) []xml.Step {
+	return section("disabledPackageSources", append([]xml.Step{xml.ByAttr("add", "key", name)}, more...)...)
+}
+
+// by is the attribute with which we mark what we have disabled; NuGet leaves
+// alone what it does not know.
+const by = "disabledBy"
+
+func editsWith(more func(login.Target) []value) func(login.Target, login.Places) ([]login.Edit, error) {
+	return func(t login.Target, p login.Places) ([]login.Edit, error) {
+		values := []value{
+			{source(t.Name, xml.Attr("value")), t.Endpoint.String() + "v3/index.json"},
+			{source(t.Name, xml.Attr("protocolVersion")), "3"},
+		}
+		if t.Endpoint.Scheme == "http" { // refused from NuGet 6.8 on, unless
+			values = append(values, value{source(t.Name, xml.Attr("allowInsecureConnections")), "true"})
+		}
+		secrets := more(t)
+		values = append(values, secrets...)
+		theirs, ours := files(p)
+		e := login.Edit{
+			Path: ours, Mode: 0o644,
+			Apply:  func(text []byte) ([]byte, error) { return set(text, values) },
+			Remove: func(text []byte) ([]byte, error) { return remove(text, t.Name) },
+		}
+		if len(secrets) > 0 && t.Variable == "" {
+			e.Mode = 0o600
+		}
+		if t.Placement == login.Instead {
+			e.Path = theirs
+			e.Apply = func(text []byte) ([]byte, error) {
+				text, err := set(text, values)
+				if err != nil {
+					return nil, err
+				}
+				return disableOthers(text, t.Name)
+			}
+		}
+		return []login.Edit{e}, nil
+	}
+}
+
+// credentials are those of a source: a password in the clear, since the encrypted
+// ones are of Windows alone.
+func credentials(t login.Target) []value {
+	password := t.Token.Password
+	if t.Variable != "" {
+		password = "%" + t.Variable + "%"
+	}
+	of := func(key string) []xml.Step {
+		return section("packageSourceCredentials", xml.El(elementName(t.Name)), xml.ByAttr("add", "key", key), xml.Attr("value"))
+	}
+	return []value{{of("Username"), "aws"}, {of("ClearTextPassword"), password}, {of("ValidAuthenticationTypes"), "basic"}}
+}
+
+// elementName is a source's name as that of an element: as .NET's XmlConvert
+// encodes a character that no name can begin with.
+func elementName(name string) string {
+	if c := name[0]; c == '-' || '0' <= c && c <= '9' {
+		return fmt.Sprintf("_x%04X_%s", c, name[1:])
+	}
+	return name
+}
+
+func set(text []byte, values []value) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		text = []byte(skeleton)
+	}
+	for _, v := range values {
+		var err error
+		if text, err = xml.Set(text, v.path, v.text); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+// disableOthers disables the other sources but for folders, and enables ours.
+func disableOthers(text []byte, name string) ([]byte, error) {
+	text, err := xml.Delete(text, disabled(name))
+	if err != nil {
+		return nil, err
+	}
+	sources, err := xml.All(text, section("packageSources", xml.El("add")))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sources {
+		other := s.Attr("key")
+		if other == name || !strings.HasPrefix(s.Attr("value"), "http") {
+			continue
+		}
+		if _, ok, err := xml.Get(text, disabled(other, xml.Attr("value"))); err != nil || ok {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if text, err = set(text, []value{{disabled(other, xml.Attr("value")), "true"}, {disabled(other, xml.Attr(by)), name}}); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+func remove(text []byte, name string) ([]byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return text, nil
+	}
+	for _, path := range [][]xml.Step{
+		source(name),
+		section("disabledPackageSources", xml.ByAttr("add", by, name)),
+		section("packageSourceCredentials", xml.El(elementName(name))),
+	} {
+		var err error
+		if text, err = xml.Delete(text, path); err != nil {
+			return nil, err
+		}
+	}
+	if string(text) == skeleton {
+		return nil, nil
+	}
+	return text, nil
+}
+
+// addresses are those of the sources, but for folders.
+func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+	var all []string
+	theirs, ours := files(p)
+	for _, file := range []string{theirs, ours} {
+		text, err := read(file)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		sources, err := xml.All(text, section("packageSources", xml.El("add")))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		for _, s := range sources {
+			if address := s.Attr("value"); strings.HasPrefix(address, "http") {
+				all = append(all, address)
+			}
+		}
+	}
+	return all, nil
+}
+
+func next(restore, push string) func(login.Target) string {
+	return func(t login.Target) string {
+		lines := restore + "\n" + push + t.Name
+		if t.Variable != "" {
+			lines = "export " + t.Variable + `="$(gatehouse ` + strings.Join(t.TokenArguments(), " ") + `)"` + "\n" + lines
+		}
+		return lines
+	}
+}
