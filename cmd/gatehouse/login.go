@@ -107,8 +107,8 @@ func (c *loginCommand) chosen() ([]login.Tool, error) {
 			return nil, err
 		}
 	}
-	if !slices.ContainsFunc(chosen, func(t login.Tool) bool { return t.Format == "npm" }) && len(c.Scope) > 0 {
-		return nil, errors.New("--scope is for npm and its kin")
+	if !slices.ContainsFunc(chosen, func(t login.Tool) bool { return t.Format == "npm" || t.Format == "swift" }) && len(c.Scope) > 0 {
+		return nil, errors.New("--scope is for npm and its kin, and for Swift")
 	}
 	if c.RegistryID != "" && !slices.ContainsFunc(chosen, registry) {
 		return nil, errors.New("--registry-id is for container tools")
