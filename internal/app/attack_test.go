@@ -70,6 +70,13 @@ func (b *buffer) String() string {
 func start(t *testing.T) *target {
 	t.Helper()
 	g := &target{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(buffer)}
+	g.serve()
+	return g
+}
+
+// serve starts the server on the target's data folder, again after a stop.
+func (g *target) serve() {
+	g.t.Helper()
 	c := config.Default()
 	c.Data, c.Listen, c.Accounts, c.Regions = g.data, "127.0.0.1:0", []string{stranger}, []string{secondRegion}
 	c.DomainSuffix, c.Log.Level = suffix, "debug"
@@ -77,18 +84,17 @@ func start(t *testing.T) *target {
 	s, err := app.Start(ctx, c, app.WithClock(g.now), app.WithLog(g.log))
 	if err != nil {
 		cancel()
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
 	g.stop = sync.OnceFunc(func() {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
 		if err := s.Wait(); err != nil {
-			t.Error(err)
+			g.t.Error(err)
 		}
 	})
-	t.Cleanup(g.stop)
+	g.t.Cleanup(g.stop)
 	g.url = s.URL()
-	return g
 }
 
 func (g *target) now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }
