@@ -58,7 +58,7 @@ func (m *Machine) probe(ctx context.Context) ([]probe, error) {
 		}
 		var wait sync.WaitGroup
 		for i := range probes {
-			wait.Go(func() { m.send(ctx, cfg.HTTPClient, &probes[i]) })
+			wait.Go(func() { m.send(ctx, httpClient(cfg), &probes[i]) })
 		}
 		wait.Wait()
 		return probes, nil

@@ -123,7 +123,7 @@ func (m *Machine) refused(ctx context.Context, address, password string) bool {
 	}
 	r.URL.User = nil
 	r.SetBasicAuth(user, password)
-	res, err := cfg.HTTPClient.Do(r)
+	res, err := httpClient(cfg).Do(r)
 	if err != nil {
 		return false
 	}

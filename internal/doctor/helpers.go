@@ -45,25 +45,26 @@ func (m *Machine) uses(c configured, grants map[grantKey]grant) bool {
 
 func (m *Machine) helper(t login.Tool) Finding {
 	path, err := m.LookPath(t.Helper)
-	if err != nil {
-		dir := filepath.Dir(m.Places.Program)
-		return trouble(shell.Line("ln", "-s", m.Places.Program, filepath.Join(dir, t.Helper)), "%s asks it, and it is not on PATH", t.Name)
-	}
 	switch {
+	case err != nil:
+		return trouble(m.link(t.Helper), "%s asks it, and it is not on PATH", t.Name)
 	case m.same(path):
 		return fine("%s is this program", path)
 	case isOurs(path):
 		return warning("", "%s is another gatehouse than %s", path, m.Places.Program)
 	}
-	return trouble(m.inFront(t), "%s asks it, and %s is another program", t.Name, path)
+	return trouble(m.link(t.Helper), "%s asks it, and %s is another program", t.Name, path)
 }
 
-// inFront puts our helper before another program of its name.
-func (m *Machine) inFront(t login.Tool) string {
-	dir := filepath.Join(m.Places.Home, ".local", "share", "gatehouse", "bin")
-	return shell.Line("mkdir", "-p", dir) + " && " +
-		shell.Line("ln", "-sf", m.Places.Program, filepath.Join(dir, t.Helper)) + "\n" +
-		"export PATH=" + shell.Quote(dir) + `:"$PATH"`
+// link puts our program under a helper's name where it is found before any other
+// program of that name.
+func (m *Machine) link(helper string) string {
+	dir := filepath.Join(m.Places.Home, ".local", "bin")
+	lines := shell.Line("mkdir", "-p", dir) + "\n" + shell.Line("ln", "-sf", m.Places.Program, filepath.Join(dir, helper))
+	if path := filepath.SplitList(m.Places.Getenv("PATH")); len(path) > 0 && filepath.Clean(path[0]) == dir {
+		return lines
+	}
+	return lines + "\nexport PATH=" + shell.Quote(dir) + `:"$PATH"`
 }
 
 // same reports whether a path leads to this program, through links or not.

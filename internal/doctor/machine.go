@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
@@ -84,6 +85,10 @@ func (m *Machine) loadConfig(ctx context.Context) (aws.Config, error) {
 		return cfg, err
 	})
 }
+
+// httpClient is the one of the SDK's clients, with the authorities and the limits
+// of the configuration. It follows no redirect of a GET.
+func httpClient(cfg aws.Config) aws.HTTPClient { return sts.NewFromConfig(cfg).Options().HTTPClient }
 
 func (m *Machine) findCredentials(ctx context.Context) (identity.Credentials, error) {
 	return m.credentials.get(func() (identity.Credentials, error) {

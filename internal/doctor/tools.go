@@ -144,7 +144,7 @@ func (m *Machine) checkTools(ctx context.Context) []Finding {
 	var found []Finding
 	var absent []string
 	for _, c := range m.configured() {
-		if c.program == "" && len(c.addresses) == 0 {
+		if c.program == "" && c.err == nil && m.borrowed(c) {
 			absent = append(absent, c.tool.Name)
 			continue
 		}
@@ -154,6 +154,16 @@ func (m *Machine) checkTools(ctx context.Context) []Finding {
 		found = append(found, fine("neither installed nor configured: %s", strings.Join(absent, ", ")))
 	}
 	return found
+}
+
+// borrowed reports whether all that a tool is configured for is in the
+// configuration of tools that are installed: those of its kin, which it shares.
+func (m *Machine) borrowed(c configured) bool {
+	return !slices.ContainsFunc(c.addresses, func(address string) bool {
+		return !slices.ContainsFunc(m.configured(), func(other configured) bool {
+			return other.program != "" && slices.Contains(other.addresses, address)
+		})
+	})
 }
 
 func (m *Machine) tool(ctx context.Context, c configured, grants map[grantKey]grant) []Finding {

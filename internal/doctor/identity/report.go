@@ -135,8 +135,11 @@ func (r *Report) WriteText(w io.Writer, now time.Time) error {
 			line("", p.Mend)
 		}
 	}
-	if r.Unlisted != "" {
+	switch {
+	case r.Unlisted != "":
 		line("token of codeartifact", "name a --domain; they cannot be listed: "+r.Unlisted)
+	case len(r.Tokens) == 1:
+		line("token of codeartifact", "there is no domain in this region")
 	}
 	return table.Flush()
 }
