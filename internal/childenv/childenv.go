@@ -88,11 +88,18 @@ type Tool struct {
 // Tools returns every tool, in the order in which their variables are set.
 func Tools() []Tool {
 	return []Tool{
-		{"npm", "npm", npm}, {"yarn", "npm", yarn},
-		{"pip", "pypi", pip}, {"uv", "pypi", uv}, {"poetry", "pypi", poetry}, {"pdm", "pypi", pdm}, {"twine", "pypi", twine},
+		{"npm", "npm", npm},
+		{"yarn", "npm", yarn},
+		{"pip", "pypi", pip},
+		{"uv", "pypi", uv},
+		{"poetry", "pypi", poetry},
+		{"pdm", "pypi", pdm},
+		{"twine", "pypi", twine},
 		{"cargo", "cargo", cargo},
-		{"maven", "maven", maven}, {"gradle", "maven", gradle},
-		{"gem", "ruby", gem}, {"bundler", "ruby", bundler},
+		{"maven", "maven", maven},
+		{"gradle", "maven", gradle},
+		{"gem", "ruby", gem},
+		{"bundler", "ruby", bundler},
 		{"nuget", "nuget", nuget},
 		{"docker", "", docker},
 	}

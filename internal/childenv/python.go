@@ -54,10 +54,11 @@ func poetry(s *setter) {
 	}
 }
 
-// pdm has the index as pip has it.
+// pdm has variables for the password of the index, which win over those of its
+// configuration as the one in an address would not.
 func pdm(s *setter) {
-	s.addressed("PDM_PYPI_URL", simple(s.first()), s.first())
-	s.unset("PDM_PYPI_USERNAME", "PDM_PYPI_PASSWORD")
+	s.set("PDM_PYPI_URL", s.first().Endpoint.JoinPath("simple/").String())
+	s.user("PDM_PYPI_USERNAME", "PDM_PYPI_PASSWORD", s.first())
 	s.set("PDM_PUBLISH_REPO", s.first().Endpoint.String())
 	s.user("PDM_PUBLISH_USERNAME", "PDM_PUBLISH_PASSWORD", s.first())
 }

@@ -1,38 +1,75 @@
 package childenv
 
 import (
+	_ "embed"
+	"errors"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/project"
+	rubybundler "github.com/gatehouse-registry/gatehouse/internal/login/bundler"
 )
 
+// gemSources is the variable that gemPlugin reads.
+const gemSources = "GATEHOUSE_GEM_SOURCES"
+
+// gemPlugin is loaded by gem alone, which looks for files of its name where Ruby
+// looks for libraries (Gem.load_env_plugins).
+//
+//go:embed rubygems_plugin.rb
+var gemPlugin string
+
 // gem sends GEM_HOST_API_KEY to whatever host it pushes to, which RUBYGEMS_HOST
-// makes ours. It has no variable for what it installs from.
+// makes ours. It has no variable for what it installs from, but plug-ins.
 func gem(s *setter) {
 	s.set("RUBYGEMS_HOST", strings.TrimSuffix(s.first().Endpoint.String(), "/"))
 	if s.first().Token.Password == "" {
 		s.set("GEM_HOST_API_KEY", "none") // it insists on one
-		return
+	} else {
+		s.secret("GEM_HOST_API_KEY", "Bearer "+s.first().Token.Password, s.first())
 	}
-	s.secret("GEM_HOST_API_KEY", "Bearer "+s.first().Token.Password, s.first())
+	var sources []string
+	for _, e := range s.endpoints {
+		if e.Token.Password == "" {
+			sources = append(sources, e.Endpoint.String())
+		} else {
+			sources = append(sources, rubybundler.Mirror(e.Endpoint, e.Token))
+		}
+	}
+	s.addressed(gemSources, strings.Join(sources, " "), s.endpoints...)
+	path := filepath.Dir(s.file("ruby/rubygems_plugin.rb", gemPlugin))
+	if before := s.Places.Getenv("RUBYLIB"); before != "" {
+		path += string(filepath.ListSeparator) + before
+	}
+	s.set("RUBYLIB", path)
 }
 
 // bundler has passwords by host, so that of several domains on one host the
-// first's is set. A Gemfile names the source.
+// first's is set. A Gemfile names the source, unless the person's configuration
+// has everything fetched from one of ours: then that is given its password.
 func bundler(s *setter) {
 	seen := make(map[string]bool)
 	for _, e := range s.endpoints {
-		name := bundlerKey(e)
+		name := rubybundler.Key(e.Endpoint)
 		if !seen[name] {
 			s.secret(name, e.Token.Username+":"+e.Token.Password, e)
 		}
 		seen[name] = true
 	}
-}
-
-// bundlerKey is the name of Bundler's setting for a host (bundle config, "Remote
-// sources"): "." becomes "__" and "-" becomes "___".
-func bundlerKey(e project.Endpoint) string {
-	host := strings.ReplaceAll(e.Endpoint.Hostname(), "-", "___")
-	return "BUNDLE_" + strings.ToUpper(strings.ReplaceAll(host, ".", "__"))
+	text, err := s.ReadFile(rubybundler.File(s.Places))
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			s.err = err
+		}
+		return
+	}
+	for _, e := range s.endpoints {
+		mirrored, err := rubybundler.Mirrored(text, e.Endpoint)
+		if err != nil {
+			s.err = err
+		}
+		if mirrored && e.Token.Password != "" {
+			s.addressed(rubybundler.MirrorKey, rubybundler.Mirror(e.Endpoint, e.Token), e)
+		}
+	}
 }

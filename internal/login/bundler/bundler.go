@@ -3,9 +3,12 @@
 // before it, which `gatehouse exec` sets.
 //
 // The person's configuration is flat, and a key is BUNDLE_ with the name of the
-// setting behind (bundle-config(1), "Configuration keys"): for a password, the
-// address of the source or its host. Of the repository that is to stand instead
-// of the sources in a Gemfile, login makes their mirror.
+// setting behind (bundle-config(1), "Configuration keys"). Of a repository that
+// is to stand instead of the sources in a Gemfile, login makes their mirror, with
+// user name and token in its address: for the gems themselves Bundler takes them
+// from nowhere else (Bundler::RubygemsIntegration#download_gem). Of one beside
+// them, it sets the password of its host. That is the domain's own at AWS; of two
+// domains at one host, the later one is logged in.
 package bundler
 
 import (
@@ -23,8 +26,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/textedit/yaml"
 )
 
-// mirrorKey is the setting mirror.all: where every source is fetched from.
-const mirrorKey = "BUNDLE_MIRROR__ALL"
+// MirrorKey is the name of the setting for where everything is fetched from.
+const MirrorKey = "BUNDLE_MIRROR__ALL"
 
 // Tool is Bundler.
 func Tool() login.Tool {
@@ -35,53 +38,56 @@ func Tool() login.Tool {
 }
 
 func edits(t login.Target, p login.Places) ([]login.Edit, error) {
-	key := []string{Key(t.Endpoint)}
-	return []login.Edit{{
-		Path: file(p), Mode: 0o600,
+	e := login.Edit{
+		Path: File(p), Mode: 0o600,
 		Apply: func(text []byte) ([]byte, error) {
-			text, err := yaml.Set(text, key, Credentials(t))
-			if err != nil || t.Placement == login.Beside {
+			return yaml.Set(text, []string{Key(t.Endpoint)}, credentials(t.Token))
+		},
+		Remove: func(text []byte) ([]byte, error) { return yaml.Delete(text, []string{Key(t.Endpoint)}) },
+	}
+	if t.Placement == login.Instead {
+		e.Apply = func(text []byte) ([]byte, error) {
+			return yaml.Set(text, []string{MirrorKey}, Mirror(t.Endpoint, t.Token))
+		}
+		e.Remove = func(text []byte) ([]byte, error) {
+			if ok, err := Mirrored(text, t.Endpoint); !ok || err != nil {
 				return text, err
 			}
-			return yaml.Set(text, []string{mirrorKey}, t.Endpoint.String())
-		},
-		Remove: func(text []byte) ([]byte, error) {
-			if mirror, _, err := yaml.Get(text, []string{mirrorKey}); err != nil {
-				return nil, err
-			} else if mirror == t.Endpoint.String() {
-				if text, err = yaml.Delete(text, []string{mirrorKey}); err != nil {
-					return nil, err
-				}
-			}
-			return yaml.Delete(text, key)
-		},
-	}}, nil
+			return yaml.Delete(text, []string{MirrorKey})
+		}
+	}
+	return []login.Edit{e}, nil
 }
 
 // Key is the name under which Bundler looks for the user name and password of a
-// repository, in its configuration and in the environment: that of the host if it
-// is the domain's own, and else that of the address, which comes first, so that
-// the token goes nowhere else.
+// host, in its configuration and in the environment.
 func Key(endpoint *url.URL) string {
-	if _, ok := authtoken.ParseRepositoryURL(endpoint.Host); ok {
-		return HostKey(endpoint)
+	return "BUNDLE_" + strings.ToUpper(strings.NewReplacer(".", "__", "-", "___").Replace(endpoint.Hostname()))
+}
+
+// credentials are the value for [Key], escaped as Bundler reads it.
+func credentials(t authtoken.Token) string { return t.Username + ":" + url.QueryEscape(t.Password) }
+
+// Mirror is the value for [MirrorKey].
+func Mirror(endpoint *url.URL, t authtoken.Token) string {
+	return endpoint.Scheme + "://" + credentials(t) + "@" + endpoint.Host + endpoint.EscapedPath()
+}
+
+// Mirrored reports whether a configuration has everything fetched from the
+// repository, whatever its token.
+func Mirrored(text []byte, endpoint *url.URL) (bool, error) {
+	mirror, _, err := yaml.Get(text, []string{MirrorKey})
+	return err == nil && anonymous(mirror) == endpoint.String(), err
+}
+
+// anonymous is an address without user name and password.
+func anonymous(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
 	}
-	return key(endpoint.String())
-}
-
-// HostKey is the name under which Bundler looks for the user name and password of
-// all repositories at a host, whatever its port. A shell passes it on, which few
-// do with a name that holds a whole address.
-func HostKey(endpoint *url.URL) string { return key(endpoint.Hostname()) }
-
-func key(name string) string {
-	return "BUNDLE_" + strings.ToUpper(strings.NewReplacer(".", "__", "-", "___").Replace(name))
-}
-
-// Credentials are the value for the target's [Key]: user name and token, escaped
-// as Bundler reads them.
-func Credentials(t login.Target) string {
-	return t.Token.Username + ":" + url.QueryEscape(t.Token.Password)
+	u.User = nil
+	return u.String()
 }
 
 // address is what a key was made of, in lower case; "" where that was neither an
@@ -97,8 +103,8 @@ func address(key string) string {
 	return ""
 }
 
-// file is the person's configuration (bundle-config(1), "Description").
-func file(p login.Places) string {
+// File is the person's configuration (bundle-config(1), "Description").
+func File(p login.Places) string {
 	dir := cmp.Or(p.Getenv("BUNDLE_USER_HOME"), filepath.Join(p.Home, ".bundle"))
 	path := cmp.Or(p.Getenv("BUNDLE_CONFIG"), p.Getenv("BUNDLE_USER_CONFIG"), filepath.Join(dir, "config"))
 	if !filepath.IsAbs(path) {
@@ -108,7 +114,7 @@ func file(p login.Places) string {
 }
 
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	text, err := read(file(p))
+	text, err := read(File(p))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -117,16 +123,16 @@ func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	}
 	keys, err := yaml.Keys(text, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file(p), err)
+		return nil, fmt.Errorf("%s: %w", File(p), err)
 	}
 	var found []string
 	for _, key := range keys {
 		if strings.HasPrefix(key, "BUNDLE_MIRROR__") {
 			value, _, err := yaml.Get(text, []string{key})
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", file(p), err)
+				return nil, fmt.Errorf("%s: %w", File(p), err)
 			}
-			found = append(found, value)
+			found = append(found, anonymous(value))
 		} else if a := address(key); a != "" {
 			found = append(found, a)
 		}

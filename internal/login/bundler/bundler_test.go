@@ -17,7 +17,8 @@ import (
 const (
 	onePath = "http://127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/ruby/lib/"
 	awsHost = "https://acme-co-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ruby/lib/"
-	pathKey = "BUNDLE_HTTP://127__0__0__1:4283/CODEARTIFACT/US___EAST___1/000000000001/ACME/RUBY/LIB/"
+	mirror  = "http://aws:to.k-e_n@127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/ruby/lib/"
+	pathKey = "BUNDLE_HTTP://127__0__0__1:4283/CODEARTIFACT/US___EAST___1/000000000001/ACME/RUBY/LIB/" // written by a person
 	awsKey  = "BUNDLE_ACME___CO___111122223333__D__CODEARTIFACT__EU___WEST___1__AMAZONAWS__COM"
 )
 
@@ -49,10 +50,11 @@ func TestApply(t *testing.T) {
 		placement     login.Placement
 		in, want      string
 	}{
-		{"no file", onePath, login.Instead, "", pathKey + ": aws:to.k-e_n\nBUNDLE_MIRROR__ALL: " + onePath + "\n"},
+		{"no file", onePath, login.Instead, "", "BUNDLE_MIRROR__ALL: " + mirror + "\n"},
+		{"beside", onePath, login.Beside, "", "BUNDLE_127__0__0__1: aws:to.k-e_n\n"},
 		{"AWS", awsHost, login.Beside, "---\nBUNDLE_JOBS: \"4\"\n", "---\nBUNDLE_JOBS: \"4\"\n" + awsKey + ": aws:to.k-e_n\n"},
 		{"another token", awsHost, login.Beside, awsKey + ": \"aws:old\"\nBUNDLE_JOBS: \"4\"\n", awsKey + ": \"aws:to.k-e_n\"\nBUNDLE_JOBS: \"4\"\n"},
-		{"another mirror", awsHost, login.Instead, "BUNDLE_MIRROR__ALL: \"https://gems.example/\"\n", "BUNDLE_MIRROR__ALL: \"" + awsHost + "\"\n" + awsKey + ": aws:to.k-e_n\n"},
+		{"another mirror", onePath, login.Instead, "BUNDLE_MIRROR__ALL: \"https://gems.example/\"\n", "BUNDLE_MIRROR__ALL: \"" + mirror + "\"\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := edit(t, target(t, c.address, c.placement), nil)
@@ -68,26 +70,34 @@ func TestApply(t *testing.T) {
 }
 
 func TestRemoveLeavesOthersAlone(t *testing.T) {
-	e := edit(t, target(t, awsHost, login.Instead), nil)
 	const text = "BUNDLE_MIRROR__ALL: https://gems.example/\nBUNDLE_GEMS__EXAMPLE: ada:secret\n"
-	if out, err := e.Remove([]byte(text)); err != nil || string(out) != text {
-		t.Errorf("%s, %v", out, err)
-	}
-	if out, err := e.Remove([]byte(text + awsKey + ": aws:newer\n")); err != nil || string(out) != text {
-		t.Errorf("%s, %v", out, err)
-	}
-	if _, err := e.Apply([]byte("a: b\n\tc: d\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
-		t.Errorf("a broken file: %v", err)
+	for _, c := range []struct {
+		placement login.Placement
+		in, want  string
+	}{
+		{login.Instead, text, text},
+		{login.Beside, text, text},
+		{login.Beside, text + awsKey + ": aws:newer\n", text},
+		{login.Instead, "BUNDLE_MIRROR__ALL: " + strings.Replace(awsHost, "//", "//aws:newer@", 1) + "\nBUNDLE_JOBS: \"4\"\n", "BUNDLE_JOBS: \"4\"\n"},
+	} {
+		e := edit(t, target(t, awsHost, c.placement), nil)
+		if out, err := e.Remove([]byte(c.in)); err != nil || string(out) != c.want {
+			t.Errorf("%s, %v; want %s", out, err, c.want)
+		}
+		if _, err := e.Apply([]byte("a: b\n\tc: d\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+			t.Errorf("a broken file: %v", err)
+		}
 	}
 }
 
 // A token with signs that have a meaning in addresses reaches the server as it
 // is.
-func TestCredentials(t *testing.T) {
-	tg := target(t, awsHost, login.Beside)
+func TestEscaping(t *testing.T) {
+	tg := target(t, awsHost, login.Instead)
 	tg.Token.Password = "a+b/c=="
-	if got := bundler.Credentials(tg); got != "aws:a%2Bb%2Fc%3D%3D" {
-		t.Error(got)
+	out, err := edit(t, tg, nil).Apply(nil)
+	if err != nil || !strings.Contains(string(out), "https://aws:a%2Bb%2Fc%3D%3D@acme-") {
+		t.Errorf("%s, %v", out, err)
 	}
 }
 
@@ -112,7 +122,7 @@ func TestAddresses(t *testing.T) {
 		if path != "/home/ada/.bundle/config" {
 			return nil, fs.ErrNotExist
 		}
-		return []byte("---\nBUNDLE_JOBS: \"4\"\nBUNDLE_GEMS__EXAMPLE: \"ada:secret\"\n" + pathKey + ": \"aws:x\"\n" + awsKey + ": \"aws:x\"\nBUNDLE_MIRROR__ALL: \"" + onePath + "\"\n"), nil
+		return []byte("---\nBUNDLE_JOBS: \"4\"\nBUNDLE_GEMS__EXAMPLE: \"ada:secret\"\n" + pathKey + ": \"aws:x\"\n" + awsKey + ": \"aws:x\"\nBUNDLE_MIRROR__ALL: \"" + mirror + "\"\n"), nil
 	}
 	want := []string{onePath, "https://acme-co-111122223333.d.codeartifact.eu-west-1.amazonaws.com/"}
 	if got, err := bundler.Tool().Addresses(places(nil), read); err != nil || !slices.Equal(got, want) {
