@@ -52,7 +52,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 // PIP_CONFIG_FILE names, instead of which pip does not read it.
 func file(p login.Places) (string, error) {
 	if path := p.Getenv("PIP_CONFIG_FILE"); path == os.DevNull || path == "nul" {
-		return "", errors.New("PIP_CONFIG_FILE turns pip's configuration off: unset it")
+		return "", errors.New("PIP_CONFIG_FILE turns pip's configuration off: unset it, or use gatehouse exec")
 	} else if path != "" {
 		return python.Absolute(p, path), nil
 	}

@@ -3,8 +3,10 @@
 package uv
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/login"
 	"github.com/gatehouse-registry/gatehouse/internal/login/python"
@@ -35,6 +37,9 @@ var (
 const asks = "subprocess"
 
 func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+	if off := p.Getenv("UV_NO_CONFIG"); off != "" && off != "0" && !strings.EqualFold(off, "false") {
+		return nil, errors.New("UV_NO_CONFIG turns uv's configuration off: unset it, or use gatehouse exec")
+	}
 	return []login.Edit{{
 		Path: file(p), Mode: 0o644,
 		Apply:  func(text []byte) ([]byte, error) { return apply(text, t) },

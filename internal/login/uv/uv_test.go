@@ -60,6 +60,15 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+func TestConfigurationThatIsOff(t *testing.T) {
+	to := pythontest.Target(t, pythontest.Repository, login.Instead)
+	for value, off := range map[string]bool{"1": true, "true": true, "0": false, "False": false, "": false} {
+		if _, err := uv.Tool().Edits(to, pythontest.Places("linux", map[string]string{"UV_NO_CONFIG": value})); (err != nil) != off {
+			t.Errorf("%q: %v", value, err)
+		}
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	p := pythontest.Places("linux", map[string]string{"UV_DEFAULT_INDEX": "https://env.example/"})
 	pythontest.Addresses(t, uv.Tool(), p, map[string]string{

@@ -22,8 +22,8 @@ type Pair struct {
 	Value any
 }
 
-// Get returns the value at a path, as a string, bool, int64, float64, time, []any
-// or map[string]any; false where there is none. The error says what is wrong with
+// Get returns the value at a path, as a string, bool, int64, float64, []any,
+// map[string]any, or go-toml's type of a date or a time; false where there is none. The error says what is wrong with
 // the text, with the line.
 func Get(text []byte, path []string) (any, bool, error) {
 	d, err := parse(text)
