@@ -207,6 +207,12 @@ func diagnoseAnswer(err error, about About) (Trouble, bool) {
 			Advice: "sign in again (`aws sso login`), or renew the temporary credentials",
 			Mend:   "aws sso login",
 		}, true
+	case "UnknownOperation":
+		advice := "check endpoint_url"
+		if about.Service == "ecr-public" {
+			advice = "only AWS has public registries: use a profile without endpoint_url"
+		}
+		return Trouble{What: "the endpoint does not offer " + about.Service, Advice: advice}, true
 	case "RequestExpired", "RequestTimeTooSkewed":
 		return Trouble{Kind: WrongClock, What: "this machine's clock differs from the endpoint's", Advice: "set it right"}, true
 	}

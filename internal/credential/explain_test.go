@@ -41,6 +41,7 @@ func TestExplain(t *testing.T) {
 		"ECR denied":             {answer("AccessDeniedException", "x"), credential.About{Service: "ecr"}, "ecr:GetAuthorizationToken"},
 		"public denied":          {answer("AccessDeniedException", "x"), credential.About{Service: "ecr-public"}, "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *"},
 		"public without bearer":  {answer("AccessDeniedException", "sts:GetServiceBearerToken"), credential.About{Service: "ecr-public"}, "sts:GetServiceBearerToken on *, besides ecr-public:"},
+		"no public registries":   {answer("UnknownOperationException", "x"), credential.About{Service: "ecr-public"}, "only AWS has public registries"},
 		"unknown domain":         {answer("ResourceNotFoundException", "x"), ca, `no domain "acme" of account 111122223333 in region eu-west-1`},
 		"unknown key":            {answer("UnrecognizedClientException", "x"), ca, "does not know this access key"},
 		"wrong region":           {answer("InvalidSignatureException", "x"), ca, "region (eu-west-1)"},
