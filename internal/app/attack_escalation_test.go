@@ -207,9 +207,19 @@ func TestRecreatedRoleIsAnother(t *testing.T) {
 	arn := g.role("builder", allow("*", "*"))
 	session := g.assume(g.admin(victim), arn, nil)
 	token := "Basic " + g.imageToken(session)
+	named := policyOf(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:sts::` + victim + `:assumed-role/builder/session"},"Action":"ecr:*"}`)
+	repository := &ecr.GetRepositoryPolicyInput{RepositoryName: aws.String("app")}
+	must(ecr.NewFromConfig(g.admin(victim)).SetRepositoryPolicy(ctx, &ecr.SetRepositoryPolicyInput{RepositoryName: repository.RepositoryName, PolicyText: named}))(t)
+	if got := *must(ecr.NewFromConfig(g.admin(victim)).GetRepositoryPolicy(ctx, repository))(t).PolicyText; got != *named {
+		t.Errorf("the policy reads %s", got)
+	}
 	must(admin.DeleteRolePolicy(ctx, &iam.DeleteRolePolicyInput{RoleName: aws.String("builder"), PolicyName: aws.String("p")}))(t)
 	must(admin.DeleteRole(ctx, &iam.DeleteRoleInput{RoleName: aws.String("builder")}))(t)
-	g.role("builder", allow("*", "*"))
+	g.role("builder", allow("ecr:GetAuthorizationToken", "*"))
+	again := "Basic " + g.imageToken(g.assume(g.admin(victim), arn, nil))
+	if status, body := g.send(g.get(appTags, again)); status != http.StatusForbidden {
+		t.Errorf("the new role's session, of the name in the repository's policy: %d %s", status, body)
+	}
 	_, err := sts.NewFromConfig(session).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	refused(t, "the old session", err, "InvalidClientTokenId")
 	if status, body := g.send(g.get(appTags, token)); status != http.StatusUnauthorized {

@@ -215,4 +215,3 @@ func pending(done <-chan error) bool {
 	synctest.Wait()
 	return len(done) == 0
 }
-

@@ -1,9 +1,11 @@
 package iam_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -147,6 +149,47 @@ func TestARecreatedUserIsNotTrusted(t *testing.T) {
 	ok(t, w.IAM.DeleteUser(admin, "alice"))
 	if _, err := w.IAM.AssumeRole(authn.WithCaller(t.Context(), login()), in); code(err) != "AccessDenied" {
 		t.Errorf("another user of the same name: %v", err)
+	}
+}
+
+// A session that a trust policy names is one of the role that there was when the
+// policy was written.
+func TestASessionOfARecreatedRoleIsNotTrusted(t *testing.T) {
+	w := iamtest.New(t)
+	admin := w.AsAdmin()
+	create := func() *iam.Role {
+		r, err := w.IAM.CreateRole(admin, iam.NewEntity{Name: "ops", Path: "/team/"}, "", trusting(account), 0)
+		ok(t, err)
+		ok(t, w.IAM.PutInlinePolicy(admin, iam.KindRole, "ops", "p", strings.ReplaceAll(allowECR, "ecr:", "sts:")))
+		return r
+	}
+	session := func(r *iam.Role, name string) context.Context {
+		p := *w.IAM.Identity(account, r.ID)
+		p.ARN, p.SessionName = "arn:aws:sts::"+account+":assumed-role/ops/"+name, name
+		return authn.WithCaller(t.Context(), &authn.Caller{Principal: &p, Region: iamtest.Region, Time: w.Now()})
+	}
+	first := create()
+	target, err := w.IAM.CreateRole(admin, iam.NewEntity{Name: "target"}, "", trusting("arn:aws:sts::"+account+":assumed-role/ops/s-1"), 0)
+	ok(t, err)
+	if shown := w.IAM.ShowPrincipals(target.Trust); shown != trusting("arn:aws:sts::"+account+":assumed-role/ops/s-1") || strings.Contains(target.Trust, "assumed-role") {
+		t.Errorf("kept as %s, shown as %s", target.Trust, shown)
+	}
+	in := iam.AssumeRole{RoleARN: target.ARN(), SessionName: "x-1"}
+	_, err = w.IAM.AssumeRole(session(first, "s-1"), in)
+	ok(t, err)
+	if _, err := w.IAM.AssumeRole(session(first, "s-2"), in); code(err) != "AccessDenied" {
+		t.Errorf("another session: %v", err)
+	}
+	ok(t, w.IAM.DeleteInlinePolicy(admin, iam.KindRole, "ops", "p"))
+	ok(t, w.IAM.DeleteRole(admin, "ops"))
+	if _, err := w.IAM.AssumeRole(session(create(), "s-1"), in); code(err) != "AccessDenied" {
+		t.Errorf("a session of another role of the same name: %v", err)
+	}
+	if shown := w.IAM.ShowPrincipals(target.Trust); !strings.Contains(shown, first.ID+":s-1") {
+		t.Errorf("with the role gone the policy is shown as %s", shown)
+	}
+	if _, err := w.IAM.CreateRole(admin, iam.NewEntity{Name: "other"}, "", trusting("arn:aws:sts::"+account+":assumed-role/nobody/s-1"), 0); code(err) != "MalformedPolicyDocument" {
+		t.Errorf("trust in a session of no role: %v", err)
 	}
 }
 

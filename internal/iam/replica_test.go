@@ -337,4 +337,3 @@ func BenchmarkLive(b *testing.B) {
 		})
 	}
 }
-

@@ -32,8 +32,8 @@ func (s *snapshot) bindTrust(document string) (string, error) {
 // BindPrincipals puts, in a policy that parses, the unique ids of users and
 // roles in the place of their ARNs, so that it does not come to trust whoever
 // gets the name of one that was deleted (IAM User Guide, "AWS JSON policy
-// elements: Principal", IAM role principals). Fault: MalformedPolicyDocument
-// where one does not exist.
+// elements: Principal", IAM role principals). The ARN of a role's session becomes
+// AROA…:SESSION. Fault: MalformedPolicyDocument where one does not exist.
 func (s *Service) BindPrincipals(document string) (string, error) {
 	return s.current.Load().bindPrincipals(document)
 }
@@ -59,10 +59,12 @@ func (s *snapshot) bindPrincipals(document string) (string, error) {
 			}
 			return e.common().ID, nil
 		case a.Service == "sts" && kind == "assumed-role":
-			role, _, _ := strings.Cut(name, "/")
-			if _, ok := s.named(a.AccountID, KindRole, role); !ok {
+			role, session, _ := strings.Cut(name, "/")
+			e, ok := s.named(a.AccountID, KindRole, role)
+			if !ok {
 				return "", missing
 			}
+			return e.common().ID + ":" + session, nil
 		}
 		return principal, nil
 	})
@@ -70,9 +72,13 @@ func (s *snapshot) bindPrincipals(document string) (string, error) {
 
 func (s *snapshot) showPrincipals(document string) string {
 	shown, err := editPrincipals(document, func(principal string) (string, error) {
-		e, ok := s.byID.Get(principal)
+		id, session, ofSession := strings.Cut(principal, ":")
+		e, ok := s.byID.Get(id)
 		if _, isAccount := e.(*Account); !ok || isAccount {
 			return principal, nil
+		}
+		if ofSession {
+			return arn.New("sts", "", e.common().Account, "assumed-role/"+e.common().Name+"/"+session).String(), nil
 		}
 		return entityARN(e), nil
 	})

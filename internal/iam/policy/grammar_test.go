@@ -38,7 +38,7 @@ func TestParseAccepts(t *testing.T) {
 		"everybody":                          {policy.Resource, statement(`"Effect":"Allow","Principal":"*","Action":"codeartifact:*","Resource":"*"`)},
 		"every principal that there is": {policy.Resource, statement(`"Effect":"Allow","Action":"*","Principal":{"AWS":["*","arn:aws:iam::000000000001:root",
 			"arn:aws:iam::000000000001:role/r","arn:aws:sts::000000000001:assumed-role/r/s","arn:aws:sts::000000000001:federated-user/f",
-			"AIDAIOSFODNN7EXAMPLE0","AROAIOSFODNN7EXAMPLE0"],"Service":"replication.example.com","Federated":["arn:aws:iam::000000000001:oidc-provider/issuer.example/id/1","accounts.issuer.example"]}`)},
+			"AIDAIOSFODNN7EXAMPLE0","AROAIOSFODNN7EXAMPLE0","AROAIOSFODNN7EXAMPLE0:s-1@example.com"],"Service":"replication.example.com","Federated":["arn:aws:iam::000000000001:oidc-provider/issuer.example/id/1","accounts.issuer.example"]}`)},
 		"a trust policy": {policy.Trust, statement(`"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::000000000001:oidc-provider/issuer.example"},"Action":["sts:AssumeRoleWithWebIdentity","sts:TagSession"],"Condition":{"StringEquals":{"issuer.example:sub":"repo"}}`)},
 	} {
 		p, err := policy.Parse(c.document, c.kind)
@@ -127,6 +127,10 @@ func TestParseRefuses(t *testing.T) {
 		{"a group", policy.Resource, principal(`{"AWS":"arn:aws:iam::000000000001:group/g"}`), "Statement[0].Principal", "Invalid principal"},
 		{"an account of 11 digits", policy.Resource, principal(`{"AWS":"00000000001"}`), "Statement[0].Principal", "Invalid principal"},
 		{"an account with dashes", policy.Resource, principal(`{"AWS":"arn:aws:iam::0000-0000-0001:root"}`), "Statement[0].Principal", "Invalid principal"},
+		{"a role session by id without name", policy.Resource, principal(`{"AWS":"AROAIOSFODNN7EXAMPLE0:"}`), "Statement[0].Principal", "Invalid principal"},
+		{"a role session by id with two names", policy.Resource, principal(`{"AWS":"AROAIOSFODNN7EXAMPLE0:s:t"}`), "Statement[0].Principal", "Invalid principal"},
+		{"a user's session by id", policy.Resource, principal(`{"AWS":"AIDAIOSFODNN7EXAMPLE0:s"}`), "Statement[0].Principal", "Invalid principal"},
+		{"every session of a role by id", policy.Resource, principal(`{"AWS":"AROAIOSFODNN7EXAMPLE0:*"}`), "Statement[0].Principal", "Invalid principal"},
 		{"a role session without name", policy.Resource, principal(`{"AWS":"arn:aws:sts::000000000001:assumed-role/r"}`), "Statement[0].Principal", "Invalid principal"},
 		{"any service", policy.Resource, principal(`{"Service":"*"}`), "Statement[0].Principal", "Invalid principal"},
 		{"any provider", policy.Resource, principal(`{"Federated":"*"}`), "Statement[0].Principal", "Invalid principal"},

@@ -22,15 +22,15 @@ const (
 	asItself
 )
 
-// principals is a Principal or NotPrincipal element. A user or role that is named
-// by unique id (AIDA…, AROA…) is meant itself: whoever gets the name of a deleted
-// one does not get its id.
+// principals is a Principal or NotPrincipal element. A user, a role or a role's
+// session that is named by unique id (AIDA…, AROA…, AROA…:SESSION) is meant itself:
+// whoever gets the name of a deleted one does not get its id.
 type principals struct {
 	everyone  bool
 	accounts  []string
 	users     []string // ARNs and unique ids
 	roles     []string // likewise
-	sessions  []string // ARNs of role sessions and of federated users
+	sessions  []string // ARNs of role sessions and of federated users, AROA…:SESSION
 	services  []string
 	federated []string
 }
@@ -57,7 +57,7 @@ func (p *principals) naming(who *Principal) naming {
 	case RoleSession:
 		strongest = max(strongest,
 			namingIf(names(p.roles, who.RoleARN, who.UniqueID), asRole),
-			namingIf(slices.Contains(p.sessions, who.ARN), asSession))
+			namingIf(p.namesSession(who), asSession))
 	}
 	return max(strongest, namingIf(p.everyone, asSession))
 }
@@ -99,6 +99,21 @@ func namingIf(isNamed bool, n naming) naming {
 // names reports whether a list of users or roles has the ARN or the id.
 func names(list []string, arn, uniqueID string) bool {
 	return slices.Contains(list, arn) || slices.Contains(list, uniqueID)
+}
+
+// namesSession reports whether a role session is named: by its ARN, or by the id of
+// its role with its own name, which is its aws:userid.
+func (p *principals) namesSession(who *Principal) bool {
+	name := who.ARN[strings.LastIndexByte(who.ARN, '/')+1:]
+	for _, s := range p.sessions {
+		if s == who.ARN {
+			return true
+		}
+		if id, of, ok := strings.Cut(s, ":"); ok && id == who.UniqueID && of == name && name != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // count is how many principals are named one by one.
@@ -152,6 +167,10 @@ func (p *principals) addAWS(value string) bool {
 		return true
 	case strings.ContainsAny(value, "*?"):
 		return false
+	}
+	if id, name, ok := strings.Cut(value, ":"); ok && isUniqueID(id, "AROA") && name != "" && consistsOf(name, isAlphanumeric, "_+=,.@-") {
+		p.sessions = append(p.sessions, value)
+		return true
 	}
 	if account, resource, ok := cutIAM(value, "iam"); ok && isAccountID(account) {
 		switch {

@@ -51,7 +51,7 @@ var (
 	}
 	awsPrincipals = []string{
 		"*", ours, theirs, "arn:aws:iam::000000000001:root", "arn:aws:iam::000000000001:user/alice",
-		"arn:aws:iam::000000000002:user/bob", "arn:aws:iam::000000000001:role/ops", "AIDAAAAAAAAAAAAAALICE", "AROAAAAAAAAAAAAAAAOPS",
+		"arn:aws:iam::000000000002:user/bob", "arn:aws:iam::000000000001:role/ops", "AIDAAAAAAAAAAAAAALICE", "AROAAAAAAAAAAAAAAAOPS", "AROAAAAAAAAAAAAAAAOPS:s", "AROAAAAAAAAAAAAAAAOPS:t",
 		"arn:aws:sts::000000000001:assumed-role/ops/s", "arn:aws:sts::000000000001:federated-user/fred",
 	}
 

@@ -318,7 +318,7 @@ func (s *refStatement) namings(who *policy.Principal) []string {
 			how = append(how, "everybody")
 		case name == who.Account, name == "arn:aws:iam::"+who.Account+":root":
 			how = append(how, "account")
-		case who.Type == policy.RoleSession && name == who.ARN:
+		case who.Type == policy.RoleSession && (name == who.ARN || name == who.UniqueID+":"+who.ARN[strings.LastIndex(who.ARN, "/")+1:]):
 			how = append(how, "session")
 		case who.Type == policy.RoleSession && (name == who.RoleARN || name == who.UniqueID):
 			how = append(how, "role")

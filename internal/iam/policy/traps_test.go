@@ -245,3 +245,26 @@ func TestAUniqueIDMeansTheIdentityAndNotItsName(t *testing.T) {
 		}
 	}
 }
+
+// A session that is named by its role's id is that of this role, and of no other
+// that gets its name.
+func TestASessionByIDIsOfThisRole(t *testing.T) {
+	again, other, nameless := session, session, session
+	again.UniqueID, other.ARN, nameless.UniqueID = "AROAAAAAAAAAAAAANEWER", session.ARN+"-2", ""
+	name := session.ARN[strings.LastIndexByte(session.ARN, '/')+1:]
+	byID := parse(t, statement(`"Effect":"Allow","Principal":{"AWS":"`+session.UniqueID+":"+name+`"},"Action":"*"`), policy.Resource)
+	for what, c := range map[string]struct {
+		who  policy.Principal
+		want bool
+	}{
+		"the session": {session, true}, "one of another role of that name": {again, false},
+		"another session of the role": {other, false}, "a session of nothing": {nameless, false}, "a user": {alice, false},
+	} {
+		d := policy.Evaluate(&policy.Input{
+			Principal: c.who, Action: "ecr:PutImage", Resource: "arn:aws:ecr:us-east-1:000000000001:repository/x", Resources: []*policy.Policy{byID},
+		})
+		if d.Allowed() != c.want {
+			t.Errorf("%s: allowed is %v", what, d.Allowed())
+		}
+	}
+}
