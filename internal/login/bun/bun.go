@@ -1,15 +1,18 @@
-// Package bun logs bun in, by the person's .bunfig.toml:
+// Package bun logs bun in, by the .npmrc that npm reads too: it has the token, or
+// a reference to an environment variable. bun cannot ask a helper.
 //
-//	[install.registry]
-//	url = "https://registry.example/npm/lib/"
-//	token = "…"
+// What the person's own .bunfig.toml says of a registry,
 //
-// and the like in install.scopes for each scope. It has the token, or a reference
-// to an environment variable; where that is not set, bun sends no token. bun
-// cannot ask a helper.
+//	[install]
+//	registry = "https://registry.example/npm/lib/"
 //
-// bun reads .npmrc as well, but what its own file says goes first. A project's
-// bunfig.toml wins over the person's, and is left alone: it is committed.
+//	[install.scopes]
+//	acme = { url = "https://registry.example/npm/lib/", token = "…" }
+//
+// goes before what .npmrc says of it. So where it names the registry that is to
+// be another one, it gets the new one's address there, and no token: bun takes it
+// from .npmrc. A project's bunfig.toml wins over all of it, and is left alone: it
+// is committed.
 package bun
 
 import (
@@ -34,17 +37,32 @@ func Tool() login.Tool {
 	}
 }
 
-// bunfig is the person's file. Where XDG_CONFIG_HOME is set, bun looks nowhere
-// else.
-func bunfig(p login.Places) string {
+// xdg is a file of the person's in the folder that XDG_CONFIG_HOME names, and
+// whether it names one.
+func xdg(p login.Places, name string) (string, bool) {
 	dir := p.Getenv("XDG_CONFIG_HOME")
-	if dir == "" {
-		dir = p.Home
-	}
-	if !filepath.IsAbs(dir) {
+	if dir != "" && !filepath.IsAbs(dir) {
 		dir = filepath.Join(p.Dir, dir)
 	}
-	return filepath.Join(dir, ".bunfig.toml")
+	return filepath.Join(dir, name), dir != ""
+}
+
+// bunfig is the person's file. Where XDG_CONFIG_HOME is set, bun looks for it
+// nowhere else.
+func bunfig(p login.Places) string {
+	if path, ok := xdg(p, ".bunfig.toml"); ok {
+		return path
+	}
+	return filepath.Join(p.Home, ".bunfig.toml")
+}
+
+// npmrcInstead is the .npmrc in the folder that XDG_CONFIG_HOME names, which bun
+// reads, if it is there, instead of the one in the home folder.
+func npmrcInstead(p login.Places) (string, bool) {
+	if p.Getenv("npm_config_userconfig") != "" || p.Getenv("NPM_CONFIG_USERCONFIG") != "" {
+		return "", false
+	}
+	return xdg(p, ".npmrc")
 }
 
 func edits(t login.Target, p login.Places) ([]login.Edit, error) {
@@ -52,86 +70,103 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	token, mode := t.Token.Password, fs.FileMode(0o600)
-	if t.Variable != "" {
-		token, mode = "$"+t.Variable, 0o644
+	path, err := npmrc.Path(p)
+	if err != nil {
+		return nil, err
 	}
-	return []login.Edit{{
-		Path: bunfig(p), Mode: mode,
-		Apply: func(text []byte) (_ []byte, err error) {
-			for _, registry := range registries(text, scopes) {
-				if text, err = point(text, registry, t.Endpoint.String(), token); err != nil {
-					return nil, err
-				}
-			}
-			return text, nil
-		},
-		Remove: func(text []byte) (_ []byte, err error) {
-			for _, registry := range registries(text, scopes) {
-				if text, err = forget(text, registry, t.Endpoint.String()); err != nil {
-					return nil, err
-				}
-			}
-			return text, nil
-		},
-	}}, nil
+	token, mode := npmrc.Token(t)
+	edit, err := npmrc.Edit(path, mode, t, token)
+	if err != nil {
+		return nil, err
+	}
+	all := []login.Edit{edit}
+	if instead, ok := npmrcInstead(p); ok {
+		if edit, err = npmrc.Edit(instead, mode, t, token); err != nil {
+			return nil, err
+		}
+		all = append(all, whereThere(edit))
+	}
+	return append(all, whereThere(login.Edit{
+		Path: bunfig(p), Mode: 0o644,
+		Apply:  func(text []byte) ([]byte, error) { return each(text, scopes, t, readdress) },
+		Remove: func(text []byte) ([]byte, error) { return each(text, scopes, t, forget) },
+	})), nil
 }
 
-// registries are the paths of what names a registry: for all packages, or for
-// each scope, whose name a text may write with its @.
-func registries(text []byte, scopes []string) [][]string {
-	var paths [][]string
-	for _, scope := range scopes {
-		path := []string{"install", "scopes", "@" + scope}
-		if _, there, _ := toml.Get(text, path); !there {
-			path[2] = scope
+// whereThere leaves a file that is not there as it is.
+func whereThere(e login.Edit) login.Edit {
+	always := e.Apply
+	e.Apply = func(text []byte) ([]byte, error) {
+		if text == nil {
+			return nil, nil
 		}
-		paths = append(paths, path)
+		return always(text)
 	}
-	if len(paths) == 0 {
-		paths = [][]string{{"install", "registry"}}
+	return e
+}
+
+// each makes a change to whatever a text says about the registries that the
+// target is to be: that of all packages, or those of scopes, whose names a text
+// may write with their @.
+func each(text []byte, scopes []string, t login.Target, change func([]byte, []string, string) ([]byte, error)) (_ []byte, err error) {
+	paths := [][]string{{"install", "registry"}}
+	if len(scopes) > 0 {
+		paths = nil
 	}
-	return paths
+	for _, scope := range scopes {
+		paths = append(paths, []string{"install", "scopes", scope}, []string{"install", "scopes", "@" + scope})
+	}
+	for _, path := range paths {
+		if _, there, err := toml.Get(text, path); err != nil {
+			return nil, err
+		} else if !there {
+			continue
+		}
+		if text, err = change(text, path, t.Endpoint.String()); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
 }
 
 func below(path []string, name string) []string { return append(slices.Clone(path), name) }
 
-// point names a registry and its token.
-func point(text []byte, path []string, address, token string) (_ []byte, err error) {
-	now, _, err := toml.Get(text, path)
-	if err != nil {
-		return nil, err
+// where is the path of a registry's address, which is a table's url or stands
+// alone.
+func where(text []byte, path []string) []string {
+	now, _, _ := toml.Get(text, path)
+	if _, table := now.(map[string]any); table {
+		return below(path, "url")
 	}
-	if _, table := now.(map[string]any); !table { // an address alone, or nothing
-		if text, err = toml.Delete(text, path); err != nil {
-			return nil, err
-		}
+	return path
+}
+
+// readdress gives a registry another address, and takes out the credentials,
+// which were for the former one.
+func readdress(text []byte, path []string, address string) (_ []byte, err error) {
+	url := where(text, path)
+	if text, err = toml.Set(text, url, address); err != nil || len(url) == len(path) {
+		return text, err
 	}
-	for _, name := range []string{"username", "password"} { // another registry's
+	for _, name := range []string{"username", "password", "token"} {
 		if text, err = toml.Delete(text, below(path, name)); err != nil {
 			return nil, err
 		}
 	}
-	if text, err = toml.Set(text, below(path, "url"), address); err != nil {
-		return nil, err
-	}
-	return toml.Set(text, below(path, "token"), token)
+	return text, nil
 }
 
-// forget takes out a registry that is the one at an address.
-func forget(text []byte, path []string, address string) (_ []byte, err error) {
-	now, _, err := toml.Get(text, below(path, "url"))
-	if err != nil || now != address {
-		return text, err
+// forget takes out a registry's address if it is that one.
+func forget(text []byte, path []string, address string) ([]byte, error) {
+	url := where(text, path)
+	if now, _, _ := toml.Get(text, url); now != address {
+		return text, nil
 	}
-	if text, err = toml.Delete(text, below(path, "token")); err != nil {
-		return nil, err
-	}
-	return toml.Delete(text, below(path, "url"))
+	return toml.Delete(text, url)
 }
 
-// addresses are the registries that the project's file and the person's name,
-// and those of .npmrc.
+// addresses are the registries that the project's bunfig.toml and the person's
+// name, and those of .npmrc.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	all, err := npmrc.Addresses(p, read)
 	if err != nil {

@@ -16,7 +16,8 @@ const ask = () => {
     asked = now;
     answer = new Promise((resolve, reject) => {
       execFile(program, args, {windowsHide: true}, (error, stdout, stderr) => {
-        if (error) reject(new Error(stderr.trim() || error.message));
+        // Without a stack, which Yarn would show instead of the message.
+        if (error) reject(Object.assign(new Error(stderr.trim() || error.message), {stack: ""}));
         else resolve(stdout.trim());
       });
     });

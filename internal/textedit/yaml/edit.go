@@ -41,7 +41,7 @@ func (d *document) insert(at place, value string, below ...string) error {
 		if err := d.fill(entry, value); err != nil {
 			return err
 		}
-		d.Insert(line(entry.Key)+1, indented(indent, below)...)
+		d.Insert(line(entry.Key)+1, d.indented(indent, below)...)
 		return nil
 	case isMap && len(m.Values) > 0:
 		limit := d.end
@@ -70,14 +70,15 @@ func (d *document) insert(at place, value string, below ...string) error {
 		}
 		texts = append(texts, text)
 	}
-	d.Insert(row, append(texts, indented(indent, below)...)...)
+	d.Insert(row, append(texts, d.indented(indent, below)...)...)
 	return nil
 }
 
-func indented(indent string, texts []string) []string {
+// indented are lines below a key.
+func (d *document) indented(indent string, texts []string) []string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
-		out[i] = indent + text
+		out[i] = indent + strings.Repeat(" ", d.unit()) + text
 	}
 	return out
 }
