@@ -82,12 +82,7 @@ func (s *setter) others(text string, ours map[string]bool) string {
 
 // secretKey reports whether npm's setting has a secret for its value.
 func secretKey(key string) bool {
-	_, last, scoped := strings.Cut(strings.TrimPrefix(key, "//"), ":")
-	if i := strings.LastIndexByte(key, ':'); scoped {
-		last = key[i+1:]
-	} else {
-		last = key
-	}
+	last := key[strings.LastIndexByte(key, ':')+1:]
 	switch strings.ToLower(strings.Trim(last, `"'`)) {
 	case "_authtoken", "_auth", "_password", "password", "key", "otp", "proxy", "https-proxy", "http-proxy":
 		return true // an address of a proxy may have a password in it

@@ -49,7 +49,9 @@ func own(c net.Conn) error {
 	return nil
 }
 
-// owner finds the user of the socket with a local and a remote address.
+// owner finds the user of the socket with a local and a remote address. One that
+// its process has closed already is listed as the administrator's, without an
+// inode, and is not found.
 func owner(table, local, remote string) (uid int, found bool, err error) {
 	f, err := os.Open(table)
 	if err != nil {
@@ -58,9 +60,9 @@ func owner(table, local, remote string) (uid int, found bool, err error) {
 	defer f.Close()
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
-		// sl local_address rem_address st tx:rx tr:when retrnsmt uid …
+		// sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …
 		fields := strings.Fields(lines.Text())
-		if len(fields) > 7 && fields[1] == local && fields[2] == remote {
+		if len(fields) > 9 && fields[1] == local && fields[2] == remote && fields[9] != "0" {
 			uid, err := strconv.Atoi(fields[7])
 			return uid, err == nil, err
 		}

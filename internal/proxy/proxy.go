@@ -144,11 +144,13 @@ func (p *Proxy) url(path string) *url.URL {
 // that are under way, or ten seconds.
 func (p *Proxy) Serve(ctx context.Context) error {
 	server := &http.Server{
-		Handler:           p,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          errorLog(p.log),
+		Handler: p,
+		// OPTIONS * is no more answered than anything else.
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            headerTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		ErrorLog:                     errorLog(p.log),
 	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {
