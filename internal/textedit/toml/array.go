@@ -2,6 +2,7 @@ package toml
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,6 +31,9 @@ type addition func(d *document, table []string, list []any, e element) ([]byte, 
 
 func upsert(text []byte, table []string, key, id string, pairs []Pair, add addition) ([]byte, error) {
 	pairs = append([]Pair{{key, id}}, pairs...)
+	if err := utf8Only(table...); err != nil {
+		return nil, err
+	}
 	d, err := parse(text)
 	if err != nil {
 		return nil, err
@@ -96,7 +100,7 @@ func newElement(pairs []Pair) (element, error) {
 	e := element{values: map[string]any{}}
 	for _, p := range pairs {
 		literal, value, err := encode(p.Value)
-		if err != nil {
+		if err = errors.Join(err, utf8Only(p.Key)); err != nil {
 			return element{}, err
 		}
 		e.values[p.Key] = value

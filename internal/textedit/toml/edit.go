@@ -209,6 +209,8 @@ func (d *document) outOfInline(p place) []byte {
 		return d.splice(before, e.end, "")
 	case len(p.among) > 1:
 		return d.splice(e.start, p.among[1].start, "")
+	case d.text[d.skip(e.end, " \t\r\n")] == ',': // it has a comma with nothing after it
+		return d.splice(e.start, d.skip(e.end, " \t\r\n")+1, "")
 	case d.text[e.start-1] == ' ' && d.text[e.end] == ' ': // { } and [ ] stay as wide as they were
 		return d.splice(e.start-1, e.end, "")
 	}

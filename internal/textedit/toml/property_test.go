@@ -236,6 +236,11 @@ func TestUpsertIsUndone(t *testing.T) {
 	})
 }
 
+func has(text []byte, path []string) bool {
+	_, ok, err := toml.Get(text, path)
+	return ok || err != nil
+}
+
 func FuzzSet(f *testing.F) {
 	f.Add([]byte("a.b = {c = [1, {d = 2}]}\r\n[[e]]\nf = '''x'''"), "a/b/x", "v")
 	f.Add([]byte("\xef\xbb\xbf# c\n[\"q\".r]\nk = \"\\u00e9\" # c\n"), "q/r/k", "é\x00\"")
@@ -248,20 +253,23 @@ func FuzzSet(f *testing.F) {
 		}
 		after, err := toml.Set(text, keys, value)
 		if err != nil {
+			if strings.Contains(err.Error(), "by hand") {
+				t.Fatalf("%v: %q %q", err, text, keys)
+			}
 			return
 		}
 		if got, ok, err := toml.Get(after, keys); got != value || !ok || err != nil {
 			t.Fatalf("%q, %v, %v in %q", got, ok, err, after)
 		}
-		if _, err := toml.Delete(after, keys); err != nil {
-			t.Logf("%v in %q", err, after)
+		if left, err := toml.Delete(after, keys); err != nil || has(left, keys) {
+			t.Fatalf("%v in %q", err, after)
 		}
 		after, err = toml.Upsert(text, keys, "name", value, toml.Pair{Key: "k", Value: 1})
 		if err != nil {
 			return
 		}
 		if _, err := toml.Drop(after, keys, "name", value); err != nil {
-			t.Logf("%v in %q", err, after)
+			t.Fatalf("%v in %q", err, after)
 		}
 	})
 }

@@ -45,6 +45,9 @@ func Set(text []byte, path []string, value any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := utf8Only(path...); err != nil {
+		return nil, err
+	}
 	d, err := parse(text)
 	if err != nil {
 		return nil, err

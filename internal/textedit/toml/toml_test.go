@@ -71,6 +71,7 @@ func TestDelete(t *testing.T) {
 		"the first of inline":       {"a = { b = 1, c = 2 }\n", "a.b", "a = { c = 2 }\n"},
 		"the last of inline":        {"a = { b = 1, c = 2 }\n", "a.c", "a = { b = 1 }\n"},
 		"the only one of inline":    {"a = {b = 1}\n", "a.b", "a = {}\n"},
+		"a comma at the end":        {"a = [1]\nb = {\n  c = 1, # c\n}\n", "b.c", "a = [1]\nb = {\n   # c\n}\n"},
 		"a dotted key":              {"a.b.c = 1\na.d = 1\n", "a.b.c", "a.d = 1\n"},
 		"a whole inline table":      {"a = {b = 1}\nc = 1\n", "a", "c = 1\n"},
 		"a value of several lines":  {"a = '''\n[x]\n'''\nc = 1\n", "a", "c = 1\n"},

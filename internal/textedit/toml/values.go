@@ -16,10 +16,7 @@ import (
 func encode(value any) (literal string, parsed any, err error) {
 	switch v := value.(type) {
 	case string:
-		if !utf8.ValidString(v) {
-			return "", nil, errors.New("a string of TOML is UTF-8, and the value is not")
-		}
-		return quote(v), v, nil
+		return quote(v), v, utf8Only(v)
 	case bool:
 		return strconv.FormatBool(v), v, nil
 	case int:
@@ -36,6 +33,16 @@ func encode(value any) (literal string, parsed any, err error) {
 		return "[" + strings.Join(literals, ", ") + "]", list, nil
 	}
 	return "", nil, fmt.Errorf("a value of type %T cannot be written as TOML", value)
+}
+
+// utf8Only refuses keys and strings that a text of TOML cannot have.
+func utf8Only(texts ...string) error {
+	for _, s := range texts {
+		if !utf8.ValidString(s) {
+			return errors.New("TOML is UTF-8, and a key or the value is not")
+		}
+	}
+	return nil
 }
 
 // quote writes a basic string (TOML 1.0, String).
