@@ -25,7 +25,7 @@ type loginCommand struct {
 	DomainOwner string   `placeholder:"ID" help:"12-digit account that owns the domain, if not the caller's own."`
 	Repository  string   `placeholder:"NAME" help:"The repository."`
 	RegistryID  string   `name:"registry-id" placeholder:"ID" help:"12-digit account of the container registry, if not the caller's own."`
-	Scope       []string `placeholder:"@SCOPE" help:"Scope of npm that comes from the repository; again for another (all packages)."`
+	Scope       []string `placeholder:"@SCOPE" help:"Scope of npm or Swift that comes from the repository; again for another (all packages)."`
 	Extra       bool     `help:"Keep the repository that the tool uses now, and add this one."`
 	Name        string   `placeholder:"NAME" help:"What the tool's configuration calls the repository (DOMAIN-REPOSITORY)."`
 	Duration    string   `placeholder:"TIME" help:"How long CodeArtifact's tokens live: 15m to 12h, or in seconds (12h)."`
@@ -107,7 +107,7 @@ func (c *loginCommand) chosen() ([]login.Tool, error) {
 			return nil, err
 		}
 	}
-	if !slices.ContainsFunc(chosen, func(t login.Tool) bool { return t.Format == "npm" || t.Format == "swift" }) && len(c.Scope) > 0 {
+	if len(c.Scope) > 0 && !slices.ContainsFunc(chosen, scoped) {
 		return nil, errors.New("--scope is for npm and its kin, and for Swift")
 	}
 	if c.RegistryID != "" && !slices.ContainsFunc(chosen, registry) {
@@ -115,7 +115,7 @@ func (c *loginCommand) chosen() ([]login.Tool, error) {
 	}
 	for _, scope := range c.Scope {
 		if !scopeForm.MatchString(scope) {
-			return nil, fmt.Errorf("--scope: %q is no scope of npm, such as @acme", scope)
+			return nil, fmt.Errorf("--scope: %q is no scope, such as @acme", scope)
 		}
 	}
 	if c.Name != "" && !nameForm.MatchString(c.Name) {
@@ -129,7 +129,7 @@ func (c *loginCommand) chosen() ([]login.Tool, error) {
 }
 
 var (
-	scopeForm    = regexp.MustCompile(`^@[a-z0-9~-][a-z0-9._~-]*$`) // as of npm's package names
+	scopeForm    = regexp.MustCompile(`^@[A-Za-z0-9~-][A-Za-z0-9._~-]*$`) // npm's names; Swift's are within them
 	nameForm     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*$`)
 	variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
@@ -160,6 +160,9 @@ func (c *loginCommand) duration() (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// scoped reports whether a tool's packages have scopes.
+func scoped(t login.Tool) bool { return t.Format == "npm" || t.Format == "swift" }
 
 // registry reports whether a tool reads container registries.
 func registry(t login.Tool) bool { return t.Format == "" }
@@ -209,7 +212,7 @@ func (t *targets) of(ctx context.Context, tool login.Tool) (login.Target, error)
 		}
 		t.known[tool.Format] = target
 	}
-	if tool.Format == "npm" {
+	if scoped(tool) {
 		target.Scopes = t.command.Scope
 	}
 	return target, nil

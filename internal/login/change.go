@@ -2,6 +2,7 @@ package login
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -150,6 +151,9 @@ func applies(logins []*present, path string, text []byte) bool {
 // nothing reports whether a text, taken out of a file that login has made, has
 // nothing in it but what is left of a file that has only ever been login's.
 func nothing(logins []*present, path string, text []byte) bool {
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return true
+	}
 	var rest []byte
 	var err error
 	for _, l := range logins {
@@ -162,35 +166,46 @@ func nothing(logins []*present, path string, text []byte) bool {
 			return false
 		}
 	}
-	text = bytes.TrimSpace(text)
-	return len(text) == 0 || bytes.Equal(text, bytes.TrimSpace(rest))
+	return bytes.Equal(text, bytes.TrimSpace(rest))
 }
 
 // without makes the text what it is without the logins that are gone.
-func (s *sheet) without(gone, rest []*present) error {
-	text := s.base
-	if slices.ContainsFunc(rest, func(l *present) bool { return !l.whole }) {
-		// The edits of a login that stays cannot be made again, so the text is left
-		// with them.
-		text = s.text
-		var err error
-		for _, l := range slices.Backward(gone) {
-			if text, err = l.remove(s.path, text); err != nil {
-				return err
-			}
+func (s *sheet) without(gone, rest []*present) (err error) {
+	if s.after, err = again(s.path, s.base, rest); err == nil {
+		return nil
+	}
+	// The edits of a login that stays cannot be made again, so the text is left
+	// with them.
+	text := s.text
+	for _, l := range slices.Backward(gone) {
+		if text, err = l.remove(s.path, text); err != nil {
+			return err
 		}
 	}
-	for _, l := range rest {
-		if !l.whole {
-			continue
-		}
-		var err error
-		if text, err = l.apply(s.path, text); err != nil {
-			return err
+	for _, l := range rest { // what they share with those that are gone
+		if shared, err := again(s.path, text, []*present{l}); err == nil {
+			text = shared
 		}
 	}
 	s.after = text
 	return nil
+}
+
+// errTokenLost says that the token which a login wrote is not to be found.
+var errTokenLost = errors.New("its token is not in the file any more")
+
+// again makes the edits of logins that stay.
+func again(path string, text []byte, logins []*present) ([]byte, error) {
+	for _, l := range logins {
+		if !l.whole {
+			return nil, errTokenLost
+		}
+		var err error
+		if text, err = l.apply(path, text); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
 }
 
 func (l *present) apply(path string, text []byte) ([]byte, error) {

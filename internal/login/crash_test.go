@@ -32,9 +32,10 @@ func TestCrashes(t *testing.T) {
 		"logout that puts back": {func(w *world) { w.write(w.path(".kettle"), rc, 0o640); w.login(kettle(), target("lib", "old")) }, only("kettle", "lib")},
 	} {
 		t.Run(name, func(t *testing.T) {
+			expected := withoutCrash(t, c.start, c.work)
 			crashed := true
 			for steps := 0; crashed; steps++ {
-				crashed = crash(t, steps, c.start, c.work)
+				crashed = crash(t, steps, c.start, c.work, expected)
 			}
 		})
 	}
@@ -47,69 +48,71 @@ func both(w *world) {
 	w.login(kettle(), target("lib", "old"))
 }
 
-// crash lets a piece of work crash after some steps, and reports whether it did.
-func crash(t *testing.T, steps int, start func(*world), work login.Work) bool {
+// An outcome is what the files of the tools may be.
+type outcome struct {
+	before, after map[string]string // the work
+	origin        map[string]string // the whole home, without any login
+}
+
+func withoutCrash(t *testing.T, start func(*world), work login.Work) outcome {
 	t.Helper()
 	w := newWorld(t, t.TempDir())
-	files := map[string]string{}
-	remember := func() map[string]string {
-		texts := map[string]string{}
-		for _, path := range []string{".kettle", ".config/pot/potrc"} {
-			text, err := os.ReadFile(w.path(path))
-			if err == nil {
-				texts[path] = "there: " + string(text)
-			} else if errors.Is(err, fs.ErrNotExist) {
-				texts[path] = "none"
-			}
-		}
-		return texts
-	}
-	origin := origin(t, w, start)
 	start(w)
-	files = remember()
+	o := outcome{before: w.texts()}
+	if _, err := w.journal.Do(t.Context(), work); err != nil {
+		t.Fatal(err)
+	}
+	o.after = w.texts()
+	clean := newWorld(t, t.TempDir())
+	start(clean)
+	clean.logoutAll()
+	o.origin = clean.tree()
+	return o
+}
+
+// texts are those of the tools' files.
+func (w *world) texts() map[string]string {
+	texts := map[string]string{}
+	for _, path := range []string{".kettle", ".config/pot/potrc"} {
+		text, err := os.ReadFile(w.path(path))
+		if err == nil {
+			texts[path] = "there: " + string(text)
+		} else if errors.Is(err, fs.ErrNotExist) {
+			texts[path] = "none"
+		}
+	}
+	return texts
+}
+
+func (w *world) logoutAll() {
+	w.t.Helper()
+	for _, tool := range w.tools {
+		if _, err := w.journal.Do(w.t.Context(), login.Logout{Tool: tool.Name}); err != nil && !errors.Is(err, login.ErrNotLoggedIn) {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// crash lets a piece of work crash after some steps, and reports whether it did.
+func crash(t *testing.T, steps int, start func(*world), work login.Work, expected outcome) bool {
+	t.Helper()
+	w := newWorld(t, t.TempDir())
+	start(w)
 	_, err := w.journal.CrashAfter(steps).Do(t.Context(), work)
 	crashed := errors.Is(err, login.ErrCrashed)
 	if err != nil && !crashed {
 		t.Fatal(err)
 	}
-	between := remember()
-	twin := newWorld(t, t.TempDir()) // where nothing crashes
-	start(twin)
-	if _, err := twin.journal.Do(t.Context(), work); err != nil {
-		t.Fatal(err)
-	}
-	home := w.home
-	w.home = twin.home
-	whole := remember()
-	w.home = home
-	for path, text := range between {
-		if text != files[path] && text != whole[path] {
+	for path, text := range w.texts() {
+		if text != expected.before[path] && text != expected.after[path] {
 			t.Fatalf("after %d steps %s is %q", steps, path, text)
 		}
 	}
-	for _, tool := range w.tools {
-		if _, err := w.journal.Do(t.Context(), login.Logout{Tool: tool.Name}); err != nil && !errors.Is(err, login.ErrNotLoggedIn) {
-			t.Fatal(err)
-		}
-	}
-	if after := w.tree(); !maps.Equal(after, origin) {
-		t.Fatalf("after %d steps and logout\n%s\nnot\n%s", steps, show(after), show(origin))
+	w.logoutAll()
+	if after := w.tree(); !maps.Equal(after, expected.origin) {
+		t.Fatalf("after %d steps and logout\n%s\nnot\n%s", steps, show(after), show(expected.origin))
 	}
 	return crashed
-}
-
-// origin is the home before any login: start without them.
-func origin(t *testing.T, w *world, start func(*world)) map[string]string {
-	t.Helper()
-	clean := newWorld(t, t.TempDir())
-	start(clean)
-	for _, tool := range clean.tools {
-		_, err := clean.journal.Do(t.Context(), login.Logout{Tool: tool.Name})
-		if err != nil && !errors.Is(err, login.ErrNotLoggedIn) {
-			t.Fatal(err)
-		}
-	}
-	return clean.tree()
 }
 
 func show(tree map[string]string) string {

@@ -82,3 +82,15 @@ func (m *meddled) stage(path string, text []byte, mode fs.FileMode) error {
 	}
 	return err
 }
+
+// Patch is newPatch and revert.
+func Patch(base, text []byte) func(text []byte) (reverted []byte, missing int) {
+	p := newPatch(base, text)
+	return func(text []byte) ([]byte, int) {
+		reverted, missing := p.revert(text)
+		return reverted, len(missing)
+	}
+}
+
+// Mask is mask.
+var Mask = mask

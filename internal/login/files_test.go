@@ -165,8 +165,10 @@ func TestWhatCannotBeWritten(t *testing.T) {
 
 // A record that is damaged, or another version's, is not written over.
 func TestRecordsThatCannotBeRead(t *testing.T) {
-	for _, text := range []string{"{", `{"version":2}`, `{"version":1,"unknown":1}`, `{"version":1,"files":{"rc":{"now":{"lines":[]}}}}`,
-		`{"version":1,"files":{"/rc":{"now":{"lines":[],"hunks":[{"from":0,"to":1}]}}}}`} {
+	for _, text := range []string{
+		"{", `{"version":2}`, `{"version":1,"unknown":1}`, `{"version":1,"files":{"rc":{"now":{"lines":[]}}}}`,
+		`{"version":1,"files":{"/rc":{"now":{"lines":[],"hunks":[{"from":0,"to":1}]}}}}`,
+	} {
 		w := newWorld(t, t.TempDir())
 		path := filepath.Join(w.state(), "logins.json")
 		w.write(path, text, 0o600)

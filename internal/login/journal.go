@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
 // A Journal logs tools in and out, and remembers what has to be undone.
@@ -311,12 +313,11 @@ func (j *Journal) Logins() ([]Recorded, error) {
 	}
 	var all []Recorded
 	for _, l := range r.Logins {
-		t, err := l.Target.target(l.Token.unknown())
+		t, err := l.Target.target(authtoken.Token{})
 		if err != nil {
 			return nil, fmt.Errorf("the record of logins, %s: %w", j.path(), err)
 		}
 		one := Recorded{Tool: l.Tool, Target: t}
-		one.Target.Token.Password, one.Target.Token.Value = "", ""
 		if l.Token != nil {
 			one.Expires = l.Token.Expires
 		}

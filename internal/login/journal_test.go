@@ -89,7 +89,6 @@ type foreign struct {
 	there bool
 	end   string
 	n     int
-	home  string
 }
 
 func newForeign(t *rapid.T, w *world, path string) *foreign {
