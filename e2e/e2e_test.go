@@ -73,7 +73,7 @@ func linkClients(dir string) error {
 		"bun":   filepath.Join(tools, "npm/bun/node_modules/.bin/bun"),
 		"crane": filepath.Join(tools, "bin/crane"), "helm": filepath.Join(tools, "bin/helm"),
 		"skopeo": "skopeo", "docker": "docker", "podman": "podman",
-		"cargo": "cargo", "ruby": "ruby", "gem": "gem", "bundle": "bundle", "curl": "curl", "node": "node",
+		"cargo": "cargo", "ruby": "ruby", "gem": "gem", "bundle": "bundle", "gradle": "gradle", "curl": "curl", "node": "node",
 	} {
 		found, err := exec.LookPath(path)
 		if err != nil {
@@ -86,9 +86,24 @@ func linkClients(dir string) error {
 			return err
 		}
 	}
+	if err := linkMaven(dir); err != nil {
+		return err
+	}
 	// Debian's AWS CLI 2 (2.9) is older than endpoint_url in profiles (2.13), so
 	// it is told on the command line.
 	return os.WriteFile(filepath.Join(dir, "aws2"), []byte("#!/bin/sh\nexec /usr/bin/aws --endpoint-url \"$URL\" \"$@\"\n"), 0o755)
+}
+
+// linkMaven has Maven take the script's home for the person's, which Java does
+// not, and its own plug-ins from the folder that scripts/install-clients has
+// filled. $M2 is the local repository.
+func linkMaven(dir string) error {
+	mvn, err := exec.LookPath("mvn")
+	if err != nil {
+		return fmt.Errorf("client mvn is missing; run scripts/install-clients: %w", err)
+	}
+	script := "#!/bin/sh\nMAVEN_OPTS=\"-XX:TieredStopAtLevel=1 -Duser.home=$HOME\" exec " + mvn + " --batch-mode --no-transfer-progress --global-settings \"$PROJECT/e2e/testdata/maven.xml\" -Dmaven.repo.local=\"$M2\" \"$@\"\n"
+	return os.WriteFile(filepath.Join(dir, "mvn"), []byte(script), 0o755)
 }
 
 func TestScripts(t *testing.T) {
@@ -171,6 +186,7 @@ func setup(env *testscript.Env) error {
 		"npm_config_cache="+filepath.Join(env.WorkDir, "npm-cache"), "npm_config_update_notifier=false",
 		"PIP_CONFIG_FILE="+filepath.Join(home, "pip.conf"), "PIP_NO_CACHE_DIR=1", "PIP_DISABLE_PIP_VERSION_CHECK=1", "PIP_NO_INPUT=1",
 		"YARN_ENABLE_TELEMETRY=0", "YARN_CACHE_FOLDER="+filepath.Join(env.WorkDir, "yarn-cache"), "YARN_GLOBAL_FOLDER="+filepath.Join(env.WorkDir, "yarn"),
+		"M2="+filepath.Join(env.WorkDir, "m2"), "GRADLE_USER_HOME="+filepath.Join(home, ".gradle"),
 		"UV_CACHE_DIR="+filepath.Join(env.WorkDir, "uv-cache"),
 		"RUSTUP_HOME="+cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(os.Getenv("HOME"), ".rustup")), // where cargo is rustup's
 		"TF_PLUGINS="+terraformPlugins(), "CHECKPOINT_DISABLE=1",

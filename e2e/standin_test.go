@@ -242,7 +242,9 @@ func (s *standinServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // refuse answers with the challenge of the real service.
 func (s *standinServer) refuse(w http.ResponseWriter, status int, realm, why string) {
 	if status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q, Basic realm=%q", realm, realm))
+		// Two fields: Maven, Gradle and sbt read one challenge in each.
+		w.Header().Add("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q", realm))
+		w.Header().Add("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", realm))
 	}
 	http.Error(w, why, status)
 }
