@@ -64,7 +64,7 @@ func TestSources(t *testing.T) {
 		placement login.Placement
 		in, want  string
 	}{
-		{"no file", login.Instead, "", ":sources:\n- " + ours + "\n"},
+		{"no file", login.Instead, "", ":sources:\n  - " + ours + "\n"},
 		{"instead", login.Instead, "---\n:sources:\n- https://gems.example/\n- https://other.example/\ngem: --no-document\n", "---\n:sources:\n- " + ours + "\ngem: --no-document\n"},
 		{"beside", login.Beside, "---\n:sources:\n  - https://gems.example/ # first\ngem: --no-document\n", "---\n:sources:\n  - https://gems.example/ # first\n  - " + ours + "\ngem: --no-document\n"},
 		{"another token instead", login.Instead, ":sources:\n- " + old + "\n", ":sources:\n- " + ours + "\n"},
