@@ -111,13 +111,8 @@ func (g *Guard) For(origin string) (*http.Client, error) {
 }
 
 func client(c Config, schemes []string, allowed func(netip.Addr) bool) *http.Client {
-	dialer := &net.Dialer{
-		Timeout: dialTimeout,
-		// Control sees the address that the system is about to connect to.
-		Control: func(_, address string, _ syscall.RawConn) error { return checkAddress(address, allowed) },
-	}
 	transport := &http.Transport{
-		DialContext:            dialer.DialContext,
+		DialContext:            newDialer(allowed).DialContext,
 		TLSClientConfig:        &tls.Config{RootCAs: c.Authorities, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    dialTimeout,
 		ResponseHeaderTimeout:  fetchTimeout,
@@ -138,6 +133,14 @@ func client(c Config, schemes []string, allowed func(netip.Addr) bool) *http.Cli
 			}
 			return nil
 		},
+	}
+}
+
+func newDialer(allowed func(netip.Addr) bool) *net.Dialer {
+	return &net.Dialer{
+		Timeout: dialTimeout,
+		// Control sees the address that the system is about to connect to.
+		Control: func(_, address string, _ syscall.RawConn) error { return checkAddress(address, allowed) },
 	}
 }
 

@@ -180,7 +180,7 @@ func (c claims) audience(p Provider, aud []string) (string, error) {
 func (c claims) conditionKeys(id *Identity, aud []string) map[string][]string {
 	keys := make(map[string][]string, len(c)+1)
 	for name := range c {
-		if values, ok := c.texts(name); ok && !strings.HasPrefix(name, "https://aws.amazon.com/") {
+		if values, ok := c.texts(name); ok && !strings.HasPrefix(name, "https://aws.amazon.com/") && !beginsWithPort(name) {
 			key := strings.ToLower(name)
 			keys[key] = append(keys[key], values...)
 		}
@@ -191,6 +191,13 @@ func (c claims) conditionKeys(id *Identity, aud []string) map[string][]string {
 		keys["aud"], keys["oaud"] = []string{id.Audience}, aud
 	}
 	return keys
+}
+
+// beginsWithPort reports whether a claim's key could be that of another issuer: with
+// ISSUER before it, 8443:sub is the claim sub of ISSUER:8443.
+func beginsWithPort(name string) bool {
+	port, _, ok := strings.Cut(name, ":")
+	return ok && port != "" && strings.Trim(port, "0123456789") == ""
 }
 
 func (c claims) sessionTags(id *Identity) error {
