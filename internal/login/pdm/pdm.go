@@ -117,27 +117,13 @@ func remove(text []byte, t login.Target) (_ []byte, err error) {
 	return text, nil
 }
 
+// addresses are those of the person's configuration, and of the sources of the
+// project in the working folder.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	named := []string{p.Getenv("PDM_PYPI_URL")}
-	text, err := python.Text(read, file(p))
-	if err != nil {
-		return nil, err
-	}
-	for _, table := range []string{"pypi", "repository"} {
-		value, _, err := toml.Get(text, []string{table})
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file(p), err)
-		}
-		entries, _ := value.(map[string]any)
-		for key, entry := range entries {
-			address, _ := entry.(string) // [pypi] url
-			if inner, ok := entry.(map[string]any); ok {
-				address, _ = inner["url"].(string)
-			} else if key != "url" {
-				continue
-			}
-			named = append(named, address)
-		}
-	}
-	return python.Named(named...), nil
+	url := []string{"url"}
+	return python.Addresses(read, []python.Setting{
+		{File: file(p), Path: []string{"pypi"}, Keys: url},
+		{File: file(p), Path: []string{"repository"}, Keys: url},
+		{File: filepath.Join(p.Dir, "pyproject.toml"), Path: []string{"tool", "pdm", "source"}, Keys: url},
+	}, p.Getenv("PDM_PYPI_URL"))
 }

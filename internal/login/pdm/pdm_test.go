@@ -55,5 +55,6 @@ func TestFiles(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	pythontest.Addresses(t, pdm.Tool(), pythontest.Places("linux", nil), map[string]string{
 		"/home/ada/.config/pdm/config.toml": "[pypi]\nurl = 'https://me:secret@a.example/'\n[pypi.acme-lib]\n" + index + repository,
-	}, pythontest.Repository, pythontest.Index, "https://me@a.example/")
+		"/src/app/pyproject.toml":           "[[tool.pdm.source]]\nname = 'mine'\nurl = 'https://project.example/'\n",
+	}, pythontest.Repository, pythontest.Index, "https://me@a.example/", "https://project.example/")
 }

@@ -183,17 +183,22 @@ func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	return python.Named(named...), nil
 }
 
-// files are those of the person that pip reads, the stronger first.
+// files are those of the person and of the virtual environment that pip reads.
 func files(p login.Places) []string {
 	path, err := file(p)
 	if err != nil {
 		return nil
 	}
-	if p.Getenv("PIP_CONFIG_FILE") != "" {
-		return []string{path}
-	}
+	old, name := ".pip", "pip.conf" // where pip had its configuration once
 	if p.GOOS == "windows" {
-		return []string{path, filepath.Join(p.Home, "pip", "pip.ini")}
+		old, name = "pip", "pip.ini"
 	}
-	return []string{path, filepath.Join(p.Home, ".pip", "pip.conf")}
+	paths := []string{path}
+	if p.Getenv("PIP_CONFIG_FILE") == "" {
+		paths = append(paths, filepath.Join(p.Home, old, name))
+	}
+	if environment := p.Getenv("VIRTUAL_ENV"); environment != "" {
+		paths = append(paths, filepath.Join(environment, name))
+	}
+	return paths
 }

@@ -78,9 +78,10 @@ func TestFileOnMacOS(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	p := pythontest.Places("linux", map[string]string{"PIP_INDEX_URL": "https://env.example/"})
+	p := pythontest.Places("linux", map[string]string{"PIP_INDEX_URL": "https://env.example/", "VIRTUAL_ENV": "/venv"})
 	pythontest.Addresses(t, pip.Tool(), p, map[string]string{
 		"/home/ada/.config/pip/pip.conf": "[global]\nindex-url = " + index + "\n[install]\nextra-index-url = https://me:secret@a.example/simple\n  relative/path\n",
+		"/venv/pip.conf":                 "[global]\nindex-url = https://venv.example/\n",
 		"/home/ada/.pip/pip.conf":        "[global]\nindex-url = https://old.example/\n",
-	}, index, "https://env.example/", "https://me@a.example/simple", "https://old.example/")
+	}, index, "https://env.example/", "https://me@a.example/simple", "https://old.example/", "https://venv.example/")
 }

@@ -88,44 +88,9 @@ func forget(text []byte, path []string, value string) ([]byte, error) {
 // addresses are those of the repositories to publish to, and of the sources of
 // the project in the working folder.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	var named []string
-	for _, in := range []struct {
-		path  string
-		table []string
-	}{
-		{filepath.Join(folder(p), "config.toml"), []string{"repositories"}},
-		{filepath.Join(p.Dir, "pyproject.toml"), []string{"tool", "poetry", "source"}},
-	} {
-		text, err := python.Text(read, in.path)
-		if err != nil {
-			return nil, err
-		}
-		value, _, err := toml.Get(text, in.table)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", in.path, err)
-		}
-		named = append(named, urls(value)...)
-	}
-	return python.Named(named...), nil
-}
-
-// urls are those of the tables in a table or a list.
-func urls(value any) []string {
-	var named []string
-	add := func(table any) {
-		t, _ := table.(map[string]any)
-		address, _ := t["url"].(string)
-		named = append(named, address)
-	}
-	switch value := value.(type) {
-	case map[string]any:
-		for _, table := range value {
-			add(table)
-		}
-	case []any:
-		for _, table := range value {
-			add(table)
-		}
-	}
-	return named
+	url := []string{"url"}
+	return python.Addresses(read, []python.Setting{
+		{File: filepath.Join(folder(p), "config.toml"), Path: []string{"repositories"}, Keys: url},
+		{File: filepath.Join(p.Dir, "pyproject.toml"), Path: []string{"tool", "poetry", "source"}, Keys: url},
+	})
 }

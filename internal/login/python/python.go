@@ -6,12 +6,9 @@ package python
 
 import (
 	"cmp"
-	"errors"
-	"io/fs"
 	"net/netip"
 	"net/url"
 	"path/filepath"
-	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/login"
@@ -37,24 +34,6 @@ func WithUser(address string) string {
 	return u.String()
 }
 
-// Named returns those addresses that can be a repository's, each once and without
-// its password, in order.
-func Named(addresses ...string) []string {
-	var named []string
-	for _, address := range addresses {
-		u, err := url.Parse(address)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
-			continue
-		}
-		if u.User != nil {
-			u.User = url.User(u.User.Username())
-		}
-		named = append(named, u.String())
-	}
-	slices.Sort(named)
-	return slices.Compact(named)
-}
-
 // Asks reports whether a tool asks its keyring about an address: one of a
 // repository of CodeArtifact, with the user name and no password.
 func Asks(address string) bool {
@@ -78,15 +57,6 @@ func Untrusted(t login.Target) string {
 		return ""
 	}
 	return t.Endpoint.Host
-}
-
-// Text reads a configuration file, of which there may be none.
-func Text(read login.ReadFile, path string) ([]byte, error) {
-	text, err := read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return text, err
 }
 
 // XDGConfig returns the folder of configurations on Linux (XDG Base Directory

@@ -4,7 +4,6 @@ package uv
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -30,8 +29,6 @@ func Tool() login.Tool {
 var (
 	table    = []string{"index"}
 	provider = []string{"keyring-provider"}
-	singles  = [][]string{{"index-url"}, {"publish-url"}}
-	lists    = [][]string{{"extra-index-url"}}
 )
 
 const asks = "subprocess"
@@ -129,34 +126,17 @@ func indexes(text []byte) ([]map[string]any, error) {
 	return all, err
 }
 
+// addresses are those of the person's configuration and of the project's in the
+// working folder.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	named := []string{p.Getenv("UV_DEFAULT_INDEX"), p.Getenv("UV_INDEX_URL"), p.Getenv("UV_PUBLISH_URL")}
-	text, err := python.Text(read, file(p))
-	if err != nil {
-		return nil, err
-	}
-	all, err := indexes(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file(p), err)
-	}
-	for _, i := range all {
-		for _, key := range []string{"url", "publish-url"} {
-			address, _ := i[key].(string)
-			named = append(named, address)
+	var settings []python.Setting
+	for _, in := range []struct {
+		file  string
+		above []string
+	}{{file(p), nil}, {filepath.Join(p.Dir, "uv.toml"), nil}, {filepath.Join(p.Dir, "pyproject.toml"), []string{"tool", "uv"}}} {
+		for _, name := range []string{"index", "index-url", "extra-index-url", "publish-url"} {
+			settings = append(settings, python.Setting{File: in.file, Path: append(in.above[:len(in.above):len(in.above)], name), Keys: []string{"url", "publish-url"}})
 		}
 	}
-	for _, path := range singles {
-		value, _, _ := toml.Get(text, path)
-		address, _ := value.(string)
-		named = append(named, address)
-	}
-	for _, path := range lists {
-		value, _, _ := toml.Get(text, path)
-		list, _ := value.([]any)
-		for _, element := range list {
-			address, _ := element.(string)
-			named = append(named, address)
-		}
-	}
-	return python.Named(named...), nil
+	return python.Addresses(read, settings, p.Getenv("UV_DEFAULT_INDEX"), p.Getenv("UV_INDEX_URL"), p.Getenv("UV_PUBLISH_URL"))
 }

@@ -73,5 +73,6 @@ func TestAddresses(t *testing.T) {
 	p := pythontest.Places("linux", map[string]string{"UV_DEFAULT_INDEX": "https://env.example/"})
 	pythontest.Addresses(t, uv.Tool(), p, map[string]string{
 		"/home/ada/.config/uv/uv.toml": "extra-index-url = ['https://me:secret@a.example/simple']\n" + index,
-	}, "https://aws@acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/pypi/lib/", pythontest.Asking, "https://env.example/", "https://me@a.example/simple")
+		"/src/app/pyproject.toml":      "[[tool.uv.index]]\nname = 'https://name.example/'\nurl = 'https://project.example/'\n",
+	}, "https://aws@acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/pypi/lib/", pythontest.Asking, "https://env.example/", "https://me@a.example/simple", "https://project.example/")
 }
