@@ -54,7 +54,9 @@ func TestAKidIsANameAndNothingElse(t *testing.T) {
 		"../../../../dev/null", "/etc/passwd", "file:///dev/null", "http://169.254.169.254/", b.issuer.URL + "/jwks",
 		"' OR '1'='1", "key-1'; DROP TABLE iam_entity; --", "*", "key-*", "key-?", "%", "key_1",
 		" " + key.ID, key.ID + " ", key.ID + "\x00", strings.ToUpper(key.ID), "./" + key.ID, key.ID + "#", "0", strings.Repeat("k", 10_000),
-		0, true, []string{key.ID}, map[string]string{"kid": key.ID},
+		0, true,
+		[]string{key.ID},
+		map[string]string{"kid": key.ID},
 	} {
 		b.refused(fmt.Sprintf("kid %.40v", kid), "InvalidIdentityToken", rs256(t, key, text(t, map[string]any{"alg": "RS256", "kid": kid}), text(t, b.claims(nil))))
 	}
@@ -136,7 +138,10 @@ func TestIssuersThatAreNearlyTrusted(t *testing.T) {
 		b.issuer.URL + "/", b.issuer.URL + "//", b.issuer.URL + "/.", b.issuer.URL + "?", b.issuer.URL + "#", b.issuer.URL + "/x/..", " " + b.issuer.URL, b.issuer.URL + "\n",
 		"https://" + host, "HTTP://" + host, "http://user@" + host, "http://user:password@" + host, "http://" + strings.Split(host, ":")[0], "http://" + host + "0",
 		"http://LOCALHOST:" + strings.Split(host, ":")[1], "http://" + strings.Replace(host, ".", "%2e", 1), "http://" + strings.Replace(host, ":", ".:", 1),
-		"//" + host, host, b.issuer.URL + "\x00", b.issuer.URL + "\u200b", []string{b.issuer.URL}, map[string]string{"iss": b.issuer.URL}, "", nil, 7,
+		"//" + host, host, b.issuer.URL + "\x00", b.issuer.URL + "\u200b",
+		[]string{b.issuer.URL},
+		map[string]string{"iss": b.issuer.URL},
+		"", nil, 7,
 	} {
 		b.refused(fmt.Sprintf("iss %q", iss), "InvalidIdentityToken", b.issuer.Token(b.claims(map[string]any{"iss": iss})))
 	}
