@@ -89,7 +89,9 @@ func TestBunfig(t *testing.T) {
 			"[install]\nregistry = { url = \"" + lib + "\" }\n",
 		},
 		{
-			"scopes", []string{"@a", "@b", "@c"}, "[install]\nregistry = \"https://other.example/\"\n[install.scopes]\na = \"https://other.example/\"\n\"@b\" = { token = \"t\", url = \"https://other.example/\" }\n",
+			"scopes",
+			[]string{"@a", "@b", "@c"},
+			"[install]\nregistry = \"https://other.example/\"\n[install.scopes]\na = \"https://other.example/\"\n\"@b\" = { token = \"t\", url = \"https://other.example/\" }\n",
 			"[install]\nregistry = \"https://other.example/\"\n[install.scopes]\na = \"" + lib + "\"\n\"@b\" = { url = \"" + lib + "\" }\n",
 		},
 	} {

@@ -18,7 +18,8 @@ import (
 func target(t interface {
 	Helper()
 	Fatal(...any)
-}, address string, scopes ...string) login.Target {
+}, address string, scopes ...string,
+) login.Target {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {

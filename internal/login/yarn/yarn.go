@@ -32,7 +32,7 @@ import (
 // Tool is Yarn 3.2 and later.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "yarn", Format: "npm", Programs: []string{"yarn", "yarnpkg", "corepack"}, Secret: login.Asked,
+		Name: "yarn", Format: "npm", Programs: []string{"yarn", "yarnpkg"}, Secret: login.Asked,
 		Edits: edits, Addresses: addresses,
 		Next: func(t login.Target) string { return npmrc.Next(t, "yarn add PACKAGE") },
 	}

@@ -48,7 +48,9 @@ func TestConfiguration(t *testing.T) {
 			"npmRegistryServer: https://registry.example/npm/lib\nnpmRegistries:\n  //registry.example/npm/lib:\n    npmAlwaysAuth: true\nplugins:\n  - PLUGIN\n",
 		},
 		{
-			"a scope", lib, []string{"@acme"}, "npmScopes:\n  acme:\n    npmAuthToken: theirs\n    npmMinimalAgeGate: 0 # note\n",
+			"a scope", lib,
+			[]string{"@acme"},
+			"npmScopes:\n  acme:\n    npmAuthToken: theirs\n    npmMinimalAgeGate: 0 # note\n",
 			"npmScopes:\n  acme:\n    npmMinimalAgeGate: 0 # note\n    npmRegistryServer: https://registry.example/npm/lib\n    npmPublishRegistry: https://registry.example/npm/lib\nnpmRegistries:\n  //registry.example/npm/lib:\n    npmAlwaysAuth: true\nplugins:\n  - PLUGIN\n",
 		},
 		{

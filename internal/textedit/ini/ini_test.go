@@ -65,6 +65,7 @@ func TestGet(t *testing.T) {
 		{ini.NPM, `k = "a\nb"`, "", "k", "a\nb"},
 		{ini.NPM, `k = a\;b\c`, "", "k", `a;b\c`},
 		{ini.NPM, "k=1\n[s]\nk=2\n", "s", "k", "2"},
+		{ini.NPM, "k=1\n[]\nk=2\n", "", "k", "1"},
 		{ini.NPM, "k", "", "k", "true"},
 	} {
 		if got, ok := c.dialect.Get([]byte(c.text), c.section, c.key); !ok || got != c.want {

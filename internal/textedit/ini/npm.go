@@ -27,7 +27,9 @@ func (npm) parse(all []lines.Line) ([]header, []entry, error) {
 			continue
 		}
 		if name, ok := npmHeader(l.Text); ok {
-			section = decode(name)
+			if section = decode(name); section == "" {
+				section = "[]" // which is not what is above the headers
+			}
 			headers = append(headers, header{name: section, line: i})
 			continue
 		}
