@@ -2,8 +2,9 @@ package childenv
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login/npmrc"
 )
 
 // npm is for npm, pnpm, Yarn 1 and bun, all of which read the user's npmrc and
@@ -14,7 +15,12 @@ import (
 // password of another registry that the person's has in it becomes a variable,
 // as the file holds none.
 func npm(s *setter) {
-	own, err := s.read(s.npmrc())
+	path, err := npmrc.Path(s.Places)
+	if err != nil {
+		s.err = err
+		return
+	}
+	own, err := s.read(path)
 	if err != nil {
 		s.err = err
 		return
@@ -46,16 +52,6 @@ func npm(s *setter) {
 	}
 	text := s.others(string(own), ours) + strings.Join(lines, "\n") + "\n"
 	s.set("npm_config_userconfig", s.file("npmrc", text))
-}
-
-// npmrc is where the person's own is.
-func (s *setter) npmrc() string {
-	for _, name := range []string{"npm_config_userconfig", "NPM_CONFIG_USERCONFIG"} {
-		if path := s.Places.Getenv(name); path != "" {
-			return path
-		}
-	}
-	return filepath.Join(s.Places.Home, ".npmrc")
 }
 
 // others are the lines of the person's npmrc but for the keys that are ours, and

@@ -3,11 +3,13 @@ package childenv
 import (
 	_ "embed"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
 
 	rubybundler "github.com/gatehouse-registry/gatehouse/internal/login/bundler"
+	"github.com/gatehouse-registry/gatehouse/internal/project"
 )
 
 // gemSources is the variable that gemPlugin reads.
@@ -33,7 +35,7 @@ func gem(s *setter) {
 		if e.Token.Password == "" {
 			sources = append(sources, e.Endpoint.String())
 		} else {
-			sources = append(sources, rubybundler.Mirror(e.Endpoint, e.Token))
+			sources = append(sources, rubybundler.Address(e.Endpoint, e.Token))
 		}
 	}
 	s.addressed(gemSources, strings.Join(sources, " "), s.endpoints...)
@@ -45,31 +47,31 @@ func gem(s *setter) {
 }
 
 // bundler has passwords by host, so that of several domains on one host the
-// first's is set. A Gemfile names the source, unless the person's configuration
-// has everything fetched from one of ours: then that is given its password.
+// first's is set. A Gemfile names the source. What the person's configuration
+// holds for ours is renewed by its own name, which may be one that not every shell
+// passes on: nothing else comes before it.
 func bundler(s *setter) {
 	seen := make(map[string]bool)
-	for _, e := range s.endpoints {
-		name := rubybundler.Key(e.Endpoint)
+	set := func(name, value string, e project.Endpoint) {
 		if !seen[name] {
-			s.secret(name, e.Token.Username+":"+e.Token.Password, e)
+			s.secret(name, value, e)
 		}
 		seen[name] = true
 	}
 	text, err := s.ReadFile(rubybundler.File(s.Places))
-	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) {
-			s.err = err
-		}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.err = err
 		return
 	}
 	for _, e := range s.endpoints {
-		mirrored, err := rubybundler.Mirrored(text, e.Endpoint)
+		set(rubybundler.HostKey(e.Endpoint), e.Token.Username+":"+e.Token.Password, e)
+		held, err := rubybundler.Renew(text, e.Endpoint, e.Token)
 		if err != nil {
-			s.err = err
+			s.err = fmt.Errorf("%s: %w", rubybundler.File(s.Places), err)
+			return
 		}
-		if mirrored && e.Token.Password != "" {
-			s.addressed(rubybundler.MirrorKey, rubybundler.Mirror(e.Endpoint, e.Token), e)
+		for _, setting := range held {
+			set(setting.Name, setting.Value, e)
 		}
 	}
 }

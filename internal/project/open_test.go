@@ -100,7 +100,8 @@ id = "111122223333"
 		if token, err := e.Authorize(t.Context()); err != nil || token.Value != e.Token.Value {
 			t.Errorf("%s: %v", e.Name, err)
 		}
-		if e.Registry() != (e.Format == "") || e.Transport() == e.Transport() {
+		one, other := e.Transport(), e.Transport()
+		if e.Registry() != (e.Format == "") || one == other {
 			t.Errorf("%s: registry %v, or a transport that is shared", e.Name, e.Registry())
 		}
 	}
