@@ -7,8 +7,8 @@
 // is to stand instead of the sources in a Gemfile, login makes their mirror, with
 // user name and token in its address: for the gems themselves Bundler takes them
 // from nowhere else (Bundler::RubygemsIntegration#download_gem). Of one beside
-// them, it sets the password of its host. That is the domain's own at AWS; of two
-// domains at one host, the later one is logged in.
+// them, it sets the password: of its host where that is the domain's own, as at
+// AWS, and else of its address.
 package bundler
 
 import (
@@ -26,8 +26,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/textedit/yaml"
 )
 
-// MirrorKey is the name of the setting for where everything is fetched from.
-const MirrorKey = "BUNDLE_MIRROR__ALL"
+// mirrorKey is the name of the setting for where everything is fetched from.
+const mirrorKey = "BUNDLE_MIRROR__ALL"
 
 // Tool is Bundler.
 func Tool() login.Tool {
@@ -47,36 +47,70 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 	}
 	if t.Placement == login.Instead {
 		e.Apply = func(text []byte) ([]byte, error) {
-			return yaml.Set(text, []string{MirrorKey}, Mirror(t.Endpoint, t.Token))
+			return yaml.Set(text, []string{mirrorKey}, Address(t.Endpoint, t.Token))
 		}
 		e.Remove = func(text []byte) ([]byte, error) {
-			if ok, err := Mirrored(text, t.Endpoint); !ok || err != nil {
+			if ok, err := mirrored(text, t.Endpoint); !ok || err != nil {
 				return text, err
 			}
-			return yaml.Delete(text, []string{MirrorKey})
+			return yaml.Delete(text, []string{mirrorKey})
 		}
 	}
 	return []login.Edit{e}, nil
 }
 
 // Key is the name under which Bundler looks for the user name and password of a
-// host, in its configuration and in the environment.
+// repository, in its configuration and in the environment: [HostKey] if the host
+// is the domain's own, and else that of its address, which comes first and sends
+// the token nowhere else.
 func Key(endpoint *url.URL) string {
-	return "BUNDLE_" + strings.ToUpper(strings.NewReplacer(".", "__", "-", "___").Replace(endpoint.Hostname()))
+	if _, ok := authtoken.ParseRepositoryURL(endpoint.Host); ok {
+		return HostKey(endpoint)
+	}
+	return key(endpoint.String())
 }
 
-// credentials are the value for [Key], escaped as Bundler reads it.
+// HostKey is the name for all repositories at a host, whatever its port. A shell
+// passes a variable of this name on, which some do not if it holds an address.
+func HostKey(endpoint *url.URL) string { return key(endpoint.Hostname()) }
+
+func key(name string) string {
+	return "BUNDLE_" + strings.ToUpper(strings.NewReplacer(".", "__", "-", "___").Replace(name))
+}
+
+// A Setting is a line of the configuration, or a variable.
+type Setting struct{ Name, Value string }
+
+// Renew returns those settings that hold a token for the repository in a
+// configuration, with another token in its place.
+func Renew(text []byte, endpoint *url.URL, t authtoken.Token) ([]Setting, error) {
+	var all []Setting
+	ok, err := mirrored(text, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		all = append(all, Setting{mirrorKey, Address(endpoint, t)})
+	}
+	_, ok, err = yaml.Get(text, []string{Key(endpoint)})
+	if ok {
+		all = append(all, Setting{Key(endpoint), credentials(t)})
+	}
+	return all, err
+}
+
+// credentials are user name and token, escaped as Bundler reads them.
 func credentials(t authtoken.Token) string { return t.Username + ":" + url.QueryEscape(t.Password) }
 
-// Mirror is the value for [MirrorKey].
-func Mirror(endpoint *url.URL, t authtoken.Token) string {
+// Address is the repository's with user name and token in it.
+func Address(endpoint *url.URL, t authtoken.Token) string {
 	return endpoint.Scheme + "://" + credentials(t) + "@" + endpoint.Host + endpoint.EscapedPath()
 }
 
-// Mirrored reports whether a configuration has everything fetched from the
+// mirrored reports whether a configuration has everything fetched from the
 // repository, whatever its token.
-func Mirrored(text []byte, endpoint *url.URL) (bool, error) {
-	mirror, _, err := yaml.Get(text, []string{MirrorKey})
+func mirrored(text []byte, endpoint *url.URL) (bool, error) {
+	mirror, _, err := yaml.Get(text, []string{mirrorKey})
 	return err == nil && anonymous(mirror) == endpoint.String(), err
 }
 

@@ -18,7 +18,7 @@ const (
 	onePath = "http://127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/ruby/lib/"
 	awsHost = "https://acme-co-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ruby/lib/"
 	mirror  = "http://aws:to.k-e_n@127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/ruby/lib/"
-	pathKey = "BUNDLE_HTTP://127__0__0__1:4283/CODEARTIFACT/US___EAST___1/000000000001/ACME/RUBY/LIB/" // written by a person
+	pathKey = "BUNDLE_HTTP://127__0__0__1:4283/CODEARTIFACT/US___EAST___1/000000000001/ACME/RUBY/LIB/"
 	awsKey  = "BUNDLE_ACME___CO___111122223333__D__CODEARTIFACT__EU___WEST___1__AMAZONAWS__COM"
 )
 
@@ -51,7 +51,7 @@ func TestApply(t *testing.T) {
 		in, want      string
 	}{
 		{"no file", onePath, login.Instead, "", "BUNDLE_MIRROR__ALL: " + mirror + "\n"},
-		{"beside", onePath, login.Beside, "", "BUNDLE_127__0__0__1: aws:to.k-e_n\n"},
+		{"beside", onePath, login.Beside, "", pathKey + ": aws:to.k-e_n\n"},
 		{"AWS", awsHost, login.Beside, "---\nBUNDLE_JOBS: \"4\"\n", "---\nBUNDLE_JOBS: \"4\"\n" + awsKey + ": aws:to.k-e_n\n"},
 		{"another token", awsHost, login.Beside, awsKey + ": \"aws:old\"\nBUNDLE_JOBS: \"4\"\n", awsKey + ": \"aws:to.k-e_n\"\nBUNDLE_JOBS: \"4\"\n"},
 		{"another mirror", onePath, login.Instead, "BUNDLE_MIRROR__ALL: \"https://gems.example/\"\n", "BUNDLE_MIRROR__ALL: \"" + mirror + "\"\n"},
@@ -98,6 +98,34 @@ func TestEscaping(t *testing.T) {
 	out, err := edit(t, tg, nil).Apply(nil)
 	if err != nil || !strings.Contains(string(out), "https://aws:a%2Bb%2Fc%3D%3D@acme-") {
 		t.Errorf("%s, %v", out, err)
+	}
+}
+
+// What exec sets comes before what login wrote, by the same names.
+func TestRenew(t *testing.T) {
+	fresh := authtoken.Token{Username: "aws", Password: "fresh"}
+	for _, address := range []string{onePath, awsHost} {
+		for placement, value := range map[login.Placement]string{
+			login.Instead: strings.Replace(address, "//", "//aws:fresh@", 1),
+			login.Beside:  "aws:fresh",
+		} {
+			tg := target(t, address, placement)
+			text, err := edit(t, tg, nil).Apply([]byte("BUNDLE_JOBS: \"4\"\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := bundler.Renew(text, tg.Endpoint, fresh)
+			if err != nil || len(got) != 1 || got[0].Value != value || !strings.Contains(string(text), "\n"+got[0].Name+": ") {
+				t.Errorf("%s: %+v, %v; want %s", text, got, err, value)
+			}
+			other := target(t, strings.Replace(address, "acme", "other", 1), placement)
+			if got, err := bundler.Renew(text, other.Endpoint, fresh); err != nil || len(got) != 0 {
+				t.Errorf("of another domain: %+v, %v", got, err)
+			}
+		}
+	}
+	if got := bundler.HostKey(target(t, onePath, login.Beside).Endpoint); got != "BUNDLE_127__0__0__1" {
+		t.Error(got)
 	}
 }
 

@@ -145,42 +145,38 @@ func keyFiles(p login.Places) (shared, own string) {
 
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	shared, own := keyFiles(p)
-	found := map[string]bool{}
-	for path, list := range map[string]func([]byte) ([]string, error){
-		rcFile(p): func(text []byte) ([]string, error) { return yaml.Items(text, sources) },
-		shared:    hosts, own: hosts,
+	var found []string
+	for _, file := range []struct {
+		path string
+		list func([]byte) ([]string, error)
+	}{
+		{rcFile(p), func(text []byte) ([]string, error) { return yaml.Items(text, sources) }},
+		{shared, hosts},
+		{own, hosts},
 	} {
-		text, err := read(path)
+		text, err := read(file.path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		named, err := list(text)
+		named, err := file.list(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("%s: %w", file.path, err)
 		}
 		for _, address := range named {
-			found[strings.TrimSuffix(anonymous(address), "/")+"/"] = true
+			found = append(found, strings.TrimSuffix(anonymous(address), "/")+"/")
 		}
 	}
-	return sorted(found), nil
+	slices.Sort(found)
+	return slices.Compact(found), nil
 }
 
 // hosts are those that a file has keys for. Other keys have a person's own names.
 func hosts(text []byte) ([]string, error) {
 	keys, err := yaml.Keys(text, nil)
 	return slices.DeleteFunc(keys, func(key string) bool { return !strings.Contains(key, "://") }), err
-}
-
-func sorted(set map[string]bool) []string {
-	var all []string
-	for member := range set {
-		all = append(all, member)
-	}
-	slices.Sort(all)
-	return all
 }
 
 func next(t login.Target) string {
