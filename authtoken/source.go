@@ -123,8 +123,11 @@ func (s *Source) caller(ctx context.Context) (aws.Credentials, key, error) {
 	if err == nil && !c.HasKeys() {
 		err = errors.New("they are anonymous")
 	}
+	if known := (*CredentialsError)(nil); err != nil && !errors.As(err, &known) {
+		err = &CredentialsError{err}
+	}
 	if err != nil {
-		return aws.Credentials{}, key{}, &CredentialsError{err}
+		return aws.Credentials{}, key{}, err
 	}
 	k, err := s.keyOf(c)
 	return c, k, err

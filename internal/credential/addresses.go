@@ -224,7 +224,11 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 	}
 	duration := ""
 	if a.Duration != 0 {
-		duration = a.Duration.String()
+		duration = short(a.Duration)
+	}
+	created := len(text) == 0
+	if created {
+		text = []byte("\n") // whose last line is ended, as that of the result is
 	}
 	for _, v := range [][2]string{{"profile", a.Profile}, {"region", a.Region}, {"endpoint_url", a.EndpointURL}, {"duration", duration}} {
 		var err error
@@ -241,7 +245,22 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 	if _, err := ParseAddresses(text); err != nil {
 		return nil, fmt.Errorf("the address %q cannot be remembered: %w", a.Host, err)
 	}
+	if created {
+		text = bytes.TrimLeft(text, "\n")
+	}
 	return text, nil
+}
+
+// short is a duration as a person writes it.
+func short(d time.Duration) string {
+	text := d.String()
+	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = rest + "m"
+	}
+	if rest, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = rest + "h"
+	}
+	return text
 }
 
 // RemoveAddress returns the text of an address book without the entry for an

@@ -196,3 +196,27 @@ func TestWhichConfigurationCounts(t *testing.T) {
 		}
 	}
 }
+
+func FuzzAddresses(f *testing.F) {
+	f.Add(book)
+	f.Add("[\"a.example\"]\nregion = \"x\"\n")
+	f.Add("\"a.example\" = {profile = 'x'} # inline\n")
+	f.Add("\"a.example\".profile = 'x'\n[\"a.example\"]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := credential.ParseAddresses([]byte(text)); err != nil {
+			return
+		}
+		a := credential.Address{Host: "fuzz.example", AWS: credential.AWS{Profile: "p"}}
+		set, err := credential.SetAddress([]byte(text), a)
+		if err != nil {
+			return
+		}
+		addresses, err := credential.ParseAddresses(set)
+		if err != nil || addresses.Find("fuzz.example").Profile != "p" {
+			t.Fatalf("%v: %q", err, set)
+		}
+		if _, err := credential.RemoveAddress(set, "fuzz.example"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
 // AWS is what a person chooses about the AWS configuration. Everything left
@@ -30,7 +32,24 @@ func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 	if a.EndpointURL != "" {
 		cfg.BaseEndpoint = &a.EndpointURL
 	}
+	if cfg.Credentials != nil {
+		cfg.Credentials = marked{cfg.Credentials}
+	}
 	return cfg, nil
+}
+
+// marked credentials say in an error's type that it is about them. For the SDK it
+// is an error of the operation that was to be signed.
+type marked struct{ source aws.CredentialsProvider }
+
+// Retrieve implements aws.CredentialsProvider. The error is a
+// [*authtoken.CredentialsError].
+func (m marked) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	c, err := m.source.Retrieve(ctx)
+	if err != nil {
+		err = &authtoken.CredentialsError{Err: err}
+	}
+	return c, err
 }
 
 // LoadRemembered is [AWS.Load] for an address about which the address book says

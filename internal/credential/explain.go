@@ -1,11 +1,13 @@
 package credential
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -100,7 +102,7 @@ func diagnoseConfiguration(err error, _ About) (Trouble, bool) {
 			Advice: "set AWS_PROFILE or --profile to one of `aws configure list-profiles`",
 			Mend:   "aws configure list-profiles",
 		}, true
-	case errors.As(err, &noRegion):
+	case errors.As(err, &noRegion), strings.Contains(err.Error(), "Missing Region"): // for which most clients have no type
 		return Trouble{
 			Kind: NoRegion,
 			What: "no region", Advice: "set --region, AWS_REGION, or region in the profile",
@@ -114,6 +116,7 @@ func diagnoseConfiguration(err error, _ About) (Trouble, bool) {
 func diagnoseCredentials(err error, about About) (Trouble, bool) {
 	var (
 		noCredentials *authtoken.CredentialsError
+		operation     *smithy.OperationError
 		answer        smithy.APIError
 		process       *processcreds.ProviderError
 	)
@@ -137,11 +140,15 @@ func diagnoseCredentials(err error, about About) (Trouble, bool) {
 			What:   "the command that the profile names as credential_process gave no credentials",
 			Advice: "run it by hand, and mend what it complains of",
 		}, true
-	case errors.As(err, &answer):
+	case errors.As(noCredentials.Err, &operation) && operation.Service() != "ec2imds": // where the SDK looks when all else has failed
+		reason := "which does not answer"
+		if errors.As(noCredentials.Err, &answer) {
+			reason = "which answers " + answer.ErrorCode()
+		}
 		return Trouble{
 			Kind:   NoCredentials,
-			What:   "the credentials of the profile cannot be had, " + answer.ErrorCode(),
-			Advice: "check its role_arn, source_profile and web_identity_token_file, and that the role trusts the caller",
+			What:   fmt.Sprintf("the credentials of the profile cannot be had from %s, %s", operation.Service(), reason),
+			Advice: "check its role_arn, source_profile and web_identity_token_file, that the role trusts the caller, and the network",
 		}, true
 	}
 	return Trouble{
@@ -227,6 +234,10 @@ const (
 	ActionBearer       = "sts:GetServiceBearerToken" // besides ActionCodeArtifact and ActionECRPublic
 )
 
+// deniedAction is how AWS says which action on what it denies (IAM User Guide,
+// "Troubleshoot access denied error messages").
+var deniedAction = regexp.MustCompile(`not authorized to perform: ([a-z0-9-]+:[A-Za-z0-9]+)(?: on resource: (\S+))?`)
+
 // missingPermission says which of the two permissions of CodeArtifact or of ECR
 // Public is missing, or the one of ECR.
 func missingPermission(message string, about About) (action, advice string) {
@@ -246,6 +257,9 @@ func missingPermission(message string, about About) (action, advice string) {
 		return "", "the account's root user cannot have a token: use a user or a role"
 	case strings.Contains(message, ActionCodeArtifact):
 		return ActionCodeArtifact, "the caller needs " + ActionCodeArtifact + fmt.Sprintf(" on the domain %q, and ", about.Domain) + ActionBearer + " on *"
+	}
+	if m := deniedAction.FindStringSubmatch(message); m != nil {
+		return m[1], "the caller needs " + m[1] + " on " + cmp.Or(m[2], "*")
 	}
 	return "", "see the endpoint's message"
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/login"
 )
 
 // checkFiles looks at the files that hold secrets: who can read them, and whether
@@ -69,10 +70,13 @@ func (m *Machine) holds(ctx context.Context, c configured, path string, tokens [
 	var found []Finding
 	for _, t := range tokens {
 		switch {
+		case len(tokens) == 1 && !m.heldUntil(path).IsZero(): // checkLogins speaks of it
 		case !t.expires.IsZero() && t.expires.Before(m.Now()):
 			found = append(found, trouble(mend, "%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
 		case !t.expires.IsZero():
 			found = append(found, fine("%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
+		case address != "" && c.tool.Secret == login.Asked && m.asks(c.tool.Name, address):
+			found = append(found, warning(leftover(c.tool, address), "%s holds a token that nobody needs, as %s asks for one", path, c.tool.Name))
 		case address != "" && m.refused(ctx, address, t.password):
 			found = append(found, trouble(mend, "%s holds a token that %s refuses: it has expired, or was revoked", path, authtoken.Host(address)))
 		case address != "":
@@ -85,6 +89,15 @@ func (m *Machine) holds(ctx context.Context, c configured, path string, tokens [
 		found[i].Subject = c.tool.Name
 	}
 	return slices.Compact(found)
+}
+
+// leftover takes the token out that a container client has put into its
+// configuration; "" for the others.
+func leftover(t login.Tool, address string) string {
+	if t.Name != "docker" && t.Name != "podman" {
+		return ""
+	}
+	return shell.Line(t.Name, "logout", authtoken.Host(address))
 }
 
 // firstOurs is an address of a tool whose one token is had here. It is "" if there

@@ -32,6 +32,8 @@ type Machine struct {
 	LookPath func(name string) (string, error)
 	// Now is the clock of this machine.
 	Now func() time.Time
+	// Logins are those in force.
+	Logins func() ([]login.Recorded, error)
 
 	config      shared[aws.Config]
 	credentials shared[identity.Credentials]
@@ -39,6 +41,7 @@ type Machine struct {
 	probes      shared[[]probe]
 	tools       shared[[]configured]
 	grants      shared[map[grantKey]grant]
+	logins      shared[[]login.Recorded]
 }
 
 // Checks are all there are, in the order in which one trouble causes the next.
@@ -54,6 +57,7 @@ func (m *Machine) Checks() []Check {
 		{"tool", m.checkTools},
 		{"helper", m.checkHelpers},
 		{"trust", m.checkTrust},
+		{"login", m.checkLogins},
 		{"files", m.checkFiles},
 		{"cache", m.checkCache},
 		{"addresses", m.checkAddresses},

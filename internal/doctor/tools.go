@@ -50,6 +50,8 @@ func (m *Machine) configured() []configured {
 			}
 			if t.Addresses != nil {
 				c.addresses, c.err = t.Addresses(m.Places, read)
+				slices.Sort(c.addresses)
+				c.addresses = slices.Compact(c.addresses)
 			}
 			all = append(all, c)
 		}
@@ -151,7 +153,7 @@ func (m *Machine) checkTools(ctx context.Context) []Finding {
 		found = append(found, m.tool(ctx, c, grants)...)
 	}
 	if len(absent) > 0 {
-		found = append(found, fine("neither installed nor configured: %s", strings.Join(absent, ", ")))
+		found = append(found, fine("not installed: %s", strings.Join(absent, ", ")))
 	}
 	return found
 }

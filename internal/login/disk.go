@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // maxFile bounds what is read of a configuration file, in bytes.
@@ -50,6 +51,9 @@ func (machine) read(path string) ([]byte, fs.FileMode, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, 0, fmt.Errorf("%s cannot be written: a file stands where a folder above it should be: move that away", path)
 	}
 	if err != nil {
 		return nil, 0, err

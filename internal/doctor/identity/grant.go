@@ -28,12 +28,20 @@ type statement struct {
 // Center makes.
 func (c Caller) Grant(p Permission, region string) string {
 	kind, name := c.Entity()
-	if p.Missing == "" || kind == "" || strings.HasPrefix(name, "AWSReservedSSO_") {
+	if kind == "" || strings.HasPrefix(name, "AWSReservedSSO_") {
 		return ""
 	}
-	policy := "gatehouse-ecr-tokens"
-	statements := []statement{{Effect: "Allow", Action: credential.ActionECR, Resource: "*"}}
-	if p.Service == "codeartifact" {
+	var (
+		policy     string
+		statements []statement
+	)
+	switch p.Missing {
+	default: // somebody has to see first what it is for
+		return ""
+	case credential.ActionECR:
+		policy = "gatehouse-ecr-tokens"
+		statements = []statement{{Effect: "Allow", Action: credential.ActionECR, Resource: "*"}}
+	case credential.ActionCodeArtifact, credential.ActionBearer:
 		// Both, since one is useless without the other, and replacing a policy that
 		// was granted before must not take one away.
 		policy = "gatehouse-codeartifact-" + p.Domain

@@ -34,10 +34,6 @@ type Caller struct {
 func Ask(ctx context.Context, cfg aws.Config) (Caller, error) {
 	client := sts.NewFromConfig(cfg)
 	about := credential.About{Service: "sts", Region: cfg.Region, Endpoint: aws.ToString(client.Options().BaseEndpoint)}
-	// The SDK would say in words alone that there are no credentials.
-	if _, err := retrieve(ctx, cfg); err != nil {
-		return Caller{}, credential.Explain(err, about)
-	}
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return Caller{}, credential.Explain(err, about)
@@ -76,10 +72,13 @@ type Credentials struct {
 	Expires *time.Time `json:"expires,omitempty"`
 }
 
-// Find gets the credentials of a configuration. The errors are those of
-// [credential.Explain].
+// Find gets the credentials of a configuration that [credential.AWS] has loaded.
+// The errors are those of [credential.Explain].
 func Find(ctx context.Context, cfg aws.Config) (Credentials, error) {
-	c, err := retrieve(ctx, cfg)
+	if cfg.Credentials == nil {
+		return Credentials{}, credential.Explain(&authtoken.CredentialsError{Err: errors.New("the configuration names no source of them")}, credential.About{})
+	}
+	c, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
 		return Credentials{}, credential.Explain(err, credential.About{})
 	}
@@ -88,23 +87,6 @@ func Find(ctx context.Context, cfg aws.Config) (Credentials, error) {
 		found.Expires = &c.Expires
 	}
 	return found, nil
-}
-
-var errNone = errors.New("the configuration names no source of credentials")
-
-// retrieve gets them, with the error that package authtoken would return.
-func retrieve(ctx context.Context, cfg aws.Config) (aws.Credentials, error) {
-	if cfg.Credentials == nil {
-		return aws.Credentials{}, &authtoken.CredentialsError{Err: errNone}
-	}
-	c, err := cfg.Credentials.Retrieve(ctx)
-	if err == nil && !c.HasKeys() {
-		err = errNone
-	}
-	if err != nil {
-		return aws.Credentials{}, &authtoken.CredentialsError{Err: err}
-	}
-	return c, nil
 }
 
 // kinds are the SDK's names for where credentials are from. That of a file is

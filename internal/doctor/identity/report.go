@@ -169,10 +169,14 @@ func (c Credentials) describe(now time.Time) string {
 // Until says when something ends, and how long that is from now.
 func Until(end, now time.Time) string {
 	text := end.UTC().Format("2006-01-02 15:04 MST")
-	if left := end.Sub(now); left > 0 {
+	switch left := end.Sub(now); {
+	case left <= 0:
+		return text + ", which is over"
+	case left < time.Minute:
+		return text + ", in less than a minute"
+	default:
 		return text + ", in " + strings.TrimSuffix(left.Round(time.Minute).String(), "0s")
 	}
-	return text + ", which is over"
 }
 
 func (p Permission) describe() string {
