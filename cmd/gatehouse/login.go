@@ -113,6 +113,9 @@ func (c *loginCommand) chosen() ([]login.Tool, error) {
 	if c.RegistryID != "" && !slices.ContainsFunc(chosen, registry) {
 		return nil, errors.New("--registry-id is for container tools")
 	}
+	if flag := c.repositoryFlag(); flag != "" && !slices.ContainsFunc(chosen, func(t login.Tool) bool { return !registry(t) }) {
+		return nil, fmt.Errorf("%s is for the tools of packages: a container registry has none", flag)
+	}
 	for _, scope := range c.Scope {
 		if !scopeForm.MatchString(scope) {
 			return nil, fmt.Errorf("--scope: %q is no scope, such as @acme", scope)
@@ -126,6 +129,26 @@ func (c *loginCommand) chosen() ([]login.Tool, error) {
 	}
 	_, err = c.duration()
 	return chosen, err
+}
+
+// repositoryFlag is a given flag that says something about a repository.
+func (c *loginCommand) repositoryFlag() string {
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"--domain", c.Domain != ""},
+		{"--domain-owner", c.DomainOwner != ""},
+		{"--repository", c.Repository != ""},
+		{"--extra", c.Extra},
+		{"--name", c.Name != ""},
+		{"--duration", c.Duration != ""},
+	} {
+		if f.given {
+			return f.name
+		}
+	}
+	return ""
 }
 
 var (

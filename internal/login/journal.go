@@ -305,7 +305,7 @@ type Recorded struct {
 	Files []string
 }
 
-// Logins are those in force, the oldest first.
+// Logins are those in force, the last one that was made or renewed at the end.
 func (j *Journal) Logins() ([]Recorded, error) {
 	r, err := j.load()
 	if err != nil {

@@ -122,10 +122,11 @@ func pathIndex(p Places, dir string) int {
 	return slices.IndexFunc(pathDirs(p), func(d string) bool { return filepath.Clean(d) == filepath.Clean(dir) })
 }
 
-// addPath is the line that puts a folder on PATH.
+// addPath is the line that puts a folder on PATH: of a POSIX shell, or of
+// PowerShell.
 func addPath(p Places, dir string) string {
 	if p.GOOS == "windows" {
-		return fmt.Sprintf(`setx PATH "%s;%%PATH%%"`, dir)
+		return fmt.Sprintf(`[Environment]::SetEnvironmentVariable("Path", "%s;" + [Environment]::GetEnvironmentVariable("Path", "User"), "User")`, dir)
 	}
 	if rest, ok := strings.CutPrefix(dir, p.Home+"/"); ok {
 		dir = "$HOME/" + rest

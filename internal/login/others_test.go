@@ -205,6 +205,25 @@ func TestWhatIsShared(t *testing.T) {
 	}
 }
 
+// The last login says what the default is, also when it was a renewal, and when
+// the file is written again for the sake of another.
+func TestTheLastOneCounts(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	rc := w.path(".config/pot/potrc")
+	for _, repository := range []string{"a", "b", "a"} {
+		w.login(pot(), target(repository, repository))
+	}
+	w.login(kettle(), target("c", "c"))
+	w.logout("kettle", "c")
+	if got := w.read(rc); !strings.HasPrefix(got, "default = "+target("a", "").Endpoint.String()+"\n") || strings.Count(got, "\n") != 4 {
+		t.Errorf("%q", got)
+	}
+	w.logout("pot", "a")
+	if got := w.read(rc); !strings.HasPrefix(got, "default = "+target("b", "").Endpoint.String()+"\n") || strings.Count(got, "\n") != 3 {
+		t.Errorf("%q", got)
+	}
+}
+
 // Where the token of a login that stays is not to be found, its lines stay as
 // they are.
 func TestATokenThatIsNotFound(t *testing.T) {

@@ -142,15 +142,15 @@ func remember(t Target, p Places) []Edit {
 	}}
 }
 
-// enter adds a login, in place of an earlier one of its kind.
+// enter adds a login, in place of an earlier one of its kind. It comes last, as
+// what it says goes before what the others do: so it does in the file.
 func (v *view) enter(l *present) error {
 	i := slices.IndexFunc(v.was.Logins, l.same)
+	v.next.Logins = append(slices.DeleteFunc(v.next.Logins, l.same), l.held)
 	if i < 0 {
-		v.next.Logins = append(v.next.Logins, l.held)
 		return v.change(nil, l)
 	}
 	before := v.was.Logins[i]
-	v.next.Logins[i] = l.held
 	if before.Target.equal(l.Target) && slices.Equal(before.Files, l.Files) {
 		return v.change(nil, l) // renewed
 	}
