@@ -211,7 +211,8 @@ func Next(t login.Target, lines ...string) string {
 	}
 	out := strings.ReplaceAll(strings.Join(lines, "\n"), "PACKAGE", name)
 	if t.Variable != "" {
-		out = "export " + t.Variable + `="$(gatehouse ` + strings.Join(t.TokenArguments(), " ") + `)"` + "\n" + out
+		out = "export " + t.Variable + `="$(gatehouse ` + strings.Join(t.TokenArguments(), " ") + `)"` + "\n" + out +
+			"\n# Without " + t.Variable + ", npm and bun are refused, Yarn 1 stops, and pnpm ignores .npmrc and uses the public registry."
 	}
 	return out
 }

@@ -176,7 +176,7 @@ func TestAddresses(t *testing.T) {
 func TestNext(t *testing.T) {
 	to := target(t, lib, "@acme")
 	to.Variable = "LIB"
-	want := `export LIB="$(gatehouse token codeartifact --domain acme --domain-owner 111122223333 --region us-east-1 --profile work)"` + "\nnpm install @acme/PACKAGE"
+	want := `export LIB="$(gatehouse token codeartifact --domain acme --domain-owner 111122223333 --region us-east-1 --profile work)"` + "\nnpm install @acme/PACKAGE\n# Without LIB, npm and bun are refused, Yarn 1 stops, and pnpm ignores .npmrc and uses the public registry."
 	if got := npm.Tool().Next(to); got != want {
 		t.Errorf("%q", got)
 	}
