@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -379,6 +380,68 @@ func TestASessionEndsWithItsRecord(t *testing.T) {
 	f.ok(f.IAM.Maintain(t.Context()))
 	if _, err := f.IAM.Session(t.Context(), k.id); code(err) != "InvalidToken" {
 		t.Errorf("the record is still there: %v", err)
+	}
+}
+
+// No request reads the database: with it gone, who is known already is known still,
+// by signature and by token, and what they may do is decided.
+func TestRequestsReadNoDatabase(t *testing.T) {
+	f := newFixture(t)
+	keys := map[string]key{
+		"user": f.alice, "role": f.assume(f.alice), "session of a user": f.sessionToken(f.alice),
+		"limited role": f.assume(f.alice, func(in *iam.AssumeRole) { in.Policies.Document = allowECR }),
+	}
+	tokens := map[string]string{}
+	for name, k := range keys {
+		tokens[name] = f.bearer(k)
+	}
+	f.ok(f.DB.Close())
+	for name, k := range keys {
+		signed, err := f.signed(k)
+		f.ok(err)
+		opened, err := f.open(tokens[name])
+		f.ok(err)
+		for way, c := range map[string]*authn.Caller{"signed": signed, "opened": opened} {
+			ctx := authn.WithCaller(t.Context(), c)
+			if err := (&authz.Authorizer{}).Authorize(ctx, &authz.Request{Action: "ecr:PutImage", Resource: "arn:aws:ecr:eu-central-1:" + account + ":repository/app"}); err != nil {
+				t.Errorf("%s, %s: %v", name, way, err)
+			}
+			if err := (&authz.Authorizer{}).Authorize(ctx, &authz.Request{Action: "iam:CreateUser", Resource: "*"}); code(err) != "AccessDenied" {
+				t.Errorf("%s, %s, may do what it may not: %v", name, way, err)
+			}
+		}
+		if _, err := f.signed(key{k.id, strings.Repeat("x", 40), k.session}); err == nil {
+			t.Errorf("%s: a wrong secret is accepted", name)
+		}
+	}
+}
+
+// A token says who its bearer is. What they may do, and what the session carries,
+// is not in it, and so it is no longer for that.
+func TestATokenSaysWhoAndNotWhat(t *testing.T) {
+	f := newFixture(t)
+	plain := f.assume(f.alice)
+	laden := f.assume(f.alice, func(in *iam.AssumeRole) {
+		in.Policies.Document = strings.Replace(allowECR, "ecr:*", "ecr:"+strings.Repeat("x", 1900), 1)
+		in.SourceIdentity = "alice"
+		for i := range 50 {
+			in.Tags = append(in.Tags, iam.Tag{Key: fmt.Sprint("tag-", i), Value: strings.Repeat("v", 200)})
+		}
+	})
+	// The one more text is the id of the record that keeps all this.
+	if more := len(laden.session) - len(plain.session); more < 0 || more > 30 || len(laden.session) > 512 {
+		t.Errorf("a session token has %d characters, and with policies, tags and a source identity %d", len(plain.session), len(laden.session))
+	}
+	claims, err := f.Keyring.Open(token.Session, laden.session)
+	f.ok(err)
+	text := fmt.Sprintf("%+v", claims)
+	for _, what := range []string{"xxx", "vvv", "tag-", "Allow", "ecr:"} {
+		if strings.Contains(text, what) {
+			t.Errorf("the token says %s: %s", what, text)
+		}
+	}
+	if claims.PrincipalID == "" || claims.Account != account || claims.SessionName != "build-7" || claims.ID != laden.id {
+		t.Errorf("the token says %s", text)
 	}
 }
 

@@ -173,6 +173,8 @@ func TestAuthorizeAllowsWhatThePoliciesAllow(t *testing.T) {
 // Each key is asked for through a policy: for its value, or for its absence.
 func TestConditionKeys(t *testing.T) {
 	temporary := session()
+	federated := session()
+	federated.Federation = &authn.Federation{Provider: "arn:aws:iam::" + ours + ":oidc-provider/issuer.example", Keys: map[string][]string{"issuer.example:sub": {"repo:acme/app"}}}
 	insecure := user()
 	insecure.Secure, insecure.SourceIP, insecure.UserAgent = false, netip.Addr{}, ""
 	mapped := user()
@@ -213,6 +215,9 @@ func TestConditionKeys(t *testing.T) {
 		{temporary, plain, "aws:MultiFactorAuthPresent", "false"},
 		{user(), plain, "aws:SourceIdentity", missing},
 		{temporary, plain, "aws:SourceIdentity", "alice"},
+		{federated, plain, "aws:FederatedProvider", "arn:aws:iam::" + ours + ":oidc-provider/issuer.example"},
+		{federated, plain, "issuer.example:sub", "repo:acme/app"},
+		{temporary, plain, "aws:FederatedProvider", missing},
 		{user(), plain, "aws:SourceIp", "10.1.2.3"},
 		{mapped, plain, "aws:SourceIp", "10.1.2.3"},
 		{insecure, plain, "aws:SourceIp", missing},

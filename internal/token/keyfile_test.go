@@ -174,6 +174,12 @@ func TestRotation(t *testing.T) {
 	if published.ActiveKeyID() != "0000000a" || promoted.ActiveKeyID() != "0000000b" {
 		t.Errorf("the active keys are %s and %s", published.ActiveKeyID(), promoted.ActiveKeyID())
 	}
+	for id, ring := range map[string]*token.Keyring{"0000000a": published, "0000000b": promoted} {
+		frame, err := base64.RawURLEncoding.DecodeString(mint(t, ring, token.ECR, typical())[len("ghet_"):])
+		if err != nil || fmt.Sprintf("%x", frame[1:5]) != id {
+			t.Errorf("a token is sealed with %x, want %s (%v)", frame[1:5], id, err)
+		}
+	}
 	// Replicas in different steps open each other's tokens.
 	for _, from := range []*token.Keyring{published, promoted} {
 		for _, to := range []*token.Keyring{published, promoted} {

@@ -1,7 +1,9 @@
 package token_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"reflect"
 	"regexp"
 	"strings"
@@ -113,6 +115,60 @@ func TestForm(t *testing.T) {
 	}
 	if len(seen) != len(purposes) {
 		t.Errorf("the prefixes are %v", seen)
+	}
+}
+
+// The tightest of the clients takes 512 characters, and no claims make a longer
+// token.
+func TestNoTokenIsLongerThan512Characters(t *testing.T) {
+	k := newKeyring(t, at(noon))
+	longest := 0
+	for n := range 256 {
+		c := typical()
+		c.SessionName = strings.Repeat("s", n)
+		c.Domain = strings.Repeat("d", n/2)
+		s, err := k.Mint(token.CodeArtifact, c)
+		if err != nil {
+			continue
+		}
+		longest = max(longest, len(s))
+		if _, err := k.Open(token.CodeArtifact, s); err != nil {
+			t.Errorf("%d characters: %v", len(s), err)
+		}
+	}
+	if longest > 512 || longest < 510 {
+		t.Errorf("the longest token has %d characters, want 512 or a little less", longest)
+	}
+}
+
+// The parts of a frame stand where they are documented to stand, and the key that
+// sealed it is the one that is named.
+func TestFrame(t *testing.T) {
+	k := newKeyring(t, at(noon))
+	nonces := map[string]bool{}
+	for _, p := range purposes {
+		text := mint(t, k, p, typical())
+		frame, err := base64.RawURLEncoding.DecodeString(text[len("ghxt_"):])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if frame[0] != 1 || hex.EncodeToString(frame[1:5]) != k.ActiveKeyID() {
+			t.Errorf("a %s begins with %x, and the key is %s", p, frame[:5], k.ActiveKeyID())
+		}
+		nonces[string(frame[5:29])] = true
+		payload := 4*5 + 9 // four times, and the lengths of nine texts
+		for _, field := range []string{"ABIA2222333344445555", "000000000001", "AIDA2222333344445555A", "AKIA2222333344445555", "us-east-1"} {
+			payload += len(field)
+			if bytes.Contains(frame, []byte(field)) {
+				t.Errorf("%s can be read in a %s", field, p)
+			}
+		}
+		if len(frame) != 1+4+24+payload+16 {
+			t.Errorf("the frame has %d bytes, want %d", len(frame), 1+4+24+payload+16)
+		}
+	}
+	if len(nonces) != len(purposes) {
+		t.Error("a nonce is used twice")
 	}
 }
 
