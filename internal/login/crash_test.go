@@ -30,12 +30,17 @@ func TestCrashes(t *testing.T) {
 		"logout of the other":   {both, only("pot", "lib")},
 		"logout that removes":   {func(w *world) { w.login(kettle(), target("lib", "old")) }, only("kettle", "lib")},
 		"logout that puts back": {func(w *world) { w.write(w.path(".kettle"), rc, 0o640); w.login(kettle(), target("lib", "old")) }, only("kettle", "lib")},
+		"only the mode":         {opened, login.Login{Tool: pot(), Target: target("lib", "old")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			expected := withoutCrash(t, c.start, c.work)
 			crashed := true
 			for steps := 0; crashed; steps++ {
-				crashed = crash(t, steps, c.start, c.work, expected)
+				crashed = crash(t, steps, c.start, c.work, expected, func(*world) {})
+			}
+			expected = withTheirs(expected)
+			for steps, crashed := 0, true; crashed; steps++ {
+				crashed = crash(t, steps, c.start, c.work, expected, (*world).theirs)
 			}
 		})
 	}
@@ -46,6 +51,41 @@ func both(w *world) {
 	w.write(w.path(".config/pot/potrc"), "default = https://old.example/\r\n# mine", 0o640)
 	w.login(pot(), target("lib", "old"))
 	w.login(kettle(), target("lib", "old"))
+}
+
+// opened logs in to a file that is then open to others.
+func opened(w *world) {
+	w.write(w.path(".config/pot/potrc"), "# mine\n", 0o640)
+	w.login(pot(), target("lib", "old"))
+	if err := os.Chmod(w.path(".config/pot/potrc"), 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// theirLines are those that others put before everything else in a file, more
+// than the work changes.
+var theirLines = strings.Repeat("# theirs\n", 8)
+
+// theirs has others change each of the tools' files.
+func (w *world) theirs() {
+	for _, path := range []string{".kettle", ".config/pot/potrc"} {
+		if info, err := os.Stat(w.path(path)); err == nil {
+			w.write(w.path(path), theirLines+w.read(w.path(path)), info.Mode().Perm())
+		}
+	}
+}
+
+// withTheirs is the outcome with theirs in the files that are there in the end.
+// One that is not was either not there to be changed, or has theirs alone, which
+// crash knows.
+func withTheirs(o outcome) outcome {
+	o.origin = maps.Clone(o.origin)
+	for _, path := range []string{"/.kettle", "/.config/pot/potrc"} {
+		if mode, text, ok := strings.Cut(o.origin[path], " "); ok {
+			o.origin[path] = mode + " " + theirLines + text
+		}
+	}
+	return o
 }
 
 // An outcome is what the files of the tools may be.
@@ -94,7 +134,8 @@ func (w *world) logoutAll() {
 }
 
 // crash lets a piece of work crash after some steps, and reports whether it did.
-func crash(t *testing.T, steps int, start func(*world), work login.Work, expected outcome) bool {
+// Others change the files between that and the logout.
+func crash(t *testing.T, steps int, start func(*world), work login.Work, expected outcome, others func(*world)) bool {
 	t.Helper()
 	w := newWorld(t, t.TempDir())
 	start(w)
@@ -108,8 +149,15 @@ func crash(t *testing.T, steps int, start func(*world), work login.Work, expecte
 			t.Fatalf("after %d steps %s is %q", steps, path, text)
 		}
 	}
+	others(w)
 	w.logoutAll()
-	if after := w.tree(); !maps.Equal(after, expected.origin) {
+	after := w.tree()
+	for _, path := range []string{"/.kettle", "/.config/pot/potrc"} {
+		if _, text, _ := strings.Cut(after[path], " "); text == theirLines && expected.origin[path] == "" {
+			return crashed // a file that others have made theirs
+		}
+	}
+	if !maps.Equal(after, expected.origin) {
 		t.Fatalf("after %d steps and logout\n%s\nnot\n%s", steps, show(after), show(expected.origin))
 	}
 	return crashed

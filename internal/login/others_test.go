@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/json"
 )
 
 // A tool that writes its file anew, in an order and with spaces of its own,
@@ -236,6 +237,68 @@ func TestATokenThatIsNotFound(t *testing.T) {
 	w.logout("pot", "a")
 	if got := w.read(rc); !strings.Contains(got, "/b/ = another\n") || strings.Contains(got, "/a/") {
 		t.Errorf("%q", got)
+	}
+}
+
+// What two logins share stays with the one, also where a third one's token is not
+// to be found.
+func TestWhatIsSharedStays(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	rc := w.path(".config/pot/potrc")
+	for _, repository := range []string{"a", "b", "c"} {
+		w.login(pot(), target(repository, repository))
+	}
+	w.write(rc, strings.ReplaceAll(w.read(rc), target("a", "a").Token.Password, "another"), 0o600)
+	w.logout("pot", "b")
+	for _, line := range []string{"/a/ = another\n", "/c/ = ghct_c", "always-auth = true\n", "default = " + target("c", "").Endpoint.String() + "\n"} {
+		if got := w.read(rc); !strings.Contains(got, line) || strings.Contains(got, "/b/") {
+			t.Errorf("%q is not in %q", line, got)
+		}
+	}
+}
+
+// A text whose last line has no end gets one where others have gone on below.
+func TestAfterALineWithoutAnEnd(t *testing.T) {
+	for _, end := range []string{"\n", "\r\n"} {
+		w := newWorld(t, t.TempDir())
+		rc := w.path(".config/pot/potrc")
+		w.write(rc, "a = 1"+end+"b = 2", 0o600)
+		w.login(pot(), target("lib", "one"))
+		w.write(rc, w.read(rc)+"c = 3"+end, 0o600)
+		w.logout("pot", "lib")
+		if got := w.read(rc); got != "a = 1"+end+"b = 2"+end+"c = 3"+end {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// What others have built on ours is not broken by taking ours from under it.
+func TestWhatOthersBuiltOn(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	tool := login.Tool{Name: "json", Edits: func(t login.Target, p login.Places) ([]login.Edit, error) {
+		key := []string{"registries", t.Name}
+		return []login.Edit{{
+			Path: filepath.Join(p.Home, "rc.json"), Mode: 0o644,
+			Apply:  func(text []byte) ([]byte, error) { return json.Set(text, key, t.Endpoint.String()) },
+			Remove: func(text []byte) ([]byte, error) { return json.Delete(text, key) },
+		}}, nil
+	}}
+	w.journal = login.NewJournal(w.state(), w.places, []login.Tool{tool})
+	rc := w.path("rc.json")
+	w.write(rc, "{\n  \"registries\": {\n  }\n}\n", 0o644)
+	w.login(tool, target("lib", ""))
+	var lines []string
+	for line := range strings.Lines(w.read(rc)) {
+		lines = append(lines, line)
+		if strings.Contains(line, "acme-lib") {
+			lines = append(lines, "    , \"theirs\": 1\n")
+		}
+	}
+	w.write(rc, strings.Join(lines, ""), 0o644)
+	w.logout("json", "lib")
+	got := w.read(rc)
+	if value, _, err := json.Get([]byte(got), []string{"registries", "theirs"}); err != nil || fmt.Sprint(value) != "1" || strings.Contains(got, "acme-lib") {
+		t.Errorf("%v, %v: %q", value, err, got)
 	}
 }
 

@@ -266,7 +266,7 @@ func (v *view) sheet(path string) (*sheet, error) {
 	}
 	s := &sheet{path: path, text: text, mode: mode, after: text, afterMode: mode}
 	if r, ok := v.was.Files[path]; ok {
-		s.state = r.of(text, mode)
+		s.state = r.of(text)
 	} else {
 		s.state = fileState{patch: newPatch(text, text), Absent: text == nil, Mode: mode, Left: mode}
 	}

@@ -115,14 +115,10 @@ func (s fileState) changes() bool {
 	return s.Absent || len(s.Hunks) > 0 || s.Mode != s.Left || len(s.Lost) > 0
 }
 
-// of returns the state in which a file is.
-func (r fileRecord) of(text []byte, mode fs.FileMode) fileState {
-	switch {
-	case r.Next == nil:
-		return r.Now
-	case r.Now.describes(text) && (r.Now.Left == mode || !r.Next.describes(text)):
-		return r.Now
-	case r.Next.distance(text) <= r.Now.distance(text):
+// of returns the state that a text is in, or is nearest to where others have
+// changed it since.
+func (r fileRecord) of(text []byte) fileState {
+	if r.Next != nil && r.Next.distance(text) <= r.Now.distance(text) {
 		return *r.Next
 	}
 	return r.Now
