@@ -98,17 +98,11 @@ func editsWith(more func(login.Target) []value) func(login.Target, login.Places)
 		secrets := more(t)
 		values = append(values, secrets...)
 		theirs, ours := files(p)
-		e := login.Edit{
-			Path: ours, Mode: 0o644,
-			Apply:  func(text []byte) ([]byte, error) { return set(text, values) },
-			Remove: func(text []byte) ([]byte, error) { return remove(text, t.Name) },
-		}
-		if len(secrets) > 0 && t.Variable == "" {
-			e.Mode = 0o600
-		}
+		here, there := login.Edit{Path: ours}, login.Edit{Path: theirs}
+		here.Apply = func(text []byte) ([]byte, error) { return set(text, values) }
 		if t.Placement == login.Instead {
-			e.Path = theirs
-			e.Apply = func(text []byte) ([]byte, error) {
+			here.Path, there.Path = theirs, ours
+			here.Apply = func(text []byte) ([]byte, error) {
 				text, err := set(text, values)
 				if err != nil {
 					return nil, err
@@ -116,7 +110,17 @@ func editsWith(more func(login.Target) []value) func(login.Target, login.Places)
 				return disableOthers(text, t.Name)
 			}
 		}
-		return []login.Edit{e}, nil
+		here.Mode, there.Mode = 0o644, 0o644
+		if len(secrets) > 0 && t.Variable == "" {
+			here.Mode = 0o600
+		}
+		// The other file is left without the repository.
+		there.Apply = func(text []byte) ([]byte, error) { return remove(text, t.Name) }
+		here.Remove, there.Remove = there.Apply, there.Apply
+		if t.Placement == login.Instead {
+			return []login.Edit{there, here}, nil
+		}
+		return []login.Edit{here, there}, nil
 	}
 }
 

@@ -36,10 +36,22 @@ func target(address string, placement login.Placement) login.Target {
 func edit(t testing.TB, tool login.Tool, target login.Target) login.Edit {
 	t.Helper()
 	edits, err := tool.Edits(target, places)
-	if err != nil || len(edits) != 1 {
+	if err != nil || len(edits) != 2 || edits[0].Path != ours || edits[1].Path != theirs {
 		t.Fatalf("%v, %v", edits, err)
 	}
-	return edits[0]
+	i := 0
+	if target.Placement == login.Instead {
+		i = 1
+	}
+	// The other file has nothing of the login, and its mode stays.
+	other := edits[1-i]
+	for _, text := range []string{"", "<configuration></configuration>", apply(t, edits[i], "")} {
+		got := apply(t, other, text)
+		if want := strings.Replace(text, apply(t, edits[i], ""), "", 1); got != want || other.Mode != 0o644 {
+			t.Errorf("%v\n%s", other.Mode, got)
+		}
+	}
+	return edits[i]
 }
 
 func apply(t testing.TB, e login.Edit, text string) string {
@@ -138,7 +150,7 @@ func TestCredentials(t *testing.T) {
 func TestWindows(t *testing.T) {
 	p := login.Places{Home: "/users/ada", GOOS: "windows", Getenv: func(name string) string { return map[string]string{"APPDATA": "/roaming"}[name] }}
 	edits, err := nuget.Dotnet().Edits(target(secure, login.Instead), p)
-	if err != nil || edits[0].Path != "/roaming/NuGet/NuGet.Config" {
+	if err != nil || edits[0].Path != "/roaming/NuGet/config/gatehouse.config" || edits[1].Path != "/roaming/NuGet/NuGet.Config" {
 		t.Errorf("%v, %v", edits, err)
 	}
 }
@@ -183,15 +195,17 @@ func TestApplyAndRemove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		once, err := edits[0].Apply([]byte(before))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if twice, err := edits[0].Apply(once); err != nil || string(twice) != string(once) {
-			t.Fatalf("%v\n%s", err, twice)
-		}
-		if after, err := edits[0].Remove(once); err != nil || string(after) != before {
-			t.Fatalf("%v\n%s\n%s", err, once, after)
+		for _, e := range edits {
+			once, err := e.Apply([]byte(before))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if twice, err := e.Apply(once); err != nil || string(twice) != string(once) {
+				t.Fatalf("%v\n%s", err, twice)
+			}
+			if after, err := e.Remove(once); err != nil || string(after) != before {
+				t.Fatalf("%v\n%s\n%s", err, once, after)
+			}
 		}
 	})
 }
