@@ -47,6 +47,7 @@ type authorized struct {
 	scheme func(authtoken.Token) string
 	now    func() time.Time
 	log    *slog.Logger
+	idle   time.Duration
 
 	renewing sync.Mutex
 	renewed  time.Time // when a token was last asked for because one was refused
@@ -54,7 +55,7 @@ type authorized struct {
 
 // RoundTrip implements http.RoundTripper.
 func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, dog := watch(r.Context())
+	ctx, dog := watch(r.Context(), a.idle)
 	res, err := a.exchange(r.WithContext(ctx), dog)
 	if err != nil {
 		if cause := context.Cause(ctx); errors.Is(cause, errIdle) {

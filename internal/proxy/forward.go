@@ -34,13 +34,12 @@ var withheld = []string{
 func (p *Proxy) forwarder(r *route, pairs []pair) *httputil.ReverseProxy {
 	t := r.Transport
 	t.DisableCompression = true // bodies pass as they are
-	t.ResponseHeaderTimeout = idleTimeout
 	t.ExpectContinueTimeout = continueTimeout
-	t.IdleConnTimeout = idleTimeout
+	t.IdleConnTimeout = p.idle
 	t.MaxIdleConnsPerHost = 32
 	return &httputil.ReverseProxy{
 		Rewrite:       r.rewriteRequest,
-		Transport:     &authorized{next: t, tokens: r.Tokens, scheme: scheme(r.Format), now: p.now, log: p.log},
+		Transport:     &authorized{next: t, tokens: r.Tokens, scheme: scheme(r.Format), now: p.now, log: p.log, idle: p.idle},
 		FlushInterval: -1, // at once
 		BufferPool:    buffers,
 		ErrorLog:      errorLog(p.log),
@@ -79,12 +78,13 @@ func (r *route) rewriteRequest(pr *httputil.ProxyRequest) {
 }
 
 // scheme is how a format's endpoints have the token. CodeArtifact takes Basic for
-// all but cargo, which sends the bare token, and npm's clients send Bearer.
+// all but cargo, which sends the bare token, and the clients of npm and Swift,
+// which send Bearer.
 func scheme(format string) func(authtoken.Token) string {
 	switch format {
 	case "cargo":
 		return func(t authtoken.Token) string { return t.Value }
-	case "npm", "":
+	case "npm", "swift", "":
 		return authtoken.Token.Authorization
 	}
 	return authtoken.Token.BasicAuthorization

@@ -18,30 +18,25 @@ var errNotOwn = errors.New("the process at the other end is another user's")
 
 // own returns an error for a connection of another user's process. Linux lists
 // the owner of each socket of this machine (proc_net_tcp in the kernel's
-// documentation); both ends are on it, as they are on the loopback. Where there
-// is no such list, as in some sandboxes, there is no other user to be told apart.
+// documentation); both ends are on it, as they are on the loopback. Where not
+// even this program's end is listed, as in some sandboxes, there is no list.
 func own(c net.Conn) error {
 	peer, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
 		return errNotOwn
 	}
-	local, ok := c.LocalAddr().(*net.TCPAddr)
+	here, ok := c.LocalAddr().(*net.TCPAddr)
 	if !ok {
 		return errNotOwn
 	}
-	table, v4 := "/proc/net/tcp6", peer.IP.To4() != nil
-	if v4 {
-		table = "/proc/net/tcp"
-	}
-	uid, found, err := owner(table, entry(peer), entry(local))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err == nil && !found && v4 { // a socket of IPv6 that has connected by IPv4
-		uid, found, err = owner("/proc/net/tcp6", mapped(peer), mapped(local))
+	uid, found, err := ownerOf(peer, here)
+	if err == nil && !found {
+		if _, listed, err := ownerOf(here, peer); err == nil && !listed {
+			return nil
+		}
 	}
 	switch {
-	case err != nil && !errors.Is(err, os.ErrNotExist):
+	case err != nil:
 		return err
 	case !found, uid != 0 && uid != os.Geteuid():
 		return errNotOwn
@@ -49,11 +44,26 @@ func own(c net.Conn) error {
 	return nil
 }
 
+// ownerOf finds the user of the socket at one end of a connection, by both ends.
+func ownerOf(end, other *net.TCPAddr) (uid int, found bool, err error) {
+	if end.IP.To4() != nil {
+		uid, found, err = owner("/proc/net/tcp", entry(end), entry(other))
+		if found || err != nil {
+			return uid, found, err
+		}
+	}
+	// Sockets of IPv6 may be connected by IPv4.
+	return owner("/proc/net/tcp6", mapped(end), mapped(other))
+}
+
 // owner finds the user of the socket with a local and a remote address. One that
 // its process has closed already is listed as the administrator's, without an
 // inode, and is not found.
 func owner(table, local, remote string) (uid int, found bool, err error) {
 	f, err := os.Open(table)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, false, nil
+	}
 	if err != nil {
 		return 0, false, err
 	}
@@ -72,14 +82,9 @@ func owner(table, local, remote string) (uid int, found bool, err error) {
 
 // entry is an address as the list has it: words of 32 bits in the machine's own
 // order of bytes.
-func entry(a *net.TCPAddr) string {
-	ip := a.IP.To4()
-	if ip == nil {
-		ip = a.IP.To16()
-	}
-	return words(ip) + fmt.Sprintf(":%04X", a.Port)
-}
+func entry(a *net.TCPAddr) string { return words(a.IP.To4()) + fmt.Sprintf(":%04X", a.Port) }
 
+// mapped is entry for a socket of IPv6.
 func mapped(a *net.TCPAddr) string { return words(a.IP.To16()) + fmt.Sprintf(":%04X", a.Port) }
 
 func words(ip net.IP) string {

@@ -9,21 +9,22 @@ import (
 )
 
 // errIdle says why an exchange was given up.
-var errIdle = errors.New("nothing has moved for five minutes")
+var errIdle = errors.New("nothing has moved for too long")
 
 // A watchdog gives an exchange up when nothing moves. It is touched at each
 // read.
 type watchdog struct {
 	timer  *time.Timer
+	idle   time.Duration
 	cancel context.CancelCauseFunc
 }
 
-func watch(ctx context.Context) (context.Context, *watchdog) {
+func watch(ctx context.Context, idle time.Duration) (context.Context, *watchdog) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	return ctx, &watchdog{time.AfterFunc(idleTimeout, func() { cancel(errIdle) }), cancel}
+	return ctx, &watchdog{time.AfterFunc(idle, func() { cancel(errIdle) }), idle, cancel}
 }
 
-func (w *watchdog) touch() { w.timer.Reset(idleTimeout) }
+func (w *watchdog) touch() { w.timer.Reset(w.idle) }
 
 // end is called when the exchange is over.
 func (w *watchdog) end() {
@@ -52,16 +53,17 @@ func (w watched) Close() error {
 type patient struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	idle    time.Duration
 }
 
-func newPatient(w http.ResponseWriter) patient {
-	p := patient{w, http.NewResponseController(w)}
+func newPatient(w http.ResponseWriter, idle time.Duration) patient {
+	p := patient{w, http.NewResponseController(w), idle}
 	p.extend()
 	return p
 }
 
 // extend moves the deadline on. A writer without one, as in tests, has none.
-func (p patient) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(idleTimeout)) }
+func (p patient) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(p.idle)) }
 
 // WriteHeader implements http.ResponseWriter.
 func (p patient) WriteHeader(status int) {
@@ -85,28 +87,24 @@ func (p patient) patiently(r *http.Request) *http.Request {
 		return r
 	}
 	r = r.WithContext(r.Context())
-	r.Body = patientBody{r.Body, p.control}
+	r.Body = patientBody{r.Body, p.control, p.idle}
 	return r
 }
 
 type patientBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	idle    time.Duration
 }
 
 // Read implements io.Reader. Once the body is over, what may be read from the
-// connection is the next request, for which the server waits by itself.
+// connection is the next request, for which the server waits by itself. If it is
+// not read to its end, the deadline holds for the server, which reads on.
 func (b patientBody) Read(p []byte) (int, error) {
-	_ = b.control.SetReadDeadline(time.Now().Add(idleTimeout))
+	_ = b.control.SetReadDeadline(time.Now().Add(b.idle))
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
-}
-
-// Close implements io.Closer.
-func (b patientBody) Close() error {
-	defer func() { _ = b.control.SetReadDeadline(time.Time{}) }()
-	return b.ReadCloser.Close()
 }

@@ -63,13 +63,15 @@ type Options struct {
 	Log *slog.Logger
 	// Now is the clock; time.Now if it is nil.
 	Now func() time.Time
+	// Idle is how long nothing may move on a connection; 0 is five minutes. For a
+	// whole request there is no limit: a large image takes as long as it takes.
+	Idle time.Duration
 }
 
-// Idle limits, after which a connection on which nothing moves is closed. There
-// is none for a whole request, which may be as long as a large image takes.
 const (
+	idleTimeout = 5 * time.Minute
+	// headerTimeout is how long a client may take for the headers of a request.
 	headerTimeout = 10 * time.Second
-	idleTimeout   = 5 * time.Minute
 	// stopTimeout is how long requests may take to end once the proxy is told to.
 	stopTimeout = 10 * time.Second
 	maxHeader   = 64 << 10 // bytes
@@ -82,6 +84,7 @@ type Proxy struct {
 	routes   []*route
 	log      *slog.Logger
 	now      func() time.Time
+	idle     time.Duration
 }
 
 // A route is an upstream with where it is here.
@@ -95,9 +98,12 @@ type route struct {
 // New makes a proxy on a listener of [Listen]. The error says which two
 // upstreams cannot be served together.
 func New(l net.Listener, upstreams []Upstream, o Options) (*Proxy, error) {
-	p := &Proxy{listener: l, host: l.Addr().String(), log: o.Log, now: o.Now}
+	p := &Proxy{listener: l, host: l.Addr().String(), log: o.Log, now: o.Now, idle: o.Idle}
 	if p.now == nil {
 		p.now = time.Now
+	}
+	if p.idle == 0 {
+		p.idle = idleTimeout
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
@@ -173,7 +179,7 @@ func (p *Proxy) Serve(ctx context.Context) error {
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := p.now()
-	writer := newPatient(w)
+	writer := newPatient(w, p.idle)
 	counted := &counter{ResponseWriter: writer}
 	p.serve(counted, writer.patiently(r))
 	p.log.Info("request", "method", r.Method, "path", r.URL.EscapedPath(), "status", counted.status,

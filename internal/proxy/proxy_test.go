@@ -94,6 +94,12 @@ type rig struct {
 // registry. What the handler sees has a valid token.
 func start(t *testing.T, handler http.HandlerFunc, formats ...string) *rig {
 	t.Helper()
+	return startWith(t, 0, handler, formats...)
+}
+
+// startWith is start with an idle limit.
+func startWith(t *testing.T, idle time.Duration, handler http.HandlerFunc, formats ...string) *rig {
+	t.Helper()
 	r := &rig{t: t, issuer: &issuer{expires: make(map[string]time.Time)}, stopped: make(chan error, 1)}
 	aws1 := httptest.NewServer(r.issuer)
 	t.Cleanup(aws1.Close)
@@ -133,7 +139,7 @@ func start(t *testing.T, handler http.HandlerFunc, formats ...string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := proxy.New(l, upstreams, proxy.Options{Now: r.issuer.now, Log: slog.New(slog.NewTextHandler(&locked{r: r}, nil))})
+	p, err := proxy.New(l, upstreams, proxy.Options{Idle: idle, Now: r.issuer.now, Log: slog.New(slog.NewTextHandler(&locked{r: r}, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
