@@ -5,6 +5,7 @@ import (
 	"math/big"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -111,8 +112,8 @@ func (s *refStatement) compare(op, value string, wanted []string, k keys) string
 	} else {
 		op = strings.TrimPrefix(op, "Date")
 		compared = func(want string) (int, bool) {
-			a, err1 := time.Parse(time.RFC3339, value)
-			b, err2 := time.Parse(time.RFC3339, want)
+			a, err1 := refDate(value)
+			b, err2 := refDate(want)
 			return a.Compare(b), err1 == nil && err2 == nil
 		}
 	}
@@ -132,6 +133,14 @@ func (s *refStatement) compare(op, value string, wanted []string, k keys) string
 		}
 		panic("no such operator: " + op)
 	})
+}
+
+// refDate reads a date as the guide writes them: ISO 8601, or seconds since 1970.
+func refDate(s string) (time.Time, error) {
+	if seconds, err := strconv.ParseInt(s, 10, 64); err == nil && len(s) > len("2006") {
+		return time.Unix(seconds, 0), nil
+	}
+	return time.Parse(time.RFC3339, s)
 }
 
 // arnLike compares the six parts one by one.
