@@ -33,6 +33,7 @@ func TestCrashes(t *testing.T) {
 		"only the mode":         {opened, login.Login{Tool: pot(), Target: target("lib", "old")}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of it waits for the disk
 			expected := withoutCrash(t, c.start, c.work)
 			crashed := true
 			for steps := 0; crashed; steps++ {

@@ -12,6 +12,7 @@ import (
 
 // A file that gets a secret is closed to others, and open again without it.
 func TestModes(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []os.FileMode{0o644, 0o640, 0o600, 0o666} {
 		w := newWorld(t, t.TempDir())
 		rc := w.path(".config/pot/potrc")
@@ -96,6 +97,26 @@ func TestLinkedConfigurations(t *testing.T) {
 				t.Errorf("%s", show(after))
 			}
 		})
+	}
+}
+
+// Dotfiles are mostly a repository of git: a token in it is said.
+func TestTokensInWorkTrees(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.write(w.path("dotfiles/.git/HEAD"), "", 0o644)
+	w.write(w.path("dotfiles/potrc"), "", 0o644)
+	if err := os.MkdirAll(w.path(".config/pot"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(w.path("dotfiles/potrc"), w.path(".config/pot/potrc")); err != nil {
+		t.Fatal(err)
+	}
+	if c := w.login(kettle(), target("lib", "x")); len(c.Notes) != 0 {
+		t.Errorf("%q", c.Notes)
+	}
+	want := w.path("dotfiles/potrc") + " gets a token and is in the work tree of git at " + w.path("dotfiles") + ": keep it out of commits"
+	if c := w.login(pot(), target("lib", "x")); len(c.Notes) != 1 || c.Notes[0] != want {
+		t.Errorf("%q", c.Notes)
 	}
 }
 

@@ -47,6 +47,7 @@ func TestLoggingInAndOut(t *testing.T) {
 // Logins, renewals and logouts in any order, with other people's changes between
 // them, end with the file that those changes alone would have made.
 func TestOnlyOursIsUndone(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	world, worlds := 0, sync.Mutex{}
 	rapid.Check(t, func(rt *rapid.T) {

@@ -68,7 +68,7 @@ func isProgram(path string, p Places, d disk) bool {
 		return true
 	}
 	target, err := filepath.EvalSymlinks(path)
-	return err == nil && filepath.Base(target) == "gatehouse"
+	return err == nil && strings.TrimSuffix(filepath.Base(target), ".exe") == "gatehouse"
 }
 
 // linkDir is the folder for links where the person names none: their own where

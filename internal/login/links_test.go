@@ -23,6 +23,7 @@ func (w *world) link(bin string) login.Changes {
 
 // Where a link goes, and what a person is told.
 func TestWhereLinksGo(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		path, bin string // relative to the world; PATH's folders with :
 		made      string

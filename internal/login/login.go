@@ -4,8 +4,9 @@
 // What one tool's configuration looks like is the business of the tool's own
 // package below this one, as a [Tool]: a function from a [Target] to the [Edit]s
 // of the files that the tool reads. Everything that tools have in common is
-// here: resolving what a person named ([Repository], [Registry]), writing the
-// files, remembering what was changed, showing it and undoing it.
+// here: resolving what a person named ([Repository], [Registry]), and the
+// [Journal], which writes the files, remembers what was changed, shows it and
+// undoes it.
 //
 // A tool that can ask a helper is configured to ask ours and finds no secret in
 // its files. The others hold the token itself, or where they can, a reference to

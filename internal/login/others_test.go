@@ -81,6 +81,7 @@ func rewrite(t *testing.T, w *world, path string) {
 // Whatever others have made of a file, logout leaves none of ours in it, and all
 // of theirs.
 func TestLogoutAfterAnything(t *testing.T) {
+	t.Parallel()
 	root := t.TempDir()
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -139,6 +140,7 @@ func TestAChangeInBetween(t *testing.T) {
 
 // Many at once lose nothing of each other.
 func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, t.TempDir())
 	rc := w.path(".config/pot/potrc")
 	w.write(rc, "a = 1", 0o644)

@@ -98,9 +98,11 @@ func (l Login) plan(v *view) error {
 		byFile[real] = append(byFile[real], e)
 	}
 	v.secrets = append(v.secrets, forms(target.Token)...)
-	if err := v.enter(&present{held: h, edits: byFile, whole: true}); err != nil {
+	p := &present{held: h, edits: byFile, whole: true}
+	if err := v.enter(p); err != nil {
 		return err
 	}
+	v.warn(p)
 	v.helper(l.Tool.Helper, l.BinDir)
 	return nil
 }

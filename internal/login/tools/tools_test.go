@@ -77,6 +77,7 @@ func each(t *testing.T, do func(t *testing.T, tool login.Tool, p login.Places, t
 	for _, tool := range tools.All() {
 		for _, goos := range []string{"linux", "darwin", "windows"} {
 			t.Run(tool.Name+"/"+goos, func(t *testing.T) {
+				t.Parallel() // most of it waits for the disk
 				all := variants(t, tool)
 				if goos != "linux" { // which differs from the others in its paths alone
 					all = all[:1]

@@ -1,0 +1,43 @@
+package login
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+)
+
+// report says what of a file could not be undone, when nothing of ours is left
+// in it.
+func (v *view) report(s *sheet, state fileState) {
+	for _, lost := range state.Lost {
+		v.notes = append(v.notes, fmt.Sprintf("%s was rewritten after the login, so this was not put back: %s", s.path, mask(string(bytes.TrimSpace(lost)), v.secrets)))
+	}
+}
+
+// warn says where a token is written that others may get to see.
+func (v *view) warn(l *present) {
+	if l.Token == nil {
+		return
+	}
+	for _, f := range l.Files {
+		holds := false
+		for _, e := range l.edits[f.Real] {
+			holds = holds || e.Mode == 0o600
+		}
+		if dir := v.workTree(f.Real); holds && dir != "" {
+			v.notes = append(v.notes, fmt.Sprintf("%s gets a token and is in the work tree of git at %s: keep it out of commits", f.Real, dir))
+		}
+	}
+}
+
+// workTree is the work tree of git that a file is in; "" where it is in none.
+func (v *view) workTree(path string) string {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		if v.disk.exists(filepath.Join(dir, ".git")) {
+			return dir
+		}
+		if filepath.Dir(dir) == dir {
+			return ""
+		}
+	}
+}
