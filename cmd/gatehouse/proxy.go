@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
@@ -45,6 +47,8 @@ whoever is logged in to this machine can use the repositories through it.`
 
 // Run serves until a signal, or until the command ends.
 func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed
+	defer stop()
 	upstreams, err := c.open(ctx, now)
 	if err != nil {
 		return err
