@@ -1,6 +1,8 @@
 package upstream_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -158,6 +160,26 @@ func TestBodiesAreBounded(t *testing.T) {
 				t.Errorf("%d bytes, declared %v: %d bytes, %v", size, declared, len(got), err)
 			}
 		}
+	}
+}
+
+// What an answer unpacks to cannot be bounded before it is unpacked; so nothing is.
+func TestCompressedAnswersAreNotUnpacked(t *testing.T) {
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	if _, err := z.Write(make([]byte, 64<<20)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	g := upstream.New(upstream.Config{LoopbackHTTP: true, MaxBody: 1 << 20})
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if coding := r.Header.Get("Accept-Encoding"); coding != "" {
+			t.Errorf("it asks for %s", coding)
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		w.Write(bomb.Bytes())
+	})
+	if got, err := fetch(t, g, s.URL, s.URL); err != nil || len(got) != bomb.Len() {
+		t.Errorf("%d bytes, %v, want the %d that were sent", len(got), err, bomb.Len())
 	}
 }
 

@@ -303,6 +303,29 @@ func TestLookup(t *testing.T) {
 	refusedFor(t, sigv4.SignatureMismatch, verifier, r, []byte{})
 }
 
+// A request by nobody costs what one with a wrong signature costs: the derivation
+// of a key, and the signature. The clock would tell, but not reliably; the memory
+// that this takes does.
+func TestAnUnknownKeyCostsAsMuchAsAWrongSignature(t *testing.T) {
+	v := sigv4.New(at(noon))
+	body := []byte("body")
+	r := sign(t, post(t, "http://registry.example/", body), "another secret", body, noon)
+	unknown := errors.New("unknown")
+	cost := func(lookup sigv4.Lookup) float64 {
+		return testing.AllocsPerRun(50, func() {
+			if _, err := v.Verify(r, "ecr", body, lookup); err == nil {
+				t.Fatal("verified")
+			}
+		})
+	}
+	nobody := cost(func(*sigv4.Credential) (string, error) { return "", unknown })
+	wrong := cost(known)
+	// The error of a wrong signature is made where it is found; that of nobody is there.
+	if wrong-nobody > 3 || nobody > wrong {
+		t.Errorf("an unknown key takes %v allocations, and a wrong signature %v", nobody, wrong)
+	}
+}
+
 func TestBody(t *testing.T) {
 	verifier, body := sigv4.New(at(noon)), []byte("the bytes of an asset")
 	signed := func(hash string) *http.Request {
