@@ -78,7 +78,7 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 // A rig is a proxy in front of an upstream that accepts what the issuer issues.
 type rig struct {
-	t        *testing.T
+	t        testing.TB
 	issuer   *issuer
 	upstream *httptest.Server
 	url      string // of the proxy
@@ -92,13 +92,13 @@ type rig struct {
 
 // start starts a rig whose upstream has the formats at /FORMAT/lib/, and the
 // registry. What the handler sees has a valid token.
-func start(t *testing.T, handler http.HandlerFunc, formats ...string) *rig {
+func start(t testing.TB, handler http.HandlerFunc, formats ...string) *rig {
 	t.Helper()
 	return startWith(t, 0, handler, formats...)
 }
 
 // startWith is start with an idle limit.
-func startWith(t *testing.T, idle time.Duration, handler http.HandlerFunc, formats ...string) *rig {
+func startWith(t testing.TB, idle time.Duration, handler http.HandlerFunc, formats ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, issuer: &issuer{expires: make(map[string]time.Time)}, stopped: make(chan error, 1)}
 	aws1 := httptest.NewServer(r.issuer)

@@ -16,9 +16,12 @@ type replacing struct {
 	pairs  []pair
 	reach  int // length of the longest old
 
-	in  []byte // read and not yet looked at
-	out []byte // to be given out
-	err error  // of the source
+	in   []byte // read and not yet looked at
+	out  []byte // to be given out
+	next []int  // where each pair is found
+	err  error  // of the source
+
+	inBuffer, outBuffer []byte
 }
 
 // readSize is how much is read at a time, in bytes.
@@ -54,14 +57,12 @@ func (r *replacing) Read(b []byte) (int, error) {
 
 // fill reads once.
 func (r *replacing) fill() {
-	start := len(r.in)
-	if cap(r.in)-start < readSize {
-		grown := make([]byte, start, start+2*readSize)
-		copy(grown, r.in)
-		r.in = grown
+	if need := len(r.in) + readSize; len(r.inBuffer) < need {
+		r.inBuffer = make([]byte, need+r.reach)
 	}
-	n, err := r.source.Read(r.in[start : start+readSize])
-	r.in, r.err = r.in[:start+n], err
+	kept := copy(r.inBuffer, r.in) // from further behind in the same buffer, or another
+	n, err := r.source.Read(r.inBuffer[kept : kept+readSize])
+	r.in, r.err = r.inBuffer[:kept+n], err
 }
 
 // replace moves what is certain from in to out: everything at the end of the
@@ -71,40 +72,40 @@ func (r *replacing) replace() {
 	if r.err == nil {
 		certain = max(0, certain-r.reach+1)
 	}
-	next := make([]int, len(r.pairs)) // where each is found from at on; -1 for nowhere
-	for i, p := range r.pairs {
-		next[i] = bytes.Index(r.in, p.old)
+	r.next = r.next[:0]
+	for _, p := range r.pairs {
+		r.next = append(r.next, bytes.Index(r.in, p.old)) // -1 for nowhere
 	}
-	var out []byte
+	out := r.outBuffer[:0]
 	at := 0
 	for {
-		found := r.nearest(next, at)
-		if found < 0 || next[found] >= certain {
+		found := r.nearest(at)
+		if found < 0 || r.next[found] >= certain {
 			break
 		}
 		p := r.pairs[found]
-		out = append(append(out, r.in[at:next[found]]...), p.new...)
-		at = next[found] + len(p.old)
+		out = append(append(out, r.in[at:r.next[found]]...), p.new...)
+		at = r.next[found] + len(p.old)
 	}
 	if at < certain {
 		out = append(out, r.in[at:certain]...)
 		at = certain
 	}
-	r.out = out
+	r.out, r.outBuffer = out, out
 	r.in = r.in[at:]
 }
 
 // nearest is the pair that is found first from a position on, after looking
 // again for those that were found before it; -1 for none.
-func (r *replacing) nearest(next []int, from int) int {
+func (r *replacing) nearest(from int) int {
 	found := -1
 	for i, p := range r.pairs {
-		if next[i] >= 0 && next[i] < from {
-			if next[i] = bytes.Index(r.in[from:], p.old); next[i] >= 0 {
-				next[i] += from
+		if r.next[i] >= 0 && r.next[i] < from {
+			if r.next[i] = bytes.Index(r.in[from:], p.old); r.next[i] >= 0 {
+				r.next[i] += from
 			}
 		}
-		if next[i] >= 0 && (found < 0 || next[i] < next[found]) {
+		if r.next[i] >= 0 && (found < 0 || r.next[i] < r.next[found]) {
 			found = i
 		}
 	}
