@@ -202,6 +202,31 @@ func TestRevokingOlderSessionsSparesNewOnes(t *testing.T) {
 	g.want(false, "obtained after, by a session from before", late)
 }
 
+// One session of a role is closed by its aws:userid, and one token of a user by the
+// access key that obtained it; the others stay open.
+func TestOneSessionOrTokenCanBeClosed(t *testing.T) {
+	g := start(t)
+	g.repositories(victim, "first")
+	s := g.story(0)
+	named := func(name string) (bearer, string) {
+		out := must(sts.NewFromConfig(s.base).AssumeRole(s.ctx, &sts.AssumeRoleInput{RoleArn: aws.String(s.roleARN()), RoleSessionName: &name}))(t)
+		return g.bearer(g.with(*out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken)), *out.AssumedRoleUser.AssumedRoleId
+	}
+	leaked, id := named("build-7")
+	other, _ := named("build-8")
+	must(s.admin.PutRolePolicy(s.ctx, &iam.PutRolePolicyInput{RoleName: &s.role, PolicyName: aws.String("leaked"), PolicyDocument: policyOf(
+		`{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringEquals":{"aws:userid":"` + id + `"}}}`)}))(t)
+	g.want(false, "the session that is denied", leaked)
+	g.want(true, "another session of the role", other)
+
+	first := g.bearer(s.base)
+	key := must(s.admin.CreateAccessKey(s.ctx, &iam.CreateAccessKeyInput{UserName: &s.user}))(t).AccessKey
+	second := g.bearer(g.with(*key.AccessKeyId, *key.SecretAccessKey, ""))
+	must(s.admin.DeleteAccessKey(s.ctx, &iam.DeleteAccessKeyInput{UserName: &s.user, AccessKeyId: aws.String(g.keys(s.base).AccessKeyID)}))(t)
+	g.want(false, "obtained with the key that was deleted", first)
+	g.want(true, "obtained with the other", second)
+}
+
 // A key of the keyring that is retired closes the tokens and sessions that it
 // sealed, and leaves access keys what they are.
 func TestARetiredKeyClosesItsTokens(t *testing.T) {
