@@ -75,7 +75,9 @@ func (v *view) changeFile(s *sheet, gone []*present, comes *present) error {
 	if len(s.after) == 0 && s.base == nil {
 		s.after = nil
 	}
-	s.afterMode = s.modeFor(rest)
+	if s.afterMode = s.mode; s.after != nil {
+		s.afterMode = s.modeFor(rest)
+	}
 	if next := s.next(); next.changes() && len(rest) > 0 {
 		v.next.Files[s.path] = fileRecord{Now: next}
 	} else {

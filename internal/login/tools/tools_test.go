@@ -270,6 +270,36 @@ func TestLoginAndLogout(t *testing.T) {
 	})
 }
 
+// A login that is renewed changes nothing but the token: no file grows or comes.
+func TestRenewing(t *testing.T) {
+	each(t, func(t *testing.T, tool login.Tool, p login.Places, to login.Target) {
+		j := login.NewJournal(t.TempDir(), p, tools.All())
+		for i, secret := range []string{one, one, two, one} {
+			before := tree(t, filepath.Dir(p.Home))
+			to.Token.Password, to.Token.Value = secret, secret
+			c, err := j.Do(t.Context(), login.Login{Tool: tool, Target: to})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				continue
+			}
+			if len(c.Linked)+len(c.Unlinked) > 0 || i == 1 && len(c.Files) > 0 {
+				t.Errorf("login %d: %q", i+1, c.Lines())
+			}
+			after := tree(t, filepath.Dir(p.Home))
+			if !slices.Equal(slices.Sorted(maps.Keys(before)), slices.Sorted(maps.Keys(after))) {
+				t.Errorf("login %d: %q", i+1, c.Lines())
+			}
+			for path, text := range after {
+				if len(text) != len(before[path]) {
+					t.Errorf("login %d: %s became %q", i+1, path, text)
+				}
+			}
+		}
+	})
+}
+
 func out(tool login.Tool, to login.Target) login.Logout {
 	return login.Logout{Tool: tool.Name, Match: func(t login.Target) bool { return t.Endpoint.String() == to.Endpoint.String() }}
 }
