@@ -25,8 +25,9 @@ type process struct {
 	ended chan error
 }
 
-// launch starts the built server on a data folder without waiting for it.
-func launch(t *testing.T, data string) (*process, io.Reader) {
+// launch starts the built server on a data folder without waiting for it. flags
+// are more of those of serve.
+func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 	t.Helper()
 	p := &process{t: t, log: data + ".log", ended: make(chan error, 1)}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -34,7 +35,7 @@ func launch(t *testing.T, data string) (*process, io.Reader) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	p.cmd = exec.Command(filepath.Join(binary, "gatehouse"), "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn")
+	p.cmd = exec.Command(filepath.Join(binary, "gatehouse"), append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}, flags...)...)
 	p.cmd.Dir, p.cmd.Stderr = t.TempDir(), log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -48,9 +49,9 @@ func launch(t *testing.T, data string) (*process, io.Reader) {
 }
 
 // up starts the built server on a data folder and waits until it answers.
-func up(t *testing.T, data string) *process {
+func up(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
-	p, out := launch(t, data)
+	p, out := launch(t, data, flags...)
 	url := make(chan string, 1)
 	go func() {
 		defer close(url)

@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
@@ -25,17 +27,62 @@ func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 	if region == "" {
 		region = a.Region
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(a.Profile), config.WithRegion(region))
+	issuer := new(issuer)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(a.Profile), config.WithRegion(region),
+		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
+			if o.Client != nil { // the SDK also calls this to see what else is set
+				o.Client = &roles{o.Client, issuer}
+			}
+		}),
+		config.WithWebIdentityRoleCredentialOptions(func(o *stscreds.WebIdentityRoleOptions) {
+			if o.Client != nil {
+				o.Client = &identities{o.Client, issuer}
+			}
+		}))
 	if err != nil {
 		return aws.Config{}, err
 	}
 	if a.EndpointURL != "" {
 		cfg.BaseEndpoint = &a.EndpointURL
 	}
+	issuer.endpoint = aws.ToString(sts.NewFromConfig(cfg).Options().BaseEndpoint)
 	if cfg.Credentials != nil {
 		cfg.Credentials = marked{cfg.Credentials}
 	}
 	return cfg, nil
+}
+
+// An issuer is where a profile's role is assumed: at the endpoint of STS that the
+// configuration has. The SDK takes AWS's for it, unless AWS_ENDPOINT_URL_STS says
+// otherwise, since it finds the credentials before the endpoint.
+type issuer struct{ endpoint string }
+
+func (i *issuer) options(more []func(*sts.Options)) []func(*sts.Options) {
+	return append([]func(*sts.Options){func(o *sts.Options) {
+		if i.endpoint != "" {
+			o.BaseEndpoint = &i.endpoint
+		}
+	}}, more...)
+}
+
+type roles struct {
+	client stscreds.AssumeRoleAPIClient
+	issuer *issuer
+}
+
+// AssumeRole implements stscreds.AssumeRoleAPIClient.
+func (r *roles) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, options ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+	return r.client.AssumeRole(ctx, in, r.issuer.options(options)...)
+}
+
+type identities struct {
+	client stscreds.AssumeRoleWithWebIdentityAPIClient
+	issuer *issuer
+}
+
+// AssumeRoleWithWebIdentity implements stscreds.AssumeRoleWithWebIdentityAPIClient.
+func (i *identities) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, options ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	return i.client.AssumeRoleWithWebIdentity(ctx, in, i.issuer.options(options)...)
 }
 
 // marked credentials say in an error's type that it is about them. For the SDK it

@@ -1,10 +1,14 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"debug/buildinfo"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
 	"github.com/gatehouse-registry/gatehouse/internal/login"
@@ -21,7 +25,7 @@ func (m *Machine) checkHelpers(ctx context.Context) []Finding {
 	seen := map[string]bool{}
 	for _, c := range m.configured() {
 		name := c.tool.Helper
-		if name == "" || seen[name] || !m.uses(c, grants) {
+		if name == "" || seen[name] || !m.uses(c, grants) || !m.needsHelper(c) {
 			continue
 		}
 		seen[name] = true
@@ -41,6 +45,24 @@ func (m *Machine) uses(c configured, grants map[grantKey]grant) bool {
 		}
 	}
 	return false
+}
+
+// dockerHelper is how the names of docker's helpers begin. Its configuration has
+// the rest of the name.
+const dockerHelper = "docker-credential-"
+
+// needsHelper reports whether a tool would ask the helper: it is installed, or
+// was logged in, and has no token of its own in its configuration.
+func (m *Machine) needsHelper(c configured) bool {
+	logins, _ := m.findLogins()
+	if slices.ContainsFunc(logins, func(l login.Recorded) bool { return l.Tool == c.tool.Name && l.Expires.IsZero() }) {
+		return true
+	}
+	if c.program == "" || slices.ContainsFunc(c.files, func(f file) bool { return len(findHeld(f.text)) > 0 }) {
+		return false
+	}
+	suffix, docker := strings.CutPrefix(c.tool.Helper, dockerHelper)
+	return !docker || slices.ContainsFunc(c.files, func(f file) bool { return bytes.Contains(f.text, []byte(strconv.Quote(suffix))) })
 }
 
 func (m *Machine) helper(t login.Tool) Finding {
