@@ -77,14 +77,14 @@ func (r *route) rewriteRequest(pr *httputil.ProxyRequest) {
 	}
 }
 
-// scheme is how a format's endpoints have the token. CodeArtifact takes Basic for
-// all but cargo, which sends the bare token, and the clients of npm and Swift,
-// which send Bearer.
+// scheme is how a format's endpoints have the token, which is how the format's
+// clients send it: cargo bare; npm, gem and Swift as Bearer; the others, and
+// those of ECR, as Basic.
 func scheme(format string) func(authtoken.Token) string {
 	switch format {
 	case "cargo":
 		return func(t authtoken.Token) string { return t.Value }
-	case "npm", "swift", "":
+	case "npm", "ruby", "swift", "":
 		return authtoken.Token.Authorization
 	}
 	return authtoken.Token.BasicAuthorization

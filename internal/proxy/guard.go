@@ -22,6 +22,13 @@ func refuse(w http.ResponseWriter, err *refusal) {
 	http.Error(w, "gatehouse proxy: "+err.reason, err.status)
 }
 
+// stay takes out the offer to go over to another protocol, which a server may
+// leave unanswered (RFC 9110, 7.8): cargo offers HTTP/2 with every request.
+func stay(h http.Header) {
+	h.Del("Upgrade")
+	h.Del("Http2-Settings")
+}
+
 // methods are those of the protocols that are served.
 var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
@@ -40,8 +47,8 @@ func (p *Proxy) guard(r *http.Request) *refusal {
 		return &refusal{http.StatusMisdirectedRequest, "it answers to " + p.host + " alone"}
 	case foreign(r, "http://"+r.Host):
 		return &refusal{http.StatusForbidden, "web pages are not served"}
-	case r.Header.Get("Upgrade") != "" || r.ProtoMajor != 1:
-		return &refusal{http.StatusNotImplemented, "no other protocol than HTTP/1.1 is spoken"}
+	case r.ProtoMajor != 1:
+		return &refusal{http.StatusHTTPVersionNotSupported, "no other protocol than HTTP/1.1 is spoken"}
 	}
 	if err := checkPath(r.URL.EscapedPath()); err != nil {
 		return &refusal{http.StatusBadRequest, err.Error()}

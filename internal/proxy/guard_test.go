@@ -88,7 +88,6 @@ func TestAttacks(t *testing.T) {
 		"two Origins":                {"GET /v2/" + end + "Origin: " + r.url + "\r\nOrigin: https://page.example\r\n\r\n", 403},
 		"a page's image":             {"GET /v2/" + end + "Sec-Fetch-Site: cross-site\r\n\r\n", 403},
 		"a page's of the same site":  {"GET /v2/" + end + "Sec-Fetch-Site: same-site\r\n\r\n", 403},
-		"an upgrade":                 {"GET /v2/" + end + "Upgrade: websocket\r\n\r\n", 501},
 		"HTTP/2 from the start":      {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 405},
 		"length and chunks":          {"POST /v2/x" + end + "Content-Length: 5\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501},
 		"two lengths":                {"POST /v2/x" + end + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400},
@@ -116,6 +115,23 @@ func TestSmuggling(t *testing.T) {
 	for _, q := range r.requests() {
 		if strings.Contains(q.RequestURI, "smuggled") || q.Header.Get("X-Secret") != "" || tokenOf(q) != "secret-1" {
 			t.Errorf("%s %v", q.RequestURI, q.Header)
+		}
+	}
+}
+
+// An offer to go over to another protocol is not passed on, and not taken.
+func TestUpgrade(t *testing.T) {
+	r := start(t, func(w http.ResponseWriter, q *http.Request) {
+		if q.Header.Get("Upgrade") != "" || q.Header.Get("Connection") != "" || q.Header.Get("Http2-Settings") != "" {
+			w.Header().Set("Upgrade", "websocket")
+			w.Header().Set("Connection", "Upgrade")
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		}
+	})
+	host := strings.TrimPrefix(r.url, "http://")
+	for _, offer := range []string{"Connection: Upgrade, close\r\nUpgrade: websocket", "Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA"} {
+		if got := r.raw("GET /v2/ HTTP/1.1\r\nHost: " + host + "\r\n" + offer + "\r\n\r\n"); len(got) != 1 || got[0] != http.StatusOK {
+			t.Errorf("%s: %d", offer, got)
 		}
 	}
 }

@@ -194,6 +194,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.EscapedPath()
 	for _, route := range p.routes {
 		if strings.HasPrefix(path, route.path) || path == strings.TrimSuffix(route.path, "/") {
+			stay(r.Header)
 			route.forward.ServeHTTP(w, r)
 			return
 		}
