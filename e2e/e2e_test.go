@@ -86,7 +86,7 @@ func linkClients(dir string) error {
 			return err
 		}
 	}
-	if err := linkMaven(dir); err != nil {
+	if err := linkJava(dir); err != nil {
 		return err
 	}
 	// Debian's AWS CLI 2 (2.9) is older than endpoint_url in profiles (2.13), so
@@ -94,16 +94,26 @@ func linkClients(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "aws2"), []byte("#!/bin/sh\nexec /usr/bin/aws --endpoint-url \"$URL\" \"$@\"\n"), 0o755)
 }
 
-// linkMaven has Maven take the script's home for the person's, which Java does
-// not, and its own plug-ins from the folder that scripts/install-clients has
-// filled. $M2 is the local repository.
-func linkMaven(dir string) error {
-	mvn, err := exec.LookPath("mvn")
-	if err != nil {
-		return fmt.Errorf("client mvn is missing; run scripts/install-clients: %w", err)
+// linkJava has Maven and sbt take the script's home for the person's, which Java
+// does not, and what they load themselves from the folders that
+// scripts/install-clients has filled. $M2 is Maven's local repository, and
+// $WORK/coursier sbt's cache, a copy of .tools/sbt/coursier.
+func linkJava(dir string) error {
+	for _, c := range []struct{ name, program, arguments string }{
+		{"mvn", "mvn", `--batch-mode --no-transfer-progress --global-settings "$PROJECT/e2e/testdata/maven.xml" -Dmaven.repo.local="$M2"`},
+		{"sbt", "java", `-Dsbt.boot.directory="$PROJECT/.tools/sbt/boot" -Dsbt.coursier.home="$WORK/coursier" ` +
+			`-Dsbt.repository.config="$PROJECT/e2e/testdata/sbt.repositories" -Dsbt.ci=true -Dsbt.color=false -jar "$PROJECT/.tools/sbt/launch.jar"`},
+	} {
+		program, err := exec.LookPath(c.program)
+		if err != nil {
+			return fmt.Errorf("client %s is missing; run scripts/install-clients: %w", c.name, err)
+		}
+		script := "#!/bin/sh\nexport JAVA_TOOL_OPTIONS=\"-XX:TieredStopAtLevel=1 -Duser.home=$HOME\"\nexec " + program + " " + c.arguments + " \"$@\"\n"
+		if err := os.WriteFile(filepath.Join(dir, c.name), []byte(script), 0o755); err != nil {
+			return err
+		}
 	}
-	script := "#!/bin/sh\nMAVEN_OPTS=\"-XX:TieredStopAtLevel=1 -Duser.home=$HOME\" exec " + mvn + " --batch-mode --no-transfer-progress --global-settings \"$PROJECT/e2e/testdata/maven.xml\" -Dmaven.repo.local=\"$M2\" \"$@\"\n"
-	return os.WriteFile(filepath.Join(dir, "mvn"), []byte(script), 0o755)
+	return nil
 }
 
 func TestScripts(t *testing.T) {
