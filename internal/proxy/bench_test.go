@@ -27,9 +27,12 @@ func BenchmarkRequest(b *testing.B) {
 	seen := r.requests()
 	authorization := seen[len(seen)-1].Header.Get("Authorization")
 	for _, c := range []struct{ name, url string }{
-		{"small", r.url + "/v2/"}, {"small, without", r.upstream.URL + "/v2/"},
-		{"layer", r.url + "/v2/layer"}, {"layer, without", r.upstream.URL + "/v2/layer"},
-		{"document", r.url + "/acme-lib/npm/left"}, {"document, without", r.upstream.URL + "/npm/lib/left"},
+		{"small", r.url + "/v2/"},
+		{"small, without", r.upstream.URL + "/v2/"},
+		{"layer", r.url + "/v2/layer"},
+		{"layer, without", r.upstream.URL + "/v2/layer"},
+		{"document", r.url + "/acme-lib/npm/left"},
+		{"document, without", r.upstream.URL + "/npm/lib/left"},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			b.ReportAllocs()
