@@ -194,7 +194,24 @@ func TestFloodsAreBounded(t *testing.T) {
 		t.Errorf("an issuer that fails was asked %d times at once", failures)
 	}
 	// And the keys that are known stay good, whatever strangers make us find out.
+	for range 3 {
+		b.accepted(b.issuer.Token(b.claims(nil)))
+		b.advance(time.Minute)
+	}
+}
+
+// What a key can do is not what the issuer says that it does: only the algorithms
+// that discovery lists count, of a key that names none itself.
+func TestAlgorithmsThatAreNotListed(t *testing.T) {
+	b := newBench(t) // which lists RS256, ES256, HS256 and none
+	key := b.issuer.Key()
+	b.issuer.Publish(jose.JSONWebKey{Key: key.Private.Public(), KeyID: key.ID})
 	b.accepted(b.issuer.Token(b.claims(nil)))
+	for _, a := range []jose.SignatureAlgorithm{jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512} {
+		k := key
+		k.Algorithm = a
+		b.refused(string(a), "InvalidIdentityToken", issuertest.Sign(k, b.claims(nil), nil))
+	}
 }
 
 // A discovery document leads to keys, or to nothing.

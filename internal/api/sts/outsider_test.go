@@ -144,6 +144,16 @@ func TestTagsThatATokenDoesNotGet(t *testing.T) {
 	}
 }
 
+// A provider is found by its name, which has no scheme; its issuer has one.
+func TestAnIssuerHasItsScheme(t *testing.T) {
+	f := federate(t)
+	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
+	for _, iss := range []string{"https://" + f.name, "HTTP://" + f.name, "x://" + f.name, "://" + f.name, f.name, "http://http://" + f.name} {
+		f.refusedWeb("InvalidIdentityToken", role, f.token(map[string]any{"iss": iss}))
+	}
+	f.assumedWeb(role, f.token(nil))
+}
+
 // What Gatehouse itself issues is no web identity.
 func TestOwnTokensAreNoWebIdentities(t *testing.T) {
 	f := federate(t)

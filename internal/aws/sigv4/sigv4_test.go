@@ -326,6 +326,27 @@ func TestAnUnknownKeyCostsAsMuchAsAWrongSignature(t *testing.T) {
 	}
 }
 
+// A signing key is remembered after a success and not before: what outsiders send
+// costs a derivation each time, and pushes nothing out.
+func TestOnlyASuccessIsRemembered(t *testing.T) {
+	body := []byte("body")
+	good := sign(t, post(t, "http://registry.example/", body), vectorSecret, body, noon)
+	bad := sign(t, post(t, "http://registry.example/", body), "another secret", body, noon)
+	after := func(first *http.Request) float64 {
+		return testing.AllocsPerRun(20, func() {
+			v := sigv4.New(at(noon))
+			_, _ = v.Verify(first, "ecr", body, known)
+			if _, err := v.Verify(good, "ecr", body, known); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	// After a success the second derives nothing; after a failure it does.
+	if remembered, anew := after(good), after(bad); anew-remembered < 20 {
+		t.Errorf("after a success %v allocations, after a failure %v: the failure was remembered", remembered, anew)
+	}
+}
+
 func TestBody(t *testing.T) {
 	verifier, body := sigv4.New(at(noon)), []byte("the bytes of an asset")
 	signed := func(hash string) *http.Request {
