@@ -380,6 +380,11 @@ func TestBody(t *testing.T) {
 		refusedFor(t, reason, verifier, signed(hash), body)
 		refusedFor(t, reason, verifier, signed(hash), nil)
 	}
+	for _, coding := range []string{"aws-chunked", "gzip, aws-chunked", "AWS-Chunked"} {
+		r := signed(hexSHA256(body))
+		r.Header.Set("Content-Encoding", coding)
+		refusedFor(t, sigv4.Unsupported, verifier, r, body)
+	}
 	r := signed(hexSHA256(body))
 	r.Header.Add("X-Amz-Content-Sha256", hexSHA256(body))
 	refusedFor(t, sigv4.Incomplete, verifier, r, body)
