@@ -53,7 +53,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("the command ended with co
 
 // Run runs the command.
 func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
-	argv := c.argv()
+	argv := withoutDashes(c.Command)
 	if len(argv) == 0 && !c.Print {
 		return fmt.Errorf("%wno command is given: gatehouse exec -- COMMAND", silent{errUsage})
 	}
@@ -67,9 +67,7 @@ func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer
 	return runChild(argv, endpoints, c.Tool, stdin, stdout, stderr)
 }
 
-// argv is the command without the -- in front of it.
-func (c *execCommand) argv() []string { return withoutDashes(c.Command) }
-
+// withoutDashes is a command without the -- in front of it.
 func withoutDashes(argv []string) []string {
 	if len(argv) > 0 && argv[0] == "--" {
 		return argv[1:]
