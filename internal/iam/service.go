@@ -4,8 +4,9 @@
 // Everything is held in memory as an immutable snapshot behind an atomic
 // pointer. To read is to load the pointer; no request reads the database. A
 // change is decided on the snapshot, committed, and then published as the next
-// snapshot, so that what was taken away is gone for the very next request on
-// this server. Package db has the tables (store.go).
+// snapshot, so that what was taken away is gone for the very next request. Of
+// several servers on one database each follows the others' changes, and a change
+// returns when all have it (replica.go). store.go has the tables.
 //
 // A [Service] is three things:
 //
