@@ -208,11 +208,15 @@ func (m *Machine) proxyOf(scheme string) (name, proxy string) {
 func (m *Machine) exempt(host string) bool {
 	list := m.Places.Getenv("NO_PROXY") + "," + m.Places.Getenv("no_proxy")
 	for entry := range strings.SplitSeq(list, ",") {
-		entry = strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(entry), "*"), ".")
+		entry = strings.TrimSpace(entry)
+		if entry == "*" {
+			return true
+		}
+		entry = strings.TrimPrefix(strings.TrimPrefix(entry, "*"), ".")
 		if h, _, err := net.SplitHostPort(entry); err == nil {
 			entry = h
 		}
-		if entry != "" && (entry == host || strings.HasSuffix(host, "."+entry)) || strings.TrimSpace(list) == "*" {
+		if entry != "" && (entry == host || strings.HasSuffix(host, "."+entry)) {
 			return true
 		}
 	}
