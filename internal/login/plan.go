@@ -80,7 +80,7 @@ func (l Login) plan(v *view) error {
 	}
 	edits, err := l.Tool.allEdits(target, places)
 	if err != nil {
-		return fmt.Errorf("%s: %w", l.Tool.Name, err)
+		return err
 	}
 	h := held{
 		Tool: l.Tool.Name, Helper: l.Tool.Helper, Target: hold(target), Token: holdToken(target.Token),
