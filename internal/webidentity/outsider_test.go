@@ -233,6 +233,29 @@ func TestDiscoveryThatLeadsNowhere(t *testing.T) {
 	}
 }
 
+// Where discovery redirects, what is found there has to be the issuer's own.
+func TestDiscoveryThatLeadsToAnotherIssuer(t *testing.T) {
+	b := newBench(t)
+	other := issuertest.Start(false)
+	defer other.Close()
+	b.issuer.Answer(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL+r.URL.Path, http.StatusFound)
+	})
+	for name, token := range map[string]string{
+		"its own":         b.issuer.Token(b.claims(nil)),
+		"the other one's": issuertest.Sign(other.Key(), b.claims(nil), nil),
+	} {
+		_, err := b.verify(token)
+		if !fault.Is(err, "IDPCommunicationError") || !strings.Contains(fault.From(err).Message, "names another issuer") {
+			t.Errorf("%s: %v", name, err)
+		}
+		b.advance(time.Minute)
+	}
+	if n := other.Asked(); n > 0 {
+		t.Errorf("the keys of the other issuer were fetched %d times", n)
+	}
+}
+
 // No claim has the key of another issuer, whose name may be longer by a port.
 func TestAClaimIsNoOtherIssuersKey(t *testing.T) {
 	b := newBench(t)
