@@ -42,7 +42,7 @@ func (d *document) set(path []Step, value string) ([]byte, error) {
 	// The deepest element of the path that is there.
 	for depth := len(path); depth > 0; depth-- {
 		steps := path[:depth]
-		if steps[depth-1].Kind == AttributeOne {
+		if steps[depth-1].Kind == Attribute {
 			continue
 		}
 		n := d.first(steps)
@@ -50,7 +50,7 @@ func (d *document) set(path []Step, value string) ([]byte, error) {
 		case n == nil:
 		case depth == len(path):
 			return d.setText(n, value)
-		case last.Kind == AttributeOne && depth == len(path)-1:
+		case last.Kind == Attribute && depth == len(path)-1:
 			return d.setAttribute(n, last.Name, value), nil
 		default:
 			return d.insert(n, path[depth:], value), nil
@@ -198,7 +198,7 @@ func (w *writer) path(steps []Step, value, indent string) {
 		w.text.WriteString(" " + s.Key + `="` + escapeAttribute(s.Value) + `"`)
 	}
 	rest := steps[1:]
-	if len(rest) > 0 && rest[0].Kind == AttributeOne {
+	if len(rest) > 0 && rest[0].Kind == Attribute {
 		w.text.WriteString(" " + rest[0].Name + `="` + escapeAttribute(value) + `"`)
 		rest = nil
 		if s.Kind == ByAttribute || s.Key == "" && s.Kind != ByText {
@@ -236,7 +236,7 @@ func (w *writer) line(indent string) {
 
 // delete takes the first of what the path names out.
 func (d *document) delete(path []Step) ([]byte, bool) {
-	if last := path[len(path)-1]; last.Kind == AttributeOne {
+	if last := path[len(path)-1]; last.Kind == Attribute {
 		for _, n := range d.all(path[:len(path)-1]) {
 			if from, _, to := d.attributeAt(n, last.Name); from >= 0 {
 				return d.splice(from, to, ""), true

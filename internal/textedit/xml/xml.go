@@ -10,9 +10,10 @@
 // Names are compared without their namespace prefixes; an element that is
 // inserted gets the prefix of the one that it is put into.
 //
-// Texts are UTF-8. [Set] and [Delete] return an error for a text that is not
-// well-formed, which begins with "line N: " where there is a line, and they read
-// what they have made before they return it.
+// Texts are UTF-8, of at most 16 MiB, with elements nested at most 256 deep. Every
+// function returns an error for a text that is not well-formed, which begins with
+// "line N: " where there is a line. [Set] reads what it has made before it
+// returns it.
 package xml
 
 import (
@@ -41,10 +42,10 @@ type Kind int
 
 // The kinds of steps.
 const (
-	Element      Kind = iota // an element, chosen by a child element where there is a key
-	ByAttribute              // an element that is chosen by an attribute
-	ByText                   // an element that is chosen by its own text
-	AttributeOne             // an attribute, as a path's last step
+	Element     Kind = iota // an element, chosen by a child element where there is a key
+	ByAttribute             // an element that is chosen by an attribute
+	ByText                  // an element that is chosen by its own text
+	Attribute               // an attribute, as a path's last step
 )
 
 // A Position is a place among siblings.
@@ -74,7 +75,7 @@ func ByAttr(name, key, value string) Step {
 func Text(name, value string) Step { return Step{Name: name, Value: value, Kind: ByText} }
 
 // Attr is the step to an attribute, the last one of a path.
-func Attr(name string) Step { return Step{Name: name, Kind: AttributeOne} }
+func Attr(name string) Step { return Step{Name: name, Kind: Attribute} }
 
 // AtFirst is the step with an element that is missing inserted before its
 // siblings instead of after them.
@@ -87,8 +88,8 @@ func (s Step) AtFirst() Step {
 var errPath = errors.New("a path begins with the root element, and an attribute can only be its last step")
 
 func checkPath(path []Step) error {
-	if len(path) == 0 || slices.ContainsFunc(path[:len(path)-1], func(s Step) bool { return s.Kind == AttributeOne }) ||
-		len(path) == 1 && path[0].Kind == AttributeOne {
+	if len(path) == 0 || slices.ContainsFunc(path[:len(path)-1], func(s Step) bool { return s.Kind == Attribute }) ||
+		len(path) == 1 && path[0].Kind == Attribute {
 		return errPath
 	}
 	return nil
@@ -105,7 +106,7 @@ func Get(text []byte, path []Step) (value string, ok bool, err error) {
 		return "", false, err
 	}
 	last := path[len(path)-1]
-	if last.Kind != AttributeOne {
+	if last.Kind != Attribute {
 		if n := d.first(path); n != nil {
 			return n.value(), true, nil
 		}
@@ -187,7 +188,7 @@ func Set(text []byte, path []Step, value string) ([]byte, error) {
 		return nil, err
 	}
 	want := value
-	if path[len(path)-1].Kind != AttributeOne {
+	if path[len(path)-1].Kind != Attribute {
 		want = strings.TrimSpace(value)
 	}
 	if got, ok, err := Get(out, path); err != nil || !ok || got != want {

@@ -206,8 +206,8 @@ func configuration() *rapid.Generator[string] {
 	})
 }
 
-// without drops what is in the new text and not in the old one, if the new one
-// is the old one with something inserted at one place.
+// insertedOnly reports whether the new text is the old one with something
+// inserted at one place.
 func insertedOnly(before, after string) bool {
 	for i := 0; i <= len(before); i++ {
 		if strings.HasPrefix(after, before[:i]) && strings.HasSuffix(after, before[i:]) {
