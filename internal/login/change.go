@@ -125,7 +125,7 @@ func (s *sheet) findBase(logins []*present) error {
 			}
 		}
 		for _, h := range missing {
-			if len(bytes.TrimSpace(h.Before)) > 0 && !bytes.Contains(base, bytes.TrimSpace(h.Before)) {
+			if !blank(h.Before) && !bytes.Contains(base, bytes.TrimSpace(h.Before)) {
 				s.lost = append(s.lost, h.Before)
 			}
 		}
@@ -151,25 +151,32 @@ func applies(logins []*present, path string, text []byte) bool {
 }
 
 // nothing reports whether a text, taken out of a file that login has made, has
-// nothing in it but what is left of a file that has only ever been login's.
+// nothing in it but what is left of a file that has only ever been login's,
+// whatever its spaces and line ends.
 func nothing(logins []*present, path string, text []byte) bool {
-	if text = bytes.TrimSpace(text); len(text) == 0 {
+	if blank(text) {
 		return true
 	}
-	var rest []byte
+	var ours []byte
 	var err error
 	for _, l := range logins {
-		if rest, err = l.apply(path, rest); err != nil {
+		if ours, err = l.apply(path, ours); err != nil {
 			return false
 		}
 	}
+	text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n"))
 	for _, l := range slices.Backward(logins) {
-		if rest, err = l.remove(path, rest); err != nil {
+		if text, err = l.remove(path, text); err != nil {
+			return false
+		}
+		if ours, err = l.remove(path, ours); err != nil {
 			return false
 		}
 	}
-	return bytes.Equal(text, bytes.TrimSpace(rest))
+	return blank(text) || bytes.Equal(bytes.Join(bytes.Fields(text), nil), bytes.Join(bytes.Fields(ours), nil))
 }
+
+func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
 
 // without makes the text what it is without the logins that are gone.
 func (s *sheet) without(gone, rest []*present) (err error) {
