@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"path/filepath"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 
@@ -14,9 +13,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
 )
 
-// soon is how long before their end temporary credentials are worth a warning.
-const soon = 15 * time.Minute
-
 // checkCredentials finds the caller's, and says when they end.
 func (m *Machine) checkCredentials(ctx context.Context) []Finding {
 	c, err := m.findCredentials(ctx)
@@ -24,12 +20,8 @@ func (m *Machine) checkCredentials(ctx context.Context) []Finding {
 		return []Finding{m.unlessRemembered(ctx, m.explain(err, credential.About{Profile: m.AWS.Profile}))}
 	}
 	what := c.Kind + ", " + c.AccessKeyID + ", of profile " + identity.Profile(m.AWS)
-	if c.Expires == nil {
-		return []Finding{fine("%s", what)}
-	}
-	what += ", until " + identity.Until(*c.Expires, m.Now())
-	if c.Expires.Sub(m.Now()) < soon {
-		return []Finding{warning(m.signIn(c), "%s", what)}
+	if c.Expires != nil { // when the SDK gets others
+		what += ", until " + identity.Until(*c.Expires, m.Now())
 	}
 	return []Finding{fine("%s", what)}
 }
@@ -44,22 +36,6 @@ func (m *Machine) unlessRemembered(ctx context.Context, f Finding) Finding {
 		}
 	}
 	return f
-}
-
-// signIn is how new credentials of the kind are had; "" where that goes by itself.
-func (m *Machine) signIn(c identity.Credentials) string {
-	if c.Kind != "sso" {
-		return ""
-	}
-	return m.withProfile("aws", "sso", "login")
-}
-
-// withProfile is a line for the AWS CLI, with the profile that was named here.
-func (m *Machine) withProfile(words ...string) string {
-	if m.AWS.Profile != "" {
-		words = append(words, "--profile", m.AWS.Profile)
-	}
-	return shell.Line(words...)
 }
 
 // defaultRegion is what a person is shown who has none: the one that has

@@ -96,3 +96,19 @@ func TestJSON(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+// What is recognised as a token in a file is never shown, whatever the file is.
+func FuzzHeld(f *testing.F) {
+	f.Add("//host/:_authToken=ghct_0123456789abcdef0123456789\n")
+	f.Add(`{"auths":{"host":{"auth":"QVdTOmdoZXRfMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="}}}`)
+	f.Add("password = eyJ2ZXIiOjEsImV4cCI6NDEwMjQ0NDgwMH0.aa.bb.cc.dd")
+	f.Add("http://aws:ghct_0123456789abcdef0123456789@host/simple")
+	f.Fuzz(func(t *testing.T, text string) {
+		shown, address := doctor.Redact(text), doctor.WithoutPassword(text)
+		for _, password := range doctor.HeldIn([]byte(text)) {
+			if strings.HasPrefix(password, "gh") && (strings.Contains(shown, password) || strings.Contains(address, password)) {
+				t.Errorf("%q is shown as %q and %q", text, shown, address)
+			}
+		}
+	})
+}

@@ -301,7 +301,7 @@ func (m *Machine) optionalDomains(ctx context.Context, p identity.Prober) []Find
 	domains, err := p.Domains(ctx)
 	switch {
 	case err != nil:
-		return []Finding{skipped("the domains cannot be listed: %v", err).about("codeartifact")}
+		return []Finding{skipped("the domains cannot be listed: %s", p.Brief(err)).about("codeartifact")}
 	case len(domains) == 0:
 		return []Finding{skipped("there is no domain in region %s", p.Config.Region).about("codeartifact")}
 	}

@@ -79,7 +79,7 @@ func (q Question) tokens(ctx context.Context, p Prober) (found []Permission, unl
 	if len(domains) == 0 {
 		var err error
 		if domains, err = p.Domains(ctx); err != nil {
-			unlisted = err.Error()
+			unlisted = p.Brief(err)
 		}
 	}
 	found = make([]Permission, len(domains))

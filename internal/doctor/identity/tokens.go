@@ -111,19 +111,26 @@ func (p Prober) explain(found *Permission, err error, endpoint string) {
 // A Domain is one of CodeArtifact.
 type Domain struct{ Name, Owner string }
 
-// Domains lists the caller's, at most 20 of them. The errors are those of
-// [credential.Explain].
+// Domains lists the caller's, at most 20 of them. The errors are the SDK's.
 func (p Prober) Domains(ctx context.Context) ([]Domain, error) {
-	client := codeartifact.NewFromConfig(p.Config)
-	out, err := client.ListDomains(ctx, &codeartifact.ListDomainsInput{MaxResults: aws.Int32(maxDomains)})
+	out, err := codeartifact.NewFromConfig(p.Config).ListDomains(ctx, &codeartifact.ListDomainsInput{MaxResults: aws.Int32(maxDomains)})
 	if err != nil {
-		return nil, credential.Explain(err, credential.About{
-			Service: "codeartifact", Region: p.Config.Region, Endpoint: aws.ToString(client.Options().BaseEndpoint),
-		})
+		return nil, err
 	}
 	var domains []Domain
 	for _, d := range out.Domains {
 		domains = append(domains, Domain{aws.ToString(d.Name), aws.ToString(d.Owner)})
 	}
 	return domains, nil
+}
+
+// Brief says what an error of CodeArtifact means, without its causes.
+func (p Prober) Brief(err error) string {
+	t, ok := credential.Diagnose(err, credential.About{
+		Service: "codeartifact", Region: p.Config.Region, Endpoint: aws.ToString(codeartifact.NewFromConfig(p.Config).Options().BaseEndpoint),
+	})
+	if !ok {
+		return err.Error()
+	}
+	return t.String()
 }

@@ -1,0 +1,16 @@
+package doctor
+
+// HeldIn are the passwords of the tokens that a text holds.
+func HeldIn(text []byte) []string {
+	var found []string
+	for _, t := range findHeld(text) {
+		found = append(found, t.password)
+	}
+	return found
+}
+
+// Redact is what findings are written with.
+func Redact(text string) string { return redact(text) }
+
+// WithoutPassword is how an address is shown.
+func WithoutPassword(address string) string { return withoutPassword(address) }
