@@ -97,8 +97,8 @@ func atOnce(ctx context.Context, w *world, c contestant) (int, error) {
 func report(to io.Writer, results []result, o options) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s/%s, %d processors; %d rounds; median (smallest to largest), in seconds\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds)
-	fmt.Fprintf(&b, "| | first pull, nothing kept | the next pull | calls, %d processes at once | calls in %v, a pull every %v | pulls refused |\n|---|---|---|---|---|---|\n",
-		many, time.Duration(o.steps)*interval, interval)
+	fmt.Fprintf(&b, "| | first pull, nothing kept | the next pull | calls, %d processes at once | calls in %.0f hours, a pull every %.0f minutes | pulls refused |\n|---|---|---|---|---|---|\n",
+		many, (time.Duration(o.steps) * interval).Hours(), interval.Minutes())
 	var notes []string
 	for _, r := range results {
 		for i, d := range r.days {

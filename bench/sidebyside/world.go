@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -227,10 +228,27 @@ func (s *server) environment(home, proxy string) []string {
 	}
 }
 
-// calls counts those of GetAuthorizationToken, by the audit records.
+// calls counts those of GetAuthorizationToken that were answered with a token, by
+// the audit records. One that was refused is no call more, but the first attempt
+// of the SDK where the clock was moved, which it then makes again.
 func (s *server) calls() (int, error) {
-	text, err := os.ReadFile(filepath.Join(s.data, "audit.jsonl"))
-	return bytes.Count(text, []byte(`"eventName":"GetAuthorizationToken"`)), err
+	f, err := os.Open(filepath.Join(s.data, "audit.jsonl"))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	n := 0
+	for d := json.NewDecoder(f); ; {
+		var record struct{ EventName, ErrorCode string }
+		switch err := d.Decode(&record); {
+		case errors.Is(err, io.EOF):
+			return n, nil
+		case err != nil:
+			return 0, err
+		case record.EventName == "GetAuthorizationToken" && record.ErrorCode == "":
+			n++
+		}
+	}
 }
 
 // admits asks the registry whether it lets somebody in.
