@@ -1,7 +1,7 @@
 package proxy
 
-// Own and Owner are for the tests.
+// OwnerCheck and Owner are for the tests.
 var (
-	Own   = own
-	Owner = owner
+	OwnerCheck = ownerCheck
+	Owner      = owner
 )

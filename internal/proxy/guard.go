@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
 // A refusal is a request that the proxy does not send on.
@@ -67,8 +69,7 @@ func (p *Proxy) names(host string) bool {
 	if err != nil { // a port that goes without saying
 		name, asked = strings.Trim(host, "[]"), "80"
 	}
-	ip := net.ParseIP(name)
-	return asked == port && (name == "localhost" || ip != nil && ip.IsLoopback())
+	return asked == port && loopback.Is(name)
 }
 
 // foreign reports whether a browser says that a page of another origin has made

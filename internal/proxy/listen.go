@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
 // Listen listens on an address of the loopback, such as 127.0.0.1:0 for any free
@@ -15,11 +17,11 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:0", address)
 	}
+	if !loopback.Is(host) {
+		return nil, fmt.Errorf("%q is not on the loopback: the proxy is for this machine alone, at 127.0.0.1 or [::1]", address)
+	}
 	if host == "localhost" { // whatever a hosts file makes of it
 		host = "127.0.0.1"
-	}
-	if ip := net.ParseIP(host); ip == nil || !ip.IsLoopback() {
-		return nil, fmt.Errorf("%q is not on the loopback: the proxy is for this machine alone, at 127.0.0.1 or [::1]", address)
 	}
 	return new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
 }
@@ -28,6 +30,7 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 // administrator's.
 type ownOnly struct {
 	net.Listener
+	own func(net.Conn) error
 	log *slog.Logger
 }
 
@@ -38,7 +41,7 @@ func (l ownOnly) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := own(c); err != nil {
+		if err := l.own(c); err != nil {
 			l.log.Warn("connection refused", "from", c.RemoteAddr().String(), "reason", err.Error())
 			_ = c.Close() // nothing was sent that could be lost
 			continue

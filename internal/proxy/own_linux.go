@@ -16,10 +16,29 @@ import (
 // errNotOwn says that a connection is another user's.
 var errNotOwn = errors.New("the process at the other end is another user's")
 
-// own returns an error for a connection of another user's process. Linux lists
-// the owner of each socket of this machine (proc_net_tcp in the kernel's
-// documentation); both ends are on it, as they are on the loopback. Where not
-// even this program's end is listed, as in some sandboxes, there is no list.
+// ownerCheck returns what tells whether a connection of a listener's is the
+// user's own. Linux lists the owner of each socket of this machine (proc_net_tcp
+// in the kernel's documentation); both ends are on it, as they are on the
+// loopback. Where not even the listener is listed, as in some sandboxes, there is
+// no list, and no connection is refused.
+func ownerCheck(l net.Listener) func(net.Conn) error {
+	here, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return own
+	}
+	anybody := &net.TCPAddr{IP: net.IPv6zero}
+	if here.IP.To4() != nil {
+		anybody.IP = net.IPv4zero
+	}
+	if _, listed, err := ownerOf(here, anybody); err == nil && !listed {
+		return func(net.Conn) error { return nil }
+	}
+	return own
+}
+
+// own returns an error for a connection whose other end is not known to be a
+// process of the user's or of the administrator's. One that was reset is on no
+// list at either end, and may have sent a request before.
 func own(c net.Conn) error {
 	peer, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -30,11 +49,6 @@ func own(c net.Conn) error {
 		return errNotOwn
 	}
 	uid, found, err := ownerOf(peer, here)
-	if err == nil && !found {
-		if _, listed, err := ownerOf(here, peer); err == nil && !listed {
-			return nil
-		}
-	}
 	switch {
 	case err != nil:
 		return err

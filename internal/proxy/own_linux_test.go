@@ -27,8 +27,43 @@ func TestOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer accepted.Close()
-		if err := proxy.Own(accepted); err != nil {
+		if err := proxy.OwnerCheck(l)(accepted); err != nil {
 			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+// Whoever resets a connection is on no list any more, but what it has sent before
+// is still there to be read.
+func TestOwnerOfAConnectionThatWasReset(t *testing.T) {
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		dialled, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := dialled.Write([]byte("DELETE /")); err != nil {
+			t.Fatal(err)
+		}
+		accepted, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer accepted.Close()
+		if err := dialled.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Fatal(err)
+		}
+		if err := dialled.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := proxy.OwnerCheck(l)(accepted); err == nil {
+			sent := make([]byte, 8)
+			n, err := accepted.Read(sent)
+			t.Errorf("%s: it is taken for one's own, with %q sent (%v)", address, sent[:n], err)
 		}
 	}
 }

@@ -4,5 +4,7 @@ package proxy
 
 import "net"
 
-// own accepts every connection: only Linux says whose it is.
-func own(net.Conn) error { return nil }
+// ownerCheck lets every connection in: only Linux says whose it is.
+func ownerCheck(net.Listener) func(net.Conn) error {
+	return func(net.Conn) error { return nil }
+}

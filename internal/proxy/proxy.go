@@ -168,7 +168,7 @@ func (p *Proxy) Serve(ctx context.Context) error {
 		}
 		stopped <- err
 	})
-	err := server.Serve(ownOnly{p.listener, p.log})
+	err := server.Serve(ownOnly{p.listener, ownerCheck(p.listener), p.log})
 	if !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return err
