@@ -29,7 +29,7 @@ var floors = map[string]floor{
 	"internal/images": domain, "internal/packages": domain, "internal/audit": domain, "internal/jobs": domain,
 	"internal/api/queryerror": domain, // what two doors share stands below them
 	"internal/upstream":       domain, "internal/webidentity": domain,
-	"authtoken": ground, "internal/textedit": ground, // the caller's side, which knows nothing of the server
+	"authtoken": ground, "internal/textedit": ground, "internal/xdg": ground, "internal/loopback": ground, "internal/shell": ground, // the caller's side, which knows nothing of the server
 	"internal/credential": domain, "internal/login": domain, "internal/project": domain, "internal/childenv": domain,
 	"internal/proxy": domain, "internal/doctor": domain,
 	"internal/api": edge, "internal/oci": edge, "internal/formats": edge,
@@ -93,7 +93,7 @@ func check(t *testing.T, pkg, imported string) {
 
 // callers reports whether a package is of the caller's side.
 func callers(pkg string) bool {
-	for _, tree := range []string{"authtoken", "internal/textedit", "internal/credential", "internal/login", "internal/project", "internal/childenv", "internal/proxy", "internal/doctor"} {
+	for _, tree := range []string{"authtoken", "internal/textedit", "internal/xdg", "internal/loopback", "internal/shell", "internal/credential", "internal/login", "internal/project", "internal/childenv", "internal/proxy", "internal/doctor"} {
 		if within(pkg, tree) {
 			return true
 		}

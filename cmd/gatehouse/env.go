@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/app"
 	"github.com/gatehouse-registry/gatehouse/internal/config"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 type envCommand struct {
@@ -34,13 +35,10 @@ func (c *envCommand) Run(stdout io.Writer) error {
 	}
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
-		fmt.Fprintf(stdout, "export %s=%s\n", name, shellQuote(value))
+		fmt.Fprintf(stdout, "export %s=%s\n", name, shell.Quote(value))
 	}
 	return nil
 }
-
-// shellQuote quotes a word for a POSIX shell.
-func shellQuote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
 
 type versionCommand struct{}
 

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/project"
 	"github.com/gatehouse-registry/gatehouse/internal/proxy"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 type proxyCommand struct {
@@ -136,7 +137,7 @@ func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, end
 		fmt.Fprintf(stdout, "unset %s\n", name)
 	}
 	for _, v := range env.Variables {
-		fmt.Fprintf(stdout, "export %s=%s\n", v.Name, shellQuote(v.Value))
+		fmt.Fprintf(stdout, "export %s=%s\n", v.Name, shell.Quote(v.Value))
 	}
 	return p.Serve(ctx)
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // awsFlags choose among what the AWS configuration has, as the AWS CLI's do. The
@@ -194,7 +195,7 @@ func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
 		err = e.Encode(p.answer)
 	case "export":
 		for _, v := range p.exports {
-			if _, err = fmt.Fprintf(w, "export %s=%s\n", v[0], shellQuote(v[1])); err != nil {
+			if _, err = fmt.Fprintf(w, "export %s=%s\n", v[0], shell.Quote(v[1])); err != nil {
 				break
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	edit "github.com/gatehouse-registry/gatehouse/internal/textedit/toml"
+	"github.com/gatehouse-registry/gatehouse/internal/xdg"
 )
 
 // An Address is what the address book says about the registry or the
@@ -66,27 +67,13 @@ const maxAddresses = 1 << 20
 const AddressVariable = "GATEHOUSE_ADDRESSES"
 
 // AddressFile is where the address book is: gatehouse/addresses.toml in the
-// configuration folder of the operating system, which XDG_CONFIG_HOME moves on
-// all of them (XDG Base Directory Specification 0.8). GATEHOUSE_ADDRESSES names
-// another file, as `gatehouse exec` does for what it runs.
+// person's folder of configuration, or the file that GATEHOUSE_ADDRESSES names,
+// as `gatehouse exec` does for what it runs.
 func AddressFile(home, goos string, getenv func(string) string) string {
 	if path := getenv(AddressVariable); filepath.IsAbs(path) {
 		return path
 	}
-	dir := filepath.Join(home, ".config")
-	switch goos {
-	case "windows":
-		dir = filepath.Join(home, "AppData", "Roaming")
-		if roaming := getenv("APPDATA"); filepath.IsAbs(roaming) {
-			dir = roaming
-		}
-	case "darwin":
-		dir = filepath.Join(home, "Library", "Application Support")
-	}
-	if xdg := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(xdg) {
-		dir = xdg
-	}
-	return filepath.Join(dir, "gatehouse", "addresses.toml")
+	return filepath.Join(xdg.Folders{Home: home, GOOS: goos, Getenv: getenv}.Config(), "gatehouse", "addresses.toml")
 }
 
 // ReadAddresses reads an address book. A file that is not there is an empty one.

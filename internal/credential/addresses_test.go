@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +46,25 @@ func TestFindingAnAddress(t *testing.T) {
 		if got.Profile != want && got.Duration.String() != want {
 			t.Errorf("%s: %+v", address, got)
 		}
+	}
+}
+
+// Of two entries that an address could mean, the one that is named by it counts.
+func TestFindingTheSameMachineTwice(t *testing.T) {
+	addresses, err := credential.ParseAddresses([]byte("[\"127.0.0.1:4283\"]\nprofile = \"number\"\n[\"localhost:4283\"]\nprofile = \"name\"\n[\"[::1]:4283/codeartifact/us-east-1/111122223333/acme\"]\nprofile = \"path\"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for address, want := range map[string]string{
+			"127.0.0.1:4283": "number", "http://127.0.0.1:4283/v2/": "number", "localhost:4283": "name", "http://LOCALHOST:4283": "name",
+			"http://localhost:4283/codeartifact/us-east-1/111122223333/acme/npm/lib/": "path", "[::1]:4283": "name",
+		} {
+			if got := addresses.Find(address); got.Profile != want {
+				t.Errorf("%s: %+v", address, got)
+			}
+		}
+		slices.Reverse(addresses)
 	}
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
 // ErrForeign says that no token is for the address. A helper then says that it
@@ -294,7 +295,7 @@ func sameRegistries(address, named string) bool {
 func sameHost(a, b string) bool {
 	hostA, portA := split(a)
 	hostB, portB := split(b)
-	return hostA != "" && portA == portB && (hostA == hostB || loopback(hostA) && loopback(hostB))
+	return hostA != "" && portA == portB && (hostA == hostB || loopback.Is(hostA) && loopback.Is(hostB))
 }
 
 // split returns the name and the port of an address; a scheme's own port is "".
@@ -308,14 +309,6 @@ func split(address string) (name, port string) {
 		port = ""
 	}
 	return name, port
-}
-
-func loopback(name string) bool {
-	if name == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(name)
-	return ip != nil && ip.IsLoopback()
 }
 
 // insecure reports whether the address says that it is reached without TLS. A

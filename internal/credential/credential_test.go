@@ -90,6 +90,10 @@ func TestWhereTokensGo(t *testing.T) {
 				"111122223333.dkr.ecr.us-east-1.amazonaws.com.evil.example", "evil.example/" + aws1, "https://" + aws1 + "@evil.example/",
 				"http://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
 				"https://acme-111122223333.d.codeartifact.us-east-1.evil.example/pypi/lib/",
+				// Below AWS's names there are those of its customers' machines.
+				"111122223333.dkr.ecr.us-east-1.evil-1.us-east-1.elb.amazonaws.com", "111122223333.dkr-ecr.us-east-1.evil.lambda-url.us-east-1.on.aws",
+				"https://acme-111122223333.d.codeartifact.us-east-1.s3.amazonaws.com/pypi/lib/simple/",
+				aws1 + ":8443", "https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com:8443/pypi/lib/",
 				"https://evil.example/codeartifact/us-east-1/111122223333/acme/npm/lib/", "http://public.ecr.aws", "gallery.ecr.aws", "public.ecr.aws.evil.example",
 			},
 		},
@@ -100,6 +104,8 @@ func TestWhereTokensGo(t *testing.T) {
 				"http://127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/npm/lib/", "http://aws@localhost:4283/codeartifact/us-east-1/000000000001/acme/pypi/lib/simple/",
 			},
 			refused: []string{
+				// Where the endpoint does not listen, another user of the machine may.
+				"127.0.0.2:4283", "[::1]:4283", "http://[::1]:4283/codeartifact/us-east-1/000000000001/acme/npm/lib/",
 				"127.0.0.1:4284", "evil.example:4283", aws1, shaped, "public.ecr.aws",
 				"http://127.0.0.1:4284/codeartifact/us-east-1/000000000001/acme/npm/lib/",
 				"https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
@@ -117,13 +123,23 @@ func TestWhereTokensGo(t *testing.T) {
 				"http://acme-000000000001.d.codeartifact.us-east-1.aws.example/pypi/lib/simple/",
 				"https://acme-000000000001.d.codeartifact.us-east-1.evil.example/pypi/lib/simple/",
 				"acme-000000000001.d.codeartifact.us-east-1.aws.example", // whose it is cannot be asked
-				"http://gate.example/codeartifact/us-east-1/000000000001/acme/npm/lib/",
+				"http://gate.example/codeartifact/us-east-1/000000000001/acme/npm/lib/", "http://gate.example:443/codeartifact/us-east-1/000000000001/acme/npm/lib/",
 			},
+		},
+		"a port of its own": {
+			endpoint: "http://gate.example", registry: "http://gate.example",
+			gets:    []string{"http://gate.example:80", "http://gate.example/codeartifact/us-east-1/000000000001/acme/npm/lib/"},
+			refused: []string{"http://gate.example:443", "http://gate.example:443/codeartifact/us-east-1/000000000001/acme/npm/lib/"},
+		},
+		"a name of one's own without TLS": {
+			registry: "https://" + aws1, hosts: []string{"http://images.example:5000"},
+			gets:    []string{"images.example:5000", "http://images.example:5000/v2/", "https://images.example:5000"},
+			refused: []string{"http://images.example"},
 		},
 		"a name of one's own": {
 			registry: "https://" + aws1, hosts: []string{"images.example", "*.corp.example:5000"},
 			gets:    []string{"images.example", "IMAGES.example/app", "a.corp.example:5000"},
-			refused: []string{"x.images.example", "a.corp.example", "a.b.corp.example:5000", "corp.example:5000"},
+			refused: []string{"http://images.example/v2/", "x.images.example", "a.corp.example", "a.b.corp.example:5000", "corp.example:5000"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

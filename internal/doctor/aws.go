@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
-	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // checkCredentials finds the caller's, and says when they end.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
-	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // cliVersion is what the AWS CLI says of itself first.

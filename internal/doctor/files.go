@@ -10,7 +10,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
-	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 	"github.com/gatehouse-registry/gatehouse/internal/login"
 )
 

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 	"github.com/gatehouse-registry/gatehouse/internal/login"
 )
 

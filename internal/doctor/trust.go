@@ -14,7 +14,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
-	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // A store says where a tool has the authorities from that it trusts.

@@ -1,6 +1,10 @@
 package login
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
+)
 
 // TokenArguments are those with which our program prints the token of a
 // repository, for configurations that start it: `gatehouse token codeartifact`
@@ -18,4 +22,13 @@ func (t Target) TokenArguments() []string {
 		arguments = append(arguments, "--duration", strconv.Itoa(int(t.Duration.Seconds())))
 	}
 	return arguments
+}
+
+// Export is the line of a POSIX shell that sets the variable to which the tool's
+// configuration refers, with its newline; "" where there is none.
+func (t Target) Export() string {
+	if t.Variable == "" {
+		return ""
+	}
+	return "export " + t.Variable + `="$(gatehouse ` + shell.Line(t.TokenArguments()...) + `)"` + "\n"
 }

@@ -41,25 +41,8 @@ func NewJournal(dir string, places Places, tools []Tool) *Journal {
 	return &Journal{dir: dir, places: places, tools: tools, disk: machine{}}
 }
 
-// StateDir is where a person's journal is: gatehouse/logins in the operating
-// system's folder for state, which XDG_STATE_HOME moves on all of them (XDG Base
-// Directory Specification 0.8).
-func StateDir(p Places) string {
-	dir := filepath.Join(p.Home, ".local", "state")
-	switch p.GOOS {
-	case "windows":
-		dir = filepath.Join(p.Home, "AppData", "Local")
-		if local := p.Getenv("LOCALAPPDATA"); filepath.IsAbs(local) {
-			dir = local
-		}
-	case "darwin":
-		dir = filepath.Join(p.Home, "Library", "Application Support")
-	}
-	if xdg := p.Getenv("XDG_STATE_HOME"); filepath.IsAbs(xdg) {
-		dir = xdg
-	}
-	return filepath.Join(dir, "gatehouse", "logins")
-}
+// StateDir is where a person's journal is.
+func StateDir(p Places) string { return filepath.Join(p.folders().State(), "gatehouse", "logins") }
 
 // Work is a [Login] or a [Logout].
 type Work interface{ plan(*view) error }

@@ -61,22 +61,6 @@ const (
 	Beside
 )
 
-// Places says where things are for the person whose tools are configured.
-type Places struct {
-	// Home is the home folder.
-	Home string
-	// Dir is the working folder, where a project's own configuration is.
-	Dir string
-	// GOOS is the operating system, as in package runtime.
-	GOOS string
-	// Getenv looks up an environment variable, with which many tools move their
-	// files.
-	Getenv func(string) string
-	// Program is the absolute path of the gatehouse program, for configurations
-	// that start it.
-	Program string
-}
-
 // An Edit changes one file.
 type Edit struct {
 	// Path is absolute.
@@ -123,9 +107,6 @@ type Tool struct {
 	// pasted; "" where there is nothing to say.
 	Next func(Target) string
 }
-
-// ReadFile reads a file; fs.ErrNotExist where there is none.
-type ReadFile func(path string) ([]byte, error)
 
 // Secret says where a tool has its password from.
 type Secret int

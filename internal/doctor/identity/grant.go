@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/doctor/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // A document is a policy of IAM.

@@ -16,9 +16,6 @@
 package bun
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,10 +38,7 @@ func Tool() login.Tool {
 // whether it names one.
 func xdg(p login.Places, name string) (string, bool) {
 	dir := p.Getenv("XDG_CONFIG_HOME")
-	if dir != "" && !filepath.IsAbs(dir) {
-		dir = filepath.Join(p.Dir, dir)
-	}
-	return filepath.Join(dir, name), dir != ""
+	return filepath.Join(p.Absolute(dir), name), dir != ""
 }
 
 // bunfig is the person's file. Where XDG_CONFIG_HOME is set, bun looks for it
@@ -172,22 +166,8 @@ func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range []string{filepath.Join(p.Dir, "bunfig.toml"), bunfig(p)} {
-		text, err := read(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found, err := named(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		all = append(all, found...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
+	found, err := read.Addresses(named, filepath.Join(p.Dir, "bunfig.toml"), bunfig(p))
+	return login.Each(append(all, found...)...), err
 }
 
 // named are the registries that a text names, each as an address or as a table.

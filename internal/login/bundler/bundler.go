@@ -13,12 +13,8 @@ package bundler
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
@@ -140,39 +136,32 @@ func address(key string) string {
 // File is the person's configuration (bundle-config(1), "Description").
 func File(p login.Places) string {
 	dir := cmp.Or(p.Getenv("BUNDLE_USER_HOME"), filepath.Join(p.Home, ".bundle"))
-	path := cmp.Or(p.Getenv("BUNDLE_CONFIG"), p.Getenv("BUNDLE_USER_CONFIG"), filepath.Join(dir, "config"))
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Dir, path)
-	}
-	return path
+	return p.Absolute(cmp.Or(p.Getenv("BUNDLE_CONFIG"), p.Getenv("BUNDLE_USER_CONFIG"), filepath.Join(dir, "config")))
 }
 
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	text, err := read(File(p))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+	return read.Addresses(named, File(p))
+}
+
+// named are the addresses that a text has mirrors and passwords for.
+func named(text []byte) ([]string, error) {
 	keys, err := yaml.Keys(text, nil)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", File(p), err)
+		return nil, err
 	}
 	var found []string
 	for _, key := range keys {
 		if strings.HasPrefix(key, "BUNDLE_MIRROR__") {
 			value, _, err := yaml.Get(text, []string{key})
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", File(p), err)
+				return nil, err
 			}
 			found = append(found, anonymous(value))
 		} else if a := address(key); a != "" {
 			found = append(found, a)
 		}
 	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
+	return found, nil
 }
 
 func next(t login.Target) string {

@@ -14,9 +14,7 @@ package cargo
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -115,21 +113,17 @@ func same(read, written any) bool {
 
 // file is the person's own configuration.
 func file(p login.Places) string {
-	home := cmp.Or(p.Getenv("CARGO_HOME"), filepath.Join(p.Home, ".cargo"))
-	if !filepath.IsAbs(home) {
-		home = filepath.Join(p.Dir, home)
-	}
-	return filepath.Join(home, "config.toml")
+	return filepath.Join(p.Absolute(cmp.Or(p.Getenv("CARGO_HOME"), filepath.Join(p.Home, ".cargo"))), "config.toml")
 }
 
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	for _, path := range []string{strings.TrimSuffix(file(p), ".toml"), file(p)} {
-		text, err := read(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		text, err := read.Text(path)
 		if err != nil {
 			return nil, err
+		}
+		if text == nil {
+			continue
 		}
 		value, _, err := toml.Get(text, []string{"registries"})
 		if err != nil {

@@ -19,11 +19,8 @@
 package containers
 
 import (
-	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
 	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
@@ -121,24 +118,7 @@ func hosts(text []byte) ([]string, error) {
 // addresses are those that the files name.
 func addresses(read files) func(login.Places, login.ReadFile) ([]string, error) {
 	return func(p login.Places, readFile login.ReadFile) ([]string, error) {
-		named := map[string]bool{}
-		for _, path := range read(p) {
-			text, err := readFile(path)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			found, err := hosts(text)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
-			}
-			for _, address := range found {
-				named[address] = true
-			}
-		}
-		return slices.Sorted(maps.Keys(named)), nil
+		return readFile.Addresses(hosts, read(p)...)
 	}
 }
 
@@ -151,13 +131,4 @@ func plainHTTP(t login.Target) string {
 		return " --plain-http"
 	}
 	return ""
-}
-
-// in is the path of a file in a folder, which an environment variable may name
-// from the working folder.
-func in(p login.Places, dir string, elements ...string) string {
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(p.Dir, dir)
-	}
-	return filepath.Join(append([]string{dir}, elements...)...)
 }

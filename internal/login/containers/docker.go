@@ -29,5 +29,5 @@ func dockerFiles(p login.Places) []string { return []string{dockerFile(p)} }
 // dockerFile is docker's configuration (the reference of the docker command,
 // "Configuration files").
 func dockerFile(p login.Places) string {
-	return in(p, cmp.Or(p.Getenv("DOCKER_CONFIG"), filepath.Join(p.Home, ".docker")), "config.json")
+	return filepath.Join(p.Absolute(cmp.Or(p.Getenv("DOCKER_CONFIG"), filepath.Join(p.Home, ".docker"))), "config.json")
 }

@@ -20,13 +20,13 @@ func Helm() login.Tool {
 // and "Helm Environment Variables").
 func helmFile(p login.Places) string {
 	if path := p.Getenv("HELM_REGISTRY_CONFIG"); path != "" {
-		return in(p, path)
+		return p.Absolute(path)
 	}
 	dir := p.Getenv("HELM_CONFIG_HOME")
 	if dir == "" {
 		dir = filepath.Join(cmp.Or(p.Getenv("XDG_CONFIG_HOME"), helmConfigHome(p)), "helm")
 	}
-	return in(p, dir, "registry", "config.json")
+	return filepath.Join(p.Absolute(dir), "registry", "config.json")
 }
 
 func helmConfigHome(p login.Places) string {

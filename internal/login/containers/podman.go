@@ -2,13 +2,13 @@ package containers
 
 import (
 	"cmp"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 	"github.com/gatehouse-registry/gatehouse/internal/textedit/toml"
 )
 
@@ -35,7 +35,7 @@ import (
 func Podman() login.Tool {
 	t := client("podman", podmanFiles, func(t login.Target) string {
 		image := t.Endpoint.Host + "/REPOSITORY:TAG"
-		if insecure(t) && !loopback(t) {
+		if insecure(t) && !loopback.Is(t.Endpoint.Hostname()) {
 			image = "--tls-verify=false " + image
 		}
 		return "podman push " + image + "\npodman pull " + image
@@ -49,7 +49,7 @@ func Podman() login.Tool {
 		if session := sessionFile(p); session != "" {
 			edits = append(edits, askRatherThan(session, t.Endpoint.Host))
 		}
-		if insecure(t) && loopback(t) {
+		if insecure(t) && loopback.Is(t.Endpoint.Hostname()) {
 			edits = append(edits, withoutTLS(t, p))
 		}
 		return edits, nil
@@ -66,10 +66,10 @@ func Podman() login.Tool {
 // podmanFiles are those that login changes in any case.
 func podmanFiles(p login.Places) []string {
 	if path := p.Getenv("REGISTRY_AUTH_FILE"); path != "" {
-		return []string{in(p, path)}
+		return []string{p.Absolute(path)}
 	}
 	dir := cmp.Or(p.Getenv("XDG_CONFIG_HOME"), filepath.Join(p.Home, ".config"))
-	paths := []string{in(p, dir, "containers", "auth.json")}
+	paths := []string{filepath.Join(p.Absolute(dir), "containers", "auth.json")}
 	if p.Getenv("DOCKER_CONFIG") != "" {
 		paths = append(paths, dockerFile(p))
 	}
@@ -82,7 +82,7 @@ func sessionFile(p login.Places) string {
 		return ""
 	}
 	if dir := p.Getenv("XDG_RUNTIME_DIR"); dir != "" {
-		return in(p, dir, "containers", "auth.json")
+		return filepath.Join(p.Absolute(dir), "containers", "auth.json")
 	}
 	return filepath.Join("/run/containers", strconv.Itoa(os.Getuid()), "auth.json")
 }
@@ -95,15 +95,10 @@ func withoutTLS(t login.Target, p login.Places) login.Edit {
 	name := "gatehouse-" + strings.NewReplacer(":", "-", "[", "", "]", "").Replace(host) + ".conf"
 	table := []string{"registry"}
 	return login.Edit{
-		Path: in(p, p.Home, ".config", "containers", "registries.conf.d", name), Mode: 0o644,
+		Path: filepath.Join(p.Home, ".config", "containers", "registries.conf.d", name), Mode: 0o644,
 		Apply: func(text []byte) ([]byte, error) {
 			return toml.Upsert(text, table, "location", host, toml.Pair{Key: "insecure", Value: true})
 		},
 		Remove: func(text []byte) ([]byte, error) { return toml.Drop(text, table, "location", host) },
 	}
-}
-
-func loopback(t login.Target) bool {
-	name := t.Endpoint.Hostname()
-	return name == "localhost" || net.ParseIP(name).IsLoopback()
 }

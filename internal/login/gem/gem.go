@@ -20,8 +20,6 @@ package gem
 import (
 	"cmp"
 	"errors"
-	"fmt"
-	"io/fs"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -145,32 +143,24 @@ func keyFiles(p login.Places) (shared, own string) {
 
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	shared, own := keyFiles(p)
-	var found []string
-	for _, file := range []struct {
-		path string
-		list func([]byte) ([]string, error)
-	}{
-		{rcFile(p), func(text []byte) ([]string, error) { return yaml.Items(text, sources) }},
-		{shared, hosts},
-		{own, hosts},
-	} {
-		text, err := read(file.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		named, err := file.list(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file.path, err)
-		}
-		for _, address := range named {
-			found = append(found, strings.TrimSuffix(anonymous(address), "/")+"/")
-		}
+	found, err := read.Addresses(listed(func(text []byte) ([]string, error) { return yaml.Items(text, sources) }), rcFile(p))
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(found)
-	return slices.Compact(found), nil
+	keyed, err := read.Addresses(listed(hosts), shared, own)
+	return login.Each(append(found, keyed...)...), err
+}
+
+// listed are the addresses of a list as other tools have them: without a
+// password, and with "/" at the end.
+func listed(list func([]byte) ([]string, error)) func([]byte) ([]string, error) {
+	return func(text []byte) ([]string, error) {
+		addresses, err := list(text)
+		for i, a := range addresses {
+			addresses[i] = strings.TrimSuffix(anonymous(a), "/") + "/"
+		}
+		return addresses, err
+	}
 }
 
 // hosts are those that a file has keys for. Other keys have a person's own names.

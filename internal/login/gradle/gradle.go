@@ -7,6 +7,7 @@
 package gradle
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"path/filepath"
@@ -36,13 +37,7 @@ func file() script.File {
 
 // path is that of the init script in the Gradle home.
 func path(p login.Places) string {
-	home := p.Getenv("GRADLE_USER_HOME")
-	switch {
-	case home == "":
-		home = filepath.Join(p.Home, ".gradle")
-	case !filepath.IsAbs(home):
-		home = filepath.Join(p.Dir, home)
-	}
+	home := p.Absolute(cmp.Or(p.Getenv("GRADLE_USER_HOME"), filepath.Join(p.Home, ".gradle")))
 	return filepath.Join(home, "init.d", "gatehouse.gradle")
 }
 

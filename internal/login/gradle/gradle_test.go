@@ -84,7 +84,7 @@ func TestSeveral(t *testing.T) {
 	}
 	tool := gradle.Tool()
 	read := func(string) ([]byte, error) { return text, nil }
-	if got, err := tool.Addresses(places(""), read); err != nil || strings.Join(got, " ") != "https://gate.example/maven/other/ https://gate.example/maven/lib/" {
+	if got, err := tool.Addresses(places(""), read); err != nil || strings.Join(got, " ") != "https://gate.example/maven/lib/ https://gate.example/maven/other/" {
 		t.Errorf("%q, %v", got, err)
 	}
 	rest, err := edit(t, beside, places("")).Remove(text)

@@ -20,9 +20,6 @@ package maven
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -144,15 +141,15 @@ func remove(text []byte, id string) ([]byte, error) {
 	return text, nil
 }
 
-// addresses are those of mirrors and of the profiles' repositories.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	file := settings(p)
-	text, err := read(file)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
+	return read.Addresses(named, settings(p))
+}
+
+// named are the addresses that a text has for mirrors and for the profiles'
+// repositories.
+func named(text []byte) ([]string, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	var all []string
 	for _, steps := range [][]xml.Step{
@@ -162,7 +159,7 @@ func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	} {
 		found, err := xml.All(text, steps)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, err
 		}
 		for _, f := range found {
 			// A property's value is not known here.
@@ -175,9 +172,5 @@ func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 }
 
 func next(t login.Target) string {
-	lines := "mvn deploy -DaltDeploymentRepository=" + t.Name + "::default::" + t.Endpoint.String()
-	if t.Variable != "" {
-		lines = "export " + t.Variable + `="$(gatehouse ` + strings.Join(t.TokenArguments(), " ") + `)"` + "\n" + lines
-	}
-	return lines
+	return t.Export() + "mvn deploy -DaltDeploymentRepository=" + t.Name + "::default::" + t.Endpoint.String()
 }

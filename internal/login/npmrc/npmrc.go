@@ -40,10 +40,7 @@ func Path(p login.Places) (string, error) {
 	if lower == "" {
 		return filepath.Join(p.Home, ".npmrc"), nil
 	}
-	if !filepath.IsAbs(lower) {
-		lower = filepath.Join(p.Dir, lower)
-	}
-	return lower, nil
+	return p.Absolute(lower), nil
 }
 
 // A Setting is one of those that belong to a registry's address.
@@ -179,18 +176,8 @@ func Addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, file := range []string{filepath.Join(p.Dir, ".npmrc"), path} {
-		text, err := read(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		named = append(named, registries(text)...)
-	}
-	slices.Sort(named)
-	return slices.Compact(named), nil
+	found, err := read.Addresses(func(text []byte) ([]string, error) { return registries(text), nil }, filepath.Join(p.Dir, ".npmrc"), path)
+	return login.Each(append(named, found...)...), err
 }
 
 // Token is the setting with the credentials: the token, or a reference to the
@@ -209,10 +196,9 @@ func Next(t login.Target, lines ...string) string {
 	if len(t.Scopes) > 0 {
 		name = t.Scopes[0] + "/PACKAGE"
 	}
-	out := strings.ReplaceAll(strings.Join(lines, "\n"), "PACKAGE", name)
+	use := t.Export() + strings.ReplaceAll(strings.Join(lines, "\n"), "PACKAGE", name)
 	if t.Variable != "" {
-		out = "export " + t.Variable + `="$(gatehouse ` + strings.Join(t.TokenArguments(), " ") + `)"` + "\n" + out +
-			"\n# Without " + t.Variable + ", npm and bun are refused, Yarn 1 stops, and pnpm ignores .npmrc and uses the public registry."
+		use += "\n# Without " + t.Variable + ", npm and bun are refused, Yarn 1 stops, and pnpm ignores .npmrc and uses the public registry."
 	}
-	return out
+	return use
 }

@@ -14,9 +14,7 @@ package nuget
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -207,37 +205,29 @@ func remove(text []byte, name string) ([]byte, error) {
 	return text, nil
 }
 
-// addresses are those of the sources, but for folders.
+// addresses are those of the sources in the person's configuration and in ours.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	var all []string
 	theirs, ours := files(p)
-	for _, file := range []string{theirs, ours} {
-		text, err := read(file)
-		if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(text)) == 0 {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		sources, err := xml.All(text, section("packageSources", xml.El("add")))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
-		}
-		for _, s := range sources {
-			if address := s.Attr("value"); strings.HasPrefix(address, "http") {
-				all = append(all, address)
-			}
+	return read.Addresses(named, theirs, ours)
+}
+
+// named are the addresses of the sources that a text has, but for folders.
+func named(text []byte) ([]string, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, nil
+	}
+	sources, err := xml.All(text, section("packageSources", xml.El("add")))
+	var all []string
+	for _, s := range sources {
+		if address := s.Attr("value"); strings.HasPrefix(address, "http") {
+			all = append(all, address)
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 func next(restore, push string) func(login.Target) string {
 	return func(t login.Target) string {
-		lines := restore + "\n" + push + t.Name
-		if t.Variable != "" {
-			lines = "export " + t.Variable + `="$(gatehouse ` + strings.Join(t.TokenArguments(), " ") + `)"` + "\n" + lines
-		}
-		return lines
+		return t.Export() + restore + "\n" + push + t.Name
 	}
 }

@@ -42,7 +42,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 func file(p login.Places) string {
 	switch path := p.Getenv("PDM_CONFIG_FILE"); {
 	case path != "":
-		return python.Absolute(p, path)
+		return p.Absolute(path)
 	case p.GOOS == "windows":
 		return filepath.Join(python.LocalAppData(p), "pdm", "pdm", "config.toml")
 	}

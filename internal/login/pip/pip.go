@@ -54,7 +54,7 @@ func file(p login.Places) (string, error) {
 	if path := p.Getenv("PIP_CONFIG_FILE"); path == os.DevNull || path == "nul" {
 		return "", errors.New("PIP_CONFIG_FILE turns pip's configuration off: unset it, or use gatehouse exec")
 	} else if path != "" {
-		return python.Absolute(p, path), nil
+		return p.Absolute(path), nil
 	}
 	switch p.GOOS {
 	case "windows":
@@ -170,7 +170,7 @@ func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	named := []string{p.Getenv("PIP_INDEX_URL")}
 	named = append(named, strings.Fields(p.Getenv("PIP_EXTRA_INDEX_URL"))...)
 	for _, path := range files(p) {
-		text, err := python.Text(read, path)
+		text, err := read.Text(path)
 		if err != nil {
 			return nil, err
 		}

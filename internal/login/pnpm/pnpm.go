@@ -25,6 +25,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/login"
 	"github.com/gatehouse-registry/gatehouse/internal/login/npmrc"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // Tool is pnpm.
@@ -92,10 +93,7 @@ func script(t login.Target, p login.Places) ([]byte, error) {
 	if p.GOOS == "windows" {
 		return command(words)
 	}
-	for i, w := range words {
-		words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-	}
-	return []byte("#!/bin/sh\n# Made by gatehouse login, for pnpm to ask.\nexec " + strings.Join(words, " ") + "\n"), nil
+	return []byte("#!/bin/sh\n# Made by gatehouse login, for pnpm to ask.\nexec " + shell.Line(words...) + "\n"), nil
 }
 
 // command is the script for Windows' cmd.

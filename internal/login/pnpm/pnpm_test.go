@@ -55,7 +55,7 @@ func TestHelper(t *testing.T) {
 		t.Errorf("%q, %v", npmrc, err)
 	}
 	script, err := e[0].Apply(nil)
-	if want := "exec '/opt/bin/gatehouse' 'token' 'codeartifact' '--domain' 'acme' '--domain-owner' '111122223333' '--region' 'us-east-1' '--profile' 'work' '--duration' '900' '--format' 'authorization'\n"; err != nil || !strings.HasSuffix(string(script), want) {
+	if want := "exec /opt/bin/gatehouse token codeartifact --domain acme --domain-owner 111122223333 --region us-east-1 --profile work --duration 900 --format authorization\n"; err != nil || !strings.HasSuffix(string(script), want) {
 		t.Errorf("%q, %v", script, err)
 	}
 	elsewhere := target("work")

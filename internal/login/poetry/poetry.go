@@ -70,7 +70,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 func folder(p login.Places) string {
 	switch dir := p.Getenv("POETRY_CONFIG_DIR"); {
 	case dir != "":
-		return python.Absolute(p, dir)
+		return p.Absolute(dir)
 	case p.GOOS == "windows":
 		return filepath.Join(python.RoamingAppData(p), "pypoetry")
 	}

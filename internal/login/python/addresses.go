@@ -1,9 +1,7 @@
 package python
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"slices"
 
@@ -24,7 +22,7 @@ type Setting struct {
 // the file that cannot be read.
 func Addresses(read login.ReadFile, settings []Setting, others ...string) ([]string, error) {
 	for _, in := range settings {
-		text, err := Text(read, in.File)
+		text, err := read.Text(in.File)
 		if err != nil {
 			return nil, err
 		}
@@ -72,15 +70,5 @@ func Named(addresses ...string) []string {
 		}
 		named = append(named, u.String())
 	}
-	slices.Sort(named)
-	return slices.Compact(named)
-}
-
-// Text reads a configuration file, of which there may be none.
-func Text(read login.ReadFile, path string) ([]byte, error) {
-	text, err := read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return text, err
+	return login.Each(named...)
 }

@@ -6,12 +6,12 @@ package python
 
 import (
 	"cmp"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
 // Username goes with every token of CodeArtifact. An address that has it makes
@@ -51,9 +51,7 @@ func Asks(address string) bool {
 // are told to: one without TLS that is not this machine. It is "" where there is
 // no need.
 func Untrusted(t login.Target) string {
-	name := t.Endpoint.Hostname()
-	ip, err := netip.ParseAddr(name)
-	if t.Endpoint.Scheme == "https" || name == "localhost" || err == nil && ip.IsLoopback() {
+	if t.Endpoint.Scheme == "https" || loopback.Is(t.Endpoint.Hostname()) {
 		return ""
 	}
 	return t.Endpoint.Host
@@ -90,13 +88,4 @@ func RoamingAppData(p login.Places) string {
 // LocalAppData is that of what stays on one machine.
 func LocalAppData(p login.Places) string {
 	return cmp.Or(p.Getenv("LOCALAPPDATA"), filepath.Join(p.Home, "AppData", "Local"))
-}
-
-// Absolute returns a path that an environment variable names: a tool takes it
-// from its working folder.
-func Absolute(p login.Places, path string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return filepath.Join(p.Dir, path)
 }

@@ -6,7 +6,6 @@ package script
 
 import (
 	"errors"
-	"io/fs"
 	"regexp"
 	"strings"
 
@@ -52,22 +51,17 @@ func (f File) Edit(path, name, line string) login.Edit {
 // Addresses are those of the logins. What a build's own scripts name is in a
 // language that only the tool understands.
 func (f File) Addresses(path string, read login.ReadFile) ([]string, error) {
-	text, err := read(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	lines, err := f.logins(text)
-	if err != nil {
-		return nil, nil // another's file
-	}
-	var all []string
-	for _, l := range lines {
-		all = append(all, f.Login.FindStringSubmatch(l)[2])
-	}
-	return all, nil
+	return read.Addresses(func(text []byte) ([]string, error) {
+		lines, err := f.logins(text)
+		if err != nil {
+			return nil, nil // another's file
+		}
+		var all []string
+		for _, l := range lines {
+			all = append(all, f.Login.FindStringSubmatch(l)[2])
+		}
+		return all, nil
+	}, path)
 }
 
 // logins are the lines of a text that are logins. The error says that the text is

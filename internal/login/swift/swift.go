@@ -11,8 +11,6 @@ package swift
 
 import (
 	"errors"
-	"fmt"
-	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -142,25 +140,10 @@ func registriesIn(text []byte) (map[string]string, error) {
 
 // addresses are those of the person's registries, and of the project's.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	named := map[string]bool{}
-	for _, path := range []string{registries(p), filepath.Join(p.Dir, ".swiftpm", "configuration", "registries.json")} {
-		text, err := read(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
+	return read.Addresses(func(text []byte) ([]string, error) {
 		at, err := registriesIn(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		for _, address := range at {
-			named[address] = true
-		}
-	}
-	delete(named, "")
-	return slices.Sorted(maps.Keys(named)), nil
+		return slices.DeleteFunc(slices.Collect(maps.Values(at)), func(address string) bool { return address == "" }), err
+	}, registries(p), filepath.Join(p.Dir, ".swiftpm", "configuration", "registries.json"))
 }
 
 func next(t login.Target) string {

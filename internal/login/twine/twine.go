@@ -91,7 +91,7 @@ func remove(text []byte, t login.Target) (_ []byte, err error) {
 
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 	named := []string{p.Getenv("TWINE_REPOSITORY_URL")}
-	text, err := python.Text(read, file(p))
+	text, err := read.Text(file(p))
 	if err != nil {
 		return nil, err
 	}

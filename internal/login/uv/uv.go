@@ -49,7 +49,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 func file(p login.Places) string {
 	switch path := p.Getenv("UV_CONFIG_FILE"); {
 	case path != "":
-		return python.Absolute(p, path)
+		return p.Absolute(path)
 	case p.GOOS == "windows":
 		return filepath.Join(python.RoamingAppData(p), "uv", "uv.toml")
 	}

@@ -17,9 +17,6 @@ import (
 	_ "embed"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -234,24 +231,9 @@ func named(text []byte) ([]string, error) {
 // addresses are the registries that the environment, the project's file and the
 // person's name.
 func addresses(p login.Places, read login.ReadFile) ([]string, error) {
-	var all []string
-	if address := p.Getenv("YARN_NPM_REGISTRY_SERVER"); address != "" {
-		all = append(all, address)
+	all, err := read.Addresses(named, filepath.Join(p.Dir, rc(p)), home(p))
+	if address := p.Getenv("YARN_NPM_REGISTRY_SERVER"); address != "" && err == nil {
+		all = login.Each(append(all, address)...)
 	}
-	for _, path := range []string{filepath.Join(p.Dir, rc(p)), home(p)} {
-		text, err := read(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found, err := named(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		all = append(all, found...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
+	return all, err
 }

@@ -7,9 +7,9 @@ import (
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
-)
 
-var byteOrderMark = []byte("\ufeff")
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
+)
 
 // A document is a text that was found to be one object.
 type document struct {
@@ -34,10 +34,7 @@ type member struct {
 // parse reads the whole text, so that no change is made to one that the tool
 // itself would refuse.
 func parse(text []byte) (document, error) {
-	start := 0
-	if bytes.HasPrefix(text, byteOrderMark) {
-		start = len(byteOrderMark)
-	}
+	start := len(lines.Mark(text))
 	if len(bytes.TrimSpace(text[start:])) == 0 {
 		text = append(bytes.Clone(text[:start]), "{}\n"...)
 	}

@@ -21,14 +21,19 @@ type Text struct {
 	Lines []Line
 }
 
+// Mark returns the byte order mark with which a text begins; nothing where it has
+// none.
+func Mark(text []byte) []byte {
+	if !bytes.HasPrefix(text, []byte(byteOrderMark)) {
+		return nil
+	}
+	return text[:len(byteOrderMark):len(byteOrderMark)]
+}
+
 // Split takes a text apart.
 func Split(text []byte) *Text {
-	t := new(Text)
-	rest, marked := bytes.CutPrefix(text, []byte(byteOrderMark))
-	if marked {
-		t.Mark = byteOrderMark
-	}
-	for s := string(rest); s != ""; {
+	t := &Text{Mark: string(Mark(text))}
+	for s := string(text[len(t.Mark):]); s != ""; {
 		i := strings.IndexAny(s, "\r\n")
 		if i < 0 {
 			t.Lines = append(t.Lines, Line{Text: s})

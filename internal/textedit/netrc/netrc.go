@@ -93,7 +93,7 @@ func Delete(text []byte, machine, login string) ([]byte, error) {
 	for to < len(text) && (text[to] == ' ' || text[to] == '\t') {
 		to++
 	}
-	begins := from == 0 || text[from-1] == '\n' || bytes.HasSuffix(text[:from], byteOrderMark)
+	begins := from == len(lines.Mark(text)) || text[from-1] == '\n'
 	switch rest := text[to:]; {
 	case !begins:
 		return splice(text, e.start, e.end, ""), nil
@@ -111,8 +111,6 @@ func Delete(text []byte, machine, login string) ([]byte, error) {
 	}
 	return splice(text, from, to, ""), nil
 }
-
-var byteOrderMark = []byte("\uFEFF")
 
 func find(entries []entry, machine string) *entry {
 	for i, e := range entries {
@@ -148,10 +146,7 @@ func line(text []byte, at int) int { return 1 + bytes.Count(text[:at], []byte("\
 // the default entry, which every machine fits, and before the first macro.
 func parse(text []byte) (entries []entry, after int, err error) {
 	after = -1
-	s := scanner{text: text}
-	if bytes.HasPrefix(text, byteOrderMark) {
-		s.at = len(byteOrderMark)
-	}
+	s := scanner{text: text, at: len(lines.Mark(text))}
 	for {
 		start, word, ok := s.next()
 		if s.err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
 )
 
 // A document is a text with the places of everything in it. Offsets are into
@@ -39,14 +41,10 @@ type entry struct {
 	below      []entry // of an InlineTable or an Array
 }
 
-var byteOrderMark = []byte("\xef\xbb\xbf")
-
 // parse finds everything in a text, which it checks against TOML's rules.
 func parse(text []byte) (*document, error) {
-	d := &document{newline: "\n"}
-	if d.text = text; bytes.HasPrefix(text, byteOrderMark) {
-		d.mark, d.text = text[:len(byteOrderMark):len(byteOrderMark)], text[len(byteOrderMark):]
-	}
+	mark := lines.Mark(text)
+	d := &document{newline: "\n", mark: mark, text: text[len(mark):]}
 	if i := bytes.IndexByte(d.text, '\n'); i > 0 && d.text[i-1] == '\r' {
 		d.newline = "\r\n"
 	}

@@ -8,9 +8,9 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
-)
 
-var byteOrderMark = []byte("\uFEFF")
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
+)
 
 const (
 	// maxText bounds a text, in bytes: nobody's configuration is longer.
@@ -73,10 +73,7 @@ func parse(text []byte) (*document, error) {
 	if i := invalid(text); i >= 0 {
 		return nil, fmt.Errorf("line %d: the text is not UTF-8: save it in that encoding", 1+bytes.Count(text[:i], []byte("\n")))
 	}
-	shift := 0
-	if bytes.HasPrefix(text, byteOrderMark) {
-		shift = len(byteOrderMark)
-	}
+	shift := len(lines.Mark(text))
 	decoder := xml.NewDecoder(bytes.NewReader(text[shift:]))
 	decoder.CharsetReader = func(label string, in io.Reader) (io.Reader, error) {
 		// ASCII is UTF-8, and the text is known to be.

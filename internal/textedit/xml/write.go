@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/lines"
 )
 
 var errText = errors.New("the value has characters that XML cannot hold")
@@ -181,7 +183,7 @@ func (d *document) inner(n *node, otherwise string) string {
 // indentOf is the white space before an element that begins its line.
 func (d *document) indentOf(n *node) (string, bool) {
 	line := d.text[bytes.LastIndexByte(d.text[:n.start], '\n')+1 : n.start]
-	line = bytes.TrimPrefix(line, byteOrderMark)
+	line = line[len(lines.Mark(line)):]
 	return string(line), len(bytes.Trim(line, " \t")) == 0
 }
 

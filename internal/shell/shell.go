@@ -1,4 +1,5 @@
-// Package shell writes lines for a POSIX shell, for people who paste them.
+// Package shell writes lines for a POSIX shell: for scripts, and for people who
+// paste them.
 package shell
 
 import "strings"
