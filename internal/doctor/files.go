@@ -10,8 +10,8 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
-	"github.com/gatehouse-registry/gatehouse/internal/shell"
 	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // checkFiles looks at the files that hold secrets: who can read them, and whether

@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/shell"
 	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // program is the import path of ours, which Go writes into it.
