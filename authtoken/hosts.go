@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -25,7 +26,7 @@ var registryHost = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z
 // ParseRegistryHost reads the host of an image reference, or a URL. ok is false
 // for any host that is not of ECR's form, such as that of a Gatehouse without
 // AWS-shaped hosts. That a host has the form does not say whose it is: see
-// [IsAWS].
+// [Registry.AWS].
 func ParseRegistryHost(address string) (r Registry, ok bool) {
 	m := registryHost.FindStringSubmatch(Host(address))
 	if m == nil {
@@ -84,7 +85,20 @@ var awsSuffixes = []string{
 	"c2s.ic.gov", "sc2s.sgov.gov", "cloud.adc-e.uk", "csp.hci.ic.gov",
 }
 
-// IsAWS reports whether a host, URL or suffix is below one of AWS's own names.
+// AWS reports whether the registry is one of AWS's: whether its suffix is AWS's
+// own name, at the port of HTTPS. A name below that can be a customer's machine,
+// such as a load balancer.
+func (r Registry) AWS() bool { return isSuffix(r.Suffix) }
+
+// AWS is [Registry.AWS] for a repository.
+func (r Repository) AWS() bool { return isSuffix(r.Suffix) }
+
+func isSuffix(suffix string) bool {
+	return slices.Contains(awsSuffixes, strings.TrimSuffix(suffix, ":443"))
+}
+
+// IsAWS reports whether a host, URL or suffix is below one of AWS's own names. It
+// says nothing about who gets what is sent there: see [Registry.AWS].
 func IsAWS(address string) bool {
 	host := Host(address)
 	if h, _, err := net.SplitHostPort(host); err == nil {

@@ -90,6 +90,23 @@ func TestIsAWS(t *testing.T) {
 	}
 }
 
+// Below AWS's names are those of its customers' machines too.
+func TestWhoseRegistryOrRepository(t *testing.T) {
+	for suffix, want := range map[string]bool{
+		"amazonaws.com": true, "amazonaws.com:443": true, "amazonaws.com.cn": true, "on.aws": true,
+		"amazonaws.com:8443": false, "my-1.us-east-1.elb.amazonaws.com": false, "x.lambda-url.us-east-1.on.aws": false, "aws.example": false,
+	} {
+		registry, ok := authtoken.ParseRegistryHost("111122223333.dkr.ecr.us-east-1." + suffix)
+		if !ok || registry.AWS() != want {
+			t.Errorf("registry of %s: %v", suffix, !want)
+		}
+		repository, ok := authtoken.ParseRepositoryURL("https://acme-111122223333.d.codeartifact.us-east-1." + suffix + "/npm/lib/")
+		if !ok || repository.AWS() != want {
+			t.Errorf("repository of %s: %v", suffix, !want)
+		}
+	}
+}
+
 // Whatever is parsed came from the host that a client would connect to.
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{

@@ -182,9 +182,12 @@ func (l *lifetime) UnmarshalText(text []byte) error {
 }
 
 // Find returns the entry for the address of a registry, a repository or anything
-// in it; the empty one where there is none.
+// in it; the empty one where there is none. Of two for the same path, as for
+// localhost and for 127.0.0.1, it is the one with the address's own name.
 func (b Addresses) Find(address string) Address {
 	var found Address
+	best := 0
+	name, _ := split(address)
 	_, path, _ := strings.Cut(address, "/")
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		path = strings.TrimPrefix(u.Path, "/")
@@ -195,8 +198,15 @@ func (b Addresses) Find(address string) Address {
 		if below != "" {
 			below = strings.Trim(below, "/") + "/"
 		}
-		if sameHost(host, address) && strings.HasPrefix(path, below) && len(a.Host) > len(found.Host) {
-			found = a
+		if !sameHost(host, address) || !strings.HasPrefix(path, below) {
+			continue
+		}
+		fit := 1 + 2*len(below)
+		if own, _ := split(host); own == name {
+			fit++
+		}
+		if fit > best {
+			found, best = a, fit
 		}
 	}
 	return found

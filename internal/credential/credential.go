@@ -33,7 +33,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
 // ErrForeign says that no token is for the address. A helper then says that it
@@ -64,7 +63,8 @@ type Lookup struct {
 	Addresses func() (Addresses, error)
 	// Hosts may get tokens beyond those that the endpoint names, such as a
 	// registry's name of one's own in front of AWS. An entry is a host, with its
-	// port, in which * matches within a name's label.
+	// port, in which * matches within a name's label. An address that begins with
+	// http:// is meant only by an entry that does.
 	Hosts []string
 	// Options are given to every source of tokens.
 	Options []authtoken.Option
@@ -123,7 +123,7 @@ func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Sourc
 	}
 	endpoint := aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
 	// AWS's registries have AWS's names: there is no need to ask.
-	if isAWS(endpoint) && !l.listed(address) && (r.Region == "" || !authtoken.IsAWS(address) || insecure(address)) {
+	if isAWS(endpoint) && !l.listed(address) && (!r.AWS() || insecure(address)) {
 		return nil, About{}, foreign(address)
 	}
 	return authtoken.ECR(cfg, l.Options...), About{Service: "ecr", Region: cfg.Region, Endpoint: endpoint}, nil
@@ -175,7 +175,7 @@ func (l *Lookup) packages(ctx context.Context, address string) (*authtoken.Sourc
 	switch {
 	case l.listed(address):
 	case isAWS(about.Endpoint):
-		if !authtoken.IsAWS(r.Suffix) || insecure(address) {
+		if !r.AWS() || insecure(address) {
 			return nil, about, foreign(address)
 		}
 	case sameHost(about.Endpoint, address):
@@ -248,6 +248,10 @@ func (l *Lookup) Kept(ctx context.Context, address string) (t authtoken.Token, o
 
 func (l *Lookup) listed(address string) bool {
 	for _, pattern := range l.Hosts {
+		pattern, plain := strings.CutPrefix(pattern, "http://")
+		if insecure(address) && !plain {
+			continue
+		}
 		if match(strings.Split(strings.ToLower(pattern), "."), strings.Split(authtoken.Host(address), ".")) {
 			return true
 		}
@@ -287,15 +291,20 @@ func sameRegistries(address, named string) bool {
 		return false
 	}
 	b, ok := authtoken.ParseRegistryHost(named)
-	return ok && (a.Suffix == b.Suffix || authtoken.IsAWS(a.Suffix) && authtoken.IsAWS(b.Suffix))
+	return ok && (a.Suffix == b.Suffix || a.AWS() && b.AWS())
 }
 
-// sameHost compares host and port. Every name of this machine's loopback is the
-// same host.
+// sameHost compares host and port. localhost is the same as the numbers that it
+// stands for. These are not the same as each other, nor is the rest of the
+// loopback: where the endpoint does not listen, another user of the machine may.
 func sameHost(a, b string) bool {
 	hostA, portA := split(a)
 	hostB, portB := split(b)
-	return hostA != "" && portA == portB && (hostA == hostB || loopback.Is(hostA) && loopback.Is(hostB))
+	return hostA != "" && portA == portB && (hostA == hostB || isLocalhost(hostA, hostB) || isLocalhost(hostB, hostA))
+}
+
+func isLocalhost(name, number string) bool {
+	return name == "localhost" && (number == "127.0.0.1" || number == "::1")
 }
 
 // split returns the name and the port of an address; a scheme's own port is "".
@@ -305,7 +314,7 @@ func split(address string) (name, port string) {
 	if err != nil {
 		name, port = strings.Trim(host, "[]"), ""
 	}
-	if port == "443" || port == "80" && insecure(address) {
+	if port == "443" && !insecure(address) || port == "80" && insecure(address) {
 		port = ""
 	}
 	return name, port
