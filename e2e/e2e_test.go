@@ -64,8 +64,7 @@ func build(path string, flags ...string) error {
 func linkClients(dir string) error {
 	tools := filepath.Join(module, ".tools")
 	for name, path := range map[string]string{
-		"aws1":   filepath.Join(tools, "python/bin/aws"),
-		"python": filepath.Join(tools, "python/bin/python"), "pip": filepath.Join(tools, "python/bin/pip"),
+		"aws1": filepath.Join(tools, "python/bin/aws"), "pip": filepath.Join(tools, "python/bin/pip"),
 		"twine": filepath.Join(tools, "python/bin/twine"), "uv": filepath.Join(tools, "python/bin/uv"),
 		"poetry": filepath.Join(tools, "poetry/bin/poetry"), "pdm": filepath.Join(tools, "pdm/bin/pdm"),
 		"npm": filepath.Join(tools, "npm/npm/node_modules/.bin/npm"), "pnpm": filepath.Join(tools, "npm/pnpm/node_modules/.bin/pnpm"),
@@ -87,6 +86,11 @@ func linkClients(dir string) error {
 		}
 	}
 	if err := linkJava(dir); err != nil {
+		return err
+	}
+	// Python knows its virtual environment by the path that it is started by.
+	python := "#!/bin/sh\nexec '" + filepath.Join(tools, "python/bin/python") + "' \"$@\"\n"
+	if err := os.WriteFile(filepath.Join(dir, "python"), []byte(python), 0o755); err != nil {
 		return err
 	}
 	// Debian's AWS CLI 2 (2.9) is older than endpoint_url in profiles (2.13), so
