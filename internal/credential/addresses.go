@@ -108,7 +108,7 @@ func ParseAddresses(text []byte) (Addresses, error) {
 		Profile     string      `toml:"profile"`
 		Region      string      `toml:"region"`
 		EndpointURL endpointURL `toml:"endpoint_url"`
-		Duration    lifetime    `toml:"duration"`
+		Duration    Lifetime    `toml:"duration"`
 	}
 	d := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := d.Decode(&tables); err != nil {
@@ -165,19 +165,6 @@ func (e *endpointURL) UnmarshalText(text []byte) error {
 		return fmt.Errorf("endpoint_url %q is not an http or https address", text)
 	}
 	e.text = string(text)
-	return nil
-}
-
-type lifetime time.Duration
-
-// UnmarshalText reads a duration such as 1h or 900s, within the limits of
-// GetAuthorizationToken (durationSeconds: 900 to 43200).
-func (l *lifetime) UnmarshalText(text []byte) error {
-	d, err := time.ParseDuration(string(text))
-	if err != nil || d < 15*time.Minute || d > 12*time.Hour || d%time.Second != 0 {
-		return fmt.Errorf("duration %q is not 15m to 12h in whole seconds", text)
-	}
-	*l = lifetime(d)
 	return nil
 }
 

@@ -59,7 +59,7 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 		owner = named.Owner
 	}
 	return Target{
-		Endpoint: endpoint, Name: r.Domain + "-" + r.Name,
+		Endpoint: endpoint, Name: NameOf(r.Domain, r.Name),
 		Domain: r.Domain, Owner: owner, Repository: r.Name, Region: cfg.Region,
 		AWS: r.AWS, Duration: r.Duration,
 	}, nil

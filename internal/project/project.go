@@ -52,6 +52,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -68,7 +69,8 @@ const maxSize = 1 << 20
 
 // A Project is what a file, or the flags in its place, names.
 type Project struct {
-	// Path is the file's, and "" where flags name everything.
+	// Path is the file's, with all links followed, and "" where flags name
+	// everything.
 	Path string `toml:"-"`
 	// Repositories are CodeArtifact's.
 	Repositories []Repository `toml:"repository"`
@@ -80,13 +82,13 @@ type Project struct {
 
 // A Repository is one of CodeArtifact, in some of its formats.
 type Repository struct {
-	Domain      string   `toml:"domain"`
-	DomainOwner string   `toml:"domain_owner"`
-	Name        string   `toml:"name"`
-	Formats     []string `toml:"formats"`
-	Scopes      []string `toml:"scopes"`
-	Alias       string   `toml:"alias"`
-	Duration    Duration `toml:"duration"`
+	Domain      string              `toml:"domain"`
+	DomainOwner string              `toml:"domain_owner"`
+	Name        string              `toml:"name"`
+	Formats     []string            `toml:"formats"`
+	Scopes      []string            `toml:"scopes"`
+	Alias       string              `toml:"alias"`
+	Duration    credential.Lifetime `toml:"duration"`
 	Account
 }
 
@@ -120,11 +122,32 @@ func (a Account) aws(chosen credential.AWS) credential.AWS {
 // Load reads a file. Its errors begin with the path and, where there is one, the
 // line.
 func Load(path string) (Project, error) {
+	return load(path, func(string, fs.FileInfo) error { return nil })
+}
+
+// load reads a file if accept says so of the one that has been opened. Links are
+// followed first: whoever can change one could have another file read than the
+// one that is looked at.
+func load(path string, accept func(string, fs.FileInfo) error) (Project, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return Project{}, err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return Project{}, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Project{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return Project{}, fmt.Errorf("%s is not a file", path)
+	}
+	if err := accept(path, info); err != nil {
+		return Project{}, err
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
 		return Project{}, err

@@ -7,26 +7,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login"
 )
 
 // Formats are the package formats of CodeArtifact that tools can be pointed at.
 // Generic packages have no address: they go through the API alone.
 var Formats = []string{"npm", "pypi", "maven", "nuget", "cargo", "ruby", "swift"}
-
-// A Duration is a time such as "1h" or "15m".
-type Duration time.Duration
-
-// UnmarshalText implements encoding.TextUnmarshaler. Limits are those of
-// CodeArtifact's GetAuthorizationToken.
-func (d *Duration) UnmarshalText(text []byte) error {
-	v, err := time.ParseDuration(string(text))
-	if err != nil || v%time.Second != 0 || v < 15*time.Minute || v > 12*time.Hour {
-		return fmt.Errorf("%q is not a duration of 15m to 12h in whole seconds", text)
-	}
-	*d = Duration(v)
-	return nil
-}
 
 var (
 	domainForm  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
@@ -35,8 +22,6 @@ var (
 	// regionForm keeps a region from becoming anything else within a host name.
 	regionForm  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 	profileForm = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,128}$`)
-	aliasForm   = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,62}$`)
-	scopeForm   = regexp.MustCompile(`^@[a-z0-9][a-z0-9._-]{0,200}$`)
 )
 
 // Validate checks everything that can be checked without asking anybody. The
@@ -51,7 +36,7 @@ func (p Project) Validate() error {
 		}
 	}
 	for i, r := range p.Registries {
-		fields := append([]field{{"id", []string{r.ID}, accountForm, "a 12-digit account", false}}, r.Account.fields()...)
+		fields := append([]field{{"id", []string{r.ID}, accountForm.MatchString, "a 12-digit account", false}}, r.Account.fields()...)
 		if err := p.check(fmt.Sprintf("registry[%d]", i), fields); err != nil {
 			return err
 		}
@@ -63,32 +48,30 @@ func (p Project) Validate() error {
 type field struct {
 	name     string
 	values   []string
-	form     *regexp.Regexp
+	fits     func(string) bool
 	what     string
 	required bool
 }
 
 func (r Repository) fields() []field {
 	return append([]field{
-		{"domain", []string{r.Domain}, domainForm, "the name of a domain", true},
-		{"name", []string{r.Name}, nameForm, "the name of a repository", true},
-		{"domain_owner", []string{r.DomainOwner}, accountForm, "a 12-digit account", false},
-		{"formats", r.Formats, formatForm(), "one of " + strings.Join(Formats, ", "), false},
-		{"scopes", r.Scopes, scopeForm, "a scope such as @acme", false},
-		{"alias", []string{r.Alias}, aliasForm, "a name of letters, digits and dashes", false},
+		{"domain", []string{r.Domain}, domainForm.MatchString, "the name of a domain", true},
+		{"name", []string{r.Name}, nameForm.MatchString, "the name of a repository", true},
+		{"domain_owner", []string{r.DomainOwner}, accountForm.MatchString, "a 12-digit account", false},
+		{"formats", r.Formats, isFormat, "one of " + strings.Join(Formats, ", "), false},
+		{"scopes", r.Scopes, login.IsScope, "a scope such as @acme", false},
+		{"alias", []string{r.Alias}, login.IsName, "a name of letters, digits and dashes", false},
 	}, r.Account.fields()...)
 }
 
 func (a Account) fields() []field {
 	return []field{
-		{"profile", []string{a.Profile}, profileForm, "the name of a profile", false},
-		{"region", []string{a.Region}, regionForm, "a region", false},
+		{"profile", []string{a.Profile}, profileForm.MatchString, "the name of a profile", false},
+		{"region", []string{a.Region}, regionForm.MatchString, "a region", false},
 	}
 }
 
-func formatForm() *regexp.Regexp {
-	return regexp.MustCompile(`^(` + strings.Join(Formats, "|") + `)$`)
-}
+func isFormat(s string) bool { return slices.Contains(Formats, s) }
 
 func (p Project) check(table string, fields []field) error {
 	for _, f := range fields {
@@ -96,7 +79,7 @@ func (p Project) check(table string, fields []field) error {
 			if v == "" && f.required {
 				return fmt.Errorf("%s%s is missing", p.lines.at(table, f.name), f.name)
 			}
-			if v != "" && !f.form.MatchString(v) {
+			if v != "" && !f.fits(v) {
 				return fmt.Errorf("%s%s: %q is not %s", p.lines.at(table, f.name), f.name, v, f.what)
 			}
 		}
@@ -162,12 +145,7 @@ func (r Repository) alias() string {
 	if r.Alias != "" {
 		return r.Alias
 	}
-	return strings.Map(func(c rune) rune {
-		if c == '.' || c == '_' {
-			return '-'
-		}
-		return c
-	}, r.Domain+"-"+r.Name)
+	return login.NameOf(r.Domain, r.Name)
 }
 
 // formats are those that tools are pointed at.

@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -60,10 +59,6 @@ func Edit(path string, mode fs.FileMode, t login.Target, settings ...Setting) (l
 	}, nil
 }
 
-// scope is what npm takes for one (npm's documentation, "scope"), and the form in
-// which it may stand in any of the tools' files.
-var scope = regexp.MustCompile(`^@[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-
 // Scopes are the target's, without their @. The error says that one is none, or
 // that there is none for a repository beside another one.
 func Scopes(t login.Target) ([]string, error) {
@@ -72,7 +67,7 @@ func Scopes(t login.Target) ([]string, error) {
 	}
 	var scopes []string
 	for _, s := range t.Scopes {
-		if !scope.MatchString(s) {
+		if !login.IsScope(s) {
 			return nil, fmt.Errorf("%q is no scope: one is written @NAME, with letters, digits and - . _ ~", s)
 		}
 		scopes = append(scopes, s[1:])

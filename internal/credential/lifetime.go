@@ -1,0 +1,29 @@
+package credential
+
+import (
+	"fmt"
+	"time"
+)
+
+// A Lifetime is how long a token of CodeArtifact is to live: 15 minutes to 12
+// hours in whole seconds (GetAuthorizationToken, durationSeconds: 900 to 43200).
+// The zero Lifetime leaves it to the service.
+type Lifetime time.Duration
+
+const (
+	shortest = 15 * time.Minute
+	longest  = 12 * time.Hour
+)
+
+// UnmarshalText reads 1h, 900s or, as the AWS CLI has it, 900.
+func (l *Lifetime) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	if err != nil {
+		d, err = time.ParseDuration(string(text) + "s")
+	}
+	if err != nil || d < shortest || d > longest || d%time.Second != 0 {
+		return fmt.Errorf("%q is not 15m to 12h in whole seconds", text)
+	}
+	*l = Lifetime(d)
+	return nil
+}
