@@ -86,22 +86,19 @@ func (f *projectFlags) named() (project.Project, error) {
 
 // file is what the file names.
 func (f *projectFlags) file() (project.Project, error) {
-	path := f.Project
-	if path == "" {
-		home, _ := os.UserHomeDir() // where there is none, no folder is it
-		dir, err := os.Getwd()
-		if err != nil {
-			return project.Project{}, err
-		}
-		path, err = project.Find(dir, home)
-		if errors.Is(err, project.ErrNone) {
-			return project.Project{}, fmt.Errorf("%w: write one, or give --domain and --repository, or --registry", err)
-		}
-		if err != nil {
-			return project.Project{}, err
-		}
+	if f.Project != "" {
+		return project.Load(f.Project)
 	}
-	return project.Load(path)
+	home, _ := os.UserHomeDir() // where there is none, no folder is it
+	dir, err := os.Getwd()
+	if err != nil {
+		return project.Project{}, err
+	}
+	p, err := project.Find(dir, home)
+	if errors.Is(err, project.ErrNone) {
+		return p, fmt.Errorf("%w: write one, or give --domain and --repository, or --registry", err)
+	}
+	return p, err
 }
 
 // places are those of the person who runs the command.

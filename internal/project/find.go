@@ -11,33 +11,41 @@ import (
 // ErrNone says that no folder has the file.
 var ErrNone = errors.New("there is no " + Name + " here, nor in a folder above")
 
-// Find returns the path of the file in a folder, or in the nearest one above it
-// that has one. It looks no further than the home folder, and the file system's
-// root. The error is [ErrNone], or says that the file is another user's.
-func Find(dir, home string) (string, error) {
+// Find reads the file in a folder, or in the nearest one above it that has one. It
+// looks no further than the home folder, and the file system's root. The error is
+// [ErrNone], says that the file or a link in its place is another user's, or is
+// one of [Load].
+func Find(dir, home string) (Project, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
-		return "", err
+		return Project{}, err
 	}
 	for {
 		path := filepath.Join(dir, Name)
-		info, err := os.Stat(path)
-		switch {
-		case err == nil && !info.Mode().IsRegular():
-			return "", fmt.Errorf("%s is not a file", path)
-		case err == nil && !own(info):
-			return "", fmt.Errorf("%s belongs to another user, who could choose what your credentials are used for: name it with --project if that is meant", path)
-		case err == nil:
-			return path, nil
-		case !errors.Is(err, fs.ErrNotExist):
-			return "", err
+		info, err := os.Lstat(path)
+		if err == nil {
+			if err := mine(path, info); err != nil {
+				return Project{}, err
+			}
+			return load(path, mine)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return Project{}, err
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir || sameFolder(dir, home) {
-			return "", ErrNone
+			return Project{}, ErrNone
 		}
 		dir = parent
 	}
+}
+
+// mine refuses a file that nobody has named and that another user has put there.
+func mine(path string, info fs.FileInfo) error {
+	if own(info) {
+		return nil
+	}
+	return fmt.Errorf("%s belongs to another user, who could choose what your credentials are used for: name it with --project if that is meant", path)
 }
 
 func sameFolder(a, b string) bool {

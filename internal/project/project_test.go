@@ -116,13 +116,13 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(root, project.Name), whole) // above the home folder
-	if path, err := project.Find(deep, home); !errors.Is(err, project.ErrNone) {
-		t.Error(path, err)
+	if p, err := project.Find(deep, home); !errors.Is(err, project.ErrNone) {
+		t.Error(p.Path, err)
 	}
 	for _, dir := range []string{home, filepath.Join(home, "src"), deep} {
 		write(t, filepath.Join(dir, project.Name), whole)
-		if path, err := project.Find(deep, home); err != nil || path != filepath.Join(dir, project.Name) {
-			t.Error(path, err)
+		if p, err := project.Find(deep, home); err != nil || p.Path != filepath.Join(dir, project.Name) {
+			t.Error(p.Path, err)
 		}
 	}
 	if err := os.Remove(filepath.Join(deep, project.Name)); err != nil {
@@ -190,6 +190,32 @@ func TestTrust(t *testing.T) {
 	flags := project.Project{Registries: []project.Registry{{Account: project.Account{Profile: "prod"}}}}
 	if err := (project.Trust{Getenv: os.Getenv}).Check(flags); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is trusted is the file that was read: a link that leads elsewhere since
+// changes nothing.
+func TestTrustOfALink(t *testing.T) {
+	trusted, other, shared := t.TempDir(), t.TempDir(), t.TempDir()
+	write(t, filepath.Join(trusted, project.Name), whole)
+	write(t, filepath.Join(other, project.Name), "[[registry]]\nendpoint_url = \"https://evil.example\"\n")
+	link := filepath.Join(shared, project.Name)
+	to := func(dir string) {
+		if err := os.Symlink(filepath.Join(dir, project.Name), link+".new"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(link+".new", link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	to(other)
+	p, err := project.Load(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to(trusted)
+	if err := (project.Trust{Folders: []string{trusted}, Getenv: os.Getenv}).Check(p); err == nil {
+		t.Error("the file of a folder that is not trusted is")
 	}
 }
 
