@@ -181,7 +181,7 @@ func TestOwnNpmrc(t *testing.T) {
 	at := strings.TrimPrefix(host, "https:") + "/npm/lib/"
 	files := map[string]string{"/home/ada/.npmrc": "; mine\r\nfund = false\nregistry=https://registry.example/\n" +
 		at + ":_authToken=expired\n" + at + ":username=x\n" + at + ":_password=eA==\n" +
-		"//registry.example/:_authToken=\"secret1\"\n//registry.example/:_auth=c2VjcmV0\n//other.example/:_authToken=${OTHER}\n//a.example/:email=a@b\n_auth = secret2\nhttps-proxy=http://a:secret3@proxy.example\n"}
+		"//registry.example/:_authToken=\"secret1\"\n//registry.example/:_auth=c2VjcmV0\n//other.example/:_authToken=${OTHER}\n//a.example/:email=a@b\n_auth = secret2\nhttps-proxy=http://a:secret3@proxy.example\n@b:registry = https://b:secret4@b.example/\n"}
 	env := environment(t, command(files, nil, of(t, "lib", "npm")))
 	text := file(env, "npmrc")
 	for _, want := range []string{"; mine\n", "fund = false\n", "//other.example/:_authToken=${OTHER}\n", "//a.example/:email=a@b\n", "//registry.example/:_authToken=${GATEHOUSE_NPMRC_", at + ":_authToken=${GATEHOUSE_LIB_TOKEN}\n"} {
@@ -200,7 +200,7 @@ func TestOwnNpmrc(t *testing.T) {
 			moved = append(moved, v.Value)
 		}
 	}
-	if want := []string{"secret1", "c2VjcmV0", "secret2", "http://a:secret3@proxy.example"}; !slices.Equal(moved, want) {
+	if want := []string{"secret1", "c2VjcmV0", "secret2", "http://a:secret3@proxy.example", "https://b:secret4@b.example/"}; !slices.Equal(moved, want) {
 		t.Errorf("%q", moved)
 	}
 }

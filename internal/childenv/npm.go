@@ -66,7 +66,7 @@ func (s *setter) others(text string, ours map[string]bool) string {
 		if ours[strings.Trim(key, `"'`)] {
 			continue
 		}
-		if secretKey(key) && value != "" && !strings.HasPrefix(value, "${") {
+		if (secretKey(key) || password.MatchString(value)) && value != "" && !strings.HasPrefix(value, "${") {
 			name := fmt.Sprintf("GATEHOUSE_NPMRC_%d", len(s.env.Variables))
 			s.env.Variables = append(s.env.Variables, Variable{Name: name, Value: strings.Trim(value, `"'`), Secret: true})
 			line = key + "=${" + name + "}"
