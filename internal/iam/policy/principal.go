@@ -63,8 +63,10 @@ func (p *principals) naming(who *Principal) naming {
 }
 
 // spares reports whether a Deny with NotPrincipal p leaves who alone. The
-// account must be named beside the user or the role (IAM User Guide, "AWS JSON
-// policy elements: NotPrincipal": the account is looked at first, then the role).
+// account must be named beside the user, and beside a role's session both the
+// account and the role (IAM User Guide, "AWS JSON policy elements: NotPrincipal":
+// the account is looked at first, then the role, then the session, and there is
+// no way to name all sessions).
 func (p *principals) spares(who *Principal) bool {
 	if p.everyone {
 		return true
@@ -82,7 +84,7 @@ func (p *principals) spares(who *Principal) bool {
 	}
 	switch who.Type {
 	case RoleSession:
-		return names(p.roles, who.RoleARN, who.UniqueID)
+		return names(p.roles, who.RoleARN, who.UniqueID) && p.namesSession(who)
 	case FederatedUser:
 		return slices.Contains(p.sessions, who.ARN)
 	}

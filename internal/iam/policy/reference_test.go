@@ -287,7 +287,7 @@ func (s *refStatement) denies(r *request) bool {
 	case policy.User, policy.FederatedUser:
 		return !slices.Contains(how, "account") || !slices.Contains(how, "itself")
 	case policy.RoleSession:
-		return !slices.Contains(how, "account") || !slices.Contains(how, "role")
+		return !slices.Contains(how, "account") || !slices.Contains(how, "role") || !slices.Contains(how, "session")
 	}
 	return len(how) == 0
 }

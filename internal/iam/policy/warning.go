@@ -46,6 +46,8 @@ func (p *Policy) statementWarnings(s *statement) (warnings []string) {
 			add(c.over == forAllValues && !s.requires(c.key), fmt.Sprintf("tests %s with ForAllValues alone, which a request without that key passes; add Null", c.key))
 		}
 	}
+	add(s.notPrincipals && len(s.principals.roles) > 0 && len(s.principals.sessions) == 0,
+		"spares a role with NotPrincipal and none of its sessions, which are all denied; use ArnNotEquals with aws:PrincipalArn")
 	add(!p.replacesVariables && strings.Contains(p.StatementText(s.index), "${"), "has ${…}, which is replaced only in policies with Version 2012-10-17")
 	return warnings
 }
