@@ -239,7 +239,7 @@ func (s *Service) limitSession(sn *snapshot, account string, p SessionPolicies, 
 	}
 	size := len(p.Document)
 	if p.Document != "" {
-		if err := checkDocument(p.Document, policy.Identity); err != nil {
+		if err := checkDocument(p.Document, policy.Session); err != nil {
 			return err
 		}
 		r.Policy, r.Limited = p.Document, true

@@ -100,7 +100,7 @@ func (c *sessions) save(ctx context.Context, d *db.DB, id string, r sessionRecor
 func newLiveSession(r sessionRecord, expires time.Time) *liveSession {
 	l := &liveSession{record: r, expires: expires}
 	if r.Policy != "" {
-		l.inline = []*policy.Policy{newCompiler().policy(r.Policy, policy.Identity, policy.Source{Name: "session policy"})}
+		l.inline = []*policy.Policy{newCompiler().policy(r.Policy, policy.Session, policy.Source{Name: "session policy"})}
 	}
 	return l
 }

@@ -339,6 +339,9 @@ func TestSessionPoliciesLimit(t *testing.T) {
 	}
 
 	f.refused("MalformedPolicyDocument", role, alice, func(in *api.AssumeRoleInput) { in.Policy = aws.String(`{}`) })
+	f.refused("MalformedPolicyDocument", role, alice, func(in *api.AssumeRoleInput) { // half an ARN
+		in.Policy = aws.String(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ecr:*","Resource":"arn:aws:ecr"}}`)
+	})
 	f.refused("ValidationError", role, alice, func(in *api.AssumeRoleInput) {
 		in.PolicyArns = []types.PolicyDescriptorType{{Arn: aws.String("arn:aws:iam::" + account + ":policy/none")}}
 	})

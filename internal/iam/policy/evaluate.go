@@ -93,7 +93,7 @@ func (p *Policy) denying(in *Input) (int, bool) {
 
 // allowing returns the index of an Allow of an identity-based policy that applies.
 func (p *Policy) allowing(in *Input) (int, bool) {
-	if p.kind != Identity {
+	if p.kind.namesPrincipals() {
 		return 0, false
 	}
 	for i := range p.allows {

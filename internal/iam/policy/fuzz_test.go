@@ -19,12 +19,12 @@ func FuzzParse(f *testing.F) {
 		`{"Version":"2008-10-17","Id":"x","Statement":{"Effect":"Allow","NotPrincipal":"*","Action":[],"Resource":[]}}`,
 		`{"Statement":[{"Effect":"\u0041llow"}]} x`,
 	} {
-		for kind := policy.Identity; kind <= policy.Trust; kind++ {
+		for kind := policy.Identity; kind <= policy.Session; kind++ {
 			f.Add(seed, uint8(kind))
 		}
 	}
 	f.Fuzz(func(t *testing.T, document string, k uint8) {
-		kind := policy.Kind(k % 3)
+		kind := policy.Kind(k % 4)
 		p, err := policy.Parse(document, kind)
 		if err != nil {
 			if err.Error() == "" {
@@ -40,7 +40,7 @@ func FuzzParse(f *testing.F) {
 			Action:    "ecr:PutImage", Resource: aRepository + "a", ResourceAccount: ours,
 			Context: keys{"aws:tagkeys": {"a", "b"}, "aws:username": {"*"}, "a:b": {"arn:aws:iam::1:user/x"}, "aws:sourceip": {"10.0.0.1"}},
 		}
-		if kind == policy.Identity {
+		if kind == policy.Identity || kind == policy.Session {
 			in.Identity, in.Boundary, in.Session, in.Guardrail = []*policy.Policy{p}, p, []*policy.Policy{p}, p
 		} else {
 			in.Resources = []*policy.Policy{p}

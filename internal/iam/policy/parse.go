@@ -29,6 +29,9 @@ func Size(document string) int {
 // error is a [*MalformedError].
 func Parse(document string, kind Kind) (*Policy, error) {
 	p := parser{policy: &Policy{kind: kind, document: document}, keys: map[string]struct{}{}}
+	if kind == Identity {
+		p.with = incompleteARNs
+	}
 	if err := p.parse(document); err != nil {
 		return nil, err
 	}
@@ -37,7 +40,7 @@ func Parse(document string, kind Kind) (*Policy, error) {
 
 type parser struct {
 	policy *Policy
-	with   features // variables, where the version has them
+	with   features // incomplete ARNs by the kind, variables by the version
 	sids   []string
 	keys   map[string]struct{}
 }
@@ -98,7 +101,8 @@ func (p *parser) version(r reader) error {
 	case err != nil:
 		return err
 	case s == "2012-10-17":
-		p.with, p.policy.replacesVariables = variables, true
+		p.with |= variables
+		p.policy.replacesVariables = true
 	case s != "2008-10-17":
 		return malformed("The policy must contain a valid version string: 2012-10-17, not %q", s)
 	}
@@ -166,7 +170,7 @@ func (p *parser) element(s *statement, name string, r reader) (err error) {
 		s.notResources = name == "NotResource"
 		s.resources, err = p.resources(r)
 	case "Principal", "NotPrincipal":
-		if p.policy.kind == Identity {
+		if !p.policy.kind.namesPrincipals() {
 			return malformed("Policy document should not specify a principal.")
 		}
 		s.notPrincipals = name == "NotPrincipal"
@@ -192,9 +196,9 @@ func (p *parser) complete(s *statement, elements []string) error {
 		return malformed("Missing required field Effect")
 	case len(s.actions) == 0:
 		return malformed("Policy statement must contain actions.")
-	case p.policy.kind == Identity && s.resources == nil:
+	case !p.policy.kind.namesPrincipals() && s.resources == nil:
 		return malformed("Policy statement must contain resources.")
-	case p.policy.kind != Identity && s.principals == nil:
+	case p.policy.kind.namesPrincipals() && s.principals == nil:
 		return malformed("Missing required field Principal")
 	case s.notPrincipals && s.effect == allow:
 		return malformed("NotPrincipal can only be used with the effect Deny")

@@ -29,8 +29,9 @@ func matchOf(b bool) match {
 type features uint8
 
 const (
-	wildcards features = 1 << iota // * and ?
-	variables                      // ${key}, since version 2012-10-17
+	wildcards      features = 1 << iota // * and ?
+	variables                           // ${key}, since version 2012-10-17
+	incompleteARNs                      // less than the six parts of an ARN, in Resource
 )
 
 type elementKind uint8

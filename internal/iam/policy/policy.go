@@ -26,8 +26,8 @@ type Kind uint8
 // The kinds of documents.
 const (
 	// Identity is a managed or inline policy of a user, group or role. A
-	// permissions boundary, a session policy and an account-wide guardrail have
-	// the same grammar. Its statements name no principal.
+	// permissions boundary and an account-wide guardrail have the same grammar.
+	// Its statements name no principal.
 	Identity Kind = iota
 	// Resource is a policy of a resource, such as a repository. Its statements
 	// name principals; without Resource they are about the resource that the
@@ -35,7 +35,13 @@ const (
 	Resource
 	// Trust is a role's trust policy: principals and sts actions, no Resource.
 	Trust
+	// Session is a policy that is passed with the request for a session. Its
+	// grammar is Identity's, but its ARNs must be whole.
+	Session
 )
+
+// namesPrincipals reports whether statements of the kind say whom they are about.
+func (k Kind) namesPrincipals() bool { return k == Resource || k == Trust }
 
 // A Source says where a policy came from, for messages and explanations.
 type Source struct {

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -35,6 +36,7 @@ var (
 		"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team, 'a'}/*", "arn:aws:ecr:*:*:repository/${*}", "arn:aws:iam::000000000001:role/*",
 		"arn:aws:ecr:*:*:repository/*${aws:PrincipalTag/team}",
 	}
+	incompleteARNs = []string{"arn:aws:ecr", "arn:aws:ecr:us-east-1", "arn:aws:ecr:*-1:000000000001", "arn:aws:iam::000000000001"}
 
 	worldPrincipals = []policy.Principal{
 		{Type: policy.User, Account: ours, ARN: "arn:aws:iam::000000000001:user/alice", UniqueID: "AIDAAAAAAAAAAAAAALICE"},
@@ -154,10 +156,15 @@ func drawStatement(t *rapid.T, kind policy.Kind) map[string]any {
 	} else {
 		s[either(t, "Action")] = oneOrMany(t, drawSome(t, actionPatterns, 3, "actions"))
 	}
-	if kind == policy.Identity || kind == policy.Resource && rapid.Bool().Draw(t, "has resource") {
-		s[either(t, "Resource")] = oneOrMany(t, drawSome(t, resourcePatterns, 3, "resources"))
+	named := kind == policy.Resource || kind == policy.Trust
+	if !named || kind == policy.Resource && rapid.Bool().Draw(t, "has resource") {
+		patterns := resourcePatterns
+		if kind == policy.Identity {
+			patterns = slices.Concat(patterns, incompleteARNs)
+		}
+		s[either(t, "Resource")] = oneOrMany(t, drawSome(t, patterns, 3, "resources"))
 	}
-	if kind != policy.Identity {
+	if named {
 		element := "Principal"
 		if effect == "Deny" && kind == policy.Resource {
 			element = either(t, element)
@@ -221,7 +228,7 @@ func drawPolicies(t *rapid.T) request {
 		r.boundary = drawDocument(t, policy.Identity)
 	}
 	if r.hasSession = rapid.IntRange(0, 2).Draw(t, "session") == 0; r.hasSession {
-		r.session = drawDocuments(t, policy.Identity, 2)
+		r.session = drawDocuments(t, policy.Session, 2)
 	}
 	switch rapid.IntRange(0, 4).Draw(t, "resource policies") {
 	case 0:

@@ -63,7 +63,7 @@ func (r *request) compile(t tb) *policy.Input {
 		in.Boundary = parse(t, r.boundary, policy.Identity)
 	}
 	if r.hasSession {
-		in.Session = append([]*policy.Policy{}, parseAll(t, r.session, policy.Identity)...)
+		in.Session = append([]*policy.Policy{}, parseAll(t, r.session, policy.Session)...)
 	}
 	return in
 }
@@ -210,8 +210,16 @@ func refStatements(document string) []refStatement {
 			switch name {
 			case "Effect":
 				must(json.Unmarshal(value, &s.effect))
-			case "Action", "NotAction", "Resource", "NotResource":
+			case "Action", "NotAction":
 				s.lists[name] = refStrings(value)
+			case "Resource", "NotResource":
+				s.lists[name] = refStrings(value)
+				for i, arn := range s.lists[name] {
+					for arn != "*" && strings.Count(arn, ":") < 5 {
+						arn += ":*"
+					}
+					s.lists[name][i] = arn
+				}
 			case "Principal", "NotPrincipal":
 				s.negated = name == "NotPrincipal"
 				s.principal = map[string][]string{"AWS": {"*"}}

@@ -6,10 +6,12 @@ import "strings"
 // with wildcards and, after its fifth colon, variables. A star goes on across
 // "/", and across ":" too, so that "arn:aws:ecr:*" is every resource of ECR
 // (IAM User Guide, "IAM JSON policy elements: Resource").
+//
+// Where incompleteARNs are allowed, a star stands for each part that is missing
+// (IAM User Guide, "IAM identifiers", IAM ARNs).
 func compileResource(s string, with features) (pattern, error) {
-	p, err := compilePattern(s, with|wildcards)
-	if err != nil || s == "*" {
-		return p, err
+	if s == "*" {
+		return compilePattern(s, with|wildcards)
 	}
 	parts := strings.SplitN(s, ":", 6)
 	if parts[0] != "arn" || len(parts) < 3 || parts[1] == "" {
@@ -18,8 +20,16 @@ func compileResource(s string, with features) (pattern, error) {
 	if parts[2] == "" || strings.ContainsAny(parts[2], "*?") {
 		return pattern{}, malformed("Resource vendor must be fully qualified and cannot contain regexes: %s", s)
 	}
-	if len(parts) < 6 && !strings.HasSuffix(s, "*") {
+	complete := s
+	switch missing := 6 - len(parts); {
+	case with&incompleteARNs != 0:
+		complete += strings.Repeat(":*", missing)
+	case missing > 0 && !strings.HasSuffix(s, "*"):
 		return pattern{}, malformed("Resource %s is not a whole ARN, and does not end in *", s)
+	}
+	p, err := compilePattern(complete, with|wildcards)
+	if err != nil {
+		return pattern{}, err
 	}
 	colons := 0
 	for _, e := range p.elements {

@@ -38,7 +38,7 @@ func Explain(in *Input) *Trace {
 	})
 	in.each(func(as Type, p *Policy) {
 		named := as == ResourceBased || as == RoleTrust
-		if !named && p.kind != Identity {
+		if !named && p.kind.namesPrincipals() {
 			return // out of its place: see Policy.allowing
 		}
 		for i := range p.allows {
@@ -123,7 +123,7 @@ func (in *Input) fill(t Type) {
 func allowsEverything(kind Kind) *Policy {
 	everything := []element{{kind: anyRun}}
 	s := statement{effect: allow, actions: []action{{everything}}}
-	if kind == Identity {
+	if !kind.namesPrincipals() {
 		s.resources = []pattern{{elements: everything}}
 	}
 	return &Policy{kind: kind, allows: []statement{s}}

@@ -149,6 +149,30 @@ func TestAStarGoesOnAcrossSlashesAndColons(t *testing.T) {
 	}
 }
 
+func TestWhatAnARNLacksIsEverything(t *testing.T) {
+	for _, c := range []struct {
+		pattern, resource string
+		want              bool
+	}{
+		{"arn:aws:ecr", aRepository + "a/b", true},
+		{"arn:aws:ecr:us-east-1", aRepository + "a", true},
+		{"arn:aws:ecr:us-east-1:000000000001", aRepository + "a", true},
+		{"arn:aws:ecr:*-1", aRepository + "a", true},
+		{"arn:aws:e", aRepository + "a", false},
+		{"arn:aws:ecr:us-east", aRepository + "a", false},
+		{"arn:aws:ecr:us-east-1:000000000002", aRepository + "a", false},
+		{"arn:aws:ecr::000000000001", aRepository + "a", false},
+		{"arn:aws:ecr", "*", false},
+	} {
+		if got := allows(t, v2012, `"Action":"*","Resource":"`+c.pattern+`"`, "ecr:PutImage", c.resource, nil); got != c.want {
+			t.Errorf("%s on %s: allowed is %v", c.pattern, c.resource, got)
+		}
+		if got := allows(t, v2012, `"Action":"*","NotResource":"`+c.pattern+`"`, "ecr:PutImage", c.resource, nil); got == c.want {
+			t.Errorf("all but %s on %s: allowed is %v", c.pattern, c.resource, got)
+		}
+	}
+}
+
 func TestAnActionWithoutResourceNeedsAStar(t *testing.T) {
 	for members, want := range map[string]bool{
 		`"Action":"*","Resource":"*"`:                                 true,
