@@ -48,7 +48,7 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 	if err != nil {
 		return Target{}, credential.Explain(err, about)
 	}
-	endpoint, err := parseEndpoint(aws.ToString(out.RepositoryEndpoint))
+	endpoint, err := parseEndpoint(aws.ToString(out.RepositoryEndpoint), about.Endpoint)
 	if err != nil {
 		return Target{}, err
 	}
@@ -124,7 +124,7 @@ func (r Registry) Target(ctx context.Context) (Target, error) {
 	if err != nil {
 		return Target{}, credential.Explain(err, about)
 	}
-	endpoint, err := parseEndpoint(t.Endpoint)
+	endpoint, err := parseEndpoint(t.Endpoint, about.Endpoint)
 	if err != nil {
 		return Target{}, err
 	}
@@ -148,12 +148,17 @@ func (r Registry) Source(ctx context.Context) (*authtoken.Source, credential.Abo
 }
 
 // parseEndpoint reads an address that the service answered, which goes into
-// configuration files: nothing but a plain one will do.
-func parseEndpoint(address string) (*url.URL, error) {
+// configuration files: nothing but a plain one will do, and none without TLS,
+// which would have the token sent in the clear, unless the issuer is reached
+// without it too.
+func parseEndpoint(address, issuer string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
 		strings.ContainsAny(address, "\"'`<>\\ $\r\n\t") {
 		return nil, fmt.Errorf("the endpoint named the address %q, which is not a plain http or https address", address)
+	}
+	if u.Scheme == "http" && !strings.HasPrefix(strings.ToLower(issuer), "http://") {
+		return nil, fmt.Errorf("the endpoint named %s, to which a token would be sent in the clear", u)
 	}
 	return u, nil
 }

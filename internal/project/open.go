@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -164,9 +163,6 @@ func (o *opener) repository(ctx context.Context, r Repository, format string) (f
 			target.Scopes = slices.Clone(r.Scopes)
 		}
 		e := Endpoint{Target: target, Format: format, source: s}
-		if err := e.confidential(); err != nil {
-			return Endpoint{}, err
-		}
 		e.Token, err = e.Authorize(ctx)
 		return e, err
 	}, nil
@@ -184,17 +180,6 @@ func (o *opener) registry(ctx context.Context, r Registry, name string) (func(co
 			return Endpoint{}, err
 		}
 		target.Name = name
-		e := Endpoint{Target: target, source: s}
-		return e, e.confidential()
+		return Endpoint{Target: target, source: s}, nil
 	}, nil
-}
-
-// confidential refuses to send a token in the clear where its issuer is reached
-// by TLS, whatever the issuer says.
-func (e *Endpoint) confidential() error {
-	issuer, err := url.Parse(e.source.about.Endpoint)
-	if e.Endpoint.Scheme == "https" || err == nil && issuer.Scheme == "http" {
-		return nil
-	}
-	return fmt.Errorf("the endpoint named %s, to which a token would be sent in the clear", e.Endpoint)
 }
