@@ -157,7 +157,7 @@ type nuGetCommand struct {
 // Run answers requests until NuGet has no more.
 func (c *nuGetCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	if !c.Plugin {
-		return fmt.Errorf("%wthis is a plug-in for NuGet: dotnet finds it on PATH as nuget-plugin-gatehouse, and starts it with -Plugin", silent{errUsage})
+		return misuse{errors.New("this is a plug-in for NuGet: dotnet finds it on PATH as nuget-plugin-gatehouse, and starts it with -Plugin")}
 	}
 	return nuget.Run(ctx, stdin, stdout, all.Credential.lookup(now))
 }

@@ -12,7 +12,6 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor"
-	"github.com/gatehouse-registry/gatehouse/internal/login"
 	"github.com/gatehouse-registry/gatehouse/internal/login/tools"
 )
 
@@ -46,7 +45,7 @@ func (c *doctorCommand) Run(ctx context.Context, stdout io.Writer, now clock) er
 		Places: p, AWS: credential.AWS(c.awsFlags),
 		Lookup: (&credentialCommand{awsFlags: c.awsFlags, Hosts: c.Hosts}).lookup(now),
 		Tools:  tools.All(), ReadFile: os.ReadFile, Stat: os.Stat, LookPath: exec.LookPath, Now: now,
-		Logins: login.NewJournal(login.StateDir(p), p, tools.All()).Logins,
+		Logins: journal(p).Logins,
 	}
 	found := doctor.Run(ctx, m.Checks(), c.Timeout)
 	if c.Format == "json" {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,7 +56,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("the command ended with co
 func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
 	argv := withoutDashes(c.Command)
 	if len(argv) == 0 && !c.Print {
-		return fmt.Errorf("%wno command is given: gatehouse exec -- COMMAND", silent{errUsage})
+		return misuse{errors.New("no command is given: gatehouse exec -- COMMAND")}
 	}
 	endpoints, err := c.open(ctx, now)
 	if err != nil {

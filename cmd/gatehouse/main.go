@@ -26,8 +26,10 @@ const (
 // messages is where a command tells the person something that is not its output.
 type messages struct{ io.Writer }
 
-// errUsage marks what the person at the keyboard has to mend.
-var errUsage = errors.New("usage")
+// A misuse is an error that the person at the keyboard has to mend.
+type misuse struct{ error }
+
+func (m misuse) Unwrap() error { return m.error }
 
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
@@ -93,7 +95,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return exitFailed
 		}
 		fmt.Fprintf(stderr, "gatehouse: %v\n", err)
-		if errors.Is(err, errUsage) {
+		if errors.As(err, new(misuse)) {
 			return exitUsage
 		}
 		return exitFailed

@@ -5,26 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/login"
 	"github.com/gatehouse-registry/gatehouse/internal/project"
 )
 
 // projectFlags name repositories and registries, or the file that names them.
 type projectFlags struct {
-	Project     string   `placeholder:"FILE" xor:"what" help:"The gatehouse.toml to use, instead of the nearest one from the working folder upwards."`
-	Domain      string   `placeholder:"NAME" xor:"what" help:"The domain of --repository, instead of a gatehouse.toml."`
-	DomainOwner string   `placeholder:"ID" help:"12-digit account that owns the domain, if not the caller's own."`
-	Repository  string   `placeholder:"NAME" help:"The repository."`
-	Format      []string `placeholder:"FORMAT" help:"Formats of the repository that tools are pointed at: npm, pypi, maven, nuget, cargo, ruby, swift (all)."`
-	Scope       []string `placeholder:"@SCOPE" help:"Scopes of npm that come from the repository (all packages)."`
-	Name        string   `placeholder:"NAME" help:"What tools call the repository (DOMAIN-REPOSITORY)."`
-	Duration    string   `placeholder:"TIME" help:"How long tokens live: 15m to 12h."`
-	Registry    bool     `help:"The container registry of the caller's account, or of --registry-id."`
-	RegistryID  string   `name:"registry-id" placeholder:"ID" help:"12-digit account of the container registry, if not the caller's own."`
-	Trust       []string `placeholder:"DIR" env:"GATEHOUSE_TRUST" help:"Folders whose gatehouse.toml may choose a profile and an endpoint."`
+	Project     string              `placeholder:"FILE" xor:"what" help:"The gatehouse.toml to use, instead of the nearest one from the working folder upwards."`
+	Domain      string              `placeholder:"NAME" xor:"what" help:"The domain of --repository, instead of a gatehouse.toml."`
+	DomainOwner string              `placeholder:"ID" help:"12-digit account that owns the domain, if not the caller's own."`
+	Repository  string              `placeholder:"NAME" help:"The repository."`
+	Format      []string            `placeholder:"FORMAT" help:"Formats of the repository that tools are pointed at: npm, pypi, maven, nuget, cargo, ruby, swift (all)."`
+	Scope       []string            `placeholder:"@SCOPE" help:"Scopes of npm that come from the repository (all packages)."`
+	Name        string              `placeholder:"NAME" help:"What tools call the repository (DOMAIN-REPOSITORY)."`
+	Duration    credential.Lifetime `placeholder:"TIME" help:"How long tokens live: 15m to 12h, or in seconds (12h)."`
+	Registry    bool                `help:"The container registry of the caller's account, or of --registry-id."`
+	RegistryID  string              `name:"registry-id" placeholder:"ID" help:"12-digit account of the container registry, if not the caller's own."`
+	Trust       []string            `placeholder:"DIR" env:"GATEHOUSE_TRUST" help:"Folders whose gatehouse.toml may choose a profile and an endpoint."`
 	awsFlags
 }
 
@@ -37,7 +35,7 @@ func (f *projectFlags) open(ctx context.Context, now clock) ([]project.Endpoint,
 	chosen := credential.AWS(f.awsFlags)
 	trust := project.Trust{Folders: f.Trust, Chosen: chosen, Getenv: os.Getenv}
 	if err := trust.Check(p); err != nil {
-		return nil, fmt.Errorf("%w%w", silent{errUsage}, err)
+		return nil, misuse{err}
 	}
 	return p.Open(ctx, chosen, now.tokens())
 }
@@ -53,7 +51,7 @@ func (f *projectFlags) project() (project.Project, error) {
 		p, err = f.file()
 	}
 	if err != nil {
-		return p, fmt.Errorf("%w%w", silent{errUsage}, err)
+		return p, misuse{err}
 	}
 	return p, nil
 }
@@ -67,12 +65,7 @@ func (f *projectFlags) named() (project.Project, error) {
 		}
 		r := project.Repository{
 			Domain: f.Domain, DomainOwner: f.DomainOwner, Name: f.Repository,
-			Formats: f.Format, Scopes: f.Scope, Alias: f.Name,
-		}
-		if f.Duration != "" {
-			if err := r.Duration.UnmarshalText([]byte(f.Duration)); err != nil {
-				return p, fmt.Errorf("--duration: %w", err)
-			}
+			Formats: f.Format, Scopes: f.Scope, Alias: f.Name, Duration: f.Duration,
 		}
 		p.Repositories = []project.Repository{r}
 	} else if f.Repository != "" {
@@ -99,21 +92,4 @@ func (f *projectFlags) file() (project.Project, error) {
 		return p, fmt.Errorf("%w: write one, or give --domain and --repository, or --registry", err)
 	}
 	return p, err
-}
-
-// places are those of the person who runs the command.
-func places() (login.Places, error) {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return login.Places{}, err
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return login.Places{}, err
-	}
-	program, err := program()
-	if err != nil {
-		return login.Places{}, err
-	}
-	return login.Places{Home: home, Dir: dir, GOOS: runtime.GOOS, Getenv: os.Getenv, Program: program}, nil
 }

@@ -56,7 +56,7 @@ func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Write
 	}
 	l, err := proxy.Listen(ctx, c.Listen)
 	if err != nil {
-		return fmt.Errorf("--listen: %w%w", silent{errUsage}, err)
+		return misuse{fmt.Errorf("--listen: %w", err)}
 	}
 	options := proxy.Options{Now: now}
 	if c.Verbose {
@@ -64,7 +64,7 @@ func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Write
 	}
 	p, err := proxy.New(l, served(upstreams), options)
 	if err != nil {
-		return errors.Join(fmt.Errorf("%w%w", silent{errUsage}, err), l.Close())
+		return errors.Join(misuse{err}, l.Close())
 	}
 	endpoints := local(p, upstreams)
 	if argv := withoutDashes(c.Command); len(argv) > 0 {

@@ -48,7 +48,7 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, now clock) err
 	}
 	server, err := app.Start(ctx, cfg, now.server()...)
 	if errors.Is(err, app.ErrConfiguration) {
-		return fmt.Errorf("%w%w", silent{errUsage}, err)
+		return misuse{err}
 	}
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *serveCommand) config() (*config.Config, error) {
 	cfg := config.Default()
 	if c.Config != "" {
 		if err := cfg.Read(c.Config); err != nil {
-			return nil, fmt.Errorf("%w%w", silent{errUsage}, err)
+			return nil, misuse{err}
 		}
 	}
 	for _, flag := range []struct {
@@ -83,16 +83,10 @@ func (c *serveCommand) config() (*config.Config, error) {
 		}
 	}
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("%w%w", silent{errUsage}, err)
+		return nil, misuse{err}
 	}
 	return cfg, nil
 }
-
-// silent marks an error without a word of its own.
-type silent struct{ error }
-
-func (silent) Error() string   { return "" }
-func (s silent) Unwrap() error { return s.error }
 
 // firstSteps are the lines that a person pastes next.
 func firstSteps(cfg *config.Config, server *app.Server) string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -79,11 +80,11 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 		options = append(options, authtoken.DomainOwner(c.DomainOwner))
 	}
 	if c.Duration != nil {
-		d, err := duration(*c.Duration)
-		if err != nil {
-			return fmt.Errorf("--duration: %w%w", silent{errUsage}, err)
+		var d credential.Lifetime
+		if err := d.UnmarshalText([]byte(*c.Duration)); err != nil && *c.Duration != "0" {
+			return misuse{fmt.Errorf("--duration: %w, nor 0", err)}
 		}
-		options = append(options, authtoken.Duration(d))
+		options = append(options, authtoken.Duration(time.Duration(d)))
 	}
 	cfg, err := c.load(ctx)
 	if err != nil {
@@ -92,7 +93,7 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 	endpoint := aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
 	host := cmp.Or(c.Host, c.host(cfg, endpoint))
 	if c.Format == "netrc" && host == "" {
-		return fmt.Errorf("%wa netrc line names a host: give --domain-owner or --host", silent{errUsage})
+		return misuse{errors.New("a netrc line names a host: give --domain-owner or --host")}
 	}
 	t, err := authtoken.CodeArtifact(cfg, c.Domain, options...).Token(ctx)
 	if err != nil {
@@ -209,18 +210,6 @@ func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
 		_, err = fmt.Fprintln(w, t.Password)
 	}
 	return err
-}
-
-// duration reads 12h, 900s or, as the AWS CLI has it, 900.
-func duration(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		d, err = time.ParseDuration(text + "s")
-	}
-	if err != nil || d < 0 || d%time.Second != 0 || d > 0 && d < 15*time.Minute || d > 12*time.Hour {
-		return 0, fmt.Errorf("%q is not 0, nor 15m to 12h in whole seconds", text)
-	}
-	return d, nil
 }
 
 func hostname(address string) string {

@@ -112,7 +112,7 @@ func recordedLine(l login.Recorded) string {
 			words = append(words, f[0], f[1])
 		}
 	}
-	if t.Domain != "" && t.Name != t.Domain+"-"+t.Repository {
+	if t.Domain != "" && t.Name != login.NameOf(t.Domain, t.Repository) {
 		words = append(words, "--name", t.Name)
 	}
 	for _, scope := range t.Scopes {

@@ -2,6 +2,10 @@
 package tools
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/gatehouse-registry/gatehouse/internal/login"
 	"github.com/gatehouse-registry/gatehouse/internal/login/bun"
 	"github.com/gatehouse-registry/gatehouse/internal/login/bundler"
@@ -36,4 +40,30 @@ func All() []login.Tool {
 		swift.Tool(),
 		containers.Docker(), containers.Podman(), containers.Helm(), containers.Oras(),
 	}
+}
+
+// Names are those of all tools.
+func Names() []string {
+	var names []string
+	for _, t := range All() {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// Named returns the tools of those names, each once. The error says which tools
+// there are.
+func Named(names ...string) ([]login.Tool, error) {
+	all := All()
+	var found []login.Tool
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(t login.Tool) bool { return t.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no tool %q: %s", name, strings.Join(Names(), ", "))
+		}
+		if !slices.ContainsFunc(found, func(t login.Tool) bool { return t.Name == name }) {
+			found = append(found, all[i])
+		}
+	}
+	return found, nil
 }

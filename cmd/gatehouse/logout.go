@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+	"github.com/gatehouse-registry/gatehouse/internal/login/tools"
+)
+
+type logoutCommand struct {
+	Tool        []string `required:"" placeholder:"NAME" help:"Tool to log out; again for another."`
+	Domain      string   `placeholder:"NAME" help:"Only what it is logged in to of this CodeArtifact domain."`
+	DomainOwner string   `placeholder:"ID" help:"Only of this account's domain."`
+	Repository  string   `placeholder:"NAME" help:"Only the repositories of this name."`
+	Host        string   `placeholder:"HOST" help:"Only the registry or the repositories at this host."`
+	DryRun      bool     `help:"Show what would change, as a diff, and change nothing."`
+}
+
+// Help is what --help shows below the flags.
+func (logoutCommand) Help() string {
+	return `It undoes exactly what gatehouse login did: a file is as it was before, with what
+others have changed in it since. Without --domain, --repository or --host the
+tool is logged out everywhere.
+
+Examples:
+
+  gatehouse logout --tool npm
+  gatehouse logout --tool pip --domain acme --repository lib --dry-run`
+}
+
+// Run logs every tool out. One that is not logged in is no failure.
+func (c *logoutCommand) Run(ctx context.Context, stdout io.Writer, stderr messages) error {
+	chosen, err := tools.Named(c.Tool...)
+	if err != nil {
+		return misuse{fmt.Errorf("--tool: %w", err)}
+	}
+	p, err := places()
+	if err != nil {
+		return err
+	}
+	w := worker{journal: journal(p), out: stdout, err: stderr, preview: c.DryRun}
+	var failed []error
+	for _, tool := range chosen {
+		err := w.do(ctx, tool.Name+": logged out", login.Logout{Tool: tool.Name, Match: c.matches})
+		switch {
+		case errors.Is(err, login.ErrNotLoggedIn):
+			fmt.Fprintf(stderr, "%s: not logged in\n", tool.Name)
+		case err != nil:
+			failed = append(failed, fmt.Errorf("%s: %w", tool.Name, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func (c *logoutCommand) matches(t login.Target) bool {
+	for _, f := range [][2]string{{c.Domain, t.Domain}, {c.DomainOwner, t.Owner}, {c.Repository, t.Repository}, {strings.ToLower(c.Host), t.Endpoint.Host}} {
+		if f[0] != "" && f[0] != f[1] {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/gatehouse-registry/gatehouse/internal/login"
+)
+
+// places are those of the person who runs the command.
+func places() (login.Places, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return login.Places{}, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return login.Places{}, err
+	}
+	program, err := program()
+	if err != nil {
+		return login.Places{}, err
+	}
+	return login.Places{Home: home, Dir: dir, GOOS: runtime.GOOS, Getenv: os.Getenv, Program: program}, nil
+}
+
+// program is the path by which configurations start this program: its name on
+// PATH where that leads here, since the file behind it may be another one after
+// an upgrade.
+func program() (string, error) {
+	file, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	named, err := exec.LookPath(filepath.Base(file))
+	if err != nil || !filepath.IsAbs(named) {
+		return file, nil
+	}
+	a, errA := os.Stat(file)
+	b, errB := os.Stat(named)
+	if errA != nil || errB != nil || !os.SameFile(a, b) {
+		return file, nil
+	}
+	return named, nil
+}
