@@ -33,11 +33,11 @@ type entry struct {
 
 // Get returns the login and the password for a machine: those of its first entry.
 func Get(text []byte, machine string) (login, password string, ok bool, err error) {
-	entries, _, err := parse(text)
+	f, err := parse(text)
 	if err != nil {
 		return "", "", false, err
 	}
-	if e := find(entries, machine); e != nil {
+	if e := f.find(machine); e != nil {
 		return e.login, e.password, true, nil
 	}
 	return "", "", false, nil
@@ -52,14 +52,14 @@ func Set(text []byte, machine, login, password string) ([]byte, error) {
 			return nil, errWord
 		}
 	}
-	entries, after, err := parse(text)
+	f, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
 	out := text
-	switch e := find(entries, machine); {
+	switch e := f.find(machine); {
 	case e == nil:
-		out = insert(text, after, "machine "+machine+" login "+login+" password "+password)
+		out = insert(text, f.room, "machine "+machine+" login "+login+" password "+password)
 	case e.login != login:
 		return nil, fmt.Errorf("line %d: there is an entry for %s already, with the login %q, and clients take the first one: remove it", line(text, e.start), machine, e.login)
 	case e.password == password:
@@ -77,11 +77,11 @@ func Set(text []byte, machine, login, password string) ([]byte, error) {
 // Delete returns the text without the entry for a machine and a login. A text
 // that has none comes back as it is.
 func Delete(text []byte, machine, login string) ([]byte, error) {
-	entries, _, err := parse(text)
+	f, err := parse(text)
 	if err != nil {
 		return nil, err
 	}
-	e := find(entries, machine)
+	e := f.find(machine)
 	if e == nil || e.login != login {
 		return text, nil
 	}
@@ -112,10 +112,10 @@ func Delete(text []byte, machine, login string) ([]byte, error) {
 	return splice(text, from, to, ""), nil
 }
 
-func find(entries []entry, machine string) *entry {
-	for i, e := range entries {
+func (f *file) find(machine string) *entry {
+	for i, e := range f.entries {
 		if !e.isDefault && strings.EqualFold(e.machine, machine) {
-			return &entries[i]
+			return &f.entries[i]
 		}
 	}
 	return nil
@@ -142,69 +142,67 @@ func splice(text []byte, from, to int, with string) []byte {
 
 func line(text []byte, at int) int { return 1 + bytes.Count(text[:at], []byte("\n")) }
 
-// parse reads the entries. after is where another machine can be added: before
-// the default entry, which every machine fits, and before the first macro.
-func parse(text []byte) (entries []entry, after int, err error) {
-	after = -1
+// A file is what a text has in it.
+type file struct {
+	entries []entry
+	// room is where another machine can be added: before the default entry, which
+	// every machine fits, and before the first macro.
+	room int
+}
+
+func parse(text []byte) (file, error) {
+	f := file{room: len(text)}
 	s := scanner{text: text, at: len(lines.Mark(text))}
 	for {
 		start, word, ok := s.next()
-		if s.err != nil {
-			return nil, 0, s.err
+		if s.err != nil || !ok {
+			return f, s.err
 		}
-		if !ok {
-			break
-		}
-		if strings.HasPrefix(word, "#") {
+		switch {
+		case strings.HasPrefix(word, "#"):
 			s.skipLine(start)
-			continue
-		}
-		last := len(entries) - 1
-		switch word {
-		case "default":
-			if after < 0 {
-				after = start
-			}
-			entries = append(entries, entry{isDefault: true, start: start, end: s.at})
-			continue
-		case "macdef":
-			if after < 0 {
-				after = start
-			}
+		case word == "default":
+			f.room = min(f.room, start)
+			f.entries = append(f.entries, entry{isDefault: true, start: start, end: s.at})
+		case word == "macdef":
+			f.room = min(f.room, start)
 			s.skipMacro()
-			continue
-		case "machine", "login", "password", "account":
 		default:
-			// It may be a secret.
-			return nil, 0, fmt.Errorf("line %d: there is a word that is none of a netrc file", line(text, start))
-		}
-		from, value, ok := s.next()
-		if s.err != nil {
-			return nil, 0, s.err
-		}
-		if !ok {
-			return nil, 0, fmt.Errorf("line %d: nothing follows %q", line(text, start), word)
-		}
-		if word == "machine" {
-			entries = append(entries, entry{machine: value, start: start, end: s.at})
-			continue
-		}
-		if last < 0 {
-			return nil, 0, fmt.Errorf("line %d: %q is of no machine", line(text, start), word)
-		}
-		e := &entries[last]
-		e.end = s.at
-		switch word {
-		case "login":
-			e.login = value
-		case "password":
-			e.password, e.passwordFrom, e.passwordTo = value, from, s.at
+			if err := f.read(word, start, &s); err != nil {
+				return file{}, err
+			}
 		}
 	}
-	if after < 0 {
-		after = len(text)
+}
+
+// read reads what follows a word that has a value.
+func (f *file) read(word string, start int, s *scanner) error {
+	switch word {
+	case "machine", "login", "password", "account":
+	default: // it may be a secret
+		return fmt.Errorf("line %d: there is a word that is none of a netrc file", line(s.text, start))
 	}
-	return entries, after, nil
+	from, value, ok := s.next()
+	switch {
+	case s.err != nil:
+		return s.err
+	case !ok:
+		return fmt.Errorf("line %d: nothing follows %q", line(s.text, start), word)
+	case word == "machine":
+		f.entries = append(f.entries, entry{machine: value, start: start, end: s.at})
+		return nil
+	case len(f.entries) == 0:
+		return fmt.Errorf("line %d: %q is of no machine", line(s.text, start), word)
+	}
+	e := &f.entries[len(f.entries)-1]
+	e.end = s.at
+	switch word {
+	case "login":
+		e.login = value
+	case "password":
+		e.password, e.passwordFrom, e.passwordTo = value, from, s.at
+	}
+	return nil
 }
 
 // A scanner reads words.

@@ -75,68 +75,91 @@ func parse(text []byte) (*document, error) {
 	}
 	shift := len(lines.Mark(text))
 	decoder := xml.NewDecoder(bytes.NewReader(text[shift:]))
-	decoder.CharsetReader = func(label string, in io.Reader) (io.Reader, error) {
-		// ASCII is UTF-8, and the text is known to be.
-		if strings.EqualFold(label, "us-ascii") {
-			return in, nil
-		}
-		return nil, fmt.Errorf("the encoding %q cannot be edited: save the text as UTF-8", label)
-	}
-	d := &document{text: text}
-	var at *node
-	depth := 0
+	decoder.CharsetReader = ascii
+	p := parser{document: &document{text: text}}
 	for {
 		from := shift + int(decoder.InputOffset())
 		token, err := decoder.RawToken()
 		if errors.Is(err, io.EOF) {
-			break
+			return p.end()
 		}
 		line, _ := decoder.InputPos()
+		if err == nil {
+			err = p.add(token, from, shift+int(decoder.InputOffset()))
+		}
 		if err != nil {
 			return nil, atLine(line, err)
 		}
-		to := shift + int(decoder.InputOffset())
-		switch t := token.(type) {
-		case xml.StartElement:
-			n := &node{prefix: t.Name.Space, name: t.Name.Local, attributes: t.Attr, parent: at, start: from, open: to, close: to, end: to}
-			switch {
-			case at != nil:
-				at.children = append(at.children, n)
-			case d.root != nil:
-				return nil, atLine(line, errors.New("there is a second root element"))
-			default:
-				d.root = n
-			}
-			if depth++; depth > maxDepth {
-				return nil, atLine(line, fmt.Errorf("elements are nested more than %d deep", maxDepth))
-			}
-			at = n
-		case xml.EndElement:
-			if at == nil || at.prefix != t.Name.Space || at.name != t.Name.Local {
-				return nil, atLine(line, fmt.Errorf("</%s> ends no element that is open", t.Name.Local))
-			}
-			at.close, at.end = from, to
-			at, depth = at.parent, depth-1
-		case xml.CharData:
-			switch {
-			case at != nil:
-				at.text += string(t)
-			case len(bytes.TrimSpace(t)) > 0:
-				return nil, atLine(line, errors.New("there is text outside of the root element"))
-			}
-		case xml.Comment, xml.ProcInst, xml.Directive:
-			if at != nil {
-				at.noted = true
-			}
+	}
+}
+
+// ascii reads the one encoding besides UTF-8 whose text is UTF-8 as well, which
+// the text is known to be.
+func ascii(label string, in io.Reader) (io.Reader, error) {
+	if strings.EqualFold(label, "us-ascii") {
+		return in, nil
+	}
+	return nil, fmt.Errorf("the encoding %q cannot be edited: save the text as UTF-8", label)
+}
+
+// A parser makes nodes of tokens.
+type parser struct {
+	document *document
+	at       *node // the element that is open; nil outside of the root
+	depth    int
+}
+
+// add takes the token between two offsets.
+func (p *parser) add(token xml.Token, from, to int) error {
+	switch t := token.(type) {
+	case xml.StartElement:
+		return p.open(&node{prefix: t.Name.Space, name: t.Name.Local, attributes: t.Attr, parent: p.at, start: from, open: to, close: to, end: to})
+	case xml.EndElement:
+		if p.at == nil || p.at.prefix != t.Name.Space || p.at.name != t.Name.Local {
+			return fmt.Errorf("</%s> ends no element that is open", t.Name.Local)
+		}
+		p.at.close, p.at.end = from, to
+		p.at, p.depth = p.at.parent, p.depth-1
+	case xml.CharData:
+		switch {
+		case p.at != nil:
+			p.at.text += string(t)
+		case len(bytes.TrimSpace(t)) > 0:
+			return errors.New("there is text outside of the root element")
+		}
+	case xml.Comment, xml.ProcInst, xml.Directive:
+		if p.at != nil {
+			p.at.noted = true
 		}
 	}
+	return nil
+}
+
+func (p *parser) open(n *node) error {
 	switch {
-	case at != nil:
-		return nil, atLine(1+bytes.Count(text[:at.start], []byte("\n")), fmt.Errorf("<%s> is not ended", at.tag()))
-	case d.root == nil:
+	case p.at != nil:
+		p.at.children = append(p.at.children, n)
+	case p.document.root != nil:
+		return errors.New("there is a second root element")
+	default:
+		p.document.root = n
+	}
+	if p.depth++; p.depth > maxDepth {
+		return fmt.Errorf("elements are nested more than %d deep", maxDepth)
+	}
+	p.at = n
+	return nil
+}
+
+// end is the document, if it is whole.
+func (p *parser) end() (*document, error) {
+	switch {
+	case p.at != nil:
+		return nil, atLine(1+bytes.Count(p.document.text[:p.at.start], []byte("\n")), fmt.Errorf("<%s> is not ended", p.at.tag()))
+	case p.document.root == nil:
 		return nil, errors.New("there is no element in the text")
 	}
-	return d, nil
+	return p.document, nil
 }
 
 // atLine says where, unless the decoder's own error does.
