@@ -48,6 +48,9 @@ func (p *Proxy) forwarder(r *route, pairs []pair) *httputil.ReverseProxy {
 			for _, name := range withheld {
 				res.Header.Del(name)
 			}
+			// Whatever a browser makes of it, it has no part in this origin.
+			res.Header.Set("Content-Security-Policy", "sandbox")
+			res.Header.Set("X-Content-Type-Options", "nosniff")
 			return p.rewriteResponse(r, res, pairs)
 		},
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -47,7 +47,7 @@ func (p *Proxy) guard(r *http.Request) *refusal {
 		return &refusal{http.StatusBadRequest, "this is no forward proxy: use its own address in place of the repository's"}
 	case !p.names(r.Host): // a name that was made to lead here
 		return &refusal{http.StatusMisdirectedRequest, "it answers to " + p.host + " alone"}
-	case foreign(r, "http://"+r.Host):
+	case ofPage(r.Header):
 		return &refusal{http.StatusForbidden, "web pages are not served"}
 	case r.ProtoMajor != 1:
 		return &refusal{http.StatusHTTPVersionNotSupported, "no other protocol than HTTP/1.1 is spoken"}
@@ -72,18 +72,12 @@ func (p *Proxy) names(host string) bool {
 	return asked == port && loopback.Is(name)
 }
 
-// foreign reports whether a browser says that a page of another origin has made
-// the request (Fetch, "Origin header"; Fetch Metadata, "Sec-Fetch-Site").
-func foreign(r *http.Request, own string) bool {
-	if origin := r.Header.Values("Origin"); len(origin) > 1 || len(origin) == 1 && origin[0] != own {
-		return true
-	}
-	for _, site := range r.Header.Values("Sec-Fetch-Site") {
-		if site != "none" && site != "same-origin" {
-			return true
-		}
-	}
-	return false
+// ofPage reports whether a browser says that a page has made the request (Fetch,
+// "Origin header"; Fetch Metadata, "Sec-Fetch-Site"). A page of this origin is out
+// of a package, which anybody may have written. What a person asks for by hand is
+// of no page.
+func ofPage(h http.Header) bool {
+	return len(h.Values("Origin")) > 0 || slices.ContainsFunc(h.Values("Sec-Fetch-Site"), func(site string) bool { return site != "none" })
 }
 
 // maxDecoding is how often a path may be percent-encoded over and over.
@@ -103,11 +97,19 @@ func checkPath(path string) error {
 		if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 			return fmt.Errorf("the path has control characters")
 		}
-		decoded, err := url.PathUnescape(path)
-		if err != nil || decoded == path {
+		decoded := decode(path)
+		if decoded == path {
 			return nil // the last of it
 		}
 		path = decoded
 	}
 	return fmt.Errorf("the path is encoded too many times")
+}
+
+var triplet = regexp.MustCompile("%[0-9A-Fa-f]{2}")
+
+// decode percent-decodes a path once and leaves what only looks encoded, as some
+// servers do.
+func decode(path string) string {
+	return triplet.ReplaceAllStringFunc(path, unescaped)
 }

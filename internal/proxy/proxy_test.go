@@ -254,6 +254,10 @@ func TestWhatIsSent(t *testing.T) {
 				t.Errorf("%s: the answer has %s", path, name)
 			}
 		}
+		// What a package has in it does not run in a browser with the proxy's own rights.
+		if policy, sniff := res.Header.Get("Content-Security-Policy"), res.Header.Get("X-Content-Type-Options"); policy != "sandbox" || sniff != "nosniff" {
+			t.Errorf("%s: the policy %q, %q", path, policy, sniff)
+		}
 		seen := r.requests()
 		got := seen[len(seen)-1]
 		if got.RequestURI != want.path || got.Header.Get("Authorization") != want.scheme || "http://"+got.Host != r.upstream.URL {
