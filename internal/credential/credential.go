@@ -22,7 +22,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"path"
 	"strings"
 
@@ -320,9 +319,9 @@ func split(address string) (name, port string) {
 	return name, port
 }
 
-// insecure reports whether the address says that it is reached without TLS. A
-// host without a scheme does not say so: its client decides.
+// insecure reports whether the address says that it is reached otherwise than by
+// HTTPS. A host without a scheme does not say so: its client decides.
 func insecure(address string) bool {
-	u, err := url.Parse(address)
-	return err == nil && u.Scheme == "http"
+	scheme, _, ok := strings.Cut(address, "://")
+	return ok && !strings.EqualFold(scheme, "https")
 }

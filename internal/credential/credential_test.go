@@ -90,6 +90,7 @@ func TestWhereTokensGo(t *testing.T) {
 				"111122223333.dkr.ecr.us-east-1.amazonaws.com.evil.example", "evil.example/" + aws1, "https://" + aws1 + "@evil.example/",
 				"http://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
 				"https://acme-111122223333.d.codeartifact.us-east-1.evil.example/pypi/lib/",
+				"ftp://" + aws1, "git+http://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
 				// Below AWS's names there are those of its customers' machines.
 				"111122223333.dkr.ecr.us-east-1.evil-1.us-east-1.elb.amazonaws.com", "111122223333.dkr-ecr.us-east-1.evil.lambda-url.us-east-1.on.aws",
 				"https://acme-111122223333.d.codeartifact.us-east-1.s3.amazonaws.com/pypi/lib/simple/",
