@@ -23,6 +23,7 @@ type worker struct {
 	preview bool
 }
 
+// do prints what was done below the line that says so, or the diff.
 func (w worker) do(ctx context.Context, done string, work login.Work) error {
 	if w.preview {
 		changes, err := w.journal.Preview(work)
@@ -60,6 +61,7 @@ func coloured(diff string) string {
 	var b strings.Builder
 	for line := range strings.Lines(diff) {
 		text := strings.TrimSuffix(line, "\n")
+		end := line[len(text):]
 		code := ""
 		switch {
 		case strings.HasPrefix(text, "+++"), strings.HasPrefix(text, "---"):
@@ -74,7 +76,7 @@ func coloured(diff string) string {
 		if code != "" {
 			text = "\x1b[" + code + "m" + text + "\x1b[0m"
 		}
-		b.WriteString(text + line[len(strings.TrimSuffix(line, "\n")):])
+		b.WriteString(text + end)
 	}
 	return b.String()
 }

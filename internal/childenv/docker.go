@@ -52,7 +52,7 @@ func (s *setter) dockerConfig() (text []byte, err error) {
 		}
 		for _, edit := range edits {
 			if i == 0 {
-				if text, err = s.read(edit.Path); err != nil {
+				if text, err = s.ReadFile.Text(edit.Path); err != nil {
 					return nil, err
 				}
 			}
@@ -78,10 +78,7 @@ func (s *setter) dockerConfig() (text []byte, err error) {
 
 // linkDocker links the rest of the person's folder: contexts, plug-ins, builders.
 func (s *setter) linkDocker(dir string) error {
-	own := s.Places.Getenv("DOCKER_CONFIG")
-	if own == "" {
-		own = filepath.Join(s.Places.Home, ".docker")
-	}
+	own := containers.DockerFolder(s.Places)
 	entries, err := os.ReadDir(own)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -103,7 +100,7 @@ func (s *setter) helper() {
 	const bin = "bin"
 	s.env.Links = append(s.env.Links, Link{Path: filepath.Join(bin, name), To: s.Places.Program})
 	s.set("PATH", filepath.Join(s.Dir, bin)+string(os.PathListSeparator)+s.Places.Getenv("PATH"))
-	book, err := s.read(credential.AddressFile(s.Places.Home, s.Places.GOOS, s.Places.Getenv))
+	book, err := s.ReadFile.Text(credential.AddressFile(s.Places.Home, s.Places.GOOS, s.Places.Getenv))
 	for _, e := range s.endpoints {
 		if err == nil {
 			book, err = credential.SetAddress(book, address(e.Target))
@@ -118,13 +115,4 @@ func (s *setter) helper() {
 
 func address(t login.Target) credential.Address {
 	return credential.Address{Host: credential.AddressOf(t.Endpoint), AWS: t.AWS, Duration: t.Duration}
-}
-
-// read reads a file of the person's, which need not be there.
-func (s *setter) read(path string) ([]byte, error) {
-	text, err := s.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return text, err
 }

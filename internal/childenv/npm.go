@@ -20,7 +20,7 @@ func npm(s *setter) {
 		s.err = err
 		return
 	}
-	own, err := s.read(path)
+	own, err := s.ReadFile.Text(path)
 	if err != nil {
 		s.err = err
 		return

@@ -2,11 +2,11 @@ package project
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/shell"
 )
 
 // A Trust says which of a file's choices are the person's own.
@@ -50,7 +50,7 @@ func (t Trust) check(p Project, table string, a Account) error {
 		}
 		flag := "--" + strings.ReplaceAll(c.setting, "_", "-")
 		return fmt.Errorf("%s: %sit chooses the %s %q for your credentials, and may be somebody else's: if you trust it, add --trust %s (or list the folder in GATEHOUSE_TRUST), or give %s yourself",
-			p.Path, p.lines.at(table, c.setting), c.setting, c.value, quoted(filepath.Dir(p.Path)), flag)
+			p.Path, p.lines.at(table, c.setting), c.setting, c.value, shell.Quote(filepath.Dir(p.Path)), flag)
 	}
 	return nil
 }
@@ -76,12 +76,4 @@ func (t Trust) trusts(path string) bool {
 		}
 	}
 	return false
-}
-
-// quoted quotes a path for a shell where it must be.
-func quoted(path string) string {
-	if strings.ContainsAny(path, " '\"$`\\&;|<>()*?[]#~!") && os.PathSeparator == '/' {
-		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-	}
-	return path
 }

@@ -26,8 +26,13 @@ func Oras() login.Tool {
 
 func dockerFiles(p login.Places) []string { return []string{dockerFile(p)} }
 
-// dockerFile is docker's configuration (the reference of the docker command,
-// "Configuration files").
+// dockerFile is docker's configuration.
 func dockerFile(p login.Places) string {
-	return filepath.Join(p.Absolute(cmp.Or(p.Getenv("DOCKER_CONFIG"), filepath.Join(p.Home, ".docker"))), "config.json")
+	return filepath.Join(DockerFolder(p), "config.json")
+}
+
+// DockerFolder is where docker has its configuration (the reference of the docker
+// command, "Configuration files").
+func DockerFolder(p login.Places) string {
+	return p.Absolute(cmp.Or(p.Getenv("DOCKER_CONFIG"), filepath.Join(p.Home, ".docker")))
 }
