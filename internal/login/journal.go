@@ -227,13 +227,17 @@ func (j *Journal) abandon(v *view, writes []*sheet) error {
 }
 
 // replace puts the new text in the file's place, if the file is still the one
-// that was read.
+// that was read, and no link has come there.
 func (j *Journal) replace(s *sheet) error {
+	real, err := j.disk.real(s.path)
+	if err != nil {
+		return err
+	}
 	text, _, err := j.disk.read(s.path)
 	if err != nil {
 		return err
 	}
-	if !bytes.Equal(text, s.text) || (text == nil) != (s.text == nil) {
+	if real != s.path || !bytes.Equal(text, s.text) || (text == nil) != (s.text == nil) {
 		return fmt.Errorf("%s %w", s.path, errChanged)
 	}
 	put := j.disk.rename

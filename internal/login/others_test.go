@@ -138,6 +138,30 @@ func TestAChangeInBetween(t *testing.T) {
 	}
 }
 
+// So is one that becomes a link in the very moment, with the same text behind it:
+// the link stays, and what is behind it is changed.
+func TestALinkInBetween(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	rc, kept := w.path(".config/pot/potrc"), w.path("dotfiles/potrc")
+	w.write(rc, "a = 1\n", 0o600)
+	_, err := w.journal.Meddle(func() {
+		w.write(kept, "a = 1\n", 0o600)
+		if err := errors.Join(os.Remove(rc), os.Symlink(kept, rc)); err != nil {
+			t.Fatal(err)
+		}
+	}).Do(t.Context(), login.Login{Tool: pot(), Target: target("lib", "one")})
+	if to, linked := os.Readlink(rc); err != nil || linked != nil || to != kept || !strings.Contains(w.read(kept), "default = ") {
+		t.Errorf("%v; the link: %q, %v; %q", err, to, linked, w.read(kept))
+	}
+	w.logout("pot", "lib")
+	if to, err := os.Readlink(rc); err != nil || to != kept || w.read(kept) != "a = 1\n" {
+		t.Errorf("after logout: %q, %v: %q", to, err, w.read(kept))
+	}
+	if _, err := os.Stat(filepath.Join(w.state(), "logins.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a record is left: %v", err)
+	}
+}
+
 // Many at once lose nothing of each other.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
