@@ -25,7 +25,7 @@ const crowd = 12
 // win, these do, and the others learn why not; everywhere else all succeed.
 func TestConcurrentClients(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	s := connect(t, up(t, data), data, newLedger(), true)
+	s := connectFirst(t, up(t, data), data, newLedger())
 	api, users, libraries := ecr.NewFromConfig(s.aws), iam.NewFromConfig(s.aws), codeartifact.NewFromConfig(s.aws)
 	if _, err := api.CreateRepository(s.ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("fixed"), ImageTagMutability: ecrtypes.ImageTagMutabilityImmutable}); err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func TestKillAtAnyMoment(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	book, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
 
-	s := connect(t, up(t, data), data, book, true)
+	s := connectFirst(t, up(t, data), data, book)
 	for round := range rounds {
 		s.fuse.left.Store(1 + r.Int64N(events))
 		s.work(t, clients(s, round, seed, begun))
@@ -63,12 +63,12 @@ func TestKillAtAnyMoment(t *testing.T) {
 		if err := s.wait(); err == nil || !s.fuse.blown() {
 			t.Fatalf("round %d: the server ended by itself: %v", round, err)
 		}
-		s = connect(t, up(t, data), data, book, false)
+		s = connect(t, up(t, data), data, book)
 		s.check(t, fmt.Sprintf("round %d", round))
 		s.resume(t, begun)
 	}
 	s.drain(t, clients(s, rounds, seed, begun))
-	s = connect(t, up(t, data), data, book, false)
+	s = connect(t, up(t, data), data, book)
 	s.check(t, "after SIGTERM")
 	s.stop()
 	checkAudit(t, filepath.Join(data, "audit.jsonl"))
@@ -268,7 +268,7 @@ func TestKillWhileStarting(t *testing.T) {
 		p.kill()
 		<-speaking
 		p.cmd.Wait()
-		s := connect(t, up(t, data), data, newLedger(), true)
+		s := connectFirst(t, up(t, data), data, newLedger())
 		s.check(t, fmt.Sprintf("killed after %d entries", entries))
 		s.stop()
 	}

@@ -33,9 +33,18 @@ const (
 	stock  = "lib"
 )
 
-// connect opens a session whose fuse is as long as it gets. The first one makes
-// the domain, the repository of packages and that of images.
-func connect(t *testing.T, p *process, data string, book *ledger, first bool) *session {
+// connectFirst makes the domain, the repository of packages and that of images,
+// and connects to them.
+func connectFirst(t *testing.T, p *process, data string, book *ledger) *session {
+	t.Helper()
+	g := &gate{t: t, url: p.url, data: data}
+	g.repositories(account, domain)
+	book.begin(change{"repository/app": "present", "library/" + stock: "present"})()
+	return connect(t, p, data, book)
+}
+
+// connect opens a session whose fuse is as long as it gets.
+func connect(t *testing.T, p *process, data string, book *ledger) *session {
 	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: patience}
 	t.Cleanup(transport.CloseIdleConnections)
@@ -46,10 +55,6 @@ func connect(t *testing.T, p *process, data string, book *ledger, first bool) *s
 	s.aws = g.profile(account)
 	s.aws.HTTPClient = s.http
 	s.aws.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
-	if first {
-		g.repositories(account, domain)
-		book.begin(change{"repository/app": "present", "library/" + stock: "present"})()
-	}
 	s.basic = "Basic " + *ecrToken(t, s.aws).AuthorizationToken
 	token, err := codeArtifactToken(t, s.aws, nil)
 	if err != nil {

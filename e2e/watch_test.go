@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A watch looks at all processes of the test, over and over, as anybody on the
+// machine can look at their command lines, and their owner at their environment.
+type watch struct {
+	mark   string
+	secret *regexp.Regexp
+	end    chan struct{}
+	once   sync.Once
+	done   sync.WaitGroup
+
+	seen  int // processes; like leaks, for after stop
+	leaks []string
+}
+
+func startWatch(mark string, secret *regexp.Regexp) *watch {
+	w := &watch{mark: mark, secret: secret, end: make(chan struct{})}
+	w.done.Go(func() {
+		known := map[string]bool{}
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			w.look(known)
+			select {
+			case <-w.end:
+				w.seen = len(known)
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return w
+}
+
+func (w *watch) stop() {
+	w.once.Do(func() { close(w.end) })
+	w.done.Wait()
+}
+
+func (w *watch) look(known map[string]bool) {
+	processes, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	for _, p := range processes {
+		if _, err := strconv.Atoi(p.Name()); err != nil {
+			continue
+		}
+		environ, err := os.ReadFile("/proc/" + p.Name() + "/environ")
+		if err != nil || !bytes.Contains(environ, []byte(w.mark)) {
+			continue
+		}
+		cmdline, err := os.ReadFile("/proc/" + p.Name() + "/cmdline")
+		if err != nil || known[p.Name()+string(cmdline)] {
+			continue
+		}
+		known[p.Name()+string(cmdline)] = true
+		w.judge(cmdline, environ)
+	}
+}
+
+func (w *watch) judge(cmdline, environ []byte) {
+	name := w.secret.ReplaceAllString(strings.ReplaceAll(string(cmdline), "\x00", " "), "SECRET")
+	if w.secret.Match(cmdline) {
+		w.leaks = append(w.leaks, "on a command line: "+name)
+	}
+	if w.secret.Match(environ) && !bytes.Contains(environ, []byte(child)) && !bytes.Contains(cmdline, []byte(child)) {
+		w.leaks = append(w.leaks, "in the environment of: "+name)
+	}
+}
