@@ -26,11 +26,12 @@ type Tokens interface {
 }
 
 // A Request is what the command was called with. The field tags are those of the
-// command line's parser.
+// command line's parser. What follows the operation is never a flag: clients take
+// it out of an address, which somebody else may have written.
 type Request struct {
 	Mode      string `enum:"password,creds" default:"password" help:"What get prints: password or creds (both user name and password)."`
 	Output    string `enum:"plain,json" default:"plain" help:"How get prints: plain or json."`
-	Operation string `arg:"" help:"get, set or del."`
+	Operation string `arg:"" passthrough:"partial" help:"get, set or del."`
 	Service   string `arg:"" help:"Address of a package index."`
 	Username  string `arg:"" optional:"" help:"User name; a token goes with the name aws."`
 }
