@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
 	"github.com/gatehouse-registry/gatehouse/internal/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/textedit/netrc"
 )
 
 // awsFlags choose among what the AWS configuration has, as the AWS CLI's do. The
@@ -91,7 +91,7 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 		return err
 	}
 	endpoint := aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
-	host := cmp.Or(c.Host, c.host(cfg, endpoint))
+	host := cmp.Or(c.Host, c.host(ctx, cfg, endpoint))
 	if c.Format == "netrc" && host == "" {
 		return misuse{errors.New("a netrc line names a host: give --domain-owner or --host")}
 	}
@@ -110,18 +110,18 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 
 // host is that of the domain's repositories at AWS, and elsewhere the endpoint's
 // own; "" where the owner would have to be known.
-func (c *codeArtifactCommand) host(cfg aws.Config, endpoint string) string {
+func (c *codeArtifactCommand) host(ctx context.Context, cfg aws.Config, endpoint string) string {
 	if endpoint != "" && !authtoken.IsAWS(endpoint) {
 		return hostname(endpoint)
 	}
 	if c.DomainOwner == "" {
 		return ""
 	}
-	suffix := ".amazonaws.com"
-	if strings.HasPrefix(cfg.Region, "cn-") {
-		suffix += ".cn"
+	api, err := codeartifact.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, codeartifact.EndpointParameters{Region: &cfg.Region})
+	if err != nil {
+		return ""
 	}
-	return c.Domain + "-" + c.DomainOwner + ".d.codeartifact." + cfg.Region + suffix
+	return c.Domain + "-" + c.DomainOwner + ".d." + api.URI.Host
 }
 
 type ecrCommand struct {
@@ -205,7 +205,10 @@ func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
 	case "authorization":
 		_, err = fmt.Fprintln(w, t.Authorization())
 	case "netrc":
-		_, err = fmt.Fprintf(w, "machine %s login %s password %s\n", p.host, t.Username, t.Password)
+		var line []byte
+		if line, err = netrc.Set(nil, p.host, t.Username, t.Password); err == nil {
+			_, err = w.Write(line)
+		}
 	default:
 		_, err = fmt.Fprintln(w, t.Password)
 	}
