@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
+	"github.com/gofrs/flock"
 )
 
 // ErrDataInUse says that another process serves from the data folder.
@@ -24,7 +24,7 @@ var ErrDataInUse = errors.New("another process is using the data folder")
 type dataDir struct {
 	path string
 	root *os.Root
-	lock *os.File
+	lock *flock.Flock
 }
 
 // openData creates the folder where there is none, and locks it.
@@ -40,19 +40,14 @@ func openData(path string) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	lock, err := root.OpenFile("lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		root.Close()
-		return nil, fmt.Errorf("data folder: %w", err)
-	}
 	// The lock ends with the process, however that ends.
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
+	lock := flock.New(filepath.Join(abs, "lock"), flock.SetPermissions(0o600))
+	if locked, err := lock.TryLock(); err != nil || !locked {
 		root.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %s; stop it, or give this one a folder of its own with --data", ErrDataInUse, abs)
+		if err != nil {
+			return nil, fmt.Errorf("lock data folder %s: %w", abs, err)
 		}
-		return nil, fmt.Errorf("lock data folder %s: %w", abs, err)
+		return nil, fmt.Errorf("%w: %s; stop it, or give this one a folder of its own with --data", ErrDataInUse, abs)
 	}
 	return &dataDir{abs, root, lock}, nil
 }
