@@ -21,8 +21,9 @@ const gemSources = "GATEHOUSE_GEM_SOURCES"
 //go:embed rubygems_plugin.rb
 var gemPlugin string
 
-// gem sends GEM_HOST_API_KEY to whatever host it pushes to, which RUBYGEMS_HOST
-// makes ours. It has no variable for what it installs from, but plug-ins.
+// gem sends GEM_HOST_API_KEY to whatever host it pushes to: the one that the
+// gem's metadata allows (allowed_push_host), and otherwise RUBYGEMS_HOST, which
+// is ours. It has no variable for what it installs from, but plug-ins.
 func gem(s *setter) {
 	s.set("RUBYGEMS_HOST", strings.TrimSuffix(s.first().Endpoint.String(), "/"))
 	if s.first().Token.Password == "" {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/credential"
 	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
 // Beyond fatalSkew, AWS refuses signatures (Signature Version 4, "Elements of an
@@ -226,9 +227,5 @@ func (m *Machine) exempt(host string) bool {
 // onLoopback reports whether an address is one of this machine alone.
 func onLoopback(address string) bool {
 	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	return err == nil && loopback.Is(u.Hostname())
 }
