@@ -225,6 +225,9 @@ func (s *server) environment(home, proxy string) []string {
 		"AWS_CONFIG_FILE=" + filepath.Join(s.data, "aws", "config"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(s.data, "aws", "credentials"),
 		"AWS_PROFILE=gatehouse", "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 		"AWS_CA_BUNDLE=" + s.authority(), "SSL_CERT_FILE=" + s.authority(), "HTTPS_PROXY=" + proxy, "NO_PROXY=127.0.0.1",
+		// Answers name the registry at the server's port, and it is called at that of
+		// HTTPS, as AWS's is.
+		"GATEHOUSE_HOSTS=" + registry,
 	}
 }
 
