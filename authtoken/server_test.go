@@ -20,8 +20,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	"github.com/gatehouse-registry/gatehouse/internal/app"
-	serverconfig "github.com/gatehouse-registry/gatehouse/internal/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/app"
+	serverconfig "github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
 // childVariable makes the test's own binary a process that prints a token.

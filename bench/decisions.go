@@ -9,12 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-registry/gatehouse/internal/authn"
-	"github.com/gatehouse-registry/gatehouse/internal/authz"
-	"github.com/gatehouse-registry/gatehouse/internal/db"
-	"github.com/gatehouse-registry/gatehouse/internal/iam"
-	"github.com/gatehouse-registry/gatehouse/internal/iam/policy"
-	"github.com/gatehouse-registry/gatehouse/internal/token"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
 const (

@@ -18,8 +18,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/gatehouse-registry/gatehouse/internal/login"
-	"github.com/gatehouse-registry/gatehouse/internal/login/tools"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
 // TestSecretsStayWhereTheyBelong does everything that the caller's side can do,

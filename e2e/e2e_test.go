@@ -17,7 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/gatehouse-registry/gatehouse/internal/webidentity/issuertest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity/issuertest"
 )
 
 // patience bounds how long a script may take, and how long a server takes to

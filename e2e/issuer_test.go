@@ -8,7 +8,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/gatehouse-registry/gatehouse/internal/webidentity/issuertest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity/issuertest"
 )
 
 type issuerKey struct{}

@@ -20,9 +20,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"github.com/gatehouse-registry/gatehouse/internal/app"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
-	"github.com/gatehouse-registry/gatehouse/internal/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/app"
+	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
 // A gate is a server inside the test, whose clock can be moved.

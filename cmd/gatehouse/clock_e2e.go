@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-registry/gatehouse/internal/app"
+	"github.com/gatehouse-registry/gatehouse/internal/server/app"
 )
 
 // newClock is the machine's clock, moved by the duration in the file that

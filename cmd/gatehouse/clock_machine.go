@@ -5,7 +5,7 @@ package main
 import (
 	"time"
 
-	"github.com/gatehouse-registry/gatehouse/internal/app"
+	"github.com/gatehouse-registry/gatehouse/internal/server/app"
 )
 
 // newClock is the machine's clock.

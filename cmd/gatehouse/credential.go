@@ -12,14 +12,14 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/credential/bazel"
-	"github.com/gatehouse-registry/gatehouse/internal/credential/cargo"
-	"github.com/gatehouse-registry/gatehouse/internal/credential/docker"
-	"github.com/gatehouse-registry/gatehouse/internal/credential/get"
-	"github.com/gatehouse-registry/gatehouse/internal/credential/keyring"
-	"github.com/gatehouse-registry/gatehouse/internal/credential/kubelet"
-	"github.com/gatehouse-registry/gatehouse/internal/credential/nuget"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential/bazel"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential/cargo"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential/docker"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential/get"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential/keyring"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential/kubelet"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential/nuget"
 )
 
 // helpers are the names under which clients start the program, and the

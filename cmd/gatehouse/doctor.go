@@ -10,9 +10,9 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/doctor"
-	"github.com/gatehouse-registry/gatehouse/internal/login/tools"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
 // errTrouble is what doctor ends with when its report has a trouble.

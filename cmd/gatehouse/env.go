@@ -6,9 +6,9 @@ import (
 	"runtime/debug"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/app"
-	"github.com/gatehouse-registry/gatehouse/internal/config"
-	"github.com/gatehouse-registry/gatehouse/internal/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+	"github.com/gatehouse-registry/gatehouse/internal/server/app"
+	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
 type envCommand struct {
@@ -35,7 +35,7 @@ func (c *envCommand) Run(stdout io.Writer) error {
 	}
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
-		fmt.Fprintf(stdout, "export %s=%s\n", name, shell.Quote(value))
+		fmt.Fprintf(stdout, "export %s=%s\n", name, shellquote.Quote(value))
 	}
 	return nil
 }

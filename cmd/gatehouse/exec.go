@@ -8,9 +8,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/childenv"
-	"github.com/gatehouse-registry/gatehouse/internal/childenv/child"
-	"github.com/gatehouse-registry/gatehouse/internal/project"
+	"github.com/gatehouse-registry/gatehouse/internal/client/project"
+	"github.com/gatehouse-registry/gatehouse/internal/client/toolenv"
+	"github.com/gatehouse-registry/gatehouse/internal/client/toolenv/subprocess"
 )
 
 type execCommand struct {
@@ -78,7 +78,7 @@ func withoutDashes(argv []string) []string {
 
 // runChild runs a command with its tools pointed at the endpoints.
 func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin io.Reader, stdout io.Writer, stderr messages) error {
-	code, err := child.Command{
+	code, err := subprocess.Command{
 		Args: argv, Stdin: stdin, Stdout: stdout, Stderr: stderr.Writer,
 		Environment: func(dir string) ([]string, error) {
 			env, err := environment(endpoints, tools, dir)
@@ -100,12 +100,12 @@ func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin
 	return nil
 }
 
-func environment(endpoints []project.Endpoint, tools []string, dir string) (childenv.Environment, error) {
+func environment(endpoints []project.Endpoint, tools []string, dir string) (toolenv.Environment, error) {
 	places, err := places()
 	if err != nil {
-		return childenv.Environment{}, err
+		return toolenv.Environment{}, err
 	}
-	return childenv.Command{Endpoints: endpoints, Tools: tools, Dir: dir, Places: places, ReadFile: os.ReadFile}.Environment()
+	return toolenv.Command{Endpoints: endpoints, Tools: tools, Dir: dir, Places: places, ReadFile: os.ReadFile}.Environment()
 }
 
 // printEnvironment prints one variable a line, and the files after them.

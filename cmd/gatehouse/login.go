@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/login"
-	"github.com/gatehouse-registry/gatehouse/internal/login/tools"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
 type loginCommand struct {

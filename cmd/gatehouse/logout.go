@@ -7,8 +7,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/login"
-	"github.com/gatehouse-registry/gatehouse/internal/login/tools"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
 type logoutCommand struct {

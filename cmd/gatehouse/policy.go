@@ -11,7 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/config"
 
-	"github.com/gatehouse-registry/gatehouse/internal/explain"
+	"github.com/gatehouse-registry/gatehouse/internal/client/policyexplain"
 )
 
 // exitDenied is the exit code of an explanation of what is denied.
@@ -58,7 +58,7 @@ Examples:
 
 // Run prints the answer.
 func (c *explainCommand) Run(ctx context.Context, stdout io.Writer) error {
-	question := explain.Question{Principal: c.Principal, Action: c.Action, Resource: c.Resource, Context: map[string][]string{}}
+	question := policyexplain.Question{Principal: c.Principal, Action: c.Action, Resource: c.Resource, Context: map[string][]string{}}
 	for _, pair := range c.Context {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || !strings.Contains(key, ":") {
@@ -81,7 +81,7 @@ func (c *explainCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return misuse{err}
 	}
-	answer, err := explain.Ask(ctx, settings, question)
+	answer, err := policyexplain.Ask(ctx, settings, question)
 	if err != nil {
 		return misuse{err}
 	}
@@ -94,7 +94,7 @@ func (c *explainCommand) Run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
-func (c *explainCommand) write(w io.Writer, a *explain.Answer) error {
+func (c *explainCommand) write(w io.Writer, a *policyexplain.Answer) error {
 	if !c.JSON {
 		return a.WriteText(w)
 	}

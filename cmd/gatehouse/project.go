@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/project"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/project"
 )
 
 // projectFlags name repositories and registries, or the file that names them.

@@ -12,9 +12,9 @@ import (
 	"text/tabwriter"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	"github.com/gatehouse-registry/gatehouse/internal/project"
-	"github.com/gatehouse-registry/gatehouse/internal/proxy"
-	"github.com/gatehouse-registry/gatehouse/internal/shell"
+	"github.com/gatehouse-registry/gatehouse/internal/client/project"
+	"github.com/gatehouse-registry/gatehouse/internal/client/proxy"
+	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
 type proxyCommand struct {
@@ -137,7 +137,7 @@ func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, end
 		fmt.Fprintf(stdout, "unset %s\n", name)
 	}
 	for _, v := range env.Variables {
-		fmt.Fprintf(stdout, "export %s=%s\n", v.Name, shell.Quote(v.Value))
+		fmt.Fprintf(stdout, "export %s=%s\n", v.Name, shellquote.Quote(v.Value))
 	}
 	return p.Serve(ctx)
 }

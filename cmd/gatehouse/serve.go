@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/gatehouse-registry/gatehouse/internal/app"
-	"github.com/gatehouse-registry/gatehouse/internal/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/app"
+	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
 type serveCommand struct {

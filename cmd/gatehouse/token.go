@@ -16,9 +16,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/shell"
-	"github.com/gatehouse-registry/gatehouse/internal/textedit/netrc"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/netrcedit"
 )
 
 // awsFlags choose among what the AWS configuration has, as the AWS CLI's do. The
@@ -196,7 +196,7 @@ func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
 		err = e.Encode(p.answer)
 	case "export":
 		for _, v := range p.exports {
-			if _, err = fmt.Fprintf(w, "export %s=%s\n", v[0], shell.Quote(v[1])); err != nil {
+			if _, err = fmt.Fprintf(w, "export %s=%s\n", v[0], shellquote.Quote(v[1])); err != nil {
 				break
 			}
 		}
@@ -206,7 +206,7 @@ func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
 		_, err = fmt.Fprintln(w, t.Authorization())
 	case "netrc":
 		var line []byte
-		if line, err = netrc.Set(nil, p.host, t.Username, t.Password); err == nil {
+		if line, err = netrcedit.Set(nil, p.host, t.Username, t.Password); err == nil {
 			_, err = w.Write(line)
 		}
 	default:

@@ -7,8 +7,8 @@ import (
 	"io"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	"github.com/gatehouse-registry/gatehouse/internal/credential"
-	"github.com/gatehouse-registry/gatehouse/internal/doctor/identity"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
 )
 
 // errRefused is what whoami ends with when a token that was named is refused,

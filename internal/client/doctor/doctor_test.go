@@ -1,0 +1,114 @@
+package doctor_test
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor"
+)
+
+func says(findings ...doctor.Finding) func(context.Context) []doctor.Finding {
+	return func(context.Context) []doctor.Finding { return findings }
+}
+
+// The answers stand in the order of the checks, whichever ends first, and one
+// that never ends keeps nobody.
+func TestRun(t *testing.T) {
+	second := make(chan struct{})
+	found := doctor.Run(t.Context(), []doctor.Check{
+		{"first", func(context.Context) []doctor.Finding {
+			<-second
+			return []doctor.Finding{{What: "a"}, {What: "b", State: doctor.Trouble}}
+		}},
+		{"second", func(context.Context) []doctor.Finding {
+			close(second)
+			return []doctor.Finding{{What: "c"}}
+		}},
+		{"stuck", func(context.Context) []doctor.Finding { select {} }},
+		{"polite", func(ctx context.Context) []doctor.Finding {
+			<-ctx.Done()
+			return nil
+		}},
+	}, 100*time.Millisecond)
+	var got []string
+	for _, f := range found {
+		got = append(got, f.Check+" "+f.State.String()+" "+f.What)
+	}
+	want := "first ok a; first trouble b; second ok c; stuck warning gave up after 100ms"
+	if s := strings.Join(got, "; "); !strings.HasPrefix(s, want) {
+		t.Error(s)
+	}
+	if found.Count(doctor.Trouble) != 1 {
+		t.Error(found.Count(doctor.Trouble))
+	}
+}
+
+// Whatever a check quotes, no token is shown.
+func TestTokensAreNotShown(t *testing.T) {
+	for _, token := range []string{
+		"ghct_" + strings.Repeat("aB3_-", 20), "ghet_" + strings.Repeat("x", 40),
+		"QVdTO" + strings.Repeat("abcD", 30) + "==", "eyJ" + strings.Repeat("A", 40) + ".aa.bb.cc.dd",
+	} {
+		found := doctor.Run(t.Context(), []doctor.Check{{"x", says(doctor.Finding{What: "line 3: password = " + token + " is not a thing"})}}, time.Minute)
+		if strings.Contains(found[0].What, token[:12]) || !strings.Contains(found[0].What, "line 3") {
+			t.Error(found[0].What)
+		}
+	}
+}
+
+func TestText(t *testing.T) {
+	found := doctor.Findings{
+		{Check: "region", What: "us-east-1"},
+		{Check: "tool", Subject: "docker", State: doctor.Warning, What: "it is old"},
+		{Check: "clock", State: doctor.Trouble, What: "it stands still", Mend: "wind\nset"},
+	}
+	var plain, coloured strings.Builder
+	if err := found.WriteText(&plain, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := "ok       region       us-east-1\n" +
+		"warning  tool docker  it is old\n" +
+		"trouble  clock        it stands still\n" +
+		"                      wind\n" +
+		"                      set\n" +
+		"\n1 trouble, 1 warning.\n"
+	if plain.String() != want {
+		t.Errorf("%s", plain.String())
+	}
+	if err := found.WriteText(&coloured, doctor.Terminal()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(coloured.String(), "\x1b[1;31mtrouble\x1b[0m  clock ") {
+		t.Errorf("%q", coloured.String())
+	}
+	plain.Reset()
+	if err := found[:1].WriteText(&plain, nil); err != nil || !strings.HasSuffix(plain.String(), "\nAll is well.\n") {
+		t.Errorf("%s", plain.String())
+	}
+}
+
+func TestJSON(t *testing.T) {
+	text, err := json.Marshal(doctor.Findings{{Check: "clock", State: doctor.Trouble, What: "late", Mend: "wind"}})
+	if want := `{"troubles":1,"warnings":0,"findings":[{"check":"clock","state":"trouble","what":"late","mend":"wind"}]}`; err != nil || string(text) != want {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// What is recognised as a token in a file is never shown, whatever the file is.
+func FuzzHeld(f *testing.F) {
+	f.Add("//host/:_authToken=ghct_0123456789abcdef0123456789\n")
+	f.Add(`{"auths":{"host":{"auth":"QVdTOmdoZXRfMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="}}}`)
+	f.Add("password = eyJ2ZXIiOjEsImV4cCI6NDEwMjQ0NDgwMH0.aa.bb.cc.dd")
+	f.Add("http://aws:ghct_0123456789abcdef0123456789@host/simple")
+	f.Fuzz(func(t *testing.T, text string) {
+		shown, address := doctor.Redact(text), doctor.WithoutPassword(text)
+		for _, password := range doctor.HeldIn([]byte(text)) {
+			if strings.HasPrefix(password, "gh") && (strings.Contains(shown, password) || strings.Contains(address, password)) {
+				t.Errorf("%q is shown as %q and %q", text, shown, address)
+			}
+		}
+	})
+}

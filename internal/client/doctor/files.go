@@ -1,0 +1,196 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+)
+
+// checkFiles looks at the files that hold secrets: who can read them, and whether
+// the tokens in them are still good.
+func (m *Machine) checkFiles(ctx context.Context) []Finding {
+	found := m.awsFiles()
+	grants := m.findGrants(ctx)
+	seen := map[string]bool{}
+	for _, c := range m.configured() {
+		for _, f := range c.files {
+			tokens := findHeld(f.text)
+			if len(tokens) == 0 || seen[f.path] {
+				continue
+			}
+			seen[f.path] = true
+			if one, open := m.open(f.path); open {
+				found = append(found, one)
+			}
+			found = append(found, m.holds(ctx, c, f.path, tokens, grants)...)
+		}
+	}
+	if len(found) == 0 {
+		return []Finding{fine("no tool's configuration holds a token")}
+	}
+	return found
+}
+
+// awsFiles looks at the file with the access keys.
+func (m *Machine) awsFiles() []Finding {
+	path := cmp.Or(m.Places.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(m.Places.Home, ".aws", "credentials"))
+	if one, open := m.open(path); open {
+		return []Finding{one}
+	}
+	return nil
+}
+
+// open reports a file that others than its owner can read.
+func (m *Machine) open(path string) (Finding, bool) {
+	if m.Places.GOOS == "windows" { // which has other means than these modes
+		return Finding{}, false
+	}
+	info, err := m.Stat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {
+		return Finding{}, false
+	}
+	return trouble(shellquote.Line("chmod", "600", path), "%s holds a secret, and others can read it (mode %04o)", path, info.Mode().Perm()), true
+}
+
+// holds says of each token in a file how long it is good.
+func (m *Machine) holds(ctx context.Context, c configured, path string, tokens []held, grants map[grantKey]grant) []Finding {
+	address := m.firstOurs(c, grants)
+	mend := "" // where it is not known what the token is for
+	if address != "" {
+		mend = loginLine(c.tool, address)
+	}
+	var found []Finding
+	for _, t := range tokens {
+		switch {
+		case len(tokens) == 1 && !m.heldUntil(path).IsZero(): // checkLogins speaks of it
+		case !t.expires.IsZero() && t.expires.Before(m.Now()):
+			found = append(found, trouble(mend, "%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
+		case !t.expires.IsZero():
+			found = append(found, fine("%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
+		case address != "" && c.tool.Secret == login.Asked && m.asks(c.tool.Name, address):
+			found = append(found, warning(leftover(c.tool, address), "%s holds a token that nobody needs, as %s asks for one", path, c.tool.Name))
+		case address != "" && m.refused(ctx, address, t.password):
+			found = append(found, trouble(mend, "%s holds a token that %s refuses: it has expired, or was revoked", path, authtoken.Host(address)))
+		case address != "":
+			found = append(found, fine("%s holds a token that is good now; it does not say until when", path))
+		default:
+			found = append(found, fine("%s holds a token, which does not say until when it is good", path))
+		}
+	}
+	for i := range found {
+		found[i].Subject = c.tool.Name
+	}
+	return slices.Compact(found)
+}
+
+// leftover takes the token out that a container client has put into its
+// configuration; "" for the others.
+func leftover(t login.Tool, address string) string {
+	if t.Name != "docker" && t.Name != "podman" {
+		return ""
+	}
+	return shellquote.Line(t.Name, "logout", authtoken.Host(address))
+}
+
+// firstOurs is an address of a tool whose one token is had here. It is "" if there
+// is none, and also if the tool has several: a token is shown to nobody but to
+// whom it is for.
+func (m *Machine) firstOurs(c configured, grants map[grantKey]grant) string {
+	first, whose := "", grantKey{}
+	for _, address := range c.addresses {
+		k, known := keyOf(c.tool, address)
+		if known && first == "" && grants[k].known && grants[k].err == nil {
+			first, whose = address, k
+		}
+	}
+	for _, address := range c.addresses {
+		if k, known := keyOf(c.tool, address); first != "" && (!known || k != whose) {
+			return ""
+		}
+	}
+	return first
+}
+
+// refused asks the address, whose own the token is, whether it is still good.
+func (m *Machine) refused(ctx context.Context, address, password string) bool {
+	cfg, err := m.loadConfig(ctx)
+	if err != nil {
+		return false
+	}
+	user := "aws"
+	if _, packages := authtoken.ParseRepositoryURL(address); !packages {
+		user = "AWS"
+		address = m.registryURL(address) + "/v2/"
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return false
+	}
+	r.URL.User = nil
+	r.SetBasicAuth(user, password)
+	res, err := httpClient(cfg).Do(r)
+	if err != nil {
+		return false
+	}
+	res.Body.Close()
+	return res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden
+}
+
+// registryURL is the address of a registry with its scheme, which is HTTPS but for
+// this machine's own.
+func (m *Machine) registryURL(address string) string {
+	host := authtoken.Host(address)
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Scheme + "://" + host
+	}
+	if onLoopback("http://" + host) {
+		return "http://" + host
+	}
+	return "https://" + host
+}
+
+// checkCache looks whether tokens can be kept, for the many processes of a build
+// to share.
+func (m *Machine) checkCache(context.Context) []Finding {
+	dir, err := authtoken.UserCacheDir()
+	if err != nil {
+		return []Finding{trouble(`export HOME="$(eval echo "~$(id -un)")"`, "there is no place for it: %v", err)}
+	}
+	info, err := m.Stat(dir)
+	switch {
+	case err != nil:
+		return []Finding{m.parent(dir)}
+	case !info.IsDir():
+		return []Finding{trouble(shellquote.Line("mv", dir, dir+".old"), "%s is no folder; each process asks for a token of its own", dir)}
+	case m.Places.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
+		return []Finding{trouble(shellquote.Line("chmod", "700", dir), "others can write to %s (mode %04o)", dir, info.Mode().Perm())}
+	case !writable(dir):
+		return []Finding{trouble(`sudo chown -R "$(id -un)" `+shellquote.Quote(dir), "%s cannot be written; each process asks for a token of its own", dir)}
+	}
+	return []Finding{fine("%s", dir)}
+}
+
+// parent looks at the folder in which one that is not there would be made.
+func (m *Machine) parent(dir string) Finding {
+	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
+		info, err := m.Stat(up)
+		switch {
+		case err == nil && info.IsDir() && writable(up):
+			return fine("%s will be made when it is needed", dir)
+		case err == nil && info.IsDir():
+			return trouble(`export XDG_CACHE_HOME="$(mktemp -d)"`, "%s cannot be made in %s, which cannot be written", dir, up)
+		case err == nil:
+			return trouble(shellquote.Line("mv", up, up+".old"), "%s cannot be made: %s is no folder", dir, up)
+		case up == filepath.Dir(up):
+			return trouble("", "%s cannot be made: %v", dir, err)
+		}
+	}
+}

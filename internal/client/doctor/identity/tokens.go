@@ -1,0 +1,136 @@
+package identity
+
+import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+)
+
+// shortest is how long the CodeArtifact tokens live that are asked for to see
+// whether they can be had: as short as the service makes them.
+const shortest = 15 * time.Minute
+
+// maxDomains bounds how many of the listed domains are asked about.
+const maxDomains = 20
+
+// A Permission is whether the caller gets tokens of one kind.
+type Permission struct {
+	// Service is ecr or codeartifact.
+	Service string `json:"service"`
+	// Domain and Owner are those of CodeArtifact.
+	Domain string `json:"domain,omitempty"`
+	Owner  string `json:"owner,omitempty"`
+	// Registry is the address that ECR named with the token.
+	Registry string `json:"registry,omitempty"`
+	// Allowed says that the service issued a token.
+	Allowed bool `json:"allowed"`
+	// Missing is the action that IAM does not allow, where that is the trouble.
+	Missing string `json:"missing,omitempty"`
+	// Problem and Advice say why there is no token, and what to do.
+	Problem string `json:"problem,omitempty"`
+	Advice  string `json:"advice,omitempty"`
+	// Mend is a line of a POSIX shell that does it; "" where there is none.
+	Mend string `json:"mend,omitempty"`
+}
+
+// String is the service with its domain.
+func (p Permission) String() string {
+	if p.Domain == "" {
+		return p.Service
+	}
+	return p.Service + " " + p.Domain
+}
+
+// A Prober asks for tokens, and keeps none.
+type Prober struct {
+	Config aws.Config
+	// Caller is who asks, for the line that mends what they lack; the zero Caller
+	// where that is not known.
+	Caller Caller
+	// Options are given to every source of tokens.
+	Options []authtoken.Option
+}
+
+// ECR asks for a token for container registries. registryID is the 12-digit
+// account of the registry; "" is the caller's own.
+func (p Prober) ECR(ctx context.Context, registryID string) Permission {
+	options := p.options()
+	if registryID != "" {
+		options = append(options, authtoken.RegistryID(registryID))
+	}
+	found := Permission{Service: "ecr"}
+	t, err := authtoken.ECR(p.Config, options...).Token(ctx)
+	if err != nil {
+		p.explain(&found, err, aws.ToString(ecr.NewFromConfig(p.Config).Options().BaseEndpoint))
+		return found
+	}
+	found.Allowed, found.Registry = true, t.Endpoint
+	return found
+}
+
+// CodeArtifact asks for a token for a domain. owner is its 12-digit account; ""
+// is the caller's own.
+func (p Prober) CodeArtifact(ctx context.Context, domain, owner string) Permission {
+	options := append(p.options(), authtoken.Duration(shortest))
+	if owner != "" {
+		options = append(options, authtoken.DomainOwner(owner))
+	}
+	found := Permission{Service: "codeartifact", Domain: domain, Owner: owner}
+	if _, err := authtoken.CodeArtifact(p.Config, domain, options...).Token(ctx); err != nil {
+		p.explain(&found, err, aws.ToString(codeartifact.NewFromConfig(p.Config).Options().BaseEndpoint))
+		return found
+	}
+	found.Allowed = true
+	return found
+}
+
+func (p Prober) options() []authtoken.Option {
+	return append([]authtoken.Option{authtoken.InMemory()}, p.Options...)
+}
+
+// explain says why there is no token.
+func (p Prober) explain(found *Permission, err error, endpoint string) {
+	t, ok := credential.Diagnose(err, credential.About{
+		Service: found.Service, Domain: found.Domain, Owner: found.Owner, Region: p.Config.Region, Endpoint: endpoint,
+	})
+	if !ok {
+		t = credential.Trouble{What: err.Error()}
+	}
+	found.Problem, found.Advice, found.Mend, found.Missing = t.What, t.Advice, t.Mend, t.Missing
+	if grant := p.Caller.Grant(*found, p.Config.Region); grant != "" {
+		found.Mend = grant
+	}
+}
+
+// A Domain is one of CodeArtifact.
+type Domain struct{ Name, Owner string }
+
+// Domains lists the caller's, at most 20 of them. The errors are the SDK's.
+func (p Prober) Domains(ctx context.Context) ([]Domain, error) {
+	out, err := codeartifact.NewFromConfig(p.Config).ListDomains(ctx, &codeartifact.ListDomainsInput{MaxResults: aws.Int32(maxDomains)})
+	if err != nil {
+		return nil, err
+	}
+	var domains []Domain
+	for _, d := range out.Domains {
+		domains = append(domains, Domain{aws.ToString(d.Name), aws.ToString(d.Owner)})
+	}
+	return domains, nil
+}
+
+// Brief says what an error of CodeArtifact means, without its causes.
+func (p Prober) Brief(err error) string {
+	t, ok := credential.Diagnose(err, credential.About{
+		Service: "codeartifact", Region: p.Config.Region, Endpoint: aws.ToString(codeartifact.NewFromConfig(p.Config).Options().BaseEndpoint),
+	})
+	if !ok {
+		return err.Error()
+	}
+	return t.String()
+}

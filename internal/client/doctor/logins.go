@@ -1,0 +1,138 @@
+package doctor
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+)
+
+// findLogins are those that gatehouse login has made and nobody has undone.
+func (m *Machine) findLogins() ([]login.Recorded, error) {
+	return m.logins.get(m.Logins)
+}
+
+// checkLogins looks whether what is recorded is still so: whether the token that
+// a configuration was given is good, and the configuration still there.
+func (m *Machine) checkLogins(context.Context) []Finding {
+	logins, err := m.findLogins()
+	if err != nil {
+		return []Finding{trouble("", "%v", err)}
+	}
+	if len(logins) == 0 {
+		return []Finding{fine("none")}
+	}
+	var found []Finding
+	for _, l := range logins {
+		found = append(found, m.login(l).about(l.Tool))
+	}
+	return found
+}
+
+func (m *Machine) login(l login.Recorded) Finding {
+	endpoint := l.Target.Endpoint.String()
+	switch {
+	case !m.stands(l):
+		return warning(logoutLine(l), "%s is recorded, and the configuration names it no more", endpoint)
+	case l.Expires.IsZero():
+		return fine("%s, and holds no token", endpoint)
+	case !l.Expires.After(m.Now()):
+		return trouble(recordedLine(l), "%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
+	}
+	return fine("%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
+}
+
+// stands reports whether the tool's configuration still has something of a login,
+// as far as that can be told: it names the address, or tells no addresses.
+func (m *Machine) stands(l login.Recorded) bool {
+	if !slices.ContainsFunc(l.Files, func(path string) bool { _, err := m.Stat(path); return err == nil }) {
+		return false
+	}
+	for _, c := range m.configured() {
+		if c.tool.Name != l.Tool || c.tool.Addresses == nil || c.err != nil {
+			continue
+		}
+		read := slices.ContainsFunc(c.files, func(f file) bool { return slices.Contains(l.Files, f.path) })
+		return !read || slices.ContainsFunc(c.addresses, func(address string) bool {
+			k, _ := keyOf(c.tool, address)
+			recorded, _ := keyOf(c.tool, l.Target.Endpoint.String())
+			return k == recorded
+		})
+	}
+	return true
+}
+
+// asks reports whether a tool was logged in to an address by a helper.
+func (m *Machine) asks(tool, address string) bool {
+	logins, err := m.findLogins()
+	return err == nil && slices.ContainsFunc(logins, func(l login.Recorded) bool {
+		return l.Tool == tool && l.Expires.IsZero() && authtoken.Host(l.Target.Endpoint.String()) == authtoken.Host(address)
+	})
+}
+
+// heldUntil is when the token expires that a login has put into a file; the zero
+// Time where none is recorded, or several are.
+func (m *Machine) heldUntil(path string) time.Time {
+	logins, err := m.findLogins()
+	if err != nil {
+		return time.Time{}
+	}
+	var until time.Time
+	for _, l := range logins {
+		if l.Expires.IsZero() || !slices.Contains(l.Files, path) {
+			continue
+		}
+		if !until.IsZero() && !until.Equal(l.Expires) {
+			return time.Time{}
+		}
+		until = l.Expires
+	}
+	return until
+}
+
+// recordedLine makes a login again, as it was made.
+func recordedLine(l login.Recorded) string {
+	t := l.Target
+	words := []string{"gatehouse", "login", "--tool", l.Tool}
+	for _, f := range [][2]string{
+		{"--domain", t.Domain},
+		{"--domain-owner", t.Owner},
+		{"--repository", t.Repository},
+		{"--variable", t.Variable},
+		{"--profile", t.AWS.Profile},
+		{"--region", t.AWS.Region},
+		{"--endpoint-url", t.AWS.EndpointURL},
+	} {
+		if f[1] != "" {
+			words = append(words, f[0], f[1])
+		}
+	}
+	if t.Domain != "" && t.Name != login.NameOf(t.Domain, t.Repository) {
+		words = append(words, "--name", t.Name)
+	}
+	for _, scope := range t.Scopes {
+		words = append(words, "--scope", scope)
+	}
+	if t.Placement == login.Beside {
+		words = append(words, "--extra")
+	}
+	if t.Duration != 0 {
+		words = append(words, "--duration", strconv.Itoa(int(t.Duration.Seconds())))
+	}
+	return shellquote.Line(words...)
+}
+
+func logoutLine(l login.Recorded) string {
+	words := []string{"gatehouse", "logout", "--tool", l.Tool}
+	if l.Target.Domain != "" {
+		words = append(words, "--domain", l.Target.Domain, "--repository", l.Target.Repository)
+	} else {
+		words = append(words, "--host", l.Target.Endpoint.Host)
+	}
+	return shellquote.Line(words...)
+}

@@ -1,0 +1,138 @@
+package doctor
+
+import (
+	"context"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+)
+
+// A Machine is what the checks look at. Its fields are set before the first
+// check and left alone from then on.
+type Machine struct {
+	// Places are the person's.
+	Places login.Places
+	// AWS is what they chose on the command line.
+	AWS credential.AWS
+	// Lookup finds tokens as the helpers do.
+	Lookup *credential.Lookup
+	// Tools are those that the person may have.
+	Tools []login.Tool
+	// ReadFile and Stat look at files; LookPath finds programs.
+	ReadFile login.ReadFile
+	Stat     func(path string) (fs.FileInfo, error)
+	LookPath func(name string) (string, error)
+	// Now is the clock of this machine.
+	Now func() time.Time
+	// Logins are those in force.
+	Logins func() ([]login.Recorded, error)
+
+	config      shared[aws.Config]
+	credentials shared[identity.Credentials]
+	caller      shared[identity.Caller]
+	probes      shared[[]probe]
+	tools       shared[[]configured]
+	grants      shared[map[grantKey]grant]
+	logins      shared[[]login.Recorded]
+}
+
+// Checks are all there are, in the order in which one trouble causes the next.
+func (m *Machine) Checks() []Check {
+	return []Check{
+		{"credentials", m.checkCredentials},
+		{"region", m.checkRegion},
+		{"endpoint", m.checkEndpoints},
+		{"clock", m.checkClock},
+		{"proxy", m.checkProxy},
+		{"caller", m.checkCaller},
+		{"token", m.checkTokens},
+		{"tool", m.checkTools},
+		{"helper", m.checkHelpers},
+		{"trust", m.checkTrust},
+		{"login", m.checkLogins},
+		{"files", m.checkFiles},
+		{"cache", m.checkCache},
+		{"addresses", m.checkAddresses},
+		{"aws cli", m.checkCLI},
+	}
+}
+
+// shared is found out once, by whichever check asks first.
+type shared[T any] struct {
+	once  sync.Once
+	value T
+	err   error
+}
+
+func (s *shared[T]) get(find func() (T, error)) (T, error) {
+	s.once.Do(func() { s.value, s.err = find() })
+	return s.value, s.err
+}
+
+// attempts is how often a request is sent. The SDK needs the second where the
+// clocks differ, and a doctor does not wait for better times.
+const attempts = 2
+
+// loadConfig reads the AWS configuration.
+func (m *Machine) loadConfig(ctx context.Context) (aws.Config, error) {
+	return m.config.get(func() (aws.Config, error) {
+		cfg, err := m.AWS.Load(ctx, "")
+		cfg.RetryMaxAttempts = attempts
+		return cfg, err
+	})
+}
+
+// httpClient is the one of the SDK's clients, with the authorities and the limits
+// of the configuration. It follows no redirect of a GET.
+func httpClient(cfg aws.Config) aws.HTTPClient { return sts.NewFromConfig(cfg).Options().HTTPClient }
+
+func (m *Machine) findCredentials(ctx context.Context) (identity.Credentials, error) {
+	return m.credentials.get(func() (identity.Credentials, error) {
+		cfg, err := m.loadConfig(ctx)
+		if err != nil {
+			return identity.Credentials{}, err
+		}
+		return identity.Find(ctx, cfg)
+	})
+}
+
+func (m *Machine) askCaller(ctx context.Context) (identity.Caller, error) {
+	return m.caller.get(func() (identity.Caller, error) {
+		cfg, err := m.loadConfig(ctx)
+		if err != nil {
+			return identity.Caller{}, err
+		}
+		return identity.Ask(ctx, cfg)
+	})
+}
+
+// prober asks for tokens on behalf of the caller.
+func (m *Machine) prober(ctx context.Context) (identity.Prober, error) {
+	cfg, err := m.loadConfig(ctx)
+	if err != nil {
+		return identity.Prober{}, err
+	}
+	caller, err := m.askCaller(ctx)
+	return identity.Prober{Config: cfg, Caller: caller, Options: m.Lookup.Options}, err
+}
+
+// lookup is how the helpers look up tokens, and keeps none.
+func (m *Machine) lookup() *credential.Lookup {
+	l := *m.Lookup
+	l.Options = append(append([]authtoken.Option{}, l.Options...), authtoken.InMemory())
+	load := l.Config
+	l.Config = func(ctx context.Context, region string, remembered credential.AWS) (aws.Config, error) {
+		cfg, err := load(ctx, region, remembered)
+		cfg.RetryMaxAttempts = attempts
+		return cfg, err
+	}
+	return &l
+}

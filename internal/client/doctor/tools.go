@@ -1,0 +1,343 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+)
+
+// A configured tool is one whose configuration names an address, or cannot be
+// read.
+type configured struct {
+	tool      login.Tool
+	program   string // where it is; "" if it is not installed
+	addresses []string
+	files     []file // that it reads, in their order
+	err       error
+}
+
+// A file of a tool's configuration.
+type file struct {
+	path string
+	text []byte
+}
+
+// configured reads the configurations of all tools. They are read in one place,
+// so that each file is looked at as one version of it.
+func (m *Machine) configured() []configured {
+	found, _ := m.tools.get(func() ([]configured, error) {
+		var all []configured
+		for _, t := range m.Tools {
+			c := configured{tool: t, program: m.program(t)}
+			read := func(path string) ([]byte, error) {
+				text, err := m.ReadFile(path)
+				if err == nil && !slices.ContainsFunc(c.files, func(f file) bool { return f.path == path }) {
+					c.files = append(c.files, file{path, text})
+				}
+				return text, err
+			}
+			if t.Addresses != nil {
+				c.addresses, c.err = t.Addresses(m.Places, read)
+				slices.Sort(c.addresses)
+				c.addresses = slices.Compact(c.addresses)
+			}
+			all = append(all, c)
+		}
+		return all, nil
+	})
+	return found
+}
+
+// program is where the tool is; "" if it is not on PATH.
+func (m *Machine) program(t login.Tool) string {
+	for _, name := range t.Programs {
+		if path, err := m.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// A grantKey is what one token opens.
+type grantKey struct {
+	service       string // ecr or codeartifact
+	domain, owner string // of codeartifact
+	region        string // of codeartifact
+	host          string // whose it may be
+}
+
+func (k grantKey) String() string {
+	if k.service == "ecr" {
+		return k.host
+	}
+	return k.domain
+}
+
+// keyOf says which token opens an address of a tool; ok is false where none can.
+func keyOf(t login.Tool, address string) (k grantKey, ok bool) {
+	if r, ok := authtoken.ParseRepositoryURL(address); ok {
+		return grantKey{service: "codeartifact", domain: r.Domain, owner: r.Owner, region: r.Region, host: r.Suffix}, true
+	}
+	host := authtoken.Host(address)
+	return grantKey{service: "ecr", host: host}, t.Format == "" && host != ""
+}
+
+// A grant is whether the caller gets the token.
+type grant struct {
+	key     grantKey
+	address string // one of those that it opens
+	err     error  // credential.ErrForeign if it is none of ours
+	known   bool   // the token was asked for
+}
+
+func (g grant) foreign() bool { return errors.Is(g.err, credential.ErrForeign) }
+
+// parallel is how many tokens are asked for at once: few enough for the quotas.
+const parallel = 4
+
+// findGrants asks for a token for each address that a tool is configured for, as
+// the helpers would, but once for all that one token opens.
+func (m *Machine) findGrants(ctx context.Context) map[grantKey]grant {
+	grants, _ := m.grants.get(func() (map[grantKey]grant, error) {
+		var all []grant
+		for _, c := range m.configured() {
+			for _, address := range c.addresses {
+				k, ok := keyOf(c.tool, address)
+				if ok && !slices.ContainsFunc(all, func(g grant) bool { return g.key == k }) {
+					all = append(all, grant{key: k, address: address})
+				}
+			}
+		}
+		lookup := m.lookup()
+		var group errgroup.Group
+		group.SetLimit(parallel)
+		for i := range all {
+			group.Go(func() error {
+				_, all[i].err = lookup.Token(ctx, all[i].address)
+				all[i].known = true
+				return nil
+			})
+		}
+		_ = group.Wait() // nobody fails
+		found := map[grantKey]grant{}
+		for _, g := range all {
+			found[g.key] = g
+		}
+		return found, nil
+	})
+	return grants
+}
+
+// checkTools says where each tool points.
+func (m *Machine) checkTools(ctx context.Context) []Finding {
+	grants := m.findGrants(ctx)
+	var found []Finding
+	var absent []string
+	for _, c := range m.configured() {
+		if c.program == "" && c.err == nil && m.borrowed(c) {
+			absent = append(absent, c.tool.Name)
+			continue
+		}
+		found = append(found, m.tool(ctx, c, grants)...)
+	}
+	if len(absent) > 0 {
+		found = append(found, fine("not installed: %s", strings.Join(absent, ", ")))
+	}
+	return found
+}
+
+// borrowed reports whether all that a tool is configured for is in the
+// configuration of tools that are installed: those of its kin, which it shares.
+func (m *Machine) borrowed(c configured) bool {
+	return !slices.ContainsFunc(c.addresses, func(address string) bool {
+		return !slices.ContainsFunc(m.configured(), func(other configured) bool {
+			return other.program != "" && slices.Contains(other.addresses, address)
+		})
+	})
+}
+
+func (m *Machine) tool(ctx context.Context, c configured, grants map[grantKey]grant) []Finding {
+	name := c.tool.Name
+	if c.err != nil {
+		return []Finding{trouble("", "its configuration cannot be read: %v", unreadable(c.err)).about(name)}
+	}
+	var found []Finding
+	ours := false
+	for _, address := range c.addresses {
+		f, mine := m.points(ctx, c, address, grants)
+		ours = ours || mine
+		found = append(found, f.about(name))
+	}
+	switch {
+	case ours && c.program == "":
+		found = append(found, warning("", "it is configured, and none of %s is on PATH", strings.Join(c.tool.Programs, ", ")).about(name))
+	case len(c.addresses) == 0:
+		found = append(found, fine("not configured").about(name))
+	}
+	return found
+}
+
+// unreadable says what is wrong with a file that is there.
+func unreadable(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%s: %w", path.Path, path.Err)
+	}
+	return err
+}
+
+// points says where one address of a tool leads; mine, whether the tool has or
+// should have its token from us.
+func (m *Machine) points(ctx context.Context, c configured, address string, grants map[grantKey]grant) (f Finding, mine bool) {
+	address = withoutPassword(address)
+	k, known := keyOf(c.tool, address)
+	g := grants[k]
+	switch {
+	case !known || g.foreign():
+		return fine("%s, which is none of ours", address), false
+	case g.err != nil || !g.known:
+		return skipped("%s: there is no token for it", address), true
+	case c.tool.Secret != login.Asked:
+		return fine("%s", address), true
+	}
+	t, kept, err := m.Lookup.Kept(ctx, address)
+	if err != nil || !kept {
+		return fine("%s, asks for a token when it needs one", address), true
+	}
+	return fine("%s, a token is kept until %s", address, identity.Until(t.Expires, m.Now())), true
+}
+
+// checkTokens says which tokens can be had: those that the tools need, and else
+// one of each kind.
+func (m *Machine) checkTokens(ctx context.Context) []Finding {
+	p, unknown := m.prober(ctx)
+	var (
+		found  []Finding
+		needed = map[string]bool{}
+	)
+	for _, g := range sorted(m.findGrants(ctx)) {
+		if !g.foreign() {
+			needed[g.key.service] = true
+			found = append(found, m.needed(g, p, unknown).about(g.key.String()))
+		}
+	}
+	if unknown != nil {
+		if len(found) == 0 {
+			found = append(found, skipped("it is not known who asks"))
+		}
+		return found
+	}
+	if !needed["ecr"] {
+		found = append(found, m.optional(p.ECR(ctx, "")))
+	}
+	if !needed["codeartifact"] {
+		found = append(found, m.optionalDomains(ctx, p)...)
+	}
+	return found
+}
+
+// needed is about a token that a tool needs. unknown says why it is not known who
+// asks in this shell, which is not said again for each.
+func (m *Machine) needed(g grant, p identity.Prober, unknown error) Finding {
+	if g.err == nil {
+		return fine("can be had")
+	}
+	remembered := m.remembered(g.address)
+	about := credential.About{
+		Service: g.key.service, Domain: g.key.domain, Owner: g.key.owner,
+		Region: cmp.Or(g.key.region, remembered.Region, p.Config.Region), Profile: cmp.Or(m.AWS.Profile, remembered.Profile),
+		Endpoint: cmp.Or(m.AWS.EndpointURL, remembered.EndpointURL),
+	}
+	t, explained := credential.Diagnose(g.err, about)
+	if unknown != nil && remembered.Empty() {
+		return skipped("it is not known who asks")
+	}
+	f := m.explain(g.err, about)
+	if explained && t.Missing != "" {
+		f.Mend = p.Caller.Grant(identity.Permission{Service: about.Service, Domain: about.Domain, Owner: about.Owner, Missing: t.Missing}, about.Region)
+	}
+	return f
+}
+
+// remembered is what the address book says about an address.
+func (m *Machine) remembered(address string) credential.Address {
+	if m.Lookup.Addresses == nil {
+		return credential.Address{}
+	}
+	book, err := m.Lookup.Addresses()
+	if err != nil { // which checkAddresses says
+		return credential.Address{}
+	}
+	return book.Find(address)
+}
+
+// checkAddresses reads the address book.
+func (m *Machine) checkAddresses(context.Context) []Finding {
+	path := credential.AddressFile(m.Places.Home, m.Places.GOOS, m.Places.Getenv)
+	book, err := credential.ReadAddresses(path)
+	if err != nil {
+		return []Finding{trouble(`"${EDITOR:-vi}" `+shellquote.Quote(path), "%v", err)}
+	}
+	if len(book) == 0 {
+		return []Finding{fine("login has remembered none")}
+	}
+	return []Finding{fine("%s has %d", path, len(book))}
+}
+
+// optionalDomains asks about the domains that are listed.
+func (m *Machine) optionalDomains(ctx context.Context, p identity.Prober) []Finding {
+	domains, err := p.Domains(ctx)
+	switch {
+	case err != nil:
+		return []Finding{skipped("the domains cannot be listed: %s", p.Brief(err)).about("codeartifact")}
+	case len(domains) == 0:
+		return []Finding{skipped("there is no domain in region %s", p.Config.Region).about("codeartifact")}
+	}
+	var found []Finding
+	for _, d := range domains {
+		found = append(found, m.optional(p.CodeArtifact(ctx, d.Name, d.Owner)))
+	}
+	return found
+}
+
+// optional is about a token that no tool needs.
+func (m *Machine) optional(p identity.Permission) Finding {
+	if p.Allowed {
+		return fine("can be had").about(p.String())
+	}
+	return warning(p.Mend, "%s: %s", p.Problem, p.Advice).about(p.String())
+}
+
+func sorted(grants map[grantKey]grant) []grant {
+	var all []grant
+	for _, g := range grants {
+		all = append(all, g)
+	}
+	slices.SortFunc(all, func(a, b grant) int {
+		return cmp.Or(strings.Compare(a.key.service, b.key.service), strings.Compare(a.key.String(), b.key.String()), strings.Compare(a.key.host, b.key.host))
+	})
+	return all
+}
+
+// loginLine is how the tool is logged in to the address.
+func loginLine(t login.Tool, address string) string {
+	words := []string{"gatehouse", "login", "--tool", t.Name}
+	if r, ok := authtoken.ParseRepositoryURL(address); ok {
+		words = append(words, "--domain", r.Domain, "--domain-owner", r.Owner, "--repository", r.Name, "--region", r.Region)
+	} else if r, ok := authtoken.ParseRegistryHost(address); ok {
+		words = append(words, "--registry-id", r.Account, "--region", r.Region)
+	}
+	return shellquote.Line(words...)
+}

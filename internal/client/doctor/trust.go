@@ -1,0 +1,248 @@
+package doctor
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
+	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+)
+
+// A store says where a tool has the authorities from that it trusts.
+type store struct {
+	// variables name a file of authorities; the first that is set counts.
+	variables []string
+	// beside says that these are trusted besides the system's, not in their place.
+	beside bool
+	// folders have the authorities of one host, in a folder of the host's name.
+	folders []string
+	// java says that the tool runs on Java, whose store is in a format of its own.
+	java bool
+}
+
+var (
+	node     = store{variables: []string{"NODE_EXTRA_CA_CERTS"}, beside: true}
+	requests = store{variables: []string{"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}}
+	openssl  = store{variables: []string{"SSL_CERT_FILE"}}
+	java     = store{java: true}
+)
+
+// stores are those of the tools, as each tool's documentation has it. One that is
+// not here has the system's, which SSL_CERT_FILE replaces.
+var stores = map[string]store{
+	"npm": node, "pnpm": node, "yarn": node, "yarn1": node, "yarn4": node, "bun": node,
+	"pip":    {variables: []string{"PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}},
+	"twine":  {variables: []string{"TWINE_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}},
+	"poetry": requests, "pdm": requests,
+	"cargo":   {variables: []string{"CARGO_HTTP_CAINFO", "SSL_CERT_FILE"}},
+	"bundler": {variables: []string{"BUNDLE_SSL_CA_CERT", "SSL_CERT_FILE"}},
+	"maven":   java, "gradle": java, "sbt": java,
+	"docker": {folders: []string{"/etc/docker/certs.d"}, beside: true},
+	"podman": {variables: []string{"SSL_CERT_FILE"}, folders: []string{"/etc/containers/certs.d", "/etc/docker/certs.d"}, beside: true},
+}
+
+func storeOf(tool string) store {
+	if s, ok := stores[tool]; ok {
+		return s
+	}
+	return openssl
+}
+
+// A presented host is one that answered by TLS, and what it showed.
+type presented struct {
+	host  string // with its port if it has one
+	chain []*x509.Certificate
+	err   error
+}
+
+// checkTrust looks whether the AWS side and each tool trust the certificates of
+// the hosts that they are configured for.
+func (m *Machine) checkTrust(ctx context.Context) []Finding {
+	var found []Finding
+	hosts := map[string]*presented{}
+	show := func(address string) *presented {
+		host := authtoken.Host(address)
+		if hosts[host] == nil {
+			hosts[host] = present(ctx, host)
+		}
+		return hosts[host]
+	}
+	probes, err := m.probe(ctx)
+	encrypted, reached := false, err == nil
+	for _, p := range probes {
+		encrypted = encrypted || strings.HasPrefix(p.url, "https:")
+		reached = reached && p.err == nil
+	}
+	grants := m.findGrants(ctx)
+	for _, c := range m.configured() {
+		if c.program == "" {
+			continue
+		}
+		asked := map[string]bool{}
+		for _, address := range c.addresses {
+			k, known := keyOf(c.tool, address)
+			host := authtoken.Host(address)
+			if !known || grants[k].foreign() || asked[host] || m.plain(address) {
+				continue
+			}
+			asked[host], encrypted = true, true
+			found = append(found, m.trusts(ctx, c.tool.Name, show(address)).about(c.tool.Name))
+		}
+	}
+	switch {
+	case len(found) > 0:
+		return found
+	case !reached:
+		return []Finding{skipped("the endpoint cannot be reached")}
+	case !encrypted:
+		return []Finding{fine("nothing to trust: no address is reached by TLS")}
+	}
+	return []Finding{fine("the AWS side trusts its endpoints")}
+}
+
+// plain reports whether an address is reached without TLS: it says so, or it is a
+// registry of this machine, which container clients reach by HTTP first.
+func (m *Machine) plain(address string) bool {
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		return u.Scheme != "https"
+	}
+	return onLoopback("http://" + authtoken.Host(address))
+}
+
+// present asks a host for its certificates. Whether they are good is what will be
+// found out, so nothing else is said to it or believed.
+func present(ctx context.Context, host string) *presented {
+	p := &presented{host: host}
+	transport := &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // see above
+		DisableKeepAlives: true,
+	}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, "https://"+host+"/", nil)
+	if err != nil {
+		p.err = err
+		return p
+	}
+	res, err := transport.RoundTrip(r)
+	if err != nil {
+		p.err = err
+		return p
+	}
+	res.Body.Close()
+	p.chain = res.TLS.PeerCertificates // at least one, as TLS without any is no HTTPS
+	return p
+}
+
+// trusts looks whether a tool trusts what a host has shown.
+func (m *Machine) trusts(ctx context.Context, tool string, p *presented) Finding {
+	if p.err != nil {
+		return trouble("", "%s cannot be reached: %v", p.host, p.err)
+	}
+	s := storeOf(tool)
+	pool, from, err := m.pool(s, p.host)
+	if err != nil {
+		return trouble("", "%s names authorities that cannot be read: %v", from, err)
+	}
+	if p.verify(pool) == nil {
+		return fine("trusts %s, by %s", p.host, from)
+	}
+	bundle := m.bundle(ctx, p)
+	if s.java {
+		return warning(javaStore(bundle, p.host), "%s has a certificate of an authority of its own; Java must have it in its store", p.host)
+	}
+	return trouble(s.mend(bundle, p.host), "does not trust %s, by %s", p.host, from)
+}
+
+// verify checks the certificates against authorities, for the host's name.
+func (p *presented) verify(roots *x509.CertPool) error {
+	name := (&url.URL{Host: p.host}).Hostname()
+	between := x509.NewCertPool()
+	for _, c := range p.chain[1:] {
+		between.AddCert(c)
+	}
+	_, err := p.chain[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between})
+	return err
+}
+
+// pool has the authorities of a store; from names where they are from.
+func (m *Machine) pool(s store, host string) (pool *x509.CertPool, from string, err error) {
+	from = "the system's authorities"
+	if pool, err = x509.SystemCertPool(); err != nil {
+		return nil, from, err
+	}
+	for _, name := range s.variables {
+		path := m.Places.Getenv(name)
+		if path == "" {
+			continue
+		}
+		text, err := m.ReadFile(path)
+		if err != nil {
+			return nil, name, err
+		}
+		if !s.beside {
+			pool = x509.NewCertPool()
+		}
+		pool.AppendCertsFromPEM(text)
+		return pool, name, nil
+	}
+	for _, folder := range s.folders {
+		path := filepath.Join(folder, host, "ca.crt")
+		if text, err := m.ReadFile(path); err == nil {
+			pool.AppendCertsFromPEM(text)
+			return pool, path, nil
+		}
+	}
+	return pool, from, nil
+}
+
+// bundle is a file with the authority of a host, if the AWS side has it, and
+// otherwise a name that a person replaces.
+func (m *Machine) bundle(ctx context.Context, p *presented) string {
+	for _, path := range m.bundles(ctx) {
+		text, err := m.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if pool := x509.NewCertPool(); pool.AppendCertsFromPEM(text) && p.verify(pool) == nil {
+			return path
+		}
+	}
+	return "ca.pem"
+}
+
+// bundles are the files of authorities that the AWS side may have: of the
+// environment, and of the profile.
+func (m *Machine) bundles(ctx context.Context) []string {
+	paths := []string{m.Places.Getenv("AWS_CA_BUNDLE")}
+	if c, err := config.LoadSharedConfigProfile(ctx, identity.Profile(m.AWS), sharedFiles); err == nil {
+		paths = append(paths, c.CustomCABundle)
+	}
+	paths = append(paths, m.Places.Getenv("SSL_CERT_FILE"))
+	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
+}
+
+// mend makes a tool trust the authorities of a file.
+func (s store) mend(bundle, host string) string {
+	if len(s.variables) == 0 {
+		return shellquote.Line("sudo", "install", "-D", "-m", "644", bundle, filepath.Join(s.folders[0], host, "ca.crt"))
+	}
+	return "export " + s.variables[0] + "=" + shellquote.Quote(bundle)
+}
+
+// javaStore copies Java's own store, adds the authority, and points Java at it.
+func javaStore(bundle, host string) string {
+	const copied = `"$HOME/.gatehouse-cacerts"`
+	return `cp "$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")/lib/security/cacerts" ` + copied + "\n" +
+		"keytool -importcert -noprompt -storepass changeit -alias " + shellquote.Quote(host) + " -file " + shellquote.Quote(bundle) + " -keystore " + copied + "\n" +
+		`export JAVA_TOOL_OPTIONS="-Djavax.net.ssl.trustStore=$HOME/.gatehouse-cacerts"`
+}

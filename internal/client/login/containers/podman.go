@@ -1,0 +1,104 @@
+package containers
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
+)
+
+// Podman is podman, with skopeo and buildah, which read the same files
+// (containers-auth.json(5)):
+//
+//   - the file that REGISTRY_AUTH_FILE names, and no other;
+//   - or else, podman and buildah but not skopeo, docker's in the folder that
+//     DOCKER_CONFIG names, and no other;
+//   - or else the one of the session, which is gone after a restart of the
+//     machine and where `podman login` writes; then that of the person; then
+//     docker's. The first that has an answer for a host wins.
+//
+// Login changes the person's own, and docker's if DOCKER_CONFIG is set. Where
+// the session's has an answer for the host already it is changed as well, since
+// that one would win.
+//
+// The registries.conf(5) of such a machine may set credential-helpers to a list
+// without "containers-auth.json": then none of these files is read.
+//
+// Podman speaks HTTPS alone unless it is told otherwise, also to this machine
+// itself. A registry on the loopback without TLS gets a file of its own in
+// registries.conf.d that says so.
+func Podman() login.Tool {
+	t := client("podman", podmanFiles, func(t login.Target) string {
+		image := t.Endpoint.Host + "/REPOSITORY:TAG"
+		if insecure(t) && !loopback.Is(t.Endpoint.Hostname()) {
+			image = "--tls-verify=false " + image
+		}
+		return "podman push " + image + "\npodman pull " + image
+	}, "podman", "buildah", "skopeo")
+	ask := t.Edits
+	t.Edits = func(t login.Target, p login.Places) ([]login.Edit, error) {
+		edits, err := ask(t, p)
+		if err != nil {
+			return nil, err
+		}
+		if session := sessionFile(p); session != "" {
+			edits = append(edits, askRatherThan(session, t.Endpoint.Host))
+		}
+		if insecure(t) && loopback.Is(t.Endpoint.Hostname()) {
+			edits = append(edits, withoutTLS(t, p))
+		}
+		return edits, nil
+	}
+	t.Addresses = addresses(func(p login.Places) []string {
+		if session := sessionFile(p); session != "" {
+			return append(podmanFiles(p), session)
+		}
+		return podmanFiles(p)
+	})
+	return t
+}
+
+// podmanFiles are those that login changes in any case.
+func podmanFiles(p login.Places) []string {
+	if path := p.Getenv("REGISTRY_AUTH_FILE"); path != "" {
+		return []string{p.Absolute(path)}
+	}
+	dir := cmp.Or(p.Getenv("XDG_CONFIG_HOME"), filepath.Join(p.Home, ".config"))
+	paths := []string{filepath.Join(p.Absolute(dir), "containers", "auth.json")}
+	if p.Getenv("DOCKER_CONFIG") != "" {
+		paths = append(paths, dockerFile(p))
+	}
+	return paths
+}
+
+// sessionFile is read before the person's own; "" where it is not.
+func sessionFile(p login.Places) string {
+	if p.Getenv("REGISTRY_AUTH_FILE") != "" || p.GOOS != "linux" {
+		return ""
+	}
+	if dir := p.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(p.Absolute(dir), "containers", "auth.json")
+	}
+	return filepath.Join("/run/containers", strconv.Itoa(os.Getuid()), "auth.json")
+}
+
+// withoutTLS has the registry's host reached by HTTP. Podman reads these files
+// below the home folder, wherever XDG_CONFIG_HOME is (registries.conf(5),
+// "FILES"), and of two entries for one host takes the file's whose name is last.
+func withoutTLS(t login.Target, p login.Places) login.Edit {
+	host := t.Endpoint.Host
+	name := "gatehouse-" + strings.NewReplacer(":", "-", "[", "", "]", "").Replace(host) + ".conf"
+	table := []string{"registry"}
+	return login.Edit{
+		Path: filepath.Join(p.Home, ".config", "containers", "registries.conf.d", name), Mode: 0o644,
+		Apply: func(text []byte) ([]byte, error) {
+			return tomledit.Upsert(text, table, "location", host, tomledit.Pair{Key: "insecure", Value: true})
+		},
+		Remove: func(text []byte) ([]byte, error) { return tomledit.Drop(text, table, "location", host) },
+	}
+}

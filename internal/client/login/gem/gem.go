@@ -1,0 +1,174 @@
+// Package gem logs in gem, the client of RubyGems, 3.3 or newer. It can ask no
+// helper and reads no variable in its files, so they hold the token until it
+// expires:
+//
+//   - ~/.gemrc for installing: the repository is one of :sources:, with user name
+//     and token in its address. Where there is this file gem does not read
+//     gem/gemrc in XDG_CONFIG_HOME (Gem.find_config_file), which counts again
+//     after logout.
+//   - for publishing, a file of API keys with the key of each host, which gem sends
+//     as they are in the header Authorization. It is ~/.gem/credentials where that
+//     is there, and otherwise gem/credentials in XDG_DATA_HOME
+//     (Gem::ConfigFile#credentials_path). Login does not make the first: with the
+//     folder ~/.gem, gem would no longer find what it installed in XDG_DATA_HOME
+//     (Gem.user_dir).
+//
+// `gatehouse exec` gives gem a fresh token for publishing, in GEM_HOST_API_KEY,
+// which comes before the file.
+package gem
+
+import (
+	"cmp"
+	"errors"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/yamledit"
+)
+
+// sources is the key of the list of addresses to install from, a symbol of Ruby.
+var sources = []string{":sources"}
+
+// Tool is gem.
+func Tool() login.Tool {
+	return login.Tool{
+		Name: "gem", Format: "ruby", Programs: []string{"gem"}, Secret: login.Held,
+		Edits: edits, Addresses: addresses, Next: next,
+	}
+}
+
+func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+	shared, own := keyFiles(p)
+	key := []string{host(t.Endpoint)}
+	push := login.Edit{
+		Path: own, Mode: 0o600,
+		Apply:  func(text []byte) ([]byte, error) { return yamledit.Set(text, key, "Bearer "+t.Token.Value) },
+		Remove: func(text []byte) ([]byte, error) { return yamledit.Delete(text, key) },
+	}
+	old := push
+	old.Path = shared
+	old.Apply = func(text []byte) ([]byte, error) {
+		if text == nil {
+			return nil, nil
+		}
+		return push.Apply(text)
+	}
+	return []login.Edit{
+		{
+			Path: rcFile(p), Mode: 0o600,
+			Apply:  func(text []byte) ([]byte, error) { return include(text, t) },
+			Remove: func(text []byte) ([]byte, error) { return exclude(text, t.Endpoint) },
+		},
+		push, old,
+	}, nil
+}
+
+// include makes the repository the one source, or one more.
+func include(text []byte, t login.Target) ([]byte, error) {
+	before, err := yamledit.Items(text, sources)
+	if err != nil {
+		return nil, err
+	}
+	if t.Placement == login.Beside && len(before) == 0 {
+		return nil, errors.New("it lists no :sources:, and a list of the repository alone would replace the ones that gem has by default: " +
+			"let `gem sources --add` of one of `gem sources` write the list, or log in without --extra")
+	}
+	ours := source(t)
+	out, err := yamledit.Include(text, sources, ours)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range before {
+		if item == ours || t.Placement == login.Beside && !same(item, t.Endpoint) {
+			continue
+		}
+		if out, err = yamledit.Exclude(out, sources, item); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// source is the repository's address with user name and token, escaped as gem
+// reads them: a plus sign would be a space (Gem::UriFormatter#unescape).
+func source(t login.Target) string {
+	return t.Endpoint.Scheme + "://" + t.Token.Username + ":" + url.QueryEscape(t.Token.Password) + "@" + t.Endpoint.Host + t.Endpoint.EscapedPath()
+}
+
+// exclude takes the repository out of the sources, whichever its token is.
+func exclude(text []byte, endpoint *url.URL) ([]byte, error) {
+	items, err := yamledit.Items(text, sources)
+	if err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		if !same(item, endpoint) {
+			continue
+		}
+		if text, err = yamledit.Exclude(text, sources, item); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+// same reports whether a source is the repository's, whoever asks it.
+func same(source string, endpoint *url.URL) bool { return anonymous(source) == endpoint.String() }
+
+// anonymous is an address without user name and password.
+func anonymous(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	u.User = nil
+	return u.String()
+}
+
+// host is how gem names the repository when it publishes: it puts a "/" and its
+// path behind.
+func host(endpoint *url.URL) string { return strings.TrimSuffix(endpoint.String(), "/") }
+
+func rcFile(p login.Places) string { return filepath.Join(p.Home, ".gemrc") }
+
+// keyFiles are those of API keys: the one that gem reads if it is there, and the
+// one that it reads otherwise.
+func keyFiles(p login.Places) (shared, own string) {
+	data := cmp.Or(p.Getenv("XDG_DATA_HOME"), filepath.Join(p.Home, ".local", "share"))
+	return filepath.Join(p.Home, ".gem", "credentials"), filepath.Join(data, "gem", "credentials")
+}
+
+func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+	shared, own := keyFiles(p)
+	found, err := read.Addresses(listed(func(text []byte) ([]string, error) { return yamledit.Items(text, sources) }), rcFile(p))
+	if err != nil {
+		return nil, err
+	}
+	keyed, err := read.Addresses(listed(hosts), shared, own)
+	return login.Each(append(found, keyed...)...), err
+}
+
+// listed are the addresses of a list as other tools have them: without a
+// password, and with "/" at the end.
+func listed(list func([]byte) ([]string, error)) func([]byte) ([]string, error) {
+	return func(text []byte) ([]string, error) {
+		addresses, err := list(text)
+		for i, a := range addresses {
+			addresses[i] = strings.TrimSuffix(anonymous(a), "/") + "/"
+		}
+		return addresses, err
+	}
+}
+
+// hosts are those that a file has keys for. Other keys have a person's own names.
+func hosts(text []byte) ([]string, error) {
+	keys, err := yamledit.Keys(text, nil)
+	return slices.DeleteFunc(keys, func(key string) bool { return !strings.Contains(key, "://") }), err
+}
+
+func next(t login.Target) string {
+	return "gem install GEM\ngem push --host " + host(t.Endpoint) + " GEM-VERSION.gem"
+}

@@ -1,0 +1,145 @@
+package login_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+)
+
+const helperName = "kettle-credential-gatehouse"
+
+func (w *world) link(bin string) login.Changes {
+	w.t.Helper()
+	c, err := w.journal.Do(w.t.Context(), login.Login{Tool: kettle(), Target: target("lib", "x"), BinDir: bin})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
+}
+
+// Where a link goes, and what a person is told.
+func TestWhereLinksGo(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		path, bin string // relative to the world; PATH's folders with :
+		made      string
+		note      string
+	}{
+		"the person's own":         {path: "opt:home/.local/bin", made: "home/.local/bin"},
+		"beside the program":       {path: "usr:opt", made: "opt"},
+		"nowhere on PATH":          {path: "usr", made: "home/.local/bin", note: `export PATH="$HOME/.local/bin:$PATH"`},
+		"where it is said":         {path: "opt:usr", bin: "usr", made: "usr"},
+		"said, and not on PATH":    {path: "opt", bin: "my bin", made: "my bin", note: "/my bin:$PATH\""},
+		"another's program":        {path: "theirs:home/.local/bin", note: "which is another program, and stays as it is"},
+		"before another's program": {path: "usr:theirs", bin: "usr", made: "usr"},
+		"after another's program":  {path: "theirs:usr", bin: "usr", made: "usr", note: "is asked instead of this one"},
+		"in another's place":       {path: "theirs", bin: "theirs", note: "name another folder with --bin-dir"},
+		"an installed one":         {path: "installed:home/.local/bin"},
+		"an older installation":    {path: "older:home/.local/bin"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			w := newWorld(t, root)
+			var path []string
+			for dir := range strings.SplitSeq(c.path, ":") {
+				path = append(path, filepath.Join(root, dir))
+			}
+			w.env["PATH"] = strings.Join(path, string(os.PathListSeparator))
+			w.write(filepath.Join(root, "theirs", helperName), "theirs", 0o755)
+			w.write(filepath.Join(root, "usr", helperName), "no program", 0o644)
+			if err := os.Remove(filepath.Join(root, "usr", helperName)); err != nil {
+				t.Fatal(err)
+			}
+			w.write(filepath.Join(root, "old", "gatehouse"), "older", 0o755)
+			for dir, program := range map[string]string{"installed": w.places.Program, "older": filepath.Join(root, "old", "gatehouse")} {
+				if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.Symlink(program, filepath.Join(root, dir, helperName)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := w.tree()
+			bin := ""
+			if c.bin != "" {
+				bin = filepath.Join(root, c.bin)
+			}
+			changes := w.link(bin)
+			if got := strings.Join(changes.Linked, " "); c.made == "" && got != "" || c.made != "" && got != filepath.Join(root, c.made, helperName) {
+				t.Errorf("linked %q", got)
+			}
+			if got := strings.Join(changes.Notes, "; "); !strings.Contains(got, c.note) || c.note == "" && got != "" {
+				t.Errorf("noted %q", got)
+			}
+			again := w.link(bin)
+			if len(again.Linked)+len(again.Unlinked)+len(again.Files) != 0 {
+				t.Errorf("again %q", again.Lines())
+			}
+			w.logout("kettle", "lib")
+			if c.made != "" {
+				if _, err := os.Lstat(filepath.Join(root, c.made, helperName)); !os.IsNotExist(err) {
+					t.Errorf("the link stays: %v", err)
+				}
+			}
+			if after := w.tree(); !maps.Equal(before, after) {
+				t.Errorf("%s", show(after))
+			}
+			if w.read(filepath.Join(root, "theirs", helperName)) != "theirs" {
+				t.Error("another's program was changed")
+			}
+		})
+	}
+}
+
+// A link stays as long as a login needs it, and goes on leading to the program
+// when that moves. One that others have replaced is theirs.
+func TestHowLongLinksStay(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	path := w.path(".local/bin/" + helperName)
+	w.login(kettle(), target("a", "x"))
+	w.login(kettle(), target("b", "x"))
+	w.logout("kettle", "a")
+	if got, err := os.Readlink(path); err != nil || got != w.places.Program {
+		t.Errorf("%q, %v", got, err)
+	}
+	moved := filepath.Join(filepath.Dir(w.home), "new", "program")
+	w.write(moved, "newer", 0o755)
+	if err := os.Remove(w.places.Program); err != nil {
+		t.Fatal(err)
+	}
+	w.places.Program = moved
+	w.journal = login.NewJournal(w.state(), w.places, w.tools)
+	w.login(kettle(), target("b", "x"))
+	if got, err := os.Readlink(path); err != nil || got != moved {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	w.write(path, "theirs", 0o755)
+	w.logout("kettle", "b")
+	if w.read(path) != "theirs" {
+		t.Error("another's program was removed")
+	}
+}
+
+func TestInstalled(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	if pot().Installed(w.places) {
+		t.Error("a program that is not there was found")
+	}
+	w.write(w.path(".local/bin/pot"), "", 0o644)
+	if pot().Installed(w.places) {
+		t.Error("a file that is no program was found")
+	}
+	if err := os.Chmod(w.path(".local/bin/pot"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if !pot().Installed(w.places) {
+		t.Error("a program was not found")
+	}
+}

@@ -1,0 +1,72 @@
+package login_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+)
+
+// A patch is taken back to the byte, whatever the bytes, and from any other text
+// without harm.
+func FuzzPatch(f *testing.F) {
+	f.Add([]byte("a\nb\n"), []byte("a\nx\nb\n"), []byte("x\nx\na\n"))
+	f.Add([]byte("a"), []byte("a\nb"), []byte("a\r\nb\r\nc"))
+	f.Add([]byte(""), []byte("\n\n\n"), []byte("\n"))
+	f.Add([]byte("\xff\x00\n"), []byte(""), []byte("\xff"))
+	f.Fuzz(func(t *testing.T, base, text, other []byte) {
+		revert := login.Patch(base, text)
+		if got, missing := revert(text); missing != 0 || !bytes.Equal(got, base) {
+			t.Errorf("%q, %d missing", got, missing)
+		}
+		revert(other)
+	})
+}
+
+// Lines that others put before and after a text stay where they are.
+func TestPatchesMove(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		lines := rapid.Map(rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", ""})), func(lines []string) string {
+			return strings.Join(append(lines, ""), "\n")
+		})
+		base, text := lines.Draw(t, "base"), lines.Draw(t, "text")
+		revert := login.Patch([]byte(base), []byte(text))
+		if text == "" {
+			return // there is nothing to be found by
+		}
+		got, missing := revert([]byte("before\n" + text + "after\n"))
+		if missing != 0 || string(got) != "before\n"+base+"after\n" {
+			t.Fatalf("%q, %d missing", got, missing)
+		}
+	})
+}
+
+func TestMasks(t *testing.T) {
+	for text, want := range map[string]string{
+		"//h/:_authToken=abc":                             "//h/:_authToken=****",
+		"//h/:_password = \"abc\"":                        "//h/:_password = \"****\"",
+		"//h/:_auth=${TOKEN}":                             "//h/:_auth=${TOKEN}",
+		"//h/:tokenHelper=/opt/gatehouse":                 "//h/:tokenHelper=/opt/gatehouse",
+		"always-auth=true":                                "always-auth=true",
+		"index-url = https://aws:abc@h/simple":            "index-url = https://aws:****@h/simple",
+		"index-url = https://aws@h/simple":                "index-url = https://aws@h/simple",
+		"machine h login aws password abc":                "machine h login aws password ****",
+		"<password>abc</password>":                        "<password>****</password>",
+		"<password>${env.X}</password>":                   "<password>${env.X}</password>",
+		`<add key="ClearTextPassword" value="abc" />`:     `<add key="ClearTextPassword" value="****" />`,
+		`<add key="ClearTextPassword" value="%TOKEN%" />`: `<add key="ClearTextPassword" value="%TOKEN%" />`,
+		`"auth": "abc",`:                                  `"auth": "****",`,
+		`npmAuthToken: "abc"`:                             `npmAuthToken: "****"`,
+		"+token = 'abc'":                                  "+token = '****'",
+		":h: Basic " + strings.Repeat("Ab1", 20):          ":h: Basic ****",
+		"sha of a word that is long but plain":            "sha of a word that is long but plain",
+		"# " + strings.Repeat("-", 60):                    "# " + strings.Repeat("-", 60),
+	} {
+		if got := login.Mask(text, nil); got != want {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+}

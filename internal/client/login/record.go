@@ -1,0 +1,246 @@
+package login
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/url"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+)
+
+// A record is all that is remembered: who is logged in where, and what has to be
+// undone for it. It is written before the files that it speaks of, and again
+// after them. So it is never silent about a change, and speaks of one that was
+// never made only after a crash.
+type record struct {
+	Version int    `json:"version"`
+	Logins  []held `json:"logins"`
+	// Files are those that hold a change of ours, by their path with all links
+	// followed.
+	Files map[string]fileRecord `json:"files"`
+	Links []link                `json:"links,omitempty"`
+	// Folders were made for files and links, each after the one that it is in.
+	Folders []string `json:"folders,omitempty"`
+}
+
+// recordVersion is the one that this program writes and reads.
+const recordVersion = 1
+
+// A held login is in force.
+type held struct {
+	Tool   string       `json:"tool"`
+	Helper string       `json:"helper,omitempty"`
+	Target heldTarget   `json:"target"`
+	Token  *heldToken   `json:"token,omitempty"`
+	Places heldPlaces   `json:"places"`
+	Files  []editedFile `json:"files"`
+}
+
+// An editedFile is a file by the path that the tool knows, and by the one with
+// all links followed, which is what was changed.
+type editedFile struct {
+	Path string `json:"path"`
+	Real string `json:"real"`
+}
+
+// A heldTarget is a [Target] without its token.
+type heldTarget struct {
+	Endpoint    string        `json:"endpoint"`
+	Name        string        `json:"name"`
+	Domain      string        `json:"domain,omitempty"`
+	Owner       string        `json:"owner,omitempty"`
+	Repository  string        `json:"repository,omitempty"`
+	Region      string        `json:"region,omitempty"`
+	Profile     string        `json:"profile,omitempty"`
+	AWSRegion   string        `json:"aws_region,omitempty"`
+	EndpointURL string        `json:"endpoint_url,omitempty"`
+	Duration    time.Duration `json:"duration,omitempty"`
+	Variable    string        `json:"variable,omitempty"`
+	Scopes      []string      `json:"scopes,omitempty"`
+	Placement   Placement     `json:"placement,omitempty"`
+}
+
+// A heldToken is what is remembered of a token: enough to know it again in the
+// file that holds it, and nothing that opens anything. Its hash needs no salt:
+// what it is of cannot be guessed.
+type heldToken struct {
+	Username string    `json:"username"`
+	Type     string    `json:"type"`
+	Expires  time.Time `json:"expires"`
+	Length   int       `json:"length"`
+	SHA256   []byte    `json:"sha256"`
+}
+
+// heldPlaces are the [Places] of a login, with those variables that its tool
+// looked at: its edits can be made again as they were.
+type heldPlaces struct {
+	Home    string            `json:"home"`
+	Dir     string            `json:"dir"`
+	GOOS    string            `json:"goos"`
+	Program string            `json:"program"`
+	Env     map[string]string `json:"env,omitempty"`
+}
+
+// A fileRecord says how a file came from its base. While it is being written it
+// may be either of the two.
+type fileRecord struct {
+	Now  fileState  `json:"now"`
+	Next *fileState `json:"next,omitempty"`
+}
+
+// A fileState is a patch of a file, with what files have besides their text.
+type fileState struct {
+	patch
+	// Absent says that without our changes there is no file.
+	Absent bool `json:"absent,omitempty"`
+	// Mode is the base's, Left the one that login left it with.
+	Mode fs.FileMode `json:"mode,omitempty"`
+	Left fs.FileMode `json:"left,omitempty"`
+	// Lost is what stood in the base and cannot be put back any more, since others
+	// rewrote the place where it stood.
+	Lost [][]byte `json:"lost,omitempty"`
+}
+
+// changes reports whether there is anything to undo.
+func (s fileState) changes() bool {
+	return s.Absent || len(s.Hunks) > 0 || s.Mode != s.Left || len(s.Lost) > 0
+}
+
+// of returns the state that a text is in, or is nearest to where others have
+// changed it since.
+func (r fileRecord) of(text []byte) fileState {
+	if r.Next != nil && r.Next.distance(text) <= r.Now.distance(text) {
+		return *r.Next
+	}
+	return r.Now
+}
+
+func parseRecord(text []byte) (record, error) {
+	r := record{Version: recordVersion, Files: map[string]fileRecord{}}
+	if len(text) == 0 {
+		return r, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return record{}, fmt.Errorf("cannot be read: %w", err)
+	}
+	if r.Version != recordVersion {
+		return record{}, fmt.Errorf("is of version %d, written by another version of this program, which can undo it", r.Version)
+	}
+	if r.Files == nil {
+		r.Files = map[string]fileRecord{}
+	}
+	for path, f := range r.Files {
+		if !filepath.IsAbs(path) || !f.Now.valid() || f.Next != nil && !f.Next.valid() {
+			return record{}, errors.New("is damaged")
+		}
+	}
+	return r, nil
+}
+
+// valid reports whether the hunks are places in the text, in its order.
+func (p patch) valid() bool {
+	next := 0
+	for _, h := range p.Hunks {
+		if h.From < next || h.To < h.From || h.To > len(p.Lines) {
+			return false
+		}
+		next = h.To
+	}
+	return true
+}
+
+func (r record) text() ([]byte, error) {
+	text, err := json.MarshalIndent(r, "", "  ")
+	return append(text, '\n'), err
+}
+
+// empty reports whether there is nothing to remember.
+func (r record) empty() bool {
+	return len(r.Logins) == 0 && len(r.Files) == 0 && len(r.Links) == 0 && len(r.Folders) == 0
+}
+
+// toward is the record while the files become those of another one: everything
+// that either of them knows.
+func (r record) toward(next record) record {
+	between := record{Version: recordVersion, Files: map[string]fileRecord{}}
+	between.Logins = slices.Clone(next.Logins)
+	for _, l := range r.Logins {
+		if !slices.ContainsFunc(next.Logins, l.same) {
+			between.Logins = append(between.Logins, l)
+		}
+	}
+	maps.Copy(between.Files, r.Files)
+	maps.Copy(between.Files, next.Files)
+	between.Links = slices.Clone(r.Links)
+	for _, l := range next.Links {
+		if !slices.Contains(between.Links, l) {
+			between.Links = append(between.Links, l)
+		}
+	}
+	between.Folders = slices.Clone(next.Folders)
+	for _, f := range r.Folders {
+		if !slices.Contains(between.Folders, f) {
+			between.Folders = append(between.Folders, f)
+		}
+	}
+	return between
+}
+
+// same reports whether two logins are of the same tool to the same address in
+// the same files, so that the later one stands for both. Logins of one tool that
+// keeps its configuration in a project's folder, say, are two in two projects.
+func (l held) same(other held) bool {
+	if l.Tool != other.Tool || l.Target.Endpoint != other.Target.Endpoint {
+		return false
+	}
+	if len(l.Files) == 0 || len(other.Files) == 0 {
+		return len(l.Files) == len(other.Files)
+	}
+	return l.Files[0].Path == other.Files[0].Path
+}
+
+func (l held) edits(path string) bool {
+	return slices.ContainsFunc(l.Files, func(f editedFile) bool { return f.Real == path })
+}
+
+func hold(t Target) heldTarget {
+	return heldTarget{
+		Endpoint: t.Endpoint.String(), Name: t.Name, Domain: t.Domain, Owner: t.Owner, Repository: t.Repository, Region: t.Region,
+		Profile: t.AWS.Profile, AWSRegion: t.AWS.Region, EndpointURL: t.AWS.EndpointURL, Duration: t.Duration,
+		Variable: t.Variable, Scopes: t.Scopes, Placement: t.Placement,
+	}
+}
+
+func (t heldTarget) target(token authtoken.Token) (Target, error) {
+	endpoint, err := url.Parse(t.Endpoint)
+	if err != nil {
+		return Target{}, err
+	}
+	return Target{
+		Endpoint: endpoint, Name: t.Name, Domain: t.Domain, Owner: t.Owner, Repository: t.Repository, Region: t.Region,
+		AWS:      credential.AWS{Profile: t.Profile, Region: t.AWSRegion, EndpointURL: t.EndpointURL},
+		Duration: t.Duration, Token: token, Variable: t.Variable, Scopes: t.Scopes, Placement: t.Placement,
+	}, nil
+}
+
+// equal reports whether two targets differ in nothing but their tokens.
+func (t heldTarget) equal(other heldTarget) bool {
+	a, b := t, other
+	a.Scopes, b.Scopes = nil, nil
+	return slices.Equal(t.Scopes, other.Scopes) && reflect.DeepEqual(a, b)
+}
+
+func (p heldPlaces) places() Places {
+	return Places{Home: p.Home, Dir: p.Dir, GOOS: p.GOOS, Program: p.Program, Getenv: func(name string) string { return p.Env[name] }}
+}

@@ -1,0 +1,164 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+)
+
+// A Repository is a CodeArtifact repository as a person names it.
+type Repository struct {
+	AWS credential.AWS
+	// Domain and Name are required; Owner is the 12-digit account of the domain,
+	// if it is not the caller's own.
+	Domain, Owner, Name string
+	// Duration is how long its tokens live; 0 is the service's default, 12 hours.
+	Duration time.Duration
+	// Options are given to the source of its tokens.
+	Options []authtoken.Option
+}
+
+// Target finds the repository's address for a package format. The errors are
+// those of [credential.Explain].
+func (r Repository) Target(ctx context.Context, format string) (Target, error) {
+	cfg, about, err := r.load(ctx)
+	if err != nil {
+		return Target{}, err
+	}
+	in := &codeartifact.GetRepositoryEndpointInput{Domain: &r.Domain, Repository: &r.Name, Format: types.PackageFormat(format)}
+	if r.Owner != "" {
+		in.DomainOwner = &r.Owner
+	}
+	out, err := codeartifact.NewFromConfig(cfg).GetRepositoryEndpoint(ctx, in)
+	var missing *types.ResourceNotFoundException
+	if errors.As(err, &missing) && missing.ResourceType == types.ResourceTypeRepository {
+		return Target{}, fmt.Errorf("there is no repository %q in the domain %q in region %s: check --repository (%w)", r.Name, r.Domain, cfg.Region, err)
+	}
+	if err != nil {
+		return Target{}, credential.Explain(err, about)
+	}
+	endpoint, err := parseEndpoint(aws.ToString(out.RepositoryEndpoint), about.Endpoint)
+	if err != nil {
+		return Target{}, err
+	}
+	endpoint.Path = strings.TrimSuffix(endpoint.Path, "/") + "/"
+	named, _ := authtoken.ParseRepositoryURL(endpoint.String())
+	owner := r.Owner
+	if owner == "" {
+		owner = named.Owner
+	}
+	return Target{
+		Endpoint: endpoint, Name: NameOf(r.Domain, r.Name),
+		Domain: r.Domain, Owner: owner, Repository: r.Name, Region: cfg.Region,
+		AWS: r.AWS, Duration: r.Duration,
+	}, nil
+}
+
+// Token returns a token that opens the repository. The errors are those of
+// [credential.Explain].
+func (r Repository) Token(ctx context.Context) (authtoken.Token, error) {
+	source, about, err := r.Source(ctx)
+	if err != nil {
+		return authtoken.Token{}, err
+	}
+	t, err := source.Token(ctx)
+	return t, credential.Explain(err, about)
+}
+
+// Source returns the source of the tokens that open the repository, for those
+// who need more than one, and what [credential.Explain] is to be told about its
+// errors. The error is one of it already.
+func (r Repository) Source(ctx context.Context) (*authtoken.Source, credential.About, error) {
+	cfg, about, err := r.load(ctx)
+	if err != nil {
+		return nil, about, err
+	}
+	var options []authtoken.Option
+	if r.Owner != "" {
+		options = append(options, authtoken.DomainOwner(r.Owner))
+	}
+	if r.Duration != 0 {
+		options = append(options, authtoken.Duration(r.Duration))
+	}
+	return authtoken.CodeArtifact(cfg, r.Domain, append(options, r.Options...)...), about, nil
+}
+
+func (r Repository) load(ctx context.Context) (aws.Config, credential.About, error) {
+	cfg, err := r.AWS.Load(ctx, "")
+	about := credential.About{Service: "codeartifact", Domain: r.Domain, Owner: r.Owner, Region: cfg.Region}
+	if err != nil {
+		return cfg, about, credential.Explain(err, about)
+	}
+	about.Endpoint = aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
+	return cfg, about, nil
+}
+
+// A Registry is a container registry of ECR as a person names it.
+type Registry struct {
+	AWS credential.AWS
+	// ID is the 12-digit account of the registry, if it is not the caller's own.
+	ID string
+	// Options are given to the source of its tokens.
+	Options []authtoken.Option
+}
+
+// Target finds the registry's address, which the service names together with a
+// token: Target.Token is that one. The errors are those of [credential.Explain].
+func (r Registry) Target(ctx context.Context) (Target, error) {
+	source, about, err := r.Source(ctx)
+	if err != nil {
+		return Target{}, err
+	}
+	t, err := source.Token(ctx)
+	if err != nil {
+		return Target{}, credential.Explain(err, about)
+	}
+	endpoint, err := parseEndpoint(t.Endpoint, about.Endpoint)
+	if err != nil {
+		return Target{}, err
+	}
+	endpoint.Path = ""
+	return Target{Endpoint: endpoint, Name: "ecr", Region: about.Region, AWS: r.AWS, Token: t}, nil
+}
+
+// Source is [Repository.Source] for the registry's tokens.
+func (r Registry) Source(ctx context.Context) (*authtoken.Source, credential.About, error) {
+	cfg, err := r.AWS.Load(ctx, "")
+	about := credential.About{Service: "ecr", Region: cfg.Region}
+	if err != nil {
+		return nil, about, credential.Explain(err, about)
+	}
+	about.Endpoint = aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
+	var options []authtoken.Option
+	if r.ID != "" {
+		options = append(options, authtoken.RegistryID(r.ID))
+	}
+	return authtoken.ECR(cfg, append(options, r.Options...)...), about, nil
+}
+
+// parseEndpoint reads an address that the service answered, which goes into
+// configuration files: nothing but a plain one will do, and none without TLS,
+// which would have the token sent in the clear, unless the issuer is reached
+// without it too.
+func parseEndpoint(address, issuer string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
+		strings.ContainsAny(address, "\"'`<>\\ $\r\n\t") {
+		return nil, fmt.Errorf("the endpoint named the address %q, which is not a plain http or https address", address)
+	}
+	if u.Scheme == "http" && !strings.HasPrefix(strings.ToLower(issuer), "http://") {
+		return nil, fmt.Errorf("the endpoint named %s, to which a token would be sent in the clear", u)
+	}
+	return u, nil
+}

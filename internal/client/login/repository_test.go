@@ -1,0 +1,63 @@
+package login_test
+
+import (
+	"encoding/pem"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+)
+
+// No configuration gets an address without TLS from an issuer that is reached by
+// it: every request to it would have the token in the clear.
+func TestTargetsWithoutTLS(t *testing.T) {
+	var address string // which the issuer names
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Amz-Target") != "" {
+			fmt.Fprintf(w, `{"authorizationData":[{"authorizationToken":"QVdTOnNlY3JldA==","expiresAt":4102444800,"proxyEndpoint":%q}]}`, address)
+			return
+		}
+		fmt.Fprintf(w, `{"repositoryEndpoint":%q}`, address)
+	})
+	plain, secure := httptest.NewServer(answer), httptest.NewTLSServer(answer)
+	t.Cleanup(plain.Close)
+	t.Cleanup(secure.Close)
+	bundle := filepath.Join(t.TempDir(), "ca.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(bundle, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"AWS_CA_BUNDLE": bundle, "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	for _, c := range []struct {
+		issuer, address string
+		refused         bool
+	}{
+		{secure.URL, "https://registry.example/", false},
+		{secure.URL, "http://registry.example/", true},
+		{plain.URL, "http://registry.example/", false},
+		{plain.URL, "https://registry.example/", false},
+	} {
+		address = c.address
+		issuer := credential.AWS{EndpointURL: c.issuer}
+		_, err := login.Repository{AWS: issuer, Domain: "acme", Name: "lib"}.Target(t.Context(), "npm")
+		if c.refused != (err != nil) || err != nil && !strings.Contains(err.Error(), "in the clear") {
+			t.Errorf("repository: %+v: %v", c, err)
+		}
+		_, err = login.Registry{AWS: issuer, Options: []authtoken.Option{authtoken.InMemory()}}.Target(t.Context())
+		if c.refused != (err != nil) || err != nil && !strings.Contains(err.Error(), "in the clear") {
+			t.Errorf("registry: %+v: %v", c, err)
+		}
+	}
+}

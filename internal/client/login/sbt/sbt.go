@@ -1,0 +1,74 @@
+// Package sbt logs in sbt 1, by a file of global settings (sbt Reference Manual,
+// "Global Settings").
+//
+// The file's credentials are a task, so that sbt evaluates it whenever it
+// resolves or publishes: it asks our program for a token then. There is one file
+// for all logins, with a line for each.
+//
+// Global settings are those of the projects that are built. The build of the
+// build, with sbt's own plug-ins, has other ones (~/.sbt/1.0/plugins), and is not
+// touched.
+package sbt
+
+import (
+	_ "embed"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/client/login/script"
+)
+
+// Tool is sbt.
+func Tool() login.Tool {
+	return login.Tool{
+		Name: "sbt", Format: "maven", Programs: []string{"sbt", "sbtx", "sbtn"}, Secret: login.Asked,
+		Edits: edits, Addresses: addresses, Next: next,
+	}
+}
+
+//go:embed gatehouse.sbt
+var template string
+
+// file is the one of settings, in which a login is a line as [line] writes it.
+func file() script.File {
+	return script.File{Template: template, Login: regexp.MustCompile(`^  \("([^"]*)", "[^"]*", "([^"]*)", .*\),\n$`)}
+}
+
+func path(p login.Places) string { return filepath.Join(p.Home, ".sbt", "1.0", "gatehouse.sbt") }
+
+func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+	return []login.Edit{file().Edit(path(p), t.Name, line(t, p.Program))}, nil
+}
+
+func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+	return file().Addresses(path(p), read)
+}
+
+// line is a login as the file has it: a tuple of Scala, on one line.
+//
+// The realm is the one that CodeArtifact's challenge has: credentials for another
+// realm of the same host are not sent.
+func line(t login.Target, program string) string {
+	address := quote(t.Endpoint.String())
+	resolver := quote(t.Name) + " at " + address
+	if t.Endpoint.Scheme == "http" {
+		resolver = "(" + resolver + ").withAllowInsecureProtocol(true)"
+	}
+	command := []string{quote(program)}
+	for _, argument := range t.TokenArguments() {
+		command = append(command, quote(argument))
+	}
+	return fmt.Sprintf("  (%s, %s, %s, %s, %s, Seq(%s)),\n", quote(t.Name), quote(t.Domain+"/"+t.Repository), address, resolver,
+		strconv.FormatBool(t.Placement == login.Instead), strings.Join(command, ", "))
+}
+
+// quote writes a string of Scala.
+func quote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s) + `"`
+}
+
+func next(login.Target) string { return "sbt update\nsbt publish" }

@@ -1,0 +1,132 @@
+package policyexplain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+)
+
+// documents finds the texts of the policies that an answer names.
+type documents struct {
+	client         *iam.Client
+	principal      string
+	resourcePolicy string
+}
+
+// statement shows one of the statements of the answer.
+func (d *documents) statement(ctx context.Context, s types.Statement) (out Statement, notes []string) {
+	out = Statement{Policy: aws.ToString(s.SourcePolicyId), Type: string(s.SourcePolicyType), Index: -1}
+	if s.StartPosition != nil {
+		out.Line = int(s.StartPosition.Line)
+	}
+	text, err := d.read(ctx, s.SourcePolicyType, out.Policy)
+	if err != nil {
+		return out, []string{fmt.Sprintf("policy %s was not read: %v", out.Policy, err)}
+	}
+	p, err := parse(text, s.SourcePolicyType)
+	if err != nil {
+		return out, []string{fmt.Sprintf("policy %s was not read: %v", out.Policy, err)}
+	}
+	for i := range p.Statements() {
+		if start, _ := p.StatementPosition(i); s.StartPosition != nil && start.Line == out.Line && start.Column == int(s.StartPosition.Column) {
+			out.Index, out.Sid, out.Text = i, p.StatementID(i), p.StatementText(i)
+		}
+	}
+	for _, w := range p.Warnings() {
+		notes = append(notes, fmt.Sprintf("policy %s: %s", out.Policy, w))
+	}
+	return out, notes
+}
+
+func parse(text string, source types.PolicySourceType) (*policy.Policy, error) {
+	if source != types.PolicySourceTypeResource {
+		return policy.Parse(text, policy.Identity)
+	}
+	if p, err := policy.Parse(text, policy.Trust); err == nil {
+		return p, nil
+	}
+	return policy.Parse(text, policy.Resource)
+}
+
+// read returns the text of a policy.
+func (d *documents) read(ctx context.Context, source types.PolicySourceType, id string) (string, error) {
+	_, name := entity(d.principal)
+	switch source {
+	case types.PolicySourceTypeUser:
+		out, err := d.client.GetUserPolicy(ctx, &iam.GetUserPolicyInput{UserName: &name, PolicyName: &id})
+		if err != nil {
+			return "", err
+		}
+		return url.PathUnescape(*out.PolicyDocument)
+	case types.PolicySourceTypeRole:
+		out, err := d.client.GetRolePolicy(ctx, &iam.GetRolePolicyInput{RoleName: &name, PolicyName: &id})
+		if err != nil {
+			return "", err
+		}
+		return url.PathUnescape(*out.PolicyDocument)
+	case types.PolicySourceTypeGroup:
+		return d.ofGroup(ctx, id)
+	case types.PolicySourceTypeAwsManaged, types.PolicySourceTypeUserManaged:
+		return d.managed(ctx, id)
+	case types.PolicySourceTypeResource:
+		return d.resourcePolicy, nil
+	}
+	return "", errors.New("it is part of the server's configuration")
+}
+
+// ofGroup returns an inline policy of one of the principal's groups. Where two of
+// them have a policy of that name, it is that of the first.
+func (d *documents) ofGroup(ctx context.Context, policyName string) (string, error) {
+	kind, name := entity(d.principal)
+	groups := []string{name}
+	if kind != "group" {
+		out, err := d.client.ListGroupsForUser(ctx, &iam.ListGroupsForUserInput{UserName: &name})
+		if err != nil {
+			return "", err
+		}
+		groups = nil
+		for _, g := range out.Groups {
+			groups = append(groups, *g.GroupName)
+		}
+	}
+	err := fmt.Errorf("no group of %s has it", name)
+	for _, g := range groups {
+		var out *iam.GetGroupPolicyOutput
+		if out, err = d.client.GetGroupPolicy(ctx, &iam.GetGroupPolicyInput{GroupName: &g, PolicyName: &policyName}); err == nil {
+			return url.PathUnescape(*out.PolicyDocument)
+		}
+	}
+	return "", err
+}
+
+func (d *documents) managed(ctx context.Context, policyARN string) (string, error) {
+	p, err := d.client.GetPolicy(ctx, &iam.GetPolicyInput{PolicyArn: &policyARN})
+	if err != nil {
+		return "", err
+	}
+	v, err := d.client.GetPolicyVersion(ctx, &iam.GetPolicyVersionInput{PolicyArn: &policyARN, VersionId: p.Policy.DefaultVersionId})
+	if err != nil {
+		return "", err
+	}
+	return url.PathUnescape(*v.PolicyVersion.Document)
+}
+
+// entity is the kind and the name of the user, group or role that an ARN is of; a
+// session's is its role's.
+func entity(principalARN string) (kind, name string) {
+	_, resource, _ := strings.Cut(principalARN, "::")
+	_, resource, _ = strings.Cut(resource, ":")
+	parts := strings.Split(resource, "/")
+	if parts[0] == "assumed-role" && len(parts) > 1 {
+		return "role", parts[1]
+	}
+	return parts[0], parts[len(parts)-1]
+}

@@ -1,0 +1,161 @@
+package project
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+)
+
+// Formats are the package formats of CodeArtifact that tools can be pointed at.
+// Generic packages have no address: they go through the API alone.
+var Formats = []string{"npm", "pypi", "maven", "nuget", "cargo", "ruby", "swift"}
+
+var (
+	domainForm  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
+	nameForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
+	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	// regionForm keeps a region from becoming anything else within a host name.
+	regionForm  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+	profileForm = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,128}$`)
+)
+
+// Validate checks everything that can be checked without asking anybody. The
+// error says at which line.
+func (p Project) Validate() error {
+	if len(p.Repositories)+len(p.Registries) == 0 {
+		return errors.New("no [[repository]] and no [[registry]] is named")
+	}
+	for i, r := range p.Repositories {
+		if err := p.check(fmt.Sprintf("repository[%d]", i), r.fields()); err != nil {
+			return err
+		}
+	}
+	for i, r := range p.Registries {
+		fields := append([]field{{"id", []string{r.ID}, accountForm.MatchString, "a 12-digit account", false}}, r.Account.fields()...)
+		if err := p.check(fmt.Sprintf("registry[%d]", i), fields); err != nil {
+			return err
+		}
+	}
+	return p.checkTogether()
+}
+
+// A field is a setting with what its values must look like.
+type field struct {
+	name     string
+	values   []string
+	fits     func(string) bool
+	what     string
+	required bool
+}
+
+func (r Repository) fields() []field {
+	return append([]field{
+		{"domain", []string{r.Domain}, domainForm.MatchString, "the name of a domain", true},
+		{"name", []string{r.Name}, nameForm.MatchString, "the name of a repository", true},
+		{"domain_owner", []string{r.DomainOwner}, accountForm.MatchString, "a 12-digit account", false},
+		{"formats", r.Formats, isFormat, "one of " + strings.Join(Formats, ", "), false},
+		{"scopes", r.Scopes, login.IsScope, "a scope such as @acme", false},
+		{"alias", []string{r.Alias}, login.IsName, "a name of letters, digits and dashes", false},
+	}, r.Account.fields()...)
+}
+
+func (a Account) fields() []field {
+	return []field{
+		{"profile", []string{a.Profile}, profileForm.MatchString, "the name of a profile", false},
+		{"region", []string{a.Region}, regionForm.MatchString, "a region", false},
+	}
+}
+
+func isFormat(s string) bool { return slices.Contains(Formats, s) }
+
+func (p Project) check(table string, fields []field) error {
+	for _, f := range fields {
+		for _, v := range f.values {
+			if v == "" && f.required {
+				return fmt.Errorf("%s%s is missing", p.lines.at(table, f.name), f.name)
+			}
+			if v != "" && !f.fits(v) {
+				return fmt.Errorf("%s%s: %q is not %s", p.lines.at(table, f.name), f.name, v, f.what)
+			}
+		}
+	}
+	return nil
+}
+
+// checkTogether checks endpoints, and what two repositories cannot both be.
+func (p Project) checkTogether() error {
+	names := make(map[string]string)
+	var everything string // the repository of all npm packages
+	scopes := make(map[string]bool)
+	for i, r := range p.Repositories {
+		table := fmt.Sprintf("repository[%d]", i)
+		if err := checkEndpoint(r.EndpointURL); err != nil {
+			return fmt.Errorf("%sendpoint_url: %w", p.lines.at(table, "endpoint_url"), err)
+		}
+		name := r.alias()
+		if other, taken := names[fold(name)]; taken {
+			return fmt.Errorf("%s%s and %s would have the same name with tools: give one an alias", p.lines.at(table, "alias"), other, name)
+		}
+		names[fold(name)] = name
+		if !slices.Contains(r.formats(), "npm") {
+			if len(r.Scopes) > 0 {
+				return fmt.Errorf("%sscopes are npm's, which is not among the formats", p.lines.at(table, "scopes"))
+			}
+			continue
+		}
+		if len(r.Scopes) == 0 && everything != "" {
+			return fmt.Errorf("%snpm has one registry for all packages, and %s is that already: give this one scopes, or formats without npm", p.lines.at(table, "formats"), everything)
+		}
+		if len(r.Scopes) == 0 {
+			everything = name
+		}
+		for _, s := range r.Scopes {
+			if scopes[s] {
+				return fmt.Errorf("%sthe scope %s has another repository already", p.lines.at(table, "scopes"), s)
+			}
+			scopes[s] = true
+		}
+	}
+	for i, r := range p.Registries {
+		if err := checkEndpoint(r.EndpointURL); err != nil {
+			return fmt.Errorf("%sendpoint_url: %w", p.lines.at(fmt.Sprintf("registry[%d]", i), "endpoint_url"), err)
+		}
+	}
+	return nil
+}
+
+func checkEndpoint(address string) error {
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q is not an https or http address", address)
+	}
+	return nil
+}
+
+// alias is what tools call the repository.
+func (r Repository) alias() string {
+	if r.Alias != "" {
+		return r.Alias
+	}
+	return login.NameOf(r.Domain, r.Name)
+}
+
+// formats are those that tools are pointed at.
+func (r Repository) formats() []string {
+	if len(r.Formats) > 0 {
+		return slices.Compact(slices.Sorted(slices.Values(r.Formats)))
+	}
+	return Formats
+}
+
+// fold is a name as environment variables have it, which know no case and no
+// dash.
+func fold(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }

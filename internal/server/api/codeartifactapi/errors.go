@@ -1,0 +1,75 @@
+package codeartifactapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+)
+
+// MapError puts an error into CodeArtifact's words: one of the exceptions of
+// its model, or a *wire.Error for the codes that the AWS front end has for
+// every service.
+func MapError(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return mapFault(f)
+	}
+	if e, ok := errors.AsType[*wire.ValidationError](err); ok {
+		return invalid(e.Error(), types.ValidationExceptionReasonFieldValidationFailed)
+	}
+	if e, ok := errors.AsType[*wire.SerializationError](err); ok {
+		return invalid(e.Error(), types.ValidationExceptionReasonCannotParse)
+	}
+	if wire.Known(err) {
+		return err // which has the right form by default
+	}
+	return mapFault(fault.From(err))
+}
+
+func invalid(message string, reason types.ValidationExceptionReason) error {
+	return &types.ValidationException{Message: &message, Reason: reason}
+}
+
+// frontEnd are the codes of failed authentication, by the domain's code. A
+// wrong signature and an unknown key are 403 in CodeArtifact.
+var frontEnd = map[string]wire.Error{
+	"MissingAuthenticationToken": {Code: "MissingAuthenticationTokenException", Status: http.StatusForbidden},
+	"IncompleteSignature":        {Code: "IncompleteSignatureException", Status: http.StatusBadRequest},
+	"InvalidClientTokenId":       {Code: "UnrecognizedClientException", Status: http.StatusForbidden},
+	"SignatureDoesNotMatch":      {Code: "InvalidSignatureException", Status: http.StatusForbidden},
+	"RequestExpired":             {Code: "InvalidSignatureException", Status: http.StatusForbidden},
+	"ExpiredToken":               {Code: "ExpiredTokenException", Status: http.StatusForbidden},
+	"InvalidToken":               {Code: "UnrecognizedClientException", Status: http.StatusForbidden},
+}
+
+func mapFault(f *fault.Error) error {
+	if e, ok := frontEnd[f.Code]; ok {
+		e.Message = f.Message
+		return &e
+	}
+	resource := types.ResourceType(f.ResourceType)
+	switch f.Kind {
+	case fault.Invalid, fault.TooLarge:
+		return invalid(f.Message, types.ValidationExceptionReasonFieldValidationFailed)
+	case fault.Denied:
+		return &types.AccessDeniedException{Message: &f.Message}
+	case fault.NotFound:
+		return &types.ResourceNotFoundException{Message: &f.Message, ResourceId: optional(f.ResourceID), ResourceType: resource}
+	case fault.Conflict:
+		return &types.ConflictException{Message: &f.Message, ResourceId: optional(f.ResourceID), ResourceType: resource}
+	case fault.Limit:
+		return &types.ServiceQuotaExceededException{Message: &f.Message, ResourceId: optional(f.ResourceID), ResourceType: resource}
+	case fault.Throttled:
+		return &types.ThrottlingException{Message: &f.Message}
+	case fault.Unauthenticated, fault.Expired:
+		return &wire.Error{Code: "UnrecognizedClientException", Message: f.Message, Status: http.StatusForbidden}
+	case fault.Unavailable:
+		return &wire.Error{Code: "ServiceUnavailableException", Message: f.Message, Status: http.StatusServiceUnavailable}
+	case fault.Unimplemented:
+		return &wire.Error{Code: "NotImplementedException", Message: f.Message, Status: http.StatusNotImplemented}
+	}
+	return &types.InternalServerException{Message: &f.Message}
+}

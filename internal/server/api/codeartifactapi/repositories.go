@@ -1,0 +1,152 @@
+package codeartifactapi
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// CreateRepository creates a repository; the caller's account administers it.
+func (a *API) CreateRepository(ctx context.Context, in *codeartifact.CreateRepositoryInput) (*codeartifact.CreateRepositoryOutput, error) {
+	tags, err := tagMap(in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	r, err := a.packages.CreateRepository(ctx, packages.NewRepository{
+		ID:          repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository),
+		Description: text(in.Description), Upstreams: upstreamNames(in.Upstreams), Tags: tags,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.CreateRepositoryOutput{Repository: repositoryDescription(r)}, nil
+}
+
+// DescribeRepository describes a repository.
+func (a *API) DescribeRepository(ctx context.Context, in *codeartifact.DescribeRepositoryInput) (*codeartifact.DescribeRepositoryOutput, error) {
+	r, err := a.packages.DescribeRepository(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository))
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.DescribeRepositoryOutput{Repository: repositoryDescription(r)}, nil
+}
+
+// UpdateRepository changes the description and the upstreams; what the request
+// does not have stays.
+func (a *API) UpdateRepository(ctx context.Context, in *codeartifact.UpdateRepositoryInput) (*codeartifact.UpdateRepositoryOutput, error) {
+	r, err := a.packages.UpdateRepository(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), packages.RepositoryUpdate{
+		Description: in.Description, Upstreams: upstreamNames(in.Upstreams),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.UpdateRepositoryOutput{Repository: repositoryDescription(r)}, nil
+}
+
+// DeleteRepository deletes a repository and its packages.
+func (a *API) DeleteRepository(ctx context.Context, in *codeartifact.DeleteRepositoryInput) (*codeartifact.DeleteRepositoryOutput, error) {
+	r, err := a.packages.DeleteRepository(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository))
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.DeleteRepositoryOutput{Repository: repositoryDescription(r)}, nil
+}
+
+// ListRepositories lists the repositories of the caller's account, by domain
+// and name.
+func (a *API) ListRepositories(ctx context.Context, in *codeartifact.ListRepositoriesInput) (*codeartifact.ListRepositoriesOutput, error) {
+	after, err := place(in.NextToken, 3)
+	if err != nil {
+		return nil, err
+	}
+	own := domainID(ctx, nil, nil)
+	last := packages.DomainID{Owner: after[1], Region: own.Region, Name: after[0]}.Repository(after[2])
+	page, more, err := a.packages.ListRepositories(ctx, own.Owner, own.Region, packages.RepositoryFilter{NamePrefix: text(in.RepositoryPrefix)}, last, limit(in.MaxResults))
+	if err != nil {
+		return nil, err
+	}
+	out := &codeartifact.ListRepositoriesOutput{Repositories: repositorySummaries(page)}
+	if more {
+		id := page[len(page)-1].ID
+		out.NextToken = nextToken(more, id.Domain.Name, id.Domain.Owner, id.Name)
+	}
+	return out, nil
+}
+
+// ListRepositoriesInDomain lists a domain's repositories, by name.
+func (a *API) ListRepositoriesInDomain(ctx context.Context, in *codeartifact.ListRepositoriesInDomainInput) (*codeartifact.ListRepositoriesInDomainOutput, error) {
+	after, err := place(in.NextToken, 1)
+	if err != nil {
+		return nil, err
+	}
+	filter := packages.RepositoryFilter{NamePrefix: text(in.RepositoryPrefix), Administrator: text(in.AdministratorAccount)}
+	page, more, err := a.packages.ListRepositoriesInDomain(ctx, domainID(ctx, in.Domain, in.DomainOwner), filter, after[0], limit(in.MaxResults))
+	if err != nil {
+		return nil, err
+	}
+	out := &codeartifact.ListRepositoriesInDomainOutput{Repositories: repositorySummaries(page)}
+	if more {
+		out.NextToken = nextToken(more, page[len(page)-1].ID.Name)
+	}
+	return out, nil
+}
+
+// GetRepositoryEndpoint answers with the address for the clients of a format.
+// It ends in "/", since `aws codeartifact login` appends to it. There is one
+// address for both endpoint types.
+func (a *API) GetRepositoryEndpoint(ctx context.Context, in *codeartifact.GetRepositoryEndpointInput) (*codeartifact.GetRepositoryEndpointOutput, error) {
+	id := repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository)
+	if err := a.packages.Authorized(ctx, id, "codeartifact:GetRepositoryEndpoint"); err != nil {
+		return nil, err
+	}
+	url := a.addresses.PackageURL(endpoint.Domain{Name: id.Domain.Name, Owner: id.Domain.Owner, Region: id.Domain.Region}, string(in.Format), id.Name)
+	return &codeartifact.GetRepositoryEndpointOutput{RepositoryEndpoint: &url}, nil
+}
+
+// upstreamNames keeps nil apart from empty: one leaves the upstreams as they
+// are, the other removes them.
+func upstreamNames(in []types.UpstreamRepository) []string {
+	if in == nil {
+		return nil
+	}
+	out := make([]string, len(in))
+	for i, u := range in {
+		out[i] = text(u.RepositoryName)
+	}
+	return out
+}
+
+func repositoryDescription(r packages.Repository) *types.RepositoryDescription {
+	arn := r.ID.ARN()
+	out := &types.RepositoryDescription{
+		AdministratorAccount: &r.Administrator,
+		Arn:                  &arn,
+		CreatedTime:          &r.Created,
+		Description:          optional(r.Description),
+		DomainName:           &r.ID.Domain.Name,
+		DomainOwner:          &r.ID.Domain.Owner,
+		ExternalConnections:  []types.RepositoryExternalConnectionInfo{},
+		Name:                 &r.ID.Name,
+		Upstreams:            []types.UpstreamRepositoryInfo{},
+	}
+	for _, u := range r.Upstreams {
+		out.Upstreams = append(out.Upstreams, types.UpstreamRepositoryInfo{RepositoryName: &u})
+	}
+	return out
+}
+
+func repositorySummaries(page []packages.Repository) []types.RepositorySummary {
+	out := make([]types.RepositorySummary, len(page))
+	for i, r := range page {
+		d := repositoryDescription(r)
+		out[i] = types.RepositorySummary{
+			AdministratorAccount: d.AdministratorAccount, Arn: d.Arn, CreatedTime: d.CreatedTime, Description: d.Description,
+			DomainName: d.DomainName, DomainOwner: d.DomainOwner, Name: d.Name,
+		}
+	}
+	return out
+}

@@ -1,0 +1,92 @@
+package codeartifactapi
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+)
+
+// How long a token lives (CodeArtifact API Reference, GetAuthorizationToken):
+// as long as asked, from 15 minutes to 12 hours, and 12 hours if not asked.
+const (
+	shortest = 15 * time.Minute
+	longest  = 12 * time.Hour
+)
+
+// GetAuthorizationToken issues a token for the repositories of one domain. The
+// caller needs codeartifact:GetAuthorizationToken on the domain and
+// sts:GetServiceBearerToken, and must not be the account's root.
+func (a *API) GetAuthorizationToken(ctx context.Context, in *codeartifact.GetAuthorizationTokenInput) (*codeartifact.GetAuthorizationTokenOutput, error) {
+	c := authn.FromContext(ctx)
+	if c == nil {
+		return nil, fault.New(fault.Denied, "AccessDenied", "nobody is authenticated")
+	}
+	now := a.now().Truncate(time.Second)
+	expires, err := expiry(c, in.DurationSeconds, now)
+	if err != nil {
+		return nil, err
+	}
+	id := domainID(ctx, in.Domain, in.DomainOwner)
+	if err := a.mayIssue(ctx, c, id, expires.Sub(now)); err != nil {
+		return nil, err
+	}
+	claims := c.BearerClaims()
+	claims.ID = token.NewID(token.BearerToken)
+	claims.Issued, claims.Expires = now, expires
+	claims.Region, claims.Domain, claims.DomainOwner = id.Region, id.Name, id.Owner
+	t, err := a.tokens.Mint(token.CodeArtifact, claims)
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.GetAuthorizationTokenOutput{AuthorizationToken: &t, Expiration: &expires}, nil
+}
+
+// expiry is when a token issued now ends. A duration of 0 asks for the end of
+// the caller's temporary credentials, which is never later than the longest
+// life of a token; a caller with a long-term key has no such end and gets the
+// default. Any other duration counts from now, whenever the session ends.
+func expiry(c *authn.Caller, duration *int64, now time.Time) (time.Time, error) {
+	end := now.Add(longest)
+	if duration == nil {
+		return end, nil
+	}
+	if *duration == 0 {
+		if c.Temporary() && c.ExpiresAt.Before(end) {
+			return c.ExpiresAt.Truncate(time.Second), nil
+		}
+		return end, nil
+	}
+	// The bounds are compared in seconds: a large number must not overflow.
+	if *duration < int64(shortest/time.Second) || *duration > int64(longest/time.Second) {
+		return end, fault.New(fault.Invalid, "Validation", "durationSeconds is %d; it must be 0, or from %d to %d.",
+			*duration, int64(shortest/time.Second), int64(longest/time.Second))
+	}
+	return now.Add(time.Duration(*duration) * time.Second), nil
+}
+
+// mayIssue checks everything that a token for the domain requires.
+func (a *API) mayIssue(ctx context.Context, c *authn.Caller, id packages.DomainID, life time.Duration) error {
+	const action = "codeartifact:GetAuthorizationToken"
+	if c.Type == authn.Root {
+		return fault.New(fault.Denied, "AccessDenied",
+			"User: %s is not authorized to perform: %s on resource: %s because the root user cannot call this operation; use a user or a role", c.ARN, action, id.ARN())
+	}
+	err := a.packages.AuthorizedDomain(ctx, id, action)
+	if err != nil && !fault.Is(err, "ResourceNotFound") {
+		return err
+	}
+	if denied := a.packages.AuthorizedServiceBearerToken(ctx, id, map[string][]string{
+		"sts:AWSServiceName":  {"codeartifact.amazonaws.com"},
+		"sts:DurationSeconds": {strconv.FormatInt(int64(life/time.Second), 10)},
+	}); denied != nil {
+		return denied
+	}
+	return err
+}

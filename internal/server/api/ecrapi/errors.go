@@ -1,0 +1,101 @@
+package ecrapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+)
+
+// MapError turns any error into what an ECR client gets: a modelled exception
+// where ECR's model has one, and otherwise a code that the AWS JSON services
+// have in common (Amazon ECR API Reference, "Common Errors"). Broken constraints
+// are ECR's InvalidParameterException, and what nobody knows is its
+// ServerException. The wire's own errors have the right form as they are.
+func MapError(err error) error {
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return mapFault(f)
+	}
+	if invalid, ok := errors.AsType[*wire.ValidationError](err); ok {
+		return &types.InvalidParameterException{Message: new(invalid.InvalidParameter())}
+	}
+	if wire.Known(err) {
+		return err
+	}
+	return mapFault(fault.From(err))
+}
+
+func mapFault(f *fault.Error) error {
+	if modelled := exceptions[f.Code]; modelled != nil {
+		return modelled(&f.Message)
+	}
+	if code := common[f.Code]; code != "" {
+		return &wire.Error{Code: code, Message: f.Message, Status: http.StatusBadRequest}
+	}
+	switch f.Kind {
+	case fault.Denied:
+		return &wire.Error{Code: "AccessDeniedException", Message: f.Message, Status: http.StatusBadRequest}
+	case fault.Unauthenticated, fault.Expired:
+		return &wire.Error{Code: "UnrecognizedClientException", Message: f.Message, Status: http.StatusBadRequest}
+	case fault.Limit:
+		return &types.LimitExceededException{Message: &f.Message}
+	case fault.Throttled:
+		return &wire.Error{Code: "ThrottlingException", Message: f.Message, Status: http.StatusBadRequest}
+	case fault.Unavailable:
+		return &wire.Error{Code: "ServiceUnavailable", Message: f.Message, Status: http.StatusServiceUnavailable}
+	case fault.Unimplemented:
+		return &wire.Error{Code: "NotImplementedException", Message: f.Message, Status: http.StatusNotImplemented}
+	case fault.Invalid, fault.NotFound, fault.Conflict, fault.TooLarge:
+		return &types.InvalidParameterException{Message: &f.Message}
+	default:
+		return &types.ServerException{Message: &f.Message}
+	}
+}
+
+// common are the codes that every AWS JSON service gives to a request whose
+// signature is no good.
+var common = map[string]string{
+	"MissingAuthenticationToken": "MissingAuthenticationTokenException",
+	"IncompleteSignature":        "IncompleteSignatureException",
+	"InvalidClientTokenId":       "UnrecognizedClientException",
+	"InvalidToken":               "UnrecognizedClientException",
+	"SignatureDoesNotMatch":      "InvalidSignatureException",
+	"RequestExpired":             "InvalidSignatureException",
+	"ExpiredToken":               "ExpiredTokenException",
+}
+
+// exceptions are the faults of the domain that ECR's model has a type for.
+var exceptions = map[string]func(message *string) error{
+	"RepositoryNotFound":       func(m *string) error { return &types.RepositoryNotFoundException{Message: m} },
+	"RepositoryAlreadyExists":  func(m *string) error { return &types.RepositoryAlreadyExistsException{Message: m} },
+	"RepositoryNotEmpty":       func(m *string) error { return &types.RepositoryNotEmptyException{Message: m} },
+	"RepositoryPolicyNotFound": func(m *string) error { return &types.RepositoryPolicyNotFoundException{Message: m} },
+	"InvalidTagParameter":      func(m *string) error { return &types.InvalidTagParameterException{Message: m} },
+	"TooManyTags":              func(m *string) error { return &types.TooManyTagsException{Message: m} },
+
+	"ImageNotFound":              func(m *string) error { return &types.ImageNotFoundException{Message: m} },
+	"ImageTagDoesNotMatchDigest": func(m *string) error { return &types.ImageNotFoundException{Message: m} },
+	"ImageAlreadyExists":         func(m *string) error { return &types.ImageAlreadyExistsException{Message: m} },
+	"ImageTagAlreadyExists":      func(m *string) error { return &types.ImageTagAlreadyExistsException{Message: m} },
+	"ImageDigestDoesNotMatch":    func(m *string) error { return &types.ImageDigestDoesNotMatchException{Message: m} },
+	"LayersNotFound":             func(m *string) error { return &types.LayersNotFoundException{Message: m} },
+	"ReferencedImagesNotFound":   func(m *string) error { return &types.ReferencedImagesNotFoundException{Message: m} },
+
+	"UploadNotFound":     func(m *string) error { return &types.UploadNotFoundException{Message: m} },
+	"EmptyUpload":        func(m *string) error { return &types.EmptyUploadException{Message: m} },
+	"InvalidLayer":       func(m *string) error { return &types.InvalidLayerException{Message: m} },
+	"InvalidLayerPart":   func(m *string) error { return &types.InvalidLayerPartException{Message: m} },
+	"LayerPartTooSmall":  func(m *string) error { return &types.LayerPartTooSmallException{Message: m} },
+	"LayerAlreadyExists": func(m *string) error { return &types.LayerAlreadyExistsException{Message: m} },
+	"LayerInaccessible":  func(m *string) error { return &types.LayerInaccessibleException{Message: m} },
+	"LayerTooLarge":      func(m *string) error { return &types.LimitExceededException{Message: m} },
+}
+
+// invalidParameter is the fault of a request that the model allows and ECR does
+// not.
+func invalidParameter(parameter, constraint string) error {
+	return fault.New(fault.Invalid, "InvalidParameter", "Invalid parameter at '%s' failed to satisfy constraint: '%s'", parameter, constraint)
+}

@@ -1,0 +1,202 @@
+package ecrapi
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+)
+
+// PutImage stores a manifest and sets a tag on it. One that is there already,
+// with the tag, is ImageAlreadyExistsException.
+func (a *API) PutImage(ctx context.Context, in *ecr.PutImageInput) (*ecr.PutImageOutput, error) {
+	id := repository(ctx, in.RegistryId, in.RepositoryName)
+	put := images.PutManifest{
+		Digest:    digest.Digest(deref(in.ImageDigest)),
+		MediaType: deref(in.ImageManifestMediaType),
+		Body:      []byte(deref(in.ImageManifest)),
+		Existing:  images.RejectExisting,
+	}
+	if in.ImageTag != nil {
+		put.Tags = []string{*in.ImageTag}
+	}
+	m, err := a.c.Images.PutManifest(ctx, id, put)
+	if err != nil {
+		return nil, err
+	}
+	return &ecr.PutImageOutput{Image: new(image(id, images.TaggedManifest{Tag: deref(in.ImageTag), Manifest: m}))}, nil
+}
+
+// image is ECR's form of a manifest.
+func image(id images.RepositoryID, m images.TaggedManifest) types.Image {
+	return types.Image{
+		ImageId:                imageID(images.Reference{Tag: m.Tag, Digest: m.Digest}),
+		ImageManifest:          new(string(m.Body)),
+		ImageManifestMediaType: &m.MediaType,
+		RegistryId:             &id.Account,
+		RepositoryName:         &id.Name,
+	}
+}
+
+func imageID(ref images.Reference) *types.ImageIdentifier {
+	return &types.ImageIdentifier{ImageDigest: optional(string(ref.Digest)), ImageTag: optional(ref.Tag)}
+}
+
+// references is the inverse of imageID, for a list.
+func references(ids []types.ImageIdentifier) []images.Reference {
+	refs := make([]images.Reference, len(ids))
+	for i, id := range ids {
+		refs[i] = images.Reference{Tag: deref(id.ImageTag), Digest: digest.Digest(deref(id.ImageDigest))}
+	}
+	return refs
+}
+
+func imageFailures(list []images.ImageFailure) []types.ImageFailure {
+	out := make([]types.ImageFailure, len(list))
+	for i := range list {
+		f := &list[i]
+		out[i] = types.ImageFailure{ImageId: imageID(f.Reference), FailureCode: types.ImageFailureCode(f.Code), FailureReason: &f.Reason}
+	}
+	return out
+}
+
+// BatchGetImage returns manifests. Nothing is converted: an image whose media
+// type is not among acceptedMediaTypes is a failure.
+func (a *API) BatchGetImage(ctx context.Context, in *ecr.BatchGetImageInput) (*ecr.BatchGetImageOutput, error) {
+	id := repository(ctx, in.RegistryId, in.RepositoryName)
+	found, failures, err := a.c.Images.Manifests(ctx, id, references(in.ImageIds))
+	if err != nil {
+		return nil, err
+	}
+	out := &ecr.BatchGetImageOutput{Images: []types.Image{}}
+	for _, m := range found {
+		if len(in.AcceptedMediaTypes) > 0 && !slices.Contains(in.AcceptedMediaTypes, m.MediaType) {
+			failures = append(failures, images.ImageFailure{
+				Reference: images.Reference{Tag: m.Tag, Digest: m.Digest}, Code: string(types.ImageFailureCodeImageNotFound),
+				Reason: "Requested image is of the media type " + m.MediaType + ", which is not among the accepted ones",
+			})
+			continue
+		}
+		out.Images = append(out.Images, image(id, m))
+	}
+	out.Failures = imageFailures(failures)
+	return out, nil
+}
+
+// BatchDeleteImage deletes images by digest, and takes away tags; an image goes
+// with its last tag.
+func (a *API) BatchDeleteImage(ctx context.Context, in *ecr.BatchDeleteImageInput) (*ecr.BatchDeleteImageOutput, error) {
+	deleted, failures, err := a.c.Images.DeleteImages(ctx, repository(ctx, in.RegistryId, in.RepositoryName), references(in.ImageIds))
+	if err != nil {
+		return nil, err
+	}
+	out := &ecr.BatchDeleteImageOutput{ImageIds: []types.ImageIdentifier{}, Failures: imageFailures(failures)}
+	for _, ref := range deleted {
+		out.ImageIds = append(out.ImageIds, *imageID(ref))
+	}
+	return out, nil
+}
+
+// A selection is what the filters of ListImages and DescribeImages ask for.
+type selection struct {
+	tags images.TagStatus
+	// none says that no image can match: there are no archived ones.
+	none bool
+}
+
+func newSelection(tags types.TagStatus, status types.ImageStatusFilter) selection {
+	s := selection{tags: images.TagStatus(tags)}
+	if tags == "" {
+		s.tags = images.AnyTagStatus
+	}
+	switch status {
+	case "", types.ImageStatusFilterActive, types.ImageStatusFilterAny:
+	default:
+		s.none = true
+	}
+	return s
+}
+
+// ListImages pages through the tags with their digests, and the digests without
+// a tag.
+func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.ListImagesOutput, error) {
+	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
+	want := newSelection(filter.TagStatus, filter.ImageStatus)
+	page := newScope("ListImages", id.ARN(), string(want.tags))
+	cursor, err := page.cursor(in.NextToken, 2)
+	if err != nil {
+		return nil, err
+	}
+	list, more, err := a.c.Images.ListImages(ctx, id, want.tags, images.Reference{Digest: digest.Digest(cursor[0]), Tag: cursor[1]}, pageSize(in.MaxResults))
+	if err != nil {
+		return nil, err
+	}
+	out := &ecr.ListImagesOutput{ImageIds: []types.ImageIdentifier{}}
+	if want.none {
+		return out, nil
+	}
+	for _, ref := range list {
+		out.ImageIds = append(out.ImageIds, *imageID(ref))
+	}
+	if more {
+		last := list[len(list)-1]
+		out.NextToken = page.token(string(last.Digest), last.Tag)
+	}
+	return out, nil
+}
+
+// DescribeImages describes the images of the given ids, or pages through all
+// those of the repository, in the byte order of their digests.
+func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (*ecr.DescribeImagesOutput, error) {
+	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
+	want := newSelection(filter.TagStatus, filter.ImageStatus)
+	if in.ImageIds != nil {
+		if in.NextToken != nil || in.MaxResults != nil || in.Filter != nil {
+			return nil, invalidParameter("imageIds", "Member must not be given together with nextToken, maxResults or filter")
+		}
+		list, err := a.c.Images.DescribeImagesByReference(ctx, id, references(in.ImageIds))
+		if err != nil {
+			return nil, err
+		}
+		return &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, list)}, nil
+	}
+	page := newScope("DescribeImages", id.ARN(), string(want.tags))
+	cursor, err := page.cursor(in.NextToken, 1)
+	if err != nil {
+		return nil, err
+	}
+	list, more, err := a.c.Images.DescribeImages(ctx, id, want.tags, digest.Digest(cursor[0]), pageSize(in.MaxResults))
+	if err != nil {
+		return nil, err
+	}
+	if want.none {
+		return &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, nil)}, nil
+	}
+	out := &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, list)}
+	if more {
+		out.NextToken = page.token(string(list[len(list)-1].Digest))
+	}
+	return out, nil
+}
+
+func imageDetails(id images.RepositoryID, list []*images.ImageDetail) []types.ImageDetail {
+	out := make([]types.ImageDetail, len(list))
+	for i, d := range list {
+		out[i] = types.ImageDetail{
+			ArtifactMediaType:      optional(d.ArtifactType),
+			ImageDigest:            new(string(d.Digest)),
+			ImageManifestMediaType: &d.MediaType,
+			ImagePushedAt:          &d.PushedAt,
+			ImageSizeInBytes:       &d.Size,
+			ImageStatus:            types.ImageStatusActive,
+			ImageTags:              d.Tags,
+			RegistryId:             &id.Account,
+			RepositoryName:         &id.Name,
+		}
+	}
+	return out
+}

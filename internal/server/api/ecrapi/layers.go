@@ -1,0 +1,97 @@
+package ecrapi
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+)
+
+// InitiateLayerUpload begins an upload, and says how large its parts should be.
+func (a *API) InitiateLayerUpload(ctx context.Context, in *ecr.InitiateLayerUploadInput) (*ecr.InitiateLayerUploadOutput, error) {
+	u, err := a.c.Images.StartUpload(ctx, repository(ctx, in.RegistryId, in.RepositoryName), "")
+	if err != nil {
+		return nil, err
+	}
+	return &ecr.InitiateLayerUploadOutput{UploadId: &u.ID, PartSize: new(int64(images.PartSize))}, nil
+}
+
+// UploadLayerPart appends a part to an upload.
+func (a *API) UploadLayerPart(ctx context.Context, in *ecr.UploadLayerPartInput) (*ecr.UploadLayerPartOutput, error) {
+	id := repository(ctx, in.RegistryId, in.RepositoryName)
+	u, err := a.c.Images.UploadPart(ctx, id, deref(in.UploadId), deref(in.PartFirstByte), deref(in.PartLastByte), in.LayerPartBlob)
+	if fault.Is(err, "InvalidLayerPart") {
+		return nil, &types.InvalidLayerPartException{
+			Message:               &fault.From(err).Message,
+			LastValidByteReceived: new(u.Size - 1),
+			RegistryId:            &id.Account,
+			RepositoryName:        &id.Name,
+			UploadId:              in.UploadId,
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &ecr.UploadLayerPartOutput{LastByteReceived: new(u.Size - 1), RegistryId: &id.Account, RepositoryName: &id.Name, UploadId: in.UploadId}, nil
+}
+
+// CompleteLayerUpload makes an upload a layer of the repository.
+func (a *API) CompleteLayerUpload(ctx context.Context, in *ecr.CompleteLayerUploadInput) (*ecr.CompleteLayerUploadOutput, error) {
+	id := repository(ctx, in.RegistryId, in.RepositoryName)
+	digests := make([]digest.Digest, len(in.LayerDigests))
+	for i, d := range in.LayerDigests {
+		digests[i] = digest.Digest(d)
+	}
+	b, err := a.c.Images.CompleteLayer(ctx, id, deref(in.UploadId), digests)
+	if err != nil {
+		return nil, err
+	}
+	return &ecr.CompleteLayerUploadOutput{LayerDigest: new(string(b.Digest)), RegistryId: &id.Account, RepositoryName: &id.Name, UploadId: in.UploadId}, nil
+}
+
+// BatchCheckLayerAvailability says which layers the repository holds.
+func (a *API) BatchCheckLayerAvailability(ctx context.Context, in *ecr.BatchCheckLayerAvailabilityInput) (*ecr.BatchCheckLayerAvailabilityOutput, error) {
+	out := &ecr.BatchCheckLayerAvailabilityOutput{Layers: []types.Layer{}, Failures: []types.LayerFailure{}}
+	var valid []digest.Digest
+	for _, text := range in.LayerDigests {
+		switch d := digest.Digest(text); {
+		case d == "":
+			out.Failures = append(out.Failures, layerFailure(text, types.LayerFailureCodeMissingLayerDigest, "Invalid request parameters: layer digest cannot be empty"))
+		case images.CheckDigest(d) != nil:
+			out.Failures = append(out.Failures, layerFailure(text, types.LayerFailureCodeInvalidLayerDigest, "Invalid layer digest: want sha256 or sha512 in lower-case hexadecimal digits"))
+		default:
+			valid = append(valid, d)
+		}
+	}
+	found, err := a.c.Images.LayerAvailability(ctx, repository(ctx, in.RegistryId, in.RepositoryName), valid)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range valid {
+		layer := types.Layer{LayerDigest: new(string(d)), LayerAvailability: types.LayerAvailabilityUnavailable}
+		if b, ok := found[d]; ok {
+			layer.LayerAvailability, layer.LayerSize = types.LayerAvailabilityAvailable, &b.Size
+		}
+		out.Layers = append(out.Layers, layer)
+	}
+	return out, nil
+}
+
+func layerFailure(d string, code types.LayerFailureCode, reason string) types.LayerFailure {
+	return types.LayerFailure{LayerDigest: &d, FailureCode: code, FailureReason: &reason}
+}
+
+// GetDownloadUrlForLayer returns an address that opens a layer of an image for a
+// while, without credentials.
+func (a *API) GetDownloadUrlForLayer(ctx context.Context, in *ecr.GetDownloadUrlForLayerInput) (*ecr.GetDownloadUrlForLayerOutput, error) {
+	id := repository(ctx, in.RegistryId, in.RepositoryName)
+	b, err := a.c.Images.DownloadableLayer(ctx, id, digest.Digest(deref(in.LayerDigest)))
+	if err != nil {
+		return nil, err
+	}
+	return &ecr.GetDownloadUrlForLayerOutput{DownloadUrl: new(a.c.LayerURLs.LayerURL(id, b.Digest)), LayerDigest: new(string(b.Digest))}, nil
+}

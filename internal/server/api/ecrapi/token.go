@@ -1,0 +1,88 @@
+package ecrapi
+
+import (
+	"context"
+	"encoding/base64"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+)
+
+const (
+	// tokenLifetime counts from the call, whatever the credentials that signed
+	// it (Amazon ECR API Reference, GetAuthorizationToken).
+	tokenLifetime = 12 * time.Hour
+	// tokenUser is the name that goes with the token as a password.
+	tokenUser = "AWS"
+	// maxRegistryIDs is the model's bound.
+	maxRegistryIDs = 10
+)
+
+// GetAuthorizationToken mints a token that stands for the caller at every
+// registry that the caller may reach. registryIds, which AWS deprecated, changes
+// nothing about that: the answer has one entry for each of them, with that
+// registry's address. Action ecr:GetAuthorizationToken on *.
+func (a *API) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthorizationTokenInput) (*ecr.GetAuthorizationTokenOutput, error) {
+	if err := a.c.Authz.Authorize(ctx, &authz.Request{Action: "ecr:GetAuthorizationToken", Resource: "*"}); err != nil {
+		return nil, err
+	}
+	registries := []endpoint.Registry{registry(ctx, nil)}
+	//lint:ignore SA1019 deprecated, and still sent: by the ECR credential helper, for one
+	if ids := in.RegistryIds; ids != nil {
+		var err error
+		if registries, err = registriesOf(ctx, ids); err != nil {
+			return nil, err
+		}
+	}
+	claims := authn.FromContext(ctx).BearerClaims()
+	claims.ID = token.NewID(token.BearerToken)
+	claims.Issued = a.c.Now().UTC().Truncate(time.Second)
+	claims.Expires = claims.Issued.Add(tokenLifetime)
+	password, err := a.c.Tokens.Mint(token.ECR, claims)
+	if err != nil {
+		return nil, err
+	}
+	encoded := base64.StdEncoding.EncodeToString([]byte(tokenUser + ":" + password))
+	out := new(ecr.GetAuthorizationTokenOutput)
+	for _, r := range registries {
+		out.AuthorizationData = append(out.AuthorizationData, types.AuthorizationData{
+			AuthorizationToken: &encoded,
+			ExpiresAt:          &claims.Expires,
+			ProxyEndpoint:      new(a.c.Addresses.RegistryURL(r)),
+		})
+	}
+	return out, nil
+}
+
+func registriesOf(ctx context.Context, ids []string) ([]endpoint.Registry, error) {
+	if len(ids) == 0 || len(ids) > maxRegistryIDs {
+		return nil, invalidParameter("registryIds", "Member must have between 1 and 10 registry ids")
+	}
+	list := make([]endpoint.Registry, len(ids))
+	for i := range ids {
+		if !arn.IsAccountID(ids[i]) {
+			return nil, invalidParameter("registryIds", "must satisfy regular expression '[0-9]{12}'")
+		}
+		list[i] = registry(ctx, &ids[i])
+	}
+	return list, nil
+}
+
+// DescribeRegistry describes a registry. It replicates nothing, so that the
+// replication configuration is without rules. Action ecr:DescribeRegistry on *.
+func (a *API) DescribeRegistry(ctx context.Context, _ *ecr.DescribeRegistryInput) (*ecr.DescribeRegistryOutput, error) {
+	if err := a.c.Authz.Authorize(ctx, &authz.Request{Action: "ecr:DescribeRegistry", Resource: "*"}); err != nil {
+		return nil, err
+	}
+	return &ecr.DescribeRegistryOutput{
+		RegistryId:               new(registry(ctx, nil).Account),
+		ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{}},
+	}, nil
+}

@@ -1,0 +1,194 @@
+// Package iamapi is the AWS API of IAM: one method for each operation, with the
+// signature of the SDK's client. It turns inputs into calls of the domain's
+// package iam and its answers into outputs, and decides nothing.
+//
+// Operations that are not registered answer that they are not implemented.
+package iamapi
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/iam/types"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/queryerrors"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+)
+
+// Config is what an [API] is made of.
+type Config struct {
+	IAM *iam.Service
+}
+
+// An API is the operations.
+type API struct{ iam *iam.Service }
+
+// New returns the API over the domain's service.
+func New(c Config) *API { return &API{c.IAM} }
+
+// Register hands the operations to the protocol.
+func Register(s *wire.Service, a *API) {
+	registerUsers(s, a)
+	registerGroups(s, a)
+	registerRoles(s, a)
+	registerPolicies(s, a)
+	registerOIDC(s, a)
+	registerAccount(s, a)
+	registerSimulation(s, a)
+	registerReports(s, a)
+	registerServiceLinkedRoles(s, a)
+}
+
+// MapError turns errors of the domain into those of the IAM API (IAM API
+// Reference, the Errors of each operation).
+func MapError(err error) error {
+	var f *fault.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	message := &f.Message
+	switch f.Code {
+	case "NoSuchEntity":
+		return &types.NoSuchEntityException{Message: message}
+	case "EntityAlreadyExists":
+		return &types.EntityAlreadyExistsException{Message: message}
+	case "DeleteConflict":
+		return &types.DeleteConflictException{Message: message}
+	case "LimitExceeded":
+		return &types.LimitExceededException{Message: message}
+	case "MalformedPolicyDocument":
+		return &types.MalformedPolicyDocumentException{Message: message}
+	case "UnmodifiableEntity":
+		return &types.UnmodifiableEntityException{Message: message}
+	case "InvalidInput":
+		return &types.InvalidInputException{Message: message}
+	case "ReportNotPresent":
+		return &types.CredentialReportNotPresentException{Message: message}
+	case "ReportExpired":
+		return &types.CredentialReportExpiredException{Message: message}
+	}
+	return queryerrors.Map(err)
+}
+
+// page reads the paging of an input. A marker that we did not make is refused.
+func page(prefix, marker *string, maxItems *int32) (iam.Page, error) {
+	after, err := unmark(marker)
+	return iam.Page{PathPrefix: aws.ToString(prefix), After: after, Limit: int(aws.ToInt32(maxItems))}, err
+}
+
+func mark(next string) *string {
+	if next == "" {
+		return nil
+	}
+	return new(base64.RawURLEncoding.EncodeToString([]byte(next)))
+}
+
+func unmark(marker *string) (string, error) {
+	after, err := base64.RawURLEncoding.DecodeString(aws.ToString(marker))
+	if err != nil {
+		return "", badMarker()
+	}
+	return string(after), nil
+}
+
+func badMarker() error {
+	return fault.New(fault.Invalid, "ValidationError", "Invalid Marker: use the Marker of the response before.")
+}
+
+// defaultItems is the length of a page that does not say it.
+const defaultItems = 100
+
+// part returns one page of a list that is short enough to be at hand whole, and
+// the marker of the next one.
+func part[E any](all []E, marker *string, maxItems *int32) (entries []E, next *string, err error) {
+	from := 0
+	if marker != nil {
+		text, err := unmark(marker)
+		if err != nil {
+			return nil, nil, err
+		}
+		if from, err = strconv.Atoi(text); err != nil || from < 0 {
+			return nil, nil, badMarker()
+		}
+	}
+	size := defaultItems
+	if maxItems != nil {
+		size = int(*maxItems)
+	}
+	from = min(from, len(all))
+	to := min(from+size, len(all))
+	if to < len(all) {
+		next = mark(strconv.Itoa(to))
+	}
+	return all[from:to], next, nil
+}
+
+// document is how a policy stands in a response: escaped as RFC 3986 says (IAM
+// API Reference, "GetRolePolicy").
+func document(text string) *string {
+	return new(strings.ReplaceAll(url.QueryEscape(text), "+", "%20"))
+}
+
+func tagsIn(tags []types.Tag) []iam.Tag {
+	out := make([]iam.Tag, len(tags))
+	for i, t := range tags {
+		out[i] = iam.Tag{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value)}
+	}
+	return out
+}
+
+func tagsOut(tags []iam.Tag) []types.Tag {
+	return convert(tags, func(t iam.Tag) types.Tag { return types.Tag{Key: &t.Key, Value: &t.Value} })
+}
+
+func boundaryOut(policyARN string) *types.AttachedPermissionsBoundary {
+	if policyARN == "" {
+		return nil
+	}
+	return &types.AttachedPermissionsBoundary{
+		PermissionsBoundaryArn:  &policyARN,
+		PermissionsBoundaryType: types.PermissionsBoundaryAttachmentTypePolicy,
+	}
+}
+
+// convert returns a slice that is not nil: the protocol writes an empty list.
+func convert[A, B any](in []A, fn func(A) B) []B {
+	out := make([]B, len(in))
+	for i, a := range in {
+		out[i] = fn(a)
+	}
+	return out
+}
+
+func inlineNames(policies []iam.InlinePolicy) []string {
+	return convert(policies, func(p iam.InlinePolicy) string { return p.Name })
+}
+
+func attachedOut(p *iam.Policy) types.AttachedPolicy {
+	return types.AttachedPolicy{PolicyArn: new(p.ARN()), PolicyName: &p.Name}
+}
+
+// done is the answer of an operation without output.
+func done[O any](err error) (*O, error) {
+	if err != nil {
+		return nil, err
+	}
+	return new(O), nil
+}
+
+// activeIn reads the status of an access key.
+func activeIn(s types.StatusType) (bool, error) {
+	switch s {
+	case types.StatusTypeActive:
+		return true, nil
+	case types.StatusTypeInactive:
+		return false, nil
+	}
+	return false, fault.New(fault.Invalid, "ValidationError", "The status of an access key can be set to Active or Inactive, not to %q.", s)
+}

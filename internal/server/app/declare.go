@@ -1,0 +1,170 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
+	"github.com/gatehouse-registry/gatehouse/internal/server/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+)
+
+// ErrConfiguration says that the configuration declares what cannot be applied:
+// it is for the file to be mended, and nothing was changed.
+var ErrConfiguration = errors.New("configuration")
+
+// applyDeclaration makes the identities what the configuration declares. Where it
+// has no iam at all, nothing is deleted: a start without the file must not be the
+// end of everybody in it.
+func (p *parts) applyDeclaration(ctx context.Context) error {
+	if p.config.IAM == nil {
+		if n := p.iam.Declared(); n > 0 {
+			p.log.Warn("the configuration declares no identities, and those of earlier starts stay; to delete them, declare iam: {}", "declared", n)
+		}
+		return nil
+	}
+	changes, err := p.iam.Apply(ctx, declaration(p.config))
+	if err != nil {
+		return misdeclared(err)
+	}
+	for _, c := range changes {
+		attributes := []any{"arn", c.ARN}
+		if len(c.Fields) > 0 {
+			attributes = append(attributes, "fields", strings.Join(c.Fields, ","))
+		}
+		p.log.Info("declared identity "+string(c.Kind), attributes...)
+		params := map[string]any{"change": c.Kind, "fields": c.Fields}
+		if err := p.audit.Write(audit.ServiceEvent("iam", "ApplyDeclaration", c.ARN, params, p.now())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkDeclaration finds, before anything is opened or created, what is wrong with
+// the form of the declared identities.
+func checkDeclaration(c *config.Config) error {
+	if c.IAM == nil {
+		return nil
+	}
+	d := declaration(c)
+	return misdeclared(d.Validate())
+}
+
+// misdeclared makes an ErrConfiguration of an error that the declaration is to
+// blame for.
+func misdeclared(err error) error {
+	var wrong *iam.DeclarationError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("%w: %w", ErrConfiguration, err)
+	}
+	return err
+}
+
+// declaration translates what the file says.
+func declaration(c *config.Config) iam.Declaration {
+	var d iam.Declaration
+	declare(&d, c.Account, "iam", c.IAM.Identities)
+	for account, identities := range sorted(c.IAM.Accounts) {
+		declare(&d, account, "iam.accounts."+account, identities)
+	}
+	return d
+}
+
+func declare(d *iam.Declaration, account, in string, identities config.Identities) {
+	entity := func(kind, name, path string, tags map[string]string, adopt bool) iam.DeclaredEntity {
+		return iam.DeclaredEntity{Where: in + "." + kind + "." + name, Account: account, Path: path, Name: name, Tags: iam.SortedTags(tags), Adopt: adopt}
+	}
+	for name, p := range sorted(identities.Policies) {
+		e := entity("policies", name, p.Path, p.Tags, p.Adopt)
+		d.Policies = append(d.Policies, iam.DeclaredPolicy{DeclaredEntity: e, Description: p.Description, Document: document(e.Where+".document", "", p.Document)})
+	}
+	for issuer, o := range sorted(identities.OIDCProviders) {
+		e := entity("oidc_providers", issuer, "", o.Tags, o.Adopt)
+		d.OIDCProviders = append(d.OIDCProviders, iam.DeclaredOIDCProvider{DeclaredEntity: e, Issuer: issuer, ClientIDs: o.ClientIDs, Thumbprints: o.Thumbprints})
+	}
+	for name, g := range sorted(identities.Groups) {
+		e := entity("groups", name, g.Path, nil, g.Adopt)
+		d.Groups = append(d.Groups, iam.DeclaredGroup{DeclaredEntity: e, DeclaredPermissions: permissions(e.Where, g.Permissions, "")})
+	}
+	for name, u := range sorted(identities.Users) {
+		e := entity("users", name, u.Path, u.Tags, u.Adopt)
+		d.Users = append(d.Users, iam.DeclaredUser{
+			DeclaredEntity: e, DeclaredPermissions: permissions(e.Where, u.Permissions, u.Boundary),
+			Groups: u.Groups, AccessKeys: u.AccessKeys,
+		})
+	}
+	for name, r := range sorted(identities.Roles) {
+		e := entity("roles", name, r.Path, r.Tags, r.Adopt)
+		d.Roles = append(d.Roles, iam.DeclaredRole{
+			DeclaredEntity: e, DeclaredPermissions: permissions(e.Where, r.Permissions, r.Boundary),
+			Description: r.Description, MaxSession: int(time.Duration(r.MaxSession) / time.Second),
+			Trust: document(e.Where+".trust", "", r.Trust),
+		})
+	}
+}
+
+func permissions(where string, p config.Permissions, boundary string) iam.DeclaredPermissions {
+	out := iam.DeclaredPermissions{Policies: p.Policies, Boundary: boundary}
+	for name, doc := range sorted(p.Inline) {
+		out.Inline = append(out.Inline, document(where+".inline."+name, name, doc))
+	}
+	return out
+}
+
+func document(where, name string, d config.Document) iam.DeclaredDocument {
+	if d.Line > 0 {
+		where += fmt.Sprintf(" (line %d)", d.Line)
+	}
+	return iam.DeclaredDocument{Where: where, Name: name, Text: d.JSON}
+}
+
+// sorted yields a map in the order of its keys.
+func sorted[V any](m map[string]V) func(yield func(string, V) bool) {
+	return func(yield func(string, V) bool) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			if !yield(key, m[key]) {
+				return
+			}
+		}
+	}
+}
+
+// guardrails compiles the guardrails of the accounts, and returns the one of an
+// account, or nil.
+func guardrails(c *config.Config) (func(account string) *policy.Policy, error) {
+	compiled := map[string]*policy.Policy{}
+	for _, account := range c.AllAccounts() {
+		doc, where := c.Guardrail.Of(account)
+		if doc.JSON == "" {
+			continue
+		}
+		p, err := policy.Parse(doc.JSON, policy.Identity)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s (line %d): %w", ErrConfiguration, where, doc.Line, err)
+		}
+		compiled[account] = p.WithSource(policy.Source{Name: where})
+	}
+	return func(account string) *policy.Policy { return compiled[account] }, nil
+}
+
+// declaredProfiles are profiles for the declared access keys:
+// gatehouse/USER/KEY, or gatehouse-ACCOUNT/USER/KEY.
+func (p *parts) declaredProfiles() ([]Profile, error) {
+	keys, err := p.iam.DeclaredKeys(p.config.AllAccounts())
+	if err != nil {
+		return nil, err
+	}
+	var profiles []Profile
+	for _, k := range keys {
+		name := profileName(p.config.Account, k.Account) + "/" + k.User + "/" + k.Key
+		profiles = append(profiles, Profile{name, k.AccessKeyID, k.Secret})
+	}
+	return profiles, nil
+}

@@ -1,0 +1,59 @@
+package app
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
+)
+
+// metrics are what /metrics shows. Their labels are of small, fixed sets: names
+// of operations, classes of status; never a principal or a repository.
+type metrics struct {
+	registry  *prometheus.Registry
+	inFlight  prometheus.Gauge
+	requests  *prometheus.CounterVec
+	duration  *prometheus.HistogramVec
+	decisions *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatehouse_requests_in_flight", Help: "Requests being answered."}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_requests_total", Help: "Answered requests by service, operation and status.",
+		}, []string{"service", "operation", "status"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "gatehouse_request_duration_seconds", Help: "Time from the request's header to the answer's end.",
+			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 5, 30},
+		}, []string{"service", "operation"}),
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gatehouse_decisions_total", Help: "Decisions of the policy engine by outcome.",
+		}, []string{"outcome"}),
+	}
+	m.registry.MustRegister(m.inFlight, m.requests, m.duration, m.decisions,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// observe counts one request. A request that never became an operation has the
+// labels "none".
+func (m *metrics) observe(service, operation string, status int, took time.Duration) {
+	if operation == "" {
+		service, operation = "none", "none"
+	}
+	m.requests.WithLabelValues(service, operation, strconv.Itoa(status)).Inc()
+	m.duration.WithLabelValues(service, operation).Observe(took.Seconds())
+}
+
+func (m *metrics) decided(d audit.Decision) { m.decisions.WithLabelValues(d.Outcome).Inc() }
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

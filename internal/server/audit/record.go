@@ -1,0 +1,143 @@
+package audit
+
+import (
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+)
+
+// A Record is an event as CloudTrail writes it.
+type Record struct {
+	EventVersion        string              `json:"eventVersion"`
+	UserIdentity        UserIdentity        `json:"userIdentity"`
+	EventTime           string              `json:"eventTime"`
+	EventSource         string              `json:"eventSource"`
+	EventName           string              `json:"eventName"`
+	AWSRegion           string              `json:"awsRegion,omitempty"`
+	SourceIPAddress     string              `json:"sourceIPAddress"`
+	UserAgent           string              `json:"userAgent"`
+	ErrorCode           string              `json:"errorCode,omitempty"`
+	ErrorMessage        string              `json:"errorMessage,omitempty"`
+	RequestParameters   any                 `json:"requestParameters"`
+	ResponseElements    any                 `json:"responseElements"`
+	AdditionalEventData AdditionalEventData `json:"additionalEventData"`
+	RequestID           string              `json:"requestID"`
+	EventID             string              `json:"eventID"`
+	ReadOnly            bool                `json:"readOnly"`
+	Resources           []Resource          `json:"resources,omitempty"`
+	EventType           string              `json:"eventType"`
+	ManagementEvent     bool                `json:"managementEvent"`
+	RecipientAccountID  string              `json:"recipientAccountId,omitempty"`
+	EventCategory       string              `json:"eventCategory"`
+}
+
+// AdditionalEventData is what CloudTrail leaves to the service: here the
+// decisions, the status of the answer and how long it took.
+type AdditionalEventData struct {
+	Decisions      []Decision `json:"decisions,omitempty"`
+	HTTPStatus     int        `json:"httpStatus"`
+	DurationMicros int64      `json:"durationMicros"`
+}
+
+// UserIdentity is CloudTrail's userIdentity element.
+type UserIdentity struct {
+	Type           string          `json:"type"`
+	PrincipalID    string          `json:"principalId,omitempty"`
+	ARN            string          `json:"arn,omitempty"`
+	AccountID      string          `json:"accountId,omitempty"`
+	AccessKeyID    string          `json:"accessKeyId,omitempty"`
+	UserName       string          `json:"userName,omitempty"`
+	SessionContext *SessionContext `json:"sessionContext,omitempty"`
+}
+
+// SessionContext is part of the identity of temporary credentials.
+type SessionContext struct {
+	SessionIssuer SessionIssuer     `json:"sessionIssuer"`
+	Attributes    map[string]string `json:"attributes"`
+}
+
+// SessionIssuer is who issued temporary credentials.
+type SessionIssuer struct {
+	Type        string `json:"type,omitempty"`
+	PrincipalID string `json:"principalId,omitempty"`
+	ARN         string `json:"arn,omitempty"`
+	AccountID   string `json:"accountId,omitempty"`
+}
+
+// maxText is the length in bytes of an error message and of a user agent; the
+// rest is cut off (AWS CloudTrail User Guide, "CloudTrail record contents").
+const maxText = 1 << 10
+
+func clipped(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "")
+}
+
+// Record finishes the entry. status is the HTTP status of the answer.
+func (e *Entry) Record(status int, now time.Time) *Record {
+	r := &Record{
+		EventVersion:      "1.11",
+		UserIdentity:      userIdentity(e.caller),
+		EventTime:         e.Started.UTC().Format(time.RFC3339),
+		EventSource:       e.source + ".amazonaws.com",
+		EventName:         e.name,
+		SourceIPAddress:   e.SourceIP,
+		UserAgent:         clipped(e.UserAgent),
+		ErrorCode:         e.code,
+		ErrorMessage:      clipped(e.message),
+		RequestParameters: e.params,
+		AdditionalEventData: AdditionalEventData{
+			Decisions: e.decisions, HTTPStatus: status, DurationMicros: now.Sub(e.Started).Microseconds(),
+		},
+		RequestID:       e.ID,
+		EventID:         NewID(),
+		ReadOnly:        readOnly(e.name),
+		Resources:       e.resources,
+		EventType:       "AwsApiCall",
+		ManagementEvent: true,
+		EventCategory:   "Management",
+	}
+	if e.caller != nil {
+		r.AWSRegion, r.RecipientAccountID = e.caller.Region, e.caller.Account
+	}
+	return r
+}
+
+func userIdentity(c *authn.Caller) UserIdentity {
+	if c == nil || c.Principal == nil {
+		return UserIdentity{Type: "Unknown"}
+	}
+	id := UserIdentity{PrincipalID: c.UserID, ARN: c.ARN, AccountID: c.Account, AccessKeyID: c.AccessKeyID, UserName: c.Name}
+	switch c.Type {
+	case authn.Root:
+		id.Type = "Root"
+	case authn.User:
+		id.Type = "IAMUser"
+	default:
+		id.Type = string(c.Type)
+	}
+	if c.Temporary() {
+		issuer := SessionIssuer{PrincipalID: c.UniqueID, ARN: c.PrincipalARN, AccountID: c.Account}
+		if c.Type == authn.AssumedRole {
+			issuer.Type = "Role"
+		}
+		id.SessionContext = &SessionContext{issuer, map[string]string{
+			"creationDate": c.IssuedAt.UTC().Format(time.RFC3339), "mfaAuthenticated": "false",
+		}}
+	}
+	return id
+}
+
+// readOnly is CloudTrail's readOnly flag: the operation changes nothing. AWS
+// names its reading operations so consistently that the name tells.
+func readOnly(name string) bool {
+	for _, verb := range []string{"Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Decode", "Read"} {
+		if strings.HasPrefix(name, verb) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,93 @@
+package authn
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+)
+
+// Bearer returns the caller who sends a bearer token of the purpose. The token
+// stands in the Authorization header in one of three ways, all of which clients
+// use: "Bearer TOKEN", "Basic" with any spelling of "aws" as the user and the
+// token as the password, or as it is.
+//
+// Errors are faults: MissingAuthenticationToken; ExpiredToken; InvalidToken for
+// a header that cannot be read, a token of another purpose, and one that was
+// closed by taking the identity or its access key away; ServiceUnavailable, as
+// [Directory] has it.
+func (a *Authenticator) Bearer(r *http.Request, purpose token.Purpose) (*Caller, error) {
+	if err := a.directory.Live(); err != nil {
+		return nil, err
+	}
+	text, err := bearerToken(r.Header["Authorization"])
+	if err != nil {
+		return nil, err
+	}
+	// One allocation for all three.
+	b := new(struct {
+		caller    Caller
+		principal Principal
+		claims    token.Claims
+	})
+	if b.claims, err = a.keyring.Open(purpose, text); err != nil {
+		return nil, err
+	}
+	if err := a.identify(r.Context(), &b.principal, &b.claims); err != nil {
+		return nil, err
+	}
+	b.principal.IssuedAt, b.principal.ExpiresAt = b.claims.SessionIssued, b.claims.SessionExpires
+	b.caller.Principal, b.caller.Token, b.caller.Region = &b.principal, &b.claims, b.claims.Region
+	b.caller.connection(r, a.now())
+	return &b.caller, nil
+}
+
+// bearerToken finds the token in the values of the Authorization header.
+func bearerToken(values []string) (string, error) {
+	if len(values) == 0 || len(values) == 1 && values[0] == "" {
+		return "", fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "The request has no authorization token. Log in first.")
+	}
+	if len(values) > 1 {
+		return "", unreadable("there is more than one Authorization header")
+	}
+	scheme, credentials, found := strings.Cut(values[0], " ")
+	switch {
+	case !found:
+		return scheme, nil
+	case strings.EqualFold(scheme, "Bearer"):
+		return strings.TrimLeft(credentials, " "), nil
+	case strings.EqualFold(scheme, "Basic"):
+		return basicPassword(strings.TrimLeft(credentials, " "))
+	}
+	return "", unreadable("the scheme is neither Basic nor Bearer")
+}
+
+// basicUser is the user that stands before every token in Basic credentials
+// (CodeArtifact User Guide, ECR User Guide). Clients spell it in both cases.
+const basicUser = "aws"
+
+// maxBasic bounds what is decoded: the user, the colon and the longest token.
+const maxBasic = len(basicUser) + 1 + token.MaxLength
+
+// basicPassword decodes Basic credentials (RFC 7617).
+func basicPassword(encoded string) (string, error) {
+	if base64.StdEncoding.DecodedLen(len(encoded)) > maxBasic+2 { // +2: padding
+		return "", unreadable("the Basic credentials are longer than any token")
+	}
+	var source [(maxBasic + 2 + 2) / 3 * 4]byte
+	var decoded [maxBasic + 2]byte
+	n, err := base64.StdEncoding.Decode(decoded[:], source[:copy(source[:], encoded)])
+	if err != nil {
+		return "", unreadable("the Basic credentials are not base64")
+	}
+	if n <= len(basicUser) || decoded[len(basicUser)] != ':' || !strings.EqualFold(string(decoded[:len(basicUser)]), basicUser) {
+		return "", unreadable("the user of the Basic credentials is not AWS")
+	}
+	return string(decoded[len(basicUser)+1 : n]), nil
+}
+
+func unreadable(why string) error {
+	return fault.New(fault.Unauthenticated, "InvalidToken", "The Authorization header is not valid: %s. Log in again.", why)
+}

@@ -1,0 +1,155 @@
+package authn
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+)
+
+// globalRegion is what clients sign for where a service has no region (IAM and
+// the global endpoint of STS), whatever region they are set to.
+const globalRegion = "us-east-1"
+
+// Signed returns the caller who signed a request for the service with a
+// long-term key AKIA…, or with temporary credentials ASIA… and their session
+// token. body is the whole body; where it is nil the body is still to be read,
+// and r.Body verifies it on the way: it ends with a fault SignatureDoesNotMatch
+// instead of io.EOF where it is not the one that was signed.
+//
+// Errors are faults: MissingAuthenticationToken, IncompleteSignature,
+// InvalidClientTokenId (no such key, or not any more), SignatureDoesNotMatch
+// (which another service, region or day is as well), RequestExpired (the clocks
+// differ), ExpiredToken; ServiceUnavailable, as [Directory] has it. An unknown key
+// takes as long as a wrong signature.
+func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*Caller, error) {
+	if err := a.directory.Live(); err != nil {
+		return nil, err
+	}
+	s := new(struct {
+		caller    Caller
+		principal Principal
+	})
+	credential, err := a.verifier.Verify(r, service, body, a.lookup(r, service, &s.principal))
+	if err != nil {
+		return nil, signatureFault(err)
+	}
+	if body == nil {
+		r.Body = faultBody{r.Body}
+	}
+	now := a.now()
+	switch {
+	case credential.SessionToken == "":
+		a.directory.Used(credential.AccessKeyID, now, service, credential.Region)
+	case s.principal.Type == AssumedRole:
+		a.directory.Used(s.principal.UniqueID, now, service, credential.Region)
+	}
+	s.caller.Principal, s.caller.Region = &s.principal, credential.Region
+	s.caller.connection(r, now)
+	return &s.caller, nil
+}
+
+// Admit reports whether a request can be one that Signed accepts, as far as can
+// be told before its body is read: the signature has its form, is of now, and is
+// said to be by a key that exists. Errors are those of Signed.
+func (a *Authenticator) Admit(r *http.Request, service string) error {
+	if err := a.directory.Live(); err != nil {
+		return err
+	}
+	return signatureFault(a.verifier.Precheck(r, service, a.lookup(r, service, new(Principal))))
+}
+
+// lookup finds the secret of a credential, and makes p its principal.
+func (a *Authenticator) lookup(r *http.Request, service string, p *Principal) sigv4.Lookup {
+	return func(c *sigv4.Credential) (string, error) {
+		if !a.serves(c.Region) && (c.Region != globalRegion || service != "iam" && service != "sts") {
+			return "", fault.New(fault.Unauthenticated, "SignatureDoesNotMatch", "The signature is for the region %q, which this server does not have.", c.Region)
+		}
+		return a.signer(r, c, p)
+	}
+}
+
+// signer makes p the principal whose credential it is, and returns the secret
+// that has to have signed.
+func (a *Authenticator) signer(r *http.Request, c *sigv4.Credential, p *Principal) (string, error) {
+	if c.SessionToken != "" {
+		return a.temporary(r, c, p)
+	}
+	if strings.HasPrefix(c.AccessKeyID, string(token.TemporaryKey)) {
+		return "", unknownKey() // useless without its session token
+	}
+	account, uniqueID, ok := a.directory.KeyOwner(c.AccessKeyID)
+	if !ok {
+		return "", unknownKey()
+	}
+	identity := a.directory.Identity(account, uniqueID)
+	secret, ok := a.directory.Secret(c.AccessKeyID)
+	if identity == nil || !ok {
+		return "", unknownKey()
+	}
+	*p = *identity
+	p.AccessKeyID = c.AccessKeyID
+	return secret, nil
+}
+
+// temporary is signer for temporary credentials.
+func (a *Authenticator) temporary(r *http.Request, c *sigv4.Credential, p *Principal) (string, error) {
+	claims, secret, err := a.keyring.OpenSession(c.SessionToken)
+	if fault.Is(err, "ExpiredToken") {
+		return "", err
+	}
+	if err != nil || claims.ID != c.AccessKeyID {
+		return "", unknownKey()
+	}
+	if err := a.identify(r.Context(), p, &claims); err != nil {
+		if fault.Is(err, "InvalidToken") {
+			return "", unknownKey()
+		}
+		return "", err
+	}
+	if p.Type != AssumedRole {
+		p.IssuerKeyID = claims.AccessKeyID
+	}
+	p.AccessKeyID = c.AccessKeyID
+	p.IssuedAt, p.ExpiresAt = claims.Issued, claims.Expires
+	return secret, nil
+}
+
+// unknownKey is the one answer for a key that does not exist, is inactive or
+// was closed, and for a session token that is not its own.
+func unknownKey() error {
+	return fault.New(fault.Unauthenticated, "InvalidClientTokenId", "The security token included in the request is invalid.")
+}
+
+// signatureFault turns the errors of package sigv4 into the domain's.
+func signatureFault(err error) error {
+	var e *sigv4.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Reason {
+	case sigv4.Missing:
+		return fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "%s", e.Message)
+	case sigv4.Skewed:
+		return fault.New(fault.Expired, "RequestExpired", "%s", e.Message)
+	case sigv4.Scope, sigv4.SignatureMismatch, sigv4.BodyMismatch:
+		return fault.New(fault.Unauthenticated, "SignatureDoesNotMatch", "%s", e.Message)
+	default:
+		return fault.New(fault.Invalid, "IncompleteSignature", "%s", e.Message)
+	}
+}
+
+// faultBody is a body whose errors are the domain's.
+type faultBody struct{ io.ReadCloser }
+
+func (b faultBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = signatureFault(err)
+	}
+	return n, err
+}

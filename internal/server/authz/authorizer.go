@@ -1,0 +1,93 @@
+package authz
+
+import (
+	"context"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+)
+
+// An Authorizer decides for the domain. Its zero value works.
+type Authorizer struct {
+	// Observe is called with every decision, before Authorize returns: metrics
+	// and audit. Optional. It must not keep the request.
+	Observe func(context.Context, *Request, policy.Decision)
+}
+
+// Authorize reports whether the caller in ctx may do what req says: nil, or a
+// fault of kind Denied and code "AccessDenied" with AWS's wording, whose cause is a
+// [*Refusal]. Nobody in ctx is denied.
+func (a *Authorizer) Authorize(ctx context.Context, req *Request) error {
+	caller := authn.FromContext(ctx)
+	decision := Decide(caller, req)
+	if a.Observe != nil {
+		a.Observe(ctx, req, decision)
+	}
+	if decision.Allowed() {
+		return nil
+	}
+	return fault.Wrap(&Refusal{caller, *req, decision}, fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s",
+		name(caller), req.Action, req.Resource, decision.Because(req.Action))
+}
+
+// Decide is the decision alone, without an observer. A nil caller is nobody, and
+// denied. See [Simulation.Explain] for what a caller would be allowed, and why.
+func Decide(caller *authn.Caller, req *Request) policy.Decision {
+	if caller == nil || caller.Principal == nil {
+		return policy.Decision{}
+	}
+	return policy.Evaluate(input(caller.Principal, req, &conditionKeys{caller: caller, req: req}))
+}
+
+// input is everything that a decision depends on.
+func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input {
+	provider := ""
+	if p.Federation != nil {
+		provider = p.Federation.Provider
+	}
+	return &policy.Input{
+		Principal: policy.Principal{
+			Type:     principalType(p.Type),
+			Account:  p.Account,
+			ARN:      p.ARN,
+			RoleARN:  p.PrincipalARN,
+			UniqueID: p.UniqueID,
+			Provider: provider,
+		},
+		Action:          req.Action,
+		Resource:        req.Resource,
+		ResourceAccount: req.Account,
+		Context:         keys,
+		Identity:        p.Policies,
+		Boundary:        p.Boundary,
+		Guardrail:       p.Guardrail,
+		Session:         p.SessionPolicies,
+		Resources:       req.Policies,
+	}
+}
+
+// principalType translates; a type that is unknown is nobody's.
+func principalType(t authn.PrincipalType) policy.PrincipalType {
+	switch t {
+	case authn.Root:
+		return policy.RootUser
+	case authn.User:
+		return policy.User
+	case authn.AssumedRole:
+		return policy.RoleSession
+	case authn.FederatedUser:
+		return policy.FederatedUser
+	case authn.WebIdentity:
+		return policy.WebIdentity
+	}
+	return policy.Anonymous
+}
+
+// name is how a message calls the caller.
+func name(caller *authn.Caller) string {
+	if caller == nil || caller.Principal == nil {
+		return "anonymous"
+	}
+	return caller.ARN
+}

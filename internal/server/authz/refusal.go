@@ -1,0 +1,133 @@
+package authz
+
+import (
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+)
+
+// A Refusal is the cause of the fault that [Authorizer.Authorize] returns: what was
+// asked, and how it was decided. Edges that can tell it to those who may know find
+// it with errors.As.
+type Refusal struct {
+	Caller   *authn.Caller // nil where nobody called
+	Request  Request
+	Decision policy.Decision
+}
+
+func (r *Refusal) Error() string { return r.Decision.Outcome.String() }
+
+// The bounds of a [Refusal.Document].
+const (
+	maxRefusalKeys  = 40
+	maxRefusalValue = 256 // bytes of a text in it
+)
+
+// The parts of a Document, as DecodeAuthorizationMessage answers them.
+type (
+	items[T any] struct {
+		Items []T `json:"items"`
+	}
+	refusalDocument struct {
+		Allowed           bool                    `json:"allowed"`
+		ExplicitDeny      bool                    `json:"explicitDeny"`
+		MatchedStatements items[matchedStatement] `json:"matchedStatements"`
+		Failures          items[string]           `json:"failures"`
+		Reason            string                  `json:"reason"`
+		Context           refusalContext          `json:"context"`
+	}
+	matchedStatement struct {
+		StatementID string `json:"statementId"`
+		Effect      string `json:"effect"`
+		PolicyType  string `json:"policyType"`
+		Policy      string `json:"policy"`
+	}
+	refusalContext struct {
+		Principal  refusedPrincipal        `json:"principal"`
+		Action     string                  `json:"action"`
+		Resource   string                  `json:"resource"`
+		Conditions items[refusedCondition] `json:"conditions"`
+	}
+	refusedPrincipal struct {
+		ID  string `json:"id"`
+		ARN string `json:"arn"`
+	}
+	refusedCondition struct {
+		Key    string              `json:"key"`
+		Values items[refusedValue] `json:"values"`
+	}
+	refusedValue struct {
+		Value string `json:"value"`
+	}
+)
+
+// Document is the decision as a JSON object of at most limit bytes, in the form of
+// STS's DecodeAuthorizationMessage: the statement that denied, if one did, who asked
+// for what, and the values of the condition keys that the policies look at. What
+// does not fit leaves out the conditions; nil is a refusal of nobody.
+func (r *Refusal) Document(limit int) []byte {
+	if r.Caller == nil || r.Caller.Principal == nil {
+		return nil
+	}
+	d := refusalDocument{
+		ExplicitDeny: r.Decision.Outcome == policy.ExplicitDeny, Reason: clip(r.Decision.Because(r.Request.Action)),
+		Context: refusalContext{
+			Principal: refusedPrincipal{r.Caller.UserID, r.Caller.ARN}, Action: clip(r.Request.Action), Resource: clip(r.Request.Resource),
+		},
+	}
+	if p := r.Decision.Policy; p != nil {
+		d.MatchedStatements.Items = []matchedStatement{{
+			StatementID: clip(p.StatementID(r.Decision.Statement)), Effect: "DENY",
+			PolicyType: r.Decision.Type.String(), Policy: clip(strings.TrimSpace(p.Source().ARN + " " + p.Source().Name)),
+		}}
+	}
+	d.Context.Conditions.Items = r.conditions()
+	text, err := json.Marshal(&d)
+	if err == nil && len(text) > limit {
+		d.Context.Conditions.Items = nil
+		text, err = json.Marshal(&d)
+	}
+	if err != nil || len(text) > limit {
+		return nil
+	}
+	return text
+}
+
+// conditions are the keys that the policies look at, and that the request has, but
+// for the tags of the resource: by its length alone the sealed document would tell
+// whether there is one.
+func (r *Refusal) conditions() []refusedCondition {
+	policies := append([]*policy.Policy{}, r.Caller.Policies...)
+	policies = append(policies, r.Caller.SessionPolicies...)
+	if r.Caller.Boundary != nil {
+		policies = append(policies, r.Caller.Boundary)
+	}
+	seen := map[string]bool{}
+	keys := &conditionKeys{caller: r.Caller, req: &r.Request}
+	var out []refusedCondition
+	for _, p := range policies {
+		for _, key := range p.ContextKeys() {
+			values, ok := keys.Lookup(key)
+			if !ok || seen[key] || strings.Contains(key, ":resourcetag/") || len(out) == maxRefusalKeys {
+				continue
+			}
+			seen[key] = true
+			c := refusedCondition{Key: clip(key)}
+			for _, v := range values {
+				c.Values.Items = append(c.Values.Items, refusedValue{clip(v)})
+			}
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func clip(s string) string {
+	if len(s) <= maxRefusalValue {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxRefusalValue], "") + "…"
+}

@@ -1,0 +1,28 @@
+// Package authz decides: principal + action + resource → a decision and its
+// reason. The evaluation itself is package policy's; this package gathers what
+// it needs (the caller, the resource's policies and tags, the context keys) and
+// turns a refusal into the domain's error with AWS's wording.
+package authz
+
+import "github.com/gatehouse-registry/gatehouse/internal/policy"
+
+// A Request asks whether the caller in the context may do one thing.
+type Request struct {
+	// Action is "service:Operation", as IAM writes it: "ecr:PutImage".
+	Action string
+	// Resource is an ARN, or "*" for an action that has no resource.
+	Resource string
+	// Account owns the resource: 12 digits. Empty means the caller's own.
+	Account string
+	// Policies are the resource-based policies that apply; for assuming a role,
+	// its trust policy.
+	Policies []*policy.Policy
+	// ResourceTags are aws:ResourceTag/* (and ecr:ResourceTag/* for ECR).
+	ResourceTags map[string]string
+	// RequestTags are aws:RequestTag/*, and their keys aws:TagKeys.
+	RequestTags map[string]string
+	// Keys are further condition keys, such as sts:AWSServiceName, whose case does
+	// not matter. A request that only removes tags gives aws:TagKeys here. What
+	// every request has (aws:PrincipalArn, aws:SourceIp, …) cannot be replaced.
+	Keys map[string][]string
+}

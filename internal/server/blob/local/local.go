@@ -1,0 +1,269 @@
+// Package local keeps blobs as files below one folder of this machine.
+//
+// The folder has 256 shards, named 00 to ff by a hash of the object's name, so
+// that no directory grows large and writers of different objects seldom meet in
+// one. They are made when the first object is, and stay open once they are
+// used. An object is one file:
+//
+//	3f/NAME.part   the upload is not finished
+//	3f/NAME        it is committed
+//
+// Bytes are written in place, once. Commit gives the file its final name, then
+// syncs the file and the shard. The new name comes before the sync because it
+// promises nothing: until Commit has returned, no row names the object. So a
+// small object costs one journal commit of the file system instead of two. A
+// crash before that leaves a file that no row names, which the domain's sweep
+// finds through List.
+//
+// A name, not a permission bit, tells finished from unfinished, so that a
+// backup tool that drops permissions, or a person with ls, cannot get it wrong.
+//
+// Nothing here waits for anything but the disk, so only List looks at its
+// context.
+//
+// The folder belongs to one process: the server locks its data folder.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+)
+
+const (
+	// part ends the name of an unfinished object's file. No object's name has a
+	// dot, so the two cannot be confused.
+	part = ".part"
+	// batch is the number of names that List reads at a time.
+	batch = 512
+)
+
+// A Store is a [blob.Store] in a folder.
+type Store struct {
+	dir    string
+	root   *os.Root
+	shards [shards]shard
+	// prepared says that all shards are there for sure. preparing is held
+	// meanwhile.
+	prepared  atomic.Bool
+	preparing sync.Mutex
+	// writing holds the names that have an open Writer. Two that append to one
+	// file would mix their bytes under a digest that neither has.
+	writing sync.Map
+}
+
+var _ blob.Store = (*Store)(nil)
+
+// Open opens the store in the folder dir, which is created where it does not
+// exist. Files are for their owner alone.
+func Open(dir string) (*Store, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("blob store: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("blob store: %w", err)
+	}
+	s := &Store{dir: dir, root: root}
+	for i := range s.shards {
+		s.shards[i].name = shardName(byte(i))
+	}
+	return s, nil
+}
+
+// Close releases the folder. Objects and writers that are open stay usable for
+// reading and writing, and cannot be committed.
+func (s *Store) Close() error {
+	err := s.root.Close()
+	for i := range s.shards {
+		err = errors.Join(err, s.shards[i].close())
+	}
+	return err
+}
+
+// Create implements [blob.Store].
+func (s *Store) Create(_ context.Context, name string) (blob.Writer, error) {
+	w, err := s.claim(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.create(); err != nil {
+		w.release()
+		return nil, err
+	}
+	return w, nil
+}
+
+// Resume implements [blob.Store].
+func (s *Store) Resume(_ context.Context, name string, state blob.State) (blob.Writer, error) {
+	offset, ok := parseState(state)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s", blob.ErrState, name)
+	}
+	w, err := s.claim(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.reopen(offset); err != nil {
+		w.release()
+		return nil, err
+	}
+	return w, nil
+}
+
+// claim returns the only writer of name. Whoever gets it has to release it.
+func (s *Store) claim(name string) (*writer, error) {
+	if !blob.ValidName(name) {
+		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
+	}
+	if err := s.prepare(); err != nil {
+		return nil, fmt.Errorf("blob store %s: %w", s.dir, err)
+	}
+	dir, err := s.shard(name).open(s)
+	if err != nil {
+		return nil, fmt.Errorf("blob store %s: %w", s.dir, err)
+	}
+	if _, taken := s.writing.LoadOrStore(name, struct{}{}); taken {
+		return nil, fmt.Errorf("%w: %s is being written", blob.ErrInUse, name)
+	}
+	return &writer{store: s, dir: dir, name: name}, nil
+}
+
+// Open implements [blob.Store]. The object is a [blob.Filer].
+func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
+	if !blob.ValidName(name) {
+		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
+	}
+	dir, err := s.shard(name).open(s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", blob.ErrNotFound, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob: %w", err)
+	}
+	f, err := dir.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", blob.ErrNotFound, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open blob: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open blob: %w", err)
+	}
+	return &object{f, info.Size()}, nil
+}
+
+// Delete implements [blob.Store]. Whoever reads the object can go on reading.
+func (s *Store) Delete(_ context.Context, name string) error {
+	if !blob.ValidName(name) {
+		return fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
+	}
+	dir, err := s.shard(name).open(s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		// The unfinished file first: a Commit that gets ahead of this has moved it
+		// to where the second removal finds it, and one that comes later fails.
+		err = errors.Join(remove(dir, name+part), remove(dir, name))
+	}
+	if err != nil {
+		return fmt.Errorf("delete blob: %w", err)
+	}
+	return nil
+}
+
+// remove removes a file, and is content where there is none. The removal is not
+// synced: what comes back after a crash is an object that no row names.
+func remove(dir *os.Root, name string) error {
+	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// List implements [blob.Store]. It stops at the first error.
+func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
+	return func(yield func(blob.Info, error) bool) {
+		for i := range s.shards {
+			if !s.listShard(ctx, s.shards[i].name, yield) {
+				return
+			}
+		}
+	}
+}
+
+// listShard yields the objects of one shard and reports whether to go on.
+func (s *Store) listShard(ctx context.Context, shard string, yield func(blob.Info, error) bool) bool {
+	fail := func(err error) bool {
+		yield(blob.Info{}, fmt.Errorf("list blobs: %w", err))
+		return false
+	}
+	dir, err := s.root.Open(shard)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if err != nil {
+		return fail(err)
+	}
+	defer dir.Close()
+	for {
+		if err := ctx.Err(); err != nil {
+			return fail(err)
+		}
+		entries, err := dir.ReadDir(batch)
+		for _, e := range entries {
+			name := strings.TrimSuffix(e.Name(), part)
+			if !blob.ValidName(name) {
+				continue // not ours
+			}
+			file, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // deleted, or committed, meanwhile
+			}
+			if err != nil {
+				return fail(err)
+			}
+			if !yield(blob.Info{Name: name, Size: file.Size(), Modified: file.ModTime()}, nil) {
+				return false
+			}
+		}
+		if err == io.EOF {
+			return true
+		}
+		if err != nil {
+			return fail(err)
+		}
+	}
+}
+
+// object is an open file. Its size was taken when it was opened: a committed
+// file does not change.
+type object struct {
+	file *os.File
+	size int64
+}
+
+var _ blob.Filer = (*object)(nil)
+
+func (o *object) Read(p []byte) (int, error) { return o.file.Read(p) }
+
+func (o *object) Seek(offset int64, whence int) (int64, error) { return o.file.Seek(offset, whence) }
+
+func (o *object) Close() error { return o.file.Close() }
+
+func (o *object) Size() int64 { return o.size }
+
+func (o *object) File() *os.File { return o.file }

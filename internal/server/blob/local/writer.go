@@ -1,0 +1,189 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+)
+
+// writeback is how many bytes are written before the kernel is asked to begin
+// bringing them to the disk. Without that, nearly all of a large upload would
+// wait for the sync at its end: 100 MiB take about 36 ms with it and 52 ms
+// without, on a disk of 3 GB/s.
+const writeback = 8 << 20
+
+// writer is the [blob.Writer] of one unfinished file.
+type writer struct {
+	store *Store
+	dir   *os.Root // the shard
+	name  string
+	file  *os.File
+	size  int64
+	begun int64 // bytes whose writeback has begun
+	// synced says that the bytes are durable already, from an earlier Suspend.
+	synced bool
+	// linked says that the file's name is durable already, from an earlier
+	// Suspend.
+	linked bool
+	done   bool
+}
+
+// create begins a new file.
+func (w *writer) create() error {
+	if _, err := w.dir.Lstat(w.name); err == nil {
+		return fmt.Errorf("%w: %s exists", blob.ErrInUse, w.name)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("create blob: %w", err)
+	}
+	f, err := w.dir.OpenFile(w.name+part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%w: %s has an unfinished upload", blob.ErrInUse, w.name)
+	}
+	if err != nil {
+		return fmt.Errorf("create blob: %w", err)
+	}
+	w.file = f
+	return nil
+}
+
+// reopen opens the unfinished file and drops what lies behind offset.
+func (w *writer) reopen(offset int64) error {
+	f, err := w.dir.OpenFile(w.name+part, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s is not an unfinished upload", blob.ErrState, w.name)
+	}
+	if err != nil {
+		return fmt.Errorf("resume blob: %w", err)
+	}
+	whole, err := rewind(f, offset)
+	if err != nil {
+		f.Close()
+		return fmt.Errorf("resume blob %s: %w", w.name, err)
+	}
+	w.file, w.size, w.begun, w.synced, w.linked = f, offset, offset, whole, true
+	return nil
+}
+
+// rewind makes offset the end of the file and the place to write at. whole says
+// that it was the end before.
+func rewind(f *os.File, offset int64) (whole bool, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	if info.Size() < offset {
+		return false, fmt.Errorf("%w: the file has %d bytes, the state says %d", blob.ErrState, info.Size(), offset)
+	}
+	if whole = info.Size() == offset; !whole {
+		if err := f.Truncate(offset); err != nil {
+			return false, err
+		}
+	}
+	_, err = f.Seek(offset, io.SeekStart)
+	return whole, err
+}
+
+// Write implements [io.Writer].
+func (w *writer) Write(p []byte) (int, error) {
+	w.synced = false
+	n, err := w.file.Write(p)
+	w.size += int64(n)
+	if fresh := w.size - w.begun; fresh >= writeback {
+		fresh -= fresh % writeback
+		beginWriteback(w.file, w.begun, fresh)
+		w.begun += fresh
+	}
+	return n, err
+}
+
+// Size implements [blob.Writer].
+func (w *writer) Size() int64 { return w.size }
+
+// Suspend implements [blob.Writer]. When it fails, an earlier state stays good.
+func (w *writer) Suspend(context.Context) (blob.State, error) {
+	if w.done {
+		return nil, fmt.Errorf("suspend blob %s: %w", w.name, os.ErrClosed)
+	}
+	defer w.finish()
+	if err := w.sync(); err != nil {
+		return nil, fmt.Errorf("suspend blob: %w", err)
+	}
+	return formatState(w.size), nil
+}
+
+// Commit implements [blob.Writer]. When it fails, the object is gone: after a
+// failed sync nobody can say which of its bytes are on the disk.
+func (w *writer) Commit(context.Context) error {
+	if w.done {
+		return fmt.Errorf("commit blob %s: %w", w.name, os.ErrClosed)
+	}
+	defer w.finish()
+	err := w.dir.Rename(w.name+part, w.name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %s was deleted while it was written", blob.ErrNotFound, w.name)
+	}
+	if err != nil {
+		return fmt.Errorf("commit blob: %w", errors.Join(err, remove(w.dir, w.name+part)))
+	}
+	w.linked = false
+	if err := w.sync(); err != nil {
+		return fmt.Errorf("commit blob: %w", errors.Join(err, remove(w.dir, w.name)))
+	}
+	return nil
+}
+
+// Abort implements [blob.Writer].
+func (w *writer) Abort() {
+	if w.done {
+		return
+	}
+	w.finish()
+	// What cannot be removed now, the sweep finds.
+	_ = remove(w.dir, w.name+part)
+}
+
+// sync makes the bytes and the name of the file durable.
+func (w *writer) sync() error {
+	if !w.synced {
+		if err := w.file.Sync(); err != nil {
+			return err
+		}
+	}
+	if w.linked {
+		return nil
+	}
+	return syncFolder(w.dir)
+}
+
+// finish closes the file, whose bytes are synced or not wanted, and gives the
+// name back.
+func (w *writer) finish() {
+	w.done = true
+	w.file.Close()
+	w.release()
+}
+
+func (w *writer) release() { w.store.writing.Delete(w.name) }
+
+// stateVersion begins every state, so that a later form can be told apart.
+const stateVersion = 1
+
+// formatState returns the state of an upload with size bytes.
+func formatState(size int64) blob.State {
+	return binary.BigEndian.AppendUint64([]byte{stateVersion}, uint64(size))
+}
+
+// parseState is the inverse of formatState.
+func parseState(s blob.State) (size int64, ok bool) {
+	if len(s) != 9 || s[0] != stateVersion {
+		return 0, false
+	}
+	size = int64(binary.BigEndian.Uint64(s[1:]))
+	return size, size >= 0
+}

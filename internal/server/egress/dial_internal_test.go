@@ -1,0 +1,83 @@
+package egress
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+)
+
+// A nameServer answers every question for an IPv4 address with the next of its
+// addresses, as one does who wants a name checked in one place and used in another.
+type nameServer struct {
+	addresses []string
+	asked     atomic.Int64
+}
+
+// resolver starts the server and returns a resolver that asks it alone.
+func (s *nameServer) resolver(t *testing.T) *net.Resolver {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		question := make([]byte, 512)
+		for {
+			n, from, err := c.ReadFrom(question)
+			if err != nil {
+				return
+			}
+			_, _ = c.WriteTo(s.answer(question[:n]), from)
+		}
+	}()
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", c.LocalAddr().String())
+	}}
+}
+
+// answer is the message for a question (RFC 1035, 4): the question again, and an
+// address of one second's life where one was asked for.
+func (s *nameServer) answer(question []byte) []byte {
+	end := 12
+	for question[end] != 0 {
+		end += int(question[end]) + 1
+	}
+	end += 5 // the root, type and class
+	m := append([]byte{}, question[:end]...)
+	m[2], m[3] = 0x84, 0                                                         // an answer, with authority
+	m[6], m[7], m[8], m[9], m[10], m[11] = 0, 0, 0, 0, 0, 0                      // no records so far
+	if kind := uint16(question[end-4])<<8 | uint16(question[end-3]); kind == 1 { // A
+		i := int(s.asked.Add(1)) - 1
+		address := netip.MustParseAddr(s.addresses[min(i, len(s.addresses)-1)]).As4()
+		m[7] = 1
+		m = append(append(m, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4), address[:]...)
+	}
+	return m
+}
+
+// A name that means another address each time it is looked up leads nowhere that
+// is forbidden: what is checked is the address that is dialed.
+func TestANameThatChangesItsAddress(t *testing.T) {
+	names := &nameServer{addresses: []string{"0.0.0.1", "127.0.0.1", "10.0.0.1", "127.0.0.1"}}
+	d := newDialer(func(a netip.Addr) bool { return isPublic(a) || a == netip.MustParseAddr("0.0.0.1") })
+	d.Resolver = names.resolver(t)
+	// The first address passes, whatever is there.
+	switch c, err := d.DialContext(t.Context(), "tcp4", "rebound.example:1"); {
+	case err == nil:
+		c.Close()
+	case errors.Is(err, ErrForbidden):
+		t.Errorf("the address that is allowed: %v", err)
+	}
+	for _, to := range names.addresses[1:] {
+		if c, err := d.DialContext(t.Context(), "tcp4", "rebound.example:1"); !errors.Is(err, ErrForbidden) {
+			t.Errorf("the name now means %s: %v, %v", to, c, err)
+		}
+	}
+	if n := names.asked.Load(); n != 4 {
+		t.Errorf("the name was looked up %d times, want once for each connection", n)
+	}
+}

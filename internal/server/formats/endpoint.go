@@ -1,0 +1,86 @@
+package formats
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// Prefix is where the package endpoints are on an address that says nothing
+// about the domain.
+const Prefix = "/codeartifact/"
+
+// An Endpoint is what an address says: a repository, for one package format.
+type Endpoint struct {
+	Repository packages.RepositoryID
+	Format     packages.Format
+}
+
+// Path is the endpoint's path on the one address: Prefix, then
+// region/owner/domain/format/repository/. It ends in "/".
+func (e Endpoint) Path() string {
+	d := e.Repository.Domain
+	return Prefix + d.Region + "/" + d.Owner + "/" + d.Name + e.HostPath()
+}
+
+// HostPath is the endpoint's path on the domain's own, AWS-shaped host:
+// /format/repository/. It ends in "/".
+func (e Endpoint) HostPath() string {
+	return "/" + string(e.Format) + "/" + e.Repository.Name + "/"
+}
+
+// Realm names the endpoint in a challenge, as CodeArtifact does: domain/repository.
+func (e Endpoint) Realm() string { return e.Repository.Domain.Name + "/" + e.Repository.Name }
+
+// Hosts reads the domain off an AWS-shaped host; ok is false for another host.
+type Hosts interface {
+	ParseDomainHost(host string) (d endpoint.Domain, ok bool)
+}
+
+// ParsePath reads a path that begins with [Prefix]. The path is the escaped one
+// of the request. prefix is the part that names the endpoint and ends in "/",
+// and rest what follows, still escaped. It is the inverse of [Endpoint.Path].
+func ParsePath(path string) (e Endpoint, prefix, rest string, ok bool) {
+	tail, ok := strings.CutPrefix(path, Prefix)
+	if !ok {
+		return e, "", "", false
+	}
+	var d endpoint.Domain
+	d.Region, tail, _ = strings.Cut(tail, "/")
+	d.Owner, tail, _ = strings.Cut(tail, "/")
+	d.Name, tail, ok = strings.Cut(tail, "/")
+	if !ok {
+		return e, "", "", false
+	}
+	e, _, rest, ok = ParseHostPath(d, "/"+tail)
+	return e, e.Path(), rest, ok
+}
+
+// ParseHostPath is [ParsePath] for a request to the domain's own host. It is the
+// inverse of [Endpoint.HostPath].
+func ParseHostPath(d endpoint.Domain, path string) (e Endpoint, prefix, rest string, ok bool) {
+	tail, _ := strings.CutPrefix(path, "/")
+	format, tail, _ := strings.Cut(tail, "/")
+	repository, rest, _ := strings.Cut(tail, "/")
+	if !regionPattern.MatchString(d.Region) || !arn.IsAccountID(d.Owner) || !domainPattern.MatchString(d.Name) ||
+		!formatPattern.MatchString(format) || !repositoryPattern.MatchString(repository) {
+		return Endpoint{}, "", "", false
+	}
+	e = Endpoint{
+		Repository: packages.DomainID{Owner: d.Owner, Region: d.Region, Name: d.Name}.Repository(repository),
+		Format:     packages.Format(format),
+	}
+	return e, e.HostPath(), rest, true
+}
+
+// The patterns of DomainName and RepositoryName are those of the CodeArtifact
+// API reference; none of the characters is ever escaped in a path.
+var (
+	regionPattern     = regexp.MustCompile(`^[a-z0-9-]{2,32}$`)
+	domainPattern     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
+	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
+	formatPattern     = regexp.MustCompile(`^[a-z]{2,16}$`)
+)

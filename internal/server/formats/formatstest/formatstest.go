@@ -1,0 +1,245 @@
+// Package formatstest starts a server of package endpoints for the tests of the
+// doors: the real store on SQLite and local files, the real authentication, and
+// a domain with two repositories in it.
+package formatstest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+)
+
+// What there is in every server.
+const (
+	Account = "000000000001"
+	Region  = "us-east-1"
+	// Suffix is what AWS-shaped hosts are below.
+	Suffix = "aws.registry.example"
+)
+
+// Domain holds the repositories: App, whose upstream is Shared.
+var (
+	Domain = packages.DomainID{Owner: Account, Region: Region, Name: "acme"}
+	App    = Domain.Repository("app")
+	Shared = Domain.Repository("shared")
+)
+
+// A User is an IAM user that the server knows, by the name of its constant.
+type User string
+
+// The users: Admin may do everything; Reader may read from every repository;
+// Publisher may publish, and nothing else.
+const (
+	Admin     User = "admin"
+	Reader    User = "reader"
+	Publisher User = "publisher"
+)
+
+var documents = map[User]string{
+	Admin:     `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`,
+	Reader:    `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codeartifact:ReadFromRepository","Resource":"*"}}`,
+	Publisher: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codeartifact:PublishPackageVersion","Resource":"*"}}`,
+}
+
+// A Server serves the doors on a loopback address.
+type Server struct {
+	*httptest.Server
+	Packages *packages.Service
+
+	blobs   blob.Store
+	t       testing.TB
+	users   directory
+	keyring *token.Keyring
+	offset  atomic.Int64 // how far the clock is ahead, in nanoseconds
+	records chan *audit.Record
+}
+
+// Start starts a server with the doors that open makes.
+func Start(t testing.TB, open func(*packages.Service) map[packages.Format]formats.Door) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	ctx := context.Background()
+	s := &Server{t: t, records: make(chan *audit.Record, 1000)}
+
+	database, err := db.OpenSQLite(ctx, filepath.Join(dir, "test.db"))
+	check(t, err)
+	t.Cleanup(func() { check(t, database.Close()) })
+	blobs, err := local.Open(filepath.Join(dir, "blobs"))
+	check(t, err)
+	t.Cleanup(func() { check(t, blobs.Close()) })
+	s.blobs = blobs
+	s.keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), s.Now)
+	check(t, err)
+
+	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
+	check(t, err)
+	s.users = newDirectory(t)
+	admin := authn.WithCaller(ctx, s.Caller(Admin))
+	_, err = s.Packages.CreateDomain(admin, packages.NewDomain{ID: Domain})
+	check(t, err)
+	_, err = s.Packages.CreateRepository(admin, packages.NewRepository{ID: Shared})
+	check(t, err)
+	_, err = s.Packages.CreateRepository(admin, packages.NewRepository{ID: App, Upstreams: []string{Shared.Name}})
+	check(t, err)
+
+	addresses, err := endpoint.New("http://registry.example", Suffix)
+	check(t, err)
+	h := formats.New(formats.Config{
+		Authenticator: authn.New(authn.Config{Directory: s.users, Keyring: s.keyring, Serves: func(r string) bool { return r == Region }, Now: s.Now}),
+		Hosts:         addresses,
+		Doors:         open(s.Packages),
+		Log:           slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	s.Server = httptest.NewServer(s.audited(h))
+	s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	t.Cleanup(s.Close)
+	return s
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// audited keeps the record of each request.
+func (s *Server) audited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := &audit.Entry{Started: s.Now()}
+		next.ServeHTTP(w, r.WithContext(audit.WithEntry(r.Context(), e)))
+		select {
+		case s.records <- e.Record(0, s.Now()):
+		default: // a benchmark reads none
+		}
+	})
+}
+
+// Objects returns how many objects the store of bytes has, finished or not.
+func (s *Server) Objects() int {
+	s.t.Helper()
+	n := 0
+	for _, err := range s.blobs.List(context.Background()) {
+		check(s.t, err)
+		n++
+	}
+	return n
+}
+
+// Record returns the audit record of the oldest request whose record was not
+// returned yet.
+func (s *Server) Record() *audit.Record { return <-s.records }
+
+// Now is the server's clock.
+func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
+
+// Advance moves the clock.
+func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
+
+// Caller is the user as the store sees one who makes a request.
+func (s *Server) Caller(u User) *authn.Caller {
+	return &authn.Caller{Principal: s.users.Identity(Account, string(u)), Region: Region, Time: s.Now()}
+}
+
+// Token returns a token of 12 hours that the user got for the domain.
+func (s *Server) Token(u User, d packages.DomainID) string {
+	s.t.Helper()
+	now := s.Now().Truncate(time.Second)
+	t, err := s.keyring.Mint(token.CodeArtifact, token.Claims{
+		ID: token.NewID("ABIA"), Account: Account, PrincipalID: string(u), AccessKeyID: "AKIA" + strings.ToUpper(string(u)),
+		Issued: now, Expires: now.Add(12 * time.Hour), Region: d.Region, Domain: d.Name, DomainOwner: d.Owner,
+	})
+	check(s.t, err)
+	return t
+}
+
+// Endpoint is the address of a repository, ending in "/".
+func (s *Server) Endpoint(r packages.RepositoryID, f packages.Format) string {
+	return s.URL + formats.Endpoint{Repository: r, Format: f}.Path()
+}
+
+// A Response is an answer whose body was read.
+type Response struct {
+	*http.Response
+	Body string
+}
+
+// Do makes a request as the user; as nobody if the user is empty. Each header is
+// "Name: value".
+func (s *Server) Do(u User, method, url, body string, headers ...string) Response {
+	s.t.Helper()
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
+	check(s.t, err)
+	if u != "" {
+		r.Header.Set("Authorization", "Bearer "+s.Token(u, Domain))
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		if name == "Host" {
+			r.Host = value
+			continue
+		}
+		r.Header.Set(name, value)
+	}
+	res, err := s.Client().Do(r)
+	check(s.t, err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	check(s.t, err)
+	return Response{res, string(text)}
+}
+
+// directory knows the users.
+type directory map[string]*authn.Principal
+
+func newDirectory(t testing.TB) directory {
+	d := directory{}
+	for u, document := range documents {
+		p, err := policy.Parse(document, policy.Identity)
+		check(t, err)
+		arn := "arn:aws:iam::" + Account + ":user/" + string(u)
+		d[string(u)] = &authn.Principal{
+			Type: authn.User, Account: Account, ARN: arn, PrincipalARN: arn, UserID: string(u), UniqueID: string(u), Name: string(u),
+			Policies: []*policy.Policy{p},
+		}
+	}
+	return d
+}
+
+func (directory) Live() error { return nil }
+
+func (d directory) KeyOwner(id string) (account, uniqueID string, ok bool) {
+	name := strings.ToLower(strings.TrimPrefix(id, "AKIA"))
+	return Account, name, d[name] != nil
+}
+
+func (d directory) Secret(string) (string, bool) { return "", false }
+
+func (d directory) Identity(_, uniqueID string) *authn.Principal { return d[uniqueID] }
+
+func (d directory) Session(context.Context, string) (*authn.Session, error) {
+	return nil, fault.New(fault.Unauthenticated, "InvalidToken", "no sessions here")
+}
+
+func (d directory) Used(string, time.Time, string, string) {}

@@ -1,0 +1,95 @@
+package npm
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// metadata is what is kept of a version object: all but the readme, which is the
+// package's, with the "dist" given, and with the flag by which an installer knows
+// that there is something to run (npm docs, "package-metadata").
+func metadata(manifest, dist object) json.RawMessage {
+	kept := manifest.without("readme", "dist", "_attachments", "hasInstallScript")
+	if hasInstallScript(manifest.get("scripts")) {
+		kept = append(kept, member{"hasInstallScript", json.RawMessage("true")})
+	}
+	if len(dist) > 0 {
+		kept = append(kept, member{"dist", dist.encode()})
+	}
+	return kept.encode()
+}
+
+func hasInstallScript(scripts []byte) bool {
+	o, err := parseObject(scripts)
+	return err == nil && (o.get("preinstall") != nil || o.get("install") != nil || o.get("postinstall") != nil)
+}
+
+// packageAttributes are what the version that is tagged "latest" says about the
+// package. Clients put the readme beside the versions or into the version.
+func packageAttributes(manifest object, readme []byte) json.RawMessage {
+	var o object
+	for _, m := range manifest {
+		if attributes[m.name] && (m.name != "readme" || readme == nil) {
+			o = append(o, m)
+		}
+	}
+	if readme != nil {
+		o = append(o, member{"readme", readme})
+	}
+	return o.encode()
+}
+
+// dependencyTypes are the members of a version object that name dependencies,
+// and what CodeArtifact calls them (API reference, PackageDependency).
+var dependencyTypes = [...]struct{ field, name string }{
+	{"dependencies", "regular"}, {"devDependencies", "dev"}, {"peerDependencies", "peer"}, {"optionalDependencies", "optional"},
+}
+
+// description is what the CodeArtifact API tells of a version.
+func description(manifest object, readme []byte) *packages.Description {
+	d := &packages.Description{
+		DisplayName:          text(manifest.get("name")),
+		Summary:              text(manifest.get("description")),
+		HomePage:             text(manifest.get("homepage")),
+		SourceCodeRepository: textOrField(manifest.get("repository"), "url"),
+		Readme:               text(readme),
+	}
+	if d.Readme == "" {
+		d.Readme = text(manifest.get("readme"))
+	}
+	if l := textOrField(manifest.get("license"), "type"); l != "" {
+		d.Licenses = []packages.License{{Name: l}}
+	}
+	for _, t := range dependencyTypes {
+		var wanted map[string]string
+		if raw := manifest.get(t.field); raw == nil || json.Unmarshal(raw, &wanted) != nil {
+			continue
+		}
+		for _, name := range slices.Sorted(maps.Keys(wanted)) {
+			id, ok := parseName(name)
+			if !ok {
+				continue
+			}
+			d.Dependencies = append(d.Dependencies, packages.Dependency{
+				Namespace: id.Namespace, Package: id.Name, Type: t.name, VersionRequirement: wanted[name],
+			})
+		}
+	}
+	return d
+}
+
+// textOrField reads what package.json may give as a string or as an object with
+// the field: repository and license.
+func textOrField(raw []byte, field string) string {
+	if s := text(raw); s != "" {
+		return s
+	}
+	o, err := parseObject(raw)
+	if err != nil {
+		return ""
+	}
+	return text(o.get(field))
+}

@@ -1,0 +1,82 @@
+package npm
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// maxName is the longest name with its scope, in bytes (npm docs, package.json, "name").
+const maxName = 214
+
+var (
+	// namePattern is a scope or a name that needs no escaping in an address.
+	// Upper case is for old packages, which a repository may have to hold.
+	namePattern = regexp.MustCompile(`^[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
+	// versionPattern is Semantic Versioning 2.0.0, section 2 to 10: what npm
+	// cleans a version to before it publishes.
+	versionPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
+	tagPattern     = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,214}$`)
+)
+
+// maxVersion is the longest version that node-semver reads, in bytes.
+const maxVersion = 256
+
+// parseName reads "name" or "@scope/name".
+func parseName(s string) (packages.PackageID, bool) {
+	id := packages.PackageID{Format: packages.NPM, Name: s}
+	if scoped, ok := strings.CutPrefix(s, "@"); ok {
+		id.Namespace, id.Name, ok = strings.Cut(scoped, "/")
+		if !ok || !namePattern.MatchString(id.Namespace) {
+			return packages.PackageID{}, false
+		}
+	}
+	if len(s) > maxName || id.Name == "-" || !namePattern.MatchString(id.Name) {
+		return packages.PackageID{}, false
+	}
+	return id, true
+}
+
+// fullName is the inverse of parseName.
+func fullName(id packages.PackageID) string {
+	if id.Namespace == "" {
+		return id.Name
+	}
+	return "@" + id.Namespace + "/" + id.Name
+}
+
+// tarballName is the last element of a tarball's address. Yarn works it out from
+// name and version, so that it is the same at every registry.
+func tarballName(id packages.PackageID, version string) string {
+	return id.Name + "-" + version + ".tgz"
+}
+
+// tarballVersion is the inverse of tarballName. It takes the scope before the
+// name as well, as npm writes it when it publishes.
+func tarballVersion(id packages.PackageID, file string) (string, bool) {
+	if id.Namespace != "" {
+		file = strings.TrimPrefix(file, "@"+id.Namespace+"/")
+	}
+	v, ok := strings.CutPrefix(file, id.Name+"-")
+	if !ok {
+		return "", false
+	}
+	v, ok = strings.CutSuffix(v, ".tgz")
+	return v, ok && validVersion(v)
+}
+
+func validVersion(v string) bool { return len(v) <= maxVersion && versionPattern.MatchString(v) }
+
+// checkTag refuses a dist-tag that would shadow a version (npm docs, npm
+// dist-tag: "must not be a valid semver range").
+func checkTag(tag string) error {
+	if !tagPattern.MatchString(tag) || versionLike.MatchString(tag) {
+		return fault.New(fault.Invalid, "InvalidTag", "%q cannot be a dist-tag: a tag has letters, digits, '.', '_', '~' and '-', and does not look like a version.", tag)
+	}
+	return nil
+}
+
+// versionLike is what npm would take for a range of versions.
+var versionLike = regexp.MustCompile(`^[vV]?([0-9]+|[xX])(\.([0-9]+|[xX])){0,2}([-+].*)?$`)

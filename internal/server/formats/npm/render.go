@@ -1,0 +1,281 @@
+package npm
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// assetName is what CodeArtifact calls the one asset of an npm version.
+const assetName = "package.tgz"
+
+// The media types of a document (npm docs, "package-metadata").
+const (
+	mediaFull        = "application/json"
+	mediaAbbreviated = "application/vnd.npm.install-v1+json"
+)
+
+// abbreviatedFields are the members of a version object that an installer needs.
+var abbreviatedFields = map[string]bool{
+	"name": true, "version": true, "deprecated": true, "dist": true, "bin": true, "directories": true,
+	"dependencies": true, "optionalDependencies": true, "devDependencies": true, "acceptDependencies": true,
+	"bundleDependencies": true, "bundledDependencies": true, "peerDependencies": true, "peerDependenciesMeta": true,
+	"engines": true, "os": true, "cpu": true, "libc": true, "funding": true, "hasInstallScript": true, "_hasShrinkwrap": true,
+}
+
+// A rendering writes one package's documents. Its base is the address of the
+// endpoint, ending in "/".
+type rendering struct {
+	base string
+	p    *packages.Package
+	out  []byte
+}
+
+// full is the document with everything that is known of the package.
+func (d *rendering) full() ([]byte, error) {
+	name := fullName(d.p.ID)
+	d.out = append(d.out, `{"_id":`...)
+	d.quote(name)
+	d.out = append(d.out, `,"_rev":`...)
+	d.quote(documentRev(d.p))
+	d.out = append(d.out, `,"name":`...)
+	d.quote(name)
+	if err := eachMember(d.p.Attributes, func(name string, value []byte) error {
+		if attributes[name] {
+			d.member(name, value)
+		}
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return d.finish(func(string) bool { return true })
+}
+
+// abbreviated is the document for an installer. "time" is not part of the form,
+// and there all the same: Yarn and pnpm hold back versions whose age they cannot
+// see.
+func (d *rendering) abbreviated() ([]byte, error) {
+	d.out = append(d.out, `{"name":`...)
+	d.quote(fullName(d.p.ID))
+	d.out = append(d.out, `,"modified":`...)
+	d.quote(timestamp(d.p.Modified))
+	return d.finish(func(field string) bool { return abbreviatedFields[field] })
+}
+
+// finish writes what both documents have: tags, times and versions.
+func (d *rendering) finish(keep func(field string) bool) ([]byte, error) {
+	d.out = append(d.out, `,"dist-tags":`...)
+	d.tags()
+	d.out = append(d.out, `,"time":{"created":`...)
+	d.quote(timestamp(d.p.Created))
+	d.out = append(d.out, `,"modified":`...)
+	d.quote(timestamp(d.p.Modified))
+	for _, v := range d.p.Versions {
+		d.out = append(d.out, ',')
+		d.quote(v.Version)
+		d.out = append(d.out, ':')
+		d.quote(timestamp(v.Published))
+	}
+	d.out = append(d.out, `},"versions":{`...)
+	for i, v := range d.p.Versions {
+		if i > 0 {
+			d.out = append(d.out, ',')
+		}
+		d.quote(v.Version)
+		d.out = append(d.out, ':')
+		if err := d.version(v, keep); err != nil {
+			return nil, err
+		}
+	}
+	return append(d.out, "}}"...), nil
+}
+
+func (d *rendering) tags() {
+	d.out = append(d.out, '{')
+	for i, tag := range slices.Sorted(maps.Keys(d.p.Tags)) {
+		if i > 0 {
+			d.out = append(d.out, ',')
+		}
+		d.quote(tag)
+		d.out = append(d.out, ':')
+		d.quote(d.p.Tags[tag])
+	}
+	d.out = append(d.out, '}')
+}
+
+// version writes a version object: what was published, with "dist" as the
+// tarball and this endpoint have it.
+func (d *rendering) version(v *packages.Version, keep func(field string) bool) error {
+	d.out = append(d.out, `{"name":`...)
+	d.quote(fullName(d.p.ID))
+	d.out = append(d.out, `,"version":`...)
+	d.quote(v.Version)
+	var dist []byte
+	err := eachMember(v.Metadata, func(name string, value []byte) error {
+		switch {
+		case name == "dist":
+			dist = bytes.Clone(value)
+		case name != "name" && name != "version" && keep(name):
+			d.member(name, value)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.dist(v, dist); err != nil {
+		return err
+	}
+	d.out = append(d.out, '}')
+	return nil
+}
+
+func (d *rendering) dist(v *packages.Version, published []byte) error {
+	d.out = append(d.out, `,"dist":{"tarball":`...)
+	d.quote(d.base + fullName(d.p.ID) + "/-/" + tarballName(d.p.ID, v.Version))
+	if a := v.Asset(assetName); a != nil {
+		d.out = append(d.out, `,"shasum":`...)
+		d.quote(a.SHA1)
+		d.out = append(d.out, `,"integrity":`...)
+		d.quote(integrity(a.SHA512))
+	}
+	err := eachMember(published, func(name string, value []byte) error {
+		if !ownDist[name] {
+			d.member(name, value)
+		}
+		return nil
+	})
+	d.out = append(d.out, '}')
+	return err
+}
+
+// ownDist are the members of "dist" that are never taken from a publisher.
+var ownDist = map[string]bool{"tarball": true, "shasum": true, "integrity": true, "signatures": true, "attestations": true, "npm-signature": true}
+
+func (d *rendering) member(name string, value []byte) {
+	d.out = append(d.out, ',')
+	d.quote(name)
+	d.out = append(d.out, ':')
+	d.out = append(d.out, value...)
+}
+
+func (d *rendering) quote(s string) { d.out = appendString(d.out, s) }
+
+// appendString adds a JSON string. Bytes that are no UTF-8 become U+FFFD, which
+// is why there is no error to look at.
+func appendString(out []byte, s string) []byte {
+	out, _ = jsontext.AppendQuote(out, s)
+	return out
+}
+
+// integrity is a Subresource Integrity value of a hash given in hex.
+func integrity(sha512 string) string {
+	b, _ := hex.DecodeString(sha512) // the store's own
+	return "sha512-" + base64.StdEncoding.EncodeToString(b)
+}
+
+// timestamp is the form of Date.prototype.toISOString.
+func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// documentRev is the _rev of a document, which clients send back with a change.
+func documentRev(p *packages.Package) string { return "1-" + p.Revision }
+
+// eachMember calls f with each member of a JSON object, the value being valid
+// JSON. Nothing and null have no members.
+func eachMember(object []byte, f func(name string, value []byte) error) error {
+	if len(object) == 0 {
+		return nil
+	}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowInvalidUTF8(true))
+	open, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	if open.Kind() == 'n' {
+		return nil
+	}
+	if open.Kind() != '{' {
+		return fault.New(fault.Invalid, "InvalidDocument", "There is a JSON %s where an object is expected.", kindName(open.Kind()))
+	}
+	for dec.PeekKind() != '}' {
+		tok, err := dec.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := tok.String()
+		value, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		if err := f(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case '"':
+		return "string"
+	case '0':
+		return "number"
+	case '[':
+		return "list"
+	case 't', 'f':
+		return "boolean"
+	}
+	return "value"
+}
+
+// An object is a JSON object in the order of its members.
+type object []member
+
+type member struct {
+	name  string
+	value json.RawMessage
+}
+
+func parseObject(b []byte) (object, error) {
+	var o object
+	err := eachMember(b, func(name string, value []byte) error {
+		o = append(o, member{name, bytes.Clone(value)})
+		return nil
+	})
+	return o, err
+}
+
+func (o object) get(name string) json.RawMessage {
+	for _, m := range o {
+		if m.name == name {
+			return m.value
+		}
+	}
+	return nil
+}
+
+// without is o without the named members.
+func (o object) without(names ...string) object {
+	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return slices.Contains(names, m.name) })
+}
+
+func (o object) encode() json.RawMessage {
+	out := []byte{'{'}
+	for i, m := range o {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = append(appendString(out, m.name), ':')
+		out = append(out, m.value...)
+	}
+	return append(out, '}')
+}

@@ -1,0 +1,249 @@
+package pypi
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// Bounds on what is read to find a file's metadata.
+const (
+	// maxMetadata is the size of the largest METADATA or PKG-INFO, in bytes.
+	maxMetadata = 4 << 20
+	// maxUnpacked is how much of a source distribution is unpacked in search of
+	// its PKG-INFO, in bytes.
+	maxUnpacked = 256 << 20
+	// maxEntries is how many files a wheel may have.
+	maxEntries = 100_000
+	// maxDirectory is how much of a zip is read to find what is in it, in bytes:
+	// its directory, and little else. In memory that becomes some ten times as
+	// much.
+	maxDirectory = 16 << 20
+)
+
+// coreMetadata are the core metadata of a distribution ("Core metadata
+// specifications" in the Python Packaging User Guide).
+type coreMetadata struct {
+	raw    []byte
+	fields map[string][]string // by lower-case name
+	body   string
+}
+
+// parseCoreMetadata reads the header fields, in the form of an email's, and the
+// description after them. It never fails: what is no field is no field.
+func parseCoreMetadata(raw []byte) *coreMetadata {
+	m := &coreMetadata{raw: raw, fields: map[string][]string{}}
+	rest := raw
+	last := ""
+	var folded strings.Builder // the last field's value, where it has several lines
+	unfold := func() {
+		if values := m.fields[last]; folded.Len() > 0 {
+			values[len(values)-1] = folded.String()
+			folded.Reset()
+		}
+	}
+	defer unfold()
+	for len(rest) > 0 {
+		line, tail, _ := bytes.Cut(rest, []byte("\n"))
+		rest = tail
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if len(line) == 0 {
+			m.body = string(rest)
+			break
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			if values := m.fields[last]; len(values) > 0 {
+				if folded.Len() == 0 {
+					folded.WriteString(values[len(values)-1])
+				}
+				folded.WriteByte('\n')
+				folded.Write(bytes.TrimSpace(line))
+			}
+			continue
+		}
+		name, value, ok := bytes.Cut(line, []byte(":"))
+		if !ok {
+			continue
+		}
+		unfold()
+		last = strings.ToLower(string(name))
+		m.fields[last] = append(m.fields[last], string(bytes.TrimSpace(value)))
+	}
+	return m
+}
+
+// get is the first value of a field, or "". "UNKNOWN" is how old tools wrote none.
+func (m *coreMetadata) get(name string) string {
+	if values := m.fields[strings.ToLower(name)]; len(values) > 0 && values[0] != "UNKNOWN" {
+		return values[0]
+	}
+	return ""
+}
+
+func (m *coreMetadata) all(name string) []string { return m.fields[strings.ToLower(name)] }
+
+func (m *coreMetadata) release() release { return release{m.get("Name"), m.get("Version")} }
+
+// final reports whether a source distribution's metadata are those of every wheel
+// built from it, as far as an installer asks: version 2.2 at least, and none of
+// those fields dynamic (PEP 643).
+func (m *coreMetadata) final() bool {
+	switch v := m.get("Metadata-Version"); v {
+	case "", "1.0", "1.1", "1.2", "2.0", "2.1":
+		return false
+	}
+	for _, field := range m.all("Dynamic") {
+		if slices.Contains([]string{"requires-dist", "requires-python", "provides-extra"}, strings.ToLower(field)) {
+			return false
+		}
+	}
+	return true
+}
+
+// description is what the CodeArtifact API tells of the version.
+func (m *coreMetadata) description() *packages.Description {
+	d := &packages.Description{
+		DisplayName: m.get("Name"), Summary: m.get("Summary"), HomePage: m.get("Home-page"), Readme: m.body,
+	}
+	if d.Readme == "" {
+		d.Readme = m.get("Description")
+	}
+	for _, labelled := range m.all("Project-URL") {
+		label, address, _ := strings.Cut(labelled, ",")
+		address = strings.TrimSpace(address)
+		// "Well-known Project URLs in Metadata": labels are compared without
+		// punctuation and case.
+		switch strings.Map(lettersOnly, strings.ToLower(label)) {
+		case "homepage":
+			if d.HomePage == "" {
+				d.HomePage = address
+			}
+		case "source", "repository", "sourcecode", "github":
+			d.SourceCodeRepository = address
+		}
+	}
+	for _, field := range []string{"License-Expression", "License"} {
+		if l := m.get(field); l != "" && !strings.Contains(l, "\n") {
+			d.Licenses = []packages.License{{Name: l}}
+			break
+		}
+	}
+	for _, requirement := range m.all("Requires-Dist") {
+		name, rest := requirement, ""
+		if i := strings.IndexAny(requirement, " ([<>=!~;@"); i >= 0 {
+			name, rest = requirement[:i], strings.TrimSpace(requirement[i:])
+		}
+		if namePattern.MatchString(name) {
+			d.Dependencies = append(d.Dependencies, packages.Dependency{Package: name, VersionRequirement: rest})
+		}
+	}
+	return d
+}
+
+func lettersOnly(c rune) rune {
+	if c >= 'a' && c <= 'z' {
+		return c
+	}
+	return -1
+}
+
+// errNoMetadata says that a distribution has no metadata where they belong.
+var errNoMetadata = errors.New("no metadata file")
+
+// readWheelMetadata returns the METADATA in the wheel's .dist-info folder, of
+// which there is one (PEP 427).
+func readWheelMetadata(r io.ReaderAt, size int64) ([]byte, error) {
+	return readZipped(r, size, func(dir, file string) bool {
+		return file == "METADATA" && strings.HasSuffix(dir, ".dist-info")
+	})
+}
+
+// readSdistMetadata returns the PKG-INFO in the top folder of a source
+// distribution, by the file's name a zip or a tar ("Source distribution format").
+func readSdistMetadata(file string, r io.ReaderAt, size int64) ([]byte, error) {
+	wanted := func(dir, file string) bool { return file == "PKG-INFO" && dir != "" }
+	if strings.HasSuffix(file, ".zip") {
+		return readZipped(r, size, wanted)
+	}
+	z, err := gzip.NewReader(bufio.NewReader(io.NewSectionReader(r, 0, size)))
+	if err != nil {
+		return nil, err
+	}
+	t := tar.NewReader(io.LimitReader(z, maxUnpacked))
+	for {
+		h, err := t.Next()
+		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, errNoMetadata
+		}
+		if err != nil {
+			return nil, err
+		}
+		if dir, name, ok := strings.Cut(strings.TrimPrefix(h.Name, "./"), "/"); ok && h.Typeflag == tar.TypeReg && wanted(dir, name) {
+			return readBounded(t)
+		}
+	}
+}
+
+// readZipped returns the one file dir/file of a zip that is wanted.
+func readZipped(r io.ReaderAt, size int64, wanted func(dir, file string) bool) ([]byte, error) {
+	directory := &boundedReaderAt{ReaderAt: r, left: maxDirectory}
+	z, err := zip.NewReader(directory, size)
+	if err != nil {
+		return nil, err
+	}
+	directory.left = size // what is read from here on is bounded by its own size
+	if len(z.File) > maxEntries {
+		return nil, errors.New("too many files in the archive")
+	}
+	var found *zip.File
+	for _, f := range z.File {
+		if dir, name, ok := strings.Cut(f.Name, "/"); ok && wanted(dir, name) {
+			if found != nil {
+				return nil, errors.New("more than one metadata file: " + found.Name + " and " + f.Name)
+			}
+			found = f
+		}
+	}
+	if found == nil {
+		return nil, errNoMetadata
+	}
+	content, err := found.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	return readBounded(content)
+}
+
+// A boundedReaderAt fails when more than left bytes are read.
+type boundedReaderAt struct {
+	io.ReaderAt
+	left int64
+}
+
+func (b *boundedReaderAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := b.ReaderAt.ReadAt(p, off)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errors.New("the archive's directory is too large")
+	}
+	return n, err
+}
+
+func readBounded(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxMetadata {
+		return nil, errors.New("the metadata are larger than 4 MiB")
+	}
+	return b, nil
+}

@@ -1,0 +1,282 @@
+package pypi_test
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+func start(t testing.TB) (s *formatstest.Server, app string) {
+	t.Helper()
+	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Door {
+		return map[packages.Format]formats.Door{packages.PyPI: pypi.New(pypi.Config{Packages: p, MaxFile: 1 << 20})}
+	})
+	return s, s.Endpoint(formatstest.App, packages.PyPI)
+}
+
+const jsonForm = "Accept: application/vnd.pypi.simple.v1+json"
+
+func metadata(name, version string) string {
+	return fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\nRequires-Python: >=3.8,<4\nRequires-Dist: six\n\n# %s\n", name, version, name)
+}
+
+// wheel makes a wheel with the METADATA and some content.
+func wheel(t testing.TB, name, version, metadata, content string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for file, text := range map[string]string{name + "/__init__.py": content, name + "-" + version + ".dist-info/METADATA": metadata} {
+		w, err := z.Create(file)
+		if err == nil {
+			_, err = w.Write([]byte(text))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// sdistOf makes a .tar.gz of one file.
+func sdistOf(t testing.TB, file, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	g := gzip.NewWriter(&b)
+	w := tar.NewWriter(g)
+	err := w.WriteHeader(&tar.Header{Name: file, Typeflag: tar.TypeReg, Mode: 0o644, Size: int64(len(text))})
+	if err == nil {
+		_, err = w.Write([]byte(text))
+	}
+	if err = errors.Join(err, w.Close(), g.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// A form is an upload as twine makes it. A field of the value "-" is left out.
+type form struct {
+	name, version, fileType, file string
+	content                       []byte
+	fields                        map[string]string
+}
+
+func (f form) encode(t testing.TB) (body, contentType string) {
+	t.Helper()
+	fields := map[string]string{
+		":action": "file_upload", "protocol_version": "1", "metadata_version": "2.1", "name": f.name, "version": f.version, "filetype": f.fileType,
+		"pyversion": "py3", "summary": "", "requires_python": ">=3.8,<4",
+	}
+	for k, v := range f.fields {
+		fields[k] = v
+	}
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	for k, v := range fields {
+		if v == "-" {
+			continue
+		}
+		if err := w.WriteField(k, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.file != "" {
+		p, err := w.CreateFormFile("content", f.file)
+		if err == nil {
+			_, err = p.Write(f.content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), w.FormDataContentType()
+}
+
+func upload(t testing.TB, s *formatstest.Server, u formatstest.User, endpoint string, f form) formatstest.Response {
+	t.Helper()
+	body, contentType := f.encode(t)
+	return s.Do(u, "POST", endpoint, body, "Content-Type: "+contentType)
+}
+
+// want fails the test unless the answer has the status and the texts.
+func want(t testing.TB, status int, r formatstest.Response, texts ...string) formatstest.Response {
+	t.Helper()
+	if r.StatusCode != status {
+		t.Fatalf("%s %s: %d, want %d: %.300s", r.Request.Method, r.Request.URL, r.StatusCode, status, r.Body)
+	}
+	for _, text := range texts {
+		if !strings.Contains(r.Body, text) {
+			t.Fatalf("%s %s: %q is not in %.800s", r.Request.Method, r.Request.URL, text, r.Body)
+		}
+	}
+	return r
+}
+
+func wheelForm(t testing.TB, name, version, content string) form {
+	escaped := strings.NewReplacer("-", "_", ".", "_").Replace(strings.ToLower(name))
+	return form{
+		name: name, version: version, fileType: "bdist_wheel", file: escaped + "-" + version + "-py3-none-any.whl",
+		content: wheel(t, escaped, version, metadata(name, version), content),
+	}
+}
+
+type simplePage struct {
+	Meta struct {
+		APIVersion string `json:"api-version"`
+	}
+	Name     string
+	Versions []string
+	Files    []struct {
+		Filename       string
+		URL            string
+		Hashes         map[string]string
+		RequiresPython string `json:"requires-python"`
+		CoreMetadata   any    `json:"core-metadata"`
+		Size           int64
+		UploadTime     time.Time `json:"upload-time"`
+		Yanked         any
+	}
+}
+
+func page(t testing.TB, r formatstest.Response) (p simplePage) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(r.Body), &p); err != nil {
+		t.Fatalf("%d %s: %v", r.StatusCode, r.Body, err)
+	}
+	return p
+}
+
+func TestWhatWasUploadedIsRead(t *testing.T) {
+	s, app := start(t)
+	whl := wheelForm(t, "My.Project", "1.0", "one")
+	want(t, 200, upload(t, s, formatstest.Admin, app, whl))
+	sdist := form{name: "My.Project", version: "1.0", fileType: "sdist", file: "my_project-1.0.tar.gz", content: sdistOf(t, "my_project-1.0/PKG-INFO", "Metadata-Version: 2.2\nName: my-project\nVersion: 1.0\n")}
+	want(t, 200, upload(t, s, formatstest.Publisher, app+"legacy/", sdist))
+
+	address := app + "simple/my-project/"
+	p := page(t, want(t, 200, s.Do(formatstest.Reader, "GET", address, "", jsonForm)))
+	if p.Meta.APIVersion != "1.1" || p.Name != "my-project" || len(p.Versions) != 1 || p.Versions[0] != "1.0" || len(p.Files) != 2 {
+		t.Fatalf("%+v", p)
+	}
+	for i, f := range []form{whl, sdist} {
+		got := p.Files[i]
+		sum := sha256.Sum256(f.content)
+		if got.Filename != f.file || got.Hashes["sha256"] != hex.EncodeToString(sum[:]) || got.Size != int64(len(f.content)) || got.Yanked != false {
+			t.Errorf("%+v", got)
+		}
+		if age := s.Now().Sub(got.UploadTime); age < 0 || age > time.Minute {
+			t.Errorf("uploaded %s ago", age)
+		}
+		if r := want(t, 200, s.Do(formatstest.Reader, "GET", address+got.URL, "")); r.Body != string(f.content) {
+			t.Errorf("%s has other bytes", f.file)
+		}
+		about := want(t, 200, s.Do(formatstest.Reader, "GET", address+got.URL+".metadata", "", "Accept-Encoding: identity"), "Version: 1.0")
+		sum = sha256.Sum256([]byte(about.Body))
+		if m, _ := got.CoreMetadata.(map[string]any); m["sha256"] != hex.EncodeToString(sum[:]) {
+			t.Errorf("core-metadata is %v", got.CoreMetadata)
+		}
+	}
+	if p.Files[0].RequiresPython != ">=3.8,<4" || p.Files[1].RequiresPython != "" {
+		t.Errorf("requires-python is that of the form, not of the file: %+v", p.Files)
+	}
+	want(t, 206, s.Do(formatstest.Reader, "GET", address+p.Files[0].URL, "", "Range: bytes=0-1"), "PK")
+
+	html := want(t, 200, s.Do(formatstest.Reader, "GET", address, ""),
+		`<a href="1.0/my_project-1.0-py3-none-any.whl#sha256=`, `data-requires-python="&gt;=3.8,&lt;4"`, `data-core-metadata="sha256=`, `content="1.1"`)
+	if ct := html.Header.Get("Content-Type"); ct != "text/html; charset=utf-8" {
+		t.Error(ct)
+	}
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/", ""), `<a href="my-project/">my-project</a>`)
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple", "", jsonForm), `"projects":[{"name":"my-project"}]`)
+	want(t, 304, s.Do(formatstest.Reader, "GET", address, "", "If-None-Match: "+html.Header.Get("ETag")))
+}
+
+func TestTheFormOfAPage(t *testing.T) {
+	s, app := start(t)
+	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "")))
+	for accept, contentType := range map[string]string{
+		"application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01": "application/vnd.pypi.simple.v1+json",
+		"application/vnd.pypi.simple.latest+json":                                                            "application/vnd.pypi.simple.v1+json",
+		"application/vnd.pypi.simple.latest+html":                                                            "application/vnd.pypi.simple.v1+html",
+		"application/vnd.pypi.simple.v1+html":                                                                "application/vnd.pypi.simple.v1+html",
+		"text/html, application/xhtml+xml;q=0.9":                                                             "text/html; charset=utf-8",
+		"*/*":                                                                                                "text/html; charset=utf-8",
+		"image/png":                                                                                          "text/html; charset=utf-8",
+		"application/vnd.pypi.simple.v1+json;q=.5":                                                           "application/vnd.pypi.simple.v1+json",
+	} {
+		r := want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", "Accept: "+accept))
+		if got := r.Header.Get("Content-Type"); got != contentType {
+			t.Errorf("Accept %s: %s", accept, got)
+		}
+		if !strings.Contains(r.Header.Get("Vary"), "Accept") {
+			t.Errorf("Vary: %s", r.Header.Get("Vary"))
+		}
+	}
+}
+
+func TestOtherSpellingsAreRedirected(t *testing.T) {
+	s, app := start(t)
+	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "My.Project", "1.0", "")))
+	for _, spelling := range []string{"My.Project/", "my_project/", "MY--PROJECT/", "my-project", "My.Project"} {
+		r := want(t, 301, s.Do(formatstest.Reader, "GET", app+"simple/"+spelling, ""))
+		if to := r.Header.Get("Location"); to != app+"simple/my-project/" {
+			t.Errorf("%s: to %s", spelling, to)
+		}
+	}
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/My_Project/1.0/my_project-1.0-py3-none-any.whl", ""))
+}
+
+func TestAYankedRelease(t *testing.T) {
+	s, app := start(t)
+	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "")))
+	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.1", "")))
+	ctx := authn.WithCaller(t.Context(), s.Caller(formatstest.Admin))
+	id := packages.PackageID{Format: packages.PyPI, Name: "p"}
+	if err := s.Packages.SetMetadata(ctx, formatstest.App, id, map[string]json.RawMessage{"1.0": json.RawMessage(`{"yanked":"it \"broke\""}`)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := page(t, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", jsonForm))
+	for _, f := range p.Files {
+		if yanked := strings.Contains(f.Filename, "1.0"); yanked != (f.Yanked == `it "broke"`) || !yanked && f.Yanked != false {
+			t.Errorf("%s: %v", f.Filename, f.Yanked)
+		}
+	}
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", ""), `data-yanked="it &#34;broke&#34;"`)
+}
+
+func TestAnExpiredTokenSaysSo(t *testing.T) {
+	s, app := start(t)
+	token := "Authorization: Bearer " + s.Token(formatstest.Admin, formatstest.Domain)
+	s.Advance(13 * time.Hour)
+	r := want(t, http.StatusUnauthorized, s.Do("", "GET", app+"simple/p/", "", token), "expired", "--tool pip")
+	if h := r.Header.Get("WWW-Authenticate"); !strings.Contains(h, "expired") || !strings.Contains(h, `Basic realm="acme/app"`) {
+		t.Error(h)
+	}
+	want(t, http.StatusUnauthorized, s.Do("", "POST", app, "", token), "expired", "--tool twine")
+	for _, path := range []string{"", "simple/", "simple/p/", "simple/p/1.0/p-1.0.tar.gz", "legacy/", "other"} {
+		want(t, http.StatusUnauthorized, s.Do("", "GET", app+path, ""))
+	}
+	want(t, http.StatusForbidden, s.Do(formatstest.Publisher, "GET", app+"simple/p/", ""), "codeartifact:ReadFromRepository")
+}

@@ -1,0 +1,122 @@
+package pypi
+
+import (
+	"net/http"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// The media types of the simple API (PEP 691, "Content Types").
+const (
+	mediaText   = "text/html"
+	mediaHTML   = "application/vnd.pypi.simple.v1+html"
+	mediaJSON   = "application/vnd.pypi.simple.v1+json"
+	latestHTML  = "application/vnd.pypi.simple.latest+html"
+	latestJSON  = "application/vnd.pypi.simple.latest+json"
+	indexedPage = 1000 // names that are read from the store at a time
+)
+
+// negotiate chooses the form of a page. A client that does not care, or that
+// takes none of the forms, gets HTML: the oldest understand it, and PEP 691 has
+// a server answer so or with 406.
+func negotiate(r *formats.Request) string {
+	media, _ := formats.Negotiate(r.Header, mediaText, mediaJSON, mediaHTML, latestJSON, latestHTML)
+	switch media {
+	case latestJSON:
+		return mediaJSON
+	case latestHTML:
+		return mediaHTML
+	case "":
+		return mediaText
+	}
+	return media
+}
+
+// page makes the document of a page in the form chosen.
+func page(media string, asJSON, asHTML func() ([]byte, error)) (*formats.Document, error) {
+	render, contentType := asHTML, media+"; charset=utf-8"
+	if media == mediaJSON {
+		render, contentType = asJSON, media
+	}
+	if media == mediaHTML {
+		contentType = media
+	}
+	body, err := render()
+	if err != nil {
+		return nil, err
+	}
+	return formats.NewDocument(contentType, body), nil
+}
+
+// getIndex answers the list of all projects.
+func (d *Door) getIndex(w http.ResponseWriter, r *formats.Request) error {
+	media := negotiate(r)
+	names, err := d.names(r)
+	if err != nil {
+		return err
+	}
+	doc, err := page(media,
+		func() ([]byte, error) { return indexJSON(names) },
+		func() ([]byte, error) { return indexHTML(names) })
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r.Request)
+	return nil
+}
+
+func (d *Door) names(r *formats.Request) ([]string, error) {
+	var names []string
+	var after packages.PackageID
+	for {
+		ids, more, err := d.packages.PackageNames(r.Context(), r.Repository, packages.PyPI, after, indexedPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			names = append(names, id.Name)
+		}
+		if !more || len(ids) == 0 {
+			return names, nil
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// getDetail answers a project's page, rendered once for each revision and form.
+func (d *Door) getDetail(w http.ResponseWriter, r *formats.Request, rt route) error {
+	id := project(rt.project)
+	r.Operation("ReadFromRepository", id, "")
+	if rt.project != id.Name || !rt.slash {
+		http.Redirect(w, r.Request, r.Base+route{kind: detail, project: id.Name, slash: true}.path(), http.StatusMovedPermanently)
+		return nil
+	}
+	media := negotiate(r)
+	p, err := d.packages.Package(r.Context(), r.Repository, id)
+	if err != nil {
+		return err
+	}
+	doc, err := d.pages.Get(media+"\n"+r.Repository.ARN()+"\n"+id.Name+"\n"+p.Revision, func() (*formats.Document, error) {
+		return page(media,
+			func() ([]byte, error) { return detailJSON(p, id.Name) },
+			func() ([]byte, error) { return detailHTML(p, id.Name) })
+	})
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r.Request)
+	return nil
+}
+
+// getFile answers a file, or the core metadata beside it.
+func (d *Door) getFile(w http.ResponseWriter, r *formats.Request, rt route) error {
+	id := project(rt.project)
+	r.Operation("ReadFromRepository", id, rt.version)
+	asset, content, err := d.packages.OpenAsset(r.Context(), r.Repository, id, rt.version, rt.file)
+	if err != nil {
+		return err
+	}
+	formats.ServeAsset(w, r.Request, asset, content)
+	return nil
+}

@@ -1,0 +1,190 @@
+package pypi
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// apiVersion is that of the simple API (PEP 629, PEP 700).
+const apiVersion = "1.1"
+
+// versionMetadata are the store's opaque JSON about a version.
+type versionMetadata struct {
+	Name    string `json:"name,omitempty"`
+	Summary string `json:"summary,omitempty"`
+	// Yanked is why the release was yanked, and nil for one that was not.
+	Yanked *string `json:"yanked,omitempty"`
+}
+
+// fileMetadata are the store's opaque JSON about a file.
+type fileMetadata struct {
+	RequiresPython string `json:"requires_python,omitempty"`
+}
+
+// A file is what a project's page says of one file.
+type file struct {
+	name, url, sha256 string
+	size              int64
+	uploaded          time.Time
+	requiresPython    string
+	metadataSHA256    string // empty where the metadata are not beside it
+	yanked            *string
+}
+
+// files are those of all versions, in the order of their publication.
+func files(p *packages.Package) ([]file, error) {
+	var out []file
+	for _, v := range p.Versions {
+		var about versionMetadata
+		if err := unmarshal(v.Metadata, &about); err != nil {
+			return nil, err
+		}
+		for _, a := range v.Assets {
+			if strings.HasSuffix(a.Name, metadataSuffix) {
+				continue
+			}
+			var own fileMetadata
+			if err := unmarshal(a.Metadata, &own); err != nil {
+				return nil, err
+			}
+			f := file{
+				name: a.Name, url: url.PathEscape(v.Version) + "/" + url.PathEscape(a.Name), sha256: a.SHA256,
+				size: a.Size, uploaded: a.Published, requiresPython: own.RequiresPython, yanked: about.Yanked,
+			}
+			if m := v.Asset(a.Name + metadataSuffix); m != nil {
+				f.metadataSHA256 = m.SHA256
+			}
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+func unmarshal(raw json.RawMessage, into any) error {
+	if len(raw) == 0 {
+		return nil
+	}
+	return json.Unmarshal(raw, into)
+}
+
+// The JSON form (PEP 691, 700, 714).
+type (
+	simpleMeta struct {
+		APIVersion string `json:"api-version"`
+	}
+	simpleIndex struct {
+		Meta     simpleMeta      `json:"meta"`
+		Projects []simpleProject `json:"projects"`
+	}
+	simpleProject struct {
+		Name string `json:"name"`
+	}
+	simpleDetail struct {
+		Meta     simpleMeta   `json:"meta"`
+		Name     string       `json:"name"`
+		Versions []string     `json:"versions"`
+		Files    []simpleFile `json:"files"`
+	}
+	simpleFile struct {
+		Filename       string            `json:"filename"`
+		URL            string            `json:"url"`
+		Hashes         map[string]string `json:"hashes"`
+		RequiresPython string            `json:"requires-python,omitempty"`
+		CoreMetadata   any               `json:"core-metadata"`
+		DistInfo       any               `json:"dist-info-metadata"` // the name of PEP 658
+		Size           int64             `json:"size"`
+		UploadTime     string            `json:"upload-time"`
+		Yanked         any               `json:"yanked"`
+	}
+)
+
+func detailJSON(p *packages.Package, name string) ([]byte, error) {
+	all, err := files(p)
+	if err != nil {
+		return nil, err
+	}
+	d := simpleDetail{Meta: simpleMeta{apiVersion}, Name: name, Versions: make([]string, 0, len(p.Versions)), Files: make([]simpleFile, 0, len(all))}
+	for _, v := range p.Versions {
+		d.Versions = append(d.Versions, v.Version)
+	}
+	for _, f := range all {
+		s := simpleFile{
+			Filename: f.name, URL: f.url, Hashes: map[string]string{"sha256": f.sha256}, RequiresPython: f.requiresPython,
+			CoreMetadata: false, Size: f.size, UploadTime: f.uploaded.UTC().Format("2006-01-02T15:04:05.000000Z"), Yanked: false,
+		}
+		if f.metadataSHA256 != "" {
+			s.CoreMetadata = map[string]string{"sha256": f.metadataSHA256}
+		}
+		s.DistInfo = s.CoreMetadata
+		if f.yanked != nil {
+			s.Yanked = true
+			if *f.yanked != "" {
+				s.Yanked = *f.yanked
+			}
+		}
+		d.Files = append(d.Files, s)
+	}
+	return json.Marshal(d)
+}
+
+func detailHTML(p *packages.Package, name string) ([]byte, error) {
+	all, err := files(p)
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	begin(&b, "Links for "+name)
+	for _, f := range all {
+		fmt.Fprintf(&b, `<a href="%s#sha256=%s"`, html.EscapeString(f.url), f.sha256)
+		attribute(&b, "data-requires-python", f.requiresPython)
+		if f.metadataSHA256 != "" {
+			attribute(&b, "data-core-metadata", "sha256="+f.metadataSHA256)
+			attribute(&b, "data-dist-info-metadata", "sha256="+f.metadataSHA256)
+		}
+		if f.yanked != nil {
+			fmt.Fprintf(&b, ` data-yanked="%s"`, html.EscapeString(*f.yanked))
+		}
+		fmt.Fprintf(&b, ">%s</a><br>\n", html.EscapeString(f.name))
+	}
+	return end(&b), nil
+}
+
+func indexJSON(names []string) ([]byte, error) {
+	i := simpleIndex{Meta: simpleMeta{apiVersion}, Projects: make([]simpleProject, 0, len(names))}
+	for _, n := range names {
+		i.Projects = append(i.Projects, simpleProject{n})
+	}
+	return json.Marshal(i)
+}
+
+func indexHTML(names []string) ([]byte, error) {
+	var b strings.Builder
+	begin(&b, "Simple index")
+	for _, n := range names {
+		fmt.Fprintf(&b, "<a href=\"%s/\">%s</a><br>\n", html.EscapeString(url.PathEscape(n)), html.EscapeString(n))
+	}
+	return end(&b), nil
+}
+
+func begin(b *strings.Builder, title string) {
+	title = html.EscapeString(title)
+	fmt.Fprintf(b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"pypi:repository-version\" content=\"%s\">\n<title>%s</title>\n</head>\n<body>\n<h1>%s</h1>\n", apiVersion, title, title)
+}
+
+func end(b *strings.Builder) []byte {
+	b.WriteString("</body>\n</html>\n")
+	return []byte(b.String())
+}
+
+// attribute writes an attribute that has a value.
+func attribute(b *strings.Builder, name, value string) {
+	if value != "" {
+		fmt.Fprintf(b, ` %s="%s"`, name, html.EscapeString(value))
+	}
+}

@@ -1,0 +1,115 @@
+package pypi_test
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/blake2b"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
+)
+
+func TestUploadingAgain(t *testing.T) {
+	s, app := start(t)
+	f := wheelForm(t, "p", "1.0", "one")
+	want(t, 200, upload(t, s, formatstest.Admin, app, f))
+	want(t, 200, upload(t, s, formatstest.Admin, app, f))
+	objects := s.Objects()
+	want(t, 409, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "two")), "File already exists")
+	if n := s.Objects(); n != objects {
+		t.Errorf("%d objects are left behind", n-objects)
+	}
+	other := wheelForm(t, "p", "1.0", "one")
+	other.file = "p-1.0-cp312-cp312-any.whl"
+	want(t, 200, upload(t, s, formatstest.Admin, app, other))
+	if p := page(t, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", jsonForm)); len(p.Files) != 2 {
+		t.Errorf("%+v", p.Files)
+	}
+}
+
+func TestWhatIsNoUploadLeavesNothingBehind(t *testing.T) {
+	s, app := start(t)
+	type change = func(*form)
+	set := func(field, value string) change {
+		return func(f *form) { f.fields = map[string]string{field: value} }
+	}
+	zeroes := strings.Repeat("0", 64)
+	for what, c := range map[string]struct {
+		change change
+		status int
+		text   string
+	}{
+		"another action":       {set(":action", "submit"), 400, "submit"},
+		"no action":            {set(":action", "-"), 400, "action"},
+		"another protocol":     {set("protocol_version", "2"), 400, "protocol"},
+		"no name":              {set("name", "-"), 400, "name and version"},
+		"another name":         {set("name", "other"), 400, "other"},
+		"a bad name":           {set("name", "../p"), 400, "not a project's name"},
+		"another version":      {set("version", "2.0"), 400, "2.0"},
+		"a bad version":        {set("version", "one"), 400, "PEP 440"},
+		"another type":         {set("filetype", "sdist"), 400, "not accepted"},
+		"an installer":         {set("filetype", "bdist_wininst"), 400, "not accepted"},
+		"another MD5":          {set("md5_digest", zeroes[:32]), 400, "md5_digest"},
+		"another SHA-256":      {set("sha256_digest", zeroes), 400, "sha256_digest"},
+		"another BLAKE2":       {set("blake2_256_digest", zeroes), 400, "blake2_256_digest"},
+		"a large field":        {set("description", strings.Repeat("x", 9<<20)), 413, "larger"},
+		"no file":              {func(f *form) { f.file = "" }, 400, "content"},
+		"a path for a name":    {func(f *form) { f.file = `..\p-1.0-py3-none-any.whl` }, 400, "file name"},
+		"no wheel":             {func(f *form) { f.content = []byte("PK") }, 400, "not a distribution"},
+		"a wheel without data": {func(f *form) { f.content = nil }, 400, "not a distribution"},
+		"no metadata":          {func(f *form) { f.content = wheel(t, "p", "1.0", "", "") }, 400, "metadata"},
+		"another's metadata":   {func(f *form) { f.content = wheel(t, "p", "1.0", metadata("other", "1.0"), "") }, 400, "other 1.0"},
+		"a large file":         {func(f *form) { f.content = make([]byte, 1<<20+1) }, 413, "larger"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			f := wheelForm(t, "p", "1.0", "")
+			c.change(&f)
+			want(t, c.status, upload(t, s, formatstest.Admin, app, f), c.text)
+			want(t, 404, s.Do(formatstest.Admin, "GET", app+"simple/p/", ""))
+			if n := s.Objects(); n != 0 {
+				t.Errorf("%d objects are left behind", n)
+			}
+		})
+	}
+	body, contentType := wheelForm(t, "p", "1.0", "").encode(t)
+	want(t, 400, s.Do(formatstest.Admin, "POST", app, body[:len(body)-60], "Content-Type: "+contentType), "end")
+	want(t, 400, s.Do(formatstest.Admin, "POST", app, body, "Content-Type: text/plain"), "multipart/form-data")
+	want(t, 403, s.Do(formatstest.Reader, "POST", app, body, "Content-Type: "+contentType), "codeartifact:PublishPackageVersion")
+	want(t, 404, s.Do(formatstest.Admin, "POST", app+"simple/", body, "Content-Type: "+contentType), "POST")
+	if n := s.Objects(); n != 0 {
+		t.Errorf("%d objects are left behind", n)
+	}
+}
+
+func TestDigestsThatAreRight(t *testing.T) {
+	s, app := start(t)
+	f := wheelForm(t, "p", "1.0", "")
+	m, sha, blake := md5.Sum(f.content), sha256.Sum256(f.content), blake2b.Sum256(f.content)
+	f.fields = map[string]string{
+		"md5_digest": hex.EncodeToString(m[:]), "sha256_digest": strings.ToUpper(hex.EncodeToString(sha[:])), "blake2_256_digest": hex.EncodeToString(blake[:]),
+		"attestations": "[]",
+	}
+	want(t, 200, upload(t, s, formatstest.Admin, app, f), "attestations was ignored")
+}
+
+func FuzzUploadForm(f *testing.F) {
+	body, contentType := wheelForm(f, "p", "1.0", "").encode(f)
+	f.Add(body, contentType)
+	f.Add("--b\r\n\r\n\r\n--b--", "multipart/form-data; boundary=b")
+	s, app := start(f)
+	token := s.Token(formatstest.Admin, formatstest.Domain)
+	f.Fuzz(func(t *testing.T, body, contentType string) {
+		r := httptest.NewRequest("POST", app, strings.NewReader(body))
+		r.Header.Set("Authorization", token)
+		r.Header.Set("Content-Type", contentType)
+		w := httptest.NewRecorder()
+		s.Config.Handler.ServeHTTP(w, r)
+		if w.Code >= 500 {
+			t.Fatalf("an outsider's bytes are no failure of ours: %d %s", w.Code, w.Body)
+		}
+	})
+}

@@ -1,0 +1,136 @@
+package iam
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A CredentialReport lists the credentials of an account (IAM User Guide,
+// "Generate credential reports for your AWS account").
+type CredentialReport struct {
+	Generated time.Time
+	// CSV has the columns of AWS's report.
+	CSV []byte
+}
+
+// reportValidity is how long a report can be had.
+const reportValidity = 4 * time.Hour
+
+// reportMigration keeps the reports where every server finds them.
+var reportMigration = db.Migration{
+	Name: "iam/002-credential-report",
+	SQL: `
+CREATE TABLE iam_credential_report (
+	account   {text} NOT NULL PRIMARY KEY,
+	generated {int}  NOT NULL,
+	body      {text} NOT NULL
+);
+`,
+}
+
+// GenerateCredentialReport writes the report of the caller's account anew. It is
+// complete when this returns.
+func (s *Service) GenerateCredentialReport(ctx context.Context) error {
+	sn := s.current.Load()
+	a, err := s.account(ctx, sn, "iam:GenerateCredentialReport")
+	if err != nil {
+		return err
+	}
+	report, err := s.credentialReport(sn, a)
+	if err != nil {
+		return err
+	}
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO iam_credential_report (account, generated, body) VALUES ($1, $2, $3)
+			ON CONFLICT (account) DO UPDATE SET generated = excluded.generated, body = excluded.body`,
+			a.ID, db.Micros(s.second()), string(report))
+		return err
+	})
+}
+
+// CredentialReport returns the report that was generated last. Faults:
+// ReportNotPresent, ReportExpired.
+func (s *Service) CredentialReport(ctx context.Context) (CredentialReport, error) {
+	a, err := s.account(ctx, s.current.Load(), "iam:GetCredentialReport")
+	if err != nil {
+		return CredentialReport{}, err
+	}
+	r, err := db.One(ctx, s.db, func(row db.Row) (r CredentialReport, err error) {
+		var generated int64
+		var body string
+		err = row.Scan(&generated, &body)
+		return CredentialReport{db.Time(generated), []byte(body)}, err
+	}, `SELECT generated, body FROM iam_credential_report WHERE account = $1`, a.ID)
+	switch {
+	case errors.Is(err, db.ErrNoRows):
+		return r, fault.New(fault.NotFound, "ReportNotPresent", "No report is present: call GenerateCredentialReport first.")
+	case err != nil:
+		return r, fmt.Errorf("iam: credential report: %w", err)
+	case s.now().Sub(r.Generated) >= reportValidity:
+		return CredentialReport{}, fault.New(fault.NotFound, "ReportExpired", "The report is older than 4 hours: call GenerateCredentialReport.")
+	}
+	return r, nil
+}
+
+// What the report says where there is nothing to say.
+const (
+	notApplicable = "N/A"
+	notSupported  = "not_supported"
+	noInformation = "no_information"
+)
+
+var (
+	reportUser     = []string{"user", "arn", "user_creation_time"}
+	reportPassword = []string{"password_enabled", "password_last_used", "password_last_changed", "password_next_rotation", "mfa_active"}
+	reportKey      = []string{"active", "last_rotated", "last_used_date", "last_used_region", "last_used_service"}
+	reportCerts    = []string{"cert_1_active", "cert_1_last_rotated", "cert_2_active", "cert_2_last_rotated"}
+)
+
+func (s *Service) credentialReport(sn *snapshot, a *Account) ([]byte, error) {
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	header := append(append([]string(nil), reportUser...), reportPassword...)
+	for n := range maxKeys {
+		for _, column := range reportKey {
+			header = append(header, "access_key_"+strconv.Itoa(n+1)+"_"+column)
+		}
+	}
+	// Errors are kept by the writer until Flush.
+	_ = w.Write(append(header, reportCerts...))
+	_ = w.Write(s.reportLine("<root_account>", a.ARN(), a, notSupported, noInformation, notSupported, notSupported, "false"))
+	for u := range list[*User](sn, a.ID, KindUser, "") {
+		_ = w.Write(s.reportLine(u.Name, u.ARN(), u, "false", notApplicable, notApplicable, notApplicable, "false"))
+	}
+	w.Flush()
+	return b.Bytes(), w.Error()
+}
+
+// reportLine is that of a user or of root; password are the values of
+// reportPassword.
+func (s *Service) reportLine(name, arn string, e entity, password ...string) []string {
+	line := append([]string{name, arn, reportTime(e.common().Created)}, password...)
+	keys := e.accessKeys()
+	for n := range maxKeys {
+		if n >= len(keys) {
+			line = append(line, "false", notApplicable, notApplicable, notApplicable, notApplicable)
+			continue
+		}
+		line = append(line, strconv.FormatBool(keys[n].Active), reportTime(keys[n].Created))
+		if use := s.uses.last(keys[n].ID); use != nil {
+			line = append(line, reportTime(use.At), use.Region, use.Service)
+		} else {
+			line = append(line, notApplicable, notApplicable, notApplicable)
+		}
+	}
+	return append(line, "false", notApplicable, "false", notApplicable)
+}
+
+func reportTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05+00:00") }

@@ -1,0 +1,284 @@
+package iam
+
+import (
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity"
+)
+
+// A Declaration is all the identities that the configuration declares, of every
+// account. [Service.Apply] makes them so.
+type Declaration struct {
+	Users    []DeclaredUser
+	Groups   []DeclaredGroup
+	Roles    []DeclaredRole
+	Policies []DeclaredPolicy
+	// OIDCProviders are named by their issuers: see [DeclaredOIDCProvider].
+	OIDCProviders []DeclaredOIDCProvider
+}
+
+// A DeclaredEntity is what all declared identities have.
+type DeclaredEntity struct {
+	// Where is the place in the configuration, for messages: "iam.users.alice".
+	Where string
+	// Path is "/" where it is empty.
+	Account, Path, Name string
+	// Tags are in the order of their keys. Groups have none.
+	Tags []Tag
+	// Adopt takes over an entity of that name that was not declared before. It
+	// keeps its unique id, and everything else becomes what is declared.
+	Adopt bool
+}
+
+// A DeclaredDocument is the text of a policy.
+type DeclaredDocument struct {
+	// Where is the place in the configuration: "iam.roles.ci.trust (line 12)".
+	Where string
+	// Name is an inline policy's.
+	Name string
+	Text string
+}
+
+// DeclaredPermissions are what users, groups and roles are given.
+type DeclaredPermissions struct {
+	// Policies are managed policies: ARNs, or the names of policies of the
+	// account or, where it has none of that name, of AWS.
+	Policies []string
+	Inline   []DeclaredDocument // in the order of their names
+	// Boundary is one such policy, or empty. Groups have none.
+	Boundary string
+}
+
+// A DeclaredUser is a user.
+type DeclaredUser struct {
+	DeclaredEntity
+	DeclaredPermissions
+	// Groups are names of groups of the account.
+	Groups []string
+	// AccessKeys are names for access keys. A key is created when its name first
+	// appears, stays the same key while the name does, and is deleted with it. The
+	// id of a key that an adopted user has keeps that key.
+	AccessKeys []string
+}
+
+// A DeclaredGroup is a group; its members are those users that say so.
+type DeclaredGroup struct {
+	DeclaredEntity
+	DeclaredPermissions
+}
+
+// A DeclaredRole is a role.
+type DeclaredRole struct {
+	DeclaredEntity
+	DeclaredPermissions
+	Description string
+	// MaxSession is in seconds; 0 is an hour.
+	MaxSession int
+	Trust      DeclaredDocument
+}
+
+// A DeclaredPolicy is a managed policy.
+type DeclaredPolicy struct {
+	DeclaredEntity
+	Description string
+	Document    DeclaredDocument
+}
+
+// A DeclaredOIDCProvider is an OpenID Connect issuer that the account trusts.
+type DeclaredOIDCProvider struct {
+	// Of DeclaredEntity name and path do not count: the issuer gives them.
+	DeclaredEntity
+	// Issuer, ClientIDs and Thumbprints are as in [NewOIDCProvider].
+	Issuer                 string
+	ClientIDs, Thumbprints []string
+}
+
+// entity is the part that all have, with the name.
+func (p *DeclaredOIDCProvider) entity() *DeclaredEntity {
+	e := p.DeclaredEntity
+	e.Name = webidentity.Name(p.Issuer)
+	return &e
+}
+
+// A DeclarationError says what in the configuration cannot be applied.
+type DeclarationError struct {
+	Where string
+	Err   error
+}
+
+func (e *DeclarationError) Error() string { return e.Where + ": " + fault.From(e.Err).Message }
+
+// Unwrap returns the cause, a fault.
+func (e *DeclarationError) Unwrap() error { return e.Err }
+
+// at names the place of an error. at(where, nil) is nil, and an error that has a
+// place keeps it. What is no fault is a failed machine, and no one's declaration.
+func at(where string, err error) error {
+	var placed *DeclarationError
+	var f *fault.Error
+	if err == nil || errors.As(err, &placed) || !errors.As(err, &f) {
+		return err
+	}
+	return &DeclarationError{where, err}
+}
+
+// maxDescription is in characters (IAM API Reference, CreateRole and
+// CreatePolicy).
+const maxDescription = 1000
+
+// keyNamePattern is that of declared access keys, whose names become part of a
+// profile's.
+var keyNamePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// Validate checks the form of everything that is declared, without a look at what
+// exists. It returns all that is wrong: [*DeclarationError]s, joined.
+func (d *Declaration) Validate() error {
+	v := declarationCheck{seen: map[nameKey]string{}}
+	for i := range d.Users {
+		u := &d.Users[i]
+		v.entity(KindUser, &u.DeclaredEntity)
+		v.permissions(KindUser, &u.DeclaredEntity, &u.DeclaredPermissions)
+		v.add(u.Where, checkUser(u))
+	}
+	for i := range d.Groups {
+		g := &d.Groups[i]
+		v.entity(KindGroup, &g.DeclaredEntity)
+		v.permissions(KindGroup, &g.DeclaredEntity, &g.DeclaredPermissions)
+	}
+	for i := range d.Roles {
+		r := &d.Roles[i]
+		v.entity(KindRole, &r.DeclaredEntity)
+		v.permissions(KindRole, &r.DeclaredEntity, &r.DeclaredPermissions)
+		v.add(r.Where, checkDescription(r.Description))
+		if r.MaxSession != 0 {
+			v.add(r.Where, checkMaxSession(r.MaxSession))
+		}
+		v.add(r.Trust.Where, checkDocument(r.Trust.Text, policy.Trust))
+	}
+	for i := range d.Policies {
+		p := &d.Policies[i]
+		v.entity(KindPolicy, &p.DeclaredEntity)
+		v.add(p.Where, checkDescription(p.Description))
+		v.add(p.Document.Where, checkManaged(p.Document.Text))
+	}
+	for i := range d.OIDCProviders {
+		p := &d.OIDCProviders[i]
+		v.once(KindOIDCProvider, p.entity())
+		_, err := mergeTags(nil, p.Tags)
+		v.add(p.Where, err)
+		_, err = checkClientIDs(p.ClientIDs)
+		v.add(p.Where, err)
+		_, err = checkThumbprints(p.Thumbprints)
+		v.add(p.Where, err)
+	}
+	return errors.Join(v.errs...)
+}
+
+// A declarationCheck gathers what is wrong.
+type declarationCheck struct {
+	errs []error
+	seen map[nameKey]string
+}
+
+func (v *declarationCheck) add(where string, err error) {
+	if err != nil {
+		v.errs = append(v.errs, at(where, err))
+	}
+}
+
+func (v *declarationCheck) entity(kind Kind, e *DeclaredEntity) {
+	v.add(e.Where, checkName(kind, e.Name))
+	_, err := checkPath(e.Path)
+	v.add(e.Where, err)
+	_, err = mergeTags(nil, e.Tags)
+	v.add(e.Where, err)
+	v.once(kind, e)
+}
+
+// once checks that there is no other of the name.
+func (v *declarationCheck) once(kind Kind, e *DeclaredEntity) {
+	key := keyOfDeclared(kind, e)
+	if other, ok := v.seen[key]; ok {
+		v.add(e.Where, invalid("There is %s too, and names that differ in case alone are the same name.", other))
+	}
+	v.seen[key] = e.Where
+}
+
+func (v *declarationCheck) permissions(kind Kind, e *DeclaredEntity, p *DeclaredPermissions) {
+	for _, doc := range p.Inline {
+		v.add(doc.Where, checkName(KindPolicy, doc.Name))
+		v.add(doc.Where, checkDocument(doc.Text, policy.Identity))
+	}
+	v.add(e.Where, checkInlineSize(kind, e.Name, p.inline()))
+	v.add(e.Where, once("policy", p.Policies))
+}
+
+// checkUser checks what only users have.
+func checkUser(u *DeclaredUser) error {
+	if err := once("group", u.Groups); err != nil {
+		return err
+	}
+	if err := once("access key", u.AccessKeys); err != nil {
+		return err
+	}
+	switch {
+	case len(u.Groups) > maxGroups:
+		return tooManyGroups()
+	case len(u.AccessKeys) > maxKeys:
+		return tooManyKeys()
+	}
+	for _, name := range u.AccessKeys {
+		if !keyNamePattern.MatchString(name) {
+			return invalid("The name %q of an access key is invalid: it has 1 to 64 letters, digits or characters of _.-", name)
+		}
+	}
+	return nil
+}
+
+func checkDescription(text string) error {
+	if n := len([]rune(text)); n > maxDescription {
+		return invalid("The description has %d characters, and at most %d are accepted.", n, maxDescription)
+	}
+	return nil
+}
+
+func once(what string, names []string) error {
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			return invalid("The %s %s is named twice.", what, name)
+		}
+	}
+	return nil
+}
+
+func (p *DeclaredPermissions) inline() []InlinePolicy {
+	var out []InlinePolicy
+	for _, doc := range p.Inline {
+		out = append(out, InlinePolicy{Name: doc.Name, Document: doc.Text})
+	}
+	return out
+}
+
+// SortedTags returns tags in the order of their keys.
+func SortedTags(tags map[string]string) []Tag {
+	var out []Tag
+	for _, key := range slices.Sorted(maps.Keys(tags)) {
+		out = append(out, Tag{key, tags[key]})
+	}
+	return out
+}
+
+// isKeyID reports whether a name is the id of an access key.
+func isKeyID(name string) bool {
+	return len(name) == keyIDLength && strings.HasPrefix(name, string(token.LongTermKey))
+}
+
+// keyIDLength is that of AKIA….
+const keyIDLength = 20

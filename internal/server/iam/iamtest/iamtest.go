@@ -1,0 +1,202 @@
+// Package iamtest is a small world to test against: a database, a keyring, IAM
+// with its first users, and the proof of who calls, all of them the real ones.
+package iamtest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity"
+)
+
+// Account and Other are the accounts of a world, and Region is its region.
+const (
+	Account = "000000000001"
+	Other   = "000000000002"
+	Region  = "eu-central-1"
+)
+
+// A World is everything that IAM needs, and IAM.
+type World struct {
+	IAM     *iam.Service
+	Authn   *authn.Authenticator
+	Keyring *token.Keyring
+	DB      *db.DB
+	// Admin and OtherAdmin are the first users' keys.
+	Admin, OtherAdmin iam.Credentials
+
+	t      testing.TB
+	offset atomic.Int64
+}
+
+// New returns a world of two accounts, as a first start leaves it.
+func New(t testing.TB) *World {
+	t.Helper()
+	w := &World{t: t}
+	dir := t.TempDir()
+	var err error
+	if w.Keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), w.Now); err != nil {
+		t.Fatal(err)
+	}
+	if w.DB, err = db.OpenSQLite(t.Context(), filepath.Join(dir, "gatehouse.db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := w.DB.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	w.IAM = w.Start()
+	first, err := w.IAM.Bootstrap(t.Context(), []string{Account, Other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Admin, w.OtherAdmin = first[0], first[1]
+	w.Authn = authn.New(authn.Config{
+		Directory: w.IAM, Keyring: w.Keyring, Now: w.Now,
+		Serves: func(region string) bool { return region == Region },
+	})
+	return w
+}
+
+// Start returns another IAM on the world's database, as a second server would.
+func (w *World) Start() *iam.Service {
+	w.t.Helper()
+	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.Authorizer{}, WebIdentities: w.webIdentities(), Now: w.Now})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// webIdentities proves the tokens of issuers on this machine.
+func (w *World) webIdentities() *webidentity.Verifier {
+	return webidentity.New(webidentity.Config{Upstream: egress.New(egress.Config{LoopbackHTTP: true}), Now: w.Now})
+}
+
+// Now is the world's clock: the machine's, and what [World.Advance] added.
+func (w *World) Now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
+
+// Advance moves the clock.
+func (w *World) Advance(d time.Duration) { w.offset.Add(int64(d)) }
+
+// As is a context of the identity with the unique id, as a request signed with
+// its long-term key has it.
+func (w *World) As(account, uniqueID, accessKeyID string) context.Context {
+	w.t.Helper()
+	p := w.IAM.Identity(account, uniqueID)
+	if p == nil {
+		w.t.Fatalf("no identity %s in account %s", uniqueID, account)
+	}
+	caller := *p
+	caller.AccessKeyID = accessKeyID
+	return authn.WithCaller(w.t.Context(), &authn.Caller{Principal: &caller, Region: Region, Time: w.Now()})
+}
+
+// AsAdmin is a context of the first user of the world's first account.
+func (w *World) AsAdmin() context.Context { return w.as(w.Admin) }
+
+// AsOtherAdmin is one of the first user of the second account.
+func (w *World) AsOtherAdmin() context.Context { return w.as(w.OtherAdmin) }
+
+func (w *World) as(c iam.Credentials) context.Context {
+	w.t.Helper()
+	account, id, ok := w.IAM.KeyOwner(c.AccessKeyID)
+	if !ok {
+		w.t.Fatalf("the key of %s in account %s is not active", c.User, c.Account)
+	}
+	return w.As(account, id, c.AccessKeyID)
+}
+
+// Options are those of a service whose requests are authenticated for real.
+func (w *World) Options(service string, mapError func(error) error) wire.Options {
+	return wire.Options{
+		Authenticate: func(r *http.Request, _ string, body []byte) (context.Context, error) {
+			c, err := w.Authn.Signed(r, service, body)
+			if err != nil {
+				return nil, err
+			}
+			return authn.WithCaller(r.Context(), c), nil
+		},
+		MapError: mapError,
+	}
+}
+
+// Serve serves the services and returns an SDK configuration for them.
+func (w *World) Serve(services ...*wire.Service) aws.Config {
+	w.t.Helper()
+	server := httptest.NewServer(wire.NewMux(services...))
+	w.t.Cleanup(server.Close)
+	return aws.Config{
+		Region:       Region,
+		BaseEndpoint: aws.String(server.URL),
+		HTTPClient:   sdktest.HTTPClient{},
+		Credentials:  Static(w.Admin.AccessKeyID, w.Admin.Secret, ""),
+		Retryer:      func() aws.Retryer { return aws.NopRetryer{} },
+	}
+}
+
+// Post sends a form to an awsQuery service, signed as the first admin, and
+// returns the status and the body of the answer.
+func (w *World) Post(endpoint, service string, form url.Values) (status int, body string) {
+	w.t.Helper()
+	text := form.Encode()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, endpoint, strings.NewReader(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	sum := sha256.Sum256([]byte(text))
+	err = v4.NewSigner().SignHTTP(w.t.Context(), aws.Credentials{AccessKeyID: w.Admin.AccessKeyID, SecretAccessKey: w.Admin.Secret},
+		r, hex.EncodeToString(sum[:]), service, Region, w.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	all, err := io.ReadAll(answer.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return answer.StatusCode, string(all)
+}
+
+// Unbound takes the principals of policies as they are named, for tests whose
+// users IAM does not know.
+type Unbound struct{}
+
+// BindPrincipals returns the document.
+func (Unbound) BindPrincipals(document string) (string, error) { return document, nil }
+
+// ShowPrincipals returns the document.
+func (Unbound) ShowPrincipals(document string) string { return document }
+
+// Static are credentials for an SDK configuration.
+func Static(id, secret, session string) aws.CredentialsProvider {
+	return credentials.NewStaticCredentialsProvider(id, secret, session)
+}

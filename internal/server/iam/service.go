@@ -1,0 +1,254 @@
+// Package iam is who exists and what they are given: accounts, users, groups,
+// roles, access keys, policies, and the sessions that AWS STS issues.
+//
+// Everything is held in memory as an immutable snapshot behind an atomic
+// pointer. To read is to load the pointer; no request reads the database. A
+// change is decided on the snapshot, committed, and then published as the next
+// snapshot, so that what was taken away is gone for the very next request. Of
+// several servers on one database each follows the others' changes, and a change
+// returns when all have it (replica.go). store.go has the tables.
+//
+// A [Service] is three things:
+//
+//   - the rules of IAM's and STS's operations, whose methods take the caller
+//     from the context and authorize themselves, like every domain method;
+//   - the [authn.Directory] that credentials are proven against (directory.go);
+//   - [Service.Bootstrap], with which a new server begins.
+//
+// The rules are those of the IAM User Guide and the IAM and STS API References;
+// where one has a section of its own, the code names it.
+package iam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+)
+
+// An Authorizer decides whether the caller in the context may do something.
+// *authz.Authorizer is the one of the server.
+type Authorizer interface {
+	Authorize(ctx context.Context, req *authz.Request) error
+}
+
+// Config is what a [Service] is made of. All but Guardrail is required.
+type Config struct {
+	DB      *db.DB
+	Keyring *token.Keyring
+	Authz   Authorizer
+	// WebIdentities proves the tokens of OIDC providers.
+	WebIdentities WebIdentityVerifier
+	Now           func() time.Time
+	// Guardrail returns the account-wide policy that limits all of an account, or
+	// nil. It always returns the same. Optional.
+	Guardrail func(account string) *policy.Policy
+	// Lease is 0 where this process is the only one on its database. Where there
+	// are others, all have the same, such as [DefaultLease], and each of them runs
+	// [Service.Replicate]. Optional.
+	Lease time.Duration
+}
+
+// A Service holds IAM. It is safe for use by many goroutines.
+type Service struct {
+	db         *db.DB
+	keyring    *token.Keyring
+	authz      Authorizer
+	webIDs     WebIdentityVerifier
+	now        func() time.Time
+	guardrail  func(account string) *policy.Policy
+	awsManaged []*Policy
+
+	// current is what every reader sees.
+	current atomic.Pointer[snapshot]
+	// changing makes this server's changes one after the other.
+	changing sync.Mutex
+
+	// replica is nil where there is no other server.
+	replica *replica
+
+	sessions sessions
+	uses     keyUses
+}
+
+// New applies the migrations and loads everything into memory.
+func New(ctx context.Context, c Config) (*Service, error) {
+	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), reportMigration, replicaMigration)...); err != nil {
+		return nil, fmt.Errorf("iam: %w", err)
+	}
+	awsManaged, err := awsManagedPolicies()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged}
+	s.replica = newReplica(c.DB, c.Lease, c.Now)
+	loaded, err := s.load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("iam: load: %w", err)
+	}
+	s.current.Store(loaded)
+	if err := s.uses.load(ctx, c.DB); err != nil {
+		return nil, fmt.Errorf("iam: load: %w", err)
+	}
+	if s.replica != nil {
+		if err := s.renew(ctx); err != nil {
+			return nil, fmt.Errorf("iam: join the replicas: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// change is [Service.commit] for an operation, which leaves alone what the
+// configuration declares. Fault: UnmodifiableEntity.
+func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
+	return s.commit(ctx, func(d *draft) error {
+		if err := fn(d); err != nil {
+			return err
+		}
+		return d.sparesDeclared()
+	})
+}
+
+// commit lets fn decide and draft a change on the newest snapshot, commits it,
+// and publishes it. fn may run more than once; what it returns is returned. When
+// it returns nil, no server decides without the change any more.
+func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
+	if err := s.decide(ctx, fn); err != nil {
+		return err
+	}
+	// Also where fn found nothing to change: it may have been changed a moment
+	// ago. Not under the lock: two servers that wait for each other's change have
+	// to take it over meanwhile.
+	if err := s.replica.settle(ctx, s.current.Load().seq); err != nil {
+		return fmt.Errorf("iam: the change is made, and not every server is known to have it: %w", err)
+	}
+	return nil
+}
+
+// decide is commit for this server alone.
+func (s *Service) decide(ctx context.Context, fn func(*draft) error) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	for {
+		base := s.current.Load()
+		d := &draft{snapshot: base, base: base}
+		if err := fn(d); err != nil {
+			return err
+		}
+		if len(d.touched) == 0 {
+			return nil
+		}
+		err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.save(ctx, tx) })
+		if err == nil {
+			s.current.Store(d.changed())
+			d.warn()
+			return nil
+		}
+		// Another server was first, or the commit's answer was lost. Either way
+		// the database says what is true now.
+		next, followErr := s.follow(context.WithoutCancel(ctx), base)
+		if followErr != nil {
+			return errors.Join(err, followErr)
+		}
+		s.current.Store(next)
+		if next == base || !s.db.IsUnique(err) {
+			return err
+		}
+	}
+}
+
+// Follow takes over what other servers on the same database have changed.
+func (s *Service) Follow(ctx context.Context) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	next, err := s.follow(ctx, s.current.Load())
+	if err != nil {
+		return fmt.Errorf("iam: follow: %w", err)
+	}
+	s.current.Store(next)
+	return nil
+}
+
+// caller returns who calls an operation of IAM.
+func caller(ctx context.Context) (*authn.Caller, error) {
+	c := authn.FromContext(ctx)
+	if c == nil || c.Type == authn.Anonymous {
+		return nil, errNobody()
+	}
+	// IAM User Guide, "Compare AWS STS credentials": without MFA, which does not
+	// exist here, these call no operation of IAM.
+	if c.Temporary() && c.Type != authn.AssumedRole {
+		return nil, fault.New(fault.Unauthenticated, "InvalidClientTokenId", "The security token included in the request is invalid: credentials of GetSessionToken and GetFederationToken cannot call IAM.")
+	}
+	return c, nil
+}
+
+// authorize checks that the caller may do req.Action on the entity of the
+// caller's account, and returns the caller. The resource is the entity's ARN,
+// or what that would be without a path where there is no such entity.
+func (s *Service) authorize(ctx context.Context, sn *snapshot, kind Kind, name string, req authz.Request) (*authn.Caller, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	req.Resource = arn.New("iam", "", c.Account, kind.noun()+"/"+name).String()
+	if e, ok := sn.named(c.Account, kind, name); ok {
+		req.Resource, req.ResourceTags = entityARN(e), tagMap(e.common().Tags)
+		req.Keys = withBoundary(req.Keys, req.Action, e)
+	}
+	return c, s.authz.Authorize(ctx, &req)
+}
+
+// authorizeList checks that the caller may list what there is of a kind, and
+// returns the caller. Lists have the path prefix as resource (Service
+// Authorization Reference, "AWS IAM").
+func (s *Service) authorizeList(ctx context.Context, action string, kind Kind, pathPrefix string) (*authn.Caller, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if pathPrefix == "" {
+		pathPrefix = "/"
+	}
+	return c, s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: arn.New("iam", "", c.Account, kind.noun()+pathPrefix).String()})
+}
+
+// find is [Service.authorize] and the entity itself, or a fault NoSuchEntity.
+func find[E entity](ctx context.Context, s *Service, sn *snapshot, kind Kind, name string, req authz.Request) (E, error) {
+	var none E
+	c, err := s.authorize(ctx, sn, kind, name, req)
+	if err != nil {
+		return none, err
+	}
+	e, ok := sn.named(c.Account, kind, name)
+	if !ok {
+		return none, noSuch(kind, name)
+	}
+	return e.(E), nil
+}
+
+func noSuch(kind Kind, name string) error {
+	return fault.New(fault.NotFound, "NoSuchEntity", "The %s with name %s cannot be found.", kind.noun(), name).About(kind.noun(), name)
+}
+
+func tagMap(tags []Tag) map[string]string {
+	if len(tags) == 0 {
+		return nil
+	}
+	m := make(map[string]string, len(tags))
+	for _, t := range tags {
+		m[t.Key] = t.Value
+	}
+	return m
+}

@@ -1,0 +1,325 @@
+package iam
+
+import (
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+)
+
+// A Simulation asks what would be decided about requests that nobody makes: every
+// action on every resource (IAM User Guide, "Testing IAM policies with the IAM
+// policy simulator").
+type Simulation struct {
+	Actions []string
+	// Resources are ARNs or "*", which is also what none is.
+	Resources []string
+	// Keys are the condition keys of the requests.
+	Keys map[string][]string
+	// Policies are documents of identity-based policies, beside those that the
+	// principal has.
+	Policies []string
+	// Boundary is a document that takes the place of the principal's permissions
+	// boundary. Empty leaves that one.
+	Boundary string
+	// ResourcePolicy is the document of the resources' policy; for a role, of its
+	// trust policy.
+	ResourcePolicy string
+	// ResourceOwner is the account of resources whose ARN has none, or the ARN of
+	// its root.
+	ResourceOwner string
+	// Caller is the ARN of who makes the requests, with the policies of the
+	// principal. Empty is the principal.
+	Caller string
+}
+
+// A Simulated is what would be decided, and why.
+type Simulated struct {
+	Action, Resource string
+	*policy.Trace
+}
+
+// The names under which [policy.Source] names the documents of a simulation.
+const (
+	SourceInput          = "PolicyInputList."
+	SourceBoundaryInput  = "PermissionsBoundaryPolicyInputList.1"
+	SourceResourcePolicy = "ResourcePolicy"
+)
+
+// maxSimulated is the number of requests that one simulation can have.
+const maxSimulated = 1000
+
+// SimulatePrincipal simulates with the policies of a user, a group or a role of
+// the caller's account. Unlike AWS it takes a role's session for the role (what
+// session policies it has, nobody can know), and root. Faults: InvalidInput,
+// NoSuchEntity.
+func (s *Service) SimulatePrincipal(ctx context.Context, principalARN string, in Simulation) ([]Simulated, error) {
+	p, err := s.simulatedPrincipal(ctx, "iam:SimulatePrincipalPolicy", principalARN)
+	if err != nil {
+		return nil, err
+	}
+	return s.simulate(p, in)
+}
+
+// SimulateCustom simulates with the policies of in alone. Faults: InvalidInput.
+func (s *Service) SimulateCustom(ctx context.Context, in Simulation) ([]Simulated, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:SimulateCustomPolicy", Resource: "*"}); err != nil {
+		return nil, err
+	}
+	return s.simulate(&authn.Principal{Type: authn.User, Account: c.Account}, in)
+}
+
+// ContextKeysForPrincipal returns the condition keys that the policies of a
+// principal and the documents look at, in order. Faults: InvalidInput,
+// NoSuchEntity.
+func (s *Service) ContextKeysForPrincipal(ctx context.Context, principalARN string, documents []string) ([]string, error) {
+	p, err := s.simulatedPrincipal(ctx, "iam:GetContextKeysForPrincipalPolicy", principalARN)
+	if err != nil {
+		return nil, err
+	}
+	return contextKeys(p.Policies, documents)
+}
+
+// ContextKeysForCustom returns the condition keys that the documents look at, in
+// order. Faults: InvalidInput.
+func (s *Service) ContextKeysForCustom(ctx context.Context, documents []string) ([]string, error) {
+	if err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:GetContextKeysForCustomPolicy", Resource: "*"}); err != nil {
+		return nil, err
+	}
+	return contextKeys(nil, documents)
+}
+
+func contextKeys(policies []*policy.Policy, documents []string) ([]string, error) {
+	parsed, err := inputs(documents)
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string]struct{}{}
+	for _, p := range append(slices.Clip(policies), parsed...) {
+		for _, k := range p.ContextKeys() {
+			keys[k] = struct{}{}
+		}
+	}
+	return slices.Sorted(maps.Keys(keys)), nil
+}
+
+// simulatedPrincipal authorizes an action on a principal of the caller's account
+// and returns it.
+func (s *Service) simulatedPrincipal(ctx context.Context, action, principalARN string) (*authn.Principal, error) {
+	c, err := caller(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sn := s.current.Load()
+	p, found := sn.principal(principalARN)
+	req := &authz.Request{Action: action, Resource: principalARN}
+	if found {
+		req.Resource, req.ResourceTags = p.PrincipalARN, p.Tags
+	}
+	if err := s.authz.Authorize(ctx, req); err != nil {
+		return nil, err
+	}
+	switch {
+	case p == nil:
+		return nil, invalidInput("Invalid Entity Arn: %s does not clearly define entity type and name.", principalARN)
+	case !found || p.Account != c.Account:
+		return nil, fault.New(fault.NotFound, "NoSuchEntity", "%s does not exist in account %s.", principalARN, c.Account)
+	}
+	return p, nil
+}
+
+func invalidInput(format string, args ...any) error {
+	return fault.New(fault.Invalid, "InvalidInput", format, args...)
+}
+
+// principal returns who has the ARN, and whether there is one; nil where it is no
+// principal's ARN. Of a user, a role or a session of a role that do not exist it
+// returns what their ARN says. A group stands for a member without anything else.
+func (s *snapshot) principal(text string) (p *authn.Principal, found bool) {
+	a, err := arn.Parse(text)
+	if err != nil || !arn.IsAccountID(a.AccountID) {
+		return nil, false
+	}
+	e, _ := s.byARN(text)
+	switch e := e.(type) {
+	case *User:
+		return new(*s.user(e)), true
+	case *Role:
+		p := new(*s.role(e))
+		p.UserID = "" // without a session it has none
+		return p, true
+	case *Group:
+		return &authn.Principal{Type: authn.User, Account: e.Account, PrincipalARN: e.ARN(), Policies: s.granted(&e.Permissions), Guardrail: s.guardrail(e.Account)}, true
+	}
+	p = &authn.Principal{Account: a.AccountID, ARN: text, PrincipalARN: text, Guardrail: s.guardrail(a.AccountID)}
+	kind, rest, _ := strings.Cut(a.Resource, "/")
+	name := rest[strings.LastIndexByte(rest, '/')+1:]
+	switch {
+	case a.Service == "iam" && a.Resource == "root":
+		p.Type, p.UserID, p.UniqueID = authn.Root, a.AccountID, a.AccountID
+		_, found = get[*Account](s, a.AccountID)
+		return p, found
+	case name == "":
+	case a.Service == "iam" && kind == "user":
+		p.Type, p.Name = authn.User, name
+		return p, false
+	case a.Service == "iam" && kind == "role":
+		p.Type = authn.AssumedRole
+		return p, false
+	case a.Service == "sts" && kind == "federated-user":
+		p.Type, p.SessionName = authn.FederatedUser, name
+		return p, false
+	case a.Service == "sts" && kind == "assumed-role" && strings.Count(rest, "/") == 1:
+		return s.roleSession(p, strings.TrimSuffix(rest, "/"+name), name)
+	}
+	return nil, false
+}
+
+// roleSession makes p, who has an account and an ARN, a session of a role.
+func (s *snapshot) roleSession(p *authn.Principal, role, session string) (*authn.Principal, bool) {
+	e, found := s.named(p.Account, KindRole, role)
+	if found {
+		text := p.ARN
+		*p = *s.role(e.(*Role))
+		p.ARN, p.UserID = text, p.UniqueID+":"+session
+	} else {
+		p.Type, p.PrincipalARN = authn.AssumedRole, arn.New("iam", "", p.Account, "role/"+role).String()
+	}
+	p.SessionName = session
+	return p, found
+}
+
+// as returns the principal who makes the simulated requests: p, or who has the
+// ARN, with the policies of p.
+func (s *snapshot) as(p *authn.Principal, callerARN string) (*authn.Principal, error) {
+	if callerARN == "" {
+		return p, nil
+	}
+	who, _ := s.principal(callerARN)
+	if who == nil || who.ARN == "" {
+		return nil, invalidInput("Invalid CallerArn: %s is not the ARN of a user, a role or a session.", callerARN)
+	}
+	who.Policies, who.Boundary, who.Guardrail = p.Policies, p.Boundary, p.Guardrail
+	return who, nil
+}
+
+func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Simulated, error) {
+	who, err := s.current.Load().as(p, in.Caller)
+	if err != nil {
+		return nil, err
+	}
+	if in.ResourcePolicy != "" && who.ARN == "" {
+		return nil, invalidInput("CallerArn is required where there is a ResourcePolicy and no user or role: say who asks.")
+	}
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	who = new(*who)
+	more, err := inputs(in.Policies)
+	if err != nil {
+		return nil, err
+	}
+	who.Policies = append(slices.Clip(who.Policies), more...)
+	if in.Boundary != "" {
+		if who.Boundary, err = input(in.Boundary, policy.Identity, SourceBoundaryInput); err != nil {
+			return nil, err
+		}
+	}
+	keys := make(map[string][]string, len(in.Keys))
+	for name, values := range in.Keys {
+		keys[strings.ToLower(name)] = values
+	}
+	var out []Simulated
+	for _, action := range in.Actions {
+		for _, resource := range in.Resources {
+			req, err := in.request(action, resource)
+			if err != nil {
+				return nil, err
+			}
+			simulation := authz.Simulation{Principal: who, Request: req, Keys: keys}
+			out = append(out, Simulated{action, resource, simulation.Explain()})
+		}
+	}
+	return out, nil
+}
+
+var actionPattern = regexp.MustCompile(`^[a-zA-Z0-9-]+:[a-zA-Z0-9]+$`)
+
+// check checks the form, and puts "*" where there is no resource.
+func (in *Simulation) check() error {
+	if len(in.Resources) == 0 {
+		in.Resources = []string{"*"}
+	}
+	if n := len(in.Actions) * len(in.Resources); n > maxSimulated {
+		return invalidInput("The simulation has %d actions on resources, and at most %d are accepted.", n, maxSimulated)
+	}
+	for _, a := range in.Actions {
+		if !actionPattern.MatchString(a) {
+			return invalidInput("Invalid action: %s is not of the form service:Operation.", a)
+		}
+	}
+	for _, r := range in.Resources {
+		if _, err := arn.Parse(r); r != "*" && err != nil {
+			return invalidInput("Invalid resource: %s is neither an ARN nor *.", r)
+		}
+	}
+	if a, err := arn.Parse(in.ResourceOwner); err == nil {
+		in.ResourceOwner = a.AccountID
+	}
+	if in.ResourceOwner != "" && !arn.IsAccountID(in.ResourceOwner) {
+		return invalidInput("Invalid ResourceOwner: want an account of twelve digits, or the ARN of its root.")
+	}
+	return nil
+}
+
+// request is one of the requests of a simulation.
+func (in *Simulation) request(action, resource string) (authz.Request, error) {
+	req := authz.Request{Action: action, Resource: resource, Account: in.ResourceOwner}
+	kind := policy.Resource
+	if a, err := arn.Parse(resource); err == nil {
+		if arn.IsAccountID(a.AccountID) {
+			req.Account = a.AccountID
+		}
+		if a.Service == "iam" && strings.HasPrefix(a.Resource, "role/") {
+			kind = policy.Trust
+		}
+	}
+	if in.ResourcePolicy == "" {
+		return req, nil
+	}
+	p, err := input(in.ResourcePolicy, kind, SourceResourcePolicy)
+	req.Policies = []*policy.Policy{p}
+	return req, err
+}
+
+// inputs are documents that a simulation brings.
+func inputs(documents []string) ([]*policy.Policy, error) {
+	policies := make([]*policy.Policy, len(documents))
+	for i, d := range documents {
+		var err error
+		if policies[i], err = input(d, policy.Identity, SourceInput+strconv.Itoa(i+1)); err != nil {
+			return nil, err
+		}
+	}
+	return policies, nil
+}
+
+func input(document string, kind policy.Kind, name string) (*policy.Policy, error) {
+	p, err := policy.Parse(document, kind)
+	if err != nil {
+		return nil, invalidInput("%s is not valid: %s", name, err)
+	}
+	return p.WithSource(policy.Source{Name: name}), nil
+}

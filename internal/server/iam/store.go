@@ -1,0 +1,281 @@
+package iam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// The tables. IAM is always read whole, into the snapshot, and every rule is
+// checked there; no query ever looks inside an entity. So an entity is one row,
+// and what it consists of is a document. The unique names are a second lock on
+// the same door.
+//
+// iam_change makes the changes a sequence. A change is made on a snapshot and
+// takes the number that follows the snapshot's; where another server took it
+// first, the primary key refuses, and this one catches up and decides anew. It
+// is also how a server learns what others changed.
+var migrations = []db.Migration{{
+	Name: "iam/001-entities",
+	SQL: `
+CREATE TABLE iam_entity (
+	id      {text} NOT NULL PRIMARY KEY,
+	kind    {text} NOT NULL,
+	account {text} NOT NULL,
+	name    {text} NOT NULL, -- in lower case
+	body    {text} NOT NULL,
+	UNIQUE (kind, account, name)
+);
+CREATE TABLE iam_change (
+	seq      {int}  NOT NULL PRIMARY KEY,
+	entities {text} NOT NULL -- ids, separated by spaces
+);
+CREATE TABLE iam_key_use (
+	id      {text} NOT NULL PRIMARY KEY,
+	at      {int}  NOT NULL,
+	service {text} NOT NULL,
+	region  {text} NOT NULL
+);
+CREATE TABLE iam_session (
+	id      {text} NOT NULL PRIMARY KEY,
+	expires {int}  NOT NULL, -- when the last token that names it ends
+	body    {text} NOT NULL
+);
+CREATE INDEX iam_session_expires ON iam_session (expires);
+`,
+}}
+
+type entityRow struct{ id, kind, account, body string }
+
+func scanEntity(r db.Row) (row entityRow, err error) {
+	err = r.Scan(&row.id, &row.kind, &row.account, &row.body)
+	return row, err
+}
+
+const entityColumns = `SELECT id, kind, account, body FROM iam_entity`
+
+func (row entityRow) decode() (entity, error) {
+	var e entity
+	switch Kind(row.kind) {
+	case KindAccount:
+		e = new(Account)
+	case KindUser:
+		e = new(User)
+	case KindGroup:
+		e = new(Group)
+	case KindRole:
+		e = new(Role)
+	case KindPolicy:
+		e = new(Policy)
+	case KindOIDCProvider:
+		e = new(OIDCProvider)
+	default:
+		return nil, fmt.Errorf("iam: entity %s is of unknown kind %q: was it written by a newer version?", row.id, row.kind)
+	}
+	if err := json.Unmarshal([]byte(row.body), e); err != nil {
+		return nil, fmt.Errorf("iam: entity %s: %w", row.id, err)
+	}
+	c := e.common()
+	c.ID, c.Account = row.id, row.account
+	return e, nil
+}
+
+// load reads everything.
+func (s *Service) load(ctx context.Context) (*snapshot, error) {
+	loaded, err := load(ctx, s.db, s.awsManaged)
+	if err != nil {
+		return nil, err
+	}
+	loaded.guardrails = s.guardrail
+	return loaded, nil
+}
+
+// load reads everything. awsManaged are added to what the database has.
+func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*snapshot, error) {
+	var rows []entityRow
+	var seq int64
+	err := d.Tx(ctx, func(tx *db.Tx) (err error) {
+		if seq, err = db.One(ctx, tx, db.Scalar[int64], `SELECT COALESCE(MAX(seq), 0) FROM iam_change`); err != nil {
+			return err
+		}
+		rows, err = db.All(ctx, tx, scanEntity, entityColumns)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	entities := make([]entity, 0, len(rows)+len(awsManaged))
+	for _, row := range rows {
+		e, err := row.decode()
+		if err != nil {
+			return nil, err
+		}
+		entities = append(entities, e)
+	}
+	for _, p := range awsManaged {
+		entities = append(entities, p)
+	}
+	compiler := newCompiler()
+	for _, e := range entities {
+		e.compile(compiler)
+	}
+	return newSnapshot(seq, slices.Values(entities)), nil
+}
+
+// A draft is a change in the making: the snapshot as it will be, and the ids of
+// what differs.
+type draft struct {
+	*snapshot
+	base    *snapshot
+	touched []string            // each once, in the order of the changes
+	seen    map[string]struct{} // the same, to be found
+}
+
+// set puts e, which no snapshot holds yet, into the draft.
+func (d *draft) set(e entity) {
+	e.compile(newCompiler())
+	d.snapshot = d.put(e)
+	d.touch(e.common().ID)
+}
+
+// remove takes e out of the draft.
+func (d *draft) remove(e entity) {
+	d.snapshot = d.drop(e.common().ID)
+	d.touch(e.common().ID)
+}
+
+func (d *draft) touch(id string) {
+	if _, ok := d.seen[id]; ok {
+		return
+	}
+	if d.seen == nil {
+		d.seen = map[string]struct{}{}
+	}
+	d.seen[id] = struct{}{}
+	d.touched = append(d.touched, id)
+}
+
+// sparesDeclared reports an UnmodifiableEntity where the draft changes or deletes
+// what the configuration declares.
+func (d *draft) sparesDeclared() error {
+	for _, id := range d.touched {
+		if e, ok := d.base.byID.Get(id); ok {
+			if err := undeclared(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// undeclared reports an UnmodifiableEntity where the configuration declares e.
+// [Service.change] asks for everything that a draft touches; an operation asks
+// earlier where another answer would send its caller the wrong way.
+func undeclared(e entity) error {
+	if !e.common().Declared {
+		return nil
+	}
+	noun, name := e.kind().noun(), e.common().Name
+	return fault.New(fault.Conflict, "UnmodifiableEntity",
+		"The %s %s is declared in the server's configuration file and cannot be changed here. Change it under iam in the file, and start the server again.", noun, name).About(noun, name)
+}
+
+// changed returns the draft's snapshot as that of the change.
+func (d *draft) changed() *snapshot { return d.at(d.base.seq + 1) }
+
+// save writes the draft as the change that follows the one it is based on. It
+// fails with a unique violation where that number is taken.
+func (d *draft) save(ctx context.Context, tx *db.Tx) error {
+	if _, err := tx.Exec(ctx, `INSERT INTO iam_change (seq, entities) VALUES ($1, $2)`, d.base.seq+1, strings.Join(d.touched, " ")); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM iam_change WHERE seq <= $1`, d.base.seq-keptChanges); err != nil {
+		return err
+	}
+	// Rows first that give up a name which another may take.
+	for _, id := range d.touched {
+		if _, ok := d.byID.Get(id); !ok {
+			if _, err := tx.Exec(ctx, `DELETE FROM iam_entity WHERE id = $1`, id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, id := range d.touched {
+		if e, ok := d.byID.Get(id); ok {
+			if err := saveEntity(ctx, tx, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func saveEntity(ctx context.Context, tx *db.Tx, e entity) error {
+	body, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	k := keyOf(e)
+	_, err = tx.Exec(ctx, `INSERT INTO iam_entity (id, kind, account, name, body) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body`, e.common().ID, string(k.kind), k.account, k.name, string(body))
+	return err
+}
+
+// keptChanges is how far a server can be behind and still catch up without
+// loading everything.
+const keptChanges = 10_000
+
+// follow returns base with the changes that were made since, or base itself.
+func (s *Service) follow(ctx context.Context, base *snapshot) (*snapshot, error) {
+	type change struct {
+		seq      int64
+		entities string
+	}
+	changes, err := db.All(ctx, s.db, func(r db.Row) (c change, err error) {
+		err = r.Scan(&c.seq, &c.entities)
+		return c, err
+	}, `SELECT seq, entities FROM iam_change WHERE seq > $1 ORDER BY seq`, base.seq)
+	if err != nil || len(changes) == 0 {
+		return base, err
+	}
+	if changes[0].seq != base.seq+1 {
+		return s.load(ctx)
+	}
+	next, compiler := base, newCompiler()
+	for _, c := range changes {
+		for id := range strings.FieldsSeq(c.entities) {
+			// The entity as it is by now, which may be newer than this change;
+			// then a later change names it again, to the same effect.
+			row, err := db.One(ctx, s.db, scanEntity, entityColumns+` WHERE id = $1`, id)
+			if errors.Is(err, db.ErrNoRows) {
+				next = next.drop(id)
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			e, err := row.decode()
+			if err != nil {
+				return nil, err
+			}
+			e.compile(compiler)
+			next = next.put(e)
+		}
+		next = next.at(c.seq)
+	}
+	return next, nil
+}
+
+// at returns the snapshot as that of a change.
+func (s *snapshot) at(seq int64) *snapshot {
+	next := new(*s)
+	next.seq = seq
+	return next
+}

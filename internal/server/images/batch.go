@@ -1,0 +1,79 @@
+package images
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// maxParameters is how many rows or values one statement is given.
+const maxParameters = 200
+
+// values writes ($2, $3), ($4, $5), … : rows of columns placeholders, which
+// begin at $first.
+func values(first, rows, columns int) string {
+	var b strings.Builder
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for j := range columns {
+			if j == 0 {
+				b.WriteByte('(')
+			} else {
+				b.WriteString(", ")
+			}
+			b.WriteByte('$')
+			b.WriteString(strconv.Itoa(first + i*columns + j))
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// among runs a query that ends in IN, and selects a digest and an integer of the
+// rows of a repository whose digest is among digests.
+func among(ctx context.Context, q db.Querier, query string, repository int64, digests []digest.Digest) (map[digest.Digest]int64, error) {
+	type entry struct {
+		digest digest.Digest
+		n      int64
+	}
+	found := make(map[digest.Digest]int64, len(digests))
+	for chunk := range slices.Chunk(digests, maxParameters) {
+		args := make([]any, 0, len(chunk)+1)
+		args = append(args, repository)
+		for _, d := range chunk {
+			args = append(args, string(d))
+		}
+		rows, err := db.All(ctx, q, func(r db.Row) (e entry, err error) {
+			err = r.Scan(&e.digest, &e.n)
+			return e, err
+		}, query+values(2, 1, len(chunk)), args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range rows {
+			found[e.digest] = e.n
+		}
+	}
+	return found, nil
+}
+
+// refer records that manifest needs digests, which are unique.
+func refer(ctx context.Context, tx *db.Tx, repository int64, manifest digest.Digest, digests []digest.Digest) error {
+	for chunk := range slices.Chunk(digests, maxParameters) {
+		args := make([]any, 0, 3*len(chunk))
+		for _, d := range chunk {
+			args = append(args, repository, string(d), string(manifest))
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO image_reference (repository, digest, manifest) VALUES `+values(1, len(chunk), 3), args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,223 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Blob is a blob that a repository holds. ECR calls it a layer, whatever is in
+// it.
+type Blob struct {
+	Digest digest.Digest
+	Size   int64 // bytes
+}
+
+// renewEvery is how often telling a client that a blob is there renews the
+// link, so that no sweep takes the blob away before the client has pushed the
+// manifest that needs it.
+const renewEvery = time.Hour
+
+// A location is where a repository's blob is.
+type location struct {
+	object string
+	size   int64
+	// renewed is when this process last renewed the link.
+	renewed atomic.Int64 // microseconds since 1970
+}
+
+// BlobInfo describes a blob, and keeps it from being swept for as long as
+// [Service.SweepBlobs] says. Action ecr:BatchCheckLayerAvailability or, since
+// whoever may pull may know, ecr:GetDownloadUrlForLayer. Faults: AccessDenied,
+// RepositoryNotFound, BlobNotFound.
+func (s *Service) BlobInfo(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, error) {
+	repo, err := s.authorize(ctx, id, "ecr:BatchCheckLayerAvailability")
+	if fault.Is(err, "AccessDenied") {
+		denied := err
+		if repo, err = s.authorize(ctx, id, "ecr:GetDownloadUrlForLayer"); fault.Is(err, "AccessDenied") {
+			err = denied
+		}
+	}
+	if err != nil {
+		return Blob{}, err
+	}
+	return s.promise(ctx, repo, d)
+}
+
+// promise describes a blob and renews its link.
+func (s *Service) promise(ctx context.Context, repo *Repository, d digest.Digest) (Blob, error) {
+	l, err := s.locate(ctx, repo, d)
+	if err != nil {
+		return Blob{}, err
+	}
+	now := db.Micros(s.now())
+	if now-l.renewed.Load() < renewEvery.Microseconds() {
+		return Blob{d, l.size}, nil
+	}
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(ctx, `UPDATE image_blob_link SET renewed = $3 WHERE repository = $1 AND digest = $2`, repo.row, string(d), now)
+		if err == nil && n == 0 {
+			return blobNotFound(repo.ID, d)
+		}
+		return err
+	})
+	if err != nil {
+		s.locations.drop(digestKey{repo.row, d})
+		return Blob{}, err
+	}
+	l.renewed.Store(now) // only now: others rely on it
+	return Blob{d, l.size}, nil
+}
+
+// locate finds where a blob is in the cache, or else in the database.
+func (s *Service) locate(ctx context.Context, repo *Repository, d digest.Digest) (*location, error) {
+	l, err := s.locations.load(digestKey{repo.row, d}, func() (*location, error) {
+		return db.One(ctx, s.db, func(r db.Row) (*location, error) {
+			l := new(location)
+			var renewed int64
+			err := r.Scan(&l.object, &l.size, &renewed)
+			l.renewed.Store(renewed)
+			return l, err
+		}, `SELECT b.object, b.size, l.renewed FROM image_blob_link l JOIN image_blob b ON b.id = l.blob WHERE l.repository = $1 AND l.digest = $2`, repo.row, string(d))
+	})
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, blobNotFound(repo.ID, d)
+	}
+	return l, err
+}
+
+// OpenBlob opens a blob for reading; close it. Action
+// ecr:GetDownloadUrlForLayer. Faults: AccessDenied, RepositoryNotFound,
+// BlobNotFound.
+func (s *Service) OpenBlob(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, blob.Object, error) {
+	repo, err := s.authorize(ctx, id, "ecr:GetDownloadUrlForLayer")
+	if err != nil {
+		return Blob{}, nil, err
+	}
+	return s.open(ctx, repo, d)
+}
+
+// OpenGrantedBlob is [Service.OpenBlob] for the bearer of an address that was
+// made for what [Service.DownloadableLayer] returned: that call authorized, and
+// the caller of this one has to have proven that the address is genuine, for
+// this repository and digest, and not expired. Faults: RepositoryNotFound,
+// BlobNotFound.
+func (s *Service) OpenGrantedBlob(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, blob.Object, error) {
+	repo := s.repositories.get(id)
+	if repo == nil {
+		return Blob{}, nil, repositoryNotFound(id)
+	}
+	return s.open(ctx, repo, d)
+}
+
+func (s *Service) open(ctx context.Context, repo *Repository, d digest.Digest) (Blob, blob.Object, error) {
+	l, err := s.locate(ctx, repo, d)
+	if err != nil {
+		return Blob{}, nil, err
+	}
+	o, err := s.blobs.Open(ctx, l.object)
+	if errors.Is(err, blob.ErrNotFound) {
+		// It was deleted since, or on another replica, and perhaps pushed again.
+		s.locations.drop(digestKey{repo.row, d})
+		if l, err = s.locate(ctx, repo, d); err != nil {
+			return Blob{}, nil, err
+		}
+		o, err = s.blobs.Open(ctx, l.object)
+	}
+	if err != nil {
+		return Blob{}, nil, err
+	}
+	return Blob{d, l.size}, o, nil
+}
+
+// MountBlob makes a blob of the repository named from, of the same registry, a
+// blob of to. Actions ecr:InitiateLayerUpload on to and
+// ecr:GetDownloadUrlForLayer on from. Faults: AccessDenied and
+// RepositoryNotFound, both about to; BlobNotFound where it cannot be mounted for
+// any reason that lies in from, and then the door starts an upload.
+func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d digest.Digest) (Blob, error) {
+	target, err := s.authorize(ctx, to, "ecr:InitiateLayerUpload")
+	if err != nil {
+		return Blob{}, err
+	}
+	fromID := RepositoryID{to.Account, to.Region, from}
+	source, err := s.authorize(ctx, fromID, "ecr:GetDownloadUrlForLayer")
+	if fault.Is(err, "AccessDenied") || fault.Is(err, "RepositoryNotFound") {
+		return Blob{}, blobNotFound(fromID, d)
+	}
+	if err != nil {
+		return Blob{}, err
+	}
+	var size int64
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		if err := exists(ctx, tx, target); err != nil {
+			return err
+		}
+		b, err := db.One(ctx, tx, scanStored, `SELECT b.id, b.size FROM image_blob_link l JOIN image_blob b ON b.id = l.blob WHERE l.repository = $1 AND l.digest = $2`, source.row, string(d))
+		if errors.Is(err, db.ErrNoRows) {
+			return blobNotFound(fromID, d)
+		}
+		if err != nil {
+			return err
+		}
+		size = b.size
+		return s.link(ctx, tx, target, d, b.row)
+	})
+	if err != nil {
+		return Blob{}, err
+	}
+	s.locations.drop(digestKey{target.row, d})
+	return Blob{d, size}, nil
+}
+
+// stored is a row of image_blob.
+type stored struct{ row, size int64 }
+
+func scanStored(r db.Row) (b stored, err error) {
+	err = r.Scan(&b.row, &b.size)
+	return b, err
+}
+
+// link makes a stored blob one of the repository's, or renews the link.
+func (s *Service) link(ctx context.Context, tx *db.Tx, repo *Repository, d digest.Digest, row int64) error {
+	_, err := tx.Exec(ctx, `INSERT INTO image_blob_link (repository, digest, blob, renewed) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (repository, digest) DO UPDATE SET renewed = excluded.renewed`, repo.row, string(d), row, db.Micros(s.now()))
+	return err
+}
+
+// DeleteBlob takes a blob out of a repository. Its bytes go with the next sweep,
+// unless another repository holds them. Action ecr:BatchDeleteImage. Faults:
+// AccessDenied, RepositoryNotFound, BlobNotFound, BlobReferenced (a manifest
+// needs it).
+func (s *Service) DeleteBlob(ctx context.Context, id RepositoryID, d digest.Digest) error {
+	repo, err := s.authorize(ctx, id, "ecr:BatchDeleteImage")
+	if err != nil {
+		return err
+	}
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		user, err := db.One(ctx, tx, db.Scalar[string], `SELECT manifest FROM image_reference WHERE repository = $1 AND digest = $2 LIMIT 1`, repo.row, string(d))
+		if err == nil {
+			return fault.New(fault.Conflict, "BlobReferenced", "The layer with digest '%s' belongs to the image with digest '%s': delete the image.", d, user)
+		}
+		if !errors.Is(err, db.ErrNoRows) {
+			return err
+		}
+		n, err := tx.Exec(ctx, `DELETE FROM image_blob_link WHERE repository = $1 AND digest = $2`, repo.row, string(d))
+		if err == nil && n == 0 {
+			return blobNotFound(id, d)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.locations.drop(digestKey{repo.row, d})
+	return nil
+}

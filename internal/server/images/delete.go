@@ -1,0 +1,213 @@
+package images
+
+import (
+	"context"
+	"errors"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// An ImageFailure is why one image of a batch could not be dealt with.
+type ImageFailure struct {
+	Reference
+	// Code is one of ECR's ImageFailureCode: InvalidImageDigest,
+	// InvalidImageTag, ImageTagDoesNotMatchDigest, ImageNotFound,
+	// MissingDigestAndTag, ImageReferencedByManifestList.
+	Code   string
+	Reason string
+}
+
+// DeleteImage deletes a manifest with its tags, by digest, or a tag, by tag
+// (OCI distribution-spec 1.1, Deleting tags: the manifest stays). A manifest
+// that another one lists stays, and so do those whose subject it is. Action
+// ecr:BatchDeleteImage. Faults: AccessDenied, RepositoryNotFound, ImageNotFound,
+// ImageTagDoesNotMatchDigest, ImageReferencedByManifestList.
+func (s *Service) DeleteImage(ctx context.Context, id RepositoryID, ref Reference) error {
+	repo, err := s.authorize(ctx, id, "ecr:BatchDeleteImage")
+	if err != nil {
+		return err
+	}
+	_, err = s.delete(ctx, repo, ref, keepUntagged)
+	return err
+}
+
+// DeleteImages deletes what refs name: by digest the image with all its tags, by
+// tag the tag, and with its last tag the image (Amazon ECR API Reference,
+// BatchDeleteImage). deleted has an entry for each tag that was taken away, and
+// one without a tag for an image that had none. An image that a manifest list of
+// the same batch needs is deleted after it, whatever their order. Action
+// ecr:BatchDeleteImage. Faults: AccessDenied, RepositoryNotFound.
+func (s *Service) DeleteImages(ctx context.Context, id RepositoryID, refs []Reference) (deleted []Reference, failures []ImageFailure, err error) {
+	repo, err := s.authorize(ctx, id, "ecr:BatchDeleteImage")
+	if err != nil {
+		return nil, nil, err
+	}
+	for progress := true; progress && len(refs) > 0; {
+		progress = false
+		var again []Reference
+		var waiting []ImageFailure
+		for _, ref := range refs {
+			gone, err := s.deleteChecked(ctx, repo, ref)
+			if err == nil {
+				deleted = append(deleted, gone...)
+				progress = true
+				continue
+			}
+			failure, ok := imageFailure(ref, err)
+			switch {
+			case !ok:
+				return nil, nil, err
+			case failure.Code == "ImageReferencedByManifestList":
+				again, waiting = append(again, ref), append(waiting, failure)
+			default:
+				failures = append(failures, failure)
+			}
+		}
+		refs = again
+		if !progress {
+			failures = append(failures, waiting...)
+		}
+	}
+	return deleted, failures, nil
+}
+
+func (s *Service) deleteChecked(ctx context.Context, repo *Repository, ref Reference) ([]Reference, error) {
+	if err := ref.check(); err != nil {
+		return nil, err
+	}
+	return s.delete(ctx, repo, ref, deleteUntagged)
+}
+
+// check returns the faults of a reference in a batch.
+func (ref Reference) check() error {
+	switch {
+	case ref.Tag == "" && ref.Digest == "":
+		return fault.New(fault.Invalid, "MissingDigestAndTag", "Invalid request parameters: both tag and digest cannot be null")
+	case ref.Digest != "" && CheckDigest(ref.Digest) != nil:
+		return fault.New(fault.Invalid, "InvalidImageDigest", "Invalid request parameters: image digest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'")
+	case ref.Tag != "" && !ValidTag(ref.Tag):
+		return fault.New(fault.Invalid, "InvalidImageTag", "Invalid request parameters: image tag should satisfy the regex '[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}'")
+	}
+	return nil
+}
+
+// imageFailure turns the fault of one image into its entry in a batch's answer.
+func imageFailure(ref Reference, err error) (ImageFailure, bool) {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok {
+		return ImageFailure{}, false
+	}
+	switch f.Code {
+	case "MissingDigestAndTag", "InvalidImageDigest", "InvalidImageTag", "ImageTagDoesNotMatchDigest", "ImageReferencedByManifestList":
+		return ImageFailure{ref, f.Code, f.Message}, true
+	case "ImageNotFound":
+		return ImageFailure{ref, f.Code, "Requested image not found"}, true
+	}
+	return ImageFailure{}, false
+}
+
+// untagged says what becomes of an image whose last tag is taken away.
+type untagged uint8
+
+const (
+	keepUntagged untagged = iota
+	deleteUntagged
+)
+
+// delete deletes an image or a tag, and returns what is gone.
+func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, last untagged) (gone []Reference, err error) {
+	d := &deletion{s: s, repo: repo, ref: ref, last: last}
+	err = s.db.Tx(ctx, func(tx *db.Tx) error { return d.run(ctx, tx) })
+	// After an error too: it may be the commit's answer alone that was lost.
+	s.tagPages.changed(repo.row)
+	for _, ref := range d.gone {
+		s.tags.drop(tagKey{repo.row, ref.Tag})
+	}
+	if d.deleted {
+		s.manifests.drop(digestKey{repo.row, d.digest})
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.gone, nil
+}
+
+// A deletion is the transaction of [Service.delete].
+type deletion struct {
+	s       *Service
+	repo    *Repository
+	ref     Reference
+	last    untagged
+	digest  digest.Digest
+	gone    []Reference
+	deleted bool
+}
+
+func (d *deletion) run(ctx context.Context, tx *db.Tx) error {
+	d.gone, d.deleted, d.digest = nil, false, d.ref.Digest
+	if d.ref.Tag != "" {
+		target, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag)
+		if errors.Is(err, db.ErrNoRows) {
+			return imageNotFound(d.repo.ID, d.ref)
+		}
+		if err != nil {
+			return err
+		}
+		if d.ref.Digest != "" && d.ref.Digest != target {
+			return tagDoesNotMatch(d.repo.ID, d.ref)
+		}
+		d.digest = target
+	}
+	tags, err := db.All(ctx, tx, db.Scalar[string], `SELECT tag FROM image_tag WHERE repository = $1 AND digest = $2 ORDER BY tag`, d.repo.row, string(d.digest))
+	if err != nil {
+		return err
+	}
+	if d.ref.Tag != "" && (len(tags) > 1 || d.last == keepUntagged) {
+		d.gone = []Reference{{d.ref.Tag, d.digest}}
+		_, err := tx.Exec(ctx, `DELETE FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag)
+		return err
+	}
+	for _, tag := range tags {
+		d.gone = append(d.gone, Reference{tag, d.digest})
+	}
+	if len(tags) == 0 {
+		d.gone = []Reference{{Digest: d.digest}}
+	}
+	d.deleted = true
+	return d.image(ctx, tx)
+}
+
+// image deletes the manifest with its tags and references. The blobs that it
+// needed stay for as long as if they had been pushed now: a client that was told
+// of them counts on them.
+func (d *deletion) image(ctx context.Context, tx *db.Tx) error {
+	row, dgst := d.repo.row, string(d.digest)
+	parent, err := db.One(ctx, tx, db.Scalar[string], `SELECT manifest FROM image_reference WHERE repository = $1 AND digest = $2 AND manifest <> $2 LIMIT 1`, row, dgst)
+	if err == nil {
+		return fault.New(fault.Conflict, "ImageReferencedByManifestList", "Requested image referenced by manifest list: [%s]", parent)
+	}
+	if !errors.Is(err, db.ErrNoRows) {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE image_blob_link SET renewed = $3 WHERE repository = $1 AND digest IN (SELECT digest FROM image_reference WHERE repository = $1 AND manifest = $2)`,
+		row, dgst, db.Micros(d.s.now()))
+	if err != nil {
+		return err
+	}
+	for _, statement := range []string{
+		`DELETE FROM image_tag WHERE repository = $1 AND digest = $2`,
+		`DELETE FROM image_reference WHERE repository = $1 AND manifest = $2`,
+	} {
+		if _, err := tx.Exec(ctx, statement, row, dgst); err != nil {
+			return err
+		}
+	}
+	n, err := tx.Exec(ctx, `DELETE FROM image_manifest WHERE repository = $1 AND digest = $2`, row, dgst)
+	if err == nil && n == 0 {
+		return imageNotFound(d.repo.ID, d.ref)
+	}
+	return err
+}

@@ -1,0 +1,180 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A TagStatus selects images by whether they have a tag: ECR's TagStatus.
+type TagStatus string
+
+// The tag statuses.
+const (
+	AnyTagStatus TagStatus = "ANY"
+	Tagged       TagStatus = "TAGGED"
+	Untagged     TagStatus = "UNTAGGED"
+)
+
+// ListImages lists the tags with their digests, and the digests that have no
+// tag, in the order of digest and tag, after after and at most limit of them;
+// more says that there are further ones. Action ecr:ListImages. Faults:
+// AccessDenied, RepositoryNotFound.
+func (s *Service) ListImages(ctx context.Context, id RepositoryID, status TagStatus, after Reference, limit int) (list []Reference, more bool, err error) {
+	repo, err := s.authorize(ctx, id, "ecr:ListImages")
+	if err != nil {
+		return nil, false, err
+	}
+	limit = max(limit, 1)
+	list, err = db.All(ctx, s.db, func(r db.Row) (ref Reference, err error) {
+		err = r.Scan(&ref.Digest, &ref.Tag)
+		return ref, err
+	}, `SELECT m.digest, coalesce(t.tag, '') FROM image_manifest m LEFT JOIN image_tag t ON t.repository = m.repository AND t.digest = m.digest
+		WHERE m.repository = $1 AND m.digest >= $2 AND (m.digest, coalesce(t.tag, '')) > ($2, $3)
+		AND ($4 = 'ANY' OR ($4 = 'TAGGED' AND t.tag IS NOT NULL) OR ($4 = 'UNTAGGED' AND t.tag IS NULL))
+		ORDER BY m.digest, coalesce(t.tag, '') LIMIT $5`, repo.row, string(after.Digest), after.Tag, string(status), limit+1)
+	if len(list) > limit {
+		return list[:limit], true, err
+	}
+	return list, false, err
+}
+
+// An ImageDetail describes an image without its manifest.
+type ImageDetail struct {
+	Digest       digest.Digest
+	Tags         []string // in byte order
+	MediaType    string
+	ArtifactType string
+	Size         int64 // see [Manifest]
+	PushedAt     time.Time
+}
+
+const detailColumns = `m.digest, m.media_type, m.artifact_type, m.size, m.pushed`
+
+func scanDetail(r db.Row) (*ImageDetail, error) {
+	d := new(ImageDetail)
+	var pushed int64
+	err := r.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &pushed)
+	d.PushedAt = db.Time(pushed)
+	return d, err
+}
+
+// DescribeImages describes the images of a repository, in the byte order of
+// their digests, after the digest after and at most limit of them; more says
+// that there are further ones. Action ecr:DescribeImages. Faults: AccessDenied,
+// RepositoryNotFound.
+func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status TagStatus, after digest.Digest, limit int) (list []*ImageDetail, more bool, err error) {
+	repo, err := s.authorize(ctx, id, "ecr:DescribeImages")
+	if err != nil {
+		return nil, false, err
+	}
+	limit = max(limit, 1)
+	list, err = db.All(ctx, s.db, scanDetail, `SELECT `+detailColumns+` FROM image_manifest m
+		WHERE m.repository = $1 AND m.digest > $2 AND ($3 = 'ANY' OR ($3 = 'TAGGED') = EXISTS (SELECT 1 FROM image_tag t WHERE t.repository = m.repository AND t.digest = m.digest))
+		ORDER BY m.digest LIMIT $4`, repo.row, string(after), string(status), limit+1)
+	if err != nil {
+		return nil, false, err
+	}
+	if more = len(list) > limit; more {
+		list = list[:limit]
+	}
+	return list, more, s.addTags(ctx, repo, list)
+}
+
+// DescribeImagesByReference describes the images that refs name, each once.
+// Action ecr:DescribeImages. Faults: AccessDenied, RepositoryNotFound,
+// ImageNotFound, InvalidParameter.
+func (s *Service) DescribeImagesByReference(ctx context.Context, id RepositoryID, refs []Reference) ([]*ImageDetail, error) {
+	repo, err := s.authorize(ctx, id, "ecr:DescribeImages")
+	if err != nil {
+		return nil, err
+	}
+	var list []*ImageDetail
+	for _, ref := range refs {
+		if err := ref.check(); err != nil {
+			return nil, invalidParameter("imageIds", fault.From(err).Message)
+		}
+		d, err := s.resolve(ctx, repo, ref)
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(list, func(i *ImageDetail) bool { return i.Digest == d }) {
+			continue
+		}
+		detail, err := db.One(ctx, s.db, scanDetail, `SELECT `+detailColumns+` FROM image_manifest m WHERE m.repository = $1 AND m.digest = $2`, repo.row, string(d))
+		if errors.Is(err, db.ErrNoRows) {
+			return nil, imageNotFound(id, ref)
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, detail)
+	}
+	return list, s.addTags(ctx, repo, list)
+}
+
+// addTags fills in the tags of images.
+func (s *Service) addTags(ctx context.Context, repo *Repository, list []*ImageDetail) error {
+	byDigest := make(map[digest.Digest]*ImageDetail, len(list))
+	digests := make([]digest.Digest, len(list))
+	for i, d := range list {
+		byDigest[d.Digest], digests[i] = d, d.Digest
+	}
+	for chunk := range slices.Chunk(digests, maxParameters) {
+		args := []any{repo.row}
+		for _, d := range chunk {
+			args = append(args, string(d))
+		}
+		refs, err := db.All(ctx, s.db, func(r db.Row) (ref Reference, err error) {
+			err = r.Scan(&ref.Digest, &ref.Tag)
+			return ref, err
+		}, `SELECT digest, tag FROM image_tag WHERE repository = $1 AND digest IN `+values(2, 1, len(chunk))+` ORDER BY digest, tag`, args...)
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			d := byDigest[ref.Digest]
+			d.Tags = append(d.Tags, ref.Tag)
+		}
+	}
+	return nil
+}
+
+// Manifests returns the manifests that refs name, in their order. Action
+// ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound.
+func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Reference) (found []TaggedManifest, failures []ImageFailure, err error) {
+	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, ref := range refs {
+		err := ref.check()
+		var m *Manifest
+		if err == nil {
+			m, err = s.manifest(ctx, repo, ref)
+		}
+		if err == nil {
+			found = append(found, TaggedManifest{ref.Tag, m})
+			continue
+		}
+		failure, ok := imageFailure(ref, err)
+		if !ok {
+			return nil, nil, err
+		}
+		failures = append(failures, failure)
+	}
+	return found, failures, nil
+}
+
+// A TaggedManifest is a manifest and the tag that it was asked for by; empty
+// where it was by digest.
+type TaggedManifest struct {
+	Tag string
+	*Manifest
+}

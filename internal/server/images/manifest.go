@@ -1,0 +1,135 @@
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Manifest is a stored manifest. It is immutable and shared: do not change
+// what it holds.
+type Manifest struct {
+	Digest    digest.Digest
+	MediaType string
+	// ArtifactType is the manifest's own or, of an image manifest without one,
+	// its config's media type (OCI distribution-spec 1.1, Listing Referrers).
+	ArtifactType string
+	// Subject is the manifest that this one refers to; empty for none.
+	Subject digest.Digest
+	// Body is the manifest, to the byte as it was pushed.
+	Body []byte
+	// Size is that of the config and the layers, in bytes; of an index, the
+	// largest of its images.
+	Size     int64
+	PushedAt time.Time
+}
+
+// Manifest returns a manifest. Action ecr:BatchGetImage. Faults: AccessDenied,
+// RepositoryNotFound, ImageNotFound, ImageTagDoesNotMatchDigest.
+func (s *Service) Manifest(ctx context.Context, id RepositoryID, ref Reference) (*Manifest, error) {
+	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
+	if err != nil {
+		return nil, err
+	}
+	return s.manifest(ctx, repo, ref)
+}
+
+// manifest finds a manifest in the caches, or else in the database.
+func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference) (*Manifest, error) {
+	d, err := s.resolve(ctx, repo, ref)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.manifests.load(digestKey{repo.row, d}, func() (*Manifest, error) {
+		return db.One(ctx, s.db, scanManifest, `SELECT `+manifestColumns+` FROM image_manifest WHERE repository = $1 AND digest = $2`, repo.row, string(d))
+	})
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, imageNotFound(repo.ID, ref)
+	}
+	return m, err
+}
+
+// resolve returns the digest that ref means. It need not be there.
+func (s *Service) resolve(ctx context.Context, repo *Repository, ref Reference) (digest.Digest, error) {
+	if ref.Tag == "" {
+		return ref.Digest, nil
+	}
+	d, err := s.tags.load(tagKey{repo.row, ref.Tag}, func() (digest.Digest, error) {
+		return db.One(ctx, s.db, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, repo.row, ref.Tag)
+	})
+	if errors.Is(err, db.ErrNoRows) {
+		return "", imageNotFound(repo.ID, ref)
+	}
+	if err == nil && ref.Digest != "" && ref.Digest != d {
+		return "", tagDoesNotMatch(repo.ID, ref)
+	}
+	return d, err
+}
+
+func tagDoesNotMatch(id RepositoryID, ref Reference) error {
+	return fault.New(fault.NotFound, "ImageTagDoesNotMatchDigest", "The tag '%s' of the repository with name '%s' is not that of the image with digest '%s'", ref.Tag, id.Name, ref.Digest)
+}
+
+const manifestColumns = `digest, media_type, artifact_type, subject, size, pushed, body`
+
+func scanManifest(row db.Row) (*Manifest, error) {
+	m := new(Manifest)
+	var pushed int64
+	err := row.Scan(&m.Digest, &m.MediaType, &m.ArtifactType, &m.Subject, &m.Size, &pushed, &m.Body)
+	m.PushedAt = db.Time(pushed)
+	return m, err
+}
+
+// Tags lists the image tags that come after after, in byte order and at most
+// limit of them; more says that there are further ones. The list may be shared:
+// leave it as it is. Action ecr:ListImages. Faults: AccessDenied,
+// RepositoryNotFound.
+func (s *Service) Tags(ctx context.Context, id RepositoryID, after string, limit int) (tags []string, more bool, err error) {
+	repo, err := s.authorize(ctx, id, "ecr:ListImages")
+	if err != nil {
+		return nil, false, err
+	}
+	limit = max(limit, 0)
+	p, err := s.tagPages.page(ctx, s.db, repo.row, after, limit)
+	return p.tags, p.more, err
+}
+
+// Referrers lists the manifests whose subject is subject, of one artifact type
+// or, where artifactType is empty, of all, in the byte order of their digests,
+// after the digest after and at most limit of them. next is what to pass as
+// after for the following page, and empty at the end. The subject need not
+// exist (OCI distribution-spec 1.1, Listing Referrers). Action
+// ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound.
+func (s *Service) Referrers(ctx context.Context, id RepositoryID, subject digest.Digest, artifactType, after string, limit int) (list []ocispec.Descriptor, next string, err error) {
+	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
+	if err != nil {
+		return nil, "", err
+	}
+	limit = max(limit, 1)
+	list, err = db.All(ctx, s.db, scanReferrer, `SELECT digest, media_type, artifact_type, length(body), annotations FROM image_manifest
+		WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3 AND ($4 = '' OR artifact_type = $4) ORDER BY digest LIMIT $5`,
+		repo.row, string(subject), after, artifactType, limit+1)
+	if len(list) > limit {
+		list = list[:limit]
+		next = string(list[limit-1].Digest)
+	}
+	return list, next, err
+}
+
+func scanReferrer(row db.Row) (d ocispec.Descriptor, err error) {
+	var annotations []byte
+	if err := row.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &annotations); err != nil {
+		return d, err
+	}
+	if len(annotations) > 0 {
+		err = json.Unmarshal(annotations, &d.Annotations)
+	}
+	return d, err
+}

@@ -1,0 +1,229 @@
+package images
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Repository is a repository with its settings. It is immutable and shared:
+// do not change what it holds.
+type Repository struct {
+	ID      RepositoryID
+	Created time.Time
+	Settings
+	// Policy is the text of the repository's policy, empty where there is none.
+	// Users and roles stand in it by their unique ids, except in what the methods
+	// about policies return.
+	Policy string
+
+	row      int64
+	arn      string
+	policies []*policy.Policy
+}
+
+// Settings is what a repository is created with and, apart from the encryption,
+// can be changed.
+type Settings struct {
+	Mutability Mutability `json:"mutability"`
+	// Exclusions are the wildcard filters of the modes with exclusion: 1 to 5.
+	Exclusions []string   `json:"exclusions,omitempty"`
+	ScanOnPush bool       `json:"scanOnPush,omitempty"`
+	Encryption Encryption `json:"encryption"`
+	// Tags are those of the resource, at most 50; they are not image tags.
+	Tags map[string]string `json:"tags,omitempty"`
+}
+
+// Encryption is kept and echoed. The bytes are as safe as the folder or the
+// bucket that they are in.
+type Encryption struct {
+	Type   string `json:"type"` // AES256, KMS or KMS_DSSE
+	KMSKey string `json:"kmsKey,omitempty"`
+}
+
+// CreateRepository creates an empty repository. Actions ecr:CreateRepository
+// and, with tags, ecr:TagResource. Faults: AccessDenied, InvalidParameter,
+// InvalidTagParameter, TooManyTags, RepositoryAlreadyExists.
+func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, settings Settings) (*Repository, error) {
+	actions := []string{"ecr:CreateRepository"}
+	if len(settings.Tags) > 0 {
+		actions = append(actions, "ecr:TagResource")
+	}
+	for _, action := range actions {
+		if err := s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: id.ARN(), Account: id.Account, RequestTags: settings.Tags}); err != nil {
+			return nil, err
+		}
+	}
+	if !ValidRepositoryName(id.Name) {
+		return nil, invalidParameter("repositoryName", "must be 2 to 256 characters and satisfy regular expression '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*'")
+	}
+	if err := checkMutability(settings.Mutability, settings.Exclusions); err != nil {
+		return nil, err
+	}
+	if err := checkResourceTags(settings.Tags); err != nil {
+		return nil, err
+	}
+	r := &Repository{ID: id, Created: s.now().UTC().Truncate(time.Microsecond), Settings: settings, row: newRow()}
+	if err := r.compile(); err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(r.Settings)
+	if err != nil {
+		return nil, err
+	}
+	s.repositories.changing.Lock()
+	defer s.repositories.changing.Unlock()
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO image_repository (`+repositoryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, '')`,
+			r.row, id.Account, id.Region, id.Name, db.Micros(r.Created), string(text))
+		return err
+	})
+	if s.db.IsUnique(err) {
+		return nil, fault.New(fault.Conflict, "RepositoryAlreadyExists", "The repository with name '%s' already exists in the registry with id '%s'", id.Name, id.Account)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.repositories.put(r)
+	return r, nil
+}
+
+// DescribeRepository returns a repository. Action ecr:DescribeRepositories.
+// Faults: AccessDenied, RepositoryNotFound.
+func (s *Service) DescribeRepository(ctx context.Context, id RepositoryID) (*Repository, error) {
+	return s.authorize(ctx, id, "ecr:DescribeRepositories")
+}
+
+// Repositories lists the repositories of a registry whose names come after
+// after, in byte order and at most limit of them; more says that there are
+// further ones. Action ecr:DescribeRepositories on all the registry's
+// repositories, arn:aws:ecr:REGION:ACCOUNT:repository/*. Fault: AccessDenied.
+func (s *Service) Repositories(ctx context.Context, account, region, after string, limit int) (list []*Repository, more bool, err error) {
+	err = s.authz.Authorize(ctx, &authz.Request{Action: "ecr:DescribeRepositories", Resource: RepositoryID{account, region, "*"}.ARN(), Account: account})
+	if err != nil {
+		return nil, false, err
+	}
+	list, more = s.repositories.after(account, region, after, limit)
+	return list, more, nil
+}
+
+// SetMutability sets which tags can be moved. Action ecr:PutImageTagMutability.
+// Faults: AccessDenied, RepositoryNotFound, InvalidParameter.
+func (s *Service) SetMutability(ctx context.Context, id RepositoryID, mode Mutability, exclusions []string) (*Repository, error) {
+	return s.change(ctx, id, "ecr:PutImageTagMutability", func(r *Repository) error {
+		r.Mutability, r.Exclusions = mode, exclusions
+		return checkMutability(mode, exclusions)
+	})
+}
+
+// SetScanOnPush keeps the setting. Action ecr:PutImageScanningConfiguration.
+// Faults: AccessDenied, RepositoryNotFound.
+func (s *Service) SetScanOnPush(ctx context.Context, id RepositoryID, on bool) (*Repository, error) {
+	return s.change(ctx, id, "ecr:PutImageScanningConfiguration", func(r *Repository) error {
+		r.ScanOnPush = on
+		return nil
+	})
+}
+
+// change authorizes action and has edit change a copy of the repository.
+func (s *Service) change(ctx context.Context, id RepositoryID, action string, edit func(*Repository) error) (*Repository, error) {
+	repo, err := s.authorize(ctx, id, action)
+	if err != nil {
+		return nil, err
+	}
+	return s.edit(ctx, repo, edit)
+}
+
+// edit has edit change a copy of the repository as it is in the database, and
+// commits and publishes the result.
+func (s *Service) edit(ctx context.Context, repo *Repository, edit func(*Repository) error) (*Repository, error) {
+	s.repositories.changing.Lock()
+	defer s.repositories.changing.Unlock()
+	var changed *Repository
+	err := s.db.Tx(ctx, func(tx *db.Tx) error {
+		r, err := db.One(ctx, tx, scanRepository, `SELECT `+repositoryColumns+` FROM image_repository WHERE id = $1`, repo.row)
+		if errors.Is(err, db.ErrNoRows) {
+			return repositoryNotFound(repo.ID)
+		}
+		if err != nil {
+			return err
+		}
+		r.Tags = maps.Clone(r.Tags)
+		if err := edit(r); err != nil {
+			return err
+		}
+		if err := r.compile(); err != nil {
+			return err
+		}
+		text, err := json.Marshal(r.Settings)
+		if err != nil {
+			return err
+		}
+		changed = r
+		_, err = tx.Exec(ctx, `UPDATE image_repository SET settings = $2, policy = $3 WHERE id = $1`, r.row, string(text), r.Policy)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.repositories.put(changed)
+	return changed, nil
+}
+
+// Contents says what becomes of the images of a repository that is deleted.
+type Contents uint8
+
+const (
+	// KeepContents refuses to delete a repository that holds images.
+	KeepContents Contents = iota
+	// DeleteContents deletes them with it: ECR's force.
+	DeleteContents
+)
+
+// DeleteRepository deletes a repository and returns what it was. Action
+// ecr:DeleteRepository. Faults: AccessDenied, RepositoryNotFound,
+// RepositoryNotEmpty.
+func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID, contents Contents) (*Repository, error) {
+	repo, err := s.authorize(ctx, id, "ecr:DeleteRepository")
+	if err != nil {
+		return nil, err
+	}
+	s.repositories.changing.Lock()
+	defer s.repositories.changing.Unlock()
+	var uploads []string
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		if err := exists(ctx, tx, repo); err != nil {
+			return err
+		}
+		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM (SELECT 1 FROM image_manifest WHERE repository = $1 LIMIT 1) AS any_image`, repo.row)
+		if err != nil {
+			return err
+		}
+		if n > 0 && contents == KeepContents {
+			return fault.New(fault.Conflict, "RepositoryNotEmpty", "The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", id.Name, id.Account)
+		}
+		if uploads, err = db.All(ctx, tx, db.Scalar[string], `SELECT object FROM image_upload WHERE repository = $1`, repo.row); err != nil {
+			return err
+		}
+		for _, table := range []string{"image_tag", "image_reference", "image_manifest", "image_blob_link", "image_upload"} {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE repository = $1`, repo.row); err != nil {
+				return err
+			}
+		}
+		_, err = tx.Exec(ctx, `DELETE FROM image_repository WHERE id = $1`, repo.row)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.repositories.remove(id)
+	s.discard(ctx, uploads...)
+	return repo, nil
+}

@@ -1,0 +1,139 @@
+package images
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// The sweeps are safe at any time, beside any request and beside each other.
+// They authorize nobody: the server itself runs them. Each returns how much it
+// removed, even where it returns an error too.
+
+const (
+	// sweepBatch bounds a transaction of a sweep, since others wait for it.
+	sweepBatch = 200
+	// minBlobAge is what [Service.SweepBlobs] leaves to a push, at least, between
+	// hearing that a blob is there and needing it.
+	minBlobAge = 2 * renewEvery
+	// minObjectAge is what [Service.SweepObjects] leaves to a request, at least,
+	// between beginning an object and committing the row that names it.
+	minObjectAge = 24 * time.Hour
+)
+
+// SweepUploads drops the uploads that received nothing for olderThan.
+func (s *Service) SweepUploads(ctx context.Context, olderThan time.Duration) (n int, err error) {
+	before := db.Micros(s.now().Add(-olderThan))
+	ids, err := db.All(ctx, s.db, db.Scalar[string], `SELECT id FROM image_upload WHERE updated < $1`, before)
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range ids {
+		gone, err := s.sweepUpload(ctx, id, before)
+		if err != nil {
+			return n, err
+		}
+		n += gone
+	}
+	return n, nil
+}
+
+func (s *Service) sweepUpload(ctx context.Context, id string, before int64) (n int, err error) {
+	unlock, ok := s.uploading.try(id)
+	if !ok {
+		return 0, nil // somebody is just writing to it
+	}
+	defer unlock()
+	var objects []string
+	err = s.db.Tx(ctx, func(tx *db.Tx) (err error) {
+		objects, err = db.All(ctx, tx, db.Scalar[string], `DELETE FROM image_upload WHERE id = $1 AND updated < $2 RETURNING object`, id, before)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.discard(ctx, objects...)
+	return len(objects), nil
+}
+
+// SweepBlobs takes blobs out of the repositories where no manifest needs them
+// and nobody has pushed, mounted or asked for them for olderThan, or two hours
+// if that is more; asking counts once in an hour. Then it deletes the blobs that
+// are in no repository. n counts these.
+func (s *Service) SweepBlobs(ctx context.Context, olderThan time.Duration) (n int, err error) {
+	before := db.Micros(s.now().Add(-max(olderThan, minBlobAge)))
+	for {
+		unlinked, err := s.unlinkBlobs(ctx, before)
+		if err != nil {
+			return 0, err
+		}
+		if unlinked < sweepBatch {
+			break
+		}
+	}
+	for {
+		var objects []string
+		err := s.db.Tx(ctx, func(tx *db.Tx) (err error) {
+			objects, err = db.All(ctx, tx, db.Scalar[string], `DELETE FROM image_blob WHERE id IN
+				(SELECT b.id FROM image_blob b WHERE NOT EXISTS (SELECT 1 FROM image_blob_link l WHERE l.blob = b.id) LIMIT $1) RETURNING object`, sweepBatch)
+			return err
+		})
+		if err != nil {
+			return n, err
+		}
+		n += len(objects)
+		s.discard(ctx, objects...)
+		if len(objects) < sweepBatch {
+			return n, nil
+		}
+	}
+}
+
+// unlinkBlobs takes one batch of blobs out of their repositories.
+func (s *Service) unlinkBlobs(ctx context.Context, before int64) (n int, err error) {
+	var keys []digestKey
+	err = s.db.Tx(ctx, func(tx *db.Tx) (err error) {
+		const unneeded = `SELECT l.repository, l.digest FROM image_blob_link l WHERE l.renewed < $1
+			AND NOT EXISTS (SELECT 1 FROM image_reference r WHERE r.repository = l.repository AND r.digest = l.digest) LIMIT $2`
+		keys, err = db.All(ctx, tx, func(r db.Row) (k digestKey, err error) {
+			err = r.Scan(&k.repository, &k.digest)
+			return k, err
+		}, `DELETE FROM image_blob_link WHERE (repository, digest) IN (`+unneeded+`) RETURNING repository, digest`, before, sweepBatch)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.locations.drop(keys...)
+	return len(keys), nil
+}
+
+// SweepObjects deletes the objects of the blob store that no row names: what
+// requests that failed, or processes that died, left behind. It leaves those
+// that were written to within olderThan, or a day if that is more.
+func (s *Service) SweepObjects(ctx context.Context, olderThan time.Duration) (n int, err error) {
+	before := s.now().Add(-max(olderThan, minObjectAge))
+	for info, err := range s.blobs.List(ctx) {
+		if err != nil {
+			return n, err
+		}
+		if !strings.HasPrefix(info.Name, objectPrefix) || !info.Modified.Before(before) {
+			continue
+		}
+		// One query, since an object goes from an upload to a blob in one commit.
+		named, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT (SELECT count(*) FROM image_upload WHERE object = $1) + (SELECT count(*) FROM image_blob WHERE object = $1)`, info.Name)
+		if err != nil {
+			return n, err
+		}
+		if named > 0 {
+			continue
+		}
+		if err := s.blobs.Delete(ctx, info.Name); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}

@@ -1,0 +1,166 @@
+package images
+
+import (
+	"context"
+	"io"
+
+	"github.com/google/uuid"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// An Upload is an unfinished upload of a blob.
+type Upload struct {
+	ID   string // a UUID
+	Size int64  // bytes received, all of them durable
+}
+
+// AnyOffset, as the offset of a chunk, is where the upload is.
+const AnyOffset int64 = -1
+
+// objectPrefix begins the names of our objects. The rest is a UUID, which for a
+// blob that came by an upload is the upload's.
+const objectPrefix = "image-"
+
+// StartUpload begins an upload. algorithm is that of the final digest where the
+// client says it in advance, and otherwise empty; then too the digest may be of
+// any supported algorithm. Action ecr:InitiateLayerUpload. Faults: AccessDenied,
+// RepositoryNotFound, DigestUnsupported.
+func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm digest.Algorithm) (Upload, error) {
+	repo, err := s.authorize(ctx, id, "ecr:InitiateLayerUpload")
+	if err != nil {
+		return Upload{}, err
+	}
+	if algorithm == "" {
+		algorithm = digest.SHA256
+	}
+	if err := checkAlgorithm(algorithm); err != nil {
+		return Upload{}, err
+	}
+	uploadID := uuid.NewString()
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		if err := exists(ctx, tx, repo); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO image_upload (id, repository, object, algorithm, size, last_part, short_part, generation, updated) VALUES ($1, $2, $3, $4, 0, 0, 0, 0, $5)`,
+			uploadID, repo.row, objectPrefix+uploadID, string(algorithm), db.Micros(s.now()))
+		return err
+	})
+	if err != nil {
+		return Upload{}, err
+	}
+	return Upload{ID: uploadID}, nil
+}
+
+// UploadStatus says how far an upload is. Action ecr:UploadLayerPart. Faults:
+// AccessDenied, RepositoryNotFound, UploadNotFound.
+func (s *Service) UploadStatus(ctx context.Context, id RepositoryID, uploadID string) (Upload, error) {
+	repo, err := s.authorize(ctx, id, "ecr:UploadLayerPart")
+	if err != nil {
+		return Upload{}, err
+	}
+	u, err := s.upload(ctx, repo, uploadID)
+	if err != nil {
+		return Upload{}, err
+	}
+	return u.Upload, nil
+}
+
+// AppendUpload appends body to an upload and makes it durable. at is the offset
+// of its first byte, or [AnyOffset]. Only one request at a time writes to an
+// upload; others wait. Action ecr:UploadLayerPart. Faults: AccessDenied,
+// RepositoryNotFound, UploadNotFound; UploadOffset, which comes with the upload
+// as it is; UploadInterrupted where body failed, and then what came before it is
+// kept; UploadConflict where another replica wrote; LayerTooLarge.
+func (s *Service) AppendUpload(ctx context.Context, id RepositoryID, uploadID string, at int64, body io.Reader) (Upload, error) {
+	repo, err := s.authorize(ctx, id, "ecr:UploadLayerPart")
+	if err != nil {
+		return Upload{}, err
+	}
+	u, unlock, err := s.lockUpload(ctx, repo, uploadID)
+	if err != nil {
+		return Upload{}, err
+	}
+	defer unlock()
+	if err := u.checkOffset(at); err != nil {
+		return u.Upload, err
+	}
+	return u.Upload, s.append(ctx, u, body)
+}
+
+// CompleteUpload appends body, which may be nil, and makes the upload a blob of
+// the repository with the digest d. After DigestMismatch the upload is gone.
+// Actions ecr:CompleteLayerUpload and, with a body, ecr:UploadLayerPart. Faults:
+// those of [Service.AppendUpload], InvalidDigest, DigestUnsupported,
+// DigestMismatch.
+func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID string, at int64, body io.Reader, d digest.Digest) (Blob, error) {
+	actions := []string{"ecr:CompleteLayerUpload", "ecr:UploadLayerPart"}
+	if body == nil {
+		actions = actions[:1]
+	}
+	repo, err := s.authorize(ctx, id, actions...)
+	if err != nil {
+		return Blob{}, err
+	}
+	if err := CheckDigest(d); err != nil {
+		return Blob{}, err
+	}
+	u, unlock, err := s.lockUpload(ctx, repo, uploadID)
+	if err != nil {
+		return Blob{}, err
+	}
+	defer unlock()
+	if err := u.checkOffset(at); err != nil {
+		return Blob{}, err
+	}
+	k, err := s.openUpload(ctx, u)
+	if err != nil {
+		return Blob{}, err
+	}
+	if body != nil {
+		if err := s.receive(ctx, u, k, body); err != nil {
+			return Blob{}, err
+		}
+	}
+	return s.finish(ctx, repo, u, k, d)
+}
+
+// CancelUpload drops an upload. Action ecr:UploadLayerPart. Faults:
+// AccessDenied, RepositoryNotFound, UploadNotFound.
+func (s *Service) CancelUpload(ctx context.Context, id RepositoryID, uploadID string) error {
+	repo, err := s.authorize(ctx, id, "ecr:UploadLayerPart")
+	if err != nil {
+		return err
+	}
+	u, unlock, err := s.lockUpload(ctx, repo, uploadID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.dropUpload(ctx, u)
+}
+
+// PutBlob stores a whole blob in one go: one sync, one transaction, no upload.
+// Actions ecr:InitiateLayerUpload, ecr:UploadLayerPart and
+// ecr:CompleteLayerUpload. Faults: AccessDenied, RepositoryNotFound,
+// InvalidDigest, DigestUnsupported, DigestMismatch, UploadInterrupted (body
+// failed, and nothing is kept), LayerTooLarge.
+func (s *Service) PutBlob(ctx context.Context, id RepositoryID, d digest.Digest, body io.Reader) (Blob, error) {
+	repo, err := s.authorize(ctx, id, "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
+	if err != nil {
+		return Blob{}, err
+	}
+	if err := CheckDigest(d); err != nil {
+		return Blob{}, err
+	}
+	k, err := s.newSink(ctx, objectPrefix+uuid.NewString(), d.Algorithm())
+	if err != nil {
+		return Blob{}, err
+	}
+	defer k.Abort()
+	if err := k.receive(body); err != nil {
+		return Blob{}, interrupted(err)
+	}
+	return s.finish(ctx, repo, nil, k, d)
+}

@@ -1,0 +1,281 @@
+package images_test
+
+import (
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+)
+
+// noise is n bytes that do not repeat.
+func noise(n int) string {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(n), byte(n >> 8)}).Read(b)
+	return string(b)
+}
+
+func TestChunkedUpload(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		announced digest.Algorithm
+		final     digest.Algorithm
+		chunks    []int
+		last      int // in the closing request
+	}{
+		{"docker", "", digest.SHA256, []int{2 << 20}, 0},
+		{"chunks", "", digest.SHA256, []int{1, 700_000, 512 << 10, 0, 3}, 5},
+		{"only the closing request", "", digest.SHA256, nil, 1 << 20},
+		{"nothing at all", "", digest.SHA256, nil, 0},
+		{"sha512 announced", digest.SHA512, digest.SHA512, []int{100, 100}, 100},
+		{"sha512 unannounced", "", digest.SHA512, []int{600_000}, 7},
+		{"sha512 announced and not used", digest.SHA512, digest.SHA256, []int{600_000}, 7},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newStore(t)
+			s.create(t, app)
+			u, err := s.StartUpload(t.Context(), app, c.announced)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var content strings.Builder
+			for i, n := range c.chunks {
+				chunk, at := noise(n), int64(content.Len())
+				if i%2 == 1 {
+					at = images.AnyOffset
+				}
+				content.WriteString(chunk)
+				up, err := s.AppendUpload(t.Context(), app, u.ID, at, iotest.HalfReader(reader(chunk)))
+				if err != nil || up.Size != int64(content.Len()) {
+					t.Fatalf("%+v, %v", up, err)
+				}
+				if up, err = s.UploadStatus(t.Context(), app, u.ID); err != nil || up.Size != int64(content.Len()) {
+					t.Fatalf("status %+v, %v", up, err)
+				}
+			}
+			at, last := int64(content.Len()), noise(c.last)
+			content.WriteString(last)
+			var body io.Reader
+			if c.last > 0 {
+				body = reader(last)
+			}
+			d := c.final.FromString(content.String())
+			b, err := s.CompleteUpload(t.Context(), app, u.ID, at, body, d)
+			if err != nil || b != (images.Blob{Digest: d, Size: int64(content.Len())}) {
+				t.Fatalf("%+v, %v", b, err)
+			}
+			_, o, err := s.OpenBlob(t.Context(), app, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer o.Close()
+			if got, err := io.ReadAll(o); err != nil || string(got) != content.String() {
+				t.Errorf("%d bytes read, %v", len(got), err)
+			}
+			_, err = s.UploadStatus(t.Context(), app, u.ID)
+			wantFault(t, err, "UploadNotFound")
+		})
+	}
+}
+
+func TestUploadOffset(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	u, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, reader("abc")); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int64{0, 2, 4} {
+		up, err := s.AppendUpload(t.Context(), app, u.ID, at, reader("x"))
+		wantFault(t, err, "UploadOffset")
+		if up.Size != 3 {
+			t.Errorf("the fault came with %+v", up)
+		}
+		_, err = s.CompleteUpload(t.Context(), app, u.ID, at, reader("x"), digest.FromString("abcx"))
+		wantFault(t, err, "UploadOffset")
+	}
+	if _, err := s.CompleteUpload(t.Context(), app, u.ID, 3, reader("x"), digest.FromString("abcx")); err != nil {
+		t.Fatal(err)
+	}
+	s.wantBlob(t, app, "abcx")
+}
+
+func TestUploadIsItsRepositorys(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	s.create(t, named("other"))
+	u, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.AppendUpload(t.Context(), named("other"), u.ID, 0, reader("x"))
+	wantFault(t, err, "UploadNotFound")
+	_, err = s.CompleteUpload(t.Context(), named("other"), u.ID, 0, reader("x"), digest.FromString("x"))
+	wantFault(t, err, "UploadNotFound")
+	wantFault(t, s.CancelUpload(t.Context(), named("other"), u.ID), "UploadNotFound")
+}
+
+func TestInterruptedChunkIsKept(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	u, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, broken := noise(1_500_000), errors.New("connection reset")
+	_, err = s.AppendUpload(t.Context(), app, u.ID, 0, io.MultiReader(reader(content[:600_000]), iotest.ErrReader(broken)))
+	wantFault(t, err, "UploadInterrupted")
+	if !errors.Is(err, broken) {
+		t.Errorf("err = %v", err)
+	}
+	// The error of a request whose client went away is io.ErrUnexpectedEOF.
+	_, err = s.CompleteUpload(t.Context(), app, u.ID, 600_000, io.MultiReader(reader(content[600_000:700_000]), iotest.ErrReader(io.ErrUnexpectedEOF)), digest.FromString(content))
+	wantFault(t, err, "UploadInterrupted")
+	if up, err := s.UploadStatus(t.Context(), app, u.ID); err != nil || up.Size != 700_000 {
+		t.Fatalf("%+v, %v", up, err)
+	}
+	if _, err := s.CompleteUpload(t.Context(), app, u.ID, 700_000, reader(content[700_000:]), digest.FromString(content)); err != nil {
+		t.Fatal(err)
+	}
+	s.wantBlob(t, app, content)
+	_, err = s.PutBlob(t.Context(), app, digest.FromString("x"), iotest.ErrReader(broken))
+	wantFault(t, err, "UploadInterrupted")
+	if n := s.objects(t); n != 1 {
+		t.Errorf("%d objects, want the blob's", n)
+	}
+}
+
+func TestDigestMismatchLeavesNothing(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	for _, d := range []digest.Digest{digest.FromString("other"), digest.SHA512.FromString("other")} {
+		_, err := s.PutBlob(t.Context(), app, d, reader("content"))
+		wantFault(t, err, "DigestMismatch")
+		u, err := s.StartUpload(t.Context(), app, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, reader("con")); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.CompleteUpload(t.Context(), app, u.ID, 3, reader("tent"), d)
+		wantFault(t, err, "DigestMismatch")
+		_, err = s.UploadStatus(t.Context(), app, u.ID)
+		wantFault(t, err, "UploadNotFound")
+		_, err = s.BlobInfo(t.Context(), app, d)
+		wantFault(t, err, "BlobNotFound")
+	}
+	for d, code := range map[digest.Digest]string{"sha256:x": "InvalidDigest", "": "InvalidDigest", "md5:d41d8cd98f00b204e9800998ecf8427e": "DigestUnsupported"} {
+		_, err := s.PutBlob(t.Context(), app, d, reader("content"))
+		wantFault(t, err, code)
+	}
+	if n := s.objects(t); n != 0 {
+		t.Errorf("%d objects left", n)
+	}
+}
+
+func TestCancelUpload(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	u, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, reader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CancelUpload(t.Context(), app, u.ID); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, s.CancelUpload(t.Context(), app, u.ID), "UploadNotFound")
+	if n := s.objects(t); n != 0 {
+		t.Errorf("%d objects left", n)
+	}
+}
+
+// A registry keeps one object for a blob, whoever pushes it and how often.
+func TestBlobsAreKeptOnce(t *testing.T) {
+	s := newStore(t)
+	other, foreign := named("other"), app
+	foreign.Account = "000000000002"
+	for _, id := range []images.RepositoryID{app, other, foreign} {
+		s.create(t, id)
+	}
+	s.push(t, app, "content")
+	s.push(t, app, "content")
+	_, err := s.BlobInfo(t.Context(), other, digest.FromString("content"))
+	wantFault(t, err, "BlobNotFound")
+	s.push(t, other, "content")
+	if n := s.objects(t); n != 1 {
+		t.Errorf("%d objects, want 1", n)
+	}
+	s.push(t, foreign, "content")
+	if n := s.objects(t); n != 2 {
+		t.Errorf("%d objects, want one in each registry", n)
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := s.PutBlob(t.Context(), app, digest.FromString("together"), reader("together")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.objects(t); n != 3 {
+		t.Errorf("%d objects, want 3", n)
+	}
+	for _, id := range []images.RepositoryID{app, other, foreign} {
+		s.wantBlob(t, id, "content")
+	}
+	s.wantBlob(t, app, "together")
+}
+
+// Writers to one upload take turns: no bytes of one are among those of another.
+func TestConcurrentChunksDoNotMix(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	u, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 600_000
+	writers := []string{"a", "b", "c", "d"}
+	var wg sync.WaitGroup
+	for _, w := range writers {
+		wg.Go(func() {
+			if _, err := s.AppendUpload(t.Context(), app, u.ID, images.AnyOffset, reader(strings.Repeat(w, size))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if up, err := s.UploadStatus(t.Context(), app, u.ID); err != nil || up.Size != int64(len(writers)*size) {
+		t.Fatalf("%+v, %v", up, err)
+	}
+	var orders []digest.Digest
+	permute(writers, func(order string) { orders = append(orders, digest.FromString(order)) }, size)
+	if _, err = s.CompleteLayer(t.Context(), app, u.ID, orders); err != nil {
+		t.Error(err)
+	}
+}
+
+// permute calls visit with every order of words, each repeated.
+func permute(words []string, visit func(string), repeat int) {
+	if len(words) == 0 {
+		visit("")
+	}
+	for i, w := range words {
+		rest := append(append([]string{}, words[:i]...), words[i+1:]...)
+		permute(rest, func(tail string) { visit(strings.Repeat(w, repeat) + tail) }, repeat)
+	}
+}

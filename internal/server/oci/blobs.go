@@ -1,0 +1,72 @@
+package oci
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+)
+
+// getBlob serves a blob, whole or in ranges (OCI distribution-spec 1.1, "Pulling
+// blobs"), or sends the client to the store that has it, as ECR does.
+func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	address, ok, err := h.images.PresignBlob(r.Context(), t.repository, t.digest, addressLifetime)
+	if err != nil {
+		return err
+	}
+	if ok {
+		w.Header().Set("Location", address)
+		w.Header().Set("Docker-Content-Digest", t.digest.String())
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return nil
+	}
+	b, object, err := h.images.OpenBlob(r.Context(), t.repository, t.digest)
+	if err != nil {
+		return err
+	}
+	serveBlob(w, r, b, object)
+	return nil
+}
+
+// serveBlob sends an open blob and closes it. [http.ServeContent] has the file
+// itself and the server's own ResponseWriter, so that the kernel copies the one
+// to the socket of the other.
+func serveBlob(w http.ResponseWriter, r *http.Request, b images.Blob, object blob.Object) {
+	defer func() { _ = object.Close() }() // it was only read
+	contentHeaders(w, b.Digest)
+	w.Header().Set("Content-Type", "application/octet-stream")
+	var content io.ReadSeeker = object
+	if f, ok := object.(blob.Filer); ok {
+		content = f.File()
+	}
+	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+// headBlob describes a blob (OCI distribution-spec 1.1, "Checking if content
+// exists in the registry").
+func (h *Handler) headBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	b, err := h.images.BlobInfo(r.Context(), t.repository, t.digest)
+	if err != nil {
+		return err
+	}
+	contentHeaders(w, b.Digest)
+	w.Header().Set("Accept-Ranges", "bytes")
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Length", strconv.FormatInt(b.Size, 10))
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// deleteBlob takes a blob out of the repository (OCI distribution-spec 1.1,
+// "Deleting Blobs").
+func (h *Handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) error {
+	if err := h.images.DeleteBlob(r.Context(), t.repository, t.digest); err != nil {
+		return err
+	}
+	accepted(w)
+	return nil
+}

@@ -1,0 +1,164 @@
+package oci
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
+)
+
+// An answer is how an error looks on the wire: a status and one of the codes of
+// OCI distribution-spec 1.1, "Error Codes", or TAG_INVALID, which the
+// specification keeps from Docker's.
+type answer struct {
+	status int
+	code   string
+}
+
+// byCode has the cases for which the specification or ECR says more than the
+// fault's kind does.
+var byCode = map[string]answer{
+	// this edge's own
+	"PathUnknown":           {http.StatusNotFound, "UNSUPPORTED"},
+	"MethodNotAllowed":      {http.StatusMethodNotAllowed, "UNSUPPORTED"},
+	"InvalidRepositoryName": {http.StatusBadRequest, "NAME_INVALID"},
+	"InvalidContentRange":   {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
+	"InvalidSize":           {http.StatusBadRequest, "SIZE_INVALID"},
+	"TooManyTags":           {http.StatusRequestURITooLong, "TAG_INVALID"},
+
+	// package images
+	"RepositoryNotFound":            {http.StatusNotFound, "NAME_UNKNOWN"},
+	"ImageNotFound":                 {http.StatusNotFound, "MANIFEST_UNKNOWN"},
+	"BlobNotFound":                  {http.StatusNotFound, "BLOB_UNKNOWN"},
+	"UploadNotFound":                {http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
+	"UploadOffset":                  {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},
+	"UploadInterrupted":             {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
+	"UploadConflict":                {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},
+	"InvalidDigest":                 {http.StatusBadRequest, "DIGEST_INVALID"},
+	"DigestMismatch":                {http.StatusBadRequest, "DIGEST_INVALID"},
+	"DigestUnsupported":             {http.StatusBadRequest, "DIGEST_INVALID"},
+	"ImageDigestDoesNotMatch":       {http.StatusBadRequest, "DIGEST_INVALID"},
+	"InvalidManifest":               {http.StatusBadRequest, "MANIFEST_INVALID"},
+	"ManifestTooLarge":              {http.StatusRequestEntityTooLarge, "MANIFEST_INVALID"},
+	"ManifestUnsupported":           {http.StatusBadRequest, "MANIFEST_INVALID"},
+	"InvalidTag":                    {http.StatusBadRequest, "TAG_INVALID"},
+	"ImageTagAlreadyExists":         {http.StatusBadRequest, "TAG_INVALID"},
+	"LayersNotFound":                {http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN"},
+	"ReferencedImagesNotFound":      {http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN"},
+	"ImageReferencedByManifestList": {http.StatusConflict, "UNSUPPORTED"},
+	"BlobReferenced":                {http.StatusConflict, "UNSUPPORTED"},
+}
+
+// answerOf finds the answer to a fault: by its code, and by its kind for a case
+// that has no place in the specification.
+func answerOf(f *fault.Error) answer {
+	if a, ok := byCode[f.Code]; ok {
+		return a
+	}
+	switch f.Kind {
+	case fault.Invalid, fault.Limit:
+		return answer{http.StatusBadRequest, "UNSUPPORTED"}
+	case fault.Unauthenticated:
+		return answer{http.StatusUnauthorized, "UNAUTHORIZED"}
+	case fault.Expired, fault.Denied: // as ECR: an expired token is a 403 too
+		return answer{http.StatusForbidden, "DENIED"}
+	case fault.NotFound:
+		return answer{http.StatusNotFound, "NAME_UNKNOWN"}
+	case fault.Conflict:
+		return answer{http.StatusConflict, "UNSUPPORTED"}
+	case fault.TooLarge:
+		return answer{http.StatusRequestEntityTooLarge, "SIZE_INVALID"}
+	case fault.Throttled:
+		return answer{http.StatusTooManyRequests, "TOOMANYREQUESTS"}
+	case fault.Unavailable:
+		return answer{http.StatusServiceUnavailable, "UNSUPPORTED"}
+	case fault.Unimplemented:
+		return answer{http.StatusNotImplemented, "UNSUPPORTED"}
+	}
+	return answer{http.StatusInternalServerError, "UNSUPPORTED"}
+}
+
+// messageOf is the fault's message, but for the cases where ECR's registry says
+// something else than its API, and where clients show or match that.
+func messageOf(f *fault.Error) string {
+	switch {
+	case f.Kind == fault.Expired:
+		return "Your authorization token has expired. Reauthenticate and try again."
+	case f.Code == "ImageNotFound":
+		return "Requested image not found"
+	}
+	return f.Message
+}
+
+// errorList is the body of every error (OCI distribution-spec 1.1, "Error
+// Codes").
+type errorList struct {
+	Errors []errorEntry `json:"errors"`
+}
+
+type errorEntry struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	// Detail names the fault, so that a tool can tell cases apart that share a
+	// code.
+	Detail errorDetail `json:"detail"`
+}
+
+type errorDetail struct {
+	Reason string `json:"reason"`
+}
+
+// writeError is the one place where an error becomes an answer.
+func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	f := fault.From(err)
+	entry := audit.From(r.Context())
+	if f.Kind == fault.Internal {
+		if gone := r.Context().Err(); gone != nil && errors.Is(err, gone) {
+			f = fault.Wrap(err, fault.Unavailable, "RequestCancelled", "The client closed the connection.")
+		} else {
+			h.logInternal(r, f)
+		}
+	}
+	entry.Failed(f.Code, f.Message)
+
+	a := answerOf(f)
+	switch a.status {
+	case http.StatusUnauthorized:
+		h.challenge(w, r)
+		return
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		w.Header().Set("Retry-After", "1")
+	}
+	if r.Method == http.MethodHead {
+		w.WriteHeader(a.status)
+		return
+	}
+	writeJSON(w, a.status, "application/json", errorList{[]errorEntry{{a.code, messageOf(f), errorDetail{f.Code}}}})
+}
+
+// challenge asks for credentials as ECR does, with a body that is not JSON: that
+// is what its clients know.
+func (h *Handler) challenge(w http.ResponseWriter, r *http.Request) {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	w.Header().Set("Www-Authenticate", `Basic realm="`+scheme+"://"+r.Host+`/",service="ecr.amazonaws.com"`)
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusUnauthorized)
+	if r.Method != http.MethodHead {
+		_, _ = io.WriteString(w, "Not Authorized\n")
+	}
+}
+
+func (h *Handler) logInternal(r *http.Request, f *fault.Error) {
+	id := ""
+	if e := audit.From(r.Context()); e != nil {
+		id = e.ID
+	}
+	h.log.LogAttrs(r.Context(), slog.LevelError, "registry request failed",
+		slog.String("request", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", f))
+}

@@ -1,0 +1,41 @@
+package oci_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+)
+
+// The log says what went wrong on our side; the client only learns that it did.
+func TestInternalErrors(t *testing.T) {
+	r := newRegistry(t)
+	r.create(t, account, "app", images.Settings{})
+	if err := r.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m := r.client(t, "admin").in("app").do("GET", "tags/list", nil).fails(500, "UNSUPPORTED")
+	if logged := r.log.take(); !strings.Contains(logged, "closed") || strings.Contains(m, "closed") {
+		t.Errorf("message %q, log %q", m, logged)
+	}
+	if rec := r.trail.last(); rec.ErrorCode != "InternalError" {
+		t.Errorf("record %+v", rec)
+	}
+}
+
+// A client that goes away is no failure of ours.
+func TestCancelledRequests(t *testing.T) {
+	r := newRegistry(t)
+	r.create(t, account, "app", images.Settings{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	req := httptest.NewRequestWithContext(ctx, "GET", "/v2/app/tags/list", nil)
+	req.SetBasicAuth("AWS", account+"/admin")
+	w := httptest.NewRecorder()
+	r.handler.ServeHTTP(w, req)
+	if rec := r.trail.last(); w.Code != 503 || rec.ErrorCode != "RequestCancelled" {
+		t.Errorf("%d, record %+v", w.Code, rec)
+	}
+}

@@ -1,0 +1,159 @@
+package oci
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	specs "github.com/opencontainers/image-spec/specs-go"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+)
+
+// maxPage is the length of a page of any listing, where the client does not ask
+// for less.
+const maxPage = 1000
+
+type tagList struct {
+	Name string   `json:"name"`
+	Tags []string `json:"tags"`
+}
+
+// listTags lists tags in byte order (OCI distribution-spec 1.1, "Listing Tags").
+func (h *Handler) listTags(w http.ResponseWriter, r *http.Request, t target) error {
+	query := r.URL.Query()
+	n, err := pageSize(query)
+	if err != nil {
+		return err
+	}
+	tags, more, err := h.images.Tags(r.Context(), t.repository, query.Get("last"), n)
+	if err != nil {
+		return err
+	}
+	linkPage(w, t.path, n, tags, more)
+	writeJSON(w, http.StatusOK, "application/json", tagList{t.name, notNull(tags)})
+	return nil
+}
+
+type repositoryList struct {
+	Repositories []string `json:"repositories"`
+}
+
+// catalog lists the registry's repositories: Docker Registry HTTP API V2,
+// "Listing Repositories", which the specification left out and clients use.
+func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, t target) error {
+	query := r.URL.Query()
+	n, err := pageSize(query)
+	if err != nil {
+		return err
+	}
+	found, more, err := h.images.Repositories(r.Context(), t.repository.Account, t.repository.Region, query.Get("last"), n)
+	if err != nil {
+		return err
+	}
+	names := make([]string, 0, len(found))
+	for _, repository := range found {
+		names = append(names, repository.ID.Name)
+	}
+	linkPage(w, t.path, n, names, more)
+	writeJSON(w, http.StatusOK, "application/json", repositoryList{names})
+	return nil
+}
+
+// A referrerIndex is an image index (OCI image-spec 1.1, "OCI Image Index
+// Specification") whose descriptors are marshalled already.
+type referrerIndex struct {
+	specs.Versioned
+	MediaType string            `json:"mediaType"`
+	Manifests []json.RawMessage `json:"manifests"`
+}
+
+// listReferrers lists the manifests that have the digest as their subject (OCI
+// distribution-spec 1.1, "Listing Referrers"), of one artifact type or of all. A
+// digest that nothing refers to has an empty list.
+func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
+	query := r.URL.Query()
+	artifactType := query.Get("artifactType")
+	manifests, next, err := h.referrers(r.Context(), t, artifactType, query.Get("last"))
+	if err != nil {
+		return err
+	}
+	page := url.Values{"last": {next}}
+	if artifactType != "" {
+		w.Header().Set("OCI-Filters-Applied", "artifactType")
+		page.Set("artifactType", artifactType)
+	}
+	if next != "" {
+		linkNext(w, t.path, page)
+	}
+	writeJSON(w, http.StatusOK, ocispec.MediaTypeImageIndex, referrerIndex{specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageIndex, manifests})
+	return nil
+}
+
+// referrers returns a page of referrers after the digest last, and the digest
+// that the next page comes after. A descriptor has all the annotations of its
+// manifest, so a page is bounded in bytes too, by what a manifest may have, and
+// the store is asked for few at a time.
+func (h *Handler) referrers(ctx context.Context, t target, artifactType, last string) (page []json.RawMessage, next string, err error) {
+	const batch = 32
+	page = []json.RawMessage{}
+	size := 0
+	for more := last; ; {
+		var found []ocispec.Descriptor
+		found, more, err = h.images.Referrers(ctx, t.repository, t.digest, artifactType, more, batch)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, descriptor := range found {
+			text, err := json.Marshal(descriptor)
+			if err != nil {
+				return nil, "", err
+			}
+			if size += len(text); len(page) == maxPage || len(page) > 0 && size > images.MaxManifest {
+				return page, last, nil
+			}
+			page, last = append(page, text), descriptor.Digest.String()
+		}
+		if more == "" {
+			return page, "", nil
+		}
+	}
+}
+
+// pageSize reads ?n: what the client wants, at most maxPage.
+func pageSize(query url.Values) (int, error) {
+	s := query.Get("n")
+	if s == "" {
+		return maxPage, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return 0, fault.New(fault.Invalid, "InvalidPageSize", "The parameter n is '%s': want the number of entries of a page, such as 100.", clip(s))
+	}
+	return int(min(n, maxPage)), nil
+}
+
+// linkPage points to the page after this one of n entries. A page of none, which
+// ?n=0 asks for, has no next (OCI distribution-spec 1.1, "Listing Tags").
+func linkPage(w http.ResponseWriter, p path, n int, page []string, more bool) {
+	if more && len(page) > 0 {
+		linkNext(w, p, url.Values{"n": {strconv.Itoa(n)}, "last": {page[len(page)-1]}})
+	}
+}
+
+// linkNext sets the address of the next page (RFC 8288).
+func linkNext(w http.ResponseWriter, p path, query url.Values) {
+	w.Header().Set("Link", "<"+p.String()+"?"+query.Encode()+`>; rel="next"`)
+}
+
+// notNull makes an empty list a list in JSON too.
+func notNull(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}

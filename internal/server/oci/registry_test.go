@@ -1,0 +1,210 @@
+package oci_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+)
+
+const (
+	account = "000000000001"
+	other   = "000000000002"
+	region  = "us-east-1"
+)
+
+// A registry is the whole of the endpoint, on a real store, behind a real
+// server.
+type registry struct {
+	url     string
+	oci     *oci.Handler
+	handler http.Handler // the same, with an audit trail
+	images  *images.Service
+	layers  *oci.LayerURLs
+	clock   *clock
+	trail   *trail
+	log     *serverLog
+	db      *db.DB
+	users   users
+}
+
+// newRegistry starts a registry whose host names are those of AWS below
+// aws.example, beside the bare address.
+func newRegistry(t testing.TB) *registry {
+	t.Helper()
+	blobs, err := local.Open(filepath.Join(t.TempDir(), "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = blobs.Close() })
+	return newRegistryOn(t, blobs)
+}
+
+func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
+	t.Helper()
+	database, err := db.OpenSQLite(context.Background(), filepath.Join(t.TempDir(), "gatehouse.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close() })
+	clock := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Principals: iamtest.Unbound{}, Now: clock.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &registry{images: store, clock: clock, trail: &trail{}, log: &serverLog{}, db: database, users: users{clock: clock, policies: map[string]*policy.Policy{}}}
+	r.users.policies["admin"] = allow("*", "*")
+
+	t.Cleanup(func() {
+		if text := r.log.take(); text != "" {
+			t.Errorf("the server logged: %s", text)
+		}
+	})
+	server := httptest.NewUnstartedServer(nil)
+	t.Cleanup(server.Close)
+	r.url = "http://" + server.Listener.Addr().String()
+	addresses, err := endpoint.New(r.url, "aws.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.layers, err = oci.NewLayerURLs(bytes.Repeat([]byte{7}, 32), addresses, clock.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.oci = oci.New(oci.Config{
+		Images:    store,
+		Authn:     r.users,
+		Addresses: addresses,
+		LayerURLs: r.layers,
+		Log:       slog.New(slog.NewTextHandler(r.log, nil)),
+	})
+	r.handler = r.trail.keep(r.oci)
+	server.Config.Handler = r.handler
+	server.Start()
+	return r
+}
+
+// create creates a repository in the account.
+func (r *registry) create(t testing.TB, account, name string, settings images.Settings) images.RepositoryID {
+	t.Helper()
+	if settings.Mutability == "" {
+		settings.Mutability = "MUTABLE"
+	}
+	id := images.RepositoryID{Account: account, Region: region, Name: name}
+	if _, err := r.images.CreateRepository(authn.WithCaller(context.Background(), r.users.caller(account, "admin")), id, settings); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// clock is a time that stands still.
+type clock struct{ time time.Time }
+
+func (c *clock) now() time.Time { return c.time }
+
+// users authenticates: a user's password is "account/name", and "expired" is a
+// token that was good once.
+type users struct {
+	clock    *clock
+	policies map[string]*policy.Policy // by user: the identity-based policy
+}
+
+func (u users) Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, error) {
+	name, password, ok := r.BasicAuth()
+	owner, user, known := strings.Cut(password, "/")
+	switch {
+	case !ok || purpose != token.ECR:
+		return nil, fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "no credentials")
+	case name == "AWS" && password == "expired":
+		return nil, fault.New(fault.Expired, "ExpiredToken", "the token is expired")
+	case name != "AWS" || !known || u.policies[user] == nil:
+		return nil, fault.New(fault.Unauthenticated, "InvalidToken", "not a token")
+	}
+	return u.caller(owner, user), nil
+}
+
+func (u users) caller(account, name string) *authn.Caller {
+	arn := "arn:aws:iam::" + account + ":user/" + name
+	return &authn.Caller{
+		Principal: &authn.Principal{
+			Type: authn.User, Account: account, ARN: arn, PrincipalARN: arn, Name: name,
+			UserID: "AIDA" + strings.ToUpper(name), UniqueID: "AIDA" + strings.ToUpper(name), Policies: []*policy.Policy{u.policies[name]},
+		},
+		Region: region, Time: u.clock.now(),
+	}
+}
+
+func allow(action, resource string) *policy.Policy {
+	return parse(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"}}`)
+}
+
+func parse(document string) *policy.Policy {
+	p, err := policy.Parse(document, policy.Identity)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// trail keeps the audit record of every request.
+type trail struct {
+	mu      sync.Mutex
+	records []*audit.Record
+}
+
+func (l *trail) keep(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e := &audit.Entry{ID: "request"}
+		next.ServeHTTP(w, r.WithContext(audit.WithEntry(r.Context(), e)))
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.records = append(l.records, e.Record(0, time.Time{}))
+	})
+}
+
+func (l *trail) last() *audit.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.records[len(l.records)-1]
+}
+
+// serverLog is what the server complains about. Where a test does not take it, it
+// has to be empty.
+type serverLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *serverLog) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := l.text.String()
+	l.text.Reset()
+	return text
+}

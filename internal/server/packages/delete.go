@@ -1,0 +1,82 @@
+package packages
+
+import (
+	"context"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+const (
+	deletePackageVersions = "codeartifact:DeletePackageVersions"
+	deletePackage         = "codeartifact:DeletePackage"
+)
+
+// DeletePackage deletes the package with all its versions from the repository
+// itself, and its origin configuration with it. It returns what that was.
+// codeartifact:DeletePackage on the package.
+func (s *Service) DeletePackage(ctx context.Context, repo RepositoryID, id PackageID) (PackageSummary, error) {
+	r, err := s.onPackage(ctx, deletePackage, repo, id)
+	if err != nil {
+		return PackageSummary{}, err
+	}
+	var gone PackageSummary
+	err = s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+		gone = PackageSummary{ID: PackageID{id.Format, id.Namespace, c.row.name}, Origin: c.row.origin}
+		return c.delete(ctx, tx)
+	})
+	return gone, err
+}
+
+// delete removes the package that the change is about.
+func (c *packageChange) delete(ctx context.Context, tx *db.Tx) error {
+	keys, err := db.All(ctx, tx, db.Scalar[string], `SELECT version_key FROM pkg_version WHERE package = $1`, c.row.id)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := c.dropVersion(ctx, tx, key); err != nil {
+			return err
+		}
+	}
+	c.deleted = true
+	_, err = tx.Exec(ctx, `DELETE FROM pkg_package WHERE id = $1`, c.row.id)
+	return err
+}
+
+// dropVersion removes a version with its assets and tags.
+func (c *packageChange) dropVersion(ctx context.Context, tx *db.Tx, key string) error {
+	if err := c.dropAssets(ctx, tx, key); err != nil {
+		return err
+	}
+	for tag, version := range c.row.tags {
+		if c.id.Format.versionKey(version) == key {
+			delete(c.row.tags, tag)
+		}
+	}
+	c.removed()
+	_, err := tx.Exec(ctx, `DELETE FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
+	return err
+}
+
+// deleteRepositoryContent removes all packages of a repository.
+func (s *Service) deleteRepositoryContent(ctx context.Context, tx *db.Tx, r *repository) error {
+	shas, err := db.All(ctx, tx, db.Scalar[string], `SELECT DISTINCT a.sha256 FROM pkg_asset a JOIN pkg_package p ON p.id = a.package WHERE p.repository = $1`, r.row)
+	if err != nil {
+		return err
+	}
+	for _, table := range []string{"pkg_asset", "pkg_version"} {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE package IN (SELECT id FROM pkg_package WHERE repository = $1)`, r.row); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Exec(ctx, `DELETE FROM pkg_package WHERE repository = $1`, r.row); err != nil {
+		return err
+	}
+	at := s.now()
+	for _, sha := range shas {
+		if err := dropContent(ctx, tx, r.domain.row, sha, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}

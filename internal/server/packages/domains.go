@@ -1,0 +1,169 @@
+package packages
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Domain describes a domain.
+type Domain struct {
+	ID DomainID
+	// EncryptionKey is what the creator named, and says nothing of how the
+	// bytes are kept. Empty where none was named.
+	EncryptionKey string
+	Created       time.Time
+	// Repositories is how many it holds.
+	Repositories int
+	// AssetBytes is the size of all its assets, each content counted once.
+	// Listings leave it zero.
+	AssetBytes int64
+}
+
+func (d *domain) describe() Domain {
+	return Domain{ID: d.id, EncryptionKey: d.key, Created: d.created, Repositories: len(d.repositories)}
+}
+
+// A NewDomain is a domain to be created.
+type NewDomain struct {
+	ID            DomainID
+	EncryptionKey string
+	Tags          map[string]string
+}
+
+// CreateDomain creates a domain in the caller's account. One that exists is
+// the fault Conflict. codeartifact:CreateDomain on the domain, and with tags
+// codeartifact:TagResource too.
+func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error) {
+	for _, action := range creating("codeartifact:CreateDomain", n.Tags) {
+		if err := s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: n.ID.ARN(), Account: n.ID.Owner, RequestTags: n.Tags}); err != nil {
+			return Domain{}, err
+		}
+	}
+	if err := validDomain(n.ID); err != nil {
+		return Domain{}, err
+	}
+	tags, err := mergeTags(nil, n.Tags)
+	if err != nil {
+		return Domain{}, err
+	}
+	err = s.change(ctx, n.ID, func(tx *db.Tx) error {
+		changed, err := tx.Exec(ctx, `INSERT INTO pkg_domain (id, owner, region, name, encryption_key, created, tags, policy, policy_revision)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, '', '') ON CONFLICT (owner, region, name) DO NOTHING`,
+			newID(), n.ID.Owner, n.ID.Region, n.ID.Name, n.EncryptionKey, db.Micros(s.now()), asJSON(tags))
+		if err == nil && changed == 0 {
+			err = conflict(typeDomain, n.ID.Name, "The domain %s exists already.", n.ID.Name)
+		}
+		return err
+	})
+	if err != nil {
+		return Domain{}, err
+	}
+	return s.snapshot.Load().domain(n.ID).describe(), nil
+}
+
+// DescribeDomain returns a domain. codeartifact:DescribeDomain on the domain.
+func (s *Service) DescribeDomain(ctx context.Context, id DomainID) (Domain, error) {
+	d, err := s.onDomain(ctx, "codeartifact:DescribeDomain", id, authz.Request{})
+	if err != nil {
+		return Domain{}, err
+	}
+	out := d.describe()
+	out.AssetBytes, err = db.One(ctx, s.db, db.Scalar[int64], `SELECT CAST(coalesce(sum(size), 0) AS BIGINT) FROM pkg_content WHERE domain = $1`, d.row)
+	return out, err
+}
+
+// ListDomains returns at most limit of the domains that the account owns in
+// the region, by name, and whether there are more. after is the last name of the
+// page before. codeartifact:ListDomains on *.
+func (s *Service) ListDomains(ctx context.Context, account, region, after string, limit int) (page []Domain, more bool, err error) {
+	if err := s.onAccount(ctx, "codeartifact:ListDomains"); err != nil {
+		return nil, false, err
+	}
+	for id, d := range s.snapshot.Load().domains {
+		if id.Owner == account && id.Region == region && id.Name > after {
+			page = append(page, d.describe())
+		}
+	}
+	slices.SortFunc(page, func(a, b Domain) int { return strings.Compare(a.ID.Name, b.ID.Name) })
+	page, more = cut(page, limit)
+	return page, more, nil
+}
+
+// DeleteDomain deletes a domain and returns what it was. One that still holds
+// repositories is the fault Conflict; so nothing is lost by it. Of one that
+// does not exist nothing is returned and no error, as in the API's model.
+// codeartifact:DeleteDomain on the domain.
+func (s *Service) DeleteDomain(ctx context.Context, id DomainID) (Domain, bool, error) {
+	d, err := s.onDomain(ctx, "codeartifact:DeleteDomain", id, authz.Request{})
+	if isNotFound(err) {
+		return Domain{}, false, nil
+	}
+	if err != nil {
+		return Domain{}, false, err
+	}
+	err = s.change(ctx, id, func(tx *db.Tx) error {
+		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_repository WHERE domain = $1`, d.row)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			return conflict(typeDomain, id.Name, "The domain %s holds %d repositories. Delete them first.", id.Name, n)
+		}
+		// Without repositories there is no content: it goes with its last asset.
+		_, err = tx.Exec(ctx, `DELETE FROM pkg_domain WHERE id = $1`, d.row)
+		return err
+	})
+	if err != nil {
+		return Domain{}, false, err
+	}
+	return d.describe(), true, nil
+}
+
+// creating returns the actions of creating a resource with the tags (User
+// Guide, "Domain policies").
+func creating(action string, tags map[string]string) []string {
+	if len(tags) == 0 {
+		return []string{action}
+	}
+	return []string{action, tagResource}
+}
+
+func asJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // maps and slices of strings alone are handed in
+	}
+	return string(b)
+}
+
+// maxTags is the most tags of a resource (AWS General Reference, "Tag naming
+// limits and requirements").
+const maxTags = 50
+
+// mergeTags returns old with set added to it.
+func mergeTags(old, set map[string]string) (map[string]string, error) {
+	out := maps.Clone(old)
+	if out == nil {
+		out = map[string]string{}
+	}
+	for k, v := range set {
+		if k == "" || len([]rune(k)) > 128 || len([]rune(v)) > 256 {
+			return nil, invalid("A tag has a key of 1 to 128 and a value of at most 256 characters.")
+		}
+		if strings.HasPrefix(strings.ToLower(k), "aws:") {
+			return nil, invalid("Tag keys that begin with aws: are reserved: %q.", k)
+		}
+		out[k] = v
+	}
+	if len(out) > maxTags {
+		return nil, quotaExceeded("", "", "A resource has at most %d tags.", maxTags)
+	}
+	return out, nil
+}

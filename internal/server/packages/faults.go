@@ -1,0 +1,60 @@
+package packages
+
+import (
+	"errors"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// The types of resources that a fault is about (CodeArtifact API Reference,
+// ResourceType of ResourceNotFoundException).
+const (
+	typeDomain     = "domain"
+	typeRepository = "repository"
+	typePackage    = "package"
+	typeVersion    = "package-version"
+	typeAsset      = "asset"
+)
+
+func domainNotFound(id DomainID) error {
+	return fault.New(fault.NotFound, "ResourceNotFound", "Domain not found: %s, owned by %s, in %s.", id.Name, id.Owner, id.Region).About(typeDomain, id.Name)
+}
+
+func repositoryNotFound(id RepositoryID) error {
+	return fault.New(fault.NotFound, "ResourceNotFound", "Repository not found: %s in domain %s.", id.Name, id.Domain.Name).About(typeRepository, id.Name)
+}
+
+func packageNotFound(repo RepositoryID, id PackageID) error {
+	return fault.New(fault.NotFound, "ResourceNotFound", "Package not found: %s in repository %s.", id, repo.Name).About(typePackage, id.Name)
+}
+
+func versionNotFound(repo RepositoryID, id PackageID, version string) error {
+	return fault.New(fault.NotFound, "ResourceNotFound", "Package version not found: %s of %s in repository %s.", version, id, repo.Name).About(typeVersion, version)
+}
+
+func assetNotFound(id PackageID, version, asset string) error {
+	return fault.New(fault.NotFound, "ResourceNotFound", "Asset not found: %s of version %s of %s.", asset, version, id).About(typeAsset, asset)
+}
+
+func conflict(resourceType, id, format string, args ...any) error {
+	return fault.New(fault.Conflict, "Conflict", format, args...).About(resourceType, id)
+}
+
+func invalid(format string, args ...any) error {
+	return fault.New(fault.Invalid, "Validation", format, args...)
+}
+
+func quotaExceeded(resourceType, id, format string, args ...any) error {
+	return fault.New(fault.Limit, "ServiceQuotaExceeded", format, args...).About(resourceType, id)
+}
+
+// orNotFound is notFound where a query found nothing, and otherwise err.
+func orNotFound(err, notFound error) error {
+	if errors.Is(err, db.ErrNoRows) {
+		return notFound
+	}
+	return err
+}
+
+func isNotFound(err error) bool { return fault.Is(err, "ResourceNotFound") }

@@ -1,0 +1,189 @@
+package packages_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+const (
+	account = "111122223333"
+	other   = "444455556666"
+	region  = "eu-west-1"
+)
+
+var domain = packages.DomainID{Owner: account, Region: region, Name: "acme"}
+
+// A house is the package store on a real database and real files.
+type house struct {
+	*packages.Service
+	t     testing.TB
+	dir   string
+	db    *db.DB
+	blobs *local.Store
+	// ctx carries an administrator of the account.
+	ctx   context.Context
+	clock *atomic.Int64 // seconds since 1970
+}
+
+func open(t testing.TB) *house {
+	t.Helper()
+	clock := new(atomic.Int64)
+	clock.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Unix())
+	return reopen(t, t.TempDir(), clock)
+}
+
+// reopen opens what an earlier house left, as the next process does.
+func reopen(t testing.TB, dir string, clock *atomic.Int64) *house {
+	t.Helper()
+	d, err := db.OpenSQLite(t.Context(), filepath.Join(dir, "db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	blobs, err := local.Open(filepath.Join(dir, "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { blobs.Close() })
+	h := &house{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.ctx = as(t, account, "admin", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+	return h
+}
+
+func (h *house) authorizer() packages.Authorizer { return &authz.Authorizer{} }
+
+func (h *house) now() time.Time { return time.Unix(h.clock.Load(), 0).UTC() }
+
+func (h *house) pass(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
+
+// as returns a context with a user of the account who has the policies.
+func as(t testing.TB, account, user string, policies ...string) context.Context {
+	t.Helper()
+	p := &authn.Principal{
+		Type: authn.User, Account: account, ARN: "arn:aws:iam::" + account + ":user/" + user, PrincipalARN: "arn:aws:iam::" + account + ":user/" + user,
+		UserID: "AIDA" + strings.ToUpper(user), UniqueID: "AIDA" + strings.ToUpper(user), Name: user, AccessKeyID: "AKIAEXAMPLE",
+	}
+	for _, doc := range policies {
+		c, err := policy.Parse(doc, policy.Identity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Policies = append(p.Policies, c)
+	}
+	return authn.WithCaller(t.Context(), &authn.Caller{Principal: p, Region: region, Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)})
+}
+
+// repositories creates the domain and the repositories, each written as
+// "name" or "name: upstream upstream"; upstreams come first.
+func (h *house) repositories(specs ...string) {
+	h.t.Helper()
+	h.ok(second(h.CreateDomain(h.ctx, packages.NewDomain{ID: domain})))
+	for _, spec := range specs {
+		name, upstreams, _ := strings.Cut(spec, ":")
+		h.ok(second(h.CreateRepository(h.ctx, packages.NewRepository{ID: domain.Repository(name), Upstreams: strings.Fields(upstreams)})))
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func (h *house) ok(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// fails checks the code of a domain error.
+func fails(t testing.TB, err error, code string) {
+	t.Helper()
+	if !fault.Is(err, code) {
+		t.Fatalf("error %v, want %s", err, code)
+	}
+}
+
+func npm(name string) packages.PackageID {
+	return packages.PackageID{Format: packages.NPM, Name: name}
+}
+
+// publish publishes one asset.
+func (h *house) publish(repo string, id packages.PackageID, version, asset, content string) (*packages.Version, error) {
+	h.t.Helper()
+	return h.publishAs(h.ctx, packages.Publication{Repository: domain.Repository(repo), Package: id, Version: version}, asset, content)
+}
+
+func (h *house) publishAs(ctx context.Context, p packages.Publication, asset, content string) (*packages.Version, error) {
+	h.t.Helper()
+	staged, err := h.Stage(ctx, p.Repository, p.Package, strings.NewReader(content), 1<<20)
+	if err != nil {
+		return nil, err
+	}
+	defer staged.Discard()
+	p.Assets = []packages.StagedAsset{{Name: asset, Content: staged}}
+	return h.Publish(ctx, p)
+}
+
+func (h *house) mustPublish(repo string, id packages.PackageID, version, asset, content string) *packages.Version {
+	h.t.Helper()
+	v, err := h.publish(repo, id, version, asset, content)
+	h.ok(err)
+	h.pass(time.Second)
+	return v
+}
+
+// versions are those that a repository's clients see, the oldest first.
+func (h *house) versions(repo string, id packages.PackageID) string {
+	h.t.Helper()
+	p, err := h.Package(h.ctx, domain.Repository(repo), id)
+	if fault.Is(err, "ResourceNotFound") {
+		return "none"
+	}
+	h.ok(err)
+	var out []string
+	for _, v := range p.Versions {
+		out = append(out, v.Version)
+	}
+	return strings.Join(out, " ")
+}
+
+// read downloads an asset as clients do.
+func (h *house) read(repo string, id packages.PackageID, version, asset string) (string, error) {
+	_, o, err := h.OpenAsset(h.ctx, domain.Repository(repo), id, version, asset)
+	if err != nil {
+		return "", err
+	}
+	defer o.Close()
+	b, err := io.ReadAll(o)
+	return string(b), err
+}
+
+// objects counts what the blob store holds.
+func (h *house) objects() int {
+	h.t.Helper()
+	n := 0
+	for _, err := range h.blobs.List(h.t.Context()) {
+		h.ok(err)
+		n++
+	}
+	return n
+}
+
+var errBroken = errors.New("the connection broke")

@@ -1,0 +1,288 @@
+package packages
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+const publishPackageVersion = "codeartifact:PublishPackageVersion"
+
+// maxAssets is how many assets a version has at most (CodeArtifact User Guide,
+// "Quotas": asset files per package version).
+const maxAssets = 350
+
+// Publish makes a version, or adds assets to one, in one transaction. An asset
+// that is there already with the same bytes is no error, and if no asset of
+// the publication is new nothing changes; other bytes under the same name are
+// the fault Conflict. So are: a version that is reachable upstream, a version
+// that is archived, disposed or takes no more assets, and a package whose
+// origin configuration blocks publishing. ServiceQuotaExceeded: too many
+// assets. codeartifact:PublishPackageVersion on the package.
+func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) {
+	defer func() {
+		for _, a := range p.Assets {
+			a.Content.Discard() // what became part of the store is not staged any more
+		}
+	}()
+	r, err := s.onPackage(ctx, publishPackageVersion, p.Repository, p.Package)
+	if err != nil {
+		return nil, err
+	}
+	p.Package = p.Package.canonical()
+	if err := s.validPublication(&p); err != nil {
+		return nil, err
+	}
+	description, err := json.Marshal(p.Description)
+	if err != nil {
+		return nil, err
+	}
+	w := publishing{Publication: p, description: description}
+	defer s.stored.markStale(r.cacheKey(p.Package)) // whatever the outcome: after some errors nobody knows it
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		// The transaction may run more than once: all that it finds is anew.
+		w.packageChange = packageChange{repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
+		w.kept, w.published = nil, nil
+		return w.run(ctx, tx)
+	})
+	var refused *fault.Error
+	if err != nil && errors.As(err, &refused) {
+		return nil, err
+	}
+	// After any other error nobody knows whether the commit happened, so the
+	// objects stay: the sweep deletes those that no row names.
+	for _, c := range w.kept {
+		c.object = ""
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w.published, nil
+}
+
+func (s *Service) validPublication(p *Publication) error {
+	if err := validVersion(p.Version); err != nil {
+		return err
+	}
+	switch p.Status {
+	case "":
+		p.Status = Published
+	case Published, Unfinished:
+	default:
+		return invalid("A version is published as Published or Unfinished, not as %s.", p.Status)
+	}
+	if len(p.Assets) == 0 {
+		return invalid("A publication needs one asset at least.")
+	}
+	for _, tag := range p.Tags {
+		if err := validTag(tag); err != nil {
+			return err
+		}
+	}
+	names := map[string]bool{}
+	for _, a := range p.Assets {
+		if err := validAssetName(a.Name); err != nil {
+			return err
+		}
+		if names[a.Name] {
+			return invalid("The asset %q is in the publication twice.", a.Name)
+		}
+		names[a.Name] = true
+		if a.Content == nil || a.Content.object == "" || a.Content.service != s {
+			return fault.New(fault.Internal, "InternalError", "The content of asset %q is not staged.", a.Name)
+		}
+		if s.now().Sub(a.Content.at) > stagedFor {
+			return invalid("The content of asset %q was uploaded too long ago; upload it again.", a.Name)
+		}
+	}
+	return nil
+}
+
+// A publishing is one run of Publish's transaction.
+type publishing struct {
+	Publication
+	packageChange
+	description []byte
+
+	kept      []*Staged // content that became part of the store
+	published *Version
+}
+
+// A versionRow is a row of pkg_version.
+type versionRow struct {
+	key      string
+	revision string
+	status   Status
+	isNew    bool
+}
+
+func (w *publishing) run(ctx context.Context, tx *db.Tx) error {
+	if err := w.begin(ctx, tx); err != nil {
+		return err
+	}
+	v, have, err := w.target(ctx, tx)
+	if err != nil {
+		return err
+	}
+	fresh, err := w.newAssets(v, have)
+	if err != nil {
+		return err
+	}
+	if len(fresh) > 0 || v.status == Unfinished && w.Status == Published {
+		if err := w.write(ctx, tx, v, fresh); err != nil {
+			return err
+		}
+	}
+	w.published, err = readVersion(ctx, tx, w.repository, w.row.id, v.key)
+	return err
+}
+
+// target finds the version and the SHA-256 of each of its assets, and checks
+// that it may be published to.
+func (w *publishing) target(ctx context.Context, tx *db.Tx) (versionRow, map[string]string, error) {
+	v, err := w.version(ctx, tx, w.Version)
+	if errors.Is(err, db.ErrNoRows) {
+		key := w.id.Format.versionKey(w.Version)
+		return versionRow{key: key, isNew: true}, nil, w.mayAdd(ctx, tx, key)
+	}
+	if err != nil {
+		return v, nil, err
+	}
+	type asset struct{ name, sha256 string }
+	assets, err := db.All(ctx, tx, func(r db.Row) (a asset, err error) {
+		err = r.Scan(&a.name, &a.sha256)
+		return a, err
+	}, `SELECT name, sha256 FROM pkg_asset WHERE package = $1 AND version_key = $2`, w.row.id, v.key)
+	have := make(map[string]string, len(assets))
+	for _, a := range assets {
+		have[a.name] = a.sha256
+	}
+	return v, have, err
+}
+
+// mayAdd checks that the package takes a further version, and that it is not
+// one which clients of the repository see from upstream already: two things
+// under one name would be mistaken for each other.
+func (w *publishing) mayAdd(ctx context.Context, tx *db.Tx, key string) error {
+	if w.row.origin.Publish == Block {
+		return conflict(typePackage, w.id.Name, "The origin configuration of %s in repository %s blocks publishing. PutPackageOriginConfiguration can allow it.", w.id, w.repository.id.Name)
+	}
+	return w.repository.walk(func(r *repository) (deeper bool, err error) {
+		if r == w.repository {
+			return w.created || w.row.origin.Upstream == Allow, nil
+		}
+		p, err := readPackageRow(ctx, tx, r.row, w.id)
+		if err != nil || p == nil {
+			return true, err
+		}
+		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_version WHERE package = $1 AND version_key = $2`, p.id, key)
+		if n > 0 {
+			err = conflict(typeVersion, w.Version, "Version %s of %s is in the upstream repository %s already.", w.Version, w.id, r.id.Name)
+		}
+		return p.origin.Upstream == Allow, err
+	})
+}
+
+// newAssets returns the assets that the version does not have yet.
+func (w *publishing) newAssets(v versionRow, have map[string]string) ([]StagedAsset, error) {
+	var fresh []StagedAsset
+	for _, a := range w.Assets {
+		switch sha, ok := have[a.Name]; {
+		case !ok:
+			fresh = append(fresh, a)
+		case sha != a.Content.SHA256:
+			return nil, conflict(typeAsset, a.Name, "Version %s of %s has an asset %s with other content already. Publish another version.", w.Version, w.id, a.Name)
+		}
+	}
+	switch {
+	case v.isNew || len(fresh) == 0:
+	case v.status == Archived || v.status == Disposed:
+		return nil, conflict(typeVersion, w.Version, "Version %s of %s is %s.", w.Version, w.id, v.status)
+	case v.status != Unfinished && w.Status == Unfinished:
+		return nil, conflict(typeVersion, w.Version, "Version %s of %s is %s and cannot become Unfinished.", w.Version, w.id, v.status)
+	case v.status != Unfinished && w.id.Format.rules().sealed:
+		return nil, conflict(typeVersion, w.Version, "Version %s of %s was published already and takes no further assets.", w.Version, w.id)
+	}
+	if len(have)+len(fresh) > maxAssets {
+		return nil, quotaExceeded(typeVersion, w.Version, "A package version has at most %d assets.", maxAssets)
+	}
+	return fresh, nil
+}
+
+func (w *publishing) write(ctx context.Context, tx *db.Tx, v versionRow, fresh []StagedAsset) error {
+	if err := w.writeVersion(ctx, tx, v); err != nil {
+		return err
+	}
+	for _, a := range fresh {
+		if err := w.writeContent(ctx, tx, a.Content); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, domain, sha256, published, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			w.row.id, v.key, a.Name, w.repository.domain.row, a.Content.SHA256, db.Micros(w.at), nullable(a.Metadata)); err != nil {
+			return err
+		}
+	}
+	if w.Attributes != nil {
+		w.row.attributes = w.Attributes
+	}
+	for _, tag := range w.Tags {
+		w.row.tags[tag] = w.Version
+	}
+	return w.save(ctx, tx)
+}
+
+func (w *publishing) writeVersion(ctx context.Context, tx *db.Tx, v versionRow) error {
+	var description any
+	if w.Description != nil {
+		description = w.description
+	}
+	if v.isNew {
+		_, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			w.row.id, v.key, w.Version, newRevision(), string(w.Status), db.Micros(w.at), w.repository.id.Name,
+			description, nullable(w.Metadata), w.row.seq)
+		return err
+	}
+	status := v.status
+	if status == Unfinished {
+		status = w.Status
+	}
+	_, err := tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, status = $4, changed = $5,
+		description = coalesce($6, description), metadata = coalesce($7, metadata) WHERE package = $1 AND version_key = $2`,
+		w.row.id, v.key, newRevision(), string(status), w.row.seq, description, nullable(w.Metadata))
+	return err
+}
+
+// writeContent makes staged bytes part of the domain, unless it has the same
+// bytes already: those are used then, and the staged ones discarded.
+func (w *publishing) writeContent(ctx context.Context, tx *db.Tx, c *Staged) error {
+	n, err := tx.Exec(ctx, `INSERT INTO pkg_content (domain, sha256, size, md5, sha1, sha512, object) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (domain, sha256) DO NOTHING`,
+		w.repository.domain.row, c.SHA256, c.Size, c.MD5, c.SHA1, c.SHA512, c.object)
+	if n == 1 && !slices.Contains(w.kept, c) {
+		w.kept = append(w.kept, c)
+	}
+	return err
+}
+
+// readVersion reads one version as it is.
+func readVersion(ctx context.Context, q db.Querier, r *repository, pkg, key string) (*Version, error) {
+	v, err := db.One(ctx, q, func(row db.Row) (*Version, error) {
+		v := &Version{Repository: r.id.Name}
+		var published int64
+		err := row.Scan(&v.Version, &v.Revision, &v.Status, &published, &v.EntryPoint, (*[]byte)(&v.Metadata))
+		v.Published = db.Time(published)
+		return v, err
+	}, `SELECT version, revision, status, published, entry_point, metadata FROM pkg_version WHERE package = $1 AND version_key = $2`, pkg, key)
+	if err != nil {
+		return nil, err
+	}
+	v.Assets, err = db.All(ctx, q, func(row db.Row) (Asset, error) { return scanAsset(row) },
+		`SELECT `+assetColumns+` FROM pkg_asset a JOIN pkg_content c ON c.domain = a.domain AND c.sha256 = a.sha256
+		WHERE a.package = $1 AND a.version_key = $2 ORDER BY a.name`, pkg, key)
+	return v, err
+}

@@ -1,0 +1,339 @@
+package packages
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Repository describes a repository.
+type Repository struct {
+	ID          RepositoryID
+	Description string
+	// Administrator is the account of whoever created it.
+	Administrator string
+	Created       time.Time
+	// Upstreams are names, the one that is searched first coming first.
+	Upstreams []string
+}
+
+func (r *repository) describe() Repository {
+	out := Repository{ID: r.id, Description: r.description, Administrator: r.administrator, Created: r.created}
+	for _, u := range r.upstreams {
+		out.Upstreams = append(out.Upstreams, u.id.Name)
+	}
+	return out
+}
+
+// maxUpstreams is how many direct upstreams a repository has (CodeArtifact
+// User Guide, "Quotas").
+const maxUpstreams = 10
+
+// maxDescription is in characters.
+const maxDescription = 1000
+
+// A NewRepository is a repository to be created.
+type NewRepository struct {
+	ID          RepositoryID
+	Description string
+	Upstreams   []string
+	Tags        map[string]string
+}
+
+// CreateRepository creates a repository; the caller's account administers it.
+// One that exists is the fault Conflict, more than ten upstreams are
+// ServiceQuotaExceeded. codeartifact:CreateRepository on the domain and on the
+// repository, with tags codeartifact:TagResource on the repository, and
+// codeartifact:AssociateWithDownstreamRepository on each upstream.
+func (s *Service) CreateRepository(ctx context.Context, n NewRepository) (Repository, error) {
+	const action = "codeartifact:CreateRepository"
+	d, err := s.onDomain(ctx, action, n.ID.Domain, authz.Request{RequestTags: n.Tags})
+	if err != nil {
+		return Repository{}, err
+	}
+	for _, action := range creating(action, n.Tags) {
+		if _, err := s.onRepositoryWith(ctx, action, n.ID, authz.Request{RequestTags: n.Tags}); err != nil && !isNotFound(err) {
+			return Repository{}, err
+		}
+	}
+	if err := validRepository(n.ID); err != nil {
+		return Repository{}, err
+	}
+	if err := validDescription(n.Description); err != nil {
+		return Repository{}, err
+	}
+	tags, err := mergeTags(nil, n.Tags)
+	if err != nil {
+		return Repository{}, err
+	}
+	if err := s.mayBeUpstreams(ctx, n.ID, n.Upstreams); err != nil {
+		return Repository{}, err
+	}
+	administrator := n.ID.Domain.Owner
+	if c := authn.FromContext(ctx); c != nil {
+		administrator = c.Account
+	}
+	return s.changeRepository(ctx, n.ID, func(tx *db.Tx) error {
+		ids, err := upstreamIDs(ctx, tx, d.row, n.ID, n.Upstreams)
+		if err != nil {
+			return err
+		}
+		if _, err := db.One(ctx, tx, db.Scalar[string], `SELECT id FROM pkg_domain WHERE id = $1`, d.row); err != nil {
+			return orNotFound(err, domainNotFound(n.ID.Domain)) // deleted since
+		}
+		changed, err := tx.Exec(ctx, `INSERT INTO pkg_repository (id, domain, name, description, administrator, created, upstreams, tags, policy, policy_revision)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', '') ON CONFLICT (domain, name) DO NOTHING`,
+			newID(), d.row, n.ID.Name, n.Description, administrator, db.Micros(s.now()), asJSON(ids), asJSON(tags))
+		if err == nil && changed == 0 {
+			err = conflict(typeRepository, n.ID.Name, "The repository %s exists in domain %s already.", n.ID.Name, d.id.Name)
+		}
+		return err
+	})
+}
+
+func validDescription(d string) error {
+	if len([]rune(d)) > maxDescription {
+		return invalid("A description has at most %d characters.", maxDescription)
+	}
+	return nil
+}
+
+// changeRepository is change, and returns what the repository is afterwards.
+func (s *Service) changeRepository(ctx context.Context, id RepositoryID, fn func(tx *db.Tx) error) (Repository, error) {
+	if err := s.change(ctx, id.Domain, fn); err != nil {
+		return Repository{}, err
+	}
+	r := s.snapshot.Load().repository(id)
+	if r == nil { // deleted in the meantime
+		return Repository{}, repositoryNotFound(id)
+	}
+	return r.describe(), nil
+}
+
+// mayBeUpstreams checks what does not depend on the moment.
+func (s *Service) mayBeUpstreams(ctx context.Context, id RepositoryID, upstreams []string) error {
+	if len(upstreams) > maxUpstreams {
+		return quotaExceeded(typeRepository, id.Name, "A repository has at most %d upstream repositories.", maxUpstreams)
+	}
+	for i, u := range upstreams {
+		if slices.Contains(upstreams[:i], u) {
+			return invalid("The upstream repository %s is listed twice.", u)
+		}
+		if u == id.Name {
+			return invalid("The repository %s cannot be its own upstream.", u)
+		}
+		if _, err := s.onRepository(ctx, "codeartifact:AssociateWithDownstreamRepository", id.Domain.Repository(u)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// upstreamIDs returns the upstreams' ids. A repository that would be upstream
+// of itself by way of others is refused.
+func upstreamIDs(ctx context.Context, tx *db.Tx, domainRow string, id RepositoryID, upstreams []string) ([]string, error) {
+	d, err := loadDomain(ctx, tx, id.Domain)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil || d.row != domainRow {
+		return nil, domainNotFound(id.Domain)
+	}
+	ids := []string{}
+	for _, name := range upstreams {
+		u := d.repositories[name]
+		if u == nil {
+			return nil, repositoryNotFound(id.Domain.Repository(name))
+		}
+		if u.reaches(id.Name, map[*repository]bool{}) {
+			return nil, invalid("The repository %s has %s among its upstreams; as its upstream it would close a circle.", name, id.Name)
+		}
+		ids = append(ids, u.row)
+	}
+	return ids, nil
+}
+
+// reaches reports whether the repository of the name is this one or upstream of
+// it, however far.
+func (r *repository) reaches(name string, seen map[*repository]bool) bool {
+	if r.id.Name == name {
+		return true
+	}
+	if seen[r] {
+		return false
+	}
+	seen[r] = true
+	return slices.ContainsFunc(r.upstreams, func(u *repository) bool { return u.reaches(name, seen) })
+}
+
+// DescribeRepository returns a repository.
+// codeartifact:DescribeRepository on the repository.
+func (s *Service) DescribeRepository(ctx context.Context, id RepositoryID) (Repository, error) {
+	r, err := s.onRepository(ctx, "codeartifact:DescribeRepository", id)
+	if err != nil {
+		return Repository{}, err
+	}
+	return r.describe(), nil
+}
+
+// A RepositoryUpdate changes a repository; what is nil stays.
+type RepositoryUpdate struct {
+	Description *string
+	// Upstreams replace the ones there are; empty and not nil leaves none.
+	Upstreams []string
+}
+
+// UpdateRepository changes a repository. More than ten upstreams are the fault
+// ServiceQuotaExceeded. codeartifact:UpdateRepository on the repository, and
+// codeartifact:AssociateWithDownstreamRepository on each upstream that is named.
+func (s *Service) UpdateRepository(ctx context.Context, id RepositoryID, u RepositoryUpdate) (Repository, error) {
+	r, err := s.onRepository(ctx, "codeartifact:UpdateRepository", id)
+	if err != nil {
+		return Repository{}, err
+	}
+	if u.Description != nil {
+		if err := validDescription(*u.Description); err != nil {
+			return Repository{}, err
+		}
+	}
+	if err := s.mayBeUpstreams(ctx, id, u.Upstreams); err != nil {
+		return Repository{}, err
+	}
+	return s.changeRepository(ctx, id, func(tx *db.Tx) error {
+		var upstreams, description any
+		if u.Upstreams != nil {
+			ids, err := upstreamIDs(ctx, tx, r.domain.row, id, u.Upstreams)
+			if err != nil {
+				return err
+			}
+			upstreams = asJSON(ids)
+		}
+		if u.Description != nil {
+			description = *u.Description
+		}
+		n, err := tx.Exec(ctx, `UPDATE pkg_repository SET description = coalesce($2, description), upstreams = coalesce($3, upstreams) WHERE id = $1`,
+			r.row, description, upstreams)
+		if err == nil && n == 0 {
+			err = repositoryNotFound(id)
+		}
+		return err
+	})
+}
+
+// DeleteRepository deletes a repository with all its packages and returns what
+// it was. Repositories that had it upstream have it no more; a new one of the
+// same name is not upstream of them. (The real service leaves their reads
+// failing until they are updated.) codeartifact:DeleteRepository on the
+// repository.
+func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID) (Repository, error) {
+	r, err := s.onRepository(ctx, "codeartifact:DeleteRepository", id)
+	if err != nil {
+		return Repository{}, err
+	}
+	err = s.change(ctx, id.Domain, func(tx *db.Tx) error {
+		if err := dropUpstream(ctx, tx, id.Domain, r); err != nil {
+			return err
+		}
+		if err := s.deleteRepositoryContent(ctx, tx, r); err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `DELETE FROM pkg_repository WHERE id = $1`, r.row)
+		if err == nil && n == 0 {
+			err = repositoryNotFound(id)
+		}
+		return err
+	})
+	if err != nil {
+		return Repository{}, err
+	}
+	return r.describe(), nil
+}
+
+// dropUpstream takes the repository out of the upstreams of all others.
+func dropUpstream(ctx context.Context, tx *db.Tx, id DomainID, gone *repository) error {
+	d, err := loadDomain(ctx, tx, id)
+	if err != nil || d == nil {
+		return err
+	}
+	for _, r := range d.repositories {
+		ids, had := []string{}, false
+		for _, u := range r.upstreams {
+			if u.row == gone.row {
+				had = true
+				continue
+			}
+			ids = append(ids, u.row)
+		}
+		if !had {
+			continue
+		}
+		if _, err := tx.Exec(ctx, `UPDATE pkg_repository SET upstreams = $2 WHERE id = $1`, r.row, asJSON(ids)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A RepositoryFilter selects repositories of a listing; empty fields select all.
+type RepositoryFilter struct {
+	NamePrefix    string
+	Administrator string
+}
+
+func (f RepositoryFilter) selects(r *repository) bool {
+	return strings.HasPrefix(r.id.Name, f.NamePrefix) && (f.Administrator == "" || f.Administrator == r.administrator)
+}
+
+// ListRepositories returns at most limit of the repositories in the region
+// whose domain the account owns or that it administers, by domain and name, and
+// whether there are more. after is the last of the page before.
+// codeartifact:ListRepositories on *.
+func (s *Service) ListRepositories(ctx context.Context, account, region string, f RepositoryFilter, after RepositoryID, limit int) (page []Repository, more bool, err error) {
+	if err := s.onAccount(ctx, "codeartifact:ListRepositories"); err != nil {
+		return nil, false, err
+	}
+	for id, d := range s.snapshot.Load().domains {
+		if id.Region != region {
+			continue
+		}
+		for _, r := range d.repositories {
+			if (id.Owner == account || r.administrator == account) && f.selects(r) && compareRepositories(r.id, after) > 0 {
+				page = append(page, r.describe())
+			}
+		}
+	}
+	page, more = cut(sortRepositories(page), limit)
+	return page, more, nil
+}
+
+// ListRepositoriesInDomain returns at most limit of a domain's repositories by
+// name, and whether there are more. after is the last name of the page before.
+// codeartifact:ListRepositoriesInDomain on the domain.
+func (s *Service) ListRepositoriesInDomain(ctx context.Context, id DomainID, f RepositoryFilter, after string, limit int) (page []Repository, more bool, err error) {
+	d, err := s.onDomain(ctx, "codeartifact:ListRepositoriesInDomain", id, authz.Request{})
+	if err != nil {
+		return nil, false, err
+	}
+	for _, r := range d.repositories {
+		if f.selects(r) && r.id.Name > after {
+			page = append(page, r.describe())
+		}
+	}
+	page, more = cut(sortRepositories(page), limit)
+	return page, more, nil
+}
+
+func sortRepositories(all []Repository) []Repository {
+	slices.SortFunc(all, func(a, b Repository) int { return compareRepositories(a.ID, b.ID) })
+	return all
+}
+
+func compareRepositories(a, b RepositoryID) int {
+	return cmp.Or(strings.Compare(a.Domain.Name, b.Domain.Name), strings.Compare(a.Domain.Owner, b.Domain.Owner), strings.Compare(a.Name, b.Name))
+}

@@ -1,0 +1,98 @@
+package packages
+
+import "github.com/gatehouse-registry/gatehouse/internal/server/db"
+
+// migrations are the tables. Ids are random and never used again, so that
+// nothing of a deleted domain, repository or package passes to its successor.
+//
+// A package's seq grows with every change of it. A version's changed is the
+// seq of the change that last touched it, and removed that of the last one
+// that took a version away: with them a cached package is brought up to date
+// by what is new alone.
+func migrations() []db.Migration {
+	return []db.Migration{{Name: "packages/001-store", SQL: `
+CREATE TABLE pkg_domain (
+	id              {text} NOT NULL PRIMARY KEY,
+	owner           {text} NOT NULL,
+	region          {text} NOT NULL,
+	name            {text} NOT NULL,
+	encryption_key  {text} NOT NULL,
+	created         {int} NOT NULL,
+	tags            {text} NOT NULL, -- a JSON object
+	policy          {text} NOT NULL, -- empty for none
+	policy_revision {text} NOT NULL,
+	UNIQUE (owner, region, name)
+);
+CREATE TABLE pkg_repository (
+	id              {text} NOT NULL PRIMARY KEY,
+	domain          {text} NOT NULL REFERENCES pkg_domain (id),
+	name            {text} NOT NULL,
+	description     {text} NOT NULL,
+	administrator   {text} NOT NULL,
+	created         {int} NOT NULL,
+	upstreams       {text} NOT NULL, -- a JSON array of repository ids, the first searched first
+	tags            {text} NOT NULL,
+	policy          {text} NOT NULL,
+	policy_revision {text} NOT NULL,
+	UNIQUE (domain, name)
+);
+CREATE TABLE pkg_package (
+	id         {text} NOT NULL PRIMARY KEY,
+	repository {text} NOT NULL REFERENCES pkg_repository (id),
+	format     {text} NOT NULL,
+	namespace  {text} NOT NULL,
+	name_key   {text} NOT NULL, -- what spellings of the name have in common
+	name       {text} NOT NULL,
+	publish    {text} NOT NULL, -- ALLOW or BLOCK
+	upstream   {text} NOT NULL,
+	tags       {text} NOT NULL, -- a JSON object: tag to version
+	attributes {bytes},
+	created    {int} NOT NULL,
+	modified   {int} NOT NULL,
+	seq        {int} NOT NULL,
+	removed    {int} NOT NULL,
+	UNIQUE (repository, format, namespace, name_key)
+);
+CREATE TABLE pkg_version (
+	package     {text} NOT NULL REFERENCES pkg_package (id),
+	version_key {text} NOT NULL,
+	version     {text} NOT NULL,
+	revision    {text} NOT NULL,
+	status      {text} NOT NULL,
+	published   {int} NOT NULL,
+	entry_point {text} NOT NULL, -- the repository that it was published to
+	description {bytes},         -- JSON of Description
+	metadata    {bytes},
+	changed     {int} NOT NULL,
+	PRIMARY KEY (package, version_key)
+);
+CREATE INDEX pkg_version_changed ON pkg_version (package, changed);
+CREATE TABLE pkg_content (
+	domain {text} NOT NULL REFERENCES pkg_domain (id),
+	sha256 {text} NOT NULL,
+	size   {int} NOT NULL,
+	md5    {text} NOT NULL,
+	sha1   {text} NOT NULL,
+	sha512 {text} NOT NULL,
+	object {text} NOT NULL UNIQUE,
+	PRIMARY KEY (domain, sha256)
+);
+CREATE TABLE pkg_asset (
+	package     {text} NOT NULL,
+	version_key {text} NOT NULL,
+	name        {text} NOT NULL,
+	domain      {text} NOT NULL,
+	sha256      {text} NOT NULL,
+	published   {int} NOT NULL,
+	metadata    {bytes},
+	PRIMARY KEY (package, version_key, name),
+	FOREIGN KEY (package, version_key) REFERENCES pkg_version (package, version_key),
+	FOREIGN KEY (domain, sha256) REFERENCES pkg_content (domain, sha256)
+);
+CREATE INDEX pkg_asset_content ON pkg_asset (domain, sha256);
+CREATE TABLE pkg_garbage ( -- objects that no content has any more
+	object {text} NOT NULL PRIMARY KEY,
+	since  {int} NOT NULL
+);
+`}}
+}

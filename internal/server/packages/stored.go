@@ -1,0 +1,244 @@
+package packages
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A stored package is what one repository itself holds of a package. It is
+// immutable and shared. Where the repository holds nothing, row is empty.
+type stored struct {
+	row      string
+	seq      int64
+	origin   Origin
+	tags     map[string]string // as they were set
+	versions map[string]*Version
+	view     *Package // for clients of a repository without upstreams
+}
+
+func (p *stored) exists() bool { return p.row != "" }
+
+func (p *stored) size() int64 {
+	if !p.exists() {
+		return minEntry
+	}
+	return p.view.bytes
+}
+
+// revision changes with every change, and differs between packages.
+func (p *stored) revision() string { return p.row + "-" + strconv.FormatInt(p.seq, 36) }
+
+// load returns what the repository holds of the package, from memory where
+// nothing changed.
+func (s *Service) load(ctx context.Context, r *repository, id PackageID) (*stored, error) {
+	k := r.cacheKey(id)
+	have := s.stored.get(k)
+	if have.fresh {
+		return have.value, nil
+	}
+	// Those who wait for one reading all asked for it after the same mark, so
+	// that nobody gets what was read before a commit that they know of.
+	flight := fmt.Sprintf("%d %s %s %q %q", have.marks, k.repository, k.format, k.namespace, k.name)
+	v, err, _ := s.loading.Do(flight, func() (any, error) {
+		var old *stored
+		if have.found {
+			old = have.value
+		}
+		p, err := readStored(context.WithoutCancel(ctx), s.db, r, id, old)
+		if err == nil {
+			s.stored.put(k, p, have.marks)
+		}
+		return p, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s of %s: %w", id, r.arn, err)
+	}
+	return v.(*stored), nil
+}
+
+// A packageRow is a row of pkg_package.
+type packageRow struct {
+	id                string
+	name              string
+	origin            Origin
+	tags              map[string]string
+	attributes        []byte
+	created, modified time.Time
+	seq, removed      int64
+}
+
+// readPackageRow returns nil where the repository has no such package.
+func readPackageRow(ctx context.Context, q db.Querier, repository string, id PackageID) (*packageRow, error) {
+	rows, err := db.All(ctx, q, func(r db.Row) (p *packageRow, err error) {
+		p = new(packageRow)
+		var tags string
+		var created, modified int64
+		err = r.Scan(&p.id, &p.name, &p.origin.Publish, &p.origin.Upstream, &tags, &p.attributes, &created, &modified, &p.seq, &p.removed)
+		if err != nil {
+			return nil, err
+		}
+		p.created, p.modified = db.Time(created), db.Time(modified)
+		return p, json.Unmarshal([]byte(tags), &p.tags)
+	}, `SELECT id, name, publish, upstream, tags, attributes, created, modified, seq, removed FROM pkg_package
+		WHERE repository = $1 AND format = $2 AND namespace = $3 AND name_key = $4`,
+		repository, string(id.Format), id.Namespace, id.key())
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return rows[0], nil
+}
+
+// optimisticReads is how often a package is read without a transaction before
+// writers are made to wait.
+const optimisticReads = 3
+
+// readStored reads a package. Of old, if it is the same package, it keeps what
+// did not change.
+//
+// The statements see the package at one moment if its seq is the same before
+// and after; otherwise they run again.
+func readStored(ctx context.Context, d *db.DB, r *repository, id PackageID, old *stored) (p *stored, err error) {
+	for range optimisticReads {
+		if p, err = readStoredFrom(ctx, d, r, id, old); err != nil {
+			return nil, err
+		}
+		after, err := readPackageRow(ctx, d, r.row, id)
+		if err != nil {
+			return nil, err
+		}
+		if after == nil && !p.exists() || after != nil && after.id == p.row && after.seq == p.seq {
+			return p, nil
+		}
+	}
+	err = d.Tx(ctx, func(tx *db.Tx) error {
+		p, err = readStoredFrom(ctx, tx, r, id, old)
+		return err
+	})
+	return p, err
+}
+
+func readStoredFrom(ctx context.Context, q db.Querier, r *repository, id PackageID, old *stored) (*stored, error) {
+	row, err := readPackageRow(ctx, q, r.row, id)
+	if err != nil {
+		return nil, err
+	}
+	if row == nil {
+		return &stored{}, nil
+	}
+	p := &stored{row: row.id, seq: row.seq, origin: row.origin, tags: row.tags, versions: map[string]*Version{}}
+	since := int64(0)
+	if old != nil && old.row == row.id && row.removed <= old.seq {
+		since, p.versions = old.seq, maps.Clone(old.versions)
+	}
+	if err := readVersions(ctx, q, r, row.id, since, p.versions); err != nil {
+		return nil, err
+	}
+	id.Name = row.name
+	p.view = &Package{
+		ID: id, Revision: p.revision(), Tags: row.tags, Attributes: row.attributes,
+		Created: row.created, Modified: row.modified, byKey: p.versions,
+	}
+	p.view.finish()
+	return p, nil
+}
+
+// readVersions adds the versions that changed after seq since to into.
+func readVersions(ctx context.Context, q db.Querier, r *repository, pkg string, since int64, into map[string]*Version) error {
+	read := map[string]*Version{}
+	_, err := db.All(ctx, q, func(row db.Row) (v *Version, err error) {
+		v = &Version{Repository: r.id.Name}
+		var key string
+		var published int64
+		err = row.Scan(&key, &v.Version, &v.Revision, &v.Status, &published, &v.EntryPoint, (*[]byte)(&v.Metadata))
+		v.Published = db.Time(published)
+		read[key], into[key] = v, v
+		return v, err
+	}, `SELECT version_key, version, revision, status, published, entry_point, metadata FROM pkg_version
+		WHERE package = $1 AND changed > $2`, pkg, since)
+	if err != nil || len(read) == 0 {
+		return err
+	}
+	_, err = db.All(ctx, q, func(row db.Row) (a Asset, err error) {
+		var key string
+		if a, err = scanAsset(row, &key); err != nil {
+			return a, err
+		}
+		if v := read[key]; v != nil {
+			v.Assets = append(v.Assets, a)
+		}
+		return a, nil
+	}, `SELECT a.version_key, `+assetColumns+` FROM pkg_version v
+		JOIN pkg_asset a ON a.package = v.package AND a.version_key = v.version_key
+		JOIN pkg_content c ON c.domain = a.domain AND c.sha256 = a.sha256
+		WHERE v.package = $1 AND v.changed > $2 ORDER BY a.version_key, a.name`, pkg, since)
+	return err
+}
+
+const assetColumns = `a.name, a.published, a.metadata, c.size, c.md5, c.sha1, c.sha256, c.sha512, c.object`
+
+// scanAsset reads assetColumns, after other columns.
+func scanAsset(r db.Row, before ...any) (a Asset, err error) {
+	var published int64
+	err = r.Scan(append(before, &a.Name, &published, (*[]byte)(&a.Metadata), &a.Size, &a.MD5, &a.SHA1, &a.SHA256, &a.SHA512, &a.object)...)
+	a.Published = db.Time(published)
+	return a, err
+}
+
+// finish fills in what follows from byKey and the tags as they were set.
+func (p *Package) finish() {
+	p.bytes = minEntry + int64(len(p.Attributes))
+	for _, v := range p.byKey {
+		p.bytes += 512 + int64(len(v.Metadata))
+		for _, a := range v.Assets {
+			p.bytes += 512 + int64(len(a.Metadata))
+		}
+	}
+	p.Versions = p.ordered(func(v *Version) bool { return v.Status == Published })
+	set := p.Tags
+	p.Tags = make(map[string]string, len(set)+1)
+	for tag, version := range set {
+		if v := p.byKey[p.ID.Format.versionKey(version)]; v != nil && v.Status == Published {
+			p.Tags[tag] = v.Version
+		}
+	}
+	if tag := p.ID.Format.rules().defaultTag; tag != "" && p.Tags[tag] == "" && len(p.Versions) > 0 {
+		p.Tags[tag] = p.highest().Version
+	}
+}
+
+// ordered returns the versions that want selects, the one published first
+// coming first, and those of one moment in the format's order.
+func (p *Package) ordered(want func(*Version) bool) []*Version {
+	out := make([]*Version, 0, len(p.byKey))
+	for _, v := range p.byKey {
+		if want(v) {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b *Version) int {
+		if c := a.Published.Compare(b.Published); c != 0 {
+			return c
+		}
+		return p.ID.Format.Compare(a.Version, b.Version)
+	})
+	return out
+}
+
+// highest returns the highest release in the format's order, or the highest
+// prerelease where there is no release. It parses each version once.
+func (p *Package) highest() *Version {
+	var best ranked
+	for _, v := range p.Versions {
+		if next := p.ID.Format.rank(v); best.Version == nil || best.below(next) {
+			best = next
+		}
+	}
+	return best.Version
+}

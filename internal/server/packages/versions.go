@@ -1,0 +1,177 @@
+package packages
+
+import (
+	"context"
+	"errors"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Selection names versions of a package for an operation that does what it
+// can: it fails for some and succeeds for the others.
+type Selection struct {
+	// Versions are at most 100.
+	Versions []string
+	// Revisions are the revisions that the caller expects, version → revision:
+	// a version that has another one is left as it is.
+	Revisions map[string]string
+	// Expected is the status that the caller expects; empty for any.
+	Expected Status
+}
+
+// maxSelected is the most versions of one operation (CodeArtifact API
+// Reference, PackageVersionList).
+const maxSelected = 100
+
+// An Outcome is what an operation did, by version as the caller wrote it.
+type Outcome struct {
+	Successful map[string]VersionState
+	Failed     map[string]VersionError
+}
+
+// A VersionState is what a version became.
+type VersionState struct {
+	Revision string
+	Status   Status
+}
+
+// A VersionError says why a version was left as it is.
+type VersionError struct {
+	// Code is one of the API's PackageVersionErrorCode: NOT_FOUND,
+	// MISMATCHED_REVISION, MISMATCHED_STATUS, NOT_ALLOWED, ALREADY_EXISTS.
+	Code    string
+	Message string
+}
+
+// UpdateVersionsStatus sets the status of versions to Published, Unlisted or
+// Archived. A disposed version cannot come back.
+// codeartifact:UpdatePackageVersionsStatus on the package.
+func (s *Service) UpdateVersionsStatus(ctx context.Context, repo RepositoryID, id PackageID, sel Selection, target Status) (Outcome, error) {
+	if target != Published && target != Unlisted && target != Archived {
+		return Outcome{}, invalid("A status can be set to Published, Unlisted or Archived, not to %q.", target)
+	}
+	return s.changeVersions(ctx, "codeartifact:UpdatePackageVersionsStatus", repo, id, sel, func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
+		if v.status == Disposed {
+			return VersionState{}, notAllowed("A Disposed version has no assets any more and can only be deleted.")
+		}
+		return c.setStatus(ctx, tx, v, target)
+	})
+}
+
+// DisposeVersions removes the assets of versions for good and keeps the rest.
+// codeartifact:DisposePackageVersions on the package.
+func (s *Service) DisposeVersions(ctx context.Context, repo RepositoryID, id PackageID, sel Selection) (Outcome, error) {
+	return s.changeVersions(ctx, "codeartifact:DisposePackageVersions", repo, id, sel, func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
+		if err := c.dropAssets(ctx, tx, v.key); err != nil {
+			return VersionState{}, err
+		}
+		return c.setStatus(ctx, tx, v, Disposed)
+	})
+}
+
+// DeleteSelectedVersions deletes versions with their assets and tags. They may
+// be published again. The package stays, with its origin configuration, when
+// it has none left. codeartifact:DeletePackageVersions on the package.
+func (s *Service) DeleteSelectedVersions(ctx context.Context, repo RepositoryID, id PackageID, sel Selection) (Outcome, error) {
+	return s.changeVersions(ctx, deletePackageVersions, repo, id, sel, func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
+		return VersionState{v.revision, Deleted}, c.dropVersion(ctx, tx, v.key)
+	})
+}
+
+// DeleteVersions is [Service.DeleteSelectedVersions] for a client that deletes
+// all or none: the first version that cannot be deleted is the error.
+func (s *Service) DeleteVersions(ctx context.Context, repo RepositoryID, id PackageID, versions []string) error {
+	r, err := s.onPackage(ctx, deletePackageVersions, repo, id)
+	if err != nil {
+		return err
+	}
+	return s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+		for _, version := range versions {
+			v, err := c.version(ctx, tx, version)
+			if err != nil {
+				return orNotFound(err, versionNotFound(repo, id, version))
+			}
+			if err := c.dropVersion(ctx, tx, v.key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// A refusal is the error of one version among several.
+type refusal struct{ VersionError }
+
+func (r *refusal) Error() string { return r.Code + ": " + r.Message }
+
+func notAllowed(message string) error { return &refusal{VersionError{"NOT_ALLOWED", message}} }
+
+// changeVersions does one thing to each version that is as the caller expects.
+func (s *Service) changeVersions(ctx context.Context, action string, repo RepositoryID, id PackageID, sel Selection,
+	do func(*db.Tx, *packageChange, versionRow) (VersionState, error),
+) (Outcome, error) {
+	r, err := s.onPackage(ctx, action, repo, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if len(sel.Versions) == 0 || len(sel.Versions) > maxSelected {
+		return Outcome{}, invalid("Name 1 to %d versions.", maxSelected)
+	}
+	var out Outcome
+	err = s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+		out = Outcome{map[string]VersionState{}, map[string]VersionError{}}
+		for _, version := range sel.Versions {
+			v, err := c.expected(ctx, tx, version, sel)
+			var state VersionState
+			if err == nil {
+				state, err = do(tx, c, v)
+			}
+			var no *refusal
+			switch {
+			case errors.As(err, &no):
+				out.Failed[version] = no.VersionError
+			case err != nil:
+				return err
+			default:
+				out.Successful[version] = state
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// expected finds a version and checks that it is as the caller expects.
+func (c *packageChange) expected(ctx context.Context, tx *db.Tx, version string, sel Selection) (versionRow, error) {
+	v, err := c.version(ctx, tx, version)
+	if errors.Is(err, db.ErrNoRows) {
+		return v, &refusal{VersionError{"NOT_FOUND", "The repository has no version " + version + " of the package."}}
+	}
+	if err != nil {
+		return v, err
+	}
+	if want := sel.Revisions[version]; want != "" && want != v.revision {
+		return v, &refusal{VersionError{"MISMATCHED_REVISION", "The version has the revision " + v.revision + "."}}
+	}
+	if sel.Expected != "" && sel.Expected != v.status {
+		return v, &refusal{VersionError{"MISMATCHED_STATUS", "The version is " + string(v.status) + "."}}
+	}
+	return v, nil
+}
+
+// version returns db.ErrNoRows where the package has no such version.
+func (c *packageChange) version(ctx context.Context, tx *db.Tx, version string) (versionRow, error) {
+	key := c.id.Format.versionKey(version)
+	return db.One(ctx, tx, func(r db.Row) (v versionRow, err error) {
+		v.key = key
+		err = r.Scan(&v.revision, &v.status)
+		return v, err
+	}, `SELECT revision, status FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
+}
+
+func (c *packageChange) setStatus(ctx context.Context, tx *db.Tx, v versionRow, target Status) (VersionState, error) {
+	state := VersionState{newRevision(), target}
+	_, err := tx.Exec(ctx, `UPDATE pkg_version SET status = $3, revision = $4, changed = $5 WHERE package = $1 AND version_key = $2`,
+		c.row.id, v.key, string(target), state.Revision, c.row.seq)
+	return state, err
+}

@@ -1,0 +1,120 @@
+// Package gatehouse_test keeps the layout of the source tree: which package may
+// import which. docs/design.md describes the layers.
+package gatehouse_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/gatehouse-registry/gatehouse/"
+
+// A layer is a set of packages. A package imports packages of its own layer or of
+// a lower one.
+type layer int
+
+const (
+	base    layer = iota // what the server and the client side share
+	storage              // databases, blobs, files
+	domain               // rules and transactions
+	handler              // one protocol each
+	wiring               // constructs and connects everything
+	command
+)
+
+// layers names the layer of every package. The longest prefix of its path counts.
+var layers = map[string]layer{
+	"internal/aws": base, "internal/fault": base, "internal/loopback": base, "internal/policy": base, "authtoken": base,
+
+	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage,
+	"internal/server/iam/managed": storage,
+
+	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain,
+	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain, "internal/server/jobs": domain,
+	"internal/server/egress": domain, "internal/server/webidentity": domain,
+	"internal/server/api/queryerrors": domain, // iamapi and stsapi share it
+
+	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler,
+	"internal/server/app": wiring,
+
+	"internal/client": domain, "internal/client/textedit": base, "internal/client/userdirs": base, "internal/client/shellquote": base,
+
+	"cmd": command, "e2e": command, "bench": command,
+}
+
+// standalone lists the packages that import no other package of this module,
+// except packages below themselves.
+var standalone = []string{"internal/fault", "internal/aws/arn", "internal/aws/wire", "internal/aws/sigv4", "internal/policy", "authtoken"}
+
+func TestLayers(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		pkg, ok := strings.CutPrefix(fields[0], module)
+		if !ok {
+			continue
+		}
+		seen++
+		for _, path := range fields[1:] {
+			if imported, ok := strings.CutPrefix(path, module); ok {
+				checkImport(t, pkg, imported)
+			}
+		}
+	}
+	if seen < 20 {
+		t.Fatalf("saw only %d packages", seen)
+	}
+}
+
+func checkImport(t *testing.T, pkg, imported string) {
+	t.Helper()
+	if strings.HasSuffix(pkg, "test") { // iamtest, formatstest: fixtures that connect parts for tests
+		return
+	}
+	from, to := layerOf(t, pkg), layerOf(t, imported)
+	if to > from {
+		t.Errorf("%s imports %s, which is in a higher layer", pkg, imported)
+	}
+	for _, p := range standalone {
+		if within(pkg, p) && !within(imported, p) {
+			t.Errorf("%s imports %s, but must import no other package of this module", pkg, imported)
+		}
+	}
+	for _, sides := range [][2]string{{"internal/server", "internal/client"}, {"internal/client", "internal/server"}} {
+		if within(pkg, sides[0]) && within(imported, sides[1]) {
+			t.Errorf("%s imports %s: server and client side must not import each other", pkg, imported)
+		}
+	}
+	if from == base && !within(pkg, "internal/client") && (within(imported, "internal/server") || within(imported, "internal/client")) {
+		t.Errorf("%s imports %s: the base must know neither side", pkg, imported)
+	}
+	// A handler may import its parent package, which holds what handlers of its
+	// kind share, and no other handler.
+	if from == handler && to == handler && !within(pkg, imported) && !within(imported, pkg) {
+		t.Errorf("handler %s imports handler %s", pkg, imported)
+	}
+	if from == handler && (within(imported, "internal/server/db") || within(imported, "internal/policy") && pkg != "internal/server/api/iamapi") {
+		t.Errorf("handler %s bypasses the domain: it imports %s", pkg, imported)
+	}
+}
+
+func within(pkg, tree string) bool { return pkg == tree || strings.HasPrefix(pkg, tree+"/") }
+
+func layerOf(t *testing.T, pkg string) layer {
+	t.Helper()
+	best, length := layer(-1), -1
+	for tree, l := range layers {
+		if within(pkg, tree) && len(tree) > length {
+			best, length = l, len(tree)
+		}
+	}
+	if best < 0 {
+		t.Fatalf("%s has no layer: add it to this test and to docs/design.md", pkg)
+	}
+	return best
+}
