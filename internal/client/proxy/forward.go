@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 )
 
 // stripped are the headers of a request that are not sent on: credentials and
@@ -66,7 +67,7 @@ func (r *route) rewriteRequest(pr *httputil.ProxyRequest) {
 	out.URL.Scheme, out.URL.Host, out.URL.User = u.Scheme, u.Host, nil
 	out.URL.Path, out.URL.RawPath = unescaped(escaped), escaped
 	out.Host = u.Host
-	gzip := r.Format != "" && acceptsGzip(pr.In.Header)
+	gzip := r.Format != "" && httpheader.AcceptsGzip(pr.In.Header)
 	for _, name := range stripped {
 		out.Header.Del(name)
 	}

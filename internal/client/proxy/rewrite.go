@@ -178,19 +178,6 @@ func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
 
-// acceptsGzip reports whether a client takes gzip.
-func acceptsGzip(h http.Header) bool {
-	for _, v := range h.Values("Accept-Encoding") {
-		for part := range strings.SplitSeq(v, ",") {
-			coding, weight, _ := strings.Cut(part, ";")
-			if strings.TrimSpace(coding) == "gzip" && strings.TrimSpace(weight) != "q=0" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func replaceAll(text string, pairs []pair) string {
 	out, err := io.ReadAll(newReplacing(strings.NewReader(text), pairs))
 	if err != nil { // a string does not fail

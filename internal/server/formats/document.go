@@ -7,11 +7,12 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 )
 
 // minGzip is the size in bytes from which compressing a document pays.
@@ -54,13 +55,15 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set("Cache-Control", "private, no-cache")
 	h.Set("X-Content-Type-Options", "nosniff")
-	body, etag := d.body, `"`+d.etag+`"`
-	zipped := len(d.body) >= minGzip && AcceptsGzip(r.Header)
+	// Either coding's tag is good for a 304: both stand for the same document.
+	plain, gzipped := `"`+d.etag+`"`, `"`+d.etag+`-gzip"`
+	body, etag := d.body, plain
+	zipped := len(d.body) >= minGzip && httpheader.AcceptsGzip(r.Header)
 	if zipped {
-		etag = `"` + d.etag + `-gzip"`
+		etag = gzipped
 	}
 	h.Set("ETag", etag)
-	if d.matches(r.Header["If-None-Match"]) {
+	if httpheader.NoneMatch(r.Header, plain, gzipped) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -74,21 +77,6 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client is gone; there is nobody to tell
 	}
-}
-
-// matches evaluates If-None-Match (RFC 9110, 13.1.2). Either coding's tag is
-// good, since both stand for the same document.
-func (d *Document) matches(lines []string) bool {
-	for _, line := range lines {
-		for tag := range strings.SplitSeq(line, ",") {
-			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-			tag = strings.Trim(tag, `"`)
-			if tag == "*" || strings.TrimSuffix(tag, "-gzip") == d.etag {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // cost is what a document takes of a cache's room: its bytes, and those of its

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -24,7 +25,7 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 		return err
 	}
 	etag := contentHeaders(w, m.Digest)
-	if noneMatch(r.Header, etag) {
+	if httpheader.NoneMatch(r.Header, etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
@@ -113,18 +114,4 @@ func readManifest(r *http.Request) ([]byte, error) {
 		return nil, fault.Wrap(err, fault.Invalid, "UploadInterrupted", "The request's body ended before it was complete.")
 	}
 	return body.Bytes(), nil
-}
-
-// noneMatch reports whether the client says that it has the content already (RFC
-// 9110, section 13.1.2).
-func noneMatch(h http.Header, etag string) bool {
-	for _, line := range h["If-None-Match"] {
-		for candidate := range strings.SplitSeq(line, ",") {
-			candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
-			if candidate == etag || candidate == "*" {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -15,7 +16,7 @@ func (d *Door) getDocument(w http.ResponseWriter, r *formats.Request, rt route) 
 	if err != nil {
 		return err
 	}
-	media, ok := formats.Negotiate(r.Header, mediaFull, mediaAbbreviated)
+	media, ok := httpheader.Negotiate(r.Header, mediaFull, mediaAbbreviated)
 	if !ok {
 		media = mediaFull // there is nothing else, and clients of npm know it
 	}

@@ -3,6 +3,7 @@ package pypi
 import (
 	"net/http"
 
+	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -21,7 +22,7 @@ const (
 // takes none of the forms, gets HTML: the oldest understand it, and PEP 691 has
 // a server answer so or with 406.
 func negotiate(r *formats.Request) string {
-	media, _ := formats.Negotiate(r.Header, mediaText, mediaJSON, mediaHTML, latestJSON, latestHTML)
+	media, _ := httpheader.Negotiate(r.Header, mediaText, mediaJSON, mediaHTML, latestJSON, latestHTML)
 	switch media {
 	case latestJSON:
 		return mediaJSON
