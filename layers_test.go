@@ -25,7 +25,13 @@ const (
 
 // layers names the layer of every package. The longest prefix of its path counts.
 var layers = map[string]layer{
-	"internal/aws": base, "internal/fault": base, "internal/httpheader": base, "internal/loopback": base, "internal/policy": base, "authtoken": base,
+	"internal/aws":        base,
+	"internal/fault":      base,
+	"internal/httpheader": base,
+	"internal/loopback":   base,
+	"internal/policy":     base,
+	"internal/redact":     base,
+	"authtoken":           base,
 
 	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage,
 	"internal/server/iam/managed": storage,
@@ -45,7 +51,16 @@ var layers = map[string]layer{
 
 // standalone lists the packages that import no other package of this module,
 // except packages below themselves.
-var standalone = []string{"internal/fault", "internal/httpheader", "internal/aws/arn", "internal/aws/wire", "internal/aws/sigv4", "internal/policy", "authtoken"}
+var standalone = []string{
+	"internal/fault",
+	"internal/httpheader",
+	"internal/aws/arn",
+	"internal/aws/wire",
+	"internal/aws/sigv4",
+	"internal/policy",
+	"internal/redact",
+	"authtoken",
+}
 
 func TestLayers(t *testing.T) {
 	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}{{range .Imports}} {{.}}{{end}}`, "./...").Output()

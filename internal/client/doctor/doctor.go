@@ -80,7 +80,7 @@ func Run(ctx context.Context, checks []Check, timeout time.Duration) Findings {
 	var all Findings
 	for i, c := range checks {
 		for _, f := range found[i] {
-			f.Check, f.What = c.Name, redact(f.What)
+			f.Check, f.What = c.Name, withoutTokens(f.What)
 			all = append(all, f)
 		}
 	}

@@ -10,7 +10,7 @@ func HeldIn(text []byte) []string {
 }
 
 // Redact is what findings are written with.
-func Redact(text string) string { return redact(text) }
+func Redact(text string) string { return withoutTokens(text) }
 
 // WithoutPassword is how an address is shown.
 func WithoutPassword(address string) string { return withoutPassword(address) }

@@ -4,9 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
 // A held token is one that stands in a file.
@@ -16,36 +17,33 @@ type held struct {
 	expires time.Time
 }
 
-// The forms of tokens in files:
+// findHeld finds the tokens that a text holds, in the forms that package redact
+// knows. Three of them can stand in a tool's files:
 //
-//   - Gatehouse's own, which say nothing to anybody but their issuer;
+//   - Gatehouse's own, which only their issuer can read;
 //   - CodeArtifact's at AWS, an encrypted token in the compact form of RFC 7516
 //     whose header is readable;
-//   - what docker keeps for a registry, base64 of user name and password, where
-//     ECR's password at AWS is base64 of a JSON object with its expiry.
-var (
-	gatehouseToken = regexp.MustCompile(`gh[ce]t_[A-Za-z0-9_-]{20,}`)
-	compactToken   = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{16,}(?:\.[A-Za-z0-9_-]*){4}`)
-	dockerAuth     = regexp.MustCompile(`QVdTO[A-Za-z0-9+/]{16,}={0,2}`)
-)
-
-// findHeld finds the tokens that a text holds.
+//   - what docker stores for a registry, base64 of user name and password. ECR's
+//     password at AWS is base64 of a JSON object that has its expiry.
 func findHeld(text []byte) []held {
 	var found []held
-	for _, t := range gatehouseToken.FindAllString(string(text), -1) {
-		found = append(found, held{password: t})
-	}
-	for _, t := range compactToken.FindAllString(string(text), -1) {
-		header, _, _ := strings.Cut(t, ".")
-		found = append(found, held{password: t, expires: expiry(header, base64.RawURLEncoding, "exp")})
-	}
-	for _, t := range dockerAuth.FindAllString(string(text), -1) {
-		pair, err := base64.StdEncoding.DecodeString(t)
-		if err != nil {
-			continue
-		}
-		if _, password, ok := strings.Cut(string(pair), ":"); ok {
-			found = append(found, held{password: password, expires: expiry(password, base64.StdEncoding, "expiration")})
+	for _, word := range redact.FindTokens(text) {
+		t := string(word)
+		switch {
+		case strings.HasPrefix(t, "ghst_"): // a session's, for AWS's API
+		case strings.HasPrefix(t, "gh"):
+			found = append(found, held{password: t})
+		case strings.HasPrefix(t, "eyJ"):
+			header, _, _ := strings.Cut(t, ".")
+			found = append(found, held{password: t, expires: expiry(header, base64.RawURLEncoding, "exp")})
+		default:
+			pair, err := base64.StdEncoding.DecodeString(t)
+			if err != nil {
+				continue
+			}
+			if _, password, ok := strings.Cut(string(pair), ":"); ok {
+				found = append(found, held{password: password, expires: expiry(password, base64.StdEncoding, "expiration")})
+			}
 		}
 	}
 	return found
@@ -69,20 +67,15 @@ func expiry(encoded string, encoding *base64.Encoding, member string) time.Time 
 	return time.Unix(int64(seconds), 0)
 }
 
-// redact takes tokens out of what was quoted from a file.
-func redact(text string) string {
-	for _, form := range []*regexp.Regexp{gatehouseToken, compactToken, dockerAuth} {
-		text = form.ReplaceAllString(text, "…")
-	}
-	return text
-}
+// withoutTokens removes the tokens from what was quoted from a file.
+func withoutTokens(text string) string { return string(redact.Tokens([]byte(text))) }
 
 // withoutPassword is the address as it may be shown.
 func withoutPassword(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil {
-		return redact(address)
+		return withoutTokens(address)
 	}
 	u.User = url.User(u.User.Username())
-	return redact(u.String())
+	return withoutTokens(u.String())
 }

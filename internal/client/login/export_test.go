@@ -91,6 +91,3 @@ func Patch(base, text []byte) func(text []byte) (reverted []byte, missing int) {
 		return reverted, len(missing)
 	}
 }
-
-// Mask is mask.
-var Mask = mask

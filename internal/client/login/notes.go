@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+
+	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
 // report says what of a file could not be undone, when nothing of ours is left
 // in it.
 func (v *view) report(s *sheet, state fileState) {
 	for _, lost := range state.Lost {
-		v.notes = append(v.notes, fmt.Sprintf("%s was rewritten after the login, so this was not put back: %s", s.path, mask(string(bytes.TrimSpace(lost)), v.secrets)))
+		v.notes = append(v.notes, fmt.Sprintf("%s was rewritten after the login, so this was not put back: %s", s.path, redact.Config(string(bytes.TrimSpace(lost)), v.secrets...)))
 	}
 }
 

@@ -3,11 +3,11 @@ package login
 import (
 	"fmt"
 	"io/fs"
-	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/aymanbagabas/go-udiff"
+
+	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
 // Changes are what a piece of work changes, or has changed.
@@ -91,55 +91,8 @@ func (c Changes) Diff() string {
 	for _, path := range c.Unlinked {
 		fmt.Fprintf(&b, "remove link %s\n", path)
 	}
-	return mask(b.String(), c.secrets)
+	return redact.Config(b.String(), c.secrets...)
 }
 
 // devNull is how diffs name the file that is not there.
 const devNull = "/dev/null"
-
-const masked = "****"
-
-// The places where configuration files of package clients have their secrets.
-// The first group stays.
-var secretPlaces = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)((?:_?auth|_?authtoken|_?password|passwd|passphrase|secret|token|api[-_]?key)["']?[ \t]*[=:][ \t]*["']?)([^\s"',}$][^\s"',}]*)`),
-	regexp.MustCompile(`(?i)(<(?:password|passphrase|privatekey|token|apikey|cleartextpassword)>)([^<$][^<]*)`),
-	regexp.MustCompile(`(?i)(key="[^"]*(?:password|apikey)[^"]*"[ \t]+value=")([^"%$][^"]*)`),
-	regexp.MustCompile(`(?i)(\bpassword[ \t]+)([^\s=:"'$]\S+)`),
-	regexp.MustCompile(`(://[^/\s:@"']*:)([^@\s/"'$]+)@`),
-}
-
-// words are runs of what tokens consist of.
-var words = regexp.MustCompile(`[A-Za-z0-9_+-]{32,}`)
-
-// plain values stand where secrets do, and are none.
-var plain = []string{"true", "false", "null", "none"}
-
-// mask hides secrets in a text: the given ones, what stands where secrets
-// stand, and what looks like one.
-func mask(text string, secrets []string) string {
-	for _, secret := range secrets {
-		if secret != "" {
-			text = strings.ReplaceAll(text, secret, masked)
-		}
-	}
-	for _, place := range secretPlaces {
-		text = place.ReplaceAllStringFunc(text, func(found string) string {
-			parts := place.FindStringSubmatch(found)
-			if slices.Contains(plain, strings.ToLower(parts[2])) {
-				return found
-			}
-			return parts[1] + masked + found[len(parts[1])+len(parts[2]):]
-		})
-	}
-	return words.ReplaceAllStringFunc(text, func(word string) string {
-		if strings.ContainsFunc(word, isDigit) && strings.ContainsFunc(word, isUpper) && strings.ContainsFunc(word, isLower) {
-			return masked
-		}
-		return word
-	})
-}
-
-func isDigit(r rune) bool { return '0' <= r && r <= '9' }
-func isUpper(r rune) bool { return 'A' <= r && r <= 'Z' }
-func isLower(r rune) bool { return 'a' <= r && r <= 'z' }

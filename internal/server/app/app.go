@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/redact"
 	"github.com/gatehouse-registry/gatehouse/internal/server/asynclog"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
@@ -83,7 +84,7 @@ func openParts(ctx context.Context, c *config.Config, listener net.Listener, dat
 			err = errors.Join(err, p.close())
 		}
 	}()
-	p.lines = asynclog.New(token.Redacting(p.logTo))
+	p.lines = asynclog.New(redact.Writer(p.logTo))
 	p.closers = append(p.closers, p.lines.Close)
 	p.log = newLog(p.lines, c.Log)
 	if p.addresses, err = addresses(c, listener); err != nil {

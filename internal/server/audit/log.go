@@ -8,8 +8,8 @@ import (
 	"os"
 	"sync"
 
+	"github.com/gatehouse-registry/gatehouse/internal/redact"
 	"github.com/gatehouse-registry/gatehouse/internal/server/asynclog"
-	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
 // A Log is where records go: one JSON object a line.
@@ -22,7 +22,7 @@ type Log struct {
 // standard output for "-".
 func Open(path string) (*Log, error) {
 	if path == "-" {
-		return &Log{asynclog.New(token.Redacting(os.Stdout)), io.NopCloser(nil)}, nil
+		return &Log{asynclog.New(redact.Writer(os.Stdout)), io.NopCloser(nil)}, nil
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -32,7 +32,7 @@ func Open(path string) (*Log, error) {
 		f.Close()
 		return nil, fmt.Errorf("open the audit log: %w", err)
 	}
-	return &Log{asynclog.New(token.Redacting(f)), f}, nil
+	return &Log{asynclog.New(redact.Writer(f)), f}, nil
 }
 
 // endLine ends the last line of a file where it has no end: a process was killed

@@ -1,16 +1,18 @@
-package token_test
+package redact_test
 
 import (
 	"bytes"
 	"encoding/base64"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
-func TestRedact(t *testing.T) {
+func TestTokens(t *testing.T) {
 	body := strings.Repeat("aB3-_x", 40)
+	jwt := "eyJhbGciOiJSUzI1NiJ9" + body[:60] + "." + body[:40] + ".c2ln"
 	basic := func(user string) string { return base64.StdEncoding.EncodeToString([]byte(user + ":ghet_" + body)) }
 	for in, want := range map[string]string{
 		"":                                       "",
@@ -27,30 +29,56 @@ func TestRedact(t *testing.T) {
 		basic("AWS") + " then ghct_" + body:      "[token] then [token]",
 		strings.Repeat("x", 40) + "ghct_" + body: strings.Repeat("x", 40) + "[token]",
 		"Omdo QVdTOmdo YXdzOmdoZ ghct":           "Omdo QVdTOmdo YXdzOmdoZ ghct",
+		"QVdTOmV5S" + body:                       "[token]",
+		"Bearer " + jwt + ", next":               "Bearer [token], next",
+		"/x/" + jwt + "/ghct_" + body:            "/x/[token]/[token]",
+		"nextToken=" + jwt[:80] + "&x":           "nextToken=" + jwt[:80] + "&x",
+		"eyJ.a.b eyJ." + jwt[:10] + ".x":         "eyJ.a.b eyJ." + jwt[:10] + ".x",
 		strings.Repeat("Omdot_", 10) + "ghct_x":  strings.Repeat("Omdot_", 10) + "ghct_x",
 	} {
-		if got := string(token.Redact([]byte(in))); got != want {
-			t.Errorf("%s\nis shown as %s\nand not    %s", in, got, want)
+		if got := string(redact.Tokens([]byte(in))); got != want {
+			t.Errorf("%s\n got %s\nwant %s", in, got, want)
 		}
 	}
 }
 
-func FuzzRedact(f *testing.F) {
+func FuzzTokens(f *testing.F) {
 	f.Add([]byte("ghct_ghet_t_"), []byte("Omdo"))
 	f.Fuzz(func(t *testing.T, before, after []byte) {
 		secret := "ghct_" + strings.Repeat("Zz9", 50)
 		in := append(append(append([]byte{}, before...), secret...), after...)
-		if out := token.Redact(in); bytes.Contains(out, []byte(strings.Repeat("Zz9", 50))) {
+		if out := redact.Tokens(in); bytes.Contains(out, []byte(strings.Repeat("Zz9", 50))) {
 			t.Errorf("%q", out)
 		}
 	})
 }
 
-func BenchmarkRedact(b *testing.B) {
+func BenchmarkTokens(b *testing.B) {
 	line := []byte(`time=2026-01-02T03:04:05Z level=INFO msg=request id=7304b34f-db29-7fae-5ef3-1f403e1bd2c9 method=GET path=/v2/app/manifests/latest status=200 service=ecr action=BatchGetImage principal=arn:aws:iam::000000000001:user/admin decision=allowed` + "\n")
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()
 	for b.Loop() {
-		token.Redact(line)
+		redact.Tokens(line)
+	}
+}
+
+func TestFindTokens(t *testing.T) {
+	body := strings.Repeat("aB3-_x", 10)
+	text := "//h/:_authToken=ghct_" + body + "\nQVdTO" + body + "==\"eyJ" + body + ".x.y.z,ghst_short"
+	var got []string
+	for _, found := range redact.FindTokens([]byte(text)) {
+		got = append(got, string(found))
+	}
+	want := []string{"ghct_" + body, "QVdTO" + body + "==", "eyJ" + body + ".x.y.z"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestWriter(t *testing.T) {
+	var out strings.Builder
+	line := []byte("path=/ghct_" + strings.Repeat("x", 40) + "\n")
+	if n, err := redact.Writer(&out).Write(line); n != len(line) || err != nil || out.String() != "path=/[token]\n" {
+		t.Errorf("%d, %v: %q", n, err, out.String())
 	}
 }
