@@ -33,13 +33,13 @@ var layers = map[string]layer{
 	"internal/redact":     base,
 	"authtoken":           base,
 
-	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage,
+	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage,
 	"internal/server/iam/managed": storage,
 
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain,
 	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain, "internal/server/jobs": domain,
 	"internal/server/egress": domain, "internal/server/webidentity": domain,
-	"internal/server/api/queryerrors": domain, // iamapi and stsapi share it
+	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, // shared by the APIs
 
 	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler,
 	"internal/server/app": wiring,

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // minGzip is the size in bytes from which compressing a document pays.
@@ -83,43 +83,30 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 // compressed form, which may exist and is about a quarter of them.
 func (d *Document) cost() int64 { return int64(len(d.body)) + int64(len(d.body))/4 + 512 }
 
-// A DocumentCache keeps rendered documents, the least recently used of which
-// give way. It is safe for concurrent use. Its keys say everything that the
-// bytes depend on, a package's revision included, so that nothing in it is ever
-// out of date and nothing has to be thrown out of it.
+// A DocumentCache keeps the rendered documents that were used last. It is safe
+// for concurrent use. Its keys hold everything that the bytes depend on, also the
+// revision of a package, so that a document in it is never out of date.
 type DocumentCache struct {
 	rendering singleflight.Group
-
-	mu   sync.Mutex
-	docs *simplelru.LRU[string, *Document]
-	room int64 // bytes left
+	documents *lru.Cache[string, *Document]
 }
 
 // NewDocumentCache returns a cache of at most size bytes of documents.
 func NewDocumentCache(size int64) *DocumentCache {
-	c := &DocumentCache{room: size}
-	// The count is bounded by the bytes: a document costs 512 at the least.
-	docs, err := simplelru.NewLRU(int(size/512)+1, func(_ string, d *Document) { c.room += d.cost() })
-	if err != nil {
-		panic(err) // for a size below 1 alone
-	}
-	c.docs = docs
-	return c
+	return &DocumentCache{documents: lru.New[string](lru.Config[*Document]{MaxCost: size, Cost: (*Document).cost})}
 }
 
-// Get returns the document with the key, which render makes where the cache has
-// none: once, however many requests wait for it.
+// Get returns the document with the key. If the cache does not have it, render
+// makes it: once, however many requests wait for it.
 func (c *DocumentCache) Get(key string, render func() (*Document, error)) (*Document, error) {
-	c.mu.Lock()
-	d, ok := c.docs.Get(key)
-	c.mu.Unlock()
-	if ok {
-		return d, nil
+	have := c.documents.Lookup(key)
+	if have.State == lru.Fresh {
+		return have.Value, nil
 	}
 	v, err, _ := c.rendering.Do(key, func() (any, error) {
 		d, err := render()
 		if err == nil {
-			c.add(key, d)
+			c.documents.Store(key, d, have)
 		}
 		return d, err
 	})
@@ -129,17 +116,5 @@ func (c *DocumentCache) Get(key string, render func() (*Document, error)) (*Docu
 	return v.(*Document), nil
 }
 
-func (c *DocumentCache) add(key string, d *Document) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.docs.Contains(key) {
-		return
-	}
-	c.docs.Add(key, d)
-	c.room -= d.cost()
-	for c.room < 0 {
-		if _, _, ok := c.docs.RemoveOldest(); !ok {
-			return
-		}
-	}
-}
+// Stats returns the counters of the cache.
+func (c *DocumentCache) Stats() lru.Stats { return c.documents.Stats() }

@@ -69,7 +69,7 @@ func (s *Service) promise(ctx context.Context, repo *Repository, d digest.Digest
 		return err
 	})
 	if err != nil {
-		s.locations.drop(digestKey{repo.row, d})
+		s.locations.Drop(digestKey{repo.row, d})
 		return Blob{}, err
 	}
 	l.renewed.Store(now) // only now: others rely on it
@@ -78,7 +78,7 @@ func (s *Service) promise(ctx context.Context, repo *Repository, d digest.Digest
 
 // locate finds where a blob is in the cache, or else in the database.
 func (s *Service) locate(ctx context.Context, repo *Repository, d digest.Digest) (*location, error) {
-	l, err := s.locations.load(digestKey{repo.row, d}, func() (*location, error) {
+	l, err := s.locations.Load(digestKey{repo.row, d}, func() (*location, error) {
 		return db.One(ctx, s.db, func(r db.Row) (*location, error) {
 			l := new(location)
 			var renewed int64
@@ -125,7 +125,7 @@ func (s *Service) open(ctx context.Context, repo *Repository, d digest.Digest) (
 	o, err := s.blobs.Open(ctx, l.object)
 	if errors.Is(err, blob.ErrNotFound) {
 		// It was deleted since, or on another replica, and perhaps pushed again.
-		s.locations.drop(digestKey{repo.row, d})
+		s.locations.Drop(digestKey{repo.row, d})
 		if l, err = s.locate(ctx, repo, d); err != nil {
 			return Blob{}, nil, err
 		}
@@ -173,7 +173,7 @@ func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d
 	if err != nil {
 		return Blob{}, err
 	}
-	s.locations.drop(digestKey{target.row, d})
+	s.locations.Drop(digestKey{target.row, d})
 	return Blob{d, size}, nil
 }
 
@@ -218,6 +218,6 @@ func (s *Service) DeleteBlob(ctx context.Context, id RepositoryID, d digest.Dige
 	if err != nil {
 		return err
 	}
-	s.locations.drop(digestKey{repo.row, d})
+	s.locations.Drop(digestKey{repo.row, d})
 	return nil
 }

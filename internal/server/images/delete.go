@@ -124,10 +124,10 @@ func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, l
 	// After an error too: it may be the commit's answer alone that was lost.
 	s.tagPages.changed(repo.row)
 	for _, ref := range d.gone {
-		s.tags.drop(tagKey{repo.row, ref.Tag})
+		s.tags.Drop(tagKey{repo.row, ref.Tag})
 	}
 	if d.deleted {
-		s.manifests.drop(digestKey{repo.row, d.digest})
+		s.manifests.Drop(digestKey{repo.row, d.digest})
 	}
 	if err != nil {
 		return nil, err

@@ -159,7 +159,7 @@ func (f *finishing) record(ctx context.Context, object string) error {
 		return f.s.link(ctx, tx, f.repo, f.digest, b.row)
 	})
 	if err == nil {
-		f.s.locations.drop(digestKey{f.repo.row, f.digest})
+		f.s.locations.Drop(digestKey{f.repo.row, f.digest})
 	}
 	return err
 }

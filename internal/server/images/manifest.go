@@ -47,7 +47,7 @@ func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference)
 	if err != nil {
 		return nil, err
 	}
-	m, err := s.manifests.load(digestKey{repo.row, d}, func() (*Manifest, error) {
+	m, err := s.manifests.Load(digestKey{repo.row, d}, func() (*Manifest, error) {
 		return db.One(ctx, s.db, scanManifest, `SELECT `+manifestColumns+` FROM image_manifest WHERE repository = $1 AND digest = $2`, repo.row, string(d))
 	})
 	if errors.Is(err, db.ErrNoRows) {
@@ -61,7 +61,7 @@ func (s *Service) resolve(ctx context.Context, repo *Repository, ref Reference) 
 	if ref.Tag == "" {
 		return ref.Digest, nil
 	}
-	d, err := s.tags.load(tagKey{repo.row, ref.Tag}, func() (digest.Digest, error) {
+	d, err := s.tags.Load(tagKey{repo.row, ref.Tag}, func() (digest.Digest, error) {
 		return db.One(ctx, s.db, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, repo.row, ref.Tag)
 	})
 	if errors.Is(err, db.ErrNoRows) {

@@ -66,7 +66,7 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
 	// After an error too: it may be the commit's answer alone that was lost.
 	for _, tag := range p.Tags {
-		s.tags.drop(tagKey{repo.row, tag})
+		s.tags.Drop(tagKey{repo.row, tag})
 	}
 	if len(p.Tags) > 0 {
 		s.tagPages.changed(repo.row)

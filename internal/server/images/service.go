@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // An Authorizer decides whether the caller in the context may do one thing. It
@@ -51,6 +52,8 @@ const (
 	// cachedTags and cachedBlobs are numbers of entries, of some 200 bytes each.
 	cachedTags  = 64 << 10
 	cachedBlobs = 64 << 10
+	// cacheShards is the number of locks of each cache.
+	cacheShards = 32
 )
 
 // A Service is the store. It is safe for use by many goroutines.
@@ -66,10 +69,10 @@ type Service struct {
 
 	// The caches' keys hold the repository's row id, which is never given
 	// again, so that a deleted repository's entries are only unused.
-	manifests *cache[digestKey, *Manifest]
-	tags      *cache[tagKey, digest.Digest]
+	manifests *lru.Cache[digestKey, *Manifest]
+	tags      *lru.Cache[tagKey, digest.Digest]
 	tagPages  *tagPages
-	locations *cache[digestKey, *location]
+	locations *lru.Cache[digestKey, *location]
 }
 
 type digestKey struct {
@@ -88,10 +91,13 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}
-	s.manifests = newCache[digestKey](c.ManifestCache, func(m *Manifest) int64 { return int64(len(m.Body)) + 512 })
-	s.tags = newCache[tagKey](cachedTags, func(digest.Digest) int64 { return 1 })
+	s.manifests = lru.New[digestKey](lru.Config[*Manifest]{
+		MaxCost: c.ManifestCache, Shards: cacheShards,
+		Cost: func(m *Manifest) int64 { return int64(len(m.Body)) + 512 },
+	})
+	s.tags = lru.New[tagKey](lru.Config[digest.Digest]{MaxCost: cachedTags, Shards: cacheShards})
 	s.tagPages = newTagPages()
-	s.locations = newCache[digestKey](cachedBlobs, func(*location) int64 { return 1 })
+	s.locations = lru.New[digestKey](lru.Config[*location]{MaxCost: cachedBlobs, Shards: cacheShards})
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, err
 	}

@@ -106,7 +106,7 @@ func (s *Service) unlinkBlobs(ctx context.Context, before int64) (n int, err err
 	if err != nil {
 		return 0, err
 	}
-	s.locations.drop(keys...)
+	s.locations.Drop(keys...)
 	return len(keys), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // tagPageBytes bounds the pages of tags that are kept in memory.
@@ -14,7 +15,7 @@ const tagPageBytes = 8 << 20
 // tagPages remembers the pages of repositories' tags that clients ask for. The
 // whole list of a repository would have to be read anew after every push.
 type tagPages struct {
-	pages *cache[tagPageKey, tagPage]
+	pages *lru.Cache[tagPageKey, tagPage]
 	// changes counts how often tags changed. Repositories share counters: a
 	// page that is forgotten without need is only read again.
 	changes [1024]atomic.Uint64
@@ -36,7 +37,10 @@ type tagPage struct {
 }
 
 func newTagPages() *tagPages {
-	return &tagPages{pages: newCache[tagPageKey](tagPageBytes, func(p tagPage) int64 { return p.size })}
+	return &tagPages{pages: lru.New[tagPageKey](lru.Config[tagPage]{
+		MaxCost: tagPageBytes, Shards: cacheShards,
+		Cost: func(p tagPage) int64 { return p.size },
+	})}
 }
 
 // changed forgets a repository's pages. It is called after the change is
@@ -50,7 +54,7 @@ func (t *tagPages) counter(repository int64) *atomic.Uint64 {
 // page returns the tags after after and at most limit of them.
 func (t *tagPages) page(ctx context.Context, d *db.DB, repository int64, after string, limit int) (tagPage, error) {
 	key := tagPageKey{repository, t.counter(repository).Load(), after, limit}
-	return t.pages.load(key, func() (p tagPage, err error) {
+	return t.pages.Load(key, func() (p tagPage, err error) {
 		p.tags, err = db.All(ctx, d, db.Scalar[string], `SELECT tag FROM image_tag WHERE repository = $1 AND tag > $2 ORDER BY tag LIMIT $3`, repository, after, limit+1)
 		if p.more = len(p.tags) > limit; p.more {
 			p.tags = p.tags[:limit]

@@ -84,7 +84,7 @@ func nullable(b []byte) any {
 // are as they were given each time that the transaction runs.
 func (s *Service) edit(ctx context.Context, c packageChange, fn func(*db.Tx, *packageChange) error) error {
 	// Whatever the outcome: after some errors nobody knows it.
-	defer s.stored.markStale(c.repository.cacheKey(c.id))
+	defer s.stored.MarkStale(c.repository.cacheKey(c.id))
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		c := c
 		c.at = s.now()

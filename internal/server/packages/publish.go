@@ -42,7 +42,7 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		return nil, err
 	}
 	w := publishing{Publication: p, description: description}
-	defer s.stored.markStale(r.cacheKey(p.Package)) // whatever the outcome: after some errors nobody knows it
+	defer s.stored.MarkStale(r.cacheKey(p.Package)) // whatever the outcome: after some errors nobody knows it
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		// The transaction may run more than once: all that it finds is anew.
 		w.packageChange = packageChange{repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 const readFromRepository = "codeartifact:ReadFromRepository"
@@ -117,9 +118,9 @@ func (s *Service) merge(r *repository, id PackageID, found []*stored) *Package {
 	}
 	sources := hex.EncodeToString(h.Sum(nil)[:16])
 	k := r.cacheKey(id)
-	have := s.views.get(k)
-	if have.fresh && have.value.sources == sources {
-		return have.value.view
+	have := s.views.Lookup(k)
+	if have.State == lru.Fresh && have.Value.sources == sources {
+		return have.Value.view
 	}
 	first := found[0].view
 	view := &Package{
@@ -140,7 +141,7 @@ func (s *Service) merge(r *repository, id PackageID, found []*stored) *Package {
 		}
 	}
 	view.finish()
-	s.views.put(k, &mergedView{sources, view}, have.marks)
+	s.views.Store(k, &mergedView{sources, view}, have)
 	return view
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // An Authorizer decides what the caller in a context may do: nil, or a fault
@@ -66,8 +67,8 @@ type Service struct {
 	changing sync.Mutex // held by who replaces the snapshot
 	snapshot atomic.Pointer[snapshot]
 
-	stored  *cache[*stored]     // packages as they are in one repository
-	views   *cache[*mergedView] // packages as they are seen through upstreams
+	stored  *lru.Cache[cacheKey, *stored]     // packages as they are in one repository
+	views   *lru.Cache[cacheKey, *mergedView] // packages as they are seen through upstreams
 	loading singleflight.Group
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // A stored package is what one repository itself holds of a package. It is
@@ -39,21 +40,17 @@ func (p *stored) revision() string { return p.row + "-" + strconv.FormatInt(p.se
 // nothing changed.
 func (s *Service) load(ctx context.Context, r *repository, id PackageID) (*stored, error) {
 	k := r.cacheKey(id)
-	have := s.stored.get(k)
-	if have.fresh {
-		return have.value, nil
+	have := s.stored.Lookup(k)
+	if have.State == lru.Fresh {
+		return have.Value, nil
 	}
 	// Those who wait for one reading all asked for it after the same mark, so
 	// that nobody gets what was read before a commit that they know of.
-	flight := fmt.Sprintf("%d %s %s %q %q", have.marks, k.repository, k.format, k.namespace, k.name)
+	flight := fmt.Sprintf("%d %s %s %q %q", have.Generation, k.repository, k.format, k.namespace, k.name)
 	v, err, _ := s.loading.Do(flight, func() (any, error) {
-		var old *stored
-		if have.found {
-			old = have.value
-		}
-		p, err := readStored(context.WithoutCancel(ctx), s.db, r, id, old)
+		p, err := readStored(context.WithoutCancel(ctx), s.db, r, id, have.Value)
 		if err == nil {
-			s.stored.put(k, p, have.marks)
+			s.stored.Store(k, p, have)
 		}
 		return p, err
 	})

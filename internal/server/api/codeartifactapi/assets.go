@@ -6,12 +6,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // ListPackageVersionAssets lists the assets of a version, by name.
 func (a *API) ListPackageVersionAssets(ctx context.Context, in *codeartifact.ListPackageVersionAssetsInput) (*codeartifact.ListPackageVersionAssetsOutput, error) {
-	after, err := place(in.NextToken, 1)
+	list := pagetoken.NewScope("ListPackageVersionAssets", repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository).ARN(), string(in.Format), text(in.Namespace), text(in.Package), text(in.PackageVersion))
+	after, err := cursor(list, in.NextToken, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +31,7 @@ func (a *API) ListPackageVersionAssets(ctx context.Context, in *codeartifact.Lis
 			continue
 		}
 		if len(out.Assets) == limit(in.MaxResults) {
-			out.NextToken = nextToken(true, *out.Assets[len(out.Assets)-1].Name)
+			out.NextToken = list.Next(true, *out.Assets[len(out.Assets)-1].Name)
 			break
 		}
 		out.Assets = append(out.Assets, assetSummary(asset))

@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -48,11 +49,12 @@ func (a *API) DeleteDomain(ctx context.Context, in *codeartifact.DeleteDomainInp
 
 // ListDomains lists the domains of the caller's account, by name.
 func (a *API) ListDomains(ctx context.Context, in *codeartifact.ListDomainsInput) (*codeartifact.ListDomainsOutput, error) {
-	after, err := place(in.NextToken, 1)
+	own := domainID(ctx, nil, nil)
+	list := pagetoken.NewScope("ListDomains", own.Owner, own.Region)
+	after, err := cursor(list, in.NextToken, 1)
 	if err != nil {
 		return nil, err
 	}
-	own := domainID(ctx, nil, nil)
 	page, more, err := a.packages.ListDomains(ctx, own.Owner, own.Region, after[0], limit(in.MaxResults))
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func (a *API) ListDomains(ctx context.Context, in *codeartifact.ListDomainsInput
 			Arn: full.Arn, CreatedTime: full.CreatedTime, EncryptionKey: full.EncryptionKey,
 			Name: full.Name, Owner: full.Owner, Status: full.Status,
 		})
-		out.NextToken = nextToken(more, d.ID.Name)
+		out.NextToken = list.Next(more, d.ID.Name)
 	}
 	return out, nil
 }

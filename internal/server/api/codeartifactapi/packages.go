@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -15,7 +16,9 @@ func packageID(format types.PackageFormat, namespace, name *string) packages.Pac
 
 // ListPackages lists the packages that a repository itself holds.
 func (a *API) ListPackages(ctx context.Context, in *codeartifact.ListPackagesInput) (*codeartifact.ListPackagesOutput, error) {
-	p, err := place(in.NextToken, 3)
+	repository := repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository)
+	list := pagetoken.NewScope("ListPackages", repository.ARN(), string(in.Format), text(in.Namespace), text(in.PackagePrefix), string(in.Publish), string(in.Upstream))
+	p, err := cursor(list, in.NextToken, 3)
 	if err != nil {
 		return nil, err
 	}
@@ -24,14 +27,14 @@ func (a *API) ListPackages(ctx context.Context, in *codeartifact.ListPackagesInp
 		Publish: packages.Restriction(in.Publish), Upstream: packages.Restriction(in.Upstream),
 	}
 	after := packages.PackageID{Format: packages.Format(p[0]), Namespace: p[1], Name: p[2]}
-	page, more, err := a.packages.ListPackages(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), filter, after, limit(in.MaxResults))
+	page, more, err := a.packages.ListPackages(ctx, repository, filter, after, limit(in.MaxResults))
 	if err != nil {
 		return nil, err
 	}
 	out := &codeartifact.ListPackagesOutput{Packages: []types.PackageSummary{}}
 	for _, s := range page {
 		out.Packages = append(out.Packages, *packageSummary(s))
-		out.NextToken = nextToken(more, string(s.ID.Format), s.ID.Namespace, s.ID.Name)
+		out.NextToken = list.Next(more, string(s.ID.Format), s.ID.Namespace, s.ID.Name)
 	}
 	return out, nil
 }

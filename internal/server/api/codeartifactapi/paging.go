@@ -1,13 +1,11 @@
 package codeartifactapi
 
 import (
-	"encoding/base64"
-	"encoding/json"
-
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 )
 
-// pageSize is the length of a page where none is asked for.
+// pageSize is the length of a page if the request does not say it.
 const pageSize = 100
 
 func limit(maxResults *int32) int {
@@ -17,34 +15,15 @@ func limit(maxResults *int32) int {
 	return int(*maxResults) // 1 to 1000, as the model bounds it
 }
 
-// nextToken makes the token of the page behind the place, which is named by a
-// fixed number of texts. It is nil where there is no further page.
-func nextToken(more bool, place ...string) *string {
-	if !more {
-		return nil
-	}
-	b, err := json.Marshal(place)
+// cursor reads the n texts of a nextToken, which are empty if there is none.
+func cursor(list pagetoken.Scope, token *string, n int) ([]string, error) {
+	c, err := list.Cursor(token, n)
 	if err != nil {
-		panic(err) // texts always marshal
+		return nil, invalidToken()
 	}
-	t := base64.RawURLEncoding.EncodeToString(b)
-	return &t
+	return c, nil
 }
 
-// place reads a token into the n texts of nextToken, which are empty without
-// one.
-func place(t *string, n int) ([]string, error) {
-	out := make([]string, n)
-	if t == nil {
-		return out, nil
-	}
-	var p []string
-	b, err := base64.RawURLEncoding.DecodeString(*t)
-	if err == nil {
-		err = json.Unmarshal(b, &p)
-	}
-	if err != nil || len(p) != n {
-		return nil, fault.New(fault.Invalid, "Validation", "nextToken is not one that this operation returned.")
-	}
-	return p, nil
+func invalidToken() error {
+	return fault.New(fault.Invalid, "Validation", "nextToken is not one that this operation returned for the same parameters.")
 }

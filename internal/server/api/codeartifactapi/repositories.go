@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -59,11 +60,12 @@ func (a *API) DeleteRepository(ctx context.Context, in *codeartifact.DeleteRepos
 // ListRepositories lists the repositories of the caller's account, by domain
 // and name.
 func (a *API) ListRepositories(ctx context.Context, in *codeartifact.ListRepositoriesInput) (*codeartifact.ListRepositoriesOutput, error) {
-	after, err := place(in.NextToken, 3)
+	own := domainID(ctx, nil, nil)
+	list := pagetoken.NewScope("ListRepositories", own.Owner, own.Region, text(in.RepositoryPrefix))
+	after, err := cursor(list, in.NextToken, 3)
 	if err != nil {
 		return nil, err
 	}
-	own := domainID(ctx, nil, nil)
 	last := packages.DomainID{Owner: after[1], Region: own.Region, Name: after[0]}.Repository(after[2])
 	page, more, err := a.packages.ListRepositories(ctx, own.Owner, own.Region, packages.RepositoryFilter{NamePrefix: text(in.RepositoryPrefix)}, last, limit(in.MaxResults))
 	if err != nil {
@@ -72,25 +74,27 @@ func (a *API) ListRepositories(ctx context.Context, in *codeartifact.ListReposit
 	out := &codeartifact.ListRepositoriesOutput{Repositories: repositorySummaries(page)}
 	if more {
 		id := page[len(page)-1].ID
-		out.NextToken = nextToken(more, id.Domain.Name, id.Domain.Owner, id.Name)
+		out.NextToken = list.Next(more, id.Domain.Name, id.Domain.Owner, id.Name)
 	}
 	return out, nil
 }
 
 // ListRepositoriesInDomain lists a domain's repositories, by name.
 func (a *API) ListRepositoriesInDomain(ctx context.Context, in *codeartifact.ListRepositoriesInDomainInput) (*codeartifact.ListRepositoriesInDomainOutput, error) {
-	after, err := place(in.NextToken, 1)
+	domain := domainID(ctx, in.Domain, in.DomainOwner)
+	list := pagetoken.NewScope("ListRepositoriesInDomain", domain.ARN(), text(in.RepositoryPrefix), text(in.AdministratorAccount))
+	after, err := cursor(list, in.NextToken, 1)
 	if err != nil {
 		return nil, err
 	}
 	filter := packages.RepositoryFilter{NamePrefix: text(in.RepositoryPrefix), Administrator: text(in.AdministratorAccount)}
-	page, more, err := a.packages.ListRepositoriesInDomain(ctx, domainID(ctx, in.Domain, in.DomainOwner), filter, after[0], limit(in.MaxResults))
+	page, more, err := a.packages.ListRepositoriesInDomain(ctx, domain, filter, after[0], limit(in.MaxResults))
 	if err != nil {
 		return nil, err
 	}
 	out := &codeartifact.ListRepositoriesInDomainOutput{Repositories: repositorySummaries(page)}
 	if more {
-		out.NextToken = nextToken(more, page[len(page)-1].ID.Name)
+		out.NextToken = list.Next(more, page[len(page)-1].ID.Name)
 	}
 	return out, nil
 }

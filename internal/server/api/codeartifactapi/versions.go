@@ -10,18 +10,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // ListPackageVersions lists the versions that a repository itself holds: the
 // highest first in the format's order, or, sorted by PUBLISHED_TIME, the newest.
 func (a *API) ListPackageVersions(ctx context.Context, in *codeartifact.ListPackageVersionsInput) (*codeartifact.ListPackageVersionsOutput, error) {
-	p, err := place(in.NextToken, 2)
+	repository, id := repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), packageID(in.Format, in.Namespace, in.Package)
+	list := pagetoken.NewScope("ListPackageVersions", repository.ARN(), string(in.Format), text(in.Namespace), text(in.Package), string(in.Status), string(in.SortBy), string(in.OriginType))
+	p, err := cursor(list, in.NextToken, 2)
 	if err != nil {
 		return nil, err
 	}
-	id := packageID(in.Format, in.Namespace, in.Package)
-	held, err := a.packages.ListVersions(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), id)
+	held, err := a.packages.ListVersions(ctx, repository, id)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +35,7 @@ func (a *API) ListPackageVersions(ctx context.Context, in *codeartifact.ListPack
 	if in.NextToken != nil {
 		last, err := time.Parse(time.RFC3339Nano, p[1])
 		if err != nil {
-			return nil, fault.New(fault.Invalid, "Validation", "nextToken is not one that this operation returned.")
+			return nil, invalidToken()
 		}
 		behind := &packages.Version{Version: p[0], Published: last}
 		all = slices.DeleteFunc(all, func(v *packages.Version) bool { return order(v, behind) <= 0 })
@@ -47,7 +49,7 @@ func (a *API) ListPackageVersions(ctx context.Context, in *codeartifact.ListPack
 		out.Versions = append(out.Versions, types.PackageVersionSummary{
 			Version: &v.Version, Revision: &v.Revision, Status: types.PackageVersionStatus(v.Status), Origin: versionOrigin(v),
 		})
-		out.NextToken = nextToken(len(all) > len(page), v.Version, v.Published.Format(time.RFC3339Nano))
+		out.NextToken = list.Next(len(all) > len(page), v.Version, v.Published.Format(time.RFC3339Nano))
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -126,8 +127,8 @@ func newSelection(tags types.TagStatus, status types.ImageStatusFilter) selectio
 func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.ListImagesOutput, error) {
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
 	want := newSelection(filter.TagStatus, filter.ImageStatus)
-	page := newScope("ListImages", id.ARN(), string(want.tags))
-	cursor, err := page.cursor(in.NextToken, 2)
+	page := pagetoken.NewScope("ListImages", id.ARN(), string(want.tags))
+	cursor, err := cursorOf(page, in.NextToken, 2)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +145,7 @@ func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.Lis
 	}
 	if more {
 		last := list[len(list)-1]
-		out.NextToken = page.token(string(last.Digest), last.Tag)
+		out.NextToken = page.Next(more, string(last.Digest), last.Tag)
 	}
 	return out, nil
 }
@@ -164,8 +165,8 @@ func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (
 		}
 		return &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, list)}, nil
 	}
-	page := newScope("DescribeImages", id.ARN(), string(want.tags))
-	cursor, err := page.cursor(in.NextToken, 1)
+	page := pagetoken.NewScope("DescribeImages", id.ARN(), string(want.tags))
+	cursor, err := cursorOf(page, in.NextToken, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +179,7 @@ func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (
 	}
 	out := &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, list)}
 	if more {
-		out.NextToken = page.token(string(list[len(list)-1].Digest))
+		out.NextToken = page.Next(more, string(list[len(list)-1].Digest))
 	}
 	return out, nil
 }

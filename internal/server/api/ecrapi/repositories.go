@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -93,8 +94,8 @@ func (a *API) DescribeRepositories(ctx context.Context, in *ecr.DescribeReposito
 		return out, nil
 	}
 	reg := registry(ctx, in.RegistryId)
-	page := newScope("DescribeRepositories", reg.Account, reg.Region)
-	cursor, err := page.cursor(in.NextToken, 1)
+	page := pagetoken.NewScope("DescribeRepositories", reg.Account, reg.Region)
+	cursor, err := cursorOf(page, in.NextToken, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func (a *API) DescribeRepositories(ctx context.Context, in *ecr.DescribeReposito
 		out.Repositories = append(out.Repositories, a.repository(r))
 	}
 	if more {
-		out.NextToken = page.token(list[len(list)-1].ID.Name)
+		out.NextToken = page.Next(more, list[len(list)-1].ID.Name)
 	}
 	return out, nil
 }

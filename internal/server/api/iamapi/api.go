@@ -6,7 +6,6 @@
 package iamapi
 
 import (
-	"encoding/base64"
 	"errors"
 	"net/url"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/queryerrors"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
@@ -76,45 +76,44 @@ func MapError(err error) error {
 	return queryerrors.Map(err)
 }
 
-// page reads the paging of an input. A marker that we did not make is refused.
-func page(prefix, marker *string, maxItems *int32) (iam.Page, error) {
-	after, err := unmark(marker)
+// page reads the paging of an input. A marker of another list is refused.
+func page(list pagetoken.Scope, prefix, marker *string, maxItems *int32) (iam.Page, error) {
+	after, err := afterMarker(list, marker)
 	return iam.Page{PathPrefix: aws.ToString(prefix), After: after, Limit: int(aws.ToInt32(maxItems))}, err
 }
 
-func mark(next string) *string {
-	if next == "" {
-		return nil
-	}
-	return new(base64.RawURLEncoding.EncodeToString([]byte(next)))
-}
+// nextMarker returns the marker of the page after the entry, which is empty at
+// the end of the list.
+func nextMarker(list pagetoken.Scope, entry string) *string { return list.Next(entry != "", entry) }
 
-func unmark(marker *string) (string, error) {
-	after, err := base64.RawURLEncoding.DecodeString(aws.ToString(marker))
+// afterMarker returns the entry that the page comes after; empty means the first
+// page.
+func afterMarker(list pagetoken.Scope, marker *string) (entry string, err error) {
+	cursor, err := list.Cursor(marker, 1)
 	if err != nil {
-		return "", badMarker()
+		return "", invalidMarker()
 	}
-	return string(after), nil
+	return cursor[0], nil
 }
 
-func badMarker() error {
+func invalidMarker() error {
 	return fault.New(fault.Invalid, "ValidationError", "Invalid Marker: use the Marker of the response before.")
 }
 
-// defaultItems is the length of a page that does not say it.
+// defaultItems is the length of a page if the request does not say it.
 const defaultItems = 100
 
-// part returns one page of a list that is short enough to be at hand whole, and
-// the marker of the next one.
-func part[E any](all []E, marker *string, maxItems *int32) (entries []E, next *string, err error) {
+// part returns one page of a list that is in memory as a whole, and the marker of
+// the next page.
+func part[E any](list pagetoken.Scope, all []E, marker *string, maxItems *int32) (entries []E, next *string, err error) {
+	text, err := afterMarker(list, marker)
+	if err != nil {
+		return nil, nil, err
+	}
 	from := 0
-	if marker != nil {
-		text, err := unmark(marker)
-		if err != nil {
-			return nil, nil, err
-		}
+	if text != "" {
 		if from, err = strconv.Atoi(text); err != nil || from < 0 {
-			return nil, nil, badMarker()
+			return nil, nil, invalidMarker()
 		}
 	}
 	size := defaultItems
@@ -123,10 +122,7 @@ func part[E any](all []E, marker *string, maxItems *int32) (entries []E, next *s
 	}
 	from = min(from, len(all))
 	to := min(from+size, len(all))
-	if to < len(all) {
-		next = mark(strconv.Itoa(to))
-	}
-	return all[from:to], next, nil
+	return all[from:to], list.Next(to < len(all), strconv.Itoa(to)), nil
 }
 
 // document is how a policy stands in a response: escaped as RFC 3986 says (IAM

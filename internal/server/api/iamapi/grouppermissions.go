@@ -7,6 +7,7 @@ import (
 	api "github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -40,7 +41,8 @@ func (a *API) ListGroupPolicies(ctx context.Context, in *api.ListGroupPoliciesIn
 	if err != nil {
 		return nil, err
 	}
-	names, next, err := part(inlineNames(policies), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListGroupPolicies", *in.GroupName)
+	names, next, err := part(list, inlineNames(policies), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +70,8 @@ func (a *API) ListAttachedGroupPolicies(ctx context.Context, in *api.ListAttache
 	if err != nil {
 		return nil, err
 	}
-	attached, next, err := part(convert(policies, attachedOut), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListAttachedGroupPolicies", *in.GroupName, aws.ToString(in.PathPrefix))
+	attached, next, err := part(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

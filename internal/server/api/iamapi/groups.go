@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -37,7 +38,8 @@ func (a *API) CreateGroup(ctx context.Context, in *api.CreateGroupInput) (*api.C
 
 // GetGroup returns a group and its members.
 func (a *API) GetGroup(ctx context.Context, in *api.GetGroupInput) (*api.GetGroupOutput, error) {
-	p, err := page(nil, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("GetGroup", *in.GroupName)
+	p, err := page(list, nil, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -47,13 +49,14 @@ func (a *API) GetGroup(ctx context.Context, in *api.GetGroupInput) (*api.GetGrou
 	}
 	return &api.GetGroupOutput{
 		Group: new(groupOut(g)), Users: convert(members.Entries, listedUser),
-		IsTruncated: members.Next != "", Marker: mark(members.Next),
+		IsTruncated: members.Next != "", Marker: nextMarker(list, members.Next),
 	}, nil
 }
 
 // ListGroups lists groups.
 func (a *API) ListGroups(ctx context.Context, in *api.ListGroupsInput) (*api.ListGroupsOutput, error) {
-	p, err := page(in.PathPrefix, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListGroups", aws.ToString(in.PathPrefix))
+	p, err := page(list, in.PathPrefix, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +64,7 @@ func (a *API) ListGroups(ctx context.Context, in *api.ListGroupsInput) (*api.Lis
 	if err != nil {
 		return nil, err
 	}
-	return &api.ListGroupsOutput{Groups: convert(l.Entries, groupOut), IsTruncated: l.Next != "", Marker: mark(l.Next)}, nil
+	return &api.ListGroupsOutput{Groups: convert(l.Entries, groupOut), IsTruncated: l.Next != "", Marker: nextMarker(list, l.Next)}, nil
 }
 
 // UpdateGroup renames or moves a group.

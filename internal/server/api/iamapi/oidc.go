@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -97,7 +98,8 @@ func (a *API) ListOpenIDConnectProviderTags(ctx context.Context, in *api.ListOpe
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(tagsOut(tags), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListOpenIDConnectProviderTags", *in.OpenIDConnectProviderArn)
+	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

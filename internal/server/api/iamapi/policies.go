@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -87,7 +88,8 @@ func (a *API) GetPolicy(ctx context.Context, in *api.GetPolicyInput) (*api.GetPo
 
 // ListPolicies lists managed policies.
 func (a *API) ListPolicies(ctx context.Context, in *api.ListPoliciesInput) (*api.ListPoliciesOutput, error) {
-	p, err := page(in.PathPrefix, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListPolicies", aws.ToString(in.PathPrefix), string(in.Scope), string(in.PolicyUsageFilter), strconv.FormatBool(in.OnlyAttached))
+	p, err := page(list, in.PathPrefix, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +102,7 @@ func (a *API) ListPolicies(ctx context.Context, in *api.ListPoliciesInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	return &api.ListPoliciesOutput{Policies: convert(l.Entries, listedPolicy), IsTruncated: l.Next != "", Marker: mark(l.Next)}, nil
+	return &api.ListPoliciesOutput{Policies: convert(l.Entries, listedPolicy), IsTruncated: l.Next != "", Marker: nextMarker(list, l.Next)}, nil
 }
 
 // DeletePolicy deletes a managed policy.
@@ -140,7 +142,8 @@ func (a *API) ListPolicyVersions(ctx context.Context, in *api.ListPolicyVersions
 	}
 	versions := convert(p.Versions, func(v iam.PolicyVersion) types.PolicyVersion { return versionOut(p, v) })
 	slices.Reverse(versions)
-	entries, next, err := part(versions, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListPolicyVersions", *in.PolicyArn)
+	entries, next, err := part(list, versions, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +200,8 @@ func (a *API) ListEntitiesForPolicy(ctx context.Context, in *api.ListEntitiesFor
 			all = append(all, policyEntity{role: &types.PolicyRole{RoleId: &r.ID, RoleName: &r.Name}})
 		}
 	}
-	entries, next, err := part(all, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListEntitiesForPolicy", *in.PolicyArn, string(in.EntityFilter), string(in.PolicyUsageFilter), aws.ToString(in.PathPrefix))
+	entries, next, err := part(list, all, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +238,8 @@ func (a *API) ListPolicyTags(ctx context.Context, in *api.ListPolicyTagsInput) (
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(tagsOut(tags), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListPolicyTags", *in.PolicyArn)
+	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -20,7 +21,12 @@ func registerReports(s *wire.Service, a *API) {
 // GetAccountAuthorizationDetails lists users, groups, roles and policies with
 // everything that they are given.
 func (a *API) GetAccountAuthorizationDetails(ctx context.Context, in *api.GetAccountAuthorizationDetailsInput) (*api.GetAccountAuthorizationDetailsOutput, error) {
-	after, err := unmark(in.Marker)
+	filter := make([]string, len(in.Filter))
+	for i, kind := range in.Filter {
+		filter[i] = string(kind)
+	}
+	list := pagetoken.NewScope("GetAccountAuthorizationDetails", filter...)
+	after, err := afterMarker(list, in.Marker)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +37,7 @@ func (a *API) GetAccountAuthorizationDetails(ctx context.Context, in *api.GetAcc
 	}
 	out := &api.GetAccountAuthorizationDetailsOutput{
 		UserDetailList: []types.UserDetail{}, GroupDetailList: []types.GroupDetail{}, RoleDetailList: []types.RoleDetail{},
-		Policies: []types.ManagedPolicyDetail{}, IsTruncated: l.Next != "", Marker: mark(l.Next),
+		Policies: []types.ManagedPolicyDetail{}, IsTruncated: l.Next != "", Marker: nextMarker(list, l.Next),
 	}
 	for _, d := range l.Entries {
 		switch {

@@ -7,6 +7,7 @@ import (
 	api "github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -45,7 +46,8 @@ func (a *API) ListRolePolicies(ctx context.Context, in *api.ListRolePoliciesInpu
 	if err != nil {
 		return nil, err
 	}
-	names, next, err := part(inlineNames(policies), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListRolePolicies", *in.RoleName)
+	names, next, err := part(list, inlineNames(policies), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,8 @@ func (a *API) ListAttachedRolePolicies(ctx context.Context, in *api.ListAttached
 	if err != nil {
 		return nil, err
 	}
-	attached, next, err := part(convert(policies, attachedOut), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListAttachedRolePolicies", *in.RoleName, aws.ToString(in.PathPrefix))
+	attached, next, err := part(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +109,8 @@ func (a *API) ListRoleTags(ctx context.Context, in *api.ListRoleTagsInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(tagsOut(tags), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListRoleTags", *in.RoleName)
+	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

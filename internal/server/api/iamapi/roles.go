@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -76,7 +77,8 @@ func (a *API) roleLastUsed(r *iam.Role) *types.RoleLastUsed {
 
 // ListRoles lists roles.
 func (a *API) ListRoles(ctx context.Context, in *api.ListRolesInput) (*api.ListRolesOutput, error) {
-	p, err := page(in.PathPrefix, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListRoles", aws.ToString(in.PathPrefix))
+	p, err := page(list, in.PathPrefix, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +86,7 @@ func (a *API) ListRoles(ctx context.Context, in *api.ListRolesInput) (*api.ListR
 	if err != nil {
 		return nil, err
 	}
-	return &api.ListRolesOutput{Roles: convert(l.Entries, a.listedRole), IsTruncated: l.Next != "", Marker: mark(l.Next)}, nil
+	return &api.ListRolesOutput{Roles: convert(l.Entries, a.listedRole), IsTruncated: l.Next != "", Marker: nextMarker(list, l.Next)}, nil
 }
 
 // UpdateRole changes the description and the longest session.

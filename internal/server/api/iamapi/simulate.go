@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -39,7 +40,8 @@ func (a *API) SimulatePrincipalPolicy(ctx context.Context, in *api.SimulatePrinc
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(results, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("SimulatePrincipalPolicy", *in.PolicySourceArn)
+	entries, next, err := part(list, results, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +62,8 @@ func (a *API) SimulateCustomPolicy(ctx context.Context, in *api.SimulateCustomPo
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(results, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("SimulateCustomPolicy")
+	entries, next, err := part(list, results, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	api "github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -45,7 +46,8 @@ func (a *API) ListUserPolicies(ctx context.Context, in *api.ListUserPoliciesInpu
 	if err != nil {
 		return nil, err
 	}
-	names, next, err := part(inlineNames(policies), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListUserPolicies", *in.UserName)
+	names, next, err := part(list, inlineNames(policies), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +75,8 @@ func (a *API) ListAttachedUserPolicies(ctx context.Context, in *api.ListAttached
 	if err != nil {
 		return nil, err
 	}
-	attached, next, err := part(convert(policies, attachedOut), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListAttachedUserPolicies", *in.UserName, aws.ToString(in.PathPrefix))
+	attached, next, err := part(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +109,8 @@ func (a *API) ListUserTags(ctx context.Context, in *api.ListUserTagsInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(tagsOut(tags), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListUserTags", *in.UserName)
+	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -77,7 +78,8 @@ func (a *API) GetUser(ctx context.Context, in *api.GetUserInput) (*api.GetUserOu
 
 // ListUsers lists users.
 func (a *API) ListUsers(ctx context.Context, in *api.ListUsersInput) (*api.ListUsersOutput, error) {
-	p, err := page(in.PathPrefix, in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListUsers", aws.ToString(in.PathPrefix))
+	p, err := page(list, in.PathPrefix, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +87,7 @@ func (a *API) ListUsers(ctx context.Context, in *api.ListUsersInput) (*api.ListU
 	if err != nil {
 		return nil, err
 	}
-	return &api.ListUsersOutput{Users: convert(l.Entries, listedUser), IsTruncated: l.Next != "", Marker: mark(l.Next)}, nil
+	return &api.ListUsersOutput{Users: convert(l.Entries, listedUser), IsTruncated: l.Next != "", Marker: nextMarker(list, l.Next)}, nil
 }
 
 // UpdateUser renames or moves a user.
@@ -130,7 +132,8 @@ func (a *API) ListAccessKeys(ctx context.Context, in *api.ListAccessKeysInput) (
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(convert(keys, func(k iam.AccessKey) types.AccessKeyMetadata {
+	list := pagetoken.NewScope("ListAccessKeys", aws.ToString(in.UserName))
+	entries, next, err := part(list, convert(keys, func(k iam.AccessKey) types.AccessKeyMetadata {
 		return types.AccessKeyMetadata{AccessKeyId: &k.ID, Status: status(k.Active), CreateDate: &k.Created, UserName: userName(owner)}
 	}), in.Marker, in.MaxItems)
 	if err != nil {
@@ -176,7 +179,8 @@ func (a *API) ListGroupsForUser(ctx context.Context, in *api.ListGroupsForUserIn
 	if err != nil {
 		return nil, err
 	}
-	entries, next, err := part(convert(groups, groupOut), in.Marker, in.MaxItems)
+	list := pagetoken.NewScope("ListGroupsForUser", *in.UserName)
+	entries, next, err := part(list, convert(groups, groupOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
