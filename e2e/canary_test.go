@@ -150,7 +150,7 @@ func (c *canary) logins() {
 		}
 		c.quiet(append([]string{"gatehouse", "login"}, args...)...)
 		holders := c.holders(tool.Name)
-		if (len(holders) > 0) != (tool.Secret != login.Asked) {
+		if (len(holders) > 0) != (tool.Secret != login.FromHelper) {
 			c.t.Errorf("%s: %d files hold a secret, and it is to be %v", tool.Name, len(holders), tool.Secret)
 		}
 		c.held += len(holders)

@@ -90,14 +90,14 @@ func (c *loginCommand) choice(now clock) login.Choice {
 		Options: []authtoken.Option{now.tokens()},
 	}
 	if c.Extra {
-		choice.Placement = login.Beside
+		choice.Placement = login.Add
 	}
 	return choice
 }
 
 // after says what a person does next.
 func after(stdout io.Writer, tool login.Tool, t login.Target) {
-	if tool.Secret != login.Asked && t.Variable == "" {
+	if tool.Secret != login.FromHelper && t.Variable == "" {
 		fmt.Fprintf(stdout, "The token expires at %s: log in again to renew it.\n", t.Token.Expires.Local().Format(time.DateTime))
 	}
 	if tool.Next != nil {

@@ -10,20 +10,20 @@ import (
 )
 
 // places are those of the person who runs the command.
-func places() (login.Places, error) {
+func places() (login.Environment, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return login.Places{}, err
+		return login.Environment{}, err
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		return login.Places{}, err
+		return login.Environment{}, err
 	}
 	program, err := program()
 	if err != nil {
-		return login.Places{}, err
+		return login.Environment{}, err
 	}
-	return login.Places{Home: home, Dir: dir, GOOS: runtime.GOOS, Getenv: os.Getenv, Program: program}, nil
+	return login.Environment{Home: home, Dir: dir, GOOS: runtime.GOOS, Getenv: os.Getenv, Program: program}, nil
 }
 
 // program is the path by which configurations start this program: its name on

@@ -11,7 +11,7 @@ import (
 )
 
 // journal is the person's, of every tool's logins.
-func journal(p login.Places) *login.Journal {
+func journal(p login.Environment) *login.Journal {
 	return login.NewJournal(login.StateDir(p), p, tools.All())
 }
 

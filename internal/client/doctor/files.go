@@ -75,7 +75,7 @@ func (m *Machine) holds(ctx context.Context, c configured, path string, tokens [
 			found = append(found, trouble(mend, "%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
 		case !t.expires.IsZero():
 			found = append(found, fine("%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
-		case address != "" && c.tool.Secret == login.Asked && m.asks(c.tool.Name, address):
+		case address != "" && c.tool.Secret == login.FromHelper && m.asks(c.tool.Name, address):
 			found = append(found, warning(leftover(c.tool, address), "%s holds a token that nobody needs, as %s asks for one", path, c.tool.Name))
 		case address != "" && m.refused(ctx, address, t.password):
 			found = append(found, trouble(mend, "%s holds a token that %s refuses: it has expired, or was revoked", path, authtoken.Host(address)))

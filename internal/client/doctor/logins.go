@@ -118,7 +118,7 @@ func recordedLine(l login.Recorded) string {
 	for _, scope := range t.Scopes {
 		words = append(words, "--scope", scope)
 	}
-	if t.Placement == login.Beside {
+	if t.Placement == login.Add {
 		words = append(words, "--extra")
 	}
 	if t.Duration != 0 {

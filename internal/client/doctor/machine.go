@@ -19,7 +19,7 @@ import (
 // check and left alone from then on.
 type Machine struct {
 	// Places are the person's.
-	Places login.Places
+	Places login.Environment
 	// AWS is what they chose on the command line.
 	AWS credential.AWS
 	// Lookup finds tokens as the helpers do.

@@ -61,7 +61,7 @@ func (b *bench) set(endpoint string) {
 	}
 	b.env["AWS_SHARED_CREDENTIALS_FILE"] = b.path("credentials")
 	b.m = &doctor.Machine{
-		Places:   login.Places{Home: b.dir, Dir: b.dir, GOOS: "linux", Getenv: func(name string) string { return b.env[name] }, Program: b.write("gatehouse", "")},
+		Places:   login.Environment{Home: b.dir, Dir: b.dir, GOOS: "linux", Getenv: func(name string) string { return b.env[name] }, Program: b.write("gatehouse", "")},
 		Lookup:   &credential.Lookup{Config: credential.AWS{}.LoadRemembered, Options: []authtoken.Option{authtoken.CacheDir(b.path("cache"))}},
 		ReadFile: os.ReadFile, Stat: os.Stat, Now: time.Now,
 		LookPath: func(name string) (string, error) {
@@ -93,7 +93,7 @@ func (b *bench) tool(t login.Tool, installed bool, text string) string {
 	b.t.Helper()
 	path := b.write("etc/"+t.Name, text)
 	t.Programs = []string{t.Name}
-	t.Addresses = func(_ login.Places, read login.ReadFile) ([]string, error) {
+	t.Addresses = func(_ login.Environment, read login.ReadFile) ([]string, error) {
 		text, err := read(path)
 		var found []string
 		for _, word := range strings.Fields(string(text)) {
@@ -219,12 +219,12 @@ func TestProxies(t *testing.T) {
 func TestTools(t *testing.T) {
 	b := newBench(t)
 	b.tool(login.Tool{Name: "pip", Format: "pypi", Helper: "keyring"}, true, "https://packages.example/simple "+b.url+repository("pypi"))
-	b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Held}, true, "http://x:"+"ghct_"+strings.Repeat("a", 40)+"@"+strings.TrimPrefix(b.url, "http://")+repository("npm"))
+	b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Stored}, true, "http://x:"+"ghct_"+strings.Repeat("a", 40)+"@"+strings.TrimPrefix(b.url, "http://")+repository("npm"))
 	b.tool(login.Tool{Name: "gem", Format: "ruby"}, false, "")
 	b.tool(login.Tool{Name: "uv", Format: "pypi"}, false, b.url+repository("pypi"))
 	b.tool(login.Tool{Name: "bun", Format: "npm"}, false, b.url+strings.ReplaceAll(repository("npm"), "acme", "zoo"))
 	b.tool(login.Tool{Name: "docker"}, true, strings.TrimPrefix(b.url, "http://")+" registry.example")
-	b.m.Tools = append(b.m.Tools, login.Tool{Name: "broken", Addresses: func(login.Places, login.ReadFile) ([]string, error) {
+	b.m.Tools = append(b.m.Tools, login.Tool{Name: "broken", Addresses: func(login.Environment, login.ReadFile) ([]string, error) {
 		return nil, fmt.Errorf("line 3: what is this?")
 	}})
 	b.want("tool", strings.Join([]string{
@@ -274,7 +274,7 @@ func TestHelpers(t *testing.T) {
 func TestHeldTokens(t *testing.T) {
 	b := newBench(t)
 	const token = "ghct_0123456789abcdef0123456789"
-	path := b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Held}, true, b.url+repository("npm")+" "+token)
+	path := b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Stored}, true, b.url+repository("npm")+" "+token)
 	b.want("files", "ok npm DIR/etc/npm holds a token that is good now; it does not say until when")
 	b.refuse = token
 	b.want("files", "trouble npm DIR/etc/npm holds a token that HOST refuses: it has expired, or was revoked | gatehouse login --tool npm --domain acme --domain-owner 111122223333 --repository lib --region us-east-1")
@@ -308,7 +308,7 @@ func TestTokensThatSayWhenTheyExpire(t *testing.T) {
 		pair := base64.StdEncoding.EncodeToString([]byte("AWS:" + base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"payload":"x","type":"DATA_KEY","expiration":%d}`, until))))
 		for _, token := range []string{header + ".aa.bb.cc.dd", pair} {
 			b := newBench(t)
-			b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Held}, true, b.url+repository("npm")+" "+strings.ReplaceAll(token, ":", ""))
+			b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Stored}, true, b.url+repository("npm")+" "+strings.ReplaceAll(token, ":", ""))
 			b.m.Tools[0].Addresses = only(b.m.Tools[0].Addresses, b.url)
 			b.want("files", want)
 		}
@@ -316,8 +316,8 @@ func TestTokensThatSayWhenTheyExpire(t *testing.T) {
 }
 
 // only takes the words out that are no addresses.
-func only(all func(login.Places, login.ReadFile) ([]string, error), prefix string) func(login.Places, login.ReadFile) ([]string, error) {
-	return func(p login.Places, read login.ReadFile) ([]string, error) {
+func only(all func(login.Environment, login.ReadFile) ([]string, error), prefix string) func(login.Environment, login.ReadFile) ([]string, error) {
+	return func(p login.Environment, read login.ReadFile) ([]string, error) {
 		found, err := all(p, read)
 		return slices.DeleteFunc(found, func(a string) bool { return !strings.HasPrefix(a, prefix) }), err
 	}
@@ -326,14 +326,14 @@ func only(all func(login.Places, login.ReadFile) ([]string, error), prefix strin
 func TestLogins(t *testing.T) {
 	b := newBench(t)
 	b.want("login", "ok none")
-	path := b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Held}, true, b.url+repository("npm"))
+	path := b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Stored}, true, b.url+repository("npm"))
 	endpoint, err := url.Parse(b.url + repository("npm"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	one := login.Recorded{Tool: "npm", Files: []string{path}, Target: login.Target{
 		Endpoint: endpoint, Name: "work", Domain: "acme", Owner: "111122223333", Repository: "lib", Scopes: []string{"@a"},
-		AWS: credential.AWS{Profile: "it's"}, Duration: 15*time.Minute + 30*time.Second, Placement: login.Beside,
+		AWS: credential.AWS{Profile: "it's"}, Duration: 15*time.Minute + 30*time.Second, Placement: login.Add,
 	}}
 	b.logins = []login.Recorded{one}
 	b.want("login", "ok npm URL"+repository("npm")+", and holds no token")

@@ -209,7 +209,7 @@ func (m *Machine) points(ctx context.Context, c configured, address string, gran
 		return fine("%s, which is none of ours", address), false
 	case g.err != nil || !g.known:
 		return skipped("%s: there is no token for it", address), true
-	case c.tool.Secret != login.Asked:
+	case c.tool.Secret != login.FromHelper:
 		return fine("%s", address), true
 	}
 	t, kept, err := m.Lookup.Kept(ctx, address)

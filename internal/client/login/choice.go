@@ -71,9 +71,9 @@ func (c Choice) suits(t Tool) error {
 	switch {
 	case !t.readsImages() && (c.Domain == "" || c.Repository == ""):
 		return fmt.Errorf("--tool %s needs --domain and --repository", t.Name)
-	case c.Variable != "" && t.Secret == Asked:
+	case c.Variable != "" && t.Secret == FromHelper:
 		return fmt.Errorf("--variable: %s asks a helper and needs no token in its environment", t.Name)
-	case c.Variable != "" && t.Secret == Held:
+	case c.Variable != "" && t.Secret == Stored:
 		return fmt.Errorf("--variable: the configuration of %s cannot refer to an environment variable: see gatehouse exec", t.Name)
 	}
 	return nil
@@ -88,7 +88,7 @@ func (c Choice) repositoryFlag() string {
 		{"--domain", c.Domain != ""},
 		{"--domain-owner", c.Owner != ""},
 		{"--repository", c.Repository != ""},
-		{"--extra", c.Placement == Beside},
+		{"--extra", c.Placement == Add},
 		{"--name", c.Name != ""},
 		{"--duration", c.Duration != 0},
 	} {

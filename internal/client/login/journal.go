@@ -29,7 +29,7 @@ import (
 // both: it is written before the files.
 type Journal struct {
 	dir    string
-	places Places
+	places Environment
 	tools  []Tool
 	disk   disk
 }
@@ -37,12 +37,12 @@ type Journal struct {
 // NewJournal returns the journal that is kept in a folder, which is made when
 // there is something to remember. The tools are those that it may find in the
 // record.
-func NewJournal(dir string, places Places, tools []Tool) *Journal {
+func NewJournal(dir string, places Environment, tools []Tool) *Journal {
 	return &Journal{dir: dir, places: places, tools: tools, disk: machine{}}
 }
 
 // StateDir is where a person's journal is.
-func StateDir(p Places) string { return filepath.Join(p.folders().State(), "gatehouse", "logins") }
+func StateDir(p Environment) string { return filepath.Join(p.folders().State(), "gatehouse", "logins") }
 
 // Work is a [Login] or a [Logout].
 type Work interface{ plan(*view) error }

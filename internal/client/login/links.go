@@ -19,7 +19,7 @@ type link struct {
 // helperLink says which link has to be made so that a tool finds our program
 // under a name: none where it is found already, or where the name is somebody
 // else's. The notes are what a person has to do, or to know.
-func helperLink(name, bin string, p Places, d disk, ours []link) (made *link, notes []string) {
+func helperLink(name, bin string, p Environment, d disk, ours []link) (made *link, notes []string) {
 	found := lookPath(p, name)
 	if found != "" && isProgram(found, p, d) {
 		return kept(found, ours), nil
@@ -63,7 +63,7 @@ func kept(path string, ours []link) *link {
 
 // isProgram reports whether a file is our program: this one, or an installation
 // of it that a person has given the name.
-func isProgram(path string, p Places, d disk) bool {
+func isProgram(path string, p Environment, d disk) bool {
 	if d.linked(p.Program, path) {
 		return true
 	}
@@ -74,7 +74,7 @@ func isProgram(path string, p Places, d disk) bool {
 // linkDir is the folder for links where the person names none: their own where
 // it is on PATH, since a link in a folder of all would be made and removed for
 // all; else the program's; else their own, which has to be put on PATH.
-func linkDir(p Places) string {
+func linkDir(p Environment) string {
 	own := filepath.Join(p.Home, ".local", "bin")
 	if beside := filepath.Dir(p.Program); !onPath(p, own) && onPath(p, beside) && mayCreate(beside) {
 		return beside
@@ -83,7 +83,7 @@ func linkDir(p Places) string {
 }
 
 // lookPath finds a command; "" where there is none.
-func lookPath(p Places, name string) string {
+func lookPath(p Environment, name string) string {
 	suffixes := []string{""}
 	if p.GOOS == "windows" {
 		suffixes = strings.Split(strings.ToLower(p.Getenv("PATHEXT")), ";")
@@ -104,27 +104,27 @@ func lookPath(p Places, name string) string {
 }
 
 // Installed reports whether one of the tool's programs is on PATH.
-func (t Tool) Installed(p Places) bool {
+func (t Tool) Installed(p Environment) bool {
 	return len(t.Programs) == 0 || slices.ContainsFunc(t.Programs, func(name string) bool { return lookPath(p, name) != "" })
 }
 
 // pathDirs are the absolute folders on PATH. Of another kind nobody knows what
 // they are when a tool looks there.
-func pathDirs(p Places) []string {
+func pathDirs(p Environment) []string {
 	return slices.DeleteFunc(filepath.SplitList(p.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) })
 }
 
-func onPath(p Places, dir string) bool { return pathIndex(p, dir) >= 0 }
+func onPath(p Environment, dir string) bool { return pathIndex(p, dir) >= 0 }
 
-func before(p Places, a, b string) bool { return pathIndex(p, a) < pathIndex(p, b) }
+func before(p Environment, a, b string) bool { return pathIndex(p, a) < pathIndex(p, b) }
 
-func pathIndex(p Places, dir string) int {
+func pathIndex(p Environment, dir string) int {
 	return slices.IndexFunc(pathDirs(p), func(d string) bool { return filepath.Clean(d) == filepath.Clean(dir) })
 }
 
 // addPath is the line that puts a folder on PATH: of a POSIX shell, or of
 // PowerShell.
-func addPath(p Places, dir string) string {
+func addPath(p Environment, dir string) string {
 	if p.GOOS == "windows" {
 		return fmt.Sprintf(`[Environment]::SetEnvironmentVariable("Path", "%s;" + [Environment]::GetEnvironmentVariable("Path", "User"), "User")`, dir)
 	}

@@ -55,10 +55,10 @@ type Target struct {
 type Placement int
 
 const (
-	// Instead makes it the one that the tool uses.
-	Instead Placement = iota
-	// Beside keeps the others, and adds it to them.
-	Beside
+	// Replace makes it the one that the tool uses.
+	Replace Placement = iota
+	// Add keeps the others, and adds it to them.
+	Add
 )
 
 // An Edit changes one file.
@@ -99,10 +99,10 @@ type Tool struct {
 	// of nothing else, since it is called again to log the tool out. The first
 	// file is the tool's own, by which a login is known again. The error says why
 	// it cannot be done, and what to do instead.
-	Edits func(Target, Places) ([]Edit, error)
+	Edits func(Target, Environment) ([]Edit, error)
 	// Addresses are those of the registries and repositories that the tool's
 	// configuration names now, whoever wrote it there: for `gatehouse doctor`.
-	Addresses func(Places, ReadFile) ([]string, error)
+	Addresses func(Environment, ReadFile) ([]string, error)
 	// Next is what a person does to use the repository, in lines that can be
 	// pasted; "" where there is nothing to say.
 	Next func(Target) string
@@ -112,11 +112,11 @@ type Tool struct {
 type Secret int
 
 const (
-	// Asked of a helper whenever it is needed.
-	Asked Secret = iota
-	// Held in the tool's configuration, until it expires.
-	Held
-	// HeldOrReferred is Held, or read from the environment variable that the
+	// FromHelper of a helper whenever it is needed.
+	FromHelper Secret = iota
+	// Stored in the tool's configuration, until it expires.
+	Stored
+	// StoredOrEnv is Held, or read from the environment variable that the
 	// configuration names.
-	HeldOrReferred
+	StoredOrEnv
 )

@@ -197,7 +197,7 @@ func TestManyAtOnce(t *testing.T) {
 // A login of the same repository that asks for less leaves nothing of the first.
 func TestReplacingALogin(t *testing.T) {
 	w := newWorld(t, t.TempDir())
-	scoped := login.Tool{Name: "scoped", Edits: func(t login.Target, p login.Places) ([]login.Edit, error) {
+	scoped := login.Tool{Name: "scoped", Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 		var pairs [][2]string
 		for _, scope := range t.Scopes {
 			pairs = append(pairs, [2]string{scope, t.Endpoint.String()})
@@ -301,7 +301,7 @@ func TestAfterALineWithoutAnEnd(t *testing.T) {
 // What others have built on ours is not broken by taking ours from under it.
 func TestWhatOthersBuiltOn(t *testing.T) {
 	w := newWorld(t, t.TempDir())
-	tool := login.Tool{Name: "json", Edits: func(t login.Target, p login.Places) ([]login.Edit, error) {
+	tool := login.Tool{Name: "json", Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 		key := []string{"registries", t.Name}
 		return []login.Edit{{
 			Path: filepath.Join(p.Home, "rc.json"), Mode: 0o644,

@@ -16,7 +16,7 @@ import (
 // A view is the record and the files as they are, and what they become.
 type view struct {
 	disk   disk
-	places Places
+	places Environment
 	tools  []Tool
 
 	was, next record
@@ -66,7 +66,7 @@ type Login struct {
 
 func (l Login) plan(v *view) error {
 	target := l.Target
-	if l.Tool.Secret == Asked || target.Variable != "" {
+	if l.Tool.Secret == FromHelper || target.Variable != "" {
 		target.Token = authtoken.Token{}
 	}
 	seen := map[string]string{}
@@ -109,7 +109,7 @@ func (l Login) plan(v *view) error {
 
 // allEdits are the tool's, and the address book's where a helper has to be told
 // more than the address.
-func (t Tool) allEdits(target Target, p Places) ([]Edit, error) {
+func (t Tool) allEdits(target Target, p Environment) ([]Edit, error) {
 	edits, err := t.Edits(target, p)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func (t Tool) allEdits(target Target, p Places) ([]Edit, error) {
 			return nil, fmt.Errorf("the path %q of a file to change is not absolute: is HOME set?", e.Path)
 		}
 	}
-	if t.Secret == Asked {
+	if t.Secret == FromHelper {
 		edits = append(edits, remember(target, p)...)
 	}
 	return edits, nil
@@ -127,7 +127,7 @@ func (t Tool) allEdits(target Target, p Places) ([]Edit, error) {
 
 // remember is the change of the address book: none where the helper finds
 // everything without it.
-func remember(t Target, p Places) []Edit {
+func remember(t Target, p Environment) []Edit {
 	entry := credential.Address{Host: credential.AddressOf(t.Endpoint), AWS: t.AWS, Duration: t.Duration}
 	if _, ok := authtoken.ParseRepositoryURL(t.Endpoint.String()); ok {
 		entry.Region = "" // the address names it

@@ -38,11 +38,11 @@ func (read ReadFile) Addresses(named func(text []byte) ([]string, error), paths 
 		}
 		all = append(all, found...)
 	}
-	return Each(all...), nil
+	return Unique(all...), nil
 }
 
-// Each are the addresses in order, without those that are there twice.
-func Each(addresses ...string) []string {
+// Unique are the addresses in order, without those that are there twice.
+func Unique(addresses ...string) []string {
 	slices.Sort(addresses)
 	return slices.Compact(addresses)
 }

@@ -80,7 +80,7 @@ type heldToken struct {
 	SHA256   []byte    `json:"sha256"`
 }
 
-// heldPlaces are the [Places] of a login, with those variables that its tool
+// heldPlaces are the [Environment] of a login, with those variables that its tool
 // looked at: its edits can be made again as they were.
 type heldPlaces struct {
 	Home    string            `json:"home"`
@@ -241,6 +241,6 @@ func (t heldTarget) equal(other heldTarget) bool {
 	return slices.Equal(t.Scopes, other.Scopes) && reflect.DeepEqual(a, b)
 }
 
-func (p heldPlaces) places() Places {
-	return Places{Home: p.Home, Dir: p.Dir, GOOS: p.GOOS, Program: p.Program, Getenv: func(name string) string { return p.Env[name] }}
+func (p heldPlaces) places() Environment {
+	return Environment{Home: p.Home, Dir: p.Dir, GOOS: p.GOOS, Program: p.Program, Getenv: func(name string) string { return p.Env[name] }}
 }

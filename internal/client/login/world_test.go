@@ -23,8 +23,8 @@ import (
 // to.
 func pot() login.Tool {
 	return login.Tool{
-		Name: "pot", Format: "npm", Programs: []string{"pot"}, Secret: login.Held,
-		Edits: func(t login.Target, p login.Places) ([]login.Edit, error) {
+		Name: "pot", Format: "npm", Programs: []string{"pot"}, Secret: login.Stored,
+		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 			path := p.Getenv("POTRC")
 			if path == "" {
 				path = filepath.Join(p.Home, ".config", "pot", "potrc")
@@ -41,8 +41,8 @@ func pot() login.Tool {
 // kettle asks a helper.
 func kettle() login.Tool {
 	return login.Tool{
-		Name: "kettle", Helper: "kettle-credential-gatehouse", Secret: login.Asked,
-		Edits: func(t login.Target, p login.Places) ([]login.Edit, error) {
+		Name: "kettle", Helper: "kettle-credential-gatehouse", Secret: login.FromHelper,
+		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 			return []login.Edit{
 				set(filepath.Join(p.Home, ".kettle"), 0o644, [2]string{"helper." + t.Endpoint.Host, "gatehouse"}, [2]string{"ask", "true"}),
 				set(filepath.Join(p.Home, ".config", "pot", "potrc"), 0o644, [2]string{"default", t.Endpoint.String()}),
@@ -128,7 +128,7 @@ type world struct {
 	t       testing.TB
 	home    string
 	env     map[string]string
-	places  login.Places
+	places  login.Environment
 	tools   []login.Tool
 	journal *login.Journal
 }
@@ -141,7 +141,7 @@ func newWorld(t testing.TB, dir string) *world {
 		t.Fatal(err)
 	}
 	w.env["PATH"] = filepath.Join(w.home, ".local", "bin")
-	w.places = login.Places{
+	w.places = login.Environment{
 		Home: w.home, Dir: w.home, GOOS: "linux", Program: program,
 		Getenv: func(name string) string { return w.env[name] },
 	}

@@ -115,7 +115,7 @@ type Command struct {
 	// Dir is the absolute path of the private folder for the files.
 	Dir string
 	// Places says where the person's own configuration is.
-	Places login.Places
+	Places login.Environment
 	// ReadFile reads it.
 	ReadFile login.ReadFile
 }

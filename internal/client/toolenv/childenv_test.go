@@ -58,7 +58,7 @@ func of(t testing.TB, name, format string, scopes ...string) project.Endpoint {
 func command(files, env map[string]string, endpoints ...project.Endpoint) toolenv.Command {
 	return toolenv.Command{
 		Endpoints: endpoints, Dir: dir,
-		Places: login.Places{
+		Places: login.Environment{
 			Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: "/usr/bin/gatehouse",
 			Getenv: func(name string) string { return env[name] },
 		},

@@ -28,7 +28,7 @@ import (
 // Tool is bun.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "bun", Format: "npm", Programs: []string{"bun"}, Secret: login.HeldOrReferred,
+		Name: "bun", Format: "npm", Programs: []string{"bun"}, Secret: login.StoredOrEnv,
 		Edits: edits, Addresses: addresses,
 		Next: func(t login.Target) string { return npmrc.Next(t, "bun add PACKAGE") },
 	}
@@ -36,14 +36,14 @@ func Tool() login.Tool {
 
 // xdg is a file of the person's in the folder that XDG_CONFIG_HOME names, and
 // whether it names one.
-func xdg(p login.Places, name string) (string, bool) {
+func xdg(p login.Environment, name string) (string, bool) {
 	dir := p.Getenv("XDG_CONFIG_HOME")
 	return filepath.Join(p.Absolute(dir), name), dir != ""
 }
 
 // bunfig is the person's file. Where XDG_CONFIG_HOME is set, bun looks for it
 // nowhere else.
-func bunfig(p login.Places) string {
+func bunfig(p login.Environment) string {
 	if path, ok := xdg(p, ".bunfig.toml"); ok {
 		return path
 	}
@@ -52,14 +52,14 @@ func bunfig(p login.Places) string {
 
 // npmrcInstead is the .npmrc in the folder that XDG_CONFIG_HOME names, which bun
 // reads, if it is there, instead of the one in the home folder.
-func npmrcInstead(p login.Places) (string, bool) {
+func npmrcInstead(p login.Environment) (string, bool) {
 	if p.Getenv("npm_config_userconfig") != "" || p.Getenv("NPM_CONFIG_USERCONFIG") != "" {
 		return "", false
 	}
 	return xdg(p, ".npmrc")
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	scopes, err := npmrc.Scopes(t)
 	if err != nil {
 		return nil, err
@@ -161,13 +161,13 @@ func forget(text []byte, path []string, address string) ([]byte, error) {
 
 // addresses are the registries that the project's bunfig.toml and the person's
 // name, and those of .npmrc.
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	all, err := npmrc.Addresses(p, read)
 	if err != nil {
 		return nil, err
 	}
 	found, err := read.Addresses(named, filepath.Join(p.Dir, "bunfig.toml"), bunfig(p))
-	return login.Each(append(all, found...)...), err
+	return login.Unique(append(all, found...)...), err
 }
 
 // named are the registries that a text names, each as an address or as a table.

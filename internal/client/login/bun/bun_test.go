@@ -23,8 +23,8 @@ func target(t *testing.T, scopes ...string) login.Target {
 	return login.Target{Endpoint: u, Name: "acme-lib", Domain: "acme", Repository: "lib", Scopes: scopes, Token: authtoken.Token{Password: "ghct_lib"}}
 }
 
-func places(env map[string]string) login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
+func places(env map[string]string) login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
 }
 
 func edits(t *testing.T, to login.Target, env map[string]string) map[string]login.Edit {

@@ -28,12 +28,12 @@ const mirrorKey = "BUNDLE_MIRROR__ALL"
 // Tool is Bundler.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "bundler", Format: "ruby", Programs: []string{"bundle", "bundler"}, Secret: login.Held,
+		Name: "bundler", Format: "ruby", Programs: []string{"bundle", "bundler"}, Secret: login.Stored,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	e := login.Edit{
 		Path: File(p), Mode: 0o600,
 		Apply: func(text []byte) ([]byte, error) {
@@ -41,7 +41,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 		},
 		Remove: func(text []byte) ([]byte, error) { return yamledit.Delete(text, []string{Key(t.Endpoint)}) },
 	}
-	if t.Placement == login.Instead {
+	if t.Placement == login.Replace {
 		e.Apply = func(text []byte) ([]byte, error) {
 			return yamledit.Set(text, []string{mirrorKey}, Address(t.Endpoint, t.Token))
 		}
@@ -134,12 +134,12 @@ func address(key string) string {
 }
 
 // File is the person's configuration (bundle-config(1), "Description").
-func File(p login.Places) string {
+func File(p login.Environment) string {
 	dir := cmp.Or(p.Getenv("BUNDLE_USER_HOME"), filepath.Join(p.Home, ".bundle"))
 	return p.Absolute(cmp.Or(p.Getenv("BUNDLE_CONFIG"), p.Getenv("BUNDLE_USER_CONFIG"), filepath.Join(dir, "config")))
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return read.Addresses(named, File(p))
 }
 
@@ -165,7 +165,7 @@ func named(text []byte) ([]string, error) {
 }
 
 func next(t login.Target) string {
-	if t.Placement == login.Beside {
+	if t.Placement == login.Add {
 		return "bundle install # with the line in the Gemfile: source \"" + t.Endpoint.String() + "\""
 	}
 	return "bundle install"

@@ -40,8 +40,8 @@ func edit(t testing.TB, target login.Target, env map[string]string) login.Edit {
 	return edits[0]
 }
 
-func places(env map[string]string) login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
+func places(env map[string]string) login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
 }
 
 func TestApply(t *testing.T) {
@@ -50,11 +50,11 @@ func TestApply(t *testing.T) {
 		placement     login.Placement
 		in, want      string
 	}{
-		{"no file", onePath, login.Instead, "", "BUNDLE_MIRROR__ALL: " + mirror + "\n"},
-		{"beside", onePath, login.Beside, "", pathKey + ": aws:to.k-e_n\n"},
-		{"AWS", awsHost, login.Beside, "---\nBUNDLE_JOBS: \"4\"\n", "---\nBUNDLE_JOBS: \"4\"\n" + awsKey + ": aws:to.k-e_n\n"},
-		{"another token", awsHost, login.Beside, awsKey + ": \"aws:old\"\nBUNDLE_JOBS: \"4\"\n", awsKey + ": \"aws:to.k-e_n\"\nBUNDLE_JOBS: \"4\"\n"},
-		{"another mirror", onePath, login.Instead, "BUNDLE_MIRROR__ALL: \"https://gems.example/\"\n", "BUNDLE_MIRROR__ALL: \"" + mirror + "\"\n"},
+		{"no file", onePath, login.Replace, "", "BUNDLE_MIRROR__ALL: " + mirror + "\n"},
+		{"beside", onePath, login.Add, "", pathKey + ": aws:to.k-e_n\n"},
+		{"AWS", awsHost, login.Add, "---\nBUNDLE_JOBS: \"4\"\n", "---\nBUNDLE_JOBS: \"4\"\n" + awsKey + ": aws:to.k-e_n\n"},
+		{"another token", awsHost, login.Add, awsKey + ": \"aws:old\"\nBUNDLE_JOBS: \"4\"\n", awsKey + ": \"aws:to.k-e_n\"\nBUNDLE_JOBS: \"4\"\n"},
+		{"another mirror", onePath, login.Replace, "BUNDLE_MIRROR__ALL: \"https://gems.example/\"\n", "BUNDLE_MIRROR__ALL: \"" + mirror + "\"\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := edit(t, target(t, c.address, c.placement), nil)
@@ -75,10 +75,10 @@ func TestRemoveLeavesOthersAlone(t *testing.T) {
 		placement login.Placement
 		in, want  string
 	}{
-		{login.Instead, text, text},
-		{login.Beside, text, text},
-		{login.Beside, text + awsKey + ": aws:newer\n", text},
-		{login.Instead, "BUNDLE_MIRROR__ALL: " + strings.Replace(awsHost, "//", "//aws:newer@", 1) + "\nBUNDLE_JOBS: \"4\"\n", "BUNDLE_JOBS: \"4\"\n"},
+		{login.Replace, text, text},
+		{login.Add, text, text},
+		{login.Add, text + awsKey + ": aws:newer\n", text},
+		{login.Replace, "BUNDLE_MIRROR__ALL: " + strings.Replace(awsHost, "//", "//aws:newer@", 1) + "\nBUNDLE_JOBS: \"4\"\n", "BUNDLE_JOBS: \"4\"\n"},
 	} {
 		e := edit(t, target(t, awsHost, c.placement), nil)
 		if out, err := e.Remove([]byte(c.in)); err != nil || string(out) != c.want {
@@ -93,7 +93,7 @@ func TestRemoveLeavesOthersAlone(t *testing.T) {
 // A token with signs that have a meaning in addresses reaches the server as it
 // is.
 func TestEscaping(t *testing.T) {
-	tg := target(t, awsHost, login.Instead)
+	tg := target(t, awsHost, login.Replace)
 	tg.Token.Password = "a+b/c=="
 	out, err := edit(t, tg, nil).Apply(nil)
 	if err != nil || !strings.Contains(string(out), "https://aws:a%2Bb%2Fc%3D%3D@acme-") {
@@ -106,8 +106,8 @@ func TestRenew(t *testing.T) {
 	fresh := authtoken.Token{Username: "aws", Password: "fresh"}
 	for _, address := range []string{onePath, awsHost} {
 		for placement, value := range map[login.Placement]string{
-			login.Instead: strings.Replace(address, "//", "//aws:fresh@", 1),
-			login.Beside:  "aws:fresh",
+			login.Replace: strings.Replace(address, "//", "//aws:fresh@", 1),
+			login.Add:     "aws:fresh",
 		} {
 			tg := target(t, address, placement)
 			text, err := edit(t, tg, nil).Apply([]byte("BUNDLE_JOBS: \"4\"\n"))
@@ -124,7 +124,7 @@ func TestRenew(t *testing.T) {
 			}
 		}
 	}
-	if got := bundler.HostKey(target(t, onePath, login.Beside).Endpoint); got != "BUNDLE_127__0__0__1" {
+	if got := bundler.HostKey(target(t, onePath, login.Add).Endpoint); got != "BUNDLE_127__0__0__1" {
 		t.Error(got)
 	}
 }
@@ -139,7 +139,7 @@ func TestFile(t *testing.T) {
 		{map[string]string{"BUNDLE_USER_HOME": "/b", "BUNDLE_USER_CONFIG": "/c/bundle"}, "/c/bundle"},
 		{map[string]string{"BUNDLE_CONFIG": "bundle.yml", "BUNDLE_USER_CONFIG": "/c/bundle"}, "/src/bundle.yml"},
 	} {
-		if got := edit(t, target(t, awsHost, login.Instead), c.env).Path; got != c.want {
+		if got := edit(t, target(t, awsHost, login.Replace), c.env).Path; got != c.want {
 			t.Errorf("%v: %s, want %s", c.env, got, c.want)
 		}
 	}
@@ -162,10 +162,10 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestNext(t *testing.T) {
-	if got := bundler.Tool().Next(target(t, awsHost, login.Instead)); got != "bundle install" {
+	if got := bundler.Tool().Next(target(t, awsHost, login.Replace)); got != "bundle install" {
 		t.Error(got)
 	}
-	if got := bundler.Tool().Next(target(t, awsHost, login.Beside)); !strings.Contains(got, `source "`+awsHost+`"`) {
+	if got := bundler.Tool().Next(target(t, awsHost, login.Add)); !strings.Contains(got, `source "`+awsHost+`"`) {
 		t.Error(got)
 	}
 }
@@ -183,7 +183,7 @@ func TestApplyAndRemove(t *testing.T) {
 			text = strings.ReplaceAll(text, "\n", "\r\n")
 		}
 		address := rapid.SampledFrom([]string{onePath, awsHost}).Draw(t, "address")
-		placement := rapid.SampledFrom([]login.Placement{login.Instead, login.Beside}).Draw(t, "placement")
+		placement := rapid.SampledFrom([]login.Placement{login.Replace, login.Add}).Draw(t, "placement")
 		u, err := url.Parse(address)
 		if err != nil {
 			t.Fatal(err)

@@ -27,7 +27,7 @@ import (
 // Tool is cargo.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "cargo", Format: "cargo", Programs: []string{"cargo"}, Secret: login.Asked,
+		Name: "cargo", Format: "cargo", Programs: []string{"cargo"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
@@ -38,12 +38,12 @@ type setting struct {
 	value any
 }
 
-func settings(t login.Target, p login.Places) []setting {
+func settings(t login.Target, p login.Environment) []setting {
 	all := []setting{
 		{[]string{"registries", t.Name, "index"}, "sparse+" + t.Endpoint.String()},
 		{[]string{"registries", t.Name, "credential-provider"}, []string{p.Program}},
 	}
-	if t.Placement == login.Instead {
+	if t.Placement == login.Replace {
 		all = append(all,
 			setting{[]string{"registry", "default"}, t.Name},
 			setting{[]string{"source", "crates-io", "replace-with"}, t.Name})
@@ -51,7 +51,7 @@ func settings(t login.Target, p login.Places) []setting {
 	return all
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	all := settings(t, p)
 	apply := func(text []byte) ([]byte, error) { return set(text, all) }
 	remove := func(text []byte) ([]byte, error) { return unset(text, all) }
@@ -112,11 +112,11 @@ func same(read, written any) bool {
 }
 
 // file is the person's own configuration.
-func file(p login.Places) string {
+func file(p login.Environment) string {
 	return filepath.Join(p.Absolute(cmp.Or(p.Getenv("CARGO_HOME"), filepath.Join(p.Home, ".cargo"))), "config.toml")
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	for _, path := range []string{strings.TrimSuffix(file(p), ".toml"), file(p)} {
 		text, err := read.Text(path)
 		if err != nil {
@@ -150,7 +150,7 @@ func indexes(registries any) []string {
 
 func next(t login.Target) string {
 	flag := ""
-	if t.Placement == login.Beside {
+	if t.Placement == login.Add {
 		flag = " --registry " + t.Name
 	}
 	return "cargo add CRATE" + flag + "\ncargo publish" + flag

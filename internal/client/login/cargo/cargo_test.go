@@ -37,8 +37,8 @@ func target(t testing.TB, placement login.Placement) login.Target {
 	return login.Target{Endpoint: u, Name: "acme-lib", Placement: placement}
 }
 
-func places(env map[string]string) login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src", GOOS: "linux", Program: "/opt/gate house/gatehouse", Getenv: func(name string) string { return env[name] }}
+func places(env map[string]string) login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src", GOOS: "linux", Program: "/opt/gate house/gatehouse", Getenv: func(name string) string { return env[name] }}
 }
 
 func edits(t testing.TB, placement login.Placement, env map[string]string) (config, old login.Edit) {
@@ -56,10 +56,10 @@ func TestApply(t *testing.T) {
 		placement login.Placement
 		in, want  string
 	}{
-		{"no file", login.Instead, "", instead},
-		{"beside", login.Beside, "[net]\nretry = 3 # times\n", "[net]\nretry = 3 # times\n\n" + registry},
+		{"no file", login.Replace, "", instead},
+		{"beside", login.Add, "[net]\nretry = 3 # times\n", "[net]\nretry = 3 # times\n\n" + registry},
 		{
-			"another default", login.Instead, "[registry]\ndefault = \"corp\" # ours\n\n[registries]\ncorp.index = \"sparse+https://crates.example/\"\n",
+			"another default", login.Replace, "[registry]\ndefault = \"corp\" # ours\n\n[registries]\ncorp.index = \"sparse+https://crates.example/\"\n",
 			"[registry]\ndefault = \"acme-lib\" # ours\n\n[registries]\ncorp.index = \"sparse+https://crates.example/\"\n\n" + registry + "\n[source.crates-io]\nreplace-with = \"acme-lib\"\n",
 		},
 	} {
@@ -78,7 +78,7 @@ func TestApply(t *testing.T) {
 
 // What a person changed since is theirs.
 func TestRemoveLeavesOthersAlone(t *testing.T) {
-	e, _ := edits(t, login.Instead, nil)
+	e, _ := edits(t, login.Replace, nil)
 	mine := strings.NewReplacer(`default = "acme-lib"`, `default = "corp"`, `["/opt/gate house/gatehouse"]`, `["cargo:token"]`).Replace(instead)
 	want := "[registries.acme-lib]\ncredential-provider = [\"cargo:token\"]\n\n[registry]\ndefault = \"corp\"\n"
 	if out, err := e.Remove([]byte(mine)); err != nil || strings.TrimRight(string(out), "\n")+"\n" != want {
@@ -91,11 +91,11 @@ func TestRemoveLeavesOthersAlone(t *testing.T) {
 
 // Cargo reads the file of the old name instead of the new one where there is it.
 func TestFiles(t *testing.T) {
-	config, old := edits(t, login.Instead, map[string]string{"CARGO_HOME": "cargo"})
+	config, old := edits(t, login.Replace, map[string]string{"CARGO_HOME": "cargo"})
 	if config.Path != "/src/cargo/config.toml" || old.Path != "/src/cargo/config" || config.Mode != 0o644 {
 		t.Errorf("%s, %s", config.Path, old.Path)
 	}
-	config, old = edits(t, login.Instead, nil)
+	config, old = edits(t, login.Replace, nil)
 	if config.Path != "/home/ada/.cargo/config.toml" || old.Path != "/home/ada/.cargo/config" {
 		t.Errorf("%s, %s", config.Path, old.Path)
 	}
@@ -129,10 +129,10 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestNext(t *testing.T) {
-	if got := cargo.Tool().Next(target(t, login.Instead)); got != "cargo add CRATE\ncargo publish" {
+	if got := cargo.Tool().Next(target(t, login.Replace)); got != "cargo add CRATE\ncargo publish" {
 		t.Error(got)
 	}
-	if got := cargo.Tool().Next(target(t, login.Beside)); got != "cargo add CRATE --registry acme-lib\ncargo publish --registry acme-lib" {
+	if got := cargo.Tool().Next(target(t, login.Add)); got != "cargo add CRATE --registry acme-lib\ncargo publish --registry acme-lib" {
 		t.Error(got)
 	}
 }
@@ -152,7 +152,7 @@ func TestApplyAndRemove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		placement := rapid.SampledFrom([]login.Placement{login.Instead, login.Beside}).Draw(t, "placement")
+		placement := rapid.SampledFrom([]login.Placement{login.Replace, login.Add}).Draw(t, "placement")
 		e, err := cargo.Tool().Edits(login.Target{Endpoint: u, Name: "acme-lib", Placement: placement}, places(nil))
 		if err != nil {
 			t.Fatal(err)

@@ -39,13 +39,13 @@ const (
 const mode fs.FileMode = 0o600
 
 // files says which files a client reads, the one that is to be changed first.
-type files func(login.Places) []string
+type files func(login.Environment) []string
 
 // client is a tool that reads its passwords from one file.
 func client(name string, read files, next func(login.Target) string, programs ...string) login.Tool {
 	return login.Tool{
-		Name: name, Programs: programs, Helper: program, Secret: login.Asked,
-		Edits: func(t login.Target, p login.Places) ([]login.Edit, error) {
+		Name: name, Programs: programs, Helper: program, Secret: login.FromHelper,
+		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 			var edits []login.Edit
 			for _, path := range read(p) {
 				edits = append(edits, ask(path, t.Endpoint.Host))
@@ -116,8 +116,8 @@ func hosts(text []byte) ([]string, error) {
 }
 
 // addresses are those that the files name.
-func addresses(read files) func(login.Places, login.ReadFile) ([]string, error) {
-	return func(p login.Places, readFile login.ReadFile) ([]string, error) {
+func addresses(read files) func(login.Environment, login.ReadFile) ([]string, error) {
+	return func(p login.Environment, readFile login.ReadFile) ([]string, error) {
 		return readFile.Addresses(hosts, read(p)...)
 	}
 }

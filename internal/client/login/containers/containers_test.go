@@ -32,11 +32,11 @@ func target(t testing.TB, address string) login.Target {
 	return login.Target{Endpoint: u, Name: "ecr"}
 }
 
-func places(env map[string]string) login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
+func places(env map[string]string) login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
 }
 
-func edits(t testing.TB, tool login.Tool, address string, p login.Places) []login.Edit {
+func edits(t testing.TB, tool login.Tool, address string, p login.Environment) []login.Edit {
 	t.Helper()
 	e, err := tool.Edits(target(t, address), p)
 	if err != nil {
@@ -108,7 +108,7 @@ func TestTheHelperIsAsked(t *testing.T) {
 		if back, err := e.Remove(out); err != nil || string(back) != in {
 			t.Errorf("%s: back to %s, %v", tool.Name, back, err)
 		}
-		if tool.Helper != "docker-credential-gatehouse" || tool.Secret != login.Asked || tool.Format != "" {
+		if tool.Helper != "docker-credential-gatehouse" || tool.Secret != login.FromHelper || tool.Format != "" {
 			t.Errorf("%s: %+v", tool.Name, tool)
 		}
 	}
@@ -215,7 +215,7 @@ func TestAddresses(t *testing.T) {
 	if _, err := containers.Helm().Addresses(p, read); err == nil || !strings.Contains(err.Error(), "registry/config.json: line 2: ") {
 		t.Errorf("a broken file: %v", err)
 	}
-	if got, err := containers.Docker().Addresses(login.Places{Getenv: p.Getenv}, read); err != nil || len(got) != 0 {
+	if got, err := containers.Docker().Addresses(login.Environment{Getenv: p.Getenv}, read); err != nil || len(got) != 0 {
 		t.Errorf("no file: %q, %v", got, err)
 	}
 }

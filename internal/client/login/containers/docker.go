@@ -24,15 +24,15 @@ func Oras() login.Tool {
 	}, "oras")
 }
 
-func dockerFiles(p login.Places) []string { return []string{dockerFile(p)} }
+func dockerFiles(p login.Environment) []string { return []string{dockerFile(p)} }
 
 // dockerFile is docker's configuration.
-func dockerFile(p login.Places) string {
+func dockerFile(p login.Environment) string {
 	return filepath.Join(DockerFolder(p), "config.json")
 }
 
 // DockerFolder is where docker has its configuration (the reference of the docker
 // command, "Configuration files").
-func DockerFolder(p login.Places) string {
+func DockerFolder(p login.Environment) string {
 	return p.Absolute(cmp.Or(p.Getenv("DOCKER_CONFIG"), filepath.Join(p.Home, ".docker")))
 }

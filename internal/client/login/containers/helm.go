@@ -10,7 +10,7 @@ import (
 // Helm is helm, which keeps passwords for registries in a file of its own. It
 // falls back on docker's, but its own comes first.
 func Helm() login.Tool {
-	return client("helm", func(p login.Places) []string { return []string{helmFile(p)} }, func(t login.Target) string {
+	return client("helm", func(p login.Environment) []string { return []string{helmFile(p)} }, func(t login.Target) string {
 		return "helm push CHART-VERSION.tgz oci://" + t.Endpoint.Host + plainHTTP(t) +
 			"\nhelm pull oci://" + t.Endpoint.Host + "/CHART --version VERSION" + plainHTTP(t)
 	}, "helm")
@@ -18,7 +18,7 @@ func Helm() login.Tool {
 
 // helmFile is the default of helm's flag --registry-config (helm's pages "helm"
 // and "Helm Environment Variables").
-func helmFile(p login.Places) string {
+func helmFile(p login.Environment) string {
 	if path := p.Getenv("HELM_REGISTRY_CONFIG"); path != "" {
 		return p.Absolute(path)
 	}
@@ -29,7 +29,7 @@ func helmFile(p login.Places) string {
 	return filepath.Join(p.Absolute(dir), "registry", "config.json")
 }
 
-func helmConfigHome(p login.Places) string {
+func helmConfigHome(p login.Environment) string {
 	switch p.GOOS {
 	case "darwin":
 		return filepath.Join(p.Home, "Library", "Preferences")

@@ -41,7 +41,7 @@ func Podman() login.Tool {
 		return "podman push " + image + "\npodman pull " + image
 	}, "podman", "buildah", "skopeo")
 	ask := t.Edits
-	t.Edits = func(t login.Target, p login.Places) ([]login.Edit, error) {
+	t.Edits = func(t login.Target, p login.Environment) ([]login.Edit, error) {
 		edits, err := ask(t, p)
 		if err != nil {
 			return nil, err
@@ -54,7 +54,7 @@ func Podman() login.Tool {
 		}
 		return edits, nil
 	}
-	t.Addresses = addresses(func(p login.Places) []string {
+	t.Addresses = addresses(func(p login.Environment) []string {
 		if session := sessionFile(p); session != "" {
 			return append(podmanFiles(p), session)
 		}
@@ -64,7 +64,7 @@ func Podman() login.Tool {
 }
 
 // podmanFiles are those that login changes in any case.
-func podmanFiles(p login.Places) []string {
+func podmanFiles(p login.Environment) []string {
 	if path := p.Getenv("REGISTRY_AUTH_FILE"); path != "" {
 		return []string{p.Absolute(path)}
 	}
@@ -77,7 +77,7 @@ func podmanFiles(p login.Places) []string {
 }
 
 // sessionFile is read before the person's own; "" where it is not.
-func sessionFile(p login.Places) string {
+func sessionFile(p login.Environment) string {
 	if p.Getenv("REGISTRY_AUTH_FILE") != "" || p.GOOS != "linux" {
 		return ""
 	}
@@ -90,7 +90,7 @@ func sessionFile(p login.Places) string {
 // withoutTLS has the registry's host reached by HTTP. Podman reads these files
 // below the home folder, wherever XDG_CONFIG_HOME is (registries.conf(5),
 // "FILES"), and of two entries for one host takes the file's whose name is last.
-func withoutTLS(t login.Target, p login.Places) login.Edit {
+func withoutTLS(t login.Target, p login.Environment) login.Edit {
 	host := t.Endpoint.Host
 	name := "gatehouse-" + strings.NewReplacer(":", "-", "[", "", "]", "").Replace(host) + ".conf"
 	table := []string{"registry"}

@@ -35,12 +35,12 @@ var sources = []string{":sources"}
 // Tool is gem.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "gem", Format: "ruby", Programs: []string{"gem"}, Secret: login.Held,
+		Name: "gem", Format: "ruby", Programs: []string{"gem"}, Secret: login.Stored,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	shared, own := keyFiles(p)
 	key := []string{host(t.Endpoint)}
 	push := login.Edit{
@@ -72,7 +72,7 @@ func include(text []byte, t login.Target) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Placement == login.Beside && len(before) == 0 {
+	if t.Placement == login.Add && len(before) == 0 {
 		return nil, errors.New("it lists no :sources:, and a list of the repository alone would replace the ones that gem has by default: " +
 			"let `gem sources --add` of one of `gem sources` write the list, or log in without --extra")
 	}
@@ -82,7 +82,7 @@ func include(text []byte, t login.Target) ([]byte, error) {
 		return nil, err
 	}
 	for _, item := range before {
-		if item == ours || t.Placement == login.Beside && !same(item, t.Endpoint) {
+		if item == ours || t.Placement == login.Add && !same(item, t.Endpoint) {
 			continue
 		}
 		if out, err = yamledit.Exclude(out, sources, item); err != nil {
@@ -132,23 +132,23 @@ func anonymous(address string) string {
 // path behind.
 func host(endpoint *url.URL) string { return strings.TrimSuffix(endpoint.String(), "/") }
 
-func rcFile(p login.Places) string { return filepath.Join(p.Home, ".gemrc") }
+func rcFile(p login.Environment) string { return filepath.Join(p.Home, ".gemrc") }
 
 // keyFiles are those of API keys: the one that gem reads if it is there, and the
 // one that it reads otherwise.
-func keyFiles(p login.Places) (shared, own string) {
+func keyFiles(p login.Environment) (shared, own string) {
 	data := cmp.Or(p.Getenv("XDG_DATA_HOME"), filepath.Join(p.Home, ".local", "share"))
 	return filepath.Join(p.Home, ".gem", "credentials"), filepath.Join(data, "gem", "credentials")
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	shared, own := keyFiles(p)
 	found, err := read.Addresses(listed(func(text []byte) ([]string, error) { return yamledit.Items(text, sources) }), rcFile(p))
 	if err != nil {
 		return nil, err
 	}
 	keyed, err := read.Addresses(listed(hosts), shared, own)
-	return login.Each(append(found, keyed...)...), err
+	return login.Unique(append(found, keyed...)...), err
 }
 
 // listed are the addresses of a list as other tools have them: without a

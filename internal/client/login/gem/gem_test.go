@@ -29,8 +29,8 @@ func target(t testing.TB, placement login.Placement) login.Target {
 	return login.Target{Endpoint: u, Name: "acme-lib", Placement: placement, Token: authtoken.Token{Username: "aws", Password: "to.k-e_n", Value: "to.k-e_n", Type: "Bearer"}}
 }
 
-func places(env map[string]string) login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
+func places(env map[string]string) login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
 }
 
 // edits are those of the sources, of the keys, and of the keys where ~/.gem is.
@@ -44,7 +44,7 @@ func edits(t testing.TB, placement login.Placement) (rc, keys, old login.Edit) {
 }
 
 func TestFiles(t *testing.T) {
-	e, err := gem.Tool().Edits(target(t, login.Instead), places(map[string]string{"XDG_DATA_HOME": "/data", "XDG_CONFIG_HOME": "/cfg"}))
+	e, err := gem.Tool().Edits(target(t, login.Replace), places(map[string]string{"XDG_DATA_HOME": "/data", "XDG_CONFIG_HOME": "/cfg"}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestFiles(t *testing.T) {
 			t.Errorf("%s, %o; want %s", e[i].Path, e[i].Mode, want)
 		}
 	}
-	if _, own, _ := edits(t, login.Instead); own.Path != "/home/ada/.local/share/gem/credentials" {
+	if _, own, _ := edits(t, login.Replace); own.Path != "/home/ada/.local/share/gem/credentials" {
 		t.Error(own.Path)
 	}
 }
@@ -64,11 +64,11 @@ func TestSources(t *testing.T) {
 		placement login.Placement
 		in, want  string
 	}{
-		{"no file", login.Instead, "", ":sources:\n  - " + ours + "\n"},
-		{"instead", login.Instead, "---\n:sources:\n- https://gems.example/\n- https://other.example/\ngem: --no-document\n", "---\n:sources:\n- " + ours + "\ngem: --no-document\n"},
-		{"beside", login.Beside, "---\n:sources:\n  - https://gems.example/ # first\ngem: --no-document\n", "---\n:sources:\n  - https://gems.example/ # first\n  - " + ours + "\ngem: --no-document\n"},
-		{"another token instead", login.Instead, ":sources:\n- " + old + "\n", ":sources:\n- " + ours + "\n"},
-		{"another token beside", login.Beside, ":sources:\n- " + old + "\n- https://gems.example/\n", ":sources:\n- https://gems.example/\n- " + ours + "\n"},
+		{"no file", login.Replace, "", ":sources:\n  - " + ours + "\n"},
+		{"instead", login.Replace, "---\n:sources:\n- https://gems.example/\n- https://other.example/\ngem: --no-document\n", "---\n:sources:\n- " + ours + "\ngem: --no-document\n"},
+		{"beside", login.Add, "---\n:sources:\n  - https://gems.example/ # first\ngem: --no-document\n", "---\n:sources:\n  - https://gems.example/ # first\n  - " + ours + "\ngem: --no-document\n"},
+		{"another token instead", login.Replace, ":sources:\n- " + old + "\n", ":sources:\n- " + ours + "\n"},
+		{"another token beside", login.Add, ":sources:\n- " + old + "\n- https://gems.example/\n", ":sources:\n- https://gems.example/\n- " + ours + "\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rc, _, _ := edits(t, c.placement)
@@ -85,7 +85,7 @@ func TestSources(t *testing.T) {
 
 // A list of one repository alone would be instead of gem's default, not beside.
 func TestNothingToStandBeside(t *testing.T) {
-	rc, _, _ := edits(t, login.Beside)
+	rc, _, _ := edits(t, login.Add)
 	for _, text := range []string{"", "gem: --no-document\n"} {
 		if out, err := rc.Apply([]byte(text)); err == nil || !strings.Contains(err.Error(), "gem sources --add") {
 			t.Errorf("%q, %v", out, err)
@@ -94,7 +94,7 @@ func TestNothingToStandBeside(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	_, keys, old := edits(t, login.Instead)
+	_, keys, old := edits(t, login.Replace)
 	const line = "https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ruby/lib: \"Bearer to.k-e_n\"\n"
 	out, err := keys.Apply(nil)
 	if err != nil || string(out) != line {
@@ -118,7 +118,7 @@ func TestKeys(t *testing.T) {
 // A token with signs that have a meaning in addresses reaches the server as it
 // is.
 func TestEscaping(t *testing.T) {
-	tg := target(t, login.Instead)
+	tg := target(t, login.Replace)
 	tg.Token.Password = "a+b/c=="
 	e, err := gem.Tool().Edits(tg, places(nil))
 	if err != nil {
@@ -156,7 +156,7 @@ func TestAddresses(t *testing.T) {
 
 func TestNext(t *testing.T) {
 	want := "gem install GEM\ngem push --host https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ruby/lib GEM-VERSION.gem"
-	if got := gem.Tool().Next(target(t, login.Instead)); got != want {
+	if got := gem.Tool().Next(target(t, login.Replace)); got != want {
 		t.Error(got)
 	}
 }
@@ -180,7 +180,7 @@ func TestApplyAndRemove(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := gem.Tool().Edits(login.Target{Endpoint: u, Placement: login.Beside, Token: authtoken.Token{Username: "aws", Password: "token"}}, places(nil))
+		e, err := gem.Tool().Edits(login.Target{Endpoint: u, Placement: login.Add, Token: authtoken.Token{Username: "aws", Password: "token"}}, places(nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ import (
 // Tool is Gradle.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "gradle", Format: "maven", Programs: []string{"gradle", "gradlew"}, Secret: login.Asked,
+		Name: "gradle", Format: "maven", Programs: []string{"gradle", "gradlew"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
@@ -36,16 +36,16 @@ func file() script.File {
 }
 
 // path is that of the init script in the Gradle home.
-func path(p login.Places) string {
+func path(p login.Environment) string {
 	home := p.Absolute(cmp.Or(p.Getenv("GRADLE_USER_HOME"), filepath.Join(p.Home, ".gradle")))
 	return filepath.Join(home, "init.d", "gatehouse.gradle")
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	return []login.Edit{file().Edit(path(p), name(t), line(t, p.Program))}, nil
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return file().Addresses(path(p), read)
 }
 
@@ -56,7 +56,7 @@ func line(t login.Target, program string) string {
 		command = append(command, quote(argument))
 	}
 	return fmt.Sprintf("    [name: %s, url: %s, instead: %s, command: [%s]],\n",
-		quote(name(t)), quote(t.Endpoint.String()), strconv.FormatBool(t.Placement == login.Instead), strings.Join(command, ", "))
+		quote(name(t)), quote(t.Endpoint.String()), strconv.FormatBool(t.Placement == login.Replace), strings.Join(command, ", "))
 }
 
 // quote writes a string of Groovy.

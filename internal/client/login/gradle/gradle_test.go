@@ -11,14 +11,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/gradle"
 )
 
-func places(home string) login.Places {
-	return login.Places{
+func places(home string) login.Environment {
+	return login.Environment{
 		Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: `/opt/ada's/gate\house`,
 		Getenv: func(name string) string { return map[string]string{"GRADLE_USER_HOME": home}[name] },
 	}
 }
 
-func edit(t *testing.T, target login.Target, p login.Places) login.Edit {
+func edit(t *testing.T, target login.Target, p login.Environment) login.Edit {
 	t.Helper()
 	edits, err := gradle.Tool().Edits(target, p)
 	if err != nil || len(edits) != 1 {
@@ -75,10 +75,10 @@ func TestSeveral(t *testing.T) {
 	}
 	first := apply(target("lib"))
 	beside := target("other")
-	beside.Placement = login.Beside
+	beside.Placement = login.Add
 	apply(beside)
 	again := target("lib")
-	again.Placement = login.Beside
+	again.Placement = login.Add
 	if got := apply(again); strings.Count(got, "[name: ") != 2 || strings.Contains(got, "instead: true") {
 		t.Error(got)
 	}

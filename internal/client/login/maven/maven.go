@@ -30,7 +30,7 @@ import (
 // Tool is Maven.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "maven", Format: "maven", Programs: []string{"mvn", "mvnw", "mvnd"}, Secret: login.HeldOrReferred,
+		Name: "maven", Format: "maven", Programs: []string{"mvn", "mvnw", "mvnd"}, Secret: login.StoredOrEnv,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
@@ -41,9 +41,9 @@ const skeleton = `<?xml version="1.0" encoding="UTF-8"?>
 </settings>
 `
 
-func settings(p login.Places) string { return filepath.Join(p.Home, ".m2", "settings.xml") }
+func settings(p login.Environment) string { return filepath.Join(p.Home, ".m2", "settings.xml") }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	e := login.Edit{
 		Path: settings(p), Mode: 0o600,
 		Apply:  func(text []byte) ([]byte, error) { return apply(text, t) },
@@ -119,7 +119,7 @@ type value struct {
 // mirrors says which repositories the login's mirror stands for; "" for none.
 func mirrors(t login.Target) string {
 	switch host := t.Endpoint.Hostname(); {
-	case t.Placement == login.Instead:
+	case t.Placement == login.Replace:
 		return "external:*"
 	case t.Endpoint.Scheme == "http" && host != "localhost" && host != "127.0.0.1":
 		return t.Name
@@ -143,7 +143,7 @@ func remove(text []byte, id string) ([]byte, error) {
 	return text, nil
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return read.Addresses(named, settings(p))
 }
 

@@ -26,7 +26,7 @@ func target(address string, placement login.Placement) login.Target {
 	}
 }
 
-var places = login.Places{Home: "/home/ada", GOOS: "linux", Getenv: func(string) string { return "" }}
+var places = login.Environment{Home: "/home/ada", GOOS: "linux", Getenv: func(string) string { return "" }}
 
 func edit(t testing.TB, target login.Target) login.Edit {
 	t.Helper()
@@ -50,7 +50,7 @@ const secure = "https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com
 
 // A person who had no settings gets these.
 func TestNewFile(t *testing.T) {
-	e := edit(t, target(secure, login.Instead))
+	e := edit(t, target(secure, login.Replace))
 	if e.Path != "/home/ada/.m2/settings.xml" || e.Mode != 0o600 {
 		t.Errorf("%s %v", e.Path, e.Mode)
 	}
@@ -108,19 +108,19 @@ func TestMirrors(t *testing.T) {
 		placement login.Placement
 		want      string
 	}{
-		{secure, login.Instead, "<mirrorOf>external:*</mirrorOf>"},
-		{secure, login.Beside, ""},
-		{"http://127.0.0.1:4283/maven/lib/", login.Beside, ""},
-		{"http://localhost:4283/maven/lib/", login.Beside, ""},
-		{"http://gate.example/maven/lib/", login.Beside, "<mirrorOf>acme-lib</mirrorOf>"},
-		{"http://gate.example/maven/lib/", login.Instead, "<mirrorOf>external:*</mirrorOf>"},
+		{secure, login.Replace, "<mirrorOf>external:*</mirrorOf>"},
+		{secure, login.Add, ""},
+		{"http://127.0.0.1:4283/maven/lib/", login.Add, ""},
+		{"http://localhost:4283/maven/lib/", login.Add, ""},
+		{"http://gate.example/maven/lib/", login.Add, "<mirrorOf>acme-lib</mirrorOf>"},
+		{"http://gate.example/maven/lib/", login.Replace, "<mirrorOf>external:*</mirrorOf>"},
 	} {
 		got := apply(t, edit(t, target(c.address, c.placement)), "")
 		if strings.Contains(got, "<mirrorOf>") != (c.want != "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s %v:\n%s", c.address, c.placement, got)
 		}
 		// Changing one's mind leaves nothing of the other.
-		other := apply(t, edit(t, target(c.address, login.Beside-c.placement)), got)
+		other := apply(t, edit(t, target(c.address, login.Add-c.placement)), got)
 		if back := apply(t, edit(t, target(c.address, c.placement)), other); strings.Count(back, "<mirror>") != strings.Count(got, "<mirror>") {
 			t.Errorf("%s %v:\n%s", c.address, c.placement, back)
 		}
@@ -129,14 +129,14 @@ func TestMirrors(t *testing.T) {
 
 // Our mirror is the first, as Maven takes the first that fits.
 func TestMirrorIsFirst(t *testing.T) {
-	got := apply(t, edit(t, target(secure, login.Instead)), "<settings>\n  <mirrors>\n    <mirror><id>all</id><mirrorOf>*</mirrorOf><url>https://old.example/</url></mirror>\n  </mirrors>\n</settings>")
+	got := apply(t, edit(t, target(secure, login.Replace)), "<settings>\n  <mirrors>\n    <mirror><id>all</id><mirrorOf>*</mirrorOf><url>https://old.example/</url></mirror>\n  </mirrors>\n</settings>")
 	if strings.Index(got, "external:*") > strings.Index(got, "old.example") {
 		t.Error(got)
 	}
 }
 
 func TestVariable(t *testing.T) {
-	with := target(secure, login.Beside)
+	with := target(secure, login.Add)
 	with.Token, with.Variable = authtoken.Token{}, "CODEARTIFACT_AUTH_TOKEN"
 	e := edit(t, with)
 	if got := apply(t, e, ""); !strings.Contains(got, "<password>${env.CODEARTIFACT_AUTH_TOKEN}</password>") || e.Mode != 0o644 {
@@ -157,7 +157,7 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 	tool := maven.Tool()
-	text := apply(t, edit(t, target(secure, login.Beside)), `<settings><mirrors><mirror><id>a</id><url>${central.url}</url></mirror><mirror><id>b</id><url>https://b.example/</url></mirror></mirrors></settings>`)
+	text := apply(t, edit(t, target(secure, login.Add)), `<settings><mirrors><mirror><id>a</id><url>${central.url}</url></mirror><mirror><id>b</id><url>https://b.example/</url></mirror></mirrors></settings>`)
 	if got, err := tool.Addresses(places, read(text, nil)); err != nil || !slices.Equal(got, []string{secure, "https://b.example/"}) {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -190,7 +190,7 @@ func TestApplyAndRemove(t *testing.T) {
 			"<settings xmlns=\"http://maven.apache.org/SETTINGS/1.2.0\">\n"+strings.Join(parts, "\n")+"\n</settings>\n", "\n", newline)
 
 		to := target(rapid.SampledFrom([]string{secure, "http://127.0.0.1:4283/maven/lib/", "http://gate.example/maven/lib/"}).Draw(t, "address"),
-			rapid.SampledFrom([]login.Placement{login.Instead, login.Beside}).Draw(t, "placement"))
+			rapid.SampledFrom([]login.Placement{login.Replace, login.Add}).Draw(t, "placement"))
 		edits, err := maven.Tool().Edits(to, places)
 		if err != nil {
 			t.Fatal(err)

@@ -13,13 +13,13 @@ import (
 // Tool is npm.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "npm", Format: "npm", Programs: []string{"npm"}, Secret: login.HeldOrReferred,
+		Name: "npm", Format: "npm", Programs: []string{"npm"}, Secret: login.StoredOrEnv,
 		Edits: edits, Addresses: npmrc.Addresses,
 		Next: func(t login.Target) string { return npmrc.Next(t, "npm install PACKAGE") },
 	}
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	path, err := npmrc.Path(p)
 	if err != nil {
 		return nil, err

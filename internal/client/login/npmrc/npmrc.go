@@ -28,7 +28,7 @@ import (
 
 // Path is the person's .npmrc: the one in the home folder, or that which the
 // environment names for npm's setting userconfig.
-func Path(p login.Places) (string, error) {
+func Path(p login.Environment) (string, error) {
 	lower, upper := p.Getenv("npm_config_userconfig"), p.Getenv("NPM_CONFIG_USERCONFIG")
 	switch {
 	case lower == "":
@@ -62,7 +62,7 @@ func Edit(path string, mode fs.FileMode, t login.Target, settings ...Setting) (l
 // Scopes are the target's, without their @. The error says that one is none, or
 // that there is none for a repository beside another one.
 func Scopes(t login.Target) ([]string, error) {
-	if len(t.Scopes) == 0 && t.Placement == login.Beside {
+	if len(t.Scopes) == 0 && t.Placement == login.Add {
 		return nil, errors.New("there is one registry for all packages without a scope: name the scopes that come from this one with --scope @NAME, or leave --extra out to have every package from it")
 	}
 	var scopes []string
@@ -160,7 +160,7 @@ func registries(text []byte) []string {
 
 // Addresses are the registries that the environment, the project's file and the
 // person's name.
-func Addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func Addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	var named []string
 	for _, variable := range []string{"npm_config_registry", "NPM_CONFIG_REGISTRY"} {
 		if address := p.Getenv(variable); address != "" {
@@ -172,7 +172,7 @@ func Addresses(p login.Places, read login.ReadFile) ([]string, error) {
 		return nil, err
 	}
 	found, err := read.Addresses(func(text []byte) ([]string, error) { return registries(text), nil }, filepath.Join(p.Dir, ".npmrc"), path)
-	return login.Each(append(named, found...)...), err
+	return login.Unique(append(named, found...)...), err
 }
 
 // Token is the setting with the credentials: the token, or a reference to the

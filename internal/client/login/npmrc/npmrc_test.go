@@ -33,8 +33,8 @@ func target(t interface {
 	}
 }
 
-func places(env map[string]string) login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: "/usr/bin/gatehouse", Getenv: func(name string) string { return env[name] }}
+func places(env map[string]string) login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: "/usr/bin/gatehouse", Getenv: func(name string) string { return env[name] }}
 }
 
 const lib = "https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/npm/lib/"
@@ -59,7 +59,7 @@ func TestWhatIsWritten(t *testing.T) {
 		{"there, without its slash", npm.Tool(), "registry=" + strings.TrimSuffix(lib, "/") + "\n", nil, "registry=" + strings.TrimSuffix(lib, "/") + "\n" + key + ":_authToken=ghct_lib\n", 0o600},
 		{"Yarn 1", yarn.Classic(), "", nil, "registry=" + lib + "\n" + key + ":_authToken=ghct_lib\n" + key + ":always-auth=true\n", 0o600},
 		{
-			"beside, by a scope", npm.Tool(), "", func(t *login.Target) { t.Scopes, t.Placement = []string{"@a"}, login.Beside },
+			"beside, by a scope", npm.Tool(), "", func(t *login.Target) { t.Scopes, t.Placement = []string{"@a"}, login.Add },
 			"@a:registry=" + lib + "\n" + key + ":_authToken=ghct_lib\n", 0o600,
 		},
 	} {
@@ -146,7 +146,7 @@ func TestPath(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	to := target(t, lib)
-	to.Placement = login.Beside
+	to.Placement = login.Add
 	if _, err := npm.Tool().Edits(to, places(nil)); err == nil || !strings.Contains(err.Error(), "--scope @NAME") {
 		t.Error(err)
 	}

@@ -26,7 +26,7 @@ import (
 func Dotnet() login.Tool {
 	return login.Tool{
 		Name: "dotnet", Format: "nuget", Programs: []string{"dotnet", "nuget", "msbuild"},
-		Helper: "nuget-plugin-gatehouse", Secret: login.Asked,
+		Helper: "nuget-plugin-gatehouse", Secret: login.FromHelper,
 		Edits: editsWith(func(login.Target) []value { return nil }), Addresses: addresses, Next: next("dotnet restore", "dotnet nuget push PACKAGE.nupkg --source "),
 	}
 }
@@ -34,7 +34,7 @@ func Dotnet() login.Tool {
 // NuGet is a NuGet that cannot start our plug-in.
 func NuGet() login.Tool {
 	return login.Tool{
-		Name: "nuget", Format: "nuget", Programs: []string{"nuget", "dotnet", "msbuild"}, Secret: login.HeldOrReferred,
+		Name: "nuget", Format: "nuget", Programs: []string{"nuget", "dotnet", "msbuild"}, Secret: login.StoredOrEnv,
 		Edits: editsWith(credentials), Addresses: addresses, Next: next("nuget restore", "nuget push PACKAGE.nupkg -Source "),
 	}
 }
@@ -46,7 +46,7 @@ const skeleton = `<?xml version="1.0" encoding="utf-8"?>
 `
 
 // folder is NuGet's UserSettingsDirectory.
-func folder(p login.Places) string {
+func folder(p login.Environment) string {
 	if p.GOOS == "windows" {
 		if data := p.Getenv("APPDATA"); data != "" {
 			return filepath.Join(data, "NuGet")
@@ -57,7 +57,7 @@ func folder(p login.Places) string {
 }
 
 // files are the person's configuration, and our own besides.
-func files(p login.Places) (theirs, ours string) {
+func files(p login.Environment) (theirs, ours string) {
 	return filepath.Join(folder(p), "NuGet.Config"), filepath.Join(folder(p), "config", "gatehouse.config")
 }
 
@@ -84,8 +84,8 @@ func disabled(name string, more ...xmledit.Step) []xmledit.Step {
 // alone what it does not know.
 const by = "disabledBy"
 
-func editsWith(more func(login.Target) []value) func(login.Target, login.Places) ([]login.Edit, error) {
-	return func(t login.Target, p login.Places) ([]login.Edit, error) {
+func editsWith(more func(login.Target) []value) func(login.Target, login.Environment) ([]login.Edit, error) {
+	return func(t login.Target, p login.Environment) ([]login.Edit, error) {
 		values := []value{
 			{source(t.Name, xmledit.Attr("value")), t.Endpoint.String() + "v3/index.json"},
 			{source(t.Name, xmledit.Attr("protocolVersion")), "3"},
@@ -98,7 +98,7 @@ func editsWith(more func(login.Target) []value) func(login.Target, login.Places)
 		theirs, ours := files(p)
 		here, there := login.Edit{Path: ours}, login.Edit{Path: theirs}
 		here.Apply = func(text []byte) ([]byte, error) { return set(text, values) }
-		if t.Placement == login.Instead {
+		if t.Placement == login.Replace {
 			here.Path, there.Path = theirs, ours
 			here.Apply = func(text []byte) ([]byte, error) {
 				text, err := set(text, values)
@@ -115,7 +115,7 @@ func editsWith(more func(login.Target) []value) func(login.Target, login.Places)
 		// The other file is left without the repository.
 		there.Apply = func(text []byte) ([]byte, error) { return remove(text, t.Name) }
 		here.Remove, there.Remove = there.Apply, there.Apply
-		if t.Placement == login.Instead {
+		if t.Placement == login.Replace {
 			return []login.Edit{there, here}, nil
 		}
 		return []login.Edit{here, there}, nil
@@ -206,7 +206,7 @@ func remove(text []byte, name string) ([]byte, error) {
 }
 
 // addresses are those of the sources in the person's configuration and in ours.
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	theirs, ours := files(p)
 	return read.Addresses(named, theirs, ours)
 }

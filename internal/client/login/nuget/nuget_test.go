@@ -20,7 +20,7 @@ const (
 	ours   = "/home/ada/.nuget/NuGet/config/gatehouse.config"
 )
 
-var places = login.Places{Home: "/home/ada", GOOS: "linux", Getenv: func(string) string { return "" }}
+var places = login.Environment{Home: "/home/ada", GOOS: "linux", Getenv: func(string) string { return "" }}
 
 func target(address string, placement login.Placement) login.Target {
 	u, err := url.Parse(address)
@@ -40,7 +40,7 @@ func edit(t testing.TB, tool login.Tool, target login.Target) login.Edit {
 		t.Fatalf("%v, %v", edits, err)
 	}
 	i := 0
-	if target.Placement == login.Instead {
+	if target.Placement == login.Replace {
 		i = 1
 	}
 	// The other file has nothing of the login, and its mode stays.
@@ -65,7 +65,7 @@ func apply(t testing.TB, e login.Edit, text string) string {
 
 // Beside others, a file of our own.
 func TestBeside(t *testing.T) {
-	e := edit(t, nuget.Dotnet(), target("http://127.0.0.1:4283/nuget/lib/", login.Beside))
+	e := edit(t, nuget.Dotnet(), target("http://127.0.0.1:4283/nuget/lib/", login.Add))
 	got := apply(t, e, "")
 	want := `<?xml version="1.0" encoding="utf-8"?>
 <configuration>
@@ -97,7 +97,7 @@ func TestInstead(t *testing.T) {
   </disabledPackageSources>
 </configuration>
 `
-	e := edit(t, nuget.Dotnet(), target(secure, login.Instead))
+	e := edit(t, nuget.Dotnet(), target(secure, login.Replace))
 	got := apply(t, e, before)
 	want := `<configuration>
   <packageSources>
@@ -123,7 +123,7 @@ func TestInstead(t *testing.T) {
 
 // A NuGet that cannot ask holds the token, or the name of a variable.
 func TestCredentials(t *testing.T) {
-	to := target(secure, login.Beside)
+	to := target(secure, login.Add)
 	e := edit(t, nuget.NuGet(), to)
 	got := apply(t, e, "")
 	if e.Mode != 0o600 || !strings.Contains(got, `    <acme-lib>
@@ -148,8 +148,8 @@ func TestCredentials(t *testing.T) {
 }
 
 func TestWindows(t *testing.T) {
-	p := login.Places{Home: "/users/ada", GOOS: "windows", Getenv: func(name string) string { return map[string]string{"APPDATA": "/roaming"}[name] }}
-	edits, err := nuget.Dotnet().Edits(target(secure, login.Instead), p)
+	p := login.Environment{Home: "/users/ada", GOOS: "windows", Getenv: func(name string) string { return map[string]string{"APPDATA": "/roaming"}[name] }}
+	edits, err := nuget.Dotnet().Edits(target(secure, login.Replace), p)
 	if err != nil || edits[0].Path != "/roaming/NuGet/config/gatehouse.config" || edits[1].Path != "/roaming/NuGet/NuGet.Config" {
 		t.Errorf("%v, %v", edits, err)
 	}
@@ -158,7 +158,7 @@ func TestWindows(t *testing.T) {
 func TestAddresses(t *testing.T) {
 	files := map[string]string{
 		theirs: `<configuration><packageSources><add key="a" value="https://a.example/v3/index.json"/><add key="b" value="./b"/></packageSources></configuration>`,
-		ours:   apply(t, edit(t, nuget.Dotnet(), target(secure, login.Beside)), ""),
+		ours:   apply(t, edit(t, nuget.Dotnet(), target(secure, login.Add)), ""),
 	}
 	read := func(path string) ([]byte, error) {
 		if text, ok := files[path]; ok {
@@ -191,7 +191,7 @@ func TestApplyAndRemove(t *testing.T) {
 			before = strings.ReplaceAll(before, "\n", "\r\n")
 		}
 		tool := rapid.SampledFrom([]func() login.Tool{nuget.Dotnet, nuget.NuGet}).Draw(t, "tool")()
-		edits, err := tool.Edits(target(secure, rapid.SampledFrom([]login.Placement{login.Instead, login.Beside}).Draw(t, "placement")), places)
+		edits, err := tool.Edits(target(secure, rapid.SampledFrom([]login.Placement{login.Replace, login.Add}).Draw(t, "placement")), places)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,13 +17,13 @@ import (
 // Tool is PDM. In place of the public index, or beside it as a further source.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "pdm", Format: "pypi", Programs: []string{"pdm"}, Helper: "keyring", Secret: login.Asked,
+		Name: "pdm", Format: "pypi", Programs: []string{"pdm"}, Helper: "keyring", Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses,
 		Next: func(t login.Target) string { return "pdm add PACKAGE\npdm publish -r " + t.Name },
 	}
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if t.Name == "pypi" || t.Name == "testpypi" {
 		return nil, fmt.Errorf("%s is a repository that PDM has: choose another --name", t.Name)
 	}
@@ -39,7 +39,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 }
 
 // file is the person's own configuration (PDM's documentation, Configure PDM).
-func file(p login.Places) string {
+func file(p login.Environment) string {
 	switch path := p.Getenv("PDM_CONFIG_FILE"); {
 	case path != "":
 		return p.Absolute(path)
@@ -57,7 +57,7 @@ type setting struct {
 
 // source is the table of an index: [pypi] is the one in place of the public one.
 func source(t login.Target) []string {
-	if t.Placement == login.Beside {
+	if t.Placement == login.Add {
 		return []string{"pypi", t.Name}
 	}
 	return []string{"pypi"}
@@ -119,7 +119,7 @@ func remove(text []byte, t login.Target) (_ []byte, err error) {
 
 // addresses are those of the person's configuration, and of the sources of the
 // project in the working folder.
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	url := []string{"url"}
 	return python.Addresses(read, []python.Setting{
 		{File: file(p), Path: []string{"pypi"}, Keys: url},

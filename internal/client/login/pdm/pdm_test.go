@@ -22,7 +22,7 @@ func TestLogin(t *testing.T) {
 			Left:   "use_uv = true\n\n[pypi]\nverify_ssl = true\n",
 		},
 		"beside another": {
-			Placement: login.Beside,
+			Placement: login.Add,
 			Before:    "[pypi]\nurl = 'https://registry.example/'\n",
 			After:     "[pypi]\nurl = 'https://registry.example/'\n\n[pypi.acme-lib]\n" + index + "\n" + repository,
 			Left:      "same",
@@ -40,7 +40,7 @@ func TestLogin(t *testing.T) {
 
 func TestFiles(t *testing.T) {
 	keyring := []string{"/home/ada/.local/share/gatehouse/python/gatehouse_keyring.py", "/home/ada/.config/python_keyring/keyringrc.cfg"}
-	for path, p := range map[string]login.Places{
+	for path, p := range map[string]login.Environment{
 		"/home/ada/.config/pdm/config.toml":                     pythontest.Places("linux", nil),
 		"/home/ada/Library/Application Support/pdm/config.toml": pythontest.Places("darwin", nil),
 		"/etc/ci.toml": pythontest.Places("linux", map[string]string{"PDM_CONFIG_FILE": "/etc/ci.toml"}),

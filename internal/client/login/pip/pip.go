@@ -19,7 +19,7 @@ import (
 // the best version of a package from whichever index has it.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "pip", Format: "pypi", Programs: []string{"pip", "pip3"}, Helper: "keyring", Secret: login.Asked,
+		Name: "pip", Format: "pypi", Programs: []string{"pip", "pip3"}, Helper: "keyring", Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses,
 		Next: func(login.Target) string { return "pip install PACKAGE" },
 	}
@@ -35,7 +35,7 @@ const (
 	trusted  = "trusted-host"
 )
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	path, err := file(p)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 
 // file is the one that `pip config set` changes, or the one that
 // PIP_CONFIG_FILE names, instead of which pip does not read it.
-func file(p login.Places) (string, error) {
+func file(p login.Environment) (string, error) {
 	if path := p.Getenv("PIP_CONFIG_FILE"); path == os.DevNull || path == "nul" {
 		return "", errors.New("PIP_CONFIG_FILE turns pip's configuration off: unset it, or use gatehouse exec")
 	} else if path != "" {
@@ -70,7 +70,7 @@ func file(p login.Places) (string, error) {
 }
 
 func apply(text []byte, address, host string, placement login.Placement) (_ []byte, err error) {
-	if placement == login.Beside {
+	if placement == login.Add {
 		text, err = add(text, extra, address)
 	} else {
 		text, err = set(text, index, address)
@@ -166,7 +166,7 @@ func indexes(text []byte) ([]string, error) {
 	return named, err
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	named := []string{p.Getenv("PIP_INDEX_URL")}
 	named = append(named, strings.Fields(p.Getenv("PIP_EXTRA_INDEX_URL"))...)
 	for _, path := range files(p) {
@@ -184,7 +184,7 @@ func addresses(p login.Places, read login.ReadFile) ([]string, error) {
 }
 
 // files are those of the person and of the virtual environment that pip reads.
-func files(p login.Places) []string {
+func files(p login.Environment) []string {
 	path, err := file(p)
 	if err != nil {
 		return nil

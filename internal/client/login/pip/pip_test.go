@@ -22,19 +22,19 @@ func TestLogin(t *testing.T) {
 			Left:   "# mine\n[global]\ntimeout = 5\n",
 		},
 		"beside another": {
-			Placement: login.Beside,
+			Placement: login.Add,
 			Before:    "[global]\nindex-url = https://registry.example/simple/\n",
 			After:     "[global]\nindex-url = https://registry.example/simple/\nextra-index-url = " + index + "\nkeyring-provider = subprocess\n",
 			Left:      "same",
 		},
 		"beside several": {
-			Placement: login.Beside,
+			Placement: login.Add,
 			Before:    "[global]\nextra-index-url =\n    https://a.example/\n    https://b.example/\nkeyring-provider = import\n",
 			After:     "[global]\nextra-index-url =\n    https://a.example/\n    https://b.example/\n    " + index + "\nkeyring-provider = subprocess\n",
 			Left:      "[global]\nextra-index-url =\n    https://a.example/\n    https://b.example/\n",
 		},
 		"beside another login": {
-			Placement: login.Beside,
+			Placement: login.Add,
 			Before:    "[global]\nindex-url = " + other + "\nkeyring-provider = subprocess\n",
 			After:     "[global]\nindex-url = " + other + "\nkeyring-provider = subprocess\nextra-index-url = " + index + "\n",
 			Left:      "same",
@@ -51,7 +51,7 @@ func TestLogin(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	for want, p := range map[string]login.Places{
+	for want, p := range map[string]login.Environment{
 		"/home/ada/.config/pip/pip.conf":        pythontest.Places("linux", nil),
 		"/xdg/pip/pip.conf":                     pythontest.Places("linux", map[string]string{"XDG_CONFIG_HOME": "/xdg"}),
 		"/etc/my.conf":                          pythontest.Places("linux", map[string]string{"PIP_CONFIG_FILE": "/etc/my.conf"}),
@@ -61,7 +61,7 @@ func TestFiles(t *testing.T) {
 		pythontest.Files(t, pip.Tool(), p, want)
 	}
 	off := pythontest.Places("linux", map[string]string{"PIP_CONFIG_FILE": "/dev/null"})
-	if _, err := pip.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Instead), off); err == nil {
+	if _, err := pip.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Replace), off); err == nil {
 		t.Error("a configuration that is turned off was changed")
 	}
 }

@@ -31,13 +31,13 @@ import (
 // Tool is pnpm.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "pnpm", Format: "npm", Programs: []string{"pnpm"}, Secret: login.Asked,
+		Name: "pnpm", Format: "npm", Programs: []string{"pnpm"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: npmrc.Addresses,
 		Next: func(t login.Target) string { return npmrc.Next(t, "pnpm add PACKAGE") },
 	}
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	path, err := npmrc.Path(p)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 
 // scriptPath is that of the helper of one repository: two may have the same name
 // in two regions, or at two endpoints.
-func scriptPath(t login.Target, p login.Places) string {
+func scriptPath(t login.Target, p login.Environment) string {
 	sum := sha256.Sum256([]byte(t.Endpoint.String()))
 	name := t.Name + "-" + hex.EncodeToString(sum[:4])
 	if p.GOOS == "windows" {
@@ -88,7 +88,7 @@ func special(goos string) func(rune) bool {
 
 // script starts this program so that it prints the value of the header
 // Authorization, which is what pnpm takes from a helper.
-func script(t login.Target, p login.Places) ([]byte, error) {
+func script(t login.Target, p login.Environment) ([]byte, error) {
 	words := slices.Concat([]string{p.Program}, t.TokenArguments(), []string{"--format", "authorization"})
 	if p.GOOS == "windows" {
 		return command(words)

@@ -25,14 +25,14 @@ func target(profile string) login.Target {
 	}
 }
 
-func places(goos string, env map[string]string) login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src", GOOS: goos, Program: "/opt/bin/gatehouse", Getenv: func(name string) string { return env[name] }}
+func places(goos string, env map[string]string) login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src", GOOS: goos, Program: "/opt/bin/gatehouse", Getenv: func(name string) string { return env[name] }}
 }
 
 func edits(t interface {
 	Helper()
 	Fatal(...any)
-}, to login.Target, p login.Places,
+}, to login.Target, p login.Environment,
 ) []login.Edit {
 	t.Helper()
 	e, err := pnpm.Tool().Edits(to, p)

@@ -20,20 +20,20 @@ import (
 // beside it is what the project's source says.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "poetry", Format: "pypi", Programs: []string{"poetry"}, Secret: login.Asked,
+		Name: "poetry", Format: "pypi", Programs: []string{"poetry"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
 
 func next(t login.Target) string {
 	priority := "primary"
-	if t.Placement == login.Beside {
+	if t.Placement == login.Add {
 		priority = "supplemental"
 	}
 	return fmt.Sprintf("poetry source add --priority=%s %s %s\npoetry publish -r %s", priority, t.Name, python.Index(t), t.Name)
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if t.Name == "pypi" {
 		return nil, errors.New("pypi is a repository that Poetry has: choose another --name")
 	}
@@ -67,7 +67,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 
 // folder is where Poetry's configuration is (Poetry's documentation,
 // Configuration).
-func folder(p login.Places) string {
+func folder(p login.Environment) string {
 	switch dir := p.Getenv("POETRY_CONFIG_DIR"); {
 	case dir != "":
 		return p.Absolute(dir)
@@ -87,7 +87,7 @@ func forget(text []byte, path []string, value string) ([]byte, error) {
 
 // addresses are those of the repositories to publish to, and of the sources of
 // the project in the working folder.
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	url := []string{"url"}
 	return python.Addresses(read, []python.Setting{
 		{File: filepath.Join(folder(p), "config.toml"), Path: []string{"repositories"}, Keys: url},

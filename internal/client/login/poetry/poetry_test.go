@@ -30,7 +30,7 @@ func TestLogin(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	for folder, p := range map[string]login.Places{
+	for folder, p := range map[string]login.Environment{
 		"/home/ada/.config/pypoetry":                     pythontest.Places("linux", nil),
 		"/home/ada/Library/Application Support/pypoetry": pythontest.Places("darwin", nil),
 		"/etc/ci": pythontest.Places("linux", map[string]string{"POETRY_CONFIG_DIR": "/etc/ci"}),
@@ -42,7 +42,7 @@ func TestFiles(t *testing.T) {
 
 // A password that Poetry holds would be used, and never be asked for.
 func TestHeldPassword(t *testing.T) {
-	edits, err := poetry.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Instead), pythontest.Places("linux", nil))
+	edits, err := poetry.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Replace), pythontest.Places("linux", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestHeldPassword(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	to := pythontest.Target(t, pythontest.Repository, login.Instead)
+	to := pythontest.Target(t, pythontest.Repository, login.Replace)
 	for _, env := range []map[string]string{{"POETRY_KEYRING_ENABLED": "false"}, {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}} {
 		if _, err := poetry.Tool().Edits(to, pythontest.Places("linux", env)); err == nil {
 			t.Errorf("%v was not said", env)
@@ -72,7 +72,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestNext(t *testing.T) {
-	got := poetry.Tool().Next(pythontest.Target(t, pythontest.Repository, login.Beside))
+	got := poetry.Tool().Next(pythontest.Target(t, pythontest.Repository, login.Add))
 	if want := "poetry source add --priority=supplemental acme-lib " + pythontest.Index + "\npoetry publish -r acme-lib"; got != want {
 		t.Errorf("%s", got)
 	}

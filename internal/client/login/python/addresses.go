@@ -70,5 +70,5 @@ func Named(addresses ...string) []string {
 		}
 		named = append(named, u.String())
 	}
-	return login.Each(named...)
+	return login.Unique(named...)
 }

@@ -27,7 +27,7 @@ const (
 // tools that import it: a keyring in Python, and keyringrc.cfg, which names it.
 // The keyring that is there stays in use for everything else. See
 // [KeyringChosen].
-func Keyring(p login.Places) []login.Edit {
+func Keyring(p login.Environment) []login.Edit {
 	dir := p.DataFolder("python") // on the path of Python's modules by way of keyringrc.cfg
 	return []login.Edit{
 		{
@@ -47,7 +47,7 @@ func Keyring(p login.Places) []login.Edit {
 
 // KeyringChosen returns an error where the environment names a keyring, and with
 // that turns off what the edits of [Keyring] do.
-func KeyringChosen(p login.Places) error {
+func KeyringChosen(p login.Environment) error {
 	if chosen := p.Getenv("PYTHON_KEYRING_BACKEND"); chosen != "" && chosen != ours {
 		return fmt.Errorf("PYTHON_KEYRING_BACKEND is %s, and no other keyring is asked: unset it, or use gatehouse exec", chosen)
 	}
@@ -55,7 +55,7 @@ func KeyringChosen(p login.Places) error {
 }
 
 // keyringConfig is the folder of keyringrc.cfg (keyring.util.platform_).
-func keyringConfig(p login.Places) string {
+func keyringConfig(p login.Environment) string {
 	if p.GOOS == "windows" {
 		return filepath.Join(LocalAppData(p), "Python Keyring")
 	}

@@ -59,18 +59,18 @@ func Untrusted(t login.Target) string {
 
 // XDGConfig returns the folder of configurations on Linux (XDG Base Directory
 // Specification), which many programs use on macOS as well.
-func XDGConfig(p login.Places) string {
+func XDGConfig(p login.Environment) string {
 	return cmp.Or(p.Getenv("XDG_CONFIG_HOME"), filepath.Join(p.Home, ".config"))
 }
 
 // ApplicationSupport is macOS's folder of configurations.
-func ApplicationSupport(p login.Places) string {
+func ApplicationSupport(p login.Environment) string {
 	return filepath.Join(p.Home, "Library", "Application Support")
 }
 
 // PlatformConfig returns the folder of configurations that Python's library
 // platformdirs finds, on Windows that of one machine.
-func PlatformConfig(p login.Places) string {
+func PlatformConfig(p login.Environment) string {
 	switch {
 	case p.GOOS == "windows":
 		return LocalAppData(p)
@@ -81,11 +81,11 @@ func PlatformConfig(p login.Places) string {
 }
 
 // RoamingAppData and LocalAppData are Windows' folders of configurations.
-func RoamingAppData(p login.Places) string {
+func RoamingAppData(p login.Environment) string {
 	return cmp.Or(p.Getenv("APPDATA"), filepath.Join(p.Home, "AppData", "Roaming"))
 }
 
 // LocalAppData is that of what stays on one machine.
-func LocalAppData(p login.Places) string {
+func LocalAppData(p login.Environment) string {
 	return cmp.Or(p.Getenv("LOCALAPPDATA"), filepath.Join(p.Home, "AppData", "Local"))
 }

@@ -25,7 +25,7 @@ import (
 // Tool is sbt.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "sbt", Format: "maven", Programs: []string{"sbt", "sbtx", "sbtn"}, Secret: login.Asked,
+		Name: "sbt", Format: "maven", Programs: []string{"sbt", "sbtx", "sbtn"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
@@ -38,13 +38,13 @@ func file() script.File {
 	return script.File{Template: template, Login: regexp.MustCompile(`^  \("([^"]*)", "[^"]*", "([^"]*)", .*\),\n$`)}
 }
 
-func path(p login.Places) string { return filepath.Join(p.Home, ".sbt", "1.0", "gatehouse.sbt") }
+func path(p login.Environment) string { return filepath.Join(p.Home, ".sbt", "1.0", "gatehouse.sbt") }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	return []login.Edit{file().Edit(path(p), t.Name, line(t, p.Program))}, nil
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return file().Addresses(path(p), read)
 }
 
@@ -63,7 +63,7 @@ func line(t login.Target, program string) string {
 		command = append(command, quote(argument))
 	}
 	return fmt.Sprintf("  (%s, %s, %s, %s, %s, Seq(%s)),\n", quote(t.Name), quote(t.Domain+"/"+t.Repository), address, resolver,
-		strconv.FormatBool(t.Placement == login.Instead), strings.Join(command, ", "))
+		strconv.FormatBool(t.Placement == login.Replace), strings.Join(command, ", "))
 }
 
 // quote writes a string of Scala.

@@ -10,13 +10,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/sbt"
 )
 
-var places = login.Places{Home: "/home/ada", GOOS: "linux", Program: `/opt/"gate"\house`, Getenv: func(string) string { return "" }}
+var places = login.Environment{Home: "/home/ada", GOOS: "linux", Program: `/opt/"gate"\house`, Getenv: func(string) string { return "" }}
 
 // A login is a line of Scala; the realm is the one of CodeArtifact's challenge.
 func TestEdit(t *testing.T) {
 	target := login.Target{
 		Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4283", Path: "/maven/lib/"}, Name: "acme-lib",
-		Domain: "acme", Repository: "lib", Region: "eu-west-1", Placement: login.Beside,
+		Domain: "acme", Repository: "lib", Region: "eu-west-1", Placement: login.Add,
 	}
 	edits, err := sbt.Tool().Edits(target, places)
 	if err != nil || len(edits) != 1 || edits[0].Path != "/home/ada/.sbt/1.0/gatehouse.sbt" || edits[0].Mode != 0o644 {
@@ -45,7 +45,7 @@ func TestEdit(t *testing.T) {
 	}
 
 	target.Endpoint = &url.URL{Scheme: "https", Host: "gate.example", Path: "/maven/lib/"}
-	target.Placement = login.Instead
+	target.Placement = login.Replace
 	if edits, err = sbt.Tool().Edits(target, places); err != nil {
 		t.Fatal(err)
 	}

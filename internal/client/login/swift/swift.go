@@ -24,7 +24,7 @@ import (
 // Tool is Swift.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "swift", Format: "swift", Programs: []string{"swift"}, Secret: login.Held,
+		Name: "swift", Format: "swift", Programs: []string{"swift"}, Secret: login.Stored,
 		Edits: edits, Addresses: addresses, Next: next,
 	}
 }
@@ -36,18 +36,18 @@ const username = "token"
 // its own.
 const whole = "[default]"
 
-func registries(p login.Places) string {
+func registries(p login.Environment) string {
 	return filepath.Join(p.Home, ".swiftpm", "configuration", "registries.json")
 }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	scopes := []string{whole}
 	if len(t.Scopes) > 0 {
 		scopes = nil
 		for _, s := range t.Scopes {
 			scopes = append(scopes, strings.TrimPrefix(s, "@"))
 		}
-	} else if t.Placement == login.Beside {
+	} else if t.Placement == login.Add {
 		return nil, errors.New("one registry is that of all packages, and others are those of scopes: name the scopes whose packages come from this one, with --scope")
 	}
 	host := strings.ToLower(t.Endpoint.Hostname())
@@ -139,7 +139,7 @@ func registriesIn(text []byte) (map[string]string, error) {
 }
 
 // addresses are those of the person's registries, and of the project's.
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return read.Addresses(func(text []byte) ([]string, error) {
 		at, err := registriesIn(text)
 		return slices.DeleteFunc(slices.Collect(maps.Values(at)), func(address string) bool { return address == "" }), err

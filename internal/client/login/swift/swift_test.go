@@ -19,7 +19,7 @@ const (
 	settings = "/home/ada/.swiftpm/configuration/registries.json"
 )
 
-var places = login.Places{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Getenv: func(string) string { return "" }}
+var places = login.Environment{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Getenv: func(string) string { return "" }}
 
 func target(scopes ...string) login.Target {
 	u, err := url.Parse(address)
@@ -88,7 +88,7 @@ func TestScopes(t *testing.T) {
 		}
 	}
 	beside := target()
-	beside.Placement = login.Beside
+	beside.Placement = login.Add
 	if _, err := swift.Tool().Edits(beside, places); err == nil || !strings.Contains(err.Error(), "--scope") {
 		t.Error(err)
 	}

@@ -15,7 +15,7 @@ import (
 // A file whose every line has been written anew, here with other line ends, has
 // nothing of the login in it after the logout; one that login made is gone.
 func TestLogoutAfterRewriting(t *testing.T) {
-	each(t, func(t *testing.T, tool login.Tool, p login.Places, to login.Target) {
+	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		j := login.NewJournal(t.TempDir(), p, tools.All())
 		if _, err := j.Do(t.Context(), login.Login{Tool: tool, Target: to}); err != nil {
 			t.Fatal(err)

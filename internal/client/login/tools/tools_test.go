@@ -21,7 +21,7 @@ import (
 // What every tool promises, whichever it is.
 
 // A world is a home with nothing in it, on some operating system.
-func places(t *testing.T, goos string) login.Places {
+func places(t *testing.T, goos string) login.Environment {
 	t.Helper()
 	root := t.TempDir()
 	home, project := filepath.Join(root, "home"), filepath.Join(root, "project")
@@ -34,7 +34,7 @@ func places(t *testing.T, goos string) login.Places {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return login.Places{
+	return login.Environment{
 		Home: home, Dir: project, GOOS: goos, Program: program,
 		Getenv: func(name string) string { return map[string]string{"PATH": filepath.Dir(program)}[name] },
 	}
@@ -73,7 +73,7 @@ var (
 
 // each calls a function for every tool on every system, with the targets that
 // differ in what the tool may treat differently.
-func each(t *testing.T, do func(t *testing.T, tool login.Tool, p login.Places, to login.Target)) {
+func each(t *testing.T, do func(t *testing.T, tool login.Tool, p login.Environment, to login.Target)) {
 	for _, tool := range tools.All() {
 		for _, goos := range []string{"linux", "darwin", "windows"} {
 			t.Run(tool.Name+"/"+goos, func(t *testing.T) {
@@ -95,7 +95,7 @@ func each(t *testing.T, do func(t *testing.T, tool login.Tool, p login.Places, t
 // possible reports whether a tool can be logged in that way to begin with: not
 // each of them can have two repositories side by side. It says why, and what to
 // do instead.
-func possible(t *testing.T, tool login.Tool, p login.Places, to login.Target) bool {
+func possible(t *testing.T, tool login.Tool, p login.Environment, to login.Target) bool {
 	t.Helper()
 	all, err := tool.Edits(to, p)
 	for _, e := range all {
@@ -103,7 +103,7 @@ func possible(t *testing.T, tool login.Tool, p login.Places, to login.Target) bo
 			_, err = e.Apply(nil)
 		}
 	}
-	if err != nil && (to.Placement != login.Beside || len(to.Scopes) > 0) {
+	if err != nil && (to.Placement != login.Add || len(to.Scopes) > 0) {
 		t.Fatal(err)
 	}
 	return err == nil
@@ -114,17 +114,17 @@ func variants(t *testing.T, tool login.Tool) []login.Target {
 	all := []login.Target{target(t, tool, 1, one), target(t, tool, 2, one)}
 	if tool.Format != "" {
 		beside := target(t, tool, 1, one)
-		beside.Placement = login.Beside
+		beside.Placement = login.Add
 		all = append(all, beside)
 	}
 	if tool.Format == "npm" || tool.Format == "swift" {
 		scoped := target(t, tool, 2, one)
 		scoped.Scopes = []string{"@acme", "@team"}
 		beside := scoped
-		beside.Placement = login.Beside
+		beside.Placement = login.Add
 		all = append(all, scoped, beside)
 	}
-	if tool.Secret == login.HeldOrReferred {
+	if tool.Secret == login.StoredOrEnv {
 		referred := target(t, tool, 1, one)
 		referred.Variable = "CODEARTIFACT_AUTH_TOKEN"
 		all = append(all, referred)
@@ -159,7 +159,7 @@ func removed(t *testing.T, edits []login.Edit, from map[string][]byte) map[strin
 	return after
 }
 
-func edits(t *testing.T, tool login.Tool, p login.Places, to login.Target) []login.Edit {
+func edits(t *testing.T, tool login.Tool, p login.Environment, to login.Target) []login.Edit {
 	t.Helper()
 	all, err := tool.Edits(to, p)
 	if err != nil {
@@ -184,7 +184,7 @@ func TestNames(t *testing.T) {
 // What an edit has done it does not do again, and not otherwise after another
 // repository's.
 func TestApplyIsIdempotent(t *testing.T) {
-	each(t, func(t *testing.T, tool login.Tool, p login.Places, to login.Target) {
+	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		mine, others := edits(t, tool, p, to), edits(t, tool, p, target(t, tool, 3, one))
 		for name, from := range map[string]map[string][]byte{"nothing": {}, "another": texts(t, others, map[string][]byte{})} {
 			once := texts(t, mine, from)
@@ -197,10 +197,10 @@ func TestApplyIsIdempotent(t *testing.T) {
 
 // Remove finds what Apply wrote by its names, whatever the token was.
 func TestRemoveLeavesNothing(t *testing.T) {
-	each(t, func(t *testing.T, tool login.Tool, p login.Places, to login.Target) {
+	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		mine := edits(t, tool, p, to)
 		later := to
-		if later.Token.Password = two; tool.Secret == login.Asked {
+		if later.Token.Password = two; tool.Secret == login.FromHelper {
 			later.Token = authtoken.Token{}
 		}
 		left := removed(t, edits(t, tool, p, later), texts(t, mine, map[string][]byte{}))
@@ -219,7 +219,7 @@ func TestRemoveLeavesNothing(t *testing.T) {
 
 // A secret is nowhere but in a file of its owner's, which is not the project's.
 func TestWhereSecretsAre(t *testing.T) {
-	each(t, func(t *testing.T, tool login.Tool, p login.Places, to login.Target) {
+	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		held := false
 		for _, e := range edits(t, tool, p, to) {
 			if !filepath.IsAbs(e.Path) {
@@ -240,7 +240,7 @@ func TestWhereSecretsAre(t *testing.T) {
 				t.Errorf("%s is in the project", e.Path)
 			}
 		}
-		if held && (tool.Secret == login.Asked || to.Variable != "") {
+		if held && (tool.Secret == login.FromHelper || to.Variable != "") {
 			t.Error("the token is in a file")
 		}
 	})
@@ -248,7 +248,7 @@ func TestWhereSecretsAre(t *testing.T) {
 
 // Logging in and out, in either order with another repository, ends as it began.
 func TestLoginAndLogout(t *testing.T) {
-	each(t, func(t *testing.T, tool login.Tool, p login.Places, to login.Target) {
+	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		j := login.NewJournal(t.TempDir(), p, tools.All())
 		before := tree(t, filepath.Dir(p.Home))
 		other := target(t, tool, 4, two)
@@ -272,7 +272,7 @@ func TestLoginAndLogout(t *testing.T) {
 
 // A login that is renewed changes nothing but the token: no file grows or comes.
 func TestRenewing(t *testing.T) {
-	each(t, func(t *testing.T, tool login.Tool, p login.Places, to login.Target) {
+	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		j := login.NewJournal(t.TempDir(), p, tools.All())
 		for i, secret := range []string{one, one, two, one} {
 			before := tree(t, filepath.Dir(p.Home))

@@ -17,7 +17,7 @@ import (
 // something is uploaded.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "twine", Format: "pypi", Programs: []string{"twine"}, Secret: login.Asked,
+		Name: "twine", Format: "pypi", Programs: []string{"twine"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses,
 		Next: func(t login.Target) string { return "twine upload -r " + t.Name + " dist/*" },
 	}
@@ -31,7 +31,7 @@ const (
 	known     = "pypi\ntestpypi"
 )
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if t.Name == "pypi" || t.Name == "testpypi" || t.Name == distutils {
 		return nil, fmt.Errorf("%s is a repository that twine has: choose another --name", t.Name)
 	}
@@ -45,7 +45,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 	}}, python.Keyring(p)...), nil
 }
 
-func file(p login.Places) string { return filepath.Join(p.Home, ".pypirc") }
+func file(p login.Environment) string { return filepath.Join(p.Home, ".pypirc") }
 
 func apply(text []byte, t login.Target) (_ []byte, err error) {
 	list, ok := iniedit.Get(text, distutils, servers)
@@ -89,7 +89,7 @@ func remove(text []byte, t login.Target) (_ []byte, err error) {
 	}
 }
 
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	named := []string{p.Getenv("TWINE_REPOSITORY_URL")}
 	text, err := read.Text(file(p))
 	if err != nil {

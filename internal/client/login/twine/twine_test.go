@@ -34,13 +34,13 @@ func TestFiles(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	own := pythontest.Target(t, pythontest.Repository, login.Instead)
+	own := pythontest.Target(t, pythontest.Repository, login.Replace)
 	own.Name = "testpypi"
 	if _, err := twine.Tool().Edits(own, pythontest.Places("linux", nil)); err == nil {
 		t.Error("a repository of twine's own was given another address")
 	}
 	other := pythontest.Places("linux", map[string]string{"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"})
-	if _, err := twine.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Instead), other); err == nil {
+	if _, err := twine.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Replace), other); err == nil {
 		t.Error("the environment names another keyring, which was not said")
 	}
 }

@@ -17,7 +17,7 @@ import (
 // package from the first index that has it.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "uv", Format: "pypi", Programs: []string{"uv"}, Helper: "keyring", Secret: login.Asked,
+		Name: "uv", Format: "pypi", Programs: []string{"uv"}, Helper: "keyring", Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses,
 		Next: func(t login.Target) string {
 			return "uv add PACKAGE\nuv publish --index " + t.Name
@@ -33,7 +33,7 @@ var (
 
 const asks = "subprocess"
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if off := p.Getenv("UV_NO_CONFIG"); off != "" && off != "0" && !strings.EqualFold(off, "false") {
 		return nil, errors.New("UV_NO_CONFIG turns uv's configuration off: unset it, or use gatehouse exec")
 	}
@@ -46,7 +46,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 
 // file is the person's own, or the one that UV_CONFIG_FILE names, which stands
 // for all.
-func file(p login.Places) string {
+func file(p login.Environment) string {
 	switch path := p.Getenv("UV_CONFIG_FILE"); {
 	case path != "":
 		return p.Absolute(path)
@@ -59,7 +59,7 @@ func file(p login.Places) string {
 func apply(text []byte, t login.Target) ([]byte, error) {
 	pairs := []tomledit.Pair{{Key: "url", Value: python.WithUser(python.Index(t))}, {Key: "publish-url", Value: python.WithUser(python.Upload(t))}}
 	upsert := tomledit.Upsert
-	if t.Placement == login.Instead {
+	if t.Placement == login.Replace {
 		pairs = append(pairs, tomledit.Pair{Key: "default", Value: true})
 		before, err := defaultBefore(text, t.Name)
 		if err != nil {
@@ -128,7 +128,7 @@ func indexes(text []byte) ([]map[string]any, error) {
 
 // addresses are those of the person's configuration and of the project's in the
 // working folder.
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	var settings []python.Setting
 	for _, in := range []struct {
 		file  string

@@ -31,7 +31,7 @@ func TestLogin(t *testing.T) {
 			Left:   "same",
 		},
 		"beside a default": {
-			Placement: login.Beside,
+			Placement: login.Add,
 			Before:    theirs + "default = true\n",
 			After:     asks + "\n" + theirs + "default = true\n\n" + index,
 			Left:      "same",
@@ -42,7 +42,7 @@ func TestLogin(t *testing.T) {
 			Left:   "",
 		},
 		"beside another login": {
-			Placement: login.Beside, Before: asks + "\n" + other, After: asks + "\n" + other + "\n" + index, Left: "same",
+			Placement: login.Add, Before: asks + "\n" + other, After: asks + "\n" + other + "\n" + index, Left: "same",
 		},
 	} {
 		t.Run(name, func(t *testing.T) { c.Edit(t, uv.Tool()) })
@@ -50,7 +50,7 @@ func TestLogin(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	for want, p := range map[string]login.Places{
+	for want, p := range map[string]login.Environment{
 		"/home/ada/.config/uv/uv.toml":         pythontest.Places("darwin", nil),
 		"/xdg/uv/uv.toml":                      pythontest.Places("linux", map[string]string{"XDG_CONFIG_HOME": "/xdg"}),
 		"/etc/my.toml":                         pythontest.Places("linux", map[string]string{"UV_CONFIG_FILE": "/etc/my.toml"}),
@@ -61,7 +61,7 @@ func TestFiles(t *testing.T) {
 }
 
 func TestConfigurationThatIsOff(t *testing.T) {
-	to := pythontest.Target(t, pythontest.Repository, login.Instead)
+	to := pythontest.Target(t, pythontest.Repository, login.Replace)
 	for value, off := range map[string]bool{"1": true, "true": true, "0": false, "False": false, "": false} {
 		if _, err := uv.Tool().Edits(to, pythontest.Places("linux", map[string]string{"UV_NO_CONFIG": value})); (err != nil) != off {
 			t.Errorf("%q: %v", value, err)

@@ -12,13 +12,13 @@ import (
 // at all, for no registry.
 func Classic() login.Tool {
 	return login.Tool{
-		Name: "yarn1", Format: "npm", Programs: []string{"yarn", "yarnpkg"}, Secret: login.HeldOrReferred,
+		Name: "yarn1", Format: "npm", Programs: []string{"yarn", "yarnpkg"}, Secret: login.StoredOrEnv,
 		Edits: classic, Addresses: npmrc.Addresses,
 		Next: func(t login.Target) string { return npmrc.Next(t, "yarn add PACKAGE") },
 	}
 }
 
-func classic(t login.Target, p login.Places) ([]login.Edit, error) {
+func classic(t login.Target, p login.Environment) ([]login.Edit, error) {
 	path, err := npmrc.Path(p)
 	if err != nil {
 		return nil, err

@@ -29,14 +29,14 @@ import (
 // Tool is Yarn 3.2 and later.
 func Tool() login.Tool {
 	return login.Tool{
-		Name: "yarn", Format: "npm", Programs: []string{"yarn", "yarnpkg"}, Secret: login.Asked,
+		Name: "yarn", Format: "npm", Programs: []string{"yarn", "yarnpkg"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses,
 		Next: func(t login.Target) string { return npmrc.Next(t, "yarn add PACKAGE") },
 	}
 }
 
 // rc is the name of the configuration files in projects.
-func rc(p login.Places) string {
+func rc(p login.Environment) string {
 	if name := p.Getenv("YARN_RC_FILENAME"); name != "" {
 		return name
 	}
@@ -44,9 +44,9 @@ func rc(p login.Places) string {
 }
 
 // home is the person's configuration, whose name no variable changes.
-func home(p login.Places) string { return filepath.Join(p.Home, ".yarnrc.yml") }
+func home(p login.Environment) string { return filepath.Join(p.Home, ".yarnrc.yml") }
 
-func edits(t login.Target, p login.Places) ([]login.Edit, error) {
+func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	scopes, err := npmrc.Scopes(t)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func edits(t login.Target, p login.Places) ([]login.Edit, error) {
 var plugin string
 
 // script is the plug-in of one repository.
-func script(name string, t login.Target, p login.Places) ([]byte, error) {
+func script(name string, t login.Target, p login.Environment) ([]byte, error) {
 	var replacements []string
 	for _, r := range []struct {
 		placeholder string
@@ -97,7 +97,7 @@ type configuration struct {
 	plugin string // its path
 }
 
-func (c configuration) edit(p login.Places) login.Edit {
+func (c configuration) edit(p login.Environment) login.Edit {
 	return login.Edit{Path: home(p), Mode: 0o644, Apply: c.apply, Remove: c.remove}
 }
 
@@ -230,10 +230,10 @@ func named(text []byte) ([]string, error) {
 
 // addresses are the registries that the environment, the project's file and the
 // person's name.
-func addresses(p login.Places, read login.ReadFile) ([]string, error) {
+func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	all, err := read.Addresses(named, filepath.Join(p.Dir, rc(p)), home(p))
 	if address := p.Getenv("YARN_NPM_REGISTRY_SERVER"); address != "" && err == nil {
-		all = login.Each(append(all, address)...)
+		all = login.Unique(append(all, address)...)
 	}
 	return all, err
 }

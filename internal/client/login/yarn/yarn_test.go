@@ -22,8 +22,8 @@ func target(t *testing.T, address string, scopes ...string) login.Target {
 	return login.Target{Endpoint: u, Name: "acme-REGISTRY", Domain: "acme", Repository: "REGISTRY", Region: "us-east-1", Scopes: scopes}
 }
 
-func places() login.Places {
-	return login.Places{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: `/opt/"bin"/gatehouse`, Getenv: func(string) string { return "" }}
+func places() login.Environment {
+	return login.Environment{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: `/opt/"bin"/gatehouse`, Getenv: func(string) string { return "" }}
 }
 
 func edits(t *testing.T, to login.Target) (plugin, rc login.Edit) {
@@ -134,7 +134,7 @@ func TestPlugin(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	to := target(t, lib)
-	to.Placement = login.Beside
+	to.Placement = login.Add
 	if _, err := yarn.Tool().Edits(to, places()); err == nil || !strings.Contains(err.Error(), "--scope") {
 		t.Error(err)
 	}

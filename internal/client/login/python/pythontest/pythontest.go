@@ -31,8 +31,8 @@ func Target(t testing.TB, address string, placement login.Placement) login.Targe
 }
 
 // Places are those of a person on an operating system.
-func Places(goos string, env map[string]string) login.Places {
-	return login.Places{
+func Places(goos string, env map[string]string) login.Environment {
+	return login.Environment{
 		Home: "/home/ada", Dir: "/src/app", GOOS: goos, Program: "/opt/gatehouse",
 		Getenv: func(name string) string { return env[name] },
 	}
@@ -79,9 +79,9 @@ func (c Case) Edit(t *testing.T, tool login.Tool) {
 }
 
 // Files checks the paths of the tool's edits.
-func Files(t *testing.T, tool login.Tool, p login.Places, want ...string) {
+func Files(t *testing.T, tool login.Tool, p login.Environment, want ...string) {
 	t.Helper()
-	edits, err := tool.Edits(Target(t, Repository, login.Instead), p)
+	edits, err := tool.Edits(Target(t, Repository, login.Replace), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func Files(t *testing.T, tool login.Tool, p login.Places, want ...string) {
 }
 
 // Addresses checks what the tool finds in files.
-func Addresses(t *testing.T, tool login.Tool, p login.Places, files map[string]string, want ...string) {
+func Addresses(t *testing.T, tool login.Tool, p login.Environment, files map[string]string, want ...string) {
 	t.Helper()
 	read := func(path string) ([]byte, error) {
 		if text, ok := files[path]; ok {

@@ -6,8 +6,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/userdirs"
 )
 
-// Places says where things are for the person whose tools are configured.
-type Places struct {
+// Environment says where things are for the person whose tools are configured.
+type Environment struct {
 	// Home is the home folder.
 	Home string
 	// Dir is the working folder, where a project's own configuration is.
@@ -24,17 +24,17 @@ type Places struct {
 
 // DataFolder is where files of our own are that a tool's configuration names,
 // such as a script or a plug-in.
-func (p Places) DataFolder(tool string) string {
+func (p Environment) DataFolder(tool string) string {
 	return filepath.Join(p.folders().Data(), "gatehouse", tool)
 }
 
-func (p Places) folders() userdirs.Folders {
+func (p Environment) folders() userdirs.Folders {
 	return userdirs.Folders{Home: p.Home, GOOS: p.GOOS, Getenv: p.Getenv}
 }
 
 // Absolute returns the path that an environment variable names: a relative one is
 // below the working folder, in which the tool is started.
-func (p Places) Absolute(path string) string {
+func (p Environment) Absolute(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
