@@ -99,7 +99,7 @@ func (s *Source) Forget(ctx context.Context) error {
 // Kept returns the token that is kept for the caller, and asks for none; ok is
 // false where there is none that [Source.Token] would return. The errors are those
 // of Token about the caller.
-func (s *Source) Kept(ctx context.Context) (t Token, ok bool, err error) {
+func (s *Source) Cached(ctx context.Context) (t Token, ok bool, err error) {
 	_, k, err := s.caller(ctx)
 	if err != nil {
 		return Token{}, false, err

@@ -216,16 +216,16 @@ func TestKept(t *testing.T) {
 	source := func() *authtoken.Source {
 		return authtoken.ECR(g.cfg, authtoken.CacheDir(dir), authtoken.Clock(c.now))
 	}
-	if _, ok, err := source().Kept(t.Context()); ok || err != nil {
+	if _, ok, err := source().Cached(t.Context()); ok || err != nil {
 		t.Errorf("nothing was fetched: %v, %v", ok, err)
 	}
 	before := g.issued()
 	want := token(t, source())
-	if got, ok, err := source().Kept(t.Context()); !ok || err != nil || got.Password != want.Password || !got.Expires.Equal(want.Expires) {
+	if got, ok, err := source().Cached(t.Context()); !ok || err != nil || got.Password != want.Password || !got.Expires.Equal(want.Expires) {
 		t.Errorf("%v, %v, %v", got, ok, err)
 	}
 	c.advance(12 * hour)
-	if _, ok, err := source().Kept(t.Context()); ok || err != nil {
+	if _, ok, err := source().Cached(t.Context()); ok || err != nil {
 		t.Errorf("after its expiry: %v, %v", ok, err)
 	}
 	if n := g.issued() - before; n != 1 {
@@ -233,7 +233,7 @@ func TestKept(t *testing.T) {
 	}
 	cfg := g.cfg
 	cfg.Credentials = nil
-	if _, _, err := authtoken.ECR(cfg).Kept(t.Context()); !is[*authtoken.CredentialsError](err) {
+	if _, _, err := authtoken.ECR(cfg).Cached(t.Context()); !is[*authtoken.CredentialsError](err) {
 		t.Error(err)
 	}
 }

@@ -53,9 +53,9 @@ func arguments(argv []string) []string {
 }
 
 // errTold marks an error that the client was told in its protocol's own way.
-var errTold = errors.New("told")
+var errReported = errors.New("told")
 
-func told(err error) error { return fmt.Errorf("%w: %w", errTold, err) }
+func reported(err error) error { return fmt.Errorf("%w: %w", errReported, err) }
 
 type credentialCommand struct {
 	awsFlags
@@ -100,7 +100,7 @@ type dockerCommand struct {
 // Run answers one request.
 func (c *dockerCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	if err := docker.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup(now)); err != nil {
-		return told(err)
+		return reported(err)
 	}
 	return nil
 }
@@ -119,8 +119,8 @@ type keyringCommand struct{ keyring.Request }
 // Run answers one request.
 func (c *keyringCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	err := keyring.Run(ctx, c.Request, stdin, stdout, all.Credential.lookup(now))
-	if errors.Is(err, credential.ErrForeign) { // the exit code says it
-		return told(err)
+	if errors.Is(err, credential.ErrNotOurs) { // the exit code says it
+		return reported(err)
 	}
 	return err
 }
@@ -157,7 +157,7 @@ type nuGetCommand struct {
 // Run answers requests until NuGet has no more.
 func (c *nuGetCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	if !c.Plugin {
-		return misuse{errors.New("this is a plug-in for NuGet: dotnet finds it on PATH as nuget-plugin-gatehouse, and starts it with -Plugin")}
+		return usageError{errors.New("this is a plug-in for NuGet: dotnet finds it on PATH as nuget-plugin-gatehouse, and starts it with -Plugin")}
 	}
 	return nuget.Run(ctx, stdin, stdout, all.Credential.lookup(now))
 }

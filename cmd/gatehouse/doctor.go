@@ -16,7 +16,7 @@ import (
 )
 
 // errTrouble is what doctor ends with when its report has a trouble.
-var errTrouble = told(errors.New("trouble"))
+var errProblems = reported(errors.New("trouble"))
 
 type doctorCommand struct {
 	Hosts   []string      `placeholder:"HOST" env:"GATEHOUSE_HOSTS" help:"Hosts that get tokens besides those that the endpoint names."`
@@ -37,15 +37,15 @@ Exit code: 0 without a trouble, warnings or not; 1 with one.`
 
 // Run prints what it finds.
 func (c *doctorCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
-	p, err := places()
+	env, err := userEnvironment()
 	if err != nil {
 		return err
 	}
 	m := &doctor.Machine{
-		Places: p, AWS: credential.AWS(c.awsFlags),
+		Places: env, AWS: credential.AWS(c.awsFlags),
 		Lookup: (&credentialCommand{awsFlags: c.awsFlags, Hosts: c.Hosts}).lookup(now),
 		Tools:  tools.All(), ReadFile: os.ReadFile, Stat: os.Stat, LookPath: exec.LookPath, Now: now,
-		Logins: journal(p).Logins,
+		Logins: journal(env).Logins,
 	}
 	found := doctor.Run(ctx, m.Checks(), c.Timeout)
 	if c.Format == "json" {
@@ -53,8 +53,8 @@ func (c *doctorCommand) Run(ctx context.Context, stdout io.Writer, now clock) er
 	} else {
 		err = found.WriteText(stdout, palette(stdout))
 	}
-	if err == nil && found.Count(doctor.Trouble) > 0 {
-		err = errTrouble
+	if err == nil && found.Count(doctor.Error) > 0 {
+		err = errProblems
 	}
 	return err
 }

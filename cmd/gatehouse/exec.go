@@ -56,7 +56,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("the command ended with co
 func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
 	argv := withoutDashes(c.Command)
 	if len(argv) == 0 && !c.Print {
-		return misuse{errors.New("no command is given: gatehouse exec -- COMMAND")}
+		return usageError{errors.New("no command is given: gatehouse exec -- COMMAND")}
 	}
 	endpoints, err := c.open(ctx, now)
 	if err != nil {
@@ -81,7 +81,7 @@ func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin
 	code, err := subprocess.Command{
 		Args: argv, Stdin: stdin, Stdout: stdout, Stderr: stderr.Writer,
 		Environment: func(dir string) ([]string, error) {
-			env, err := environment(endpoints, tools, dir)
+			env, err := toolEnvironment(endpoints, tools, dir)
 			if err != nil {
 				return nil, err
 			}
@@ -100,18 +100,18 @@ func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin
 	return nil
 }
 
-func environment(endpoints []project.Endpoint, tools []string, dir string) (toolenv.Environment, error) {
-	places, err := places()
+func toolEnvironment(endpoints []project.Endpoint, tools []string, dir string) (toolenv.Environment, error) {
+	user, err := userEnvironment()
 	if err != nil {
 		return toolenv.Environment{}, err
 	}
-	return toolenv.Command{Endpoints: endpoints, Tools: tools, Dir: dir, Places: places, ReadFile: os.ReadFile}.Environment()
+	return toolenv.Command{Endpoints: endpoints, Tools: tools, Dir: dir, Places: user, ReadFile: os.ReadFile}.Environment()
 }
 
 // printEnvironment prints one variable a line, and the files after them.
 func printEnvironment(w io.Writer, endpoints []project.Endpoint, tools []string) error {
 	const dir = "TEMPORARY-FOLDER"
-	env, err := environment(endpoints, tools, dir)
+	env, err := toolEnvironment(endpoints, tools, dir)
 	if err != nil {
 		return err
 	}

@@ -54,30 +54,30 @@ func (c *loginCommand) Run(ctx context.Context, stdout io.Writer, stderr message
 	choice := c.choice(now)
 	chosen, err := tools.Named(c.Tool...)
 	if err != nil {
-		return misuse{fmt.Errorf("--tool: %w", err)}
+		return usageError{fmt.Errorf("--tool: %w", err)}
 	}
 	if err := choice.Check(chosen); err != nil {
-		return misuse{err}
+		return usageError{err}
 	}
-	p, err := places()
+	env, err := userEnvironment()
 	if err != nil {
 		return err
 	}
-	w := worker{journal: journal(p), out: stdout, err: stderr, preview: c.DryRun}
+	w := journalRunner{journal: journal(env), out: stdout, err: stderr, preview: c.DryRun}
 	targets := choice.Targets()
 	var failed []error
 	for _, tool := range chosen {
 		t, err := targets.Of(ctx, tool)
 		if err == nil {
-			if !tool.Installed(p) {
+			if !tool.Installed(env) {
 				fmt.Fprintf(stderr, "%s: no %s is on PATH; it is configured all the same\n", tool.Name, strings.Join(tool.Programs, " or "))
 			}
-			err = w.do(ctx, tool.Name+": logged in to "+what(t), login.Login{Tool: tool, Target: t, BinDir: c.BinDir})
+			err = w.do(ctx, tool.Name+": logged in to "+describeTarget(t), login.Login{Tool: tool, Target: t, BinDir: c.BinDir})
 		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", tool.Name, err))
 		} else if !c.DryRun {
-			after(stdout, tool, t)
+			printNextSteps(stdout, tool, t)
 		}
 	}
 	return errors.Join(failed...)
@@ -96,7 +96,7 @@ func (c *loginCommand) choice(now clock) login.Choice {
 }
 
 // after says what a person does next.
-func after(stdout io.Writer, tool login.Tool, t login.Target) {
+func printNextSteps(stdout io.Writer, tool login.Tool, t login.Target) {
 	if tool.Secret != login.FromHelper && t.Variable == "" {
 		fmt.Fprintf(stdout, "The token expires at %s: log in again to renew it.\n", t.Token.Expires.Local().Format(time.DateTime))
 	}
@@ -108,7 +108,7 @@ func after(stdout io.Writer, tool login.Tool, t login.Target) {
 }
 
 // what names a target for a person.
-func what(t login.Target) string {
+func describeTarget(t login.Target) string {
 	if t.Repository == "" {
 		return t.Endpoint.Host
 	}

@@ -36,13 +36,13 @@ Examples:
 func (c *logoutCommand) Run(ctx context.Context, stdout io.Writer, stderr messages) error {
 	chosen, err := tools.Named(c.Tool...)
 	if err != nil {
-		return misuse{fmt.Errorf("--tool: %w", err)}
+		return usageError{fmt.Errorf("--tool: %w", err)}
 	}
-	p, err := places()
+	env, err := userEnvironment()
 	if err != nil {
 		return err
 	}
-	w := worker{journal: journal(p), out: stdout, err: stderr, preview: c.DryRun}
+	w := journalRunner{journal: journal(env), out: stdout, err: stderr, preview: c.DryRun}
 	var failed []error
 	for _, tool := range chosen {
 		err := w.do(ctx, tool.Name+": logged out", login.Logout{Tool: tool.Name, Match: c.matches})

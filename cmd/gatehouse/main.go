@@ -27,9 +27,9 @@ const (
 type messages struct{ io.Writer }
 
 // A misuse is an error that the person at the keyboard has to mend.
-type misuse struct{ error }
+type usageError struct{ error }
 
-func (m misuse) Unwrap() error { return m.error }
+func (m usageError) Unwrap() error { return m.error }
 
 type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 		kong.Bind(messages{stderr}),
 		kong.Bind(all, newClock()),
-		defaults(),
+		helpVars(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
 	if len(args) == 0 {
@@ -91,11 +91,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if errors.Is(err, errDenied) { // the answer, and no failure
 			return exitDenied
 		}
-		if errors.Is(err, errTold) {
+		if errors.Is(err, errReported) {
 			return exitFailed
 		}
 		fmt.Fprintf(stderr, "gatehouse: %v\n", err)
-		if errors.As(err, new(misuse)) {
+		if errors.As(err, new(usageError)) {
 			return exitUsage
 		}
 		return exitFailed
@@ -104,7 +104,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 }
 
 // defaults are the values that the help names.
-func defaults() kong.Vars {
+func helpVars() kong.Vars {
 	c := config.Default()
 	return kong.Vars{"default_data": c.Data, "default_listen": c.Listen, "default_account": c.Account, "default_region": c.Region}
 }

@@ -62,14 +62,14 @@ func (c *explainCommand) Run(ctx context.Context, stdout io.Writer) error {
 	for _, pair := range c.Context {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || !strings.Contains(key, ":") {
-			return misuse{fmt.Errorf("--context %s is not of the form aws:Key=value", pair)}
+			return usageError{fmt.Errorf("--context %s is not of the form aws:Key=value", pair)}
 		}
 		question.Context[key] = append(question.Context[key], value)
 	}
 	if c.ResourcePolicy != "" {
 		document, err := os.ReadFile(c.ResourcePolicy)
 		if err != nil {
-			return misuse{err}
+			return usageError{err}
 		}
 		question.ResourcePolicy = string(document)
 	}
@@ -79,14 +79,14 @@ func (c *explainCommand) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	settings, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return misuse{err}
+		return usageError{err}
 	}
 	answer, err := policyexplain.Ask(ctx, settings, question)
 	if err != nil {
-		return misuse{err}
+		return usageError{err}
 	}
 	if err := c.write(stdout, answer); err != nil {
-		return misuse{err}
+		return usageError{err}
 	}
 	if !answer.Allowed() {
 		return errDenied

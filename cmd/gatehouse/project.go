@@ -35,7 +35,7 @@ func (f *projectFlags) open(ctx context.Context, now clock) ([]project.Endpoint,
 	chosen := credential.AWS(f.awsFlags)
 	trust := project.Trust{Folders: f.Trust, Chosen: chosen, Getenv: os.Getenv}
 	if err := trust.Check(p); err != nil {
-		return nil, misuse{err}
+		return nil, usageError{err}
 	}
 	return p.Open(ctx, chosen, now.tokens())
 }
@@ -51,7 +51,7 @@ func (f *projectFlags) project() (project.Project, error) {
 		p, err = f.file()
 	}
 	if err != nil {
-		return p, misuse{err}
+		return p, usageError{err}
 	}
 	return p, nil
 }

@@ -50,23 +50,23 @@ whoever is logged in to this machine can use the repositories through it.`
 func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed
 	defer stop()
-	upstreams, err := c.open(ctx, now)
+	targets, err := c.open(ctx, now)
 	if err != nil {
 		return err
 	}
 	l, err := proxy.Listen(ctx, c.Listen)
 	if err != nil {
-		return misuse{fmt.Errorf("--listen: %w", err)}
+		return usageError{fmt.Errorf("--listen: %w", err)}
 	}
 	options := proxy.Options{Now: now}
 	if c.Verbose {
 		options.Log = slog.New(slog.NewTextHandler(stderr, nil))
 	}
-	p, err := proxy.New(l, served(upstreams), options)
+	p, err := proxy.New(l, proxyUpstreams(targets), options)
 	if err != nil {
-		return errors.Join(misuse{err}, l.Close())
+		return errors.Join(usageError{err}, l.Close())
 	}
-	endpoints := local(p, upstreams)
+	endpoints := proxiedEndpoints(p, targets)
 	if argv := withoutDashes(c.Command); len(argv) > 0 {
 		return c.serveCommand(ctx, p, func() error { return runChild(argv, endpoints, c.Tool, stdin, stdout, stderr) })
 	}
@@ -80,24 +80,24 @@ func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Write
 }
 
 // served are the upstreams as the proxy wants them.
-func served(endpoints []project.Endpoint) []proxy.Upstream {
-	upstreams := make([]proxy.Upstream, len(endpoints))
+func proxyUpstreams(endpoints []project.Endpoint) []proxy.Upstream {
+	targets := make([]proxy.Upstream, len(endpoints))
 	for i, e := range endpoints {
-		upstreams[i] = proxy.Upstream{Name: e.Name, Format: e.Format, URL: e.Endpoint, Tokens: tokensOf{e}, Transport: e.Transport()}
+		targets[i] = proxy.Upstream{Name: e.Name, Format: e.Format, URL: e.Endpoint, Tokens: endpointTokens{e}, Transport: e.Transport()}
 	}
-	return upstreams
+	return targets
 }
 
 // tokensOf are an endpoint's tokens.
-type tokensOf struct{ project.Endpoint }
+type endpointTokens struct{ project.Endpoint }
 
 // Token implements proxy.Tokens.
-func (t tokensOf) Token(ctx context.Context) (authtoken.Token, error) { return t.Authorize(ctx) }
+func (t endpointTokens) Token(ctx context.Context) (authtoken.Token, error) { return t.Authorize(ctx) }
 
 // local are the endpoints as they are at the proxy, where no token is needed.
-func local(p *proxy.Proxy, upstreams []project.Endpoint) []project.Endpoint {
-	endpoints := make([]project.Endpoint, len(upstreams))
-	for i, e := range upstreams {
+func proxiedEndpoints(p *proxy.Proxy, targets []project.Endpoint) []project.Endpoint {
+	endpoints := make([]project.Endpoint, len(targets))
+	for i, e := range targets {
 		e.Endpoint, e.Token = p.Address(i), authtoken.Token{}
 		endpoints[i] = e
 	}
@@ -126,7 +126,7 @@ func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, end
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	env, err := environment(endpoints, c.Tool, dir)
+	env, err := toolEnvironment(endpoints, c.Tool, dir)
 	if err != nil {
 		return err
 	}
@@ -146,11 +146,11 @@ func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, end
 func printAddresses(w io.Writer, endpoints []project.Endpoint) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, e := range endpoints {
-		what, address := e.Format, e.Endpoint.String()
+		kind, address := e.Format, e.Endpoint.String()
 		if e.Registry() {
-			what, address = "registry", e.Endpoint.Host
+			kind, address = "registry", e.Endpoint.Host
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, what, address)
+		fmt.Fprintf(t, "%s\t%s\t%s\n", e.Name, kind, address)
 	}
 	return t.Flush()
 }

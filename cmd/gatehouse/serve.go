@@ -48,7 +48,7 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, now clock) err
 	}
 	server, err := app.Start(ctx, cfg, now.server()...)
 	if errors.Is(err, app.ErrConfiguration) {
-		return misuse{err}
+		return usageError{err}
 	}
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (c *serveCommand) config() (*config.Config, error) {
 	cfg := config.Default()
 	if c.Config != "" {
 		if err := cfg.Read(c.Config); err != nil {
-			return nil, misuse{err}
+			return nil, usageError{err}
 		}
 	}
 	for _, flag := range []struct {
@@ -83,7 +83,7 @@ func (c *serveCommand) config() (*config.Config, error) {
 		}
 	}
 	if err := cfg.Validate(); err != nil {
-		return nil, misuse{err}
+		return nil, usageError{err}
 	}
 	return cfg, nil
 }

@@ -31,7 +31,7 @@ type awsFlags struct {
 
 func (f awsFlags) load(ctx context.Context) (aws.Config, error) {
 	cfg, err := credential.AWS(f).Load(ctx, "")
-	return cfg, credential.Explain(err, credential.About{})
+	return cfg, credential.Explain(err, credential.Request{})
 }
 
 type tokenCommand struct {
@@ -82,7 +82,7 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 	if c.Duration != nil {
 		var d credential.Lifetime
 		if err := d.UnmarshalText([]byte(*c.Duration)); err != nil && *c.Duration != "0" {
-			return misuse{fmt.Errorf("--duration: %w, nor 0", err)}
+			return usageError{fmt.Errorf("--duration: %w, nor 0", err)}
 		}
 		options = append(options, authtoken.Duration(time.Duration(d)))
 	}
@@ -93,15 +93,15 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 	endpoint := aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
 	host := cmp.Or(c.Host, c.host(ctx, cfg, endpoint))
 	if c.Format == "netrc" && host == "" {
-		return misuse{errors.New("a netrc line names a host: give --domain-owner or --host")}
+		return usageError{errors.New("a netrc line names a host: give --domain-owner or --host")}
 	}
 	t, err := authtoken.CodeArtifact(cfg, c.Domain, options...).Token(ctx)
 	if err != nil {
-		return credential.Explain(err, credential.About{
+		return credential.Explain(err, credential.Request{
 			Service: "codeartifact", Domain: c.Domain, Owner: c.DomainOwner, Region: cfg.Region, Endpoint: endpoint,
 		})
 	}
-	return c.print(stdout, t, printed{
+	return c.print(stdout, t, tokenOutput{
 		host:    host,
 		exports: [][2]string{{"CODEARTIFACT_AUTH_TOKEN", t.Password}},
 		answer:  map[string]any{"authorizationToken": t.Value, "expiration": t.Expires.Unix()},
@@ -143,9 +143,9 @@ func (c *ecrCommand) Run(ctx context.Context, stdout io.Writer, now clock) error
 	t, err := authtoken.ECR(cfg, options...).Token(ctx)
 	if err != nil {
 		endpoint := aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
-		return credential.Explain(err, credential.About{Service: "ecr", Region: cfg.Region, Endpoint: endpoint})
+		return credential.Explain(err, credential.Request{Service: "ecr", Region: cfg.Region, Endpoint: endpoint})
 	}
-	return c.print(stdout, t, printed{
+	return c.print(stdout, t, tokenOutput{
 		host:    cmp.Or(c.Host, hostname(t.Endpoint)),
 		exports: [][2]string{{"ECR_REGISTRY", authtoken.Host(t.Endpoint)}, {"ECR_PASSWORD", t.Password}},
 		answer: map[string]any{"authorizationData": []any{map[string]any{
@@ -163,16 +163,16 @@ type ecrPublicCommand struct {
 // Run prints the token.
 func (c *ecrPublicCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
 	cfg, err := credential.AWS{Profile: c.Profile, EndpointURL: c.EndpointURL}.Load(ctx, authtoken.PublicRegion)
-	about := credential.About{Service: "ecr-public", Region: authtoken.PublicRegion}
+	req := credential.Request{Service: "ecr-public", Region: authtoken.PublicRegion}
 	if err != nil {
-		return credential.Explain(err, about)
+		return credential.Explain(err, req)
 	}
 	t, err := authtoken.ECRPublic(cfg, now.tokens()).Token(ctx)
 	if err != nil {
-		about.Endpoint = aws.ToString(ecrpublic.NewFromConfig(cfg).Options().BaseEndpoint)
-		return credential.Explain(err, about)
+		req.Endpoint = aws.ToString(ecrpublic.NewFromConfig(cfg).Options().BaseEndpoint)
+		return credential.Explain(err, req)
 	}
-	return c.print(stdout, t, printed{
+	return c.print(stdout, t, tokenOutput{
 		host:    cmp.Or(c.Host, hostname(t.Endpoint)),
 		exports: [][2]string{{"ECR_PUBLIC_REGISTRY", authtoken.Host(t.Endpoint)}, {"ECR_PUBLIC_PASSWORD", t.Password}},
 		answer: map[string]any{"authorizationData": map[string]any{
@@ -182,13 +182,13 @@ func (c *ecrPublicCommand) Run(ctx context.Context, stdout io.Writer, now clock)
 }
 
 // printed is what the formats say about a token, besides the token.
-type printed struct {
+type tokenOutput struct {
 	host    string      // of the netrc line, without a port: netrc has none
 	exports [][2]string // name and value
 	answer  any         // the API's own, with times in seconds since 1970
 }
 
-func (f format) print(w io.Writer, t authtoken.Token, p printed) (err error) {
+func (f format) print(w io.Writer, t authtoken.Token, p tokenOutput) (err error) {
 	switch f.Format {
 	case "json":
 		e := json.NewEncoder(w)

@@ -13,7 +13,7 @@ import (
 
 // errRefused is what whoami ends with when a token that was named is refused,
 // which its report says.
-var errRefused = told(errors.New("refused"))
+var errRefused = reported(errors.New("refused"))
 
 type whoamiCommand struct {
 	Domain      []string `placeholder:"NAME" help:"A CodeArtifact domain to ask for a token for; again for another. Without it: all that are listed."`

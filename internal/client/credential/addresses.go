@@ -13,7 +13,7 @@ import (
 	toml "github.com/pelletier/go-toml/v2"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
-	edit "github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
+	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
 	"github.com/gatehouse-registry/gatehouse/internal/client/userdirs"
 )
 
@@ -174,7 +174,7 @@ func (e *endpointURL) UnmarshalText(text []byte) error {
 func (b Addresses) Find(address string) Address {
 	var found Address
 	best := 0
-	name, _ := split(address)
+	name, _ := splitHost(address)
 	_, path, _ := strings.Cut(address, "/")
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		path = strings.TrimPrefix(u.Path, "/")
@@ -189,7 +189,7 @@ func (b Addresses) Find(address string) Address {
 			continue
 		}
 		fit := 1 + 2*len(below)
-		if own, _ := split(host); own == name {
+		if own, _ := splitHost(host); own == name {
 			fit++
 		}
 		if fit > best {
@@ -208,7 +208,7 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 	}
 	duration := ""
 	if a.Duration != 0 {
-		duration = short(a.Duration)
+		duration = formatDuration(a.Duration)
 	}
 	created := len(text) == 0
 	if created {
@@ -218,9 +218,9 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 		var err error
 		path := []string{a.Host, v[0]}
 		if v[1] == "" {
-			text, err = edit.Delete(text, path)
+			text, err = tomledit.Delete(text, path)
 		} else {
-			text, err = edit.Set(text, path, v[1])
+			text, err = tomledit.Set(text, path, v[1])
 		}
 		if err != nil {
 			return nil, err
@@ -236,7 +236,7 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 }
 
 // short is a duration as a person writes it.
-func short(d time.Duration) string {
+func formatDuration(d time.Duration) string {
 	text := d.String()
 	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
 		text = rest + "m"
@@ -252,7 +252,7 @@ func short(d time.Duration) string {
 func RemoveAddress(text []byte, host string) ([]byte, error) {
 	var err error
 	for _, key := range []string{"profile", "region", "endpoint_url", "duration"} {
-		if text, err = edit.Delete(text, []string{host, key}); err != nil {
+		if text, err = tomledit.Delete(text, []string{host, key}); err != nil {
 			return nil, err
 		}
 	}

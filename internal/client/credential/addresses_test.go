@@ -178,7 +178,7 @@ func TestTokensByTheAddressBook(t *testing.T) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	if _, err := l.Token(t.Context(), "evil.example"); !errors.Is(err, credential.ErrForeign) {
+	if _, err := l.Token(t.Context(), "evil.example"); !errors.Is(err, credential.ErrNotOurs) {
 		t.Error(err)
 	}
 	l.Addresses = func() (credential.Addresses, error) { return nil, errors.New("addresses.toml: line 3: no") }

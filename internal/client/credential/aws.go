@@ -27,16 +27,16 @@ func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 	if region == "" {
 		region = a.Region
 	}
-	issuer := new(issuer)
+	endpoint := new(stsEndpoint)
 	cfg, err := config.LoadDefaultConfig(ctx, config.WithSharedConfigProfile(a.Profile), config.WithRegion(region),
 		config.WithAssumeRoleCredentialOptions(func(o *stscreds.AssumeRoleOptions) {
 			if o.Client != nil { // the SDK also calls this to see what else is set
-				o.Client = &roles{o.Client, issuer}
+				o.Client = &assumeRoleClient{o.Client, endpoint}
 			}
 		}),
 		config.WithWebIdentityRoleCredentialOptions(func(o *stscreds.WebIdentityRoleOptions) {
 			if o.Client != nil {
-				o.Client = &identities{o.Client, issuer}
+				o.Client = &webIdentityClient{o.Client, endpoint}
 			}
 		}))
 	if err != nil {
@@ -45,9 +45,9 @@ func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 	if a.EndpointURL != "" {
 		cfg.BaseEndpoint = &a.EndpointURL
 	}
-	issuer.endpoint = aws.ToString(sts.NewFromConfig(cfg).Options().BaseEndpoint)
+	endpoint.url = aws.ToString(sts.NewFromConfig(cfg).Options().BaseEndpoint)
 	if cfg.Credentials != nil {
-		cfg.Credentials = marked{cfg.Credentials}
+		cfg.Credentials = markedCredentials{cfg.Credentials}
 	}
 	return cfg, nil
 }
@@ -55,43 +55,43 @@ func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 // An issuer is where a profile's role is assumed: at the endpoint of STS that the
 // configuration has. The SDK takes AWS's for it, unless AWS_ENDPOINT_URL_STS says
 // otherwise, since it finds the credentials before the endpoint.
-type issuer struct{ endpoint string }
+type stsEndpoint struct{ url string }
 
-func (i *issuer) options(more []func(*sts.Options)) []func(*sts.Options) {
+func (e *stsEndpoint) options(more []func(*sts.Options)) []func(*sts.Options) {
 	return append([]func(*sts.Options){func(o *sts.Options) {
-		if i.endpoint != "" {
-			o.BaseEndpoint = &i.endpoint
+		if e.url != "" {
+			o.BaseEndpoint = &e.url
 		}
 	}}, more...)
 }
 
-type roles struct {
-	client stscreds.AssumeRoleAPIClient
-	issuer *issuer
+type assumeRoleClient struct {
+	client   stscreds.AssumeRoleAPIClient
+	endpoint *stsEndpoint
 }
 
 // AssumeRole implements stscreds.AssumeRoleAPIClient.
-func (r *roles) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, options ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
-	return r.client.AssumeRole(ctx, in, r.issuer.options(options)...)
+func (r *assumeRoleClient) AssumeRole(ctx context.Context, in *sts.AssumeRoleInput, options ...func(*sts.Options)) (*sts.AssumeRoleOutput, error) {
+	return r.client.AssumeRole(ctx, in, r.endpoint.options(options)...)
 }
 
-type identities struct {
-	client stscreds.AssumeRoleWithWebIdentityAPIClient
-	issuer *issuer
+type webIdentityClient struct {
+	client   stscreds.AssumeRoleWithWebIdentityAPIClient
+	endpoint *stsEndpoint
 }
 
 // AssumeRoleWithWebIdentity implements stscreds.AssumeRoleWithWebIdentityAPIClient.
-func (i *identities) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, options ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
-	return i.client.AssumeRoleWithWebIdentity(ctx, in, i.issuer.options(options)...)
+func (i *webIdentityClient) AssumeRoleWithWebIdentity(ctx context.Context, in *sts.AssumeRoleWithWebIdentityInput, options ...func(*sts.Options)) (*sts.AssumeRoleWithWebIdentityOutput, error) {
+	return i.client.AssumeRoleWithWebIdentity(ctx, in, i.endpoint.options(options)...)
 }
 
 // marked credentials say in an error's type that it is about them. For the SDK it
 // is an error of the operation that was to be signed.
-type marked struct{ source aws.CredentialsProvider }
+type markedCredentials struct{ source aws.CredentialsProvider }
 
 // Retrieve implements aws.CredentialsProvider. The error is a
 // [*authtoken.CredentialsError].
-func (m marked) Retrieve(ctx context.Context) (aws.Credentials, error) {
+func (m markedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	c, err := m.source.Retrieve(ctx)
 	if err != nil {
 		err = &authtoken.CredentialsError{Err: err}

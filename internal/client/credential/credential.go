@@ -34,9 +34,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// ErrForeign says that no token is for the address. A helper then says that it
+// ErrNotOurs says that no token is for the address. A helper then says that it
 // has no credentials, and the client goes on without.
-var ErrForeign = errors.New("no registry or repository that the configured AWS endpoint knows, so no token is sent there")
+var ErrNotOurs = errors.New("no registry or repository that the configured AWS endpoint knows, so no token is sent there")
 
 // A Lookup finds tokens for addresses.
 //
@@ -81,16 +81,16 @@ func (l *Lookup) Token(ctx context.Context, address string) (authtoken.Token, er
 // Registry returns the token for the container registry at a host. The errors
 // are those of [Lookup.Packages].
 func (l *Lookup) Registry(ctx context.Context, address string) (authtoken.Token, error) {
-	source, about, err := l.registry(ctx, address)
+	source, req, err := l.registry(ctx, address)
 	if err != nil {
 		return authtoken.Token{}, err
 	}
 	t, err := source.Token(ctx)
 	if err != nil {
-		return authtoken.Token{}, Explain(err, about)
+		return authtoken.Token{}, Explain(err, req)
 	}
-	if !l.listed(address) && !sameRegistries(address, t.Endpoint) {
-		return authtoken.Token{}, foreign(address)
+	if !l.hostAllowed(address) && !sameRegistries(address, t.Endpoint) {
+		return authtoken.Token{}, notOurs(address)
 	}
 	return t, nil
 }
@@ -111,101 +111,101 @@ func (l *Lookup) config(ctx context.Context, address, region string) (aws.Config
 
 // registry is the source of tokens for a host that may be a registry's. Whether
 // it is shows when the token names its own.
-func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Source, About, error) {
+func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Source, Request, error) {
 	if authtoken.Host(address) == authtoken.PublicHost {
 		return l.public(ctx, address)
 	}
 	r, _ := authtoken.ParseRegistryHost(address)
 	cfg, _, err := l.config(ctx, address, r.Region)
 	if err != nil {
-		return nil, About{}, Explain(err, About{Region: r.Region})
+		return nil, Request{}, Explain(err, Request{Region: r.Region})
 	}
 	endpoint := aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
 	// AWS's registries have AWS's names: there is no need to ask.
-	if isAWS(endpoint) && !l.listed(address) && (!r.AWS() || insecure(address)) {
-		return nil, About{}, foreign(address)
+	if isAWS(endpoint) && !l.hostAllowed(address) && (!r.AWS() || insecure(address)) {
+		return nil, Request{}, notOurs(address)
 	}
-	return authtoken.ECR(cfg, l.Options...), About{Service: "ecr", Region: cfg.Region, Endpoint: endpoint}, nil
+	return authtoken.ECR(cfg, l.Options...), Request{Service: "ecr", Region: cfg.Region, Endpoint: endpoint}, nil
 }
 
 // public is the source of tokens for ECR Public, whose host is AWS's alone.
-func (l *Lookup) public(ctx context.Context, address string) (*authtoken.Source, About, error) {
+func (l *Lookup) public(ctx context.Context, address string) (*authtoken.Source, Request, error) {
 	cfg, _, err := l.config(ctx, address, authtoken.PublicRegion)
 	if err != nil {
-		return nil, About{}, Explain(err, About{Region: authtoken.PublicRegion})
+		return nil, Request{}, Explain(err, Request{Region: authtoken.PublicRegion})
 	}
 	endpoint := aws.ToString(ecrpublic.NewFromConfig(cfg).Options().BaseEndpoint)
-	if !l.listed(address) && (!isAWS(endpoint) || insecure(address)) {
-		return nil, About{}, foreign(address)
+	if !l.hostAllowed(address) && (!isAWS(endpoint) || insecure(address)) {
+		return nil, Request{}, notOurs(address)
 	}
-	return authtoken.ECRPublic(cfg, l.Options...), About{Service: "ecr-public", Region: authtoken.PublicRegion, Endpoint: endpoint}, nil
+	return authtoken.ECRPublic(cfg, l.Options...), Request{Service: "ecr-public", Region: authtoken.PublicRegion, Endpoint: endpoint}, nil
 }
 
 // Packages returns the token for the repository at an address.
 //
-// The error is [ErrForeign] where no token is for the address, and otherwise one
+// The error is [ErrNotOurs] where no token is for the address, and otherwise one
 // of [Explain].
 func (l *Lookup) Packages(ctx context.Context, address string) (authtoken.Token, error) {
-	source, about, err := l.packages(ctx, address)
+	source, req, err := l.packages(ctx, address)
 	if err != nil {
 		return authtoken.Token{}, err
 	}
 	t, err := source.Token(ctx)
 	if err != nil {
-		return authtoken.Token{}, Explain(err, about)
+		return authtoken.Token{}, Explain(err, req)
 	}
 	return t, nil
 }
 
-func (l *Lookup) packages(ctx context.Context, address string) (*authtoken.Source, About, error) {
+func (l *Lookup) packages(ctx context.Context, address string) (*authtoken.Source, Request, error) {
 	r, ok := authtoken.ParseRepositoryURL(address)
 	if !ok {
-		return nil, About{}, foreign(address)
+		return nil, Request{}, notOurs(address)
 	}
 	cfg, remembered, err := l.config(ctx, address, r.Region)
 	if err != nil {
-		return nil, About{}, Explain(err, About{Region: r.Region})
+		return nil, Request{}, Explain(err, Request{Region: r.Region})
 	}
 	client := codeartifact.NewFromConfig(cfg)
-	about := About{
+	req := Request{
 		Service: "codeartifact", Domain: r.Domain, Owner: r.Owner, Region: cfg.Region,
 		Endpoint: aws.ToString(client.Options().BaseEndpoint),
 	}
 	switch {
-	case l.listed(address):
-	case isAWS(about.Endpoint):
+	case l.hostAllowed(address):
+	case isAWS(req.Endpoint):
 		if !r.AWS() || insecure(address) {
-			return nil, about, foreign(address)
+			return nil, req, notOurs(address)
 		}
-	case sameHost(about.Endpoint, address):
-		if insecure(address) && !insecure(about.Endpoint) {
-			return nil, about, foreign(address)
+	case sameHost(req.Endpoint, address):
+		if insecure(address) && !insecure(req.Endpoint) {
+			return nil, req, notOurs(address)
 		}
 	default:
-		if err := named(ctx, client, r, address, about); err != nil {
-			return nil, about, err
+		if err := checkRepositoryEndpoint(ctx, client, r, address, req); err != nil {
+			return nil, req, err
 		}
 	}
 	options := append([]authtoken.Option{authtoken.DomainOwner(r.Owner)}, l.Options...)
 	if remembered.Duration != 0 {
 		options = append(options, authtoken.Duration(remembered.Duration))
 	}
-	return authtoken.CodeArtifact(cfg, r.Domain, options...), about, nil
+	return authtoken.CodeArtifact(cfg, r.Domain, options...), req, nil
 }
 
 // named asks the endpoint whether the repository is at the address.
-func named(ctx context.Context, client *codeartifact.Client, r authtoken.Repository, address string, about About) error {
+func checkRepositoryEndpoint(ctx context.Context, client *codeartifact.Client, r authtoken.Repository, address string, req Request) error {
 	if r.Name == "" {
-		return foreign(address)
+		return notOurs(address)
 	}
 	out, err := client.GetRepositoryEndpoint(ctx, &codeartifact.GetRepositoryEndpointInput{
 		Domain: &r.Domain, DomainOwner: &r.Owner, Repository: &r.Name, Format: types.PackageFormat(r.Format),
 	})
 	if err != nil {
-		return Explain(err, about)
+		return Explain(err, req)
 	}
 	if e := aws.ToString(out.RepositoryEndpoint); !sameHost(e, address) || insecure(address) && !insecure(e) {
-		return foreign(address)
+		return notOurs(address)
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (l *Lookup) Forget(ctx context.Context, address string) error {
 		find = l.packages
 	}
 	source, _, err := find(ctx, address)
-	if errors.Is(err, ErrForeign) {
+	if errors.Is(err, ErrNotOurs) {
 		return nil
 	}
 	if err != nil {
@@ -229,23 +229,23 @@ func (l *Lookup) Forget(ctx context.Context, address string) error {
 
 // Kept returns the token that is kept for an address, and asks for none; ok is
 // false where there is none. An address that no token is for is no error.
-func (l *Lookup) Kept(ctx context.Context, address string) (t authtoken.Token, ok bool, err error) {
+func (l *Lookup) Cached(ctx context.Context, address string) (t authtoken.Token, ok bool, err error) {
 	find := l.registry
 	if _, ok := authtoken.ParseRepositoryURL(address); ok {
 		find = l.packages
 	}
-	source, about, err := find(ctx, address)
-	if errors.Is(err, ErrForeign) {
+	source, req, err := find(ctx, address)
+	if errors.Is(err, ErrNotOurs) {
 		return authtoken.Token{}, false, nil
 	}
 	if err != nil {
 		return authtoken.Token{}, false, err
 	}
-	t, ok, err = source.Kept(ctx)
-	return t, ok, Explain(err, about)
+	t, ok, err = source.Cached(ctx)
+	return t, ok, Explain(err, req)
 }
 
-func (l *Lookup) listed(address string) bool {
+func (l *Lookup) hostAllowed(address string) bool {
 	for _, pattern := range l.Hosts {
 		pattern, plain := strings.CutPrefix(pattern, "http://")
 		if insecure(address) && !plain {
@@ -271,8 +271,8 @@ func match(pattern, host []string) bool {
 	return true
 }
 
-func foreign(address string) error {
-	return fmt.Errorf("%s: %w", authtoken.Host(address), ErrForeign)
+func notOurs(address string) error {
+	return fmt.Errorf("%s: %w", authtoken.Host(address), ErrNotOurs)
 }
 
 // isAWS reports whether an endpoint is AWS's; "" is the SDK's own choice, which
@@ -297,8 +297,8 @@ func sameRegistries(address, named string) bool {
 // stands for. These are not the same as each other, nor is the rest of the
 // loopback: where the endpoint does not listen, another user of the machine may.
 func sameHost(a, b string) bool {
-	hostA, portA := split(a)
-	hostB, portB := split(b)
+	hostA, portA := splitHost(a)
+	hostB, portB := splitHost(b)
 	return hostA != "" && portA == portB && (hostA == hostB || isLocalhost(hostA, hostB) || isLocalhost(hostB, hostA))
 }
 
@@ -307,7 +307,7 @@ func isLocalhost(name, number string) bool {
 }
 
 // split returns the name and the port of an address; a scheme's own port is "".
-func split(address string) (name, port string) {
+func splitHost(address string) (name, port string) {
 	host := authtoken.Host(address)
 	name, port, err := net.SplitHostPort(host)
 	if err != nil {

@@ -153,7 +153,7 @@ func TestWhereTokensGo(t *testing.T) {
 				}
 			}
 			for _, address := range c.refused {
-				if _, err := l.Token(t.Context(), address); !errors.Is(err, credential.ErrForeign) {
+				if _, err := l.Token(t.Context(), address); !errors.Is(err, credential.ErrNotOurs) {
 					t.Errorf("%s: %v", address, err)
 				}
 			}
@@ -210,17 +210,17 @@ func TestKept(t *testing.T) {
 	l.Options = []authtoken.Option{authtoken.CacheDir(t.TempDir())}
 	for _, address := range []string{"127.0.0.1:4283", "http://127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/npm/lib/"} {
 		s.asked = nil
-		if _, ok, err := l.Kept(t.Context(), address); ok || err != nil || len(s.asked) != 0 {
+		if _, ok, err := l.Cached(t.Context(), address); ok || err != nil || len(s.asked) != 0 {
 			t.Errorf("%s, before: %v, %v, asked %q", address, ok, err, s.asked)
 		}
 		if _, err := l.Token(t.Context(), address); err != nil {
 			t.Fatal(err)
 		}
-		if got, ok, err := l.Kept(t.Context(), address); !ok || err != nil || got.Password != "secret" || len(s.asked) != 1 {
+		if got, ok, err := l.Cached(t.Context(), address); !ok || err != nil || got.Password != "secret" || len(s.asked) != 1 {
 			t.Errorf("%s, after: %v, %v, asked %q", address, ok, err, s.asked)
 		}
 	}
-	if _, ok, err := s.lookup("").Kept(t.Context(), "registry.example"); ok || err != nil {
+	if _, ok, err := s.lookup("").Cached(t.Context(), "registry.example"); ok || err != nil {
 		t.Error(ok, err)
 	}
 }

@@ -17,13 +17,13 @@ import (
 func (m *Machine) checkCredentials(ctx context.Context) []Finding {
 	c, err := m.findCredentials(ctx)
 	if err != nil {
-		return []Finding{m.unlessRemembered(ctx, m.explain(err, credential.About{Profile: m.AWS.Profile}))}
+		return []Finding{m.unlessRemembered(ctx, m.explain(err, credential.Request{Profile: m.AWS.Profile}))}
 	}
 	what := c.Kind + ", " + c.AccessKeyID + ", of profile " + identity.Profile(m.AWS)
 	if c.Expires != nil { // when the SDK gets others
 		what += ", until " + identity.Until(*c.Expires, m.Now())
 	}
-	return []Finding{fine("%s", what)}
+	return []Finding{passed("%s", what)}
 }
 
 // unlessRemembered makes a trouble of this shell a warning where the tools get
@@ -31,7 +31,7 @@ func (m *Machine) checkCredentials(ctx context.Context) []Finding {
 func (m *Machine) unlessRemembered(ctx context.Context, f Finding) Finding {
 	for _, g := range m.findGrants(ctx) {
 		if g.known && g.err == nil {
-			f.State, f.What = Warning, f.What+"; the tools that are logged in have their own"
+			f.State, f.Message = Warning, f.Message+"; the tools that are logged in have their own"
 			break
 		}
 	}
@@ -51,11 +51,11 @@ func (m *Machine) checkRegion(ctx context.Context) []Finding {
 	own := m.profileRegion(ctx)
 	switch {
 	case cfg.Region == "":
-		return []Finding{m.unlessRemembered(ctx, trouble("export AWS_REGION="+cmp.Or(m.namedRegion(), defaultRegion), "none: set --region, AWS_REGION, or region in the profile"))}
+		return []Finding{m.unlessRemembered(ctx, failed("export AWS_REGION="+cmp.Or(m.namedRegion(), defaultRegion), "none: set --region, AWS_REGION, or region in the profile"))}
 	case own != "" && own != cfg.Region:
-		return []Finding{fine("%s; the profile's own is %s", cfg.Region, own)}
+		return []Finding{passed("%s; the profile's own is %s", cfg.Region, own)}
 	}
-	return []Finding{fine("%s", cfg.Region)}
+	return []Finding{passed("%s", cfg.Region)}
 }
 
 // profileRegion is the region that the profile has; "" if it has none.
@@ -111,44 +111,44 @@ func (m *Machine) checkCaller(ctx context.Context) []Finding {
 	}
 	caller, err := m.askCaller(ctx)
 	if err != nil {
-		return []Finding{m.explain(err, credential.About{Service: "sts", Region: cfg.Region})}
+		return []Finding{m.explain(err, credential.Request{Service: "sts", Region: cfg.Region})}
 	}
-	return []Finding{fine("%s", caller.ARN)}
+	return []Finding{passed("%s", caller.ARN)}
 }
 
 // explain makes a finding of an error, with the best line to mend it that this
 // machine offers.
-func (m *Machine) explain(err error, about credential.About) Finding {
-	t, known := credential.Diagnose(err, about)
+func (m *Machine) explain(err error, req credential.Request) Finding {
+	t, known := credential.Diagnose(err, req)
 	if !known {
-		return trouble("", "%v", err)
+		return failed("", "%v", err)
 	}
 	what := t.String()
 	if t.Advice == "" {
-		what = t.What
+		what = t.Summary
 	}
-	return trouble(m.mend(t, about), "%s", what)
+	return failed(m.fix(t, req), "%s", what)
 }
 
 // mend is the line for a trouble.
-func (m *Machine) mend(t credential.Trouble, about credential.About) string {
+func (m *Machine) fix(t credential.Problem, req credential.Request) string {
 	switch t.Kind {
 	case credential.NoCredentials, credential.NoProfile, credential.UnknownKey:
 		if line := m.gatehouseEnv(); line != "" {
 			return line
 		}
 	case credential.BadSignature:
-		if own := m.profileRegion(context.Background()); own != "" && own != about.Region {
+		if own := m.profileRegion(context.Background()); own != "" && own != req.Region {
 			return "export AWS_REGION=" + shellquote.Quote(own)
 		}
 	case credential.WrongClock:
-		return m.setClock()
+		return m.setClockCommand()
 	case credential.Unreachable:
-		if onLoopback(about.Endpoint) {
+		if onLoopback(req.Endpoint) {
 			return "gatehouse serve"
 		}
 	}
-	return t.Mend
+	return t.Fix
 }
 
 // gatehouseEnv points the AWS tools at the Gatehouse whose data is in the working

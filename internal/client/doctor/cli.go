@@ -23,7 +23,7 @@ var endpointURL = map[int]int{1: 29, 2: 13}
 func (m *Machine) checkCLI(ctx context.Context) []Finding {
 	path, err := m.LookPath("aws")
 	if err != nil {
-		return []Finding{fine("not installed")}
+		return []Finding{passed("not installed")}
 	}
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	v := cliVersion.FindStringSubmatch(string(out))
@@ -34,12 +34,12 @@ func (m *Machine) checkCLI(ctx context.Context) []Finding {
 	minor, _ := strconv.Atoi(v[2])
 	cfg, err := m.loadConfig(ctx)
 	if err != nil {
-		return []Finding{fine("%s, version %d.%d", path, major, minor)}
+		return []Finding{passed("%s, version %d.%d", path, major, minor)}
 	}
 	endpoint := identity.Resolve(ctx, cfg).ECR
 	if since, known := endpointURL[major]; known && minor < since && endpoint != "" && !authtoken.IsAWS(endpoint) {
 		return []Finding{warning("alias aws="+shellquote.Quote(shellquote.Line("aws", "--endpoint-url", endpoint)),
 			"%s is version %d.%d, which asks AWS and not %s: endpoint_url counts from %d.%d on", path, major, minor, endpoint, major, since)}
 	}
-	return []Finding{fine("%s, version %d.%d", path, major, minor)}
+	return []Finding{passed("%s, version %d.%d", path, major, minor)}
 }

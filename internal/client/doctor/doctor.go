@@ -31,10 +31,10 @@ const (
 	// Warning is what works now, or works for most.
 	Warning
 	// Trouble is what stops somebody from working.
-	Trouble
+	Error
 )
 
-var states = []string{"ok", "skipped", "warning", "trouble"}
+var states = []string{"ok", "skipped", "warning", "error"}
 
 func (s State) String() string { return states[s] }
 
@@ -49,10 +49,10 @@ type Finding struct {
 	Subject string `json:"subject,omitempty"`
 	State   State  `json:"state"`
 	// What is a sentence without its full stop.
-	What string `json:"what"`
+	Message string `json:"message"`
 	// Mend are lines of a POSIX shell that mend it; "" where there is nothing to
 	// mend, or only a person can.
-	Mend string `json:"mend,omitempty"`
+	Fix string `json:"fix,omitempty"`
 }
 
 // A Check looks at one thing.
@@ -61,7 +61,7 @@ type Check struct {
 	Name string
 	// Look returns what there is to say. It fills in neither Check, nor anything
 	// that is secret, and ends soon after its context.
-	Look func(context.Context) []Finding
+	Run func(context.Context) []Finding
 }
 
 // Findings are the answer of all checks, in their order.
@@ -80,7 +80,7 @@ func Run(ctx context.Context, checks []Check, timeout time.Duration) Findings {
 	var all Findings
 	for i, c := range checks {
 		for _, f := range found[i] {
-			f.Check, f.What = c.Name, withoutTokens(f.What)
+			f.Check, f.Message = c.Name, withoutTokens(f.Message)
 			all = append(all, f)
 		}
 	}
@@ -91,7 +91,7 @@ func Run(ctx context.Context, checks []Check, timeout time.Duration) Findings {
 // something that cannot be interrupted.
 func (c Check) run(ctx context.Context, timeout time.Duration) []Finding {
 	done := make(chan []Finding, 1)
-	go func() { done <- c.Look(ctx) }()
+	go func() { done <- c.Run(ctx) }()
 	select {
 	case found := <-done:
 		return found
@@ -101,7 +101,7 @@ func (c Check) run(ctx context.Context, timeout time.Duration) []Finding {
 	case found := <-done:
 		return found
 	default:
-		return []Finding{{State: Warning, What: fmt.Sprintf("gave up after %v", timeout)}}
+		return []Finding{{State: Warning, Message: fmt.Sprintf("gave up after %v", timeout)}}
 	}
 }
 
@@ -119,30 +119,30 @@ func (f Findings) Count(s State) int {
 // MarshalJSON writes the findings with how many are bad.
 func (f Findings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
-		Troubles int       `json:"troubles"`
+		Errors   int       `json:"errors"`
 		Warnings int       `json:"warnings"`
 		Findings []Finding `json:"findings"`
-	}{f.Count(Trouble), f.Count(Warning), f})
+	}{f.Count(Error), f.Count(Warning), f})
 }
 
-func fine(format string, args ...any) Finding {
-	return Finding{State: OK, What: fmt.Sprintf(format, args...)}
+func passed(format string, args ...any) Finding {
+	return Finding{State: OK, Message: fmt.Sprintf(format, args...)}
 }
 
 func skipped(format string, args ...any) Finding {
-	return Finding{State: Skipped, What: fmt.Sprintf(format, args...)}
+	return Finding{State: Skipped, Message: fmt.Sprintf(format, args...)}
 }
 
-func warning(mend, format string, args ...any) Finding {
-	return Finding{State: Warning, What: fmt.Sprintf(format, args...), Mend: mend}
+func warning(fix, format string, args ...any) Finding {
+	return Finding{State: Warning, Message: fmt.Sprintf(format, args...), Fix: fix}
 }
 
-func trouble(mend, format string, args ...any) Finding {
-	return Finding{State: Trouble, What: fmt.Sprintf(format, args...), Mend: mend}
+func failed(fix, format string, args ...any) Finding {
+	return Finding{State: Error, Message: fmt.Sprintf(format, args...), Fix: fix}
 }
 
 // about names what the finding is about.
-func (f Finding) about(subject string) Finding {
+func (f Finding) withSubject(subject string) Finding {
 	f.Subject = subject
 	return f
 }

@@ -21,11 +21,11 @@ func TestRun(t *testing.T) {
 	found := doctor.Run(t.Context(), []doctor.Check{
 		{"first", func(context.Context) []doctor.Finding {
 			<-second
-			return []doctor.Finding{{What: "a"}, {What: "b", State: doctor.Trouble}}
+			return []doctor.Finding{{Message: "a"}, {Message: "b", State: doctor.Error}}
 		}},
 		{"second", func(context.Context) []doctor.Finding {
 			close(second)
-			return []doctor.Finding{{What: "c"}}
+			return []doctor.Finding{{Message: "c"}}
 		}},
 		{"stuck", func(context.Context) []doctor.Finding { select {} }},
 		{"polite", func(ctx context.Context) []doctor.Finding {
@@ -35,14 +35,14 @@ func TestRun(t *testing.T) {
 	}, 100*time.Millisecond)
 	var got []string
 	for _, f := range found {
-		got = append(got, f.Check+" "+f.State.String()+" "+f.What)
+		got = append(got, f.Check+" "+f.State.String()+" "+f.Message)
 	}
-	want := "first ok a; first trouble b; second ok c; stuck warning gave up after 100ms"
+	want := "first ok a; first error b; second ok c; stuck warning gave up after 100ms"
 	if s := strings.Join(got, "; "); !strings.HasPrefix(s, want) {
 		t.Error(s)
 	}
-	if found.Count(doctor.Trouble) != 1 {
-		t.Error(found.Count(doctor.Trouble))
+	if found.Count(doctor.Error) != 1 {
+		t.Error(found.Count(doctor.Error))
 	}
 }
 
@@ -52,18 +52,18 @@ func TestTokensAreNotShown(t *testing.T) {
 		"ghct_" + strings.Repeat("aB3_-", 20), "ghet_" + strings.Repeat("x", 40),
 		"QVdTO" + strings.Repeat("abcD", 30) + "==", "eyJ" + strings.Repeat("A", 40) + ".aa.bb.cc.dd",
 	} {
-		found := doctor.Run(t.Context(), []doctor.Check{{"x", says(doctor.Finding{What: "line 3: password = " + token + " is not a thing"})}}, time.Minute)
-		if strings.Contains(found[0].What, token[:12]) || !strings.Contains(found[0].What, "line 3") {
-			t.Error(found[0].What)
+		found := doctor.Run(t.Context(), []doctor.Check{{"x", says(doctor.Finding{Message: "line 3: password = " + token + " is not a thing"})}}, time.Minute)
+		if strings.Contains(found[0].Message, token[:12]) || !strings.Contains(found[0].Message, "line 3") {
+			t.Error(found[0].Message)
 		}
 	}
 }
 
 func TestText(t *testing.T) {
 	found := doctor.Findings{
-		{Check: "region", What: "us-east-1"},
-		{Check: "tool", Subject: "docker", State: doctor.Warning, What: "it is old"},
-		{Check: "clock", State: doctor.Trouble, What: "it stands still", Mend: "wind\nset"},
+		{Check: "region", Message: "us-east-1"},
+		{Check: "tool", Subject: "docker", State: doctor.Warning, Message: "it is old"},
+		{Check: "clock", State: doctor.Error, Message: "it stands still", Fix: "wind\nset"},
 	}
 	var plain, coloured strings.Builder
 	if err := found.WriteText(&plain, nil); err != nil {
@@ -71,28 +71,28 @@ func TestText(t *testing.T) {
 	}
 	want := "ok       region       us-east-1\n" +
 		"warning  tool docker  it is old\n" +
-		"trouble  clock        it stands still\n" +
+		"error    clock        it stands still\n" +
 		"                      wind\n" +
 		"                      set\n" +
-		"\n1 trouble, 1 warning.\n"
+		"\n1 error, 1 warning.\n"
 	if plain.String() != want {
 		t.Errorf("%s", plain.String())
 	}
 	if err := found.WriteText(&coloured, doctor.Terminal()); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(coloured.String(), "\x1b[1;31mtrouble\x1b[0m  clock ") {
+	if !strings.Contains(coloured.String(), "\x1b[1;31merror\x1b[0m    clock ") {
 		t.Errorf("%q", coloured.String())
 	}
 	plain.Reset()
-	if err := found[:1].WriteText(&plain, nil); err != nil || !strings.HasSuffix(plain.String(), "\nAll is well.\n") {
+	if err := found[:1].WriteText(&plain, nil); err != nil || !strings.HasSuffix(plain.String(), "\nNo problems found.\n") {
 		t.Errorf("%s", plain.String())
 	}
 }
 
 func TestJSON(t *testing.T) {
-	text, err := json.Marshal(doctor.Findings{{Check: "clock", State: doctor.Trouble, What: "late", Mend: "wind"}})
-	if want := `{"troubles":1,"warnings":0,"findings":[{"check":"clock","state":"trouble","what":"late","mend":"wind"}]}`; err != nil || string(text) != want {
+	text, err := json.Marshal(doctor.Findings{{Check: "clock", State: doctor.Error, Message: "late", Fix: "wind"}})
+	if want := `{"errors":1,"warnings":0,"findings":[{"check":"clock","state":"error","message":"late","fix":"wind"}]}`; err != nil || string(text) != want {
 		t.Errorf("%s, %v", text, err)
 	}
 }
@@ -105,7 +105,7 @@ func FuzzHeld(f *testing.F) {
 	f.Add("http://aws:ghct_0123456789abcdef0123456789@host/simple")
 	f.Fuzz(func(t *testing.T, text string) {
 		shown, address := doctor.Redact(text), doctor.WithoutPassword(text)
-		for _, password := range doctor.HeldIn([]byte(text)) {
+		for _, password := range doctor.TokensIn([]byte(text)) {
 			if strings.HasPrefix(password, "gh") && (strings.Contains(shown, password) || strings.Contains(address, password)) {
 				t.Errorf("%q is shown as %q and %q", text, shown, address)
 			}

@@ -105,10 +105,10 @@ func (m *Machine) checkEndpoints(ctx context.Context) []Finding {
 	var found []Finding
 	for _, p := range probes {
 		if p.err != nil {
-			found = append(found, m.explain(p.err, credential.About{Service: p.services, Endpoint: p.url}))
+			found = append(found, m.explain(p.err, credential.Request{Service: p.services, Endpoint: p.url}))
 			continue
 		}
-		found = append(found, fine("%s answers, for %s", p.url, p.services))
+		found = append(found, passed("%s answers, for %s", p.url, p.services))
 	}
 	return found
 }
@@ -131,11 +131,11 @@ func (m *Machine) checkClock(ctx context.Context) []Finding {
 	skew := skewed(worst.ahead, worst.url)
 	switch {
 	case worst.ahead.Abs() >= fatalSkew:
-		return []Finding{trouble(m.setClock(), "%s; from %v on, signatures are refused", skew, fatalSkew)}
+		return []Finding{failed(m.setClockCommand(), "%s; from %v on, signatures are refused", skew, fatalSkew)}
 	case worst.ahead.Abs() > noticeableSkew:
-		return []Finding{warning(m.setClock(), "%s", skew)}
+		return []Finding{warning(m.setClockCommand(), "%s", skew)}
 	}
-	return []Finding{fine("%s", skew)}
+	return []Finding{passed("%s", skew)}
 }
 
 func skewed(ahead time.Duration, endpoint string) string {
@@ -150,7 +150,7 @@ func skewed(ahead time.Duration, endpoint string) string {
 }
 
 // setClock sets it right, by the time servers that the system knows.
-func (m *Machine) setClock() string {
+func (m *Machine) setClockCommand() string {
 	switch m.Places.GOOS {
 	case "windows":
 		return "w32tm /resync"
@@ -161,7 +161,7 @@ func (m *Machine) setClock() string {
 }
 
 // proxied are the variables that name a proxy, by the scheme of what is reached.
-var proxied = map[string][]string{
+var proxyVariables = map[string][]string{
 	"http":  {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"},
 	"https": {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
 }
@@ -190,14 +190,14 @@ func (m *Machine) checkProxy(ctx context.Context) []Finding {
 	}
 	for _, scheme := range []string{"https", "http"} {
 		if name, proxy := m.proxyOf(scheme); proxy != "" {
-			return []Finding{fine("%s is set", name)}
+			return []Finding{passed("%s is set", name)}
 		}
 	}
-	return []Finding{fine("none")}
+	return []Finding{passed("none")}
 }
 
 func (m *Machine) proxyOf(scheme string) (name, proxy string) {
-	for _, name := range proxied[scheme] {
+	for _, name := range proxyVariables[scheme] {
 		if proxy := m.Places.Getenv(name); proxy != "" {
 			return name, proxy
 		}

@@ -1,9 +1,9 @@
 package doctor
 
 // HeldIn are the passwords of the tokens that a text holds.
-func HeldIn(text []byte) []string {
+func TokensIn(text []byte) []string {
 	var found []string
-	for _, t := range findHeld(text) {
+	for _, t := range findTokens(text) {
 		found = append(found, t.password)
 	}
 	return found

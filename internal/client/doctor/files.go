@@ -22,19 +22,19 @@ func (m *Machine) checkFiles(ctx context.Context) []Finding {
 	seen := map[string]bool{}
 	for _, c := range m.configured() {
 		for _, f := range c.files {
-			tokens := findHeld(f.text)
+			tokens := findTokens(f.text)
 			if len(tokens) == 0 || seen[f.path] {
 				continue
 			}
 			seen[f.path] = true
-			if one, open := m.open(f.path); open {
+			if one, readableByOthers := m.readableByOthers(f.path); readableByOthers {
 				found = append(found, one)
 			}
-			found = append(found, m.holds(ctx, c, f.path, tokens, grants)...)
+			found = append(found, m.describeTokens(ctx, c, f.path, tokens, grants)...)
 		}
 	}
 	if len(found) == 0 {
-		return []Finding{fine("no tool's configuration holds a token")}
+		return []Finding{passed("no tool's configuration holds a token")}
 	}
 	return found
 }
@@ -42,14 +42,14 @@ func (m *Machine) checkFiles(ctx context.Context) []Finding {
 // awsFiles looks at the file with the access keys.
 func (m *Machine) awsFiles() []Finding {
 	path := cmp.Or(m.Places.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(m.Places.Home, ".aws", "credentials"))
-	if one, open := m.open(path); open {
+	if one, readableByOthers := m.readableByOthers(path); readableByOthers {
 		return []Finding{one}
 	}
 	return nil
 }
 
 // open reports a file that others than its owner can read.
-func (m *Machine) open(path string) (Finding, bool) {
+func (m *Machine) readableByOthers(path string) (Finding, bool) {
 	if m.Places.GOOS == "windows" { // which has other means than these modes
 		return Finding{}, false
 	}
@@ -57,32 +57,32 @@ func (m *Machine) open(path string) (Finding, bool) {
 	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 == 0 {
 		return Finding{}, false
 	}
-	return trouble(shellquote.Line("chmod", "600", path), "%s holds a secret, and others can read it (mode %04o)", path, info.Mode().Perm()), true
+	return failed(shellquote.Line("chmod", "600", path), "%s holds a secret, and others can read it (mode %04o)", path, info.Mode().Perm()), true
 }
 
 // holds says of each token in a file how long it is good.
-func (m *Machine) holds(ctx context.Context, c configured, path string, tokens []held, grants map[grantKey]grant) []Finding {
-	address := m.firstOurs(c, grants)
-	mend := "" // where it is not known what the token is for
+func (m *Machine) describeTokens(ctx context.Context, c configured, path string, tokens []foundToken, grants map[grantKey]grant) []Finding {
+	address := m.onlyAddress(c, grants)
+	fix := "" // where it is not known what the token is for
 	if address != "" {
-		mend = loginLine(c.tool, address)
+		fix = loginLine(c.tool, address)
 	}
 	var found []Finding
 	for _, t := range tokens {
 		switch {
-		case len(tokens) == 1 && !m.heldUntil(path).IsZero(): // checkLogins speaks of it
+		case len(tokens) == 1 && !m.recordedExpiry(path).IsZero(): // checkLogins speaks of it
 		case !t.expires.IsZero() && t.expires.Before(m.Now()):
-			found = append(found, trouble(mend, "%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
+			found = append(found, failed(fix, "%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
 		case !t.expires.IsZero():
-			found = append(found, fine("%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
-		case address != "" && c.tool.Secret == login.FromHelper && m.asks(c.tool.Name, address):
+			found = append(found, passed("%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
+		case address != "" && c.tool.Secret == login.FromHelper && m.usesHelper(c.tool.Name, address):
 			found = append(found, warning(leftover(c.tool, address), "%s holds a token that nobody needs, as %s asks for one", path, c.tool.Name))
 		case address != "" && m.refused(ctx, address, t.password):
-			found = append(found, trouble(mend, "%s holds a token that %s refuses: it has expired, or was revoked", path, authtoken.Host(address)))
+			found = append(found, failed(fix, "%s holds a token that %s refuses: it has expired, or was revoked", path, authtoken.Host(address)))
 		case address != "":
-			found = append(found, fine("%s holds a token that is good now; it does not say until when", path))
+			found = append(found, passed("%s holds a token that is good now; it does not say until when", path))
 		default:
-			found = append(found, fine("%s holds a token, which does not say until when it is good", path))
+			found = append(found, passed("%s holds a token, which does not say until when it is good", path))
 		}
 	}
 	for i := range found {
@@ -103,7 +103,7 @@ func leftover(t login.Tool, address string) string {
 // firstOurs is an address of a tool whose one token is had here. It is "" if there
 // is none, and also if the tool has several: a token is shown to nobody but to
 // whom it is for.
-func (m *Machine) firstOurs(c configured, grants map[grantKey]grant) string {
+func (m *Machine) onlyAddress(c configured, grants map[grantKey]grant) string {
 	first, whose := "", grantKey{}
 	for _, address := range c.addresses {
 		k, known := keyOf(c.tool, address)
@@ -162,20 +162,20 @@ func (m *Machine) registryURL(address string) string {
 func (m *Machine) checkCache(context.Context) []Finding {
 	dir, err := authtoken.UserCacheDir()
 	if err != nil {
-		return []Finding{trouble(`export HOME="$(eval echo "~$(id -un)")"`, "there is no place for it: %v", err)}
+		return []Finding{failed(`export HOME="$(eval echo "~$(id -un)")"`, "there is no place for it: %v", err)}
 	}
 	info, err := m.Stat(dir)
 	switch {
 	case err != nil:
 		return []Finding{m.parent(dir)}
 	case !info.IsDir():
-		return []Finding{trouble(shellquote.Line("mv", dir, dir+".old"), "%s is no folder; each process asks for a token of its own", dir)}
+		return []Finding{failed(shellquote.Line("mv", dir, dir+".old"), "%s is no folder; each process asks for a token of its own", dir)}
 	case m.Places.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
-		return []Finding{trouble(shellquote.Line("chmod", "700", dir), "others can write to %s (mode %04o)", dir, info.Mode().Perm())}
+		return []Finding{failed(shellquote.Line("chmod", "700", dir), "others can write to %s (mode %04o)", dir, info.Mode().Perm())}
 	case !writable(dir):
-		return []Finding{trouble(`sudo chown -R "$(id -un)" `+shellquote.Quote(dir), "%s cannot be written; each process asks for a token of its own", dir)}
+		return []Finding{failed(`sudo chown -R "$(id -un)" `+shellquote.Quote(dir), "%s cannot be written; each process asks for a token of its own", dir)}
 	}
-	return []Finding{fine("%s", dir)}
+	return []Finding{passed("%s", dir)}
 }
 
 // parent looks at the folder in which one that is not there would be made.
@@ -184,13 +184,13 @@ func (m *Machine) parent(dir string) Finding {
 		info, err := m.Stat(up)
 		switch {
 		case err == nil && info.IsDir() && writable(up):
-			return fine("%s will be made when it is needed", dir)
+			return passed("%s will be made when it is needed", dir)
 		case err == nil && info.IsDir():
-			return trouble(`export XDG_CACHE_HOME="$(mktemp -d)"`, "%s cannot be made in %s, which cannot be written", dir, up)
+			return failed(`export XDG_CACHE_HOME="$(mktemp -d)"`, "%s cannot be made in %s, which cannot be written", dir, up)
 		case err == nil:
-			return trouble(shellquote.Line("mv", up, up+".old"), "%s cannot be made: %s is no folder", dir, up)
+			return failed(shellquote.Line("mv", up, up+".old"), "%s cannot be made: %s is no folder", dir, up)
 		case up == filepath.Dir(up):
-			return trouble("", "%s cannot be made: %v", dir, err)
+			return failed("", "%s cannot be made: %v", dir, err)
 		}
 	}
 }

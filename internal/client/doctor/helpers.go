@@ -29,10 +29,10 @@ func (m *Machine) checkHelpers(ctx context.Context) []Finding {
 			continue
 		}
 		seen[name] = true
-		found = append(found, m.helper(c.tool).about(name))
+		found = append(found, m.helper(c.tool).withSubject(name))
 	}
 	if len(found) == 0 {
-		found = append(found, fine("no tool is configured to ask one"))
+		found = append(found, passed("no tool is configured to ask one"))
 	}
 	return found
 }
@@ -40,7 +40,7 @@ func (m *Machine) checkHelpers(ctx context.Context) []Finding {
 // uses reports whether a tool is configured for an address of ours.
 func (m *Machine) uses(c configured, grants map[grantKey]grant) bool {
 	for _, address := range c.addresses {
-		if k, known := keyOf(c.tool, address); known && !grants[k].foreign() {
+		if k, known := keyOf(c.tool, address); known && !grants[k].notOurs() {
 			return true
 		}
 	}
@@ -58,7 +58,7 @@ func (m *Machine) needsHelper(c configured) bool {
 	if slices.ContainsFunc(logins, func(l login.Recorded) bool { return l.Tool == c.tool.Name && l.Expires.IsZero() }) {
 		return true
 	}
-	if c.program == "" || slices.ContainsFunc(c.files, func(f file) bool { return len(findHeld(f.text)) > 0 }) {
+	if c.program == "" || slices.ContainsFunc(c.files, func(f file) bool { return len(findTokens(f.text)) > 0 }) {
 		return false
 	}
 	suffix, docker := strings.CutPrefix(c.tool.Helper, dockerHelper)
@@ -69,18 +69,18 @@ func (m *Machine) helper(t login.Tool) Finding {
 	path, err := m.LookPath(t.Helper)
 	switch {
 	case err != nil:
-		return trouble(m.link(t.Helper), "%s asks it, and it is not on PATH", t.Name)
-	case m.same(path):
-		return fine("%s is this program", path)
+		return failed(m.linkCommand(t.Helper), "%s asks it, and it is not on PATH", t.Name)
+	case m.isThisProgram(path):
+		return passed("%s is this program", path)
 	case isOurs(path):
 		return warning("", "%s is another gatehouse than %s", path, m.Places.Program)
 	}
-	return trouble(m.link(t.Helper), "%s asks it, and %s is another program", t.Name, path)
+	return failed(m.linkCommand(t.Helper), "%s asks it, and %s is another program", t.Name, path)
 }
 
 // link puts our program under a helper's name where it is found before any other
 // program of that name.
-func (m *Machine) link(helper string) string {
+func (m *Machine) linkCommand(helper string) string {
 	dir := filepath.Join(m.Places.Home, ".local", "bin")
 	lines := shellquote.Line("mkdir", "-p", dir) + "\n" + shellquote.Line("ln", "-sf", m.Places.Program, filepath.Join(dir, helper))
 	if path := filepath.SplitList(m.Places.Getenv("PATH")); len(path) > 0 && filepath.Clean(path[0]) == dir {
@@ -90,7 +90,7 @@ func (m *Machine) link(helper string) string {
 }
 
 // same reports whether a path leads to this program, through links or not.
-func (m *Machine) same(path string) bool {
+func (m *Machine) isThisProgram(path string) bool {
 	a, err := m.Stat(path)
 	if err != nil {
 		return false

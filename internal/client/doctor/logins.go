@@ -22,14 +22,14 @@ func (m *Machine) findLogins() ([]login.Recorded, error) {
 func (m *Machine) checkLogins(context.Context) []Finding {
 	logins, err := m.findLogins()
 	if err != nil {
-		return []Finding{trouble("", "%v", err)}
+		return []Finding{failed("", "%v", err)}
 	}
 	if len(logins) == 0 {
-		return []Finding{fine("none")}
+		return []Finding{passed("none")}
 	}
 	var found []Finding
 	for _, l := range logins {
-		found = append(found, m.login(l).about(l.Tool))
+		found = append(found, m.login(l).withSubject(l.Tool))
 	}
 	return found
 }
@@ -37,19 +37,19 @@ func (m *Machine) checkLogins(context.Context) []Finding {
 func (m *Machine) login(l login.Recorded) Finding {
 	endpoint := l.Target.Endpoint.String()
 	switch {
-	case !m.stands(l):
+	case !m.stillConfigured(l):
 		return warning(logoutLine(l), "%s is recorded, and the configuration names it no more", endpoint)
 	case l.Expires.IsZero():
-		return fine("%s, and holds no token", endpoint)
+		return passed("%s, and holds no token", endpoint)
 	case !l.Expires.After(m.Now()):
-		return trouble(recordedLine(l), "%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
+		return failed(recordedLine(l), "%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
 	}
-	return fine("%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
+	return passed("%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
 }
 
 // stands reports whether the tool's configuration still has something of a login,
 // as far as that can be told: it names the address, or tells no addresses.
-func (m *Machine) stands(l login.Recorded) bool {
+func (m *Machine) stillConfigured(l login.Recorded) bool {
 	if !slices.ContainsFunc(l.Files, func(path string) bool { _, err := m.Stat(path); return err == nil }) {
 		return false
 	}
@@ -68,7 +68,7 @@ func (m *Machine) stands(l login.Recorded) bool {
 }
 
 // asks reports whether a tool was logged in to an address by a helper.
-func (m *Machine) asks(tool, address string) bool {
+func (m *Machine) usesHelper(tool, address string) bool {
 	logins, err := m.findLogins()
 	return err == nil && slices.ContainsFunc(logins, func(l login.Recorded) bool {
 		return l.Tool == tool && l.Expires.IsZero() && authtoken.Host(l.Target.Endpoint.String()) == authtoken.Host(address)
@@ -77,7 +77,7 @@ func (m *Machine) asks(tool, address string) bool {
 
 // heldUntil is when the token expires that a login has put into a file; the zero
 // Time where none is recorded, or several are.
-func (m *Machine) heldUntil(path string) time.Time {
+func (m *Machine) recordedExpiry(path string) time.Time {
 	logins, err := m.findLogins()
 	if err != nil {
 		return time.Time{}

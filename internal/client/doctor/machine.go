@@ -35,13 +35,13 @@ type Machine struct {
 	// Logins are those in force.
 	Logins func() ([]login.Recorded, error)
 
-	config      shared[aws.Config]
-	credentials shared[identity.Credentials]
-	caller      shared[identity.Caller]
-	probes      shared[[]probe]
-	tools       shared[[]configured]
-	grants      shared[map[grantKey]grant]
-	logins      shared[[]login.Recorded]
+	config      memo[aws.Config]
+	credentials memo[identity.Credentials]
+	caller      memo[identity.Caller]
+	probes      memo[[]probe]
+	tools       memo[[]configured]
+	grants      memo[map[grantKey]grant]
+	logins      memo[[]login.Recorded]
 }
 
 // Checks are all there are, in the order in which one trouble causes the next.
@@ -66,13 +66,13 @@ func (m *Machine) Checks() []Check {
 }
 
 // shared is found out once, by whichever check asks first.
-type shared[T any] struct {
+type memo[T any] struct {
 	once  sync.Once
 	value T
 	err   error
 }
 
-func (s *shared[T]) get(find func() (T, error)) (T, error) {
+func (s *memo[T]) get(find func() (T, error)) (T, error) {
 	s.once.Do(func() { s.value, s.err = find() })
 	return s.value, s.err
 }

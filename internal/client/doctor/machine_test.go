@@ -148,9 +148,9 @@ func (b *bench) look(check string) string {
 	}
 	var lines []string
 	for _, f := range doctor.Run(b.t.Context(), checks, time.Minute) {
-		line := f.State.String() + " " + strings.TrimSpace(f.Subject+" "+f.What)
-		if f.Mend != "" {
-			line += " | " + f.Mend
+		line := f.State.String() + " " + strings.TrimSpace(f.Subject+" "+f.Message)
+		if f.Fix != "" {
+			line += " | " + f.Fix
 		}
 		lines = append(lines, strings.NewReplacer(b.url, "URL", strings.TrimPrefix(b.url, "http://"), "HOST", b.dir, "DIR").Replace(line))
 	}
@@ -171,8 +171,8 @@ func TestClock(t *testing.T) {
 		30 * time.Second:   "ok 3…",
 		10 * time.Minute:   "warning ",
 		-10 * time.Minute:  "warning ",
-		16 * time.Minute:   "trouble ",
-		-100 * time.Minute: "trouble 1h40m",
+		16 * time.Minute:   "error ",
+		-100 * time.Minute: "error 1h40m",
 	} {
 		b.ahead = ahead
 		got := b.look("clock")
@@ -193,10 +193,10 @@ func TestEndpoints(t *testing.T) {
 	b := newBench(t)
 	b.want("endpoint", "ok URL answers, for sts, ecr, codeartifact")
 	b.set("http://127.0.0.1:1")
-	b.want("endpoint", "trouble URL cannot be reached: check endpoint_url and that it runs | gatehouse serve")
+	b.want("endpoint", "error URL cannot be reached: check endpoint_url and that it runs | gatehouse serve")
 	b.want("caller", "skipped the endpoint cannot be reached")
 	b.set("https://gate.invalid")
-	b.want("endpoint", "trouble URL has no address: check endpoint_url and that it runs")
+	b.want("endpoint", "error URL has no address: check endpoint_url and that it runs")
 }
 
 func TestProxies(t *testing.T) {
@@ -235,12 +235,12 @@ func TestTools(t *testing.T) {
 		"warning bun it is configured, and none of bun is on PATH",
 		"ok docker HOST, asks for a token when it needs one",
 		"ok docker registry.example, which is none of ours",
-		"trouble broken its configuration cannot be read: line 3: what is this?",
+		"error broken its configuration cannot be read: line 3: what is this?",
 		"ok not installed: gem, uv",
 	}, "\n"))
 	b.want("token", strings.Join([]string{
 		"ok acme can be had",
-		`trouble zoo there is no domain "zoo" of account 111122223333 in region us-east-1: check --domain, --domain-owner and --region | aws codeartifact list-domains`,
+		`error zoo there is no domain "zoo" of account 111122223333 in region us-east-1: check --domain, --domain-owner and --region | aws codeartifact list-domains`,
 		"ok HOST can be had",
 	}, "\n"))
 	if _, err := b.m.Lookup.Token(t.Context(), b.url+repository("pypi")); err != nil {
@@ -256,12 +256,12 @@ func TestHelpers(t *testing.T) {
 	b.tool(login.Tool{Name: "docker", Helper: "docker-credential-gatehouse"}, true, strings.TrimPrefix(b.url, "http://")+` "desktop"`)
 	b.want("helper", "ok no tool is configured to ask one")
 	b.tool(login.Tool{Name: "podman", Helper: "docker-credential-gatehouse"}, true, strings.TrimPrefix(b.url, "http://")+` "gatehouse"`)
-	mend := "mkdir -p DIR/.local/bin\nln -sf DIR/gatehouse DIR/.local/bin/docker-credential-gatehouse"
-	b.want("helper", "trouble docker-credential-gatehouse podman asks it, and it is not on PATH | "+mend+"\nexport PATH=DIR/.local/bin:\"$PATH\"")
+	fix := "mkdir -p DIR/.local/bin\nln -sf DIR/gatehouse DIR/.local/bin/docker-credential-gatehouse"
+	b.want("helper", "error docker-credential-gatehouse podman asks it, and it is not on PATH | "+fix+"\nexport PATH=DIR/.local/bin:\"$PATH\"")
 	b.env["PATH"] = b.path(".local/bin") + ":/bin"
-	b.want("helper", "trouble docker-credential-gatehouse podman asks it, and it is not on PATH | "+mend)
+	b.want("helper", "error docker-credential-gatehouse podman asks it, and it is not on PATH | "+fix)
 	b.write("bin/docker-credential-gatehouse", "#!/bin/sh")
-	b.want("helper", "trouble docker-credential-gatehouse podman asks it, and DIR/bin/docker-credential-gatehouse is another program | "+mend)
+	b.want("helper", "error docker-credential-gatehouse podman asks it, and DIR/bin/docker-credential-gatehouse is another program | "+fix)
 	if err := os.Remove(b.path("bin/docker-credential-gatehouse")); err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestHeldTokens(t *testing.T) {
 	path := b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Stored}, true, b.url+repository("npm")+" "+token)
 	b.want("files", "ok npm DIR/etc/npm holds a token that is good now; it does not say until when")
 	b.refuse = token
-	b.want("files", "trouble npm DIR/etc/npm holds a token that HOST refuses: it has expired, or was revoked | gatehouse login --tool npm --domain acme --domain-owner 111122223333 --repository lib --region us-east-1")
+	b.want("files", "error npm DIR/etc/npm holds a token that HOST refuses: it has expired, or was revoked | gatehouse login --tool npm --domain acme --domain-owner 111122223333 --repository lib --region us-east-1")
 
 	// A token is shown to nobody but to whom it is for.
 	b.write("etc/npm", b.url+repository("npm")+" https://packages.example/ "+token)
@@ -290,8 +290,8 @@ func TestHeldTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.want("files", strings.Join([]string{
-		"trouble DIR/credentials holds a secret, and others can read it (mode 0640) | chmod 600 DIR/credentials",
-		"trouble DIR/etc/npm holds a secret, and others can read it (mode 0644) | chmod 600 DIR/etc/npm",
+		"error DIR/credentials holds a secret, and others can read it (mode 0640) | chmod 600 DIR/credentials",
+		"error DIR/etc/npm holds a secret, and others can read it (mode 0644) | chmod 600 DIR/etc/npm",
 		"ok npm DIR/etc/npm holds a token, which does not say until when it is good",
 	}, "\n"))
 	b.m.Places.GOOS = "windows"
@@ -302,7 +302,7 @@ func TestHeldTokens(t *testing.T) {
 func TestTokensThatSayWhenTheyExpire(t *testing.T) {
 	for until, want := range map[int64]string{
 		4102444800: "ok npm DIR/etc/npm holds a token until 2100-01-01 00:00 UTC, in …",
-		946684800:  "trouble npm DIR/etc/npm holds a token until 2000-01-01 00:00 UTC, which is over | gatehouse login --tool npm …",
+		946684800:  "error npm DIR/etc/npm holds a token until 2000-01-01 00:00 UTC, which is over | gatehouse login --tool npm …",
 	} {
 		header := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"ver":1,"exp":%d,"alg":"A128GCMKW"}`, until))
 		pair := base64.StdEncoding.EncodeToString([]byte("AWS:" + base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"payload":"x","type":"DATA_KEY","expiration":%d}`, until))))
@@ -340,12 +340,12 @@ func TestLogins(t *testing.T) {
 	b.logins[0].Expires = time.Unix(4102444800, 0)
 	b.want("login", "ok npm URL"+repository("npm")+", with a token until 2100-01-01 00:00 UTC, in …")
 	b.logins[0].Expires = time.Unix(946684800, 0)
-	b.want("login", "trouble npm URL"+repository("npm")+", with a token until 2000-01-01 00:00 UTC, which is over | "+
+	b.want("login", "error npm URL"+repository("npm")+", with a token until 2000-01-01 00:00 UTC, which is over | "+
 		`gatehouse login --tool npm --domain acme --domain-owner 111122223333 --repository lib --profile 'it'\''s' --name work --scope @a --extra --duration 930`)
 	b.write("etc/npm", "https://packages.example/")
 	b.want("login", "warning npm URL"+repository("npm")+" is recorded, and the configuration names it no more | gatehouse logout --tool npm --domain acme --repository lib")
 	b.m.Logins = func() ([]login.Recorded, error) { return nil, fmt.Errorf("the record of logins is damaged") }
-	b.want("login", "trouble the record of logins is damaged")
+	b.want("login", "error the record of logins is damaged")
 }
 
 func TestCache(t *testing.T) {
@@ -356,17 +356,17 @@ func TestCache(t *testing.T) {
 	if err := os.Chmod(b.path("cache/gatehouse"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	b.want("cache", "trouble others can write to DIR/cache/gatehouse (mode 0777) | chmod 700 DIR/cache/gatehouse")
+	b.want("cache", "error others can write to DIR/cache/gatehouse (mode 0777) | chmod 700 DIR/cache/gatehouse")
 	if err := os.RemoveAll(b.path("cache")); err != nil {
 		t.Fatal(err)
 	}
 	b.write("cache/gatehouse", "")
-	b.want("cache", "trouble DIR/cache/gatehouse is no folder; each process asks for a token of its own | mv DIR/cache/gatehouse DIR/cache/gatehouse.old")
+	b.want("cache", "error DIR/cache/gatehouse is no folder; each process asks for a token of its own | mv DIR/cache/gatehouse DIR/cache/gatehouse.old")
 	if err := os.RemoveAll(b.path("cache")); err != nil {
 		t.Fatal(err)
 	}
 	b.write("cache", "")
-	b.want("cache", "trouble DIR/cache/gatehouse cannot be made: DIR/cache is no folder | mv DIR/cache DIR/cache.old")
+	b.want("cache", "error DIR/cache/gatehouse cannot be made: DIR/cache is no folder | mv DIR/cache DIR/cache.old")
 }
 
 func TestCLI(t *testing.T) {
@@ -395,7 +395,7 @@ func TestTrust(t *testing.T) {
 	t.Cleanup(s.Close)
 	ca := b.write("ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
 	b.set(s.URL)
-	b.want("endpoint", "trouble the certificate of URL is not trusted: set AWS_CA_BUNDLE, or ca_bundle in the profile, to its authority's")
+	b.want("endpoint", "error the certificate of URL is not trusted: set AWS_CA_BUNDLE, or ca_bundle in the profile, to its authority's")
 	t.Setenv("AWS_CA_BUNDLE", ca)
 	b.env["AWS_CA_BUNDLE"] = ca
 	b.want("trust", "ok the AWS side trusts its endpoints")
@@ -406,11 +406,11 @@ func TestTrust(t *testing.T) {
 	host := strings.TrimPrefix(s.URL, "https://")
 	got := strings.ReplaceAll(b.look("trust"), host, "HOST")
 	for _, want := range []string{
-		"trouble npm does not trust HOST, by the system's authorities | export NODE_EXTRA_CA_CERTS=DIR/ca.pem\n",
-		"trouble pip does not trust HOST, by the system's authorities | export PIP_CERT=DIR/ca.pem\n",
+		"error npm does not trust HOST, by the system's authorities | export NODE_EXTRA_CA_CERTS=DIR/ca.pem\n",
+		"error pip does not trust HOST, by the system's authorities | export PIP_CERT=DIR/ca.pem\n",
 		"warning maven HOST has a certificate of an authority of its own; Java must have it in its store | cp ",
-		"trouble cargo does not trust HOST, by the system's authorities | export CARGO_HTTP_CAINFO=DIR/ca.pem\n",
-		"trouble docker does not trust HOST, by the system's authorities | sudo install -D -m 644 DIR/ca.pem /etc/docker/certs.d/HOST/ca.crt",
+		"error cargo does not trust HOST, by the system's authorities | export CARGO_HTTP_CAINFO=DIR/ca.pem\n",
+		"error docker does not trust HOST, by the system's authorities | sudo install -D -m 644 DIR/ca.pem /etc/docker/certs.d/HOST/ca.crt",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -423,7 +423,7 @@ func TestTrust(t *testing.T) {
 		}
 	}
 	b.env["PIP_CERT"] = b.path("none")
-	if got := b.look("trust"); !strings.Contains(got, "trouble pip PIP_CERT names authorities that cannot be read") {
+	if got := b.look("trust"); !strings.Contains(got, "error pip PIP_CERT names authorities that cannot be read") {
 		t.Error(got)
 	}
 }
@@ -433,10 +433,10 @@ func TestRememberedProfiles(t *testing.T) {
 	b := newBench(t)
 	t.Setenv("AWS_PROFILE", "")
 	b.tool(login.Tool{Name: "docker"}, true, strings.TrimPrefix(b.url, "http://"))
-	if got := b.look("credentials"); !strings.HasPrefix(got, "trouble no AWS credentials were found") {
+	if got := b.look("credentials"); !strings.HasPrefix(got, "error no AWS credentials were found") {
 		t.Error(got)
 	}
-	if got := b.look("region"); got != "trouble none: set --region, AWS_REGION, or region in the profile | export AWS_REGION=us-east-1" {
+	if got := b.look("region"); got != "error none: set --region, AWS_REGION, or region in the profile | export AWS_REGION=us-east-1" {
 		t.Error(got)
 	}
 	b.m.Lookup.Addresses = func() (credential.Addresses, error) {

@@ -10,14 +10,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
-// A held token is one that stands in a file.
-type held struct {
+// A foundToken token is one that stands in a file.
+type foundToken struct {
 	password string
 	// expires is when it ends, where the token itself says so.
 	expires time.Time
 }
 
-// findHeld finds the tokens that a text holds, in the forms that package redact
+// findTokens finds the tokens that a text holds, in the forms that package redact
 // knows. Three of them can stand in a tool's files:
 //
 //   - Gatehouse's own, which only their issuer can read;
@@ -25,24 +25,24 @@ type held struct {
 //     whose header is readable;
 //   - what docker stores for a registry, base64 of user name and password. ECR's
 //     password at AWS is base64 of a JSON object that has its expiry.
-func findHeld(text []byte) []held {
-	var found []held
+func findTokens(text []byte) []foundToken {
+	var found []foundToken
 	for _, word := range redact.FindTokens(text) {
 		t := string(word)
 		switch {
 		case strings.HasPrefix(t, "ghst_"): // a session's, for AWS's API
 		case strings.HasPrefix(t, "gh"):
-			found = append(found, held{password: t})
+			found = append(found, foundToken{password: t})
 		case strings.HasPrefix(t, "eyJ"):
 			header, _, _ := strings.Cut(t, ".")
-			found = append(found, held{password: t, expires: expiry(header, base64.RawURLEncoding, "exp")})
+			found = append(found, foundToken{password: t, expires: expiry(header, base64.RawURLEncoding, "exp")})
 		default:
 			pair, err := base64.StdEncoding.DecodeString(t)
 			if err != nil {
 				continue
 			}
 			if _, password, ok := strings.Cut(string(pair), ":"); ok {
-				found = append(found, held{password: password, expires: expiry(password, base64.StdEncoding, "expiration")})
+				found = append(found, foundToken{password: password, expires: expiry(password, base64.StdEncoding, "expiration")})
 			}
 		}
 	}

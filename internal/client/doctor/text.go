@@ -8,7 +8,7 @@ import (
 )
 
 // colours are ANSI's, by state: green, grey, yellow, red.
-var colours = map[State]string{OK: "\x1b[32m", Skipped: "\x1b[90m", Warning: "\x1b[33m", Trouble: "\x1b[1;31m"}
+var colours = map[State]string{OK: "\x1b[32m", Skipped: "\x1b[90m", Warning: "\x1b[33m", Error: "\x1b[1;31m"}
 
 // A Palette paints the words of a text; the zero Palette leaves them.
 type Palette map[State]string
@@ -34,15 +34,15 @@ func (f Findings) WriteText(w io.Writer, p Palette) error {
 	var out strings.Builder
 	for _, one := range f {
 		state := one.State.String()
-		fmt.Fprintf(&out, "%s%s  %s%s  %s\n", p.paint(one.State, state), pad(state, wide[0]), one.name(), pad(one.name(), wide[1]), one.What)
-		if one.Mend == "" {
+		fmt.Fprintf(&out, "%s%s  %s%s  %s\n", p.paint(one.State, state), pad(state, wide[0]), one.name(), pad(one.name(), wide[1]), one.Message)
+		if one.Fix == "" {
 			continue
 		}
-		for line := range strings.SplitSeq(one.Mend, "\n") {
+		for line := range strings.SplitSeq(one.Fix, "\n") {
 			fmt.Fprintf(&out, "%s    %s\n", pad("", wide[0]+wide[1]), line)
 		}
 	}
-	fmt.Fprintf(&out, "\n%s\n", f.sum())
+	fmt.Fprintf(&out, "\n%s\n", f.summary())
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -59,12 +59,12 @@ func pad(text string, width int) string {
 	return strings.Repeat(" ", max(0, width-utf8.RuneCountInString(text)))
 }
 
-func (f Findings) sum() string {
-	troubles, warnings := f.Count(Trouble), f.Count(Warning)
-	if troubles+warnings == 0 {
-		return "All is well."
+func (f Findings) summary() string {
+	errors, warnings := f.Count(Error), f.Count(Warning)
+	if errors+warnings == 0 {
+		return "No problems found."
 	}
-	return count(troubles, "trouble") + ", " + count(warnings, "warning") + "."
+	return count(errors, "error") + ", " + count(warnings, "warning") + "."
 }
 
 func count(n int, what string) string {

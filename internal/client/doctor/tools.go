@@ -98,11 +98,11 @@ func keyOf(t login.Tool, address string) (k grantKey, ok bool) {
 type grant struct {
 	key     grantKey
 	address string // one of those that it opens
-	err     error  // credential.ErrForeign if it is none of ours
+	err     error  // credential.ErrNotOurs if it is none of ours
 	known   bool   // the token was asked for
 }
 
-func (g grant) foreign() bool { return errors.Is(g.err, credential.ErrForeign) }
+func (g grant) notOurs() bool { return errors.Is(g.err, credential.ErrNotOurs) }
 
 // parallel is how many tokens are asked for at once: few enough for the quotas.
 const parallel = 4
@@ -146,21 +146,21 @@ func (m *Machine) checkTools(ctx context.Context) []Finding {
 	var found []Finding
 	var absent []string
 	for _, c := range m.configured() {
-		if c.program == "" && c.err == nil && m.borrowed(c) {
+		if c.program == "" && c.err == nil && m.sharesConfiguration(c) {
 			absent = append(absent, c.tool.Name)
 			continue
 		}
 		found = append(found, m.tool(ctx, c, grants)...)
 	}
 	if len(absent) > 0 {
-		found = append(found, fine("not installed: %s", strings.Join(absent, ", ")))
+		found = append(found, passed("not installed: %s", strings.Join(absent, ", ")))
 	}
 	return found
 }
 
 // borrowed reports whether all that a tool is configured for is in the
 // configuration of tools that are installed: those of its kin, which it shares.
-func (m *Machine) borrowed(c configured) bool {
+func (m *Machine) sharesConfiguration(c configured) bool {
 	return !slices.ContainsFunc(c.addresses, func(address string) bool {
 		return !slices.ContainsFunc(m.configured(), func(other configured) bool {
 			return other.program != "" && slices.Contains(other.addresses, address)
@@ -171,20 +171,20 @@ func (m *Machine) borrowed(c configured) bool {
 func (m *Machine) tool(ctx context.Context, c configured, grants map[grantKey]grant) []Finding {
 	name := c.tool.Name
 	if c.err != nil {
-		return []Finding{trouble("", "its configuration cannot be read: %v", unreadable(c.err)).about(name)}
+		return []Finding{failed("", "its configuration cannot be read: %v", unreadable(c.err)).withSubject(name)}
 	}
 	var found []Finding
 	ours := false
 	for _, address := range c.addresses {
-		f, mine := m.points(ctx, c, address, grants)
+		f, mine := m.describeAddress(ctx, c, address, grants)
 		ours = ours || mine
-		found = append(found, f.about(name))
+		found = append(found, f.withSubject(name))
 	}
 	switch {
 	case ours && c.program == "":
-		found = append(found, warning("", "it is configured, and none of %s is on PATH", strings.Join(c.tool.Programs, ", ")).about(name))
+		found = append(found, warning("", "it is configured, and none of %s is on PATH", strings.Join(c.tool.Programs, ", ")).withSubject(name))
 	case len(c.addresses) == 0:
-		found = append(found, fine("not configured").about(name))
+		found = append(found, passed("not configured").withSubject(name))
 	}
 	return found
 }
@@ -200,23 +200,23 @@ func unreadable(err error) error {
 
 // points says where one address of a tool leads; mine, whether the tool has or
 // should have its token from us.
-func (m *Machine) points(ctx context.Context, c configured, address string, grants map[grantKey]grant) (f Finding, mine bool) {
+func (m *Machine) describeAddress(ctx context.Context, c configured, address string, grants map[grantKey]grant) (f Finding, mine bool) {
 	address = withoutPassword(address)
 	k, known := keyOf(c.tool, address)
 	g := grants[k]
 	switch {
-	case !known || g.foreign():
-		return fine("%s, which is none of ours", address), false
+	case !known || g.notOurs():
+		return passed("%s, which is none of ours", address), false
 	case g.err != nil || !g.known:
 		return skipped("%s: there is no token for it", address), true
 	case c.tool.Secret != login.FromHelper:
-		return fine("%s", address), true
+		return passed("%s", address), true
 	}
-	t, kept, err := m.Lookup.Kept(ctx, address)
+	t, kept, err := m.Lookup.Cached(ctx, address)
 	if err != nil || !kept {
-		return fine("%s, asks for a token when it needs one", address), true
+		return passed("%s, asks for a token when it needs one", address), true
 	}
-	return fine("%s, a token is kept until %s", address, identity.Until(t.Expires, m.Now())), true
+	return passed("%s, a token is kept until %s", address, identity.Until(t.Expires, m.Now())), true
 }
 
 // checkTokens says which tokens can be had: those that the tools need, and else
@@ -224,13 +224,13 @@ func (m *Machine) points(ctx context.Context, c configured, address string, gran
 func (m *Machine) checkTokens(ctx context.Context) []Finding {
 	p, unknown := m.prober(ctx)
 	var (
-		found  []Finding
-		needed = map[string]bool{}
+		found         []Finding
+		requiredToken = map[string]bool{}
 	)
 	for _, g := range sorted(m.findGrants(ctx)) {
-		if !g.foreign() {
-			needed[g.key.service] = true
-			found = append(found, m.needed(g, p, unknown).about(g.key.String()))
+		if !g.notOurs() {
+			requiredToken[g.key.service] = true
+			found = append(found, m.requiredToken(g, p, unknown).withSubject(g.key.String()))
 		}
 	}
 	if unknown != nil {
@@ -239,34 +239,34 @@ func (m *Machine) checkTokens(ctx context.Context) []Finding {
 		}
 		return found
 	}
-	if !needed["ecr"] {
-		found = append(found, m.optional(p.ECR(ctx, "")))
+	if !requiredToken["ecr"] {
+		found = append(found, m.optionalToken(p.ECR(ctx, "")))
 	}
-	if !needed["codeartifact"] {
-		found = append(found, m.optionalDomains(ctx, p)...)
+	if !requiredToken["codeartifact"] {
+		found = append(found, m.optionalDomainTokens(ctx, p)...)
 	}
 	return found
 }
 
 // needed is about a token that a tool needs. unknown says why it is not known who
 // asks in this shell, which is not said again for each.
-func (m *Machine) needed(g grant, p identity.Prober, unknown error) Finding {
+func (m *Machine) requiredToken(g grant, p identity.Prober, unknown error) Finding {
 	if g.err == nil {
-		return fine("can be had")
+		return passed("can be had")
 	}
 	remembered := m.remembered(g.address)
-	about := credential.About{
+	req := credential.Request{
 		Service: g.key.service, Domain: g.key.domain, Owner: g.key.owner,
 		Region: cmp.Or(g.key.region, remembered.Region, p.Config.Region), Profile: cmp.Or(m.AWS.Profile, remembered.Profile),
 		Endpoint: cmp.Or(m.AWS.EndpointURL, remembered.EndpointURL),
 	}
-	t, explained := credential.Diagnose(g.err, about)
+	t, explained := credential.Diagnose(g.err, req)
 	if unknown != nil && remembered.Empty() {
 		return skipped("it is not known who asks")
 	}
-	f := m.explain(g.err, about)
+	f := m.explain(g.err, req)
 	if explained && t.Missing != "" {
-		f.Mend = p.Caller.Grant(identity.Permission{Service: about.Service, Domain: about.Domain, Owner: about.Owner, Missing: t.Missing}, about.Region)
+		f.Fix = p.Caller.Grant(identity.Permission{Service: req.Service, Domain: req.Domain, Owner: req.Owner, Missing: t.Missing}, req.Region)
 	}
 	return f
 }
@@ -288,36 +288,36 @@ func (m *Machine) checkAddresses(context.Context) []Finding {
 	path := credential.AddressFile(m.Places.Home, m.Places.GOOS, m.Places.Getenv)
 	book, err := credential.ReadAddresses(path)
 	if err != nil {
-		return []Finding{trouble(`"${EDITOR:-vi}" `+shellquote.Quote(path), "%v", err)}
+		return []Finding{failed(`"${EDITOR:-vi}" `+shellquote.Quote(path), "%v", err)}
 	}
 	if len(book) == 0 {
-		return []Finding{fine("login has remembered none")}
+		return []Finding{passed("login has remembered none")}
 	}
-	return []Finding{fine("%s has %d", path, len(book))}
+	return []Finding{passed("%s has %d", path, len(book))}
 }
 
 // optionalDomains asks about the domains that are listed.
-func (m *Machine) optionalDomains(ctx context.Context, p identity.Prober) []Finding {
+func (m *Machine) optionalDomainTokens(ctx context.Context, p identity.Prober) []Finding {
 	domains, err := p.Domains(ctx)
 	switch {
 	case err != nil:
-		return []Finding{skipped("the domains cannot be listed: %s", p.Brief(err)).about("codeartifact")}
+		return []Finding{skipped("the domains cannot be listed: %s", p.Brief(err)).withSubject("codeartifact")}
 	case len(domains) == 0:
-		return []Finding{skipped("there is no domain in region %s", p.Config.Region).about("codeartifact")}
+		return []Finding{skipped("there is no domain in region %s", p.Config.Region).withSubject("codeartifact")}
 	}
 	var found []Finding
 	for _, d := range domains {
-		found = append(found, m.optional(p.CodeArtifact(ctx, d.Name, d.Owner)))
+		found = append(found, m.optionalToken(p.CodeArtifact(ctx, d.Name, d.Owner)))
 	}
 	return found
 }
 
 // optional is about a token that no tool needs.
-func (m *Machine) optional(p identity.Permission) Finding {
+func (m *Machine) optionalToken(p identity.Permission) Finding {
 	if p.Allowed {
-		return fine("can be had").about(p.String())
+		return passed("can be had").withSubject(p.String())
 	}
-	return warning(p.Mend, "%s: %s", p.Problem, p.Advice).about(p.String())
+	return warning(p.Fix, "%s: %s", p.Problem, p.Advice).withSubject(p.String())
 }
 
 func sorted(grants map[grantKey]grant) []grant {

@@ -18,11 +18,11 @@ import (
 )
 
 // A store says where a tool has the authorities from that it trusts.
-type store struct {
+type trustStore struct {
 	// variables name a file of authorities; the first that is set counts.
 	variables []string
 	// beside says that these are trusted besides the system's, not in their place.
-	beside bool
+	additional bool
 	// folders have the authorities of one host, in a folder of the host's name.
 	folders []string
 	// java says that the tool runs on Java, whose store is in a format of its own.
@@ -30,15 +30,15 @@ type store struct {
 }
 
 var (
-	node     = store{variables: []string{"NODE_EXTRA_CA_CERTS"}, beside: true}
-	requests = store{variables: []string{"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}}
-	openssl  = store{variables: []string{"SSL_CERT_FILE"}}
-	java     = store{java: true}
+	node     = trustStore{variables: []string{"NODE_EXTRA_CA_CERTS"}, additional: true}
+	requests = trustStore{variables: []string{"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}}
+	openssl  = trustStore{variables: []string{"SSL_CERT_FILE"}}
+	java     = trustStore{java: true}
 )
 
 // stores are those of the tools, as each tool's documentation has it. One that is
 // not here has the system's, which SSL_CERT_FILE replaces.
-var stores = map[string]store{
+var trustStores = map[string]trustStore{
 	"npm": node, "pnpm": node, "yarn": node, "yarn1": node, "yarn4": node, "bun": node,
 	"pip":    {variables: []string{"PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}},
 	"twine":  {variables: []string{"TWINE_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}},
@@ -46,19 +46,19 @@ var stores = map[string]store{
 	"cargo":   {variables: []string{"CARGO_HTTP_CAINFO", "SSL_CERT_FILE"}},
 	"bundler": {variables: []string{"BUNDLE_SSL_CA_CERT", "SSL_CERT_FILE"}},
 	"maven":   java, "gradle": java, "sbt": java,
-	"docker": {folders: []string{"/etc/docker/certs.d"}, beside: true},
-	"podman": {variables: []string{"SSL_CERT_FILE"}, folders: []string{"/etc/containers/certs.d", "/etc/docker/certs.d"}, beside: true},
+	"docker": {folders: []string{"/etc/docker/certs.d"}, additional: true},
+	"podman": {variables: []string{"SSL_CERT_FILE"}, folders: []string{"/etc/containers/certs.d", "/etc/docker/certs.d"}, additional: true},
 }
 
-func storeOf(tool string) store {
-	if s, ok := stores[tool]; ok {
+func trustStoreOf(tool string) trustStore {
+	if s, ok := trustStores[tool]; ok {
 		return s
 	}
 	return openssl
 }
 
 // A presented host is one that answered by TLS, and what it showed.
-type presented struct {
+type hostCertificates struct {
 	host  string // with its port if it has one
 	chain []*x509.Certificate
 	err   error
@@ -68,11 +68,11 @@ type presented struct {
 // the hosts that they are configured for.
 func (m *Machine) checkTrust(ctx context.Context) []Finding {
 	var found []Finding
-	hosts := map[string]*presented{}
-	show := func(address string) *presented {
+	hosts := map[string]*hostCertificates{}
+	show := func(address string) *hostCertificates {
 		host := authtoken.Host(address)
 		if hosts[host] == nil {
-			hosts[host] = present(ctx, host)
+			hosts[host] = fetchCertificates(ctx, host)
 		}
 		return hosts[host]
 	}
@@ -91,11 +91,11 @@ func (m *Machine) checkTrust(ctx context.Context) []Finding {
 		for _, address := range c.addresses {
 			k, known := keyOf(c.tool, address)
 			host := authtoken.Host(address)
-			if !known || grants[k].foreign() || asked[host] || m.plain(address) {
+			if !known || grants[k].notOurs() || asked[host] || m.plain(address) {
 				continue
 			}
 			asked[host], encrypted = true, true
-			found = append(found, m.trusts(ctx, c.tool.Name, show(address)).about(c.tool.Name))
+			found = append(found, m.checkTool(ctx, c.tool.Name, show(address)).withSubject(c.tool.Name))
 		}
 	}
 	switch {
@@ -104,9 +104,9 @@ func (m *Machine) checkTrust(ctx context.Context) []Finding {
 	case !reached:
 		return []Finding{skipped("the endpoint cannot be reached")}
 	case !encrypted:
-		return []Finding{fine("nothing to trust: no address is reached by TLS")}
+		return []Finding{passed("nothing to trust: no address is reached by TLS")}
 	}
-	return []Finding{fine("the AWS side trusts its endpoints")}
+	return []Finding{passed("the AWS side trusts its endpoints")}
 }
 
 // plain reports whether an address is reached without TLS: it says so, or it is a
@@ -120,8 +120,8 @@ func (m *Machine) plain(address string) bool {
 
 // present asks a host for its certificates. Whether they are good is what will be
 // found out, so nothing else is said to it or believed.
-func present(ctx context.Context, host string) *presented {
-	p := &presented{host: host}
+func fetchCertificates(ctx context.Context, host string) *hostCertificates {
+	p := &hostCertificates{host: host}
 	transport := &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // see above
@@ -144,38 +144,38 @@ func present(ctx context.Context, host string) *presented {
 }
 
 // trusts looks whether a tool trusts what a host has shown.
-func (m *Machine) trusts(ctx context.Context, tool string, p *presented) Finding {
+func (m *Machine) checkTool(ctx context.Context, tool string, p *hostCertificates) Finding {
 	if p.err != nil {
-		return trouble("", "%s cannot be reached: %v", p.host, p.err)
+		return failed("", "%s cannot be reached: %v", p.host, p.err)
 	}
-	s := storeOf(tool)
+	s := trustStoreOf(tool)
 	pool, from, err := m.pool(s, p.host)
 	if err != nil {
-		return trouble("", "%s names authorities that cannot be read: %v", from, err)
+		return failed("", "%s names authorities that cannot be read: %v", from, err)
 	}
 	if p.verify(pool) == nil {
-		return fine("trusts %s, by %s", p.host, from)
+		return passed("trusts %s, by %s", p.host, from)
 	}
 	bundle := m.bundle(ctx, p)
 	if s.java {
 		return warning(javaStore(bundle, p.host), "%s has a certificate of an authority of its own; Java must have it in its store", p.host)
 	}
-	return trouble(s.mend(bundle, p.host), "does not trust %s, by %s", p.host, from)
+	return failed(s.fix(bundle, p.host), "does not trust %s, by %s", p.host, from)
 }
 
 // verify checks the certificates against authorities, for the host's name.
-func (p *presented) verify(roots *x509.CertPool) error {
+func (p *hostCertificates) verify(roots *x509.CertPool) error {
 	name := (&url.URL{Host: p.host}).Hostname()
-	between := x509.NewCertPool()
+	intermediates := x509.NewCertPool()
 	for _, c := range p.chain[1:] {
-		between.AddCert(c)
+		intermediates.AddCert(c)
 	}
-	_, err := p.chain[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: between})
+	_, err := p.chain[0].Verify(x509.VerifyOptions{DNSName: name, Roots: roots, Intermediates: intermediates})
 	return err
 }
 
 // pool has the authorities of a store; from names where they are from.
-func (m *Machine) pool(s store, host string) (pool *x509.CertPool, from string, err error) {
+func (m *Machine) pool(s trustStore, host string) (pool *x509.CertPool, from string, err error) {
 	from = "the system's authorities"
 	if pool, err = x509.SystemCertPool(); err != nil {
 		return nil, from, err
@@ -189,7 +189,7 @@ func (m *Machine) pool(s store, host string) (pool *x509.CertPool, from string, 
 		if err != nil {
 			return nil, name, err
 		}
-		if !s.beside {
+		if !s.additional {
 			pool = x509.NewCertPool()
 		}
 		pool.AppendCertsFromPEM(text)
@@ -207,7 +207,7 @@ func (m *Machine) pool(s store, host string) (pool *x509.CertPool, from string, 
 
 // bundle is a file with the authority of a host, if the AWS side has it, and
 // otherwise a name that a person replaces.
-func (m *Machine) bundle(ctx context.Context, p *presented) string {
+func (m *Machine) bundle(ctx context.Context, p *hostCertificates) string {
 	for _, path := range m.bundles(ctx) {
 		text, err := m.ReadFile(path)
 		if err != nil {
@@ -232,7 +232,7 @@ func (m *Machine) bundles(ctx context.Context) []string {
 }
 
 // mend makes a tool trust the authorities of a file.
-func (s store) mend(bundle, host string) string {
+func (s trustStore) fix(bundle, host string) string {
 	if len(s.variables) == 0 {
 		return shellquote.Line("sudo", "install", "-D", "-m", "644", bundle, filepath.Join(s.folders[0], host, "ca.crt"))
 	}

@@ -32,7 +32,7 @@ type Repository struct {
 // Target finds the repository's address for a package format. The errors are
 // those of [credential.Explain].
 func (r Repository) Target(ctx context.Context, format string) (Target, error) {
-	cfg, about, err := r.load(ctx)
+	cfg, req, err := r.load(ctx)
 	if err != nil {
 		return Target{}, err
 	}
@@ -46,9 +46,9 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 		return Target{}, fmt.Errorf("there is no repository %q in the domain %q in region %s: check --repository (%w)", r.Name, r.Domain, cfg.Region, err)
 	}
 	if err != nil {
-		return Target{}, credential.Explain(err, about)
+		return Target{}, credential.Explain(err, req)
 	}
-	endpoint, err := parseEndpoint(aws.ToString(out.RepositoryEndpoint), about.Endpoint)
+	endpoint, err := parseEndpoint(aws.ToString(out.RepositoryEndpoint), req.Endpoint)
 	if err != nil {
 		return Target{}, err
 	}
@@ -68,21 +68,21 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 // Token returns a token that opens the repository. The errors are those of
 // [credential.Explain].
 func (r Repository) Token(ctx context.Context) (authtoken.Token, error) {
-	source, about, err := r.Source(ctx)
+	source, req, err := r.Source(ctx)
 	if err != nil {
 		return authtoken.Token{}, err
 	}
 	t, err := source.Token(ctx)
-	return t, credential.Explain(err, about)
+	return t, credential.Explain(err, req)
 }
 
 // Source returns the source of the tokens that open the repository, for those
 // who need more than one, and what [credential.Explain] is to be told about its
 // errors. The error is one of it already.
-func (r Repository) Source(ctx context.Context) (*authtoken.Source, credential.About, error) {
-	cfg, about, err := r.load(ctx)
+func (r Repository) Source(ctx context.Context) (*authtoken.Source, credential.Request, error) {
+	cfg, req, err := r.load(ctx)
 	if err != nil {
-		return nil, about, err
+		return nil, req, err
 	}
 	var options []authtoken.Option
 	if r.Owner != "" {
@@ -91,17 +91,17 @@ func (r Repository) Source(ctx context.Context) (*authtoken.Source, credential.A
 	if r.Duration != 0 {
 		options = append(options, authtoken.Duration(r.Duration))
 	}
-	return authtoken.CodeArtifact(cfg, r.Domain, append(options, r.Options...)...), about, nil
+	return authtoken.CodeArtifact(cfg, r.Domain, append(options, r.Options...)...), req, nil
 }
 
-func (r Repository) load(ctx context.Context) (aws.Config, credential.About, error) {
+func (r Repository) load(ctx context.Context) (aws.Config, credential.Request, error) {
 	cfg, err := r.AWS.Load(ctx, "")
-	about := credential.About{Service: "codeartifact", Domain: r.Domain, Owner: r.Owner, Region: cfg.Region}
+	req := credential.Request{Service: "codeartifact", Domain: r.Domain, Owner: r.Owner, Region: cfg.Region}
 	if err != nil {
-		return cfg, about, credential.Explain(err, about)
+		return cfg, req, credential.Explain(err, req)
 	}
-	about.Endpoint = aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
-	return cfg, about, nil
+	req.Endpoint = aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
+	return cfg, req, nil
 }
 
 // A Registry is a container registry of ECR as a person names it.
@@ -116,35 +116,35 @@ type Registry struct {
 // Target finds the registry's address, which the service names together with a
 // token: Target.Token is that one. The errors are those of [credential.Explain].
 func (r Registry) Target(ctx context.Context) (Target, error) {
-	source, about, err := r.Source(ctx)
+	source, req, err := r.Source(ctx)
 	if err != nil {
 		return Target{}, err
 	}
 	t, err := source.Token(ctx)
 	if err != nil {
-		return Target{}, credential.Explain(err, about)
+		return Target{}, credential.Explain(err, req)
 	}
-	endpoint, err := parseEndpoint(t.Endpoint, about.Endpoint)
+	endpoint, err := parseEndpoint(t.Endpoint, req.Endpoint)
 	if err != nil {
 		return Target{}, err
 	}
 	endpoint.Path = ""
-	return Target{Endpoint: endpoint, Name: "ecr", Region: about.Region, AWS: r.AWS, Token: t}, nil
+	return Target{Endpoint: endpoint, Name: "ecr", Region: req.Region, AWS: r.AWS, Token: t}, nil
 }
 
 // Source is [Repository.Source] for the registry's tokens.
-func (r Registry) Source(ctx context.Context) (*authtoken.Source, credential.About, error) {
+func (r Registry) Source(ctx context.Context) (*authtoken.Source, credential.Request, error) {
 	cfg, err := r.AWS.Load(ctx, "")
-	about := credential.About{Service: "ecr", Region: cfg.Region}
+	req := credential.Request{Service: "ecr", Region: cfg.Region}
 	if err != nil {
-		return nil, about, credential.Explain(err, about)
+		return nil, req, credential.Explain(err, req)
 	}
-	about.Endpoint = aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
+	req.Endpoint = aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
 	var options []authtoken.Option
 	if r.ID != "" {
 		options = append(options, authtoken.RegistryID(r.ID))
 	}
-	return authtoken.ECR(cfg, append(options, r.Options...)...), about, nil
+	return authtoken.ECR(cfg, append(options, r.Options...)...), req, nil
 }
 
 // parseEndpoint reads an address that the service answered, which goes into

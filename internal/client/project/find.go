@@ -24,10 +24,10 @@ func Find(dir, home string) (Project, error) {
 		path := filepath.Join(dir, Name)
 		info, err := os.Lstat(path)
 		if err == nil {
-			if err := mine(path, info); err != nil {
+			if err := checkOwner(path, info); err != nil {
 				return Project{}, err
 			}
-			return load(path, mine)
+			return load(path, checkOwner)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return Project{}, err
@@ -41,8 +41,8 @@ func Find(dir, home string) (Project, error) {
 }
 
 // mine refuses a file that nobody has named and that another user has put there.
-func mine(path string, info fs.FileInfo) error {
-	if own(info) {
+func checkOwner(path string, info fs.FileInfo) error {
+	if ownedByUser(info) {
 		return nil
 	}
 	return fmt.Errorf("%s belongs to another user, who could choose what your credentials are used for: name it with --project if that is meant", path)

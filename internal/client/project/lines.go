@@ -12,7 +12,7 @@ import (
 type lines map[string]int
 
 // linesOf reads a text that has been parsed before.
-func linesOf(text []byte) lines {
+func parseLines(text []byte) lines {
 	found := make(lines)
 	counts := make(map[string]int)
 	table := ""
@@ -48,7 +48,7 @@ func linesOf(text []byte) lines {
 
 // at is the start of a message about a setting: the setting's line or, where it
 // is missing, its table's. Without a file there is none.
-func (l lines) at(table, setting string) string {
+func (l lines) prefix(table, setting string) string {
 	for _, name := range []string{table + "." + setting, table} {
 		if line, ok := l[name]; ok {
 			return fmt.Sprintf("line %d: ", line)

@@ -34,7 +34,7 @@ type Endpoint struct {
 // A source is shared by the endpoints whose token is the same.
 type source struct {
 	tokens *authtoken.Source
-	about  credential.About
+	req    credential.Request
 	http   *http.Transport
 }
 
@@ -42,7 +42,7 @@ type source struct {
 // those of [credential.Explain].
 func (e Endpoint) Authorize(ctx context.Context) (authtoken.Token, error) {
 	t, err := e.source.tokens.Token(ctx)
-	return t, credential.Explain(err, e.source.about)
+	return t, credential.Explain(err, e.source.req)
 }
 
 // Forget drops the kept token, for when the endpoint refuses it before its time.
@@ -120,26 +120,26 @@ type sourceKey struct {
 
 // A grant is what login has in common for both services.
 type grant interface {
-	Source(context.Context) (*authtoken.Source, credential.About, error)
+	Source(context.Context) (*authtoken.Source, credential.Request, error)
 }
 
 func (o *opener) source(ctx context.Context, k sourceKey, g grant) (*source, error) {
 	if s, ok := o.sources[k]; ok {
 		return s, nil
 	}
-	tokens, about, err := g.Source(ctx)
+	tokens, req, err := g.Source(ctx)
 	if err != nil {
 		return nil, err
 	}
 	cfg, err := k.aws.Load(ctx, "")
 	if err != nil {
-		return nil, credential.Explain(err, about)
+		return nil, credential.Explain(err, req)
 	}
 	transport := http.DefaultTransport.(*http.Transport)
 	if c, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		transport = c.GetTransport()
 	}
-	s := &source{tokens: tokens, about: about, http: transport}
+	s := &source{tokens: tokens, req: req, http: transport}
 	o.sources[k] = s
 	return s, nil
 }

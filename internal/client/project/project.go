@@ -172,14 +172,14 @@ func Parse(text []byte) (Project, error) {
 	decoder := toml.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
-		return Project{}, explain(err)
+		return Project{}, withLine(err)
 	}
-	p.lines = linesOf(text)
+	p.lines = parseLines(text)
 	return p, p.Validate()
 }
 
 // explain says at which line an error is.
-func explain(err error) error {
+func withLine(err error) error {
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
 		line, _ := unknown.Errors[0].Position()

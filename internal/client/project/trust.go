@@ -50,7 +50,7 @@ func (t Trust) check(p Project, table string, a Account) error {
 		}
 		flag := "--" + strings.ReplaceAll(c.setting, "_", "-")
 		return fmt.Errorf("%s: %sit chooses the %s %q for your credentials, and may be somebody else's: if you trust it, add --trust %s (or list the folder in GATEHOUSE_TRUST), or give %s yourself",
-			p.Path, p.lines.at(table, c.setting), c.setting, c.value, shellquote.Quote(filepath.Dir(p.Path)), flag)
+			p.Path, p.lines.prefix(table, c.setting), c.setting, c.value, shellquote.Quote(filepath.Dir(p.Path)), flag)
 	}
 	return nil
 }

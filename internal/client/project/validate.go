@@ -16,12 +16,12 @@ import (
 var Formats = []string{"npm", "pypi", "maven", "nuget", "cargo", "ruby", "swift"}
 
 var (
-	domainForm  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
-	nameForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
-	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
+	domainPattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
+	namePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
+	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
 	// regionForm keeps a region from becoming anything else within a host name.
-	regionForm  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
-	profileForm = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,128}$`)
+	regionPattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
+	profilePattern = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,128}$`)
 )
 
 // Validate checks everything that can be checked without asking anybody. The
@@ -36,7 +36,7 @@ func (p Project) Validate() error {
 		}
 	}
 	for i, r := range p.Registries {
-		fields := append([]field{{"id", []string{r.ID}, accountForm.MatchString, "a 12-digit account", false}}, r.Account.fields()...)
+		fields := append([]field{{"id", []string{r.ID}, accountPattern.MatchString, "a 12-digit account", false}}, r.Account.fields()...)
 		if err := p.check(fmt.Sprintf("registry[%d]", i), fields); err != nil {
 			return err
 		}
@@ -48,16 +48,16 @@ func (p Project) Validate() error {
 type field struct {
 	name     string
 	values   []string
-	fits     func(string) bool
+	valid    func(string) bool
 	what     string
 	required bool
 }
 
 func (r Repository) fields() []field {
 	return append([]field{
-		{"domain", []string{r.Domain}, domainForm.MatchString, "the name of a domain", true},
-		{"name", []string{r.Name}, nameForm.MatchString, "the name of a repository", true},
-		{"domain_owner", []string{r.DomainOwner}, accountForm.MatchString, "a 12-digit account", false},
+		{"domain", []string{r.Domain}, domainPattern.MatchString, "the name of a domain", true},
+		{"name", []string{r.Name}, namePattern.MatchString, "the name of a repository", true},
+		{"domain_owner", []string{r.DomainOwner}, accountPattern.MatchString, "a 12-digit account", false},
 		{"formats", r.Formats, isFormat, "one of " + strings.Join(Formats, ", "), false},
 		{"scopes", r.Scopes, login.IsScope, "a scope such as @acme", false},
 		{"alias", []string{r.Alias}, login.IsName, "a name of letters, digits and dashes", false},
@@ -66,8 +66,8 @@ func (r Repository) fields() []field {
 
 func (a Account) fields() []field {
 	return []field{
-		{"profile", []string{a.Profile}, profileForm.MatchString, "the name of a profile", false},
-		{"region", []string{a.Region}, regionForm.MatchString, "a region", false},
+		{"profile", []string{a.Profile}, profilePattern.MatchString, "the name of a profile", false},
+		{"region", []string{a.Region}, regionPattern.MatchString, "a region", false},
 	}
 }
 
@@ -77,10 +77,10 @@ func (p Project) check(table string, fields []field) error {
 	for _, f := range fields {
 		for _, v := range f.values {
 			if v == "" && f.required {
-				return fmt.Errorf("%s%s is missing", p.lines.at(table, f.name), f.name)
+				return fmt.Errorf("%s%s is missing", p.lines.prefix(table, f.name), f.name)
 			}
-			if v != "" && !f.fits(v) {
-				return fmt.Errorf("%s%s: %q is not %s", p.lines.at(table, f.name), f.name, v, f.what)
+			if v != "" && !f.valid(v) {
+				return fmt.Errorf("%s%s: %q is not %s", p.lines.prefix(table, f.name), f.name, v, f.what)
 			}
 		}
 	}
@@ -95,35 +95,35 @@ func (p Project) checkTogether() error {
 	for i, r := range p.Repositories {
 		table := fmt.Sprintf("repository[%d]", i)
 		if err := checkEndpoint(r.EndpointURL); err != nil {
-			return fmt.Errorf("%sendpoint_url: %w", p.lines.at(table, "endpoint_url"), err)
+			return fmt.Errorf("%sendpoint_url: %w", p.lines.prefix(table, "endpoint_url"), err)
 		}
 		name := r.alias()
-		if other, taken := names[fold(name)]; taken {
-			return fmt.Errorf("%s%s and %s would have the same name with tools: give one an alias", p.lines.at(table, "alias"), other, name)
+		if other, taken := names[variableName(name)]; taken {
+			return fmt.Errorf("%s%s and %s would have the same name with tools: give one an alias", p.lines.prefix(table, "alias"), other, name)
 		}
-		names[fold(name)] = name
+		names[variableName(name)] = name
 		if !slices.Contains(r.formats(), "npm") {
 			if len(r.Scopes) > 0 {
-				return fmt.Errorf("%sscopes are npm's, which is not among the formats", p.lines.at(table, "scopes"))
+				return fmt.Errorf("%sscopes are npm's, which is not among the formats", p.lines.prefix(table, "scopes"))
 			}
 			continue
 		}
 		if len(r.Scopes) == 0 && everything != "" {
-			return fmt.Errorf("%snpm has one registry for all packages, and %s is that already: give this one scopes, or formats without npm", p.lines.at(table, "formats"), everything)
+			return fmt.Errorf("%snpm has one registry for all packages, and %s is that already: give this one scopes, or formats without npm", p.lines.prefix(table, "formats"), everything)
 		}
 		if len(r.Scopes) == 0 {
 			everything = name
 		}
 		for _, s := range r.Scopes {
 			if scopes[s] {
-				return fmt.Errorf("%sthe scope %s has another repository already", p.lines.at(table, "scopes"), s)
+				return fmt.Errorf("%sthe scope %s has another repository already", p.lines.prefix(table, "scopes"), s)
 			}
 			scopes[s] = true
 		}
 	}
 	for i, r := range p.Registries {
 		if err := checkEndpoint(r.EndpointURL); err != nil {
-			return fmt.Errorf("%sendpoint_url: %w", p.lines.at(fmt.Sprintf("registry[%d]", i), "endpoint_url"), err)
+			return fmt.Errorf("%sendpoint_url: %w", p.lines.prefix(fmt.Sprintf("registry[%d]", i), "endpoint_url"), err)
 		}
 	}
 	return nil
@@ -158,4 +158,4 @@ func (r Repository) formats() []string {
 
 // fold is a name as environment variables have it, which know no case and no
 // dash.
-func fold(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
+func variableName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }

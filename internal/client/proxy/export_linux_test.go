@@ -2,6 +2,6 @@ package proxy
 
 // OwnerCheck and Owner are for the tests.
 var (
-	OwnerCheck = ownerCheck
-	Owner      = owner
+	PeerCheck   = peerCheck
+	SocketOwner = socketOwner
 )

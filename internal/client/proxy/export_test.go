@@ -3,12 +3,12 @@ package proxy
 import "io"
 
 // NewReplacing is for the tests: old and new by turns.
-func NewReplacing(source io.Reader, oldnew ...string) io.Reader {
+func NewReplaceReader(source io.Reader, oldnew ...string) io.Reader {
 	var pairs []pair
 	for i := 0; i+1 < len(oldnew); i += 2 {
 		pairs = append(pairs, pair{[]byte(oldnew[i]), []byte(oldnew[i+1])})
 	}
-	return newReplacing(source, pairs)
+	return newReplaceReader(source, pairs)
 }
 
 // CheckPath is for the tests.

@@ -16,7 +16,7 @@ import (
 // stripped are the headers of a request that are not sent on: credentials and
 // what tells the upstream about the client. Those of one connection, and
 // Forwarded with its kin, are taken out by httputil.ReverseProxy.
-var stripped = []string{
+var strippedHeaders = []string{
 	"Authorization", "Proxy-Authorization", "Cookie", "X-Nuget-Apikey", "X-Api-Key", "X-Amz-Security-Token",
 	"Npm-Otp", "Origin", "Referer", "Via", "X-Real-Ip", "Client-Ip", "True-Client-Ip", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest",
 	"Accept-Encoding", "Expect",
@@ -24,7 +24,7 @@ var stripped = []string{
 
 // withheld are the headers of an answer that are the upstream's affair with the
 // proxy, or would be about the wrong host.
-var withheld = []string{
+var droppedHeaders = []string{
 	"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Set-Cookie",
 	"Strict-Transport-Security", "Alt-Svc", "Clear-Site-Data",
 	"Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Allow-Headers",
@@ -40,13 +40,13 @@ func (p *Proxy) forwarder(r *route, pairs []pair) *httputil.ReverseProxy {
 	t.MaxIdleConnsPerHost = 32
 	return &httputil.ReverseProxy{
 		Rewrite:       r.rewriteRequest,
-		Transport:     &authorized{next: t, tokens: r.Tokens, scheme: scheme(r.Format), now: p.now, log: p.log, idle: p.idle},
+		Transport:     &tokenTransport{next: t, tokens: r.Tokens, scheme: scheme(r.Format), now: p.now, log: p.log, idle: p.idle},
 		FlushInterval: -1, // at once
 		BufferPool:    buffers,
 		ErrorLog:      errorLog(p.log),
-		ErrorHandler:  p.failed,
+		ErrorHandler:  p.writeError,
 		ModifyResponse: func(res *http.Response) error {
-			for _, name := range withheld {
+			for _, name := range droppedHeaders {
 				res.Header.Del(name)
 			}
 			// Whatever a browser makes of it, it has no part in this origin.
@@ -68,7 +68,7 @@ func (r *route) rewriteRequest(pr *httputil.ProxyRequest) {
 	out.URL.Path, out.URL.RawPath = unescaped(escaped), escaped
 	out.Host = u.Host
 	gzip := r.Format != "" && httpheader.AcceptsGzip(pr.In.Header)
-	for _, name := range stripped {
+	for _, name := range strippedHeaders {
 		out.Header.Del(name)
 	}
 	// No encoding that rewriting would not understand.
@@ -95,21 +95,21 @@ func scheme(format string) func(authtoken.Token) string {
 }
 
 // failed answers where there is no answer of the upstream's.
-func (p *Proxy) failed(w http.ResponseWriter, r *http.Request, err error) {
-	var again *retryError
+func (p *Proxy) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	var retry *retryError
 	var token *tokenError
 	switch {
-	case errors.As(err, &again):
+	case errors.As(err, &retry):
 		w.Header().Set("Retry-After", "1")
-		refuse(w, &refusal{http.StatusServiceUnavailable, err.Error()})
+		writeRefusal(w, &requestError{http.StatusServiceUnavailable, err.Error()})
 	case errors.Is(err, context.Canceled): // the client has gone
-		refuse(w, &refusal{http.StatusBadGateway, "the request was given up"})
+		writeRefusal(w, &requestError{http.StatusBadGateway, "the request was given up"})
 	case errors.As(err, &token):
 		p.log.Error("no token", "error", err.Error())
-		refuse(w, &refusal{http.StatusBadGateway, err.Error()})
+		writeRefusal(w, &requestError{http.StatusBadGateway, err.Error()})
 	default:
 		p.log.Error("no answer", "host", r.URL.Host, "error", err.Error())
-		refuse(w, &refusal{http.StatusBadGateway, fmt.Sprintf("%s does not answer: %v", r.URL.Host, err)})
+		writeRefusal(w, &requestError{http.StatusBadGateway, fmt.Sprintf("%s does not answer: %v", r.URL.Host, err)})
 	}
 }
 

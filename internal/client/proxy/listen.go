@@ -28,20 +28,20 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 
 // ownOnly accepts connections of the user's own processes and of the
 // administrator's.
-type ownOnly struct {
+type samePeerListener struct {
 	net.Listener
-	own func(net.Conn) error
-	log *slog.Logger
+	samePeer func(net.Conn) error
+	log      *slog.Logger
 }
 
 // Accept implements net.Listener.
-func (l ownOnly) Accept() (net.Conn, error) {
+func (l samePeerListener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
-		if err := l.own(c); err != nil {
+		if err := l.samePeer(c); err != nil {
 			l.log.Warn("connection refused", "from", c.RemoteAddr().String(), "reason", err.Error())
 			_ = c.Close() // nothing was sent that could be lost
 			continue

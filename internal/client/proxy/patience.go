@@ -33,65 +33,65 @@ func (w *watchdog) end() {
 }
 
 // watched is a body whose reads touch a watchdog, which ends with it.
-type watched struct {
+type watchedBody struct {
 	io.ReadCloser
 	dog *watchdog
 }
 
 // Read implements io.Reader.
-func (w watched) Read(b []byte) (int, error) {
-	return touching{w.ReadCloser, w.dog}.Read(b)
+func (w watchedBody) Read(b []byte) (int, error) {
+	return activityReader{w.ReadCloser, w.dog}.Read(b)
 }
 
 // Close implements io.Closer.
-func (w watched) Close() error {
+func (w watchedBody) Close() error {
 	defer w.dog.end()
 	return w.ReadCloser.Close()
 }
 
 // patient writes to a client as long as the client takes something now and then.
-type patient struct {
+type idleWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
 	idle    time.Duration
 }
 
-func newPatient(w http.ResponseWriter, idle time.Duration) patient {
-	p := patient{w, http.NewResponseController(w), idle}
+func newIdleWriter(w http.ResponseWriter, idle time.Duration) idleWriter {
+	p := idleWriter{w, http.NewResponseController(w), idle}
 	p.extend()
 	return p
 }
 
 // extend moves the deadline on. A writer without one, as in tests, has none.
-func (p patient) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(p.idle)) }
+func (p idleWriter) extend() { _ = p.control.SetWriteDeadline(time.Now().Add(p.idle)) }
 
 // WriteHeader implements http.ResponseWriter.
-func (p patient) WriteHeader(status int) {
+func (p idleWriter) WriteHeader(status int) {
 	p.extend()
 	p.ResponseWriter.WriteHeader(status)
 }
 
 // Write implements http.ResponseWriter.
-func (p patient) Write(b []byte) (int, error) {
+func (p idleWriter) Write(b []byte) (int, error) {
 	p.extend()
 	return p.ResponseWriter.Write(b)
 }
 
 // Unwrap is for http.ResponseController.
-func (p patient) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+func (p idleWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // patiently is a request whose body may take any time, as long as something
 // comes now and then.
-func (p patient) patiently(r *http.Request) *http.Request {
+func (p idleWriter) withIdleBody(r *http.Request) *http.Request {
 	if r.Body == nil || r.Body == http.NoBody {
 		return r
 	}
 	r = r.WithContext(r.Context())
-	r.Body = patientBody{r.Body, p.control, p.idle}
+	r.Body = idleBody{r.Body, p.control, p.idle}
 	return r
 }
 
-type patientBody struct {
+type idleBody struct {
 	io.ReadCloser
 	control *http.ResponseController
 	idle    time.Duration
@@ -100,7 +100,7 @@ type patientBody struct {
 // Read implements io.Reader. Once the body is over, what may be read from the
 // connection is the next request, for which the server waits by itself. If it is
 // not read to its end, the deadline holds for the server, which reads on.
-func (b patientBody) Read(p []byte) (int, error) {
+func (b idleBody) Read(p []byte) (int, error) {
 	_ = b.control.SetReadDeadline(time.Now().Add(b.idle))
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {

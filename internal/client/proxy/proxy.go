@@ -168,7 +168,7 @@ func (p *Proxy) Serve(ctx context.Context) error {
 		}
 		stopped <- err
 	})
-	err := server.Serve(ownOnly{p.listener, ownerCheck(p.listener), p.log})
+	err := server.Serve(samePeerListener{p.listener, peerCheck(p.listener), p.log})
 	if !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return err
@@ -179,27 +179,27 @@ func (p *Proxy) Serve(ctx context.Context) error {
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := p.now()
-	writer := newPatient(w, p.idle)
+	writer := newIdleWriter(w, p.idle)
 	counted := &counter{ResponseWriter: writer}
-	p.serve(counted, writer.patiently(r))
+	p.serve(counted, writer.withIdleBody(r))
 	p.log.Info("request", "method", r.Method, "path", r.URL.EscapedPath(), "status", counted.status,
 		"bytes", counted.bytes, "duration", p.now().Sub(began).Round(time.Millisecond))
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
-	if err := p.guard(r); err != nil {
-		refuse(w, err)
+	if err := p.checkRequest(r); err != nil {
+		writeRefusal(w, err)
 		return
 	}
 	path := r.URL.EscapedPath()
 	for _, route := range p.routes {
 		if strings.HasPrefix(path, route.path) || path == strings.TrimSuffix(route.path, "/") {
-			stay(r.Header)
+			removeUpgrade(r.Header)
 			route.forward.ServeHTTP(w, r)
 			return
 		}
 	}
-	refuse(w, &refusal{http.StatusNotFound, "nothing is served here: the proxy serves " + strings.Join(p.paths(), ", ")})
+	writeRefusal(w, &requestError{http.StatusNotFound, "nothing is served here: the proxy serves " + strings.Join(p.paths(), ", ")})
 }
 
 func (p *Proxy) paths() []string {

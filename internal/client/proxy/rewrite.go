@@ -55,7 +55,7 @@ func (p *Proxy) rewriteResponse(r *route, res *http.Response, pairs []pair) erro
 	if err != nil || body == nil {
 		return err
 	}
-	forgetBytes(res.Header)
+	dropBodyHeaders(res.Header)
 	res.ContentLength = -1
 	if res.Request.Method == http.MethodHead {
 		return nil
@@ -63,7 +63,7 @@ func (p *Proxy) rewriteResponse(r *route, res *http.Response, pairs []pair) erro
 	if r.Format == "cargo" {
 		return rewriteCargo(res, body, pairs)
 	}
-	res.Body = rejoined{newReplacing(body, pairs), res.Body}
+	res.Body = concatBody{newReplaceReader(body, pairs), res.Body}
 	return nil
 }
 
@@ -107,7 +107,7 @@ func decoded(res *http.Response) (io.Reader, error) {
 
 // forgetBytes takes out what is true of the upstream's bytes alone. A strong
 // validator becomes a weak one (RFC 9110, 8.8.1).
-func forgetBytes(h http.Header) {
+func dropBodyHeaders(h http.Header) {
 	for _, name := range []string{"Content-Length", "Accept-Ranges", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"} {
 		h.Del(name)
 	}
@@ -122,7 +122,7 @@ const maxConfig = 64 << 10
 // rewriteCargo rewrites the config.json of a cargo index, which says besides
 // addresses that every request must have a token: here none does.
 func rewriteCargo(res *http.Response, body io.Reader, pairs []pair) error {
-	text, err := io.ReadAll(io.LimitReader(newReplacing(body, pairs), maxConfig+1))
+	text, err := io.ReadAll(io.LimitReader(newReplaceReader(body, pairs), maxConfig+1))
 	if err == nil && len(text) > maxConfig {
 		err = fmt.Errorf("config.json is larger than 64 KiB")
 	}
@@ -132,7 +132,7 @@ func rewriteCargo(res *http.Response, body io.Reader, pairs []pair) error {
 	if err != nil {
 		return err
 	}
-	res.Body = rejoined{bytes.NewReader(text), res.Body}
+	res.Body = concatBody{bytes.NewReader(text), res.Body}
 	return nil
 }
 
@@ -179,7 +179,7 @@ func sameHost(a, b *url.URL) bool {
 }
 
 func replaceAll(text string, pairs []pair) string {
-	out, err := io.ReadAll(newReplacing(strings.NewReader(text), pairs))
+	out, err := io.ReadAll(newReplaceReader(strings.NewReader(text), pairs))
 	if err != nil { // a string does not fail
 		panic(err)
 	}

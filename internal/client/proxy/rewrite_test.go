@@ -55,11 +55,11 @@ func TestAddresses(t *testing.T) {
 				}
 				_, _ = w.Write(answer)
 			}, "npm", "pypi", "cargo", "nuget", "maven")
-			names := strings.NewReplacer(
+			isOwnHost := strings.NewReplacer(
 				up, r.upstream.URL, here, r.url,
 				"ESCAPED", strings.ReplaceAll(r.upstream.URL, "/", `\/`), "LOCAL", strings.ReplaceAll(r.url, "/", `\/`))
-			answer = []byte(names.Replace(c.answer))
-			want := names.Replace(c.want)
+			answer = []byte(isOwnHost.Replace(c.answer))
+			want := isOwnHost.Replace(c.want)
 			encoding := "br, gzip;q=0.5"
 			if !zipped {
 				encoding = "br"

@@ -47,7 +47,7 @@ func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tok
 		return errors.New(`the request is not of the form {"uri": "https://..."}`)
 	}
 	t, err := tokens.Token(ctx, r.URI)
-	if errors.Is(err, credential.ErrForeign) {
+	if errors.Is(err, credential.ErrNotOurs) {
 		return json.NewEncoder(out).Encode(response{Headers: map[string][]string{}})
 	}
 	if err != nil {

@@ -107,7 +107,7 @@ func answer(ctx context.Context, line []byte, tokens Tokens) response {
 
 func get(ctx context.Context, address string, tokens Tokens) response {
 	t, err := tokens.Packages(ctx, address)
-	if errors.Is(err, credential.ErrForeign) {
+	if errors.Is(err, credential.ErrNotOurs) {
 		return response{Err: &failure{Kind: "url-not-supported"}}
 	}
 	if err != nil {

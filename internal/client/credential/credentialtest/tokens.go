@@ -29,7 +29,7 @@ func (*Tokens) Token(_ context.Context, address string) (authtoken.Token, error)
 	case strings.Contains(address, "gate"):
 		return authtoken.Token{Username: "aws", Password: "secret", Value: "secret", Type: "Bearer", Expires: Expires}, nil
 	}
-	return authtoken.Token{}, credential.ErrForeign
+	return authtoken.Token{}, credential.ErrNotOurs
 }
 
 // Registry is Token.

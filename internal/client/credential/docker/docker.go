@@ -44,7 +44,7 @@ type credentials struct {
 func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tokens Tokens) error {
 	err := run(ctx, operation, in, out, tokens)
 	switch {
-	case errors.Is(err, credential.ErrForeign):
+	case errors.Is(err, credential.ErrNotOurs):
 		fmt.Fprintln(out, notFound)
 	case err != nil:
 		fmt.Fprintln(out, err)

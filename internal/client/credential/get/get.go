@@ -48,7 +48,7 @@ func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tok
 		return nil
 	}
 	t, err := tokens.Token(ctx, address)
-	if errors.Is(err, credential.ErrForeign) {
+	if errors.Is(err, credential.ErrNotOurs) {
 		return nil
 	}
 	if err != nil {

@@ -71,7 +71,7 @@ func Run(ctx context.Context, in io.Reader, out io.Writer, tokens Tokens, now fu
 		CacheKeyType: "Registry", CacheDuration: time.Duration(0).String(), Auth: map[string]authConfig{},
 	}
 	t, err := tokens.Registry(ctx, host)
-	if err != nil && !errors.Is(err, credential.ErrForeign) {
+	if err != nil && !errors.Is(err, credential.ErrNotOurs) {
 		return err
 	}
 	if err == nil {

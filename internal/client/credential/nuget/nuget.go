@@ -274,7 +274,7 @@ func find(ctx context.Context, payload json.RawMessage, tokens Tokens) response 
 	}
 	t, err := tokens.Packages(ctx, asked.URI)
 	switch {
-	case errors.Is(err, credential.ErrForeign):
+	case errors.Is(err, credential.ErrNotOurs):
 		return response{ResponseCode: notFound, Message: err.Error()}
 	case err != nil:
 		return response{ResponseCode: failed, Message: err.Error()}

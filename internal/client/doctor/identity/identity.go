@@ -33,10 +33,10 @@ type Caller struct {
 // The errors are those of [credential.Explain].
 func Ask(ctx context.Context, cfg aws.Config) (Caller, error) {
 	client := sts.NewFromConfig(cfg)
-	about := credential.About{Service: "sts", Region: cfg.Region, Endpoint: aws.ToString(client.Options().BaseEndpoint)}
+	req := credential.Request{Service: "sts", Region: cfg.Region, Endpoint: aws.ToString(client.Options().BaseEndpoint)}
 	out, err := client.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return Caller{}, credential.Explain(err, about)
+		return Caller{}, credential.Explain(err, req)
 	}
 	return Caller{Account: aws.ToString(out.Account), ARN: aws.ToString(out.Arn), UserID: aws.ToString(out.UserId)}, nil
 }
@@ -76,11 +76,11 @@ type Credentials struct {
 // The errors are those of [credential.Explain].
 func Find(ctx context.Context, cfg aws.Config) (Credentials, error) {
 	if cfg.Credentials == nil {
-		return Credentials{}, credential.Explain(&authtoken.CredentialsError{Err: errors.New("the configuration names no source of them")}, credential.About{})
+		return Credentials{}, credential.Explain(&authtoken.CredentialsError{Err: errors.New("the configuration names no source of them")}, credential.Request{})
 	}
 	c, err := cfg.Credentials.Retrieve(ctx)
 	if err != nil {
-		return Credentials{}, credential.Explain(err, credential.About{})
+		return Credentials{}, credential.Explain(err, credential.Request{})
 	}
 	found := Credentials{Kind: kind(c), Source: c.Source, AccessKeyID: c.AccessKeyID, Temporary: c.SessionToken != ""}
 	if c.CanExpire {

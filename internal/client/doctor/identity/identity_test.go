@@ -44,7 +44,7 @@ func TestGrant(t *testing.T) {
 	bearer := identity.Permission{Service: "codeartifact", Domain: "acme", Missing: credential.ActionBearer}
 	for name, c := range map[string]struct {
 		caller identity.Caller
-		about  identity.Permission
+		req    identity.Permission
 		want   []string
 	}{
 		"ECR": {ci, identity.Permission{Service: "ecr", Missing: credential.ActionECR}, []string{
@@ -63,7 +63,7 @@ func TestGrant(t *testing.T) {
 		"nobody in IAM":   {identity.Caller{ARN: "arn:aws:iam::111122223333:root"}, bearer, nil},
 		"nobody is known": {identity.Caller{}, bearer, nil},
 	} {
-		got := c.caller.Grant(c.about, "eu-west-1")
+		got := c.caller.Grant(c.req, "eu-west-1")
 		if (got == "") != (c.want == nil) {
 			t.Errorf("%s: %q", name, got)
 		}
@@ -197,7 +197,7 @@ func TestRefusals(t *testing.T) {
 				if p.Service != service {
 					continue
 				}
-				if p.Allowed || p.Missing != denied || !strings.HasPrefix(p.Mend, "aws iam put-user-policy --user-name ci ") || p.Problem == "" {
+				if p.Allowed || p.Missing != denied || !strings.HasPrefix(p.Fix, "aws iam put-user-policy --user-name ci ") || p.Problem == "" {
 					t.Errorf("%+v", p)
 				}
 			}

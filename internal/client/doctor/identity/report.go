@@ -52,7 +52,7 @@ const parallel = 4
 func Answer(ctx context.Context, q Question) (*Report, error) {
 	cfg, err := q.AWS.Load(ctx, "")
 	if err != nil {
-		return nil, credential.Explain(err, credential.About{Profile: q.AWS.Profile})
+		return nil, credential.Explain(err, credential.Request{Profile: q.AWS.Profile})
 	}
 	r := &Report{Profile: Profile(q.AWS), Region: cfg.Region, Endpoints: Resolve(ctx, cfg)}
 	if r.Credentials, err = Find(ctx, cfg); err != nil {
@@ -131,8 +131,8 @@ func (r *Report) WriteText(w io.Writer, now time.Time) error {
 	line("credentials", r.Credentials.describe(now))
 	for _, p := range r.Tokens {
 		line("token of "+p.String(), p.describe())
-		if p.Mend != "" {
-			line("", p.Mend)
+		if p.Fix != "" {
+			line("", p.Fix)
 		}
 	}
 	switch {

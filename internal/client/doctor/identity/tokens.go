@@ -36,7 +36,7 @@ type Permission struct {
 	Problem string `json:"problem,omitempty"`
 	Advice  string `json:"advice,omitempty"`
 	// Mend is a line of a POSIX shell that does it; "" where there is none.
-	Mend string `json:"mend,omitempty"`
+	Fix string `json:"fix,omitempty"`
 }
 
 // String is the service with its domain.
@@ -96,15 +96,15 @@ func (p Prober) options() []authtoken.Option {
 
 // explain says why there is no token.
 func (p Prober) explain(found *Permission, err error, endpoint string) {
-	t, ok := credential.Diagnose(err, credential.About{
+	t, ok := credential.Diagnose(err, credential.Request{
 		Service: found.Service, Domain: found.Domain, Owner: found.Owner, Region: p.Config.Region, Endpoint: endpoint,
 	})
 	if !ok {
-		t = credential.Trouble{What: err.Error()}
+		t = credential.Problem{Summary: err.Error()}
 	}
-	found.Problem, found.Advice, found.Mend, found.Missing = t.What, t.Advice, t.Mend, t.Missing
+	found.Problem, found.Advice, found.Fix, found.Missing = t.Summary, t.Advice, t.Fix, t.Missing
 	if grant := p.Caller.Grant(*found, p.Config.Region); grant != "" {
-		found.Mend = grant
+		found.Fix = grant
 	}
 }
 
@@ -126,7 +126,7 @@ func (p Prober) Domains(ctx context.Context) ([]Domain, error) {
 
 // Brief says what an error of CodeArtifact means, without its causes.
 func (p Prober) Brief(err error) string {
-	t, ok := credential.Diagnose(err, credential.About{
+	t, ok := credential.Diagnose(err, credential.Request{
 		Service: "codeartifact", Region: p.Config.Region, Endpoint: aws.ToString(codeartifact.NewFromConfig(p.Config).Options().BaseEndpoint),
 	})
 	if !ok {

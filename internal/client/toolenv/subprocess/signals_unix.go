@@ -18,7 +18,7 @@ var forwarded = []os.Signal{
 // given reports whether the child has had a signal from the terminal, which
 // gives those of its keys to everything in the foreground. A second one would
 // tell many programs to end at once, and not in order.
-func given(s os.Signal) bool {
+func sentByTerminal(s os.Signal) bool {
 	if s != syscall.SIGINT && s != syscall.SIGQUIT {
 		return false
 	}

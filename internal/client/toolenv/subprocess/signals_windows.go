@@ -6,6 +6,6 @@ import "os"
 // program that is attached, and so it is only kept from ending this one.
 var forwarded = []os.Signal{os.Interrupt}
 
-func given(os.Signal) bool { return true }
+func sentByTerminal(os.Signal) bool { return true }
 
 func signalOf(*os.ProcessState) (int, bool) { return 0, false }

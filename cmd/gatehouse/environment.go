@@ -10,7 +10,7 @@ import (
 )
 
 // places are those of the person who runs the command.
-func places() (login.Environment, error) {
+func userEnvironment() (login.Environment, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
 		return login.Environment{}, err

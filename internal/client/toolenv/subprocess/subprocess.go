@@ -22,7 +22,7 @@ import (
 const (
 	notExecutable = 126
 	notFound      = 127
-	signalled     = 128
+	signalBase    = 128
 )
 
 // A Command is what is run.
@@ -63,7 +63,7 @@ func (c Command) Run() (code int, err error) {
 	cmd := exec.Command(c.Args[0], c.Args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = c.Stdin, c.Stdout, c.Stderr, environ
 	if err := cmd.Start(); err != nil {
-		return refusal(c.Args[0], err)
+		return startError(c.Args[0], err)
 	}
 	ended := make(chan struct{})
 	forwarding := make(chan struct{})
@@ -74,7 +74,7 @@ func (c Command) Run() (code int, err error) {
 	err = cmd.Wait()
 	close(ended)
 	<-forwarding
-	return status(cmd.ProcessState, err)
+	return exitStatus(cmd.ProcessState, err)
 }
 
 // forward gives signals to the child, but for those that the terminal has given
@@ -83,7 +83,7 @@ func forward(p *os.Process, signals <-chan os.Signal, ended <-chan struct{}) {
 	for {
 		select {
 		case s := <-signals:
-			if !given(s) {
+			if !sentByTerminal(s) {
 				// A child that has just ended needs no signal.
 				_ = p.Signal(s)
 			}
@@ -94,7 +94,7 @@ func forward(p *os.Process, signals <-chan os.Signal, ended <-chan struct{}) {
 }
 
 // refusal says why a command did not start.
-func refusal(name string, err error) (int, error) {
+func startError(name string, err error) (int, error) {
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return notFound, fmt.Errorf("%s: there is no such command", name)
@@ -106,13 +106,13 @@ func refusal(name string, err error) (int, error) {
 
 // status is the exit code of a command that has ended. Its own failing is no
 // error.
-func status(state *os.ProcessState, err error) (int, error) {
+func exitStatus(state *os.ProcessState, err error) (int, error) {
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {
 		return 1, err
 	}
 	if n, ok := signalOf(state); ok {
-		return signalled + n, nil
+		return signalBase + n, nil
 	}
 	return state.ExitCode(), nil
 }

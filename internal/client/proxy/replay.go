@@ -11,16 +11,16 @@ import (
 )
 
 // maxKept is how much of a body is kept in memory so that it can be sent again.
-const maxKept = 1 << 20
+const maxReplay = 1 << 20
 
 // patienceWithSender bounds the wait for a read of the client's body that is under
 // way when the upstream has already answered.
-const patienceWithSender = 5 * time.Second
+const senderTimeout = 5 * time.Second
 
 // A kept body can be sent a second time if no more than maxKept bytes of it were
 // sent the first time: from what is kept, and then from where the first sending
 // has left off.
-type kept struct {
+type replayBody struct {
 	source io.Reader // nil without a body
 	dog    *watchdog
 
@@ -32,8 +32,8 @@ type kept struct {
 	released chan struct{} // closed when it is over and no read is under way
 }
 
-func keep(r *http.Request, dog *watchdog) *kept {
-	k := &kept{dog: dog, released: make(chan struct{})}
+func newReplayBody(r *http.Request, dog *watchdog) *replayBody {
+	k := &replayBody{dog: dog, released: make(chan struct{})}
 	if r.Body != nil && r.Body != http.NoBody {
 		k.source = r.Body
 	}
@@ -42,21 +42,21 @@ func keep(r *http.Request, dog *watchdog) *kept {
 
 // body is for the first sending. Closing it does not close the client's, which is
 // the server's to close.
-func (k *kept) body() io.ReadCloser {
+func (k *replayBody) body() io.ReadCloser {
 	if k.source == nil {
 		return http.NoBody
 	}
-	return first{k}
+	return firstBody{k}
 }
 
 // again is for the second sending, and ends the first. ok is false where too much
 // has been sent.
-func (k *kept) again(ctx context.Context) (body io.ReadCloser, ok bool) {
+func (k *replayBody) second(ctx context.Context) (body io.ReadCloser, ok bool) {
 	if k.source == nil {
 		return http.NoBody, true
 	}
 	k.end()
-	timeout := time.NewTimer(patienceWithSender)
+	timeout := time.NewTimer(senderTimeout)
 	defer timeout.Stop()
 	select {
 	case <-k.released:
@@ -68,11 +68,11 @@ func (k *kept) again(ctx context.Context) (body io.ReadCloser, ok bool) {
 	if k.overflow {
 		return nil, false
 	}
-	return io.NopCloser(io.MultiReader(&k.sent, touching{k.source, k.dog})), true
+	return io.NopCloser(io.MultiReader(&k.sent, activityReader{k.source, k.dog})), true
 }
 
 // begin reports whether a read for the first sending may begin.
-func (k *kept) begin() bool {
+func (k *replayBody) begin() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.reading = !k.over
@@ -80,10 +80,10 @@ func (k *kept) begin() bool {
 }
 
 // done keeps what a read has brought.
-func (k *kept) done(b []byte) {
+func (k *replayBody) done(b []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.sent.Len()+len(b) > maxKept {
+	if k.sent.Len()+len(b) > maxReplay {
 		k.overflow, k.sent = true, bytes.Buffer{}
 	}
 	if !k.overflow {
@@ -95,7 +95,7 @@ func (k *kept) done(b []byte) {
 }
 
 // end lets no other read begin.
-func (k *kept) end() {
+func (k *replayBody) end() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.over {
@@ -107,34 +107,34 @@ func (k *kept) end() {
 }
 
 // first is a body as the transport reads it for the first time.
-type first struct{ k *kept }
+type firstBody struct{ k *replayBody }
 
 var errOver = errors.New("the body is sent elsewhere")
 
 // Read implements io.Reader.
-func (f first) Read(b []byte) (int, error) {
+func (f firstBody) Read(b []byte) (int, error) {
 	if !f.k.begin() {
 		return 0, errOver
 	}
-	n, err := touching{f.k.source, f.k.dog}.Read(b)
+	n, err := activityReader{f.k.source, f.k.dog}.Read(b)
 	f.k.done(b[:n])
 	return n, err
 }
 
 // Close implements io.Closer.
-func (f first) Close() error {
+func (f firstBody) Close() error {
 	f.k.end()
 	return nil
 }
 
 // touching is a reader whose reads touch a watchdog.
-type touching struct {
+type activityReader struct {
 	io.Reader
 	dog *watchdog
 }
 
 // Read implements io.Reader.
-func (t touching) Read(b []byte) (int, error) {
+func (t activityReader) Read(b []byte) (int, error) {
 	t.dog.touch()
 	n, err := t.Reader.Read(b)
 	t.dog.touch()

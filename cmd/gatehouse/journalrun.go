@@ -11,12 +11,12 @@ import (
 )
 
 // journal is the person's, of every tool's logins.
-func journal(p login.Environment) *login.Journal {
-	return login.NewJournal(login.StateDir(p), p, tools.All())
+func journal(env login.Environment) *login.Journal {
+	return login.NewJournal(login.StateDir(env), env, tools.All())
 }
 
 // A worker does a piece of work, or shows what it would change.
-type worker struct {
+type journalRunner struct {
 	journal *login.Journal
 	out     io.Writer
 	err     messages
@@ -24,7 +24,7 @@ type worker struct {
 }
 
 // do prints what was done below the line that says so, or the diff.
-func (w worker) do(ctx context.Context, done string, work login.Work) error {
+func (w journalRunner) do(ctx context.Context, done string, work login.Work) error {
 	if w.preview {
 		changes, err := w.journal.Preview(work)
 		if err != nil {
@@ -50,7 +50,7 @@ func (w worker) do(ctx context.Context, done string, work login.Work) error {
 	return nil
 }
 
-func (w worker) notes(c login.Changes) {
+func (w journalRunner) notes(c login.Changes) {
 	for _, note := range c.Notes {
 		fmt.Fprintln(w.err, "note: "+note)
 	}

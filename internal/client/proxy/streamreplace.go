@@ -11,10 +11,10 @@ type pair struct{ old, new []byte }
 // replacing replaces text in a stream, as strings.NewReplacer does in a string:
 // from the front, without overlaps, the first pair that fits winning. It looks
 // behind no further than the longest of what it looks for.
-type replacing struct {
+type replaceReader struct {
 	source io.Reader
 	pairs  []pair
-	reach  int // length of the longest old
+	maxOld int // length of the longest old
 
 	in   []byte // read and not yet looked at
 	out  []byte // to be given out
@@ -28,16 +28,16 @@ type replacing struct {
 const readSize = 32 << 10
 
 // newReplacing returns the stream with every old replaced. An old is not empty.
-func newReplacing(source io.Reader, pairs []pair) *replacing {
-	r := &replacing{source: source, pairs: pairs}
+func newReplaceReader(source io.Reader, pairs []pair) *replaceReader {
+	r := &replaceReader{source: source, pairs: pairs}
 	for _, p := range pairs {
-		r.reach = max(r.reach, len(p.old))
+		r.maxOld = max(r.maxOld, len(p.old))
 	}
 	return r
 }
 
 // Read implements io.Reader.
-func (r *replacing) Read(b []byte) (int, error) {
+func (r *replaceReader) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
@@ -56,21 +56,21 @@ func (r *replacing) Read(b []byte) (int, error) {
 }
 
 // fill reads once.
-func (r *replacing) fill() {
+func (r *replaceReader) fill() {
 	if need := len(r.in) + readSize; len(r.inBuffer) < need {
-		r.inBuffer = make([]byte, need+r.reach)
+		r.inBuffer = make([]byte, need+r.maxOld)
 	}
-	kept := copy(r.inBuffer, r.in) // from further behind in the same buffer, or another
-	n, err := r.source.Read(r.inBuffer[kept : kept+readSize])
-	r.in, r.err = r.inBuffer[:kept+n], err
+	remaining := copy(r.inBuffer, r.in) // from further behind in the same buffer, or another
+	n, err := r.source.Read(r.inBuffer[remaining : remaining+readSize])
+	r.in, r.err = r.inBuffer[:remaining+n], err
 }
 
 // replace moves what is certain from in to out: everything at the end of the
 // source, and otherwise whatever is followed by enough to know what begins there.
-func (r *replacing) replace() {
+func (r *replaceReader) replace() {
 	certain := len(r.in)
 	if r.err == nil {
-		certain = max(0, certain-r.reach+1)
+		certain = max(0, certain-r.maxOld+1)
 	}
 	r.next = r.next[:0]
 	for _, p := range r.pairs {
@@ -97,7 +97,7 @@ func (r *replacing) replace() {
 
 // nearest is the pair that is found first from a position on, after looking
 // again for those that were found before it; -1 for none.
-func (r *replacing) nearest(from int) int {
+func (r *replaceReader) nearest(from int) int {
 	found := -1
 	for i, p := range r.pairs {
 		if r.next[i] >= 0 && r.next[i] < from {

@@ -3,4 +3,4 @@
 package project
 
 // Own is for the tests.
-var Own = own
+var OwnedByUser = ownedByUser

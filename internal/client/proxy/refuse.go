@@ -12,21 +12,21 @@ import (
 )
 
 // A refusal is a request that the proxy does not send on.
-type refusal struct {
+type requestError struct {
 	status int
 	reason string
 }
 
-func (r *refusal) Error() string { return r.reason }
+func (r *requestError) Error() string { return r.reason }
 
-func refuse(w http.ResponseWriter, err *refusal) {
+func writeRefusal(w http.ResponseWriter, err *requestError) {
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.Error(w, "gatehouse proxy: "+err.reason, err.status)
 }
 
 // stay takes out the offer to go over to another protocol, which a server may
 // leave unanswered (RFC 9110, 7.8): cargo offers HTTP/2 with every request.
-func stay(h http.Header) {
+func removeUpgrade(h http.Header) {
 	h.Del("Upgrade")
 	h.Del("Http2-Settings")
 }
@@ -39,28 +39,28 @@ var methods = []string{
 // guard says why a request is not sent on, or nil. It is against a web page that
 // a browser on this machine shows, and against targets that others than the
 // upstream could understand otherwise than the proxy does.
-func (p *Proxy) guard(r *http.Request) *refusal {
+func (p *Proxy) checkRequest(r *http.Request) *requestError {
 	switch {
 	case !slices.Contains(methods, r.Method):
-		return &refusal{http.StatusMethodNotAllowed, r.Method + " is not served"}
+		return &requestError{http.StatusMethodNotAllowed, r.Method + " is not served"}
 	case !strings.HasPrefix(r.RequestURI, "/"): // http://…, as to a forward proxy
-		return &refusal{http.StatusBadRequest, "this is no forward proxy: use its own address in place of the repository's"}
-	case !p.names(r.Host): // a name that was made to lead here
-		return &refusal{http.StatusMisdirectedRequest, "it answers to " + p.host + " alone"}
-	case ofPage(r.Header):
-		return &refusal{http.StatusForbidden, "web pages are not served"}
+		return &requestError{http.StatusBadRequest, "this is no forward proxy: use its own address in place of the repository's"}
+	case !p.isOwnHost(r.Host): // a name that was made to lead here
+		return &requestError{http.StatusMisdirectedRequest, "it answers to " + p.host + " alone"}
+	case fromWebPage(r.Header):
+		return &requestError{http.StatusForbidden, "web pages are not served"}
 	case r.ProtoMajor != 1:
-		return &refusal{http.StatusHTTPVersionNotSupported, "no other protocol than HTTP/1.1 is spoken"}
+		return &requestError{http.StatusHTTPVersionNotSupported, "no other protocol than HTTP/1.1 is spoken"}
 	}
 	if err := checkPath(r.URL.EscapedPath()); err != nil {
-		return &refusal{http.StatusBadRequest, err.Error()}
+		return &requestError{http.StatusBadRequest, err.Error()}
 	}
 	return nil
 }
 
 // names reports whether a Host is the proxy's own: its port, and any name of the
 // loopback.
-func (p *Proxy) names(host string) bool {
+func (p *Proxy) isOwnHost(host string) bool {
 	_, port, err := net.SplitHostPort(p.host)
 	if err != nil {
 		return false
@@ -76,7 +76,7 @@ func (p *Proxy) names(host string) bool {
 // "Origin header"; Fetch Metadata, "Sec-Fetch-Site"). A page of this origin is out
 // of a package, which anybody may have written. What a person asks for by hand is
 // of no page.
-func ofPage(h http.Header) bool {
+func fromWebPage(h http.Header) bool {
 	return len(h.Values("Origin")) > 0 || slices.ContainsFunc(h.Values("Sec-Fetch-Site"), func(site string) bool { return site != "none" })
 }
 

@@ -41,7 +41,7 @@ func (*retryError) Error() string {
 
 // authorized adds a valid token to each request. If the upstream says that it is
 // not valid, it sends the request again with a new one, once.
-type authorized struct {
+type tokenTransport struct {
 	next   http.RoundTripper
 	tokens Tokens
 	scheme func(authtoken.Token) string
@@ -54,7 +54,7 @@ type authorized struct {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
+func (a *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, dog := watch(r.Context(), a.idle)
 	res, err := a.exchange(r.WithContext(ctx), dog)
 	if err != nil {
@@ -64,19 +64,19 @@ func (a *authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 		dog.end()
 		return nil, err
 	}
-	res.Body = watched{res.Body, dog}
+	res.Body = watchedBody{res.Body, dog}
 	return res, nil
 }
 
-func (a *authorized) exchange(r *http.Request, dog *watchdog) (*http.Response, error) {
+func (a *tokenTransport) exchange(r *http.Request, dog *watchdog) (*http.Response, error) {
 	ctx := r.Context()
 	token, err := a.tokens.Token(ctx)
 	if err != nil {
 		return nil, &tokenError{err}
 	}
-	kept := keep(r, dog)
-	res, err := a.send(r, kept.body(), token)
-	if err != nil || !refused(res) {
+	replay := newReplayBody(r, dog)
+	res, err := a.send(r, replay.body(), token)
+	if err != nil || !tokenRejected(res) {
 		return res, err
 	}
 	newer, ok, err := a.renew(ctx, token)
@@ -84,19 +84,19 @@ func (a *authorized) exchange(r *http.Request, dog *watchdog) (*http.Response, e
 		return res, nil
 	}
 	_ = res.Body.Close() // it is not needed
-	again, ok := kept.again(ctx)
+	body, ok := replay.second(ctx)
 	if !ok {
 		return nil, &retryError{}
 	}
-	return a.send(r, again, newer)
+	return a.send(r, body, newer)
 }
 
 // send sends a request with a body and a token.
-func (a *authorized) send(r *http.Request, body io.ReadCloser, t authtoken.Token) (*http.Response, error) {
+func (a *tokenTransport) send(r *http.Request, body io.ReadCloser, t authtoken.Token) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.Body = body
 	out.Header.Set("Authorization", a.scheme(t))
-	if r.ContentLength < 0 || r.ContentLength > maxKept {
+	if r.ContentLength < 0 || r.ContentLength > maxReplay {
 		// Whether the token is valid shows before a large body is sent.
 		out.Header.Set("Expect", "100-continue")
 	}
@@ -105,7 +105,7 @@ func (a *authorized) send(r *http.Request, body io.ReadCloser, t authtoken.Token
 
 // renew returns another token than the one that was refused. ok is false where
 // there is none: it has been renewed just now.
-func (a *authorized) renew(ctx context.Context, was authtoken.Token) (token authtoken.Token, ok bool, err error) {
+func (a *tokenTransport) renew(ctx context.Context, was authtoken.Token) (token authtoken.Token, ok bool, err error) {
 	a.renewing.Lock()
 	defer a.renewing.Unlock()
 	token, err = a.tokens.Token(ctx)
@@ -126,13 +126,13 @@ func (a *authorized) renew(ctx context.Context, was authtoken.Token) (token auth
 
 // refused reports whether an answer says that the token is not valid: 401, or
 // the 403 with which ECR says that it has expired.
-func refused(res *http.Response) bool {
+func tokenRejected(res *http.Response) bool {
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
 		return true
 	case http.StatusForbidden:
 		text, err := io.ReadAll(io.LimitReader(res.Body, maxMessage))
-		res.Body = rejoined{io.MultiReader(bytes.NewReader(text), failing{err}, res.Body), res.Body}
+		res.Body = concatBody{io.MultiReader(bytes.NewReader(text), errReader{err}, res.Body), res.Body}
 		text = bytes.ToLower(text)
 		return bytes.Contains(text, []byte("token has expired")) || bytes.Contains(text, []byte("token is expired")) || bytes.Contains(text, []byte("expiredtoken"))
 	}
@@ -140,16 +140,16 @@ func refused(res *http.Response) bool {
 }
 
 // rejoined is a body with what has been read of it put back.
-type rejoined struct {
+type concatBody struct {
 	io.Reader
 	io.Closer
 }
 
 // failing fails, or is empty.
-type failing struct{ err error }
+type errReader struct{ err error }
 
 // Read implements io.Reader.
-func (f failing) Read([]byte) (int, error) {
+func (f errReader) Read([]byte) (int, error) {
 	if f.err != nil {
 		return 0, fmt.Errorf("reading a refusal: %w", f.err)
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 // About is what a token was asked for.
-type About struct {
+type Request struct {
 	Service       string // codeartifact, ecr or ecr-public
 	Domain, Owner string
 	Region        string
@@ -49,28 +49,28 @@ const (
 )
 
 // A Trouble is why there is no token, in words for a person.
-type Trouble struct {
+type Problem struct {
 	Kind Kind
 	// What is wrong: half a sentence.
-	What string
+	Summary string
 	// Advice is what to do about it: the other half.
 	Advice string
 	// Mend is a line of a POSIX shell that does it; "" where only a person can.
-	Mend string
+	Fix string
 	// Missing is the action that IAM does not allow, as "ecr:GetAuthorizationToken";
 	// "" where it is not about permissions, or the endpoint does not say which.
 	Missing string
 }
 
-func (t Trouble) String() string { return t.What + ": " + t.Advice }
+func (t Problem) String() string { return t.Summary + ": " + t.Advice }
 
 // Explain says in front of an error what a person can do about it. The error
 // itself stays in the chain, for [errors.As].
-func Explain(err error, about About) error {
+func Explain(err error, req Request) error {
 	if err == nil {
 		return nil
 	}
-	t, ok := Diagnose(err, about)
+	t, ok := Diagnose(err, req)
 	if !ok {
 		return err
 	}
@@ -79,41 +79,41 @@ func Explain(err error, about About) error {
 
 // Diagnose finds out what an error of the SDK or of package authtoken means; ok
 // is false where it is none that a person causes or mends.
-func Diagnose(err error, about About) (t Trouble, ok bool) {
-	for _, diagnose := range []func(error, About) (Trouble, bool){diagnoseConfiguration, diagnoseCredentials, diagnoseAnswer, diagnoseConnection} {
-		if t, ok := diagnose(err, about); ok {
+func Diagnose(err error, req Request) (t Problem, ok bool) {
+	for _, diagnose := range []func(error, Request) (Problem, bool){diagnoseConfiguration, diagnoseCredentials, diagnoseAnswer, diagnoseConnection} {
+		if t, ok := diagnose(err, req); ok {
 			return t, true
 		}
 	}
-	return Trouble{}, false
+	return Problem{}, false
 }
 
 // diagnoseConfiguration is about what is wrong before anything is sent.
-func diagnoseConfiguration(err error, _ About) (Trouble, bool) {
+func diagnoseConfiguration(err error, _ Request) (Problem, bool) {
 	var (
 		noProfile config.SharedConfigProfileNotExistError
 		noRegion  *aws.MissingRegionError
 	)
 	switch {
 	case errors.As(err, &noProfile):
-		return Trouble{
-			Kind:   NoProfile,
-			What:   fmt.Sprintf("there is no AWS profile %q", noProfile.Profile),
-			Advice: "set AWS_PROFILE or --profile to one of `aws configure list-profiles`",
-			Mend:   "aws configure list-profiles",
+		return Problem{
+			Kind:    NoProfile,
+			Summary: fmt.Sprintf("there is no AWS profile %q", noProfile.Profile),
+			Advice:  "set AWS_PROFILE or --profile to one of `aws configure list-profiles`",
+			Fix:     "aws configure list-profiles",
 		}, true
 	case errors.As(err, &noRegion), strings.Contains(err.Error(), "Missing Region"): // for which most clients have no type
-		return Trouble{
-			Kind: NoRegion,
-			What: "no region", Advice: "set --region, AWS_REGION, or region in the profile",
-			Mend: "export AWS_REGION=us-east-1",
+		return Problem{
+			Kind:    NoRegion,
+			Summary: "no region", Advice: "set --region, AWS_REGION, or region in the profile",
+			Fix: "export AWS_REGION=us-east-1",
 		}, true
 	}
-	return Trouble{}, false
+	return Problem{}, false
 }
 
 // diagnoseCredentials is about credentials that cannot be had.
-func diagnoseCredentials(err error, about About) (Trouble, bool) {
+func diagnoseCredentials(err error, req Request) (Problem, bool) {
 	var (
 		noCredentials *authtoken.CredentialsError
 		operation     *smithy.OperationError
@@ -123,39 +123,39 @@ func diagnoseCredentials(err error, about About) (Trouble, bool) {
 	switch {
 	case signInExpired(err):
 		login := "aws sso login"
-		if about.Profile != "" {
-			login += " --profile " + about.Profile
+		if req.Profile != "" {
+			login += " --profile " + req.Profile
 		}
-		return Trouble{
-			Kind:   SignInExpired,
-			What:   "the sign-in of IAM Identity Center has expired",
-			Advice: "run `aws sso login` with the same profile",
-			Mend:   login,
+		return Problem{
+			Kind:    SignInExpired,
+			Summary: "the sign-in of IAM Identity Center has expired",
+			Advice:  "run `aws sso login` with the same profile",
+			Fix:     login,
 		}, true
 	case !errors.As(err, &noCredentials):
-		return Trouble{}, false
+		return Problem{}, false
 	case errors.As(err, &process):
-		return Trouble{
-			Kind:   NoCredentials,
-			What:   "the command that the profile names as credential_process gave no credentials",
-			Advice: "run it by hand, and mend what it complains of",
+		return Problem{
+			Kind:    NoCredentials,
+			Summary: "the command that the profile names as credential_process gave no credentials",
+			Advice:  "run it by hand, and fix what it reports",
 		}, true
 	case errors.As(noCredentials.Err, &operation) && operation.Service() != "ec2imds": // where the SDK looks when all else has failed
 		reason := "which does not answer"
 		if errors.As(noCredentials.Err, &answer) {
 			reason = "which answers " + answer.ErrorCode()
 		}
-		return Trouble{
-			Kind:   NoCredentials,
-			What:   fmt.Sprintf("the credentials of the profile cannot be had from %s, %s", operation.Service(), reason),
-			Advice: "check its role_arn, source_profile and web_identity_token_file, that the role trusts the caller, and the network",
+		return Problem{
+			Kind:    NoCredentials,
+			Summary: fmt.Sprintf("the credentials of the profile cannot be had from %s, %s", operation.Service(), reason),
+			Advice:  "check its role_arn, source_profile and web_identity_token_file, that the role trusts the caller, and the network",
 		}, true
 	}
-	return Trouble{
-		Kind:   NoCredentials,
-		What:   "no AWS credentials were found",
-		Advice: "set AWS_PROFILE, run `aws configure`, or for a Gatehouse on this machine eval \"$(gatehouse env)\"",
-		Mend:   "aws configure",
+	return Problem{
+		Kind:    NoCredentials,
+		Summary: "no AWS credentials were found",
+		Advice:  "set AWS_PROFILE, run `aws configure`, or for a Gatehouse on this machine eval \"$(gatehouse env)\"",
+		Fix:     "aws configure",
 	}, true
 }
 
@@ -175,55 +175,55 @@ func signInExpired(err error) bool {
 }
 
 // diagnoseAnswer is about what the service answered.
-func diagnoseAnswer(err error, about About) (Trouble, bool) {
+func diagnoseAnswer(err error, req Request) (Problem, bool) {
 	var answer smithy.APIError
 	if !errors.As(err, &answer) {
-		return Trouble{}, false
+		return Problem{}, false
 	}
 	switch strings.TrimSuffix(answer.ErrorCode(), "Exception") {
 	case "AccessDenied":
-		missing, advice := missingPermission(answer.ErrorMessage(), about)
-		return Trouble{Kind: NotPermitted, What: "not permitted", Advice: advice, Missing: missing}, true
+		missing, advice := missingPermission(answer.ErrorMessage(), req)
+		return Problem{Kind: NotPermitted, Summary: "not permitted", Advice: advice, Missing: missing}, true
 	case "ResourceNotFound":
 		owner := "the caller's own account"
-		if about.Owner != "" {
-			owner = "account " + about.Owner
+		if req.Owner != "" {
+			owner = "account " + req.Owner
 		}
-		return Trouble{
-			Kind:   NoDomain,
-			What:   fmt.Sprintf("there is no domain %q of %s in region %s", about.Domain, owner, about.Region),
-			Advice: "check --domain, --domain-owner and --region",
-			Mend:   "aws codeartifact list-domains",
+		return Problem{
+			Kind:    NoDomain,
+			Summary: fmt.Sprintf("there is no domain %q of %s in region %s", req.Domain, owner, req.Region),
+			Advice:  "check --domain, --domain-owner and --region",
+			Fix:     "aws codeartifact list-domains",
 		}, true
 	case "UnrecognizedClient", "InvalidClientTokenId":
-		return Trouble{
-			Kind:   UnknownKey,
-			What:   "the endpoint does not know this access key",
-			Advice: "the profile belongs to another endpoint, or the key was deleted",
+		return Problem{
+			Kind:    UnknownKey,
+			Summary: "the endpoint does not know this access key",
+			Advice:  "the profile belongs to another endpoint, or the key was deleted",
 		}, true
 	case "InvalidSignature", "SignatureDoesNotMatch":
-		return Trouble{
-			Kind:   BadSignature,
-			What:   "the endpoint does not accept the signature",
-			Advice: fmt.Sprintf("check the secret access key, the region (%s) and this machine's clock", about.Region),
+		return Problem{
+			Kind:    BadSignature,
+			Summary: "the endpoint does not accept the signature",
+			Advice:  fmt.Sprintf("check the secret access key, the region (%s) and this machine's clock", req.Region),
 		}, true
 	case "ExpiredToken":
-		return Trouble{
-			Kind:   SessionExpired,
-			What:   "the AWS session has expired",
-			Advice: "sign in again (`aws sso login`), or renew the temporary credentials",
-			Mend:   "aws sso login",
+		return Problem{
+			Kind:    SessionExpired,
+			Summary: "the AWS session has expired",
+			Advice:  "sign in again (`aws sso login`), or renew the temporary credentials",
+			Fix:     "aws sso login",
 		}, true
 	case "UnknownOperation":
 		advice := "check endpoint_url"
-		if about.Service == "ecr-public" {
+		if req.Service == "ecr-public" {
 			advice = "only AWS has public registries: use a profile without endpoint_url"
 		}
-		return Trouble{What: "the endpoint does not offer " + about.Service, Advice: advice}, true
+		return Problem{Summary: "the endpoint does not offer " + req.Service, Advice: advice}, true
 	case "RequestExpired", "RequestTimeTooSkewed":
-		return Trouble{Kind: WrongClock, What: "this machine's clock differs from the endpoint's", Advice: "set it right"}, true
+		return Problem{Kind: WrongClock, Summary: "this machine's clock differs from the endpoint's", Advice: "set it right"}, true
 	}
-	return Trouble{}, false
+	return Problem{}, false
 }
 
 // The permissions that tokens need.
@@ -240,23 +240,23 @@ var deniedAction = regexp.MustCompile(`not authorized to perform: ([a-z0-9-]+:[A
 
 // missingPermission says which of the two permissions of CodeArtifact or of ECR
 // Public is missing, or the one of ECR.
-func missingPermission(message string, about About) (action, advice string) {
-	if about.Service == "ecr" {
+func missingPermission(message string, req Request) (action, advice string) {
+	if req.Service == "ecr" {
 		return ActionECR, "the caller needs " + ActionECR + " on *"
 	}
 	action = ActionCodeArtifact
-	if about.Service == "ecr-public" {
+	if req.Service == "ecr-public" {
 		action = ActionECRPublic
 	}
 	switch {
 	case strings.Contains(message, ActionBearer):
 		return ActionBearer, "the caller needs " + ActionBearer + " on *, besides " + action
-	case about.Service == "ecr-public":
+	case req.Service == "ecr-public":
 		return ActionECRPublic, "the caller needs " + ActionECRPublic + " and " + ActionBearer + " on *"
 	case strings.Contains(message, "root user"):
 		return "", "the account's root user cannot have a token: use a user or a role"
 	case strings.Contains(message, ActionCodeArtifact):
-		return ActionCodeArtifact, "the caller needs " + ActionCodeArtifact + fmt.Sprintf(" on the domain %q, and ", about.Domain) + ActionBearer + " on *"
+		return ActionCodeArtifact, "the caller needs " + ActionCodeArtifact + fmt.Sprintf(" on the domain %q, and ", req.Domain) + ActionBearer + " on *"
 	}
 	if m := deniedAction.FindStringSubmatch(message); m != nil {
 		return m[1], "the caller needs " + m[1] + " on " + cmp.Or(m[2], "*")
@@ -265,10 +265,10 @@ func missingPermission(message string, about About) (action, advice string) {
 }
 
 // diagnoseConnection is about why nothing was answered.
-func diagnoseConnection(err error, about About) (Trouble, bool) {
-	endpoint, advice := about.Endpoint, "check endpoint_url and that it runs"
+func diagnoseConnection(err error, req Request) (Problem, bool) {
+	endpoint, advice := req.Endpoint, "check endpoint_url and that it runs"
 	if endpoint == "" {
-		endpoint, advice = "the endpoint of "+about.Service+" in region "+about.Region, "check the region and the network"
+		endpoint, advice = "the endpoint of "+req.Service+" in region "+req.Region, "check the region and the network"
 	}
 	var (
 		name        *net.DNSError
@@ -277,15 +277,15 @@ func diagnoseConnection(err error, about About) (Trouble, bool) {
 	)
 	switch {
 	case errors.As(err, &certificate):
-		return Trouble{
-			Kind:   Untrusted,
-			What:   fmt.Sprintf("the certificate of %s is not trusted", endpoint),
-			Advice: "set AWS_CA_BUNDLE, or ca_bundle in the profile, to its authority's",
+		return Problem{
+			Kind:    Untrusted,
+			Summary: fmt.Sprintf("the certificate of %s is not trusted", endpoint),
+			Advice:  "set AWS_CA_BUNDLE, or ca_bundle in the profile, to its authority's",
 		}, true
 	case errors.As(err, &name):
-		return Trouble{Kind: Unreachable, What: endpoint + " has no address", Advice: advice}, true
+		return Problem{Kind: Unreachable, Summary: endpoint + " has no address", Advice: advice}, true
 	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded):
-		return Trouble{Kind: Unreachable, What: endpoint + " cannot be reached", Advice: advice}, true
+		return Problem{Kind: Unreachable, Summary: endpoint + " cannot be reached", Advice: advice}, true
 	}
-	return Trouble{}, false
+	return Problem{}, false
 }

@@ -23,7 +23,7 @@ func (o owned) Sys() any { return &syscall.Stat_t{Uid: o.uid} }
 func TestOwnFiles(t *testing.T) {
 	me := uint32(os.Geteuid())
 	for uid, want := range map[uint32]bool{me: true, 0: true, me + 1: false, 65534: me == 65534} {
-		if got := project.Own(owned{uid: uid}); got != want {
+		if got := project.OwnedByUser(owned{uid: uid}); got != want {
 			t.Errorf("user %d: %v", uid, got)
 		}
 	}

@@ -27,7 +27,7 @@ func TestOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer accepted.Close()
-		if err := proxy.OwnerCheck(l)(accepted); err != nil {
+		if err := proxy.PeerCheck(l)(accepted); err != nil {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
@@ -60,7 +60,7 @@ func TestOwnerOfAConnectionThatWasReset(t *testing.T) {
 		if err := dialled.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := proxy.OwnerCheck(l)(accepted); err == nil {
+		if err := proxy.PeerCheck(l)(accepted); err == nil {
 			sent := make([]byte, 8)
 			n, err := accepted.Read(sent)
 			t.Errorf("%s: it is taken for one's own, with %q sent (%v)", address, sent[:n], err)
@@ -77,12 +77,12 @@ func TestOwnerInAList(t *testing.T) {
 `), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	uid, found, err := proxy.Owner(list, "0100007F:8C3A", "0100007F:1F90")
+	uid, found, err := proxy.SocketOwner(list, "0100007F:8C3A", "0100007F:1F90")
 	if uid != 1234 || !found || err != nil {
 		t.Error(uid, found, err)
 	}
 	for _, closed := range []string{"0100007F:8C3B", "0100007F:8C3C"} {
-		if _, found, err := proxy.Owner(list, closed, "0100007F:1F90"); found || err != nil {
+		if _, found, err := proxy.SocketOwner(list, closed, "0100007F:1F90"); found || err != nil {
 			t.Error(closed, found, err)
 		}
 	}

@@ -38,7 +38,7 @@ func TestReplacingIsWhatReplacerDoes(t *testing.T) {
 		}
 		parts := rapid.SliceOf(rapid.StringMatching(`[ab/c]{0,9}`)).Draw(t, "parts")
 		want := strings.NewReplacer(oldnew...).Replace(strings.Join(parts, ""))
-		got, err := io.ReadAll(proxy.NewReplacing(&chunks{parts}, oldnew...))
+		got, err := io.ReadAll(proxy.NewReplaceReader(&chunks{parts}, oldnew...))
 		if err != nil || string(got) != want {
 			t.Fatalf("%q in %q: %q, %v; want %q", oldnew, parts, got, err, want)
 		}
@@ -57,7 +57,7 @@ func FuzzReplacing(f *testing.F) {
 			n := min(size, len(rest))
 			parts, rest = append(parts, string(rest[:n])), rest[n:]
 		}
-		got, err := io.ReadAll(iotest.OneByteReader(proxy.NewReplacing(&chunks{parts}, string(from), string(to))))
+		got, err := io.ReadAll(iotest.OneByteReader(proxy.NewReplaceReader(&chunks{parts}, string(from), string(to))))
 		if want := bytes.ReplaceAll(text, from, to); err != nil || !bytes.Equal(got, want) {
 			t.Errorf("%q, %v; want %q", got, err, want)
 		}
@@ -68,7 +68,7 @@ func FuzzReplacing(f *testing.F) {
 func TestReplacingOfABrokenStream(t *testing.T) {
 	broken := errors.New("broken")
 	source := io.MultiReader(strings.NewReader("one two on"), iotest.ErrReader(broken))
-	got, err := io.ReadAll(proxy.NewReplacing(source, "one", "1"))
+	got, err := io.ReadAll(proxy.NewReplaceReader(source, "one", "1"))
 	if string(got) != "1 two on" || !errors.Is(err, broken) {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -80,7 +80,7 @@ func BenchmarkReplacing(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		r := proxy.NewReplacing(strings.NewReader(text), from, "http://127.0.0.1:4284/acme-lib/npm/", strings.ReplaceAll(from, "/", `\/`), "x")
+		r := proxy.NewReplaceReader(strings.NewReader(text), from, "http://127.0.0.1:4284/acme-lib/npm/", strings.ReplaceAll(from, "/", `\/`), "x")
 		if _, err := io.Copy(io.Discard, r); err != nil {
 			b.Fatal(err)
 		}

@@ -21,10 +21,10 @@ import (
 // Each trouble says what mends it, and stays the error that it was.
 func TestExplain(t *testing.T) {
 	answer := func(code, message string) error { return &smithy.GenericAPIError{Code: code, Message: message} }
-	ca := credential.About{Service: "codeartifact", Domain: "acme", Owner: "111122223333", Region: "eu-west-1"}
+	ca := credential.Request{Service: "codeartifact", Domain: "acme", Owner: "111122223333", Region: "eu-west-1"}
 	for name, c := range map[string]struct {
 		err   error
-		about credential.About
+		about credential.Request
 		want  string
 	}{
 		"no profile":             {config.SharedConfigProfileNotExistError{Profile: "work"}, ca, `no AWS profile "work"`},
@@ -43,17 +43,17 @@ func TestExplain(t *testing.T) {
 		"no token action":        {answer("AccessDeniedException", "not authorized to perform: codeartifact:GetAuthorizationToken on"), ca, `codeartifact:GetAuthorizationToken on the domain "acme"`},
 		"no bearer action":       {answer("AccessDeniedException", "not authorized to perform: sts:GetServiceBearerToken on"), ca, "needs sts:GetServiceBearerToken"},
 		"root":                   {answer("AccessDeniedException", "because the root user cannot call this operation"), ca, "use a user or a role"},
-		"ECR denied":             {answer("AccessDeniedException", "x"), credential.About{Service: "ecr"}, "ecr:GetAuthorizationToken"},
-		"public denied":          {answer("AccessDeniedException", "x"), credential.About{Service: "ecr-public"}, "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *"},
-		"public without bearer":  {answer("AccessDeniedException", "sts:GetServiceBearerToken"), credential.About{Service: "ecr-public"}, "sts:GetServiceBearerToken on *, besides ecr-public:"},
-		"no public registries":   {answer("UnknownOperationException", "x"), credential.About{Service: "ecr-public"}, "only AWS has public registries"},
+		"ECR denied":             {answer("AccessDeniedException", "x"), credential.Request{Service: "ecr"}, "ecr:GetAuthorizationToken"},
+		"public denied":          {answer("AccessDeniedException", "x"), credential.Request{Service: "ecr-public"}, "ecr-public:GetAuthorizationToken and sts:GetServiceBearerToken on *"},
+		"public without bearer":  {answer("AccessDeniedException", "sts:GetServiceBearerToken"), credential.Request{Service: "ecr-public"}, "sts:GetServiceBearerToken on *, besides ecr-public:"},
+		"no public registries":   {answer("UnknownOperationException", "x"), credential.Request{Service: "ecr-public"}, "only AWS has public registries"},
 		"unknown domain":         {answer("ResourceNotFoundException", "x"), ca, `no domain "acme" of account 111122223333 in region eu-west-1`},
 		"unknown key":            {answer("UnrecognizedClientException", "x"), ca, "does not know this access key"},
 		"wrong region":           {answer("InvalidSignatureException", "x"), ca, "region (eu-west-1)"},
 		"expired session":        {answer("ExpiredTokenException", "x"), ca, "session has expired"},
 		"clock":                  {answer("RequestExpired", "x"), ca, "clock"},
 		"no such host":           {&net.DNSError{Err: "no such host", IsNotFound: true}, ca, "region eu-west-1 has no address"},
-		"refused":                {&net.OpError{Op: "dial", Err: errors.New("refused")}, credential.About{Endpoint: "http://gate.example"}, "http://gate.example cannot be reached"},
+		"refused":                {&net.OpError{Op: "dial", Err: errors.New("refused")}, credential.Request{Endpoint: "http://gate.example"}, "http://gate.example cannot be reached"},
 		"untrusted":              {&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}, ca, "AWS_CA_BUNDLE"},
 	} {
 		got := credential.Explain(c.err, c.about)
@@ -71,20 +71,20 @@ func TestDiagnose(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not authorized to perform: sts:GetServiceBearerToken on"}
 	for name, c := range map[string]struct {
 		err           error
-		about         credential.About
+		about         credential.Request
 		mend, missing string
 	}{
-		"expired SSO":       {&authtoken.CredentialsError{Err: &ssocreds.InvalidTokenError{}}, credential.About{Profile: "work"}, "aws sso login --profile work", ""},
-		"no region":         {&aws.MissingRegionError{}, credential.About{}, "export AWS_REGION=us-east-1", ""},
-		"bearer":            {denied, credential.About{Service: "codeartifact"}, "", credential.ActionBearer},
-		"ECR, whatever for": {denied, credential.About{Service: "ecr"}, "", credential.ActionECR},
+		"expired SSO":       {&authtoken.CredentialsError{Err: &ssocreds.InvalidTokenError{}}, credential.Request{Profile: "work"}, "aws sso login --profile work", ""},
+		"no region":         {&aws.MissingRegionError{}, credential.Request{}, "export AWS_REGION=us-east-1", ""},
+		"bearer":            {denied, credential.Request{Service: "codeartifact"}, "", credential.ActionBearer},
+		"ECR, whatever for": {denied, credential.Request{Service: "ecr"}, "", credential.ActionECR},
 	} {
 		got, ok := credential.Diagnose(c.err, c.about)
-		if !ok || got.Mend != c.mend || got.Missing != c.missing {
+		if !ok || got.Fix != c.mend || got.Missing != c.missing {
 			t.Errorf("%s: %+v, %v", name, got, ok)
 		}
 	}
-	if got, ok := credential.Diagnose(errors.New("else"), credential.About{}); ok {
+	if got, ok := credential.Diagnose(errors.New("else"), credential.Request{}); ok {
 		t.Errorf("%+v", got)
 	}
 }

@@ -14,17 +14,17 @@ import (
 )
 
 // errNotOwn says that a connection is another user's.
-var errNotOwn = errors.New("the process at the other end is another user's")
+var errOtherUser = errors.New("the process at the other end is another user's")
 
 // ownerCheck returns what tells whether a connection of a listener's is the
 // user's own. Linux lists the owner of each socket of this machine (proc_net_tcp
 // in the kernel's documentation); both ends are on it, as they are on the
 // loopback. Where not even the listener is listed, as in some sandboxes, there is
 // no list, and no connection is refused.
-func ownerCheck(l net.Listener) func(net.Conn) error {
+func peerCheck(l net.Listener) func(net.Conn) error {
 	here, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
-		return own
+		return samePeer
 	}
 	anybody := &net.TCPAddr{IP: net.IPv6zero}
 	if here.IP.To4() != nil {
@@ -33,27 +33,27 @@ func ownerCheck(l net.Listener) func(net.Conn) error {
 	if _, listed, err := ownerOf(here, anybody); err == nil && !listed {
 		return func(net.Conn) error { return nil }
 	}
-	return own
+	return samePeer
 }
 
 // own returns an error for a connection whose other end is not known to be a
 // process of the user's or of the administrator's. One that was reset is on no
 // list at either end, and may have sent a request before.
-func own(c net.Conn) error {
+func samePeer(c net.Conn) error {
 	peer, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
-		return errNotOwn
+		return errOtherUser
 	}
 	here, ok := c.LocalAddr().(*net.TCPAddr)
 	if !ok {
-		return errNotOwn
+		return errOtherUser
 	}
 	uid, found, err := ownerOf(peer, here)
 	switch {
 	case err != nil:
 		return err
 	case !found, uid != 0 && uid != os.Geteuid():
-		return errNotOwn
+		return errOtherUser
 	}
 	return nil
 }
@@ -61,19 +61,19 @@ func own(c net.Conn) error {
 // ownerOf finds the user of the socket at one end of a connection, by both ends.
 func ownerOf(end, other *net.TCPAddr) (uid int, found bool, err error) {
 	if end.IP.To4() != nil {
-		uid, found, err = owner("/proc/net/tcp", entry(end), entry(other))
+		uid, found, err = socketOwner("/proc/net/tcp", entry(end), entry(other))
 		if found || err != nil {
 			return uid, found, err
 		}
 	}
 	// Sockets of IPv6 may be connected by IPv4.
-	return owner("/proc/net/tcp6", mapped(end), mapped(other))
+	return socketOwner("/proc/net/tcp6", mapped(end), mapped(other))
 }
 
 // owner finds the user of the socket with a local and a remote address. One that
 // its process has closed already is listed as the administrator's, without an
 // inode, and is not found.
-func owner(table, local, remote string) (uid int, found bool, err error) {
+func socketOwner(table, local, remote string) (uid int, found bool, err error) {
 	f, err := os.Open(table)
 	if errors.Is(err, os.ErrNotExist) {
 		return 0, false, nil

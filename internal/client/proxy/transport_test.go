@@ -190,11 +190,11 @@ func TestStreaming(t *testing.T) {
 	up, down := make(chan string), make(chan struct{})
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
 		if q.Method == http.MethodPatch {
-			first := make([]byte, 5)
-			if _, err := io.ReadFull(q.Body, first); err != nil {
+			firstBody := make([]byte, 5)
+			if _, err := io.ReadFull(q.Body, firstBody); err != nil {
 				t.Error(err)
 			}
-			up <- string(first)
+			up <- string(firstBody)
 			rest, err := io.ReadAll(q.Body)
 			if err != nil {
 				t.Error(err)
@@ -231,9 +231,9 @@ func TestStreaming(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
-	first := make([]byte, 5)
-	if _, err := io.ReadFull(res.Body, first); err != nil || string(first) != "first" {
-		t.Error(string(first), err)
+	firstBody := make([]byte, 5)
+	if _, err := io.ReadFull(res.Body, firstBody); err != nil || string(firstBody) != "first" {
+		t.Error(string(firstBody), err)
 	}
 	close(down)
 	if rest, err := io.ReadAll(res.Body); err != nil || string(rest) != "second" {
