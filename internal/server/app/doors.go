@@ -40,7 +40,7 @@ func (p *parts) handler() (http.Handler, error) {
 	packageDoors := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
 		Origin: func(r *http.Request) string { return p.addresses.Origin(r.Host) },
-		Doors: map[packages.Format]formats.Door{
+		Protocols: map[packages.Format]formats.Protocol{
 			packages.NPM:  npm.New(npm.Config{Packages: p.packages}),
 			packages.PyPI: pypi.New(pypi.Config{Packages: p.packages}),
 		},

@@ -9,10 +9,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// ServeAsset answers with an asset's bytes, which the kernel copies from the
-// file to the connection where both allow it. Range, If-Range, If-None-Match and
-// HEAD work as RFC 9110 has them. An asset's bytes never change under its name,
-// so that a client may keep them for good. The object is closed.
+// ServeAsset answers with the bytes of an asset and closes the object. The kernel
+// copies them from the file to the connection if both allow it. Range, If-Range,
+// If-None-Match and HEAD work as in RFC 9110. The bytes under an asset's name never
+// change, so clients may keep them.
 func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob.Object) {
 	defer o.Close()
 	h := w.Header()

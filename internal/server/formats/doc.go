@@ -1,16 +1,18 @@
-// Package formats is what the doors of all package formats share. A door speaks
-// the protocol of one format's clients below a repository's endpoint; the
-// packages below this one are the doors.
+// Package formats is what the handlers of all package formats share. The packages
+// below it speak one protocol each: npm, pypi.
 //
-// A [Handler] stands before the doors. It reads the endpoint off the address
-// ([ParsePath], [ParseHostPath]), authenticates the request by the token of
-// CodeArtifact's GetAuthorizationToken, checks that the token is for the
-// endpoint's domain, and hands a [Request] to the door of the format. What the
-// caller may do is decided in package packages, behind every door alike. A door
-// returns errors; the Handler gives each its status, adds the challenge, records
-// it in the audit, and has the door write it in the words of its protocol.
+// A request for a package endpoint reaches [Handler] first. It reads domain,
+// repository and format from the address ([ParsePath], [ParseHostPath]),
+// authenticates the request by the token of CodeArtifact's GetAuthorizationToken,
+// checks that the token is for that domain, and passes a [Request] to the format's
+// [Protocol]. Package packages decides what the caller may do, for every protocol
+// alike. A protocol returns errors; Handler chooses the status, adds the challenge,
+// writes the audit record, and lets the protocol write the error in its own form.
 //
-// Two kinds of answers are served here for all of them: a rendered [Document],
-// kept in a [DocumentCache] so that a package's listing is made once for each of
-// its revisions, and an asset's bytes ([ServeAsset]).
+// Two kinds of answers are served here for all protocols: a rendered [Document],
+// kept in a [DocumentCache] and made once for each revision of a package, and the
+// bytes of an asset ([ServeAsset]).
+//
+// A protocol imports this package, packages and base packages. It must not import
+// another protocol, a database or policies.
 package formats

@@ -15,11 +15,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-// minGzip is the size in bytes from which compressing a document pays.
+// minGzip is the size in bytes from which on a document is compressed.
 const minGzip = 1 << 10
 
 // A Document is a rendered answer that many requests share: npm's document of a
-// package, a project's page of the simple index. It is immutable.
+// package, or a project's page of the simple index. It is immutable.
 type Document struct {
 	contentType string
 	etag        string // without quotes
@@ -27,8 +27,8 @@ type Document struct {
 	zip         func() []byte
 }
 
-// NewDocument returns the document with the given bytes, which it keeps. Its
-// ETag is made of them, so that it survives a restart and agrees between replicas.
+// NewDocument returns a document with the given bytes, which it keeps. Its ETag is
+// a hash of them, so it is the same after a restart and on every replica.
 func NewDocument(contentType string, body []byte) *Document {
 	sum := sha256.Sum256(body)
 	return &Document{
@@ -47,9 +47,9 @@ func compress(body []byte) []byte {
 	return b.Bytes()
 }
 
-// Serve answers with the document: 304 where the client has it, compressed where
-// the client can read that. A client may keep the answer and must ask again
-// before each use, so that what was published is seen by the next install.
+// Serve answers with the document: 304 if the client has it, compressed if the
+// client takes gzip. A client may keep the answer but must revalidate it before
+// each use, so the next install sees what was published.
 func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Vary", "Accept, Accept-Encoding")
@@ -75,17 +75,18 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone; there is nobody to tell
+		_, _ = w.Write(body) // the client is gone
 	}
 }
 
-// cost is what a document takes of a cache's room: its bytes, and those of its
-// compressed form, which may exist and is about a quarter of them.
+// cost is what a document counts in a cache, in bytes: its body, and a quarter of
+// that for the compressed form, which may exist.
 func (d *Document) cost() int64 { return int64(len(d.body)) + int64(len(d.body))/4 + 512 }
 
-// A DocumentCache keeps the rendered documents that were used last. It is safe
-// for concurrent use. Its keys hold everything that the bytes depend on, also the
-// revision of a package, so that a document in it is never out of date.
+// A DocumentCache keeps the rendered documents that were used most recently. It is
+// safe for concurrent use. A key contains everything that the bytes depend on,
+// including the package's revision, so an entry is never out of date and never has
+// to be invalidated.
 type DocumentCache struct {
 	rendering singleflight.Group
 	documents *lru.Cache[string, *Document]
@@ -104,6 +105,10 @@ func (c *DocumentCache) Get(key string, render func() (*Document, error)) (*Docu
 		return have.Value, nil
 	}
 	v, err, _ := c.rendering.Do(key, func() (any, error) {
+		// Another request may have rendered it since the lookup.
+		if now := c.documents.Lookup(key); now.State == lru.Fresh {
+			return now.Value, nil
+		}
 		d, err := render()
 		if err == nil {
 			c.documents.Store(key, d, have)

@@ -23,7 +23,7 @@ func serve(d *formats.Document, method string, header http.Header) *http.Respons
 	return w.Result()
 }
 
-func TestDocumentIsServedOnceToAClientThatKeepsIt(t *testing.T) {
+func TestDocument_ConditionalRequest(t *testing.T) {
 	body := strings.Repeat("a line of a document\n", 200)
 	d := formats.NewDocument("text/plain", []byte(body))
 	for _, coding := range []string{"identity", "gzip"} {
@@ -59,7 +59,7 @@ func TestDocumentIsServedOnceToAClientThatKeepsIt(t *testing.T) {
 	}
 }
 
-func TestTheTagOfADocumentIsOfItsBytes(t *testing.T) {
+func TestDocument_ETag(t *testing.T) {
 	a := serve(formats.NewDocument("text/plain", []byte("a")), "GET", nil)
 	b := serve(formats.NewDocument("text/plain", []byte("b")), "GET", nil)
 	if a.Header.Get("ETag") == b.Header.Get("ETag") {
@@ -67,7 +67,7 @@ func TestTheTagOfADocumentIsOfItsBytes(t *testing.T) {
 	}
 }
 
-func TestCacheRendersOnceForAllWhoWait(t *testing.T) {
+func TestDocumentCache_RendersOnce(t *testing.T) {
 	c := formats.NewDocumentCache(1 << 20)
 	var rendered atomic.Int32
 	release := make(chan struct{})
@@ -91,7 +91,7 @@ func TestCacheRendersOnceForAllWhoWait(t *testing.T) {
 	}
 }
 
-func TestCacheKeepsNoMoreThanItsSize(t *testing.T) {
+func TestDocumentCache_Size(t *testing.T) {
 	c := formats.NewDocumentCache(100 << 10)
 	rendered := map[string]int{}
 	get := func(i int) {
@@ -113,7 +113,7 @@ func TestCacheKeepsNoMoreThanItsSize(t *testing.T) {
 	}
 }
 
-func TestCacheKeepsNoErrors(t *testing.T) {
+func TestDocumentCache_Error(t *testing.T) {
 	c := formats.NewDocumentCache(1 << 20)
 	if _, err := c.Get("k", func() (*formats.Document, error) { return nil, io.ErrUnexpectedEOF }); err != io.ErrUnexpectedEOF {
 		t.Fatal(err)

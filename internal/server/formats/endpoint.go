@@ -9,41 +9,42 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Prefix is where the package endpoints are on an address that says nothing
-// about the domain.
+// Prefix begins the paths of all package endpoints on the server's own address. On
+// an AWS-shaped host the host name already names the domain, and paths have no
+// prefix.
 const Prefix = "/codeartifact/"
 
-// An Endpoint is what an address says: a repository, for one package format.
-type Endpoint struct {
+// A RepositoryEndpoint is the endpoint of a repository for one package format.
+type RepositoryEndpoint struct {
 	Repository packages.RepositoryID
 	Format     packages.Format
 }
 
-// Path is the endpoint's path on the one address: Prefix, then
+// Path is the endpoint's path on the server's own address: Prefix, then
 // region/owner/domain/format/repository/. It ends in "/".
-func (e Endpoint) Path() string {
+func (e RepositoryEndpoint) Path() string {
 	d := e.Repository.Domain
 	return Prefix + d.Region + "/" + d.Owner + "/" + d.Name + e.HostPath()
 }
 
-// HostPath is the endpoint's path on the domain's own, AWS-shaped host:
+// HostPath is the endpoint's path on the domain's AWS-shaped host:
 // /format/repository/. It ends in "/".
-func (e Endpoint) HostPath() string {
+func (e RepositoryEndpoint) HostPath() string {
 	return "/" + string(e.Format) + "/" + e.Repository.Name + "/"
 }
 
-// Realm names the endpoint in a challenge, as CodeArtifact does: domain/repository.
-func (e Endpoint) Realm() string { return e.Repository.Domain.Name + "/" + e.Repository.Name }
+// Realm names the endpoint in a challenge as CodeArtifact does: domain/repository.
+func (e RepositoryEndpoint) Realm() string { return e.Repository.Domain.Name + "/" + e.Repository.Name }
 
-// Hosts reads the domain off an AWS-shaped host; ok is false for another host.
+// Hosts reads the domain from an AWS-shaped host; ok is false for any other host.
 type Hosts interface {
 	ParseDomainHost(host string) (d endpoint.Domain, ok bool)
 }
 
-// ParsePath reads a path that begins with [Prefix]. The path is the escaped one
-// of the request. prefix is the part that names the endpoint and ends in "/",
-// and rest what follows, still escaped. It is the inverse of [Endpoint.Path].
-func ParsePath(path string) (e Endpoint, prefix, rest string, ok bool) {
+// ParsePath reads an escaped path that begins with [Prefix]. prefix is the part
+// that names the endpoint and ends in "/"; rest is what follows, still escaped. It
+// is the inverse of [RepositoryEndpoint.Path].
+func ParsePath(path string) (e RepositoryEndpoint, prefix, rest string, ok bool) {
 	tail, ok := strings.CutPrefix(path, Prefix)
 	if !ok {
 		return e, "", "", false
@@ -59,25 +60,25 @@ func ParsePath(path string) (e Endpoint, prefix, rest string, ok bool) {
 	return e, e.Path(), rest, ok
 }
 
-// ParseHostPath is [ParsePath] for a request to the domain's own host. It is the
-// inverse of [Endpoint.HostPath].
-func ParseHostPath(d endpoint.Domain, path string) (e Endpoint, prefix, rest string, ok bool) {
+// ParseHostPath is [ParsePath] for a request to the domain's AWS-shaped host. It is
+// the inverse of [RepositoryEndpoint.HostPath].
+func ParseHostPath(d endpoint.Domain, path string) (e RepositoryEndpoint, prefix, rest string, ok bool) {
 	tail, _ := strings.CutPrefix(path, "/")
 	format, tail, _ := strings.Cut(tail, "/")
 	repository, rest, _ := strings.Cut(tail, "/")
 	if !regionPattern.MatchString(d.Region) || !arn.IsAccountID(d.Owner) || !domainPattern.MatchString(d.Name) ||
 		!formatPattern.MatchString(format) || !repositoryPattern.MatchString(repository) {
-		return Endpoint{}, "", "", false
+		return RepositoryEndpoint{}, "", "", false
 	}
-	e = Endpoint{
+	e = RepositoryEndpoint{
 		Repository: packages.DomainID{Owner: d.Owner, Region: d.Region, Name: d.Name}.Repository(repository),
 		Format:     packages.Format(format),
 	}
 	return e, e.HostPath(), rest, true
 }
 
-// The patterns of DomainName and RepositoryName are those of the CodeArtifact
-// API reference; none of the characters is ever escaped in a path.
+// The patterns are DomainName and RepositoryName of the CodeArtifact API Reference.
+// None of their characters is ever escaped in a path.
 var (
 	regionPattern     = regexp.MustCompile(`^[a-z0-9-]{2,32}$`)
 	domainPattern     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)

@@ -11,20 +11,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-func anyEndpoint(t *rapid.T) formats.Endpoint {
+func anyEndpoint(t *rapid.T) formats.RepositoryEndpoint {
 	d := packages.DomainID{
 		Owner:  rapid.StringMatching(`[0-9]{12}`).Draw(t, "owner"),
 		Region: rapid.StringMatching(`[a-z]{2}-[a-z]{3,9}-[1-9]`).Draw(t, "region"),
 		Name:   rapid.StringMatching(`[a-z][a-z0-9-]{0,30}[a-z0-9]`).Draw(t, "domain"),
 	}
-	return formats.Endpoint{
+	return formats.RepositoryEndpoint{
 		Repository: d.Repository(rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._-]{1,40}`).Draw(t, "repository")),
 		Format:     packages.Format(rapid.SampledFrom([]string{"npm", "pypi", "maven"}).Draw(t, "format")),
 	}
 }
 
 // What the addresses construct, this package parses, in both forms.
-func TestAddressesAreParsedBack(t *testing.T) {
+func TestParsePath_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := anyEndpoint(t)
 		rest := rapid.StringMatching(`[a-z@%2f/-]{0,20}`).Draw(t, "rest")
@@ -37,9 +37,9 @@ func TestAddressesAreParsedBack(t *testing.T) {
 			url := addresses.PackageURL(d, string(want.Format), want.Repository.Name)
 			host, path, _ := strings.Cut(strings.TrimPrefix(url, "http://"), "/")
 			path = "/" + path
-			parse := func() (formats.Endpoint, string, string, bool) { return formats.ParsePath(path + rest) }
+			parse := func() (formats.RepositoryEndpoint, string, string, bool) { return formats.ParsePath(path + rest) }
 			if suffix != "" {
-				parse = func() (formats.Endpoint, string, string, bool) {
+				parse = func() (formats.RepositoryEndpoint, string, string, bool) {
 					parsed, ok := addresses.ParseDomainHost(host)
 					if !ok {
 						t.Fatalf("the host %s is not parsed", host)
@@ -55,7 +55,7 @@ func TestAddressesAreParsedBack(t *testing.T) {
 	})
 }
 
-func TestPathsThatNameNoEndpoint(t *testing.T) {
+func TestParsePath_NotAnEndpoint(t *testing.T) {
 	for _, path := range []string{
 		"", "/", "/codeartifact", "/codeartifact/", "/codeartifact/us-east-1/000000000001/acme", "/codeartifact/us-east-1/000000000001/acme/npm",
 		"/codeartifact/us-east-1/1/acme/npm/repo/", "/codeartifact/us-east-1/000000000001/Acme/npm/repo/",

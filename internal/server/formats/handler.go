@@ -16,34 +16,34 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// A Door speaks the protocol of one package format.
-type Door interface {
-	// Serve answers a request. It returns an error only before it has written
-	// anything of an answer.
+// A Protocol speaks the protocol of one package format.
+type Protocol interface {
+	// Serve answers a request. It returns an error only if it has written nothing
+	// of an answer yet.
 	Serve(w http.ResponseWriter, r *Request) error
-	// Refuse writes an error in the format's own form. The challenge of a 401
-	// is in the header already.
-	Refuse(w http.ResponseWriter, r *Request, status int, e *fault.Error)
-	// LoginTool is the --tool of `aws codeartifact login` that gets the client
-	// of such a request a new token.
+	// WriteError writes an error in the form that the format's clients show. The
+	// challenge of a 401 is in the header already.
+	WriteError(w http.ResponseWriter, r *Request, status int, e *fault.Error)
+	// LoginTool is the --tool of `aws codeartifact login` with which the client
+	// that sends such a request gets a new token.
 	LoginTool(r *http.Request) string
 }
 
-// A Request is one request to a door. The embedded request's context carries the
-// caller.
+// A Request is one request for a package endpoint. The context of the embedded
+// request carries the caller.
 type Request struct {
 	*http.Request
-	Endpoint
+	RepositoryEndpoint
 	// Base is the address of the endpoint as the client knows it, with scheme
-	// and host, ending in "/". Addresses in documents begin with it: clients
-	// send their token to no other host.
+	// and host, ending in "/". Addresses in documents begin with it, because
+	// clients send their token to no other host.
 	Base string
 	// Rest is the path below the endpoint, without a leading "/", still escaped.
 	Rest string
 }
 
-// Operation tells the audit what the request does, by the name of the AWS action
-// of CodeArtifact that does the same, and to which package.
+// Operation records in the audit entry what the request does and to which package.
+// name is the CodeArtifact action that does the same.
 func (r *Request) Operation(name string, id packages.PackageID, version string) {
 	e := audit.From(r.Context())
 	e.Operation("codeartifact", name)
@@ -71,22 +71,22 @@ type Authenticator interface {
 	Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, error)
 }
 
-// Config is what a [Handler] is made of. All but Origin are needed.
+// Config configures a [Handler]. Everything except Origin is required.
 type Config struct {
 	Authenticator Authenticator
-	// Hosts knows the AWS-shaped hosts.
+	// Hosts recognises the AWS-shaped hosts.
 	Hosts Hosts
-	// Doors are the formats that are served.
-	Doors map[packages.Format]Door
+	// Protocols are the formats that are served.
+	Protocols map[packages.Format]Protocol
 	// Origin is scheme://host[:port] of the server as the client of the request
 	// knows it. Nil is [RequestOrigin].
 	Origin func(*http.Request) string
-	// Log gets the causes of internal errors, which clients are not told.
+	// Log receives the causes of internal errors, which clients do not see.
 	Log *slog.Logger
 }
 
-// RequestOrigin is the origin to which the request itself was sent: the right
-// one wherever no proxy ends TLS on the way.
+// RequestOrigin is the origin to which the request was sent. It is right unless a
+// proxy on the way terminates TLS.
 func RequestOrigin(r *http.Request) string {
 	if r.TLS != nil {
 		return "https://" + r.Host
@@ -94,11 +94,11 @@ func RequestOrigin(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// A Handler serves every package endpoint: below [Prefix] on any host, and at
-// the root of AWS-shaped hosts.
+// A Handler serves every package endpoint: below [Prefix] on any host, and at the
+// root of AWS-shaped hosts.
 type Handler struct{ c Config }
 
-// New returns the handler.
+// New returns a handler.
 func New(c Config) *Handler {
 	if c.Origin == nil {
 		c.Origin = RequestOrigin
@@ -106,15 +106,15 @@ func New(c Config) *Handler {
 	return &Handler{c}
 }
 
-// ServeHTTP answers 404 in plain text for a path that names no endpoint.
-// Otherwise it authenticates first, whatever is asked for.
+// ServeHTTP answers a path that is not an endpoint with 404 in plain text. Any other
+// request is authenticated first.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req, ok := h.parse(r)
 	if !ok {
 		http.Error(w, "This is not the address of a package endpoint. It looks like "+Prefix+"REGION/OWNER/DOMAIN/FORMAT/REPOSITORY/; GetRepositoryEndpoint tells it.", http.StatusNotFound)
 		return
 	}
-	door, ok := h.c.Doors[req.Format]
+	protocol, ok := h.c.Protocols[req.Format]
 	if !ok {
 		http.Error(w, fmt.Sprintf("Package endpoints of the format %q are not served here.", req.Format), http.StatusNotFound)
 		return
@@ -130,16 +130,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = checkScope(caller.Token, req.Repository.Domain)
 	}
 	if err != nil {
-		h.refuse(w, req, door, err)
+		h.refuse(w, req, protocol, err)
 		return
 	}
 	req.Request = r.WithContext(authn.WithCaller(r.Context(), caller))
-	if err := door.Serve(w, req); err != nil {
-		h.refuse(w, req, door, err)
+	if err := protocol.Serve(w, req); err != nil {
+		h.refuse(w, req, protocol, err)
 	}
 }
 
-// defaultOperation is what the audit calls a request until its door says more.
+// defaultOperation is the operation in the audit entry until the protocol sets a
+// better one.
 func defaultOperation(method string) string {
 	if method == http.MethodGet || method == http.MethodHead {
 		return "ReadFromRepository"
@@ -150,7 +151,7 @@ func defaultOperation(method string) string {
 func (h *Handler) parse(r *http.Request) (*Request, bool) {
 	path := r.URL.EscapedPath()
 	var (
-		e            Endpoint
+		e            RepositoryEndpoint
 		prefix, rest string
 		ok           bool
 	)
@@ -160,7 +161,7 @@ func (h *Handler) parse(r *http.Request) (*Request, bool) {
 	if !ok {
 		e, prefix, rest, ok = ParsePath(path)
 	}
-	return &Request{Request: r, Endpoint: e, Base: h.c.Origin(r) + prefix, Rest: rest}, ok
+	return &Request{Request: r, RepositoryEndpoint: e, Base: h.c.Origin(r) + prefix, Rest: rest}, ok
 }
 
 // checkScope refuses a token that was issued for another domain: "The token works
@@ -174,16 +175,16 @@ func checkScope(c *token.Claims, d packages.DomainID) error {
 		return nil
 	}
 	return fault.New(fault.Denied, "AccessDenied",
-		"The authorization token is for the domain %s of account %s in %s, and this is the domain %s of account %s in %s. Get a token for this domain.",
+		"The authorization token is for the domain %s of account %s in %s, but this is the domain %s of account %s in %s. Get a token for this domain.",
 		c.Domain, c.DomainOwner, c.Region, d.Name, d.Owner, d.Region)
 }
 
-// maxDrain is how much of an unread body is read after a refusal, in bytes.
-// Clients such as npm send a body whole before they look at the answer, and
-// report a broken pipe in place of it when the server does not listen.
+// maxDrain is how many bytes of an unread body are read before an error is sent.
+// Clients such as npm send the whole body before they read the answer. If the
+// server stops reading, they report a broken pipe and not the error.
 const maxDrain = 16 << 20
 
-func (h *Handler) refuse(w http.ResponseWriter, r *Request, door Door, err error) {
+func (h *Handler) refuse(w http.ResponseWriter, r *Request, protocol Protocol, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // the client is gone
 	}
@@ -193,33 +194,33 @@ func (h *Handler) refuse(w http.ResponseWriter, r *Request, door Door, err error
 	case fault.Internal:
 		h.c.Log.ErrorContext(r.Context(), "package endpoint failed", "endpoint", r.Path(), "error", err)
 	case fault.Unauthenticated, fault.Expired:
-		e = h.challenge(w, r, door, e)
+		e = h.challenge(w, r, protocol, e)
 	case fault.Throttled:
 		w.Header().Set("Retry-After", "1")
 	}
 	audit.From(r.Context()).Failed(e.Code, e.Message)
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
-	door.Refuse(w, r, status, e)
+	protocol.WriteError(w, r, status, e)
 }
 
-// challenge sets WWW-Authenticate as CodeArtifact does. A client that sent a
-// token gets the reason there as well (RFC 6750, section 3): npm shows a user
-// that header, and nothing else of a 401. The error returned says how to go on.
-func (h *Handler) challenge(w http.ResponseWriter, r *Request, door Door, e *fault.Error) *fault.Error {
+// challenge sets WWW-Authenticate as CodeArtifact does. If the client sent a token,
+// the header contains the reason (RFC 6750, section 3), because npm shows only this
+// header of a 401. The returned error says how to get a new token.
+func (h *Handler) challenge(w http.ResponseWriter, r *Request, protocol Protocol, e *fault.Error) *fault.Error {
 	d := r.Repository.Domain
-	told := *e
-	told.Message = fmt.Sprintf("%s For this repository: aws codeartifact login --tool %s --domain %s --domain-owner %s --repository %s --region %s",
-		e.Message, door.LoginTool(r.Request), d.Name, d.Owner, r.Repository.Name, d.Region)
+	explained := *e
+	explained.Message = fmt.Sprintf("%s For this repository: aws codeartifact login --tool %s --domain %s --domain-owner %s --repository %s --region %s",
+		e.Message, protocol.LoginTool(r.Request), d.Name, d.Owner, r.Repository.Name, d.Region)
 	bearer := fmt.Sprintf("Bearer realm=%q", r.Realm())
 	if r.Header.Get("Authorization") != "" {
-		bearer += fmt.Sprintf(`, error="invalid_token", error_description="%s"`, headerText(told.Message))
+		bearer += fmt.Sprintf(`, error="invalid_token", error_description="%s"`, headerText(explained.Message))
 	}
 	w.Header().Set("WWW-Authenticate", fmt.Sprintf("%s, Basic realm=%q", bearer, r.Realm()))
-	return &told
+	return &explained
 }
 
-// headerText makes a message fit for a quoted string of a header.
+// headerText replaces what cannot be in a quoted string of a header.
 func headerText(s string) string {
 	return strings.Map(func(c rune) rune {
 		switch {
@@ -232,7 +233,7 @@ func headerText(s string) string {
 	}, s)
 }
 
-// Status is the HTTP status of an error's kind, the same at every door.
+// Status is the HTTP status of an error's kind, the same for every protocol.
 func Status(k fault.Kind) int {
 	switch k {
 	case fault.Invalid, fault.Limit:

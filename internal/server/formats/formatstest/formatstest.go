@@ -1,6 +1,6 @@
 // Package formatstest starts a server of package endpoints for the tests of the
-// doors: the real store on SQLite and local files, the real authentication, and
-// a domain with two repositories in it.
+// protocols: the real store on SQLite and local files, the real authentication, and
+// a domain with two repositories.
 package formatstest
 
 import (
@@ -30,11 +30,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// What there is in every server.
+// What every server has.
 const (
 	Account = "000000000001"
 	Region  = "us-east-1"
-	// Suffix is what AWS-shaped hosts are below.
+	// Suffix ends the AWS-shaped host names.
 	Suffix = "aws.registry.example"
 )
 
@@ -62,7 +62,7 @@ var documents = map[User]string{
 	Publisher: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codeartifact:PublishPackageVersion","Resource":"*"}}`,
 }
 
-// A Server serves the doors on a loopback address.
+// A Server serves the protocols on a loopback address.
 type Server struct {
 	*httptest.Server
 	Packages *packages.Service
@@ -75,8 +75,8 @@ type Server struct {
 	records chan *audit.Record
 }
 
-// Start starts a server with the doors that open makes.
-func Start(t testing.TB, open func(*packages.Service) map[packages.Format]formats.Door) *Server {
+// Start starts a server with the protocols that open makes.
+func Start(t testing.TB, open func(*packages.Service) map[packages.Format]formats.Protocol) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	ctx := context.Background()
@@ -108,7 +108,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	h := formats.New(formats.Config{
 		Authenticator: authn.New(authn.Config{Directory: s.users, Keyring: s.keyring, Serves: func(r string) bool { return r == Region }, Now: s.Now}),
 		Hosts:         addresses,
-		Doors:         open(s.Packages),
+		Protocols:     open(s.Packages),
 		Log:           slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	s.Server = httptest.NewServer(s.audited(h))
@@ -131,12 +131,12 @@ func (s *Server) audited(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r.WithContext(audit.WithEntry(r.Context(), e)))
 		select {
 		case s.records <- e.Record(0, s.Now()):
-		default: // a benchmark reads none
+		default: // a benchmark does not read them
 		}
 	})
 }
 
-// Objects returns how many objects the store of bytes has, finished or not.
+// Objects returns how many objects the blob store has, finished or not.
 func (s *Server) Objects() int {
 	s.t.Helper()
 	n := 0
@@ -147,8 +147,7 @@ func (s *Server) Objects() int {
 	return n
 }
 
-// Record returns the audit record of the oldest request whose record was not
-// returned yet.
+// Record returns the audit records one after the other, the oldest first.
 func (s *Server) Record() *audit.Record { return <-s.records }
 
 // Now is the server's clock.
@@ -157,12 +156,12 @@ func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.
 // Advance moves the clock.
 func (s *Server) Advance(d time.Duration) { s.offset.Add(int64(d)) }
 
-// Caller is the user as the store sees one who makes a request.
+// Caller is the user as the store sees the caller of a request.
 func (s *Server) Caller(u User) *authn.Caller {
 	return &authn.Caller{Principal: s.users.Identity(Account, string(u)), Region: Region, Time: s.Now()}
 }
 
-// Token returns a token of 12 hours that the user got for the domain.
+// Token returns a token of the user for the domain, valid for 12 hours.
 func (s *Server) Token(u User, d packages.DomainID) string {
 	s.t.Helper()
 	now := s.Now().Truncate(time.Second)
@@ -174,19 +173,19 @@ func (s *Server) Token(u User, d packages.DomainID) string {
 	return t
 }
 
-// Endpoint is the address of a repository, ending in "/".
+// RepositoryEndpoint is the address of a repository, ending in "/".
 func (s *Server) Endpoint(r packages.RepositoryID, f packages.Format) string {
-	return s.URL + formats.Endpoint{Repository: r, Format: f}.Path()
+	return s.URL + formats.RepositoryEndpoint{Repository: r, Format: f}.Path()
 }
 
-// A Response is an answer whose body was read.
+// A Response is a response whose body was read.
 type Response struct {
 	*http.Response
 	Body string
 }
 
-// Do makes a request as the user; as nobody if the user is empty. Each header is
-// "Name: value".
+// Do makes a request as the user; without credentials if the user is empty. Each
+// header is "Name: value".
 func (s *Server) Do(u User, method, url, body string, headers ...string) Response {
 	s.t.Helper()
 	r, err := http.NewRequest(method, url, strings.NewReader(body))

@@ -11,44 +11,44 @@ import (
 )
 
 // An attachmentReader reads a publish document and passes it on with an empty
-// string in place of each attachment's data, _attachments.*.data, which it gives
-// to lift as a stream of the decoded bytes. So a tarball is never in memory,
-// whichever order the document's members have.
+// string in the place of each attachment's data, _attachments.*.data. extract gets
+// the decoded data as a stream. So a tarball is never in memory, whatever the order
+// of the document's members.
 //
-// It follows the strings and brackets of JSON and no more: whether the document
-// is valid is found by who decodes what is passed on.
+// It follows only the strings and brackets of JSON. Whether the document is valid is
+// decided by the decoder of what is passed on.
 type attachmentReader struct {
 	src *bufio.Reader
-	// lift is called once for each attachment, with its file name.
-	lift func(name string, content io.Reader) error
-	// left is how many bytes of the document, attachments not counted, may still
-	// be passed on.
+	// extract is called once for each attachment, with its file name.
+	extract func(name string, content io.Reader) error
+	// left is how many more bytes of the document, without attachments, may be
+	// passed on.
 	left int64
 
 	depth    int            // open brackets
 	object   [maxDepth]bool // whether the bracket of that depth is a brace
 	key      [maxDepth]string
-	value    bool   // a colon came last: what follows is a member's value
-	inString bool   // between the quotes of a string that is passed on
+	value    bool   // after a colon: a member's value follows
+	inString bool   // inside a string that is passed on
 	escaped  bool   // after a backslash
-	text     []byte // that string so far, if it may be a key of interest
-	pending  string // to be passed on before reading goes on
-	err      error  // ended the document, or broke it
+	text     []byte // that string so far, up to maxKey bytes
+	pending  string // to be passed on before more is read
+	err      error  // the error that ended reading, io.EOF included
 }
 
-// maxDepth is how deep an attachment's data is, and then one.
+// maxDepth is one more than the depth of an attachment's data.
 const maxDepth = 4
 
-// maxKey bounds the member names that are kept, in bytes: longer than any name
-// of a tarball.
+// maxKey bounds the member names that are kept, in bytes. The name of a tarball is
+// shorter.
 const maxKey = 1024
 
-func newAttachmentReader(r io.Reader, limit int64, lift func(string, io.Reader) error) *attachmentReader {
-	return &attachmentReader{src: bufio.NewReaderSize(r, 64<<10), lift: lift, left: limit}
+func newAttachmentReader(r io.Reader, limit int64, extract func(string, io.Reader) error) *attachmentReader {
+	return &attachmentReader{src: bufio.NewReaderSize(r, 64<<10), extract: extract, left: limit}
 }
 
-// Read returns the error that ended the document again and again: a decoder may
-// look at the bytes that came with it first, and ask for more.
+// Read returns the error that ended the document at every further call: a decoder
+// may look at the last bytes first and then ask for more.
 func (a *attachmentReader) Read(p []byte) (n int, err error) {
 	n = copy(p, a.pending)
 	a.pending = a.pending[n:]
@@ -73,7 +73,7 @@ func (a *attachmentReader) Read(p []byte) (n int, err error) {
 
 var errDocumentTooLarge = fault.New(fault.TooLarge, "DocumentTooLarge", "The document without its tarball is larger than %d MiB.", maxDocument>>20)
 
-// follow takes notice of one byte that is passed on.
+// follow updates the state for one byte that is passed on.
 func (a *attachmentReader) follow(c byte) error {
 	if a.inString {
 		a.followString(c)
@@ -83,7 +83,7 @@ func (a *attachmentReader) follow(c byte) error {
 	case '"':
 		if a.atAttachment() {
 			a.pending, a.value = `"`, false
-			return a.liftOne()
+			return a.extractOne()
 		}
 		a.inString, a.text = true, a.text[:0]
 	case ':':
@@ -121,15 +121,16 @@ func (a *attachmentReader) followString(c byte) {
 	}
 }
 
-// atAttachment reports whether the string that begins here is an attachment's data.
+// atAttachment reports whether the string that begins here is the data of an
+// attachment.
 func (a *attachmentReader) atAttachment() bool {
 	return a.value && a.depth == 3 && a.object[1] && a.object[2] && a.object[3] &&
 		a.key[1] == "_attachments" && a.key[3] == "data"
 }
 
-func (a *attachmentReader) liftOne() error {
+func (a *attachmentReader) extractOne() error {
 	raw := &stringReader{src: a.src}
-	err := a.lift(a.key[2], base64.NewDecoder(base64.StdEncoding, raw))
+	err := a.extract(a.key[2], base64.NewDecoder(base64.StdEncoding, raw))
 	corrupt := base64.CorruptInputError(0)
 	if errors.As(err, &corrupt) || errors.Is(err, errEscape) || raw.done && errors.Is(err, io.ErrUnexpectedEOF) {
 		return fault.New(fault.Invalid, "InvalidDocument", "The data of the attachment %q is not base64.", a.key[2])
@@ -139,15 +140,14 @@ func (a *attachmentReader) liftOne() error {
 	}
 	if !raw.done {
 		if _, err := raw.Read(make([]byte, 1)); err != io.EOF {
-			return fault.New(fault.Invalid, "InvalidDocument", "The data of the attachment %q goes on after its end.", a.key[2])
+			return fault.New(fault.Invalid, "InvalidDocument", "The data of the attachment %q continues after the end of its base64.", a.key[2])
 		}
 	}
 	return nil
 }
 
-// A stringReader reads the characters of a JSON string up to its closing quote,
-// which it takes off src. Of the escapes it knows "\/", which is all that base64
-// can have.
+// A stringReader reads the characters of a JSON string, including the closing quote.
+// The only escape that it knows is "\/": base64 needs no other.
 type stringReader struct {
 	src  *bufio.Reader
 	done bool
@@ -180,7 +180,7 @@ func (s *stringReader) Read(p []byte) (int, error) {
 	return s.special(p)
 }
 
-// special reads what is no plain character: the closing quote or an escape.
+// special reads the closing quote or an escape.
 func (s *stringReader) special(p []byte) (int, error) {
 	c, err := s.src.ReadByte()
 	if err != nil {

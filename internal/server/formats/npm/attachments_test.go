@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// lifted reads a document to its end.
-func lifted(doc io.Reader) (rest []byte, attachments map[string][]byte, err error) {
+// extracted reads a document to its end.
+func extracted(doc io.Reader) (rest []byte, attachments map[string][]byte, err error) {
 	attachments = map[string][]byte{}
 	rest, err = io.ReadAll(newAttachmentReader(doc, maxDocument, func(name string, r io.Reader) error {
 		b, err := io.ReadAll(r)
@@ -27,9 +27,8 @@ func lifted(doc io.Reader) (rest []byte, attachments map[string][]byte, err erro
 	return rest, attachments, err
 }
 
-// Whatever the document looks like, what comes out is the document with empty
-// data, and the data.
-func TestAttachmentsAreLiftedOutOfAnyDocument(t *testing.T) {
+// For any document, what comes out is the document with empty data, and the data.
+func TestAttachmentReader_AnyDocument(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		content := rapid.SliceOfN(rapid.Byte(), 0, 3000).Draw(t, "content")
 		tricky := rapid.SampledFrom([]string{"data", "_attachments", `"`, `\`, `\"`, `{"data":"x"}`, "é\u2028", "", ":,{}[]"})
@@ -56,7 +55,7 @@ func TestAttachmentsAreLiftedOutOfAnyDocument(t *testing.T) {
 		if rapid.Bool().Draw(t, "one byte at a time") {
 			src = iotest.OneByteReader(src)
 		}
-		rest, attachments, err := lifted(src)
+		rest, attachments, err := extracted(src)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,23 +74,23 @@ func TestAttachmentsAreLiftedOutOfAnyDocument(t *testing.T) {
 	})
 }
 
-func TestAttachmentsThatAreNoBase64(t *testing.T) {
+func TestAttachmentReader_InvalidBase64(t *testing.T) {
 	for _, data := range []string{`"!!!!"`, `"YQ"`, `"YQ==YQ=="`, `"YQ\u003d="`, `"YWJj`, `"YW\n\n`} {
-		_, _, err := lifted(strings.NewReader(`{"_attachments":{"a.tgz":{"data":` + data + `}}}`))
+		_, _, err := extracted(strings.NewReader(`{"_attachments":{"a.tgz":{"data":` + data + `}}}`))
 		if err == nil {
 			t.Errorf("%s was taken", data)
 		}
 	}
 }
 
-func TestADocumentIsBounded(t *testing.T) {
+func TestAttachmentReader_Limit(t *testing.T) {
 	_, err := io.ReadAll(newAttachmentReader(strings.NewReader(`{"a":"`+strings.Repeat("x", 100)), 50, nil))
 	if e := fault.From(err); e == nil || e.Kind != fault.TooLarge {
 		t.Fatal(err)
 	}
 }
 
-func TestWhatTheStoreSaysWhileReceivingIsSaid(t *testing.T) {
+func TestPublish_StoreErrorWhileReading(t *testing.T) {
 	full := errors.New("disk full")
 	_, err := io.ReadAll(newAttachmentReader(strings.NewReader(`{"_attachments":{"a.tgz":{"data":"YQ=="}}}`), maxDocument, func(string, io.Reader) error { return full }))
 	if !errors.Is(err, full) {
@@ -124,7 +123,7 @@ func FuzzPublishDocument(f *testing.F) {
 		if !json.Valid(p.Metadata) || p.Attributes != nil && !json.Valid(p.Attributes) {
 			t.Fatalf("kept %s and %s", p.Metadata, p.Attributes)
 		}
-		one := rendering{base: "http://registry.example/", p: &packages.Package{ID: id}}
+		one := renderer{base: "http://registry.example/", p: &packages.Package{ID: id}}
 		if err := one.version(&packages.Version{Version: p.Version, Metadata: p.Metadata}, func(string) bool { return true }); err != nil || !json.Valid(one.out) {
 			t.Fatalf("rendered %s: %v", one.out, err)
 		}

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-func TestEveryFormInWhichClientsSendTheToken(t *testing.T) {
+func TestAuth_TokenForms(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	token := s.Token(formatstest.Reader, formatstest.Domain)
@@ -24,7 +24,7 @@ func TestEveryFormInWhichClientsSendTheToken(t *testing.T) {
 	}
 }
 
-func TestNothingIsAnsweredWithoutAToken(t *testing.T) {
+func TestAuth_NoToken(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	body := encode(t, document("lib", "2.0.0", "latest", []byte("y")))
@@ -63,15 +63,15 @@ func TestNothingIsAnsweredWithoutAToken(t *testing.T) {
 	want(t, 404, s.Do(formatstest.Admin, "GET", app+"lib/2.0.0", ""))
 }
 
-// Whoever may change nothing is told so before what they send is looked at.
-func TestADocumentIsNotReadForWhoMayNotWrite(t *testing.T) {
+// A caller without permission gets the error before the body is read.
+func TestPublish_BodyNotReadIfDenied(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	want(t, 403, s.Do(formatstest.Reader, "PUT", app+"lib", "{"), "PublishPackageVersion")
 	want(t, 400, s.Do(formatstest.Admin, "PUT", app+"lib", "{"))
 }
 
-func TestAnExpiredTokenSaysSo(t *testing.T) {
+func TestAuth_ExpiredToken(t *testing.T) {
 	s, app := start(t)
 	token := "Authorization: Bearer " + s.Token(formatstest.Admin, formatstest.Domain)
 	want(t, 200, s.Do("", "GET", app+"-/ping", "", token))
@@ -83,12 +83,12 @@ func TestAnExpiredTokenSaysSo(t *testing.T) {
 			t.Errorf("%s: %s", header, got)
 		}
 	}
-	// A client that sends much before it listens gets the answer too.
+	// A client that sends a large body before it reads gets the answer too.
 	big := encode(t, document("lib", "1.0.0", "latest", make([]byte, 8<<20)))
 	want(t, 401, s.Do("", "PUT", app+"lib", big, token), "expired")
 }
 
-func TestATokenOpensItsDomainAlone(t *testing.T) {
+func TestAuth_TokenOfAnotherDomain(t *testing.T) {
 	s, app := start(t)
 	for _, d := range []packages.DomainID{
 		{Owner: formatstest.Account, Region: formatstest.Region, Name: "other"},
@@ -100,7 +100,7 @@ func TestATokenOpensItsDomainAlone(t *testing.T) {
 	want(t, 403, s.Do(formatstest.Admin, "GET", elsewhere+"-/ping", ""), "us-east-1", "eu-west-1")
 }
 
-func TestWhatIAMDoesNotAllow(t *testing.T) {
+func TestAuth_DeniedByIAM(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	next := encode(t, document("lib", "2.0.0", "latest", []byte("y")))
@@ -117,7 +117,7 @@ func TestWhatIAMDoesNotAllow(t *testing.T) {
 	want(t, 404, s.Do(formatstest.Reader, "GET", strings.Replace(app, "/app/", "/none/", 1)+"lib", ""))
 }
 
-func TestTheAuditNamesTheOperation(t *testing.T) {
+func TestAudit_Operation(t *testing.T) {
 	s, app := start(t)
 	for _, c := range []struct {
 		user               formatstest.User
@@ -146,7 +146,7 @@ func TestTheAuditNamesTheOperation(t *testing.T) {
 	}
 }
 
-func TestAddressesThatAreNoEndpoint(t *testing.T) {
+func TestHandler_NotAnEndpoint(t *testing.T) {
 	s, app := start(t)
 	for _, address := range []string{s.URL + "/codeartifact/", s.URL + "/", strings.Replace(app, "/npm/", "/maven/", 1), strings.Replace(app, "/acme/", "/ACME/", 1)} {
 		if r := s.Do(formatstest.Admin, http.MethodGet, address, ""); r.StatusCode != 404 || r.Body == "" {

@@ -28,7 +28,7 @@ func fileServer(b *testing.B, dir string) *httptest.Server {
 	return files
 }
 
-// get fetches an address again and again over the loopback, as an installer does.
+// get fetches an address repeatedly over the loopback, as an installer does.
 func get(b *testing.B, c *http.Client, address, token string, headers ...string) {
 	b.Helper()
 	b.ReportAllocs()
@@ -59,8 +59,8 @@ func get(b *testing.B, c *http.Client, address, token string, headers ...string)
 	})
 }
 
-// BenchmarkDocument is a document of 500 versions beside the same bytes from a
-// file server: the goal is a few times the file server's time.
+// BenchmarkDocument compares a document of 500 versions with the same bytes from a
+// file server. The goal is a small multiple of the file server's time.
 func BenchmarkDocument(b *testing.B) {
 	s, app := many(b)
 	token := s.Token(formatstest.Reader, formatstest.Domain)
@@ -87,7 +87,7 @@ func BenchmarkTarball(b *testing.B) {
 	content := make([]byte, 100<<10)
 	publish(b, s, app, "lib", "1.0.0", "latest", content)
 	token := s.Token(formatstest.Reader, formatstest.Domain)
-	b.Run("door", func(b *testing.B) { get(b, s.Client(), app+"lib/-/lib-1.0.0.tgz", token) })
+	b.Run("handler", func(b *testing.B) { get(b, s.Client(), app+"lib/-/lib-1.0.0.tgz", token) })
 	dir := b.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "lib.tgz"), content, 0o600); err != nil {
 		b.Fatal(err)
@@ -107,7 +107,7 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// BenchmarkFirstRead renders a document of 500 versions: what the first reader
+// BenchmarkFirstRead renders a document of 500 versions, which the first reader
 // after a publication waits for.
 func BenchmarkFirstRead(b *testing.B) {
 	s, app := many(b)

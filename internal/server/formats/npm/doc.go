@@ -1,24 +1,29 @@
-// Package npm is the door for npm, pnpm, Yarn and bun: the registry protocol
-// that they speak, below a repository's endpoint.
+// Package npm serves npm, pnpm, Yarn and bun: the npm registry protocol, below the
+// endpoint of a repository. [Handler] is its [formats.Protocol].
 //
-// There is no specification of it. What is served is what the clients ask for,
-// described in npm's own docs ("registry/REGISTRY-API", "package-metadata") and
-// in the libraries that npm is made of (npm-registry-fetch, libnpmpublish):
+// The protocol has no specification. Served is what the clients ask for, described
+// in npm's own docs ("registry/REGISTRY-API", "package-metadata") and in the
+// libraries that npm consists of (npm-registry-fetch, libnpmpublish):
 //
-//	GET    /{package}                                the document, whole or abbreviated
+//	GET    /{package}                                the document, full or abbreviated
 //	GET    /{package}/{version or tag}               one version
 //	GET    /{package}/-/{name}-{version}.tgz         the tarball
 //	PUT    /{package}                                publish, deprecate
 //	PUT    /{package}/-rev/{rev}                     unpublish some versions
 //	DELETE /{package}/-rev/{rev}                     unpublish the package
-//	DELETE /{package}/-/{tarball}/-rev/{rev}         the end of unpublishing a version
+//	DELETE /{package}/-/{tarball}/-rev/{rev}         the last step of unpublishing a version
 //	       /-/package/{package}/dist-tags[/{tag}]    dist-tags
 //	GET    /-/ping, /-/whoami, /-/v1/search
 //
-// where {package} is name, @scope/name or @scope%2fname. What else npm has an
-// address for (logins, teams, tokens, audits) is refused with a reason.
+// {package} is name, @scope/name or @scope%2fname. Requests for npm's other
+// features (logins, teams, tokens, audits) get an error with the reason.
 //
-// A version's metadata are its object in the document, without the readme and
-// without what is known better from the tarball itself: its address and hashes,
-// which [Door] adds when it renders.
+// A request goes through [Handler.Serve], which parses the address (route.go) and
+// looks up the operation. read.go and render.go answer documents and tarballs;
+// attachments.go, publish.go and metadata.go receive a publication; update.go and
+// tags.go change what is said about published versions.
+//
+// The store keeps a version's object of the document as the version's metadata,
+// without the readme and without what the tarball itself determines: its address
+// and hashes, which are added when a document is rendered.
 package npm

@@ -8,9 +8,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// metadata is what is kept of a version object: all but the readme, which is the
-// package's, with the "dist" given, and with the flag by which an installer knows
-// that there is something to run (npm docs, "package-metadata").
+// metadata is what is kept of a version object: everything except the readme, which
+// belongs to the package, with the given "dist", and with hasInstallScript, by which
+// an installer knows that there is a script to run (npm docs, "package-metadata").
 func metadata(manifest, dist object) json.RawMessage {
 	kept := manifest.without("readme", "dist", "_attachments", "hasInstallScript")
 	if hasInstallScript(manifest.get("scripts")) {
@@ -27,7 +27,7 @@ func hasInstallScript(scripts []byte) bool {
 	return err == nil && (o.get("preinstall") != nil || o.get("install") != nil || o.get("postinstall") != nil)
 }
 
-// packageAttributes are what the version that is tagged "latest" says about the
+// packageAttributes are the members of the version tagged "latest" that describe the
 // package. Clients put the readme beside the versions or into the version.
 func packageAttributes(manifest object, readme []byte) json.RawMessage {
 	var o object
@@ -48,19 +48,19 @@ var dependencyTypes = [...]struct{ field, name string }{
 	{"dependencies", "regular"}, {"devDependencies", "dev"}, {"peerDependencies", "peer"}, {"optionalDependencies", "optional"},
 }
 
-// description is what the CodeArtifact API tells of a version.
+// description is what the CodeArtifact API answers about a version.
 func description(manifest object, readme []byte) *packages.Description {
 	d := &packages.Description{
-		DisplayName:          text(manifest.get("name")),
-		Summary:              text(manifest.get("description")),
-		HomePage:             text(manifest.get("homepage")),
-		SourceCodeRepository: textOrField(manifest.get("repository"), "url"),
-		Readme:               text(readme),
+		DisplayName:          stringValue(manifest.get("name")),
+		Summary:              stringValue(manifest.get("description")),
+		HomePage:             stringValue(manifest.get("homepage")),
+		SourceCodeRepository: stringOrField(manifest.get("repository"), "url"),
+		Readme:               stringValue(readme),
 	}
 	if d.Readme == "" {
-		d.Readme = text(manifest.get("readme"))
+		d.Readme = stringValue(manifest.get("readme"))
 	}
-	if l := textOrField(manifest.get("license"), "type"); l != "" {
+	if l := stringOrField(manifest.get("license"), "type"); l != "" {
 		d.Licenses = []packages.License{{Name: l}}
 	}
 	for _, t := range dependencyTypes {
@@ -81,15 +81,15 @@ func description(manifest object, readme []byte) *packages.Description {
 	return d
 }
 
-// textOrField reads what package.json may give as a string or as an object with
-// the field: repository and license.
-func textOrField(raw []byte, field string) string {
-	if s := text(raw); s != "" {
+// stringOrField reads a member that package.json may have as a string or as an
+// object with the field: repository and license.
+func stringOrField(raw []byte, field string) string {
+	if s := stringValue(raw); s != "" {
 		return s
 	}
 	o, err := parseObject(raw)
 	if err != nil {
 		return ""
 	}
-	return text(o.get(field))
+	return stringValue(o.get(field))
 }

@@ -13,15 +13,15 @@ const maxName = 214
 
 var (
 	// namePattern is a scope or a name that needs no escaping in an address.
-	// Upper case is for old packages, which a repository may have to hold.
+	// Old packages have upper-case names, and a repository may have to keep them.
 	namePattern = regexp.MustCompile(`^[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	// versionPattern is Semantic Versioning 2.0.0, section 2 to 10: what npm
-	// cleans a version to before it publishes.
+	// versionPattern is a version of Semantic Versioning 2.0.0, sections 2 to 10.
+	// npm normalises a version to this form before it publishes.
 	versionPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
 	tagPattern     = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,214}$`)
 )
 
-// maxVersion is the longest version that node-semver reads, in bytes.
+// maxVersion is the length of the longest version that node-semver reads, in bytes.
 const maxVersion = 256
 
 // parseName reads "name" or "@scope/name".
@@ -47,14 +47,14 @@ func fullName(id packages.PackageID) string {
 	return "@" + id.Namespace + "/" + id.Name
 }
 
-// tarballName is the last element of a tarball's address. Yarn works it out from
-// name and version, so that it is the same at every registry.
+// tarballName is the last element of a tarball's address. It must be the same in
+// every registry, because Yarn derives it from name and version.
 func tarballName(id packages.PackageID, version string) string {
 	return id.Name + "-" + version + ".tgz"
 }
 
-// tarballVersion is the inverse of tarballName. It takes the scope before the
-// name as well, as npm writes it when it publishes.
+// tarballVersion is the inverse of tarballName. The file may have the scope before
+// the name, as npm writes it in a publication.
 func tarballVersion(id packages.PackageID, file string) (string, bool) {
 	if id.Namespace != "" {
 		file = strings.TrimPrefix(file, "@"+id.Namespace+"/")

@@ -16,45 +16,44 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// maxDocument is the size of the largest document that is read, in bytes, its
-// tarball not counted. Clients that deprecate or unpublish send the document of
-// all versions back.
+// maxDocument bounds the size of a document without its tarball, in bytes. Clients
+// that deprecate or unpublish send the document of all versions back.
 const maxDocument = 32 << 20
 
 // attributes are the members of a document that describe the package as a whole.
-// They are those of the version that is tagged "latest".
+// They come from the version with the tag "latest".
 var attributes = map[string]bool{
 	"description": true, "readme": true, "readmeFilename": true, "homepage": true, "keywords": true, "repository": true,
 	"author": true, "bugs": true, "license": true, "maintainers": true, "contributors": true,
 }
 
-// A publication is a document that a client sent, its attachments lifted out.
-type publication struct {
-	Name        string                         `json:"name"`
-	DistTags    map[string]string              `json:"dist-tags"`
-	Versions    map[string]jsontext.Value      `json:"versions"`
-	Readme      jsontext.Value                 `json:"readme"`
-	Attachments map[string]publishedAttachment `json:"_attachments"`
+// A sentDocument is a document that a client sent, without its attachments.
+type sentDocument struct {
+	Name        string                    `json:"name"`
+	DistTags    map[string]string         `json:"dist-tags"`
+	Versions    map[string]jsontext.Value `json:"versions"`
+	Readme      jsontext.Value            `json:"readme"`
+	Attachments map[string]sentAttachment `json:"_attachments"`
 }
 
-type publishedAttachment struct {
-	// Length is what the client says that the decoded data have, in bytes.
+type sentAttachment struct {
+	// Length is the size of the decoded data according to the client, in bytes.
 	Length *int64 `json:"length"`
 }
 
-// putDocument publishes a version, whose tarball is attached, or changes what
-// is said about versions, if none is.
-func (d *Door) putDocument(w http.ResponseWriter, r *formats.Request, rt route) error {
+// putDocument publishes a version if its tarball is attached. Without a tarball it
+// changes the metadata of published versions.
+func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.Operation("PublishPackageVersion", rt.id, "")
-	if err := d.packages.AuthorizedToWrite(r.Context(), r.Repository, rt.id); err != nil {
+	if err := h.packages.AuthorizedToWrite(r.Context(), r.Repository, rt.id); err != nil {
 		return err
 	}
-	doc, tarball, err := d.receive(r, rt.id)
+	doc, tarball, err := h.receive(r, rt.id)
 	if err != nil {
 		return err
 	}
 	if tarball == nil {
-		return d.updateMetadata(w, r, rt, doc)
+		return h.updateMetadata(w, r, rt, doc)
 	}
 	defer tarball.content.Discard()
 	p, err := tarball.publication(doc, r.Repository, rt.id)
@@ -62,37 +61,38 @@ func (d *Door) putDocument(w http.ResponseWriter, r *formats.Request, rt route) 
 		return err
 	}
 	r.Operation("PublishPackageVersion", rt.id, p.Version)
-	if _, err := d.packages.Publish(r.Context(), *p); err != nil {
-		return overExisting(err, p.Version)
+	if _, err := h.packages.Publish(r.Context(), *p); err != nil {
+		return publishConflict(err, p.Version)
 	}
-	return ok(w, r, http.StatusCreated)
+	return writeOK(w, r, http.StatusCreated)
 }
 
-// overExisting says a conflict in the words that npm's users know.
-func overExisting(err error, version string) error {
+// publishConflict puts a conflict into the words that npm's users know.
+func publishConflict(err error, version string) error {
 	if e := fault.From(err); e.Kind == fault.Conflict {
-		told := *e
-		told.Message = "You cannot publish over the previously published versions: " + version + ". " + e.Message
-		return &told
+		explained := *e
+		explained.Message = "You cannot publish over the previously published versions: " + version + ". " + e.Message
+		return &explained
 	}
 	return err
 }
 
-// An attachedTarball is the tarball that came with a document.
+// An attachedTarball is the tarball in a document.
 type attachedTarball struct {
 	file    string
 	content *packages.Staged
 }
 
-// receive reads a document and stages its tarball on the way; nil where it has
-// none. The caller discards what was staged; after an error there is nothing left.
-func (d *Door) receive(r *formats.Request, id packages.PackageID) (*publication, *attachedTarball, error) {
+// receive reads a document and stages its tarball while reading. The tarball is nil
+// if the document has none. The caller discards it; after an error nothing is left
+// to discard.
+func (h *Handler) receive(r *formats.Request, id packages.PackageID) (*sentDocument, *attachedTarball, error) {
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
-		return nil, nil, fault.New(fault.Invalid, "InvalidDocument", "A document is not accepted with the content coding %q. Send it as it is.", coding)
+		return nil, nil, fault.New(fault.Invalid, "InvalidDocument", "A document with the content coding %q is not accepted. Send it without one.", coding)
 	}
 	var tarball *attachedTarball
 	body := newAttachmentReader(r.Body, maxDocument, func(file string, content io.Reader) (err error) {
-		tarball, err = d.stage(r.Context(), r.Repository, id, tarball, file, content)
+		tarball, err = h.stage(r.Context(), r.Repository, id, tarball, file, content)
 		return err
 	})
 	doc, err := decodeDocument(body, id)
@@ -105,25 +105,25 @@ func (d *Door) receive(r *formats.Request, id packages.PackageID) (*publication,
 	return doc, tarball, nil
 }
 
-// stage receives one attachment. previous is what came before it: there may be
-// one tarball.
-func (d *Door) stage(ctx context.Context, repo packages.RepositoryID, id packages.PackageID, previous *attachedTarball, file string, content io.Reader) (*attachedTarball, error) {
+// stage receives one attachment. previous is the tarball that came before it, if
+// any: a document may have only one.
+func (h *Handler) stage(ctx context.Context, repo packages.RepositoryID, id packages.PackageID, previous *attachedTarball, file string, content io.Reader) (*attachedTarball, error) {
 	if strings.HasSuffix(file, ".sigstore") {
 		return previous, fault.New(fault.Unimplemented, "ProvenanceUnsupported", "This registry does not keep provenance statements. Publish with --provenance=false.")
 	}
 	if previous != nil {
 		return previous, fault.New(fault.Invalid, "InvalidDocument", "The document has more than one attachment. Publish one version at a time.")
 	}
-	staged, err := d.packages.Stage(ctx, repo, id, content, d.maxTarball)
+	staged, err := h.packages.Stage(ctx, repo, id, content, h.maxTarball)
 	if err != nil {
 		return nil, fault.From(err) // so that the decoder's caller can tell it from a bad document
 	}
 	return &attachedTarball{file, staged}, nil
 }
 
-// decodeDocument reads the document of the package with the id.
-func decodeDocument(r io.Reader, id packages.PackageID) (*publication, error) {
-	doc := new(publication)
+// decodeDocument reads a document, which must be of the package with the id.
+func decodeDocument(r io.Reader, id packages.PackageID) (*sentDocument, error) {
+	doc := new(sentDocument)
 	if err := json.UnmarshalRead(r, doc, jsontext.AllowInvalidUTF8(true)); err != nil {
 		if e := (*fault.Error)(nil); errors.As(err, &e) {
 			return nil, e
@@ -131,23 +131,23 @@ func decodeDocument(r io.Reader, id packages.PackageID) (*publication, error) {
 		if isReadError(err) {
 			return nil, fault.Wrap(err, fault.Invalid, "IncompleteBody", "The document ended before it was complete.")
 		}
-		return nil, fault.Wrap(err, fault.Invalid, "InvalidDocument", "The body is not a package's document: %s.", reason(err))
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidDocument", "The body is not the document of a package: %s.", syntaxProblem(err))
 	}
 	if name := fullName(id); doc.Name != name {
-		return nil, fault.New(fault.Invalid, "InvalidDocument", "The document is that of %q, and was sent to the address of %q.", doc.Name, name)
+		return nil, fault.New(fault.Invalid, "InvalidDocument", "The document is for %q, but it was sent to the address of %q.", doc.Name, name)
 	}
 	return doc, nil
 }
 
-// isReadError reports whether the connection, not the document, was at fault.
+// isReadError reports whether reading failed, and not the document is invalid.
 func isReadError(err error) bool {
 	var syntax *jsontext.SyntacticError
 	var semantic *json.SemanticError
 	return errors.Is(err, io.ErrUnexpectedEOF) || !errors.As(err, &syntax) && !errors.As(err, &semantic)
 }
 
-// reason is the part of a decoder's error that is about the document.
-func reason(err error) string {
+// syntaxProblem is a decoder's error without the name of the decoder.
+func syntaxProblem(err error) string {
 	text := err.Error()
 	for _, prefix := range []string{"jsontext: ", "json: "} {
 		text = strings.TrimPrefix(text, prefix)
@@ -155,22 +155,22 @@ func reason(err error) string {
 	return text
 }
 
-// publication checks the document against the tarball, and makes of both what
-// the store publishes.
-func (t *attachedTarball) publication(doc *publication, repo packages.RepositoryID, id packages.PackageID) (*packages.Publication, error) {
+// publication checks the document against the tarball and returns what the store
+// publishes.
+func (t *attachedTarball) publication(doc *sentDocument, repo packages.RepositoryID, id packages.PackageID) (*packages.Publication, error) {
 	version, err := t.version(doc, id)
 	if err != nil {
 		return nil, err
 	}
 	if l := doc.Attachments[t.file].Length; l != nil && *l != t.content.Size {
-		return nil, fault.New(fault.Invalid, "InvalidTarball", "The tarball has %d bytes, and the document says %d.", t.content.Size, *l)
+		return nil, fault.New(fault.Invalid, "InvalidTarball", "The tarball has %d bytes, but the document says %d.", t.content.Size, *l)
 	}
 	manifest, err := parseObject(doc.Versions[version])
 	if err != nil {
 		return nil, err
 	}
 	for field, want := range map[string]string{"name": fullName(id), "version": version} {
-		if got := text(manifest.get(field)); got != want {
+		if got := stringValue(manifest.get(field)); got != want {
 			return nil, fault.New(fault.Invalid, "InvalidDocument", "The version object's %s is %q and not %q.", field, got, want)
 		}
 	}
@@ -186,7 +186,7 @@ func (t *attachedTarball) publication(doc *publication, repo packages.Repository
 	}
 	for tag, tagged := range doc.DistTags {
 		if tagged != version {
-			continue // a tag of another version is not this publication's business
+			continue // a client may send the tags of all versions back
 		}
 		if err := checkTag(tag); err != nil {
 			return nil, err
@@ -200,9 +200,9 @@ func (t *attachedTarball) publication(doc *publication, repo packages.Repository
 	return p, nil
 }
 
-// version finds the version that the tarball is of: clients name the file after
-// it, and a document may list other versions as well.
-func (t *attachedTarball) version(doc *publication, id packages.PackageID) (string, error) {
+// version returns the version to which the tarball belongs. Clients name the file
+// after it, and the document may list other versions as well.
+func (t *attachedTarball) version(doc *sentDocument, id packages.PackageID) (string, error) {
 	version, ok := tarballVersion(id, t.file)
 	if _, listed := doc.Versions[version]; ok && listed {
 		return version, nil
@@ -215,25 +215,25 @@ func (t *attachedTarball) version(doc *publication, id packages.PackageID) (stri
 			return version, nil
 		}
 	}
-	return "", fault.New(fault.Invalid, "InvalidDocument", "The attachment %q is the tarball of no version in the document.", t.file)
+	return "", fault.New(fault.Invalid, "InvalidDocument", "The attachment %q does not belong to a version in the document.", t.file)
 }
 
-// checkedDist compares the hashes that the client made with those of the bytes
-// that arrived, and returns what else "dist" says.
+// checkedDist compares the hashes in "dist" with the bytes that arrived and returns
+// the other members of "dist".
 func (t *attachedTarball) checkedDist(raw []byte) (object, error) {
 	dist, err := parseObject(raw)
 	if err != nil {
 		return nil, err
 	}
 	mismatch := func(kind, said, is string) error {
-		return fault.New(fault.Invalid, "InvalidTarball", "The %s of the tarball that arrived is %s, and the document says %s.", kind, is, said)
+		return fault.New(fault.Invalid, "InvalidTarball", "The %s of the tarball that arrived is %s, but the document says %s.", kind, is, said)
 	}
-	if said := text(dist.get("shasum")); said != "" && !strings.EqualFold(said, t.content.SHA1) {
+	if said := stringValue(dist.get("shasum")); said != "" && !strings.EqualFold(said, t.content.SHA1) {
 		return nil, mismatch("shasum", said, t.content.SHA1)
 	}
 	is := integrity(t.content.SHA512)
-	for _, said := range strings.Fields(text(dist.get("integrity"))) {
-		hash, _, _ := strings.Cut(said, "?") // options, which no one defined
+	for _, said := range strings.Fields(stringValue(dist.get("integrity"))) {
+		hash, _, _ := strings.Cut(said, "?") // options are allowed by the syntax, and none is defined
 		if strings.HasPrefix(hash, "sha512-") && hash != is {
 			return nil, mismatch("integrity", said, is)
 		}
@@ -241,8 +241,8 @@ func (t *attachedTarball) checkedDist(raw []byte) (object, error) {
 	return slices.DeleteFunc(dist, func(m member) bool { return ownDist[m.name] }), nil
 }
 
-// text is a JSON string's value, or "".
-func text(raw []byte) string {
+// stringValue is the value of a JSON string, or "" for anything else.
+func stringValue(raw []byte) string {
 	var s string
 	if err := json.Unmarshal(raw, &s, jsontext.AllowInvalidUTF8(true)); err != nil {
 		return ""

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 )
 
-func TestWhatIsNoPublicationLeavesNothingBehind(t *testing.T) {
+func TestPublish_InvalidDocument(t *testing.T) {
 	s, app := start(t)
 	const name, version = "lib", "1.0.0"
 	file := name + "-" + version + ".tgz"
@@ -37,7 +37,7 @@ func TestWhatIsNoPublicationLeavesNothingBehind(t *testing.T) {
 			doc["_attachments"].(object)["lib-1.0.0.sigstore"] = object{"data": "{}", "length": 2}
 		}), 501, "provenance"},
 		"provenance":        {change(func(doc, _, _, a object) { doc["_attachments"] = object{"lib-1.0.0.sigstore": a} }), 501, "provenance"},
-		"no versions":       {change(func(doc, _, _, _ object) { doc["versions"] = object{} }), 400, "no version"},
+		"no versions":       {change(func(doc, _, _, _ object) { doc["versions"] = object{} }), 400, "does not belong to a version"},
 		"a version a list":  {change(func(doc, _, _, _ object) { doc["versions"] = object{version: []int{}} }), 400, "list"},
 		"a truncated body":  {whole[:len(whole)-20], 400, ""},
 		"truncated base64":  {whole[:strings.Index(whole, `"data":"`)+12], 400, ""},
@@ -65,7 +65,7 @@ func TestWhatIsNoPublicationLeavesNothingBehind(t *testing.T) {
 	want(t, 201, s.Do(formatstest.Admin, "PUT", app+name, whole))
 }
 
-func TestPublishingOver(t *testing.T) {
+func TestPublish_ExistingVersion(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
@@ -76,7 +76,7 @@ func TestPublishingOver(t *testing.T) {
 
 // A client that found the package changed sends the document of all versions
 // with its own added.
-func TestAPublicationMayListOtherVersions(t *testing.T) {
+func TestPublish_DocumentListsOtherVersions(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	doc := document("lib", "2.0.0", "latest", []byte("y"))

@@ -9,22 +9,22 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// getDocument answers a package's document, rendered once for each revision,
+// getDocument answers a package's document. It is rendered once for each revision,
 // form and address.
-func (d *Door) getDocument(w http.ResponseWriter, r *formats.Request, rt route) error {
-	p, err := d.read(r, rt)
+func (h *Handler) getDocument(w http.ResponseWriter, r *formats.Request, rt route) error {
+	p, err := h.readPackage(r, rt)
 	if err != nil {
 		return err
 	}
 	media, ok := httpheader.Negotiate(r.Header, mediaFull, mediaAbbreviated)
 	if !ok {
-		media = mediaFull // there is nothing else, and clients of npm know it
+		media = mediaFull // there is no other form, and npm's clients can read it
 	}
-	doc, err := d.documents.Get(cacheKey(media, r.Base, p, ""), func() (*formats.Document, error) {
-		rendering := rendering{base: r.Base, p: p}
-		render := rendering.full
+	doc, err := h.documents.Get(cacheKey(media, r.Base, p, ""), func() (*formats.Document, error) {
+		doc := renderer{base: r.Base, p: p}
+		render := doc.full
 		if media == mediaAbbreviated {
-			render = rendering.abbreviated
+			render = doc.abbreviated
 		}
 		body, err := render()
 		if err != nil {
@@ -39,14 +39,14 @@ func (d *Door) getDocument(w http.ResponseWriter, r *formats.Request, rt route) 
 	return nil
 }
 
-// cacheKey names a document by all that its bytes depend on.
+// cacheKey contains everything that the bytes of a document depend on.
 func cacheKey(media, base string, p *packages.Package, version string) string {
 	return media + "\n" + base + "\n" + fullName(p.ID) + "\n" + p.Revision + "\n" + version
 }
 
-// getVersion answers one version's object, by its version or a tag.
-func (d *Door) getVersion(w http.ResponseWriter, r *formats.Request, rt route) error {
-	p, err := d.read(r, rt)
+// getVersion answers the object of one version, named by version or tag.
+func (h *Handler) getVersion(w http.ResponseWriter, r *formats.Request, rt route) error {
+	p, err := h.readPackage(r, rt)
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ func (d *Door) getVersion(w http.ResponseWriter, r *formats.Request, rt route) e
 	if v == nil {
 		return fault.New(fault.NotFound, "ResourceNotFound", "There is no version or tag %s of %s in this repository.", rt.arg, fullName(rt.id))
 	}
-	doc, err := d.documents.Get(cacheKey(mediaFull, r.Base, p, v.Version), func() (*formats.Document, error) {
-		one := rendering{base: r.Base, p: p}
+	doc, err := h.documents.Get(cacheKey(mediaFull, r.Base, p, v.Version), func() (*formats.Document, error) {
+		one := renderer{base: r.Base, p: p}
 		if err := one.version(v, func(string) bool { return true }); err != nil {
 			return nil, err
 		}
@@ -73,13 +73,13 @@ func (d *Door) getVersion(w http.ResponseWriter, r *formats.Request, rt route) e
 }
 
 // getTarball answers a version's tarball.
-func (d *Door) getTarball(w http.ResponseWriter, r *formats.Request, rt route) error {
+func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route) error {
 	v, ok := tarballVersion(rt.id, rt.arg)
 	if !ok {
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
 	}
 	r.Operation("ReadFromRepository", rt.id, v)
-	asset, content, err := d.packages.OpenAsset(r.Context(), r.Repository, rt.id, v, assetName)
+	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, rt.id, v, assetName)
 	if err != nil {
 		return err
 	}
@@ -87,8 +87,8 @@ func (d *Door) getTarball(w http.ResponseWriter, r *formats.Request, rt route) e
 	return nil
 }
 
-// read returns the package that a request reads.
-func (d *Door) read(r *formats.Request, rt route) (*packages.Package, error) {
+// readPackage returns the package that a request reads.
+func (h *Handler) readPackage(r *formats.Request, rt route) (*packages.Package, error) {
 	r.Operation("ReadFromRepository", rt.id, "")
-	return d.packages.Package(r.Context(), r.Repository, rt.id)
+	return h.packages.Package(r.Context(), r.Repository, rt.id)
 }

@@ -32,16 +32,16 @@ var abbreviatedFields = map[string]bool{
 	"engines": true, "os": true, "cpu": true, "libc": true, "funding": true, "hasInstallScript": true, "_hasShrinkwrap": true,
 }
 
-// A rendering writes one package's documents. Its base is the address of the
-// endpoint, ending in "/".
-type rendering struct {
+// A renderer writes a document of one package. base is the address of the endpoint,
+// ending in "/".
+type renderer struct {
 	base string
 	p    *packages.Package
 	out  []byte
 }
 
-// full is the document with everything that is known of the package.
-func (d *rendering) full() ([]byte, error) {
+// full writes the document with everything that is known about the package.
+func (d *renderer) full() ([]byte, error) {
 	name := fullName(d.p.ID)
 	d.out = append(d.out, `{"_id":`...)
 	d.quote(name)
@@ -60,10 +60,10 @@ func (d *rendering) full() ([]byte, error) {
 	return d.finish(func(string) bool { return true })
 }
 
-// abbreviated is the document for an installer. "time" is not part of the form,
-// and there all the same: Yarn and pnpm hold back versions whose age they cannot
-// see.
-func (d *rendering) abbreviated() ([]byte, error) {
+// abbreviated writes the document for an installer. "time" is not part of this form
+// on the public registry. It is added because Yarn and pnpm hold back versions
+// whose age they cannot see.
+func (d *renderer) abbreviated() ([]byte, error) {
 	d.out = append(d.out, `{"name":`...)
 	d.quote(fullName(d.p.ID))
 	d.out = append(d.out, `,"modified":`...)
@@ -71,8 +71,8 @@ func (d *rendering) abbreviated() ([]byte, error) {
 	return d.finish(func(field string) bool { return abbreviatedFields[field] })
 }
 
-// finish writes what both documents have: tags, times and versions.
-func (d *rendering) finish(keep func(field string) bool) ([]byte, error) {
+// finish writes the part that both documents have: tags, times and versions.
+func (d *renderer) finish(keep func(field string) bool) ([]byte, error) {
 	d.out = append(d.out, `,"dist-tags":`...)
 	d.tags()
 	d.out = append(d.out, `,"time":{"created":`...)
@@ -99,7 +99,7 @@ func (d *rendering) finish(keep func(field string) bool) ([]byte, error) {
 	return append(d.out, "}}"...), nil
 }
 
-func (d *rendering) tags() {
+func (d *renderer) tags() {
 	d.out = append(d.out, '{')
 	for i, tag := range slices.Sorted(maps.Keys(d.p.Tags)) {
 		if i > 0 {
@@ -112,9 +112,9 @@ func (d *rendering) tags() {
 	d.out = append(d.out, '}')
 }
 
-// version writes a version object: what was published, with "dist" as the
-// tarball and this endpoint have it.
-func (d *rendering) version(v *packages.Version, keep func(field string) bool) error {
+// version writes a version object: what was published, with a "dist" that describes
+// the stored tarball and its address at this endpoint.
+func (d *renderer) version(v *packages.Version, keep func(field string) bool) error {
 	d.out = append(d.out, `{"name":`...)
 	d.quote(fullName(d.p.ID))
 	d.out = append(d.out, `,"version":`...)
@@ -139,7 +139,7 @@ func (d *rendering) version(v *packages.Version, keep func(field string) bool) e
 	return nil
 }
 
-func (d *rendering) dist(v *packages.Version, published []byte) error {
+func (d *renderer) dist(v *packages.Version, published []byte) error {
 	d.out = append(d.out, `,"dist":{"tarball":`...)
 	d.quote(d.base + fullName(d.p.ID) + "/-/" + tarballName(d.p.ID, v.Version))
 	if a := v.Asset(assetName); a != nil {
@@ -158,20 +158,20 @@ func (d *rendering) dist(v *packages.Version, published []byte) error {
 	return err
 }
 
-// ownDist are the members of "dist" that are never taken from a publisher.
+// ownDist are the members of "dist" that are not taken from the publisher.
 var ownDist = map[string]bool{"tarball": true, "shasum": true, "integrity": true, "signatures": true, "attestations": true, "npm-signature": true}
 
-func (d *rendering) member(name string, value []byte) {
+func (d *renderer) member(name string, value []byte) {
 	d.out = append(d.out, ',')
 	d.quote(name)
 	d.out = append(d.out, ':')
 	d.out = append(d.out, value...)
 }
 
-func (d *rendering) quote(s string) { d.out = appendString(d.out, s) }
+func (d *renderer) quote(s string) { d.out = appendString(d.out, s) }
 
-// appendString adds a JSON string. Bytes that are no UTF-8 become U+FFFD, which
-// is why there is no error to look at.
+// appendString adds a JSON string. Invalid UTF-8 becomes U+FFFD, so there is no
+// error to check.
 func appendString(out []byte, s string) []byte {
 	out, _ = jsontext.AppendQuote(out, s)
 	return out
@@ -179,18 +179,18 @@ func appendString(out []byte, s string) []byte {
 
 // integrity is a Subresource Integrity value of a hash given in hex.
 func integrity(sha512 string) string {
-	b, _ := hex.DecodeString(sha512) // the store's own
+	b, _ := hex.DecodeString(sha512) // always hex: the store computed it
 	return "sha512-" + base64.StdEncoding.EncodeToString(b)
 }
 
 // timestamp is the form of Date.prototype.toISOString.
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// documentRev is the _rev of a document, which clients send back with a change.
+// documentRev is the _rev of a document. Clients send it back with a change.
 func documentRev(p *packages.Package) string { return "1-" + p.Revision }
 
-// eachMember calls f with each member of a JSON object, the value being valid
-// JSON. Nothing and null have no members.
+// eachMember calls f with each member of a JSON object. Each value is valid JSON.
+// Empty input and null have no members.
 func eachMember(object []byte, f func(name string, value []byte) error) error {
 	if len(object) == 0 {
 		return nil
@@ -204,7 +204,7 @@ func eachMember(object []byte, f func(name string, value []byte) error) error {
 		return nil
 	}
 	if open.Kind() != '{' {
-		return fault.New(fault.Invalid, "InvalidDocument", "There is a JSON %s where an object is expected.", kindName(open.Kind()))
+		return fault.New(fault.Invalid, "InvalidDocument", "The document has a JSON %s in a place that needs an object.", kindName(open.Kind()))
 	}
 	for dec.PeekKind() != '}' {
 		tok, err := dec.ReadToken()
@@ -263,7 +263,7 @@ func (o object) get(name string) json.RawMessage {
 	return nil
 }
 
-// without is o without the named members.
+// without returns o without the named members.
 func (o object) without(names ...string) object {
 	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return slices.Contains(names, m.name) })
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// A kind is what an address stands for.
+// A kind is the resource that an address names.
 type kind uint8
 
 const (
@@ -33,12 +33,12 @@ type route struct {
 	id   packages.PackageID
 	// arg is the version or tag, the tarball's file, or the dist-tag.
 	arg string
-	// rev is the revision that the client believes to change.
+	// rev is the revision of the document that the client changed.
 	rev string
 }
 
 // parseRoute reads the escaped path below the endpoint. It is the inverse of
-// [route.path], and takes the other spellings that clients use too.
+// [route.path], and also accepts the other spellings that clients use.
 func parseRoute(escaped string) route {
 	segments := strings.Split(strings.TrimSuffix(escaped, "/"), "/")
 	for i, s := range segments {
@@ -72,8 +72,8 @@ func parseRoute(escaped string) route {
 	return r.orUnknown()
 }
 
-// parseTarball reads what follows {package}/-/: a file, which may have the scope
-// before it, and the revision where it is to be deleted.
+// parseTarball reads what follows {package}/-/: a file, possibly with the scope
+// before it, and for a deletion the revision.
 func (r route) parseTarball(rest []string) route {
 	r.kind = tarball
 	if n := len(rest); n >= 3 && rest[n-2] == "-rev" {
@@ -89,7 +89,7 @@ func (r route) parseTarball(rest []string) route {
 	return r.orUnknown()
 }
 
-// orUnknown is r, or the unknown route if r has an empty part.
+// orUnknown returns r, or the unknown route if a part of r is empty.
 func (r route) orUnknown() route {
 	switch r.kind {
 	case version, tarball, distTag:
@@ -144,8 +144,8 @@ func parseSpecial(rest []string) route {
 	return route{}
 }
 
-// takeName takes a package's name off the front: one segment, or two where the
-// slash of @scope/name was not escaped.
+// takeName splits a package's name off: one segment, or two if the slash of
+// @scope/name is not escaped.
 func takeName(segments []string) (id packages.PackageID, rest []string, ok bool) {
 	name, rest := segments[0], segments[1:]
 	if strings.HasPrefix(name, "@") && !strings.Contains(name, "/") && len(rest) > 0 {

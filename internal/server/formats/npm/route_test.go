@@ -16,7 +16,7 @@ func anyID(t *rapid.T) packages.PackageID {
 	}
 }
 
-func TestRoutesAreParsedBack(t *testing.T) {
+func TestParseRoute_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := route{
 			kind: rapid.SampledFrom([]kind{document, version, tarball, tarballRev, revision, distTags, distTag}).Draw(t, "kind"),
@@ -37,7 +37,7 @@ func TestRoutesAreParsedBack(t *testing.T) {
 	})
 }
 
-func TestSpellingsOfOneRoute(t *testing.T) {
+func TestParseRoute_Spellings(t *testing.T) {
 	scoped := packages.PackageID{Format: packages.NPM, Namespace: "scope", Name: "name"}
 	plain := packages.PackageID{Format: packages.NPM, Name: "name"}
 	for path, want := range map[string]route{
@@ -94,7 +94,7 @@ func FuzzParseRoute(f *testing.F) {
 	})
 }
 
-func TestTarballNamesAreParsedBack(t *testing.T) {
+func TestTarballName_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id, v := anyID(t), rapid.StringMatching(`(0|[1-9][0-9]{0,3})\.(0|[1-9])\.(0|[1-9])(-[a-z][a-z0-9.]{0,5}[a-z])?(\+[a-z0-9]{1,4})?`).Filter(validVersion).Draw(t, "version")
 		for _, file := range []string{tarballName(id, v), fullName(id) + "-" + v + ".tgz"} {
@@ -105,7 +105,7 @@ func TestTarballNamesAreParsedBack(t *testing.T) {
 	})
 }
 
-func TestTagsThatLookLikeVersionsAreRefused(t *testing.T) {
+func TestCheckTag(t *testing.T) {
 	for tag, good := range map[string]bool{
 		"latest": true, "next": true, "beta-1": true, "release.x": true,
 		"1": false, "v1": false, "1.2": false, "1.2.3": false, "1.x": false, "x": false, "v1.0.0-beta": false, "": false, "a b": false, "a/b": false,

@@ -17,14 +17,14 @@ const (
 	defaultSearchSize = 20
 	maxSearchSize     = 250 // npm docs, "REGISTRY-API": size
 	searchPage        = 1000
-	maxSearched       = 50_000 // names that one search looks at
+	maxSearched       = 50_000 // names that one search examines
 )
 
 // A searchResult is one entry of the answer (npm docs, "REGISTRY-API", search).
 type searchResult struct {
 	Package searchedPackage `json:"package"`
-	// Score is part of the form. Results are in the order of their names, so
-	// that each has the same.
+	// Score is part of the format. Results are ordered by name, so all have the
+	// same score.
 	Score struct {
 		Final float64 `json:"final"`
 	} `json:"score"`
@@ -42,24 +42,24 @@ type searchedPackage struct {
 	Maintainers []struct{}        `json:"maintainers"`
 }
 
-// search finds the packages whose name has every word of the text.
-func (d *Door) search(w http.ResponseWriter, r *formats.Request, _ route) error {
+// search answers the packages whose names contain every word of the query.
+func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
 	q := r.URL.Query()
 	words := strings.Fields(strings.ToLower(q.Get("text")))
-	found, total, err := d.find(r, words, bounded(q, "from", 0, maxSearched), bounded(q, "size", defaultSearchSize, maxSearchSize))
+	found, total, err := h.searchNames(r, words, queryInt(q, "from", 0, maxSearched), queryInt(q, "size", defaultSearchSize, maxSearchSize))
 	if err != nil {
 		return err
 	}
 	results := make([]searchResult, 0, len(found))
 	for _, id := range found {
-		p, err := d.packages.Package(r.Context(), r.Repository, id)
+		p, err := h.packages.Package(r.Context(), r.Repository, id)
 		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
 			continue // deleted since its name was found
 		}
 		if err != nil {
 			return err
 		}
-		results = append(results, describe(p))
+		results = append(results, searchEntry(p))
 	}
 	out, err := json.Marshal(map[string]any{"objects": results, "total": total})
 	if err != nil {
@@ -69,17 +69,17 @@ func (d *Door) search(w http.ResponseWriter, r *formats.Request, _ route) error 
 	return nil
 }
 
-// find returns one page of the names that have every word, and how many there
-// are on all pages.
-func (d *Door) find(r *formats.Request, words []string, from, size int) (found []packages.PackageID, total int, err error) {
+// searchNames returns one page of the names that contain every word, and the number
+// of such names on all pages.
+func (h *Handler) searchNames(r *formats.Request, words []string, from, size int) (found []packages.PackageID, total int, err error) {
 	var after packages.PackageID
 	for searched := 0; searched < maxSearched; searched += searchPage {
-		ids, more, err := d.packages.PackageNames(r.Context(), r.Repository, packages.NPM, after, searchPage)
+		ids, more, err := h.packages.PackageNames(r.Context(), r.Repository, packages.NPM, after, searchPage)
 		if err != nil {
 			return nil, 0, err
 		}
 		for _, id := range ids {
-			if !hasWords(strings.ToLower(fullName(id)), words) {
+			if !containsAll(strings.ToLower(fullName(id)), words) {
 				continue
 			}
 			if total >= from && len(found) < size {
@@ -95,7 +95,7 @@ func (d *Door) find(r *formats.Request, words []string, from, size int) (found [
 	return found, total, nil
 }
 
-func hasWords(name string, words []string) bool {
+func containsAll(name string, words []string) bool {
 	for _, w := range words {
 		if !strings.Contains(name, w) {
 			return false
@@ -104,7 +104,7 @@ func hasWords(name string, words []string) bool {
 	return true
 }
 
-func describe(p *packages.Package) searchResult {
+func searchEntry(p *packages.Package) searchResult {
 	s := searchedPackage{
 		Name: fullName(p.ID), Scope: "unscoped", Version: p.Tags["latest"], Date: timestamp(p.Modified),
 		Links: map[string]string{}, Maintainers: []struct{}{},
@@ -113,16 +113,17 @@ func describe(p *packages.Package) searchResult {
 		s.Scope = p.ID.Namespace
 	}
 	if about, err := parseObject(p.Attributes); err == nil {
-		s.Description, s.Keywords = text(about.get("description")), about.get("keywords")
+		s.Description, s.Keywords = stringValue(about.get("description")), about.get("keywords")
 	}
 	return searchResult{Package: s}
 }
 
-// bounded is a number of the query: otherwise where it is none, and max at most.
-func bounded(q url.Values, name string, otherwise, max int) int {
+// queryInt is a number of the query, at most max, or the default if the query does
+// not have it.
+func queryInt(q url.Values, name string, fallback, max int) int {
 	n, err := strconv.Atoi(q.Get(name))
 	if err != nil || n < 0 {
-		return otherwise
+		return fallback
 	}
 	return min(n, max)
 }

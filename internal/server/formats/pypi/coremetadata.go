@@ -14,22 +14,21 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Bounds on what is read to find a file's metadata.
+// Bounds on what is read to find the metadata in an archive.
 const (
-	// maxMetadata is the size of the largest METADATA or PKG-INFO, in bytes.
+	// maxMetadata bounds the size of METADATA and PKG-INFO, in bytes.
 	maxMetadata = 4 << 20
-	// maxUnpacked is how much of a source distribution is unpacked in search of
-	// its PKG-INFO, in bytes.
+	// maxUnpacked bounds how much of a source distribution is unpacked to find its
+	// PKG-INFO, in bytes.
 	maxUnpacked = 256 << 20
 	// maxEntries is how many files a wheel may have.
 	maxEntries = 100_000
-	// maxDirectory is how much of a zip is read to find what is in it, in bytes:
-	// its directory, and little else. In memory that becomes some ten times as
-	// much.
+	// maxDirectory bounds how much of a zip is read to list its files, in bytes:
+	// mostly its directory. The list takes about ten times as much memory.
 	maxDirectory = 16 << 20
 )
 
-// coreMetadata are the core metadata of a distribution ("Core metadata
+// coreMetadata is the core metadata of a distribution ("Core metadata
 // specifications" in the Python Packaging User Guide).
 type coreMetadata struct {
 	raw    []byte
@@ -37,13 +36,14 @@ type coreMetadata struct {
 	body   string
 }
 
-// parseCoreMetadata reads the header fields, in the form of an email's, and the
-// description after them. It never fails: what is no field is no field.
+// parseCoreMetadata reads the header fields, which have the form of an email's
+// header, and the description after them. It never fails: a line that is not a field
+// is skipped.
 func parseCoreMetadata(raw []byte) *coreMetadata {
 	m := &coreMetadata{raw: raw, fields: map[string][]string{}}
 	rest := raw
 	last := ""
-	var folded strings.Builder // the last field's value, where it has several lines
+	var folded strings.Builder // the value of the last field, if it has several lines
 	unfold := func() {
 		if values := m.fields[last]; folded.Len() > 0 {
 			values[len(values)-1] = folded.String()
@@ -80,7 +80,8 @@ func parseCoreMetadata(raw []byte) *coreMetadata {
 	return m
 }
 
-// get is the first value of a field, or "". "UNKNOWN" is how old tools wrote none.
+// get returns the first value of a field, or "". Old tools wrote "UNKNOWN" for a
+// field without a value.
 func (m *coreMetadata) get(name string) string {
 	if values := m.fields[strings.ToLower(name)]; len(values) > 0 && values[0] != "UNKNOWN" {
 		return values[0]
@@ -92,9 +93,9 @@ func (m *coreMetadata) all(name string) []string { return m.fields[strings.ToLow
 
 func (m *coreMetadata) release() release { return release{m.get("Name"), m.get("Version")} }
 
-// final reports whether a source distribution's metadata are those of every wheel
-// built from it, as far as an installer asks: version 2.2 at least, and none of
-// those fields dynamic (PEP 643).
+// final reports whether every wheel built from a source distribution has the same
+// metadata in the fields that an installer reads: the version is 2.2 or later, and
+// none of those fields is dynamic (PEP 643).
 func (m *coreMetadata) final() bool {
 	switch v := m.get("Metadata-Version"); v {
 	case "", "1.0", "1.1", "1.2", "2.0", "2.1":
@@ -108,7 +109,7 @@ func (m *coreMetadata) final() bool {
 	return true
 }
 
-// description is what the CodeArtifact API tells of the version.
+// description is what the CodeArtifact API answers about the version.
 func (m *coreMetadata) description() *packages.Description {
 	d := &packages.Description{
 		DisplayName: m.get("Name"), Summary: m.get("Summary"), HomePage: m.get("Home-page"), Readme: m.body,
@@ -155,19 +156,19 @@ func lettersOnly(c rune) rune {
 	return -1
 }
 
-// errNoMetadata says that a distribution has no metadata where they belong.
+// errNoMetadata means that a distribution has no metadata in the place for them.
 var errNoMetadata = errors.New("no metadata file")
 
-// readWheelMetadata returns the METADATA in the wheel's .dist-info folder, of
-// which there is one (PEP 427).
+// readWheelMetadata returns the METADATA in the .dist-info folder of a wheel, which
+// must have exactly one (PEP 427).
 func readWheelMetadata(r io.ReaderAt, size int64) ([]byte, error) {
 	return readZipped(r, size, func(dir, file string) bool {
 		return file == "METADATA" && strings.HasSuffix(dir, ".dist-info")
 	})
 }
 
-// readSdistMetadata returns the PKG-INFO in the top folder of a source
-// distribution, by the file's name a zip or a tar ("Source distribution format").
+// readSdistMetadata returns the PKG-INFO in the top folder of a source distribution,
+// which is a zip or a tar according to its name ("Source distribution format").
 func readSdistMetadata(file string, r io.ReaderAt, size int64) ([]byte, error) {
 	wanted := func(dir, file string) bool { return file == "PKG-INFO" && dir != "" }
 	if strings.HasSuffix(file, ".zip") {
@@ -192,14 +193,14 @@ func readSdistMetadata(file string, r io.ReaderAt, size int64) ([]byte, error) {
 	}
 }
 
-// readZipped returns the one file dir/file of a zip that is wanted.
+// readZipped returns the one file dir/file of a zip for which wanted is true.
 func readZipped(r io.ReaderAt, size int64, wanted func(dir, file string) bool) ([]byte, error) {
 	directory := &boundedReaderAt{ReaderAt: r, left: maxDirectory}
 	z, err := zip.NewReader(directory, size)
 	if err != nil {
 		return nil, err
 	}
-	directory.left = size // what is read from here on is bounded by its own size
+	directory.left = size // the file itself is bounded by maxMetadata
 	if len(z.File) > maxEntries {
 		return nil, errors.New("too many files in the archive")
 	}
@@ -223,7 +224,7 @@ func readZipped(r io.ReaderAt, size int64, wanted func(dir, file string) bool) (
 	return readBounded(content)
 }
 
-// A boundedReaderAt fails when more than left bytes are read.
+// A boundedReaderAt fails if more than left bytes are read.
 type boundedReaderAt struct {
 	io.ReaderAt
 	left int64
@@ -232,7 +233,7 @@ type boundedReaderAt struct {
 func (b *boundedReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	n, err := b.ReaderAt.ReadAt(p, off)
 	if b.left -= int64(n); b.left < 0 {
-		return 0, errors.New("the archive's directory is too large")
+		return 0, errors.New("the directory of the archive is too large")
 	}
 	return n, err
 }

@@ -39,7 +39,7 @@ func TestParseCoreMetadata(t *testing.T) {
 	}
 }
 
-// zipped makes a zip of name, content pairs.
+// zipped returns a zip of name, content pairs.
 func zipped(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -59,7 +59,7 @@ func zipped(t testing.TB, files ...string) []byte {
 	return b.Bytes()
 }
 
-// tarred makes a .tar.gz of name, content pairs.
+// tarred returns a .tar.gz of name, content pairs.
 func tarred(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -79,7 +79,7 @@ func tarred(t testing.TB, files ...string) []byte {
 	return b.Bytes()
 }
 
-func TestMetadataOfAWheel(t *testing.T) {
+func TestReadWheelMetadata(t *testing.T) {
 	read := func(b []byte) ([]byte, error) { return readWheelMetadata(bytes.NewReader(b), int64(len(b))) }
 	got, err := read(zipped(t, "p/__init__.py", "", "p-1.0.dist-info/METADATA", sampleMetadata, "p/vendor/x.dist-info/METADATA", "other"))
 	if err != nil || string(got) != sampleMetadata {
@@ -99,7 +99,7 @@ func TestMetadataOfAWheel(t *testing.T) {
 	}
 }
 
-func TestMetadataOfASourceDistribution(t *testing.T) {
+func TestReadSdistMetadata(t *testing.T) {
 	files := []string{"p-1.0/p.egg-info/PKG-INFO", "not this", "p-1.0/PKG-INFO", sampleMetadata}
 	for file, b := range map[string][]byte{"p-1.0.tar.gz": tarred(t, files...), "p-1.0.zip": zipped(t, files...)} {
 		got, err := readSdistMetadata(file, bytes.NewReader(b), int64(len(b)))
@@ -138,8 +138,8 @@ func FuzzCoreMetadata(f *testing.F) {
 	})
 }
 
-// Reading what somebody uploads takes memory and time in proportion to it.
-func TestMetadataBombs(t *testing.T) {
+// Reading an upload takes memory and time in proportion to its size.
+func TestReadMetadata_Bombs(t *testing.T) {
 	allocated := func(read func()) uint64 {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -176,7 +176,7 @@ func TestMetadataBombs(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := readWheelMetadata(bytes.NewReader(crowded.Bytes()), int64(crowded.Len()))
-	if err == nil || !strings.Contains(err.Error(), "directory is too large") {
+	if err == nil || !strings.Contains(err.Error(), "directory of the archive is too large") {
 		t.Errorf("a crowded archive: %v", err)
 	}
 }

@@ -10,14 +10,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-// The file types of an upload that are accepted.
+// The file types that an upload may have.
 const (
 	wheelType = "bdist_wheel"
 	sdistType = "sdist"
 )
 
-// metadataSuffix is what a file's name gets for the address of its core metadata
-// (PEP 658).
+// metadataSuffix follows a file's name in the address of its core metadata (PEP 658).
 const metadataSuffix = ".metadata"
 
 var (
@@ -27,20 +26,20 @@ var (
 	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+!-]*$`)
 )
 
-// Longest name, version and file, in bytes.
+// The longest project name, version and file name, in bytes.
 const (
 	maxName     = 200
 	maxVersion  = 200
 	maxFileName = 240
 )
 
-// A release names what a file is of, as the uploader spelled it.
+// A release is a project's name and a version as the uploader spelled them.
 type release struct{ name, version string }
 
-// checkRelease refuses what is no name or no version (PEP 440).
+// checkRelease refuses an invalid name and an invalid version (PEP 440).
 func checkRelease(r release) error {
 	if len(r.name) > maxName || !namePattern.MatchString(r.name) {
-		return invalid("InvalidName", "%q is not a project's name: it has letters, digits, '.', '_' and '-', and begins and ends with a letter or digit.", r.name)
+		return invalid("InvalidName", "%q is not the name of a project: a name has letters, digits, '.', '_' and '-', and begins and ends with a letter or digit.", r.name)
 	}
 	if _, err := semver.PyPI.Parse(r.version); err != nil || len(r.version) > maxVersion {
 		return invalid("InvalidVersion", "%q is not a version: see PEP 440.", r.version)
@@ -48,11 +47,10 @@ func checkRelease(r release) error {
 	return nil
 }
 
-// checkFileName refuses a file whose name is not that of the type and the
-// release.
+// checkFileName refuses a file name that does not fit the file type and the release.
 func checkFileName(file, fileType string, r release) error {
 	if len(file) > maxFileName || !filePattern.MatchString(file) {
-		return invalid("InvalidFilename", "%q cannot be a distribution's file name.", file)
+		return invalid("InvalidFilename", "%q cannot be the file name of a distribution.", file)
 	}
 	var name, version string
 	switch {
@@ -72,12 +70,12 @@ func checkFileName(file, fileType string, r release) error {
 		return invalid("InvalidFilename", "A file %q of the type %q is not accepted: upload wheels (.whl, %s) and source distributions (.tar.gz, %s).", file, fileType, wheelType, sdistType)
 	}
 	if !sameRelease(r, release{name, version}) {
-		return invalid("InvalidFilename", "The file name %q says %s %s, and the form says %s %s.", file, name, version, r.name, r.version)
+		return invalid("InvalidFilename", "The file name %q says %s %s, but the form says %s %s.", file, name, version, r.name, r.version)
 	}
 	return nil
 }
 
-// sameRelease compares as Python's tools do: normalised.
+// sameRelease compares names and versions in their normalised forms.
 func sameRelease(a, b release) bool {
 	return pypi.CanonPackageName(a.name) == pypi.CanonPackageName(b.name) && pypi.CanonVersion(a.version) == pypi.CanonVersion(b.version)
 }

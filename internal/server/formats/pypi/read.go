@@ -18,9 +18,9 @@ const (
 	indexedPage = 1000 // names that are read from the store at a time
 )
 
-// negotiate chooses the form of a page. A client that does not care, or that
-// takes none of the forms, gets HTML: the oldest understand it, and PEP 691 has
-// a server answer so or with 406.
+// negotiate chooses the form of a page. A client without a preference, or that
+// takes none of the forms, gets HTML, which the oldest clients read. PEP 691 allows
+// that beside 406.
 func negotiate(r *formats.Request) string {
 	media, _ := httpheader.Negotiate(r.Header, mediaText, mediaJSON, mediaHTML, latestJSON, latestHTML)
 	switch media {
@@ -34,7 +34,7 @@ func negotiate(r *formats.Request) string {
 	return media
 }
 
-// page makes the document of a page in the form chosen.
+// page renders a page in the chosen form.
 func page(media string, asJSON, asHTML func() ([]byte, error)) (*formats.Document, error) {
 	render, contentType := asHTML, media+"; charset=utf-8"
 	if media == mediaJSON {
@@ -51,9 +51,9 @@ func page(media string, asJSON, asHTML func() ([]byte, error)) (*formats.Documen
 }
 
 // getIndex answers the list of all projects.
-func (d *Door) getIndex(w http.ResponseWriter, r *formats.Request) error {
+func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request) error {
 	media := negotiate(r)
-	names, err := d.names(r)
+	names, err := h.names(r)
 	if err != nil {
 		return err
 	}
@@ -67,11 +67,11 @@ func (d *Door) getIndex(w http.ResponseWriter, r *formats.Request) error {
 	return nil
 }
 
-func (d *Door) names(r *formats.Request) ([]string, error) {
+func (h *Handler) names(r *formats.Request) ([]string, error) {
 	var names []string
 	var after packages.PackageID
 	for {
-		ids, more, err := d.packages.PackageNames(r.Context(), r.Repository, packages.PyPI, after, indexedPage)
+		ids, more, err := h.packages.PackageNames(r.Context(), r.Repository, packages.PyPI, after, indexedPage)
 		if err != nil {
 			return nil, err
 		}
@@ -85,8 +85,9 @@ func (d *Door) names(r *formats.Request) ([]string, error) {
 	}
 }
 
-// getDetail answers a project's page, rendered once for each revision and form.
-func (d *Door) getDetail(w http.ResponseWriter, r *formats.Request, rt route) error {
+// getDetail answers the page of a project. It is rendered once for each revision
+// and form.
+func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := project(rt.project)
 	r.Operation("ReadFromRepository", id, "")
 	if rt.project != id.Name || !rt.slash {
@@ -94,11 +95,11 @@ func (d *Door) getDetail(w http.ResponseWriter, r *formats.Request, rt route) er
 		return nil
 	}
 	media := negotiate(r)
-	p, err := d.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
 	}
-	doc, err := d.pages.Get(media+"\n"+r.Repository.ARN()+"\n"+id.Name+"\n"+p.Revision, func() (*formats.Document, error) {
+	doc, err := h.pages.Get(media+"\n"+r.Repository.ARN()+"\n"+id.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		return page(media,
 			func() ([]byte, error) { return detailJSON(p, id.Name) },
 			func() ([]byte, error) { return detailHTML(p, id.Name) })
@@ -111,10 +112,10 @@ func (d *Door) getDetail(w http.ResponseWriter, r *formats.Request, rt route) er
 }
 
 // getFile answers a file, or the core metadata beside it.
-func (d *Door) getFile(w http.ResponseWriter, r *formats.Request, rt route) error {
+func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := project(rt.project)
 	r.Operation("ReadFromRepository", id, rt.version)
-	asset, content, err := d.packages.OpenAsset(r.Context(), r.Repository, id, rt.version, rt.file)
+	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, id, rt.version, rt.file)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestRoutesAreParsedBack(t *testing.T) {
+func TestParseRoute_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := route{
 			kind:  rapid.SampledFrom([]kind{root, legacy, index, detail, distribution}).Draw(t, "kind"),
@@ -38,7 +38,7 @@ func FuzzParseRoute(f *testing.F) {
 	})
 }
 
-func TestFileNames(t *testing.T) {
+func TestCheckFileName(t *testing.T) {
 	for _, c := range []struct {
 		file, fileType, name, version string
 		good                          bool

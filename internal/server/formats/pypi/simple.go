@@ -11,18 +11,18 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// apiVersion is that of the simple API (PEP 629, PEP 700).
+// apiVersion is the version of the simple API (PEP 629, PEP 700).
 const apiVersion = "1.1"
 
-// versionMetadata are the store's opaque JSON about a version.
+// versionMetadata is what this package keeps in a version's metadata.
 type versionMetadata struct {
 	Name    string `json:"name,omitempty"`
 	Summary string `json:"summary,omitempty"`
-	// Yanked is why the release was yanked, and nil for one that was not.
+	// Yanked is the reason for which the release was yanked; nil if it was not.
 	Yanked *string `json:"yanked,omitempty"`
 }
 
-// fileMetadata are the store's opaque JSON about a file.
+// fileMetadata is what this package keeps in an asset's metadata.
 type fileMetadata struct {
 	RequiresPython string `json:"requires_python,omitempty"`
 }
@@ -33,11 +33,11 @@ type file struct {
 	size              int64
 	uploaded          time.Time
 	requiresPython    string
-	metadataSHA256    string // empty where the metadata are not beside it
+	metadataSHA256    string // empty if the index has no metadata of the file
 	yanked            *string
 }
 
-// files are those of all versions, in the order of their publication.
+// files lists the files of all versions in the order of publication.
 func files(p *packages.Package) ([]file, error) {
 	var out []file
 	for _, v := range p.Versions {
@@ -182,7 +182,7 @@ func end(b *strings.Builder) []byte {
 	return []byte(b.String())
 }
 
-// attribute writes an attribute that has a value.
+// attribute writes an attribute unless its value is empty.
 func attribute(b *strings.Builder, name, value string) {
 	if value != "" {
 		fmt.Fprintf(b, ` %s="%s"`, name, html.EscapeString(value))

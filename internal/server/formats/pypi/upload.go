@@ -19,13 +19,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Bounds on a form, its file not counted.
+// Bounds on a form without its file.
 const (
-	maxFields     = 8 << 20 // bytes of all fields together: one is the description
-	maxFieldCount = 2000    // fields: each classifier and requirement is one
+	maxFields     = 8 << 20 // bytes of all fields together; the description is one of them
+	maxFieldCount = 2000    // each classifier and each requirement is a field
 )
 
-// An upload is one form: its fields, and the file that came with them.
+// An upload is a form that was received: its fields and its file.
 type upload struct {
 	fields  map[string]string // the first value of each
 	file    string
@@ -33,9 +33,9 @@ type upload struct {
 	blake2  string // BLAKE2b-256 of the content, in hex
 }
 
-// upload takes one file.
-func (d *Door) upload(w http.ResponseWriter, r *formats.Request, _ route) error {
-	u, err := d.receive(r)
+// upload publishes one file.
+func (h *Handler) upload(w http.ResponseWriter, r *formats.Request, _ route) error {
+	u, err := h.receive(r)
 	if err != nil {
 		return err
 	}
@@ -46,10 +46,10 @@ func (d *Door) upload(w http.ResponseWriter, r *formats.Request, _ route) error 
 	id := project(u.fields["name"])
 	p := &packages.Publication{Repository: r.Repository, Package: id, Version: u.fields["version"]}
 	r.Operation("PublishPackageVersion", id, p.Version)
-	if err := d.describe(r.Context(), u, p); err != nil {
+	if err := h.describe(r.Context(), u, p); err != nil {
 		return err
 	}
-	if _, err := d.packages.Publish(r.Context(), *p); err != nil {
+	if _, err := h.packages.Publish(r.Context(), *p); err != nil {
 		return alreadyExists(err, u.file)
 	}
 	text := u.file + " is published.\n"
@@ -62,25 +62,25 @@ func (d *Door) upload(w http.ResponseWriter, r *formats.Request, _ route) error 
 	return nil
 }
 
-// alreadyExists says a conflict in the words by which twine --skip-existing and
-// uv know one.
+// alreadyExists puts a conflict into the words by which twine --skip-existing and uv
+// recognise it.
 func alreadyExists(err error, file string) error {
 	if e := fault.From(err); e.Kind == fault.Conflict {
-		told := *e
-		told.Message = "File already exists: " + file + ". " + e.Message
-		return &told
+		explained := *e
+		explained.Message = "File already exists: " + file + ". " + e.Message
+		return &explained
 	}
 	return err
 }
 
-// receive reads the form and stages the file. The caller discards what was staged.
-func (d *Door) receive(r *formats.Request) (*upload, error) {
+// receive reads the form and stages the file. The caller discards the file.
+func (h *Handler) receive(r *formats.Request) (*upload, error) {
 	form, err := r.MultipartReader()
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "InvalidForm", "An upload is a POST of multipart/form-data, as twine sends it.")
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidForm", "An upload must be a POST of multipart/form-data, as twine sends it.")
 	}
 	u := &upload{fields: map[string]string{}}
-	if err := d.readForm(r, form, u); err != nil {
+	if err := h.readForm(r, form, u); err != nil {
 		if u.content != nil {
 			u.content.Discard()
 		}
@@ -89,7 +89,7 @@ func (d *Door) receive(r *formats.Request) (*upload, error) {
 	return u, nil
 }
 
-func (d *Door) readForm(r *formats.Request, form *multipart.Reader, u *upload) error {
+func (h *Handler) readForm(r *formats.Request, form *multipart.Reader, u *upload) error {
 	left := int64(maxFields)
 	for range maxFieldCount {
 		part, err := form.NextPart()
@@ -100,11 +100,11 @@ func (d *Door) readForm(r *formats.Request, form *multipart.Reader, u *upload) e
 			return nil
 		}
 		if err != nil {
-			return broken(err)
+			return invalidForm(err)
 		}
 		name := part.FormName()
 		if name == "content" {
-			err = d.stage(r, part, u)
+			err = h.stage(r, part, u)
 		} else {
 			left, err = u.readField(name, part, left)
 		}
@@ -115,16 +115,16 @@ func (d *Door) readForm(r *formats.Request, form *multipart.Reader, u *upload) e
 	return fault.New(fault.TooLarge, "FormTooLarge", "The form has more than %d fields.", maxFieldCount)
 }
 
-func broken(err error) error {
-	return fault.Wrap(err, fault.Invalid, "IncompleteBody", "The form ended before it was complete, or is not one.")
+func invalidForm(err error) error {
+	return fault.Wrap(err, fault.Invalid, "IncompleteBody", "The form ended before it was complete, or it is not multipart/form-data.")
 }
 
-// readField keeps the first value of a field, of which left bytes at most, and
-// returns how many bytes are left for the others.
+// readField keeps the first value of a field. It reads at most left bytes and
+// returns how many are left for the other fields.
 func (u *upload) readField(name string, part io.Reader, left int64) (int64, error) {
 	value, err := io.ReadAll(io.LimitReader(part, left+1))
 	if err != nil {
-		return 0, broken(err)
+		return 0, invalidForm(err)
 	}
 	if left -= int64(len(value)); left < 0 {
 		return 0, fault.New(fault.TooLarge, "FormTooLarge", "The fields of the form are larger than %d MiB.", maxFields>>20)
@@ -135,9 +135,10 @@ func (u *upload) readField(name string, part io.Reader, left int64) (int64, erro
 	return left, nil
 }
 
-// stage receives the file. The fields that say what it is come before it in the
-// form of every client, and must: nothing is received for whom may not publish.
-func (d *Door) stage(r *formats.Request, part *multipart.Part, u *upload) error {
+// stage receives the file. The fields that describe it must come before it, as they
+// do in the form of every client: no file is received from a caller who may not
+// publish.
+func (h *Handler) stage(r *formats.Request, part *multipart.Part, u *upload) error {
 	if u.content != nil {
 		return invalid("InvalidForm", "The form has more than one file.")
 	}
@@ -151,7 +152,7 @@ func (d *Door) stage(r *formats.Request, part *multipart.Part, u *upload) error 
 	if err != nil {
 		return err
 	}
-	u.content, err = d.packages.Stage(r.Context(), r.Repository, id, io.TeeReader(part, sum), d.maxFile)
+	u.content, err = h.packages.Stage(r.Context(), r.Repository, id, io.TeeReader(part, sum), h.maxFile)
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (d *Door) stage(r *formats.Request, part *multipart.Part, u *upload) error 
 	return nil
 }
 
-// checkFields checks what the form says before its file.
+// checkFields checks the fields that came before the file.
 func (u *upload) checkFields(file string) error {
 	if a := u.fields[":action"]; a != "file_upload" {
 		return invalid("InvalidForm", "The action %q is not known: only file_upload is, and it comes before the file.", a)
@@ -177,20 +178,20 @@ func (u *upload) checkFields(file string) error {
 	return checkFileName(file, u.fields["filetype"], is)
 }
 
-// checkDigests compares the digests that the client made with those of the bytes
-// that arrived. A form without any is accepted, as PyPI accepts one of the three.
+// checkDigests compares the digests in the form with the bytes that arrived. None of
+// them is required: PyPI accepts any one of the three.
 func (u *upload) checkDigests() error {
 	for field, is := range map[string]string{"md5_digest": u.content.MD5, "sha256_digest": u.content.SHA256, "blake2_256_digest": u.blake2} {
 		if said := u.fields[field]; said != "" && !strings.EqualFold(said, is) {
-			return invalid("InvalidDigest", "The %s of the file that arrived is %s, and the form says %s.", field, is, said)
+			return invalid("InvalidDigest", "The %s of the file that arrived is %s, but the form says %s.", field, is, said)
 		}
 	}
 	return nil
 }
 
-// describe reads the metadata in the file, compares them with the form, and
-// completes the publication.
-func (d *Door) describe(ctx context.Context, u *upload, p *packages.Publication) error {
+// describe reads the metadata in the file, compares them with the form, and fills in
+// the publication.
+func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publication) error {
 	m, err := u.metadata(ctx)
 	if err != nil {
 		return err
@@ -200,7 +201,7 @@ func (d *Door) describe(ctx context.Context, u *upload, p *packages.Publication)
 	if m != nil {
 		form := release{u.fields["name"], u.fields["version"]}
 		if is := m.release(); !sameRelease(form, is) {
-			return invalid("InvalidMetadata", "The metadata in %s are of %s %s, and the form says %s %s.", u.file, is.name, is.version, form.name, form.version)
+			return invalid("InvalidMetadata", "The metadata in %s are of %s %s, but the form says %s %s.", u.file, is.name, is.version, form.name, form.version)
 		}
 		file.RequiresPython = m.get("Requires-Python")
 		about = m.description()
@@ -214,7 +215,7 @@ func (d *Door) describe(ctx context.Context, u *upload, p *packages.Publication)
 		return err
 	}
 	if m != nil && (strings.HasSuffix(u.file, ".whl") || m.final()) {
-		beside, err := d.packages.Stage(ctx, p.Repository, p.Package, bytes.NewReader(m.raw), maxMetadata)
+		beside, err := h.packages.Stage(ctx, p.Repository, p.Package, bytes.NewReader(m.raw), maxMetadata)
 		if err != nil {
 			return err
 		}
@@ -224,8 +225,8 @@ func (d *Door) describe(ctx context.Context, u *upload, p *packages.Publication)
 	return nil
 }
 
-// metadata returns the metadata in the file; nil for a source distribution that
-// has none.
+// metadata returns the metadata in the file, or nil for a source distribution
+// without metadata.
 func (u *upload) metadata(ctx context.Context) (*coreMetadata, error) {
 	object, err := u.content.Open(ctx)
 	if err != nil {
@@ -246,13 +247,13 @@ func (u *upload) metadata(ctx context.Context) (*coreMetadata, error) {
 	case errors.Is(err, errNoMetadata) && !wheel:
 		return nil, nil
 	case err != nil:
-		return nil, fault.Wrap(err, fault.Invalid, "InvalidDistribution", "%s is not a distribution with metadata: %s.", u.file, strings.TrimSuffix(err.Error(), "."))
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidDistribution", "%s is not a distribution with readable metadata: %s.", u.file, strings.TrimSuffix(err.Error(), "."))
 	}
 	return parseCoreMetadata(raw), nil
 }
 
-// A readerAt reads an object at offsets, for one goroutine. It keeps the store's
-// error apart from those of a bad archive.
+// A readerAt reads an object at offsets, for one goroutine. err keeps an error of
+// the store apart from the errors of a bad archive.
 type readerAt struct {
 	object blob.Object
 	err    error

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 )
 
-func TestUploadingAgain(t *testing.T) {
+func TestUpload_Again(t *testing.T) {
 	s, app := start(t)
 	f := wheelForm(t, "p", "1.0", "one")
 	want(t, 200, upload(t, s, formatstest.Admin, app, f))
@@ -31,7 +31,7 @@ func TestUploadingAgain(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoUploadLeavesNothingBehind(t *testing.T) {
+func TestUpload_Invalid(t *testing.T) {
 	s, app := start(t)
 	type change = func(*form)
 	set := func(field, value string) change {
@@ -48,7 +48,7 @@ func TestWhatIsNoUploadLeavesNothingBehind(t *testing.T) {
 		"another protocol":     {set("protocol_version", "2"), 400, "protocol"},
 		"no name":              {set("name", "-"), 400, "name and version"},
 		"another name":         {set("name", "other"), 400, "other"},
-		"a bad name":           {set("name", "../p"), 400, "not a project's name"},
+		"a bad name":           {set("name", "../p"), 400, "not the name of a project"},
 		"another version":      {set("version", "2.0"), 400, "2.0"},
 		"a bad version":        {set("version", "one"), 400, "PEP 440"},
 		"another type":         {set("filetype", "sdist"), 400, "not accepted"},
@@ -85,7 +85,7 @@ func TestWhatIsNoUploadLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestDigestsThatAreRight(t *testing.T) {
+func TestUpload_Digests(t *testing.T) {
 	s, app := start(t)
 	f := wheelForm(t, "p", "1.0", "")
 	m, sha, blake := md5.Sum(f.content), sha256.Sum256(f.content), blake2b.Sum256(f.content)

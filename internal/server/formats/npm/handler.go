@@ -11,52 +11,52 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Config is what a [Door] is made of.
+// Config configures a [Handler].
 type Config struct {
 	// Packages is the store. Required.
 	Packages *packages.Service
-	// MaxTarball is the size of the largest tarball, in bytes. 0 is 5 GB, the
-	// quota "Asset file size maximum" of CodeArtifact.
+	// MaxTarball bounds the size of a tarball, in bytes. 0 means 5 GB,
+	// CodeArtifact's quota "Asset file size maximum".
 	MaxTarball int64
-	// CacheBytes bounds the rendered documents that are kept; 0 is 64 MiB.
+	// CacheBytes bounds the rendered documents in memory, in bytes. 0 means 64 MiB.
 	CacheBytes int64
 }
 
-// A Door serves npm's clients. It is a [formats.Door].
-type Door struct {
+// A Handler serves npm's clients. It implements [formats.Protocol].
+type Handler struct {
 	packages   *packages.Service
 	maxTarball int64
 	documents  *formats.DocumentCache
 }
 
-// New returns the door.
-func New(c Config) *Door {
+// New returns a handler.
+func New(c Config) *Handler {
 	if c.MaxTarball == 0 {
 		c.MaxTarball = 5_000_000_000
 	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 64 << 20
 	}
-	return &Door{packages: c.Packages, maxTarball: c.MaxTarball, documents: formats.NewDocumentCache(c.CacheBytes)}
+	return &Handler{packages: c.Packages, maxTarball: c.MaxTarball, documents: formats.NewDocumentCache(c.CacheBytes)}
 }
 
 // LoginTool is npm.
-func (d *Door) LoginTool(*http.Request) string { return "npm" }
+func (h *Handler) LoginTool(*http.Request) string { return "npm" }
 
 // Serve answers one request.
-func (d *Door) Serve(w http.ResponseWriter, r *formats.Request) error {
+func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error {
 	rt := parseRoute(strings.TrimPrefix(r.Rest, "/"))
-	h := d.handler(r.Method, rt.kind)
-	if h == nil {
-		return refusal(r, rt)
+	serve := h.operation(r.Method, rt.kind)
+	if serve == nil {
+		return notServed(r, rt)
 	}
-	return h(w, r, rt)
+	return serve(w, r, rt)
 }
 
-type handler func(w http.ResponseWriter, r *formats.Request, rt route) error
+type operation func(w http.ResponseWriter, r *formats.Request, rt route) error
 
-// handler is the table of what is served; nil for what is not.
-func (d *Door) handler(method string, k kind) handler {
+// operation returns nil for a request that is not served.
+func (h *Handler) operation(method string, k kind) operation {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
@@ -64,53 +64,53 @@ func (d *Door) handler(method string, k kind) handler {
 	case http.MethodGet:
 		switch k {
 		case document:
-			return d.getDocument
+			return h.getDocument
 		case version:
-			return d.getVersion
+			return h.getVersion
 		case tarball:
-			return d.getTarball
+			return h.getTarball
 		case distTags:
-			return d.getTags
+			return h.getTags
 		case root, ping:
-			return d.ping
+			return h.ping
 		case whoami:
-			return d.whoami
+			return h.whoami
 		case search:
-			return d.search
+			return h.search
 		}
 	case http.MethodPut:
 		switch k {
 		case document:
-			return d.putDocument
+			return h.putDocument
 		case revision:
-			return d.putRevision
+			return h.putRevision
 		case distTag:
-			return d.putTag
+			return h.putTag
 		case distTags:
-			return d.replaceTags
+			return h.replaceTags
 		}
 	case http.MethodPost:
 		if k == distTags {
-			return d.mergeTags
+			return h.mergeTags
 		}
 		if k == distTag {
-			return d.putTag
+			return h.putTag
 		}
 	case http.MethodDelete:
 		switch k {
 		case revision:
-			return d.deletePackage
+			return h.deletePackage
 		case tarballRev:
-			return d.deleteTarball
+			return h.deleteTarball
 		case distTag:
-			return d.deleteTag
+			return h.deleteTag
 		}
 	}
 	return nil
 }
 
-// refusal says why a request is not served.
-func refusal(r *formats.Request, rt route) error {
+// notServed says why a request is not served.
+func notServed(r *formats.Request, rt route) error {
 	switch rt.kind {
 	case advisories:
 		return fault.New(fault.NotFound, "NoAdvisories", "This registry has no database of security advisories, so nothing was audited.")
@@ -123,9 +123,9 @@ func refusal(r *formats.Request, rt route) error {
 	return fault.New(fault.NotFound, "NotFound", "This registry does not answer %s /%s.", r.Method, r.Rest)
 }
 
-// Refuse writes {"error": …}, the form that every client shows. Where a token is
-// bad the reason is in npm-notice as well, which npm shows before anything else.
-func (d *Door) Refuse(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
+// WriteError writes {"error": …}, the form that every client shows. The reason of a
+// 401 is in the header npm-notice as well, which npm shows before anything else.
+func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
 	if status == http.StatusUnauthorized {
 		w.Header().Set("npm-notice", headerLine(e.Message))
 	}
@@ -136,7 +136,7 @@ func (d *Door) Refuse(w http.ResponseWriter, r *formats.Request, status int, e *
 	writeJSON(w, r, status, append(out, '}'))
 }
 
-// headerLine makes a message fit for a header.
+// headerLine replaces what cannot be in a header.
 func headerLine(s string) string {
 	return strings.Map(func(c rune) rune {
 		if c < ' ' || c > '~' {
@@ -146,8 +146,8 @@ func headerLine(s string) string {
 	}, s)
 }
 
-// ok answers a change as the clients expect it.
-func ok(w http.ResponseWriter, r *formats.Request, status int) error {
+// writeOK answers a change in the form that the clients expect.
+func writeOK(w http.ResponseWriter, r *formats.Request, status int) error {
 	writeJSON(w, r, status, []byte(`{"ok":true}`))
 	return nil
 }
@@ -158,13 +158,13 @@ func writeJSON(w http.ResponseWriter, r *formats.Request, status int, body []byt
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone; there is nobody to tell
+		_, _ = w.Write(body) // the client is gone
 	}
 }
 
-// ping answers that the token opens the repository.
-func (d *Door) ping(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := d.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+// ping answers 200 if the token gives access to the repository.
+func (h *Handler) ping(w http.ResponseWriter, r *formats.Request, _ route) error {
+	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	writeJSON(w, r, http.StatusOK, []byte(`{}`))
@@ -172,8 +172,8 @@ func (d *Door) ping(w http.ResponseWriter, r *formats.Request, _ route) error {
 }
 
 // whoami answers the name of the IAM identity that obtained the token.
-func (d *Door) whoami(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := d.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+func (h *Handler) whoami(w http.ResponseWriter, r *formats.Request, _ route) error {
+	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	out, err := json.Marshal(map[string]string{"username": username(authn.FromContext(r.Context()))})
@@ -184,8 +184,8 @@ func (d *Door) whoami(w http.ResponseWriter, r *formats.Request, _ route) error 
 	return nil
 }
 
-// username is a user's name, and for another principal what its ARN says after
-// the account: "assumed-role/Role/session".
+// username is the name of an IAM user. For another principal it is the part of the
+// ARN after the account, such as "assumed-role/Role/session".
 func username(c *authn.Caller) string {
 	if c == nil || c.Principal == nil {
 		return ""

@@ -12,37 +12,37 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Config is what a [Door] is made of.
+// Config configures a [Handler].
 type Config struct {
 	// Packages is the store. Required.
 	Packages *packages.Service
-	// MaxFile is the size of the largest file, in bytes. 0 is 5 GB, the quota
-	// "Asset file size maximum" of CodeArtifact.
+	// MaxFile bounds the size of a file, in bytes. 0 means 5 GB, CodeArtifact's
+	// quota "Asset file size maximum".
 	MaxFile int64
-	// CacheBytes bounds the rendered pages that are kept; 0 is 32 MiB.
+	// CacheBytes bounds the rendered pages in memory, in bytes. 0 means 32 MiB.
 	CacheBytes int64
 }
 
-// A Door serves Python's clients. It is a [formats.Door].
-type Door struct {
+// A Handler serves Python's clients. It implements [formats.Protocol].
+type Handler struct {
 	packages *packages.Service
 	maxFile  int64
 	pages    *formats.DocumentCache
 }
 
-// New returns the door.
-func New(c Config) *Door {
+// New returns a handler.
+func New(c Config) *Handler {
 	if c.MaxFile == 0 {
 		c.MaxFile = 5_000_000_000
 	}
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 32 << 20
 	}
-	return &Door{packages: c.Packages, maxFile: c.MaxFile, pages: formats.NewDocumentCache(c.CacheBytes)}
+	return &Handler{packages: c.Packages, maxFile: c.MaxFile, pages: formats.NewDocumentCache(c.CacheBytes)}
 }
 
-// LoginTool is twine for who uploads, and pip for who reads.
-func (d *Door) LoginTool(r *http.Request) string {
+// LoginTool is twine for an upload and pip for a read.
+func (h *Handler) LoginTool(r *http.Request) string {
 	if r.Method == http.MethodPost {
 		return "twine"
 	}
@@ -50,21 +50,21 @@ func (d *Door) LoginTool(r *http.Request) string {
 }
 
 // Serve answers one request.
-func (d *Door) Serve(w http.ResponseWriter, r *formats.Request) error {
+func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error {
 	rt := parseRoute(strings.TrimPrefix(r.Rest, "/"))
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		switch rt.kind {
 		case index:
-			return d.getIndex(w, r)
+			return h.getIndex(w, r)
 		case detail:
-			return d.getDetail(w, r, rt)
+			return h.getDetail(w, r, rt)
 		case distribution:
-			return d.getFile(w, r, rt)
+			return h.getFile(w, r, rt)
 		}
 	case http.MethodPost:
 		if rt.kind == root || rt.kind == legacy {
-			return d.upload(w, r, rt)
+			return h.upload(w, r, rt)
 		}
 	}
 	if rt.kind == unknown {
@@ -73,8 +73,8 @@ func (d *Door) Serve(w http.ResponseWriter, r *formats.Request) error {
 	return fault.New(fault.NotFound, "NotFound", "This index does not answer %s /%s. Its projects are at /simple/, and files are uploaded to / by POST.", r.Method, r.Rest)
 }
 
-// Refuse writes the message as plain text, which twine and uv show.
-func (d *Door) Refuse(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
+// WriteError writes the message as plain text, which twine and uv show.
+func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
 	writeText(w, r, status, e.Message+"\n")
 }
 
@@ -84,7 +84,7 @@ func writeText(w http.ResponseWriter, r *formats.Request, status int, text strin
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(text)) // the client is gone; there is nobody to tell
+		_, _ = w.Write([]byte(text)) // the client is gone
 	}
 }
 
@@ -92,7 +92,7 @@ func project(name string) packages.PackageID {
 	return packages.PackageID{Format: packages.PyPI, Name: pypi.CanonPackageName(name)}
 }
 
-// A kind is what an address stands for.
+// A kind is the resource that an address names.
 type kind uint8
 
 const (
@@ -109,7 +109,7 @@ type route struct {
 	kind kind
 	// project is as the client spelled it.
 	project, version, file string
-	// slash is whether the address ended in one, as that of a page does.
+	// slash is whether the address ends in "/", as the address of a page does.
 	slash bool
 }
 

@@ -21,8 +21,8 @@ import (
 
 func start(t testing.TB) (s *formatstest.Server, app string) {
 	t.Helper()
-	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Door {
-		return map[packages.Format]formats.Door{packages.NPM: npm.New(npm.Config{Packages: p, MaxTarball: 1 << 20})}
+	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
+		return map[packages.Format]formats.Protocol{packages.NPM: npm.New(npm.Config{Packages: p, MaxTarball: 1 << 20})}
 	})
 	return s, s.Endpoint(formatstest.App, packages.NPM)
 }
@@ -71,7 +71,7 @@ func publish(t testing.TB, s *formatstest.Server, endpoint, name, version, tag s
 	want(t, http.StatusCreated, s.Do(formatstest.Admin, "PUT", endpoint+strings.Replace(name, "/", "%2f", 1), encode(t, document(name, version, tag, tarball))))
 }
 
-// want fails the test unless the answer has the status and the texts.
+// want fails the test unless the response has the status and contains the texts.
 func want(t testing.TB, status int, r formatstest.Response, texts ...string) formatstest.Response {
 	t.Helper()
 	if r.StatusCode != status {
@@ -85,7 +85,7 @@ func want(t testing.TB, status int, r formatstest.Response, texts ...string) for
 	return r
 }
 
-func TestWhatWasPublishedIsRead(t *testing.T) {
+func TestPublish_ReadBack(t *testing.T) {
 	for _, name := range []string{"lib", "@team/lib"} {
 		t.Run(name, func(t *testing.T) {
 			s, app := start(t)
@@ -126,7 +126,7 @@ func TestWhatWasPublishedIsRead(t *testing.T) {
 	}
 }
 
-func TestTheAbbreviatedDocument(t *testing.T) {
+func TestDocument_Abbreviated(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	r := want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib", "", "Accept: application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"))
@@ -143,7 +143,7 @@ func TestTheAbbreviatedDocument(t *testing.T) {
 	}
 }
 
-func TestADocumentIsNotSentTwice(t *testing.T) {
+func TestDocument_ConditionalRequest(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	first := want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib", ""))
@@ -153,7 +153,7 @@ func TestADocumentIsNotSentTwice(t *testing.T) {
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib", "", tag), `"1.0.1"`)
 }
 
-func TestATarballIsAFile(t *testing.T) {
+func TestTarball(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("0123456789"))
 	address := app + "lib/-/lib-1.0.0.tgz"
@@ -173,7 +173,7 @@ func TestATarballIsAFile(t *testing.T) {
 	want(t, 404, s.Do(formatstest.Reader, "GET", app+"none", ""), `"error"`)
 }
 
-func TestAddressesAreThoseOfTheRequest(t *testing.T) {
+func TestDocument_TarballAddress(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	host := "acme-000000000001.d.codeartifact.us-east-1." + formatstest.Suffix
@@ -189,7 +189,7 @@ func TestAddressesAreThoseOfTheRequest(t *testing.T) {
 	}
 }
 
-func TestUpstreamPackagesHaveTheAddressOfTheRepositoryAsked(t *testing.T) {
+func TestDocument_UpstreamTarballAddress(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, s.Endpoint(formatstest.Shared, packages.NPM), "lib", "1.0.0", "latest", []byte("from upstream"))
 	doc := decode(t, want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib", "")))
@@ -200,7 +200,7 @@ func TestUpstreamPackagesHaveTheAddressOfTheRepositoryAsked(t *testing.T) {
 	want(t, 200, s.Do(formatstest.Reader, "GET", address, ""), "from upstream")
 }
 
-func TestDeprecating(t *testing.T) {
+func TestDeprecate(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	publish(t, s, app, "lib", "2.0.0", "latest", []byte("y"))
@@ -233,7 +233,7 @@ func TestDeprecating(t *testing.T) {
 	want(t, 403, s.Do(formatstest.Reader, "PUT", app+"lib", `{"name":"lib","versions":{"1.0.0":{"deprecated":"no"}}}`), "AccessDenied")
 }
 
-func TestUnpublishing(t *testing.T) {
+func TestUnpublish(t *testing.T) {
 	s, app := start(t)
 	for _, v := range []string{"1.0.0", "1.1.0", "2.0.0"} {
 		publish(t, s, app, "lib", v, "latest", []byte(v))
@@ -290,7 +290,7 @@ func TestDistTags(t *testing.T) {
 	check(`{"latest":"1.0.0"}`)
 }
 
-func TestSmallAnswers(t *testing.T) {
+func TestPingAndWhoami(t *testing.T) {
 	s, app := start(t)
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"-/ping", ""), "{}")
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"-/whoami", ""), `"reader"`)

@@ -25,8 +25,8 @@ import (
 
 func start(t testing.TB) (s *formatstest.Server, app string) {
 	t.Helper()
-	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Door {
-		return map[packages.Format]formats.Door{packages.PyPI: pypi.New(pypi.Config{Packages: p, MaxFile: 1 << 20})}
+	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
+		return map[packages.Format]formats.Protocol{packages.PyPI: pypi.New(pypi.Config{Packages: p, MaxFile: 1 << 20})}
 	})
 	return s, s.Endpoint(formatstest.App, packages.PyPI)
 }
@@ -37,7 +37,7 @@ func metadata(name, version string) string {
 	return fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\nRequires-Python: >=3.8,<4\nRequires-Dist: six\n\n# %s\n", name, version, name)
 }
 
-// wheel makes a wheel with the METADATA and some content.
+// wheel returns a wheel with the METADATA and some content.
 func wheel(t testing.TB, name, version, metadata, content string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -57,7 +57,7 @@ func wheel(t testing.TB, name, version, metadata, content string) []byte {
 	return b.Bytes()
 }
 
-// sdistOf makes a .tar.gz of one file.
+// sdistOf returns a .tar.gz of one file.
 func sdistOf(t testing.TB, file, text string) []byte {
 	t.Helper()
 	var b bytes.Buffer
@@ -73,7 +73,7 @@ func sdistOf(t testing.TB, file, text string) []byte {
 	return b.Bytes()
 }
 
-// A form is an upload as twine makes it. A field of the value "-" is left out.
+// A form is an upload as twine sends it. A field with the value "-" is left out.
 type form struct {
 	name, version, fileType, file string
 	content                       []byte
@@ -120,7 +120,7 @@ func upload(t testing.TB, s *formatstest.Server, u formatstest.User, endpoint st
 	return s.Do(u, "POST", endpoint, body, "Content-Type: "+contentType)
 }
 
-// want fails the test unless the answer has the status and the texts.
+// want fails the test unless the response has the status and contains the texts.
 func want(t testing.TB, status int, r formatstest.Response, texts ...string) formatstest.Response {
 	t.Helper()
 	if r.StatusCode != status {
@@ -168,7 +168,7 @@ func page(t testing.TB, r formatstest.Response) (p simplePage) {
 	return p
 }
 
-func TestWhatWasUploadedIsRead(t *testing.T) {
+func TestUpload_ReadBack(t *testing.T) {
 	s, app := start(t)
 	whl := wheelForm(t, "My.Project", "1.0", "one")
 	want(t, 200, upload(t, s, formatstest.Admin, app, whl))
@@ -213,7 +213,7 @@ func TestWhatWasUploadedIsRead(t *testing.T) {
 	want(t, 304, s.Do(formatstest.Reader, "GET", address, "", "If-None-Match: "+html.Header.Get("ETag")))
 }
 
-func TestTheFormOfAPage(t *testing.T) {
+func TestDetail_MediaTypes(t *testing.T) {
 	s, app := start(t)
 	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "")))
 	for accept, contentType := range map[string]string{
@@ -236,7 +236,7 @@ func TestTheFormOfAPage(t *testing.T) {
 	}
 }
 
-func TestOtherSpellingsAreRedirected(t *testing.T) {
+func TestDetail_Redirect(t *testing.T) {
 	s, app := start(t)
 	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "My.Project", "1.0", "")))
 	for _, spelling := range []string{"My.Project/", "my_project/", "MY--PROJECT/", "my-project", "My.Project"} {
@@ -248,7 +248,7 @@ func TestOtherSpellingsAreRedirected(t *testing.T) {
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/My_Project/1.0/my_project-1.0-py3-none-any.whl", ""))
 }
 
-func TestAYankedRelease(t *testing.T) {
+func TestDetail_Yanked(t *testing.T) {
 	s, app := start(t)
 	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "")))
 	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.1", "")))
@@ -266,7 +266,7 @@ func TestAYankedRelease(t *testing.T) {
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", ""), `data-yanked="it &#34;broke&#34;"`)
 }
 
-func TestAnExpiredTokenSaysSo(t *testing.T) {
+func TestAuth_ExpiredToken(t *testing.T) {
 	s, app := start(t)
 	token := "Authorization: Bearer " + s.Token(formatstest.Admin, formatstest.Domain)
 	s.Advance(13 * time.Hour)
