@@ -63,17 +63,17 @@ func drawRequest(t *rapid.T) (*http.Request, []byte) {
 }
 
 func TestAcceptsWhatTheSDKSigns(t *testing.T) {
-	verifier := sigv4.New(at(noon))
+	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
 	rapid.Check(t, func(rt *rapid.T) {
 		r, body := drawRequest(rt)
-		if _, err := verifier.Verify(sign(t, r, vectorSecret, body, noon), "ecr", body, known); err != nil {
+		if _, err := verifier.Verify(sign(t, r, vectorSecret, body, noon), sigv4.Protected, "ecr", body, known); err != nil {
 			rt.Fatalf("%s %s %v: %v", r.Method, r.URL, r.Header, err)
 		}
 	})
 }
 
 func TestRefusesWhatWasChanged(t *testing.T) {
-	verifier := sigv4.New(at(noon))
+	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
 	changes := map[string]func(*http.Request, *[]byte){
 		"method": func(r *http.Request, _ *[]byte) { r.Method = "OPTIONS" },
 		"host":   func(r *http.Request, _ *[]byte) { r.Host = "other.example" },
@@ -109,7 +109,7 @@ func TestRefusesWhatWasChanged(t *testing.T) {
 		r.Header.Set("X-Amz-Content-Sha256", hexSHA256(body))
 		got := sign(t, r, vectorSecret, body, noon)
 		changes[rapid.SampledFrom(names).Draw(rt, "change")](got, &body)
-		_, err := verifier.Verify(got, "ecr", body, secretOf)
+		_, err := verifier.Verify(got, sigv4.Protected, "ecr", body, secretOf)
 		checkReason(t, sigv4.SignatureMismatch, err)
 	})
 }
@@ -121,7 +121,7 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Add("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, SignedHeaders=host, Signature=00", "", "/?%", "UNSIGNED-PAYLOAD", "")
 	f.Add("AWS4-HMAC-SHA256 =,=,;", "2026", "//?;=&&", "x", "y")
-	verifier := sigv4.New(at(noon))
+	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
 	// No request in the corpus has a signature with this secret.
 	secret := func(*sigv4.Credential) (string, error) { return "a secret of the fuzz target alone", nil }
 	f.Fuzz(func(t *testing.T, authorization, date, target, hash, body string) {
@@ -133,7 +133,7 @@ func FuzzVerify(f *testing.F) {
 			"Authorization": {authorization}, "X-Amz-Date": {date}, "X-Amz-Content-Sha256": {hash},
 		}}
 		for _, body := range [][]byte{[]byte(body), nil} {
-			if c, err := verifier.Verify(r, "ecr", body, secret); err == nil {
+			if c, err := verifier.Verify(r, sigv4.Protected, "ecr", body, secret); err == nil {
 				t.Fatalf("a forged signature: %+v", c)
 			}
 		}

@@ -7,7 +7,8 @@
 // the body. It is stricter than it could be, where leniency has been the hole
 // of others:
 //
-//   - host and every X-Amz-* header that is there must be signed;
+//   - host and every X-Amz-* header that is sent must be signed, with two
+//     exceptions that [Config] explains;
 //   - the body is hashed here, whatever X-Amz-Content-Sha256 says, and the two
 //     must agree. UNSIGNED-PAYLOAD, the STREAMING-* forms, aws-chunked bodies,
 //     Signature Version 4A and presigned addresses are refused;
@@ -49,18 +50,34 @@ type Lookup func(*Credential) (secret string, err error)
 
 // A Verifier verifies signatures. It is safe for use by many goroutines.
 type Verifier struct {
-	now    func() time.Time
-	keys   *keyCache
-	nobody string // the secret that stands in for one that was not found
+	now            func() time.Time
+	unsignedTarget UnsignedTarget
+	keys           *keyCache
+	unknownSecret  string // stands in for the secret of an unknown key
 }
 
-// New returns a verifier. now is the clock that signatures are measured by.
-func New(now func() time.Time) *Verifier {
-	return &Verifier{now: now, keys: newKeyCache(), nobody: rand.Text()}
+// Config is what a [Verifier] is made of.
+//
+// Some clients send X-Amz-Target and X-Amz-Content-Sha256 and do not sign them:
+// OCaml's awsm and awso, awscurl up to 0.36, aws-requests-auth. AWS accepts them.
+// For the hash that is harmless: the hash of the body is part of what is signed,
+// and a header that says otherwise is refused. The target names the operation,
+// so UnsignedTarget decides where it may come unsigned.
+type Config struct {
+	// Now is the clock that the times of signatures are compared with.
+	Now func() time.Time
+	// UnsignedTarget says when X-Amz-Target need not be signed.
+	UnsignedTarget UnsignedTarget
+}
+
+// New returns a verifier.
+func New(c Config) *Verifier {
+	return &Verifier{now: c.Now, unsignedTarget: c.UnsignedTarget, keys: newKeyCache(), unknownSecret: rand.Text()}
 }
 
 // Verify verifies that the request was signed for the service with the secret
-// that lookup returns, and returns the credential.
+// that lookup returns, and returns the credential. channel is how the request
+// came.
 //
 // body is the whole body of the request. Where it is nil the body is still to
 // be read: then X-Amz-Content-Sha256 is required, and r.Body is replaced by a
@@ -70,8 +87,8 @@ func New(now func() time.Time) *Verifier {
 //
 // The errors are *[Error] and what lookup returns. An unknown key and a wrong
 // signature take the same time.
-func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup Lookup) (*Credential, error) {
-	s, err := parseRequest(r)
+func (v *Verifier) Verify(r *http.Request, channel Channel, service string, body []byte, lookup Lookup) (*Credential, error) {
+	s, err := v.parse(r, channel)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +105,7 @@ func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup L
 	}
 	secret, unknown := lookup(&s.Credential)
 	if unknown != nil {
-		v.matches(s, v.nobody, request) // for the time that it takes
+		v.matches(s, v.unknownSecret, request) // for the time that it takes
 		return nil, unknown
 	}
 	if !v.matches(s, secret, request) {
@@ -103,8 +120,8 @@ func (v *Verifier) Verify(r *http.Request, service string, body []byte, lookup L
 // Precheck reports an error for a request that cannot be signed, whatever its
 // body is: no signature, another service's, one that is not of now, or one whose
 // credential the lookup refuses. It does not verify the signature.
-func (v *Verifier) Precheck(r *http.Request, service string, lookup Lookup) error {
-	s, err := parseRequest(r)
+func (v *Verifier) Precheck(r *http.Request, channel Channel, service string, lookup Lookup) error {
+	s, err := v.parse(r, channel)
 	if err != nil {
 		return err
 	}
@@ -113,6 +130,15 @@ func (v *Verifier) Precheck(r *http.Request, service string, lookup Lookup) erro
 	}
 	_, err = lookup(&s.Credential)
 	return err
+}
+
+// parse reads the signature of a request, which has to cover what matters.
+func (v *Verifier) parse(r *http.Request, channel Channel) (*signature, error) {
+	s, err := parseRequest(r)
+	if err != nil {
+		return nil, err
+	}
+	return s, v.covers(s, r, channel)
 }
 
 // current reports an error unless the signature is for the service and of now.

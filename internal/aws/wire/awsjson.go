@@ -32,10 +32,16 @@ func (p awsJSON) encode(x *exchange, v reflect.Value) {
 	x.send(awsJSONType, http.StatusOK, func(b []byte) []byte { return appendOutput(b, x.op.out, v) })
 }
 
-func (p awsJSON) fail(x *exchange, f failure) {
-	x.w.Header().Set("X-Amzn-Errortype", f.code)
-	x.send(awsJSONType, f.status, func(b []byte) []byte {
+func (p awsJSON) fail(x *exchange, f failure) { x.failJSON(awsJSONType, f) }
+
+// failJSON writes an error of a JSON protocol. The code is in each of the three
+// places of which a client may read one alone (AWS restJson1 protocol, "Operation
+// error serialization"): the header X-Amzn-Errortype, __type and code.
+func (x *exchange) failJSON(contentType string, f failure) {
+	x.send(contentType, f.status, func(b []byte) []byte {
 		b = append(b, `{"__type":`...)
+		b = appendQuoted(b, f.code)
+		b = append(b, `,"code":`...)
 		b = append(appendQuoted(b, f.code), ',')
 		return append(f.appendMembers(b), '}')
 	})

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -223,5 +225,69 @@ func TestInterceptWrapsTheHandler(t *testing.T) {
 	out, err := sts.NewFromConfig(config(serve(t, s))).GetCallerIdentity(t.Context(), nil)
 	if err != nil || *out.Account != "seen" {
 		t.Fatalf("%v, %v", out, err)
+	}
+}
+
+// Clients look for an error's code in different places, some of them in one
+// alone: the header, __type or code of a JSON body, Code of an XML one.
+func TestErrorCodeIsWhereAnyClientLooks(t *testing.T) {
+	url := failing(t, &ecrtypes.RepositoryNotFoundException{Message: aws.String("no <such> thing")})
+	const form = "application/x-www-form-urlencoded"
+	for _, c := range []struct {
+		description  string
+		method, path string
+		header       map[string]string
+		body         string
+		status       int
+		code, xml    string
+	}{
+		{"ECR, an error of the model", "POST", "/", map[string]string{"X-Amz-Target": target + "DescribeRepositories"}, "{}", 400, "RepositoryNotFoundException", ""},
+		{"ECR, an unknown operation", "POST", "/", map[string]string{"X-Amz-Target": target + "Nonsense"}, "{}", 400, "UnknownOperationException", ""},
+		{"ECR, malformed JSON", "POST", "/", map[string]string{"X-Amz-Target": target + "DescribeRepositories"}, "{", 400, "SerializationException", ""},
+		{"an unknown service's target", "POST", "/", map[string]string{"X-Amz-Target": "DynamoDB_20120810.ListTables"}, "{}", 400, "UnknownOperationException", ""},
+		{"CodeArtifact, an error of the model", "POST", "/v1/domain?domain=some-domain", nil, "{}", 400, "RepositoryNotFoundException", ""},
+		{"CodeArtifact, a wrong method", "PUT", "/v1/domain", nil, "{}", 405, "MethodNotAllowedException", ""},
+		{"an unknown path", "GET", "/v1/nonsense", nil, "", 404, "UnknownOperationException", ""},
+		{"STS, a missing parameter", "POST", "/", map[string]string{"Content-Type": form}, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15", 400, "", "ValidationError"},
+		{"IAM, an unknown action", "POST", "/", map[string]string{"Content-Type": form}, "Action=Nonsense&Version=2010-05-08", 400, "", "InvalidAction"},
+	} {
+		got := send(t, c.method, url+c.path, c.header, strings.NewReader(c.body))
+		if got.StatusCode != c.status || got.Header.Get("X-Amzn-Errortype") != cmp.Or(c.code, c.xml) {
+			t.Errorf("%s: %d, X-Amzn-Errortype %q", c.description, got.StatusCode, got.Header.Get("X-Amzn-Errortype"))
+		}
+		if c.xml != "" {
+			if !strings.Contains(got.text, "<Code>"+c.xml+"</Code><Message>") {
+				t.Errorf("%s: %s", c.description, got.text)
+			}
+			continue
+		}
+		var body struct {
+			Type    string `json:"__type"`
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		}
+		if err := json.Unmarshal([]byte(got.text), &body); err != nil || body.Type != c.code || body.Code != c.code || body.Message == "" {
+			t.Errorf("%s: %s: %v", c.description, got.text, err)
+		}
+	}
+	if got := send(t, "POST", url, map[string]string{"X-Amz-Target": "DynamoDB_20120810.ListTables"}, strings.NewReader("{}")); got.Header.Get("Content-Type") != "application/x-amz-json-1.1" {
+		t.Errorf("an unknown target is answered with %s", got.Header.Get("Content-Type"))
+	}
+}
+
+// No error of a model has a member that would be in its body twice.
+func TestErrorMembersLeaveRoomForTheCode(t *testing.T) {
+	for _, service := range []string{"ecr", "codeartifact"} {
+		s := newService(t, service, Options{})
+		for name, shape := range s.table.Shapes {
+			if shape.Status == 0 {
+				continue
+			}
+			for member := range shape.Members {
+				if m := strings.ToLower(member); m == "code" || m == "__type" {
+					t.Errorf("%s of %s has the member %s", name, service, member)
+				}
+			}
+		}
 	}
 }

@@ -38,6 +38,7 @@ func (x *exchange) fail(err error) {
 		x.options.Failed(x.r.Context(), cause, Error{Code: f.code, Message: f.message, Status: f.status})
 	}
 	h := x.w.Header()
+	h.Set("X-Amzn-Errortype", f.code)
 	var own *Error
 	if errors.As(err, &own) && own.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(own.RetryAfter.Seconds()), 'f', 0, 64))

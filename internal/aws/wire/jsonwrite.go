@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"math"
@@ -52,7 +53,7 @@ func appendJSON(b []byte, n *node, v reflect.Value) []byte {
 		return strconv.AppendInt(b, v.Int(), 10)
 	case kindFloat:
 		if f := v.Float(); !math.IsNaN(f) && !math.IsInf(f, 0) {
-			return strconv.AppendFloat(b, f, 'g', -1, 64)
+			return appendReal(b, f)
 		}
 		return append(b, "null"...)
 	case kindTime:
@@ -109,8 +110,20 @@ func appendQuoted(b []byte, s string) []byte {
 	return b
 }
 
-// appendEpoch appends a timestamp in seconds, with three more digits where it
-// has them.
+// appendReal appends a number so that it is not an integer on the wire: decoders
+// that tell the two apart by their form, such as OCaml's yojson, take an integer
+// for a member of another type.
+func appendReal(b []byte, f float64) []byte {
+	start := len(b)
+	b = strconv.AppendFloat(b, f, 'g', -1, 64)
+	if !bytes.ContainsAny(b[start:], ".e") {
+		b = append(b, ".0"...)
+	}
+	return b
+}
+
+// appendEpoch appends a timestamp in seconds with the milliseconds as a fraction,
+// which is there even if it is zero: see appendReal.
 func appendEpoch(b []byte, v reflect.Value) []byte {
 	t, _ := reflect.TypeAssert[time.Time](v)
 	ms := t.UnixMilli()
@@ -118,10 +131,11 @@ func appendEpoch(b []byte, v reflect.Value) []byte {
 		b, ms = append(b, '-'), -ms
 	}
 	b = strconv.AppendInt(b, ms/1000, 10)
-	if ms %= 1000; ms != 0 {
-		b = append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
+	ms %= 1000
+	if ms == 0 {
+		return append(b, ".0"...)
 	}
-	return b
+	return append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
 }
 
 // sortedKeys returns the keys of a map in order, so that an answer is always

@@ -50,7 +50,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.ServeHTTP(w, r)
 			return
 		}
-		m.notFound(w, r, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
+		m.notFound(w, r, awsJSON{}, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
 		return
 	}
 	path := r.URL.EscapedPath() // as it was signed: one operation has one spelling
@@ -62,7 +62,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ServeHTTP(w, r)
 		return
 	}
-	m.notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(path, 200)+".")
+	m.notFound(w, r, restJSON{}, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(path, 200)+".")
 }
 
 // mayBeForm reports whether a request for "/" can be of awsQuery. AWS reads
@@ -117,9 +117,12 @@ func scopeService(r *http.Request) string {
 	return ""
 }
 
-// notFound answers a request that no service can be found for.
-func (m *mux) notFound(w http.ResponseWriter, r *http.Request, status int, message string) {
+// notFound answers a request that no service can be found for, in the protocol
+// that its client speaks.
+func (m *mux) notFound(w http.ResponseWriter, r *http.Request, p protocol, status int, message string) {
+	const code = "UnknownOperationException"
 	x := &exchange{w: w, r: r, id: m.requestID(r)}
 	w.Header().Set("X-Amzn-Requestid", x.id)
-	restJSON{}.fail(x, failure{code: "UnknownOperationException", message: message, status: status})
+	w.Header().Set("X-Amzn-Errortype", code)
+	p.fail(x, failure{code: code, message: message, status: status})
 }

@@ -114,7 +114,7 @@ func TestJSONBodies(t *testing.T) {
 			}
 			continue
 		}
-		if got.StatusCode != 400 || !strings.HasPrefix(got.text, `{"__type":"SerializationException","message":"`) || !strings.Contains(got.text, c.want) || len(got.text) > 400 {
+		if got.StatusCode != 400 || !strings.HasPrefix(got.text, `{"__type":"SerializationException","code":"SerializationException","message":"`) || !strings.Contains(got.text, c.want) || len(got.text) > 400 {
 			t.Errorf("%s: %d %s", c.name, got.StatusCode, got.text)
 		}
 		if got.Header.Get("X-Amzn-Errortype") != "SerializationException" || len(got.Header.Get("X-Amzn-Requestid")) != 36 {
@@ -145,7 +145,7 @@ func TestTooLarge(t *testing.T) {
 		want   string
 	}{
 		"ecr":          {"/", map[string]string{"X-Amz-Target": target + "DescribeRepositories"}, `{"__type":"RequestEntityTooLargeException"`},
-		"codeartifact": {"/v1/domains", nil, `{"message":"The request body is larger than the 1048576 bytes`},
+		"codeartifact": {"/v1/domains", nil, `"message":"The request body is larger than the 1048576 bytes`},
 		"sts":          {"/", map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, "<Code>RequestEntityTooLarge</Code>"},
 	} {
 		for kind, body := range map[string]io.Reader{
@@ -169,9 +169,9 @@ func TestRESTParameters(t *testing.T) {
 	}{
 		{"domain=some-domain&repository=repo&format=npm&endpointType=dualstack", 200, `{"repositoryEndpoint":"dualstack some-domain"}`},
 		{"domain=some%2Ddomain&repository=repo&format=npm&unknown=1", 200, `{"repositoryEndpoint":" some-domain"}`},
-		{"domain=some-domain&domain=other&repository=repo&format=npm", 400, `{"message":"The parameter domain is there more than once."}`},
+		{"domain=some-domain&domain=other&repository=repo&format=npm", 400, `"message":"The parameter domain is there more than once."}`},
 		{"domain=%zz", 400, "invalid escape"},
-		{"domain=some-domain&repository=repo", 400, `{"message":"1 validation error detected: Value null at 'format' failed to satisfy constraint: Member must not be null"}`},
+		{"domain=some-domain&repository=repo", 400, `"message":"1 validation error detected: Value null at 'format' failed to satisfy constraint: Member must not be null"}`},
 		{"domain=some-domain&domain-owner=&repository=repo&format=npm", 400, "Value '' at 'domainOwner'"},
 	} {
 		if got := send(t, "GET", url+"?"+c.query, nil, nil); got.StatusCode != c.status || !strings.Contains(got.text, c.want) {
@@ -238,7 +238,7 @@ func TestMuxFindsTheService(t *testing.T) {
 		want         string
 	}{
 		{"POST", "/", map[string]string{"X-Amz-Target": target + "DescribeRepositories"}, "{}", 200, `"repositories":[]`},
-		{"POST", "/", map[string]string{"X-Amz-Target": target + "Nonsense"}, "{}", 400, `{"__type":"UnknownOperationException","message":"Could not find operation ` + target + `Nonsense"}`},
+		{"POST", "/", map[string]string{"X-Amz-Target": target + "Nonsense"}, "{}", 400, `{"__type":"UnknownOperationException","code":"UnknownOperationException","message":"Could not find operation ` + target + `Nonsense"}`},
 		{"POST", "/", map[string]string{"X-Amz-Target": "DynamoDB_20120810.ListTables"}, "{}", 400, `names no service`},
 		{"GET", "/", map[string]string{"X-Amz-Target": target + "DescribeRepositories"}, "", 405, `"MethodNotAllowedException"`},
 		{"POST", "/v1/domains", nil, `{"nextToken":"n"}`, 200, `{"domains":[],"nextToken":"n"}`},

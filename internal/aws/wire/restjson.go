@@ -124,10 +124,7 @@ func (n *node) payload() *field {
 	return nil
 }
 
-func (p restJSON) fail(x *exchange, f failure) {
-	x.w.Header().Set("X-Amzn-Errortype", f.code)
-	x.send("application/json", f.status, func(b []byte) []byte { return append(f.appendMembers(append(b, '{')), '}') })
-}
+func (p restJSON) fail(x *exchange, f failure) { x.failJSON("application/json", f) }
 
 // fileOf returns the file behind a body that has one.
 func fileOf(body io.Reader) io.Reader {

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
 	"github.com/gatehouse-registry/gatehouse/internal/server/asynclog"
@@ -123,7 +124,11 @@ func (p *parts) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now})
+	unsignedTarget, err := sigv4.ParseUnsignedTarget(p.config.UnsignedTarget)
+	if err != nil {
+		return err
+	}
+	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
 	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Now: p.now})
 	if err != nil {
 		return err

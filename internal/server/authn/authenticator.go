@@ -14,13 +14,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// Config is what an [Authenticator] is made of. Every field is required.
+// Config is what an [Authenticator] is made of. Every field but UnsignedTarget
+// is required.
 type Config struct {
 	Directory Directory
 	Keyring   *token.Keyring
 	// Serves reports whether a region is one of the server's.
 	Serves func(region string) bool
 	Now    func() time.Time
+	// UnsignedTarget says when X-Amz-Target need not be signed.
+	UnsignedTarget sigv4.UnsignedTarget
 }
 
 // An Authenticator proves who makes a request. It is safe for use by many
@@ -36,7 +39,7 @@ type Authenticator struct {
 // New returns an authenticator.
 func New(c Config) *Authenticator {
 	// Which regions count depends on the service: see Signed.
-	return &Authenticator{c.Directory, c.Keyring, c.Serves, c.Now, sigv4.New(c.Now)}
+	return &Authenticator{c.Directory, c.Keyring, c.Serves, c.Now, sigv4.New(sigv4.Config{Now: c.Now, UnsignedTarget: c.UnsignedTarget})}
 }
 
 // identify makes p the principal that the claims are about: the identity as it
@@ -145,4 +148,13 @@ func (c *Caller) connection(r *http.Request, at time.Time) {
 	c.Secure = r.TLS != nil
 	c.UserAgent = r.UserAgent()
 	c.Time = at
+}
+
+// channel says who could have changed the request on its way. It rests on what
+// connection found out, so that both always agree.
+func (c *Caller) channel() sigv4.Channel {
+	if c.Secure || c.SourceIP.IsLoopback() {
+		return sigv4.Protected
+	}
+	return sigv4.Open
 }

@@ -34,14 +34,15 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 		caller    Caller
 		principal Principal
 	})
-	credential, err := a.verifier.Verify(r, service, body, a.lookup(r, service, &s.principal))
+	now := a.now()
+	s.caller.connection(r, now)
+	credential, err := a.verifier.Verify(r, s.caller.channel(), service, body, a.lookup(r, service, &s.principal))
 	if err != nil {
 		return nil, signatureFault(err)
 	}
 	if body == nil {
 		r.Body = faultBody{r.Body}
 	}
-	now := a.now()
 	switch {
 	case credential.SessionToken == "":
 		a.directory.Used(credential.AccessKeyID, now, service, credential.Region)
@@ -49,7 +50,6 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 		a.directory.Used(s.principal.UniqueID, now, service, credential.Region)
 	}
 	s.caller.Principal, s.caller.Region = &s.principal, credential.Region
-	s.caller.connection(r, now)
 	return &s.caller, nil
 }
 
@@ -60,7 +60,9 @@ func (a *Authenticator) Admit(r *http.Request, service string) error {
 	if err := a.directory.Live(); err != nil {
 		return err
 	}
-	return signatureFault(a.verifier.Precheck(r, service, a.lookup(r, service, new(Principal))))
+	var c Caller
+	c.connection(r, a.now())
+	return signatureFault(a.verifier.Precheck(r, c.channel(), service, a.lookup(r, service, new(Principal))))
 }
 
 // lookup finds the secret of a credential, and makes p its principal.

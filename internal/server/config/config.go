@@ -18,6 +18,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 )
 
@@ -49,6 +50,10 @@ type Config struct {
 	Region string `yaml:"region"`
 	// Regions are further regions that the server answers for.
 	Regions []string `yaml:"regions"`
+	// UnsignedTarget says when the header X-Amz-Target of a signed request need
+	// not be part of the signature: "protected" (over TLS and from this machine),
+	// "never" or "always". See [sigv4.Config].
+	UnsignedTarget string `yaml:"unsigned_target"`
 	// OIDC says which OpenID Connect issuers keys may be fetched from.
 	OIDC OIDC `yaml:"oidc"`
 	// Audit is the file that audit records are appended to, relative to Data;
@@ -87,14 +92,15 @@ type Log struct {
 // Default returns the configuration that needs no file.
 func Default() *Config {
 	return &Config{
-		Data:         "./gatehouse-data",
-		Listen:       "127.0.0.1:4283",
-		Account:      "000000000001",
-		Region:       "us-east-1",
-		Audit:        "audit.jsonl",
-		Log:          Log{Format: "text", Level: "info"},
-		DrainTimeout: 30 * time.Second,
-		UploadExpiry: 24 * time.Hour,
+		Data:           "./gatehouse-data",
+		Listen:         "127.0.0.1:4283",
+		Account:        "000000000001",
+		Region:         "us-east-1",
+		UnsignedTarget: "protected",
+		Audit:          "audit.jsonl",
+		Log:            Log{Format: "text", Level: "info"},
+		DrainTimeout:   30 * time.Second,
+		UploadExpiry:   24 * time.Hour,
 	}
 }
 
@@ -164,6 +170,9 @@ func (c *Config) Validate() error {
 		if !regionPattern.MatchString(region) {
 			bad("region", "%q does not look like a region, such as us-east-1", region)
 		}
+	}
+	if _, err := sigv4.ParseUnsignedTarget(c.UnsignedTarget); err != nil {
+		bad("unsigned_target", "%v", err)
 	}
 	if _, err := c.OIDC.Networks(); err != nil {
 		bad("oidc.allow_networks", "%v", err)

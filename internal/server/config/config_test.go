@@ -68,17 +68,18 @@ func TestReadShowsTheLine(t *testing.T) {
 
 func TestValidateNamesEverySetting(t *testing.T) {
 	for setting, spoil := range map[string]func(*config.Config){
-		"data":          func(c *config.Config) { c.Data = "" },
-		"listen":        func(c *config.Config) { c.Listen = "4283" },
-		"url":           func(c *config.Config) { c.URL = "example" },
-		"account":       func(c *config.Config) { c.Account = "1234-5678-9012" },
-		"accounts":      func(c *config.Config) { c.Accounts = []string{c.Account} },
-		"region":        func(c *config.Config) { c.Regions = []string{"mars"} },
-		"tls":           func(c *config.Config) { c.TLS = &config.TLS{Certificate: "c.pem"} },
-		"log.format":    func(c *config.Config) { c.Log.Format = "xml" },
-		"log.level":     func(c *config.Config) { c.Log.Level = "loud" },
-		"drain_timeout": func(c *config.Config) { c.DrainTimeout = 0 },
-		"upload_expiry": func(c *config.Config) { c.UploadExpiry = time.Minute },
+		"data":            func(c *config.Config) { c.Data = "" },
+		"listen":          func(c *config.Config) { c.Listen = "4283" },
+		"url":             func(c *config.Config) { c.URL = "example" },
+		"account":         func(c *config.Config) { c.Account = "1234-5678-9012" },
+		"accounts":        func(c *config.Config) { c.Accounts = []string{c.Account} },
+		"region":          func(c *config.Config) { c.Regions = []string{"mars"} },
+		"tls":             func(c *config.Config) { c.TLS = &config.TLS{Certificate: "c.pem"} },
+		"log.format":      func(c *config.Config) { c.Log.Format = "xml" },
+		"log.level":       func(c *config.Config) { c.Log.Level = "loud" },
+		"drain_timeout":   func(c *config.Config) { c.DrainTimeout = 0 },
+		"upload_expiry":   func(c *config.Config) { c.UploadExpiry = time.Minute },
+		"unsigned_target": func(c *config.Config) { c.UnsignedTarget = "sometimes" },
 	} {
 		c := config.Default()
 		spoil(c)
