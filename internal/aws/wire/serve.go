@@ -3,14 +3,14 @@ package wire
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"reflect"
 	"strconv"
 	"sync"
+
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 )
 
 // A protocol is what the three AWS protocols differ in.
@@ -192,21 +192,5 @@ func (x *exchange) stream(body io.ReadCloser) {
 	}
 }
 
-// randomID makes a request id in the form of a UUID. It is a name, not a secret.
-func randomID(*http.Request) string {
-	var raw [16]byte
-	for i, half := range [2]uint64{rand.Uint64(), rand.Uint64()} {
-		for j := range 8 {
-			raw[8*i+j] = byte(half >> (8 * j))
-		}
-	}
-	raw[6], raw[8] = raw[6]&0x0f|0x40, raw[8]&0x3f|0x80 // version 4 of RFC 9562, section 5.4
-	var b [36]byte
-	hex.Encode(b[:8], raw[:4])
-	hex.Encode(b[9:13], raw[4:6])
-	hex.Encode(b[14:18], raw[6:8])
-	hex.Encode(b[19:23], raw[8:10])
-	hex.Encode(b[24:], raw[10:])
-	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
-}
+// randomID makes a request id, which has the form of a UUID as AWS's do.
+func randomID(*http.Request) string { return randid.UUID() }

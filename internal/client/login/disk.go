@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
 )
 
 // maxFile bounds what is read of a configuration file, in bytes.
@@ -150,7 +152,7 @@ func (machine) rename(path string) error {
 	if err := os.Rename(staged(path), path); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 func (machine) unstage(path string) error {
@@ -167,14 +169,14 @@ func (machine) remove(path string) error {
 		}
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 func (machine) mkdir(path string, mode fs.FileMode) error {
 	if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
 func (machine) link(program, path string) error { return makeLink(program, path) }

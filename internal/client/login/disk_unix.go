@@ -3,7 +3,6 @@
 package login
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -26,20 +25,6 @@ func keepOwner(f *os.File, path string) error {
 		return nil
 	}
 	if err := f.Chown(int(before.Uid), int(before.Gid)); err != nil && int(before.Uid) != os.Getuid() {
-		return err
-	}
-	return nil
-}
-
-// syncDir makes the names in a folder last. Some file systems cannot, and need
-// not.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) {
 		return err
 	}
 	return nil

@@ -16,8 +16,6 @@ func permissions(fs.FileInfo) fs.FileMode { return 0o600 }
 
 func keepOwner(*os.File, string) error { return nil }
 
-func syncDir(string) error { return nil }
-
 // makeLink makes a hard link, since a symbolic one needs a privilege, and a copy
 // where the file system is another one.
 func makeLink(program, path string) error {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/gofrs/flock"
+
+	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
 )
 
 // ErrDataInUse says that another process serves from the data folder.
@@ -57,21 +59,7 @@ func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) 
 
 // replace writes a file of mode 0600 whole or not at all.
 func (d *dataDir) replace(name string, content []byte) error {
-	temporary := name + ".new"
-	f, err := d.root.OpenFile(temporary, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err = f.Write(content); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = d.root.Rename(temporary, name)
-	}
-	if err != nil {
+	if err := atomicfile.Replace(d.file(name), content, 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", d.file(name), err)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 )
 
@@ -27,7 +28,7 @@ type observer struct {
 func (o *observer) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ip, _, _ := net.SplitHostPort(r.RemoteAddr)
-		e := &audit.Entry{ID: audit.NewID(), Started: o.now(), SourceIP: ip, UserAgent: r.UserAgent()}
+		e := &audit.Entry{ID: randid.UUID(), Started: o.now(), SourceIP: ip, UserAgent: r.UserAgent()}
 		r = r.WithContext(audit.WithEntry(r.Context(), e))
 		w.Header().Set("X-Amzn-Requestid", e.ID)
 		rec := &responseRecorder{ResponseWriter: w}

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/jobs"
@@ -141,7 +141,7 @@ func (p *parts) runner(ctx context.Context) (*jobs.Runner, error) {
 			return err
 		}
 	}
-	return jobs.New(ctx, p.db, rand.Text(), p.now, p.log,
+	return jobs.New(ctx, p.db, randid.Text(), p.now, p.log,
 		jobs.Job{Name: "images/uploads", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepUploads)},
 		jobs.Job{Name: "images/blobs", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepBlobs)},
 		jobs.Job{Name: "images/objects", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: images(p.images.SweepObjects)},

@@ -3,9 +3,8 @@ package audit
 import (
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 )
 
 // ServiceEvent is the record of what the server did by itself, without a request:
@@ -23,7 +22,7 @@ func ServiceEvent(source, name, resourceARN string, params any, at time.Time) *R
 		EventSource:        source + ".amazonaws.com",
 		EventName:          name,
 		RequestParameters:  params,
-		EventID:            uuid.NewString(),
+		EventID:            randid.UUID(),
 		Resources:          []Resource{{ARN: resourceARN, AccountID: account}},
 		EventType:          "AwsServiceEvent",
 		ManagementEvent:    true,

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
@@ -93,7 +94,7 @@ func (e *Entry) Record(status int, now time.Time) *Record {
 			Decisions: e.decisions, HTTPStatus: status, DurationMicros: now.Sub(e.Started).Microseconds(),
 		},
 		RequestID:       e.ID,
-		EventID:         NewID(),
+		EventID:         randid.UUID(),
 		ReadOnly:        readOnly(e.name),
 		Resources:       e.resources,
 		EventType:       "AwsApiCall",

@@ -2,12 +2,12 @@ package iam
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -88,7 +88,7 @@ func newReplica(d *db.DB, lease time.Duration, now func() time.Time) *replica {
 	if lease <= 0 {
 		return nil
 	}
-	return &replica{id: rand.Text(), lease: lease, log: replicaTable{d}, now: now}
+	return &replica{id: randid.Text(), lease: lease, log: replicaTable{d}, now: now}
 }
 
 // Live reports whether what this server knows may be decided by: nil, or a fault

@@ -4,10 +4,9 @@ import (
 	"context"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
@@ -85,7 +84,7 @@ func (s *Service) DeleteServiceLinkedRole(ctx context.Context, name string) (tas
 		if !r.ServiceLinked() {
 			return invalidInput("The role %s is not a service-linked role: use DeleteRole.", name)
 		}
-		taskID = "task" + r.Path + r.Name + "/" + uuid.NewString()
+		taskID = "task" + r.Path + r.Name + "/" + randid.UUID()
 		d.remove(r)
 		return nil
 	})

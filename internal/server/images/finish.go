@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -149,7 +150,7 @@ func (f *finishing) record(ctx context.Context, object string) error {
 			if object == "" {
 				return errNoObject
 			}
-			f.used, b.row = true, newRow()
+			f.used, b.row = true, randid.Row()
 			_, err = tx.Exec(ctx, `INSERT INTO image_blob (id, account, region, digest, size, object) VALUES ($1, $2, $3, $4, $5, $6)`,
 				b.row, f.repo.ID.Account, f.repo.ID.Region, string(f.digest), f.size, object)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -70,7 +71,7 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 	if err := checkResourceTags(settings.Tags); err != nil {
 		return nil, err
 	}
-	r := &Repository{ID: id, Created: s.now().UTC().Truncate(time.Microsecond), Settings: settings, row: newRow()}
+	r := &Repository{ID: id, Created: s.now().UTC().Truncate(time.Microsecond), Settings: settings, row: randid.Row()}
 	if err := r.compile(); err != nil {
 		return nil, err
 	}

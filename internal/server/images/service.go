@@ -2,8 +2,6 @@ package images
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -143,11 +141,4 @@ func exists(ctx context.Context, tx *db.Tx, repo *Repository) error {
 		return repositoryNotFound(repo.ID)
 	}
 	return err
-}
-
-// newRow returns a row's id: 63 random bits.
-func newRow() int64 {
-	var b [8]byte
-	rand.Read(b[:]) // never fails
-	return int64(binary.BigEndian.Uint64(b[:]) >> 1)
 }

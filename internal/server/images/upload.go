@@ -4,9 +4,9 @@ import (
 	"context"
 	"io"
 
-	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -38,7 +38,7 @@ func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm di
 	if err := checkAlgorithm(algorithm); err != nil {
 		return Upload{}, err
 	}
-	uploadID := uuid.NewString()
+	uploadID := randid.UUID()
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := exists(ctx, tx, repo); err != nil {
 			return err
@@ -154,7 +154,7 @@ func (s *Service) PutBlob(ctx context.Context, id RepositoryID, d digest.Digest,
 	if err := CheckDigest(d); err != nil {
 		return Blob{}, err
 	}
-	k, err := s.newSink(ctx, objectPrefix+uuid.NewString(), d.Algorithm())
+	k, err := s.newSink(ctx, objectPrefix+randid.UUID(), d.Algorithm())
 	if err != nil {
 		return Blob{}, err
 	}

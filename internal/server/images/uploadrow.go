@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/google/uuid"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -153,7 +153,7 @@ func (s *Service) reopen(ctx context.Context, u *uploadRow) (blob.Writer, error)
 		return nil, err
 	}
 	defer o.Close()
-	u.object = objectPrefix + uuid.NewString()
+	u.object = objectPrefix + randid.UUID()
 	w, err := s.blobs.Create(ctx, u.object)
 	if err != nil {
 		return nil, err

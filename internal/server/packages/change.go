@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -49,7 +50,7 @@ func (c *packageChange) create(ctx context.Context, tx *db.Tx) error {
 		return packageNotFound(c.repository.id, c.id)
 	}
 	id := c.id.canonical()
-	c.row = &packageRow{id: newID(), name: id.Name, origin: c.origin, tags: map[string]string{}, created: c.at, seq: 1}
+	c.row = &packageRow{id: randid.Text(), name: id.Name, origin: c.origin, tags: map[string]string{}, created: c.at, seq: 1}
 	_, err := tx.Exec(ctx, `INSERT INTO pkg_package (id, repository, format, namespace, name_key, name, publish, upstream, tags, attributes, created, modified, seq, removed)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '{}', NULL, $9, $9, 1, 0)`,
 		c.row.id, c.repository.row, string(id.Format), id.Namespace, id.key(), id.Name,

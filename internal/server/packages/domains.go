@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -56,7 +57,7 @@ func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error)
 	err = s.change(ctx, n.ID, func(tx *db.Tx) error {
 		changed, err := tx.Exec(ctx, `INSERT INTO pkg_domain (id, owner, region, name, encryption_key, created, tags, policy, policy_revision)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, '', '') ON CONFLICT (owner, region, name) DO NOTHING`,
-			newID(), n.ID.Owner, n.ID.Region, n.ID.Name, n.EncryptionKey, db.Micros(s.now()), asJSON(tags))
+			randid.Text(), n.ID.Owner, n.ID.Region, n.ID.Name, n.EncryptionKey, db.Micros(s.now()), asJSON(tags))
 		if err == nil && changed == 0 {
 			err = conflict(typeDomain, n.ID.Name, "The domain %s exists already.", n.ID.Name)
 		}

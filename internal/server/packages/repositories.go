@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -89,7 +90,7 @@ func (s *Service) CreateRepository(ctx context.Context, n NewRepository) (Reposi
 		}
 		changed, err := tx.Exec(ctx, `INSERT INTO pkg_repository (id, domain, name, description, administrator, created, upstreams, tags, policy, policy_revision)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', '') ON CONFLICT (domain, name) DO NOTHING`,
-			newID(), d.row, n.ID.Name, n.Description, administrator, db.Micros(s.now()), asJSON(ids), asJSON(tags))
+			randid.Text(), d.row, n.ID.Name, n.Description, administrator, db.Micros(s.now()), asJSON(ids), asJSON(tags))
 		if err == nil && changed == 0 {
 			err = conflict(typeRepository, n.ID.Name, "The repository %s exists in domain %s already.", n.ID.Name, d.id.Name)
 		}

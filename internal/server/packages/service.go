@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,9 +90,6 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.snapshot.Store(all)
 	return s, nil
 }
-
-// newID returns an id that was never used: 26 of a-z and 2-7, 130 random bits.
-func newID() string { return strings.ToLower(rand.Text()) }
 
 // newRevision returns a revision of a policy or a package version. AWS's are
 // opaque, and so are these.

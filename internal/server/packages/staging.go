@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 )
 
@@ -59,7 +60,7 @@ func (s *Service) Stage(ctx context.Context, repo RepositoryID, id PackageID, bo
 	if _, err := s.onPackage(ctx, publishPackageVersion, repo, id); err != nil {
 		return nil, err
 	}
-	object := objectPrefix + newID()
+	object := objectPrefix + randid.Text()
 	w, err := s.blobs.Create(ctx, object)
 	if err != nil {
 		return nil, err

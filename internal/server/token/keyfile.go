@@ -1,19 +1,18 @@
 package token
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
 )
 
 // maxKeyFile bounds what is read of a keyring: thousands of keys.
@@ -54,7 +53,7 @@ func CreateKeyring(path string, now func() time.Time) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create keyring: %w", err)
 	}
-	if err := writeNew(path, append(text, '\n')); err != nil {
+	if err := atomicfile.Create(path, append(text, '\n'), 0o600); err != nil {
 		return nil, fmt.Errorf("create keyring: %w", err)
 	}
 	return ring, nil
@@ -141,30 +140,4 @@ func readPrivate(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than any keyring", path)
 	}
 	return text, nil
-}
-
-// writeNew writes a file whole or not at all, and never over another: the name
-// is given by link(2), which unlike rename(2) fails where there is one.
-func writeNew(path string, text []byte) (err error) {
-	if _, err := os.Lstat(path); err == nil {
-		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
-	}
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".keyring-*") // of mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.Remove(f.Name())) }()
-	_, err = io.Copy(f, bytes.NewReader(text))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
