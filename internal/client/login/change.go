@@ -23,13 +23,13 @@ import (
 // At the end the record gets the difference between the base and the result.
 // So it does not grow when a login is renewed, and any order of logging out ends
 // with the base.
-func (v *view) change(gone []*present, comes *present) error {
-	for _, path := range pathsOf(gone, comes) {
-		s, err := v.sheet(path)
+func (pl *plan) changeFiles(removed []*loginEdits, added *loginEdits) error {
+	for _, path := range pathsOf(removed, added) {
+		s, err := pl.file(path)
 		if err != nil {
 			return err
 		}
-		if err := v.changeFile(s, gone, comes); err != nil {
+		if err := pl.changeFile(s, removed, added); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -37,12 +37,12 @@ func (v *view) change(gone []*present, comes *present) error {
 }
 
 // pathsOf are the files of logins, each once.
-func pathsOf(gone []*present, comes *present) []string {
-	if comes != nil {
-		gone = append(slices.Clone(gone), comes)
+func pathsOf(removed []*loginEdits, added *loginEdits) []string {
+	if added != nil {
+		removed = append(slices.Clone(removed), added)
 	}
 	var paths []string
-	for _, l := range gone {
+	for _, l := range removed {
 		for _, f := range l.Files {
 			if !slices.Contains(paths, f.Real) {
 				paths = append(paths, f.Real)
@@ -52,25 +52,25 @@ func pathsOf(gone []*present, comes *present) []string {
 	return paths
 }
 
-func (v *view) changeFile(s *sheet, gone []*present, comes *present) error {
-	all, rest, err := v.loginsOf(s, gone)
+func (pl *plan) changeFile(s *fileEdit, removed []*loginEdits, added *loginEdits) error {
+	all, rest, err := pl.loginsOf(s, removed)
 	if err != nil {
 		return err
 	}
 	if err := s.findBase(all); err != nil {
 		return err
 	}
-	gone = slices.DeleteFunc(slices.Clone(gone), func(l *present) bool { return !l.held.edits(s.path) })
-	if len(gone) > 0 {
-		if err := s.without(gone, rest); err != nil {
+	removed = slices.DeleteFunc(slices.Clone(removed), func(l *loginEdits) bool { return !l.recordedLogin.edits(s.path) })
+	if len(removed) > 0 {
+		if err := s.removeLogins(removed, rest); err != nil {
 			return err
 		}
 	}
-	if comes != nil {
-		if s.after, err = comes.apply(s.path, s.after); err != nil {
+	if added != nil {
+		if s.after, err = added.apply(s.path, s.after); err != nil {
 			return err
 		}
-		rest = append(rest, comes)
+		rest = append(rest, added)
 	}
 	if len(s.after) == 0 && s.base == nil {
 		s.after = nil
@@ -79,26 +79,26 @@ func (v *view) changeFile(s *sheet, gone []*present, comes *present) error {
 		s.afterMode = s.modeFor(rest)
 	}
 	if next := s.next(); next.changes() && len(rest) > 0 {
-		v.next.Files[s.path] = fileRecord{Now: next}
+		pl.next.Files[s.path] = fileRecord{Now: next}
 	} else {
-		delete(v.next.Files, s.path)
-		v.report(s, next)
+		delete(pl.next.Files, s.path)
+		pl.reportLosses(s, next)
 	}
 	return nil
 }
 
 // loginsOf are the logins that the record has for a file, and those of them that
 // stay.
-func (v *view) loginsOf(s *sheet, gone []*present) (all, rest []*present, err error) {
-	for _, h := range v.was.Logins {
+func (pl *plan) loginsOf(s *fileEdit, removed []*loginEdits) (all, rest []*loginEdits, err error) {
+	for _, h := range pl.was.Logins {
 		if !h.edits(s.path) {
 			continue
 		}
-		if i := slices.IndexFunc(gone, func(l *present) bool { return l.same(h) }); i >= 0 {
-			all = append(all, gone[i])
+		if i := slices.IndexFunc(removed, func(l *loginEdits) bool { return l.same(h) }); i >= 0 {
+			all = append(all, removed[i])
 			continue
 		}
-		p, err := v.open(h)
+		p, err := pl.editsOf(h)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -108,13 +108,13 @@ func (v *view) loginsOf(s *sheet, gone []*present) (all, rest []*present, err er
 }
 
 // findBase finds the text without any change of ours.
-func (s *sheet) findBase(logins []*present) error {
-	if s.text == nil { // nothing of ours is left in a file that was removed
+func (s *fileEdit) findBase(logins []*loginEdits) error {
+	if s.text == nil { // onlyOurs of ours is left in a file that was removed
 		s.state = fileState{patch: newPatch(nil, nil), Absent: true}
 		return nil
 	}
 	base, missing := s.state.revert(s.text)
-	if !s.state.describes(s.text) && (len(missing) > 0 || !applies(logins, s.path, base) && applies(logins, s.path, s.text)) {
+	if !s.state.describes(s.text) && (len(missing) > 0 || !canApply(logins, s.path, base) && canApply(logins, s.path, s.text)) {
 		if len(missing) == 0 { // others have built on what we wrote
 			base, missing = s.text, s.state.Hunks
 		}
@@ -125,12 +125,12 @@ func (s *sheet) findBase(logins []*present) error {
 			}
 		}
 		for _, h := range missing {
-			if !blank(h.Before) && !bytes.Contains(base, bytes.TrimSpace(h.Before)) {
+			if !isBlank(h.Before) && !bytes.Contains(base, bytes.TrimSpace(h.Before)) {
 				s.lost = append(s.lost, h.Before)
 			}
 		}
 	}
-	if s.state.Absent && nothing(logins, s.path, base) {
+	if s.state.Absent && onlyOurs(logins, s.path, base) {
 		base = nil
 	} else if base == nil {
 		base = []byte{}
@@ -139,9 +139,9 @@ func (s *sheet) findBase(logins []*present) error {
 	return nil
 }
 
-// applies reports whether the logins' edits can be made: whether the text is one
+// canApply reports whether the logins' edits can be made: whether the text is one
 // that the tools can read.
-func applies(logins []*present, path string, text []byte) bool {
+func canApply(logins []*loginEdits, path string, text []byte) bool {
 	for _, l := range logins {
 		if _, err := l.apply(path, text); err != nil {
 			return false
@@ -150,11 +150,11 @@ func applies(logins []*present, path string, text []byte) bool {
 	return true
 }
 
-// nothing reports whether a text, taken out of a file that login has made, has
-// nothing in it but what is left of a file that has only ever been login's,
+// onlyOurs reports whether a text, taken out of a file that login has made, has
+// onlyOurs in it but what is left of a file that has only ever been login's,
 // whatever its spaces and line ends.
-func nothing(logins []*present, path string, text []byte) bool {
-	if blank(text) {
+func onlyOurs(logins []*loginEdits, path string, text []byte) bool {
+	if isBlank(text) {
 		return true
 	}
 	var ours []byte
@@ -173,26 +173,26 @@ func nothing(logins []*present, path string, text []byte) bool {
 			return false
 		}
 	}
-	return blank(text) || bytes.Equal(bytes.Join(bytes.Fields(text), nil), bytes.Join(bytes.Fields(ours), nil))
+	return isBlank(text) || bytes.Equal(bytes.Join(bytes.Fields(text), nil), bytes.Join(bytes.Fields(ours), nil))
 }
 
-func blank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
+func isBlank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
 
-// without makes the text what it is without the logins that are gone.
-func (s *sheet) without(gone, rest []*present) (err error) {
-	if s.after, err = again(s.path, s.base, rest); err == nil {
+// removeLogins makes the text what it is without the logins that are gone.
+func (s *fileEdit) removeLogins(removed, rest []*loginEdits) (err error) {
+	if s.after, err = reapply(s.path, s.base, rest); err == nil {
 		return nil
 	}
 	// The edits of a login that stays cannot be made again, so the text is left
 	// with them.
 	text := s.text
-	for _, l := range slices.Backward(gone) {
+	for _, l := range slices.Backward(removed) {
 		if text, err = l.remove(s.path, text); err != nil {
 			return err
 		}
 	}
 	for _, l := range rest { // what they share with those that are gone
-		if shared, err := again(s.path, text, []*present{l}); err == nil {
+		if shared, err := reapply(s.path, text, []*loginEdits{l}); err == nil {
 			text = shared
 		}
 	}
@@ -203,10 +203,10 @@ func (s *sheet) without(gone, rest []*present) (err error) {
 // errTokenLost says that the token which a login wrote is not to be found.
 var errTokenLost = errors.New("its token is not in the file any more")
 
-// again makes the edits of logins that stay.
-func again(path string, text []byte, logins []*present) ([]byte, error) {
+// reapply makes the edits of logins that stay.
+func reapply(path string, text []byte, logins []*loginEdits) ([]byte, error) {
 	for _, l := range logins {
-		if !l.whole {
+		if !l.complete {
 			return nil, errTokenLost
 		}
 		var err error
@@ -217,7 +217,7 @@ func again(path string, text []byte, logins []*present) ([]byte, error) {
 	return text, nil
 }
 
-func (l *present) apply(path string, text []byte) ([]byte, error) {
+func (l *loginEdits) apply(path string, text []byte) ([]byte, error) {
 	for _, e := range l.edits[path] {
 		var err error
 		if text, err = e.Apply(text); err != nil {
@@ -227,7 +227,7 @@ func (l *present) apply(path string, text []byte) ([]byte, error) {
 	return text, nil
 }
 
-func (l *present) remove(path string, text []byte) ([]byte, error) {
+func (l *loginEdits) remove(path string, text []byte) ([]byte, error) {
 	for _, e := range slices.Backward(l.edits[path]) {
 		var err error
 		if text, err = e.Remove(text); err != nil {
@@ -238,7 +238,7 @@ func (l *present) remove(path string, text []byte) ([]byte, error) {
 }
 
 // modeFor is the file's mode with the given logins' edits in it.
-func (s *sheet) modeFor(logins []*present) fs.FileMode {
+func (s *fileEdit) modeFor(logins []*loginEdits) fs.FileMode {
 	var modes []fs.FileMode
 	for _, l := range logins {
 		for _, e := range l.edits[s.path] {
@@ -257,7 +257,7 @@ func (s *sheet) modeFor(logins []*present) fs.FileMode {
 
 // baseMode is the mode without us: the one before login, unless somebody has
 // changed it since.
-func (s *sheet) baseMode() fs.FileMode {
+func (s *fileEdit) baseMode() fs.FileMode {
 	if s.mode == s.state.Left && !s.state.Absent {
 		return s.state.Mode
 	}
@@ -265,12 +265,12 @@ func (s *sheet) baseMode() fs.FileMode {
 }
 
 // now is the state of the file as it is.
-func (s *sheet) now() fileState { return s.as(s.text, s.mode) }
+func (s *fileEdit) now() fileState { return s.stateOf(s.text, s.mode) }
 
 // next is the state of the file after the change.
-func (s *sheet) next() fileState { return s.as(s.after, s.afterMode) }
+func (s *fileEdit) next() fileState { return s.stateOf(s.after, s.afterMode) }
 
-func (s *sheet) as(text []byte, mode fs.FileMode) fileState {
+func (s *fileEdit) stateOf(text []byte, mode fs.FileMode) fileState {
 	state := fileState{patch: newPatch(s.base, text), Absent: s.base == nil, Lost: append(slices.Clone(s.state.Lost), s.lost...)}
 	if !state.Absent {
 		state.Mode, state.Left = s.baseMode(), mode

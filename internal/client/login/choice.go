@@ -39,11 +39,11 @@ var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // flag that one of them needs or cannot have, or that is for none of them.
 func (c Choice) Check(tools []Tool) error {
 	for _, t := range tools {
-		if err := c.suits(t); err != nil {
+		if err := c.checkTool(t); err != nil {
 			return err
 		}
 	}
-	if len(c.Scopes) > 0 && !slices.ContainsFunc(tools, Tool.scoped) {
+	if len(c.Scopes) > 0 && !slices.ContainsFunc(tools, Tool.hasScopes) {
 		return errors.New("--scope is for npm and its kin, and for Swift")
 	}
 	if c.RegistryID != "" && !slices.ContainsFunc(tools, Tool.readsImages) {
@@ -66,8 +66,8 @@ func (c Choice) Check(tools []Tool) error {
 	return nil
 }
 
-// suits says which flag a tool cannot have, or needs.
-func (c Choice) suits(t Tool) error {
+// checkTool says which flag a tool cannot have, or needs.
+func (c Choice) checkTool(t Tool) error {
 	switch {
 	case !t.readsImages() && (c.Domain == "" || c.Repository == ""):
 		return fmt.Errorf("--tool %s needs --domain and --repository", t.Name)
@@ -99,8 +99,8 @@ func (c Choice) repositoryFlag() string {
 	return ""
 }
 
-// scoped reports whether the tool's packages have scopes.
-func (t Tool) scoped() bool { return t.Format == "npm" || t.Format == "swift" }
+// hasScopes reports whether the tool's packages have scopes.
+func (t Tool) hasScopes() bool { return t.Format == "npm" || t.Format == "swift" }
 
 // readsImages reports whether the tool reads container registries.
 func (t Tool) readsImages() bool { return t.Format == "" }
@@ -131,7 +131,7 @@ func (t *Targets) Of(ctx context.Context, tool Tool) (Target, error) {
 		}
 		t.known[tool.Format] = target
 	}
-	if tool.scoped() {
+	if tool.hasScopes() {
 		target.Scopes = t.choice.Scopes
 	}
 	return target, nil
@@ -143,7 +143,7 @@ func (c Choice) repository(ctx context.Context, format string) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	r.Owner = target.Owner // as the helper has it, so that it finds this token
+	r.Owner = target.Owner // stateOf the helper has it, so that it finds this token
 	if target.Token, err = r.Token(ctx); err != nil {
 		return Target{}, err
 	}

@@ -15,75 +15,78 @@ import (
 
 // A crash at any step leaves each file as it was or as it becomes, and logout
 // finds everything that has to be undone.
-func TestCrashes(t *testing.T) {
+func TestDo_CrashAtEveryStep(t *testing.T) {
 	const rc = "default = https://old.example/\n# mine\n"
 	for name, c := range map[string]struct {
-		start func(w *world)
+		start func(fx *fixture)
 		work  login.Work
 	}{
-		"login to nothing":      {func(*world) {}, login.Login{Tool: kettle(), Target: target("lib", "new")}},
-		"login to a file":       {func(w *world) { w.write(w.path(".config/pot/potrc"), rc, 0o644) }, login.Login{Tool: kettle(), Target: target("lib", "new")}},
-		"login with a token":    {func(w *world) { w.write(w.path(".config/pot/potrc"), rc, 0o644) }, login.Login{Tool: pot(), Target: target("lib", "new")}},
-		"renewal":               {both, login.Login{Tool: pot(), Target: target("lib", "new")}},
-		"another repository":    {both, login.Login{Tool: kettle(), Target: target("other", "new")}},
-		"logout of one of two":  {both, only("kettle", "lib")},
-		"logout of the other":   {both, only("pot", "lib")},
-		"logout that removes":   {func(w *world) { w.login(kettle(), target("lib", "old")) }, only("kettle", "lib")},
-		"logout that puts back": {func(w *world) { w.write(w.path(".kettle"), rc, 0o640); w.login(kettle(), target("lib", "old")) }, only("kettle", "lib")},
-		"only the mode":         {opened, login.Login{Tool: pot(), Target: target("lib", "old")}},
+		"login to nothing":     {func(*fixture) {}, login.Login{Tool: asking(), Target: fakeTarget("lib", "new")}},
+		"login to a file":      {func(fx *fixture) { fx.write(fx.path(".config/storing/storingrc"), rc, 0o644) }, login.Login{Tool: asking(), Target: fakeTarget("lib", "new")}},
+		"login with a token":   {func(fx *fixture) { fx.write(fx.path(".config/storing/storingrc"), rc, 0o644) }, login.Login{Tool: storing(), Target: fakeTarget("lib", "new")}},
+		"renewal":              {loginBoth, login.Login{Tool: storing(), Target: fakeTarget("lib", "new")}},
+		"another repository":   {loginBoth, login.Login{Tool: asking(), Target: fakeTarget("other", "new")}},
+		"logout of one of two": {loginBoth, logoutOf("asking", "lib")},
+		"logout of the other":  {loginBoth, logoutOf("storing", "lib")},
+		"logout that removes":  {func(fx *fixture) { fx.login(asking(), fakeTarget("lib", "old")) }, logoutOf("asking", "lib")},
+		"logout that puts back": {func(fx *fixture) {
+			fx.write(fx.path(".asking"), rc, 0o640)
+			fx.login(asking(), fakeTarget("lib", "old"))
+		}, logoutOf("asking", "lib")},
+		"only the mode": {loginAndOpenMode, login.Login{Tool: storing(), Target: fakeTarget("lib", "old")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of it waits for the disk
 			expected := withoutCrash(t, c.start, c.work)
 			crashed := true
 			for steps := 0; crashed; steps++ {
-				crashed = crash(t, steps, c.start, c.work, expected, func(*world) {})
+				crashed = crash(t, steps, c.start, c.work, expected, func(*fixture) {})
 			}
-			expected = withTheirs(expected)
+			expected = withForeignLines(expected)
 			for steps, crashed := 0, true; crashed; steps++ {
-				crashed = crash(t, steps, c.start, c.work, expected, (*world).theirs)
+				crashed = crash(t, steps, c.start, c.work, expected, (*fixture).changeByOthers)
 			}
 		})
 	}
 }
 
-// both logs both tools in to a file that they share.
-func both(w *world) {
-	w.write(w.path(".config/pot/potrc"), "default = https://old.example/\r\n# mine", 0o640)
-	w.login(pot(), target("lib", "old"))
-	w.login(kettle(), target("lib", "old"))
+// loginBoth logs both tools in to a file that they share.
+func loginBoth(fx *fixture) {
+	fx.write(fx.path(".config/storing/storingrc"), "default = https://old.example/\r\n# mine", 0o640)
+	fx.login(storing(), fakeTarget("lib", "old"))
+	fx.login(asking(), fakeTarget("lib", "old"))
 }
 
-// opened logs in to a file that is then open to others.
-func opened(w *world) {
-	w.write(w.path(".config/pot/potrc"), "# mine\n", 0o640)
-	w.login(pot(), target("lib", "old"))
-	if err := os.Chmod(w.path(".config/pot/potrc"), 0o644); err != nil {
-		w.t.Fatal(err)
+// loginAndOpenMode logs in to a file that is then open to others.
+func loginAndOpenMode(fx *fixture) {
+	fx.write(fx.path(".config/storing/storingrc"), "# mine\n", 0o640)
+	fx.login(storing(), fakeTarget("lib", "old"))
+	if err := os.Chmod(fx.path(".config/storing/storingrc"), 0o644); err != nil {
+		fx.t.Fatal(err)
 	}
 }
 
-// theirLines are those that others put before everything else in a file, more
+// foreignLines are those that others put before everything else in a file, more
 // than the work changes.
-var theirLines = strings.Repeat("# theirs\n", 8)
+var foreignLines = strings.Repeat("# theirs\n", 8)
 
-// theirs has others change each of the tools' files.
-func (w *world) theirs() {
-	for _, path := range []string{".kettle", ".config/pot/potrc"} {
-		if info, err := os.Stat(w.path(path)); err == nil {
-			w.write(w.path(path), theirLines+w.read(w.path(path)), info.Mode().Perm())
+// changeByOthers has others change each of the tools' files.
+func (fx *fixture) changeByOthers() {
+	for _, path := range []string{".asking", ".config/storing/storingrc"} {
+		if info, err := os.Stat(fx.path(path)); err == nil {
+			fx.write(fx.path(path), foreignLines+fx.read(fx.path(path)), info.Mode().Perm())
 		}
 	}
 }
 
-// withTheirs is the outcome with theirs in the files that are there in the end.
+// withForeignLines is the outcome with theirs in the files that are there in the end.
 // One that is not was either not there to be changed, or has theirs alone, which
 // crash knows.
-func withTheirs(o outcome) outcome {
+func withForeignLines(o outcome) outcome {
 	o.origin = maps.Clone(o.origin)
-	for _, path := range []string{"/.kettle", "/.config/pot/potrc"} {
+	for _, path := range []string{"/.asking", "/.config/storing/storingrc"} {
 		if mode, text, ok := strings.Cut(o.origin[path], " "); ok {
-			o.origin[path] = mode + " " + theirLines + text
+			o.origin[path] = mode + " " + foreignLines + text
 		}
 	}
 	return o
@@ -95,16 +98,16 @@ type outcome struct {
 	origin        map[string]string // the whole home, without any login
 }
 
-func withoutCrash(t *testing.T, start func(*world), work login.Work) outcome {
+func withoutCrash(t *testing.T, start func(*fixture), work login.Work) outcome {
 	t.Helper()
-	w := newWorld(t, t.TempDir())
-	start(w)
-	o := outcome{before: w.texts()}
-	if _, err := w.journal.Do(t.Context(), work); err != nil {
+	fx := newFixture(t, t.TempDir())
+	start(fx)
+	o := outcome{before: fx.texts()}
+	if _, err := fx.journal.Do(t.Context(), work); err != nil {
 		t.Fatal(err)
 	}
-	o.after = w.texts()
-	clean := newWorld(t, t.TempDir())
+	o.after = fx.texts()
+	clean := newFixture(t, t.TempDir())
 	start(clean)
 	clean.logoutAll()
 	o.origin = clean.tree()
@@ -112,10 +115,10 @@ func withoutCrash(t *testing.T, start func(*world), work login.Work) outcome {
 }
 
 // texts are those of the tools' files.
-func (w *world) texts() map[string]string {
+func (fx *fixture) texts() map[string]string {
 	texts := map[string]string{}
-	for _, path := range []string{".kettle", ".config/pot/potrc"} {
-		text, err := os.ReadFile(w.path(path))
+	for _, path := range []string{".asking", ".config/storing/storingrc"} {
+		text, err := os.ReadFile(fx.path(path))
 		if err == nil {
 			texts[path] = "there: " + string(text)
 		} else if errors.Is(err, fs.ErrNotExist) {
@@ -125,36 +128,36 @@ func (w *world) texts() map[string]string {
 	return texts
 }
 
-func (w *world) logoutAll() {
-	w.t.Helper()
-	for _, tool := range w.tools {
-		if _, err := w.journal.Do(w.t.Context(), login.Logout{Tool: tool.Name}); err != nil && !errors.Is(err, login.ErrNotLoggedIn) {
-			w.t.Fatal(err)
+func (fx *fixture) logoutAll() {
+	fx.t.Helper()
+	for _, tool := range fx.tools {
+		if _, err := fx.journal.Do(fx.t.Context(), login.Logout{Tool: tool.Name}); err != nil && !errors.Is(err, login.ErrNotLoggedIn) {
+			fx.t.Fatal(err)
 		}
 	}
 }
 
 // crash lets a piece of work crash after some steps, and reports whether it did.
 // Others change the files between that and the logout.
-func crash(t *testing.T, steps int, start func(*world), work login.Work, expected outcome, others func(*world)) bool {
+func crash(t *testing.T, steps int, start func(*fixture), work login.Work, expected outcome, others func(*fixture)) bool {
 	t.Helper()
-	w := newWorld(t, t.TempDir())
-	start(w)
-	_, err := w.journal.CrashAfter(steps).Do(t.Context(), work)
+	fx := newFixture(t, t.TempDir())
+	start(fx)
+	_, err := fx.journal.CrashAfter(steps).Do(t.Context(), work)
 	crashed := errors.Is(err, login.ErrCrashed)
 	if err != nil && !crashed {
 		t.Fatal(err)
 	}
-	for path, text := range w.texts() {
+	for path, text := range fx.texts() {
 		if text != expected.before[path] && text != expected.after[path] {
 			t.Fatalf("after %d steps %s is %q", steps, path, text)
 		}
 	}
-	others(w)
-	w.logoutAll()
-	after := w.tree()
-	for _, path := range []string{"/.kettle", "/.config/pot/potrc"} {
-		if _, text, _ := strings.Cut(after[path], " "); text == theirLines && expected.origin[path] == "" {
+	others(fx)
+	fx.logoutAll()
+	after := fx.tree()
+	for _, path := range []string{"/.asking", "/.config/storing/storingrc"} {
+		if _, text, _ := strings.Cut(after[path], " "); text == foreignLines && expected.origin[path] == "" {
 			return crashed // a file that others have made theirs
 		}
 	}
@@ -173,12 +176,12 @@ func show(tree map[string]string) string {
 }
 
 // What a crash leaves beside a file is removed by the next piece of work.
-func TestWhatACrashLeaves(t *testing.T) {
-	w := newWorld(t, t.TempDir())
-	rc := w.path(".config/pot/potrc")
+func TestDo_CleansUpAfterCrash(t *testing.T) {
+	fx := newFixture(t, t.TempDir())
+	rc := fx.path(".config/storing/storingrc")
 	left := false
 	for steps := range 20 {
-		_, _ = w.journal.CrashAfter(steps).Do(t.Context(), login.Login{Tool: pot(), Target: target("lib", "one")})
+		_, _ = fx.journal.CrashAfter(steps).Do(t.Context(), login.Login{Tool: storing(), Target: fakeTarget("lib", "one")})
 		if _, err := os.Stat(login.Staged(rc)); err == nil {
 			left = true
 			break
@@ -190,7 +193,7 @@ func TestWhatACrashLeaves(t *testing.T) {
 	if info, err := os.Stat(login.Staged(rc)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	w.logout("pot", "lib")
+	fx.logout("storing", "lib")
 	if _, err := os.Stat(filepath.Dir(rc)); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}

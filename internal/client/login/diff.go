@@ -28,15 +28,15 @@ type FileChange struct {
 	was, mode     fs.FileMode
 }
 
-func (v *view) changes() Changes {
-	c := Changes{Notes: v.notes, secrets: v.secrets}
-	for _, s := range v.writes() {
+func (pl *plan) changes() Changes {
+	c := Changes{Notes: pl.notes, secrets: pl.secrets}
+	for _, s := range pl.changedFiles() {
 		c.Files = append(c.Files, FileChange{Path: s.path, before: s.text, after: s.after, was: s.mode, mode: s.afterMode})
 	}
-	for _, l := range v.linked {
+	for _, l := range pl.linked {
 		c.Linked = append(c.Linked, l.Path)
 	}
-	for _, l := range v.unlinked {
+	for _, l := range pl.unlinked {
 		c.Unlinked = append(c.Unlinked, l.Path)
 	}
 	return c

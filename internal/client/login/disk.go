@@ -21,9 +21,9 @@ type disk interface {
 	// read returns the text and the permissions of a regular file; nil where there
 	// is none.
 	read(path string) ([]byte, fs.FileMode, error)
-	// real follows the links of a path to the file that they name, which need not
+	// resolve follows the links of a path to the file that they name, which need not
 	// be there.
-	real(path string) (string, error)
+	resolve(path string) (string, error)
 	// writable says why a file that is there may not be written.
 	writable(path string) error
 	// stage writes a text to the file beside the path from which rename takes it,
@@ -46,10 +46,10 @@ type disk interface {
 	exists(path string) bool
 }
 
-// machine is the disk of this machine.
-type machine struct{}
+// osDisk is the disk of this machine.
+type osDisk struct{}
 
-func (machine) read(path string) ([]byte, fs.FileMode, error) {
+func (osDisk) read(path string) ([]byte, fs.FileMode, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
@@ -78,7 +78,7 @@ func (machine) read(path string) ([]byte, fs.FileMode, error) {
 	return text, permissions(info), nil
 }
 
-func (machine) real(path string) (string, error) {
+func (osDisk) resolve(path string) (string, error) {
 	path = filepath.Clean(path)
 	for range 64 {
 		dir, err := realDir(filepath.Dir(path))
@@ -108,7 +108,7 @@ func realDir(dir string) (string, error) {
 	return filepath.Join(parent, filepath.Base(dir)), err
 }
 
-func (machine) writable(path string) error {
+func (osDisk) writable(path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -119,13 +119,13 @@ func (machine) writable(path string) error {
 	return f.Close()
 }
 
-// staged is the name from which a file gets its new text. It is always the same
+// stagingPath is the name from which a file gets its new text. It is always the same
 // one, so that what a crash leaves is found and removed.
-func staged(path string) string {
+func stagingPath(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".gatehouse-new")
 }
 
-func (m machine) stage(path string, text []byte, mode fs.FileMode) (err error) {
+func (m osDisk) stage(path string, text []byte, mode fs.FileMode) (err error) {
 	if err := m.unstage(path); err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (m machine) stage(path string, text []byte, mode fs.FileMode) (err error) {
 		created, chmod = 0o600, func(f *os.File) error { return f.Chmod(mode) }
 	}
 	// Exclusively: the folder may be one where others make links.
-	f, err := os.OpenFile(staged(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, created)
+	f, err := os.OpenFile(stagingPath(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, created)
 	if err != nil {
 		return err
 	}
@@ -148,21 +148,21 @@ func (m machine) stage(path string, text []byte, mode fs.FileMode) (err error) {
 	return errors.Join(err, chmod(f), keepOwner(f, path), f.Sync(), f.Close())
 }
 
-func (machine) rename(path string) error {
-	if err := os.Rename(staged(path), path); err != nil {
+func (osDisk) rename(path string) error {
+	if err := os.Rename(stagingPath(path), path); err != nil {
 		return err
 	}
 	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
-func (machine) unstage(path string) error {
-	if err := os.Remove(staged(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (osDisk) unstage(path string) error {
+	if err := os.Remove(stagingPath(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
 }
 
-func (machine) remove(path string) error {
+func (osDisk) remove(path string) error {
 	if err := os.Remove(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -172,16 +172,16 @@ func (machine) remove(path string) error {
 	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
-func (machine) mkdir(path string, mode fs.FileMode) error {
+func (osDisk) mkdir(path string, mode fs.FileMode) error {
 	if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return atomicfile.SyncDir(filepath.Dir(path))
 }
 
-func (machine) link(program, path string) error { return makeLink(program, path) }
+func (osDisk) link(program, path string) error { return makeLink(program, path) }
 
-func (machine) linked(program, path string) bool {
+func (osDisk) linked(program, path string) bool {
 	a, err := os.Stat(program)
 	if err != nil {
 		// The program has been removed: its links still name it.
@@ -192,7 +192,7 @@ func (machine) linked(program, path string) bool {
 	return err == nil && (os.SameFile(a, b) || copied(program, path))
 }
 
-func (machine) exists(path string) bool {
+func (osDisk) exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
 }

@@ -16,15 +16,15 @@ func (j *Journal) CrashAfter(steps int) *Journal {
 	return &c
 }
 
-// Meddle calls a function before the first step that changes the disk.
-func (j *Journal) Meddle(do func()) *Journal {
+// Interfere calls a function before the first step that changes the disk.
+func (j *Journal) Interfere(do func()) *Journal {
 	c := *j
-	c.disk = &meddled{disk: j.disk, do: do}
+	c.disk = &interfering{disk: j.disk, do: do}
 	return &c
 }
 
 // Staged is the name under which a file's new text waits.
-var Staged = staged
+var Staged = stagingPath
 
 type crashing struct {
 	disk
@@ -68,12 +68,12 @@ func (c *crashing) link(program, path string) error {
 	return c.step(func() error { return c.disk.link(program, path) })
 }
 
-type meddled struct {
+type interfering struct {
 	disk
 	do func()
 }
 
-func (m *meddled) stage(path string, text []byte, mode fs.FileMode) error {
+func (m *interfering) stage(path string, text []byte, mode fs.FileMode) error {
 	err := m.disk.stage(path, text, mode)
 	if m.do != nil && path[len(path)-5:] != ".json" {
 		do := m.do

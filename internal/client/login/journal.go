@@ -28,37 +28,37 @@ import (
 // A crash leaves each file as it was or as it becomes, and the record knows of
 // both: it is written before the files.
 type Journal struct {
-	dir    string
-	places Environment
-	tools  []Tool
-	disk   disk
+	dir   string
+	env   Environment
+	tools []Tool
+	disk  disk
 }
 
 // NewJournal returns the journal that is kept in a folder, which is made when
 // there is something to remember. The tools are those that it may find in the
 // record.
-func NewJournal(dir string, places Environment, tools []Tool) *Journal {
-	return &Journal{dir: dir, places: places, tools: tools, disk: machine{}}
+func NewJournal(dir string, env Environment, tools []Tool) *Journal {
+	return &Journal{dir: dir, env: env, tools: tools, disk: osDisk{}}
 }
 
 // StateDir is where a person's journal is.
 func StateDir(p Environment) string { return filepath.Join(p.folders().State(), "gatehouse", "logins") }
 
 // Work is a [Login] or a [Logout].
-type Work interface{ plan(*view) error }
+type Work interface{ addTo(*plan) error }
 
 // Preview says what a piece of work would change, and changes nothing. The
 // errors are those of [Journal.Do] before anything is written.
 func (j *Journal) Preview(w Work) (Changes, error) {
-	v, err := j.plan(w)
+	pl, err := j.newPlan(w)
 	if err != nil {
 		return Changes{}, err
 	}
-	return v.changes(), nil
+	return pl.changes(), nil
 }
 
-// lockPatience bounds how long another login is waited for.
-const lockPatience = time.Minute
+// lockTimeout bounds how long another login is waited for.
+const lockTimeout = time.Minute
 
 // errChanged says that a file is not any more as it was when the change of it
 // was planned.
@@ -76,12 +76,12 @@ func (j *Journal) Do(ctx context.Context, w Work) (Changes, error) {
 	}
 	defer unlock()
 	for range 5 {
-		var v *view
-		if v, err = j.plan(w); err != nil {
+		var pl *plan
+		if pl, err = j.newPlan(w); err != nil {
 			return Changes{}, err
 		}
-		if err = j.carryOut(v); !errors.Is(err, errChanged) {
-			return v.changes(), err
+		if err = j.execute(pl); !errors.Is(err, errChanged) {
+			return pl.changes(), err
 		}
 	}
 	return Changes{}, err
@@ -91,7 +91,7 @@ func (j *Journal) lock(ctx context.Context) (unlock func(), err error) {
 	if err := os.MkdirAll(j.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the folder for the record of logins: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	l := flock.New(filepath.Join(j.dir, "lock"), flock.SetPermissions(0o600))
 	if _, err := l.TryLockContext(ctx, 20*time.Millisecond); err != nil {
@@ -100,7 +100,7 @@ func (j *Journal) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { _ = l.Close() }, nil
 }
 
-func (j *Journal) plan(w Work) (*view, error) {
+func (j *Journal) newPlan(w Work) (*plan, error) {
 	r, err := j.load()
 	if err != nil {
 		return nil, err
@@ -108,12 +108,12 @@ func (j *Journal) plan(w Work) (*view, error) {
 	next := r
 	next.Logins, next.Files = slices.Clone(r.Logins), maps.Clone(r.Files)
 	next.Links, next.Folders = slices.Clone(r.Links), slices.Clone(r.Folders)
-	v := &view{disk: j.disk, places: j.places, tools: j.tools, was: r, next: next, sheets: map[string]*sheet{}}
-	if err := w.plan(v); err != nil {
+	pl := &plan{disk: j.disk, env: j.env, tools: j.tools, was: r, next: next, files: map[string]*fileEdit{}}
+	if err := w.addTo(pl); err != nil {
 		return nil, err
 	}
-	v.settle()
-	return v, nil
+	pl.dropUnneeded()
+	return pl, nil
 }
 
 func (j *Journal) path() string { return filepath.Join(j.dir, "logins.json") }
@@ -147,21 +147,21 @@ func (j *Journal) save(r record) error {
 	return nil
 }
 
-// carryOut makes the files, the links and the record what the plan says.
-func (j *Journal) carryOut(v *view) error {
-	writes := v.writes()
-	if err := j.save(v.between(writes)); err != nil {
+// execute makes the files, the links and the record what the plan says.
+func (j *Journal) execute(pl *plan) error {
+	writes := pl.changedFiles()
+	if err := j.save(pl.recordDuring(writes)); err != nil {
 		return err
 	}
-	for path, f := range v.was.Files {
+	for path, f := range pl.was.Files {
 		if f.Next != nil { // a crash may have left its text
 			if err := j.disk.unstage(path); err != nil {
 				return err
 			}
 		}
 	}
-	if err := errors.Join(j.makeLinks(v), j.stage(v, writes)); err != nil {
-		return errors.Join(err, j.abandon(v, writes))
+	if err := errors.Join(j.makeLinks(pl), j.stage(pl, writes)); err != nil {
+		return errors.Join(err, j.rollBack(pl, writes))
 	}
 	for i, s := range writes {
 		if err := j.replace(s); err != nil {
@@ -171,17 +171,17 @@ func (j *Journal) carryOut(v *view) error {
 			return err
 		}
 	}
-	if err := j.removeLinks(v.unlinked); err != nil {
+	if err := j.removeLinks(pl.unlinked); err != nil {
 		return err
 	}
-	for _, dir := range slices.Backward(v.emptied) {
+	for _, dir := range slices.Backward(pl.emptied) {
 		_ = j.disk.remove(dir) // it stays if others have put something there
 	}
-	return j.save(v.next)
+	return j.save(pl.next)
 }
 
 // stage makes the folders and writes every new text beside its file.
-func (j *Journal) stage(v *view, writes []*sheet) error {
+func (j *Journal) stage(pl *plan, writes []*fileEdit) error {
 	for _, s := range writes {
 		for _, dir := range s.folders {
 			if err := j.disk.mkdir(dir, folderMode(s.afterMode)); err != nil {
@@ -211,10 +211,10 @@ func unwritable(path string, err error) error {
 	return fmt.Errorf("%s cannot be written: %w: change its owner or permissions, or those of its folder", path, err)
 }
 
-// abandon takes back what stage did.
-func (j *Journal) abandon(v *view, writes []*sheet) error {
-	err := j.removeLinks(v.linked)
-	for _, dir := range slices.Backward(v.linkFolders) {
+// rollBack takes back what stage did.
+func (j *Journal) rollBack(pl *plan, writes []*fileEdit) error {
+	err := j.removeLinks(pl.linked)
+	for _, dir := range slices.Backward(pl.linkFolders) {
 		_ = j.disk.remove(dir)
 	}
 	for _, s := range slices.Backward(writes) {
@@ -223,13 +223,13 @@ func (j *Journal) abandon(v *view, writes []*sheet) error {
 			_ = j.disk.remove(dir)
 		}
 	}
-	return errors.Join(err, j.save(v.was))
+	return errors.Join(err, j.save(pl.was))
 }
 
 // replace puts the new text in the file's place, if the file is still the one
 // that was read, and no link has come there.
-func (j *Journal) replace(s *sheet) error {
-	real, err := j.disk.real(s.path)
+func (j *Journal) replace(s *fileEdit) error {
+	resolve, err := j.disk.resolve(s.path)
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (j *Journal) replace(s *sheet) error {
 	if err != nil {
 		return err
 	}
-	if real != s.path || !bytes.Equal(text, s.text) || (text == nil) != (s.text == nil) {
+	if resolve != s.path || !bytes.Equal(text, s.text) || (text == nil) != (s.text == nil) {
 		return fmt.Errorf("%s %w", s.path, errChanged)
 	}
 	put := j.disk.rename
@@ -251,16 +251,16 @@ func (j *Journal) replace(s *sheet) error {
 }
 
 // makeLinks makes links before any file names a helper that they are for.
-func (j *Journal) makeLinks(v *view) error {
-	for _, dir := range v.linkFolders {
+func (j *Journal) makeLinks(pl *plan) error {
+	for _, dir := range pl.linkFolders {
 		if err := j.disk.mkdir(dir, 0o755); err != nil {
 			return err
 		}
 	}
-	if err := j.removeLinks(v.moved); err != nil {
+	if err := j.removeLinks(pl.moved); err != nil {
 		return err
 	}
-	for _, l := range v.linked {
+	for _, l := range pl.linked {
 		if err := j.disk.link(l.Program, l.Path); err != nil {
 			return fmt.Errorf("make the link by which %s is found: %w", l.Name, err)
 		}

@@ -15,76 +15,76 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-func TestLoggingInAndOut(t *testing.T) {
-	w := newWorld(t, t.TempDir())
-	before := w.tree()
-	if c := w.login(pot(), target("lib", "one")); len(c.Lines()) != 1 || c.Lines()[0] != "created "+w.path(".config/pot/potrc") {
+func TestLoginLogout(t *testing.T) {
+	fx := newFixture(t, t.TempDir())
+	before := fx.tree()
+	if c := fx.login(storing(), fakeTarget("lib", "one")); len(c.Lines()) != 1 || c.Lines()[0] != "created "+fx.path(".config/storing/storingrc") {
 		t.Errorf("%q", c.Lines())
 	}
-	rc := w.path(".config/pot/potrc")
-	if !strings.Contains(w.read(rc), "ghct_one") {
-		t.Error(w.read(rc))
+	rc := fx.path(".config/storing/storingrc")
+	if !strings.Contains(fx.read(rc), "ghct_one") {
+		t.Error(fx.read(rc))
 	}
 	info, err := os.Stat(rc)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
-	logins, err := w.journal.Logins()
-	if err != nil || len(logins) != 1 || logins[0].Tool != "pot" || logins[0].Target.Repository != "lib" || logins[0].Expires.IsZero() || logins[0].Files[0] != rc {
+	logins, err := fx.journal.Logins()
+	if err != nil || len(logins) != 1 || logins[0].Tool != "storing" || logins[0].Target.Repository != "lib" || logins[0].Expires.IsZero() || logins[0].Files[0] != rc {
 		t.Errorf("%+v, %v", logins, err)
 	}
-	if c := w.logout("pot", "lib"); len(c.Lines()) != 1 || c.Lines()[0] != "removed "+rc {
+	if c := fx.logout("storing", "lib"); len(c.Lines()) != 1 || c.Lines()[0] != "removed "+rc {
 		t.Errorf("%q", c.Lines())
 	}
-	if after := w.tree(); !maps.Equal(before, after) {
+	if after := fx.tree(); !maps.Equal(before, after) {
 		t.Errorf("%v", after)
 	}
-	if _, err := w.journal.Do(t.Context(), login.Logout{Tool: "pot"}); !errors.Is(err, login.ErrNotLoggedIn) {
+	if _, err := fx.journal.Do(t.Context(), login.Logout{Tool: "storing"}); !errors.Is(err, login.ErrNotLoggedIn) {
 		t.Error(err)
 	}
 }
 
 // Logins, renewals and logouts in any order, with other people's changes between
 // them, end with the file that those changes alone would have made.
-func TestOnlyOursIsUndone(t *testing.T) {
+func TestLogout_UndoesOnlyOurs(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	world, worlds := 0, sync.Mutex{}
+	fixture, worlds := 0, sync.Mutex{}
 	rapid.Check(t, func(rt *rapid.T) {
 		worlds.Lock()
-		world++
-		w := newWorld(t, filepath.Join(root, fmt.Sprint(world)))
+		fixture++
+		fx := newFixture(t, filepath.Join(root, fmt.Sprint(fixture)))
 		worlds.Unlock()
-		rc := w.path(".config/pot/potrc")
-		f := newForeign(rt, w, rc)
-		before := w.tree()
+		rc := fx.path(".config/storing/storingrc")
+		f := newOtherEditor(rt, fx, rc)
+		before := fx.tree()
 		in := map[string]bool{}
 		tokens := 0
 		for range rapid.IntRange(1, 8).Draw(rt, "steps") {
 			switch rapid.SampledFrom([]string{"in", "in", "out", "foreign", "foreign"}).Draw(rt, "step") {
 			case "in":
-				tool := rapid.SampledFrom(w.tools).Draw(rt, "tool")
+				tool := rapid.SampledFrom(fx.tools).Draw(rt, "tool")
 				repository := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "repository")
 				tokens++
-				w.login(tool, target(repository, fmt.Sprint(tokens)))
+				fx.login(tool, fakeTarget(repository, fmt.Sprint(tokens)))
 				in[tool.Name+" "+repository] = true
 			case "out":
-				f.logoutOne(rt, w, in)
+				f.logoutOne(rt, fx, in)
 			case "foreign":
 				f.change(rt)
 			}
-			checkRecord(rt, w)
+			checkRecord(rt, fx)
 		}
 		for len(in) > 0 {
-			f.logoutOne(rt, w, in)
+			f.logoutOne(rt, fx, in)
 		}
-		f.check(rt, w, before)
+		f.check(rt, fx, before)
 	})
 }
 
 // A foreign changes a file as a person does who does not touch our lines. It
 // keeps what the file would be without us.
-type foreign struct {
+type otherEditor struct {
 	path  string
 	alone []string // nil: there is no file
 	there bool
@@ -92,8 +92,8 @@ type foreign struct {
 	n     int
 }
 
-func newForeign(t *rapid.T, w *world, path string) *foreign {
-	f := &foreign{path: path, end: rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "end")}
+func newOtherEditor(t *rapid.T, fx *fixture, path string) *otherEditor {
+	f := &otherEditor{path: path, end: rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "end")}
 	f.there = rapid.Bool().Draw(t, "there")
 	if !f.there {
 		return f
@@ -110,18 +110,18 @@ func newForeign(t *rapid.T, w *world, path string) *foreign {
 	if n := len(f.alone); n > 0 && rapid.Bool().Draw(t, "unended") {
 		f.alone[n-1] = strings.TrimRight(f.alone[n-1], "\r\n")
 	}
-	w.write(path, strings.Join(f.alone, ""), rapid.SampledFrom([]os.FileMode{0o644, 0o600, 0o640}).Draw(t, "mode"))
+	fx.write(path, strings.Join(f.alone, ""), rapid.SampledFrom([]os.FileMode{0o644, 0o600, 0o640}).Draw(t, "mode"))
 	return f
 }
 
-func (f *foreign) line(t *rapid.T) string {
+func (f *otherEditor) line(t *rapid.T) string {
 	f.n++
 	return fmt.Sprintf(rapid.SampledFrom([]string{"# comment %d", "key%d = value", "  key%d=  spaced  ", "\tä %d"}).Draw(t, "line"), f.n)
 }
 
 // change inserts a line after another that is there with us and without, or at
 // the beginning, or removes one.
-func (f *foreign) change(t *rapid.T) {
+func (f *otherEditor) change(t *rapid.T) {
 	text, err := os.ReadFile(f.path)
 	if err != nil {
 		return // there is none to change
@@ -147,7 +147,7 @@ func (f *foreign) change(t *rapid.T) {
 		return // it is not to be seen at the moment
 	}
 	if rapid.Bool().Draw(t, "remove") {
-		if k, _ := keyed(anchor); k == "default" || k == "always-auth" {
+		if k, _ := parseLine(anchor); k == "default" || k == "always-auth" {
 			return // of which login has an opinion
 		}
 		f.alone = append(f.alone[:i:i], f.alone[i+1:]...)
@@ -168,18 +168,18 @@ func count(lines []string, line string) int {
 	return n
 }
 
-func (f *foreign) store(t *rapid.T, lines []string) {
+func (f *otherEditor) store(t *rapid.T, lines []string) {
 	if err := os.WriteFile(f.path, []byte(strings.Join(lines, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (f *foreign) logoutOne(t *rapid.T, w *world, in map[string]bool) {
+func (f *otherEditor) logoutOne(t *rapid.T, fx *fixture, in map[string]bool) {
 	if len(in) == 0 {
 		return
 	}
 	var names []string
-	for _, tool := range w.tools {
+	for _, tool := range fx.tools {
 		for _, repository := range []string{"a", "b", "c"} {
 			if name := tool.Name + " " + repository; in[name] {
 				names = append(names, name)
@@ -188,19 +188,19 @@ func (f *foreign) logoutOne(t *rapid.T, w *world, in map[string]bool) {
 	}
 	name := rapid.SampledFrom(names).Draw(t, "out")
 	tool, repository, _ := strings.Cut(name, " ")
-	c := w.logout(tool, repository)
+	c := fx.logout(tool, repository)
 	delete(in, name)
 	for _, note := range c.Notes {
 		t.Errorf("%s: %s", name, note)
 	}
-	if text, err := os.ReadFile(f.path); err == nil && strings.Contains(string(text), "token."+target(repository, "").Endpoint.String()) && tool == "pot" {
+	if text, err := os.ReadFile(f.path); err == nil && strings.Contains(string(text), "token."+fakeTarget(repository, "").Endpoint.String()) && tool == "storing" {
 		t.Fatalf("%s is still in\n%s", name, text)
 	}
 }
 
-func (f *foreign) check(t *rapid.T, w *world, before map[string]string) {
-	after := w.tree()
-	name := strings.TrimPrefix(f.path, w.home)
+func (f *otherEditor) check(t *rapid.T, fx *fixture, before map[string]string) {
+	after := fx.tree()
+	name := strings.TrimPrefix(f.path, fx.home)
 	text := after[name]
 	want := strings.Join(f.alone, "")
 	if before[name] == "" && want == "" && text == "" {
@@ -224,8 +224,8 @@ func (f *foreign) check(t *rapid.T, w *world, before map[string]string) {
 
 // checkRecord demands that nobody else can read what is remembered, and that
 // there is no token in it.
-func checkRecord(t *rapid.T, w *world) {
-	err := filepath.WalkDir(w.state(), func(path string, d os.DirEntry, err error) error {
+func checkRecord(t *rapid.T, fx *fixture) {
+	err := filepath.WalkDir(fx.state(), func(path string, d os.DirEntry, err error) error {
 		if os.IsNotExist(err) {
 			return nil
 		}
@@ -236,7 +236,7 @@ func checkRecord(t *rapid.T, w *world) {
 		if info.Mode().Perm()&0o077 != 0 {
 			t.Fatalf("%s has mode %v", path, info.Mode())
 		}
-		if !d.IsDir() && strings.Contains(w.read(path), "ghct_") {
+		if !d.IsDir() && strings.Contains(fx.read(path), "ghct_") {
 			t.Fatalf("a token is in %s", path)
 		}
 		return nil

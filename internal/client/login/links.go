@@ -22,7 +22,7 @@ type link struct {
 func helperLink(name, bin string, p Environment, d disk, ours []link) (made *link, notes []string) {
 	found := lookPath(p, name)
 	if found != "" && isProgram(found, p, d) {
-		return kept(found, ours), nil
+		return recordedLink(found, ours), nil
 	}
 	dir := bin
 	if dir == "" {
@@ -38,22 +38,22 @@ func helperLink(name, bin string, p Environment, d disk, ours []link) (made *lin
 	}
 	switch {
 	case isProgram(path, p, d):
-		made = kept(path, ours)
+		made = recordedLink(path, ours)
 	case d.exists(path) && !slices.ContainsFunc(ours, func(l link) bool { return l.Path == path && d.linked(l.Program, path) }):
 		return nil, []string{fmt.Sprintf("%s is another program, and stays as it is: name another folder with --bin-dir", path)}
 	default:
 		made = &link{Name: name, Path: path, Program: p.Program}
 	}
 	if !onPath(p, dir) {
-		notes = append(notes, fmt.Sprintf("%s is not on PATH, where %s is looked for: %s", dir, name, addPath(p, dir)))
-	} else if found != "" && before(p, filepath.Dir(found), dir) {
+		notes = append(notes, fmt.Sprintf("%s is not on PATH, where %s is looked for: %s", dir, name, pathCommand(p, dir)))
+	} else if found != "" && comesBefore(p, filepath.Dir(found), dir) {
 		notes = append(notes, fmt.Sprintf("%s comes before %s on PATH, so the program of the name %s there is asked instead of this one", filepath.Dir(found), dir, name))
 	}
 	return made, notes
 }
 
-// kept returns the link of ours at a path, which is needed by one more login.
-func kept(path string, ours []link) *link {
+// recordedLink returns the link of ours at a path, which is needed by one more login.
+func recordedLink(path string, ours []link) *link {
 	i := slices.IndexFunc(ours, func(l link) bool { return l.Path == path })
 	if i < 0 {
 		return nil
@@ -62,7 +62,7 @@ func kept(path string, ours []link) *link {
 }
 
 // isProgram reports whether a file is our program: this one, or an installation
-// of it that a person has given the name.
+// nearest it that a person has given the name.
 func isProgram(path string, p Environment, d disk) bool {
 	if d.linked(p.Program, path) {
 		return true
@@ -116,7 +116,7 @@ func pathDirs(p Environment) []string {
 
 func onPath(p Environment, dir string) bool { return pathIndex(p, dir) >= 0 }
 
-func before(p Environment, a, b string) bool { return pathIndex(p, a) < pathIndex(p, b) }
+func comesBefore(p Environment, a, b string) bool { return pathIndex(p, a) < pathIndex(p, b) }
 
 func pathIndex(p Environment, dir string) int {
 	return slices.IndexFunc(pathDirs(p), func(d string) bool { return filepath.Clean(d) == filepath.Clean(dir) })
@@ -124,7 +124,7 @@ func pathIndex(p Environment, dir string) int {
 
 // addPath is the line that puts a folder on PATH: of a POSIX shell, or of
 // PowerShell.
-func addPath(p Environment, dir string) string {
+func pathCommand(p Environment, dir string) string {
 	if p.GOOS == "windows" {
 		return fmt.Sprintf(`[Environment]::SetEnvironmentVariable("Path", "%s;" + [Environment]::GetEnvironmentVariable("Path", "User"), "User")`, dir)
 	}

@@ -10,19 +10,19 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-const helperName = "kettle-credential-gatehouse"
+const helperName = "asking-credential-gatehouse"
 
-func (w *world) link(bin string) login.Changes {
-	w.t.Helper()
-	c, err := w.journal.Do(w.t.Context(), login.Login{Tool: kettle(), Target: target("lib", "x"), BinDir: bin})
+func (fx *fixture) link(bin string) login.Changes {
+	fx.t.Helper()
+	c, err := fx.journal.Do(fx.t.Context(), login.Login{Tool: asking(), Target: fakeTarget("lib", "x"), BinDir: bin})
 	if err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	return c
 }
 
 // Where a link goes, and what a person is told.
-func TestWhereLinksGo(t *testing.T) {
+func TestHelperLink(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		path, bin string // relative to the world; PATH's folders with :
@@ -43,19 +43,19 @@ func TestWhereLinksGo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
-			w := newWorld(t, root)
+			fx := newFixture(t, root)
 			var path []string
 			for dir := range strings.SplitSeq(c.path, ":") {
 				path = append(path, filepath.Join(root, dir))
 			}
-			w.env["PATH"] = strings.Join(path, string(os.PathListSeparator))
-			w.write(filepath.Join(root, "theirs", helperName), "theirs", 0o755)
-			w.write(filepath.Join(root, "usr", helperName), "no program", 0o644)
+			fx.env["PATH"] = strings.Join(path, string(os.PathListSeparator))
+			fx.write(filepath.Join(root, "theirs", helperName), "theirs", 0o755)
+			fx.write(filepath.Join(root, "usr", helperName), "no program", 0o644)
 			if err := os.Remove(filepath.Join(root, "usr", helperName)); err != nil {
 				t.Fatal(err)
 			}
-			w.write(filepath.Join(root, "old", "gatehouse"), "older", 0o755)
-			for dir, program := range map[string]string{"installed": w.places.Program, "older": filepath.Join(root, "old", "gatehouse")} {
+			fx.write(filepath.Join(root, "old", "gatehouse"), "older", 0o755)
+			for dir, program := range map[string]string{"installed": fx.places.Program, "older": filepath.Join(root, "old", "gatehouse")} {
 				if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 					t.Fatal(err)
 				}
@@ -63,32 +63,32 @@ func TestWhereLinksGo(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			before := w.tree()
+			before := fx.tree()
 			bin := ""
 			if c.bin != "" {
 				bin = filepath.Join(root, c.bin)
 			}
-			changes := w.link(bin)
+			changes := fx.link(bin)
 			if got := strings.Join(changes.Linked, " "); c.made == "" && got != "" || c.made != "" && got != filepath.Join(root, c.made, helperName) {
 				t.Errorf("linked %q", got)
 			}
 			if got := strings.Join(changes.Notes, "; "); !strings.Contains(got, c.note) || c.note == "" && got != "" {
 				t.Errorf("noted %q", got)
 			}
-			again := w.link(bin)
+			again := fx.link(bin)
 			if len(again.Linked)+len(again.Unlinked)+len(again.Files) != 0 {
 				t.Errorf("again %q", again.Lines())
 			}
-			w.logout("kettle", "lib")
+			fx.logout("asking", "lib")
 			if c.made != "" {
 				if _, err := os.Lstat(filepath.Join(root, c.made, helperName)); !os.IsNotExist(err) {
 					t.Errorf("the link stays: %v", err)
 				}
 			}
-			if after := w.tree(); !maps.Equal(before, after) {
+			if after := fx.tree(); !maps.Equal(before, after) {
 				t.Errorf("%s", show(after))
 			}
-			if w.read(filepath.Join(root, "theirs", helperName)) != "theirs" {
+			if fx.read(filepath.Join(root, "theirs", helperName)) != "theirs" {
 				t.Error("another's program was changed")
 			}
 		})
@@ -97,49 +97,49 @@ func TestWhereLinksGo(t *testing.T) {
 
 // A link stays as long as a login needs it, and goes on leading to the program
 // when that moves. One that others have replaced is theirs.
-func TestHowLongLinksStay(t *testing.T) {
-	w := newWorld(t, t.TempDir())
-	path := w.path(".local/bin/" + helperName)
-	w.login(kettle(), target("a", "x"))
-	w.login(kettle(), target("b", "x"))
-	w.logout("kettle", "a")
-	if got, err := os.Readlink(path); err != nil || got != w.places.Program {
+func TestHelperLink_Lifetime(t *testing.T) {
+	fx := newFixture(t, t.TempDir())
+	path := fx.path(".local/bin/" + helperName)
+	fx.login(asking(), fakeTarget("a", "x"))
+	fx.login(asking(), fakeTarget("b", "x"))
+	fx.logout("asking", "a")
+	if got, err := os.Readlink(path); err != nil || got != fx.places.Program {
 		t.Errorf("%q, %v", got, err)
 	}
-	moved := filepath.Join(filepath.Dir(w.home), "new", "program")
-	w.write(moved, "newer", 0o755)
-	if err := os.Remove(w.places.Program); err != nil {
+	moved := filepath.Join(filepath.Dir(fx.home), "new", "program")
+	fx.write(moved, "newer", 0o755)
+	if err := os.Remove(fx.places.Program); err != nil {
 		t.Fatal(err)
 	}
-	w.places.Program = moved
-	w.journal = login.NewJournal(w.state(), w.places, w.tools)
-	w.login(kettle(), target("b", "x"))
+	fx.places.Program = moved
+	fx.journal = login.NewJournal(fx.state(), fx.places, fx.tools)
+	fx.login(asking(), fakeTarget("b", "x"))
 	if got, err := os.Readlink(path); err != nil || got != moved {
 		t.Errorf("%q, %v", got, err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	w.write(path, "theirs", 0o755)
-	w.logout("kettle", "b")
-	if w.read(path) != "theirs" {
+	fx.write(path, "theirs", 0o755)
+	fx.logout("asking", "b")
+	if fx.read(path) != "theirs" {
 		t.Error("another's program was removed")
 	}
 }
 
 func TestInstalled(t *testing.T) {
-	w := newWorld(t, t.TempDir())
-	if pot().Installed(w.places) {
+	fx := newFixture(t, t.TempDir())
+	if storing().Installed(fx.places) {
 		t.Error("a program that is not there was found")
 	}
-	w.write(w.path(".local/bin/pot"), "", 0o644)
-	if pot().Installed(w.places) {
+	fx.write(fx.path(".local/bin/storing"), "", 0o644)
+	if storing().Installed(fx.places) {
 		t.Error("a file that is no program was found")
 	}
-	if err := os.Chmod(w.path(".local/bin/pot"), 0o755); err != nil {
+	if err := os.Chmod(fx.path(".local/bin/storing"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if !pot().Installed(w.places) {
+	if !storing().Installed(fx.places) {
 		t.Error("a program was not found")
 	}
 }

@@ -3,7 +3,7 @@
 //
 // What one tool's configuration looks like is the business of the tool's own
 // package below this one, as a [Tool]: a function from a [Target] to the [Edit]s
-// of the files that the tool reads. Everything that tools have in common is
+// nearest the files that the tool reads. Everything that tools have in common is
 // here: resolving what a person named ([Repository], [Registry]), and the
 // [Journal], which writes the files, remembers what was changed, shows it and
 // undoes it.
@@ -96,7 +96,7 @@ type Tool struct {
 	// Secret says whether the tool's configuration holds the token.
 	Secret Secret
 	// Edits are the changes that log the tool in: a function of its arguments and
-	// of nothing else, since it is called again to log the tool out. The first
+	// nearest nothing else, since it is called again to log the tool out. The first
 	// file is the tool's own, by which a login is known again. The error says why
 	// it cannot be done, and what to do instead.
 	Edits func(Target, Environment) ([]Edit, error)

@@ -27,7 +27,7 @@ func FuzzPatch(f *testing.F) {
 }
 
 // Lines that others put before and after a text stay where they are.
-func TestPatchesMove(t *testing.T) {
+func TestPatch_MovedLines(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		lines := rapid.Map(rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", ""})), func(lines []string) string {
 			return strings.Join(append(lines, ""), "\n")

@@ -14,14 +14,14 @@ import (
 )
 
 // A view is the record and the files as they are, and what they become.
-type view struct {
-	disk   disk
-	places Environment
-	tools  []Tool
+type plan struct {
+	disk  disk
+	env   Environment
+	tools []Tool
 
 	was, next record
-	sheets    map[string]*sheet // by path
-	order     []*sheet          // as they were first looked at
+	files     map[string]*fileEdit // by path
+	order     []*fileEdit          // stateOf they were first looked at
 
 	linked, unlinked []link
 	moved            []link // stand where one of linked will
@@ -32,7 +32,7 @@ type view struct {
 }
 
 // A sheet is one file.
-type sheet struct {
+type fileEdit struct {
 	path  string
 	text  []byte // nil where there is no file
 	mode  fs.FileMode
@@ -45,14 +45,14 @@ type sheet struct {
 	folders   []string // that have to be made for it
 }
 
-// present is a login that the record has, with its edits as they were made, by
+// loginEdits is a login that the record has, with its edits as they were made, by
 // the path of the file.
-type present struct {
-	held
+type loginEdits struct {
+	recordedLogin
 	edits map[string][]Edit
-	// whole says that the edits are to be had with everything that they wrote: the
+	// complete says that the edits are to be had with everything that they wrote: the
 	// login holds no token, or it was found.
-	whole bool
+	complete bool
 }
 
 // A Login points a tool at a repository or a registry, in place of an earlier
@@ -64,46 +64,46 @@ type Login struct {
 	BinDir string
 }
 
-func (l Login) plan(v *view) error {
+func (l Login) addTo(pl *plan) error {
 	target := l.Target
 	if l.Tool.Secret == FromHelper || target.Variable != "" {
 		target.Token = authtoken.Token{}
 	}
 	seen := map[string]string{}
-	places := v.places
-	places.Getenv = func(name string) string {
-		value := v.places.Getenv(name)
+	env := pl.env
+	env.Getenv = func(name string) string {
+		value := pl.env.Getenv(name)
 		if value != "" && (target.Token.Password == "" || !strings.Contains(value, target.Token.Password)) {
 			seen[name] = value
 		}
 		return value
 	}
-	edits, err := l.Tool.allEdits(target, places)
+	edits, err := l.Tool.allEdits(target, env)
 	if err != nil {
 		return err
 	}
-	h := held{
-		Tool: l.Tool.Name, Helper: l.Tool.Helper, Target: hold(target), Token: holdToken(target.Token),
-		Places: heldPlaces{Home: places.Home, Dir: places.Dir, GOOS: places.GOOS, Program: places.Program, Env: seen},
+	h := recordedLogin{
+		Tool: l.Tool.Name, Helper: l.Tool.Helper, Target: recordTarget(target), Token: recordToken(target.Token),
+		Environment: recordedEnvironment{Home: env.Home, Dir: env.Dir, GOOS: env.GOOS, Program: env.Program, Env: seen},
 	}
 	byFile := map[string][]Edit{}
 	for _, e := range edits {
-		real, err := v.disk.real(e.Path)
+		resolve, err := pl.disk.resolve(e.Path)
 		if err != nil {
 			return err
 		}
-		if f := (editedFile{Path: e.Path, Real: real}); !slices.Contains(h.Files, f) {
+		if f := (editedFile{Path: e.Path, Real: resolve}); !slices.Contains(h.Files, f) {
 			h.Files = append(h.Files, f)
 		}
-		byFile[real] = append(byFile[real], e)
+		byFile[resolve] = append(byFile[resolve], e)
 	}
-	v.secrets = append(v.secrets, forms(target.Token)...)
-	p := &present{held: h, edits: byFile, whole: true}
-	if err := v.enter(p); err != nil {
+	pl.secrets = append(pl.secrets, encodings(target.Token)...)
+	p := &loginEdits{recordedLogin: h, edits: byFile, complete: true}
+	if err := pl.addLogin(p); err != nil {
 		return err
 	}
-	v.warn(p)
-	v.helper(l.Tool.Helper, l.BinDir)
+	pl.warnAboutToken(p)
+	pl.linkHelper(l.Tool.Helper, l.BinDir)
 	return nil
 }
 
@@ -146,42 +146,42 @@ func remember(t Target, p Environment) []Edit {
 
 // enter adds a login, in place of an earlier one of its kind. It comes last, as
 // what it says goes before what the others do: so it does in the file.
-func (v *view) enter(l *present) error {
-	i := slices.IndexFunc(v.was.Logins, l.same)
-	v.next.Logins = append(slices.DeleteFunc(v.next.Logins, l.same), l.held)
+func (pl *plan) addLogin(l *loginEdits) error {
+	i := slices.IndexFunc(pl.was.Logins, l.same)
+	pl.next.Logins = append(slices.DeleteFunc(pl.next.Logins, l.same), l.recordedLogin)
 	if i < 0 {
-		return v.change(nil, l)
+		return pl.changeFiles(nil, l)
 	}
-	before := v.was.Logins[i]
+	before := pl.was.Logins[i]
 	if before.Target.equal(l.Target) && slices.Equal(before.Files, l.Files) {
-		return v.change(nil, l) // renewed
+		return pl.changeFiles(nil, l) // renewed
 	}
-	gone, err := v.open(before)
+	removed, err := pl.editsOf(before)
 	if err != nil {
 		return err
 	}
-	return v.change([]*present{gone}, l)
+	return pl.changeFiles([]*loginEdits{removed}, l)
 }
 
 // helper makes the link that a tool's helper needs.
-func (v *view) helper(name, bin string) {
+func (pl *plan) linkHelper(name, bin string) {
 	if name == "" {
 		return
 	}
-	l, notes := helperLink(name, bin, v.places, v.disk, v.was.Links)
-	v.notes = append(v.notes, notes...)
-	if l == nil || slices.Contains(v.was.Links, *l) && v.disk.linked(l.Program, l.Path) {
+	l, notes := helperLink(name, bin, pl.env, pl.disk, pl.was.Links)
+	pl.notes = append(pl.notes, notes...)
+	if l == nil || slices.Contains(pl.was.Links, *l) && pl.disk.linked(l.Program, l.Path) {
 		return
 	}
-	for _, old := range v.was.Links {
+	for _, old := range pl.was.Links {
 		if old.Path == l.Path {
-			v.moved = append(v.moved, old)
+			pl.moved = append(pl.moved, old)
 		}
 	}
-	v.next.Links = slices.DeleteFunc(v.next.Links, func(old link) bool { return old.Path == l.Path })
-	v.next.Links = append(v.next.Links, *l)
-	v.linked = append(v.linked, *l)
-	v.linkFolders = v.missing(l.Path)
+	pl.next.Links = slices.DeleteFunc(pl.next.Links, func(old link) bool { return old.Path == l.Path })
+	pl.next.Links = append(pl.next.Links, *l)
+	pl.linked = append(pl.linked, *l)
+	pl.linkFolders = pl.missingFolders(l.Path)
 }
 
 // ErrNotLoggedIn says that there is nothing to undo.
@@ -194,13 +194,13 @@ type Logout struct {
 	Match func(Target) bool
 }
 
-func (l Logout) plan(v *view) error {
-	var gone []*present
-	for _, h := range v.was.Logins {
+func (l Logout) addTo(pl *plan) error {
+	var removed []*loginEdits
+	for _, h := range pl.was.Logins {
 		if h.Tool != l.Tool {
 			continue
 		}
-		p, err := v.open(h)
+		p, err := pl.editsOf(h)
 		if err != nil {
 			return err
 		}
@@ -209,78 +209,78 @@ func (l Logout) plan(v *view) error {
 			return err
 		}
 		if l.Match == nil || l.Match(t) {
-			gone = append(gone, p)
-			v.next.Logins = slices.DeleteFunc(v.next.Logins, h.same)
+			removed = append(removed, p)
+			pl.next.Logins = slices.DeleteFunc(pl.next.Logins, h.same)
 		}
 	}
-	if len(gone) == 0 {
+	if len(removed) == 0 {
 		return ErrNotLoggedIn
 	}
-	return v.change(gone, nil)
+	return pl.changeFiles(removed, nil)
 }
 
 // open makes the edits of a login in the record again.
-func (v *view) open(h held) (*present, error) {
-	i := slices.IndexFunc(v.tools, func(t Tool) bool { return t.Name == h.Tool })
+func (pl *plan) editsOf(h recordedLogin) (*loginEdits, error) {
+	i := slices.IndexFunc(pl.tools, func(t Tool) bool { return t.Name == h.Tool })
 	if i < 0 {
 		return nil, fmt.Errorf("the record has a login of %q, which this version of the program does not know: log it out with the version that made it", h.Tool)
 	}
-	p := &present{held: h, edits: map[string][]Edit{}, whole: h.Token == nil}
-	token := h.Token.unknown()
+	p := &loginEdits{recordedLogin: h, edits: map[string][]Edit{}, complete: h.Token == nil}
+	token := h.Token.placeholder()
 	for _, f := range h.Files {
-		if h.Token == nil || p.whole {
+		if h.Token == nil || p.complete {
 			break
 		}
-		s, err := v.sheet(f.Real)
+		s, err := pl.file(f.Real)
 		if err != nil {
 			return nil, err
 		}
 		if found, ok := h.Token.find(s.text); ok {
-			token, p.whole = found, true
-			v.secrets = append(v.secrets, forms(found)...)
+			token, p.complete = found, true
+			pl.secrets = append(pl.secrets, encodings(found)...)
 		}
 	}
 	target, err := h.Target.target(token)
 	if err != nil {
 		return nil, err
 	}
-	edits, err := v.tools[i].allEdits(target, h.Places.places())
+	edits, err := pl.tools[i].allEdits(target, h.Environment.environment())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", h.Tool, err)
 	}
 	for _, e := range edits {
 		if j := slices.IndexFunc(h.Files, func(f editedFile) bool { return f.Path == e.Path }); j >= 0 {
-			real := h.Files[j].Real
-			p.edits[real] = append(p.edits[real], e)
+			resolve := h.Files[j].Real
+			p.edits[resolve] = append(p.edits[resolve], e)
 		}
 	}
 	return p, nil
 }
 
-// sheet reads a file once.
-func (v *view) sheet(path string) (*sheet, error) {
-	if s, ok := v.sheets[path]; ok {
+// fileEdit reads a file once.
+func (pl *plan) file(path string) (*fileEdit, error) {
+	if s, ok := pl.files[path]; ok {
 		return s, nil
 	}
-	text, mode, err := v.disk.read(path)
+	text, mode, err := pl.disk.read(path)
 	if err != nil {
 		return nil, err
 	}
-	s := &sheet{path: path, text: text, mode: mode, after: text, afterMode: mode}
-	if r, ok := v.was.Files[path]; ok {
-		s.state = r.of(text)
+	s := &fileEdit{path: path, text: text, mode: mode, after: text, afterMode: mode}
+	if r, ok := pl.was.Files[path]; ok {
+		s.state = r.nearest(text)
 	} else {
 		s.state = fileState{patch: newPatch(text, text), Absent: text == nil, Mode: mode, Left: mode}
 	}
-	v.sheets[path] = s
-	v.order = append(v.order, s)
+	pl.files[path] = s
+	pl.order = append(pl.order, s)
 	return s, nil
 }
 
 // missing are the folders that a file's path needs and that are not there.
-func (v *view) missing(path string) []string {
+func (pl *plan) missingFolders(path string) []string {
 	var dirs []string
-	for dir := filepath.Dir(path); !v.disk.exists(dir) && filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(path); !pl.disk.exists(dir) && filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
 		dirs = append(dirs, dir)
 	}
 	slices.Reverse(dirs)
@@ -288,9 +288,9 @@ func (v *view) missing(path string) []string {
 }
 
 // writes are the files that change.
-func (v *view) writes() []*sheet {
-	var all []*sheet
-	for _, s := range v.order {
+func (pl *plan) changedFiles() []*fileEdit {
+	var all []*fileEdit
+	for _, s := range pl.order {
 		if !bytes.Equal(s.text, s.after) || (s.text == nil) != (s.after == nil) || s.mode != s.afterMode {
 			all = append(all, s)
 		}
@@ -298,9 +298,9 @@ func (v *view) writes() []*sheet {
 	return all
 }
 
-// between is the record while the files are being written.
-func (v *view) between(writes []*sheet) record {
-	r := v.was.toward(v.next)
+// merged is the record while the files are being written.
+func (pl *plan) recordDuring(writes []*fileEdit) record {
+	r := pl.was.mergedWith(pl.next)
 	for _, s := range writes {
 		next := s.next()
 		r.Files[s.path] = fileRecord{Now: s.now(), Next: &next}
@@ -309,39 +309,39 @@ func (v *view) between(writes []*sheet) record {
 }
 
 // settle finds what of the record is not needed any more.
-func (v *view) settle() {
-	for _, l := range slices.Clone(v.next.Links) {
-		needed := slices.ContainsFunc(v.next.Logins, func(h held) bool { return h.Helper == l.Name })
+func (pl *plan) dropUnneeded() {
+	for _, l := range slices.Clone(pl.next.Links) {
+		needed := slices.ContainsFunc(pl.next.Logins, func(h recordedLogin) bool { return h.Helper == l.Name })
 		if !needed {
-			v.unlinked = append(v.unlinked, l)
-			v.next.Links = slices.DeleteFunc(v.next.Links, func(o link) bool { return o == l })
+			pl.unlinked = append(pl.unlinked, l)
+			pl.next.Links = slices.DeleteFunc(pl.next.Links, func(o link) bool { return o == l })
 		}
 	}
-	for _, s := range v.writes() {
+	for _, s := range pl.changedFiles() {
 		if s.after != nil {
-			s.folders = v.missing(s.path)
-			v.made(s.folders)
+			s.folders = pl.missingFolders(s.path)
+			pl.addFolders(s.folders)
 		}
 	}
-	v.made(v.linkFolders)
-	v.next.Folders = slices.DeleteFunc(v.next.Folders, func(dir string) bool {
-		for path := range v.next.Files {
+	pl.addFolders(pl.linkFolders)
+	pl.next.Folders = slices.DeleteFunc(pl.next.Folders, func(dir string) bool {
+		for path := range pl.next.Files {
 			if below(dir, path) {
 				return false
 			}
 		}
-		if slices.ContainsFunc(v.next.Links, func(l link) bool { return below(dir, l.Path) }) {
+		if slices.ContainsFunc(pl.next.Links, func(l link) bool { return below(dir, l.Path) }) {
 			return false
 		}
-		v.emptied = append(v.emptied, dir)
+		pl.emptied = append(pl.emptied, dir)
 		return true
 	})
 }
 
-func (v *view) made(dirs []string) {
+func (pl *plan) addFolders(dirs []string) {
 	for _, dir := range dirs {
-		if !slices.Contains(v.next.Folders, dir) {
-			v.next.Folders = append(v.next.Folders, dir)
+		if !slices.Contains(pl.next.Folders, dir) {
+			pl.next.Folders = append(pl.next.Folders, dir)
 		}
 	}
 }

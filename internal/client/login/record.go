@@ -22,8 +22,8 @@ import (
 // after them. So it is never silent about a change, and speaks of one that was
 // never made only after a crash.
 type record struct {
-	Version int    `json:"version"`
-	Logins  []held `json:"logins"`
+	Version int             `json:"version"`
+	Logins  []recordedLogin `json:"logins"`
 	// Files are those that hold a change of ours, by their path with all links
 	// followed.
 	Files map[string]fileRecord `json:"files"`
@@ -36,13 +36,13 @@ type record struct {
 const recordVersion = 1
 
 // A held login is in force.
-type held struct {
-	Tool   string       `json:"tool"`
-	Helper string       `json:"helper,omitempty"`
-	Target heldTarget   `json:"target"`
-	Token  *heldToken   `json:"token,omitempty"`
-	Places heldPlaces   `json:"places"`
-	Files  []editedFile `json:"files"`
+type recordedLogin struct {
+	Tool        string              `json:"tool"`
+	Helper      string              `json:"helper,omitempty"`
+	Target      recordedTarget      `json:"target"`
+	Token       *recordedToken      `json:"token,omitempty"`
+	Environment recordedEnvironment `json:"places"`
+	Files       []editedFile        `json:"files"`
 }
 
 // An editedFile is a file by the path that the tool knows, and by the one with
@@ -53,7 +53,7 @@ type editedFile struct {
 }
 
 // A heldTarget is a [Target] without its token.
-type heldTarget struct {
+type recordedTarget struct {
 	Endpoint    string        `json:"endpoint"`
 	Name        string        `json:"name"`
 	Domain      string        `json:"domain,omitempty"`
@@ -72,7 +72,7 @@ type heldTarget struct {
 // A heldToken is what is remembered of a token: enough to know it again in the
 // file that holds it, and nothing that opens anything. Its hash needs no salt:
 // what it is of cannot be guessed.
-type heldToken struct {
+type recordedToken struct {
 	Username string    `json:"username"`
 	Type     string    `json:"type"`
 	Expires  time.Time `json:"expires"`
@@ -80,9 +80,9 @@ type heldToken struct {
 	SHA256   []byte    `json:"sha256"`
 }
 
-// heldPlaces are the [Environment] of a login, with those variables that its tool
+// recordedEnvironment are the [Environment] of a login, with those variables that its tool
 // looked at: its edits can be made again as they were.
-type heldPlaces struct {
+type recordedEnvironment struct {
 	Home    string            `json:"home"`
 	Dir     string            `json:"dir"`
 	GOOS    string            `json:"goos"`
@@ -115,9 +115,9 @@ func (s fileState) changes() bool {
 	return s.Absent || len(s.Hunks) > 0 || s.Mode != s.Left || len(s.Lost) > 0
 }
 
-// of returns the state that a text is in, or is nearest to where others have
+// nearest returns the state that a text is in, or is nearest to where others have
 // changed it since.
-func (r fileRecord) of(text []byte) fileState {
+func (r fileRecord) nearest(text []byte) fileState {
 	if r.Next != nil && r.Next.distance(text) <= r.Now.distance(text) {
 		return *r.Next
 	}
@@ -170,37 +170,37 @@ func (r record) empty() bool {
 	return len(r.Logins) == 0 && len(r.Files) == 0 && len(r.Links) == 0 && len(r.Folders) == 0
 }
 
-// toward is the record while the files become those of another one: everything
+// mergedWith is the record while the files become those of another one: everything
 // that either of them knows.
-func (r record) toward(next record) record {
-	between := record{Version: recordVersion, Files: map[string]fileRecord{}}
-	between.Logins = slices.Clone(next.Logins)
+func (r record) mergedWith(next record) record {
+	merged := record{Version: recordVersion, Files: map[string]fileRecord{}}
+	merged.Logins = slices.Clone(next.Logins)
 	for _, l := range r.Logins {
 		if !slices.ContainsFunc(next.Logins, l.same) {
-			between.Logins = append(between.Logins, l)
+			merged.Logins = append(merged.Logins, l)
 		}
 	}
-	maps.Copy(between.Files, r.Files)
-	maps.Copy(between.Files, next.Files)
-	between.Links = slices.Clone(r.Links)
+	maps.Copy(merged.Files, r.Files)
+	maps.Copy(merged.Files, next.Files)
+	merged.Links = slices.Clone(r.Links)
 	for _, l := range next.Links {
-		if !slices.Contains(between.Links, l) {
-			between.Links = append(between.Links, l)
+		if !slices.Contains(merged.Links, l) {
+			merged.Links = append(merged.Links, l)
 		}
 	}
-	between.Folders = slices.Clone(next.Folders)
+	merged.Folders = slices.Clone(next.Folders)
 	for _, f := range r.Folders {
-		if !slices.Contains(between.Folders, f) {
-			between.Folders = append(between.Folders, f)
+		if !slices.Contains(merged.Folders, f) {
+			merged.Folders = append(merged.Folders, f)
 		}
 	}
-	return between
+	return merged
 }
 
 // same reports whether two logins are of the same tool to the same address in
 // the same files, so that the later one stands for both. Logins of one tool that
 // keeps its configuration in a project's folder, say, are two in two projects.
-func (l held) same(other held) bool {
+func (l recordedLogin) same(other recordedLogin) bool {
 	if l.Tool != other.Tool || l.Target.Endpoint != other.Target.Endpoint {
 		return false
 	}
@@ -210,19 +210,19 @@ func (l held) same(other held) bool {
 	return l.Files[0].Path == other.Files[0].Path
 }
 
-func (l held) edits(path string) bool {
+func (l recordedLogin) edits(path string) bool {
 	return slices.ContainsFunc(l.Files, func(f editedFile) bool { return f.Real == path })
 }
 
-func hold(t Target) heldTarget {
-	return heldTarget{
+func recordTarget(t Target) recordedTarget {
+	return recordedTarget{
 		Endpoint: t.Endpoint.String(), Name: t.Name, Domain: t.Domain, Owner: t.Owner, Repository: t.Repository, Region: t.Region,
 		Profile: t.AWS.Profile, AWSRegion: t.AWS.Region, EndpointURL: t.AWS.EndpointURL, Duration: t.Duration,
 		Variable: t.Variable, Scopes: t.Scopes, Placement: t.Placement,
 	}
 }
 
-func (t heldTarget) target(token authtoken.Token) (Target, error) {
+func (t recordedTarget) target(token authtoken.Token) (Target, error) {
 	endpoint, err := url.Parse(t.Endpoint)
 	if err != nil {
 		return Target{}, err
@@ -235,12 +235,12 @@ func (t heldTarget) target(token authtoken.Token) (Target, error) {
 }
 
 // equal reports whether two targets differ in nothing but their tokens.
-func (t heldTarget) equal(other heldTarget) bool {
+func (t recordedTarget) equal(other recordedTarget) bool {
 	a, b := t, other
 	a.Scopes, b.Scopes = nil, nil
 	return slices.Equal(t.Scopes, other.Scopes) && reflect.DeepEqual(a, b)
 }
 
-func (p heldPlaces) places() Environment {
+func (p recordedEnvironment) environment() Environment {
 	return Environment{Home: p.Home, Dir: p.Dir, GOOS: p.GOOS, Program: p.Program, Getenv: func(name string) string { return p.Env[name] }}
 }

@@ -17,14 +17,14 @@ import (
 
 // No configuration gets an address without TLS from an issuer that is reached by
 // it: every request to it would have the token in the clear.
-func TestTargetsWithoutTLS(t *testing.T) {
+func TestTarget_RefusesPlainHTTP(t *testing.T) {
 	var address string // which the issuer names
-	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	answer := http.HandlerFunc(func(fx http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Amz-Target") != "" {
-			fmt.Fprintf(w, `{"authorizationData":[{"authorizationToken":"QVdTOnNlY3JldA==","expiresAt":4102444800,"proxyEndpoint":%q}]}`, address)
+			fmt.Fprintf(fx, `{"authorizationData":[{"authorizationToken":"QVdTOnNlY3JldA==","expiresAt":4102444800,"proxyEndpoint":%q}]}`, address)
 			return
 		}
-		fmt.Fprintf(w, `{"repositoryEndpoint":%q}`, address)
+		fmt.Fprintf(fx, `{"repositoryEndpoint":%q}`, address)
 	})
 	plain, secure := httptest.NewServer(answer), httptest.NewTLSServer(answer)
 	t.Cleanup(plain.Close)

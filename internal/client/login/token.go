@@ -9,17 +9,17 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// holdToken remembers what a token is known by; nil for the zero Token.
-func holdToken(t authtoken.Token) *heldToken {
+// recordToken remembers what a token is known by; nil for the zero Token.
+func recordToken(t authtoken.Token) *recordedToken {
 	if t.Password == "" {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(t.Password))
-	return &heldToken{Username: t.Username, Type: t.Type, Expires: t.Expires, Length: len(t.Password), SHA256: sum[:]}
+	return &recordedToken{Username: t.Username, Type: t.Type, Expires: t.Expires, Length: len(t.Password), SHA256: sum[:]}
 }
 
 // token is the token with a password that was found.
-func (h *heldToken) token(password string) authtoken.Token {
+func (h *recordedToken) token(password string) authtoken.Token {
 	t := authtoken.Token{Username: h.Username, Type: h.Type, Expires: h.Expires, Password: password, Value: password}
 	if h.Type == "Basic" {
 		t.Value = base64.StdEncoding.EncodeToString([]byte(h.Username + ":" + password))
@@ -27,9 +27,9 @@ func (h *heldToken) token(password string) authtoken.Token {
 	return t
 }
 
-// unknown stands for a token that cannot be found, where edits are made to be
+// placeholder stands for a token that cannot be found, where edits are made to be
 // taken back: their Remove does not depend on it.
-func (h *heldToken) unknown() authtoken.Token {
+func (h *recordedToken) placeholder() authtoken.Token {
 	if h == nil {
 		return authtoken.Token{}
 	}
@@ -42,7 +42,7 @@ func (h *heldToken) unknown() authtoken.Token {
 //
 // A token is looked for where a word begins: at the beginning of what tokens
 // consist of (RFC 6750, section 2.1), and after the characters that end a name.
-func (h *heldToken) find(text []byte) (authtoken.Token, bool) {
+func (h *recordedToken) find(text []byte) (authtoken.Token, bool) {
 	for word := range strings.FieldsFuncSeq(string(text), func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~+/=", r))
 	}) {
@@ -59,8 +59,8 @@ func (h *heldToken) find(text []byte) (authtoken.Token, bool) {
 	return authtoken.Token{}, false
 }
 
-// forms are the ways in which a token may be written in a file.
-func forms(t authtoken.Token) []string {
+// encodings are the ways in which a token may be written in a file.
+func encodings(t authtoken.Token) []string {
 	if t.Password == "" {
 		return nil
 	}

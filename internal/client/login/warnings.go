@@ -10,14 +10,14 @@ import (
 
 // report says what of a file could not be undone, when nothing of ours is left
 // in it.
-func (v *view) report(s *sheet, state fileState) {
+func (pl *plan) reportLosses(s *fileEdit, state fileState) {
 	for _, lost := range state.Lost {
-		v.notes = append(v.notes, fmt.Sprintf("%s was rewritten after the login, so this was not put back: %s", s.path, redact.Config(string(bytes.TrimSpace(lost)), v.secrets...)))
+		pl.notes = append(pl.notes, fmt.Sprintf("%s was rewritten after the login, so this was not put back: %s", s.path, redact.Config(string(bytes.TrimSpace(lost)), pl.secrets...)))
 	}
 }
 
 // warn says where a token is written that others may get to see.
-func (v *view) warn(l *present) {
+func (pl *plan) warnAboutToken(l *loginEdits) {
 	if l.Token == nil {
 		return
 	}
@@ -26,16 +26,16 @@ func (v *view) warn(l *present) {
 		for _, e := range l.edits[f.Real] {
 			holds = holds || e.Mode == 0o600
 		}
-		if dir := v.workTree(f.Real); holds && dir != "" {
-			v.notes = append(v.notes, fmt.Sprintf("%s gets a token and is in the work tree of git at %s: keep it out of commits", f.Real, dir))
+		if dir := pl.workTree(f.Real); holds && dir != "" {
+			pl.notes = append(pl.notes, fmt.Sprintf("%s gets a token and is in the work tree of git at %s: keep it out of commits", f.Real, dir))
 		}
 	}
 }
 
 // workTree is the work tree of git that a file is in; "" where it is in none.
-func (v *view) workTree(path string) string {
+func (pl *plan) workTree(path string) string {
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		if v.disk.exists(filepath.Join(dir, ".git")) {
+		if pl.disk.exists(filepath.Join(dir, ".git")) {
 			return dir
 		}
 		if filepath.Dir(dir) == dir {

@@ -19,15 +19,15 @@ import (
 // The tools of these tests read files with lines of "key = value". Lines that
 // begin with # are comments; one that begins with ! cannot be read.
 
-// pot holds its token. Its default is the last repository that it was logged in
+// storing holds its token. Its default is the last repository that it was logged in
 // to.
-func pot() login.Tool {
+func storing() login.Tool {
 	return login.Tool{
-		Name: "pot", Format: "npm", Programs: []string{"pot"}, Secret: login.Stored,
+		Name: "storing", Format: "npm", Programs: []string{"storing"}, Secret: login.Stored,
 		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 			path := p.Getenv("POTRC")
 			if path == "" {
-				path = filepath.Join(p.Home, ".config", "pot", "potrc")
+				path = filepath.Join(p.Home, ".config", "storing", "storingrc")
 			}
 			return []login.Edit{set(path, 0o600,
 				[2]string{"default", t.Endpoint.String()},
@@ -38,14 +38,14 @@ func pot() login.Tool {
 	}
 }
 
-// kettle asks a helper.
-func kettle() login.Tool {
+// asking asks a helper.
+func asking() login.Tool {
 	return login.Tool{
-		Name: "kettle", Helper: "kettle-credential-gatehouse", Secret: login.FromHelper,
+		Name: "asking", Helper: "asking-credential-gatehouse", Secret: login.FromHelper,
 		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 			return []login.Edit{
-				set(filepath.Join(p.Home, ".kettle"), 0o644, [2]string{"helper." + t.Endpoint.Host, "gatehouse"}, [2]string{"ask", "true"}),
-				set(filepath.Join(p.Home, ".config", "pot", "potrc"), 0o644, [2]string{"default", t.Endpoint.String()}),
+				set(filepath.Join(p.Home, ".asking"), 0o644, [2]string{"helper." + t.Endpoint.Host, "gatehouse"}, [2]string{"ask", "true"}),
+				set(filepath.Join(p.Home, ".config", "storing", "storingrc"), 0o644, [2]string{"default", t.Endpoint.String()}),
 			}, nil
 		},
 	}
@@ -56,7 +56,7 @@ func set(path string, mode fs.FileMode, pairs ...[2]string) login.Edit {
 	return login.Edit{
 		Path: path, Mode: mode,
 		Apply: func(text []byte) ([]byte, error) {
-			if err := readable(text); err != nil {
+			if err := checkReadable(text); err != nil {
 				return nil, err
 			}
 			for _, p := range pairs {
@@ -65,7 +65,7 @@ func set(path string, mode fs.FileMode, pairs ...[2]string) login.Edit {
 			return text, nil
 		},
 		Remove: func(text []byte) ([]byte, error) {
-			if err := readable(text); err != nil {
+			if err := checkReadable(text); err != nil {
 				return nil, err
 			}
 			for _, p := range pairs {
@@ -76,7 +76,7 @@ func set(path string, mode fs.FileMode, pairs ...[2]string) login.Edit {
 	}
 }
 
-func readable(text []byte) error {
+func checkReadable(text []byte) error {
 	n := 0
 	for line := range bytes.Lines(text) {
 		if n++; line[0] == '!' {
@@ -86,8 +86,8 @@ func readable(text []byte) error {
 	return nil
 }
 
-// keyed returns the key and the value of a line.
-func keyed(line string) (key, value string) {
+// parseLine returns the key and the value of a line.
+func parseLine(line string) (key, value string) {
 	key, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "=")
 	if !ok || line[0] == '#' {
 		return "", ""
@@ -102,7 +102,7 @@ func setLine(text []byte, key, value string) []byte {
 	}
 	lines := strings.SplitAfter(string(text), "\n")
 	for i, line := range lines {
-		if k, v := keyed(line); k == key {
+		if k, v := parseLine(line); k == key {
 			if v != value {
 				lines[i] = key + " = " + value + line[len(strings.TrimRight(line, "\r\n")):]
 			}
@@ -118,13 +118,13 @@ func setLine(text []byte, key, value string) []byte {
 // dropLine removes a key that has the value, or any value if it is a token's.
 func dropLine(text []byte, key, value string) []byte {
 	return []byte(strings.Join(slices.DeleteFunc(strings.SplitAfter(string(text), "\n"), func(line string) bool {
-		k, v := keyed(line)
+		k, v := parseLine(line)
 		return k == key && (v == value || strings.HasPrefix(key, "token."))
 	}), ""))
 }
 
 // A world is a person's home.
-type world struct {
+type fixture struct {
 	t       testing.TB
 	home    string
 	env     map[string]string
@@ -133,53 +133,53 @@ type world struct {
 	journal *login.Journal
 }
 
-func newWorld(t testing.TB, dir string) *world {
-	w := &world{t: t, home: filepath.Join(dir, "home"), env: map[string]string{}, tools: []login.Tool{pot(), kettle()}}
+func newFixture(t testing.TB, dir string) *fixture {
+	fx := &fixture{t: t, home: filepath.Join(dir, "home"), env: map[string]string{}, tools: []login.Tool{storing(), asking()}}
 	program := filepath.Join(dir, "opt", "gatehouse")
-	w.write(program, "#!/bin/sh\n", 0o755)
-	if err := os.MkdirAll(w.home, 0o755); err != nil {
+	fx.write(program, "#!/bin/sh\n", 0o755)
+	if err := os.MkdirAll(fx.home, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w.env["PATH"] = filepath.Join(w.home, ".local", "bin")
-	w.places = login.Environment{
-		Home: w.home, Dir: w.home, GOOS: "linux", Program: program,
-		Getenv: func(name string) string { return w.env[name] },
+	fx.env["PATH"] = filepath.Join(fx.home, ".local", "bin")
+	fx.places = login.Environment{
+		Home: fx.home, Dir: fx.home, GOOS: "linux", Program: program,
+		Getenv: func(name string) string { return fx.env[name] },
 	}
-	w.journal = login.NewJournal(w.state(), w.places, w.tools)
-	return w
+	fx.journal = login.NewJournal(fx.state(), fx.places, fx.tools)
+	return fx
 }
 
-func (w *world) state() string { return filepath.Join(filepath.Dir(w.home), "state") }
+func (fx *fixture) state() string { return filepath.Join(filepath.Dir(fx.home), "state") }
 
-func (w *world) path(name string) string { return filepath.Join(w.home, name) }
+func (fx *fixture) path(name string) string { return filepath.Join(fx.home, name) }
 
-func (w *world) write(path, text string, mode fs.FileMode) {
-	w.t.Helper()
+func (fx *fixture) write(path, text string, mode fs.FileMode) {
+	fx.t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	if err := os.Chmod(path, mode); err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 }
 
-func (w *world) read(path string) string {
-	w.t.Helper()
+func (fx *fixture) read(path string) string {
+	fx.t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	return string(text)
 }
 
 // tree is everything in the home: files with their modes, links and folders.
-func (w *world) tree() map[string]string {
-	w.t.Helper()
+func (fx *fixture) tree() map[string]string {
+	fx.t.Helper()
 	all := map[string]string{}
-	err := filepath.WalkDir(w.home, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(fx.home, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -190,25 +190,25 @@ func (w *world) tree() map[string]string {
 		value := info.Mode().String()
 		switch {
 		case info.Mode()&fs.ModeSymlink != 0:
-			target, err := os.Readlink(path)
+			fakeTarget, err := os.Readlink(path)
 			if err != nil {
 				return err
 			}
-			value += " " + target
+			value += " " + fakeTarget
 		case info.Mode().IsRegular():
-			value += " " + w.read(path)
+			value += " " + fx.read(path)
 		}
-		all[strings.TrimPrefix(path, w.home)] = value
+		all[strings.TrimPrefix(path, fx.home)] = value
 		return nil
 	})
 	if err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	return all
 }
 
-// target is a repository whose token is made of a name.
-func target(repository, token string) login.Target {
+// fakeTarget is a repository whose token is made of a name.
+func fakeTarget(repository, token string) login.Target {
 	u, err := url.Parse("https://gate.example/codeartifact/us-east-1/111122223333/acme/npm/" + repository + "/")
 	if err != nil {
 		panic(err)
@@ -220,24 +220,24 @@ func target(repository, token string) login.Target {
 	}
 }
 
-func (w *world) login(tool login.Tool, t login.Target) login.Changes {
-	w.t.Helper()
-	c, err := w.journal.Do(w.t.Context(), login.Login{Tool: tool, Target: t})
+func (fx *fixture) login(tool login.Tool, t login.Target) login.Changes {
+	fx.t.Helper()
+	c, err := fx.journal.Do(fx.t.Context(), login.Login{Tool: tool, Target: t})
 	if err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	return c
 }
 
-func (w *world) logout(tool, repository string) login.Changes {
-	w.t.Helper()
-	c, err := w.journal.Do(w.t.Context(), only(tool, repository))
+func (fx *fixture) logout(tool, repository string) login.Changes {
+	fx.t.Helper()
+	c, err := fx.journal.Do(fx.t.Context(), logoutOf(tool, repository))
 	if err != nil {
-		w.t.Fatal(err)
+		fx.t.Fatal(err)
 	}
 	return c
 }
 
-func only(tool, repository string) login.Logout {
+func logoutOf(tool, repository string) login.Logout {
 	return login.Logout{Tool: tool, Match: func(t login.Target) bool { return t.Repository == repository }}
 }
