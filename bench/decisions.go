@@ -23,16 +23,16 @@ const (
 	perPolicy = 10
 )
 
-// errDenied is a decision that should have been another.
-var errDenied = errors.New("what the policies allow was denied")
+// errDenied means that a decision was wrong.
+var errDenied = errors.New("a request that the policies allow was denied")
 
-// decisionJobs are decisions about pushing an image, on one processor, where the
-// very last statement of so many policies is the one that allows. The yardstick
-// looks at the first text of every statement once, and at nothing else of it.
+// decisionJobs decide whether an image may be pushed, on one processor. Only the
+// last statement of the last policy allows it. The baseline compares the first
+// action of every statement once, and nothing else.
 func (b *testbed) decisionJobs() []job {
 	var jobs []job
 	for _, n := range []int{1, 10, 100} {
-		jobs = append(jobs, job{fmt.Sprintf("decision, policies=%d", n), seconds, func(context.Context) (*contest, error) {
+		jobs = append(jobs, job{fmt.Sprintf("decision, policies=%d", n), seconds, func(context.Context) (*comparison, error) {
 			caller := &authn.Caller{Principal: &authn.Principal{
 				Type: authn.AssumedRole, Account: benchAccount, UniqueID: "AROAAAAAAAAAAAAAAAAAA",
 				ARN: "arn:aws:sts::" + benchAccount + ":assumed-role/ci/build", PrincipalARN: "arn:aws:iam::" + benchAccount + ":role/ci",
@@ -44,7 +44,7 @@ func (b *testbed) decisionJobs() []job {
 				}
 				caller.Policies = append(caller.Policies, p)
 			}
-			return &contest{b.repeat(pushing(caller, n-1)), []yardstick{{"every statement once", b.repeat(lookAtAll(n))}}}, nil
+			return &comparison{b.repeat(decidePush(caller, n-1)), []baseline{{"every statement once", b.repeat(scanStatements(n))}}}, nil
 		}})
 	}
 	return jobs
@@ -64,8 +64,9 @@ func teamPolicy(team int) string {
 	return s.String()
 }
 
-// pushing decides whether the caller may push to a team's repository.
-func pushing(caller *authn.Caller, team int) func() error {
+// decidePush returns a function that decides whether the caller may push to a
+// team's repository.
+func decidePush(caller *authn.Caller, team int) func() error {
 	req := &authz.Request{Action: "ecr:PutImage", Resource: fmt.Sprintf("arn:aws:ecr:us-east-1:%s:repository/team-%d/app", benchAccount, team)}
 	return func() error {
 		if !authz.Decide(caller, req).Allowed() {
@@ -75,8 +76,8 @@ func pushing(caller *authn.Caller, team int) func() error {
 	}
 }
 
-// lookAtAll is the yardstick of a decision.
-func lookAtAll(policies int) func() error {
+// scanStatements returns the baseline of a decision.
+func scanStatements(policies int) func() error {
 	statements := make([]string, policies*perPolicy)
 	for i := range statements {
 		statements[i] = "codeartifact:Describe"
@@ -98,26 +99,26 @@ const (
 	manyRoles = 10_000
 )
 
-// longJobs are IAM with many identities: what all of them cost at the start and in
-// memory, and a decision among them. They are run where they are asked for.
+// longJobs measure IAM with many identities: load time, memory, and a decision
+// among them. They run only if -run names them.
 func (b *testbed) longJobs() []job {
 	name := func(what string) string { return fmt.Sprintf("%s, %d users, %d roles", what, manyUsers, manyRoles) }
 	return []job{
-		{name("identities load"), seconds, func(ctx context.Context) (*contest, error) {
+		{name("identities load"), seconds, func(ctx context.Context) (*comparison, error) {
 			m, err := b.many(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return &contest{m.loadTime, []yardstick{{"read the rows", m.readTime}}}, nil
+			return &comparison{m.loadTime, []baseline{{"read the rows", m.readTime}}}, nil
 		}},
-		{name("identities memory"), size, func(ctx context.Context) (*contest, error) {
+		{name("identities memory"), size, func(ctx context.Context) (*comparison, error) {
 			m, err := b.many(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return &contest{m.loadMemory, []yardstick{{"the rows' text", m.readMemory}}}, nil
+			return &comparison{m.loadMemory, []baseline{{"the rows' text", m.readMemory}}}, nil
 		}},
-		{name("decision"), seconds, func(ctx context.Context) (*contest, error) {
+		{name("decision"), seconds, func(ctx context.Context) (*comparison, error) {
 			m, err := b.many(ctx)
 			if err != nil {
 				return nil, err
@@ -126,7 +127,7 @@ func (b *testbed) longJobs() []job {
 			if err != nil {
 				return nil, err
 			}
-			return &contest{b.repeat(decide), []yardstick{{"every statement once", b.repeat(lookAtAll(1))}}}, nil
+			return &comparison{b.repeat(decide), []baseline{{"every statement once", b.repeat(scanStatements(1))}}}, nil
 		}},
 	}
 }
@@ -137,7 +138,7 @@ type manyIdentities struct {
 	keyring *token.Keyring
 }
 
-// fillIdentities declares them, as a configuration file would.
+// fillIdentities declares the identities, as a configuration file would.
 func (b *testbed) fillIdentities(ctx context.Context) (*manyIdentities, error) {
 	keyring, err := token.CreateKeyring(filepath.Join(b.dir, "identities.keys"), time.Now)
 	if err != nil {
@@ -172,12 +173,12 @@ func (b *testbed) fillIdentities(ctx context.Context) (*manyIdentities, error) {
 	return m, err
 }
 
-// load is what a server does at its start. No web identity is ever asked for.
+// load does what a server does at its start. No web identities are involved.
 func (m *manyIdentities) load(ctx context.Context) (*iam.Service, error) {
 	return iam.New(ctx, iam.Config{DB: m.db, Keyring: m.keyring, Authz: &authz.Authorizer{}, Now: time.Now})
 }
 
-// rows are what a server reads at its start, and the least that it has to keep.
+// rows reads the least that a server must read at its start and keep.
 func (m *manyIdentities) rows(ctx context.Context) ([]string, error) {
 	return db.All(ctx, m.db, db.Scalar[string], `SELECT body FROM iam_entity`)
 }
@@ -197,15 +198,15 @@ func timed(do func() error) (sample, error) {
 }
 
 func (m *manyIdentities) loadMemory(ctx context.Context) (sample, error) {
-	return held(func() (any, error) { return m.load(ctx) })
+	return heapGrowth(func() (any, error) { return m.load(ctx) })
 }
 
 func (m *manyIdentities) readMemory(ctx context.Context) (sample, error) {
-	return held(func() (any, error) { return m.rows(ctx) })
+	return heapGrowth(func() (any, error) { return m.rows(ctx) })
 }
 
-// held is how much more memory is in use after something is made than before.
-func held(make func() (any, error)) (sample, error) {
+// heapGrowth returns by how many bytes the heap grows when make is called.
+func heapGrowth(make func() (any, error)) (sample, error) {
 	before := heap()
 	made, err := make()
 	if err != nil {
@@ -223,8 +224,8 @@ func heap() int64 {
 	return int64(s.HeapAlloc)
 }
 
-// decide is what a request costs after its credentials are proven: to find the
-// role among all identities, and to decide by its policy.
+// decide returns the work of a request after authentication: find the role among
+// all identities and evaluate its policy.
 func (m *manyIdentities) decide(ctx context.Context) (func() error, error) {
 	s, err := m.load(ctx)
 	if err != nil {
@@ -241,7 +242,7 @@ func (m *manyIdentities) decide(ctx context.Context) (func() error, error) {
 	next := 0
 	return func() error {
 		row := &rows[next%len(rows)]
-		next += 7919 // a prime, so that every role has its turn, and not in order
+		next += 7919 // a prime: every role is used, in no particular order
 		caller := authn.Caller{Principal: s.Identity(benchAccount, row.id)}
 		req := authz.Request{Action: "ecr:PutImage", Resource: "arn:aws:ecr:us-east-1:" + benchAccount + ":repository/team-" + strings.TrimPrefix(row.name, "role-") + "/app"}
 		if !authz.Decide(&caller, &req).Allowed() {

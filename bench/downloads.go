@@ -7,17 +7,17 @@ import (
 	"net/http"
 )
 
-// A download is a job in which Gatehouse answers GET requests, and the yardstick
-// serves the very bytes of the answer from a file.
+// A download is a job in which Gatehouse answers GET requests, and the baseline
+// server serves the same bytes from a file.
 type download struct {
-	paths       []string // asked for in turn; all answers are about as long
+	paths       []string // requested in turn; all answers have about the same length
 	header      []string // name, value, …
 	connections int
 	unit        unit
 }
 
-// download prepares the job: it asks for the first path to learn the answer.
-func (b *testbed) download(ctx context.Context, d download) (*contest, error) {
+// download prepares the job. It requests the first path to learn the answer.
+func (b *testbed) download(ctx context.Context, d download) (*comparison, error) {
 	answer, err := fetch(ctx, b.gatehouse.url+d.paths[0], d.header)
 	if err != nil {
 		return nil, err
@@ -26,7 +26,7 @@ func (b *testbed) download(ctx context.Context, d download) (*contest, error) {
 	if err != nil {
 		return nil, err
 	}
-	theirs, err := writtenGet(ctx, b.yardstick.url+file, d.header)
+	theirs, err := writtenGet(ctx, b.baseline.url+file, d.header)
 	if err != nil {
 		return nil, err
 	}
@@ -38,13 +38,13 @@ func (b *testbed) download(ctx context.Context, d download) (*contest, error) {
 		}
 		ours = append(ours, request)
 	}
-	return &contest{
-		gatehouse:  (&pressure{b.gatehouse, ours, d.connections, b.duration, d.unit}).measure,
-		yardsticks: []yardstick{{"FileServer", (&pressure{b.yardstick, [][]byte{theirs}, d.connections, b.duration, d.unit}).measure}},
+	return &comparison{
+		gatehouse: (&loadTest{b.gatehouse, ours, d.connections, b.duration, d.unit}).measure,
+		baselines: []baseline{{"FileServer", (&loadTest{b.baseline, [][]byte{theirs}, d.connections, b.duration, d.unit}).measure}},
 	}, nil
 }
 
-// fetch returns the bytes of an answer as they are on the wire.
+// fetch returns the body of an answer as it is on the wire.
 func fetch(ctx context.Context, url string, header []string) ([]byte, error) {
 	r, err := newGet(ctx, url, header)
 	if err != nil {
@@ -58,7 +58,7 @@ func fetch(ctx context.Context, url string, header []string) ([]byte, error) {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return nil, refusal(r, answer)
+		return nil, statusError(r, answer)
 	}
 	return io.ReadAll(answer.Body)
 }

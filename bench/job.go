@@ -8,21 +8,21 @@ import (
 	"time"
 )
 
-// A job is one thing that is measured, on Gatehouse and on its yardsticks.
+// A job is one operation, measured on Gatehouse and on its baselines.
 type job struct {
 	name string
 	unit unit
-	// prepare fills what the job needs, and returns what does it.
-	prepare func(context.Context) (*contest, error)
+	// prepare stores the data the job needs and returns its two sides.
+	prepare func(context.Context) (*comparison, error)
 }
 
-// A contest is the two sides of a job.
-type contest struct {
-	gatehouse  measure
-	yardsticks []yardstick
+// A comparison is the two sides of a job.
+type comparison struct {
+	gatehouse measure
+	baselines []baseline
 }
 
-type yardstick struct {
+type baseline struct {
 	name string
 	measure
 }
@@ -30,43 +30,42 @@ type yardstick struct {
 // A measure does the job for one round.
 type measure func(context.Context) (sample, error)
 
-// A sample is what one round of one side came to.
+// A sample is the result of one round of one side.
 type sample struct {
 	// Value is in the job's unit.
 	Value float64 `json:"value"`
 	// P50 and P99 are latencies, and CPU is the server's processor time a
-	// request, in nanoseconds; zero where there are none.
+	// request, in nanoseconds. Zero means not measured.
 	P50 time.Duration `json:"p50,omitzero"`
 	P99 time.Duration `json:"p99,omitzero"`
 	CPU time.Duration `json:"cpu,omitzero"`
 }
 
-// An outcome is one row: a job against one of its yardsticks.
+// An outcome is one row: a job against one of its baselines.
 type outcome struct {
-	Job       string   `json:"job"`
-	Unit      unit     `json:"unit"`
-	Yardstick string   `json:"yardstick"`
-	Gatehouse []sample `json:"gatehouse_rounds"`
-	Measured  []sample `json:"yardstick_rounds"`
-	Ratio     spread   `json:"ratio"`
-	CPURatio  spread   `json:"cpu_ratio"`
+	Job       string       `json:"job"`
+	Unit      unit         `json:"unit"`
+	Baseline  string       `json:"baseline"`
+	Gatehouse []sample     `json:"gatehouse_rounds"`
+	Measured  []sample     `json:"baseline_rounds"`
+	Ratio     distribution `json:"ratio"`
+	CPURatio  distribution `json:"cpu_ratio"`
 }
 
-// A spread is the median of the rounds with the extremes; all NaN where there is
-// nothing to compare.
-type spread struct{ median, min, max float64 }
+// A distribution is the median of the rounds with the extremes. All are NaN if
+// there is nothing to compare.
+type distribution struct{ median, min, max float64 }
 
-// measure runs the job in rounds. One more goes before them uncounted, in which
-// caches fill and heaps grow.
+// measure runs the job in rounds, after a warm-up round that does not count.
 func (j *job) measure(ctx context.Context, rounds int) ([]outcome, error) {
 	c, err := j.prepare(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	outcomes := make([]outcome, len(c.yardsticks))
+	outcomes := make([]outcome, len(c.baselines))
 	sides := []measure{c.gatehouse}
-	for i, y := range c.yardsticks {
-		outcomes[i] = outcome{Job: j.name, Unit: j.unit, Yardstick: y.name}
+	for i, y := range c.baselines {
+		outcomes[i] = outcome{Job: j.name, Unit: j.unit, Baseline: y.name}
 		sides = append(sides, y.measure)
 	}
 	for round := range rounds + 1 {
@@ -88,8 +87,8 @@ func (j *job) measure(ctx context.Context, rounds int) ([]outcome, error) {
 	return outcomes, nil
 }
 
-// takeTurns lets each side go once, in an order that turns with the round, so
-// that a machine that becomes slower or faster favours none of them.
+// takeTurns runs each side once. The order alternates between rounds, so a machine
+// that becomes slower or faster favours neither side.
 func takeTurns(ctx context.Context, sides []measure, round int) ([]sample, error) {
 	samples := make([]sample, len(sides))
 	for i := range sides {
@@ -105,7 +104,7 @@ func takeTurns(ctx context.Context, sides []measure, round int) ([]sample, error
 	return samples, nil
 }
 
-// compare fills in the ratios, round by round: what disturbs a round disturbs
+// compare computes the ratios round by round: a disturbance in a round affects
 // both of its sides.
 func (o *outcome) compare() {
 	var ratios, cpu []float64
@@ -114,17 +113,17 @@ func (o *outcome) compare() {
 		ratios = append(ratios, o.Unit.ratio(g.Value, y.Value))
 		cpu = append(cpu, float64(y.CPU)/float64(g.CPU))
 	}
-	o.Ratio, o.CPURatio = spreadOf(ratios), spreadOf(cpu)
+	o.Ratio, o.CPURatio = distributionOf(ratios), distributionOf(cpu)
 }
 
-func spreadOf(values []float64) spread {
+func distributionOf(values []float64) distribution {
 	if slices.ContainsFunc(values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) }) {
-		return spread{math.NaN(), math.NaN(), math.NaN()}
+		return distribution{math.NaN(), math.NaN(), math.NaN()}
 	}
-	return spread{median(values), slices.Min(values), slices.Max(values)}
+	return distribution{median(values), slices.Min(values), slices.Max(values)}
 }
 
-// median returns the middle one of the values, of which there is at least one.
+// median returns the median of at least one value.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2

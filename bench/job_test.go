@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// fixed is a measure that notes its turns and comes to the values given.
+// fixed returns a measure that records its turns and returns these values.
 func fixed(turns *[]string, name string, values ...float64) measure {
 	round := 0
 	return func(context.Context) (sample, error) {
@@ -19,12 +19,12 @@ func fixed(turns *[]string, name string, values ...float64) measure {
 	}
 }
 
-func TestMeasureComparesRoundByRound(t *testing.T) {
+func TestMeasure_ComparesEachRound(t *testing.T) {
 	var turns []string
-	j := job{"a job", perSecond, func(context.Context) (*contest, error) {
-		return &contest{
+	j := job{"a job", perSecond, func(context.Context) (*comparison, error) {
+		return &comparison{
 			gatehouse: fixed(&turns, "gatehouse", 1e9, 50, 200, 30),
-			yardsticks: []yardstick{
+			baselines: []baseline{
 				{"one", fixed(&turns, "one", 1, 100, 100, 100)},
 				{"two", fixed(&turns, "two", 1, 50, 400, 300)},
 			},
@@ -35,11 +35,11 @@ func TestMeasureComparesRoundByRound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(outcomes) != 2 {
-		t.Fatalf("%d outcomes, want one for each yardstick", len(outcomes))
+		t.Fatalf("%d outcomes, want one for each baseline", len(outcomes))
 	}
-	for i, want := range []spread{{0.5, 0.3, 2}, {0.5, 0.1, 1}} {
+	for i, want := range []distribution{{0.5, 0.3, 2}, {0.5, 0.1, 1}} {
 		if got := outcomes[i].Ratio; got != want {
-			t.Errorf("ratio to yardstick %d is %v, want %v: of the counted rounds alone", i, got, want)
+			t.Errorf("ratio to baseline %d is %v, want %v, from the counted rounds only", i, got, want)
 		}
 	}
 	// Less processor time is better.
@@ -52,14 +52,14 @@ func TestMeasureComparesRoundByRound(t *testing.T) {
 	}
 }
 
-func TestMeasureEndsWithTheFirstError(t *testing.T) {
+func TestMeasure_StopsAtFirstError(t *testing.T) {
 	failure := errors.New("the server is gone")
 	broken := func(context.Context) (sample, error) { return sample{}, failure }
-	for name, prepare := range map[string]func(context.Context) (*contest, error){
-		"measure": func(context.Context) (*contest, error) {
-			return &contest{broken, []yardstick{{"broken", broken}}}, nil
+	for name, prepare := range map[string]func(context.Context) (*comparison, error){
+		"measure": func(context.Context) (*comparison, error) {
+			return &comparison{broken, []baseline{{"broken", broken}}}, nil
 		},
-		"prepare": func(context.Context) (*contest, error) { return nil, failure },
+		"prepare": func(context.Context) (*comparison, error) { return nil, failure },
 	} {
 		if _, err := (&job{"a job", seconds, prepare}).measure(t.Context(), 2); !errors.Is(err, failure) {
 			t.Errorf("%s: error %v, want %v", name, err, failure)
@@ -67,7 +67,7 @@ func TestMeasureEndsWithTheFirstError(t *testing.T) {
 	}
 }
 
-func TestRatioIsBetterWhenItIsMore(t *testing.T) {
+func TestUnitRatio(t *testing.T) {
 	for _, c := range []struct {
 		unit            unit
 		gatehouse, want float64

@@ -4,27 +4,27 @@
 //	go run ./bench -run 'token|npm' -rounds 9
 //
 // It builds the server, runs it as a process of its own on an empty data folder,
-// fills it through its doors, and does each job in rounds: the yardstick, then
-// Gatehouse, then the other way round, and so on. A yardstick is the least that
-// the same machine can do for the same bytes at the same moment: Go's file
-// server for a download, hash + write + fsync for an upload. Its servers run in a
-// process of their own too (bench/yardstick).
+// fills it over its public APIs, and runs each job in rounds: first the baseline,
+// then Gatehouse, in the next round the other way round, and so on. A baseline is
+// the least work the same machine can do for the same bytes at the same moment:
+// Go's file server for a download, hash + write + fsync for an upload. Its server
+// is a separate process too (bench/baseline).
 //
 // # How to read the table
 //
-// Look at the ratio. It says how close Gatehouse comes to the yardstick: 1.00 is
-// the yardstick itself, 0.50 is half as fast (or, for memory, twice as large),
+// Look at the ratio. It says how close Gatehouse comes to the baseline: 1.00 is
+// as good as the baseline, 0.50 is half as fast (or, for memory, twice as large),
 // and more is always better. It is the median of the rounds; the spread beside
-// it is the smallest and the largest. The figures themselves, requests a second
-// or milliseconds, are those of the machine on that day, with whatever else it
-// did: compare them with nothing.
+// it is the smallest and the largest. The absolute figures, requests a second or
+// milliseconds, depend on the machine and on its load that day. Do not compare
+// them between runs.
 //
 // "p50" and "p99" are latencies, and "cpu" is the server's processor time, for
-// one request to Gatehouse; "cpu ratio" compares that with the yardstick's. Where
+// one request to Gatehouse; "cpu ratio" compares that with the baseline's. If
 // client and server share few processors, it says more than the rate does.
 //
 // Two ratios of one job from different versions can be compared when their
-// spreads are narrow. Where they are wide, the machine was busy: use -rounds.
+// spreads are narrow. If they are wide, the machine was busy: use more -rounds.
 package main
 
 import (
@@ -41,7 +41,7 @@ import (
 	"time"
 )
 
-// options are what the command line says.
+// options are the command line's flags.
 type options struct {
 	run      *regexp.Regexp
 	rounds   int
@@ -71,13 +71,13 @@ func main() {
 func parse(args []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	run := f.String("run", "", "measure only the jobs whose name the `regexp` matches; . also those of many identities, which take a minute")
-	f.IntVar(&o.rounds, "rounds", 5, "how many times each job is measured on either side")
+	run := f.String("run", "", "run only the jobs whose name matches the `regexp`; . also runs the jobs with many identities, which take a minute")
+	f.IntVar(&o.rounds, "rounds", 5, "how many times each job runs on either side")
 	f.DurationVar(&o.duration, "duration", 400*time.Millisecond, "how long one side is under load in one round")
-	f.BoolVar(&o.json, "json", false, "print every round as JSON in place of the table")
-	f.StringVar(&o.binary, "gatehouse", "", "measure the gatehouse at `path` in place of building it")
-	f.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to be measured (the system's temporary one)")
-	f.SetOutput(io.Discard) // the caller says what was wrong
+	f.BoolVar(&o.json, "json", false, "print every round as JSON instead of the table")
+	f.StringVar(&o.binary, "gatehouse", "", "measure the program at `path` instead of building it")
+	f.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to measure (default: the system's temporary folder)")
+	f.SetOutput(io.Discard) // main prints the error
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			f.SetOutput(os.Stdout)
@@ -86,14 +86,14 @@ func parse(args []string) (*options, error) {
 		return nil, err
 	}
 	if f.NArg() > 0 || o.rounds < 1 || o.duration <= 0 {
-		return nil, errors.New("want no arguments but flags, and -rounds and -duration above 0")
+		return nil, errors.New("only flags are allowed, and -rounds and -duration must be above 0")
 	}
 	var err error
 	o.run, err = regexp.Compile(*run)
 	return o, err
 }
 
-// measureAll runs the jobs that are asked for, and writes the report.
+// measureAll runs the chosen jobs and writes the report.
 func measureAll(ctx context.Context, o *options, to io.Writer) (err error) {
 	bed := newTestbed(o)
 	all := bed.jobs()
@@ -109,7 +109,7 @@ func measureAll(ctx context.Context, o *options, to io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, bed.close()) }()
 	report := newReport(to, o.json)
-	// What was measured before an error is shown too.
+	// Print what was measured even after an error.
 	defer func() { err = errors.Join(err, report.print()) }()
 	for _, j := range jobs {
 		fmt.Fprintf(os.Stderr, "%s …\n", j.name)

@@ -15,8 +15,7 @@ func quick(t *testing.T, run string) *options {
 	return &options{run: regexp.MustCompile(run), rounds: 1, duration: 20 * time.Millisecond, json: true, dir: t.TempDir()}
 }
 
-// TestMeasureAll drives the built server through one job of each kind that does
-// not take long to fill.
+// TestMeasureAll runs one job of each kind that needs little data.
 func TestMeasureAll(t *testing.T) {
 	o := quick(t, `^(ECR token|CodeArtifact token|token mint|manifest GET|blob GET 1 KiB|push of 50|start to first answer, new|idle memory, new)`)
 	var out bytes.Buffer
@@ -24,19 +23,19 @@ func TestMeasureAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows []struct {
-		Job, Yardstick string
-		Rounds         []sample `json:"gatehouse_rounds"`
-		Measured       []sample `json:"yardstick_rounds"`
+		Job, Baseline string
+		Rounds        []sample `json:"gatehouse_rounds"`
+		Measured      []sample `json:"baseline_rounds"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
 		t.Fatal(err)
 	}
-	if len(rows) != 10 { // eight jobs, two of which have two yardsticks
+	if len(rows) != 10 { // eight jobs, two of which have two baselines
 		t.Errorf("%d rows, want 10", len(rows))
 	}
 	for _, r := range rows {
 		if len(r.Rounds) != 1 || len(r.Measured) != 1 || r.Rounds[0].Value <= 0 || r.Measured[0].Value <= 0 {
-			t.Errorf("%s against %s: %v and %v, want a value above 0 on either side", r.Job, r.Yardstick, r.Rounds, r.Measured)
+			t.Errorf("%s against %s: %v and %v, want a value above 0 on either side", r.Job, r.Baseline, r.Rounds, r.Measured)
 		}
 	}
 	if left, err := os.ReadDir(o.dir); err != nil || len(left) > 0 {
@@ -44,7 +43,7 @@ func TestMeasureAll(t *testing.T) {
 	}
 }
 
-func TestJobNobodyHas(t *testing.T) {
+func TestMeasureAll_UnknownJob(t *testing.T) {
 	o := quick(t, "coffee")
 	err := measureAll(t.Context(), o, &bytes.Buffer{})
 	if err == nil || !strings.Contains(err.Error(), "npm document") {
@@ -59,7 +58,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, bad := range []string{"-rounds=0", "-duration=0s", "-run=(", "npm", "-no-such-flag"} {
 		if _, err := parse([]string{bad}); err == nil {
-			t.Errorf("%s is taken", bad)
+			t.Errorf("%s is accepted", bad)
 		}
 	}
 }

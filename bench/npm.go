@@ -22,37 +22,37 @@ const (
 	npmPackage  = "bench-package"
 	npmVersions = 500
 
-	// abbreviated is what npm asks for when it installs.
+	// abbreviated is the Accept header of npm install.
 	abbreviated = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8, */*"
-	// published is how many versions are published in one round.
+	// published is the number of versions published in one round.
 	published = 5
 )
 
-// npmJobs are npm's three requests that matter: the document of a package with
-// many versions, a tarball, and one version more. The yardsticks look at no
-// token, and serve or store the same bytes.
+// npmJobs are npm's three important requests: the document of a package with many
+// versions, a tarball, and the publication of another version. The baselines check
+// no token, and serve or store the same bytes.
 func (b *testbed) npmJobs() []job {
 	return []job{
-		{"npm document, 500 versions, c=8", perSecond, func(ctx context.Context) (*contest, error) {
+		{"npm document, 500 versions, c=8", perSecond, func(ctx context.Context) (*comparison, error) {
 			return b.npmDownload(ctx, "/"+npmPackage, "Accept", abbreviated, "Accept-Encoding", "gzip")
 		}},
-		{"npm document, whole, no gzip, c=8", perSecond, func(ctx context.Context) (*contest, error) {
+		{"npm document, whole, no gzip, c=8", perSecond, func(ctx context.Context) (*comparison, error) {
 			return b.npmDownload(ctx, "/"+npmPackage, "Accept", "application/json")
 		}},
-		{"npm tarball of 100 KiB, c=8", perSecond, func(ctx context.Context) (*contest, error) {
+		{"npm tarball of 100 KiB, c=8", perSecond, func(ctx context.Context) (*comparison, error) {
 			return b.npmDownload(ctx, "/"+npmPackage+"/-/"+tarballName(1))
 		}},
-		{"npm publish onto 500 versions", seconds, func(ctx context.Context) (*contest, error) {
+		{"npm publish onto 500 versions", seconds, func(ctx context.Context) (*comparison, error) {
 			n, err := b.npm(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return &contest{n.publishMore, []yardstick{{"write + fsync", n.storeMore(b.dir)}}}, nil
+			return &comparison{n.publishMore, []baseline{{"write + fsync", n.storeMore(b.dir)}}}, nil
 		}},
 	}
 }
 
-func (b *testbed) npmDownload(ctx context.Context, path string, header ...string) (*contest, error) {
+func (b *testbed) npmDownload(ctx context.Context, path string, header ...string) (*comparison, error) {
 	n, err := b.npm(ctx)
 	if err != nil {
 		return nil, err
@@ -63,17 +63,16 @@ func (b *testbed) npmDownload(ctx context.Context, path string, header ...string
 	})
 }
 
-// An npmRepository is a repository of Gatehouse's, as npm knows it, with one
-// package in it.
+// An npmRepository is a Gatehouse repository with one npm package in it.
 type npmRepository struct {
-	url           string // without the slash at its end
+	url           string // without the trailing slash
 	authorization string
 	client        *http.Client
 	latest        atomic.Int64 // the highest version so far
 }
 
-// fillNPM makes a repository and publishes the package's versions: small ones but
-// for the first, whose tarball has 100 KiB.
+// fillNPM creates a repository and publishes the package's versions: small ones,
+// except the first, whose tarball has 100 KiB.
 func (b *testbed) fillNPM(ctx context.Context) (*npmRepository, error) {
 	n, err := b.openNPM(ctx)
 	if err != nil {
@@ -133,12 +132,12 @@ func (n *npmRepository) put(ctx context.Context, body []byte) error {
 	return err
 }
 
-// publishMore is the measure of publishing: seconds for one version.
+// publishMore measures publishing: seconds for one version.
 func (n *npmRepository) publishMore(ctx context.Context) (sample, error) {
 	return n.timed(func(body []byte) error { return n.put(ctx, body) })
 }
 
-// storeMore is its yardstick: what is sent goes into a file.
+// storeMore is the baseline: the request's body is written to a file.
 func (n *npmRepository) storeMore(parent string) measure {
 	return func(context.Context) (sample, error) {
 		dir, err := os.MkdirTemp(parent, "stored-")

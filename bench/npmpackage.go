@@ -19,8 +19,8 @@ type object = map[string]any
 func version(n int) string     { return fmt.Sprintf("1.0.%d", n) }
 func tarballName(n int) string { return npmPackage + "-" + version(n) + ".tgz" }
 
-// npmPublication is the body of the request by which npm publishes the n-th
-// version, with a tarball of about as many bytes as size says.
+// npmPublication returns the body of the request with which npm publishes the n-th
+// version. Its tarball has about size bytes.
 func npmPublication(registry string, n, size int) ([]byte, error) {
 	tarball, err := npmTarball(n, size)
 	if err != nil {
@@ -47,7 +47,7 @@ func npmPublication(registry string, n, size int) ([]byte, error) {
 	})
 }
 
-// npmManifest is a package.json as long as most are.
+// npmManifest returns a package.json of typical length.
 func npmManifest(n int) object {
 	return object{
 		"name": npmPackage, "version": version(n), "description": "A package to measure a registry with",
@@ -62,8 +62,8 @@ func npmManifest(n int) object {
 	}
 }
 
-// npmTarball holds the package.json and a file of random bytes, which do not
-// compress.
+// npmTarball returns a tarball with the package.json and a file of random bytes,
+// which do not compress.
 func npmTarball(n, size int) ([]byte, error) {
 	manifest, err := json.Marshal(npmManifest(n))
 	if err != nil {

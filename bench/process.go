@@ -15,8 +15,8 @@ import (
 const (
 	startTimeout = 30 * time.Second
 	stopTimeout  = 20 * time.Second
-	// clockTick is the unit of /proc/PID/stat: USER_HZ, 100 on every Linux that Go
-	// runs on.
+	// clockTick is the unit of /proc/PID/stat: USER_HZ, which is 100 on every Linux
+	// that Go supports.
 	clockTick = time.Second / 100
 )
 
@@ -25,12 +25,12 @@ type process struct {
 	url  string
 	pid  int
 	end  context.CancelFunc
-	done chan struct{} // closed when it has ended
-	err  error         // how; read after done
+	done chan struct{} // closed when the process has ended
+	err  error         // how it ended; read it after done
 }
 
-// start runs a server and returns when it has printed where it listens. What it
-// says on standard error is shown.
+// start runs a server and returns when it has printed its address. The server's
+// standard error goes to this program's.
 func start(ctx context.Context, binary string, args ...string) (*process, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(ctx, binary, args...)
@@ -52,28 +52,28 @@ func start(ctx context.Context, binary string, args ...string) (*process, error)
 	case line := <-lines.read:
 		url, ok := strings.CutPrefix(line, "listening on ")
 		if !ok {
-			return nil, errors.Join(fmt.Errorf("%s began with %q, not with where it listens", binary, line), p.stop())
+			return nil, errors.Join(fmt.Errorf("%s printed %q instead of its address", binary, line), p.stop())
 		}
 		p.url = url
 		return p, nil
 	case <-p.done:
 		cancel()
-		return nil, fmt.Errorf("%s ended at once: %w", binary, p.err)
+		return nil, fmt.Errorf("%s exited immediately: %w", binary, p.err)
 	case <-time.After(startTimeout):
-		return nil, errors.Join(fmt.Errorf("%s does not say where it listens", binary), p.stop())
+		return nil, errors.Join(fmt.Errorf("%s did not print its address in time", binary), p.stop())
 	}
 }
 
-// stop asks the server to end, and waits until it has.
+// stop terminates the server and waits until it has exited.
 func (p *process) stop() error {
 	p.end()
 	<-p.done
-	if errors.Is(p.err, context.Canceled) { // it ended well, after our signal
+	if errors.Is(p.err, context.Canceled) { // it exited with code 0 after the signal
 		return nil
 	}
 	var exit *exec.ExitError
 	if errors.As(p.err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM {
-		return nil // it has no handler for the signal
+		return nil // it does not handle the signal
 	}
 	return p.err
 }
@@ -81,14 +81,14 @@ func (p *process) stop() error {
 // address is the server's HOST:PORT.
 func (p *process) address() string { return strings.TrimPrefix(p.url, "http://") }
 
-// cpu is the processor time that the server has used, in steps of 10 ms: fields
-// 14 and 15 of /proc/PID/stat (proc(5)).
+// cpu returns the processor time that the server has used, in steps of 10 ms:
+// fields 14 and 15 of /proc/PID/stat (proc(5)).
 func (p *process) cpu() (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return 0, err
 	}
-	// The second field is the program's name in parentheses, with any characters.
+	// The second field is the program's name in parentheses. It may contain spaces.
 	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 	var ticks time.Duration
 	for _, field := range fields[11:13] {
@@ -101,7 +101,7 @@ func (p *process) cpu() (time.Duration, error) {
 	return ticks * clockTick, nil
 }
 
-// memory is the server's resident set in bytes: VmRSS of /proc/PID/status.
+// memory returns the server's resident set in bytes: VmRSS of /proc/PID/status.
 func (p *process) memory() (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
 	if err != nil {
@@ -116,7 +116,7 @@ func (p *process) memory() (int64, error) {
 	return 0, errors.New("/proc shows no VmRSS")
 }
 
-// A firstLine takes a process's output and hands on its first line.
+// A firstLine is a writer that passes the first line on and discards the rest.
 type firstLine struct {
 	read chan string
 	text []byte
@@ -125,7 +125,7 @@ type firstLine struct {
 
 func newFirstLine() *firstLine { return &firstLine{read: make(chan string, 1)} }
 
-// Write is called by one goroutine, that of [exec.Cmd].
+// Write is called by one goroutine of [exec.Cmd].
 func (f *firstLine) Write(b []byte) (int, error) {
 	if f.done {
 		return len(b), nil

@@ -19,7 +19,7 @@ const (
 	mib = 1 << 20
 )
 
-// pulledLayers are the layers of the image that the jobs pull.
+// pulledLayers returns the layers of the image that the jobs pull.
 func pulledLayers() []pulledLayer {
 	return []pulledLayer{
 		{"1 KiB", kib, 32, perSecond},
@@ -35,10 +35,10 @@ type pulledLayer struct {
 	unit        unit
 }
 
-// pullJobs are what leaves the container registry, to a caller whose token and
-// permission are looked at each time. The yardstick looks at nothing.
+// pullJobs read from the container registry, which checks the caller's token and
+// permissions at each request. The baseline checks nothing.
 func (b *testbed) pullJobs() []job {
-	jobs := []job{{"manifest GET by tag, c=32", perSecond, func(ctx context.Context) (*contest, error) {
+	jobs := []job{{"manifest GET by tag, c=32", perSecond, func(ctx context.Context) (*comparison, error) {
 		stored, err := b.images(ctx)
 		if err != nil {
 			return nil, err
@@ -50,7 +50,7 @@ func (b *testbed) pullJobs() []job {
 	}}}
 	for i, l := range pulledLayers() {
 		name := fmt.Sprintf("blob GET %s, c=%d", l.name, l.connections)
-		jobs = append(jobs, job{name, l.unit, func(ctx context.Context) (*contest, error) {
+		jobs = append(jobs, job{name, l.unit, func(ctx context.Context) (*comparison, error) {
 			stored, err := b.images(ctx)
 			if err != nil {
 				return nil, err
@@ -61,7 +61,7 @@ func (b *testbed) pullJobs() []job {
 			})
 		}})
 	}
-	return append(jobs, job{"tags page, 100 of 10,000, c=8", perSecond, func(ctx context.Context) (*contest, error) {
+	return append(jobs, job{"tags page, 100 of 10,000, c=8", perSecond, func(ctx context.Context) (*comparison, error) {
 		r, err := b.tags(ctx)
 		if err != nil {
 			return nil, err
@@ -74,7 +74,7 @@ func (b *testbed) pullJobs() []job {
 	}})
 }
 
-// storedImage is the one that the jobs pull.
+// A storedImage is an image in the registry, which the jobs pull.
 type storedImage struct {
 	*registry
 	*image
@@ -123,5 +123,5 @@ func (b *testbed) fillTags(ctx context.Context) (*registry, error) {
 	return r, g.Wait()
 }
 
-// tagName gives tags whose order is that of their numbers.
+// tagName returns the n-th tag; tags sort by their numbers.
 func tagName(n int) string { return "v1." + strconv.Itoa(tagCount+n) }

@@ -16,20 +16,20 @@ import (
 )
 
 // pushJobs are whole pushes, from the first request to the answer that the image
-// is stored. The yardstick takes the same bytes without a network, and does what
-// no store that hashes and loses nothing can go without.
+// is stored. The baseline has no network. It does what every durable store with
+// digests must do: hash, write and fsync the same bytes.
 func (b *testbed) pushJobs() []job {
 	return []job{
-		{"push of a layer of 100 MiB", seconds, func(ctx context.Context) (*contest, error) {
-			return b.pushContest(ctx, "bench/push-large", 100*mib)
+		{"push of a layer of 100 MiB", seconds, func(ctx context.Context) (*comparison, error) {
+			return b.pushComparison(ctx, "bench/push-large", 100*mib)
 		}},
-		{"push of 50 layers of 1 MiB", seconds, func(ctx context.Context) (*contest, error) {
-			return b.pushContest(ctx, "bench/push-many", slices.Repeat([]int{mib}, 50)...)
+		{"push of 50 layers of 1 MiB", seconds, func(ctx context.Context) (*comparison, error) {
+			return b.pushComparison(ctx, "bench/push-many", slices.Repeat([]int{mib}, 50)...)
 		}},
 	}
 }
 
-func (b *testbed) pushContest(ctx context.Context, repository string, layers ...int) (*contest, error) {
+func (b *testbed) pushComparison(ctx context.Context, repository string, layers ...int) (*comparison, error) {
 	r, err := b.registry(ctx)
 	if err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func (b *testbed) pushContest(ctx context.Context, repository string, layers ...
 	if err := r.create(ctx, repository); err != nil {
 		return nil, err
 	}
-	// Every round has layers that no store has seen.
+	// Each round has new layers.
 	timed := func(store func(context.Context, *image) error) measure {
 		return func(ctx context.Context) (sample, error) {
 			i, err := newImage(layers...)
@@ -49,16 +49,16 @@ func (b *testbed) pushContest(ctx context.Context, repository string, layers ...
 			return sample{Value: time.Since(start).Seconds()}, err
 		}
 	}
-	return &contest{
+	return &comparison{
 		gatehouse: timed(func(ctx context.Context, i *image) error { return r.push(ctx, repository, rand.Text(), i) }),
-		yardsticks: []yardstick{{"hash + write + fsync", timed(func(ctx context.Context, i *image) error {
+		baselines: []baseline{{"hash + write + fsync", timed(func(ctx context.Context, i *image) error {
 			return storeFiles(ctx, b.dir, append(i.layers, i.manifest))
 		})}},
 	}, nil
 }
 
-// storeFiles hashes and stores the contents in new files, as many at a time as a
-// client pushes, and removes them again.
+// storeFiles hashes the contents and stores them in new files, as many at a time as
+// a client pushes, and removes the files.
 func storeFiles(ctx context.Context, parent string, contents []content) (err error) {
 	dir, err := os.MkdirTemp(parent, "stored-")
 	if err != nil {
@@ -83,14 +83,14 @@ func storeFiles(ctx context.Context, parent string, contents []content) (err err
 	return g.Wait()
 }
 
-// storeFile writes a new file in pieces, each of which goes to the others too,
-// and returns when it would survive a crash.
+// storeFile writes a new file in pieces and returns when it is durable. Each piece
+// is also written to the others.
 func storeFile(path string, content []byte, others ...io.Writer) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	// Only Read and Write, so that it goes piece by piece as from a network.
+	// Hide WriteTo, so that the content is copied in pieces, as from a network.
 	to := io.MultiWriter(append(others, f)...)
 	_, err = io.CopyBuffer(to, struct{ io.Reader }{bytes.NewReader(content)}, make([]byte, 256*kib))
 	return errors.Join(err, f.Sync(), f.Close())

@@ -17,11 +17,11 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// uploads is how many layers are pushed at a time: what the Docker daemon does
-// when nobody has told it otherwise.
+// uploads is the number of layers that are pushed at a time: the Docker daemon's
+// default for max-concurrent-uploads.
 const uploads = 5
 
-// A registry is Gatehouse's container registry, as a client with a token.
+// A registry is a client of Gatehouse's container registry, with a token.
 type registry struct {
 	ecr           *ecr.Client
 	client        *http.Client
@@ -45,12 +45,12 @@ func (b *testbed) openRegistry(ctx context.Context) (*registry, error) {
 	}, nil
 }
 
-// newClient returns a client that keeps as many connections as the jobs use.
+// newClient returns a client that keeps as many idle connections as the jobs use.
 func newClient() *http.Client {
 	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, WriteBufferSize: 256 << 10}}
 }
 
-// header is what a request has to carry.
+// header returns the header of each request as name, value.
 func (r *registry) header() []string { return []string{"Authorization", r.authorization} }
 
 func (r *registry) create(ctx context.Context, repository string) error {
@@ -58,8 +58,8 @@ func (r *registry) create(ctx context.Context, repository string) error {
 	return err
 }
 
-// do sends a request to a path or a whole address, and fails where the answer is
-// not the one wanted. It returns the answer's Location.
+// do sends a request to a path or an absolute URL and returns the answer's
+// Location. It fails if the answer's status is not want.
 func (r *registry) do(ctx context.Context, want int, method, to, contentType string, body []byte) (string, error) {
 	address, err := r.url.Parse(to)
 	if err != nil {
@@ -80,7 +80,8 @@ func (r *registry) do(ctx context.Context, want int, method, to, contentType str
 	return answer.Header.Get("Location"), nil
 }
 
-// send fails where the answer is not the one wanted. The body has been read.
+// send sends the request and reads the whole answer. It fails if the status is not
+// want.
 func send(client *http.Client, req *http.Request, want int) (*http.Response, error) {
 	answer, err := client.Do(req)
 	if err != nil {
@@ -88,14 +89,14 @@ func send(client *http.Client, req *http.Request, want int) (*http.Response, err
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != want {
-		return nil, refusal(req, answer)
+		return nil, statusError(req, answer)
 	}
 	_, err = io.Copy(io.Discard, answer.Body)
 	return answer, err
 }
 
-// pushLayer does what Docker does: it asks for the layer, starts an upload, sends
-// the bytes and then says that they were all.
+// pushLayer does what Docker does: HEAD for the layer, POST to begin an upload,
+// PATCH with the bytes, PUT to commit.
 func (r *registry) pushLayer(ctx context.Context, repository string, l content) error {
 	base := "/v2/" + repository + "/blobs/"
 	if _, err := r.do(ctx, http.StatusNotFound, http.MethodHead, base+l.digest.String(), "", nil); err != nil {
@@ -125,7 +126,7 @@ func (r *registry) pushManifest(ctx context.Context, repository, tag string, m c
 	return err
 }
 
-// push pushes an image: its layers some at a time, and then its manifest.
+// push pushes an image: its layers, uploads at a time, then its manifest.
 func (r *registry) push(ctx context.Context, repository, tag string, i *image) error {
 	g, layers := errgroup.WithContext(ctx)
 	g.SetLimit(uploads)
@@ -138,7 +139,7 @@ func (r *registry) push(ctx context.Context, repository, tag string, i *image) e
 	return r.pushManifest(ctx, repository, tag, i.manifest)
 }
 
-// content is bytes with their digest.
+// A content has bytes and their digest.
 type content struct {
 	bytes  []byte
 	digest digest.Digest
@@ -146,20 +147,20 @@ type content struct {
 
 func contentOf(b []byte) content { return content{b, digest.FromBytes(b)} }
 
-// random returns bytes that no store has seen yet.
+// random returns n random bytes.
 func random(n int) content {
 	b := make([]byte, n)
 	_, _ = rand.Read(b) // cannot fail
 	return contentOf(b)
 }
 
-// An image has its configuration as the last of its layers.
+// An image's configuration is the last of its layers.
 type image struct {
 	layers   []content
 	manifest content
 }
 
-// newImage makes an image of layers with random bytes.
+// newImage returns an image whose layers are random bytes of these sizes.
 func newImage(sizes ...int) (*image, error) {
 	var layers []content
 	var descriptors []ocispec.Descriptor

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A unit is what a job's values are.
+// A unit is the unit of a job's values.
 type unit string
 
 const (
@@ -21,13 +21,13 @@ const (
 	size      unit = "bytes"
 )
 
-// ratio is how close a comes to the yardstick, 1 being as good as it.
-func (u unit) ratio(a, yardstick float64) float64 {
+// ratio returns how close a comes to the baseline. 1 is as good; more is better.
+func (u unit) ratio(a, baseline float64) float64 {
 	switch u {
-	case seconds, size: // the less the better
-		return yardstick / a
+	case seconds, size: // less is better
+		return baseline / a
 	default:
-		return a / yardstick
+		return a / baseline
 	}
 }
 
@@ -44,7 +44,7 @@ func (u unit) format(v float64) string {
 	}
 }
 
-// thousands writes a number that is not negative in whole, in groups of three
+// thousands formats a non-negative number without decimals, in groups of three
 // digits.
 func thousands(v float64) string {
 	s := strconv.FormatInt(int64(math.Round(v)), 10)
@@ -54,7 +54,7 @@ func thousands(v float64) string {
 	return s
 }
 
-// formatDuration writes a duration with three digits; nothing for none.
+// formatDuration formats a duration with three digits, and zero as nothing.
 func formatDuration(d time.Duration) string {
 	switch {
 	case d == 0:
@@ -70,29 +70,29 @@ func formatDuration(d time.Duration) string {
 	}
 }
 
-func (s spread) String() string {
+func (s distribution) String() string {
 	if math.IsNaN(s.median) {
 		return ""
 	}
 	return fmt.Sprintf("%.2f", s.median)
 }
 
-func (s spread) extremes() string {
+func (s distribution) extremes() string {
 	if math.IsNaN(s.median) {
 		return ""
 	}
 	return fmt.Sprintf("%.2f–%.2f", s.min, s.max)
 }
 
-// MarshalJSON makes an object, or null where there is nothing to compare.
-func (s spread) MarshalJSON() ([]byte, error) {
+// MarshalJSON writes an object, or null if there is nothing to compare.
+func (s distribution) MarshalJSON() ([]byte, error) {
 	if math.IsNaN(s.median) {
 		return []byte("null"), nil
 	}
 	return json.Marshal(map[string]float64{"median": s.median, "min": s.min, "max": s.max})
 }
 
-// A report gathers the outcomes and prints them in the end.
+// A report collects the outcomes and prints them at the end.
 type report struct {
 	outcomes []outcome
 	write    func(io.Writer, []outcome) error
@@ -117,23 +117,23 @@ func writeJSON(to io.Writer, outcomes []outcome) error {
 
 func writeTable(to io.Writer, outcomes []outcome) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "job\tgatehouse\tp50\tp99\tcpu\tyardstick\t\tratio\tspread\tcpu ratio")
+	fmt.Fprintln(w, "job\tgatehouse\tp50\tp99\tcpu\tbaseline\t\tratio\tspread\tcpu ratio")
 	last := ""
 	for _, o := range outcomes {
 		g, y := medians(o.Gatehouse), medians(o.Measured)
 		ours := []string{o.Job, o.Unit.format(g.Value), formatDuration(g.P50), formatDuration(g.P99), formatDuration(g.CPU)}
-		if o.Job == last { // against its second yardstick
+		if o.Job == last { // compared with its second baseline
 			ours = make([]string, len(ours))
 		}
 		last = o.Job
-		theirs := []string{o.Yardstick, o.Unit.format(y.Value), o.Ratio.String(), o.Ratio.extremes(), o.CPURatio.String()}
+		theirs := []string{o.Baseline, o.Unit.format(y.Value), o.Ratio.String(), o.Ratio.extremes(), o.CPURatio.String()}
 		fmt.Fprintln(w, strings.Join(append(ours, theirs...), "\t"))
 	}
-	fmt.Fprintln(w, "\n1.00 is the yardstick itself; more is better. Ratios are medians of the rounds.")
+	fmt.Fprintln(w, "\n1.00 is as good as the baseline; more is better. Ratios are medians of the rounds.")
 	return w.Flush()
 }
 
-// medians is the middle of each figure.
+// medians returns the median of each figure.
 func medians(samples []sample) sample {
 	middle := func(figure func(sample) float64) float64 {
 		var values []float64

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// outcomes is one job against two yardsticks, and one without processor times.
+// outcomes is one job against two baselines, and one without processor times.
 func outcomes() []outcome {
 	ours := []sample{{Value: 12345, P50: 1500 * time.Microsecond, P99: 2 * time.Millisecond, CPU: 40 * time.Microsecond}}
-	some := spread{0.5, 0.25, 0.75}
-	none := spread{math.NaN(), math.NaN(), math.NaN()}
+	some := distribution{0.5, 0.25, 0.75}
+	none := distribution{math.NaN(), math.NaN(), math.NaN()}
 	return []outcome{
 		{"a rate", perSecond, "one", ours, []sample{{Value: 24690}}, some, some},
 		{"a rate", perSecond, "two", ours, []sample{{Value: 999}}, some, some},
@@ -29,12 +29,12 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"job gatehouse p50 p99 cpu yardstick ratio spread cpu ratio",
+		"job gatehouse p50 p99 cpu baseline ratio spread cpu ratio",
 		"a rate 12,345/s 1.5 ms 2 ms 40 µs one 24,690/s 0.50 0.25–0.75 0.50",
 		"two 999/s 0.50 0.25–0.75 0.50",
 		"memory 3.0 MiB three 1.0 MiB 0.50 0.25–0.75",
 		"",
-		"1.00 is the yardstick itself; more is better. Ratios are medians of the rounds.",
+		"1.00 is as good as the baseline; more is better. Ratios are medians of the rounds.",
 	}
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 	if len(lines) != len(want) {
@@ -55,21 +55,21 @@ func TestJSONHasEveryRound(t *testing.T) {
 		t.Fatal(err)
 	}
 	var rows []struct {
-		Job, Unit, Yardstick string
-		Rounds               []struct{ Value, P50 float64 } `json:"gatehouse_rounds"`
-		Ratio                struct{ Median, Min, Max float64 }
-		CPURatio             *struct{} `json:"cpu_ratio"`
+		Job, Unit, Baseline string
+		Rounds              []struct{ Value, P50 float64 } `json:"gatehouse_rounds"`
+		Ratio               struct{ Median, Min, Max float64 }
+		CPURatio            *struct{} `json:"cpu_ratio"`
 	}
 	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
 		t.Fatal(err)
 	}
 	first, last := rows[0], rows[2]
-	if first.Job != "a rate" || first.Unit != "requests/s" || first.Yardstick != "one" ||
+	if first.Job != "a rate" || first.Unit != "requests/s" || first.Baseline != "one" ||
 		first.Rounds[0].Value != 12345 || first.Rounds[0].P50 != 1.5e6 || first.Ratio.Max != 0.75 || first.CPURatio == nil {
 		t.Errorf("first row is %+v", first)
 	}
 	if last.CPURatio != nil {
-		t.Error("there is a ratio of processor times that nobody measured")
+		t.Error("the row has a ratio of processor times, which were not measured")
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/bench/load"
 )
 
-// A pressure is put on one server in each round of a job.
-type pressure struct {
+// A loadTest sends requests to one server in each round of a job.
+type loadTest struct {
 	server      *process
 	requests    [][]byte
 	connections int
@@ -25,7 +25,7 @@ type pressure struct {
 	unit        unit // perSecond or megabytes
 }
 
-func (p *pressure) measure(ctx context.Context) (sample, error) {
+func (p *loadTest) measure(ctx context.Context) (sample, error) {
 	before, err := p.server.cpu()
 	if err != nil {
 		return sample{}, err
@@ -48,7 +48,7 @@ func (p *pressure) measure(ctx context.Context) (sample, error) {
 	}, err
 }
 
-// newGet makes a GET request with headers given as name, value, and so on.
+// newGet returns a GET request. header is name, value, name, value, …
 func newGet(ctx context.Context, url string, header []string) (*http.Request, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
@@ -68,33 +68,32 @@ func writtenGet(ctx context.Context, url string, header []string) ([]byte, error
 	return written(r)
 }
 
-// written is the request as it goes over the wire.
+// written returns the request's bytes on the wire.
 func written(r *http.Request) ([]byte, error) {
 	var b bytes.Buffer
 	err := r.Write(&b)
 	return b.Bytes(), err
 }
 
-// refusal is the error of an answer that is not the one wanted.
-func refusal(r *http.Request, answer *http.Response) error {
+// statusError returns the error of an answer with an unexpected status.
+func statusError(r *http.Request, answer *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, 300))
 	return fmt.Errorf("%s %s answered %s: %s", r.Method, r.URL.Path, answer.Status, body)
 }
 
-// A call is a request of the AWS API that is signed for many moments.
+// A call is a request to an AWS API, signed for many moments.
 type call struct {
 	method, path, service string
 	header                http.Header
 	body                  string
 }
 
-// signings is how many different requests a server gets in turn, so that no
-// answer can be remembered.
+// signings is the number of different requests that are sent in turn, so that no
+// answer can be cached.
 const signings = 240
 
-// signed writes out the call, signed by the SDK's own signer at the last seconds,
-// one request for each. They stay good for minutes: the signature of a request
-// may be five minutes old.
+// signed returns the call as bytes on the wire, one request for each of the last
+// half seconds, signed by the SDK's signer. They stay valid for minutes.
 func (c *call) signed(ctx context.Context, p *process, credentials aws.Credentials, region string) ([][]byte, error) {
 	sum := sha256.Sum256([]byte(c.body))
 	signer, now := v4.NewSigner(), time.Now()

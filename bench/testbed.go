@@ -17,27 +17,27 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// module is whose commands are built.
+// module is the path of the module whose commands are built.
 const module = "github.com/gatehouse-registry/gatehouse/"
 
-// yardstickSecret signs what is sent to the yardstick. It opens nothing.
-const yardstickSecret = "the yardstick has no secrets, and checks signatures all the same"
+// baselineSecret signs requests to the baseline server.
+const baselineSecret = "a fixed secret: the baseline server protects nothing"
 
-// A testbed has the two servers, and what they were filled with.
+// A testbed has the two servers and the data stored in them.
 type testbed struct {
 	duration time.Duration
-	// dir is what everything below is in; files is served by the yardstick, and
-	// data is Gatehouse's.
+	// dir contains everything below. The baseline server serves files; data is
+	// Gatehouse's data folder.
 	dir, files, data string
-	// gatehouse and yardstick are the programs.
-	gatehousePath, yardstickPath string
-	gatehouse, yardstick         *process
-	// identities is the database of the jobs of many identities, once it is filled.
+	// gatehouse and baseline are the programs.
+	gatehousePath, baselinePath string
+	gatehouse, baseline         *process
+	// identities is the database of the jobs with many identities, once it is filled.
 	identities *db.DB
-	// credentials and addresses of Gatehouse, as its profile has them.
+	// aws has Gatehouse's credentials and endpoint, from the profile it wrote.
 	aws aws.Config
 
-	// What the jobs share is filled once, by the first of them that asks.
+	// Data that several jobs share is stored once, by the first job that needs it.
 	domain   func(context.Context) (*codeartifact.Client, error)
 	registry func(context.Context) (*registry, error)
 	images   func(context.Context) (*storedImage, error)
@@ -54,7 +54,7 @@ func newTestbed(o *options) *testbed {
 	return b
 }
 
-// open builds both servers and starts them. The caller closes the testbed, also
+// open builds and starts both servers. The caller must close the testbed, also
 // after an error.
 func (b *testbed) open(ctx context.Context, o *options) error {
 	var err error
@@ -65,8 +65,8 @@ func (b *testbed) open(ctx context.Context, o *options) error {
 	if err := os.Mkdir(b.files, 0o700); err != nil {
 		return err
 	}
-	b.yardstickPath, b.gatehousePath = filepath.Join(b.dir, "yardstick"), o.binary
-	if err := build(ctx, b.yardstickPath, "bench/yardstick"); err != nil {
+	b.baselinePath, b.gatehousePath = filepath.Join(b.dir, "baseline"), o.binary
+	if err := build(ctx, b.baselinePath, "bench/baseline"); err != nil {
 		return err
 	}
 	if b.gatehousePath == "" {
@@ -75,7 +75,7 @@ func (b *testbed) open(ctx context.Context, o *options) error {
 			return err
 		}
 	}
-	if b.yardstick, err = b.startYardstick(ctx); err != nil {
+	if b.baseline, err = b.startBaseline(ctx); err != nil {
 		return err
 	}
 	if b.gatehouse, err = b.startGatehouse(ctx, b.data); err != nil {
@@ -85,21 +85,20 @@ func (b *testbed) open(ctx context.Context, o *options) error {
 	return err
 }
 
-func (b *testbed) startYardstick(ctx context.Context) (*process, error) {
-	return start(ctx, b.yardstickPath, "-files", b.files, "-secret", yardstickSecret)
+func (b *testbed) startBaseline(ctx context.Context) (*process, error) {
+	return start(ctx, b.baselinePath, "-files", b.files, "-secret", baselineSecret)
 }
 
-// startGatehouse runs the server as an operator would, but for the log of each
-// request, for which the yardsticks have no counterpart; the audit record, which
-// nobody goes without, is written.
+// startGatehouse runs the server as an operator would, except that it does not log
+// each request, since the baselines do not either. It writes audit records.
 func (b *testbed) startGatehouse(ctx context.Context, data string) (*process, error) {
 	return start(ctx, b.gatehousePath, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn")
 }
 
-// close stops the servers and removes what they kept.
+// close stops the servers and removes their data.
 func (b *testbed) close() error {
 	var errs []error
-	for _, p := range []*process{b.gatehouse, b.yardstick} {
+	for _, p := range []*process{b.gatehouse, b.baseline} {
 		if p != nil {
 			errs = append(errs, p.stop())
 		}
@@ -118,7 +117,7 @@ func build(ctx context.Context, path, command string) error {
 	return nil
 }
 
-// profile reads what Gatehouse wrote for AWS tools into its data folder.
+// profile reads the AWS profile that Gatehouse wrote into its data folder.
 func profile(ctx context.Context, data string) (aws.Config, error) {
 	return config.LoadDefaultConfig(ctx,
 		config.WithSharedConfigFiles([]string{filepath.Join(data, "aws", "config")}),
@@ -126,7 +125,7 @@ func profile(ctx context.Context, data string) (aws.Config, error) {
 		config.WithSharedConfigProfile("gatehouse"))
 }
 
-// once is [sync.OnceValues] for what takes a context: that of the first call.
+// once is [sync.OnceValues] for functions with a context. The first call's counts.
 func once[T any](f func(context.Context) (T, error)) func(context.Context) (T, error) {
 	var (
 		do    sync.Once
@@ -139,16 +138,16 @@ func once[T any](f func(context.Context) (T, error)) func(context.Context) (T, e
 	}
 }
 
-// serveFile makes the yardstick serve the content, and returns the path.
+// serveFile makes the baseline server serve the content and returns its URL path.
 func (b *testbed) serveFile(name string, content []byte) (string, error) {
 	return "/files/" + name, os.WriteFile(filepath.Join(b.files, name), content, 0o600)
 }
 
-// jobs are all of them, in the order of the table. Those of the life of the
-// process come last: they stop the server.
+// jobs returns all jobs, in the order of the table. The start-up jobs come last
+// because they stop the server.
 func (b *testbed) jobs() []job {
 	var all []job
-	for _, group := range [][]job{b.tokenJobs(), b.sealJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.lifeJobs()} {
+	for _, group := range [][]job{b.tokenJobs(), b.tokenCryptoJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.startupJobs()} {
 		all = append(all, group...)
 	}
 	return all

@@ -11,14 +11,14 @@ import (
 // benchDomain is the CodeArtifact domain that the jobs use.
 const benchDomain = "bench"
 
-// tokenConnections is how many callers ask at a time.
+// tokenConnections is the number of concurrent callers.
 const tokenConnections = 32
 
-// tokenJobs go from a signed request to its token.
+// tokenJobs measure GetAuthorizationToken, from the signed request to the token.
 func (b *testbed) tokenJobs() []job {
 	return []job{
-		{"ECR token, c=32", perSecond, func(ctx context.Context) (*contest, error) {
-			return b.tokenContest(ctx, &call{
+		{"ECR token, c=32", perSecond, func(ctx context.Context) (*comparison, error) {
+			return b.tokenComparison(ctx, &call{
 				method: http.MethodPost, path: "/", service: "ecr", body: "{}",
 				header: http.Header{
 					"Content-Type": {"application/x-amz-json-1.1"},
@@ -26,11 +26,11 @@ func (b *testbed) tokenJobs() []job {
 				},
 			})
 		}},
-		{"CodeArtifact token, c=32", perSecond, func(ctx context.Context) (*contest, error) {
+		{"CodeArtifact token, c=32", perSecond, func(ctx context.Context) (*comparison, error) {
 			if _, err := b.domain(ctx); err != nil {
 				return nil, err
 			}
-			return b.tokenContest(ctx, &call{
+			return b.tokenComparison(ctx, &call{
 				method: http.MethodPost, path: "/v1/authorization-token?domain=" + benchDomain, service: "codeartifact",
 				header: http.Header{},
 			})
@@ -38,9 +38,10 @@ func (b *testbed) tokenJobs() []job {
 	}
 }
 
-// tokenContest has two yardsticks: the server that does nothing with the same
-// request, and the one that does what no token service can go without.
-func (b *testbed) tokenContest(ctx context.Context, c *call) (*contest, error) {
+// tokenComparison has two baselines: a handler that verifies the signature and
+// answers with an HMAC, which every token service must do, and one that ignores
+// the request.
+func (b *testbed) tokenComparison(ctx context.Context, c *call) (*comparison, error) {
 	credentials, err := b.aws.Credentials.Retrieve(ctx)
 	if err != nil {
 		return nil, err
@@ -49,24 +50,24 @@ func (b *testbed) tokenContest(ctx context.Context, c *call) (*contest, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := &contest{gatehouse: b.askForTokens(b.gatehouse, requests)}
+	result := &comparison{gatehouse: b.askForTokens(b.gatehouse, requests)}
 	for _, y := range []struct{ name, path string }{{"verify + HMAC", "/token"}, {"bare handler", "/hello"}} {
 		same := *c
 		same.path = y.path
-		requests, err := same.signed(ctx, b.yardstick, aws.Credentials{AccessKeyID: credentials.AccessKeyID, SecretAccessKey: yardstickSecret}, b.aws.Region)
+		requests, err := same.signed(ctx, b.baseline, aws.Credentials{AccessKeyID: credentials.AccessKeyID, SecretAccessKey: baselineSecret}, b.aws.Region)
 		if err != nil {
 			return nil, err
 		}
-		result.yardsticks = append(result.yardsticks, yardstick{y.name, b.askForTokens(b.yardstick, requests)})
+		result.baselines = append(result.baselines, baseline{y.name, b.askForTokens(b.baseline, requests)})
 	}
 	return result, nil
 }
 
 func (b *testbed) askForTokens(server *process, requests [][]byte) measure {
-	return (&pressure{server, requests, tokenConnections, b.duration, perSecond}).measure
+	return (&loadTest{server, requests, tokenConnections, b.duration, perSecond}).measure
 }
 
-// openDomain creates the domain that all the jobs use.
+// openDomain creates the domain that all jobs use.
 func (b *testbed) openDomain(ctx context.Context) (*codeartifact.Client, error) {
 	client := codeartifact.NewFromConfig(b.aws)
 	_, err := client.CreateDomain(ctx, &codeartifact.CreateDomainInput{Domain: aws.String(benchDomain)})

@@ -1,7 +1,7 @@
 // Package load drives an HTTP/1.1 server with requests that were written out
 // before the clock starts, in a closed loop: each connection sends its next
-// request when the last one is answered. So little is done per request that most
-// of the machine is left to the server.
+// request when the last one is answered. The client does so little per request
+// that the server has most of the machine.
 package load
 
 import (
@@ -19,34 +19,34 @@ import (
 )
 
 const (
-	// maxRequests bounds a run on one connection, and with it the latencies that
-	// are kept.
+	// maxRequests bounds the requests on one connection, and so the number of
+	// latencies in memory.
 	maxRequests = 1 << 20
-	// patience is how long a connection may go on after the run's time: for the
-	// answer that is under way.
-	patience = time.Minute
-	// readBuffer is large enough that a body of many megabytes costs few reads.
+	// drainTimeout is how long a connection may wait after the run's duration for
+	// the answer to its last request.
+	drainTimeout = time.Minute
+	// readBuffer is large, so that a body of many megabytes needs few reads.
 	readBuffer = 64 << 10
-	// excerpt bounds what an error shows of an answer.
+	// excerpt bounds how many bytes of an answer an error shows.
 	excerpt = 300
 )
 
-// A Plan is what to send, and for how long.
+// A Plan says what to send and for how long.
 type Plan struct {
 	// Address is the server's HOST:PORT.
 	Address string
-	// Requests are whole requests as they go over the wire, sent in turn. They
-	// must be such that the server keeps the connection.
+	// Requests are complete requests as bytes on the wire, sent in turn. They must
+	// not make the server close the connection.
 	Requests [][]byte
-	// Connections is how many requests are under way at a time.
+	// Connections is the number of concurrent requests.
 	Connections int
-	// Duration is when the last request is sent. It is answered too.
+	// Duration is how long requests are sent. Run waits for the last answers.
 	Duration time.Duration
-	// Status is that of a good answer.
+	// Status is the expected status of each answer.
 	Status int
 }
 
-// A Result is what a run came to.
+// A Result is the result of a run.
 type Result struct {
 	Requests int
 	Bytes    int64 // of the answers' bodies
@@ -54,8 +54,8 @@ type Result struct {
 	P50, P99 time.Duration // from the request's first byte to the answer's last
 }
 
-// Run carries out the plan. The first answer that is not good ends it with an
-// error: what a server does at that moment is not what was to be measured.
+// Run carries out the plan. It fails at the first answer with another status,
+// since the run then no longer measures what it should.
 func Run(ctx context.Context, p Plan) (Result, error) {
 	workers := make([]*worker, p.Connections)
 	for i := range workers {
@@ -70,7 +70,7 @@ func Run(ctx context.Context, p Plan) (Result, error) {
 	end := start.Add(p.Duration)
 	g, ctx := errgroup.WithContext(ctx)
 	for i, w := range workers {
-		// Whoever waits for an answer then stops waiting.
+		// Closing the connection ends a read that waits for an answer.
 		stop := context.AfterFunc(ctx, func() { w.conn.Close() })
 		defer stop()
 		g.Go(func() error { return w.run(ctx, &p, i, end) })
@@ -107,14 +107,14 @@ func dial(ctx context.Context, p *Plan) (*worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.SetDeadline(time.Now().Add(p.Duration + patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(p.Duration + drainTimeout)); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return &worker{conn: conn, answers: bufio.NewReaderSize(conn, readBuffer), latencies: make([]time.Duration, 0, 1<<12)}, nil
 }
 
-// run sends every p.Connections-th request, beginning with the one given, so that
-// no two connections send the same one at the same time.
+// run sends every p.Connections-th request, beginning with first, so that no two
+// connections send the same request at the same time.
 func (w *worker) run(ctx context.Context, p *Plan, first int, end time.Time) error {
 	for i := first; len(w.latencies) < maxRequests && ctx.Err() == nil; i += p.Connections {
 		start := time.Now()
@@ -149,8 +149,8 @@ func (w *worker) exchange(request []byte, status int) error {
 	return err
 }
 
-// discard passes over a body. Where its length is known, it does not even copy
-// the bytes out of the buffer.
+// discard skips a body. If its length is known, no bytes are copied out of the
+// buffer.
 func (w *worker) discard(answer *http.Response) (int64, error) {
 	if answer.ContentLength < 0 {
 		return io.Copy(io.Discard, answer.Body)

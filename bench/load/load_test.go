@@ -22,7 +22,7 @@ func plan(s *httptest.Server, paths ...string) load.Plan {
 	return p
 }
 
-func TestRunCountsWhatWasAnswered(t *testing.T) {
+func TestRun_CountsAnswers(t *testing.T) {
 	var answered, sent atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answered.Add(1)
@@ -46,7 +46,7 @@ func TestRunCountsWhatWasAnswered(t *testing.T) {
 	}
 }
 
-func TestRunKeepsItsConnections(t *testing.T) {
+func TestRun_ReusesConnections(t *testing.T) {
 	var connections atomic.Int64
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -64,7 +64,7 @@ func TestRunKeepsItsConnections(t *testing.T) {
 	}
 }
 
-func TestRunFailsOnAnotherAnswer(t *testing.T) {
+func TestRun_UnexpectedAnswer(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/forbidden":
@@ -81,13 +81,13 @@ func TestRunFailsOnAnotherAnswer(t *testing.T) {
 	}
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
+func TestRun_ContextCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { cancel() }))
 	defer s.Close()
 	p := plan(s, "/")
 	p.Duration = time.Hour
 	if _, err := load.Run(ctx, p); err == nil {
-		t.Error("no error of a run that was cut off")
+		t.Error("no error from a cancelled run")
 	}
 }

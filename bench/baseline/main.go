@@ -1,14 +1,14 @@
-// Command yardstick is the server that `go run ./bench` measures Gatehouse
-// against: what net/http itself does on the machine, at the moment of the run.
-// It prints "listening on URL" and serves until it is told to stop.
+// Command baseline is the server that `go run ./bench` compares Gatehouse with: what
+// net/http itself does on this machine at the same moment. It prints "listening on
+// URL" and serves until it is terminated.
 //
 //	/hello   a handler that does nothing
 //	/files/  http.FileServer
 //	/token   a handler that verifies Signature Version 4 and answers with a token,
-//	         with nothing behind it: no users, no policies, no record
+//	         without users, policies or audit records
 //
-// It uses nothing of Gatehouse's, so that it stays what it is when Gatehouse
-// becomes faster or slower.
+// It imports no package of Gatehouse, so it does not change when Gatehouse becomes
+// faster or slower.
 package main
 
 import (

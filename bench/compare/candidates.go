@@ -15,45 +15,44 @@ import (
 	"time"
 )
 
-// A contestant is one way in which a container client gets a token.
-type contestant interface {
+// A candidate is one way for a container client to get a token.
+type candidate interface {
 	Name() string
-	// Forget makes it as if it had never been used, and sets up what a person sets
-	// up once.
+	// Forget empties its cache and does its one-time set-up.
 	Forget() error
-	// Prepare is what a person does before each pull, if anything.
+	// Prepare does what a person must do before each pull, if anything.
 	Prepare(ctx context.Context, first bool) error
 	// Token gets a token as the client would.
 	Token(ctx context.Context) error
-	// Home is where its configuration is.
+	// Home is its home directory, which has its configuration.
 	Home() string
-	// Day is a long build that pulls every 5 minutes, in each of the ways in which
-	// it can be done.
-	Day(ctx context.Context, pulls int) ([]day, error)
+	// LongBuild runs a build that pulls every 5 minutes, once for each way to use
+	// the candidate.
+	LongBuild(ctx context.Context, pulls int) ([]session, error)
 }
 
-// A day is how a long build went.
-type day struct {
-	way            string // "" where there is one
+// A session is the result of a long build.
+type session struct {
+	way            string // "" if there is only one way
 	calls, refused int
-	note           string // what was not measured as it is
+	note           string // what was simulated rather than measured
 }
 
 const interval = 5 * time.Minute
 
-// A helper is asked by the client, in docker's protocol.
+// A helper is a credential helper, which the client calls in docker's protocol.
 type helper struct {
-	*world
+	*setup
 	name, suffix string
 	program      string
-	cache        string // folder in its home where it keeps tokens
+	cache        string // its cache folder, relative to its home
 	home         string
 }
 
-// Name implements contestant.
+// Name implements candidate.
 func (h *helper) Name() string { return h.name }
 
-// Home implements contestant.
+// Home implements candidate.
 func (h *helper) Home() string {
 	if h.home == "" {
 		h.home = filepath.Join(h.dir, "home-"+h.suffix)
@@ -61,12 +60,12 @@ func (h *helper) Home() string {
 	return h.home
 }
 
-// Forget implements contestant.
+// Forget implements candidate.
 func (h *helper) Forget() error {
 	return errors.Join(os.RemoveAll(filepath.Join(h.Home(), h.cache)), h.configure())
 }
 
-// configure has the client ask the helper, and the helper found under its name.
+// configure tells the client to call the helper, and puts the helper on the PATH.
 func (h *helper) configure() error {
 	config := fmt.Sprintf(`{"credHelpers":{%q:%q}}`, registry, h.suffix)
 	link := filepath.Join(h.Home(), "bin", "docker-credential-"+h.suffix)
@@ -89,16 +88,16 @@ func writeDockerConfig(home, text string) error {
 	return os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600)
 }
 
-// Prepare implements contestant.
+// Prepare implements candidate.
 func (*helper) Prepare(context.Context, bool) error { return nil }
 
-// Token implements contestant.
+// Token implements candidate.
 func (h *helper) Token(ctx context.Context) error {
 	_, err := h.get(ctx, h.server, nil)
 	return err
 }
 
-// get asks the helper as a client of the server.
+// get calls the helper in the environment of a client of the server.
 func (h *helper) get(ctx context.Context, s *server, env []string) (password string, err error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(h.Home(), "bin", "docker-credential-"+h.suffix), "get")
 	cmd.Env, cmd.Stdin = append(s.environment(h.Home(), h.proxyURL), env...), strings.NewReader(registry)
@@ -111,17 +110,17 @@ func (h *helper) get(ctx context.Context, s *server, env []string) (password str
 	return answer.Secret, err
 }
 
-// Day implements contestant.
-func (h *helper) Day(ctx context.Context, pulls int) ([]day, error) {
+// LongBuild implements candidate.
+func (h *helper) LongBuild(ctx context.Context, pulls int) ([]session, error) {
 	if h.suffix == "gatehouse" {
 		return h.movedClock(ctx, pulls)
 	}
 	return h.movedCache(ctx, pulls)
 }
 
-// movedClock has the server and the helper go by one clock.
-func (h *helper) movedClock(ctx context.Context, pulls int) ([]day, error) {
-	later := &helper{world: h.world, suffix: h.suffix, program: h.clocked, home: filepath.Join(h.dir, "home-later")}
+// movedClock gives the server and the helper one clock and moves it.
+func (h *helper) movedClock(ctx context.Context, pulls int) ([]session, error) {
+	later := &helper{setup: h.setup, suffix: h.suffix, program: h.clocked, home: filepath.Join(h.dir, "home-later")}
 	if err := later.configure(); err != nil {
 		return nil, err
 	}
@@ -133,9 +132,9 @@ func (h *helper) movedClock(ctx context.Context, pulls int) ([]day, error) {
 	}, "")
 }
 
-// movedCache moves the times in the helper's cache file back, by as much as the
-// clock would go on.
-func (h *helper) movedCache(ctx context.Context, pulls int) ([]day, error) {
+// movedCache moves the times in the helper's cache file back instead of moving a
+// clock forward.
+func (h *helper) movedCache(ctx context.Context, pulls int) ([]session, error) {
 	if err := h.Forget(); err != nil {
 		return nil, err
 	}
@@ -149,13 +148,13 @@ func (h *helper) movedCache(ctx context.Context, pulls int) ([]day, error) {
 	}, "the times in its cache were moved, not the clock")
 }
 
-// long pulls again and again; get moves the time on and gets a password.
-func (h *helper) long(ctx context.Context, s *server, pulls int, get func(int) (string, error), note string) ([]day, error) {
+// long pulls again and again. get advances the time and gets a password.
+func (h *helper) long(ctx context.Context, s *server, pulls int, get func(int) (string, error), note string) ([]session, error) {
 	before, err := s.calls()
 	if err != nil {
 		return nil, err
 	}
-	d := day{note: note}
+	d := session{note: note}
 	for i := range pulls {
 		password, err := get(i)
 		if err != nil {
@@ -171,7 +170,7 @@ func (h *helper) long(ctx context.Context, s *server, pulls int, get func(int) (
 	}
 	after, err := s.calls()
 	d.calls = after - before
-	return []day{d}, err
+	return []session{d}, err
 }
 
 // ageCache makes every entry of amazon-ecr-credential-helper's cache older.
@@ -202,25 +201,25 @@ func ageCache(path string, by time.Duration) error {
 	return os.WriteFile(path, text, 0o600)
 }
 
-// A cli is the AWS CLI, whose password a person pipes into the client's login.
+// A cli is the AWS CLI. A person pipes its password into the client's login.
 type cli struct {
-	*world
+	*setup
 	name string
 	argv []string
 }
 
-// Name implements contestant.
+// Name implements candidate.
 func (c *cli) Name() string { return c.name }
 
-// Home implements contestant.
+// Home implements candidate.
 func (c *cli) Home() string {
 	return filepath.Join(c.dir, "home-"+strings.ReplaceAll(c.name, " ", "-"))
 }
 
-// Forget implements contestant.
+// Forget implements candidate.
 func (c *cli) Forget() error { return writeDockerConfig(c.Home(), "{}") }
 
-// Prepare implements contestant.
+// Prepare implements candidate.
 func (c *cli) Prepare(ctx context.Context, first bool) error {
 	if !first {
 		return nil
@@ -233,7 +232,7 @@ func (c *cli) Prepare(ctx context.Context, first bool) error {
 	return err
 }
 
-// Token implements contestant.
+// Token implements candidate.
 func (c *cli) Token(ctx context.Context) error {
 	_, err := c.password(ctx, c.server, c.argv)
 	return err
@@ -245,10 +244,10 @@ func (c *cli) password(ctx context.Context, s *server, argv []string) ([]byte, e
 	return output(cmd)
 }
 
-// Day implements contestant. It logs in once, and asks at each pull whether the
-// password is still good; and it logs in before some pulls, to see what that
-// costs.
-func (c *cli) Day(ctx context.Context, pulls int) ([]day, error) {
+// LongBuild implements candidate. It logs in once and checks at each pull whether
+// the password is still valid. It also logs in before a few pulls, to count the
+// calls.
+func (c *cli) LongBuild(ctx context.Context, pulls int) ([]session, error) {
 	if err := c.advance(0); err != nil {
 		return nil, err
 	}
@@ -267,24 +266,24 @@ func (c *cli) Day(ctx context.Context, pulls int) ([]day, error) {
 		}
 	}
 	after, err := c.server.calls()
-	always := day{way: "a login before every pull", calls: (after - before) * pulls / samples, note: fmt.Sprintf("%d logins were made, and the rest reckoned", samples)}
-	return []day{once, always}, err
+	always := session{way: "a login before every pull", calls: (after - before) * pulls / samples, note: fmt.Sprintf("%d logins were made; the total is extrapolated", samples)}
+	return []session{once, always}, err
 }
 
-func (c *cli) loginOnce(ctx context.Context, pulls int) (day, error) {
+func (c *cli) loginOnce(ctx context.Context, pulls int) (session, error) {
 	argv := append([]string{}, c.argv...)
 	for i, word := range argv {
 		argv[i] = strings.ReplaceAll(word, c.server.url, c.later.url)
 	}
 	before, err := c.later.calls()
 	if err != nil {
-		return day{}, err
+		return session{}, err
 	}
 	password, err := c.password(ctx, c.later, argv)
 	if err != nil {
-		return day{}, err
+		return session{}, err
 	}
-	d := day{way: "one login"}
+	d := session{way: "one login"}
 	for i := range pulls {
 		if err := c.advance(time.Duration(i) * interval); err != nil {
 			return d, err
@@ -302,7 +301,7 @@ func (c *cli) loginOnce(ctx context.Context, pulls int) (day, error) {
 	return d, err
 }
 
-// trusting is a client that trusts the authority of a file.
+// trusting returns a client that trusts the certificate authority of a file.
 func trusting(authority string) (*http.Client, error) {
 	text, err := os.ReadFile(authority)
 	if err != nil {

@@ -18,27 +18,26 @@ import (
 	"time"
 )
 
-// module is whose command is built.
+// module is the path of the module whose command is built.
 const module = "github.com/gatehouse-registry/gatehouse/"
 
-// registry is the name by which the registry is known to its clients; what AWS
-// calls its own.
+// registry is the registry's host name, in the form of AWS.
 const registry = "000000000001.dkr.ecr.us-east-1.amazonaws.com"
 
-// A world has the servers, the proxy that leads AWS's names to the first of them,
-// and the image.
-type world struct {
+// A setup has the servers, the proxy that routes AWS's host names to the first of
+// them, and the image.
+type setup struct {
 	dir, tools string
-	// plain and clocked are the program, as it is and with a clock that is moved.
+	// plain is the program; clocked is its build with a clock that a file moves.
 	plain, clocked string
 	server         *server // of the plain program
-	later          *server // of the clocked one
+	later          *server // of the clocked program
 	clock          string  // the file that moves it
 	proxy          *http.Server
 	proxyURL       string
 }
 
-func (w *world) open(ctx context.Context) error {
+func (w *setup) open(ctx context.Context) error {
 	w.plain, w.clocked = filepath.Join(w.dir, "gatehouse"), filepath.Join(w.dir, "clocked")
 	for path, flags := range map[string][]string{w.plain: nil, w.clocked: {"-tags", "e2e"}} {
 		argv := append(append([]string{"build", "-o", path}, flags...), module+"cmd/gatehouse")
@@ -67,7 +66,7 @@ func (w *world) open(ctx context.Context) error {
 	return w.fill(ctx)
 }
 
-func (w *world) close() error {
+func (w *setup) close() error {
 	var errs []error
 	if w.proxy != nil {
 		errs = append(errs, w.proxy.Close())
@@ -80,16 +79,16 @@ func (w *world) close() error {
 	return errors.Join(errs...)
 }
 
-// advance sets how far the moved clock is ahead, in one step.
-func (w *world) advance(d time.Duration) error {
+// advance sets how far the moved clock is ahead, atomically.
+func (w *setup) advance(d time.Duration) error {
 	if err := os.WriteFile(w.clock+".new", []byte(d.String()), 0o600); err != nil {
 		return err
 	}
 	return os.Rename(w.clock+".new", w.clock)
 }
 
-// startProxy serves CONNECT, and leads every name to the server.
-func (w *world) startProxy() error {
+// startProxy serves CONNECT and routes every host name to the server.
+func (w *setup) startProxy() error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -100,9 +99,9 @@ func (w *world) startProxy() error {
 	return nil
 }
 
-func (w *world) connect(rw http.ResponseWriter, r *http.Request) {
+func (w *setup) connect(rw http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodConnect {
-		http.Error(rw, "CONNECT alone", http.StatusMethodNotAllowed)
+		http.Error(rw, "only CONNECT is allowed", http.StatusMethodNotAllowed)
 		return
 	}
 	up, err := net.Dial("tcp", strings.TrimPrefix(w.server.url, "https://"))
@@ -126,13 +125,13 @@ func (w *world) connect(rw http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(down, up)
 }
 
-// image is what is pulled: one layer of 4 MiB that cannot be compressed.
+// image is the pulled image: one incompressible layer of 4 MiB.
 const image = registry + "/app:v1"
 
-// fill makes the repository and the image.
-func (w *world) fill(ctx context.Context) error {
+// fill creates the repository and pushes the image.
+func (w *setup) fill(ctx context.Context) error {
 	home := filepath.Join(w.dir, "filler")
-	setUp := &helper{world: w, suffix: "gatehouse", program: w.plain, home: home}
+	setUp := &helper{setup: w, suffix: "gatehouse", program: w.plain, home: home}
 	if err := setUp.configure(); err != nil {
 		return err
 	}
@@ -158,10 +157,10 @@ func (w *world) fill(ctx context.Context) error {
 	return nil
 }
 
-func (w *world) crane() string { return filepath.Join(w.tools, "bin/crane") }
+func (w *setup) crane() string { return filepath.Join(w.tools, "bin/crane") }
 
-// command runs a command in a person's home, and returns what it printed.
-func (w *world) command(ctx context.Context, home string, stdin []byte, argv ...string) ([]byte, error) {
+// command runs a command with a home directory and returns its output.
+func (w *setup) command(ctx context.Context, home string, stdin []byte, argv ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Env, cmd.Stdin = w.server.environment(home, w.proxyURL), bytes.NewReader(stdin)
 	return output(cmd)
@@ -214,10 +213,10 @@ func (s *server) stop() error {
 	return s.cmd.Wait()
 }
 
-// authority is the file with the server's own.
+// authority is the file with the server's own certificate authority.
 func (s *server) authority() string { return filepath.Join(s.data, "tls", "ca.pem") }
 
-// environment is that of a person who uses this server as AWS.
+// environment returns the variables of a person who uses this server as AWS.
 func (s *server) environment(home, proxy string) []string {
 	path := filepath.Join(home, "bin") + string(os.PathListSeparator) + os.Getenv("PATH")
 	return []string{
@@ -225,15 +224,15 @@ func (s *server) environment(home, proxy string) []string {
 		"AWS_CONFIG_FILE=" + filepath.Join(s.data, "aws", "config"), "AWS_SHARED_CREDENTIALS_FILE=" + filepath.Join(s.data, "aws", "credentials"),
 		"AWS_PROFILE=gatehouse", "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=",
 		"AWS_CA_BUNDLE=" + s.authority(), "SSL_CERT_FILE=" + s.authority(), "HTTPS_PROXY=" + proxy, "NO_PROXY=127.0.0.1",
-		// Answers name the registry at the server's port, and it is called at that of
-		// HTTPS, as AWS's is.
+		// Answers name the registry with the server's port, but clients call it at
+		// port 443, as they call AWS.
 		"GATEHOUSE_HOSTS=" + registry,
 	}
 }
 
-// calls counts those of GetAuthorizationToken that were answered with a token, by
-// the audit records. One that was refused is no call more, but the first attempt
-// of the SDK where the clock was moved, which it then makes again.
+// calls counts the calls of GetAuthorizationToken that were answered with a token,
+// from the audit records. Refused calls do not count: after the clock was moved,
+// the SDK's first attempt fails and it tries again.
 func (s *server) calls() (int, error) {
 	f, err := os.Open(filepath.Join(s.data, "audit.jsonl"))
 	if err != nil {
@@ -254,7 +253,7 @@ func (s *server) calls() (int, error) {
 	}
 }
 
-// admits asks the registry whether it lets somebody in.
+// admits reports whether the registry accepts the user name and password.
 func (s *server) admits(ctx context.Context, user, password string) (bool, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/v2/", nil)
 	if err != nil {

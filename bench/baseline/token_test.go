@@ -16,7 +16,7 @@ import (
 
 const secret = "a secret access key"
 
-// request is a token request, signed by the SDK's signer.
+// request returns a token request, signed by the SDK's signer.
 func request(t *testing.T, url, secret, body string, at time.Time) *http.Request {
 	t.Helper()
 	r, err := http.NewRequest(http.MethodPost, url+"/token?domain=bench", strings.NewReader(body))
@@ -25,14 +25,14 @@ func request(t *testing.T, url, secret, body string, at time.Time) *http.Request
 	}
 	r.Header.Set("X-Amz-Target", "Service.GetAuthorizationToken")
 	sum := sha256.Sum256([]byte(body))
-	credentials := aws.Credentials{AccessKeyID: "AKIAYARDSTICK", SecretAccessKey: secret}
+	credentials := aws.Credentials{AccessKeyID: "AKIABASELINE", SecretAccessKey: secret}
 	if err := v4.NewSigner().SignHTTP(t.Context(), credentials, r, hex.EncodeToString(sum[:]), "ecr", "us-east-1", at); err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func TestTokenForWhoeverSigns(t *testing.T) {
+func TestTokenHandler(t *testing.T) {
 	s := httptest.NewServer(newTokenHandler(secret))
 	defer s.Close()
 	other := request(t, s.URL, secret, "{}", time.Now())
@@ -43,7 +43,7 @@ func TestTokenForWhoeverSigns(t *testing.T) {
 		want    int
 	}{
 		{"signed", request(t, s.URL, secret, "{}", time.Now()), http.StatusOK},
-		{"signed again, with the remembered key", request(t, s.URL, secret, "", time.Now()), http.StatusOK},
+		{"signed again, with the cached key", request(t, s.URL, secret, "", time.Now()), http.StatusOK},
 		{"another secret", request(t, s.URL, "guessed", "{}", time.Now()), http.StatusForbidden},
 		{"an hour old", request(t, s.URL, secret, "{}", time.Now().Add(-time.Hour)), http.StatusForbidden},
 		{"changed after signing", other, http.StatusForbidden},

@@ -13,32 +13,32 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// sealJobs are what a token costs without a server around it, on one processor.
-// The yardstick is the one cryptographic operation that it cannot do without, on
-// as many bytes.
-func (b *testbed) sealJobs() []job {
+// tokenCryptoJobs measure minting and opening a token without a server, on one
+// processor. The baseline is the one cryptographic operation that it needs, on the
+// same number of bytes.
+func (b *testbed) tokenCryptoJobs() []job {
 	return []job{
-		{"token mint", seconds, func(context.Context) (*contest, error) {
-			s, err := newSeals(b)
+		{"token mint", seconds, func(context.Context) (*comparison, error) {
+			s, err := newTokenCrypto(b)
 			if err != nil {
 				return nil, err
 			}
 			mint := func() error { _, err := s.keyring.Mint(token.ECR, s.claims); return err }
-			return &contest{b.repeat(mint), []yardstick{{"XChaCha20-Poly1305 seal", b.repeat(s.seal)}}}, nil
+			return &comparison{b.repeat(mint), []baseline{{"XChaCha20-Poly1305 seal", b.repeat(s.seal)}}}, nil
 		}},
-		{"token open", seconds, func(context.Context) (*contest, error) {
-			s, err := newSeals(b)
+		{"token open", seconds, func(context.Context) (*comparison, error) {
+			s, err := newTokenCrypto(b)
 			if err != nil {
 				return nil, err
 			}
 			open := func() error { _, err := s.keyring.Open(token.ECR, s.token); return err }
-			return &contest{b.repeat(open), []yardstick{{"XChaCha20-Poly1305 open", b.repeat(s.open)}}}, nil
+			return &comparison{b.repeat(open), []baseline{{"XChaCha20-Poly1305 open", b.repeat(s.open)}}}, nil
 		}},
 	}
 }
 
-// seals has a token, and a frame of the same size.
-type seals struct {
+// tokenCrypto has a token and a ciphertext of the same size.
+type tokenCrypto struct {
 	keyring *token.Keyring
 	claims  token.Claims
 	token   string
@@ -47,13 +47,13 @@ type seals struct {
 	nonce, plain, sealed, buffer []byte
 }
 
-func newSeals(b *testbed) (*seals, error) {
+func newTokenCrypto(b *testbed) (*tokenCrypto, error) {
 	now := time.Now()
 	keyring, err := token.CreateKeyring(filepath.Join(b.dir, "keyring-"+rand.Text()), time.Now)
 	if err != nil {
 		return nil, err
 	}
-	s := &seals{keyring: keyring, claims: token.Claims{
+	s := &tokenCrypto{keyring: keyring, claims: token.Claims{
 		ID: token.NewID(token.BearerToken), Account: "000000000001", PrincipalID: token.NewID(token.RoleID),
 		SessionName: "build-4711", AccessKeyID: token.NewID(token.TemporaryKey), Region: "us-east-1",
 		SessionIssued: now, SessionExpires: now.Add(time.Hour), Issued: now, Expires: now.Add(12 * time.Hour),
@@ -65,7 +65,7 @@ func newSeals(b *testbed) (*seals, error) {
 	if err != nil {
 		return nil, err
 	}
-	// All of a token's bytes: a few more than are sealed in it.
+	// All bytes of a token: a few more than its plaintext has.
 	s.plain = make([]byte, base64.RawURLEncoding.DecodedLen(len(s.token))-aead.NonceSize()-aead.Overhead())
 	s.aead = aead
 	s.nonce = make([]byte, aead.NonceSize())
@@ -74,21 +74,21 @@ func newSeals(b *testbed) (*seals, error) {
 	return s, nil
 }
 
-// seal and open are the yardsticks: they allocate nothing and write no text.
-func (s *seals) seal() error {
+// seal and open are the baselines. They allocate nothing and encode no text.
+func (s *tokenCrypto) seal() error {
 	s.aead.Seal(s.buffer, s.nonce, s.plain, nil)
 	return nil
 }
 
-func (s *seals) open() error {
+func (s *tokenCrypto) open() error {
 	_, err := s.aead.Open(s.buffer, s.nonce, s.sealed, nil)
 	return err
 }
 
-// repeat is the measure of what is done again and again for a round's time:
-// seconds each.
+// repeat measures a function that is called again and again for a round's duration:
+// seconds for each call.
 func (b *testbed) repeat(do func() error) measure {
-	const batch = 64 // so that the clock is not what is measured
+	const batch = 64 // so that reading the clock costs little
 	return func(ctx context.Context) (sample, error) {
 		done, start := 0, time.Now()
 		for time.Since(start) < b.duration && ctx.Err() == nil {

@@ -14,18 +14,18 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A result is what one contestant came to.
+// A result has the measurements of one candidate.
 type result struct {
-	name       string
-	cold, warm []time.Duration
-	atOnce     int
-	days       []day
+	name            string
+	cold, warm      []time.Duration
+	concurrentCalls int
+	sessions        []session
 }
 
-// pulls lets each contestant pull with nothing kept, and again, in rounds whose
-// order turns, so that a machine that becomes slower or faster favours none. One
-// round more goes before them uncounted.
-func pulls(ctx context.Context, all []contestant, results []result, rounds int) error {
+// pulls lets each candidate pull with an empty cache and then again, in rounds.
+// The order rotates, so a machine that becomes slower or faster favours none. A
+// warm-up round comes first and does not count.
+func pulls(ctx context.Context, all []candidate, results []result, rounds int) error {
 	for round := range rounds + 1 {
 		fmt.Fprintf(os.Stderr, "round %d of %d …\n", round, rounds)
 		for i := range all {
@@ -49,14 +49,14 @@ func pulls(ctx context.Context, all []contestant, results []result, rounds int) 
 	return nil
 }
 
-// A puller runs commands in a home.
+// A puller runs commands with a home directory.
 type puller interface {
 	crane() string
 	command(ctx context.Context, home string, stdin []byte, argv ...string) ([]byte, error)
 }
 
-// pull measures all that happens until the image is there.
-func pull(ctx context.Context, c contestant, first bool) (time.Duration, error) {
+// pull measures the time until the image is pulled.
+func pull(ctx context.Context, c candidate, first bool) (time.Duration, error) {
 	p := c.(puller)
 	to := filepath.Join(c.Home(), "image.tar")
 	begin := time.Now()
@@ -70,11 +70,12 @@ func pull(ctx context.Context, c contestant, first bool) (time.Duration, error) 
 	return took, os.Remove(to)
 }
 
-// many is how many processes ask at once.
-const many = 20
+// parallelCalls is the number of concurrent processes.
+const parallelCalls = 20
 
-// atOnce counts the calls that many processes make with nothing kept.
-func atOnce(ctx context.Context, w *world, c contestant) (int, error) {
+// concurrentCalls counts the calls that concurrent processes make with an empty
+// cache.
+func concurrentCalls(ctx context.Context, w *setup, c candidate) (int, error) {
 	if err := c.Forget(); err != nil {
 		return 0, err
 	}
@@ -83,7 +84,7 @@ func atOnce(ctx context.Context, w *world, c contestant) (int, error) {
 		return 0, err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for range many {
+	for range parallelCalls {
 		group.Go(func() error { return c.Token(ctx) })
 	}
 	if err := group.Wait(); err != nil {
@@ -97,11 +98,11 @@ func atOnce(ctx context.Context, w *world, c contestant) (int, error) {
 func report(to io.Writer, results []result, o options) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s/%s, %d processors; %d rounds; median (smallest to largest), in seconds\n\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds)
-	fmt.Fprintf(&b, "| | first pull, nothing kept | the next pull | calls, %d processes at once | calls in %.0f hours, a pull every %.0f minutes | pulls refused |\n|---|---|---|---|---|---|\n",
-		many, (time.Duration(o.steps) * interval).Hours(), interval.Minutes())
+	fmt.Fprintf(&b, "| | first pull, empty cache | the next pull | calls, %d processes at once | calls in %.0f hours, a pull every %.0f minutes | pulls refused |\n|---|---|---|---|---|---|\n",
+		parallelCalls, (time.Duration(o.steps) * interval).Hours(), interval.Minutes())
 	var notes []string
 	for _, r := range results {
-		for i, d := range r.days {
+		for i, d := range r.sessions {
 			name := r.name
 			if d.way != "" {
 				name += ", " + d.way
@@ -109,7 +110,7 @@ func report(to io.Writer, results []result, o options) error {
 			if d.note != "" {
 				notes = append(notes, name+": "+d.note)
 			}
-			cells := []string{spread(r.cold), spread(r.warm), fmt.Sprint(r.atOnce)}
+			cells := []string{formatTimes(r.cold), formatTimes(r.warm), fmt.Sprint(r.concurrentCalls)}
 			if i > 0 {
 				cells = []string{"", "", ""}
 			}
@@ -123,8 +124,8 @@ func report(to io.Writer, results []result, o options) error {
 	return err
 }
 
-// spread is the median with the extremes, in seconds.
-func spread(all []time.Duration) string {
+// formatTimes returns the median with the extremes, in seconds.
+func formatTimes(all []time.Duration) string {
 	slices.Sort(all)
 	middle := all[len(all)/2]
 	if len(all)%2 == 0 {

@@ -21,9 +21,9 @@ const (
 	algorithm = "AWS4-HMAC-SHA256"
 )
 
-// A tokenHandler does the least that a token service can: it checks the
-// signature of requests in the one form that the benchmark sends, and answers
-// with an HMAC of the caller and the expiry. It is no verifier to learn from.
+// A tokenHandler does the least that a token service must do: it checks the
+// signature of requests in the one form that the benchmark sends, and answers with
+// an HMAC of the caller and the expiry. It is not a complete verifier.
 type tokenHandler struct {
 	secret   string
 	tokenKey []byte
@@ -84,7 +84,7 @@ func (h *tokenHandler) verify(r *http.Request, body []byte) (string, bool) {
 	return caller, hmac.Equal(signature, want)
 }
 
-// canonical is the canonical request of one whose path and query are canonical
+// canonical returns the canonical request. The path and the query must be canonical
 // already.
 func canonical(r *http.Request, names string, body []byte) string {
 	var b strings.Builder
