@@ -22,11 +22,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
-// TestSecretsStayWhereTheyBelong does everything that the caller's side can do,
+// TestSecretsNotLeaked does everything that the caller's side can do,
 // and looks for tokens and for the secret access key in everything that others
 // can see: command lines and environments of all processes while they run,
 // files, what commands say, and what the server writes down.
-func TestSecretsStayWhereTheyBelong(t *testing.T) {
+func TestSecretsNotLeaked(t *testing.T) {
 	c := newCanary(t)
 	c.logins()
 	c.helpers()
@@ -54,7 +54,7 @@ type canary struct {
 	tmp    string
 	env    []string
 	secret *regexp.Regexp
-	watch  *watch
+	watch  *processWatcher
 	issued int // tokens that commands printed because they are there to do it
 	held   int // files of tools that hold one
 }
@@ -67,21 +67,21 @@ func newCanary(t *testing.T) *canary {
 			t.Fatal(err)
 		}
 	}
-	c.p = up(t, c.data, "--log-level", "debug")
+	c.p = startProcess(t, c.data, "--log-level", "debug")
 	// Everything that is started from here inherits the mark, by which it is watched.
 	mark := "GATEHOUSE_CANARY=" + filepath.Base(dir) + strconv.Itoa(os.Getpid())
 	c.env = append(os.Environ(), "HOME="+c.home, "TMPDIR="+c.tmp, "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "XDG_STATE_HOME=", "XDG_DATA_HOME=", "DOCKER_CONFIG=", "REGISTRY_AUTH_FILE=",
 		"PATH="+filepath.Join(c.home, ".local/bin")+":"+binary+":"+os.Getenv("PATH"), "PIP_CONFIG_FILE=", "NO_COLOR=1", "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE="+filepath.Join(c.data, "aws/config"), "AWS_SHARED_CREDENTIALS_FILE="+filepath.Join(c.data, "aws/credentials"), "AWS_PROFILE=gatehouse", "URL="+c.p.url,
 		"PIP_DISABLE_PIP_VERSION_CHECK=1", "npm_config_update_notifier=false", mark)
-	g := &gate{t: t, url: c.p.url, data: c.data}
+	g := &fixture{t: t, url: c.p.url, data: c.data}
 	g.repositories(account, "acme")
 	credentials, err := g.profile(account).Credentials.Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.secret = secretForms(credentials)
-	c.watch = startWatch(mark, c.secret)
+	c.watch = startProcessWatcher(mark, c.secret)
 	t.Cleanup(c.watch.stop)
 	return c
 }

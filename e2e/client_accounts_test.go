@@ -52,7 +52,7 @@ func (c *client) changeUser() error {
 	if err != nil {
 		return err
 	}
-	c.book.begin(change{"key/" + *key.AccessKey.AccessKeyId + "/" + *key.AccessKey.SecretAccessKey: name})()
+	c.ledger.begin(change{"key/" + *key.AccessKey.AccessKeyId + "/" + *key.AccessKey.SecretAccessKey: name})()
 	return nil
 }
 

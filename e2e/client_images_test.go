@@ -89,13 +89,13 @@ func (c *client) pushBlob(b []byte) error {
 	}
 	path := a.header.Get("Location")
 	c.uploads.put(path, b)
-	c.book.begin(change{"upload" + path: "0"})()
-	return c.goOn(path, 0)
+	c.ledger.begin(change{"upload" + path: "0"})()
+	return c.continueUpload(path, 0)
 }
 
-// goOn sends what is left of an upload: in chunks, or all of it with the request
+// continueUpload sends what is left of an upload: in chunks, or all of it with the request
 // that completes it.
-func (c *client) goOn(path string, at int) error {
+func (c *client) continueUpload(path string, at int) error {
 	b := c.uploads.get(path)
 	size := len(b) - at
 	if !c.chance(3) {
@@ -135,7 +135,7 @@ func (c *client) changeImages() error {
 
 // mine picks one of the client's tags; "" if it has none.
 func (c *client) mine() string {
-	tags := c.book.keys(func(key, _ string) bool { return strings.HasPrefix(key, tagKey(c.kind+"-")) })
+	tags := c.ledger.keys(func(key, _ string) bool { return strings.HasPrefix(key, tagKey(c.kind+"-")) })
 	if len(tags) == 0 {
 		return ""
 	}
@@ -159,9 +159,9 @@ func (c *client) deleteImage() error {
 	if key == "" {
 		return nil
 	}
-	d := c.book.has(key)
+	d := c.ledger.has(key)
 	gone := change{"manifest/app@" + d: ""}
-	for _, tag := range c.book.keys(func(key, value string) bool { return strings.HasPrefix(key, tagKey("")) && value == d }) {
+	for _, tag := range c.ledger.keys(func(key, value string) bool { return strings.HasPrefix(key, tagKey("")) && value == d }) {
 		gone[tag] = ""
 	}
 	return c.write(gone, func() error {

@@ -58,7 +58,7 @@ func npmDocument(name, version string, tarball []byte) (body []byte, integrity s
 }
 
 func (c *client) setDistTag() error {
-	versions := c.book.keys(func(key, _ string) bool { return strings.HasPrefix(key, npmKey("left", "")) })
+	versions := c.ledger.keys(func(key, _ string) bool { return strings.HasPrefix(key, npmKey("left", "")) })
 	if len(versions) == 0 {
 		return nil
 	}
@@ -75,11 +75,11 @@ func (c *client) publishAndDelete() error {
 		return err
 	}
 	gone := change{npmTagKey(name, "latest"): ""}
-	for _, key := range c.book.keys(func(key, _ string) bool { return strings.HasPrefix(key, npmKey(name, "")) }) {
+	for _, key := range c.ledger.keys(func(key, _ string) bool { return strings.HasPrefix(key, npmKey(name, "")) }) {
 		gone[key] = ""
 	}
 	return c.write(gone, func() error {
-		_, err := codeartifact.NewFromConfig(c.aws).DeletePackage(c.ctx, &codeartifact.DeletePackageInput{Domain: aws.String(domain), Repository: aws.String(stock), Format: "npm", Package: &name})
+		_, err := codeartifact.NewFromConfig(c.aws).DeletePackage(c.ctx, &codeartifact.DeletePackageInput{Domain: aws.String(domain), Repository: aws.String(libRepository), Format: "npm", Package: &name})
 		return err
 	})
 }

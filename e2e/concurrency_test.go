@@ -18,14 +18,15 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// crowd is how many clients do the same thing at once.
-const crowd = 12
+// clientCount is the number of concurrent clients.
+const clientCount = 12
 
-// A crowd of clients does the same thing at the same moment. Where only some can
-// win, these do, and the others learn why not; everywhere else all succeed.
+// TestConcurrentClients lets many clients do the same thing at the same moment. If
+// only some of them can succeed, the others get the right error; otherwise all
+// succeed.
 func TestConcurrentClients(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	s := connectFirst(t, up(t, data), data, newLedger())
+	s := connectFirst(t, startProcess(t, data), data, newLedger())
 	api, users, libraries := ecr.NewFromConfig(s.aws), iam.NewFromConfig(s.aws), codeartifact.NewFromConfig(s.aws)
 	if _, err := api.CreateRepository(s.ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("fixed"), ImageTagMutability: ecrtypes.ImageTagMutabilityImmutable}); err != nil {
 		t.Fatal(err)
@@ -35,9 +36,9 @@ func TestConcurrentClients(t *testing.T) {
 	blob := func(repository string, b []byte) int {
 		return s.try(s.oci("POST", "/v2/"+repository+"/blobs/uploads/?digest="+digest.FromBytes(b).String()).sends(b))
 	}
-	var manifests [crowd][]byte
-	var uploads [crowd]string // their addresses
-	for n := range crowd {
+	var manifests [clientCount][]byte
+	var uploads [clientCount]string // their addresses
+	for n := range clientCount {
 		config := fmt.Appendf(nil, `{"author":"%d"}`, n)
 		manifests[n] = imageManifest(config, [][]byte{layer})
 		if a, b := blob("app", config), blob("fixed", config); a != http.StatusCreated || b != http.StatusCreated {
@@ -69,15 +70,15 @@ func TestConcurrentClients(t *testing.T) {
 		lost    int // and of the others
 		do      func(n int) int
 	}{
-		{"push one blob", crowd, 201, 0, func(int) int { return blob("app", layer) }},
-		{"push one blob to another repository", crowd, 201, 0, func(int) int { return blob("fixed", layer) }},
+		{"push one blob", clientCount, 201, 0, func(int) int { return blob("app", layer) }},
+		{"push one blob to another repository", clientCount, 201, 0, func(int) int { return blob("fixed", layer) }},
 		{"append a chunk to one upload", 1, 202, 416, func(int) int {
 			return s.try(s.oci("PATCH", uploads[0]).with("Content-Range", fmt.Sprintf("0-%d", len(layer)-1)).sends(layer))
 		}},
 		{"complete one upload", 1, 201, 404, func(int) int { return s.try(s.oci("PUT", uploads[0]+"?digest="+d).sends(nil)) }},
-		{"push manifests with one tag", crowd, 201, 0, func(n int) int { return tag("app", "moving", manifests[n]) }},
+		{"push manifests with one tag", clientCount, 201, 0, func(n int) int { return tag("app", "moving", manifests[n]) }},
 		{"push manifests with one immutable tag", 1, 201, 400, func(n int) int { return tag("fixed", "v1", manifests[n]) }},
-		{"push one manifest", crowd, 201, 0, func(int) int { return tag("app", "one", manifests[0]) }},
+		{"push one manifest", clientCount, 201, 0, func(int) int { return tag("app", "one", manifests[0]) }},
 		{"delete one tag", 1, 202, 404, func(int) int { return s.try(s.oci("DELETE", "/v2/app/manifests/one")) }},
 		{"delete one manifest", 1, 202, 404, func(int) int {
 			return s.try(s.oci("DELETE", "/v2/app/manifests/"+digest.FromBytes(manifests[0]).String()))
@@ -85,10 +86,10 @@ func TestConcurrentClients(t *testing.T) {
 		{"cancel one upload", 1, 204, 404, func(int) int { return s.try(s.oci("DELETE", uploads[1])) }},
 
 		{"publish one npm version with different tarballs", 1, 201, 409, func(n int) int { return npm("1.0.0", fmt.Append(nil, n)) }},
-		{"publish one npm version with one tarball", crowd, 201, 0, func(int) int { return npm("1.0.1", layer) }},
-		{"publish npm versions", crowd, 201, 0, func(n int) int { return npm(fmt.Sprintf("2.0.%d", n), layer) }},
+		{"publish one npm version with one tarball", clientCount, 201, 0, func(int) int { return npm("1.0.1", layer) }},
+		{"publish npm versions", clientCount, 201, 0, func(n int) int { return npm(fmt.Sprintf("2.0.%d", n), layer) }},
 		{"upload one wheel with different content", 1, 200, 409, func(n int) int { return pypi("1.0.0", fmt.Append(nil, n)) }},
-		{"upload one wheel with one content", crowd, 200, 0, func(int) int { return pypi("1.0.1", layer) }},
+		{"upload one wheel with one content", clientCount, 200, 0, func(int) int { return pypi("1.0.1", layer) }},
 
 		{"create one repository", 1, 200, 400, func(int) int {
 			return apiStatus(second(api.CreateRepository(s.ctx, &ecr.CreateRepositoryInput{RepositoryName: name})))
@@ -109,28 +110,28 @@ func TestConcurrentClients(t *testing.T) {
 			return apiStatus(second(libraries.CreateRepository(s.ctx, &codeartifact.CreateRepositoryInput{Domain: name, Repository: name})))
 		}},
 		{"delete one package", 1, 200, 404, func(int) int {
-			return apiStatus(second(libraries.DeletePackage(s.ctx, &codeartifact.DeletePackageInput{Domain: aws.String(domain), Repository: aws.String(stock), Format: "npm", Package: name})))
+			return apiStatus(second(libraries.DeletePackage(s.ctx, &codeartifact.DeletePackageInput{Domain: aws.String(domain), Repository: aws.String(libRepository), Format: "npm", Package: name})))
 		}},
 	} {
-		want := slices.Concat(slices.Repeat([]int{c.won}, c.winners), slices.Repeat([]int{c.lost}, crowd-c.winners))
-		if got := together(c.do); !slices.Equal(got, want) {
+		want := slices.Concat(slices.Repeat([]int{c.won}, c.winners), slices.Repeat([]int{c.lost}, clientCount-c.winners))
+		if got := runConcurrently(c.do); !slices.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", c.what, got, want)
 		}
 	}
-	// Whatever they did to each other, what is there is whole.
+	// Everything that exists afterwards is complete.
 	if _, err := s.readAll(); err != nil {
 		t.Error(err)
 	}
 	s.stop()
 }
 
-// together lets a crowd begin at one moment, and returns what its members got,
-// in order.
-func together(do func(n int) int) []int {
-	got := make([]int, crowd)
+// runConcurrently starts clientCount calls at one moment and returns their results,
+// sorted.
+func runConcurrently(do func(n int) int) []int {
+	got := make([]int, clientCount)
 	begin := make(chan struct{})
 	var busy sync.WaitGroup
-	for n := range crowd {
+	for n := range clientCount {
 		busy.Go(func() {
 			<-begin
 			got[n] = do(n)
@@ -142,7 +143,7 @@ func together(do func(n int) int) []int {
 	return got
 }
 
-// try sends a request and returns the status of its answer, 0 for none.
+// try sends a request and returns the status of the answer, or 0 if there is none.
 func (s *session) try(r *request) int {
 	a, _ := s.do(r)
 	if a == nil {
@@ -151,7 +152,7 @@ func (s *session) try(r *request) int {
 	return a.status
 }
 
-// apiStatus is the status of the answer of an API, 0 for none.
+// apiStatus returns the status of an API's answer, or 0 if there is none.
 func apiStatus(err error) int {
 	if err == nil {
 		return http.StatusOK

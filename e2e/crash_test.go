@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	rounds = 8   // how often TestKillAtAnyMoment kills the server
+	rounds = 8   // how often TestCrash_UnderLoad kills the server
 	events = 800 // at most that many events after its start
-	starts = 6   // how often TestKillWhileStarting kills one
+	starts = 6   // how often TestCrash_DuringStart kills one
 )
 
 // newSeed is what makes a test's choices. A failed test tells it; CRASH_SEED sets
@@ -47,28 +47,28 @@ func newSeed(t *testing.T) uint64 {
 // again and again on one data folder. After each start it has what was
 // acknowledged, byte for byte; what was not answered is there as a whole or not
 // at all; uploads go on from the last byte that was acknowledged.
-func TestKillAtAnyMoment(t *testing.T) {
+func TestCrash_UnderLoad(t *testing.T) {
 	seed := newSeed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	data := filepath.Join(t.TempDir(), "data")
-	book, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
+	ledger, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
 
-	s := connectFirst(t, up(t, data), data, book)
+	s := connectFirst(t, startProcess(t, data), data, ledger)
 	for round := range rounds {
-		s.fuse.left.Store(1 + r.Int64N(events))
+		s.trigger.left.Store(1 + r.Int64N(events))
 		s.work(t, clients(s, round, seed, begun))
 		if t.Failed() {
 			return
 		}
-		if err := s.wait(); err == nil || !s.fuse.blown() {
+		if err := s.wait(); err == nil || !s.trigger.fired() {
 			t.Fatalf("round %d: the server ended by itself: %v", round, err)
 		}
-		s = connect(t, up(t, data), data, book)
+		s = connect(t, startProcess(t, data), data, ledger)
 		s.check(t, fmt.Sprintf("round %d", round))
 		s.resume(t, begun)
 	}
 	s.drain(t, clients(s, rounds, seed, begun))
-	s = connect(t, up(t, data), data, book)
+	s = connect(t, startProcess(t, data), data, ledger)
 	s.check(t, "after SIGTERM")
 	s.stop()
 	checkAudit(t, filepath.Join(data, "audit.jsonl"))
@@ -79,10 +79,10 @@ func (s *session) work(t *testing.T, clients []*client) {
 	var working sync.WaitGroup
 	for _, c := range clients {
 		working.Go(func() {
-			for !s.fuse.blown() {
-				if err := c.step(c); err != nil && !(s.fuse.blown() && gone(err)) {
+			for !s.trigger.fired() {
+				if err := c.step(c); err != nil && !(s.trigger.fired() && connectionLost(err)) {
 					t.Errorf("client %s: %v", c.kind, err)
-					s.fuse.left.Store(0)
+					s.trigger.left.Store(0)
 					s.kill()
 				}
 			}
@@ -91,9 +91,9 @@ func (s *session) work(t *testing.T, clients []*client) {
 	working.Wait()
 }
 
-// gone reports whether an error is what a client sees of a process that died or
+// connectionLost reports whether an error is what a client sees of a process that died or
 // that takes no more connections. An answer never is, whatever it says.
-func gone(err error) bool {
+func connectionLost(err error) bool {
 	var sending *url.Error
 	var receiving *net.OpError
 	return errors.As(err, &sending) || errors.As(err, &receiving) || errors.Is(err, io.ErrUnexpectedEOF)
@@ -106,7 +106,7 @@ func (s *session) check(t *testing.T, when string) {
 	if err != nil {
 		t.Fatalf("%s: %v", when, err)
 	}
-	wrong, unanswered, carriedOut := s.book.settle(seen)
+	wrong, unanswered, carriedOut := s.ledger.settle(seen)
 	for _, w := range wrong {
 		t.Errorf("%s: %s", when, w)
 	}
@@ -119,28 +119,28 @@ func (s *session) check(t *testing.T, when string) {
 // resume goes on with the uploads that were cut off.
 func (s *session) resume(t *testing.T, begun *uploads) {
 	t.Helper()
-	for _, key := range s.book.keys(func(key, _ string) bool { return strings.HasPrefix(key, "upload/") }) {
+	for _, key := range s.ledger.keys(func(key, _ string) bool { return strings.HasPrefix(key, "upload/") }) {
 		var at int
-		if _, err := fmt.Sscan(s.book.has(key), &at); err != nil {
+		if _, err := fmt.Sscan(s.ledger.has(key), &at); err != nil {
 			t.Fatal(err)
 		}
 		c := &client{session: s, rand: rand.New(rand.NewPCG(uint64(at), 0)), uploads: begun}
-		if err := c.goOn(strings.TrimPrefix(key, "upload"), at); err != nil {
+		if err := c.continueUpload(strings.TrimPrefix(key, "upload"), at); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// A held body is one whose client has not sent it yet. The server has begun to
+// A blockedBody is one whose client has not sent it yet. The server has begun to
 // handle the request, since it asked for the body.
-type held struct {
+type blockedBody struct {
 	asked   chan struct{}
 	release <-chan struct{}
 	once    sync.Once
 	io.Reader
 }
 
-func (h *held) Read(p []byte) (int, error) {
+func (h *blockedBody) Read(p []byte) (int, error) {
 	h.once.Do(func() { close(h.asked) })
 	<-h.release
 	return h.Reader.Read(p)
@@ -173,7 +173,7 @@ func (s *session) drain(t *testing.T, clients []*client) {
 		{change{npmKey("drained", "1.0.0"): integrity, npmTagKey("drained", "latest"): "1.0.0"}, s.pkg("PUT", "npm", "drained").sends(document), http.StatusCreated},
 		{change{"pypi/" + file: hexSum(whl)}, s.pkg("POST", "pypi", "").with("Content-Type", formType).sends(form), http.StatusOK},
 	} {
-		body := &held{asked: make(chan struct{}), release: release, Reader: x.r.body}
+		body := &blockedBody{asked: make(chan struct{}), release: release, Reader: x.r.body}
 		x.r.with("Expect", "100-continue").body = body
 		answered.Go(func() {
 			if err := s.write(x.change, func() error { _, err := s.do(x.r, x.status); return err }); err != nil {
@@ -182,13 +182,13 @@ func (s *session) drain(t *testing.T, clients []*client) {
 		})
 		select {
 		case <-body.asked:
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			t.Fatalf("%s %s: the server does not ask for the body", x.r.method, x.r.url)
 		}
 	}
 	due := make(chan struct{})
-	s.fuse.kill = func() { close(due) }
-	s.fuse.left.Store(events / 5)
+	s.trigger.kill = func() { close(due) }
+	s.trigger.left.Store(events / 5)
 	var working sync.WaitGroup
 	for _, c := range clients {
 		working.Go(func() {
@@ -196,14 +196,14 @@ func (s *session) drain(t *testing.T, clients []*client) {
 			for err == nil {
 				err = c.step(c)
 			}
-			if !gone(err) {
+			if !connectionLost(err) {
 				t.Errorf("client %s: %v", c.kind, err)
 			}
 		})
 	}
 	select {
 	case <-due:
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Fatal("the clients do not get on")
 	}
 	s.terminate()
@@ -242,7 +242,7 @@ func checkAudit(t *testing.T, path string) {
 
 // A server that is killed while it starts for the first time starts the next
 // time: whatever it left of keyring, database and folders is taken up.
-func TestKillWhileStarting(t *testing.T) {
+func TestCrash_DuringStart(t *testing.T) {
 	seed := newSeed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range starts {
@@ -268,7 +268,7 @@ func TestKillWhileStarting(t *testing.T) {
 		p.kill()
 		<-speaking
 		p.cmd.Wait()
-		s := connectFirst(t, up(t, data), data, newLedger())
+		s := connectFirst(t, startProcess(t, data), data, newLedger())
 		s.check(t, fmt.Sprintf("killed after %d entries", entries))
 		s.stop()
 	}

@@ -43,7 +43,7 @@ func (s *session) readAll() (map[string]string, error) {
 	return c.seen, g.Wait()
 }
 
-func (c *crawl) saw(key, value string) {
+func (c *crawl) record(key, value string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen[key] = value
@@ -85,7 +85,7 @@ func (c *crawl) images() error {
 			return err
 		}
 	}
-	for _, key := range c.book.mentioned() {
+	for _, key := range c.ledger.mentioned() {
 		d, ok := strings.CutPrefix(key, blobKey(""))
 		if !ok {
 			continue
@@ -95,7 +95,7 @@ func (c *crawl) images() error {
 			return err
 		}
 		if there {
-			c.saw(key, present)
+			c.record(key, present)
 		}
 	}
 	return nil
@@ -114,9 +114,9 @@ func (c *crawl) image(id types.ImageIdentifier) error {
 		return fmt.Errorf("image %s is listed, and is not there", reference)
 	}
 	if id.ImageTag != nil {
-		c.saw(tagKey(*id.ImageTag), m.digest.String())
+		c.record(tagKey(*id.ImageTag), m.digest.String())
 	}
-	c.saw(manifestKey(m.digest), present)
+	c.record(manifestKey(m.digest), present)
 	for _, b := range append(m.Layers, m.Config) {
 		if there, err := c.blobOnce(b.Digest); err != nil || !there {
 			return fmt.Errorf("image %s needs %s: there %v, %v", reference, b.Digest, there, err)
@@ -168,7 +168,7 @@ func (s *session) blob(d digest.Digest) (bool, error) {
 
 // uploaded asks how far every upload is.
 func (c *crawl) uploaded() error {
-	for _, key := range c.book.mentioned() {
+	for _, key := range c.ledger.mentioned() {
 		path, ok := strings.CutPrefix(key, "upload")
 		if !ok {
 			continue
@@ -187,14 +187,14 @@ func (c *crawl) uploaded() error {
 		if last > 0 { // 0-0 stands for nothing, as no chunk of the clients has one byte
 			last++
 		}
-		c.saw(key, strconv.Itoa(last))
+		c.record(key, strconv.Itoa(last))
 	}
 	return nil
 }
 
 // packageNames lists the packages of a format.
 func (c *crawl) packageNames(format string) ([]string, error) {
-	pages := codeartifact.NewListPackagesPaginator(codeartifact.NewFromConfig(c.aws), &codeartifact.ListPackagesInput{Domain: aws.String(domain), Repository: aws.String(stock)})
+	pages := codeartifact.NewListPackagesPaginator(codeartifact.NewFromConfig(c.aws), &codeartifact.ListPackagesInput{Domain: aws.String(domain), Repository: aws.String(libRepository)})
 	var names []string
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(c.ctx)
@@ -234,7 +234,7 @@ func (c *crawl) npm() error {
 			if _, ok := doc.Versions[version]; !ok {
 				return fmt.Errorf("the tag %s of %s is on %s, which is not there", tag, name, version)
 			}
-			c.saw(npmTagKey(name, tag), version)
+			c.record(npmTagKey(name, tag), version)
 		}
 		for version, v := range doc.Versions {
 			a, err := c.do(&request{method: "GET", url: v.Dist.Tarball, authorization: c.bearer}, http.StatusOK)
@@ -245,7 +245,7 @@ func (c *crawl) npm() error {
 			if got := "sha512-" + base64.StdEncoding.EncodeToString(sum[:]); got != v.Dist.Integrity {
 				return fmt.Errorf("%s has the integrity %s, and its document says %s", v.Dist.Tarball, got, v.Dist.Integrity)
 			}
-			c.saw(npmKey(name, version), v.Dist.Integrity)
+			c.record(npmKey(name, version), v.Dist.Integrity)
 		}
 	}
 	return nil
@@ -287,7 +287,7 @@ func (c *crawl) pypi() error {
 					return fmt.Errorf("%s has the SHA-256 %s, and its page says %s", address, got, want)
 				}
 			}
-			c.saw("pypi/"+f.Filename, f.Hashes["sha256"])
+			c.record("pypi/"+f.Filename, f.Hashes["sha256"])
 		}
 	}
 	return nil
@@ -306,9 +306,9 @@ func (c *crawl) users() error {
 			if *u.UserName == "admin" {
 				continue
 			}
-			c.saw("user/"+*u.UserName, present)
+			c.record("user/"+*u.UserName, present)
 			p, err := api.GetUserPolicy(c.ctx, &iam.GetUserPolicyInput{UserName: u.UserName, PolicyName: aws.String("p")})
-			if isNot(err, "NoSuchEntity") {
+			if isOtherError(err, "NoSuchEntity") {
 				return err
 			}
 			if err != nil {
@@ -318,21 +318,21 @@ func (c *crawl) users() error {
 			if err != nil {
 				return err
 			}
-			c.saw("user-policy/"+*u.UserName, document)
+			c.record("user-policy/"+*u.UserName, document)
 		}
 	}
 	return nil
 }
 
-// isNot reports whether err is an error without the code.
-func isNot(err error, code string) bool {
+// isOtherError reports whether err is an error without the code.
+func isOtherError(err error, code string) bool {
 	var api smithy.APIError
 	return err != nil && !(errors.As(err, &api) && api.ErrorCode() == code)
 }
 
 // keys uses every access key that was handed out.
 func (c *crawl) keys() error {
-	for _, key := range c.book.mentioned() {
+	for _, key := range c.ledger.mentioned() {
 		credentials, ok := strings.CutPrefix(key, "key/")
 		if !ok {
 			continue
@@ -347,7 +347,7 @@ func (c *crawl) keys() error {
 			return err
 		}
 		_, name, _ := strings.Cut(*who.Arn, "user/")
-		c.saw(key, name)
+		c.record(key, name)
 	}
 	return nil
 }
@@ -362,13 +362,13 @@ func (c *crawl) repositories() error {
 			return err
 		}
 		for _, r := range page.Repositories {
-			c.saw("repository/"+*r.RepositoryName, present)
+			c.record("repository/"+*r.RepositoryName, present)
 			p, err := api.GetRepositoryPolicy(c.ctx, &ecr.GetRepositoryPolicyInput{RepositoryName: r.RepositoryName})
-			if isNot(err, "RepositoryPolicyNotFoundException") {
+			if isOtherError(err, "RepositoryPolicyNotFoundException") {
 				return err
 			}
 			if err == nil {
-				c.saw("repository-policy/"+*r.RepositoryName, *p.PolicyText)
+				c.record("repository-policy/"+*r.RepositoryName, *p.PolicyText)
 			}
 		}
 	}
@@ -384,7 +384,7 @@ func (c *crawl) libraries() error {
 			return err
 		}
 		for _, r := range page.Repositories {
-			c.saw("library/"+*r.Name, present)
+			c.record("library/"+*r.Name, present)
 		}
 	}
 	return nil

@@ -20,9 +20,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity/issuertest"
 )
 
-// patience bounds how long a script may take, and how long a server takes to
-// come up or to go down.
-const patience = 3 * time.Minute
+// waitTimeout bounds each wait for a server or a client.
+const waitTimeout = 3 * time.Minute
 
 var (
 	module string // the module's folder
@@ -147,9 +146,10 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// TestScriptsRunToTheirEnd finds a line that would end a script early, and with
-// success: testscript has a stop of its own. Ours is shutdown.
-func TestScriptsRunToTheirEnd(t *testing.T) {
+// TestScripts_NoStopCommand checks that no script contains testscript's own command
+// stop, which ends a script early as passed. An earlier version of these scripts
+// used it by mistake. The command that ends the server is shutdown.
+func TestScripts_NoStopCommand(t *testing.T) {
 	files, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d scripts, %v", len(files), err)
@@ -263,7 +263,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("the server did not start:\n%s", text)
 		}
 		pointAt(ts, address)
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		ts.Fatalf("the server did not come up")
 	}
 }
@@ -289,7 +289,7 @@ func shutdown(ts *testscript.TestScript, neg bool, args []string) {
 		sig = syscall.SIGKILL
 	}
 	ts.Check(s.cmd.Process.Signal(sig))
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.cmd.Wait() }()

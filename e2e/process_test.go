@@ -48,8 +48,8 @@ func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 	return p, out
 }
 
-// up starts the built server on a data folder and waits until it answers.
-func up(t *testing.T, data string, flags ...string) *process {
+// startProcess starts the built server on a data folder and waits until it answers.
+func startProcess(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
 	p, out := launch(t, data, flags...)
 	url := make(chan string, 1)
@@ -68,7 +68,7 @@ func up(t *testing.T, data string, flags ...string) *process {
 			t.Fatalf("the server did not start: %s", p.logged())
 		}
 		p.url = address
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		t.Fatal("the server did not come up")
 	}
 	return p
@@ -83,7 +83,7 @@ func (p *process) wait() error {
 	select {
 	case err := <-p.ended:
 		return err
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		p.t.Fatal("the server did not end")
 		return nil
 	}
@@ -95,7 +95,7 @@ func (p *process) terminate() {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		p.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(p.t.Context(), waitTimeout)
 	defer cancel()
 	for address := strings.TrimPrefix(p.url, "http://"); ; {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
@@ -118,27 +118,27 @@ func (p *process) logged() string {
 	return string(text)
 }
 
-// A fuse kills a process at the n-th event: a request that begins, a piece of a
+// A killTrigger kills a process at the n-th event: a request that begins, a piece of a
 // body or a whole one that is sent, or an answer that arrives.
-type fuse struct {
+type killTrigger struct {
 	left atomic.Int64
 	kill func()
 }
 
-func (f *fuse) event() {
+func (f *killTrigger) event() {
 	if f.left.Add(-1) == 0 {
 		f.kill()
 	}
 }
 
-func (f *fuse) blown() bool { return f.left.Load() <= 0 }
+func (f *killTrigger) fired() bool { return f.left.Load() <= 0 }
 
 // RoundTrip counts the events of a request.
-func (f *fuse) RoundTrip(r *http.Request, next http.RoundTripper) (*http.Response, error) {
+func (f *killTrigger) RoundTrip(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 	f.event()
 	if r.Body != nil && r.Body != http.NoBody {
 		r = r.Clone(r.Context())
-		r.Body = &pieces{ReadCloser: r.Body, fuse: f}
+		r.Body = &pieces{ReadCloser: r.Body, trigger: f}
 	}
 	res, err := next.RoundTrip(r)
 	if err == nil {
@@ -150,8 +150,8 @@ func (f *fuse) RoundTrip(r *http.Request, next http.RoundTripper) (*http.Respons
 // pieces is a body whose end is an event, and so is each piece of it.
 type pieces struct {
 	io.ReadCloser
-	fuse *fuse
-	sent int // since the last event
+	trigger *killTrigger
+	sent    int // since the last event
 }
 
 // piece is small beside the largest bodies and large beside most: the moments
@@ -162,7 +162,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 	n, err := p.ReadCloser.Read(b)
 	if p.sent += n; p.sent >= piece || err != nil {
 		p.sent = 0
-		p.fuse.event()
+		p.trigger.event()
 	}
 	return n, err
 }

@@ -43,7 +43,7 @@ func mustToken(t *testing.T, c aws.Config, change func(*codeartifact.GetAuthoriz
 
 // opens reports the status that a package which does not exist is answered
 // with: 404 means that the token opened the repository.
-func (g *gate) opens(owner, domain, token string) int {
+func (g *fixture) opens(owner, domain, token string) int {
 	status, _ := g.get("", "/codeartifact/"+region+"/"+owner+"/"+domain+"/npm/lib/nothing", "Bearer "+token)
 	return status
 }
@@ -57,7 +57,7 @@ func about(t *testing.T, got, want time.Time) {
 }
 
 func TestSeed01OneDomain(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	c := codeartifact.NewFromConfig(g.profile(account))
 	for _, err := range []error{
@@ -91,7 +91,7 @@ func TestSeed01OneDomain(t *testing.T) {
 func second[T any](_ T, err error) error { return err }
 
 func TestSeed02BothPermissions(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	bob := g.user("bob")
 	for _, try := range []struct {
@@ -116,7 +116,7 @@ func TestSeed02BothPermissions(t *testing.T) {
 }
 
 func TestSeed03LoginMakesTwelveHours(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	for _, aws := range []string{"aws1", "aws2", "aws2"} { // and calling it again refreshes
 		said := g.run("", aws, "codeartifact", "login", "--tool", "pip", "--domain", "acme", "--repository", "lib")
@@ -127,7 +127,7 @@ func TestSeed03LoginMakesTwelveHours(t *testing.T) {
 }
 
 func TestSeed04Durations(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	ask := func(c aws.Config, seconds *int64) (*codeartifact.GetAuthorizationTokenOutput, error) {
 		return codeArtifactToken(t, c, func(in *codeartifact.GetAuthorizationTokenInput) { in.DurationSeconds = seconds })
@@ -163,7 +163,7 @@ func TestSeed04Durations(t *testing.T) {
 }
 
 func TestSeed05PeriodStartsAtTheCall(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	before := g.now()
 	_, expires := mustToken(t, g.profile(account), func(in *codeartifact.GetAuthorizationTokenInput) { in.DurationSeconds = aws.Int64(900) })
@@ -174,7 +174,7 @@ func TestSeed05PeriodStartsAtTheCall(t *testing.T) {
 }
 
 func TestSeed06LifetimeIndependentOfTheSession(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	c, session := g.session("ci", "build")
 	token, expires := mustToken(t, c, nil)
@@ -198,7 +198,7 @@ func TestSeed06LifetimeIndependentOfTheSession(t *testing.T) {
 }
 
 func TestSeed07DomainOwner(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(other, "acme") // of the other account
 	ask := func(owner string) error {
 		_, err := codeArtifactToken(t, g.profile(account), func(in *codeartifact.GetAuthorizationTokenInput) { in.DomainOwner = &owner })
@@ -223,7 +223,7 @@ func TestSeed07DomainOwner(t *testing.T) {
 }
 
 func TestSeed08Answer(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	status, body := g.signed("codeartifact", http.MethodPost, "/v1/authorization-token?domain=acme&domain-owner="+account+"&duration=900", "", nil)
 	var answer struct {
@@ -241,7 +241,7 @@ func TestSeed08Answer(t *testing.T) {
 
 // signed sends a request that the SDK's signer signed, and returns the answer
 // as it is on the wire.
-func (g *gate) signed(service, method, path, body string, header http.Header) (int, string) {
+func (g *fixture) signed(service, method, path, body string, header http.Header) (int, string) {
 	g.t.Helper()
 	c := g.profile(account)
 	credentials, err := c.Credentials.Retrieve(g.t.Context())
@@ -262,7 +262,7 @@ func (g *gate) signed(service, method, path, body string, header http.Header) (i
 }
 
 func TestSeed09EverySDK(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	const python = `
 import boto3

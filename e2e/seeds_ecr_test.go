@@ -38,13 +38,13 @@ func ecrToken(t *testing.T, c aws.Config, registries ...string) types.Authorizat
 func registryHost(account string) string { return account + ".dkr.ecr." + region + "." + suffix }
 
 // pulls reports the status of a tags list of the repository "app".
-func (g *gate) pulls(owner, token string) int {
+func (g *fixture) pulls(owner, token string) int {
 	status, _ := g.get(registryHost(owner), "/v2/app/tags/list", "Basic "+token)
 	return status
 }
 
 func TestSeed10OpensEveryRegistryThatThePrincipalMayReach(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	g.repositories(other, "acme")
 	token := *ecrToken(t, g.profile(account)).AuthorizationToken
@@ -74,7 +74,7 @@ func TestSeed10OpensEveryRegistryThatThePrincipalMayReach(t *testing.T) {
 }
 
 func TestSeed11TwelveHours(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	data := ecrToken(t, g.profile(account))
 	about(t, *data.ExpiresAt, time.Now().Add(12*time.Hour))
@@ -90,7 +90,7 @@ func TestSeed11TwelveHours(t *testing.T) {
 }
 
 func TestSeed12DockerLogin(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	data := ecrToken(t, g.profile(account))
 	decoded, err := base64.StdEncoding.DecodeString(*data.AuthorizationToken)
 	if err != nil {
@@ -107,7 +107,7 @@ func TestSeed12DockerLogin(t *testing.T) {
 }
 
 func TestSeed13GetLoginPassword(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	for _, client := range []string{"aws1", "aws2"} {
 		password := strings.TrimSuffix(g.run("", client, "ecr", "get-login-password"), "\n")
@@ -121,7 +121,7 @@ func TestSeed13GetLoginPassword(t *testing.T) {
 }
 
 func TestSeed14AnswerCorrespondsToRegistryIds(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	for _, ids := range [][]string{nil, {account}, {other, account}} {
 		//lint:ignore SA1019 registryIds is deprecated, and clients send it
 		out, err := ecr.NewFromConfig(g.profile(account)).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{RegistryIds: ids})
@@ -160,7 +160,7 @@ func TestSeed14AnswerCorrespondsToRegistryIds(t *testing.T) {
 }
 
 func TestSeed15SizeIsNotFixed(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	sizes := map[int]bool{}
 	for _, name := range []string{"ab", strings.Repeat("a-long-session-name.", 3) + "1234"} {
@@ -177,7 +177,7 @@ func TestSeed15SizeIsNotFixed(t *testing.T) {
 }
 
 func TestSeed16Errors(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	bob := g.user("bob")
 	for _, ids := range [][]string{{"12"}, {"0000-0000-0001"}, slices.Repeat([]string{account}, 11)} {
 		//lint:ignore SA1019 registryIds is deprecated, and clients send it
@@ -196,7 +196,7 @@ func TestSeed16Errors(t *testing.T) {
 }
 
 func TestSeed17JSONOnTheWire(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	header := http.Header{"X-Amz-Target": {"AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"}, "Content-Type": {"application/x-amz-json-1.1"}}
 	status, body := g.signed("ecr", http.MethodPost, "/", "{}", header)
 	var answer struct {
@@ -218,7 +218,7 @@ func TestSeed17JSONOnTheWire(t *testing.T) {
 }
 
 func TestSeed18BasicHeaderAsItIs(t *testing.T) {
-	g := open(t)
+	g := newFixture(t)
 	g.repositories(account, "acme")
 	token := g.run("", "aws2", "ecr", "get-authorization-token", "--query", "authorizationData[0].authorizationToken", "--output", "text")
 	said := g.run("", "curl", "-sf", "-H", "Authorization: Basic "+strings.TrimSpace(token), g.url+"/v2/app/tags/list")

@@ -25,8 +25,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
-// A gate is a server inside the test, whose clock can be moved.
-type gate struct {
+// A fixture is a server inside the test process. The test can move its clock.
+type fixture struct {
 	t      *testing.T
 	url    string
 	data   string
@@ -41,10 +41,10 @@ const (
 	suffix  = "aws.example"
 )
 
-// open starts a server with two accounts and AWS-shaped hosts.
-func open(t *testing.T) *gate {
+// newFixture starts a server with two accounts and AWS-shaped hosts.
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	g := &gate{t: t, data: filepath.Join(t.TempDir(), "data")}
+	g := &fixture{t: t, data: filepath.Join(t.TempDir(), "data")}
 	c := config.Default()
 	c.Data, c.Listen, c.Accounts, c.DomainSuffix, c.Log.Level = g.data, "127.0.0.1:0", []string{other}, suffix, "error"
 	ctx, cancel := context.WithCancel(context.Background())
@@ -63,14 +63,14 @@ func open(t *testing.T) *gate {
 	return g
 }
 
-func (g *gate) now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }
+func (g *fixture) now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }
 
 // advance moves the server's clock. What is signed afterwards is too old for
 // it; tokens are not signed.
-func (g *gate) advance(d time.Duration) { g.offset.Add(int64(d)) }
+func (g *fixture) advance(d time.Duration) { g.offset.Add(int64(d)) }
 
 // profile is the configuration of the account's admin.
-func (g *gate) profile(account string) aws.Config {
+func (g *fixture) profile(account string) aws.Config {
 	g.t.Helper()
 	name := "gatehouse"
 	if account == other {
@@ -88,7 +88,7 @@ func (g *gate) profile(account string) aws.Config {
 }
 
 // with is a configuration for other credentials.
-func (g *gate) with(id, secret, session string) aws.Config {
+func (g *fixture) with(id, secret, session string) aws.Config {
 	c := g.profile(account)
 	c.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: session}, nil
@@ -97,7 +97,7 @@ func (g *gate) with(id, secret, session string) aws.Config {
 }
 
 // user creates a user with an inline policy of the statements.
-func (g *gate) user(name string, statements ...string) aws.Config {
+func (g *fixture) user(name string, statements ...string) aws.Config {
 	g.t.Helper()
 	c := iam.NewFromConfig(g.profile(account))
 	if _, err := c.CreateUser(g.t.Context(), &iam.CreateUserInput{UserName: &name}); err != nil {
@@ -112,7 +112,7 @@ func (g *gate) user(name string, statements ...string) aws.Config {
 }
 
 // allow replaces the user's policy.
-func (g *gate) allow(name string, statements ...string) {
+func (g *fixture) allow(name string, statements ...string) {
 	g.t.Helper()
 	document := `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
 	if len(statements) == 0 {
@@ -124,7 +124,7 @@ func (g *gate) allow(name string, statements ...string) {
 }
 
 // session assumes a new role that may do everything, for 15 minutes.
-func (g *gate) session(role, name string) (aws.Config, *sts.AssumeRoleOutput) {
+func (g *fixture) session(role, name string) (aws.Config, *sts.AssumeRoleOutput) {
 	g.t.Helper()
 	ctx, c := g.t.Context(), iam.NewFromConfig(g.profile(account))
 	trust := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"sts:AssumeRole"}}`
@@ -144,7 +144,7 @@ func (g *gate) session(role, name string) (aws.Config, *sts.AssumeRoleOutput) {
 
 // repositories makes an ECR repository "app" and a CodeArtifact domain with a
 // repository "lib" in it.
-func (g *gate) repositories(account, domain string) {
+func (g *fixture) repositories(account, domain string) {
 	g.t.Helper()
 	ctx, c := g.t.Context(), g.profile(account)
 	if _, err := ecr.NewFromConfig(c).CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("app")}); err != nil {
@@ -161,7 +161,7 @@ func (g *gate) repositories(account, domain string) {
 
 // get requests a path with an Authorization header, as if from a host, and
 // returns the status and the body.
-func (g *gate) get(host, path, authorization string) (int, string) {
+func (g *fixture) get(host, path, authorization string) (int, string) {
 	g.t.Helper()
 	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.url+path, nil)
 	if err != nil {
@@ -175,7 +175,7 @@ func (g *gate) get(host, path, authorization string) (int, string) {
 }
 
 // do sends a request and returns the status and the body.
-func (g *gate) do(r *http.Request) (int, string) {
+func (g *fixture) do(r *http.Request) (int, string) {
 	g.t.Helper()
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
@@ -191,7 +191,7 @@ func (g *gate) do(r *http.Request) (int, string) {
 
 // run runs a client of linkClients with the first account's profile, and returns
 // what it printed. It fails the test if the client fails.
-func (g *gate) run(stdin, client string, args ...string) string {
+func (g *fixture) run(stdin, client string, args ...string) string {
 	g.t.Helper()
 	cmd := exec.CommandContext(g.t.Context(), "sh", append([]string{"-c", `exec "$0" "$@"`, client}, args...)...)
 	home := g.t.TempDir()

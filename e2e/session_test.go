@@ -17,41 +17,41 @@ import (
 // are called by many goroutines.
 type session struct {
 	*process
-	ctx    context.Context
-	book   *ledger
-	fuse   *fuse
-	http   *http.Client
-	idle   func() // closes the connections that nobody uses
-	aws    aws.Config
-	basic  string // Authorization of the container registry
-	bearer string // Authorization of the packages
-	lib    string // where the packages of the repository "lib" are, without the format
+	ctx     context.Context
+	ledger  *ledger
+	trigger *killTrigger
+	http    *http.Client
+	idle    func() // closes the connections that nobody uses
+	aws     aws.Config
+	basic   string // Authorization of the container registry
+	bearer  string // Authorization of the packages
+	lib     string // where the packages of the repository "lib" are, without the format
 }
 
 const (
-	domain = "acme"
-	stock  = "lib"
+	domain        = "acme"
+	libRepository = "lib"
 )
 
 // connectFirst makes the domain, the repository of packages and that of images,
 // and connects to them.
-func connectFirst(t *testing.T, p *process, data string, book *ledger) *session {
+func connectFirst(t *testing.T, p *process, data string, ledger *ledger) *session {
 	t.Helper()
-	g := &gate{t: t, url: p.url, data: data}
+	g := &fixture{t: t, url: p.url, data: data}
 	g.repositories(account, domain)
-	book.begin(change{"repository/app": "present", "library/" + stock: "present"})()
-	return connect(t, p, data, book)
+	ledger.begin(change{"repository/app": "present", "library/" + libRepository: "present"})()
+	return connect(t, p, data, ledger)
 }
 
-// connect opens a session whose fuse is as long as it gets.
-func connect(t *testing.T, p *process, data string, book *ledger) *session {
+// connect opens a session whose trigger does not fire yet.
+func connect(t *testing.T, p *process, data string, ledger *ledger) *session {
 	t.Helper()
-	transport := &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: patience}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: waitTimeout}
 	t.Cleanup(transport.CloseIdleConnections)
-	s := &session{process: p, ctx: t.Context(), book: book, fuse: &fuse{kill: p.kill}, idle: transport.CloseIdleConnections}
-	s.fuse.left.Store(1 << 40)
-	s.http = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return s.fuse.RoundTrip(r, transport) })}
-	g := &gate{t: t, url: p.url, data: data}
+	s := &session{process: p, ctx: t.Context(), ledger: ledger, trigger: &killTrigger{kill: p.kill}, idle: transport.CloseIdleConnections}
+	s.trigger.left.Store(1 << 40)
+	s.http = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) { return s.trigger.RoundTrip(r, transport) })}
+	g := &fixture{t: t, url: p.url, data: data}
 	s.aws = g.profile(account)
 	s.aws.HTTPClient = s.http
 	s.aws.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
@@ -61,7 +61,7 @@ func connect(t *testing.T, p *process, data string, book *ledger) *session {
 		t.Fatal(err)
 	}
 	s.bearer = "Bearer " + *token.AuthorizationToken
-	endpoint, err := codeartifact.NewFromConfig(s.aws).GetRepositoryEndpoint(t.Context(), &codeartifact.GetRepositoryEndpointInput{Domain: aws.String(domain), Repository: aws.String(stock), Format: "npm"})
+	endpoint, err := codeartifact.NewFromConfig(s.aws).GetRepositoryEndpoint(t.Context(), &codeartifact.GetRepositoryEndpointInput{Domain: aws.String(domain), Repository: aws.String(libRepository), Format: "npm"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func (s *session) do(r *request, statuses ...int) (*answer, error) {
 
 // write does what a change describes.
 func (s *session) write(c change, do func() error) error {
-	acknowledged := s.book.begin(c)
+	acknowledged := s.ledger.begin(c)
 	if err := do(); err != nil {
 		return err
 	}

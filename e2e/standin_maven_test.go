@@ -43,7 +43,7 @@ func serveMaven(w http.ResponseWriter, r *standinRequest) {
 }
 
 // mavenChecksum computes the checksum that a path names, in hexadecimal.
-func mavenChecksum(files *shelf, name string) ([]byte, bool) {
+func mavenChecksum(files *fileStore, name string) ([]byte, bool) {
 	var sum hash.Hash
 	switch path.Ext(name) {
 	case ".sha1":

@@ -61,17 +61,17 @@ type standinRequest struct {
 	// Rest is the path below it, unescaped.
 	Rest string
 	// Files are what the repository holds in this format.
-	Files *shelf
+	Files *fileStore
 }
 
-// A shelf holds files by path.
-type shelf struct {
+// A fileStore holds files by path.
+type fileStore struct {
 	mu    sync.Mutex
 	files map[string][]byte
 }
 
 // Get returns a file; ok is false where there is none.
-func (s *shelf) Get(path string) (file []byte, ok bool) {
+func (s *fileStore) Get(path string) (file []byte, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	file, ok = s.files[path]
@@ -79,21 +79,21 @@ func (s *shelf) Get(path string) (file []byte, ok bool) {
 }
 
 // Put keeps a file.
-func (s *shelf) Put(path string, file []byte) {
+func (s *fileStore) Put(path string, file []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.files[path] = file
 }
 
 // Delete drops a file.
-func (s *shelf) Delete(path string) {
+func (s *fileStore) Delete(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.files, path)
 }
 
 // List returns the paths that begin with a prefix, in order.
-func (s *shelf) List(prefix string) []string {
+func (s *fileStore) List(prefix string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.files)), func(path string) bool { return !strings.HasPrefix(path, prefix) })
@@ -146,10 +146,10 @@ func standin(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	s := &standinServer{
 		gatehouse: ts.Getenv("URL"), own: "http://" + listener.Addr().String(),
-		formats: standinFormats(), shelves: map[string]*shelf{}, log: log,
+		formats: standinFormats(), shelves: map[string]*fileStore{}, log: log,
 	}
 	s.proxy = s.newProxy()
-	server := &http.Server{Handler: s, ReadHeaderTimeout: patience}
+	server := &http.Server{Handler: s, ReadHeaderTimeout: waitTimeout}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	ts.Defer(func() {
@@ -169,7 +169,7 @@ type standinServer struct {
 	proxy          http.Handler
 
 	mu      sync.Mutex
-	shelves map[string]*shelf // by domain/format/repository
+	shelves map[string]*fileStore // by domain/format/repository
 	log     io.Writer
 }
 
@@ -235,7 +235,7 @@ func (s *standinServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case opened != http.StatusOK:
 		s.refuse(recorder, opened, domain+"/"+repository, "The token does not open the repository.")
 	default:
-		format.serve(recorder, &standinRequest{Request: r, Base: s.own + base, Rest: parts[6], Files: s.shelf(base)})
+		format.serve(recorder, &standinRequest{Request: r, Base: s.own + base, Rest: parts[6], Files: s.fileStore(base)})
 	}
 }
 
@@ -268,11 +268,11 @@ func (s *standinServer) opens(r *http.Request, token, base string) (status int, 
 	return answer.StatusCode, nil
 }
 
-func (s *standinServer) shelf(base string) *shelf {
+func (s *standinServer) fileStore(base string) *fileStore {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shelves[base] == nil {
-		s.shelves[base] = &shelf{files: map[string][]byte{}}
+		s.shelves[base] = &fileStore{files: map[string][]byte{}}
 	}
 	return s.shelves[base]
 }

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// A watch looks at all processes of the test, over and over, as anybody on the
+// A processWatcher looks at all processes of the test, over and over, as anybody on the
 // machine can look at their command lines, and their owner at their environment.
-type watch struct {
+type processWatcher struct {
 	mark   string
 	secret *regexp.Regexp
 	end    chan struct{}
@@ -23,8 +23,8 @@ type watch struct {
 	leaks []string
 }
 
-func startWatch(mark string, secret *regexp.Regexp) *watch {
-	w := &watch{mark: mark, secret: secret, end: make(chan struct{})}
+func startProcessWatcher(mark string, secret *regexp.Regexp) *processWatcher {
+	w := &processWatcher{mark: mark, secret: secret, end: make(chan struct{})}
 	w.done.Go(func() {
 		known := map[string]bool{}
 		tick := time.NewTicker(10 * time.Millisecond)
@@ -42,12 +42,12 @@ func startWatch(mark string, secret *regexp.Regexp) *watch {
 	return w
 }
 
-func (w *watch) stop() {
+func (w *processWatcher) stop() {
 	w.once.Do(func() { close(w.end) })
 	w.done.Wait()
 }
 
-func (w *watch) look(known map[string]bool) {
+func (w *processWatcher) look(known map[string]bool) {
 	processes, err := os.ReadDir("/proc")
 	if err != nil {
 		return
@@ -69,7 +69,7 @@ func (w *watch) look(known map[string]bool) {
 	}
 }
 
-func (w *watch) judge(cmdline, environ []byte) {
+func (w *processWatcher) judge(cmdline, environ []byte) {
 	name := w.secret.ReplaceAllString(strings.ReplaceAll(string(cmdline), "\x00", " "), "SECRET")
 	if w.secret.Match(cmdline) {
 		w.leaks = append(w.leaks, "on a command line: "+name)
