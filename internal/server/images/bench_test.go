@@ -54,8 +54,8 @@ func BenchmarkOpenBlob(b *testing.B) {
 	}
 }
 
-// BenchmarkPush pushes 100 MiB as one request, and as docker does: begin, one
-// chunk, close.
+// BenchmarkPush pushes 100 MiB as one request, and as docker does: start, one
+// chunk, complete.
 func BenchmarkPush(b *testing.B) {
 	content := []byte(noise(100 << 20))
 	push := map[string]func(*store, digest.Digest) error{
@@ -102,7 +102,7 @@ func BenchmarkPush(b *testing.B) {
 	}
 }
 
-// BenchmarkPushSmall pushes small blobs, the time of which is that of the syncs.
+// BenchmarkPushSmall pushes small blobs. The syncs take most of the time.
 func BenchmarkPushSmall(b *testing.B) {
 	s := newStore(b)
 	s.create(b, app)

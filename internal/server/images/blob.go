@@ -13,19 +13,18 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// A Blob is a blob that a repository holds. ECR calls it a layer, whatever is in
-// it.
+// A Blob is a blob of a repository. ECR calls it a layer, whatever it contains.
 type Blob struct {
 	Digest digest.Digest
 	Size   int64 // bytes
 }
 
-// renewEvery is how often telling a client that a blob is there renews the
-// link, so that no sweep takes the blob away before the client has pushed the
-// manifest that needs it.
+// renewEvery limits how often the link of a blob is renewed. It is renewed when a
+// client is told that the blob exists: the client then skips the upload, and the
+// sweep must not remove the blob before the client pushes its manifest.
 const renewEvery = time.Hour
 
-// A location is where a repository's blob is.
+// A location says which object holds a repository's blob.
 type location struct {
 	object string
 	size   int64
@@ -33,10 +32,10 @@ type location struct {
 	renewed atomic.Int64 // microseconds since 1970
 }
 
-// BlobInfo describes a blob, and keeps it from being swept for as long as
-// [Service.SweepBlobs] says. Action ecr:BatchCheckLayerAvailability or, since
-// whoever may pull may know, ecr:GetDownloadUrlForLayer. Faults: AccessDenied,
-// RepositoryNotFound, BlobNotFound.
+// BlobInfo describes a blob, and protects it from the sweep for the time that
+// [Service.SweepBlobs] says. Action ecr:BatchCheckLayerAvailability or
+// ecr:GetDownloadUrlForLayer: a caller who may pull the blob may also know that it
+// exists. Faults: AccessDenied, RepositoryNotFound, BlobNotFound.
 func (s *Service) BlobInfo(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchCheckLayerAvailability")
 	if fault.Is(err, "AccessDenied") {
@@ -48,11 +47,11 @@ func (s *Service) BlobInfo(ctx context.Context, id RepositoryID, d digest.Digest
 	if err != nil {
 		return Blob{}, err
 	}
-	return s.promise(ctx, repo, d)
+	return s.renewBlob(ctx, repo, d)
 }
 
-// promise describes a blob and renews its link.
-func (s *Service) promise(ctx context.Context, repo *Repository, d digest.Digest) (Blob, error) {
+// renewBlob describes a blob and renews its link.
+func (s *Service) renewBlob(ctx context.Context, repo *Repository, d digest.Digest) (Blob, error) {
 	l, err := s.locate(ctx, repo, d)
 	if err != nil {
 		return Blob{}, err
@@ -72,11 +71,11 @@ func (s *Service) promise(ctx context.Context, repo *Repository, d digest.Digest
 		s.locations.Drop(digestKey{repo.row, d})
 		return Blob{}, err
 	}
-	l.renewed.Store(now) // only now: others rely on it
+	l.renewed.Store(now) // after the commit, because other requests rely on it
 	return Blob{d, l.size}, nil
 }
 
-// locate finds where a blob is in the cache, or else in the database.
+// locate returns the location of a blob, from the cache or the database.
 func (s *Service) locate(ctx context.Context, repo *Repository, d digest.Digest) (*location, error) {
 	l, err := s.locations.Load(digestKey{repo.row, d}, func() (*location, error) {
 		return db.One(ctx, s.db, func(r db.Row) (*location, error) {
@@ -104,11 +103,10 @@ func (s *Service) OpenBlob(ctx context.Context, id RepositoryID, d digest.Digest
 	return s.open(ctx, repo, d)
 }
 
-// OpenGrantedBlob is [Service.OpenBlob] for the bearer of an address that was
-// made for what [Service.DownloadableLayer] returned: that call authorized, and
-// the caller of this one has to have proven that the address is genuine, for
-// this repository and digest, and not expired. Faults: RepositoryNotFound,
-// BlobNotFound.
+// OpenGrantedBlob is [Service.OpenBlob] for a client that has a signed URL, made
+// from the result of [Service.DownloadableLayer]. It does not authorize:
+// that call did. The handler must have verified the signature, the repository, the
+// digest and the expiry of the URL. Faults: RepositoryNotFound, BlobNotFound.
 func (s *Service) OpenGrantedBlob(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, blob.Object, error) {
 	repo := s.repositories.get(id)
 	if repo == nil {
@@ -124,7 +122,7 @@ func (s *Service) open(ctx context.Context, repo *Repository, d digest.Digest) (
 	}
 	o, err := s.blobs.Open(ctx, l.object)
 	if errors.Is(err, blob.ErrNotFound) {
-		// It was deleted since, or on another replica, and perhaps pushed again.
+		// It was deleted after it was cached, and perhaps pushed again.
 		s.locations.Drop(digestKey{repo.row, d})
 		if l, err = s.locate(ctx, repo, d); err != nil {
 			return Blob{}, nil, err
@@ -137,11 +135,11 @@ func (s *Service) open(ctx context.Context, repo *Repository, d digest.Digest) (
 	return Blob{d, l.size}, o, nil
 }
 
-// MountBlob makes a blob of the repository named from, of the same registry, a
-// blob of to. Actions ecr:InitiateLayerUpload on to and
-// ecr:GetDownloadUrlForLayer on from. Faults: AccessDenied and
-// RepositoryNotFound, both about to; BlobNotFound where it cannot be mounted for
-// any reason that lies in from, and then the door starts an upload.
+// MountBlob links a blob of the repository from into the repository to of the same
+// registry. Actions ecr:InitiateLayerUpload on to and ecr:GetDownloadUrlForLayer
+// on from. Faults: AccessDenied and RepositoryNotFound, both about to;
+// BlobNotFound if the blob cannot be mounted for any reason on the side of from.
+// The client then uploads the blob.
 func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d digest.Digest) (Blob, error) {
 	target, err := s.authorize(ctx, to, "ecr:InitiateLayerUpload")
 	if err != nil {
@@ -157,7 +155,7 @@ func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d
 	}
 	var size int64
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		if err := exists(ctx, tx, target); err != nil {
+		if err := checkExists(ctx, tx, target); err != nil {
 			return err
 		}
 		b, err := db.One(ctx, tx, scanStored, `SELECT b.id, b.size FROM image_blob_link l JOIN image_blob b ON b.id = l.blob WHERE l.repository = $1 AND l.digest = $2`, source.row, string(d))
@@ -185,15 +183,15 @@ func scanStored(r db.Row) (b stored, err error) {
 	return b, err
 }
 
-// link makes a stored blob one of the repository's, or renews the link.
+// link links a stored blob into the repository, or renews the link.
 func (s *Service) link(ctx context.Context, tx *db.Tx, repo *Repository, d digest.Digest, row int64) error {
 	_, err := tx.Exec(ctx, `INSERT INTO image_blob_link (repository, digest, blob, renewed) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (repository, digest) DO UPDATE SET renewed = excluded.renewed`, repo.row, string(d), row, db.Micros(s.now()))
 	return err
 }
 
-// DeleteBlob takes a blob out of a repository. Its bytes go with the next sweep,
-// unless another repository holds them. Action ecr:BatchDeleteImage. Faults:
+// DeleteBlob removes a blob from a repository. The next sweep deletes the bytes,
+// unless another repository links to them. Action ecr:BatchDeleteImage. Faults:
 // AccessDenied, RepositoryNotFound, BlobNotFound, BlobReferenced (a manifest
 // needs it).
 func (s *Service) DeleteBlob(ctx context.Context, id RepositoryID, d digest.Digest) error {
@@ -204,7 +202,7 @@ func (s *Service) DeleteBlob(ctx context.Context, id RepositoryID, d digest.Dige
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		user, err := db.One(ctx, tx, db.Scalar[string], `SELECT manifest FROM image_reference WHERE repository = $1 AND digest = $2 LIMIT 1`, repo.row, string(d))
 		if err == nil {
-			return fault.New(fault.Conflict, "BlobReferenced", "The layer with digest '%s' belongs to the image with digest '%s': delete the image.", d, user)
+			return fault.New(fault.Conflict, "BlobReferenced", "The layer with digest '%s' belongs to the image with digest '%s'. Delete the image first.", d, user)
 		}
 		if !errors.Is(err, db.ErrNoRows) {
 			return err

@@ -14,10 +14,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// Sweeps run beside pushes, with a clock that makes everything old at once: a
-// push may be told that a blob is missing, but an image that was acknowledged
-// has all of its blobs.
-func TestSweepsBesidePushes(t *testing.T) {
+// Sweeps run concurrently with pushes, and a fast clock makes everything old. A push
+// may fail because a blob is missing, but an acknowledged image has all its blobs.
+func TestSweep_ConcurrentPushes(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	ctx, stop := context.WithCancel(t.Context())
@@ -70,9 +69,9 @@ func TestSweepsBesidePushes(t *testing.T) {
 	}
 }
 
-// Whoever moves a tag sees where it points from then on, however many others
-// read it into the caches meanwhile.
-func TestReadersSeeAcknowledgedTags(t *testing.T) {
+// After a tag was moved, every reader gets the new image, even if others read the tag
+// into the caches meanwhile.
+func TestPutManifest_ReadersSeeAcknowledgedTag(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	bodies := [][]byte{manifest("manifests", []any{}, "n", 1), manifest("manifests", []any{}, "n", 2)}

@@ -16,19 +16,19 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// errKilled is the panic of a process that dies.
+// errKilled is the panic that stands for a killed process.
 var errKilled = errors.New("killed")
 
-// A mortal blob store kills the process at its n-th step: every operation has
-// one step before it takes effect and one after. From then on it does nothing,
-// as nothing runs any more in a process that is dead.
-type mortal struct {
+// A killableStore kills the process at its n-th step: every operation has
+// one step before it takes effect and one after. After that, every operation panics,
+// because nothing runs in a killed process.
+type killableStore struct {
 	blob.Store
 	left int
 	dead bool
 }
 
-func (m *mortal) step() {
+func (m *killableStore) step() {
 	if m.left--; m.left == 0 || m.dead {
 		m.dead = true
 		panic(errKilled)
@@ -36,62 +36,62 @@ func (m *mortal) step() {
 }
 
 // do runs an operation between its two steps.
-func do[T any](m *mortal, operation func() (T, error)) (T, error) {
+func do[T any](m *killableStore, operation func() (T, error)) (T, error) {
 	m.step()
 	v, err := operation()
 	m.step()
 	return v, err
 }
 
-func (m *mortal) Create(ctx context.Context, name string) (blob.Writer, error) {
+func (m *killableStore) Create(ctx context.Context, name string) (blob.Writer, error) {
 	w, err := do(m, func() (blob.Writer, error) { return m.Store.Create(ctx, name) })
-	return &mortalWriter{w, m}, err
+	return &killableWriter{w, m}, err
 }
 
-func (m *mortal) Resume(ctx context.Context, name string, state blob.State) (blob.Writer, error) {
+func (m *killableStore) Resume(ctx context.Context, name string, state blob.State) (blob.Writer, error) {
 	w, err := do(m, func() (blob.Writer, error) { return m.Store.Resume(ctx, name, state) })
-	return &mortalWriter{w, m}, err
+	return &killableWriter{w, m}, err
 }
 
-func (m *mortal) Delete(ctx context.Context, name string) error {
+func (m *killableStore) Delete(ctx context.Context, name string) error {
 	_, err := do(m, func() (struct{}, error) { return struct{}{}, m.Store.Delete(ctx, name) })
 	return err
 }
 
-type mortalWriter struct {
+type killableWriter struct {
 	blob.Writer
-	m *mortal
+	m *killableStore
 }
 
-func (w *mortalWriter) Write(p []byte) (int, error) {
+func (w *killableWriter) Write(p []byte) (int, error) {
 	return do(w.m, func() (int, error) { return w.Writer.Write(p) })
 }
 
-func (w *mortalWriter) Suspend(ctx context.Context) (blob.State, error) {
+func (w *killableWriter) Suspend(ctx context.Context) (blob.State, error) {
 	return do(w.m, func() (blob.State, error) { return w.Writer.Suspend(ctx) })
 }
 
-func (w *mortalWriter) Commit(ctx context.Context) error {
+func (w *killableWriter) Commit(ctx context.Context) error {
 	_, err := do(w.m, func() (struct{}, error) { return struct{}{}, w.Writer.Commit(ctx) })
 	return err
 }
 
-func (w *mortalWriter) Abort() {
+func (w *killableWriter) Abort() {
 	if !w.m.dead {
 		w.Writer.Abort()
 	}
 }
 
-// A process is killed at every step of a chunked push, one after the other. What
-// it acknowledged is there afterwards, and the client can go on from there.
-func TestKilledAtAnyMoment(t *testing.T) {
+// The process is killed at each step of a chunked push. What it acknowledged survives,
+// and the client can continue from there.
+func TestAppendUpload_KilledAtAnyStep(t *testing.T) {
 	chunks := []string{noise(600_000), noise(10), noise(1000)}
 	content := strings.Join(chunks, "")
 	d := digest.FromString(content)
 	for _, c := range []struct {
 		name string
 		d    digest.Digest
-		// present says that the registry has the blob, from another repository.
+		// present means that the registry has the blob already, in another repository.
 		present bool
 	}{{"new", d, false}, {"sha512 unannounced", digest.SHA512.FromString(content), false}, {"present", d, true}} {
 		t.Run(c.name, func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			for step, survived := 1, false; !survived; step++ {
 				var acknowledged images.Upload
 				done := false
-				m := &mortal{left: step}
+				m := &killableStore{left: step}
 				dying := openStore(t, s.dir, s.clock, func(b blob.Store) blob.Store { m.Store = b; return m })
 				survived = live(func() {
 					u, err := dying.StartUpload(t.Context(), app, "")
@@ -174,8 +174,8 @@ func resume(t *testing.T, s *store, acknowledged images.Upload, done bool, conte
 	}
 }
 
-// clean takes the blob away again, and checks that the sweeps find all that the
-// dead left behind.
+// clean deletes the blob, and checks that the sweeps remove everything that the killed
+// process left behind.
 func clean(t *testing.T, s *store, d digest.Digest, present bool) {
 	t.Helper()
 	if err := s.DeleteBlob(t.Context(), app, d); err != nil {
@@ -202,14 +202,13 @@ func clean(t *testing.T, s *store, d digest.Digest, present bool) {
 	}
 }
 
-// The same for a blob in one request, of which a client only knows whether it
-// was answered.
-func TestKilledDuringAWholeBlob(t *testing.T) {
+// The same for a blob in one request. The client only knows whether it got an answer.
+func TestPutBlob_KilledAtAnyStep(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	for step, survived := 1, false; !survived; step++ {
 		content := fmt.Sprintf("content %d", step)
-		m := &mortal{left: step}
+		m := &killableStore{left: step}
 		dying := openStore(t, s.dir, s.clock, func(b blob.Store) blob.Store { m.Store = b; return m })
 		survived = live(func() {
 			if _, err := dying.PutBlob(t.Context(), app, digest.FromString(content), reader(content)); err != nil {

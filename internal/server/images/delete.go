@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// An ImageFailure is why one image of a batch could not be dealt with.
+// An ImageFailure says why the operation failed for one image of a batch.
 type ImageFailure struct {
 	Reference
 	// Code is one of ECR's ImageFailureCode: InvalidImageDigest,
@@ -20,9 +20,10 @@ type ImageFailure struct {
 	Reason string
 }
 
-// DeleteImage deletes a manifest with its tags, by digest, or a tag, by tag
-// (OCI distribution-spec 1.1, Deleting tags: the manifest stays). A manifest
-// that another one lists stays, and so do those whose subject it is. Action
+// DeleteImage deletes a manifest with its tags if ref is a digest. If ref is a tag,
+// it deletes the tag only (OCI distribution-spec 1.1, Deleting tags). A manifest
+// that another one lists cannot be deleted. Manifests whose subject it is stay.
+// Action
 // ecr:BatchDeleteImage. Faults: AccessDenied, RepositoryNotFound, ImageNotFound,
 // ImageTagDoesNotMatchDigest, ImageReferencedByManifestList.
 func (s *Service) DeleteImage(ctx context.Context, id RepositoryID, ref Reference) error {
@@ -34,11 +35,11 @@ func (s *Service) DeleteImage(ctx context.Context, id RepositoryID, ref Referenc
 	return err
 }
 
-// DeleteImages deletes what refs name: by digest the image with all its tags, by
-// tag the tag, and with its last tag the image (Amazon ECR API Reference,
-// BatchDeleteImage). deleted has an entry for each tag that was taken away, and
-// one without a tag for an image that had none. An image that a manifest list of
-// the same batch needs is deleted after it, whatever their order. Action
+// DeleteImages deletes what refs name: a digest deletes the image with all its tags;
+// a tag deletes the tag, and the image if it was the last tag (Amazon ECR API
+// Reference, BatchDeleteImage). deleted has an entry for each removed tag, and an
+// entry without a tag for an image that had none. An image that a manifest list in
+// the same batch needs is deleted after the list, whatever the order of refs. Action
 // ecr:BatchDeleteImage. Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) DeleteImages(ctx context.Context, id RepositoryID, refs []Reference) (deleted []Reference, failures []ImageFailure, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchDeleteImage")
@@ -81,7 +82,7 @@ func (s *Service) deleteChecked(ctx context.Context, repo *Repository, ref Refer
 	return s.delete(ctx, repo, ref, deleteUntagged)
 }
 
-// check returns the faults of a reference in a batch.
+// check returns a fault if a reference of a batch is not valid.
 func (ref Reference) check() error {
 	switch {
 	case ref.Tag == "" && ref.Digest == "":
@@ -94,7 +95,7 @@ func (ref Reference) check() error {
 	return nil
 }
 
-// imageFailure turns the fault of one image into its entry in a batch's answer.
+// imageFailure turns the fault of one image into its entry in the answer of a batch.
 func imageFailure(ref Reference, err error) (ImageFailure, bool) {
 	f, ok := errors.AsType[*fault.Error](err)
 	if !ok {
@@ -109,7 +110,7 @@ func imageFailure(ref Reference, err error) (ImageFailure, bool) {
 	return ImageFailure{}, false
 }
 
-// untagged says what becomes of an image whose last tag is taken away.
+// untagged says what happens to an image whose last tag is removed.
 type untagged uint8
 
 const (
@@ -117,12 +118,12 @@ const (
 	deleteUntagged
 )
 
-// delete deletes an image or a tag, and returns what is gone.
+// delete deletes an image or a tag, and returns what was deleted.
 func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, last untagged) (gone []Reference, err error) {
-	d := &deletion{s: s, repo: repo, ref: ref, last: last}
+	d := &deleteTx{s: s, repo: repo, ref: ref, last: last}
 	err = s.db.Tx(ctx, func(tx *db.Tx) error { return d.run(ctx, tx) })
-	// After an error too: it may be the commit's answer alone that was lost.
-	s.tagPages.changed(repo.row)
+	// Also after an error: the commit may have succeeded although its answer was lost.
+	s.tagPages.invalidate(repo.row)
 	for _, ref := range d.gone {
 		s.tags.Drop(tagKey{repo.row, ref.Tag})
 	}
@@ -135,8 +136,8 @@ func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, l
 	return d.gone, nil
 }
 
-// A deletion is the transaction of [Service.delete].
-type deletion struct {
+// A deleteTx is the transaction of [Service.delete].
+type deleteTx struct {
 	s       *Service
 	repo    *Repository
 	ref     Reference
@@ -146,7 +147,7 @@ type deletion struct {
 	deleted bool
 }
 
-func (d *deletion) run(ctx context.Context, tx *db.Tx) error {
+func (d *deleteTx) run(ctx context.Context, tx *db.Tx) error {
 	d.gone, d.deleted, d.digest = nil, false, d.ref.Digest
 	if d.ref.Tag != "" {
 		target, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag)
@@ -180,10 +181,10 @@ func (d *deletion) run(ctx context.Context, tx *db.Tx) error {
 	return d.image(ctx, tx)
 }
 
-// image deletes the manifest with its tags and references. The blobs that it
-// needed stay for as long as if they had been pushed now: a client that was told
-// of them counts on them.
-func (d *deletion) image(ctx context.Context, tx *db.Tx) error {
+// image deletes the manifest with its tags and references. The links of the blobs
+// that it needed are renewed, as if the blobs had just been pushed: a client that
+// was told that they exist may be about to use them.
+func (d *deleteTx) image(ctx context.Context, tx *db.Tx) error {
 	row, dgst := d.repo.row, string(d.digest)
 	parent, err := db.One(ctx, tx, db.Scalar[string], `SELECT manifest FROM image_reference WHERE repository = $1 AND digest = $2 AND manifest <> $2 LIMIT 1`, row, dgst)
 	if err == nil {

@@ -18,7 +18,7 @@ func (s *store) wantTags(t *testing.T, want ...string) {
 	}
 }
 
-func TestDeleteImageByTagKeepsTheManifest(t *testing.T) {
+func TestDeleteImage_TagKeepsManifest(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	d := s.pushImage(t, app, "a", "v1", "v2")
@@ -41,7 +41,7 @@ func TestDeleteImageByTagKeepsTheManifest(t *testing.T) {
 	wantFault(t, s.DeleteImage(t.Context(), app, images.Reference{Digest: d}), "ImageNotFound")
 }
 
-func TestDeleteImagesTakesTheImageWithItsLastTag(t *testing.T) {
+func TestDeleteImages_LastTagDeletesImage(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	a, b := s.pushImage(t, app, "a", "a1", "a2"), s.pushImage(t, app, "b", "b1")
@@ -50,7 +50,7 @@ func TestDeleteImagesTakesTheImageWithItsLastTag(t *testing.T) {
 		deleted  []images.Reference
 		code     string
 		tags     []string
-		untagged bool // whether a is there
+		untagged bool // whether image a still exists
 	}{
 		{ref: images.Reference{Tag: "a1"}, deleted: []images.Reference{{Tag: "a1", Digest: a}}, tags: []string{"a2", "b1"}},
 		{ref: images.Reference{Tag: "a2", Digest: b}, code: "ImageTagDoesNotMatchDigest", tags: []string{"a2", "b1"}},
@@ -76,7 +76,7 @@ func TestDeleteImagesTakesTheImageWithItsLastTag(t *testing.T) {
 	}
 }
 
-func TestManifestListKeepsItsImages(t *testing.T) {
+func TestDeleteImage_ReferencedByManifestList(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	child := image(s.push(t, app, "config"))
@@ -91,7 +91,7 @@ func TestManifestListKeepsItsImages(t *testing.T) {
 	if err != nil || len(deleted) != 0 || len(failures) != 2 || failures[0].Code != "ImageReferencedByManifestList" {
 		t.Fatalf("%v, %+v, %v", deleted, failures, err)
 	}
-	// Together with the list it goes, whatever the order.
+	// Together with the list it can be deleted, in any order.
 	deleted, failures, err = s.DeleteImages(t.Context(), app, []images.Reference{{Digest: childDigest}, {Digest: listDigest}})
 	if err != nil || len(failures) != 0 || !slices.Equal(deleted, []images.Reference{{Tag: "list", Digest: listDigest}, {Tag: "child", Digest: childDigest}}) {
 		t.Fatalf("%v, %+v, %v", deleted, failures, err)
@@ -118,7 +118,7 @@ func TestDeleteBlob(t *testing.T) {
 	wantFault(t, err, "LayersNotFound")
 }
 
-func TestListAndDescribeImages(t *testing.T) {
+func TestListImages_DescribeImages(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	tagged, untagged := s.pushImage(t, app, "a", "x", "y", "z"), s.pushImage(t, app, "b")
@@ -193,7 +193,7 @@ func TestSweepBlobs(t *testing.T) {
 	needed := s.pushImage(t, app, "needed")
 	s.push(t, app, "unneeded")
 	asked := s.push(t, app, "asked for")
-	s.push(t, named("other"), "layer of needed") // not needed there
+	s.push(t, named("other"), "layer of needed") // no manifest needs it in this repository
 	sweep := func(olderThan time.Duration, want int) {
 		t.Helper()
 		if n, err := s.SweepBlobs(t.Context(), olderThan); err != nil || n != want {
@@ -203,7 +203,7 @@ func TestSweepBlobs(t *testing.T) {
 			t.Errorf("%d objects that no row names, %v", n, err)
 		}
 	}
-	sweep(0, 0) // as if it were two hours
+	sweep(0, 0) // the minimum of two hours applies
 	s.clock.advance(100 * time.Minute)
 	if _, err := s.BlobInfo(t.Context(), app, asked.Digest); err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestSweepBlobs(t *testing.T) {
 		_, err := s.BlobInfo(t.Context(), id, digest.FromString(content))
 		wantFault(t, err, "BlobNotFound")
 	}
-	// What a deleted image needed stays for as long as if it were just pushed.
+	// The blobs of a deleted image stay as long as if they had just been pushed.
 	if err := s.DeleteImage(t.Context(), app, images.Reference{Digest: needed}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,34 +1,40 @@
-// Package images is the container registry's store: its rules and its
-// transactions, and no HTTP. The ECR API and the OCI endpoint are two doors of
-// it, so that a rule (immutable tags, what a manifest needs, who may) stands
-// here once and no door is weaker than the other.
+// Package images is the container registry's store: its rules and transactions,
+// without HTTP. Two handlers use it, the ECR API (api/ecrapi) and the registry
+// endpoint (oci). A rule, for example about immutable tags, is written here once,
+// so that both handlers follow it.
 //
-// A registry is an account in a region. It holds repositories; a repository
-// holds manifests by digest, tags that point at them, and links to blobs. A
-// blob's bytes are kept once for each registry, whatever number of repositories
-// link it.
+// A registry is an account in a region. It holds repositories. A repository holds
+// manifests by digest, tags that point to manifests, and links to blobs. The bytes
+// of a blob are stored once in each registry, however many repositories link to it.
 //
-// # Who may
+// The main types are [Service], whose methods are the operations; [Repository],
+// [Manifest], [Blob] and [Upload], which the methods return; and [RepositoryID] and
+// [Reference], which name things.
 //
-// Every method authorizes itself, as its first step, with the IAM action that
-// its comment names, on the repository's ARN and with the repository's policy
-// and tags. The exceptions say why in their comments: the sweeps, and
-// [Service.OpenGrantedBlob]. Repositories with their compiled policies are in memory, in an
-// immutable snapshot that is replaced when a change has been committed, so that
-// authorization reads no database. A caller who is not allowed gets AccessDenied
-// whether the repository exists or not; RepositoryNotFound reaches only whom
-// identity-based policies allow the action.
+// # Authorization
 //
-// # What is safe when
+// The first step of every method is authorization, with the IAM action that the
+// method's comment names, on the repository's ARN and with the repository's policy
+// and tags. The exceptions give their reason in their comments: the sweeps, and
+// [Service.OpenGrantedBlob]. Repositories and their compiled policies are in
+// memory, in an immutable snapshot that is replaced after each commit, so
+// authorization does not read the database. A caller who is not allowed gets
+// AccessDenied whether the repository exists or not. RepositoryNotFound is returned
+// only to callers whose identity-based policies allow the action.
 //
-// A blob's bytes are an object of the blob store whose name is made when the
-// upload begins; the row that maps a digest to the object is the commit point.
-// What a method has returned without an error survives a crash: bytes are synced
-// before the row, and the row is committed before the answer. A crash leaves at
-// most objects that no row names, which [Service.SweepObjects] removes.
+// # Durability
 //
-// Readers go through caches (manifests, tags, where a blob is) that a change
-// drops after its commit and before its answer. Nothing is hashed again on
-// reading. Snapshot and caches hear of the changes of their own process alone:
-// one process at a time serves a database.
+// The bytes of a blob are an object in the blob store. The name of the object is
+// chosen when the upload begins. The database row that maps a digest to the object
+// is the commit point: the bytes are synced before the row is committed, and the
+// row is committed before the caller gets an answer. So whatever a method has
+// returned without an error survives a crash. A crash leaves at most objects that
+// no row names; [Service.SweepObjects] removes them.
+//
+// Readers use caches (manifests, tags, locations of blobs). A change drops their
+// entries after its commit and before its answer. Nothing is hashed again when it
+// is read. Snapshot and caches know only the changes of their own process: one
+// process at a time serves a database.
+//
+// This package must not import a handler, or another domain package except authz.
 package images

@@ -9,7 +9,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-// The texts are ECR's where it has one, since its clients show and match them.
+// If ECR has a message for a case, it is used word for word: clients show it, and
+// some compare it.
 
 func invalidParameter(parameter, constraint string) *fault.Error {
 	return fault.New(fault.Invalid, "InvalidParameter", "Invalid parameter at '%s' failed to satisfy constraint: '%s'", parameter, constraint)
@@ -36,29 +37,29 @@ func blobNotFound(id RepositoryID, d digest.Digest) *fault.Error {
 }
 
 func uploadNotFound(id RepositoryID, uploadID string) *fault.Error {
-	return fault.New(fault.NotFound, "UploadNotFound", "The upload with id '%s' does not exist in the repository with name '%s' in the registry with id '%s'. It was completed, cancelled or given up: begin a new one.", uploadID, id.Name, id.Account)
+	return fault.New(fault.NotFound, "UploadNotFound", "The upload with id '%s' does not exist in the repository with name '%s' in the registry with id '%s'. It was completed, cancelled or removed after a time without requests. Start a new upload.", uploadID, id.Name, id.Account)
 }
 
 func uploadConflict(uploadID string) *fault.Error {
-	return fault.New(fault.Conflict, "UploadConflict", "Another request wrote to the upload with id '%s' at the same time. Ask for its status and go on from there.", uploadID)
+	return fault.New(fault.Conflict, "UploadConflict", "Another request wrote to the upload with id '%s' at the same time. Get the upload's status and continue from there.", uploadID)
 }
 
 func digestMismatch(want, got digest.Digest) *fault.Error {
-	return fault.New(fault.Invalid, "DigestMismatch", "The layer digest '%s' that was computed from the bytes received does not match the given digest '%s'.", got, want)
+	return fault.New(fault.Invalid, "DigestMismatch", "The layer digest '%s' computed from the received bytes does not match the given digest '%s'.", got, want)
 }
 
 func layersNotFound(id RepositoryID, missing []digest.Digest) *fault.Error {
-	return fault.New(fault.NotFound, "LayersNotFound", "Layers with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", list(missing), id.Name, id.Account)
+	return fault.New(fault.NotFound, "LayersNotFound", "Layers with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", joinDigests(missing), id.Name, id.Account)
 }
 
 func referencedImagesNotFound(id RepositoryID, missing []digest.Digest) *fault.Error {
-	return fault.New(fault.NotFound, "ReferencedImagesNotFound", "Images with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", list(missing), id.Name, id.Account)
+	return fault.New(fault.NotFound, "ReferencedImagesNotFound", "Images with digests '%s' required for pushing image into repository with name '%s' in the registry with id '%s' do not exist", joinDigests(missing), id.Name, id.Account)
 }
 
-// maxListed bounds how many digests a message names.
+// maxListed is the number of digests that a message names, at most.
 const maxListed = 10
 
-func list(digests []digest.Digest) string {
+func joinDigests(digests []digest.Digest) string {
 	var b strings.Builder
 	b.WriteByte('[')
 	for i, d := range digests {

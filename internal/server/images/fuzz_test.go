@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// Whatever bytes come as a manifest: they are refused with a fault that is the
-// client's, or kept to the byte.
+// Any bytes that are pushed as a manifest are refused with a fault of the client, or
+// stored byte for byte.
 func FuzzPutManifest(f *testing.F) {
 	s := newStore(f)
 	s.create(f, app)

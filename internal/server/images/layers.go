@@ -12,20 +12,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// The ECR API's rules on the parts of a layer, in bytes (Amazon ECR User Guide,
-// "Service quotas"). The OCI endpoint's chunks have none.
+// The ECR API's limits for the parts of a layer, in bytes (Amazon ECR User Guide,
+// "Service quotas"). They do not apply to the chunks of the registry endpoint.
 const (
 	// PartSize is the size that InitiateLayerUpload tells clients to use.
 	PartSize = 10 << 20
-	// minPart is what every part but the last has at least.
+	// minPart is the smallest size of every part except the last.
 	minPart = 5 << 20
 	// maxPart is LayerPartBlob's limit in ECR's model.
 	maxPart = 20 << 20
 )
 
 // UploadPart appends one part, the bytes first to last, to an upload. Action
-// ecr:UploadLayerPart. Faults: those of [Service.AppendUpload] but UploadOffset;
-// InvalidLayerPart, which comes with the upload as it is.
+// ecr:UploadLayerPart. Faults: as [Service.AppendUpload], but InvalidLayerPart
+// instead of UploadOffset; the upload is then returned too.
 func (s *Service) UploadPart(ctx context.Context, id RepositoryID, uploadID string, first, last int64, part []byte) (Upload, error) {
 	repo, err := s.authorize(ctx, id, "ecr:UploadLayerPart")
 	if err != nil {
@@ -38,9 +38,9 @@ func (s *Service) UploadPart(ctx context.Context, id RepositoryID, uploadID stri
 	defer unlock()
 	switch {
 	case first != u.Size:
-		return u.Upload, fault.New(fault.Invalid, "InvalidLayerPart", "The layer part begins at byte %d, which is not consecutive: the upload has %d bytes.", first, u.Size)
+		return u.Upload, fault.New(fault.Invalid, "InvalidLayerPart", "The layer part begins at byte %d, but the upload has %d bytes: parts must be consecutive.", first, u.Size)
 	case len(part) == 0 || len(part) > maxPart || last-first != int64(len(part))-1:
-		return u.Upload, fault.New(fault.Invalid, "InvalidLayerPart", "The layer part is said to be bytes %d to %d and has %d bytes: it needs 1 to %d, and as many as it says.", first, last, len(part), maxPart)
+		return u.Upload, fault.New(fault.Invalid, "InvalidLayerPart", "The layer part is declared as bytes %d to %d and has %d bytes. A part has 1 to %d bytes, as many as declared.", first, last, len(part), maxPart)
 	}
 	if u.lastPart > 0 && u.lastPart < minPart {
 		u.shortPart = 1
@@ -50,9 +50,9 @@ func (s *Service) UploadPart(ctx context.Context, id RepositoryID, uploadID stri
 	return u.Upload, err
 }
 
-// CompleteLayer makes an upload a blob of the repository. digests are those that
-// the client computed; its bytes have to have one of them. After InvalidLayer
-// and LayerAlreadyExists the upload is gone. Action ecr:CompleteLayerUpload.
+// CompleteLayer turns an upload into a blob of the repository. digests are what the
+// client computed; the bytes must have one of them. After InvalidLayer and
+// LayerAlreadyExists the upload no longer exists. Action ecr:CompleteLayerUpload.
 // Faults: AccessDenied, RepositoryNotFound, UploadNotFound, UploadConflict,
 // InvalidDigest, DigestUnsupported, EmptyUpload, LayerPartTooSmall,
 // InvalidLayer, LayerAlreadyExists.
@@ -77,37 +77,37 @@ func (s *Service) CompleteLayer(ctx context.Context, id RepositoryID, uploadID s
 	case u.shortPart != 0:
 		return Blob{}, fault.New(fault.Invalid, "LayerPartTooSmall", "Layer parts must be at least %d bytes, except the last one.", minPart)
 	}
-	k, err := s.openUpload(ctx, u)
+	w, err := s.openUpload(ctx, u)
 	if err != nil {
 		return Blob{}, err
 	}
-	d, may := k.choose(digests)
-	if _, err := s.promise(ctx, repo, d); err == nil && may {
-		return Blob{}, s.refuse(ctx, u, k, fault.New(fault.Conflict, "LayerAlreadyExists", "The image layer '%s' already exists in the '%s' repository", d, id.Name))
+	d, may := w.choose(digests)
+	if _, err := s.renewBlob(ctx, repo, d); err == nil && may {
+		return Blob{}, s.dropReceived(ctx, u, w, fault.New(fault.Conflict, "LayerAlreadyExists", "The image layer '%s' already exists in the '%s' repository", d, id.Name))
 	}
-	b, err := s.finish(ctx, repo, u, k, d)
+	b, err := s.finish(ctx, repo, u, w, d)
 	if mismatch, ok := errors.AsType[*fault.Error](err); ok && mismatch.Code == "DigestMismatch" {
 		mismatch.Code = "InvalidLayer"
 	}
 	return b, err
 }
 
-// choose returns the one of digests that the bytes have or, as far as the hash
-// can tell, may have; false where they have none of them.
-func (k *sink) choose(digests []digest.Digest) (d digest.Digest, may bool) {
-	if got := digest.NewDigest(k.algorithm, k.hash); slices.Contains(digests, got) {
+// choose returns the one of digests that the bytes have, or may have if it is of an
+// algorithm that was not hashed. may is false if they have none of them.
+func (w *hashingWriter) choose(digests []digest.Digest) (d digest.Digest, may bool) {
+	if got := digest.NewDigest(w.algorithm, w.hash); slices.Contains(digests, got) {
 		return got, true
 	}
 	for _, d := range digests {
-		if d.Algorithm() != k.algorithm {
+		if d.Algorithm() != w.algorithm {
 			return d, true
 		}
 	}
 	return digests[0], false
 }
 
-// LayerAvailability finds which of digests are blobs of the repository, and
-// keeps them from being swept as [Service.BlobInfo] does. Action
+// LayerAvailability returns which of digests are blobs of the repository, and
+// protects them from the sweep as [Service.BlobInfo] does. Action
 // ecr:BatchCheckLayerAvailability. Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) LayerAvailability(ctx context.Context, id RepositoryID, digests []digest.Digest) (map[digest.Digest]Blob, error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchCheckLayerAvailability")
@@ -116,7 +116,7 @@ func (s *Service) LayerAvailability(ctx context.Context, id RepositoryID, digest
 	}
 	found := make(map[digest.Digest]Blob, len(digests))
 	for _, d := range digests {
-		b, err := s.promise(ctx, repo, d)
+		b, err := s.renewBlob(ctx, repo, d)
 		if fault.Is(err, "BlobNotFound") {
 			continue
 		}
@@ -128,8 +128,8 @@ func (s *Service) LayerAvailability(ctx context.Context, id RepositoryID, digest
 	return found, nil
 }
 
-// DownloadableLayer returns a blob for which an address may be made that opens
-// it without credentials: one that an image of the repository needs. Action
+// DownloadableLayer returns a blob for which the handler may make a signed URL. An
+// image of the repository must need the blob. Action
 // ecr:GetDownloadUrlForLayer. Faults: AccessDenied, RepositoryNotFound,
 // InvalidDigest, DigestUnsupported, LayersNotFound, LayerInaccessible.
 func (s *Service) DownloadableLayer(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, error) {

@@ -10,7 +10,7 @@ import (
 
 const mebibyte = 1 << 20
 
-// uploadParts uploads parts of the sizes given, and returns the upload and the
+// uploadParts uploads parts of the given sizes, and returns the upload and the
 // content.
 func (s *store) uploadParts(t *testing.T, sizes ...int) (id string, content string) {
 	t.Helper()
@@ -30,7 +30,7 @@ func (s *store) uploadParts(t *testing.T, sizes ...int) (id string, content stri
 	return u.ID, content
 }
 
-func TestLayerParts(t *testing.T) {
+func TestUploadPart(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	id, content := s.uploadParts(t, 5*mebibyte, 10*mebibyte, 7)
@@ -48,7 +48,7 @@ func TestLayerParts(t *testing.T) {
 	_, err = s.UploadStatus(t.Context(), app, id)
 	wantFault(t, err, "UploadNotFound")
 
-	// Another digest, even one that is there.
+	// Another digest, even of an existing blob.
 	id, _ = s.uploadParts(t, 7)
 	_, err = s.CompleteLayer(t.Context(), app, id, []digest.Digest{right})
 	wantFault(t, err, "InvalidLayer")
@@ -62,13 +62,13 @@ func TestLayerParts(t *testing.T) {
 	}
 }
 
-func TestLayerPartRules(t *testing.T) {
+func TestUploadPart_Rules(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	id, content := s.uploadParts(t, 100)
 	for _, c := range []struct{ first, last, size int64 }{
 		{0, 99, 100}, {99, 100, 2}, {101, 102, 2}, // not consecutive
-		{100, 102, 2}, {100, 99, 0}, {100, 100, 2}, {100, 100 + 20*mebibyte, 20*mebibyte + 1}, // not what it says
+		{100, 102, 2}, {100, 99, 0}, {100, 100, 2}, {100, 100 + 20*mebibyte, 20*mebibyte + 1}, // not as declared
 	} {
 		u, err := s.UploadPart(t.Context(), app, id, c.first, c.last, make([]byte, c.size))
 		wantFault(t, err, "InvalidLayerPart")
@@ -90,7 +90,7 @@ func TestLayerPartRules(t *testing.T) {
 	wantFault(t, err, "UploadNotFound")
 }
 
-func TestLayerAvailabilityAndDownload(t *testing.T) {
+func TestLayerAvailability_DownloadableLayer(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	config, loose := s.push(t, app, "config"), s.push(t, app, "loose")

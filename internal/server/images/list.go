@@ -22,9 +22,9 @@ const (
 	Untagged     TagStatus = "UNTAGGED"
 )
 
-// ListImages lists the tags with their digests, and the digests that have no
-// tag, in the order of digest and tag, after after and at most limit of them;
-// more says that there are further ones. Action ecr:ListImages. Faults:
+// ListImages lists the tags with their digests, and the digests without a tag,
+// ordered by digest and tag: those after the reference after, at most limit of
+// them. more is true if there are further ones. Action ecr:ListImages. Faults:
 // AccessDenied, RepositoryNotFound.
 func (s *Service) ListImages(ctx context.Context, id RepositoryID, status TagStatus, after Reference, limit int) (list []Reference, more bool, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:ListImages")
@@ -65,9 +65,9 @@ func scanDetail(r db.Row) (*ImageDetail, error) {
 	return d, err
 }
 
-// DescribeImages describes the images of a repository, in the byte order of
-// their digests, after the digest after and at most limit of them; more says
-// that there are further ones. Action ecr:DescribeImages. Faults: AccessDenied,
+// DescribeImages describes the images of a repository, ordered by digest: those
+// after the digest after, at most limit of them. more is true if there are further
+// ones. Action ecr:DescribeImages. Faults: AccessDenied,
 // RepositoryNotFound.
 func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status TagStatus, after digest.Digest, limit int) (list []*ImageDetail, more bool, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:DescribeImages")
@@ -87,7 +87,7 @@ func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status Ta
 	return list, more, s.addTags(ctx, repo, list)
 }
 
-// DescribeImagesByReference describes the images that refs name, each once.
+// DescribeImagesByReference describes the images that refs name, each one once.
 // Action ecr:DescribeImages. Faults: AccessDenied, RepositoryNotFound,
 // ImageNotFound, InvalidParameter.
 func (s *Service) DescribeImagesByReference(ctx context.Context, id RepositoryID, refs []Reference) ([]*ImageDetail, error) {
@@ -134,7 +134,7 @@ func (s *Service) addTags(ctx context.Context, repo *Repository, list []*ImageDe
 		refs, err := db.All(ctx, s.db, func(r db.Row) (ref Reference, err error) {
 			err = r.Scan(&ref.Digest, &ref.Tag)
 			return ref, err
-		}, `SELECT digest, tag FROM image_tag WHERE repository = $1 AND digest IN `+values(2, 1, len(chunk))+` ORDER BY digest, tag`, args...)
+		}, `SELECT digest, tag FROM image_tag WHERE repository = $1 AND digest IN `+placeholders(2, 1, len(chunk))+` ORDER BY digest, tag`, args...)
 		if err != nil {
 			return err
 		}
@@ -146,7 +146,7 @@ func (s *Service) addTags(ctx context.Context, repo *Repository, list []*ImageDe
 	return nil
 }
 
-// Manifests returns the manifests that refs name, in their order. Action
+// Manifests returns the manifests that refs name, in the order of refs. Action
 // ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Reference) (found []TaggedManifest, failures []ImageFailure, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
@@ -172,8 +172,8 @@ func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Referen
 	return found, failures, nil
 }
 
-// A TaggedManifest is a manifest and the tag that it was asked for by; empty
-// where it was by digest.
+// A TaggedManifest is a manifest with the tag of the reference that named it. Tag
+// is empty if the reference was a digest.
 type TaggedManifest struct {
 	Tag string
 	*Manifest

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// keyedLocks is a lock for each key that is in use.
+// keyedLocks has a lock for each key that is in use.
 type keyedLocks struct {
 	mu   sync.Mutex
 	keys map[string]*keyedLock
@@ -13,10 +13,10 @@ type keyedLocks struct {
 
 type keyedLock struct {
 	held  chan struct{} // has one element while the lock is held
-	users int           // who hold it or wait for it
+	users int           // number of goroutines that hold it or wait for it
 }
 
-// lock waits for the lock of key, as long as ctx lasts.
+// lock waits for the lock of key until ctx ends.
 func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
 	k := l.join(key)
 	select {
@@ -28,7 +28,7 @@ func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err e
 	}
 }
 
-// try takes the lock of key, unless somebody holds it.
+// try takes the lock of key if it is free.
 func (l *keyedLocks) try(key string) (unlock func(), ok bool) {
 	k := l.join(key)
 	select {

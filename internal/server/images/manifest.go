@@ -13,20 +13,19 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// A Manifest is a stored manifest. It is immutable and shared: do not change
-// what it holds.
+// A Manifest is a stored manifest. It is shared between requests: do not change it.
 type Manifest struct {
 	Digest    digest.Digest
 	MediaType string
 	// ArtifactType is the manifest's own or, of an image manifest without one,
 	// its config's media type (OCI distribution-spec 1.1, Listing Referrers).
 	ArtifactType string
-	// Subject is the manifest that this one refers to; empty for none.
+	// Subject is the digest of the manifest that this one refers to, or empty.
 	Subject digest.Digest
-	// Body is the manifest, to the byte as it was pushed.
+	// Body is the manifest byte for byte as it was pushed.
 	Body []byte
-	// Size is that of the config and the layers, in bytes; of an index, the
-	// largest of its images.
+	// Size is the number of bytes of the config and the layers. An index has the
+	// size of its largest image.
 	Size     int64
 	PushedAt time.Time
 }
@@ -41,7 +40,7 @@ func (s *Service) Manifest(ctx context.Context, id RepositoryID, ref Reference) 
 	return s.manifest(ctx, repo, ref)
 }
 
-// manifest finds a manifest in the caches, or else in the database.
+// manifest returns a manifest from the caches or the database.
 func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference) (*Manifest, error) {
 	d, err := s.resolve(ctx, repo, ref)
 	if err != nil {
@@ -56,7 +55,7 @@ func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference)
 	return m, err
 }
 
-// resolve returns the digest that ref means. It need not be there.
+// resolve returns the digest that ref names. The manifest may not exist.
 func (s *Service) resolve(ctx context.Context, repo *Repository, ref Reference) (digest.Digest, error) {
 	if ref.Tag == "" {
 		return ref.Digest, nil
@@ -87,9 +86,9 @@ func scanManifest(row db.Row) (*Manifest, error) {
 	return m, err
 }
 
-// Tags lists the image tags that come after after, in byte order and at most
-// limit of them; more says that there are further ones. The list may be shared:
-// leave it as it is. Action ecr:ListImages. Faults: AccessDenied,
+// Tags lists image tags in byte order: those after the tag after, at most limit of
+// them. more is true if there are further ones. The list is shared between
+// requests: do not change it. Action ecr:ListImages. Faults: AccessDenied,
 // RepositoryNotFound.
 func (s *Service) Tags(ctx context.Context, id RepositoryID, after string, limit int) (tags []string, more bool, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:ListImages")
@@ -101,11 +100,10 @@ func (s *Service) Tags(ctx context.Context, id RepositoryID, after string, limit
 	return p.tags, p.more, err
 }
 
-// Referrers lists the manifests whose subject is subject, of one artifact type
-// or, where artifactType is empty, of all, in the byte order of their digests,
-// after the digest after and at most limit of them. next is what to pass as
-// after for the following page, and empty at the end. The subject need not
-// exist (OCI distribution-spec 1.1, Listing Referrers). Action
+// Referrers lists the manifests with the given subject, ordered by digest: those
+// after the digest after, at most limit of them. An empty artifactType means all
+// types. next is the value of after for the next page, and empty at the end. The
+// subject does not have to exist (OCI distribution-spec 1.1, Listing Referrers). Action
 // ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) Referrers(ctx context.Context, id RepositoryID, subject digest.Digest, artifactType, after string, limit int) (list []ocispec.Descriptor, next string, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")

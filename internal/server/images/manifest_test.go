@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// manifest returns an OCI manifest with the members given by name and value.
+// manifest returns an OCI manifest with members given as names and values.
 func manifest(members ...any) []byte {
 	doc := map[string]any{"schemaVersion": 2}
 	for i := 0; i < len(members); i += 2 {
@@ -25,7 +25,7 @@ func manifest(members ...any) []byte {
 	return b
 }
 
-func TestManifestIsKeptToTheByte(t *testing.T) {
+func TestPutManifest_KeepsEveryByte(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	layer := s.push(t, app, "layer")
@@ -51,7 +51,7 @@ func TestManifestIsKeptToTheByte(t *testing.T) {
 	}
 }
 
-func TestManifestNeedsWhatItRefersTo(t *testing.T) {
+func TestPutManifest_MissingReferences(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	s.create(t, named("other"))
@@ -88,7 +88,7 @@ func TestManifestNeedsWhatItRefersTo(t *testing.T) {
 }
 
 // BuildKit exports its cache as an index of layers and a config of its own.
-func TestBuildKitCacheIsAccepted(t *testing.T) {
+func TestPutManifest_BuildKitCache(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	layer, config := s.push(t, app, "layer"), s.push(t, app, "{}")
@@ -100,7 +100,7 @@ func TestBuildKitCacheIsAccepted(t *testing.T) {
 	s.put(t, app, image, "image-manifest-true")
 }
 
-func TestManifestForms(t *testing.T) {
+func TestPutManifest_Forms(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	config := s.push(t, app, "config")
@@ -142,7 +142,7 @@ func TestManifestForms(t *testing.T) {
 	}
 }
 
-func TestManifestDigest(t *testing.T) {
+func TestPutManifest_Digest(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	body := index()
@@ -160,7 +160,7 @@ func TestManifestDigest(t *testing.T) {
 	}
 }
 
-func TestTagsAreListedInByteOrder(t *testing.T) {
+func TestTags_ByteOrder(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	want := []string{"1.0", "B", "_x", "a", "a-b", "a.b", "b"}
@@ -230,7 +230,7 @@ func TestReferrers(t *testing.T) {
 			t.Errorf("referrers of type %q: %v, want %v", artifactType, got, want)
 		}
 	}
-	// They stay when their subject goes, and go when they are deleted.
+	// They stay when their subject is deleted, until they are deleted themselves.
 	if err := s.DeleteImage(t.Context(), app, images.Reference{Digest: subject}); err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestReferrers(t *testing.T) {
 	}
 }
 
-func TestMutability(t *testing.T) {
+func TestSetMutability(t *testing.T) {
 	for _, c := range []struct {
 		mode       images.Mutability
 		exclusions []string
@@ -288,7 +288,7 @@ func TestMutability(t *testing.T) {
 	}
 }
 
-func TestExistingImage(t *testing.T) {
+func TestPutManifest_ExistingImage(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	put := func(tags ...string) error {

@@ -6,11 +6,11 @@ import (
 )
 
 // A Mutability says whether a tag of a repository may be moved to another
-// image. The names are those of ECR's ImageTagMutability.
+// image. The names are the same as in ECR's ImageTagMutability.
 type Mutability string
 
-// The four modes. The two with exclusions turn the rule around for the tags
-// that one of the repository's exclusion filters matches.
+// The four modes. In the modes with exclusion, the opposite rule applies to the
+// tags that one of the repository's exclusion filters matches.
 const (
 	Mutable                Mutability = "MUTABLE"
 	Immutable              Mutability = "IMMUTABLE"
@@ -22,11 +22,11 @@ const (
 // (Amazon ECR User Guide, "Preventing image tags from being overwritten").
 const maxExclusions = 5
 
-// exclusionFilter is what a filter may consist of: 1 to 128 characters of a tag,
-// with at most two wildcards (ImageTagMutabilityExclusionFilterValue).
+// exclusionFilter is the form of a filter: 1 to 128 characters of a tag, with at
+// most two wildcards (ImageTagMutabilityExclusionFilterValue).
 var exclusionFilter = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
 
-// immutable reports whether tag, once set, stays.
+// immutable reports whether tag cannot be moved once it is set.
 func (s *Settings) immutable(tag string) bool {
 	switch s.Mutability {
 	case Immutable:
@@ -49,8 +49,7 @@ func (s *Settings) excluded(tag string) bool {
 	return false
 }
 
-// checkMutability returns InvalidParameter where mode and filters do not belong
-// together.
+// checkMutability returns InvalidParameter if the mode does not allow the filters.
 func checkMutability(mode Mutability, filters []string) error {
 	switch mode {
 	case Mutable, Immutable:
@@ -72,8 +71,8 @@ func checkMutability(mode Mutability, filters []string) error {
 	return nil
 }
 
-// wildcard reports whether s matches pattern, in which * stands for any
-// characters, none too.
+// wildcard reports whether s matches pattern, in which * means any number of
+// characters.
 func wildcard(pattern, s string) bool {
 	first, rest, ok := strings.Cut(pattern, "*")
 	if !ok {

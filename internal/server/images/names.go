@@ -44,32 +44,32 @@ func (id RepositoryID) compare(other RepositoryID) int {
 	return strings.Compare(id.Name, other.Name)
 }
 
-// A Reference names an image of a repository by tag, by digest or by both,
-// which then have to agree.
+// A Reference names an image of a repository by tag, by digest, or by both. Tag and
+// digest must then belong together.
 type Reference struct {
 	Tag    string
 	Digest digest.Digest
 }
 
 var (
-	// The pattern and the lengths are those of RepositoryName in ECR's model.
+	// Pattern and length are from RepositoryName in ECR's model.
 	repositoryName = regexp.MustCompile(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 	// OCI distribution-spec 1.1, Pulling manifests.
 	tagName = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 )
 
 // ValidRepositoryName reports whether a repository may have the name: 2 to 256
-// characters, of ECR's pattern.
+// characters that match ECR's pattern.
 func ValidRepositoryName(name string) bool {
 	return len(name) >= 2 && len(name) <= 256 && repositoryName.MatchString(name)
 }
 
-// ValidTag reports whether an image may have the tag: 1 to 128 characters, of
-// the OCI specification's pattern.
+// ValidTag reports whether an image may have the tag: 1 to 128 characters that
+// match the OCI specification's pattern.
 func ValidTag(tag string) bool { return tagName.MatchString(tag) }
 
-// CheckDigest returns the fault InvalidDigest where d is not a well-formed
-// digest, and DigestUnsupported where it is neither sha256 nor sha512.
+// CheckDigest returns the fault InvalidDigest if d is not a well-formed digest, and
+// DigestUnsupported if its algorithm is neither sha256 nor sha512.
 func CheckDigest(d digest.Digest) error {
 	algorithm, _, ok := strings.Cut(string(d), ":")
 	if !ok {
@@ -79,7 +79,7 @@ func CheckDigest(d digest.Digest) error {
 		return err
 	}
 	if d.Validate() != nil {
-		return fault.New(fault.Invalid, "InvalidDigest", "The digest %q is not a %s in lower-case hexadecimal digits.", d, algorithm)
+		return fault.New(fault.Invalid, "InvalidDigest", "The digest %q is not a valid %s digest: it must have lower-case hexadecimal digits of the right number.", d, algorithm)
 	}
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 )
 
-// PresignBlob returns an address that gives a blob's bytes, without credentials,
-// to whoever asks until it expires. ok is false where the blob store makes no
-// such addresses; then nothing was decided, and [Service.OpenBlob] is the way.
+// PresignBlob returns a URL of the blob store from which a client can download a
+// blob without credentials until it expires. ok is false if the blob store has no
+// such URLs; then nothing was authorized, and the handler calls [Service.OpenBlob].
 // Action ecr:GetDownloadUrlForLayer. Faults: AccessDenied, RepositoryNotFound,
 // BlobNotFound.
 func (s *Service) PresignBlob(ctx context.Context, id RepositoryID, d digest.Digest, expires time.Duration) (address string, ok bool, err error) {

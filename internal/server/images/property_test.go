@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// A world is what the store must hold, told by what it acknowledged.
-type world struct {
+// A model is what the store must have, given what it acknowledged.
+type model struct {
 	s       *store
 	t       testing.TB
 	account string
@@ -37,17 +37,17 @@ type pushed struct {
 }
 
 var (
-	worldRepos = []string{"first", "second"}
-	worldBlobs = []string{"a", "b", "c", "d"}
-	worldTags  = []string{"t1", "t2", "t3"}
+	modelRepos = []string{"first", "second"}
+	modelBlobs = []string{"a", "b", "c", "d"}
+	modelTags  = []string{"t1", "t2", "t3"}
 )
 
-func (w *world) id(name string) images.RepositoryID {
+func (w *model) id(name string) images.RepositoryID {
 	return images.RepositoryID{Account: w.account, Region: app.Region, Name: name}
 }
 
-func (w *world) repo(t *rapid.T) (images.RepositoryID, *contents) {
-	id := w.id(rapid.SampledFrom(worldRepos).Draw(t, "repository"))
+func (w *model) repo(t *rapid.T) (images.RepositoryID, *contents) {
+	id := w.id(rapid.SampledFrom(modelRepos).Draw(t, "repository"))
 	return id, w.repos[id]
 }
 
@@ -61,60 +61,60 @@ func (c *contents) needs(d digest.Digest) bool {
 	return false
 }
 
-// agree fails the test unless the store answered as the model expects: with the
-// fault, or without one where it is empty.
-func agree(t *rapid.T, err error, want string) {
+// wantOutcome fails the test unless the store answered as the model expects: with the
+// fault, or without one if want is empty.
+func wantOutcome(t *rapid.T, err error, want string) {
 	if want == "" && err != nil || want != "" && !fault.Is(err, want) {
 		t.Fatalf("err = %v, want %q", err, want)
 	}
 }
 
-// when is yes if cond, and nothing otherwise.
-func when(cond bool, yes string) string {
+// ifTrue returns yes if cond is true, and otherwise an empty text.
+func ifTrue(cond bool, yes string) string {
 	if cond {
 		return yes
 	}
 	return ""
 }
 
-func (w *world) PushBlob(t *rapid.T) {
+func (w *model) PushBlob(t *rapid.T) {
 	id, c := w.repo(t)
-	b := rapid.SampledFrom(worldBlobs).Draw(t, "blob")
+	b := rapid.SampledFrom(modelBlobs).Draw(t, "blob")
 	_, err := w.s.PutBlob(w.t.Context(), id, digest.FromString(b), reader(b))
-	agree(t, err, "")
+	wantOutcome(t, err, "")
 	c.blobs[b] = w.s.clock.now()
 }
 
-func (w *world) MountBlob(t *rapid.T) {
+func (w *model) MountBlob(t *rapid.T) {
 	id, c := w.repo(t)
-	from := w.id(rapid.SampledFrom(worldRepos).Draw(t, "from"))
-	b := rapid.SampledFrom(worldBlobs).Draw(t, "blob")
+	from := w.id(rapid.SampledFrom(modelRepos).Draw(t, "from"))
+	b := rapid.SampledFrom(modelBlobs).Draw(t, "blob")
 	_, there := w.repos[from].blobs[b]
 	_, err := w.s.MountBlob(w.t.Context(), id, from.Name, digest.FromString(b))
-	agree(t, err, when(!there, "BlobNotFound"))
+	wantOutcome(t, err, ifTrue(!there, "BlobNotFound"))
 	if there {
 		c.blobs[b] = w.s.clock.now()
 	}
 }
 
-func (w *world) DeleteBlob(t *rapid.T) {
+func (w *model) DeleteBlob(t *rapid.T) {
 	id, c := w.repo(t)
-	b := rapid.SampledFrom(worldBlobs).Draw(t, "blob")
+	b := rapid.SampledFrom(modelBlobs).Draw(t, "blob")
 	d := digest.FromString(b)
 	_, there := c.blobs[b]
-	want := when(!there, "BlobNotFound")
+	want := ifTrue(!there, "BlobNotFound")
 	if c.needs(d) {
 		want = "BlobReferenced"
 	}
-	agree(t, w.s.DeleteBlob(w.t.Context(), id, d), want)
+	wantOutcome(t, w.s.DeleteBlob(w.t.Context(), id, d), want)
 	if want == "" {
 		delete(c.blobs, b)
 	}
 }
 
-func (w *world) PushImage(t *rapid.T) {
+func (w *model) PushImage(t *rapid.T) {
 	id, c := w.repo(t)
-	m := &pushed{blobs: rapid.SliceOfNDistinct(rapid.SampledFrom(worldBlobs), 1, 3, rapid.ID).Draw(t, "layers")}
+	m := &pushed{blobs: rapid.SliceOfNDistinct(rapid.SampledFrom(modelBlobs), 1, 3, rapid.ID).Draw(t, "layers")}
 	var layers []ocispec.Descriptor
 	missing := false
 	for _, b := range m.blobs {
@@ -127,10 +127,10 @@ func (w *world) PushImage(t *rapid.T) {
 	if len(layers) == 1 {
 		m.body = image(layers[0], layers...)
 	}
-	w.put(t, id, c, m, when(missing, "LayersNotFound"))
+	w.put(t, id, c, m, ifTrue(missing, "LayersNotFound"))
 }
 
-func (w *world) PushList(t *rapid.T) {
+func (w *model) PushList(t *rapid.T) {
 	id, c := w.repo(t)
 	if len(c.manifests) == 0 {
 		return
@@ -145,13 +145,13 @@ func (w *world) PushList(t *rapid.T) {
 		list = append(list, ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: layerX, Size: 1})
 	}
 	m.body = index(list...)
-	w.put(t, id, c, m, when(missing, "ReferencedImagesNotFound"))
+	w.put(t, id, c, m, ifTrue(missing, "ReferencedImagesNotFound"))
 }
 
-func (w *world) put(t *rapid.T, id images.RepositoryID, c *contents, m *pushed, want string) {
-	tags := rapid.SliceOfNDistinct(rapid.SampledFrom(worldTags), 0, 2, rapid.ID).Draw(t, "tags")
+func (w *model) put(t *rapid.T, id images.RepositoryID, c *contents, m *pushed, want string) {
+	tags := rapid.SliceOfNDistinct(rapid.SampledFrom(modelTags), 0, 2, rapid.ID).Draw(t, "tags")
 	_, err := w.s.PutManifest(w.t.Context(), id, images.PutManifest{Tags: tags, Body: m.body})
-	agree(t, err, want)
+	wantOutcome(t, err, want)
 	if want != "" {
 		return
 	}
@@ -162,22 +162,22 @@ func (w *world) put(t *rapid.T, id images.RepositoryID, c *contents, m *pushed, 
 	}
 }
 
-func (w *world) DeleteTag(t *rapid.T) {
+func (w *model) DeleteTag(t *rapid.T) {
 	id, c := w.repo(t)
-	tag := rapid.SampledFrom(worldTags).Draw(t, "tag")
+	tag := rapid.SampledFrom(modelTags).Draw(t, "tag")
 	_, there := c.tags[tag]
-	agree(t, w.s.DeleteImage(w.t.Context(), id, images.Reference{Tag: tag}), when(!there, "ImageNotFound"))
+	wantOutcome(t, w.s.DeleteImage(w.t.Context(), id, images.Reference{Tag: tag}), ifTrue(!there, "ImageNotFound"))
 	delete(c.tags, tag)
 }
 
-func (w *world) DeleteImage(t *rapid.T) {
+func (w *model) DeleteImage(t *rapid.T) {
 	id, c := w.repo(t)
 	if len(c.manifests) == 0 {
 		return
 	}
 	d := rapid.SampledFrom(slices.Sorted(maps.Keys(c.manifests))).Draw(t, "digest")
 	needed := c.needs(d)
-	agree(t, w.s.DeleteImage(w.t.Context(), id, images.Reference{Digest: d}), when(needed, "ImageReferencedByManifestList"))
+	wantOutcome(t, w.s.DeleteImage(w.t.Context(), id, images.Reference{Digest: d}), ifTrue(needed, "ImageReferencedByManifestList"))
 	if !needed {
 		c.remove(d, w.s.clock.now())
 	}
@@ -192,9 +192,9 @@ func (c *contents) remove(d digest.Digest, now time.Time) {
 	maps.DeleteFunc(c.tags, func(_ string, target digest.Digest) bool { return target == d })
 }
 
-func (w *world) DeleteImageByLastTag(t *rapid.T) {
+func (w *model) DeleteImageByLastTag(t *rapid.T) {
 	id, c := w.repo(t)
-	tag := rapid.SampledFrom(worldTags).Draw(t, "tag")
+	tag := rapid.SampledFrom(modelTags).Draw(t, "tag")
 	d, there := c.tags[tag]
 	others := 0
 	for _, target := range c.tags {
@@ -203,7 +203,7 @@ func (w *world) DeleteImageByLastTag(t *rapid.T) {
 		}
 	}
 	_, failures, err := w.s.DeleteImages(w.t.Context(), id, []images.Reference{{Tag: tag}})
-	agree(t, err, "")
+	wantOutcome(t, err, "")
 	switch {
 	case !there || others == 1 && c.needs(d):
 		if len(failures) != 1 {
@@ -216,12 +216,12 @@ func (w *world) DeleteImageByLastTag(t *rapid.T) {
 	}
 }
 
-func (w *world) Wait(*rapid.T) { w.s.clock.advance(70 * time.Minute) }
+func (w *model) Wait(*rapid.T) { w.s.clock.advance(70 * time.Minute) }
 
-func (w *world) Sweep(t *rapid.T) {
+func (w *model) Sweep(t *rapid.T) {
 	const olderThan = 3 * time.Hour
 	_, err := w.s.SweepBlobs(w.t.Context(), olderThan)
-	agree(t, err, "")
+	wantOutcome(t, err, "")
 	before := w.s.clock.now().Add(-olderThan)
 	for _, c := range w.repos {
 		for b, at := range c.blobs {
@@ -232,20 +232,20 @@ func (w *world) Sweep(t *rapid.T) {
 	}
 }
 
-// Crash abandons the service: another one opens what it left.
-func (w *world) Crash(*rapid.T) {
+// Crash abandons the service and opens the same files with a new one.
+func (w *model) Crash(*rapid.T) {
 	dead := w.s
 	w.s = openStore(w.t, w.s.dir, w.s.clock, same)
 	dead.close()
 }
 
-// Check compares all that can be read with the model.
-func (w *world) Check(t *rapid.T) {
+// Check compares everything that can be read with the model.
+func (w *model) Check(t *rapid.T) {
 	stored := map[string]bool{}
 	for id, c := range w.repos {
-		for _, b := range worldBlobs {
+		for _, b := range modelBlobs {
 			_, there := c.blobs[b]
-			// Not BlobInfo, which renews.
+			// Not BlobInfo, because it renews the link.
 			err := w.s.readBlob(w.t.Context(), id, b)
 			if there && err != nil || !there && !fault.Is(err, "BlobNotFound") {
 				t.Fatalf("blob %s of %s: %v, want it there: %t", b, id.Name, err, there)
@@ -260,7 +260,7 @@ func (w *world) Check(t *rapid.T) {
 				t.Fatalf("manifest %s: %v", d, err)
 			}
 		}
-		for _, tag := range worldTags {
+		for _, tag := range modelTags {
 			got, err := w.s.Manifest(w.t.Context(), id, images.Reference{Tag: tag})
 			if want, there := c.tags[tag]; there && (err != nil || got.Digest != want) || !there && !fault.Is(err, "ImageNotFound") {
 				t.Fatalf("tag %s of %s: %v, want %s", tag, id.Name, err, want)
@@ -275,17 +275,17 @@ func (w *world) Check(t *rapid.T) {
 			t.Fatalf("tags %v, %v, want %v", tags, err, c.tags)
 		}
 	}
-	// Blobs that no repository holds wait for the sweep; there are no others.
-	if n := w.s.objects(w.t); n < len(stored) || n > len(worldBlobs) {
+	// The other objects are blobs that no repository has, until the sweep.
+	if n := w.s.objects(w.t); n < len(stored) || n > len(modelBlobs) {
 		t.Fatalf("%d objects for %d blobs", n, len(stored))
 	}
 }
 
-// end deletes everything, and with it the last object.
-func (w *world) end(t *rapid.T) {
+// end deletes everything, and checks that no object is left.
+func (w *model) end(t *rapid.T) {
 	for id := range w.repos {
 		_, err := w.s.DeleteRepository(w.t.Context(), id, images.DeleteContents)
-		agree(t, err, "")
+		wantOutcome(t, err, "")
 	}
 	if _, err := w.s.SweepBlobs(w.t.Context(), 0); err != nil {
 		t.Fatal(err)
@@ -295,16 +295,15 @@ func (w *world) end(t *rapid.T) {
 	}
 }
 
-// Whatever is pushed, tagged, deleted and swept in whatever order, with crashes
-// in between: what was acknowledged is there, what was deleted is not, and what
-// a manifest needs is never swept.
-func TestProperties(t *testing.T) {
+// Random pushes, tags, deletions, sweeps and crashes: what was acknowledged exists,
+// what was deleted does not, and what a manifest needs is never swept.
+func TestService_Model(t *testing.T) {
 	s, account := newStore(t), 0
 	rapid.Check(t, func(rt *rapid.T) {
-		account++ // so that what a failed check leaves is none of the next one's
-		w := &world{s: s, t: t, account: fmt.Sprintf("%012d", account), repos: map[images.RepositoryID]*contents{}}
+		account++ // what a failed check leaves must not disturb the next one
+		w := &model{s: s, t: t, account: fmt.Sprintf("%012d", account), repos: map[images.RepositoryID]*contents{}}
 		defer func() { s = w.s }()
-		for _, name := range worldRepos {
+		for _, name := range modelRepos {
 			w.s.create(t, w.id(name))
 			w.repos[w.id(name)] = &contents{map[string]time.Time{}, map[digest.Digest]*pushed{}, map[string]digest.Digest{}}
 		}

@@ -14,36 +14,36 @@ import (
 
 // PutManifest is a manifest to be stored.
 type PutManifest struct {
-	// Digest is the one that the client names. Where it names none, the
-	// manifest is stored by its sha256.
+	// Digest is what the client names. If it is empty, the manifest is stored by
+	// its sha256.
 	Digest digest.Digest
-	// Tags are set on the manifest; none leaves its tags as they are.
+	// Tags are set on the manifest, in addition to the tags that it has.
 	Tags []string
-	// MediaType is what the client says; empty takes the manifest's own.
+	// MediaType is what the client says. If it is empty, the manifest's own counts.
 	MediaType string
 	Body      []byte
-	// Existing says what becomes of a push that changes nothing.
+	// Existing says what happens to a push that changes nothing.
 	Existing Existing
 }
 
-// Existing says what becomes of a push that changes nothing, because the image
-// is there, with its tags.
+// Existing says what happens to a push that changes nothing, because the image
+// exists and has the tags.
 type Existing uint8
 
 const (
-	// AcceptExisting lets it succeed, as OCI clients that push again expect.
+	// AcceptExisting lets it succeed, as OCI clients expect when they push again.
 	AcceptExisting Existing = iota
-	// RejectExisting makes it ImageAlreadyExists, as ECR documents for PutImage.
+	// RejectExisting returns ImageAlreadyExists, as ECR documents for PutImage.
 	RejectExisting
 )
 
-// PutManifest stores a manifest and sets its tags, in one transaction. Its
-// subject need not exist; blobs and manifests that it refers to must. Action
+// PutManifest stores a manifest and sets its tags, in one transaction. The blobs
+// and manifests that it refers to must exist; its subject does not have to. Action
 // ecr:PutImage. Faults: AccessDenied, RepositoryNotFound, InvalidManifest,
 // ManifestUnsupported, ManifestTooLarge, InvalidTag, InvalidDigest,
 // DigestUnsupported, ImageDigestDoesNotMatch, LayersNotFound,
-// ReferencedImagesNotFound, ImageTagAlreadyExists (the tag is immutable and on
-// another image), ImageAlreadyExists.
+// ReferencedImagesNotFound, ImageTagAlreadyExists (the tag is immutable and
+// points to another image), ImageAlreadyExists.
 func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifest) (*Manifest, error) {
 	repo, err := s.authorize(ctx, id, "ecr:PutImage")
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	}
 	for _, tag := range p.Tags {
 		if !ValidTag(tag) {
-			return nil, fault.New(fault.Invalid, "InvalidTag", "The image tag '%s' is not valid: it has 1 to 128 letters, digits, '_', '.' and '-', and begins with neither '.' nor '-'.", tag)
+			return nil, fault.New(fault.Invalid, "InvalidTag", "The image tag '%s' is not valid. A tag has 1 to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'.", tag)
 		}
 	}
 	d, err := manifestDigest(p)
@@ -62,14 +62,14 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	if err != nil {
 		return nil, err
 	}
-	put := &manifestPut{PutManifest: p, repo: repo, reading: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
+	put := &manifestTx{PutManifest: p, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
 	err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
-	// After an error too: it may be the commit's answer alone that was lost.
+	// Also after an error: the commit may have succeeded although its answer was lost.
 	for _, tag := range p.Tags {
 		s.tags.Drop(tagKey{repo.row, tag})
 	}
 	if len(p.Tags) > 0 {
-		s.tagPages.changed(repo.row)
+		s.tagPages.invalidate(repo.row)
 	}
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	return put.stored, nil
 }
 
-// manifestDigest returns the digest to store a manifest by.
+// manifestDigest returns the digest under which a manifest is stored.
 func manifestDigest(p PutManifest) (digest.Digest, error) {
 	if p.Digest == "" {
 		return digest.SHA256.FromBytes(p.Body), nil
@@ -91,18 +91,18 @@ func manifestDigest(p PutManifest) (digest.Digest, error) {
 	return p.Digest, nil
 }
 
-// A manifestPut is the transaction of [Service.PutManifest].
-type manifestPut struct {
+// A manifestTx is the transaction of [Service.PutManifest].
+type manifestTx struct {
 	PutManifest
-	repo    *Repository
-	reading *reading
-	digest  digest.Digest
-	now     time.Time
-	stored  *Manifest
+	repo   *Repository
+	parsed *parsedManifest
+	digest digest.Digest
+	now    time.Time
+	stored *Manifest
 }
 
-func (p *manifestPut) run(ctx context.Context, tx *db.Tx) error {
-	// The settings are those of this moment, not those of the snapshot.
+func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
+	// Read the settings in the transaction: the snapshot may be older.
 	settings, err := db.One(ctx, tx, scanSettings, `SELECT settings FROM image_repository WHERE id = $1`, p.repo.row)
 	if errors.Is(err, db.ErrNoRows) {
 		return repositoryNotFound(p.repo.ID)
@@ -130,7 +130,7 @@ func (p *manifestPut) run(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-func (p *manifestPut) alreadyExists() error {
+func (p *manifestTx) alreadyExists() error {
 	tag := ""
 	if len(p.Tags) > 0 {
 		tag = p.Tags[0]
@@ -139,18 +139,18 @@ func (p *manifestPut) alreadyExists() error {
 }
 
 // insert adds the manifest with its references.
-func (p *manifestPut) insert(ctx context.Context, tx *db.Tx) error {
-	r, row := p.reading, p.repo.row
+func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
+	r, row := p.parsed, p.repo.row
 	need := slices.Concat(r.blobs, r.optional)
 	lenient := make([]digest.Digest, 0, len(r.lenient))
 	for d := range r.lenient {
 		lenient = append(lenient, d)
 	}
-	blobs, err := among(ctx, tx, `SELECT digest, 0 FROM image_blob_link WHERE repository = $1 AND digest IN `, row, slices.Concat(need, lenient))
+	blobs, err := selectByDigest(ctx, tx, `SELECT digest, 0 FROM image_blob_link WHERE repository = $1 AND digest IN `, row, slices.Concat(need, lenient))
 	if err != nil {
 		return err
 	}
-	children, err := among(ctx, tx, `SELECT digest, size FROM image_manifest WHERE repository = $1 AND digest IN `, row, r.children)
+	children, err := selectByDigest(ctx, tx, `SELECT digest, size FROM image_manifest WHERE repository = $1 AND digest IN `, row, r.children)
 	if err != nil {
 		return err
 	}
@@ -187,11 +187,11 @@ func (p *manifestPut) insert(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	return refer(ctx, tx, row, p.digest, unique(refs))
+	return insertReferences(ctx, tx, row, p.digest, unique(refs))
 }
 
-// setTags sets the tags and reports whether one of them was set or moved.
-func (p *manifestPut) setTags(ctx context.Context, tx *db.Tx, settings *Settings) (moved bool, err error) {
+// setTags sets the tags, and reports whether it changed any.
+func (p *manifestTx) setTags(ctx context.Context, tx *db.Tx, settings *Settings) (moved bool, err error) {
 	for _, tag := range p.Tags {
 		old, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, p.repo.row, tag)
 		if err != nil && !errors.Is(err, db.ErrNoRows) {

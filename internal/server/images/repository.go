@@ -14,15 +14,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// A Repository is a repository with its settings. It is immutable and shared:
-// do not change what it holds.
+// A Repository is a repository with its settings. It is shared between requests: do
+// not change it.
 type Repository struct {
 	ID      RepositoryID
 	Created time.Time
 	Settings
-	// Policy is the text of the repository's policy, empty where there is none.
-	// Users and roles stand in it by their unique ids, except in what the methods
-	// about policies return.
+	// Policy is the text of the repository's policy, or empty. It names users and
+	// roles by their unique ids, except in the results of the methods for policies.
 	Policy string
 
 	row      int64
@@ -30,20 +29,20 @@ type Repository struct {
 	policies []*policy.Policy
 }
 
-// Settings is what a repository is created with and, apart from the encryption,
-// can be changed.
+// Settings are given when a repository is created. All of them except the
+// encryption can be changed later.
 type Settings struct {
 	Mutability Mutability `json:"mutability"`
 	// Exclusions are the wildcard filters of the modes with exclusion: 1 to 5.
 	Exclusions []string   `json:"exclusions,omitempty"`
 	ScanOnPush bool       `json:"scanOnPush,omitempty"`
 	Encryption Encryption `json:"encryption"`
-	// Tags are those of the resource, at most 50; they are not image tags.
+	// Tags are the tags of the resource, at most 50. They are not image tags.
 	Tags map[string]string `json:"tags,omitempty"`
 }
 
-// Encryption is kept and echoed. The bytes are as safe as the folder or the
-// bucket that they are in.
+// Encryption is stored and returned, and nothing else: the bytes are as safe as the
+// folder or the bucket in which they are stored.
 type Encryption struct {
 	Type   string `json:"type"` // AES256, KMS or KMS_DSSE
 	KMSKey string `json:"kmsKey,omitempty"`
@@ -102,20 +101,20 @@ func (s *Service) DescribeRepository(ctx context.Context, id RepositoryID) (*Rep
 	return s.authorize(ctx, id, "ecr:DescribeRepositories")
 }
 
-// Repositories lists the repositories of a registry whose names come after
-// after, in byte order and at most limit of them; more says that there are
-// further ones. Action ecr:DescribeRepositories on all the registry's
+// Repositories lists the repositories of a registry in the byte order of their
+// names: those after the name after, at most limit of them. more is true if there
+// are further ones. Action ecr:DescribeRepositories on all the registry's
 // repositories, arn:aws:ecr:REGION:ACCOUNT:repository/*. Fault: AccessDenied.
 func (s *Service) Repositories(ctx context.Context, account, region, after string, limit int) (list []*Repository, more bool, err error) {
 	err = s.authz.Authorize(ctx, &authz.Request{Action: "ecr:DescribeRepositories", Resource: RepositoryID{account, region, "*"}.ARN(), Account: account})
 	if err != nil {
 		return nil, false, err
 	}
-	list, more = s.repositories.after(account, region, after, limit)
+	list, more = s.repositories.list(account, region, after, limit)
 	return list, more, nil
 }
 
-// SetMutability sets which tags can be moved. Action ecr:PutImageTagMutability.
+// SetMutability sets which tags can be moved to another image. Action ecr:PutImageTagMutability.
 // Faults: AccessDenied, RepositoryNotFound, InvalidParameter.
 func (s *Service) SetMutability(ctx context.Context, id RepositoryID, mode Mutability, exclusions []string) (*Repository, error) {
 	return s.change(ctx, id, "ecr:PutImageTagMutability", func(r *Repository) error {
@@ -124,7 +123,7 @@ func (s *Service) SetMutability(ctx context.Context, id RepositoryID, mode Mutab
 	})
 }
 
-// SetScanOnPush keeps the setting. Action ecr:PutImageScanningConfiguration.
+// SetScanOnPush stores the setting. Action ecr:PutImageScanningConfiguration.
 // Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) SetScanOnPush(ctx context.Context, id RepositoryID, on bool) (*Repository, error) {
 	return s.change(ctx, id, "ecr:PutImageScanningConfiguration", func(r *Repository) error {
@@ -133,7 +132,7 @@ func (s *Service) SetScanOnPush(ctx context.Context, id RepositoryID, on bool) (
 	})
 }
 
-// change authorizes action and has edit change a copy of the repository.
+// change authorizes action and calls [Service.edit].
 func (s *Service) change(ctx context.Context, id RepositoryID, action string, edit func(*Repository) error) (*Repository, error) {
 	repo, err := s.authorize(ctx, id, action)
 	if err != nil {
@@ -142,7 +141,7 @@ func (s *Service) change(ctx context.Context, id RepositoryID, action string, ed
 	return s.edit(ctx, repo, edit)
 }
 
-// edit has edit change a copy of the repository as it is in the database, and
+// edit reads the repository in a transaction, applies the function edit to it, and
 // commits and publishes the result.
 func (s *Service) edit(ctx context.Context, repo *Repository, edit func(*Repository) error) (*Repository, error) {
 	s.repositories.changing.Lock()
@@ -178,17 +177,17 @@ func (s *Service) edit(ctx context.Context, repo *Repository, edit func(*Reposit
 	return changed, nil
 }
 
-// Contents says what becomes of the images of a repository that is deleted.
+// Contents says what happens to the images of a repository that is deleted.
 type Contents uint8
 
 const (
-	// KeepContents refuses to delete a repository that holds images.
+	// KeepContents refuses to delete a repository that has images.
 	KeepContents Contents = iota
-	// DeleteContents deletes them with it: ECR's force.
+	// DeleteContents deletes the images too: ECR's force.
 	DeleteContents
 )
 
-// DeleteRepository deletes a repository and returns what it was. Action
+// DeleteRepository deletes a repository and returns it as it was. Action
 // ecr:DeleteRepository. Faults: AccessDenied, RepositoryNotFound,
 // RepositoryNotEmpty.
 func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID, contents Contents) (*Repository, error) {
@@ -200,7 +199,7 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID, content
 	defer s.repositories.changing.Unlock()
 	var uploads []string
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		if err := exists(ctx, tx, repo); err != nil {
+		if err := checkExists(ctx, tx, repo); err != nil {
 			return err
 		}
 		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM (SELECT 1 FROM image_manifest WHERE repository = $1 LIMIT 1) AS any_image`, repo.row)

@@ -22,7 +22,7 @@ import (
 
 func same(b blob.Store) blob.Store { return b }
 
-func TestRepositorySurvivesARestart(t *testing.T) {
+func TestRepository_Restart(t *testing.T) {
 	s := newStore(t)
 	want := images.Settings{
 		Mutability: images.ImmutableWithExclusion, Exclusions: []string{"dev*"}, ScanOnPush: true,
@@ -64,7 +64,7 @@ func TestRepositorySurvivesARestart(t *testing.T) {
 	wantFault(t, err, "RepositoryPolicyNotFound")
 }
 
-func TestRepositorySettingsAreChecked(t *testing.T) {
+func TestCreateRepository_InvalidSettings(t *testing.T) {
 	s := newStore(t)
 	for _, name := range []string{"", "a", "A", "a//b", "/ab", "ab/", "a_-b", "ab-", strings.Repeat("a", 257), "a b", "ä"} {
 		_, err := s.CreateRepository(t.Context(), named(name), images.Settings{Mutability: images.Mutable})
@@ -133,7 +133,7 @@ func TestResourceTags(t *testing.T) {
 	}
 }
 
-func TestRepositoriesAreListedInByteOrder(t *testing.T) {
+func TestRepositories_ByteOrder(t *testing.T) {
 	s := newStore(t)
 	want := []string{"a-b", "a/b", "a0", "aa", "b1"}
 	for _, name := range []string{"b1", "a/b", "aa", "a-b", "a0"} {
@@ -176,7 +176,7 @@ func TestDeleteRepository(t *testing.T) {
 	}
 	_, err = s.DeleteRepository(t.Context(), app, images.KeepContents)
 	wantFault(t, err, "RepositoryNotEmpty")
-	if _, err := s.Manifest(t.Context(), app, images.Reference{Tag: "v1"}); err != nil { // which puts it in the caches
+	if _, err := s.Manifest(t.Context(), app, images.Reference{Tag: "v1"}); err != nil { // fills the caches
 		t.Fatal(err)
 	}
 	if _, err := s.DeleteRepository(t.Context(), app, images.DeleteContents); err != nil {
@@ -205,8 +205,8 @@ func TestDeleteRepository(t *testing.T) {
 	}
 }
 
-// every is one call of each method that is about a repository, with the actions
-// that it needs.
+// every has one call of each method that is about a repository, with the actions that
+// it needs.
 var every = []struct {
 	name    string
 	actions []string
@@ -348,9 +348,9 @@ var every = []struct {
 
 var layerX = digest.FromString("x")
 
-// Whoever may not, learns nothing: the same AccessDenied whether the repository
-// is there or not, and no change. Whoever may, is told when it is not there.
-func TestEveryMethodAuthorizes(t *testing.T) {
+// A caller who is not allowed gets the same AccessDenied whether the repository exists
+// or not, and changes nothing. A caller who is allowed gets RepositoryNotFound.
+func TestService_EveryMethodAuthorizes(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	s.push(t, app, "x")
@@ -381,8 +381,8 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 	wantFault(t, err, "AccessDenied")
 }
 
-// The managed policy for pulling alone has no BatchCheckLayerAvailability.
-func TestBlobInfoNeedsEitherAction(t *testing.T) {
+// The managed policy for pulling does not have BatchCheckLayerAvailability.
+func TestBlobInfo_EitherAction(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	s.push(t, app, "x")
@@ -430,9 +430,9 @@ func TestMountBlob(t *testing.T) {
 	}
 }
 
-// With the real decision: a repository's policy opens it to another account, for
-// what it says and until it is taken away.
-func TestCrossAccount(t *testing.T) {
+// With the real authorizer: a repository's policy gives another account the listed
+// actions until the policy is deleted.
+func TestService_CrossAccount(t *testing.T) {
 	d, err := db.OpenSQLite(t.Context(), t.TempDir()+"/gatehouse.db")
 	if err != nil {
 		t.Fatal(err)

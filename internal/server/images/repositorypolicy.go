@@ -8,10 +8,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 )
 
-// maxPolicy is the length of a policy's text (RepositoryPolicyText).
+// maxPolicy is the maximum length of a policy's text (RepositoryPolicyText).
 const maxPolicy = 10240
 
-// Lockout says what becomes of a policy that would keep the caller from setting
+// Lockout says what happens to a policy that would prevent the caller from setting
 // another one.
 type Lockout uint8
 
@@ -33,7 +33,7 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 	if len(text) > maxPolicy {
 		return nil, invalidParameter("PolicyText", "Member must have length less than or equal to 10240")
 	}
-	bound, p, err := s.bound(text)
+	bound, p, err := s.parseAndBind(text)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "InvalidParameter", "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided': %v", err)
 	}
@@ -43,7 +43,7 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 			Policies: []*policy.Policy{p.WithSource(policy.Source{ARN: repo.arn})},
 		})
 		if err != nil {
-			return nil, invalidParameter("PolicyText", "The policy would prevent you from setting another policy on this repository: set force if that is meant")
+			return nil, invalidParameter("PolicyText", "The policy would prevent you from setting another policy on this repository: use force if this is intended")
 		}
 	}
 	changed, err := s.edit(ctx, repo, func(r *Repository) error {
@@ -53,12 +53,12 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(changed), nil
+	return s.withPrincipalARNs(changed), nil
 }
 
-// bound parses a policy and binds its principals. The errors are
+// parseAndBind parses a policy and replaces the ARNs of its principals with ids. The errors are
 // *policy.MalformedError and the fault MalformedPolicyDocument.
-func (s *Service) bound(text string) (string, *policy.Policy, error) {
+func (s *Service) parseAndBind(text string) (string, *policy.Policy, error) {
 	if _, err := policy.Parse(text, policy.Resource); err != nil {
 		return "", nil, err
 	}
@@ -70,14 +70,14 @@ func (s *Service) bound(text string) (string, *policy.Policy, error) {
 	return bound, p, err
 }
 
-// shown is a copy of r whose policy names users and roles by their ARNs.
-func (s *Service) shown(r *Repository) *Repository {
+// withPrincipalARNs returns a copy of r whose policy names users and roles by ARN.
+func (s *Service) withPrincipalARNs(r *Repository) *Repository {
 	c := *r
 	c.Policy = s.principals.ShowPrincipals(r.Policy)
 	return &c
 }
 
-// Policy returns a repository whose policy is set. Action
+// Policy returns a repository that has a policy. Action
 // ecr:GetRepositoryPolicy. Faults: AccessDenied, RepositoryNotFound,
 // RepositoryPolicyNotFound.
 func (s *Service) Policy(ctx context.Context, id RepositoryID) (*Repository, error) {
@@ -88,11 +88,11 @@ func (s *Service) Policy(ctx context.Context, id RepositoryID) (*Repository, err
 	if repo.Policy == "" {
 		return nil, policyNotFound(id)
 	}
-	return s.shown(repo), nil
+	return s.withPrincipalARNs(repo), nil
 }
 
 // DeletePolicy removes the repository's policy and returns its text. Action
-// ecr:DeleteRepositoryPolicy. Faults: those of [Service.Policy].
+// ecr:DeleteRepositoryPolicy. Faults: as [Service.Policy].
 func (s *Service) DeletePolicy(ctx context.Context, id RepositoryID) (text string, err error) {
 	_, err = s.change(ctx, id, "ecr:DeleteRepositoryPolicy", func(r *Repository) error {
 		if r.Policy == "" {

@@ -13,13 +13,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// A repositorySet holds every repository in memory: an immutable, ordered map
-// that is replaced after a commit. Readers take no lock.
+// A repositorySet has every repository in memory, in an immutable ordered map that
+// is replaced after each commit. Readers take no lock.
 type repositorySet struct {
 	current atomic.Pointer[immutable.SortedMap[RepositoryID, *Repository]]
-	// changing is held by whoever changes a repository, from before the
-	// transaction until its result is in current, so that results arrive there
-	// in the order of their commits.
+	// changing is locked while a repository is changed, from before the transaction
+	// until its result is in current. So results get there in the order of commits.
 	changing sync.Mutex
 }
 
@@ -49,9 +48,9 @@ func (set *repositorySet) get(id RepositoryID) *Repository {
 	return r
 }
 
-// after lists the repositories of a registry whose name comes after name, and
-// at most limit of them; more says that there are further ones.
-func (set *repositorySet) after(account, region, name string, limit int) (list []*Repository, more bool) {
+// list returns the repositories of a registry after the given name, at most limit
+// of them. more is true if there are further ones.
+func (set *repositorySet) list(account, region, name string, limit int) (list []*Repository, more bool) {
 	it := set.current.Load().Iterator()
 	it.Seek(RepositoryID{account, region, name})
 	for !it.Done() {
@@ -70,10 +69,10 @@ func (set *repositorySet) after(account, region, name string, limit int) (list [
 	return list, false
 }
 
-// put adds or replaces a repository. The caller holds changing.
+// put adds or replaces a repository. The caller has locked changing.
 func (set *repositorySet) put(r *Repository) { set.current.Store(set.current.Load().Set(r.ID, r)) }
 
-// remove takes a repository out. The caller holds changing.
+// remove removes a repository. The caller has locked changing.
 func (set *repositorySet) remove(id RepositoryID) {
 	set.current.Store(set.current.Load().Delete(id))
 }
@@ -103,7 +102,7 @@ func scanSettings(row db.Row) (s Settings, err error) {
 	return s, json.Unmarshal(text, &s)
 }
 
-// compile derives what authorization needs.
+// compile computes what authorization needs.
 func (r *Repository) compile() error {
 	r.arn, r.policies = r.ID.ARN(), nil
 	if r.Policy == "" {

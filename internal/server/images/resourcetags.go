@@ -32,7 +32,7 @@ func (s *Service) ResourceTags(ctx context.Context, id RepositoryID) (map[string
 // ecr:TagResource. Faults: AccessDenied, RepositoryNotFound,
 // InvalidTagParameter, TooManyTags.
 func (s *Service) TagResource(ctx context.Context, id RepositoryID, tags map[string]string) error {
-	return s.retag(ctx, id, authz.Request{Action: "ecr:TagResource", RequestTags: tags}, func(r *Repository) error {
+	return s.changeResourceTags(ctx, id, authz.Request{Action: "ecr:TagResource", RequestTags: tags}, func(r *Repository) error {
 		if r.Tags == nil {
 			r.Tags = make(map[string]string, len(tags))
 		}
@@ -41,11 +41,11 @@ func (s *Service) TagResource(ctx context.Context, id RepositoryID, tags map[str
 	})
 }
 
-// UntagResource removes tags from the repository; that it has none of a key is
-// no error. Action ecr:UntagResource. Faults: AccessDenied, RepositoryNotFound.
+// UntagResource removes tags from the repository. A key that it does not have is
+// not an error. Action ecr:UntagResource. Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) UntagResource(ctx context.Context, id RepositoryID, keys []string) error {
 	req := authz.Request{Action: "ecr:UntagResource", Keys: map[string][]string{"aws:TagKeys": keys}}
-	return s.retag(ctx, id, req, func(r *Repository) error {
+	return s.changeResourceTags(ctx, id, req, func(r *Repository) error {
 		for _, key := range keys {
 			delete(r.Tags, key)
 		}
@@ -53,10 +53,10 @@ func (s *Service) UntagResource(ctx context.Context, id RepositoryID, keys []str
 	})
 }
 
-// retag is [Service.change] for a request with condition keys of its own.
-func (s *Service) retag(ctx context.Context, id RepositoryID, req authz.Request, edit func(*Repository) error) error {
+// changeResourceTags is [Service.change] for a request with condition keys of its own.
+func (s *Service) changeResourceTags(ctx context.Context, id RepositoryID, req authz.Request, edit func(*Repository) error) error {
 	repo := s.repositories.get(id)
-	if err := s.permit(ctx, id, repo, req); err != nil {
+	if err := s.authorizeRequest(ctx, id, repo, req); err != nil {
 		return err
 	}
 	if repo == nil {
@@ -68,7 +68,7 @@ func (s *Service) retag(ctx context.Context, id RepositoryID, req authz.Request,
 
 func checkResourceTags(tags map[string]string) error {
 	if len(tags) > maxResourceTags {
-		return fault.New(fault.Limit, "TooManyTags", "A repository has at most %d tags; this would give it %d.", maxResourceTags, len(tags))
+		return fault.New(fault.Limit, "TooManyTags", "A repository can have at most %d tags. With this change it would have %d.", maxResourceTags, len(tags))
 	}
 	for key, value := range tags {
 		switch {

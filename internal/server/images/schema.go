@@ -2,9 +2,9 @@ package images
 
 import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 
-// The tables. image_reference says which manifest needs which blob or manifest
-// of its repository: what is in it is neither deleted nor swept. A row of
-// image_blob that no image_blob_link names is garbage at any time.
+// The tables. image_reference says which manifest needs which blob or manifest of
+// its repository: a digest in it is neither deleted nor swept. A row of image_blob
+// without a row in image_blob_link is garbage.
 var migrations = []db.Migration{{Name: "images/001", SQL: `
 CREATE TABLE image_repository (
 	id {int} NOT NULL PRIMARY KEY, -- random, so that a deleted repository's is not given again

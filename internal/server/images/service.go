@@ -12,49 +12,49 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-// An Authorizer decides whether the caller in the context may do one thing. It
-// returns nil or a fault of the kind Denied. It is *authz.Authorizer.
+// An Authorizer decides whether the caller in the context is allowed to do one
+// thing. It returns nil or a fault of the kind Denied. It is *authz.Authorizer.
 type Authorizer interface {
 	Authorize(ctx context.Context, req *authz.Request) error
 }
 
 // Principals ties the policies of repositories to the users and roles that they
-// name, so that who gets the name of a deleted one does not get what it was
-// given. It is *iam.Service.
+// name. A user who is created later under the name of a deleted user does not get
+// what the policy gave to the deleted one. It is *iam.Service.
 type Principals interface {
-	// BindPrincipals puts unique ids in the place of the ARNs of users and roles.
-	// Fault: MalformedPolicyDocument where one of them does not exist.
+	// BindPrincipals replaces the ARNs of users and roles with their unique ids.
+	// Fault: MalformedPolicyDocument if one of them does not exist.
 	BindPrincipals(document string) (string, error)
-	// ShowPrincipals puts the ARNs of those that still exist back.
+	// ShowPrincipals is the inverse, for the users and roles that still exist.
 	ShowPrincipals(document string) string
 }
 
-// Config is what a [Service] is made of.
+// Config has what a [Service] needs.
 type Config struct {
 	DB *db.DB
-	// Blobs may be shared with other domains: the names of our objects begin
-	// with "image-", and no others are touched.
+	// Blobs may be shared with other domains: the names of this package's objects
+	// begin with "image-", and it touches no others.
 	Blobs blob.Store
 	Authz Authorizer
 	// Principals is needed to set policies.
 	Principals Principals
 	// Now is the clock.
 	Now func() time.Time
-	// ManifestCache is the number of bytes of manifests that are kept in
-	// memory; 0 means 64 MiB.
+	// ManifestCache is the maximum size in bytes of the manifests in memory; 0
+	// means 64 MiB.
 	ManifestCache int64
 }
 
 const (
 	defaultManifestCache = 64 << 20
-	// cachedTags and cachedBlobs are numbers of entries, of some 200 bytes each.
+	// cachedTags and cachedBlobs are numbers of entries, of about 200 bytes each.
 	cachedTags  = 64 << 10
 	cachedBlobs = 64 << 10
 	// cacheShards is the number of locks of each cache.
 	cacheShards = 32
 )
 
-// A Service is the store. It is safe for use by many goroutines.
+// A Service is the store. It is safe for concurrent use.
 type Service struct {
 	db         *db.DB
 	blobs      blob.Store
@@ -65,8 +65,8 @@ type Service struct {
 	repositories repositorySet
 	uploading    keyedLocks
 
-	// The caches' keys hold the repository's row id, which is never given
-	// again, so that a deleted repository's entries are only unused.
+	// The keys of the caches have the row id of the repository. An id is never used
+	// again, so the entries of a deleted repository need not be dropped.
 	manifests *lru.Cache[digestKey, *Manifest]
 	tags      *lru.Cache[tagKey, digest.Digest]
 	tagPages  *tagPages
@@ -105,12 +105,12 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	return s, nil
 }
 
-// authorize returns the repository if the caller may do all the actions on it.
+// authorize returns the repository if the caller is allowed all the actions on it.
 // Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) authorize(ctx context.Context, id RepositoryID, actions ...string) (*Repository, error) {
 	repo := s.repositories.get(id)
 	for _, action := range actions {
-		if err := s.permit(ctx, id, repo, authz.Request{Action: action}); err != nil {
+		if err := s.authorizeRequest(ctx, id, repo, authz.Request{Action: action}); err != nil {
 			return nil, err
 		}
 	}
@@ -120,9 +120,9 @@ func (s *Service) authorize(ctx context.Context, id RepositoryID, actions ...str
 	return repo, nil
 }
 
-// permit completes req with what is known of the repository, which is nil where
-// there is none, and asks.
-func (s *Service) permit(ctx context.Context, id RepositoryID, repo *Repository, req authz.Request) error {
+// authorizeRequest completes req with what is known about the repository and asks
+// the authorizer. repo is nil if the repository does not exist.
+func (s *Service) authorizeRequest(ctx context.Context, id RepositoryID, repo *Repository, req authz.Request) error {
 	req.Account = id.Account
 	if repo == nil {
 		req.Resource = id.ARN()
@@ -132,10 +132,9 @@ func (s *Service) permit(ctx context.Context, id RepositoryID, repo *Repository,
 	return s.authz.Authorize(ctx, &req)
 }
 
-// exists returns RepositoryNotFound where the repository was deleted since the
-// caller was authorized. Everything that adds to a repository asks it in its
-// transaction.
-func exists(ctx context.Context, tx *db.Tx, repo *Repository) error {
+// checkExists returns RepositoryNotFound if the repository was deleted after the
+// caller was authorized. Every transaction that adds to a repository calls it.
+func checkExists(ctx context.Context, tx *db.Tx, repo *Repository) error {
 	n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM image_repository WHERE id = $1`, repo.row)
 	if err == nil && n == 0 {
 		return repositoryNotFound(repo.ID)

@@ -34,12 +34,12 @@ type store struct {
 	close func()
 }
 
-// A clock stands still until it is told to go on.
+// A clock stands still until advance is called.
 type clock struct{ us atomic.Int64 }
 
 func newClock() *clock {
 	c := new(clock)
-	// The files' own times are the machine's, and SweepObjects compares them.
+	// SweepObjects compares it with the times of files, which the machine sets.
 	c.us.Store(time.Now().UnixMicro())
 	return c
 }
@@ -48,7 +48,7 @@ func (c *clock) now() time.Time { return time.UnixMicro(c.us.Load()) }
 
 func (c *clock) advance(d time.Duration) { c.us.Add(d.Microseconds()) }
 
-// grants allows everything but what is in denied: "action" or "action resource".
+// grants allows everything except what is in denied: "action" or "action resource".
 type grants struct {
 	denied map[string]bool
 	asked  []authz.Request
@@ -67,8 +67,8 @@ func newStore(t testing.TB) *store {
 	return openStore(t, t.TempDir(), newClock(), func(b blob.Store) blob.Store { return b })
 }
 
-// openStore opens what is in dir. A store that was opened there before is as if
-// its process had been killed.
+// openStore opens a store in dir. A store that was open there before looks as if its
+// process had been killed.
 func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.Store) *store {
 	t.Helper()
 	d, err := db.OpenSQLite(t.Context(), filepath.Join(dir, "gatehouse.db"))
@@ -139,14 +139,13 @@ func (s *store) put(t testing.TB, id images.RepositoryID, body []byte, tags ...s
 	return m.Digest
 }
 
-// pushImage pushes an image of a config and a layer, whose contents the name
-// makes its own.
+// pushImage pushes an image of a config and a layer, whose contents depend on name.
 func (s *store) pushImage(t testing.TB, id images.RepositoryID, name string, tags ...string) digest.Digest {
 	t.Helper()
 	return s.put(t, id, image(s.push(t, id, "config of "+name), s.push(t, id, "layer of "+name)), tags...)
 }
 
-// wantBlob fails the test unless the repository holds content.
+// wantBlob fails the test unless the repository has content.
 func (s *store) wantBlob(t testing.TB, id images.RepositoryID, content string) {
 	t.Helper()
 	if err := s.readBlob(t.Context(), id, content); err != nil {
@@ -167,7 +166,7 @@ func (s *store) readBlob(ctx context.Context, id images.RepositoryID, content st
 	return nil
 }
 
-// wantFault fails the test unless err is the domain's error with the code.
+// wantFault fails the test unless err is a fault with the code.
 func wantFault(t testing.TB, err error, code string) {
 	t.Helper()
 	if !fault.Is(err, code) {

@@ -8,22 +8,22 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// The sweeps are safe at any time, beside any request and beside each other.
-// They authorize nobody: the server itself runs them. Each returns how much it
-// removed, even where it returns an error too.
+// The sweeps are safe at any time, concurrently with any request and each other.
+// They do not authorize: the server itself runs them. Each returns the number of
+// things that it removed, also if it returns an error.
 
 const (
-	// sweepBatch bounds a transaction of a sweep, since others wait for it.
+	// sweepBatch limits one transaction of a sweep, because writers wait for it.
 	sweepBatch = 200
-	// minBlobAge is what [Service.SweepBlobs] leaves to a push, at least, between
-	// hearing that a blob is there and needing it.
+	// minBlobAge is the least time that [Service.SweepBlobs] gives a client between
+	// the answer that a blob exists and the push of the manifest that needs it.
 	minBlobAge = 2 * renewEvery
-	// minObjectAge is what [Service.SweepObjects] leaves to a request, at least,
-	// between beginning an object and committing the row that names it.
+	// minObjectAge is the least time that [Service.SweepObjects] gives a request
+	// between creating an object and committing the row that names it.
 	minObjectAge = 24 * time.Hour
 )
 
-// SweepUploads drops the uploads that received nothing for olderThan.
+// SweepUploads drops the uploads that have received nothing for olderThan.
 func (s *Service) SweepUploads(ctx context.Context, olderThan time.Duration) (n int, err error) {
 	before := db.Micros(s.now().Add(-olderThan))
 	ids, err := db.All(ctx, s.db, db.Scalar[string], `SELECT id FROM image_upload WHERE updated < $1`, before)
@@ -43,7 +43,7 @@ func (s *Service) SweepUploads(ctx context.Context, olderThan time.Duration) (n 
 func (s *Service) sweepUpload(ctx context.Context, id string, before int64) (n int, err error) {
 	unlock, ok := s.uploading.try(id)
 	if !ok {
-		return 0, nil // somebody is just writing to it
+		return 0, nil // a request is writing to it
 	}
 	defer unlock()
 	var objects []string
@@ -58,10 +58,10 @@ func (s *Service) sweepUpload(ctx context.Context, id string, before int64) (n i
 	return len(objects), nil
 }
 
-// SweepBlobs takes blobs out of the repositories where no manifest needs them
-// and nobody has pushed, mounted or asked for them for olderThan, or two hours
-// if that is more; asking counts once in an hour. Then it deletes the blobs that
-// are in no repository. n counts these.
+// SweepBlobs removes a blob from a repository if no manifest of the repository
+// needs it and if it was not pushed, mounted or asked for within olderThan, or two
+// hours if that is more. (Asking is recorded once an hour.) Then it deletes the
+// blobs that are in no repository; n is their number.
 func (s *Service) SweepBlobs(ctx context.Context, olderThan time.Duration) (n int, err error) {
 	before := db.Micros(s.now().Add(-max(olderThan, minBlobAge)))
 	for {
@@ -91,7 +91,7 @@ func (s *Service) SweepBlobs(ctx context.Context, olderThan time.Duration) (n in
 	}
 }
 
-// unlinkBlobs takes one batch of blobs out of their repositories.
+// unlinkBlobs removes one batch of blobs from their repositories.
 func (s *Service) unlinkBlobs(ctx context.Context, before int64) (n int, err error) {
 	var keys []digestKey
 	err = s.db.Tx(ctx, func(tx *db.Tx) (err error) {
@@ -110,9 +110,9 @@ func (s *Service) unlinkBlobs(ctx context.Context, before int64) (n int, err err
 	return len(keys), nil
 }
 
-// SweepObjects deletes the objects of the blob store that no row names: what
-// requests that failed, or processes that died, left behind. It leaves those
-// that were written to within olderThan, or a day if that is more.
+// SweepObjects deletes the objects of the blob store that no row names. Failed
+// requests and killed processes leave them behind. Objects that were written within
+// olderThan, or a day if that is more, stay.
 func (s *Service) SweepObjects(ctx context.Context, olderThan time.Duration) (n int, err error) {
 	before := s.now().Add(-max(olderThan, minObjectAge))
 	for info, err := range s.blobs.List(ctx) {
@@ -122,7 +122,7 @@ func (s *Service) SweepObjects(ctx context.Context, olderThan time.Duration) (n 
 		if !strings.HasPrefix(info.Name, objectPrefix) || !info.Modified.Before(before) {
 			continue
 		}
-		// One query, since an object goes from an upload to a blob in one commit.
+		// One query, because an object moves from an upload to a blob in one commit.
 		named, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT (SELECT count(*) FROM image_upload WHERE object = $1) + (SELECT count(*) FROM image_blob WHERE object = $1)`, info.Name)
 		if err != nil {
 			return n, err

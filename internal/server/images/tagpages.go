@@ -9,20 +9,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-// tagPageBytes bounds the pages of tags that are kept in memory.
+// tagPageBytes is the maximum size of the pages of tags in memory.
 const tagPageBytes = 8 << 20
 
-// tagPages remembers the pages of repositories' tags that clients ask for. The
-// whole list of a repository would have to be read anew after every push.
+// tagPages caches the pages of tags that clients ask for. Pages are cached instead
+// of whole lists, because each push invalidates a repository's list.
 type tagPages struct {
 	pages *lru.Cache[tagPageKey, tagPage]
-	// changes counts how often tags changed. Repositories share counters: a
-	// page that is forgotten without need is only read again.
+	// changes counts changes of tags. Several repositories share a counter: at
+	// worst, a page is read again without need.
 	changes [1024]atomic.Uint64
 }
 
-// tagPageKey holds the count of changes at which the page was read, so that no
-// page from before is found after one.
+// tagPageKey has the number of changes at which the page was read, so that a page
+// from before a change is not found after it.
 type tagPageKey struct {
 	repository int64
 	changes    uint64
@@ -31,7 +31,7 @@ type tagPageKey struct {
 }
 
 type tagPage struct {
-	tags []string // is shared and never changes
+	tags []string // shared, never changed
 	more bool
 	size int64 // in bytes
 }
@@ -43,15 +43,15 @@ func newTagPages() *tagPages {
 	})}
 }
 
-// changed forgets a repository's pages. It is called after the change is
-// committed and before it is answered.
-func (t *tagPages) changed(repository int64) { t.counter(repository).Add(1) }
+// invalidate drops a repository's pages. Call it after the change is committed and
+// before it is answered.
+func (t *tagPages) invalidate(repository int64) { t.counter(repository).Add(1) }
 
 func (t *tagPages) counter(repository int64) *atomic.Uint64 {
 	return &t.changes[uint64(repository)%uint64(len(t.changes))]
 }
 
-// page returns the tags after after and at most limit of them.
+// page returns at most limit tags after the tag after.
 func (t *tagPages) page(ctx context.Context, d *db.DB, repository int64, after string, limit int) (tagPage, error) {
 	key := tagPageKey{repository, t.counter(repository).Load(), after, limit}
 	return t.pages.Load(key, func() (p tagPage, err error) {

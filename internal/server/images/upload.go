@@ -16,16 +16,16 @@ type Upload struct {
 	Size int64  // bytes received, all of them durable
 }
 
-// AnyOffset, as the offset of a chunk, is where the upload is.
+// AnyOffset as the offset of a chunk means the current end of the upload.
 const AnyOffset int64 = -1
 
-// objectPrefix begins the names of our objects. The rest is a UUID, which for a
-// blob that came by an upload is the upload's.
+// objectPrefix begins the names of this package's objects. The rest is a UUID. For
+// a blob that came through an upload it is the id of the upload.
 const objectPrefix = "image-"
 
-// StartUpload begins an upload. algorithm is that of the final digest where the
-// client says it in advance, and otherwise empty; then too the digest may be of
-// any supported algorithm. Action ecr:InitiateLayerUpload. Faults: AccessDenied,
+// StartUpload begins an upload. algorithm is the algorithm of the final digest if
+// the client announces it, and otherwise empty. Even then the digest may be of any
+// supported algorithm. Action ecr:InitiateLayerUpload. Faults: AccessDenied,
 // RepositoryNotFound, DigestUnsupported.
 func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm digest.Algorithm) (Upload, error) {
 	repo, err := s.authorize(ctx, id, "ecr:InitiateLayerUpload")
@@ -40,7 +40,7 @@ func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm di
 	}
 	uploadID := randid.UUID()
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		if err := exists(ctx, tx, repo); err != nil {
+		if err := checkExists(ctx, tx, repo); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO image_upload (id, repository, object, algorithm, size, last_part, short_part, generation, updated) VALUES ($1, $2, $3, $4, 0, 0, 0, 0, $5)`,
@@ -53,7 +53,7 @@ func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm di
 	return Upload{ID: uploadID}, nil
 }
 
-// UploadStatus says how far an upload is. Action ecr:UploadLayerPart. Faults:
+// UploadStatus returns how many bytes of an upload have arrived. Action ecr:UploadLayerPart. Faults:
 // AccessDenied, RepositoryNotFound, UploadNotFound.
 func (s *Service) UploadStatus(ctx context.Context, id RepositoryID, uploadID string) (Upload, error) {
 	repo, err := s.authorize(ctx, id, "ecr:UploadLayerPart")
@@ -67,13 +67,13 @@ func (s *Service) UploadStatus(ctx context.Context, id RepositoryID, uploadID st
 	return u.Upload, nil
 }
 
-// AppendUpload appends body to an upload and makes it durable. at is the offset
-// of its first byte, or [AnyOffset]. Only one request at a time writes to an
+// AppendUpload appends body to an upload and makes it durable. offset is the
+// position of its first byte, or [AnyOffset]. One request at a time writes to an
 // upload; others wait. Action ecr:UploadLayerPart. Faults: AccessDenied,
-// RepositoryNotFound, UploadNotFound; UploadOffset, which comes with the upload
-// as it is; UploadInterrupted where body failed, and then what came before it is
-// kept; UploadConflict where another replica wrote; LayerTooLarge.
-func (s *Service) AppendUpload(ctx context.Context, id RepositoryID, uploadID string, at int64, body io.Reader) (Upload, error) {
+// RepositoryNotFound, UploadNotFound; UploadOffset, with which the current upload
+// is returned; UploadInterrupted if body failed, and then the bytes before the
+// failure are kept; UploadConflict if another process wrote; LayerTooLarge.
+func (s *Service) AppendUpload(ctx context.Context, id RepositoryID, uploadID string, offset int64, body io.Reader) (Upload, error) {
 	repo, err := s.authorize(ctx, id, "ecr:UploadLayerPart")
 	if err != nil {
 		return Upload{}, err
@@ -83,18 +83,18 @@ func (s *Service) AppendUpload(ctx context.Context, id RepositoryID, uploadID st
 		return Upload{}, err
 	}
 	defer unlock()
-	if err := u.checkOffset(at); err != nil {
+	if err := u.checkOffset(offset); err != nil {
 		return u.Upload, err
 	}
 	return u.Upload, s.append(ctx, u, body)
 }
 
-// CompleteUpload appends body, which may be nil, and makes the upload a blob of
-// the repository with the digest d. After DigestMismatch the upload is gone.
-// Actions ecr:CompleteLayerUpload and, with a body, ecr:UploadLayerPart. Faults:
-// those of [Service.AppendUpload], InvalidDigest, DigestUnsupported,
+// CompleteUpload appends body, which may be nil, and turns the upload into a blob
+// of the repository with the digest d. After DigestMismatch the upload no longer
+// exists. Actions ecr:CompleteLayerUpload and, with a body, ecr:UploadLayerPart.
+// Faults: as [Service.AppendUpload], InvalidDigest, DigestUnsupported,
 // DigestMismatch.
-func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID string, at int64, body io.Reader, d digest.Digest) (Blob, error) {
+func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID string, offset int64, body io.Reader, d digest.Digest) (Blob, error) {
 	actions := []string{"ecr:CompleteLayerUpload", "ecr:UploadLayerPart"}
 	if body == nil {
 		actions = actions[:1]
@@ -111,19 +111,19 @@ func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID 
 		return Blob{}, err
 	}
 	defer unlock()
-	if err := u.checkOffset(at); err != nil {
+	if err := u.checkOffset(offset); err != nil {
 		return Blob{}, err
 	}
-	k, err := s.openUpload(ctx, u)
+	w, err := s.openUpload(ctx, u)
 	if err != nil {
 		return Blob{}, err
 	}
 	if body != nil {
-		if err := s.receive(ctx, u, k, body); err != nil {
+		if err := s.receive(ctx, u, w, body); err != nil {
 			return Blob{}, err
 		}
 	}
-	return s.finish(ctx, repo, u, k, d)
+	return s.finish(ctx, repo, u, w, d)
 }
 
 // CancelUpload drops an upload. Action ecr:UploadLayerPart. Faults:
@@ -141,7 +141,8 @@ func (s *Service) CancelUpload(ctx context.Context, id RepositoryID, uploadID st
 	return s.dropUpload(ctx, u)
 }
 
-// PutBlob stores a whole blob in one go: one sync, one transaction, no upload.
+// PutBlob stores a whole blob from one request: one sync, one transaction, no
+// upload.
 // Actions ecr:InitiateLayerUpload, ecr:UploadLayerPart and
 // ecr:CompleteLayerUpload. Faults: AccessDenied, RepositoryNotFound,
 // InvalidDigest, DigestUnsupported, DigestMismatch, UploadInterrupted (body
@@ -154,13 +155,13 @@ func (s *Service) PutBlob(ctx context.Context, id RepositoryID, d digest.Digest,
 	if err := CheckDigest(d); err != nil {
 		return Blob{}, err
 	}
-	k, err := s.newSink(ctx, objectPrefix+randid.UUID(), d.Algorithm())
+	w, err := s.newHashingWriter(ctx, objectPrefix+randid.UUID(), d.Algorithm())
 	if err != nil {
 		return Blob{}, err
 	}
-	defer k.Abort()
-	if err := k.receive(body); err != nil {
+	defer w.Abort()
+	if err := w.receive(body); err != nil {
 		return Blob{}, interrupted(err)
 	}
-	return s.finish(ctx, repo, nil, k, d)
+	return s.finish(ctx, repo, nil, w, d)
 }

@@ -21,13 +21,13 @@ func noise(n int) string {
 	return string(b)
 }
 
-func TestChunkedUpload(t *testing.T) {
+func TestAppendUpload(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		announced digest.Algorithm
 		final     digest.Algorithm
 		chunks    []int
-		last      int // in the closing request
+		last      int // bytes in the last request
 	}{
 		{"docker", "", digest.SHA256, []int{2 << 20}, 0},
 		{"chunks", "", digest.SHA256, []int{1, 700_000, 512 << 10, 0, 3}, 5},
@@ -84,7 +84,7 @@ func TestChunkedUpload(t *testing.T) {
 	}
 }
 
-func TestUploadOffset(t *testing.T) {
+func TestAppendUpload_Offset(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	u, err := s.StartUpload(t.Context(), app, "")
@@ -109,7 +109,7 @@ func TestUploadOffset(t *testing.T) {
 	s.wantBlob(t, app, "abcx")
 }
 
-func TestUploadIsItsRepositorys(t *testing.T) {
+func TestUpload_OtherRepository(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	s.create(t, named("other"))
@@ -124,7 +124,7 @@ func TestUploadIsItsRepositorys(t *testing.T) {
 	wantFault(t, s.CancelUpload(t.Context(), named("other"), u.ID), "UploadNotFound")
 }
 
-func TestInterruptedChunkIsKept(t *testing.T) {
+func TestAppendUpload_Interrupted(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	u, err := s.StartUpload(t.Context(), app, "")
@@ -137,7 +137,7 @@ func TestInterruptedChunkIsKept(t *testing.T) {
 	if !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
 	}
-	// The error of a request whose client went away is io.ErrUnexpectedEOF.
+	// If the client of a request left, its body returns io.ErrUnexpectedEOF.
 	_, err = s.CompleteUpload(t.Context(), app, u.ID, 600_000, io.MultiReader(reader(content[600_000:700_000]), iotest.ErrReader(io.ErrUnexpectedEOF)), digest.FromString(content))
 	wantFault(t, err, "UploadInterrupted")
 	if up, err := s.UploadStatus(t.Context(), app, u.ID); err != nil || up.Size != 700_000 {
@@ -154,7 +154,7 @@ func TestInterruptedChunkIsKept(t *testing.T) {
 	}
 }
 
-func TestDigestMismatchLeavesNothing(t *testing.T) {
+func TestCompleteUpload_DigestMismatch(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	for _, d := range []digest.Digest{digest.FromString("other"), digest.SHA512.FromString("other")} {
@@ -202,8 +202,8 @@ func TestCancelUpload(t *testing.T) {
 	}
 }
 
-// A registry keeps one object for a blob, whoever pushes it and how often.
-func TestBlobsAreKeptOnce(t *testing.T) {
+// A registry stores one object for a blob, however often it is pushed.
+func TestPutBlob_StoredOnce(t *testing.T) {
 	s := newStore(t)
 	other, foreign := named("other"), app
 	foreign.Account = "000000000002"
@@ -240,8 +240,8 @@ func TestBlobsAreKeptOnce(t *testing.T) {
 	s.wantBlob(t, app, "together")
 }
 
-// Writers to one upload take turns: no bytes of one are among those of another.
-func TestConcurrentChunksDoNotMix(t *testing.T) {
+// Writers to one upload take turns: their bytes do not mix.
+func TestAppendUpload_Concurrent(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	u, err := s.StartUpload(t.Context(), app, "")

@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-func TestAudit(t *testing.T) {
+func TestHandler_Audit(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	c := r.client(t, "admin").in("app")

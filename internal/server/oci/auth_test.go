@@ -18,8 +18,8 @@ var everyPath = []string{
 	"/v2/no/such/tags/list", "/v2/BAD/tags/list", "/v2/app/manifests/.bad", "/v2/whatever",
 }
 
-// Nothing is told to whom we do not know, not even whether a path is one.
-func TestChallenge(t *testing.T) {
+// An unauthenticated caller learns nothing, not even whether a path is valid.
+func TestHandler_Challenge(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	for _, password := range []string{"", "garbage", account + "/nobody"} {
@@ -52,7 +52,7 @@ func TestChallenge(t *testing.T) {
 	}
 }
 
-func TestExpiredToken(t *testing.T) {
+func TestHandler_ExpiredToken(t *testing.T) {
 	c := newRegistry(t).client(t, "")
 	c.password = "expired"
 	for _, path := range everyPath {
@@ -64,9 +64,9 @@ func TestExpiredToken(t *testing.T) {
 	}
 }
 
-// Each request needs the IAM action that the table in the package's operations
-// names, on the repository's ARN, and nothing else.
-func TestActions(t *testing.T) {
+// Each request needs the IAM action that the table names, on the repository's ARN, and
+// nothing else.
+func TestHandler_Actions(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	r.create(t, account, "source", images.Settings{})
@@ -78,7 +78,7 @@ func TestActions(t *testing.T) {
 	admin.in("source").pushBlob("mounted", "")
 
 	for _, test := range []struct {
-		actions      []string // the first is the one that a denial names
+		actions      []string // a denial names the first one
 		method, path string
 		body         string
 		status       int
@@ -112,7 +112,7 @@ func TestActions(t *testing.T) {
 		}
 		refused := request(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","NotAction":["ecr:` + test.actions[0] + `"],"Resource":"` + resource + `"}}`)
 		if test.method == "HEAD" {
-			// Who may download may also ask; see images.BlobInfo.
+			// A caller who may download may also ask: see images.BlobInfo.
 			if !strings.HasPrefix(test.path, "blobs/") {
 				refused.want(403)
 			}
@@ -125,14 +125,14 @@ func TestActions(t *testing.T) {
 		}
 	}
 
-	// A mount reads the source, and who may not read it uploads.
+	// A mount reads the source. A caller who may not read it has to upload.
 	mount := "blobs/uploads/?from=source&mount=" + digest.FromString("mounted").String()
 	r.users.policies["user"] = allow("ecr:*", "arn:aws:ecr:us-east-1:000000000001:repository/app")
 	r.client(t, "user").in("app").do("POST", mount, nil).want(202)
 	r.users.policies["user"] = allow("ecr:*", "arn:aws:ecr:us-east-1:000000000001:repository/*")
 	r.client(t, "user").in("app").do("POST", mount, nil).want(201)
 
-	// Whether a repository exists is not told to whom it is none of the business.
+	// A caller without permission does not learn whether a repository exists.
 	r.users.policies["user"] = allow("ecr:*", "arn:aws:ecr:us-east-1:000000000001:repository/team/*")
 	for _, repo := range []string{"app", "no/such"} {
 		r.client(t, "user").in(repo).do("GET", "tags/list", nil).fails(403, "DENIED")
@@ -140,9 +140,9 @@ func TestActions(t *testing.T) {
 	r.client(t, "user").in("team/none").do("GET", "tags/list", nil).fails(404, "NAME_UNKNOWN")
 }
 
-// The registry is the one that an AWS-shaped host names, and on the bare address
-// the caller's own.
-func TestRegistryOfTheHost(t *testing.T) {
+// A host in the form of AWS names the registry. Any other host means the registry of
+// the caller's account.
+func TestHandler_RegistryOfHost(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	r.create(t, other, "theirs", images.Settings{})

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// discard is a ResponseWriter that keeps nothing.
+// discard is a ResponseWriter that discards everything.
 type discard struct {
 	header http.Header
 	status int
@@ -23,8 +23,8 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d *discard) WriteHeader(status int)      { d.status = status }
 
-// BenchmarkRequest is what this package and the domain cost for one request,
-// without a network.
+// BenchmarkRequest measures one request in this package and the domain, without a
+// network.
 func BenchmarkRequest(b *testing.B) {
 	r := newRegistry(b)
 	r.create(b, account, "team/app", images.Settings{})
@@ -87,8 +87,8 @@ func BenchmarkBlob(b *testing.B) {
 	}
 }
 
-// BenchmarkChallenge is a request without credentials: nearly nothing but the
-// path that is parsed.
+// BenchmarkChallenge is a request without credentials: it does little more than parse
+// the path.
 func BenchmarkChallenge(b *testing.B) {
 	r := newRegistry(b)
 	req := httptest.NewRequest("GET", "/v2/team/app/manifests/sha256:"+strings.Repeat("0", 64), nil)

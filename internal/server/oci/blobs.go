@@ -11,9 +11,9 @@ import (
 )
 
 // getBlob serves a blob, whole or in ranges (OCI distribution-spec 1.1, "Pulling
-// blobs"), or sends the client to the store that has it, as ECR does.
+// blobs"). If the blob store has URLs for downloads, it redirects there, as ECR does.
 func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
-	address, ok, err := h.images.PresignBlob(r.Context(), t.repository, t.digest, addressLifetime)
+	address, ok, err := h.images.PresignBlob(r.Context(), t.repository, t.digest, layerURLLifetime)
 	if err != nil {
 		return err
 	}
@@ -32,9 +32,9 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) erro
 	return nil
 }
 
-// serveBlob sends an open blob and closes it. [http.ServeContent] has the file
-// itself and the server's own ResponseWriter, so that the kernel copies the one
-// to the socket of the other.
+// serveBlob sends an open blob and closes it. [http.ServeContent] gets the file itself
+// and the server's own ResponseWriter, so the kernel copies from the file to the
+// socket.
 func serveBlob(w http.ResponseWriter, r *http.Request, b images.Blob, object blob.Object) {
 	defer func() { _ = object.Close() }() // it was only read
 	contentHeaders(w, b.Digest)
@@ -61,12 +61,12 @@ func (h *Handler) headBlob(w http.ResponseWriter, r *http.Request, t target) err
 	return nil
 }
 
-// deleteBlob takes a blob out of the repository (OCI distribution-spec 1.1,
-// "Deleting Blobs").
+// deleteBlob removes a blob from the repository (OCI distribution-spec 1.1, "Deleting
+// Blobs").
 func (h *Handler) deleteBlob(w http.ResponseWriter, r *http.Request, t target) error {
 	if err := h.images.DeleteBlob(r.Context(), t.repository, t.digest); err != nil {
 		return err
 	}
-	accepted(w)
+	writeAccepted(w)
 	return nil
 }

@@ -14,20 +14,20 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// A client is one user of the registry, who talks to it as he likes.
+// A client sends requests to the registry as one user.
 type client struct {
 	testing.TB
 	*registry
 	password string
-	host     string // sent as Host; empty for the server's own
-	repo     string // where relative paths are
+	host     string // sent as Host; empty means the server's address
+	repo     string // the repository of relative paths
 }
 
 func (r *registry) client(t testing.TB, user string) *client {
 	return &client{TB: t, registry: r, password: account + "/" + user}
 }
 
-// in is the client in a repository of its own account.
+// in returns the client for a repository of its account.
 func (c *client) in(repo string) *client {
 	copied := *c
 	copied.repo = repo
@@ -41,9 +41,8 @@ type reply struct {
 	body []byte
 }
 
-// do sends a request. A path that begins with "/" or a scheme is taken as it is,
-// and any other is below the client's repository. Headers are names and values
-// by turns.
+// do sends a request. A path that begins with "/" or a scheme is used as it is, and any
+// other is relative to the client's repository. Headers are names and values in turn.
 func (c *client) do(method, path string, body io.Reader, headers ...string) *reply {
 	c.Helper()
 	base := c.url + "/v2/" + c.repo + "/"
@@ -86,7 +85,8 @@ func (r *reply) want(status int) *reply {
 	return r
 }
 
-// has checks headers, names and values by turns; an empty value wants none.
+// has checks headers, given as names and values in turn; an empty value means that the
+// header must be missing.
 func (r *reply) has(headers ...string) *reply {
 	r.t.Helper()
 	for i := 0; i < len(headers); i += 2 {
@@ -136,7 +136,7 @@ func (r *reply) json(v any) {
 	}
 }
 
-// location is where the reply points to.
+// location returns the Location header.
 func (r *reply) location() string {
 	r.t.Helper()
 	l, err := r.Location()
@@ -154,8 +154,8 @@ func (c *client) pushBlob(content string, mediaType string) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}
 }
 
-// manifest returns an image manifest with a config and one layer that are there;
-// change may alter it.
+// manifest returns an image manifest with a config and one layer that exist; change may
+// modify it.
 func (c *client) manifest(change func(*ocispec.Manifest)) []byte {
 	c.Helper()
 	m := ocispec.Manifest{

@@ -41,7 +41,7 @@ func (q *requests) count(part ...string) int {
 
 // What crane and its library do: push and pull an image and an index, mount,
 // list, attach, delete.
-func TestGoContainerRegistry(t *testing.T) {
+func TestHandler_GoContainerRegistry(t *testing.T) {
 	r := newRegistry(t)
 	for _, repo := range []string{"team/app", "team/derived"} {
 		r.create(t, account, repo, images.Settings{})
@@ -74,14 +74,14 @@ func TestGoContainerRegistry(t *testing.T) {
 	readAll(t, pulled)
 	sameDigest(t, image, pulled)
 
-	// A push again finds everything there.
+	// A second push finds that everything exists.
 	traffic.sent = nil
 	check(remote.Write(app, image, options...))
 	if n := traffic.count("POST"); n != 0 {
 		t.Errorf("pushing again sent %d uploads: %q", n, traffic.sent)
 	}
 
-	// An image on the same layers mounts them.
+	// An image with the same layers mounts them.
 	derived := mutate.Annotations(pulled, map[string]string{"org.example.derived": "yes"}).(v1.Image)
 	traffic.sent = nil
 	check(remote.Write(reference("team/derived:v1"), derived, options...))

@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// next is where the Link of a reply leads; empty where it has none.
+// next returns the address in the Link header, or empty.
 func (r *reply) next() string {
 	m := regexp.MustCompile(`^<([^>]+)>; rel="next"$`).FindStringSubmatch(r.Header.Get("Link"))
 	if m == nil {

@@ -15,13 +15,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// start starts an upload and returns where it goes on.
+// start starts an upload and returns its address.
 func (c *client) start(query string) string {
 	c.Helper()
 	return c.do("POST", "blobs/uploads/"+query, nil).want(202).has("Content-Length", "0", "Range", "0-0", "OCI-Chunk-Min-Length", "").location()
 }
 
-// finish completes an upload and checks that the blob is there.
+// finish completes an upload and checks that the blob exists.
 func (c *client) finish(at, content string, d digest.Digest, body io.Reader, headers ...string) {
 	c.Helper()
 	r := c.do("PUT", at+"?digest="+d.String(), body, headers...).want(201).has("Docker-Content-Digest", d.String())
@@ -55,7 +55,7 @@ func TestConformancePushBlobs(t *testing.T) {
 			c.do("HEAD", "blobs/"+wrong, nil).want(404)
 			c.do("HEAD", "blobs/"+d.String(), nil).want(404)
 		}},
-		{"POST then PUT", "a digest that is none", func(c *client) {
+		{"POST then PUT", "an invalid digest", func(c *client) {
 			for _, bad := range []string{"", "?digest=", "?digest=sha256:12", "?digest=md5:d41d8cd98f00b204e9800998ecf8427e"} {
 				c.do("PUT", c.start("")+bad, strings.NewReader(content)).fails(400, "DIGEST_INVALID")
 			}
@@ -102,7 +102,7 @@ func TestConformancePushBlobs(t *testing.T) {
 		}},
 		{"Pushing a blob in chunks", "a stream without ranges", func(c *client) {
 			at := c.start("")
-			// A reader of no known length goes out in HTTP's chunked coding.
+			// A reader of unknown length is sent in HTTP's chunked coding.
 			c.do("PATCH", at, io.MultiReader(strings.NewReader(content[:7])), octets...).want(202).has("Range", "0-6")
 			c.do("PATCH", at, io.MultiReader(strings.NewReader(content[7:])), octets...).want(202).has("Range", "0-9")
 			c.finish(at, content, d, nil)
@@ -287,7 +287,7 @@ func TestConformancePushManifests(t *testing.T) {
 			}
 			c.do("HEAD", "manifests/larger", nil).want(404)
 		}},
-		{"Pushing Manifests", "what is no manifest", func(c *client) {
+		{"Pushing Manifests", "an invalid manifest", func(c *client) {
 			for _, body := range []string{"", "x", "[]", `{"schemaVersion":2`, string(c.manifest(nil)) + "{}"} {
 				c.do("PUT", "manifests/v1", strings.NewReader(body), "Content-Type", ocispec.MediaTypeImageManifest).fails(400, "MANIFEST_INVALID")
 			}
@@ -315,7 +315,7 @@ func TestConformancePushManifests(t *testing.T) {
 			i := c.in(c.repo + "/immutable")
 			body := i.manifest(nil)
 			i.pushManifest("v1", body)
-			i.pushManifest("v1", body) // the same again is no change
+			i.pushManifest("v1", body) // pushing the same again changes nothing
 			other := i.manifest(func(m *ocispec.Manifest) { m.Annotations = map[string]string{"a": "b"} })
 			message := i.do("PUT", "manifests/v1", bytes.NewReader(other), "Content-Type", ocispec.MediaTypeImageManifest).fails(400, "TAG_INVALID")
 			if want := "The image tag 'v1' already exists in the '" + i.repo + "' repository and cannot be overwritten because the tag is immutable."; message != want {

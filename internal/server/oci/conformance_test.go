@@ -7,10 +7,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// A scenario is one requirement of OCI distribution-spec, on a repository of its
-// own. The scenarios stand in for the specification's conformance suite where
-// that cannot be had; they are in the files conformance_*_test.go, by the
-// specification's categories.
+// A scenario tests one requirement of OCI distribution-spec on a repository of its own.
+// The scenarios cover the specification's conformance suite without needing it. They are
+// in the files conformance_*_test.go, by the categories of the specification.
 type scenario struct {
 	section string // of the specification
 	name    string

@@ -10,18 +10,17 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 )
 
-// An answer is how an error looks on the wire: a status and one of the codes of
-// OCI distribution-spec 1.1, "Error Codes", or TAG_INVALID, which the
-// specification keeps from Docker's.
-type answer struct {
+// An errorCode is a status and one of the codes of OCI distribution-spec 1.1, "Error
+// Codes", or TAG_INVALID, which is from Docker's API.
+type errorCode struct {
 	status int
 	code   string
 }
 
-// byCode has the cases for which the specification or ECR says more than the
-// fault's kind does.
-var byCode = map[string]answer{
-	// this edge's own
+// byCode has the faults for which the specification or ECR has a more specific answer
+// than the kind of the fault gives.
+var byCode = map[string]errorCode{
+	// of this package
 	"PathUnknown":           {http.StatusNotFound, "UNSUPPORTED"},
 	"MethodNotAllowed":      {http.StatusMethodNotAllowed, "UNSUPPORTED"},
 	"InvalidRepositoryName": {http.StatusBadRequest, "NAME_INVALID"},
@@ -52,37 +51,37 @@ var byCode = map[string]answer{
 	"BlobReferenced":                {http.StatusConflict, "UNSUPPORTED"},
 }
 
-// answerOf finds the answer to a fault: by its code, and by its kind for a case
-// that has no place in the specification.
-func answerOf(f *fault.Error) answer {
+// codeOf returns the answer to a fault: by its code, or by its kind if the
+// specification does not have the case.
+func codeOf(f *fault.Error) errorCode {
 	if a, ok := byCode[f.Code]; ok {
 		return a
 	}
 	switch f.Kind {
 	case fault.Invalid, fault.Limit:
-		return answer{http.StatusBadRequest, "UNSUPPORTED"}
+		return errorCode{http.StatusBadRequest, "UNSUPPORTED"}
 	case fault.Unauthenticated:
-		return answer{http.StatusUnauthorized, "UNAUTHORIZED"}
+		return errorCode{http.StatusUnauthorized, "UNAUTHORIZED"}
 	case fault.Expired, fault.Denied: // as ECR: an expired token is a 403 too
-		return answer{http.StatusForbidden, "DENIED"}
+		return errorCode{http.StatusForbidden, "DENIED"}
 	case fault.NotFound:
-		return answer{http.StatusNotFound, "NAME_UNKNOWN"}
+		return errorCode{http.StatusNotFound, "NAME_UNKNOWN"}
 	case fault.Conflict:
-		return answer{http.StatusConflict, "UNSUPPORTED"}
+		return errorCode{http.StatusConflict, "UNSUPPORTED"}
 	case fault.TooLarge:
-		return answer{http.StatusRequestEntityTooLarge, "SIZE_INVALID"}
+		return errorCode{http.StatusRequestEntityTooLarge, "SIZE_INVALID"}
 	case fault.Throttled:
-		return answer{http.StatusTooManyRequests, "TOOMANYREQUESTS"}
+		return errorCode{http.StatusTooManyRequests, "TOOMANYREQUESTS"}
 	case fault.Unavailable:
-		return answer{http.StatusServiceUnavailable, "UNSUPPORTED"}
+		return errorCode{http.StatusServiceUnavailable, "UNSUPPORTED"}
 	case fault.Unimplemented:
-		return answer{http.StatusNotImplemented, "UNSUPPORTED"}
+		return errorCode{http.StatusNotImplemented, "UNSUPPORTED"}
 	}
-	return answer{http.StatusInternalServerError, "UNSUPPORTED"}
+	return errorCode{http.StatusInternalServerError, "UNSUPPORTED"}
 }
 
-// messageOf is the fault's message, but for the cases where ECR's registry says
-// something else than its API, and where clients show or match that.
+// messageOf returns the fault's message, or the one of ECR's registry if it differs
+// from ECR's API and clients show or compare it.
 func messageOf(f *fault.Error) string {
 	switch {
 	case f.Kind == fault.Expired:
@@ -102,8 +101,7 @@ type errorList struct {
 type errorEntry struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
-	// Detail names the fault, so that a tool can tell cases apart that share a
-	// code.
+	// Detail has the code of the fault, for tools: several faults share one Code.
 	Detail errorDetail `json:"detail"`
 }
 
@@ -111,7 +109,7 @@ type errorDetail struct {
 	Reason string `json:"reason"`
 }
 
-// writeError is the one place where an error becomes an answer.
+// writeError turns an error into an answer.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
 	entry := audit.From(r.Context())
@@ -124,7 +122,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	entry.Failed(f.Code, f.Message)
 
-	a := answerOf(f)
+	a := codeOf(f)
 	switch a.status {
 	case http.StatusUnauthorized:
 		h.challenge(w, r)
@@ -139,8 +137,8 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	writeJSON(w, a.status, "application/json", errorList{[]errorEntry{{a.code, messageOf(f), errorDetail{f.Code}}}})
 }
 
-// challenge asks for credentials as ECR does, with a body that is not JSON: that
-// is what its clients know.
+// challenge asks for credentials as ECR does. The body is not JSON, as ECR's clients
+// expect.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request) {
 	scheme := "http"
 	if r.TLS != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// The log says what went wrong on our side; the client only learns that it did.
-func TestInternalErrors(t *testing.T) {
+// An internal error is in the log. The client only learns that there was one.
+func TestWriteError_Internal(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	if err := r.db.Close(); err != nil {
@@ -25,8 +25,8 @@ func TestInternalErrors(t *testing.T) {
 	}
 }
 
-// A client that goes away is no failure of ours.
-func TestCancelledRequests(t *testing.T) {
+// A client that leaves is not an internal error.
+func TestWriteError_Cancelled(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	ctx, cancel := context.WithCancel(t.Context())

@@ -19,23 +19,21 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// LayerURLs mints and opens the addresses that ECR's GetDownloadUrlForLayer
-// answers with: the blob's own address on the registry's endpoint, with a query
-// that stands for credentials. An address gives one blob of one repository to
-// whoever holds it, until it expires. It is minted for a caller who may read the
-// blob, and says so with a signature (HMAC-SHA256) over all of itself.
+// LayerURLs makes and verifies the URLs that ECR's GetDownloadUrlForLayer returns:
+// the URL of the blob on the registry endpoint, with a query that replaces
+// credentials. A URL gives access to one blob of one repository until it expires. It
+// is made for a caller who is allowed to read the blob, and signed as a whole with
+// HMAC-SHA256.
 type LayerURLs struct {
 	key       []byte
 	addresses *endpoint.Addresses
 	now       func() time.Time
 }
 
-// addressLifetime is how long an address of a layer works: as long as those of
-// ECR.
-const addressLifetime = time.Hour
+// layerURLLifetime is how long a URL is valid: as long as ECR's URLs.
+const layerURLLifetime = time.Hour
 
-// The parameters of a signed address. The first three are signed, together with
-// the path.
+// The parameters of a signed URL. The signature covers the first three and the path.
 const (
 	paramAccount   = "registryId"
 	paramRegion    = "region"
@@ -43,66 +41,66 @@ const (
 	paramSignature = "signature"
 )
 
-// NewLayerURLs returns the addresses that key signs, which has at least 32 bytes
-// and is the same for all replicas.
+// NewLayerURLs returns LayerURLs that sign with key. It must have at least 32 bytes
+// and be the same in all replicas.
 func NewLayerURLs(key []byte, addresses *endpoint.Addresses, now func() time.Time) (*LayerURLs, error) {
 	if len(key) < sha256.Size {
-		return nil, errors.New("oci: the key of layer addresses is shorter than 32 bytes")
+		return nil, errors.New("oci: the key of layer URLs is shorter than 32 bytes")
 	}
 	return &LayerURLs{key: key, addresses: addresses, now: now}, nil
 }
 
-// LayerURL returns the address of a blob. It decides nothing: ask it for a
-// caller that was authorized.
+// LayerURL returns the URL of a blob. It does not authorize: call it only after the
+// domain has.
 func (l *LayerURLs) LayerURL(id images.RepositoryID, d digest.Digest) string {
 	p := path{kind: kindBlob, name: id.Name, digest: d}
 	query := url.Values{
 		paramAccount: {id.Account},
 		paramRegion:  {id.Region},
-		paramExpires: {strconv.FormatInt(l.now().Add(addressLifetime).Unix(), 10)},
+		paramExpires: {strconv.FormatInt(l.now().Add(layerURLLifetime).Unix(), 10)},
 	}
 	query.Set(paramSignature, l.sign(p, query))
 	base := l.addresses.RegistryURL(endpoint.Registry{Account: id.Account, Region: id.Region})
 	return base + p.String() + "?" + query.Encode()
 }
 
-// sign returns the signature of an address in its canonical form, which does not
-// hold the host: one server has several.
+// sign returns the signature of a URL in its canonical form. The host is not part of
+// it, because a server has several.
 func (l *LayerURLs) sign(p path, query url.Values) string {
 	mac := hmac.New(sha256.New, l.key)
 	mac.Write([]byte("gatehouse layer address 1\n" + p.String() + "?" + query.Encode()))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// isSigned reports whether an address claims to be one of ours.
+// isSigned reports whether a URL has a signature. It may be invalid.
 func isSigned(u *url.URL) bool { return strings.Contains(u.RawQuery, paramSignature+"=") }
 
-// open checks an address and returns the repository that it is about.
-func (l *LayerURLs) open(p path, u *url.URL) (images.RepositoryID, error) {
+// verify checks a URL and returns the repository that it is about.
+func (l *LayerURLs) verify(p path, u *url.URL) (images.RepositoryID, error) {
 	query := u.Query()
 	signature := query.Get(paramSignature)
 	query.Del(paramSignature)
 	if !hmac.Equal([]byte(signature), []byte(l.sign(p, query))) {
-		return images.RepositoryID{}, fault.New(fault.Denied, "InvalidLayerURL", "The address is not one that this registry signed. Obtain one with GetDownloadUrlForLayer and use it unchanged.")
+		return images.RepositoryID{}, fault.New(fault.Denied, "InvalidLayerURL", "This registry did not sign the URL. Call GetDownloadUrlForLayer and use its URL unchanged.")
 	}
 	expires, err := strconv.ParseInt(query.Get(paramExpires), 10, 64)
 	if err != nil || l.now().Unix() >= expires {
-		return images.RepositoryID{}, fault.New(fault.Denied, "ExpiredLayerURL", "The address has expired. Obtain another with GetDownloadUrlForLayer.")
+		return images.RepositoryID{}, fault.New(fault.Denied, "ExpiredLayerURL", "The URL has expired. Call GetDownloadUrlForLayer again.")
 	}
 	return images.RepositoryID{Account: query.Get(paramAccount), Region: query.Get(paramRegion), Name: p.name}, nil
 }
 
-// serveSigned answers a request for a signed address, which was authorized when
-// it was minted. Credentials that come with it are not looked at.
+// serveSigned serves a signed URL, which was authorized when it was made. It ignores
+// credentials in the request.
 func (h *Handler) serveSigned(w http.ResponseWriter, r *http.Request, p path) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return fault.New(fault.Denied, "InvalidLayerURL", "The signed address of a layer is for reading it.")
+		return fault.New(fault.Denied, "InvalidLayerURL", "The signed URL of a layer allows only GET and HEAD.")
 	}
-	id, err := h.layers.open(p, r.URL)
+	id, err := h.layers.verify(p, r.URL)
 	if err != nil {
 		return err
 	}
-	record(audit.From(r.Context()), target{p, id})
+	recordParameters(audit.From(r.Context()), target{p, id})
 	b, object, err := h.images.OpenGrantedBlob(r.Context(), id, p.digest)
 	if err != nil {
 		return err

@@ -85,7 +85,7 @@ func TestLayerURLs(t *testing.T) {
 	for _, method := range []string{"DELETE", "PUT", "POST"} {
 		anyone.do(method, signed, nil).fails(403, "DENIED")
 	}
-	// A signature opens nothing but blobs.
+	// A signature gives access to blobs only.
 	anyone.do("GET", "/v2/team/app/tags/list?"+address.RawQuery, nil).want(401)
 
 	r.clock.time = r.clock.time.Add(time.Hour - time.Second)

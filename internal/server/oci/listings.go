@@ -14,8 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// maxPage is the length of a page of any listing, where the client does not ask
-// for less.
+// maxPage is the maximum length of a page of any listing, and the default.
 const maxPage = 1000
 
 type tagList struct {
@@ -43,8 +42,8 @@ type repositoryList struct {
 	Repositories []string `json:"repositories"`
 }
 
-// catalog lists the registry's repositories: Docker Registry HTTP API V2,
-// "Listing Repositories", which the specification left out and clients use.
+// catalog lists the registry's repositories (Docker Registry HTTP API V2, "Listing
+// Repositories"). It is not in the OCI specification, but clients use it.
 func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
 	n, err := pageSize(query)
@@ -65,16 +64,16 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, t target) erro
 }
 
 // A referrerIndex is an image index (OCI image-spec 1.1, "OCI Image Index
-// Specification") whose descriptors are marshalled already.
+// Specification") with descriptors that are already marshalled.
 type referrerIndex struct {
 	specs.Versioned
 	MediaType string            `json:"mediaType"`
 	Manifests []json.RawMessage `json:"manifests"`
 }
 
-// listReferrers lists the manifests that have the digest as their subject (OCI
-// distribution-spec 1.1, "Listing Referrers"), of one artifact type or of all. A
-// digest that nothing refers to has an empty list.
+// listReferrers lists the manifests that have the digest as their subject, of one
+// artifact type or of all (OCI distribution-spec 1.1, "Listing Referrers"). If there
+// are none, the list is empty.
 func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
 	artifactType := query.Get("artifactType")
@@ -94,10 +93,10 @@ func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target
 	return nil
 }
 
-// referrers returns a page of referrers after the digest last, and the digest
-// that the next page comes after. A descriptor has all the annotations of its
-// manifest, so a page is bounded in bytes too, by what a manifest may have, and
-// the store is asked for few at a time.
+// referrers returns a page of referrers after the digest last. next is the last digest
+// of the page, or empty at the end. A descriptor has all annotations of its manifest,
+// so the page is limited in bytes too, to the size of a manifest, and the store is
+// asked for few at a time.
 func (h *Handler) referrers(ctx context.Context, t target, artifactType, last string) (page []json.RawMessage, next string, err error) {
 	const batch = 32
 	page = []json.RawMessage{}
@@ -124,7 +123,7 @@ func (h *Handler) referrers(ctx context.Context, t target, artifactType, last st
 	}
 }
 
-// pageSize reads ?n: what the client wants, at most maxPage.
+// pageSize returns ?n, at most maxPage.
 func pageSize(query url.Values) (int, error) {
 	s := query.Get("n")
 	if s == "" {
@@ -132,13 +131,13 @@ func pageSize(query url.Values) (int, error) {
 	}
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil {
-		return 0, fault.New(fault.Invalid, "InvalidPageSize", "The parameter n is '%s': want the number of entries of a page, such as 100.", clip(s))
+		return 0, fault.New(fault.Invalid, "InvalidPageSize", "The parameter n is '%s': it must be the number of entries of a page, for example 100.", clip(s))
 	}
 	return int(min(n, maxPage)), nil
 }
 
-// linkPage points to the page after this one of n entries. A page of none, which
-// ?n=0 asks for, has no next (OCI distribution-spec 1.1, "Listing Tags").
+// linkPage sets the address of the page after this one of n entries. An empty page,
+// which ?n=0 asks for, has no next page (OCI distribution-spec 1.1, "Listing Tags").
 func linkPage(w http.ResponseWriter, p path, n int, page []string, more bool) {
 	if more && len(page) > 0 {
 		linkNext(w, p, url.Values{"n": {strconv.Itoa(n)}, "last": {page[len(page)-1]}})
@@ -150,7 +149,7 @@ func linkNext(w http.ResponseWriter, p path, query url.Values) {
 	w.Header().Set("Link", "<"+p.String()+"?"+query.Encode()+`>; rel="next"`)
 }
 
-// notNull makes an empty list a list in JSON too.
+// notNull returns an empty list for nil, which JSON would write as null.
 func notNull(list []string) []string {
 	if list == nil {
 		return []string{}

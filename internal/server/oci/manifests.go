@@ -13,12 +13,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// maxTags bounds the tag parameters of one push, of which OCI distribution-spec,
-// "Pushing Manifests", wants at least ten.
+// maxTags is the maximum number of tag parameters in one push. OCI
+// distribution-spec, "Pushing Manifests", requires at least ten.
 const maxTags = 100
 
-// getManifest serves GET and HEAD: the manifest exactly as it was pushed, under
-// the media type that it was pushed with, whatever the client accepts.
+// getManifest serves GET and HEAD: the manifest byte for byte as it was pushed, with
+// the media type of the push, whatever the client accepts.
 func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	m, err := h.images.Manifest(r.Context(), t.repository, images.Reference{Tag: t.tag, Digest: t.digest})
 	if err != nil {
@@ -38,8 +38,8 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) 
 	return nil
 }
 
-// putManifest stores a manifest (OCI distribution-spec 1.1, "Pushing
-// Manifests"), under a tag, or under its digest with any number of tags.
+// putManifest stores a manifest under a tag, or under its digest with any number of
+// tags (OCI distribution-spec 1.1, "Pushing Manifests").
 func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	tags, err := pushedTags(r, t)
 	if err != nil {
@@ -65,21 +65,21 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 	if t.tag == "" && len(tags) > 0 {
 		w.Header().Set("OCI-Tag", strings.Join(tags, ", "))
 	}
-	created(w, path{kind: kindManifest, name: t.name, digest: m.Digest}, m.Digest)
+	writeCreated(w, path{kind: kindManifest, name: t.name, digest: m.Digest}, m.Digest)
 	return nil
 }
 
-// deleteManifest deletes a tag, or by digest a manifest with its tags (OCI
-// distribution-spec 1.1, "Content Management").
+// deleteManifest deletes a tag, or, if the reference is a digest, a manifest with its
+// tags (OCI distribution-spec 1.1, "Content Management").
 func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t target) error {
 	if err := h.images.DeleteImage(r.Context(), t.repository, images.Reference{Tag: t.tag, Digest: t.digest}); err != nil {
 		return err
 	}
-	accepted(w)
+	writeAccepted(w)
 	return nil
 }
 
-// pushedTags are the tag of the path, or the tag parameters of a push by digest.
+// pushedTags returns the tag of the path, or the tag parameters of a push by digest.
 func pushedTags(r *http.Request, t target) ([]string, error) {
 	if t.tag != "" {
 		return []string{t.tag}, nil
@@ -89,13 +89,13 @@ func pushedTags(r *http.Request, t target) ([]string, error) {
 	}
 	tags := r.URL.Query()["tag"]
 	if len(tags) > maxTags {
-		return nil, fault.New(fault.Invalid, "TooManyTags", "A manifest is pushed with at most %d tags at once, and these are %d.", maxTags, len(tags))
+		return nil, fault.New(fault.Invalid, "TooManyTags", "One push can set at most %d tags; this one has %d.", maxTags, len(tags))
 	}
 	return tags, nil
 }
 
-// mediaType is the request's Content-Type without parameters; empty where there
-// is none or it cannot be read, and then the manifest's own mediaType counts.
+// mediaType returns the request's Content-Type without parameters. It is empty if the
+// header is missing or malformed; then the manifest's own mediaType counts.
 func mediaType(h http.Header) string {
 	t, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil {
@@ -104,14 +104,14 @@ func mediaType(h http.Header) string {
 	return t
 }
 
-// readManifest reads the body, and of one that is too large as much as shows the
-// domain that it is.
+// readManifest reads the body. If it is too large, it reads one byte more than the
+// limit, so that the domain refuses it.
 func readManifest(r *http.Request) ([]byte, error) {
 	const most = images.MaxManifest + 1
 	var body bytes.Buffer
 	body.Grow(int(min(max(r.ContentLength, 0), most)) + bytes.MinRead)
 	if _, err := body.ReadFrom(io.LimitReader(r.Body, most)); err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "UploadInterrupted", "The request's body ended before it was complete.")
+		return nil, fault.Wrap(err, fault.Invalid, "UploadInterrupted", "The connection ended before the whole manifest had arrived. Send it again.")
 	}
 	return body.Bytes(), nil
 }

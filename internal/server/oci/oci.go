@@ -1,23 +1,26 @@
-// Package oci is the container registry's endpoint: everything below /v2/, as
-// OCI distribution-spec 1.1 has it and as docker, podman, containerd, skopeo,
-// crane, oras and helm speak it. It is one of two doors to the images; the ECR
-// API is the other, and what holds for both stands in package images.
+// Package oci is the handler of the container registry endpoint: everything below
+// /v2/, as OCI distribution-spec 1.1 defines it and as docker, podman, containerd,
+// skopeo, crane, oras and helm use it. The rules are in package images, which the
+// ECR API (api/ecrapi) uses too.
 //
-// A request goes through [Handler.ServeHTTP] in four steps. Its path is parsed
-// into a kind and the parts of one (path.go). It is authenticated: every path,
-// the ping too, needs the password of a docker login, which is an ECR
-// authorization token. The kind and the method choose an operation from a table
-// (operations.go). The operation calls the domain, which decides whether the
-// caller may, and answers, or returns an error, which one place writes
-// (errors.go).
+// [Handler.ServeHTTP] handles a request in four steps:
 //
-// Where ECR departs from the specification, the specification is followed. What
-// ECR's clients look at is ECR's: the Basic challenge, a 403 for an expired
-// token, and the messages.
+//  1. The path is parsed into a kind and its parts (path.go).
+//  2. The caller is authenticated. Every path, also the ping, needs the password of
+//     a docker login, which is an ECR authorization token.
+//  3. Kind and method select an operation from a table (operations.go).
+//  4. The operation calls the domain, which authorizes first. It writes the answer,
+//     or returns an error, which errors.go turns into an answer.
 //
-// Bytes of a layer pass through no buffer of ours: a file goes to the socket by
-// sendfile, so nothing between the server and this handler may hide the
-// response's [io.ReaderFrom]. An upload streams into the store.
+// If ECR and the specification differ, the specification is followed, except for
+// what ECR's clients look at: the Basic challenge, a 403 for an expired token, and
+// the messages.
+//
+// Layers are not buffered in this package. A download is sent from the file by
+// sendfile, so a middleware around this handler must not hide the [io.ReaderFrom]
+// of the ResponseWriter. An upload is streamed into the store.
+//
+// This package must not import another handler, or a database.
 package oci
 
 import (
@@ -32,10 +35,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// An Authenticator turns the Authorization header of a request into its caller:
-// *authn.Authenticator. It returns a fault of the kind Expired for a token that
-// was good once, and of the kind Unauthenticated for everything else that is
-// not a credential.
+// An Authenticator finds the caller of a request from its Authorization header. It
+// returns a fault of the kind Expired for a token that has expired, and of the kind
+// Unauthenticated for anything else that is not valid. It is *authn.Authenticator.
 type Authenticator interface {
 	Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, error)
 }
@@ -46,15 +48,14 @@ type Config struct {
 	Images *images.Service
 	// Authn authenticates. Required.
 	Authn Authenticator
-	// Addresses tells which registry a request's Host names, which has to be one
-	// of the token's region. A host that names none, such as the bare address,
-	// means the registry of the caller's own account. Required.
+	// Addresses says which registry the Host of a request names. It must be in the
+	// region of the token. A host that names no registry, such as an IP address,
+	// means the registry of the caller's account. Required.
 	Addresses *endpoint.Addresses
-	// LayerURLs opens the addresses that it minted. Where it is nil there are
-	// none, and a signed address is refused like any request without
-	// credentials.
+	// LayerURLs verifies signed URLs of layers. If it is nil, a signed URL is refused
+	// like any request without credentials.
 	LayerURLs *LayerURLs
-	// Log receives what went wrong on our side. Required.
+	// Log receives internal errors. Required.
 	Log *slog.Logger
 }
 
@@ -72,15 +73,15 @@ func New(c Config) *Handler {
 	return &Handler{images: c.Images, authn: c.Authn, addresses: c.Addresses, layers: c.LayerURLs, log: c.Log}
 }
 
-// A target is what a request is about: its path, and the repository of that
-// name in the registry that was asked. For a path without a name only the
-// account and the region are set.
+// A target is what a request is about: its path, and the repository in the registry
+// that the host names. If the path names no repository, only the account and the
+// region are set.
 type target struct {
 	path
 	repository images.RepositoryID
 }
 
-// ServeHTTP answers a request.
+// ServeHTTP serves a request.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 	if err := h.serve(w, r); err != nil {
@@ -88,8 +89,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve does everything but write an error. Nothing is said about a path, not
-// even that it is malformed, before the caller is known.
+// serve does everything except writing an error. An unauthenticated caller learns
+// nothing about a path, not even that it is malformed.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	p, pathErr := parsePath(r.URL.Path)
 	op, known := operations[p.kind][r.Method]
@@ -117,12 +118,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t := target{p, images.RepositoryID{Account: registry.Account, Region: registry.Region, Name: p.name}}
-	record(entry, t)
+	recordParameters(entry, t)
 	return op.serve(h, w, r.WithContext(authn.WithCaller(r.Context(), caller)), t)
 }
 
-// registry returns the registry that a request is about. A token is good for the
-// registries of one region, whosever they are; elsewhere it opens nothing.
+// registry returns the registry that a request is about. A token is valid for the
+// registries of one region, in all accounts.
 func (h *Handler) registry(r *http.Request, caller *authn.Caller) (endpoint.Registry, error) {
 	registry, ok := h.addresses.ParseRegistryHost(r.Host)
 	switch {
@@ -135,8 +136,8 @@ func (h *Handler) registry(r *http.Request, caller *authn.Caller) (endpoint.Regi
 	return registry, nil
 }
 
-// forMethod turns a malformed reference into what reading one means: there is
-// no such manifest. Writing one is a mistake of the client.
+// forMethod turns an invalid tag into "not found", except for PUT: a manifest with
+// this tag cannot exist, and only pushing one is an error of the client.
 func forMethod(method string, err error) error {
 	if method != http.MethodPut && fault.Is(err, "InvalidTag") {
 		return fault.Wrap(err, fault.NotFound, "ImageNotFound", "Requested image not found")

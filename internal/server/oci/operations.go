@@ -9,16 +9,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 )
 
-// An operation serves one method of one kind of path. It returns an error
-// before it has written anything, or not at all.
+// An operation serves one method of one kind of path. It returns an error only if it
+// has not written anything.
 type operation struct {
-	// event is the operation's name in the audit record: that of ECR's API
-	// operation that does the same, where there is one.
+	// event is the name in the audit record: the ECR operation that does the same, if
+	// there is one.
 	event string
 	serve func(h *Handler, w http.ResponseWriter, r *http.Request, t target) error
 }
 
-// operations is the whole of the endpoint: by kind, then by method.
+// operations is the route table of the endpoint, by kind and method.
 var operations = [kindCount]map[string]operation{
 	kindPing: {
 		http.MethodGet:  {"Ping", (*Handler).ping},
@@ -55,7 +55,7 @@ var operations = [kindCount]map[string]operation{
 	},
 }
 
-// methodNotAllowed says which methods the kind has (RFC 9110, section 15.5.6).
+// methodNotAllowed lists the methods of the kind (RFC 9110, section 15.5.6).
 func methodNotAllowed(w http.ResponseWriter, k kind, method string) error {
 	var methods []string
 	for m := range operations[k] {
@@ -64,10 +64,10 @@ func methodNotAllowed(w http.ResponseWriter, k kind, method string) error {
 	slices.Sort(methods)
 	allow := strings.Join(methods, ", ")
 	w.Header().Set("Allow", allow)
-	return fault.New(fault.Invalid, "MethodNotAllowed", "The method %s does not apply here: use %s.", clip(method), allow)
+	return fault.New(fault.Invalid, "MethodNotAllowed", "The method %s is not allowed here. Use %s.", clip(method), allow)
 }
 
-// requestParameters is a registry request in the words of ECR's API, for the
+// requestParameters describes a registry request in the terms of ECR's API, for the
 // audit record.
 type requestParameters struct {
 	RegistryID     string `json:"registryId"`
@@ -78,8 +78,8 @@ type requestParameters struct {
 	UploadID       string `json:"uploadId,omitempty"`
 }
 
-// record enters what a request is about in its audit record.
-func record(e *audit.Entry, t target) {
+// recordParameters adds what a request is about to its audit record.
+func recordParameters(e *audit.Entry, t target) {
 	if e == nil || t.kind == kindPing {
 		return
 	}
@@ -95,7 +95,7 @@ func record(e *audit.Entry, t target) {
 	}
 }
 
-// ping tells a client that this is a registry and that its credentials are good
+// ping tells a client that this is a registry and that its credentials are valid
 // (OCI distribution-spec 1.1, "Determining Support").
 func (h *Handler) ping(w http.ResponseWriter, _ *http.Request, _ target) error {
 	writeJSON(w, http.StatusOK, "application/json", struct{}{})

@@ -9,13 +9,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// A kind is what a path below /v2/ names. The endpoints that each serves are
-// those of OCI distribution-spec 1.1, "Endpoints".
+// A kind is what a path below /v2/ names. The end-N are from OCI distribution-spec
+// 1.1, "Endpoints".
 type kind uint8
 
 const (
 	kindPing      kind = iota // /v2/                              end-1
-	kindCatalog               // /v2/_catalog                      Docker's, kept by every registry
+	kindCatalog               // /v2/_catalog                      from Docker's API, supported by every registry
 	kindManifest              // /v2/<name>/manifests/<reference>  end-3, 7, 9
 	kindBlob                  // /v2/<name>/blobs/<digest>         end-2, 10
 	kindUploads               // /v2/<name>/blobs/uploads/         end-4, 11
@@ -25,29 +25,29 @@ const (
 	kindCount
 )
 
-// A path is a parsed URL path. Every part obeys its grammar, so that none can
-// hold "..", an empty segment or anything that needs escaping, and what is
-// authorized is what is served.
+// A path is a parsed URL path. Every part matches its grammar, so it cannot contain
+// "..", an empty segment or anything that needs escaping. What is authorized is
+// therefore what is served.
 type path struct {
 	kind     kind
 	name     string        // the repository; empty for kindPing and kindCatalog
-	tag      string        // kindManifest, where digest is empty
+	tag      string        // kindManifest if digest is empty
 	digest   digest.Digest // kindBlob, kindReferrers, and kindManifest without a tag
 	uploadID string        // kindUpload
 }
 
 const (
 	pathPrefix = "/v2/"
-	// maxUploadIDLength is far above a UUID's 36.
+	// maxUploadIDLength is far above the 36 characters of a UUID.
 	maxUploadIDLength = 128
 )
 
-// parsePath reads the unescaped path of a URL. It is the inverse of
-// [path.String], but takes "/v2" and "…/blobs/uploads" without their last slash
-// too. A repository's name may have components such as "manifests" and "tags",
-// so a path is read from its end.
+// parsePath parses the unescaped path of a URL. It is the inverse of [path.String],
+// and also accepts "/v2" and "…/blobs/uploads" without the last slash. The name of a
+// repository may contain components such as "manifests" and "tags", so the path is
+// parsed from its end.
 //
-// It returns the faults PathUnknown, InvalidRepositoryName, InvalidTag,
+// Faults: PathUnknown, InvalidRepositoryName, InvalidTag,
 // InvalidDigest, DigestUnsupported and UploadNotFound.
 func parsePath(s string) (path, error) {
 	if s == "/v2" || s == pathPrefix {
@@ -102,8 +102,8 @@ func parsePath(s string) (path, error) {
 	return p, nil
 }
 
-// String returns the path in its one canonical form, which is its escaped form
-// as well: the grammars leave nothing that a URL would escape.
+// String returns the path in its canonical form. It needs no escaping: the grammars
+// do not allow characters that a URL would escape.
 func (p path) String() string {
 	switch p.kind {
 	case kindPing:
@@ -138,18 +138,17 @@ func cutLast(s string) (before, after string, found bool) {
 	return s[:i], s[i+1:], true
 }
 
-// checkName checks a repository's name against the one rule for them, which is
-// ECR's. It is narrower than that of OCI distribution-spec 1.1, "Pulling
-// manifests": no other name can exist here.
+// checkName checks the name of a repository by ECR's rule. It allows less than OCI
+// distribution-spec 1.1, "Pulling manifests", but other names cannot exist here.
 func checkName(name string) error {
 	if images.ValidRepositoryName(name) {
 		return nil
 	}
 	return fault.New(fault.Invalid, "InvalidRepositoryName",
-		"The repository name '%s' is malformed: want 2 to 256 characters, in components of lower case letters and digits that are separated by '/', and within a component by single '.', '_' or '-'.", clip(name))
+		"The repository name '%s' is not valid: it must have 2 to 256 characters, in components of lower-case letters and digits. '/' separates components; a single '.', '_' or '-' may be inside a component.", clip(name))
 }
 
-// parseReference reads what stands behind /manifests/: a digest, or a tag.
+// parseReference parses what follows /manifests/: a digest or a tag.
 func parseReference(s string) (tag string, d digest.Digest, err error) {
 	if strings.Contains(s, ":") {
 		d, err = parseDigest(s)
@@ -157,7 +156,7 @@ func parseReference(s string) (tag string, d digest.Digest, err error) {
 	}
 	if !images.ValidTag(s) {
 		return "", "", fault.New(fault.Invalid, "InvalidTag",
-			"'%s' is not a tag, which has 1 to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'.", clip(s))
+			"'%s' is not a valid tag: a tag has 1 to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'.", clip(s))
 	}
 	return s, "", nil
 }
@@ -170,8 +169,8 @@ func parseDigest(s string) (digest.Digest, error) {
 	return d, nil
 }
 
-// parseUploadID reads an upload's id, whose form is the domain's: anything that
-// needs no escaping. What cannot be an id names no upload.
+// parseUploadID checks the id of an upload, which consists of characters that need
+// no escaping. Any other id cannot exist.
 func parseUploadID(s string) (string, error) {
 	for i := range len(s) {
 		c := s[i]
@@ -185,7 +184,7 @@ func parseUploadID(s string) (string, error) {
 	return s, nil
 }
 
-// clip bounds a piece of the request that is shown in an error's message.
+// clip shortens a part of the request for an error message.
 func clip(s string) string {
 	const most = 160
 	if len(s) <= most {
@@ -195,9 +194,9 @@ func clip(s string) string {
 }
 
 func errPathUnknown() error {
-	return fault.New(fault.NotFound, "PathUnknown", "There is no such endpoint. The paths are those of the OCI distribution specification, below %s.", pathPrefix)
+	return fault.New(fault.NotFound, "PathUnknown", "This endpoint does not exist. See the OCI distribution specification for the paths below %s.", pathPrefix)
 }
 
 func errUploadNotFound() error {
-	return fault.New(fault.NotFound, "UploadNotFound", "There is no such upload: it was completed, cancelled or swept, or never started.")
+	return fault.New(fault.NotFound, "UploadNotFound", "The upload does not exist. It was completed, cancelled or removed after a time without requests. Start a new upload.")
 }

@@ -16,8 +16,8 @@ const (
 	someSHA512 = "sha512:cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e"
 )
 
-// names draws repository names, among them those whose components look like the
-// endpoint's own.
+// names draws repository names, some with components that look like parts of the
+// endpoint.
 func names() *rapid.Generator[string] {
 	component := rapid.OneOf(
 		rapid.SampledFrom([]string{"blobs", "uploads", "manifests", "tags", "list", "referrers", "v2"}),
@@ -57,7 +57,7 @@ func paths() *rapid.Generator[path] {
 	})
 }
 
-func TestParseInvertsString(t *testing.T) {
+func TestParsePath_InvertsString(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := paths().Draw(t, "path")
 		got, err := parsePath(want.String())
@@ -71,7 +71,7 @@ func TestParseInvertsString(t *testing.T) {
 	})
 }
 
-func TestParseLenient(t *testing.T) {
+func TestParsePath_Lenient(t *testing.T) {
 	for in, want := range map[string]path{
 		"/v2":                              {kind: kindPing},
 		"/v2/team/app/blobs/uploads":       {kind: kindUploads, name: "team/app"},
@@ -83,7 +83,7 @@ func TestParseLenient(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParsePath_Invalid(t *testing.T) {
 	long := strings.Repeat("a", 257)
 	for in, code := range map[string]string{
 		"":                                     "PathUnknown",
@@ -130,8 +130,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// Whatever parses stands for one canonical path, and every part obeys its
-// grammar.
+// A path that can be parsed has one canonical form, and every part matches its grammar.
 func FuzzParsePath(f *testing.F) {
 	for _, seed := range []string{
 		"/v2/", "/v2/_catalog", "/v2/app/tags/list", "/v2/team/app/manifests/1.2.3", "/v2/app/manifests/" + someSHA256,

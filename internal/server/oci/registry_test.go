@@ -33,8 +33,7 @@ const (
 	region  = "us-east-1"
 )
 
-// A registry is the whole of the endpoint, on a real store, behind a real
-// server.
+// A registry is the whole endpoint on a real store, behind a real server.
 type registry struct {
 	url     string
 	oci     *oci.Handler
@@ -48,8 +47,8 @@ type registry struct {
 	users   users
 }
 
-// newRegistry starts a registry whose host names are those of AWS below
-// aws.example, beside the bare address.
+// newRegistry starts a registry with host names like those of AWS, below aws.example.
+// The server's address works too.
 func newRegistry(t testing.TB) *registry {
 	t.Helper()
 	blobs, err := local.Open(filepath.Join(t.TempDir(), "blobs"))
@@ -117,13 +116,13 @@ func (r *registry) create(t testing.TB, account, name string, settings images.Se
 	return id
 }
 
-// clock is a time that stands still.
+// clock stands still.
 type clock struct{ time time.Time }
 
 func (c *clock) now() time.Time { return c.time }
 
-// users authenticates: a user's password is "account/name", and "expired" is a
-// token that was good once.
+// users authenticates: the password of a user is "account/name", and "expired" is an
+// expired token.
 type users struct {
 	clock    *clock
 	policies map[string]*policy.Policy // by user: the identity-based policy
@@ -188,8 +187,8 @@ func (l *trail) last() *audit.Record {
 	return l.records[len(l.records)-1]
 }
 
-// serverLog is what the server complains about. Where a test does not take it, it
-// has to be empty.
+// serverLog has what the server logs. It must be empty at the end of a test that does
+// not take it.
 type serverLog struct {
 	mu   sync.Mutex
 	text strings.Builder

@@ -22,12 +22,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// A fileSink is a ResponseWriter that sees how the bytes come: as net/http's own
-// does, it can read from a file by itself.
+// A fileSink is a ResponseWriter that records how it gets the bytes. Like the one of
+// net/http, it can read from a file by itself.
 type fileSink struct {
 	*httptest.ResponseRecorder
-	fromFile int64 // bytes that came straight from a file
-	written  int64 // and those that were copied through memory
+	fromFile int64 // bytes read from a file
+	written  int64 // bytes copied through memory
 }
 
 func (s *fileSink) ReadFrom(r io.Reader) (int64, error) {
@@ -50,7 +50,7 @@ func (s *fileSink) Write(p []byte) (int, error) {
 }
 
 // Blobs reach the connection as files, so that the kernel can send them.
-func TestBlobsAreSentAsFiles(t *testing.T) {
+func TestGetBlob_SentAsFile(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	content := strings.Repeat("x", 1<<20)
@@ -67,8 +67,8 @@ func TestBlobsAreSentAsFiles(t *testing.T) {
 	}
 }
 
-// A connection that breaks in the middle of a chunk loses nothing that arrived.
-func TestUploadResumesAfterABrokenConnection(t *testing.T) {
+// If a connection breaks in the middle of a chunk, the bytes that arrived are kept.
+func TestAppendUpload_ResumesAfterBrokenConnection(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	c := r.client(t, "admin").in("app")
@@ -107,8 +107,8 @@ func TestUploadResumesAfterABrokenConnection(t *testing.T) {
 	c.finish(status.location(), content, d, strings.NewReader(content[half:]), "Content-Range", fmt.Sprintf("%d-%d", half, len(content)-1))
 }
 
-// A body that is shorter than it says leaves nothing behind, whole or half.
-func TestTruncatedBodies(t *testing.T) {
+// A body that is shorter than its declared length leaves nothing behind.
+func TestHandler_TruncatedBody(t *testing.T) {
 	r := newRegistry(t)
 	r.create(t, account, "app", images.Settings{})
 	content := "0123456789"
@@ -137,7 +137,7 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// A presigningStore keeps its objects where others can fetch them.
+// A presigningStore has URLs for downloads.
 type presigningStore struct {
 	*local.Store
 	address string
@@ -147,7 +147,7 @@ func (s presigningStore) Presign(_ context.Context, object string, expires time.
 	return s.address + "/" + object + "?expires=" + expires.String(), nil
 }
 
-func TestBlobsFromAnotherServer(t *testing.T) {
+func TestGetBlob_Redirect(t *testing.T) {
 	blobs, err := local.Open(filepath.Join(t.TempDir(), "blobs"))
 	if err != nil {
 		t.Fatal(err)
@@ -190,8 +190,7 @@ func TestBlobsFromAnotherServer(t *testing.T) {
 
 var _ blob.Presigner = presigningStore{}
 
-// Whatever is sent, the answer is one of the specification's, and the server
-// does not fail.
+// Any request gets an answer of the specification, and the server does not fail.
 func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/v2/app/manifests/v1", "", "", []byte(nil))
 	f.Add("PATCH", "/v2/app/blobs/uploads/x", "", "0-3", []byte("body"))

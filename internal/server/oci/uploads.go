@@ -13,10 +13,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// startUpload serves POST …/blobs/uploads/, in its four forms: a blob mounted
-// from another repository (?mount, ?from), a whole blob in the request
-// (?digest), and the start of an upload, with the algorithm of the digest to
-// come (?digest-algorithm) or without.
+// startUpload serves the four forms of POST …/blobs/uploads/: mounting a blob from
+// another repository (?mount, ?from), a whole blob in one request (?digest), and
+// starting an upload with or without the algorithm of the digest
+// (?digest-algorithm).
 func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
 	if query.Has("mount") {
@@ -32,15 +32,15 @@ func (h *Handler) startUpload(w http.ResponseWriter, r *http.Request, t target) 
 		return err
 	}
 	uploadHeaders(w, t, u)
-	accepted(w)
+	writeAccepted(w)
 	return nil
 }
 
 // mount tries to mount a blob (OCI distribution-spec 1.1, "Mounting a blob from
-// another repository"). Where the blob is not to be had the client is to upload
-// it: mounted is false, and nothing was written. Without ?from there is nothing
-// to mount from: to look for the digest in every repository would let a caller
-// probe for, and obtain, what it may not read.
+// another repository"). If it cannot be mounted, mounted is false, nothing was
+// written, and the client has to upload the blob. Without ?from nothing is mounted:
+// searching all repositories for the digest would give callers blobs that they are
+// not allowed to read.
 func (h *Handler) mount(w http.ResponseWriter, r *http.Request, t target, query url.Values) (mounted bool, err error) {
 	d, err := parseDigest(query.Get("mount"))
 	if err != nil {
@@ -57,7 +57,7 @@ func (h *Handler) mount(w http.ResponseWriter, r *http.Request, t target, query 
 	if err != nil {
 		return false, err
 	}
-	created(w, path{kind: kindBlob, name: t.name, digest: b.Digest}, b.Digest)
+	writeCreated(w, path{kind: kindBlob, name: t.name, digest: b.Digest}, b.Digest)
 	return true, nil
 }
 
@@ -71,23 +71,23 @@ func (h *Handler) putBlob(w http.ResponseWriter, r *http.Request, t target, clai
 	if err != nil {
 		return err
 	}
-	created(w, path{kind: kindBlob, name: t.name, digest: b.Digest}, b.Digest)
+	writeCreated(w, path{kind: kindBlob, name: t.name, digest: b.Digest}, b.Digest)
 	return nil
 }
 
 // appendUpload serves PATCH: a chunk with its range, or a stream without one.
 func (h *Handler) appendUpload(w http.ResponseWriter, r *http.Request, t target) error {
-	at, body, err := chunk(r)
+	offset, body, err := readChunk(r)
 	if err != nil {
 		return err
 	}
-	u, err := h.images.AppendUpload(r.Context(), t.repository, t.uploadID, at, body)
+	u, err := h.images.AppendUpload(r.Context(), t.repository, t.uploadID, offset, body)
 	if err != nil {
 		h.offsetHeaders(w, r, t, err)
 		return err
 	}
 	uploadHeaders(w, t, u)
-	accepted(w)
+	writeAccepted(w)
 	return nil
 }
 
@@ -97,23 +97,23 @@ func (h *Handler) completeUpload(w http.ResponseWriter, r *http.Request, t targe
 	if err != nil {
 		return err
 	}
-	at, body, err := chunk(r)
+	offset, body, err := readChunk(r)
 	if err != nil {
 		return err
 	}
 	if r.ContentLength == 0 {
 		body = nil
 	}
-	b, err := h.images.CompleteUpload(r.Context(), t.repository, t.uploadID, at, body, d)
+	b, err := h.images.CompleteUpload(r.Context(), t.repository, t.uploadID, offset, body, d)
 	if err != nil {
 		h.offsetHeaders(w, r, t, err)
 		return err
 	}
-	created(w, path{kind: kindBlob, name: t.name, digest: b.Digest}, b.Digest)
+	writeCreated(w, path{kind: kindBlob, name: t.name, digest: b.Digest}, b.Digest)
 	return nil
 }
 
-// uploadStatus serves GET: how far the upload is.
+// uploadStatus serves GET: how many bytes have arrived.
 func (h *Handler) uploadStatus(w http.ResponseWriter, r *http.Request, t target) error {
 	u, err := h.images.UploadStatus(r.Context(), t.repository, t.uploadID)
 	if err != nil {
@@ -133,19 +133,19 @@ func (h *Handler) cancelUpload(w http.ResponseWriter, r *http.Request, t target)
 	return nil
 }
 
-// uploadHeaders says where an upload goes on and what was received. Range names
-// the last byte, so it cannot say "nothing"; like every registry that has gone
-// before, 0-0 stands for that as well as for one byte.
+// uploadHeaders sets the headers that say where to continue an upload and what has
+// arrived. Range names the last byte, so it cannot express "nothing": as in other
+// registries, 0-0 means both nothing and one byte.
 func uploadHeaders(w http.ResponseWriter, t target, u images.Upload) {
 	w.Header().Set("Location", path{kind: kindUpload, name: t.name, uploadID: u.ID}.String())
 	w.Header().Set("Range", "0-"+strconv.FormatInt(max(u.Size-1, 0), 10))
 	w.Header().Set("Docker-Upload-Uuid", u.ID)
 }
 
-// offsetHeaders tells a client whose chunk was out of place where to go on. That
-// the status cannot be read leaves the headers away and no more.
+// offsetHeaders tells a client whose chunk had the wrong offset where to continue. If
+// the status cannot be read, the answer goes without these headers.
 func (h *Handler) offsetHeaders(w http.ResponseWriter, r *http.Request, t target, err error) {
-	if answerOf(fault.From(err)).status != http.StatusRequestedRangeNotSatisfiable {
+	if codeOf(fault.From(err)).status != http.StatusRequestedRangeNotSatisfiable {
 		return
 	}
 	if u, err := h.images.UploadStatus(r.Context(), t.repository, t.uploadID); err == nil {
@@ -153,8 +153,8 @@ func (h *Handler) offsetHeaders(w http.ResponseWriter, r *http.Request, t target
 	}
 }
 
-// chunk reads where a request's body belongs in the upload.
-func chunk(r *http.Request) (at int64, body io.Reader, err error) {
+// readChunk returns a request's body and its offset in the upload.
+func readChunk(r *http.Request) (offset int64, body io.Reader, err error) {
 	header := r.Header.Get("Content-Range")
 	if header == "" {
 		return images.AnyOffset, r.Body, nil
@@ -166,14 +166,13 @@ func chunk(r *http.Request) (at int64, body io.Reader, err error) {
 	length := last - first + 1
 	if r.ContentLength >= 0 && r.ContentLength != length {
 		return 0, nil, fault.New(fault.Invalid, "InvalidSize",
-			"The Content-Range %s is of %d bytes, and the Content-Length is %d.", clip(header), length, r.ContentLength)
+			"The Content-Range %s means %d bytes, but the Content-Length is %d.", clip(header), length, r.ContentLength)
 	}
 	return first, &exactReader{r: r.Body, left: length}, nil
 }
 
-// parseContentRange reads ^[0-9]+-[0-9]+$ (OCI distribution-spec 1.1, "Pushing a
-// blob in chunks"), which is not HTTP's form. That one, "bytes 0-9/*", is taken
-// too: clients send it.
+// parseContentRange parses ^[0-9]+-[0-9]+$ (OCI distribution-spec 1.1, "Pushing a blob
+// in chunks"), and HTTP's own form, "bytes 0-9/*", which some clients send.
 func parseContentRange(s string) (first, last int64, err error) {
 	spec := strings.TrimPrefix(s, "bytes ")
 	spec, _, _ = strings.Cut(spec, "/")
@@ -182,20 +181,20 @@ func parseContentRange(s string) (first, last int64, err error) {
 	last, errLast := parseOffset(b)
 	if !ok || errFirst != nil || errLast != nil || last < first {
 		return 0, 0, fault.New(fault.Invalid, "InvalidContentRange",
-			"The Content-Range '%s' is malformed: want the offsets of the first and the last byte, such as 0-1023.", clip(s))
+			"The Content-Range '%s' is malformed: it must be the offsets of the first and the last byte, for example 0-1023.", clip(s))
 	}
 	return first, last, nil
 }
 
-// parseOffset reads a decimal number without a sign that is far enough below
-// the largest int64 to count with.
+// parseOffset parses a decimal number without a sign. Its maximum is far enough below
+// the largest int64 to avoid overflows.
 func parseOffset(s string) (int64, error) {
 	n, err := strconv.ParseUint(s, 10, 62)
 	return int64(n), err
 }
 
-// exactReader fails where r does not have exactly left more bytes. It never gives
-// more than those.
+// exactReader fails if r does not have exactly left more bytes. It never returns more
+// than these.
 type exactReader struct {
 	r    io.Reader
 	left int64

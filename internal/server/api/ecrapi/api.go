@@ -1,12 +1,14 @@
-// Package ecrapi is the edge of the Amazon ECR API: one Go method an operation,
-// with the signature of the SDK's client. It decides nothing: package images
-// holds the rules and authorizes, and this package turns inputs into its calls,
-// and its answers and faults into ECR's.
+// Package ecrapi is the handler of the Amazon ECR API. Each operation is one method of
+// [API] with the signature of the SDK's client, and [Register] adds all of them to a
+// wire.Service. The rules and the authorization are in package images: a method turns
+// its input into calls of images, and the results into ECR's output. [MapError] turns
+// faults into ECR's exceptions.
 //
-// A request is about the registry of the caller's account, or of the account
-// that registryId names, in the region that the request was signed for. An
-// operation of ECR that is not registered here answers that it is not
-// implemented.
+// A request is about the registry of the caller's account, or of the account in
+// registryId, in the region for which the request was signed. Operations of ECR that
+// are not registered answer NotImplementedException.
+//
+// This package must not import another handler, or a database.
 package ecrapi
 
 import (
@@ -23,32 +25,31 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// Tokens mints authorization tokens. It is *token.Keyring.
+// Tokens issues authorization tokens. It is *token.Keyring.
 type Tokens interface {
 	Mint(token.Purpose, token.Claims) (string, error)
 }
 
-// An Authorizer decides about the operations that are about no repository. It is
+// An Authorizer authorizes the operations that are not about a repository. It is
 // *authz.Authorizer.
 type Authorizer interface {
 	Authorize(context.Context, *authz.Request) error
 }
 
-// Addresses are those of the registries. It is *endpoint.Addresses.
+// Addresses knows the addresses of the registries. It is *endpoint.Addresses.
 type Addresses interface {
-	// RegistryHost is a host with its port where it is not the scheme's own.
+	// RegistryHost returns the host, with the port if it is not the scheme's default.
 	RegistryHost(endpoint.Registry) string
-	// RegistryURL is the scheme and that host.
+	// RegistryURL returns the scheme and the host.
 	RegistryURL(endpoint.Registry) string
 }
 
-// LayerURLs makes addresses that open one blob for a while, without credentials.
-// It is *oci.LayerURLs, and asked after the domain has authorized.
+// LayerURLs makes signed URLs of blobs, after the domain has authorized. It is *oci.LayerURLs.
 type LayerURLs interface {
 	LayerURL(images.RepositoryID, digest.Digest) string
 }
 
-// Config is what an [API] is made of. All of it is required.
+// Config has what an [API] needs. All fields are required.
 type Config struct {
 	Images    *images.Service
 	Tokens    Tokens
@@ -64,7 +65,7 @@ type API struct{ c Config }
 // New returns the API.
 func New(c Config) *API { return &API{c} }
 
-// Register has s serve the operations of a.
+// Register adds the operations of a to s.
 func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetAuthorizationToken)
 	wire.Handle(s, a.DescribeRegistry)
@@ -94,8 +95,8 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetDownloadUrlForLayer)
 }
 
-// registry is the one that a request is about. Without a caller it is nobody's,
-// and the domain denies.
+// registry returns the registry that a request is about. Without a caller it is empty,
+// and the domain denies access.
 func registry(ctx context.Context, registryID *string) endpoint.Registry {
 	var r endpoint.Registry
 	if c := authn.FromContext(ctx); c != nil {
@@ -107,7 +108,7 @@ func registry(ctx context.Context, registryID *string) endpoint.Registry {
 	return r
 }
 
-// repository is the one that a request is about.
+// repository returns the repository that a request is about.
 func repository(ctx context.Context, registryID, name *string) images.RepositoryID {
 	r := registry(ctx, registryID)
 	return images.RepositoryID{Account: r.Account, Region: r.Region, Name: deref(name)}
@@ -121,7 +122,7 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
-// optional returns nil for an empty text, which has no place in an answer.
+// optional returns nil for an empty text: members without a value are left out.
 func optional(s string) *string {
 	if s == "" {
 		return nil

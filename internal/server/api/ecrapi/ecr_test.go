@@ -28,7 +28,7 @@ const (
 	host    = "registry.example:4283"
 )
 
-// A fixture is the API on real stores, with the real client of a user who may do
+// A fixture is the API on real stores, with the SDK's client of a user who is allowed
 // everything.
 type fixture struct {
 	*iamtest.World
@@ -63,15 +63,15 @@ func serve(t testing.TB) *fixture {
 	return &fixture{w, t, store, ecr.NewFromConfig(w.Serve(s))}
 }
 
-// layerURLs writes addresses that show what they were made for.
+// layerURLs makes URLs that show what they were made for.
 type layerURLs struct{}
 
 func (layerURLs) LayerURL(id images.RepositoryID, d digest.Digest) string {
 	return "http://" + host + "/" + id.Account + "/" + id.Region + "/" + id.Name + "/" + string(d)
 }
 
-// user creates a user with the inline policy's statement, none where it is
-// empty, and returns its credentials.
+// user creates a user with a statement as inline policy, unless it is empty, and
+// returns its credentials.
 func (f *fixture) user(name, statement string) func(*ecr.Options) {
 	f.t.Helper()
 	if _, err := f.IAM.CreateUser(f.AsAdmin(), iam.NewEntity{Name: name}); err != nil {
@@ -97,7 +97,7 @@ func (f *fixture) otherAccount() func(*ecr.Options) {
 	return static(f.OtherAdmin.AccessKeyID, f.OtherAdmin.Secret)
 }
 
-// create creates a repository as the API does it by default.
+// create creates a repository with default settings.
 func (f *fixture) create(name string) {
 	f.t.Helper()
 	if _, err := f.client.CreateRepository(f.t.Context(), &ecr.CreateRepositoryInput{RepositoryName: &name}); err != nil {
@@ -105,8 +105,8 @@ func (f *fixture) create(name string) {
 	}
 }
 
-// wantCode fails the test unless err is the API's error with the code, and the
-// status that ECR gives to every error of a client.
+// wantCode fails the test unless err is an error of the API with the code and status
+// 400, which ECR has for every client error.
 func wantCode(t *testing.T, err error, code string) {
 	t.Helper()
 	wantError(t, err, code, http.StatusBadRequest)
@@ -121,7 +121,7 @@ func wantError(t *testing.T, err error, code string, status int) {
 	}
 }
 
-// wantException fails the test unless err is the SDK's own type E.
+// wantException fails the test unless err is of the SDK's type E.
 func wantException[E error](t *testing.T, err error) {
 	t.Helper()
 	if _, ok := errors.AsType[E](err); !ok {
@@ -129,7 +129,7 @@ func wantException[E error](t *testing.T, err error) {
 	}
 }
 
-func TestSignatures(t *testing.T) {
+func TestAPI_Signatures(t *testing.T) {
 	f := serve(t)
 	call := func(as func(*ecr.Options)) error {
 		_, err := f.client.DescribeRegistry(t.Context(), &ecr.DescribeRegistryInput{}, as)
@@ -149,7 +149,7 @@ func TestSignatures(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotBuiltSaysSo(t *testing.T) {
+func TestRegister_NotImplemented(t *testing.T) {
 	f := serve(t)
 	_, err := f.client.DescribePullThroughCacheRules(t.Context(), &ecr.DescribePullThroughCacheRulesInput{})
 	wantError(t, err, "NotImplementedException", http.StatusNotImplemented)

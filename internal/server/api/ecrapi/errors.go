@@ -10,11 +10,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-// MapError turns any error into what an ECR client gets: a modelled exception
-// where ECR's model has one, and otherwise a code that the AWS JSON services
-// have in common (Amazon ECR API Reference, "Common Errors"). Broken constraints
-// are ECR's InvalidParameterException, and what nobody knows is its
-// ServerException. The wire's own errors have the right form as they are.
+// MapError turns any error into what an ECR client gets: an exception of ECR's model
+// if there is one, and otherwise a code that the AWS JSON services share (Amazon ECR
+// API Reference, "Common Errors"). A violated constraint is ECR's
+// InvalidParameterException, an unknown error its ServerException. Errors of package
+// wire stay as they are.
 func MapError(err error) error {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return mapFault(f)
@@ -32,7 +32,7 @@ func mapFault(f *fault.Error) error {
 	if modelled := exceptions[f.Code]; modelled != nil {
 		return modelled(&f.Message)
 	}
-	if code := common[f.Code]; code != "" {
+	if code := signatureErrors[f.Code]; code != "" {
 		return &wire.Error{Code: code, Message: f.Message, Status: http.StatusBadRequest}
 	}
 	switch f.Kind {
@@ -55,9 +55,9 @@ func mapFault(f *fault.Error) error {
 	}
 }
 
-// common are the codes that every AWS JSON service gives to a request whose
-// signature is no good.
-var common = map[string]string{
+// signatureErrors has the codes that all AWS JSON services return for a request without
+// a valid signature.
+var signatureErrors = map[string]string{
 	"MissingAuthenticationToken": "MissingAuthenticationTokenException",
 	"IncompleteSignature":        "IncompleteSignatureException",
 	"InvalidClientTokenId":       "UnrecognizedClientException",
@@ -67,7 +67,7 @@ var common = map[string]string{
 	"ExpiredToken":               "ExpiredTokenException",
 }
 
-// exceptions are the faults of the domain that ECR's model has a type for.
+// exceptions has the faults of the domain for which ECR's model has an exception.
 var exceptions = map[string]func(message *string) error{
 	"RepositoryNotFound":       func(m *string) error { return &types.RepositoryNotFoundException{Message: m} },
 	"RepositoryAlreadyExists":  func(m *string) error { return &types.RepositoryAlreadyExistsException{Message: m} },
@@ -94,8 +94,8 @@ var exceptions = map[string]func(message *string) error{
 	"LayerTooLarge":      func(m *string) error { return &types.LimitExceededException{Message: m} },
 }
 
-// invalidParameter is the fault of a request that the model allows and ECR does
-// not.
+// invalidParameter returns the fault of a request that ECR's model allows and ECR
+// refuses.
 func invalidParameter(parameter, constraint string) error {
 	return fault.New(fault.Invalid, "InvalidParameter", "Invalid parameter at '%s' failed to satisfy constraint: '%s'", parameter, constraint)
 }

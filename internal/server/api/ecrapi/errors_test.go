@@ -7,8 +7,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
-// A failing machine is ECR's ServerException, and the client learns no more.
-func TestServerException(t *testing.T) {
+// An internal error is ECR's ServerException, without details for the client.
+func TestMapError_ServerException(t *testing.T) {
 	f := serve(t)
 	f.create("app")
 	if err := f.DB.Close(); err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// PutImage stores a manifest and sets a tag on it. One that is there already,
-// with the tag, is ImageAlreadyExistsException.
+// PutImage stores a manifest and sets a tag on it. If the image already exists with
+// this tag, it returns ImageAlreadyExistsException.
 func (a *API) PutImage(ctx context.Context, in *ecr.PutImageInput) (*ecr.PutImageOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
 	put := images.PutManifest{
@@ -32,7 +32,7 @@ func (a *API) PutImage(ctx context.Context, in *ecr.PutImageInput) (*ecr.PutImag
 	return &ecr.PutImageOutput{Image: new(image(id, images.TaggedManifest{Tag: deref(in.ImageTag), Manifest: m}))}, nil
 }
 
-// image is ECR's form of a manifest.
+// image converts a manifest.
 func image(id images.RepositoryID, m images.TaggedManifest) types.Image {
 	return types.Image{
 		ImageId:                imageID(images.Reference{Tag: m.Tag, Digest: m.Digest}),
@@ -47,7 +47,7 @@ func imageID(ref images.Reference) *types.ImageIdentifier {
 	return &types.ImageIdentifier{ImageDigest: optional(string(ref.Digest)), ImageTag: optional(ref.Tag)}
 }
 
-// references is the inverse of imageID, for a list.
+// references is the inverse of imageID, for lists.
 func references(ids []types.ImageIdentifier) []images.Reference {
 	refs := make([]images.Reference, len(ids))
 	for i, id := range ids {
@@ -88,8 +88,8 @@ func (a *API) BatchGetImage(ctx context.Context, in *ecr.BatchGetImageInput) (*e
 	return out, nil
 }
 
-// BatchDeleteImage deletes images by digest, and takes away tags; an image goes
-// with its last tag.
+// BatchDeleteImage deletes images by digest, and tags. An image is deleted with its
+// last tag.
 func (a *API) BatchDeleteImage(ctx context.Context, in *ecr.BatchDeleteImageInput) (*ecr.BatchDeleteImageOutput, error) {
 	deleted, failures, err := a.c.Images.DeleteImages(ctx, repository(ctx, in.RegistryId, in.RepositoryName), references(in.ImageIds))
 	if err != nil {
@@ -102,10 +102,10 @@ func (a *API) BatchDeleteImage(ctx context.Context, in *ecr.BatchDeleteImageInpu
 	return out, nil
 }
 
-// A selection is what the filters of ListImages and DescribeImages ask for.
+// A selection is what the filters of ListImages and DescribeImages select.
 type selection struct {
 	tags images.TagStatus
-	// none says that no image can match: there are no archived ones.
+	// none is true if no image can match, because none is archived.
 	none bool
 }
 
@@ -122,8 +122,7 @@ func newSelection(tags types.TagStatus, status types.ImageStatusFilter) selectio
 	return s
 }
 
-// ListImages pages through the tags with their digests, and the digests without
-// a tag.
+// ListImages lists tags with their digests, and digests without a tag.
 func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.ListImagesOutput, error) {
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
 	want := newSelection(filter.TagStatus, filter.ImageStatus)
@@ -150,8 +149,8 @@ func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.Lis
 	return out, nil
 }
 
-// DescribeImages describes the images of the given ids, or pages through all
-// those of the repository, in the byte order of their digests.
+// DescribeImages describes the images with the given ids, or lists all images of the
+// repository, ordered by digest.
 func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (*ecr.DescribeImagesOutput, error) {
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
 	want := newSelection(filter.TagStatus, filter.ImageStatus)

@@ -60,7 +60,7 @@ func (f *fixture) put(repository, manifest, tag string) error {
 	return err
 }
 
-func TestLayerUpload(t *testing.T) {
+func TestCompleteLayerUpload(t *testing.T) {
 	f := serve(t)
 	f.create("app")
 	app := aws.String("app")
@@ -148,7 +148,7 @@ func TestPutImage(t *testing.T) {
 	}
 }
 
-func TestReadingImages(t *testing.T) {
+func TestBatchGetImage_ListImages_DescribeImages(t *testing.T) {
 	f := serve(t)
 	f.create("app")
 	app := aws.String("app")
@@ -234,7 +234,7 @@ func TestBatchDeleteImage(t *testing.T) {
 			t.Errorf("%+v", out)
 		}
 	}
-	// The image went with its last tag.
+	// The image was deleted with its last tag.
 	if out := remove(types.ImageIdentifier{ImageDigest: &d}); len(out.ImageIds) != 0 || len(out.Failures) != 1 || out.Failures[0].FailureCode != types.ImageFailureCodeImageNotFound {
 		t.Errorf("%+v", out)
 	}

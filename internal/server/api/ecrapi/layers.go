@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// InitiateLayerUpload begins an upload, and says how large its parts should be.
+// InitiateLayerUpload begins an upload, and returns how large its parts should be.
 func (a *API) InitiateLayerUpload(ctx context.Context, in *ecr.InitiateLayerUploadInput) (*ecr.InitiateLayerUploadOutput, error) {
 	u, err := a.c.Images.StartUpload(ctx, repository(ctx, in.RegistryId, in.RepositoryName), "")
 	if err != nil {
@@ -39,7 +39,7 @@ func (a *API) UploadLayerPart(ctx context.Context, in *ecr.UploadLayerPartInput)
 	return &ecr.UploadLayerPartOutput{LastByteReceived: new(u.Size - 1), RegistryId: &id.Account, RepositoryName: &id.Name, UploadId: in.UploadId}, nil
 }
 
-// CompleteLayerUpload makes an upload a layer of the repository.
+// CompleteLayerUpload turns an upload into a layer of the repository.
 func (a *API) CompleteLayerUpload(ctx context.Context, in *ecr.CompleteLayerUploadInput) (*ecr.CompleteLayerUploadOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
 	digests := make([]digest.Digest, len(in.LayerDigests))
@@ -53,7 +53,7 @@ func (a *API) CompleteLayerUpload(ctx context.Context, in *ecr.CompleteLayerUplo
 	return &ecr.CompleteLayerUploadOutput{LayerDigest: new(string(b.Digest)), RegistryId: &id.Account, RepositoryName: &id.Name, UploadId: in.UploadId}, nil
 }
 
-// BatchCheckLayerAvailability says which layers the repository holds.
+// BatchCheckLayerAvailability returns which layers the repository has.
 func (a *API) BatchCheckLayerAvailability(ctx context.Context, in *ecr.BatchCheckLayerAvailabilityInput) (*ecr.BatchCheckLayerAvailabilityOutput, error) {
 	out := &ecr.BatchCheckLayerAvailabilityOutput{Layers: []types.Layer{}, Failures: []types.LayerFailure{}}
 	var valid []digest.Digest
@@ -62,7 +62,7 @@ func (a *API) BatchCheckLayerAvailability(ctx context.Context, in *ecr.BatchChec
 		case d == "":
 			out.Failures = append(out.Failures, layerFailure(text, types.LayerFailureCodeMissingLayerDigest, "Invalid request parameters: layer digest cannot be empty"))
 		case images.CheckDigest(d) != nil:
-			out.Failures = append(out.Failures, layerFailure(text, types.LayerFailureCodeInvalidLayerDigest, "Invalid layer digest: want sha256 or sha512 in lower-case hexadecimal digits"))
+			out.Failures = append(out.Failures, layerFailure(text, types.LayerFailureCodeInvalidLayerDigest, "Invalid layer digest: it must be sha256 or sha512 in lower-case hexadecimal digits"))
 		default:
 			valid = append(valid, d)
 		}
@@ -85,8 +85,8 @@ func layerFailure(d string, code types.LayerFailureCode, reason string) types.La
 	return types.LayerFailure{LayerDigest: &d, FailureCode: code, FailureReason: &reason}
 }
 
-// GetDownloadUrlForLayer returns an address that opens a layer of an image for a
-// while, without credentials.
+// GetDownloadUrlForLayer returns a URL from which a layer of an image can be downloaded
+// for a limited time without credentials.
 func (a *API) GetDownloadUrlForLayer(ctx context.Context, in *ecr.GetDownloadUrlForLayerInput) (*ecr.GetDownloadUrlForLayerOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
 	b, err := a.c.Images.DownloadableLayer(ctx, id, digest.Digest(deref(in.LayerDigest)))

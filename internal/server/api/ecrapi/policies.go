@@ -21,8 +21,8 @@ func (a *API) GetRepositoryPolicy(ctx context.Context, in *ecr.GetRepositoryPoli
 	return &ecr.GetRepositoryPolicyOutput{PolicyText: new(r.Policy), RegistryId: new(r.ID.Account), RepositoryName: new(r.ID.Name)}, nil
 }
 
-// SetRepositoryPolicy sets the repository's policy. Without force, one that
-// would keep the caller from setting another is refused.
+// SetRepositoryPolicy sets the repository's policy. Without force, a policy that would
+// prevent the caller from setting another one is refused.
 func (a *API) SetRepositoryPolicy(ctx context.Context, in *ecr.SetRepositoryPolicyInput) (*ecr.SetRepositoryPolicyOutput, error) {
 	lockout := images.RefuseLockout
 	if in.Force {
@@ -45,7 +45,7 @@ func (a *API) DeleteRepositoryPolicy(ctx context.Context, in *ecr.DeleteReposito
 	return &ecr.DeleteRepositoryPolicyOutput{PolicyText: &text, RegistryId: &id.Account, RepositoryName: &id.Name}, nil
 }
 
-// ListTagsForResource lists a repository's own tags, by their keys.
+// ListTagsForResource lists the resource tags of a repository, ordered by key.
 func (a *API) ListTagsForResource(ctx context.Context, in *ecr.ListTagsForResourceInput) (*ecr.ListTagsForResourceOutput, error) {
 	id, err := images.ParseRepositoryARN(deref(in.ResourceArn))
 	if err != nil {
@@ -85,13 +85,13 @@ func (a *API) UntagResource(ctx context.Context, in *ecr.UntagResourceInput) (*e
 	return &ecr.UntagResourceOutput{}, a.c.Images.UntagResource(ctx, id, in.TagKeys)
 }
 
-// resourceTags reads a list of tags, whose keys must not repeat.
+// resourceTags converts a list of tags. Keys must not repeat.
 func resourceTags(list []types.Tag) (map[string]string, error) {
 	tags := make(map[string]string, len(list))
 	for _, t := range list {
 		key := deref(t.Key)
 		if _, twice := tags[key]; twice {
-			return nil, fault.New(fault.Invalid, "InvalidTagParameter", "The tag key %q is given twice.", key)
+			return nil, fault.New(fault.Invalid, "InvalidTagParameter", "The tag key %q occurs more than once.", key)
 		}
 		tags[key] = deref(t.Value)
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// CreateRepository creates a repository. Tags are mutable and the encryption is
-// AES256 where the request does not say.
+// CreateRepository creates a repository. By default its tags are mutable and the
+// encryption is AES256.
 func (a *API) CreateRepository(ctx context.Context, in *ecr.CreateRepositoryInput) (*ecr.CreateRepositoryOutput, error) {
 	settings := images.Settings{
 		Mutability: images.Mutability(in.ImageTagMutability),
@@ -39,7 +39,7 @@ func (a *API) CreateRepository(ctx context.Context, in *ecr.CreateRepositoryInpu
 	return &ecr.CreateRepositoryOutput{Repository: new(a.repository(r))}, nil
 }
 
-// repository is ECR's description of a repository.
+// repository converts a repository.
 func (a *API) repository(r *images.Repository) types.Repository {
 	host := a.c.Addresses.RegistryHost(endpoint.Registry{Account: r.ID.Account, Region: r.ID.Region})
 	out := types.Repository{
@@ -56,7 +56,7 @@ func (a *API) repository(r *images.Repository) types.Repository {
 	return out
 }
 
-// exclusions are the texts of filters, all of which are wildcards.
+// exclusions returns the texts of filters. All filters are wildcards.
 func exclusions(filters []types.ImageTagMutabilityExclusionFilter) []string {
 	var list []string
 	for _, f := range filters {
@@ -125,7 +125,7 @@ func (a *API) DeleteRepository(ctx context.Context, in *ecr.DeleteRepositoryInpu
 	return &ecr.DeleteRepositoryOutput{Repository: new(a.repository(r))}, nil
 }
 
-// PutImageTagMutability sets which tags can be moved.
+// PutImageTagMutability sets which tags can be moved to another image.
 func (a *API) PutImageTagMutability(ctx context.Context, in *ecr.PutImageTagMutabilityInput) (*ecr.PutImageTagMutabilityOutput, error) {
 	r, err := a.c.Images.SetMutability(ctx, repository(ctx, in.RegistryId, in.RepositoryName), images.Mutability(in.ImageTagMutability), exclusions(in.ImageTagMutabilityExclusionFilters))
 	if err != nil {
@@ -139,8 +139,8 @@ func (a *API) PutImageTagMutability(ctx context.Context, in *ecr.PutImageTagMuta
 	}, nil
 }
 
-// PutImageScanningConfiguration keeps whether images are to be scanned when they
-// are pushed.
+// PutImageScanningConfiguration stores whether images should be scanned when they are
+// pushed.
 func (a *API) PutImageScanningConfiguration(ctx context.Context, in *ecr.PutImageScanningConfigurationInput) (*ecr.PutImageScanningConfigurationOutput, error) {
 	var on bool
 	if in.ImageScanningConfiguration != nil {

@@ -57,7 +57,7 @@ func TestRepository(t *testing.T) {
 	}
 }
 
-func TestRepositoryDefaults(t *testing.T) {
+func TestCreateRepository_Defaults(t *testing.T) {
 	f := serve(t)
 	f.create("app")
 	out, err := f.client.DescribeRepositories(t.Context(), &ecr.DescribeRepositoriesInput{})
@@ -69,7 +69,7 @@ func TestRepositoryDefaults(t *testing.T) {
 	}
 }
 
-func TestInvalidParameters(t *testing.T) {
+func TestAPI_InvalidParameters(t *testing.T) {
 	f := serve(t)
 	f.create("app")
 	for _, name := range []string{"A", "a", "a//b", strings.Repeat("a", 257)} {
@@ -89,7 +89,7 @@ func TestInvalidParameters(t *testing.T) {
 	wantException[*types.InvalidTagParameterException](t, err)
 }
 
-func TestDescribeRepositoriesPages(t *testing.T) {
+func TestDescribeRepositories_Pages(t *testing.T) {
 	f := serve(t)
 	var want []string
 	for i := range 5 {
@@ -114,7 +114,7 @@ func TestDescribeRepositoriesPages(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	// A token belongs to what it was made for.
+	// A token is valid for one list only.
 	for _, in := range []*ecr.DescribeRepositoriesInput{
 		{NextToken: aws.String("nonsense")}, {NextToken: aws.String("")}, {NextToken: token, RegistryId: aws.String(other)},
 	} {
@@ -164,7 +164,7 @@ func TestRepositoryPolicy(t *testing.T) {
 	}
 }
 
-func TestTags(t *testing.T) {
+func TestTagResource(t *testing.T) {
 	f := serve(t)
 	f.create("app")
 	arn := aws.String("arn:aws:ecr:" + region + ":" + account + ":repository/app")
@@ -184,7 +184,7 @@ func TestTags(t *testing.T) {
 	_, err = f.client.ListTagsForResource(t.Context(), &ecr.ListTagsForResourceInput{ResourceArn: aws.String("app")})
 	wantException[*types.InvalidParameterException](t, err)
 
-	// A policy can go by the tag.
+	// A policy can have a condition on the tag.
 	as := f.user("b-team", `{"Effect":"Allow","Action":"ecr:ListImages","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/b":"2"}}}`)
 	if _, err := f.client.ListImages(t.Context(), &ecr.ListImagesInput{RepositoryName: aws.String("app")}, as); err != nil {
 		t.Error(err)

@@ -16,19 +16,18 @@ import (
 )
 
 const (
-	// tokenLifetime counts from the call, whatever the credentials that signed
-	// it (Amazon ECR API Reference, GetAuthorizationToken).
+	// tokenLifetime begins with the call, whatever the lifetime of the credentials
+	// that signed it (Amazon ECR API Reference, GetAuthorizationToken).
 	tokenLifetime = 12 * time.Hour
-	// tokenUser is the name that goes with the token as a password.
+	// tokenUser is the user name that belongs to the token as password.
 	tokenUser = "AWS"
-	// maxRegistryIDs is the model's bound.
+	// maxRegistryIDs is from ECR's model.
 	maxRegistryIDs = 10
 )
 
-// GetAuthorizationToken mints a token that stands for the caller at every
-// registry that the caller may reach. registryIds, which AWS deprecated, changes
-// nothing about that: the answer has one entry for each of them, with that
-// registry's address. Action ecr:GetAuthorizationToken on *.
+// GetAuthorizationToken issues a token that identifies the caller at every registry.
+// registryIds, which AWS deprecated, does not restrict it: the answer has one entry
+// for each id, with the address of that registry. Action ecr:GetAuthorizationToken on *.
 func (a *API) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthorizationTokenInput) (*ecr.GetAuthorizationTokenOutput, error) {
 	if err := a.c.Authz.Authorize(ctx, &authz.Request{Action: "ecr:GetAuthorizationToken", Resource: "*"}); err != nil {
 		return nil, err
@@ -75,8 +74,8 @@ func registriesOf(ctx context.Context, ids []string) ([]endpoint.Registry, error
 	return list, nil
 }
 
-// DescribeRegistry describes a registry. It replicates nothing, so that the
-// replication configuration is without rules. Action ecr:DescribeRegistry on *.
+// DescribeRegistry describes a registry. Replication is not supported, so its
+// configuration has no rules. Action ecr:DescribeRegistry on *.
 func (a *API) DescribeRegistry(ctx context.Context, _ *ecr.DescribeRegistryInput) (*ecr.DescribeRegistryOutput, error) {
 	if err := a.c.Authz.Authorize(ctx, &authz.Request{Action: "ecr:DescribeRegistry", Resource: "*"}); err != nil {
 		return nil, err

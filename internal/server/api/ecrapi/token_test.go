@@ -22,7 +22,7 @@ func (f *fixture) token(in *ecr.GetAuthorizationTokenInput, as ...func(*ecr.Opti
 	return out
 }
 
-func TestAuthorizationToken(t *testing.T) {
+func TestGetAuthorizationToken(t *testing.T) {
 	f := serve(t)
 	before := f.Now()
 	out := f.token(&ecr.GetAuthorizationTokenInput{})
@@ -40,7 +40,7 @@ func TestAuthorizationToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Clients cut at the colon, so there is one.
+	// Clients split at the colon, so there must be exactly one.
 	password, ok := strings.CutPrefix(string(decoded), "AWS:")
 	if !ok || strings.Contains(password, ":") {
 		t.Fatalf("the token is %.8s…", decoded)
@@ -49,7 +49,7 @@ func TestAuthorizationToken(t *testing.T) {
 		t.Error("the token opens another service")
 	}
 
-	// The token is an Authorization header as it is.
+	// The token can be used unchanged in an Authorization header.
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/v2/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestAuthorizationToken(t *testing.T) {
 	}
 }
 
-func TestAuthorizationTokenForRegistries(t *testing.T) {
+func TestGetAuthorizationToken_RegistryIDs(t *testing.T) {
 	f := serve(t)
 	//lint:ignore SA1019 deprecated, and still sent
 	out := f.token(&ecr.GetAuthorizationTokenInput{RegistryIds: []string{other, account, "999999999999"}})
@@ -80,7 +80,7 @@ func TestAuthorizationTokenForRegistries(t *testing.T) {
 	}
 }
 
-func TestAuthorizationTokenNeedsPermission(t *testing.T) {
+func TestGetAuthorizationToken_Denied(t *testing.T) {
 	f := serve(t)
 	_, err := f.client.GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{}, f.user("without", ""))
 	wantCode(t, err, "AccessDeniedException")

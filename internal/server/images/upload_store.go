@@ -44,7 +44,7 @@ func (s *Service) upload(ctx context.Context, repo *Repository, uploadID string)
 	return u, nil
 }
 
-// lockUpload waits until nobody writes to the upload, and reads it.
+// lockUpload waits until no other request writes to the upload, and reads it.
 func (s *Service) lockUpload(ctx context.Context, repo *Repository, uploadID string) (u *uploadRow, unlock func(), err error) {
 	unlock, err = s.uploading.lock(ctx, uploadID)
 	if err != nil {
@@ -58,42 +58,42 @@ func (s *Service) lockUpload(ctx context.Context, repo *Repository, uploadID str
 	return u, unlock, nil
 }
 
-func (u *uploadRow) checkOffset(at int64) error {
-	if at != AnyOffset && at != u.Size {
-		return fault.New(fault.Invalid, "UploadOffset", "The chunk begins at byte %d, and the upload has %d bytes: chunks are sent in order and without gaps.", at, u.Size)
+func (u *uploadRow) checkOffset(offset int64) error {
+	if offset != AnyOffset && offset != u.Size {
+		return fault.New(fault.Invalid, "UploadOffset", "The chunk begins at byte %d, but the upload has %d bytes. Send chunks in order and without gaps.", offset, u.Size)
 	}
 	return nil
 }
 
-// append receives body into an upload and saves it. u then says how far it is.
+// append receives body into an upload and saves it. u.Size is then up to date.
 func (s *Service) append(ctx context.Context, u *uploadRow, body io.Reader) error {
-	k, err := s.openUpload(ctx, u)
+	w, err := s.openUpload(ctx, u)
 	if err != nil {
 		return err
 	}
-	if err := s.receive(ctx, u, k, body); err != nil {
+	if err := s.receive(ctx, u, w, body); err != nil {
 		return err
 	}
-	return s.save(ctx, u, k)
+	return s.save(ctx, u, w)
 }
 
-// receive is [sink.receive] for an upload. Where it fails, the sink is closed,
-// and what body gave before it failed is saved.
-func (s *Service) receive(ctx context.Context, u *uploadRow, k *sink, body io.Reader) error {
-	err := k.receive(body)
+// receive is [hashingWriter.receive] for an upload. If body fails, the bytes before
+// the failure are saved. After any error the writer is closed.
+func (s *Service) receive(ctx context.Context, u *uploadRow, w *hashingWriter, body io.Reader) error {
+	err := w.receive(body)
 	if err == nil {
 		return nil
 	}
 	if _, ok := errors.AsType[bodyError](err); ok {
-		return errors.Join(interrupted(err), s.save(ctx, u, k))
+		return errors.Join(interrupted(err), s.save(ctx, u, w))
 	}
-	// The store failed. What it has beyond the saved state is dropped when the
-	// upload is resumed.
-	_, suspendErr := k.Suspend(context.WithoutCancel(ctx))
+	// The blob store failed. Resuming the upload drops what is beyond the saved
+	// state.
+	_, suspendErr := w.Suspend(context.WithoutCancel(ctx))
 	return errors.Join(err, suspendErr)
 }
 
-// interrupted turns the failure of a body into the domain's error.
+// interrupted turns a [bodyError] into a fault.
 func interrupted(err error) error {
 	body, ok := errors.AsType[bodyError](err)
 	if !ok {
@@ -102,35 +102,35 @@ func interrupted(err error) error {
 	if _, ok := errors.AsType[*fault.Error](body.error); ok {
 		return body.error
 	}
-	return fault.Wrap(body.error, fault.Invalid, "UploadInterrupted", "The bytes of the layer ended before the request did. Ask for the upload's status and go on from there.")
+	return fault.Wrap(body.error, fault.Invalid, "UploadInterrupted", "The connection ended before all bytes of the layer had arrived. Get the upload's status and continue from there.")
 }
 
-// openUpload opens what the upload has so far, to go on with it.
-func (s *Service) openUpload(ctx context.Context, u *uploadRow) (*sink, error) {
+// openUpload opens an upload for appending.
+func (s *Service) openUpload(ctx context.Context, u *uploadRow) (*hashingWriter, error) {
 	if u.state == nil {
-		k, err := s.newSink(ctx, u.object, u.algorithm)
+		w, err := s.newHashingWriter(ctx, u.object, u.algorithm)
 		if errors.Is(err, blob.ErrInUse) {
-			// A process that died left it, before anything was acknowledged.
+			// A killed process left it before anything was acknowledged.
 			if err := s.blobs.Delete(ctx, u.object); err != nil {
 				return nil, err
 			}
-			k, err = s.newSink(ctx, u.object, u.algorithm)
+			w, err = s.newHashingWriter(ctx, u.object, u.algorithm)
 		}
-		return k, conflict(u, err)
+		return w, conflict(u, err)
 	}
-	w, err := s.blobs.Resume(ctx, u.object, u.state)
+	object, err := s.blobs.Resume(ctx, u.object, u.state)
 	if errors.Is(err, blob.ErrState) {
-		w, err = s.reopen(ctx, u)
+		object, err = s.reopen(ctx, u)
 	}
 	if err != nil {
 		return nil, conflict(u, err)
 	}
-	k := &sink{w, u.object, u.algorithm, u.algorithm.Hash()}
-	if err := k.restore(u.hash); err != nil {
-		_, suspendErr := k.Suspend(ctx)
+	w := &hashingWriter{object, u.object, u.algorithm, u.algorithm.Hash()}
+	if err := w.restoreHash(u.hash); err != nil {
+		_, suspendErr := w.Suspend(ctx)
 		return nil, errors.Join(fmt.Errorf("upload %s: hash state: %w", u.ID, err), suspendErr)
 	}
-	return k, nil
+	return w, nil
 }
 
 func conflict(u *uploadRow, err error) error {
@@ -140,10 +140,10 @@ func conflict(u *uploadRow, err error) error {
 	return err
 }
 
-// reopen copies what was acknowledged of an upload into a new object, since its
-// own was committed: the process died, or the database failed, between the
-// commit of the object and that of the row. Where the bytes are gone the upload
-// is dropped: UploadNotFound.
+// reopen copies the acknowledged bytes of an upload into a new object. It is needed
+// if the upload's object was committed: the process was killed, or the database
+// failed, between the commit of the object and the commit of the row. If the bytes
+// are missing, the upload is dropped and the fault is UploadNotFound.
 func (s *Service) reopen(ctx context.Context, u *uploadRow) (blob.Writer, error) {
 	o, err := s.blobs.Open(ctx, u.object)
 	if errors.Is(err, blob.ErrNotFound) {
@@ -165,15 +165,15 @@ func (s *Service) reopen(ctx context.Context, u *uploadRow) (blob.Writer, error)
 	return w, nil
 }
 
-// save makes what the sink received durable and closes it.
-func (s *Service) save(ctx context.Context, u *uploadRow, k *sink) error {
-	ctx = context.WithoutCancel(ctx) // what has arrived is kept, whether the client waits or not
-	size := k.Size()
-	state, err := k.Suspend(ctx)
+// save makes the received bytes durable and closes the writer.
+func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) error {
+	ctx = context.WithoutCancel(ctx) // what has arrived is kept, even if the client left
+	size := w.Size()
+	state, err := w.Suspend(ctx)
 	if err != nil {
 		return err
 	}
-	hash, err := k.saved()
+	hash, err := w.hashState()
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func (s *Service) save(ctx context.Context, u *uploadRow, k *sink) error {
 	return nil
 }
 
-// dropUpload removes an upload and its object. That it is gone is no error.
+// dropUpload removes an upload and its object. A missing upload is not an error.
 func (s *Service) dropUpload(ctx context.Context, u *uploadRow) error {
 	err := s.db.Tx(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `DELETE FROM image_upload WHERE id = $1`, u.ID)
@@ -206,8 +206,8 @@ func (s *Service) dropUpload(ctx context.Context, u *uploadRow) error {
 	return nil
 }
 
-// discard deletes objects that no row names any more. What cannot be deleted
-// now is deleted by [Service.SweepObjects].
+// discard deletes objects that no row names any more. If this fails,
+// [Service.SweepObjects] deletes them later.
 func (s *Service) discard(ctx context.Context, objects ...string) {
 	for _, object := range objects {
 		_ = s.blobs.Delete(context.WithoutCancel(ctx), object)

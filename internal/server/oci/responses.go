@@ -8,8 +8,8 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
-// contentHeaders sets what identifies the content of a response, and returns
-// its entity tag. The content of a digest never changes, so the tag is strong.
+// contentHeaders sets the headers that identify the content of a response, and
+// returns the entity tag. It is a strong one: the content of a digest never changes.
 func contentHeaders(w http.ResponseWriter, d digest.Digest) (etag string) {
 	etag = `"` + d.String() + `"`
 	w.Header().Set("Docker-Content-Digest", d.String())
@@ -17,25 +17,25 @@ func contentHeaders(w http.ResponseWriter, d digest.Digest) (etag string) {
 	return etag
 }
 
-// created answers that there is content now, and where.
-func created(w http.ResponseWriter, at path, d digest.Digest) {
-	w.Header().Set("Location", at.String())
+// writeCreated answers that content was created, and gives its path.
+func writeCreated(w http.ResponseWriter, location path, d digest.Digest) {
+	w.Header().Set("Location", location.String())
 	w.Header().Set("Docker-Content-Digest", d.String())
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 }
 
-// accepted answers that something was deleted.
-func accepted(w http.ResponseWriter) {
+// writeAccepted answers 202 without a body.
+func writeAccepted(w http.ResponseWriter) {
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// writeJSON writes a small document. A client that went away is no error.
+// writeJSON writes a small document. It ignores that the client may have left.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		// Only documents of this package's own types come here, and those marshal.
+		// v is of one of this package's own types, which always marshal.
 		panic("oci: " + err.Error())
 	}
 	w.Header().Set("Content-Type", contentType)

@@ -11,12 +11,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// maxParameters is how many rows or values one statement is given.
+// maxParameters is the maximum number of rows or values in one statement.
 const maxParameters = 200
 
-// values writes ($2, $3), ($4, $5), … : rows of columns placeholders, which
-// begin at $first.
-func values(first, rows, columns int) string {
+// placeholders returns "($2, $3), ($4, $5), …": the given number of rows and
+// columns, beginning at $first.
+func placeholders(first, rows, columns int) string {
 	var b strings.Builder
 	for i := range rows {
 		if i > 0 {
@@ -36,9 +36,9 @@ func values(first, rows, columns int) string {
 	return b.String()
 }
 
-// among runs a query that ends in IN, and selects a digest and an integer of the
-// rows of a repository whose digest is among digests.
-func among(ctx context.Context, q db.Querier, query string, repository int64, digests []digest.Digest) (map[digest.Digest]int64, error) {
+// selectByDigest runs a query that ends in IN, for rows of a repository that have
+// one of digests. The query selects a digest and an integer.
+func selectByDigest(ctx context.Context, q db.Querier, query string, repository int64, digests []digest.Digest) (map[digest.Digest]int64, error) {
 	type entry struct {
 		digest digest.Digest
 		n      int64
@@ -53,7 +53,7 @@ func among(ctx context.Context, q db.Querier, query string, repository int64, di
 		rows, err := db.All(ctx, q, func(r db.Row) (e entry, err error) {
 			err = r.Scan(&e.digest, &e.n)
 			return e, err
-		}, query+values(2, 1, len(chunk)), args...)
+		}, query+placeholders(2, 1, len(chunk)), args...)
 		if err != nil {
 			return nil, err
 		}
@@ -64,14 +64,14 @@ func among(ctx context.Context, q db.Querier, query string, repository int64, di
 	return found, nil
 }
 
-// refer records that manifest needs digests, which are unique.
-func refer(ctx context.Context, tx *db.Tx, repository int64, manifest digest.Digest, digests []digest.Digest) error {
+// insertReferences records that manifest needs digests. They must not repeat.
+func insertReferences(ctx context.Context, tx *db.Tx, repository int64, manifest digest.Digest, digests []digest.Digest) error {
 	for chunk := range slices.Chunk(digests, maxParameters) {
 		args := make([]any, 0, 3*len(chunk))
 		for _, d := range chunk {
 			args = append(args, repository, string(d), string(manifest))
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO image_reference (repository, digest, manifest) VALUES `+values(1, len(chunk), 3), args...); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO image_reference (repository, digest, manifest) VALUES `+placeholders(1, len(chunk), 3), args...); err != nil {
 			return err
 		}
 	}

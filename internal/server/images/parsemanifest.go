@@ -13,9 +13,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-// MaxManifest is how many bytes a manifest may have: 4 MiB (ImageManifest in
-// ECR's model; OCI distribution-spec 1.1, Pushing manifests, asks for that much
-// at least).
+// MaxManifest is the maximum size of a manifest in bytes: 4 MiB (ImageManifest in
+// ECR's model; OCI distribution-spec 1.1, Pushing manifests, requires at least
+// this).
 const MaxManifest = 4 << 20
 
 // Docker's media types (distribution, "Image Manifest Version 2, Schema 2").
@@ -25,16 +25,16 @@ const (
 	prefixDockerSchema1     = "application/vnd.docker.distribution.manifest.v1+"
 )
 
-// A document is a manifest of any kind, as far as a registry reads it: an image
-// manifest or an index, of OCI (image-spec 1.1) or Docker, or something in their
-// shape.
-type document struct {
+// A manifestDocument has the members that a registry reads of a manifest of any
+// kind: an image manifest or an index, of OCI (image-spec 1.1) or Docker, or a
+// document in their form.
+type manifestDocument struct {
 	SchemaVersion int               `json:"schemaVersion"`
 	MediaType     string            `json:"mediaType"`
 	ArtifactType  string            `json:"artifactType"`
 	Config        *descriptor       `json:"config"`
 	Layers        []descriptor      `json:"layers"`
-	Blobs         []descriptor      `json:"blobs"` // of an artifact manifest, which OCI 1.1 dropped before its release
+	Blobs         []descriptor      `json:"blobs"` // of an artifact manifest, which was removed from OCI 1.1 before its release
 	Manifests     []descriptor      `json:"manifests"`
 	Subject       *descriptor       `json:"subject"`
 	Annotations   map[string]string `json:"annotations"`
@@ -47,31 +47,31 @@ type descriptor struct {
 	URLs      []string      `json:"urls"`
 }
 
-// A reading is what the store keeps of a manifest's content.
-type reading struct {
+// A parsedManifest is what the store needs to know about a manifest.
+type parsedManifest struct {
 	mediaType, artifactType string
 	subject                 digest.Digest
-	annotations             string // JSON, empty for none
-	// size is that of the config and the layers; an index has none of its own.
+	annotations             string // JSON, or empty
+	// size is the sum of the config and the layers. That of an index is 0.
 	size int64
-	// blobs must be linked in the repository; optional ones may be elsewhere.
+	// blobs must be linked in the repository. optional ones may be stored elsewhere.
 	blobs, optional []digest.Digest
-	// children must be manifests of the repository. One that lenient allows may
-	// be a blob instead.
+	// children must be manifests of the repository, except that those in lenient
+	// may be blobs instead.
 	children []digest.Digest
 	lenient  map[digest.Digest]bool
 }
 
-// readManifest reads a manifest that the client says is of mediaType; where it
-// says nothing, the manifest does. Faults: InvalidManifest,
-// ManifestUnsupported, TooLarge.
-func readManifest(mediaType string, body []byte) (*reading, error) {
+// readManifest parses a manifest. mediaType is what the client says; if it is
+// empty, the manifest's own mediaType counts. Faults: InvalidManifest,
+// ManifestUnsupported, ManifestTooLarge.
+func readManifest(mediaType string, body []byte) (*parsedManifest, error) {
 	if len(body) > MaxManifest {
 		return nil, fault.New(fault.TooLarge, "ManifestTooLarge", "A manifest has at most %d bytes.", MaxManifest)
 	}
-	// Names match exactly and must not repeat: where readers disagree about what
-	// a manifest says, one of them can be deceived.
-	var doc document
+	// Names match exactly and must not repeat. If two parsers read a manifest
+	// differently, an attacker can show each of them another content.
+	var doc manifestDocument
 	if err := jsonv2.Unmarshal(body, &doc); err != nil {
 		var semantic *jsonv2.SemanticError
 		if errors.As(err, &semantic) {
@@ -81,10 +81,10 @@ func readManifest(mediaType string, body []byte) (*reading, error) {
 	}
 	mediaType, _, _ = strings.Cut(mediaType, ";")
 	mediaType = strings.TrimSpace(mediaType)
-	if err := doc.settleMediaType(mediaType); err != nil {
+	if err := doc.resolveMediaType(mediaType); err != nil {
 		return nil, err
 	}
-	r := &reading{mediaType: doc.MediaType, artifactType: doc.ArtifactType}
+	r := &parsedManifest{mediaType: doc.MediaType, artifactType: doc.ArtifactType}
 	if len(doc.Annotations) > 0 {
 		text, err := json.Marshal(doc.Annotations)
 		if err != nil {
@@ -104,9 +104,9 @@ func readManifest(mediaType string, body []byte) (*reading, error) {
 	return r, nil
 }
 
-// settleMediaType makes doc.MediaType what the manifest is, and refuses one that
-// is not in the shape that its type has.
-func (doc *document) settleMediaType(declared string) error {
+// resolveMediaType sets doc.MediaType, and refuses a manifest that does not have
+// the form of its type.
+func (doc *manifestDocument) resolveMediaType(declared string) error {
 	switch {
 	case declared == "" && doc.MediaType == "":
 		doc.MediaType = doc.guess()
@@ -116,7 +116,7 @@ func (doc *document) settleMediaType(declared string) error {
 		return invalidManifest("The manifest's mediaType " + quote(doc.MediaType) + " does not match the media type " + quote(declared) + " of the request")
 	}
 	if doc.MediaType == "" {
-		return invalidManifest("The media type is neither given nor in the manifest")
+		return invalidManifest("The media type is missing: send it as Content-Type or as the manifest's mediaType")
 	}
 	if strings.HasPrefix(doc.MediaType, prefixDockerSchema1) {
 		return fault.New(fault.Invalid, "ManifestUnsupported", "Docker image manifests of schema 1 are not supported: push schema 2 or OCI.")
@@ -128,7 +128,7 @@ func (doc *document) settleMediaType(declared string) error {
 	}
 	switch doc.MediaType {
 	case ocispec.MediaTypeImageManifest, mediaTypeDockerManifest:
-		// Programs write no layers as null, too.
+		// layers may be missing: some programs write an empty list as null.
 		if doc.SchemaVersion != 2 || doc.Config == nil {
 			return invalidManifest("An image manifest has schemaVersion 2, config and layers")
 		}
@@ -144,9 +144,9 @@ func (doc *document) settleMediaType(declared string) error {
 	return nil
 }
 
-// guess returns the type of an OCI manifest that does not say it (image-spec
-// 1.1: mediaType SHOULD be used, and need not).
-func (doc *document) guess() string {
+// guess returns the type of an OCI manifest without mediaType, which is optional
+// in image-spec 1.1.
+func (doc *manifestDocument) guess() string {
 	switch {
 	case doc.SchemaVersion != 2:
 		return ""
@@ -158,8 +158,8 @@ func (doc *document) guess() string {
 	return ""
 }
 
-// references collects what the manifest needs.
-func (r *reading) references(doc *document) error {
+// references collects the blobs and manifests that the manifest needs.
+func (r *parsedManifest) references(doc *manifestDocument) error {
 	layers := slices.Concat(doc.Layers, doc.Blobs)
 	if doc.Config != nil {
 		if r.artifactType == "" {
@@ -187,7 +187,7 @@ func (r *reading) references(doc *document) error {
 			return err
 		}
 		r.children = append(r.children, m.Digest)
-		// BuildKit's cache is an index of layers and of a cache config.
+		// A BuildKit cache is an index that lists layers and a cache config.
 		if !isManifestType(m.MediaType) {
 			if r.lenient == nil {
 				r.lenient = make(map[digest.Digest]bool)
@@ -209,8 +209,8 @@ func (d *descriptor) check(what string) error {
 	return nil
 }
 
-// foreign reports whether a layer's bytes may be elsewhere: it names addresses,
-// or is of a type that registries are not to hold.
+// foreign reports whether a layer's bytes may be stored elsewhere: the descriptor
+// has URLs, or a type that registries should not store.
 func (d *descriptor) foreign() bool {
 	return len(d.URLs) > 0 || strings.Contains(d.MediaType, ".foreign.") || strings.Contains(d.MediaType, ".nondistributable.")
 }
@@ -234,7 +234,7 @@ func invalidManifest(constraint string) *fault.Error {
 	return e
 }
 
-// quote shortens what a client sent for a message.
+// quote quotes a text of the client in a message, and shortens it.
 func quote(s string) string {
 	if len(s) > 128 {
 		s = s[:128] + "…"
