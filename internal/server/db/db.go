@@ -1,20 +1,24 @@
 // Package db runs one set of SQL on every database that Gatehouse supports.
 //
 // The SQL itself lives beside the domain that owns the table. It is written
-// once, in what SQLite and PostgreSQL both speak: placeholders $1, $2, …,
+// once, in the common part of SQLite and PostgreSQL: placeholders $1, $2, …,
 // upserts by ON CONFLICT, RETURNING, row values, common table expressions.
 // Three words of a schema differ and are replaced when it is applied: {int},
 // {text} and {bytes}; {text} compares bytewise on every database. Times are
-// kept as {int} microseconds since 1970 (see [Micros] and [Time]), booleans as
+// stored as {int} microseconds since 1970 (see [Micros] and [Time]), booleans as
 // 0 and 1.
 //
-// A domain package opens nothing: it is handed a *DB, applies its [Migration]s
-// when it is constructed, reads through [One] and [All], and writes inside
-// [DB.Tx] only. When Tx returns nil the change survives a crash of the process
-// and of the machine.
+// Package app opens the [DB] and hands it to the domain packages. A domain
+// package applies its [Migration]s when it is constructed, reads through [One]
+// and [All], and writes inside [DB.Tx] only. When Tx returns nil the change
+// survives a crash of the process and of the machine.
 //
-// The only dialect so far is SQLite; dbtest holds the conformance suite that a
-// further one has to pass.
+// On SQLite, transactions run one after the other on one connection, and those
+// that wait at the same time share a commit; see writer.go. Reads use their own
+// connections and see what is committed.
+//
+// SQLite is the only database so far. Package dbtest is the conformance suite
+// that another one has to pass. This package imports no domain package.
 package db
 
 import (
@@ -26,7 +30,7 @@ import (
 	"time"
 )
 
-// ErrNoRows is returned by [One] where the query finds nothing.
+// ErrNoRows is returned by [One] if the query finds no row.
 var ErrNoRows = sql.ErrNoRows
 
 // A DB is an open database. It is safe for use by many goroutines.
@@ -38,11 +42,12 @@ type DB struct {
 
 // A dialect is what differs between databases.
 type dialect interface {
-	// query rewrites the $1 placeholders where the database wants others.
+	// query rewrites the $1 placeholders if the database has others.
 	query(string) string
 	// schema replaces {int}, {text} and {bytes}.
 	schema(string) string
-	// retry reports whether the transaction that failed so should run again.
+	// retry reports whether a transaction that failed with this error should
+	// run again.
 	retry(error) bool
 	// unique reports whether err is the violation of a unique constraint.
 	unique(error) bool
@@ -64,7 +69,7 @@ func (p pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s, ok := p.statements.Load(query); ok {
 		return s.(*sql.Stmt), nil
 	}
-	// Not the request's context: the statement outlives it.
+	// Not with the request's cancellation: the statement outlives the request.
 	s, err := p.PrepareContext(context.WithoutCancel(ctx), p.dialect.query(query))
 	if err != nil {
 		return nil, fmt.Errorf("prepare %q: %w", query, err)
@@ -76,7 +81,7 @@ func (p pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// Close closes the database. What was committed stays.
+// Close closes the database. Committed changes stay.
 func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
 
 // Ping reports whether the database answers.
@@ -87,7 +92,7 @@ func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) 
 func (db *DB) IsUnique(err error) bool { return err != nil && db.dialect.unique(err) }
 
 func (db *DB) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	if len(query) > maxKept {
+	if len(query) > maxPrepared {
 		return db.read.QueryContext(ctx, db.dialect.query(query), args...)
 	}
 	s, err := db.read.prepare(ctx, query)
@@ -99,14 +104,15 @@ func (db *DB) rows(ctx context.Context, query string, args []any) (*sql.Rows, er
 
 func (*DB) failed(err error) error { return err }
 
-// A Tx is a transaction. It ends with the function that [DB.Tx] runs. After a
-// statement that failed every other one fails, and so does the transaction.
+// A Tx is a transaction. It ends when the function given to [DB.Tx] returns.
+// After one statement has failed, all further statements fail, and so does the
+// transaction.
 //
-// Canceling the context keeps the next statement from running, not the one that
-// runs: SQLite would end the transaction, and others may share its commit.
+// Canceling the context stops the next statement but not the running one: SQLite
+// would end the whole transaction, and others may share its commit.
 type Tx struct {
 	conn *connection
-	err  error // the first that a statement failed with
+	err  error // of the first statement that failed
 }
 
 // begin returns the context for one statement.
@@ -117,7 +123,7 @@ func (t *Tx) begin(ctx context.Context) (context.Context, error) {
 	return context.WithoutCancel(ctx), t.err
 }
 
-// failed takes notice of a statement's error, which it returns.
+// failed records a statement's error and returns it.
 func (t *Tx) failed(err error) error {
 	if t.err == nil {
 		t.err = err
@@ -125,16 +131,16 @@ func (t *Tx) failed(err error) error {
 	return err
 }
 
-// maxKept is the length in bytes of a query that is remembered. Longer ones list
-// values, a number of them that clients choose.
-const maxKept = 2 << 10
+// maxPrepared is the length in bytes of the longest query that is kept prepared.
+// Longer ones contain lists of values, and clients choose how many.
+const maxPrepared = 2 << 10
 
 func (t *Tx) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
 	ctx, err := t.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if len(query) > maxKept {
+	if len(query) > maxPrepared {
 		rows, err := t.conn.QueryContext(ctx, t.conn.dialect.query(query), args...)
 		return rows, t.failed(err)
 	}
@@ -152,7 +158,7 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 	if err != nil {
 		return 0, err
 	}
-	if len(query) > maxKept {
+	if len(query) > maxPrepared {
 		return t.changed(t.conn.ExecContext(ctx, t.conn.dialect.query(query), args...))
 	}
 	s, err := t.conn.prepare(query)
@@ -162,7 +168,7 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 	return t.changed(s.ExecContext(ctx, args...))
 }
 
-// script runs any number of statements, of which none is kept prepared.
+// script runs any number of statements and keeps none of them prepared.
 func (t *Tx) script(ctx context.Context, statements string) error {
 	ctx, err := t.begin(ctx)
 	if err == nil {
@@ -178,15 +184,15 @@ func (t *Tx) changed(res sql.Result, err error) (int64, error) {
 	return res.RowsAffected()
 }
 
-// maxTries bounds how often a transaction that met another one runs again.
+// maxTries is how often a transaction runs at most, if it conflicts with others.
 const maxTries = 10
 
 // Tx runs fn in a serializable transaction and commits it if fn returns nil.
-// fn may run more than once and so must have no effect but through tx.
+// fn may run more than once, so its only effect must be through tx.
 //
 // On SQLite transactions run one after the other: keep them short, and do no
-// other I/O inside. Those that wait at the same time share a commit: each sees
-// what the ones before it wrote, while reads through the DB see it after the
+// other I/O inside. Transactions that wait at the same time share a commit: each
+// sees what the ones before it wrote. Reads through the DB see it after the
 // commit.
 func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
@@ -202,13 +208,14 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 	}
 }
 
-// A Querier is a [DB], for what is committed, or a [Tx].
+// A Querier is a [DB], which reads what is committed, or a [Tx], which also
+// reads its own writes.
 type Querier interface {
 	rows(ctx context.Context, query string, args []any) (*sql.Rows, error)
 	failed(error) error
 }
 
-// A Row is what a scan function reads: *sql.Rows.
+// A Row is the row that a scan function reads, a *sql.Rows.
 type Row interface{ Scan(dest ...any) error }
 
 // All returns every row of a query, each read by scan.
@@ -257,7 +264,7 @@ func Scalar[T any](r Row) (T, error) {
 	return v, err
 }
 
-// Micros is how a time is kept: microseconds since 1970, UTC.
+// Micros converts a time to its stored form: microseconds since 1970, UTC.
 func Micros(t time.Time) int64 { return t.UnixMicro() }
 
 // Time is the inverse of [Micros].

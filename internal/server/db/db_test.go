@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 )
 
-func TestSQLite(t *testing.T) {
+func TestSQLite_Conformance(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T) func() *db.DB {
 		file := filepath.Join(t.TempDir(), "a folder with ? and %", "gatehouse.db")
 		mkdir(t, filepath.Dir(file))
@@ -23,7 +23,7 @@ func TestSQLite(t *testing.T) {
 	})
 }
 
-func TestSQLiteCommitsToDisk(t *testing.T) {
+func TestOpenSQLite_CommitsToDisk(t *testing.T) {
 	d, err := db.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
 	if err != nil {
 		t.Fatal(err)

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// A Migration is one step of a domain's schema. Once released it never changes;
-// a later step follows it.
+// A Migration is one step of a domain's schema. It never changes once it is
+// released; a change of the schema is a new step.
 type Migration struct {
-	// Name is unique over all domains and says which one it belongs to and its
-	// place: "images/001-repositories".
+	// Name is unique over all domains. It names the domain and the step's
+	// position: "images/001-repositories".
 	Name string
 	// SQL is one or more statements, with {int}, {text} and {bytes} for types.
 	SQL string
@@ -17,8 +17,8 @@ type Migration struct {
 
 const migrationTable = `CREATE TABLE IF NOT EXISTS migration (name {text} NOT NULL PRIMARY KEY)`
 
-// Migrate applies, in their order, the migrations that the database does not
-// have yet, all in one transaction.
+// Migrate applies those migrations that the database does not have yet, in the
+// given order and in one transaction.
 func (db *DB) Migrate(ctx context.Context, migrations ...Migration) error {
 	return db.Tx(ctx, func(tx *Tx) error {
 		if err := tx.script(ctx, db.dialect.schema(migrationTable)); err != nil {

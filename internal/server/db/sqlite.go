@@ -13,15 +13,15 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// readers is the number of SQLite connections for reading. Each keeps a page
-// cache, and more than a few only wait for the processor.
+// readers is the number of SQLite connections for reading. Each has a page
+// cache of its own, and more connections only wait for the processor.
 const readers = 8
 
-// OpenSQLite opens, and where needed creates, a SQLite database file.
+// OpenSQLite opens a SQLite database file, and creates it if it does not exist.
 //
 // The journal is a write-ahead log with synchronous=FULL: a commit is on the
-// disk when it returns. One connection writes; it takes its lock when a
-// transaction begins, so that no transaction has to start over.
+// disk when it returns. One connection writes. It takes the write lock when a
+// transaction begins, so a transaction never has to start again.
 func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 	pragmas := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
@@ -52,9 +52,10 @@ func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 
 type sqliteDialect struct{}
 
-// query turns $1 into ?1: to SQLite $1 is a name and not a number, and names
-// are bound in the order in which they appear. A parameter that is all of a
-// LIMIT makes SQLite plan the statement anew at each run; a sum does not.
+// query turns $1 into ?1: SQLite takes $1 for a name, and binds names in the
+// order in which they appear. It also turns LIMIT $1 into LIMIT ?1+0: SQLite
+// plans a statement again at each run if a LIMIT is a bare parameter, and does
+// not if it is a sum.
 func (sqliteDialect) query(q string) string {
 	return strings.ReplaceAll(limit.ReplaceAllString(q, "${0}+0"), "$", "?")
 }
@@ -65,7 +66,7 @@ func (sqliteDialect) schema(s string) string {
 	return strings.NewReplacer("{int}", "INTEGER", "{text}", "TEXT", "{bytes}", "BLOB").Replace(s)
 }
 
-// retry is never needed: the one writer waits for its lock at the beginning.
+// retry is never needed: the one writer waits for its lock when it begins.
 func (sqliteDialect) retry(error) bool { return false }
 
 func (sqliteDialect) unique(err error) bool {

@@ -10,27 +10,29 @@ import (
 	"sync"
 )
 
-// maxGroup bounds how many transactions share a commit, so that the first does
-// not wait long for the last.
+// maxGroup is how many transactions share a commit at most. The first one waits
+// until the last one has run.
 const maxGroup = 32
 
 // A writer runs transactions on its one connection, one after the other.
 //
-// Nearly all that a small transaction costs is the sync of its commit. So those
-// that come while another one is at it share the next: the first of them leads.
-// It begins, runs its function, calls the others in turn, commits, and only then
-// do all of them return. A follower runs inside a savepoint, on its own
-// goroutine, so that its error or its panic concerns nobody else. Where nobody
-// waits there is no savepoint, and nothing is waited for.
+// Nearly the whole cost of a small transaction is the sync at its commit.
+// Therefore transactions that arrive during a commit share the next one. The
+// first of them is the leader: it begins the transaction, runs its own function,
+// lets the others (the followers) run in turn, and commits. Only then do all of
+// them return. A follower runs inside a savepoint and on its own goroutine, so
+// its error or panic affects no other transaction. If no transaction waits,
+// there is no savepoint and no delay.
 //
-// A follower sees what those before it wrote, and may have decided upon it, even
-// to refuse. Where the commit fails, all therefore fail with its error.
+// A follower sees what the earlier ones of its group wrote, and may have based a
+// decision on it, even a refusal. Therefore, if the commit fails, all of the
+// group fail with the commit's error.
 type writer struct {
 	pool    *sql.DB
 	dialect dialect
 
 	mu      sync.Mutex
-	led     bool // a transaction runs
+	led     bool // a leader is running
 	waiting []*follower
 	conn    *connection // nil before the first transaction, and after Close
 	closed  bool
@@ -38,9 +40,9 @@ type writer struct {
 
 // A follower is a transaction that waits for its turn.
 type follower struct {
-	turn    chan *connection // that of its group, or nil: it is to lead
-	ran     chan error       // it has run; an error says that it has ended the group's transaction
-	outcome chan error       // of the group
+	turn    chan *connection // the group's connection; nil makes it the leader
+	ran     chan error       // it has run; an error means that it ended the group's transaction
+	outcome chan error       // of the group's commit
 }
 
 func newFollower() *follower {
@@ -59,8 +61,8 @@ func (w *writer) tx(ctx context.Context, fn func(*Tx) error) error {
 	return f.follow(c, fn)
 }
 
-// enter waits for the caller's turn and returns the connection of the group that
-// it is a part of. Where that is nil, the caller leads, and has to call leave.
+// enter waits for the caller's turn and returns its group's connection. If the
+// connection is nil, the caller is the leader and must call leave.
 func (w *writer) enter(ctx context.Context) (*follower, *connection, error) {
 	w.mu.Lock()
 	if !w.led {
@@ -83,10 +85,10 @@ func (w *writer) enter(ctx context.Context) (*follower, *connection, error) {
 		return nil, nil, ctx.Err()
 	}
 	w.mu.Unlock()
-	return f, <-f.turn, nil // it has been called, and its leader waits
+	return f, <-f.turn, nil // the leader has called it already and waits for it
 }
 
-// leave lets the next one lead.
+// leave makes the next waiting transaction the leader.
 func (w *writer) leave() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -98,7 +100,7 @@ func (w *writer) leave() {
 	w.waiting = slices.Delete(w.waiting, 0, 1)
 }
 
-// gather takes those who wait into the caller's group.
+// gather takes the waiting transactions into the caller's group.
 func (w *writer) gather() []*follower {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -108,7 +110,7 @@ func (w *writer) gather() []*follower {
 	return group
 }
 
-// lead runs fn and then those who wait, and commits.
+// lead runs fn and then the waiting transactions, and commits.
 func (w *writer) lead(ctx context.Context, fn func(*Tx) error) error {
 	defer w.leave()
 	if err := ctx.Err(); err != nil {
@@ -121,10 +123,10 @@ func (w *writer) lead(ctx context.Context, fn func(*Tx) error) error {
 	open := true
 	rollback := func() {
 		if open = false; c.exec(`ROLLBACK`) != nil {
-			w.drop(c) // and the transaction with it
+			w.drop(c) // which ends the transaction too
 		}
 	}
-	defer func() { // also where fn panics
+	defer func() { // also if fn panics
 		if open {
 			rollback()
 		}
@@ -146,8 +148,8 @@ func (w *writer) lead(ctx context.Context, fn func(*Tx) error) error {
 	return err
 }
 
-// call lets followers run, one after the other, and returns those that have. It
-// stops where one ends the transaction; the rest goes back to the queue.
+// call lets the followers run one after the other and returns those that ran.
+// If one of them ends the group's transaction, the rest go back to the queue.
 func (w *writer) call(c *connection, group []*follower) ([]*follower, error) {
 	for i, f := range group {
 		f.turn <- c
@@ -170,16 +172,16 @@ func (f *follower) follow(c *connection, fn func(*Tx) error) error {
 	return err
 }
 
-// inSavepoint runs fn and gives the turn back. What a fn that fails or panics
-// has written is undone.
+// inSavepoint runs fn and returns the turn to the leader. If fn fails or
+// panics, its writes are undone.
 func (f *follower) inSavepoint(c *connection, fn func(*Tx) error) (err error) {
 	kept := false
 	defer func() {
 		var ended error
 		if !kept {
 			if e := c.exec(`ROLLBACK TO follower`, `RELEASE follower`); e != nil {
-				// No %w for the cause: it is not the others' error.
-				ended = fmt.Errorf("the transaction ended with another that it was to be committed with (%v): %w", err, e)
+				// The cause is not wrapped: it is not the other followers' error.
+				ended = fmt.Errorf("another transaction of the same commit failed (%v) and ended it: %w", err, e)
 			}
 		}
 		f.ran <- ended
@@ -208,7 +210,7 @@ func (w *writer) begin() (*connection, error) {
 	return c, nil
 }
 
-// connect returns the connection, a new one where there is none.
+// connect returns the connection, and opens it if there is none.
 func (w *writer) connect() (*connection, error) {
 	w.mu.Lock()
 	c := w.conn
@@ -229,7 +231,7 @@ func (w *writer) connect() (*connection, error) {
 	return w.conn, nil
 }
 
-// drop closes a connection of which nobody knows in what state it is.
+// drop closes a connection whose state is unknown.
 func (w *writer) drop(c *connection) {
 	w.mu.Lock()
 	w.conn = nil
@@ -237,7 +239,7 @@ func (w *writer) drop(c *connection) {
 	_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
 }
 
-// Close closes the connection, whatever runs on it.
+// Close closes the connection, even if a transaction runs on it.
 func (w *writer) Close() error {
 	w.mu.Lock()
 	c := w.conn
@@ -250,8 +252,8 @@ func (w *writer) Close() error {
 	return errors.Join(err, w.pool.Close())
 }
 
-// A connection is one to the database with its prepared statements. Whoever has
-// the turn uses it.
+// A connection is the connection for writing with its prepared statements. Only
+// the transaction that has the turn uses it.
 type connection struct {
 	*sql.Conn
 	dialect    dialect

@@ -13,19 +13,19 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// A queue is a database on which one transaction runs, so that those which are
-// started meanwhile wait, in the order of their start, to share its commit.
+// A queue is a database on which one transaction runs. Transactions that start
+// meanwhile wait, in the order of their start, to share its commit.
 type queue struct {
 	t    *testing.T
 	file string
 	*db.DB
-	open chan struct{} // closed to let the first one end
+	open chan struct{} // closed to let the first transaction end
 	wg   sync.WaitGroup
 	errs map[string]error
 	mu   sync.Mutex
 }
 
-// grouped runs test in a bubble, in which start can see that a transaction
+// grouped runs test with synctest, so that start can tell when a transaction
 // waits.
 func grouped(t *testing.T, test func(*testing.T, *queue)) {
 	file := filepath.Join(t.TempDir(), "gatehouse.db")
@@ -52,8 +52,8 @@ func openFile(t *testing.T, file string) *db.DB {
 	return d
 }
 
-// start starts a transaction that adds the item name and then runs fn, and
-// returns when it waits.
+// start starts a transaction that adds the item name and then runs fn. It
+// returns when the transaction waits.
 func (q *queue) start(ctx context.Context, name string, fn func(*db.Tx) error) {
 	q.wg.Go(func() {
 		err := q.Tx(ctx, func(tx *db.Tx) error {
@@ -69,13 +69,13 @@ func (q *queue) start(ctx context.Context, name string, fn func(*db.Tx) error) {
 	synctest.Wait()
 }
 
-// end lets all run to their end.
+// end lets all transactions run to their end.
 func (q *queue) end() {
 	close(q.open)
 	q.wg.Wait()
 }
 
-// items is what a process would find that starts now.
+// items returns what a process that starts now would find.
 func (q *queue) items() []string {
 	q.t.Helper()
 	again := openFile(q.t, q.file)
@@ -101,7 +101,7 @@ func (q *queue) want(items ...string) {
 
 func succeed(*db.Tx) error { return nil }
 
-func TestGroupCommitsOnce(t *testing.T) {
+func TestTx_GroupCommitsOnce(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		for _, name := range []string{"a", "b", "c"} {
 			q.start(t.Context(), name, func(tx *db.Tx) error {
@@ -120,7 +120,7 @@ func TestGroupCommitsOnce(t *testing.T) {
 	})
 }
 
-func TestGroupMemberFailsAlone(t *testing.T) {
+func TestTx_FollowerFailsAlone(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		boom := errors.New("boom")
 		q.start(t.Context(), "a", succeed)
@@ -130,7 +130,7 @@ func TestGroupMemberFailsAlone(t *testing.T) {
 			if !q.IsUnique(err) {
 				t.Errorf("err = %v, want a unique violation", err)
 			}
-			return nil // all the same it must fail
+			return nil // the transaction must fail all the same
 		})
 		q.start(t.Context(), "d", succeed)
 		q.end()
@@ -141,7 +141,7 @@ func TestGroupMemberFailsAlone(t *testing.T) {
 	})
 }
 
-func TestGroupMemberPanicsAlone(t *testing.T) {
+func TestTx_FollowerPanicsAlone(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		q.start(t.Context(), "a", succeed)
 		q.wg.Go(func() {
@@ -165,7 +165,7 @@ func TestGroupMemberPanicsAlone(t *testing.T) {
 	})
 }
 
-func TestLeaderPanicsAlone(t *testing.T) {
+func TestTx_LeaderPanicsAlone(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		q.end()
 		hold := make(chan struct{})
@@ -181,7 +181,7 @@ func TestLeaderPanicsAlone(t *testing.T) {
 	})
 }
 
-func TestGroupMemberIsCanceledAlone(t *testing.T) {
+func TestTx_FollowerIsCanceledAlone(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		waits, stop := context.WithCancel(t.Context())
 		runs, stopRunning := context.WithCancel(t.Context())
@@ -198,7 +198,7 @@ func TestGroupMemberIsCanceledAlone(t *testing.T) {
 		synctest.Wait()
 		q.mu.Lock()
 		if !errors.Is(q.errs["b"], context.Canceled) {
-			t.Errorf("the one that was canceled waits on, or fails with %v", q.errs["b"])
+			t.Errorf("b was answered %v, want context.Canceled", q.errs["b"])
 		}
 		q.mu.Unlock()
 		q.end()
@@ -209,11 +209,11 @@ func TestGroupMemberIsCanceledAlone(t *testing.T) {
 	})
 }
 
-func TestGroupFailsWithItsCommit(t *testing.T) {
+func TestTx_GroupFailsWithItsCommit(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		q.start(t.Context(), "a", succeed)
 		q.start(t.Context(), "b", func(tx *db.Tx) error {
-			_, err := tx.Exec(t.Context(), `INSERT INTO part (item) VALUES ('none')`) // found at the commit
+			_, err := tx.Exec(t.Context(), `INSERT INTO part (item) VALUES ('none')`) // checked at the commit
 			return err
 		})
 		refused := errors.New("there is an a")
@@ -221,7 +221,7 @@ func TestGroupFailsWithItsCommit(t *testing.T) {
 		q.end()
 		q.want()
 		if errors.Is(q.errs["c"], refused) {
-			t.Error("a transaction answers by what was undone")
+			t.Error("a transaction answered from a row that was undone")
 		}
 		q.start(t.Context(), "later", succeed)
 		q.wg.Wait()
@@ -231,11 +231,11 @@ func TestGroupFailsWithItsCommit(t *testing.T) {
 	})
 }
 
-func TestGroupFailsWithItsTransaction(t *testing.T) {
+func TestTx_GroupFailsWithItsTransaction(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		q.start(t.Context(), "a", succeed)
 		q.start(t.Context(), "b", func(tx *db.Tx) error {
-			// As a full disk may.
+			// As a full disk can.
 			_, err := tx.Exec(t.Context(), `INSERT OR ROLLBACK INTO item (name) VALUES ('a')`)
 			return err
 		})
@@ -246,7 +246,7 @@ func TestGroupFailsWithItsTransaction(t *testing.T) {
 	})
 }
 
-func TestCloseUnderATransaction(t *testing.T) {
+func TestClose_DuringTransaction(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		q.start(t.Context(), "a", succeed)
 		if err := q.Close(); err != nil {
@@ -260,7 +260,7 @@ func TestCloseUnderATransaction(t *testing.T) {
 	})
 }
 
-func TestFullDatabase(t *testing.T) {
+func TestTx_FullDatabase(t *testing.T) {
 	grouped(t, func(t *testing.T, q *queue) {
 		q.start(t.Context(), "limit", func(tx *db.Tx) error {
 			pages, err := db.One(t.Context(), tx, db.Scalar[int], `PRAGMA page_count`)
@@ -296,7 +296,7 @@ func TestFullDatabase(t *testing.T) {
 	})
 }
 
-func TestTxEndsWithItsFunction(t *testing.T) {
+func TestTx_EndsWithItsFunction(t *testing.T) {
 	d := openFile(t, filepath.Join(t.TempDir(), "gatehouse.db"))
 	defer d.Close()
 	var kept *db.Tx
@@ -304,11 +304,11 @@ func TestTxEndsWithItsFunction(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := kept.Exec(t.Context(), `SELECT 1`); err == nil {
-		t.Error("a transaction that has ended goes on")
+		t.Error("a transaction that has ended still runs statements")
 	}
 }
 
-// BenchmarkTx is the time of one small transaction, where so many run at a time.
+// BenchmarkTx is the time of one small transaction while that many run at a time.
 func BenchmarkTx(b *testing.B) {
 	for _, writers := range []int{1, 4, 32} {
 		b.Run(fmt.Sprint(writers), func(b *testing.B) {

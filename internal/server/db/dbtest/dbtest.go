@@ -1,5 +1,5 @@
-// Package dbtest is the conformance suite of [db.DB]: what the domains rely on,
-// and every dialect must do.
+// Package dbtest is the conformance suite of [db.DB]: what the domain packages
+// rely on and every database must do. A database's own test calls [Run].
 package dbtest
 
 import (
@@ -22,8 +22,8 @@ var migrations = []db.Migration{
 	{Name: "dbtest/002", SQL: `CREATE INDEX item_n ON item (n)`},
 }
 
-// Run runs the suite. open opens the same, at first empty, database each time
-// that it is called within one test.
+// Run runs the suite. The function that open returns opens the same database at
+// each call, which is empty at first.
 func Run(t *testing.T, open func(t *testing.T) func() *db.DB) {
 	for name, test := range map[string]func(*testing.T, func() *db.DB){
 		"Migrate": migrate, "Placeholders": placeholders, "Rollback": rollback, "Unique": unique,
@@ -58,7 +58,7 @@ func migrate(t *testing.T, open func() *db.DB) {
 	if err == nil {
 		t.Fatal("a broken migration succeeded")
 	}
-	if err := d.Migrate(t.Context(), db.Migration{Name: "dbtest/003", SQL: `CREATE TABLE mended (a {int})`}); err != nil {
+	if err := d.Migrate(t.Context(), db.Migration{Name: "dbtest/003", SQL: `CREATE TABLE repaired (a {int})`}); err != nil {
 		t.Fatalf("a failed migration must leave no trace: %v", err)
 	}
 }
@@ -111,7 +111,7 @@ func unique(t *testing.T, open func() *db.DB) {
 		t.Fatalf("err = %v, want a unique violation", err)
 	}
 	if d.IsUnique(nil) || d.IsUnique(errors.New("other")) {
-		t.Fatal("IsUnique is true of anything")
+		t.Fatal("IsUnique reports true for other errors")
 	}
 }
 
@@ -176,8 +176,8 @@ func durable(t *testing.T, open func() *db.DB) {
 			t.Fatal(err)
 		}
 	}
-	// A second opening stands for the process that comes after a crash: the
-	// first was not closed, and no checkpoint was made.
+	// Opening it again is what happens after a crash: the first was not closed,
+	// and no checkpoint was made.
 	again := open()
 	defer again.Close()
 	if n, err := db.One(t.Context(), again, db.Scalar[int64], `SELECT count(*) FROM item`); err != nil || n != 5 {
@@ -222,7 +222,7 @@ func failedStatement(t *testing.T, open func() *db.DB) {
 			t.Errorf("err = %v, want a unique violation", err)
 		}
 		if err := put(t.Context(), tx, "c", "d", 1); err == nil {
-			t.Error("the transaction goes on after a statement that failed")
+			t.Error("a statement ran after one that failed")
 		}
 		return nil
 	})
@@ -234,7 +234,7 @@ func failedStatement(t *testing.T, open func() *db.DB) {
 	}
 }
 
-// orphans has a constraint that only the commit looks at.
+// orphans has a constraint that is checked at the commit.
 var orphans = db.Migration{Name: "dbtest/orphans", SQL: `CREATE TABLE parent (id {int} NOT NULL PRIMARY KEY);
 	CREATE TABLE orphan (parent {int} NOT NULL REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED)`}
 
@@ -250,7 +250,7 @@ func failedCommit(t *testing.T, open func() *db.DB) {
 		}
 		return err
 	}); err == nil {
-		t.Error("a commit that failed is told as a success")
+		t.Error("a commit that failed was reported as a success")
 	}
 	if err := d.Tx(t.Context(), func(tx *db.Tx) error { return put(t.Context(), tx, "next", "", 1) }); err != nil {
 		t.Error(err)
@@ -260,9 +260,9 @@ func failedCommit(t *testing.T, open func() *db.DB) {
 	}
 }
 
-// concurrent runs transactions that succeed, fail, panic, are canceled and
-// cannot be committed at the same time: what is answered with nil is there, and
-// nothing else is, for any process that comes.
+// concurrent runs transactions at the same time that succeed, fail, panic, are
+// canceled and cannot be committed. The transactions that returned nil are
+// stored, and nothing else is.
 func concurrent(t *testing.T, open func() *db.DB) {
 	d := ready(t, open)
 	if err := d.Migrate(t.Context(), orphans); err != nil {
@@ -333,7 +333,7 @@ func concurrent(t *testing.T, open func() *db.DB) {
 	for _, name := range found {
 		if _, ok := stored.Load(name); !ok {
 			err, _ := refused.Load(name)
-			t.Errorf("%s is stored and was answered %v", name, err)
+			t.Errorf("%s is stored although Tx returned %v", name, err)
 		}
 	}
 	if n != len(found) || n == 0 {
