@@ -36,7 +36,7 @@ var layers = map[string]layer{
 	"authtoken":           base,
 
 	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage,
-	"internal/server/iam/managed": storage,
+	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage,
 
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain,
 	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain, "internal/server/jobs": domain,
@@ -63,6 +63,7 @@ var standalone = []string{
 	"internal/aws/sigv4",
 	"internal/policy",
 	"internal/redact",
+	"internal/server/resourcetags",
 	"authtoken",
 }
 

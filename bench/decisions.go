@@ -175,7 +175,7 @@ func (b *testbed) fillIdentities(ctx context.Context) (*manyIdentities, error) {
 
 // load does what a server does at its start. No web identities are involved.
 func (m *manyIdentities) load(ctx context.Context) (*iam.Service, error) {
-	return iam.New(ctx, iam.Config{DB: m.db, Keyring: m.keyring, Authz: &authz.Authorizer{}, Now: time.Now})
+	return iam.New(ctx, iam.Config{DB: m.db, Keyring: m.keyring, Authz: &authz.PolicyAuthorizer{}, Now: time.Now})
 }
 
 // rows reads the least that a server must read at its start and keep.

@@ -14,13 +14,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// An Authenticator proves who signed a request. It is *authn.Authenticator.
-type Authenticator interface {
-	Signed(r *http.Request, service string, body []byte) (*authn.Caller, error)
-	Admit(r *http.Request, service string) error
-	Unsigned(r *http.Request) (*authn.Caller, error)
-}
-
 // unsigned are the operations that take no signature, since their callers have no
 // credentials yet: the token in the request is what they have, and the domain
 // proves it (STS API Reference, AssumeRoleWithWebIdentity and AssumeRoleWithSAML).
@@ -32,7 +25,7 @@ var unsigned = map[[2]string]bool{
 
 // A Shell stands around the operations of every service.
 type Shell struct {
-	Authn Authenticator
+	Authn authn.SignatureAuthenticator
 	// Messages seals what is told about a denial to those who may decode it; nil
 	// tells nothing.
 	Messages MessageSealer
@@ -62,7 +55,7 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 		},
 		Admit: func(r *http.Request, operation string) error {
 			audit.From(r.Context()).Operation(service, operation)
-			return s.Authn.Admit(r, service)
+			return s.Authn.PrecheckSigned(r, service)
 		},
 		Intercept: func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
 			audit.From(ctx).Params(params(in))

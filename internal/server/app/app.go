@@ -63,7 +63,7 @@ type parts struct {
 	db        *db.DB
 	blobs     *local.Store
 	addresses *endpoint.Addresses
-	authz     *authz.Authorizer
+	authz     *authz.PolicyAuthorizer
 	iam       *iam.Service
 	authn     *authn.Authenticator
 	images    *images.Service
@@ -115,7 +115,7 @@ func (p *parts) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.authz = &authz.Authorizer{Observe: p.observeDecision}
+	p.authz = &authz.PolicyAuthorizer{Observe: p.observeDecision}
 	tokens, err := p.webIdentities()
 	if err != nil {
 		return err

@@ -137,7 +137,7 @@ func (p *parts) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, (*failure).Error(), http.StatusServiceUnavailable)
 		return
 	}
-	if err := p.iam.Live(); err != nil {
+	if err := p.iam.Ready(); err != nil {
 		http.Error(w, fault.From(err).Message, http.StatusServiceUnavailable)
 		return
 	}

@@ -26,6 +26,20 @@ type Config struct {
 	UnsignedTarget sigv4.UnsignedTarget
 }
 
+// A BearerAuthenticator proves who sent a bearer token. The registry and the
+// package handlers take this interface; it is an [Authenticator].
+type BearerAuthenticator interface {
+	Bearer(r *http.Request, purpose token.Purpose) (*Caller, error)
+}
+
+// A SignatureAuthenticator proves who signed a request. The AWS API takes this
+// interface; it is an [Authenticator].
+type SignatureAuthenticator interface {
+	Signed(r *http.Request, service string, body []byte) (*Caller, error)
+	PrecheckSigned(r *http.Request, service string) error
+	Unsigned(r *http.Request) (*Caller, error)
+}
+
 // An Authenticator proves who makes a request. It is safe for use by many
 // goroutines.
 type Authenticator struct {
@@ -132,7 +146,7 @@ func closed(why string) error {
 // nobody, on a connection. What the request itself proves, the domain finds out.
 // The error is a fault ServiceUnavailable, as [Directory] has it.
 func (a *Authenticator) Unsigned(r *http.Request) (*Caller, error) {
-	if err := a.directory.Live(); err != nil {
+	if err := a.directory.Ready(); err != nil {
 		return nil, err
 	}
 	c := &Caller{Principal: &Principal{Type: Anonymous}}

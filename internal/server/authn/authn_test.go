@@ -241,7 +241,7 @@ func TestTakingAPermissionAwayCounts(t *testing.T) {
 		t.Helper()
 		c, err := f.open(text)
 		f.ok(err)
-		return (&authz.Authorizer{}).Authorize(authn.WithCaller(t.Context(), c), &authz.Request{Action: "ecr:PutImage", Resource: "arn:aws:ecr:eu-central-1:" + account + ":repository/app"}) == nil
+		return (&authz.PolicyAuthorizer{}).Authorize(authn.WithCaller(t.Context(), c), &authz.Request{Action: "ecr:PutImage", Resource: "arn:aws:ecr:eu-central-1:" + account + ":repository/app"}) == nil
 	}
 	check := func(step string, want bool) {
 		t.Helper()
@@ -403,10 +403,10 @@ func TestRequestsReadNoDatabase(t *testing.T) {
 		f.ok(err)
 		for way, c := range map[string]*authn.Caller{"signed": signed, "opened": opened} {
 			ctx := authn.WithCaller(t.Context(), c)
-			if err := (&authz.Authorizer{}).Authorize(ctx, &authz.Request{Action: "ecr:PutImage", Resource: "arn:aws:ecr:eu-central-1:" + account + ":repository/app"}); err != nil {
+			if err := (&authz.PolicyAuthorizer{}).Authorize(ctx, &authz.Request{Action: "ecr:PutImage", Resource: "arn:aws:ecr:eu-central-1:" + account + ":repository/app"}); err != nil {
 				t.Errorf("%s, %s: %v", name, way, err)
 			}
-			if err := (&authz.Authorizer{}).Authorize(ctx, &authz.Request{Action: "iam:CreateUser", Resource: "*"}); code(err) != "AccessDenied" {
+			if err := (&authz.PolicyAuthorizer{}).Authorize(ctx, &authz.Request{Action: "iam:CreateUser", Resource: "*"}); code(err) != "AccessDenied" {
 				t.Errorf("%s, %s, may do what it may not: %v", name, way, err)
 			}
 		}

@@ -19,7 +19,7 @@ import (
 // closed by taking the identity or its access key away; ServiceUnavailable, as
 // [Directory] has it.
 func (a *Authenticator) Bearer(r *http.Request, purpose token.Purpose) (*Caller, error) {
-	if err := a.directory.Live(); err != nil {
+	if err := a.directory.Ready(); err != nil {
 		return nil, err
 	}
 	text, err := bearerToken(r.Header["Authorization"])

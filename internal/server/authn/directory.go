@@ -9,10 +9,10 @@ import (
 
 // A Directory is what package iam knows at this moment. It answers from memory.
 type Directory interface {
-	// Live reports whether what it knows is what holds: nil, or a fault
+	// Ready reports whether what it knows is what holds: nil, or a fault
 	// ServiceUnavailable where something may have been taken away that this server
 	// has not heard of. It is asked before everything else about a request.
-	Live() error
+	Ready() error
 	// KeyOwner returns whose a long-term access key is: the user's unique id, or
 	// the account's id for a key of root. It is false unless the key exists and
 	// is active.

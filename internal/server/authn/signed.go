@@ -27,7 +27,7 @@ const globalRegion = "us-east-1"
 // differ), ExpiredToken; ServiceUnavailable, as [Directory] has it. An unknown key
 // takes as long as a wrong signature.
 func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*Caller, error) {
-	if err := a.directory.Live(); err != nil {
+	if err := a.directory.Ready(); err != nil {
 		return nil, err
 	}
 	s := new(struct {
@@ -53,11 +53,11 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 	return &s.caller, nil
 }
 
-// Admit reports whether a request can be one that Signed accepts, as far as can
+// PrecheckSigned reports whether a request can be one that Signed accepts, as far as can
 // be told before its body is read: the signature has its form, is of now, and is
 // said to be by a key that exists. Errors are those of Signed.
-func (a *Authenticator) Admit(r *http.Request, service string) error {
-	if err := a.directory.Live(); err != nil {
+func (a *Authenticator) PrecheckSigned(r *http.Request, service string) error {
+	if err := a.directory.Ready(); err != nil {
 		return err
 	}
 	var c Caller

@@ -8,8 +8,27 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// An Authorizer decides for the domain. Its zero value works.
-type Authorizer struct {
+// An Authorizer decides whether the caller in a context may do something. The
+// domain packages take this interface; [PolicyAuthorizer] is the server's own.
+type Authorizer interface {
+	// Authorize returns nil, or a fault of kind Denied and code "AccessDenied".
+	Authorize(ctx context.Context, req *Request) error
+}
+
+// Principals ties a resource policy to the users and roles that it names, so
+// that a new user or role does not inherit what a deleted one of the same name
+// was given. It is *iam.Service.
+type Principals interface {
+	// BindPrincipals replaces the ARNs of users and roles by their unique ids.
+	// Fault: MalformedPolicyDocument if one of them does not exist.
+	BindPrincipals(document string) (string, error)
+	// ShowPrincipals is the inverse for those that still exist.
+	ShowPrincipals(document string) string
+}
+
+// A PolicyAuthorizer decides from the policies of the caller and of the resource.
+// Its zero value is ready for use.
+type PolicyAuthorizer struct {
 	// Observe is called with every decision, before Authorize returns: metrics
 	// and audit. Optional. It must not keep the request.
 	Observe func(context.Context, *Request, policy.Decision)
@@ -18,7 +37,7 @@ type Authorizer struct {
 // Authorize reports whether the caller in ctx may do what req says: nil, or a
 // fault of kind Denied and code "AccessDenied" with AWS's wording, whose cause is a
 // [*Refusal]. Nobody in ctx is denied.
-func (a *Authorizer) Authorize(ctx context.Context, req *Request) error {
+func (a *PolicyAuthorizer) Authorize(ctx context.Context, req *Request) error {
 	caller := authn.FromContext(ctx)
 	decision := Decide(caller, req)
 	if a.Observe != nil {

@@ -117,7 +117,7 @@ func TestRefusalsAreWordedAsAWSWordsThem(t *testing.T) {
 			ctx = authn.WithCaller(ctx, c.caller)
 		}
 		var observed []policy.Decision
-		a := authz.Authorizer{Observe: func(_ context.Context, req *authz.Request, d policy.Decision) {
+		a := authz.PolicyAuthorizer{Observe: func(_ context.Context, req *authz.Request, d policy.Decision) {
 			if req.Action != c.req.Action {
 				t.Errorf("%s: observed %s", name, req.Action)
 			}
@@ -163,7 +163,7 @@ func TestAuthorizeAllowsWhatThePoliciesAllow(t *testing.T) {
 		"an unknown kind":  {strange, authz.Request{Resource: repository}, false},
 	} {
 		c.req.Action = "ecr:BatchGetImage"
-		var a authz.Authorizer
+		var a authz.PolicyAuthorizer
 		if err := a.Authorize(authn.WithCaller(t.Context(), c.caller), &c.req); (err == nil) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -285,7 +285,7 @@ func TestAccessByTags(t *testing.T) {
 }
 
 func TestAuthorizeIsSafeToUseAtOnce(t *testing.T) {
-	a := &authz.Authorizer{}
+	a := &authz.PolicyAuthorizer{}
 	caller := user(parse(t, statement(`"Effect":"Allow","Action":"*","Resource":"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team}/*"`), policy.Identity))
 	ctx := authn.WithCaller(t.Context(), caller)
 	done := make(chan error)
@@ -309,7 +309,7 @@ func TestAuthorizeIsSafeToUseAtOnce(t *testing.T) {
 
 // BenchmarkAuthorize is a docker push of somebody with ECR's power user policy.
 func BenchmarkAuthorize(b *testing.B) {
-	a := &authz.Authorizer{Observe: func(context.Context, *authz.Request, policy.Decision) {}}
+	a := &authz.PolicyAuthorizer{Observe: func(context.Context, *authz.Request, policy.Decision) {}}
 	ctx := authn.WithCaller(b.Context(), user(managedPolicy(b, "AmazonEC2ContainerRegistryPowerUser")))
 	req := &authz.Request{Action: "ecr:PutImage", Resource: repository, Account: ours}
 	b.ReportAllocs()

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// A Refusal is the cause of the fault that [Authorizer.Authorize] returns: what was
+// A Refusal is the cause of the fault that [Authorizer] returns: what was
 // asked, and how it was decided. Edges that can tell it to those who may know find
 // it with errors.As.
 type Refusal struct {

@@ -66,14 +66,9 @@ func (r *Request) params() map[string]string {
 	}
 }
 
-// An Authenticator opens the bearer token of a request.
-type Authenticator interface {
-	Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, error)
-}
-
 // Config configures a [Handler]. Everything except Origin is required.
 type Config struct {
-	Authenticator Authenticator
+	Authenticator authn.BearerAuthenticator
 	// Hosts recognises the AWS-shaped hosts.
 	Hosts Hosts
 	// Protocols are the formats that are served.

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // The lifetimes of sessions, in seconds (STS API Reference: AssumeRole,
@@ -135,7 +136,7 @@ func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, action s
 	a, _ := arn.Parse(in.RoleARN)
 	req := authz.Request{
 		Resource: in.RoleARN, Account: a.AccountID,
-		RequestTags: tagMap(in.Tags),
+		RequestTags: resourcetags.Map(in.Tags),
 		Keys: map[string][]string{
 			"sts:RoleSessionName": {in.SessionName},
 			"sts:DurationSeconds": {strconv.Itoa(cmp.Or(in.Seconds, defaultAssumed))},
@@ -144,7 +145,7 @@ func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, action s
 	if role == nil {
 		req.Policies = []*policy.Policy{newCompiler().policy(trustsNobody, policy.Trust, policy.Source{ARN: in.RoleARN})}
 	} else {
-		req.Policies, req.ResourceTags = []*policy.Policy{role.trust}, tagMap(role.Tags)
+		req.Policies, req.ResourceTags = []*policy.Policy{role.trust}, resourcetags.Map(role.Tags)
 	}
 	if in.ExternalID != "" {
 		req.Keys["sts:ExternalId"] = []string{in.ExternalID}
@@ -198,7 +199,7 @@ func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (sessionRecord, 
 		}
 	}
 	for _, key := range in.TransitiveTagKeys {
-		i := indexTag(in.Tags, key)
+		i := resourcetags.Index(in.Tags, key)
 		if i < 0 {
 			return r, fault.New(fault.Invalid, "InvalidParameterValue", "The specified transitive tag key %q must be included in the requested tags.", key)
 		}
@@ -206,10 +207,10 @@ func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (sessionRecord, 
 	}
 	tags := slices.Clone(in.Tags)
 	for _, key := range c.TransitiveTagKeys {
-		if indexTag(in.Tags, key) >= 0 {
+		if resourcetags.Index(in.Tags, key) >= 0 {
 			return r, fault.New(fault.Invalid, "InvalidParameterValue", "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session: %q", key)
 		}
-		tags = append(tags, Tag{key, c.Tags[key]})
+		tags = append(tags, Tag{Key: key, Value: c.Tags[key]})
 		r.TransitiveKeys = append(r.TransitiveKeys, key)
 	}
 	var err error

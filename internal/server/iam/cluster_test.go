@@ -133,7 +133,7 @@ func (c *cluster) start() *server {
 	d, err := db.OpenSQLite(c.t.Context(), c.file)
 	ok(c.t, err)
 	s := &server{db: d}
-	s.Service, err = iam.New(c.t.Context(), iam.Config{DB: d, Keyring: c.keyring, Authz: &authz.Authorizer{}, Now: time.Now, Lease: lease})
+	s.Service, err = iam.New(c.t.Context(), iam.Config{DB: d, Keyring: c.keyring, Authz: &authz.PolicyAuthorizer{}, Now: time.Now, Lease: lease})
 	ok(c.t, err)
 	iam.Disturb(s.Service, s.cross)
 	keys, err := s.Bootstrap(c.t.Context(), []string{account})

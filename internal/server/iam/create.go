@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // A NewEntity is what a user, a group, a role or a managed policy begins with.
@@ -52,7 +53,7 @@ func (s *Service) admit(ctx context.Context, sn *snapshot, kind Kind, prefix tok
 	req := authz.Request{
 		Action:      "iam:Create" + string(kind),
 		Resource:    arn.New("iam", "", c.Account, kind.noun()+n.Path+n.Name).String(),
-		RequestTags: tagMap(n.Tags),
+		RequestTags: resourcetags.Map(n.Tags),
 		Keys:        boundaryKey(n.Boundary),
 	}
 	if err := s.authz.Authorize(ctx, &req); err != nil {

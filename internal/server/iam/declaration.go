@@ -270,7 +270,7 @@ func (p *DeclaredPermissions) inline() []InlinePolicy {
 func SortedTags(tags map[string]string) []Tag {
 	var out []Tag
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		out = append(out, Tag{key, tags[key]})
+		out = append(out, Tag{Key: key, Value: tags[key]})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 var _ authn.Directory = (*Service)(nil)
@@ -81,7 +82,7 @@ func (s *snapshot) user(u *User) *authn.Principal {
 	p := &authn.Principal{
 		Type: authn.User, Account: u.Account, ARN: u.ARN(), PrincipalARN: u.ARN(),
 		UserID: u.ID, UniqueID: u.ID, Name: u.Name,
-		Policies: s.granted(&u.Permissions), Boundary: s.boundary(&u.Permissions), Tags: tagMap(u.Tags),
+		Policies: s.granted(&u.Permissions), Boundary: s.boundary(&u.Permissions), Tags: resourcetags.Map(u.Tags),
 		Guardrail: s.guardrail(u.Account),
 	}
 	for _, id := range u.Groups {
@@ -100,7 +101,7 @@ func (s *snapshot) role(r *Role) *authn.Principal {
 	p := &authn.Principal{
 		Type: authn.AssumedRole, Account: r.Account, ARN: r.ARN(), PrincipalARN: r.ARN(),
 		UserID: r.ID, UniqueID: r.ID,
-		Policies: s.granted(&r.Permissions), Boundary: s.boundary(&r.Permissions), Tags: tagMap(r.Tags),
+		Policies: s.granted(&r.Permissions), Boundary: s.boundary(&r.Permissions), Tags: resourcetags.Map(r.Tags),
 		Guardrail: s.guardrail(r.Account),
 	}
 	r.resolved.Store(&resolution{s.generation, p})

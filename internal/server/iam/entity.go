@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // A Kind is a kind of entity. Its text is the word that AWS uses in the names of
@@ -33,10 +34,7 @@ func (k Kind) noun() string {
 }
 
 // A Tag is a key with a value.
-type Tag struct {
-	Key   string `json:"key"`
-	Value string `json:"value"`
-}
+type Tag = resourcetags.Tag
 
 // An InlinePolicy is a policy that is part of one user, group or role.
 type InlinePolicy struct {

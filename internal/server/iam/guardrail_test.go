@@ -18,7 +18,7 @@ func TestGuardrailIsPartOfEveryPrincipal(t *testing.T) {
 	guardrail, err := policy.Parse(allowECR, policy.Identity)
 	ok(t, err)
 	limited, err := iam.New(t.Context(), iam.Config{
-		DB: w.DB, Keyring: w.Keyring, Authz: &authz.Authorizer{}, Now: w.Now,
+		DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, Now: w.Now,
 		Guardrail: func(a string) *policy.Policy {
 			if a == account {
 				return guardrail

@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -164,7 +165,7 @@ func (s *Service) AccessKeyLastUsed(ctx context.Context, keyID string) (KeyOwner
 	req := authz.Request{Action: "iam:GetAccessKeyLastUsed", Resource: "*"}
 	if known {
 		if u, ok := e.(*User); ok {
-			req.Resource, req.ResourceTags = u.ARN(), tagMap(u.Tags)
+			req.Resource, req.ResourceTags = u.ARN(), resourcetags.Map(u.Tags)
 		}
 	}
 	if err := s.authz.Authorize(ctx, &req); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -46,7 +47,6 @@ var (
 	namePattern  = regexp.MustCompile(`^[\w+=,.@-]+$`)
 	pathPattern  = regexp.MustCompile(`^/(?:[\x21-\x7e]+/)?$`)
 	aliasPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9]|-(?:[a-z0-9]))*$`)
-	tagPattern   = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 )
 
 // maxName is the longest name of each kind.
@@ -74,69 +74,21 @@ func checkPath(path string) (string, error) {
 	return path, nil
 }
 
-// maxTags is the number of tags that an entity can have.
-const maxTags = 50
-
 // mergeTags returns old with the tags added; the same key takes the new value.
-// Keys that differ in case alone are the same key.
+// Keys that differ only in case are the same key.
 func mergeTags(old, added []Tag) ([]Tag, error) {
-	merged := append([]Tag(nil), old...)
-	seen := map[string]bool{}
-	for _, t := range added {
-		if err := checkTag(t); err != nil {
-			return nil, err
-		}
-		folded := strings.ToLower(t.Key)
-		if seen[folded] {
-			return nil, fault.New(fault.Invalid, "InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
-		}
-		seen[folded] = true
-		if i := indexTag(merged, t.Key); i >= 0 {
-			merged[i] = t
-		} else {
-			merged = append(merged, t)
-		}
+	merged, err := resourcetags.MergeOrdered(old, added)
+	if err == nil {
+		return merged, nil
 	}
-	if len(merged) > maxTags {
-		return nil, fault.New(fault.Limit, "LimitExceeded", "The number of tags has reached the maximum limit of %d.", maxTags)
+	switch err.Reason {
+	case resourcetags.TooMany:
+		return nil, limit("The number of tags has reached the maximum limit of %d.", resourcetags.MaxTags)
+	case resourcetags.ReservedKey:
+		return nil, fault.New(fault.Invalid, "InvalidInput", "Tag keys that begin with aws: are reserved for AWS.")
+	case resourcetags.DuplicateKey:
+		return nil, fault.New(fault.Invalid, "InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+	default:
+		return nil, invalid("The tag %q is invalid: a key has 1 to %d and a value at most %d letters, digits, spaces or characters of _.:/=+-@", err.Key, resourcetags.MaxKeyLength, resourcetags.MaxValueLength)
 	}
-	return merged, nil
-}
-
-func checkTag(t Tag) error {
-	if n := len([]rune(t.Key)); n < 1 || n > 128 || len([]rune(t.Value)) > 256 || !tagPattern.MatchString(t.Key) || !tagPattern.MatchString(t.Value) {
-		return invalid("The tag %q is invalid: a key has 1 to 128 and a value at most 256 letters, digits, spaces or characters of _.:/=+-@", t.Key)
-	}
-	if strings.HasPrefix(strings.ToLower(t.Key), "aws:") {
-		return fault.New(fault.Invalid, "InvalidInput", "Tag keys that begin with aws: are reserved for AWS.")
-	}
-	return nil
-}
-
-func indexTag(tags []Tag, key string) int {
-	for i, t := range tags {
-		if strings.EqualFold(t.Key, key) {
-			return i
-		}
-	}
-	return -1
-}
-
-func withoutTags(tags []Tag, keys []string) []Tag {
-	var kept []Tag
-	for _, t := range tags {
-		if !containsFold(keys, t.Key) {
-			kept = append(kept, t)
-		}
-	}
-	return kept
-}
-
-func containsFold(list []string, s string) bool {
-	for _, x := range list {
-		if strings.EqualFold(x, s) {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity"
 )
@@ -146,7 +147,7 @@ func (s *Service) provider(ctx context.Context, sn *snapshot, providerARN string
 	}
 	req.Resource = providerARN
 	if p != nil {
-		req.ResourceTags = tagMap(p.Tags)
+		req.ResourceTags = resourcetags.Map(p.Tags)
 	}
 	if err := s.authz.Authorize(ctx, &req); err != nil {
 		return nil, err
@@ -267,7 +268,7 @@ func (s *Service) SetThumbprints(ctx context.Context, providerARN string, thumbp
 // TagOIDCProvider adds tags to a provider. Faults: InvalidInput, NoSuchEntity,
 // ValidationError, LimitExceeded.
 func (s *Service) TagOIDCProvider(ctx context.Context, providerARN string, tags []Tag) error {
-	req := authz.Request{Action: "iam:TagOpenIDConnectProvider", RequestTags: tagMap(tags)}
+	req := authz.Request{Action: "iam:TagOpenIDConnectProvider", RequestTags: resourcetags.Map(tags)}
 	return s.editProvider(ctx, providerARN, req, func(p *OIDCProvider) (err error) {
 		p.Tags, err = mergeTags(p.Tags, tags)
 		return err
@@ -278,7 +279,7 @@ func (s *Service) TagOIDCProvider(ctx context.Context, providerARN string, tags 
 func (s *Service) UntagOIDCProvider(ctx context.Context, providerARN string, keys []string) error {
 	req := authz.Request{Action: "iam:UntagOpenIDConnectProvider", Keys: map[string][]string{"aws:TagKeys": keys}}
 	return s.editProvider(ctx, providerARN, req, func(p *OIDCProvider) error {
-		p.Tags = withoutTags(p.Tags, keys)
+		p.Tags = resourcetags.Without(p.Tags, keys)
 		return nil
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // Users, groups and roles get their permissions in the same ways, through
@@ -271,7 +272,7 @@ func (s *Service) DeleteBoundary(ctx context.Context, kind Kind, name string) er
 // TagEntity adds tags to a user or role; see [Service.TagPolicy] for policies.
 // Faults: NoSuchEntity, ValidationError, InvalidInput, LimitExceeded.
 func (s *Service) TagEntity(ctx context.Context, kind Kind, name string, tags []Tag) error {
-	req := authz.Request{Action: "iam:Tag" + string(kind), RequestTags: tagMap(tags)}
+	req := authz.Request{Action: "iam:Tag" + string(kind), RequestTags: resourcetags.Map(tags)}
 	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) (err error) {
 		c := h.common()
 		c.Tags, err = mergeTags(c.Tags, tags)
@@ -283,7 +284,7 @@ func (s *Service) TagEntity(ctx context.Context, kind Kind, name string, tags []
 func (s *Service) UntagEntity(ctx context.Context, kind Kind, name string, keys []string) error {
 	req := authz.Request{Action: "iam:Untag" + string(kind), Keys: map[string][]string{"aws:TagKeys": keys}}
 	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) error {
-		h.common().Tags = withoutTags(h.common().Tags, keys)
+		h.common().Tags = resourcetags.Without(h.common().Tags, keys)
 		return nil
 	})
 }

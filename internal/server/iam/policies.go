@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // maxVersions is the number of versions that a managed policy can have (IAM User
@@ -58,7 +59,7 @@ func (s *Service) managed(ctx context.Context, sn *snapshot, policyARN string, r
 	ok = ok && (p.Account == c.Account || p.AWSManaged())
 	req.Resource = policyARN
 	if ok {
-		req.ResourceTags = tagMap(p.Tags)
+		req.ResourceTags = resourcetags.Map(p.Tags)
 	}
 	if err := s.authz.Authorize(ctx, &req); err != nil {
 		return nil, err
@@ -299,7 +300,7 @@ func (s *Service) PolicyVersions(ctx context.Context, policyARN string) (*Policy
 // TagPolicy, UntagPolicy and PolicyTags are for managed policies what
 // [Service.TagEntity] and its like are for users and roles.
 func (s *Service) TagPolicy(ctx context.Context, policyARN string, tags []Tag) error {
-	req := authz.Request{Action: "iam:TagPolicy", RequestTags: tagMap(tags)}
+	req := authz.Request{Action: "iam:TagPolicy", RequestTags: resourcetags.Map(tags)}
 	return s.editPolicy(ctx, policyARN, req, func(p *Policy) (err error) {
 		p.Tags, err = mergeTags(p.Tags, tags)
 		return err
@@ -310,7 +311,7 @@ func (s *Service) TagPolicy(ctx context.Context, policyARN string, tags []Tag) e
 func (s *Service) UntagPolicy(ctx context.Context, policyARN string, keys []string) error {
 	req := authz.Request{Action: "iam:UntagPolicy", Keys: map[string][]string{"aws:TagKeys": keys}}
 	return s.editPolicy(ctx, policyARN, req, func(p *Policy) error {
-		p.Tags = withoutTags(p.Tags, keys)
+		p.Tags = resourcetags.Without(p.Tags, keys)
 		return nil
 	})
 }

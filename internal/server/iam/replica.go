@@ -21,7 +21,7 @@ import (
 //     from before the report began.
 //   - A server that committed a change reads who has not reported it, and
 //     answers when all have, or when a whole lease went by since that reading.
-//   - A replica whose lease is over decides nothing ([Service.Live]) until it has
+//   - A replica whose lease is over decides nothing ([Service.Ready]) until it has
 //     reported, and caught up, again.
 //
 // Why nothing slips through: a report is either committed before the change, and
@@ -91,11 +91,11 @@ func newReplica(d *db.DB, lease time.Duration, now func() time.Time) *replica {
 	return &replica{id: randid.Text(), lease: lease, log: replicaTable{d}, now: now}
 }
 
-// Live reports whether what this server knows may be decided by: nil, or a fault
+// Ready reports whether what this server knows may be decided by: nil, or a fault
 // ServiceUnavailable where it did not hear from its database for so long that a
 // permission may have been taken away elsewhere. Ask before reading anything of
 // which a decision is made. It reads no database, and takes no memory.
-func (s *Service) Live() error {
+func (s *Service) Ready() error {
 	r := s.replica
 	if r == nil || r.live() {
 		return nil

@@ -112,9 +112,9 @@ func TestAServerWithoutDatabaseRefusesAndComesBack(t *testing.T) {
 		alone.setCut(true)
 		pass(lease)
 		for name, err := range map[string]error{
-			"live":     alone.Live(),
+			"live":     alone.Ready(),
 			"signed":   second(alone.authn.Signed(httptest.NewRequest(http.MethodPost, "/", nil), "ecr", nil)),
-			"admit":    alone.authn.Admit(httptest.NewRequest(http.MethodPost, "/", nil), "ecr"),
+			"admit":    alone.authn.PrecheckSigned(httptest.NewRequest(http.MethodPost, "/", nil), "ecr"),
 			"unsigned": second(alone.authn.Unsigned(httptest.NewRequest(http.MethodPost, "/", nil))),
 		} {
 			var f *fault.Error
@@ -243,7 +243,7 @@ func TestAServerThatCannotReport(t *testing.T) {
 			return nil
 		})
 		pass(lease)
-		if c.replicas[1].Live() == nil {
+		if c.replicas[1].Ready() == nil {
 			t.Error("it goes on without having reported")
 		}
 	})
@@ -313,11 +313,11 @@ func TestNothingToChangeWaitsAsWell(t *testing.T) {
 func TestOneServerNeedsNoLease(t *testing.T) {
 	w := iamtest.New(t)
 	w.IAM.Replicate(t.Context(), slog.New(slog.DiscardHandler)) // returns
-	ok(t, w.IAM.Live())
+	ok(t, w.IAM.Ready())
 	if n, err := iam.Replicas(t.Context(), w.IAM); err != nil || n != 0 {
 		t.Errorf("%d rows for one server, %v", n, err)
 	}
-	if allocs := testing.AllocsPerRun(100, func() { _ = w.IAM.Live() }); allocs != 0 {
+	if allocs := testing.AllocsPerRun(100, func() { _ = w.IAM.Ready() }); allocs != 0 {
 		t.Errorf("asking takes %v allocations", allocs)
 	}
 }
@@ -326,11 +326,11 @@ func BenchmarkLive(b *testing.B) {
 	for _, l := range []time.Duration{0, time.Hour} {
 		b.Run(fmt.Sprint(l), func(b *testing.B) {
 			w := iamtest.New(b)
-			s, err := iam.New(b.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.Authorizer{}, Now: time.Now, Lease: l})
+			s, err := iam.New(b.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, Now: time.Now, Lease: l})
 			ok(b, err)
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := s.Live(); err != nil {
+				if err := s.Ready(); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -78,7 +78,7 @@ type issued struct {
 func (m *revocations) server() *server { return rapid.SampledFrom(m.replicas).Draw(m.rt, "server") }
 
 func (m *revocations) issue() {
-	if s := m.replicas[0]; m.stalled[s] || s.Live() != nil {
+	if s := m.replicas[0]; m.stalled[s] || s.Ready() != nil {
 		return // it cannot answer
 	}
 	m.names++
@@ -92,7 +92,7 @@ func (m *revocations) begin() {
 		if i.done != nil {
 			continue
 		}
-		if s := m.server(); s.Live() == nil { // or else it refuses every request
+		if s := m.server(); s.Ready() == nil { // or else it refuses every request
 			i.began, i.done = time.Now(), m.revoke(s, i.name, i.key)
 		}
 		return

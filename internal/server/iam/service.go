@@ -34,20 +34,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
-
-// An Authorizer decides whether the caller in the context may do something.
-// *authz.Authorizer is the one of the server.
-type Authorizer interface {
-	Authorize(ctx context.Context, req *authz.Request) error
-}
 
 // Config is what a [Service] is made of. All but Guardrail is required.
 type Config struct {
 	DB      *db.DB
 	Keyring *token.Keyring
-	Authz   Authorizer
+	Authz   authz.Authorizer
 	// WebIdentities proves the tokens of OIDC providers.
 	WebIdentities WebIdentityVerifier
 	Now           func() time.Time
@@ -64,7 +59,7 @@ type Config struct {
 type Service struct {
 	db         *db.DB
 	keyring    *token.Keyring
-	authz      Authorizer
+	authz      authz.Authorizer
 	webIDs     WebIdentityVerifier
 	now        func() time.Time
 	guardrail  func(account string) *policy.Policy
@@ -204,7 +199,7 @@ func (s *Service) authorize(ctx context.Context, sn *snapshot, kind Kind, name s
 	}
 	req.Resource = arn.New("iam", "", c.Account, kind.noun()+"/"+name).String()
 	if e, ok := sn.named(c.Account, kind, name); ok {
-		req.Resource, req.ResourceTags = entityARN(e), tagMap(e.common().Tags)
+		req.Resource, req.ResourceTags = entityARN(e), resourcetags.Map(e.common().Tags)
 		req.Keys = withBoundary(req.Keys, req.Action, e)
 	}
 	return c, s.authz.Authorize(ctx, &req)
@@ -240,15 +235,4 @@ func find[E entity](ctx context.Context, s *Service, sn *snapshot, kind Kind, na
 
 func noSuch(kind Kind, name string) error {
 	return fault.New(fault.NotFound, "NoSuchEntity", "The %s with name %s cannot be found.", kind.noun(), name).About(kind.noun(), name)
-}
-
-func tagMap(tags []Tag) map[string]string {
-	if len(tags) == 0 {
-		return nil
-	}
-	m := make(map[string]string, len(tags))
-	for _, t := range tags {
-		m[t.Key] = t.Value
-	}
-	return m
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // longestBearer is how long a bearer token can outlive the session that obtained
@@ -64,7 +65,7 @@ func (l *liveSession) resolve(s *snapshot) *authn.Session {
 	if r := l.resolved.Load(); r != nil && r.generation == s.generation {
 		return r.session
 	}
-	session := &authn.Session{Tags: tagMap(l.record.Tags), TransitiveTagKeys: l.record.TransitiveKeys, SourceIdentity: l.record.SourceIdentity}
+	session := &authn.Session{Tags: resourcetags.Map(l.record.Tags), TransitiveTagKeys: l.record.TransitiveKeys, SourceIdentity: l.record.SourceIdentity}
 	if f := l.record.Federation; f != nil {
 		session.Federation = &authn.Federation{Provider: f.Provider, Keys: f.Keys}
 	}

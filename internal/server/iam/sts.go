@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -67,7 +68,7 @@ func (s *Service) FederationToken(ctx context.Context, in FederationToken) (Sess
 		return none, err
 	}
 	federated := arn.New("sts", "", c.Account, "federated-user/"+in.Name).String()
-	req := authz.Request{Action: "sts:GetFederationToken", Resource: federated, RequestTags: tagMap(in.Tags)}
+	req := authz.Request{Action: "sts:GetFederationToken", Resource: federated, RequestTags: resourcetags.Map(in.Tags)}
 	if err := s.authz.Authorize(ctx, &req); err != nil {
 		return none, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // CreateUser creates a user without any permission. Faults: ValidationError,
@@ -91,7 +92,7 @@ func (s *Service) rename(ctx context.Context, d *draft, e entity, newPath, newNa
 		}
 		c.Path = path
 	}
-	err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:Update" + string(kind), Resource: entityARN(e), ResourceTags: tagMap(c.Tags)})
+	err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:Update" + string(kind), Resource: entityARN(e), ResourceTags: resourcetags.Map(c.Tags)})
 	if err != nil {
 		return err
 	}

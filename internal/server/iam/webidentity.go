@@ -66,7 +66,7 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, in AssumeRoleWi
 	c := webCaller(connection, provider.ARN(), id)
 	assume.SourceIdentity = id.SourceIdentity
 	for key, value := range id.Tags {
-		assume.Tags = append(assume.Tags, Tag{key, value})
+		assume.Tags = append(assume.Tags, Tag{Key: key, Value: value})
 	}
 	assume.TransitiveTagKeys = id.TransitiveTagKeys
 	record, err := s.assumedRecord(c, assume)

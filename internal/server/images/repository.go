@@ -67,7 +67,7 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 	if err := checkMutability(settings.Mutability, settings.Exclusions); err != nil {
 		return nil, err
 	}
-	if err := checkResourceTags(settings.Tags); err != nil {
+	if _, err := mergeTags(nil, settings.Tags); err != nil {
 		return nil, err
 	}
 	r := &Repository{ID: id, Created: s.now().UTC().Truncate(time.Microsecond), Settings: settings, row: randid.Row()}

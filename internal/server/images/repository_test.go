@@ -443,7 +443,7 @@ func TestService_CrossAccount(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer blobs.Close()
-	s, err := images.New(t.Context(), images.Config{DB: d, Blobs: blobs, Authz: new(authz.Authorizer), Principals: iamtest.Unbound{}, Now: newClock().now})
+	s, err := images.New(t.Context(), images.Config{DB: d, Blobs: blobs, Authz: new(authz.PolicyAuthorizer), Principals: iamtest.Unbound{}, Now: newClock().now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,19 +3,10 @@ package images
 import (
 	"context"
 	"maps"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
-)
-
-// The limits on the tags of a resource (Tagging AWS Resources User Guide, "Tag
-// naming limits and requirements"): their number, and characters.
-const (
-	maxResourceTags     = 50
-	maxResourceTagKey   = 128
-	maxResourceTagValue = 256
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // ResourceTags returns the tags of the repository. Action
@@ -33,11 +24,12 @@ func (s *Service) ResourceTags(ctx context.Context, id RepositoryID) (map[string
 // InvalidTagParameter, TooManyTags.
 func (s *Service) TagResource(ctx context.Context, id RepositoryID, tags map[string]string) error {
 	return s.changeResourceTags(ctx, id, authz.Request{Action: "ecr:TagResource", RequestTags: tags}, func(r *Repository) error {
-		if r.Tags == nil {
-			r.Tags = make(map[string]string, len(tags))
+		merged, err := mergeTags(r.Tags, tags)
+		if err != nil {
+			return err
 		}
-		maps.Copy(r.Tags, tags)
-		return checkResourceTags(r.Tags)
+		r.Tags = merged
+		return nil
 	})
 }
 
@@ -66,19 +58,21 @@ func (s *Service) changeResourceTags(ctx context.Context, id RepositoryID, req a
 	return err
 }
 
-func checkResourceTags(tags map[string]string) error {
-	if len(tags) > maxResourceTags {
-		return fault.New(fault.Limit, "TooManyTags", "A repository can have at most %d tags. With this change it would have %d.", maxResourceTags, len(tags))
+// mergeTags returns a repository's tags with added put over them. Faults:
+// InvalidTagParameter, TooManyTags.
+func mergeTags(old, added map[string]string) (map[string]string, error) {
+	merged, err := resourcetags.Merge(old, added)
+	if err == nil {
+		return merged, nil
 	}
-	for key, value := range tags {
-		switch {
-		case key == "" || utf8.RuneCountInString(key) > maxResourceTagKey:
-			return fault.New(fault.Invalid, "InvalidTagParameter", "The tag key %q must have 1 to %d characters.", key, maxResourceTagKey)
-		case len(key) >= 4 && strings.EqualFold(key[:4], "aws:"):
-			return fault.New(fault.Invalid, "InvalidTagParameter", "The tag key %q begins with aws:, which is reserved.", key)
-		case utf8.RuneCountInString(value) > maxResourceTagValue:
-			return fault.New(fault.Invalid, "InvalidTagParameter", "The value of the tag %q must have at most %d characters.", key, maxResourceTagValue)
-		}
+	switch err.Reason {
+	case resourcetags.TooMany:
+		return nil, fault.New(fault.Limit, "TooManyTags", "A repository can have at most %d tags. With this change it would have %d.", resourcetags.MaxTags, err.Count)
+	case resourcetags.KeyLength:
+		return nil, fault.New(fault.Invalid, "InvalidTagParameter", "The tag key %q must have 1 to %d characters.", err.Key, resourcetags.MaxKeyLength)
+	case resourcetags.ReservedKey:
+		return nil, fault.New(fault.Invalid, "InvalidTagParameter", "The tag key %q begins with aws:, which is reserved.", err.Key)
+	default:
+		return nil, fault.New(fault.Invalid, "InvalidTagParameter", "The value of the tag %q must have at most %d characters.", err.Key, resourcetags.MaxValueLength)
 	}
-	return nil
 }

@@ -12,32 +12,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-// An Authorizer decides whether the caller in the context is allowed to do one
-// thing. It returns nil or a fault of the kind Denied. It is *authz.Authorizer.
-type Authorizer interface {
-	Authorize(ctx context.Context, req *authz.Request) error
-}
-
-// Principals ties the policies of repositories to the users and roles that they
-// name. A user who is created later under the name of a deleted user does not get
-// what the policy gave to the deleted one. It is *iam.Service.
-type Principals interface {
-	// BindPrincipals replaces the ARNs of users and roles with their unique ids.
-	// Fault: MalformedPolicyDocument if one of them does not exist.
-	BindPrincipals(document string) (string, error)
-	// ShowPrincipals is the inverse, for the users and roles that still exist.
-	ShowPrincipals(document string) string
-}
-
 // Config has what a [Service] needs.
 type Config struct {
 	DB *db.DB
 	// Blobs may be shared with other domains: the names of this package's objects
 	// begin with "image-", and it touches no others.
 	Blobs blob.Store
-	Authz Authorizer
+	Authz authz.Authorizer
 	// Principals is needed to set policies.
-	Principals Principals
+	Principals authz.Principals
 	// Now is the clock.
 	Now func() time.Time
 	// ManifestCache is the maximum size in bytes of the manifests in memory; 0
@@ -58,8 +41,8 @@ const (
 type Service struct {
 	db         *db.DB
 	blobs      blob.Store
-	authz      Authorizer
-	principals Principals
+	authz      authz.Authorizer
+	principals authz.Principals
 	now        func() time.Time
 
 	repositories repositorySet

@@ -35,19 +35,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// An Authenticator finds the caller of a request from its Authorization header. It
-// returns a fault of the kind Expired for a token that has expired, and of the kind
-// Unauthenticated for anything else that is not valid. It is *authn.Authenticator.
-type Authenticator interface {
-	Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, error)
-}
-
 // Config is what a [Handler] needs.
 type Config struct {
 	// Images is the store. Required.
 	Images *images.Service
 	// Authn authenticates. Required.
-	Authn Authenticator
+	Authn authn.BearerAuthenticator
 	// Addresses says which registry the Host of a request names. It must be in the
 	// region of the token. A host that names no registry, such as an IP address,
 	// means the registry of the caller's account. Required.
@@ -62,7 +55,7 @@ type Config struct {
 // A Handler serves /v2/. Make it with [New]; mount it at "/v2/" and "/v2".
 type Handler struct {
 	images    *images.Service
-	authn     Authenticator
+	authn     authn.BearerAuthenticator
 	addresses *endpoint.Addresses
 	layers    *LayerURLs
 	log       *slog.Logger

@@ -67,7 +67,7 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	}
 	t.Cleanup(func() { _ = database.Close() })
 	clock := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Principals: iamtest.Unbound{}, Now: clock.now})
+	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

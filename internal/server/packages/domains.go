@@ -3,7 +3,6 @@ package packages
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // A Domain describes a domain.
@@ -144,27 +144,18 @@ func asJSON(v any) string {
 	return string(b)
 }
 
-// maxTags is the most tags of a resource (AWS General Reference, "Tag naming
-// limits and requirements").
-const maxTags = 50
-
-// mergeTags returns old with set added to it.
-func mergeTags(old, set map[string]string) (map[string]string, error) {
-	out := maps.Clone(old)
-	if out == nil {
-		out = map[string]string{}
+// mergeTags returns old with added put over it.
+func mergeTags(old, added map[string]string) (map[string]string, error) {
+	merged, err := resourcetags.Merge(old, added)
+	if err == nil {
+		return merged, nil
 	}
-	for k, v := range set {
-		if k == "" || len([]rune(k)) > 128 || len([]rune(v)) > 256 {
-			return nil, invalid("A tag has a key of 1 to 128 and a value of at most 256 characters.")
-		}
-		if strings.HasPrefix(strings.ToLower(k), "aws:") {
-			return nil, invalid("Tag keys that begin with aws: are reserved: %q.", k)
-		}
-		out[k] = v
+	switch err.Reason {
+	case resourcetags.TooMany:
+		return nil, quotaExceeded("", "", "A resource has at most %d tags.", resourcetags.MaxTags)
+	case resourcetags.ReservedKey:
+		return nil, invalid("Tag keys that begin with aws: are reserved: %q.", err.Key)
+	default:
+		return nil, invalid("A tag has a key of %d to %d and a value of at most %d characters.", 1, resourcetags.MaxKeyLength, resourcetags.MaxValueLength)
 	}
-	if len(out) > maxTags {
-		return nil, quotaExceeded("", "", "A resource has at most %d tags.", maxTags)
-	}
-	return out, nil
 }

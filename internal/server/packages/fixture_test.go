@@ -69,7 +69,7 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *house {
 	return h
 }
 
-func (h *house) authorizer() packages.Authorizer { return &authz.Authorizer{} }
+func (h *house) authorizer() authz.Authorizer { return &authz.PolicyAuthorizer{} }
 
 func (h *house) now() time.Time { return time.Unix(h.clock.Load(), 0).UTC() }
 

@@ -17,30 +17,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-// An Authorizer decides what the caller in a context may do: nil, or a fault
-// of kind Denied. It is *authz.Authorizer.
-type Authorizer interface {
-	Authorize(ctx context.Context, req *authz.Request) error
-}
-
-// Principals ties the policies of domains and repositories to the users and
-// roles that they name, so that who gets the name of a deleted one does not get
-// what it was given. It is *iam.Service.
-type Principals interface {
-	// BindPrincipals puts unique ids in the place of the ARNs of users and roles.
-	// Fault: MalformedPolicyDocument where one of them does not exist.
-	BindPrincipals(document string) (string, error)
-	// ShowPrincipals puts the ARNs of those that still exist back.
-	ShowPrincipals(document string) string
-}
-
 // A Config is what a [Service] needs.
 type Config struct {
 	DB    *db.DB
 	Blobs blob.Store
-	Authz Authorizer
+	Authz authz.Authorizer
 	// Principals is needed to set policies.
-	Principals Principals
+	Principals authz.Principals
 	// Now is the clock.
 	Now func() time.Time
 	// CacheBytes bounds what is kept of packages in memory, about; 0 is
@@ -59,8 +42,8 @@ const DefaultCacheBytes = 128 << 20
 type Service struct {
 	db         *db.DB
 	blobs      blob.Store
-	authz      Authorizer
-	principals Principals
+	authz      authz.Authorizer
+	principals authz.Principals
 	now        func() time.Time
 
 	changing sync.Mutex // held by who replaces the snapshot

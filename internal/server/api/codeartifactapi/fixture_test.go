@@ -62,7 +62,7 @@ func serve(t *testing.T) *server {
 	t.Cleanup(func() { blobs.Close() })
 	s := &server{t: t, clock: new(atomic.Int64), callers: map[string]*authn.Principal{}}
 	s.clock.Store(start.Unix())
-	s.packages, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: &authz.Authorizer{}, Principals: iamtest.Unbound{}, Now: s.now})
+	s.packages, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.now})
 	must(t, err)
 	s.keys, err = token.CreateKeyring(filepath.Join(dir, "keys"), s.now)
 	must(t, err)

@@ -30,12 +30,6 @@ type Tokens interface {
 	Mint(token.Purpose, token.Claims) (string, error)
 }
 
-// An Authorizer authorizes the operations that are not about a repository. It is
-// *authz.Authorizer.
-type Authorizer interface {
-	Authorize(context.Context, *authz.Request) error
-}
-
 // Addresses knows the addresses of the registries. It is *endpoint.Addresses.
 type Addresses interface {
 	// RegistryHost returns the host, with the port if it is not the scheme's default.
@@ -53,7 +47,7 @@ type LayerURLs interface {
 type Config struct {
 	Images    *images.Service
 	Tokens    Tokens
-	Authz     Authorizer
+	Authz     authz.Authorizer
 	Addresses Addresses
 	LayerURLs LayerURLs
 	Now       func() time.Time

@@ -45,7 +45,7 @@ func serve(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { blobs.Close() })
-	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Authz: new(authz.Authorizer), Principals: w.IAM, Now: w.Now})
+	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func serve(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	edge.Register(s, edge.New(edge.Config{
-		Images: store, Tokens: w.Keyring, Authz: new(authz.Authorizer), Addresses: addresses, LayerURLs: layerURLs{}, Now: w.Now,
+		Images: store, Tokens: w.Keyring, Authz: new(authz.PolicyAuthorizer), Addresses: addresses, LayerURLs: layerURLs{}, Now: w.Now,
 	}))
 	return &fixture{w, t, store, ecr.NewFromConfig(w.Serve(s))}
 }

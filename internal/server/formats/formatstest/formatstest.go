@@ -92,7 +92,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	s.keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), s.Now)
 	check(t, err)
 
-	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: blobs, Authz: &authz.Authorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
+	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
 	check(t, err)
 	s.users = newDirectory(t)
 	admin := authn.WithCaller(ctx, s.Caller(Admin))
@@ -226,7 +226,7 @@ func newDirectory(t testing.TB) directory {
 	return d
 }
 
-func (directory) Live() error { return nil }
+func (directory) Ready() error { return nil }
 
 func (d directory) KeyOwner(id string) (account, uniqueID string, ok bool) {
 	name := strings.ToLower(strings.TrimPrefix(id, "AKIA"))

@@ -84,7 +84,7 @@ func New(t testing.TB) *World {
 // Start returns another IAM on the world's database, as a second server would.
 func (w *World) Start() *iam.Service {
 	w.t.Helper()
-	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.Authorizer{}, WebIdentities: w.webIdentities(), Now: w.Now})
+	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, WebIdentities: w.webIdentities(), Now: w.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
