@@ -46,7 +46,7 @@ func TestSigned_UnsignedTarget(t *testing.T) {
 			if _, err := a.Signed(r, "ecr", []byte("{}")); code(err) != want {
 				t.Errorf("%s, setting %d: Signed: %v, want %q", c.description, setting, err, want)
 			}
-			if err := a.Admit(r, "ecr"); code(err) != want {
+			if err := a.PrecheckSigned(r, "ecr"); code(err) != want {
 				t.Errorf("%s, setting %d: Admit: %v, want %q", c.description, setting, err, want)
 			}
 		}
