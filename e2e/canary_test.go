@@ -22,10 +22,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
-// TestSecretsNotLeaked does everything that the caller's side can do,
-// and looks for tokens and for the secret access key in everything that others
-// can see: command lines and environments of all processes while they run,
-// files, what commands say, and what the server writes down.
+// TestSecretsNotLeaked runs every client command and looks for tokens and for the
+// secret access key in everything that others can see: command lines and
+// environments of running processes, files, output of commands, and the server's
+// logs, metrics and data.
 func TestSecretsNotLeaked(t *testing.T) {
 	c := newCanary(t)
 	c.logins()
@@ -41,11 +41,12 @@ func TestSecretsNotLeaked(t *testing.T) {
 		t.Errorf("only %d processes were seen", c.watch.seen)
 	}
 	if c.issued == 0 || c.held == 0 {
-		t.Errorf("%d tokens were printed and %d found in files: nothing was looked for", c.issued, c.held)
+		t.Errorf("%d tokens were printed and %d found in files: the test did not look for anything", c.issued, c.held)
 	}
 }
 
-// A canary is a person's home and a server, with what is looked for.
+// A canary is a user's home and a server, with the pattern of the secrets to look
+// for.
 type canary struct {
 	t      *testing.T
 	p      *process
@@ -55,8 +56,8 @@ type canary struct {
 	env    []string
 	secret *regexp.Regexp
 	watch  *processWatcher
-	issued int // tokens that commands printed because they are there to do it
-	held   int // files of tools that hold one
+	issued int // tokens printed by commands whose purpose is to print one
+	held   int // files of tools that contain a token
 }
 
 func newCanary(t *testing.T) *canary {
@@ -68,7 +69,7 @@ func newCanary(t *testing.T) *canary {
 		}
 	}
 	c.p = startProcess(t, c.data, "--log-level", "debug")
-	// Everything that is started from here inherits the mark, by which it is watched.
+	// All processes that the test starts inherit the mark. The watcher finds them by it.
 	mark := "GATEHOUSE_CANARY=" + filepath.Base(dir) + strconv.Itoa(os.Getpid())
 	c.env = append(os.Environ(), "HOME="+c.home, "TMPDIR="+c.tmp, "XDG_CONFIG_HOME=", "XDG_CACHE_HOME=", "XDG_STATE_HOME=", "XDG_DATA_HOME=", "DOCKER_CONFIG=", "REGISTRY_AUTH_FILE=",
 		"PATH="+filepath.Join(c.home, ".local/bin")+":"+binary+":"+os.Getenv("PATH"), "PIP_CONFIG_FILE=", "NO_COLOR=1", "AWS_PAGER=", "AWS_EC2_METADATA_DISABLED=true",
@@ -86,9 +87,9 @@ func newCanary(t *testing.T) *canary {
 	return c
 }
 
-// secretForms are how a secret may be written: a token as it is, and as base64 in
-// the forms that Basic authentication and configuration files have it in, of
-// which the beginning is always the same; and the secret access key.
+// secretForms matches every form of a secret: a token as it is; a token in base64,
+// as in Basic authentication and in configuration files, by its constant beginning;
+// the secret access key.
 func secretForms(c aws.Credentials) *regexp.Regexp {
 	return regexp.MustCompile(`gh[ce]t_[A-Za-z0-9_-]{20,}|` +
 		`YXdzOmdoY3Rf[A-Za-z0-9+/_-]{20,}|` + // aws:ghct_
@@ -97,7 +98,7 @@ func secretForms(c aws.Credentials) *regexp.Regexp {
 		regexp.QuoteMeta(c.SecretAccessKey))
 }
 
-// run runs a command as the person does and returns what it said, in both ways.
+// run runs a command as the user does and returns its output.
 func (c *canary) run(stdin string, argv ...string) (stdout, stderr string, err error) {
 	cmd := exec.CommandContext(c.t.Context(), "sh", append([]string{"-c", `exec "$0" "$@"`}, argv...)...)
 	cmd.Env, cmd.Dir, cmd.Stdin = c.env, c.tmp, strings.NewReader(stdin)
@@ -107,7 +108,7 @@ func (c *canary) run(stdin string, argv ...string) (stdout, stderr string, err e
 	return out.String(), said.String(), err
 }
 
-// quiet runs a command that has to succeed and to say no secret.
+// quiet runs a command that must succeed without printing a secret.
 func (c *canary) quiet(argv ...string) string {
 	c.t.Helper()
 	stdout, stderr, err := c.run("", argv...)
@@ -118,8 +119,8 @@ func (c *canary) quiet(argv ...string) string {
 	return stdout
 }
 
-// printing runs a command whose purpose it is to print a token, and which says
-// none beside it.
+// printing runs a command that must print a token on standard output, and no secret
+// on standard error.
 func (c *canary) printing(stdin string, argv ...string) {
 	c.t.Helper()
 	stdout, stderr, err := c.run(stdin, argv...)
@@ -130,7 +131,7 @@ func (c *canary) printing(stdin string, argv ...string) {
 	c.clean("the messages of "+strings.Join(argv, " "), stderr)
 }
 
-// clean reports a secret in a text, and does not repeat it.
+// clean reports a secret in a text, without repeating it.
 func (c *canary) clean(what, text string) {
 	c.t.Helper()
 	if at := c.secret.FindStringIndex(text); at != nil {
@@ -138,8 +139,8 @@ func (c *canary) clean(what, text string) {
 	}
 }
 
-// logins logs every tool in and out: only a tool that holds its token has files
-// with one, which are closed to others, and afterwards nobody has.
+// logins logs every tool in and out. Only a tool that stores its token may have
+// files with one, with mode 0600, and none may remain after logout.
 func (c *canary) logins() {
 	c.t.Helper()
 	c.holders("before")
@@ -174,8 +175,7 @@ func (c *canary) logins() {
 	}
 }
 
-// holders are the files of the person that hold a secret, all of which are closed
-// to others.
+// holders returns the user's files that contain a secret. Each must have mode 0600.
 func (c *canary) holders(when string) []string {
 	c.t.Helper()
 	var found []string
@@ -212,7 +212,7 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// helpers asks each protocol, by hand and by the clients that speak it.
+// helpers calls each helper protocol, directly and through clients.
 func (c *canary) helpers() {
 	c.t.Helper()
 	host := strings.TrimPrefix(c.p.url, "http://")
@@ -233,7 +233,7 @@ func (c *canary) helpers() {
 	c.quiet("crane", "--verbose", "manifest", host+"/app:v1")
 	c.quiet("skopeo", "inspect", "--tls-verify=false", "docker://"+host+"/app:v1")
 	c.quiet("npm", "ping", "--loglevel", "http")
-	stdout, stderr, _ := c.run("", "pip", "install", "-vvv", "--target", filepath.Join(c.tmp, "got"), "some-lib") // which nobody has published
+	stdout, stderr, _ := c.run("", "pip", "install", "-vvv", "--target", filepath.Join(c.tmp, "got"), "some-lib") // a package that does not exist
 	c.clean("pip -vvv", stdout+stderr)
 	c.quiet("gatehouse", "logout", "--tool", "docker", "--tool", "pip", "--tool", "npm")
 	if left := c.holders("helpers"); len(left) > 0 {
@@ -241,15 +241,15 @@ func (c *canary) helpers() {
 	}
 }
 
-// tar is a layer of an image.
+// tar returns the path of an image layer.
 func (c *canary) tar() string {
 	path := filepath.Join(c.tmp, "layer.tar")
 	c.quiet("tar", "-C", "/etc", "-cf", path, "hostname")
 	return path
 }
 
-// running are the commands that stay while others run: exec, which gives the
-// token to its child and to nobody else, and proxy, which gives it to nobody.
+// running tests the commands that run others: exec, which gives the token only to
+// its child process, and proxy, which gives it to no process.
 func (c *canary) running() {
 	c.t.Helper()
 	target := []string{"--domain", "acme", "--repository", "lib", "--format", "npm,pypi,maven,cargo,nuget,ruby", "--registry"}
@@ -270,8 +270,8 @@ npm ping`
 	c.quiet(slices.Concat([]string{"gatehouse", "proxy", "--verbose"}, target, []string{"--", "sh", "-c", through})...)
 }
 
-// during looks at the files while a command runs below ours, and after it: what
-// its child is told in files refers to secrets and has none.
+// during looks at the files while a child process runs, and afterwards. Files for
+// the child may refer to secrets but must not contain any.
 func (c *canary) during(argv []string) {
 	c.t.Helper()
 	in, out := filepath.Join(c.t.TempDir(), "in"), filepath.Join(c.t.TempDir(), "out")
@@ -301,7 +301,8 @@ func (c *canary) during(argv []string) {
 	}
 }
 
-// messages are what everything says that prints no token, and every error.
+// messages checks the output of all commands that must not print a token, and of
+// errors.
 func (c *canary) messages() {
 	c.t.Helper()
 	for _, command := range []string{"token", "token codeartifact", "token ecr", "credential", "login", "logout", "exec", "proxy", "whoami", "doctor"} {
@@ -324,9 +325,8 @@ func (c *canary) messages() {
 	}
 }
 
-// server looks through what the server has written down: its log, in which every
-// request stands, its metrics, and its data folder, where the access keys are in
-// the profile alone.
+// server checks the server's log of all requests, its metrics, and its data folder,
+// in which only the profile may contain access keys.
 func (c *canary) server() {
 	c.t.Helper()
 	log := c.p.logged()
@@ -357,6 +357,5 @@ func (c *canary) server() {
 	}
 }
 
-// child marks, in their environment, the processes below exec, which may have a
-// token there.
+// child marks the child processes of exec, whose environment may contain a token.
 const child = "GATEHOUSE_CANARY_CHILD=1"

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 )
 
-// policy is one that is known by its Sid.
+// policy returns a policy that can be recognised by its Sid.
 func policy(sid, about string) string {
 	return `{"Version":"2012-10-17","Statement":[{"Sid":"` + sid + `","Effect":"Allow","Action":"ecr:BatchGetImage",` + about + `}]}`
 }

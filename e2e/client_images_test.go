@@ -16,7 +16,7 @@ func blobKey(d digest.Digest) string     { return "blob/app@" + d.String() }
 func manifestKey(d digest.Digest) string { return "manifest/app@" + d.String() }
 func tagKey(tag string) string           { return "tag/app:" + tag }
 
-// pushImage pushes the layers of an image side by side, as docker does, then its
+// pushImage pushes the layers of an image concurrently, as docker does, then its
 // configuration and its manifest, which moves one of a few tags.
 func (c *client) pushImage() error {
 	config := []byte(`{"architecture":"amd64","os":"linux","author":"` + c.next() + `"}`)
@@ -69,12 +69,12 @@ func imageManifest(config []byte, layers [][]byte) []byte {
 	}
 	b, err := json.Marshal(m)
 	if err != nil {
-		panic(err) // it is made of strings and numbers
+		panic(err) // cannot happen: only strings and numbers
 	}
 	return b
 }
 
-// pushBlob pushes a blob in one of the ways that clients have.
+// pushBlob pushes a blob in one of the ways that clients use.
 func (c *client) pushBlob(b []byte) error {
 	d := digest.FromBytes(b)
 	if c.chance(3) {
@@ -93,8 +93,8 @@ func (c *client) pushBlob(b []byte) error {
 	return c.continueUpload(path, 0)
 }
 
-// continueUpload sends what is left of an upload: in chunks, or all of it with the request
-// that completes it.
+// continueUpload sends the rest of an upload: in chunks, or with the request that
+// completes it.
 func (c *client) continueUpload(path string, at int) error {
 	b := c.uploads.get(path)
 	size := len(b) - at
@@ -120,7 +120,7 @@ func (c *client) continueUpload(path string, at int) error {
 	})
 }
 
-// changeImages pushes, and now and then deletes a tag, an image or a blob.
+// changeImages pushes an image, and sometimes deletes a tag, an image or a blob.
 func (c *client) changeImages() error {
 	switch c.rand.IntN(8) {
 	case 0:
@@ -133,7 +133,7 @@ func (c *client) changeImages() error {
 	return c.pushImage()
 }
 
-// mine picks one of the client's tags; "" if it has none.
+// mine returns one of the client's tags, or "" if it has none.
 func (c *client) mine() string {
 	tags := c.ledger.keys(func(key, _ string) bool { return strings.HasPrefix(key, tagKey(c.kind+"-")) })
 	if len(tags) == 0 {
@@ -153,7 +153,7 @@ func (c *client) deleteTag() error {
 	})
 }
 
-// deleteImage deletes a manifest, with which all of its tags go.
+// deleteImage deletes a manifest and so all of its tags.
 func (c *client) deleteImage() error {
 	key := c.mine()
 	if key == "" {
@@ -182,7 +182,7 @@ func (c *client) pushAndDeleteBlob() error {
 	})
 }
 
-// pull pulls an image by a tag that is listed, while others push and delete.
+// pull pulls an image by a listed tag, while others push and delete.
 func (c *client) pull() error {
 	a, err := c.do(c.oci("GET", "/v2/app/tags/list"), http.StatusOK)
 	if err != nil {

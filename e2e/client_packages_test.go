@@ -41,7 +41,7 @@ func (c *client) publish(name string) error {
 	})
 }
 
-// npmDocument is what npm publish sends.
+// npmDocument returns the request body of npm publish.
 func npmDocument(name, version string, tarball []byte) (body []byte, integrity string) {
 	sum := sha512.Sum512(tarball)
 	integrity = "sha512-" + base64.StdEncoding.EncodeToString(sum[:])
@@ -52,7 +52,7 @@ func npmDocument(name, version string, tarball []byte) (body []byte, integrity s
 		"_attachments": map[string]any{file: map[string]any{"content_type": "application/octet-stream", "data": tarball, "length": len(tarball)}},
 	})
 	if err != nil {
-		panic(err) // it is made of strings and numbers
+		panic(err) // cannot happen: only strings and numbers
 	}
 	return body, integrity
 }
@@ -116,7 +116,7 @@ func makeWheel(project, version string, data []byte) (file string, whl []byte) {
 			_, err = w.Write(f.content)
 		}
 		if err != nil {
-			panic(err) // it is in memory
+			panic(err) // cannot happen: writes to memory
 		}
 	}
 	if err := z.Close(); err != nil {

@@ -6,19 +6,19 @@ import (
 	"sync"
 )
 
-// A client does one thing with a server after the other. It has names of its
-// own, so that it knows what they stand for.
+// A client sends one request after the other. It uses names of its own, so it knows
+// what each of them must refer to.
 type client struct {
 	*session
 	kind    string
 	round   int
-	step    func(*client) error // the next thing that it does
+	step    func(*client) error // one step of its work
 	rand    *rand.Rand
-	n       int // things named so far
+	n       int // names used so far
 	uploads *uploads
 }
 
-// uploads are the bytes of uploads that are under way, by address.
+// uploads has the bytes of unfinished uploads, by path.
 type uploads struct {
 	mu    sync.Mutex
 	bytes map[string][]byte
@@ -36,22 +36,22 @@ func (u *uploads) get(path string) []byte {
 	return u.bytes[path]
 }
 
-// next is a name that nobody has used.
+// next returns an unused name.
 func (c *client) next() string {
 	c.n++
 	return fmt.Sprintf("%s-%d-%d", c.kind, c.round, c.n)
 }
 
-// version is one that nobody has published.
+// version returns an unpublished version.
 func (c *client) version() string {
 	c.n++
 	return fmt.Sprintf("1.%d.%d", c.round, c.n)
 }
 
-// chance is true once in n times.
+// chance returns true once in n times.
 func (c *client) chance(n int) bool { return c.rand.IntN(n) == 0 }
 
-// content makes incompressible bytes, of 1 KiB to 2 MiB, mostly small.
+// content returns 1 KiB to 2 MiB of incompressible bytes, mostly few.
 func content(r *rand.Rand) []byte {
 	b := make([]byte, 1<<10+r.IntN(1<<(10+r.IntN(12))))
 	var seed [32]byte
@@ -62,8 +62,8 @@ func content(r *rand.Rand) []byte {
 	return b
 }
 
-// clients are those of one round. Three push images, so that layers arrive side
-// by side.
+// clients returns the clients of one round. Three push images, so that layers arrive
+// concurrently.
 func clients(s *session, round int, seed uint64, u *uploads) []*client {
 	all := []*client{
 		{kind: "a", step: (*client).changeImages},

@@ -22,12 +22,12 @@ import (
 
 const (
 	rounds = 8   // how often TestCrash_UnderLoad kills the server
-	events = 800 // at most that many events after its start
-	starts = 6   // how often TestCrash_DuringStart kills one
+	events = 800 // it is killed at most this many events after its start
+	starts = 6   // how often TestCrash_DuringStart kills a server
 )
 
-// newSeed is what makes a test's choices. A failed test tells it; CRASH_SEED sets
-// it, which repeats the choices, though not how the clients overtake each other.
+// newSeed returns the seed of a test's random choices. A failed test logs it, and
+// CRASH_SEED sets it. That repeats the choices, but not the timing of the clients.
 func newSeed(t *testing.T) uint64 {
 	seed := uint64(time.Now().UnixNano())
 	if given := os.Getenv("CRASH_SEED"); given != "" {
@@ -37,16 +37,17 @@ func newSeed(t *testing.T) uint64 {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("to choose the same again: CRASH_SEED=%d", seed)
+			t.Logf("to repeat the same choices: CRASH_SEED=%d", seed)
 		}
 	})
 	return seed
 }
 
-// Seven clients push, publish, delete and administer while the server is killed,
-// again and again on one data folder. After each start it has what was
-// acknowledged, byte for byte; what was not answered is there as a whole or not
-// at all; uploads go on from the last byte that was acknowledged.
+// TestCrash_UnderLoad kills the server again and again while seven clients push,
+// publish, delete and administer. After each restart on the same data folder,
+// everything acknowledged must be there byte for byte, each unanswered change must be
+// there completely or not at all, and uploads must continue at the last acknowledged
+// byte.
 func TestCrash_UnderLoad(t *testing.T) {
 	seed := newSeed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -74,7 +75,7 @@ func TestCrash_UnderLoad(t *testing.T) {
 	checkAudit(t, filepath.Join(data, "audit.jsonl"))
 }
 
-// work lets the clients work until the process is dead.
+// work runs the clients until the process is dead.
 func (s *session) work(t *testing.T, clients []*client) {
 	var working sync.WaitGroup
 	for _, c := range clients {
@@ -91,15 +92,15 @@ func (s *session) work(t *testing.T, clients []*client) {
 	working.Wait()
 }
 
-// connectionLost reports whether an error is what a client sees of a process that died or
-// that takes no more connections. An answer never is, whatever it says.
+// connectionLost reports whether an error means that the process died or accepts no
+// more connections. An answer of the server is never such an error.
 func connectionLost(err error) bool {
 	var sending *url.Error
 	var receiving *net.OpError
 	return errors.As(err, &sending) || errors.As(err, &receiving) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// check compares what the server has with the ledger.
+// check compares the server's contents with the ledger.
 func (s *session) check(t *testing.T, when string) {
 	t.Helper()
 	seen, err := s.readAll()
@@ -113,10 +114,10 @@ func (s *session) check(t *testing.T, when string) {
 	if len(wrong) > 0 {
 		t.FailNow()
 	}
-	t.Logf("%s: %d things are as acknowledged; of %d unanswered requests %d were carried out", when, len(seen), unanswered, carriedOut)
+	t.Logf("%s: %d items are as acknowledged; %d requests were unanswered, of which %d were carried out", when, len(seen), unanswered, carriedOut)
 }
 
-// resume goes on with the uploads that were cut off.
+// resume continues the interrupted uploads.
 func (s *session) resume(t *testing.T, begun *uploads) {
 	t.Helper()
 	for _, key := range s.ledger.keys(func(key, _ string) bool { return strings.HasPrefix(key, "upload/") }) {
@@ -131,8 +132,8 @@ func (s *session) resume(t *testing.T, begun *uploads) {
 	}
 }
 
-// A blockedBody is one whose client has not sent it yet. The server has begun to
-// handle the request, since it asked for the body.
+// A blockedBody is a request body that the client does not send before release. The
+// server has begun to handle the request when it asks for the body.
 type blockedBody struct {
 	asked   chan struct{}
 	release <-chan struct{}
@@ -146,9 +147,9 @@ func (h *blockedBody) Read(p []byte) (int, error) {
 	return h.Reader.Read(p)
 }
 
-// drain sends SIGTERM in the midst of the clients' work, and while four requests
-// are under way whose bodies come only when the server takes no more
-// connections. These are answered, and the server ends with success.
+// drain sends SIGTERM while the clients work and while four requests wait for their
+// bodies. The bodies are sent only when the server accepts no more connections. The
+// server must answer these requests and exit with code 0.
 func (s *session) drain(t *testing.T, clients []*client) {
 	t.Helper()
 	layer, chunk := bytes.Repeat([]byte("layer"), 100_000), bytes.Repeat([]byte("chunk"), 10_000)
@@ -183,7 +184,7 @@ func (s *session) drain(t *testing.T, clients []*client) {
 		select {
 		case <-body.asked:
 		case <-time.After(waitTimeout):
-			t.Fatalf("%s %s: the server does not ask for the body", x.r.method, x.r.url)
+			t.Fatalf("%s %s: the server did not ask for the body", x.r.method, x.r.url)
 		}
 	}
 	due := make(chan struct{})
@@ -204,7 +205,7 @@ func (s *session) drain(t *testing.T, clients []*client) {
 	select {
 	case <-due:
 	case <-time.After(waitTimeout):
-		t.Fatal("the clients do not get on")
+		t.Fatal("the clients make no progress")
 	}
 	s.terminate()
 	close(release)
@@ -215,8 +216,8 @@ func (s *session) drain(t *testing.T, clients []*client) {
 	}
 }
 
-// checkAudit reads every record: a process that died may not spoil those that
-// the next one wrote.
+// checkAudit reads every record. A torn record of a killed process must not damage
+// the records of the next process.
 func checkAudit(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -240,15 +241,15 @@ func checkAudit(t *testing.T, path string) {
 	}
 }
 
-// A server that is killed while it starts for the first time starts the next
-// time: whatever it left of keyring, database and folders is taken up.
+// TestCrash_DuringStart kills servers during their first start. The next start must
+// succeed with whatever part of keyring, database and folders exists.
 func TestCrash_DuringStart(t *testing.T) {
 	seed := newSeed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range starts {
 		data := filepath.Join(t.TempDir(), "data")
 		p, out := launch(t, data)
-		// Most of what a first start makes is the 256 folders of the blobs.
+		// Most of what a first start creates is the 256 folders of the blobs.
 		entries := r.IntN(10)
 		if i%2 == 1 {
 			entries = r.IntN(300)
@@ -260,7 +261,7 @@ func TestCrash_DuringStart(t *testing.T) {
 		}()
 		for started := false; !started && countEntries(data) < entries; {
 			select {
-			case <-speaking: // it is up, or has failed
+			case <-speaking: // it is serving, or has failed
 				started = true
 			default:
 			}
@@ -274,7 +275,7 @@ func TestCrash_DuringStart(t *testing.T) {
 	}
 }
 
-// countEntries counts what is in a folder and in the folders in it.
+// countEntries counts the entries of a folder and of its folders.
 func countEntries(dir string) int {
 	entries, _ := filepath.Glob(filepath.Join(dir, "*"))
 	deeper, _ := filepath.Glob(filepath.Join(dir, "*", "*"))

@@ -24,16 +24,16 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// A crawl reads everything that a server has, by what it lists, and checks that
-// all of it is whole: each hash and each reference.
+// A crawl reads everything that a server lists, and checks each hash and each
+// reference.
 type crawl struct {
 	*session
 	mu    sync.Mutex
-	seen  map[string]string // in the ledger's terms
+	seen  map[string]string // by the ledger's keys
 	blobs map[digest.Digest]bool
 }
 
-// readAll crawls.
+// readAll crawls the server and returns its contents by the ledger's keys.
 func (s *session) readAll() (map[string]string, error) {
 	c := &crawl{session: s, seen: map[string]string{}, blobs: map[digest.Digest]bool{}}
 	var g errgroup.Group
@@ -49,7 +49,7 @@ func (c *crawl) record(key, value string) {
 	c.seen[key] = value
 }
 
-// json fetches a document into v.
+// json requests a document and decodes it into v.
 func (c *crawl) json(r *request, v any) error {
 	a, err := c.do(r, http.StatusOK)
 	if err != nil {
@@ -125,7 +125,7 @@ func (c *crawl) image(id types.ImageIdentifier) error {
 	return nil
 }
 
-// blobOnce is blob, remembered.
+// blobOnce is blob with a cache.
 func (c *crawl) blobOnce(d digest.Digest) (bool, error) {
 	if there, known := c.blobs[d]; known {
 		return there, nil
@@ -135,13 +135,13 @@ func (c *crawl) blobOnce(d digest.Digest) (bool, error) {
 	return there, err
 }
 
-// A pulled image has the digest by which it was served.
+// A pulled image has the digest of its manifest.
 type pulled struct {
 	image
 	digest digest.Digest
 }
 
-// manifest pulls a manifest; nil where there is none.
+// manifest pulls a manifest. It returns nil if there is none.
 func (s *session) manifest(reference string) (*pulled, error) {
 	a, err := s.do(s.oci("GET", "/v2/app/manifests/"+reference).with("Accept", ociManifest), http.StatusOK, http.StatusNotFound)
 	if err != nil || a.status == http.StatusNotFound {
@@ -154,7 +154,7 @@ func (s *session) manifest(reference string) (*pulled, error) {
 	return m, json.Unmarshal(a.body, &m.image)
 }
 
-// blob pulls a blob and reports whether it is there.
+// blob pulls a blob, checks its digest, and reports whether it exists.
 func (s *session) blob(d digest.Digest) (bool, error) {
 	a, err := s.do(s.oci("GET", "/v2/app/blobs/"+d.String()), http.StatusOK, http.StatusNotFound)
 	if err != nil || a.status == http.StatusNotFound {
@@ -166,7 +166,7 @@ func (s *session) blob(d digest.Digest) (bool, error) {
 	return true, nil
 }
 
-// uploaded asks how far every upload is.
+// uploaded requests the offset of every upload.
 func (c *crawl) uploaded() error {
 	for _, key := range c.ledger.mentioned() {
 		path, ok := strings.CutPrefix(key, "upload")
@@ -184,7 +184,7 @@ func (c *crawl) uploaded() error {
 		if err != nil {
 			return fmt.Errorf("upload %s: %w", path, err)
 		}
-		if last > 0 { // 0-0 stands for nothing, as no chunk of the clients has one byte
+		if last > 0 { // 0-0 means empty: the clients send no chunks of one byte
 			last++
 		}
 		c.record(key, strconv.Itoa(last))
@@ -214,7 +214,7 @@ func (c *crawl) packageNames(format string) ([]string, error) {
 	return names, nil
 }
 
-// npm reads every package's document, and every tarball that one names.
+// npm reads every package's document and every tarball that it names.
 func (c *crawl) npm() error {
 	names, err := c.packageNames("npm")
 	if err != nil {
@@ -251,7 +251,7 @@ func (c *crawl) npm() error {
 	return nil
 }
 
-// pypi reads every project's page, and every file that one names.
+// pypi reads every project's page and every file that it names.
 func (c *crawl) pypi() error {
 	names, err := c.packageNames("pypi")
 	if err != nil {
@@ -293,7 +293,7 @@ func (c *crawl) pypi() error {
 	return nil
 }
 
-// users reads every user and its policy, but for those that the server made.
+// users reads every user and its policy, except the server's own.
 func (c *crawl) users() error {
 	api := iam.NewFromConfig(c.aws)
 	pages := iam.NewListUsersPaginator(api, &iam.ListUsersInput{})
@@ -324,13 +324,13 @@ func (c *crawl) users() error {
 	return nil
 }
 
-// isOtherError reports whether err is an error without the code.
+// isOtherError reports whether err is an error with another code.
 func isOtherError(err error, code string) bool {
 	var api smithy.APIError
 	return err != nil && !(errors.As(err, &api) && api.ErrorCode() == code)
 }
 
-// keys uses every access key that was handed out.
+// keys uses every access key that was created.
 func (c *crawl) keys() error {
 	for _, key := range c.ledger.mentioned() {
 		credentials, ok := strings.CutPrefix(key, "key/")

@@ -1,10 +1,11 @@
 // Package e2e drives the built binary with real clients: the AWS CLI, the SDKs,
-// docker, crane, skopeo, npm, pip and whatever else speaks to it unchanged.
+// docker, crane, skopeo, npm, pip and others, unchanged.
 //
-// Each file in testdata/script is one story, told in the commands that a person
-// would type (see the documentation of rogpeppe/go-internal/testscript). The
-// tests named TestSeed… are the claims of docs/seeds.md, one by one.
+// Each file in testdata/script is a testscript: the commands that a person would type,
+// with checks of their output (see the documentation of
+// rogpeppe/go-internal/testscript). The tests named TestSeed… prove the claims of
+// docs/seeds.md, one each.
 //
-// The clients come from scripts/install-clients. None of these tests skips
-// itself because a client is missing.
+// scripts/install-clients installs the clients. A test fails if its client is missing;
+// none skips itself.
 package e2e

@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// build builds the program.
+// build builds the program with the race detector.
 func build(path string, flags ...string) error {
 	build := exec.Command("go", append(append([]string{"build", "-race", "-o", path}, flags...), "./cmd/gatehouse")...)
 	build.Dir = module
@@ -58,8 +58,8 @@ func build(path string, flags ...string) error {
 	return build.Run()
 }
 
-// linkClients gives the clients the names that the scripts call them by. A
-// client that is missing fails the tests: run scripts/install-clients.
+// linkClients links the clients under the names that scripts use. If a client is
+// missing, the tests fail: run scripts/install-clients.
 func linkClients(dir string) error {
 	tools := filepath.Join(module, ".tools")
 	for name, path := range map[string]string{
@@ -77,7 +77,7 @@ func linkClients(dir string) error {
 		if err != nil {
 			return fmt.Errorf("client %s is missing; run scripts/install-clients: %w", name, err)
 		}
-		if filepath.Base(path) == path { // on PATH under its own name
+		if filepath.Base(path) == path { // already on PATH
 			continue
 		}
 		if err := os.Symlink(found, filepath.Join(dir, name)); err != nil {
@@ -87,20 +87,20 @@ func linkClients(dir string) error {
 	if err := linkJava(dir); err != nil {
 		return err
 	}
-	// Python knows its virtual environment by the path that it is started by.
+	// Python finds its virtual environment by the path of its executable, so a link
+	// does not work.
 	python := "#!/bin/sh\nexec '" + filepath.Join(tools, "python/bin/python") + "' \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "python"), []byte(python), 0o755); err != nil {
 		return err
 	}
-	// Debian's AWS CLI 2 (2.9) is older than endpoint_url in profiles (2.13), so
-	// it is told on the command line.
+	// Debian's AWS CLI 2 (2.9) does not read endpoint_url from profiles (2.13 does),
+	// so it gets --endpoint-url.
 	return os.WriteFile(filepath.Join(dir, "aws2"), []byte("#!/bin/sh\nexec /usr/bin/aws --endpoint-url \"$URL\" \"$@\"\n"), 0o755)
 }
 
-// linkJava has Maven and sbt take the script's home for the person's, which Java
-// does not, and what they load themselves from the folders that
-// scripts/install-clients has filled. $M2 is Maven's local repository, and
-// $WORK/coursier sbt's cache, a copy of .tools/sbt/coursier.
+// linkJava makes Maven and sbt use the script's home, since Java ignores $HOME, and
+// the plug-ins that scripts/install-clients downloaded. $M2 is Maven's local
+// repository. $WORK/coursier is sbt's cache, a copy of .tools/sbt/coursier.
 func linkJava(dir string) error {
 	for _, c := range []struct{ name, program, arguments string }{
 		{"mvn", "mvn", `--batch-mode --no-transfer-progress --global-settings "$PROJECT/e2e/testdata/maven.xml" -Dmaven.repo.local="$M2"`},
@@ -167,8 +167,8 @@ func TestScripts_NoStopCommand(t *testing.T) {
 	}
 }
 
-// terraformPlugins finds a folder that holds Terraform's AWS provider; "" where
-// this machine has none, or no Terraform. It is the one client that cannot be
+// terraformPlugins returns a folder with Terraform's AWS provider, or "" if this
+// machine has no provider or no Terraform. It is the only client that cannot be
 // installed from a package registry.
 func terraformPlugins() string {
 	if _, err := exec.LookPath("terraform"); err != nil {
@@ -182,8 +182,8 @@ func terraformPlugins() string {
 	return ""
 }
 
-// setup gives each script a home of its own, the built binary and the clients,
-// and nothing that this machine's user has configured.
+// setup gives each script its own home, the built program and the clients. Scripts
+// see none of this machine's own configuration.
 func setup(env *testscript.Env) error {
 	home := filepath.Join(env.WorkDir, "home")
 	if err := os.MkdirAll(home, 0o700); err != nil {
@@ -191,7 +191,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Vars = append(env.Vars,
 		"HOME="+home,
-		"PATH="+strings.Join([]string{filepath.Join(home, ".local", "bin"), binary, os.Getenv("PATH")}, string(os.PathListSeparator)), // the first is for login's links
+		"PATH="+strings.Join([]string{filepath.Join(home, ".local", "bin"), binary, os.Getenv("PATH")}, string(os.PathListSeparator)), // the first folder is for login's links
 		"DATA="+filepath.Join(env.WorkDir, "data"),
 		"PROJECT="+module,
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1",
@@ -202,7 +202,7 @@ func setup(env *testscript.Env) error {
 		"YARN_ENABLE_TELEMETRY=0", "YARN_CACHE_FOLDER="+filepath.Join(env.WorkDir, "yarn-cache"), "YARN_GLOBAL_FOLDER="+filepath.Join(env.WorkDir, "yarn"),
 		"M2="+filepath.Join(env.WorkDir, "m2"), "GRADLE_USER_HOME="+filepath.Join(home, ".gradle"),
 		"UV_CACHE_DIR="+filepath.Join(env.WorkDir, "uv-cache"),
-		"RUSTUP_HOME="+cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(os.Getenv("HOME"), ".rustup")), // where cargo is rustup's
+		"RUSTUP_HOME="+cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(os.Getenv("HOME"), ".rustup")), // if cargo is rustup's
 		"TF_PLUGINS="+terraformPlugins(), "CHECKPOINT_DISABLE=1",
 		"NO_COLOR=1",
 	)
@@ -264,7 +264,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		pointAt(ts, address)
 	case <-time.After(waitTimeout):
-		ts.Fatalf("the server did not come up")
+		ts.Fatalf("the server did not start in time")
 	}
 }
 
@@ -277,8 +277,8 @@ func pointAt(ts *testscript.TestScript, url string) {
 	ts.Setenv("AWS_PROFILE", "gatehouse")
 }
 
-// shutdown ends the server with a signal, TERM unless another one is named, and
-// waits for it. After TERM the server must end by itself and with success.
+// shutdown ends the server with SIGTERM, or SIGKILL if the argument is KILL, and
+// waits for it. After SIGTERM the server must exit with code 0.
 func shutdown(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(serverKey{}).(*server)
 	if s.cmd == nil || neg {
@@ -301,12 +301,12 @@ func shutdown(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("after SIGTERM: %v\n%s", err, text)
 		}
 	case <-ctx.Done():
-		ts.Fatalf("the server did not end")
+		ts.Fatalf("the server did not exit")
 	}
 }
 
-// setenv NAME FILE puts a file's content, without the newline at its end, into
-// a variable; FILE may be stdout.
+// setenv NAME FILE sets a variable to a file's content without the trailing newline.
+// FILE may be stdout.
 func setenv(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: setenv NAME FILE")

@@ -18,9 +18,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// makeImage FOLDER LAYERS BYTES [PLATFORM...] writes an OCI layout of one
-// image of random layers or, with platforms, of one image for each, whose index
-// is the layout's own.
+// makeImage FOLDER LAYERS BYTES [PLATFORM...] writes an OCI layout with one image of
+// random layers. With platforms it writes one image for each, and the layout's index
+// is their index.
 func makeImage(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: makeimage FOLDER LAYERS BYTES [PLATFORM...]")
@@ -48,7 +48,7 @@ func makeImage(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: plain{img}, Descriptor: v1.Descriptor{Platform: p}})
 	}
-	// skopeo copies only an index that says in its body what it is.
+	// skopeo copies an index only if its body has a media type.
 	_, err = layout.Write(ts.MkAbs(args[0]), mutate.IndexMediaType(index, types.OCIImageIndex))
 	ts.Check(err)
 }
@@ -59,11 +59,11 @@ func rootFS(ts *testscript.TestScript, img v1.Image) v1.RootFS {
 	return config.RootFS
 }
 
-// A plain image has no artifact type, which an index would repeat, and skopeo
-// does not keep.
+// A plain image has no artifact type. An index would repeat it, and skopeo would
+// drop it.
 type plain struct{ v1.Image }
 
-// ArtifactType is what an index asks for.
+// ArtifactType implements the interface that an index asks for.
 func (plain) ArtifactType() (string, error) { return "", nil }
 
 // wheel FILE NAME VERSION writes a wheel that installs one module.

@@ -14,9 +14,9 @@ import (
 type issuerKey struct{}
 
 // issuer start starts an OpenID Connect issuer on loopback: $ISSUER is its URL and
-// $ISSUER_NAME that without the scheme. issuer token FILE SUBJECT AUDIENCE
-// [CLAIM=VALUE...] writes a token that is good for five minutes, and issuer rotate
-// signs with a new key from then on.
+// $ISSUER_NAME its URL without the scheme. issuer token FILE SUBJECT AUDIENCE
+// [CLAIM=VALUE...] writes a token that is valid for five minutes. issuer rotate
+// switches to a new signing key.
 func issuer(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case neg || len(args) == 0:

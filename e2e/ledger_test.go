@@ -7,22 +7,22 @@ import (
 	"sync"
 )
 
-// A ledger is what the clients of a server know: what was acknowledged, and
-// what was asked for and never answered. A thing has a key that begins with its
-// kind, and a value that stands for all of it, mostly a hash; what is absent has
-// the value "".
+// A ledger has the clients' knowledge of a server's contents: acknowledged changes,
+// and changes that were requested but not answered. An item has a key that begins
+// with its kind, and a value that identifies its content, mostly a hash. An absent
+// item has the value "".
 type ledger struct {
 	mu    sync.Mutex
 	state map[string]string
 	open  map[*change]bool
 }
 
-// A change is what one request does: all of it, or nothing.
+// A change is the effect of one request, which happens completely or not at all.
 type change map[string]string
 
 func newLedger() *ledger { return &ledger{state: map[string]string{}, open: map[*change]bool{}} }
 
-// begin notes a change that is asked for. Call acknowledged when it is answered.
+// begin records a requested change. Call acknowledged when it is answered.
 func (l *ledger) begin(c change) (acknowledged func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -43,7 +43,7 @@ func (l *ledger) apply(c change) {
 	}
 }
 
-// has reports the acknowledged value.
+// has returns the acknowledged value.
 func (l *ledger) has(key string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,8 +64,7 @@ func (l *ledger) keys(pick func(key, value string) bool) []string {
 	return keys
 }
 
-// mentioned returns every key that the ledger knows of, those of unanswered
-// requests too.
+// mentioned returns every key, including those of unanswered requests.
 func (l *ledger) mentioned() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,10 +75,9 @@ func (l *ledger) mentioned() []string {
 	return slices.Sorted(maps.Keys(keys))
 }
 
-// settle compares the ledger with what a server has. What was not answered is
-// there as a whole or not at all, and from then on counts as known. It returns
-// what is wrong, and how many unanswered changes there were and how many of them
-// were carried out.
+// settle compares the ledger with a server's contents. An unanswered change must be
+// there completely or not at all; afterwards it counts as known. settle returns the
+// errors, the number of unanswered changes, and how many of those were carried out.
 func (l *ledger) settle(seen map[string]string) (wrong []string, unanswered, carriedOut int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,10 +90,10 @@ func (l *ledger) settle(seen map[string]string) (wrong []string, unanswered, car
 			carriedOut++
 		}
 	}
-	for c := range l.open { // only now: they may share a thing with one that was carried out
+	for c := range l.open { // after the loop above, since two changes may affect the same item
 		if !all(*c, func(key, _ string) bool { return is(key, l.state[key]) }) {
 			for key, value := range *c {
-				wrong = append(wrong, fmt.Sprintf("half done: %s is %q, was %q and was to be %q", key, seen[key], l.state[key], value))
+				wrong = append(wrong, fmt.Sprintf("half done: %s is %q; it was %q and should become %q", key, seen[key], l.state[key], value))
 			}
 		}
 		delete(l.open, c)
@@ -107,7 +105,7 @@ func (l *ledger) settle(seen map[string]string) (wrong []string, unanswered, car
 	}
 	for key, value := range seen {
 		if _, known := l.state[key]; !known && value != "" {
-			wrong = append(wrong, fmt.Sprintf("nobody asked for it: %s is %q", key, value))
+			wrong = append(wrong, fmt.Sprintf("never requested: %s is %q", key, value))
 		}
 	}
 	slices.Sort(wrong)

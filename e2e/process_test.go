@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// A process is the built server, running on a data folder.
+// A process is a running server, the built program.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -25,8 +25,8 @@ type process struct {
 	ended chan error
 }
 
-// launch starts the built server on a data folder without waiting for it. flags
-// are more of those of serve.
+// launch starts the built server on a data folder without waiting for it. flags are
+// additional flags of serve.
 func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 	t.Helper()
 	p := &process{t: t, log: data + ".log", ended: make(chan error, 1)}
@@ -44,7 +44,7 @@ func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.cmd.Process.Kill() }) // for a test that failed before it did
+	t.Cleanup(func() { p.cmd.Process.Kill() }) // if the test fails before it stops the process
 	return p, out
 }
 
@@ -69,27 +69,27 @@ func startProcess(t *testing.T, data string, flags ...string) *process {
 		}
 		p.url = address
 	case <-time.After(waitTimeout):
-		t.Fatal("the server did not come up")
+		t.Fatal("the server did not start in time")
 	}
 	return p
 }
 
-// kill ends the process as nothing else can end: it does not learn of it.
+// kill sends SIGKILL, which the process cannot handle.
 func (p *process) kill() { p.cmd.Process.Signal(syscall.SIGKILL) }
 
-// wait returns how the process ended, once it has.
+// wait waits for the process to exit and returns its exit error.
 func (p *process) wait() error {
 	p.t.Helper()
 	select {
 	case err := <-p.ended:
 		return err
 	case <-time.After(waitTimeout):
-		p.t.Fatal("the server did not end")
+		p.t.Fatal("the server did not exit")
 		return nil
 	}
 }
 
-// terminate sends SIGTERM and returns when the server takes no more connections.
+// terminate sends SIGTERM and returns when the server accepts no more connections.
 func (p *process) terminate() {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -100,7 +100,7 @@ func (p *process) terminate() {
 	for address := strings.TrimPrefix(p.url, "http://"); ; {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if ctx.Err() != nil {
-			p.t.Fatal("the server goes on taking connections after SIGTERM")
+			p.t.Fatal("the server still accepts connections after SIGTERM")
 		}
 		if err != nil {
 			return
@@ -109,7 +109,7 @@ func (p *process) terminate() {
 	}
 }
 
-// logged is what the server has logged: nothing, when all is well.
+// logged returns the server's log, which is empty if there were no problems.
 func (p *process) logged() string {
 	text, err := os.ReadFile(p.log)
 	if err != nil {
@@ -118,8 +118,8 @@ func (p *process) logged() string {
 	return string(text)
 }
 
-// A killTrigger kills a process at the n-th event: a request that begins, a piece of a
-// body or a whole one that is sent, or an answer that arrives.
+// A killTrigger kills a process at the n-th event: a request begins, a piece of a
+// body or a whole body is sent, or an answer arrives.
 type killTrigger struct {
 	left atomic.Int64
 	kill func()
@@ -133,7 +133,7 @@ func (f *killTrigger) event() {
 
 func (f *killTrigger) fired() bool { return f.left.Load() <= 0 }
 
-// RoundTrip counts the events of a request.
+// RoundTrip sends the request and counts its events.
 func (f *killTrigger) RoundTrip(r *http.Request, next http.RoundTripper) (*http.Response, error) {
 	f.event()
 	if r.Body != nil && r.Body != http.NoBody {
@@ -147,15 +147,14 @@ func (f *killTrigger) RoundTrip(r *http.Request, next http.RoundTripper) (*http.
 	return res, err
 }
 
-// pieces is a body whose end is an event, and so is each piece of it.
+// pieces is a request body. Each piece of it and its end are events.
 type pieces struct {
 	io.ReadCloser
 	trigger *killTrigger
 	sent    int // since the last event
 }
 
-// piece is small beside the largest bodies and large beside most: the moments
-// that count are those when a request is complete.
+// piece is larger than most bodies, so most events are complete requests.
 const piece = 256 << 10
 
 func (p *pieces) Read(b []byte) (int, error) {

@@ -41,14 +41,14 @@ func mustToken(t *testing.T, c aws.Config, change func(*codeartifact.GetAuthoriz
 	return *out.AuthorizationToken, *out.Expiration
 }
 
-// opens reports the status that a package which does not exist is answered
-// with: 404 means that the token opened the repository.
+// opens returns the status of a request for a package that does not exist. 404 means
+// that the token was accepted.
 func (g *fixture) opens(owner, domain, token string) int {
 	status, _ := g.get("", "/codeartifact/"+region+"/"+owner+"/"+domain+"/npm/lib/nothing", "Bearer "+token)
 	return status
 }
 
-// about fails the test unless two times are within a few seconds.
+// about fails the test if two times differ by more than a few seconds.
 func about(t *testing.T, got, want time.Time) {
 	t.Helper()
 	if math.Abs(got.Sub(want).Seconds()) > 30 {
@@ -96,7 +96,7 @@ func TestSeed02BothPermissions(t *testing.T) {
 	bob := g.user("bob")
 	for _, try := range []struct {
 		statements []string
-		want       string // what the refusal names; "" is success
+		want       string // part of the denial; "" is success
 	}{
 		{nil, "codeartifact:GetAuthorizationToken"},
 		{[]string{allowToken}, "sts:GetServiceBearerToken"},
@@ -118,7 +118,7 @@ func TestSeed02BothPermissions(t *testing.T) {
 func TestSeed03LoginMakesTwelveHours(t *testing.T) {
 	g := newFixture(t)
 	g.repositories(account, "acme")
-	for _, aws := range []string{"aws1", "aws2", "aws2"} { // and calling it again refreshes
+	for _, aws := range []string{"aws1", "aws2", "aws2"} { // the second call refreshes
 		said := g.run("", aws, "codeartifact", "login", "--tool", "pip", "--domain", "acme", "--repository", "lib")
 		if !strings.Contains(said, "expires in 12 hours") && !strings.Contains(said, "expires in 11 hours and 59 minutes") {
 			t.Errorf("%s: %s", aws, said)
@@ -152,7 +152,7 @@ func TestSeed04Durations(t *testing.T) {
 	}
 	about(t, *out.Expiration, time.Now().Add(12*time.Hour))
 
-	// 0 takes the expiry of the role session that calls.
+	// 0 takes the expiry of the caller's role session.
 	c, session := g.session("ci", "build")
 	if out, err = ask(c, aws.Int64(0)); err != nil {
 		t.Fatal(err)
@@ -239,8 +239,8 @@ func TestSeed08Answer(t *testing.T) {
 	}
 }
 
-// signed sends a request that the SDK's signer signed, and returns the answer
-// as it is on the wire.
+// signed sends a request with a signature of the SDK's signer and returns the
+// answer's body.
 func (g *fixture) signed(service, method, path, body string, header http.Header) (int, string) {
 	g.t.Helper()
 	c := g.profile(account)
@@ -285,7 +285,7 @@ new CodeartifactClient({}).send(new GetAuthorizationTokenCommand({ domain: "acme
 			t.Errorf("%s: the token was answered with %d", client, got)
 		}
 	}
-	// What no SDK models reaches its caller with code and message all the same.
+	// An error that no SDK models still reaches the caller with code and message.
 	_, err := codeArtifactToken(t, g.with("AKIAAAAAAAAAAAAAAAAA", "wrong", ""), nil)
 	if api := smithy.APIError(nil); !errors.As(err, &api) || api.ErrorCode() != "UnrecognizedClientException" || api.ErrorMessage() == "" {
 		t.Errorf("err = %v", err)

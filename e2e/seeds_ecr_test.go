@@ -34,10 +34,10 @@ func ecrToken(t *testing.T, c aws.Config, registries ...string) types.Authorizat
 	return out.AuthorizationData[0]
 }
 
-// registryHost is the AWS-shaped host of an account's registry.
+// registryHost returns the AWS-shaped host of an account's registry.
 func registryHost(account string) string { return account + ".dkr.ecr." + region + "." + suffix }
 
-// pulls reports the status of a tags list of the repository "app".
+// pulls returns the status of a tags list of the repository "app".
 func (g *fixture) pulls(owner, token string) int {
 	status, _ := g.get(registryHost(owner), "/v2/app/tags/list", "Basic "+token)
 	return status
@@ -61,7 +61,8 @@ func TestSeed10OpensEveryRegistryThatThePrincipalMayReach(t *testing.T) {
 	if got := g.pulls(other, token); got != http.StatusOK {
 		t.Errorf("another account's registry, with its leave: %d", got)
 	}
-	// The token stands for the caller: what is taken from him is taken from it.
+	// The token carries the caller's current permissions: when they are removed, the
+	// token loses them.
 	bob := g.user("bob", `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`)
 	token = *ecrToken(t, bob).AuthorizationToken
 	if got := g.pulls(account, token); got != http.StatusOK {
@@ -148,7 +149,7 @@ func TestSeed14AnswerCorrespondsToRegistryIds(t *testing.T) {
 			t.Errorf("registryIds %v were answered with %v", ids, got)
 		}
 	}
-	// What a client dials is what DescribeRepositories says.
+	// Clients use the address of DescribeRepositories.
 	g.repositories(account, "acme")
 	repos, err := ecr.NewFromConfig(g.profile(account)).DescribeRepositories(t.Context(), &ecr.DescribeRepositoriesInput{})
 	if err != nil {
@@ -186,8 +187,8 @@ func TestSeed16Errors(t *testing.T) {
 			t.Errorf("registryIds %v: %v", ids, err)
 		}
 	}
-	// The model has no error for a refusal: it arrives as an unknown one, with
-	// code and message.
+	// The model has no error for a denial. It arrives as an unknown error with code and
+	// message.
 	_, err := ecr.NewFromConfig(bob).GetAuthorizationToken(t.Context(), &ecr.GetAuthorizationTokenInput{})
 	if api := (*smithy.GenericAPIError)(nil); !errors.As(err, &api) || api.Code != "AccessDeniedException" ||
 		!strings.Contains(api.Message, "is not authorized to perform: ecr:GetAuthorizationToken on resource: *") {

@@ -30,7 +30,7 @@ type fixture struct {
 	t      *testing.T
 	url    string
 	data   string
-	offset atomic.Int64 // nanoseconds that the server's clock is ahead
+	offset atomic.Int64 // how far the server's clock is ahead, in nanoseconds
 }
 
 // Accounts of the tests. The first is the server's own.
@@ -65,11 +65,11 @@ func newFixture(t *testing.T) *fixture {
 
 func (g *fixture) now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }
 
-// advance moves the server's clock. What is signed afterwards is too old for
-// it; tokens are not signed.
+// advance moves the server's clock forward. Signatures made afterwards are too old
+// for the server; tokens still work.
 func (g *fixture) advance(d time.Duration) { g.offset.Add(int64(d)) }
 
-// profile is the configuration of the account's admin.
+// profile returns the configuration of the account's admin.
 func (g *fixture) profile(account string) aws.Config {
 	g.t.Helper()
 	name := "gatehouse"
@@ -83,11 +83,11 @@ func (g *fixture) profile(account string) aws.Config {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	c.HTTPClient = sdktest.HTTPClient{} // later, since a CA bundle in the environment asks for the SDK's own
+	c.HTTPClient = sdktest.HTTPClient{} // set here, since with a CA bundle in the environment LoadDefaultConfig needs the SDK's client
 	return c
 }
 
-// with is a configuration for other credentials.
+// with returns a configuration with other credentials.
 func (g *fixture) with(id, secret, session string) aws.Config {
 	c := g.profile(account)
 	c.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -123,7 +123,7 @@ func (g *fixture) allow(name string, statements ...string) {
 	}
 }
 
-// session assumes a new role that may do everything, for 15 minutes.
+// session creates a role that may do everything and assumes it for 15 minutes.
 func (g *fixture) session(role, name string) (aws.Config, *sts.AssumeRoleOutput) {
 	g.t.Helper()
 	ctx, c := g.t.Context(), iam.NewFromConfig(g.profile(account))
@@ -142,7 +142,7 @@ func (g *fixture) session(role, name string) (aws.Config, *sts.AssumeRoleOutput)
 	return g.with(*out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken), out
 }
 
-// repositories makes an ECR repository "app" and a CodeArtifact domain with a
+// repositories creates an ECR repository "app" and a CodeArtifact domain with a
 // repository "lib" in it.
 func (g *fixture) repositories(account, domain string) {
 	g.t.Helper()

@@ -13,19 +13,19 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 )
 
-// A session is the clients of one process. Its methods return errors, as they
-// are called by many goroutines.
+// A session connects the clients to one process. Its methods return errors, since
+// many goroutines call them.
 type session struct {
 	*process
 	ctx     context.Context
 	ledger  *ledger
 	trigger *killTrigger
 	http    *http.Client
-	idle    func() // closes the connections that nobody uses
+	idle    func() // closes idle connections
 	aws     aws.Config
 	basic   string // Authorization of the container registry
 	bearer  string // Authorization of the packages
-	lib     string // where the packages of the repository "lib" are, without the format
+	lib     string // URL of the package endpoints of "lib", with %s for the format
 }
 
 const (
@@ -33,8 +33,8 @@ const (
 	libRepository = "lib"
 )
 
-// connectFirst makes the domain, the repository of packages and that of images,
-// and connects to them.
+// connectFirst creates the domain, the package repository and the image repository,
+// and connects.
 func connectFirst(t *testing.T, p *process, data string, ledger *ledger) *session {
 	t.Helper()
 	g := &fixture{t: t, url: p.url, data: data}
@@ -69,10 +69,10 @@ func connect(t *testing.T, p *process, data string, ledger *ledger) *session {
 	return s
 }
 
-// stop ends the process as an operator does, and expects success.
+// stop ends the process with SIGTERM and expects exit code 0.
 func (s *session) stop() {
 	s.t.Helper()
-	s.idle() // a connection that never had a request holds the server up for seconds
+	s.idle() // an unused connection delays the shutdown by seconds
 	s.terminate()
 	if err := s.wait(); err != nil {
 		s.t.Errorf("after SIGTERM: %v", err)
@@ -82,10 +82,10 @@ func (s *session) stop() {
 	}
 }
 
-// endpoint is where the packages of a format are; it ends in "/".
+// endpoint returns the package endpoint of a format. It ends in "/".
 func (s *session) endpoint(format string) string { return fmt.Sprintf(s.lib, format) }
 
-// An answer is a response that was received whole.
+// An answer is a response with its whole body.
 type answer struct {
 	status int
 	header http.Header
@@ -100,7 +100,7 @@ type request struct {
 	length                     int64
 }
 
-// oci is a request to the container registry.
+// oci returns a request to the container registry.
 func (s *session) oci(method, path string) *request {
 	if !strings.HasPrefix(path, "http") {
 		path = s.url + path
@@ -108,7 +108,7 @@ func (s *session) oci(method, path string) *request {
 	return &request{method: method, url: path, authorization: s.basic}
 }
 
-// pkg is a request to the packages of a format.
+// pkg returns a request to a package endpoint.
 func (s *session) pkg(method, format, path string) *request {
 	return &request{method: method, url: s.endpoint(format) + path, authorization: s.bearer}
 }
@@ -126,7 +126,7 @@ func (r *request) sends(body []byte) *request {
 	return r
 }
 
-// do sends a request, and fails unless the answer has one of the statuses.
+// do sends a request and fails if the answer has none of the statuses.
 func (s *session) do(r *request, statuses ...int) (*answer, error) {
 	req, err := http.NewRequestWithContext(s.ctx, r.method, r.url, r.body)
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *session) do(r *request, statuses ...int) (*answer, error) {
 	return a, fmt.Errorf("%s %s: %d: %s", r.method, r.url, a.status, a.body)
 }
 
-// write does what a change describes.
+// write calls do, which makes the change, and records the change in the ledger.
 func (s *session) write(c change, do func() error) error {
 	acknowledged := s.ledger.begin(c)
 	if err := do(); err != nil {

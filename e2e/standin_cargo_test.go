@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// rawToken is cargo's way: the token alone, without a scheme (The Cargo Book,
+// rawToken returns the token of cargo's Authorization header, which has no scheme (The Cargo Book,
 // "Registry Web API").
 func rawToken(r *http.Request) (string, bool) {
 	token := r.Header.Get("Authorization")
 	return token, token != "" && !strings.Contains(token, " ")
 }
 
-// serveCargo speaks a sparse index (The Cargo Book, "Registry Index") and as much
-// of the web API as publishing and downloading take.
+// serveCargo speaks a sparse index (The Cargo Book, "Registry Index") and the
+// parts of the web API for publishing and downloading.
 func serveCargo(w http.ResponseWriter, r *standinRequest) {
 	switch {
 	case r.Method == http.MethodGet && r.Rest == "config.json":
@@ -42,8 +42,8 @@ func serveCargo(w http.ResponseWriter, r *standinRequest) {
 	}
 }
 
-// A crateVersion is what is published, and with the last fields a line of the
-// index.
+// A crateVersion is the metadata of a publish request. With its last fields it is a
+// line of the index.
 type crateVersion struct {
 	Name        string              `json:"name"`
 	Version     string              `json:"vers"`
@@ -55,8 +55,8 @@ type crateVersion struct {
 	Yanked      bool                `json:"yanked"`
 }
 
-// A crateDependency has the requirement under one name when it is published, and
-// under another in the index.
+// A crateDependency names the requirement differently in a publish request and in the
+// index.
 type crateDependency struct {
 	Name            string   `json:"name"`
 	VersionReq      string   `json:"version_req,omitempty"`
@@ -69,7 +69,7 @@ type crateDependency struct {
 	Registry        *string  `json:"registry"`
 }
 
-// publishCrate keeps a crate and its line in the index.
+// publishCrate stores a crate and its line in the index.
 func publishCrate(r *standinRequest) error {
 	body, err := r.body()
 	if err != nil {
@@ -107,7 +107,7 @@ func publishCrate(r *standinRequest) error {
 	return nil
 }
 
-// counted cuts off what the little-endian number of bytes at the beginning says.
+// counted splits off a part whose length is the little-endian number before it.
 func counted(body []byte) (part, rest []byte, ok bool) {
 	if len(body) < 4 {
 		return nil, nil, false
@@ -119,7 +119,7 @@ func counted(body []byte) (part, rest []byte, ok bool) {
 	return body[:n], body[n:], true
 }
 
-// indexPath is where the index has a crate.
+// indexPath returns a crate's path in the index.
 func indexPath(name string) string {
 	name = strings.ToLower(name)
 	switch len(name) {

@@ -13,14 +13,14 @@ import (
 	"strings"
 )
 
-// serveRuby speaks to gem and Bundler: the compact index, the index of specs.4.8
-// and quick/Marshal.4.8 that gem falls back on, the gems, and pushing.
+// serveRuby serves gem and Bundler: the compact index, the older index (specs.4.8,
+// quick/Marshal.4.8) that gem falls back to, gems, and pushing.
 func serveRuby(w http.ResponseWriter, r *standinRequest) {
 	switch {
 	case r.Method == http.MethodPost && r.Rest == "api/v1/gems":
-		// What gem sends as it is, and not in the Basic scheme, as for the rest.
+		// gem sends the key as it is here, and uses Basic for other requests.
 		if _, ok := bearerAuth(r.Request); !ok {
-			http.Error(w, "a push has the token as Bearer", http.StatusUnauthorized)
+			http.Error(w, "a push needs the token as Bearer", http.StatusUnauthorized)
 			return
 		}
 		if err := pushGem(r); err != nil {
@@ -40,7 +40,7 @@ func serveRuby(w http.ResponseWriter, r *standinRequest) {
 	}
 }
 
-// pushGem keeps a gem and makes the index anew.
+// pushGem stores a gem and rebuilds the index.
 func pushGem(r *standinRequest) error {
 	body, err := r.body()
 	if err != nil {

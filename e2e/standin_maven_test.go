@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// serveMaven is a repository in Maven's layout: files are put and got. A
-// checksum that is put must be that of its file, and one that was never put is
-// computed.
+// serveMaven serves GET and PUT of files in Maven's repository layout. An uploaded
+// checksum must match its file; a missing one is computed.
 func serveMaven(w http.ResponseWriter, r *standinRequest) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -32,13 +31,13 @@ func serveMaven(w http.ResponseWriter, r *standinRequest) {
 			return
 		}
 		if want, ok := mavenChecksum(r.Files, r.Rest); ok && !strings.EqualFold(strings.TrimSpace(string(file)), string(want)) {
-			http.Error(w, "the checksum is not that of the file", http.StatusBadRequest)
+			http.Error(w, "the checksum does not match the file", http.StatusBadRequest)
 			return
 		}
 		r.Files.Put(r.Rest, file)
 		w.WriteHeader(http.StatusCreated)
 	default:
-		http.Error(w, "not of Maven's protocol", http.StatusMethodNotAllowed)
+		http.Error(w, "not part of Maven's protocol", http.StatusMethodNotAllowed)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// serveNuGet speaks NuGet's server API, version 3: the service index, the flat
+// serveNuGet serves NuGet's server API, version 3: the service index, the flat
 // container (PackageBaseAddress/3.0.0) and pushing (PackagePublish/2.0.0).
 func serveNuGet(w http.ResponseWriter, r *standinRequest) {
 	switch {
@@ -55,8 +55,7 @@ func getNuGet(w http.ResponseWriter, r *standinRequest, name string) {
 	w.Write(file)
 }
 
-// pushNuGet keeps the one package of a multipart form, under the name that its
-// manifest has.
+// pushNuGet stores the package of a multipart form under the name in its manifest.
 func pushNuGet(r *standinRequest) error {
 	parts, err := r.MultipartReader()
 	if err != nil {

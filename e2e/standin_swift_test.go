@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// swiftTypes are the media types of Swift's registry specification (SE-0292,
+// swiftTypes returns the media types of Swift's registry specification (SE-0292,
 // 3.5) that its clients ask for.
 func swiftTypes() []string {
 	return []string{"application/vnd.swift.registry.v1+json", "application/vnd.swift.registry.v1+zip", "application/vnd.swift.registry.v1+swift"}
 }
 
-// serveSwift speaks Swift's registry specification, version 1: logging in, the
-// releases of a package, one of them, its source archive, and publishing it.
+// serveSwift serves Swift's registry specification, version 1: login, the releases of
+// a package, a release, its source archive, and publishing.
 func serveSwift(w http.ResponseWriter, r *standinRequest) {
 	w.Header().Set("Content-Version", "1")
 	if accept := r.Header.Get("Accept"); r.Method == http.MethodGet && !slices.Contains(swiftTypes(), accept) {
@@ -50,7 +50,7 @@ func serveSwift(w http.ResponseWriter, r *standinRequest) {
 }
 
 // serveSwiftRelease answers scope/name/version.zip with the archive, and
-// scope/name/version with what there is to know about it.
+// scope/name/version with its metadata.
 func serveSwiftRelease(w http.ResponseWriter, r *standinRequest, name string) {
 	whole, zipped := strings.CutSuffix(name, ".zip")
 	archive, ok := r.Files.Get(whole + ".zip")
@@ -90,8 +90,7 @@ func publishSwift(w http.ResponseWriter, r *standinRequest, name string) {
 	refuseSwift(w, http.StatusUnprocessableEntity, "the form has no source-archive: "+err.Error())
 }
 
-// refuseSwift answers with problem details (RFC 9457), as the specification has
-// it.
+// refuseSwift answers with problem details (RFC 9457), as the specification requires.
 func refuseSwift(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)

@@ -21,28 +21,25 @@ import (
 )
 
 // The stand-in is a small server for the package formats that Gatehouse does not
-// serve yet. It speaks as much of each as a client needs to publish and to
-// install, and lets in whom the real service would: it demands the credentials
-// that the format's clients send to CodeArtifact, and asks Gatehouse with them
-// whether the token opens the repository now.
+// serve yet. It implements what a client needs to publish and to install. It requires
+// the credentials that the format's clients send to CodeArtifact, and asks Gatehouse
+// whether the token is accepted for the repository.
 //
-// Everything else goes on to Gatehouse, so that the stand-in is the endpoint of
-// the CodeArtifact API as well: the addresses that GetRepositoryEndpoint names
-// are its own.
+// All other requests are forwarded to Gatehouse. The stand-in is therefore also the
+// endpoint of the CodeArtifact API, and GetRepositoryEndpoint returns its address.
 //
-// A format is a file of its own, standin_FORMAT_test.go, and a line in
-// standinFormats.
+// Each format has a file, standin_FORMAT_test.go, and an entry in standinFormats.
 
-// A standinFormat is how the stand-in speaks one package format.
+// A standinFormat implements one package format.
 type standinFormat struct {
-	// credentials takes the token out of a request that carries it as the format's
-	// clients must; ok is false for any other request.
+	// credentials returns the token of a request that has it in the form that the
+	// format's clients use; ok is false for any other request.
 	credentials func(*http.Request) (token string, ok bool)
-	// serve answers a request that is let in.
+	// serve answers an authorized request.
 	serve func(http.ResponseWriter, *standinRequest)
 }
 
-// standinFormats are the formats by CodeArtifact's names.
+// standinFormats returns the formats by CodeArtifact's names.
 func standinFormats() map[string]standinFormat {
 	return map[string]standinFormat{
 		"cargo": {credentials: rawToken, serve: serveCargo},
@@ -53,24 +50,24 @@ func standinFormats() map[string]standinFormat {
 	}
 }
 
-// A standinRequest is a request to a repository that is let in.
+// A standinRequest is an authorized request to a repository.
 type standinRequest struct {
 	*http.Request
-	// Base is the address of the repository's endpoint; it ends in "/".
+	// Base is the URL of the repository's endpoint. It ends in "/".
 	Base string
 	// Rest is the path below it, unescaped.
 	Rest string
-	// Files are what the repository holds in this format.
+	// Files has the repository's files of this format.
 	Files *fileStore
 }
 
-// A fileStore holds files by path.
+// A fileStore has files by path, in memory.
 type fileStore struct {
 	mu    sync.Mutex
 	files map[string][]byte
 }
 
-// Get returns a file; ok is false where there is none.
+// Get returns a file; ok is false if there is none.
 func (s *fileStore) Get(path string) (file []byte, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,14 +75,14 @@ func (s *fileStore) Get(path string) (file []byte, ok bool) {
 	return file, ok
 }
 
-// Put keeps a file.
+// Put stores a file.
 func (s *fileStore) Put(path string, file []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.files[path] = file
 }
 
-// Delete drops a file.
+// Delete deletes a file.
 func (s *fileStore) Delete(path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +96,7 @@ func (s *fileStore) List(prefix string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(s.files)), func(path string) bool { return !strings.HasPrefix(path, prefix) })
 }
 
-// basicAuth is HTTP Basic authentication with the token as the password.
+// basicAuth returns the password of HTTP Basic authentication.
 func basicAuth(username string) func(*http.Request) (string, bool) {
 	return func(r *http.Request) (string, bool) {
 		name, token, ok := r.BasicAuth()
@@ -122,10 +119,10 @@ func anyOf(all ...func(*http.Request) (string, bool)) func(*http.Request) (strin
 	}
 }
 
-// maxStandinBody bounds what is published, in bytes.
+// maxStandinBody is the limit of a published body in bytes.
 const maxStandinBody = 64 << 20
 
-// body reads what is published.
+// body reads the published body.
 func (r *standinRequest) body() ([]byte, error) {
 	return io.ReadAll(http.MaxBytesReader(nil, r.Body, maxStandinBody))
 }
@@ -173,8 +170,7 @@ type standinServer struct {
 	log     io.Writer
 }
 
-// newProxy leads to Gatehouse. The Host stays that of the request, which is
-// signed.
+// newProxy forwards to Gatehouse. It keeps the request's Host, which is signed.
 func (s *standinServer) newProxy() http.Handler {
 	target, err := url.Parse(s.gatehouse)
 	if err != nil {
@@ -239,18 +235,18 @@ func (s *standinServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse answers with the challenge of the real service.
+// refuse answers with the challenges of the real service.
 func (s *standinServer) refuse(w http.ResponseWriter, status int, realm, why string) {
 	if status == http.StatusUnauthorized {
-		// Two fields: Maven, Gradle and sbt read one challenge in each.
+		// Two header fields: Maven, Gradle and sbt read only one challenge in each.
 		w.Header().Add("WWW-Authenticate", fmt.Sprintf("Bearer realm=%q", realm))
 		w.Header().Add("WWW-Authenticate", fmt.Sprintf("Basic realm=%q", realm))
 	}
 	http.Error(w, why, status)
 }
 
-// opens asks Gatehouse whether the token opens the repository: the answer to
-// npm's ping, which it gives to those who may read there.
+// opens asks Gatehouse whether the token is accepted for the repository, with npm's
+// ping, which needs read permission.
 func (s *standinServer) opens(r *http.Request, token, base string) (status int, err error) {
 	parts := strings.Split(base, "/")
 	parts[5] = "npm"

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// A processWatcher looks at all processes of the test, over and over, as anybody on the
-// machine can look at their command lines, and their owner at their environment.
+// A processWatcher polls the command lines and environments of all processes of the
+// test. Every user of a machine can read command lines; their owner can read
+// environments.
 type processWatcher struct {
 	mark   string
 	secret *regexp.Regexp
@@ -19,7 +20,7 @@ type processWatcher struct {
 	once   sync.Once
 	done   sync.WaitGroup
 
-	seen  int // processes; like leaks, for after stop
+	seen  int // processes; like leaks, read it after stop
 	leaks []string
 }
 
