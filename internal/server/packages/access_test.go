@@ -20,9 +20,9 @@ func allow(action, resource string) string {
 	return `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"` + action + `","Resource":"` + resource + `"}}`
 }
 
-// Each method asks for its action on its resource: a caller who may do exactly
-// that gets through, one who may do everything else does not.
-func TestEveryMethodAuthorizes(t *testing.T) {
+// Each method authorizes its action on its resource: a caller with exactly this
+// permission succeeds, and a caller with all other permissions does not.
+func TestService_EveryMethodAuthorizes(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "store: base")
 	repo, id := domain.Repository("store"), packages.PackageID{Format: packages.NPM, Namespace: "acme", Name: "lib"}
@@ -39,99 +39,99 @@ func TestEveryMethodAuthorizes(t *testing.T) {
 	sel := packages.Selection{Versions: []string{"9.9.9"}}
 	for _, c := range []struct {
 		action, resource string
-		do               func(h *house) error
+		do               func(h *fixture) error
 	}{
-		{"DescribeDomain", domainARN, func(h *house) error { return second(h.DescribeDomain(h.ctx, domain)) }},
-		{"ListDomains", "*", func(h *house) error { _, _, err := h.ListDomains(h.ctx, account, region, "", 1); return err }},
-		{"ListRepositories", "*", func(h *house) error {
+		{"DescribeDomain", domainARN, func(h *fixture) error { return second(h.DescribeDomain(h.ctx, domain)) }},
+		{"ListDomains", "*", func(h *fixture) error { _, _, err := h.ListDomains(h.ctx, account, region, "", 1); return err }},
+		{"ListRepositories", "*", func(h *fixture) error {
 			_, _, err := h.ListRepositories(h.ctx, account, region, packages.RepositoryFilter{}, packages.RepositoryID{}, 1)
 			return err
 		}},
-		{"ListRepositoriesInDomain", domainARN, func(h *house) error {
+		{"ListRepositoriesInDomain", domainARN, func(h *fixture) error {
 			_, _, err := h.ListRepositoriesInDomain(h.ctx, domain, packages.RepositoryFilter{}, "", 1)
 			return err
 		}},
-		{"GetDomainPermissionsPolicy", domainARN, func(h *house) error { return present(h.DomainPolicy(h.ctx, domain)) }},
-		{"PutDomainPermissionsPolicy", domainARN, func(h *house) error {
+		{"GetDomainPermissionsPolicy", domainARN, func(h *fixture) error { return present(h.DomainPolicy(h.ctx, domain)) }},
+		{"PutDomainPermissionsPolicy", domainARN, func(h *fixture) error {
 			return second(h.SetDomainPolicy(h.ctx, domain, allowOther("codeartifact:DescribeDomain"), ""))
 		}},
-		{"DeleteDomainPermissionsPolicy", domainARN, func(h *house) error { return second(h.DeleteDomainPolicy(h.ctx, domain, "")) }},
-		{"DescribeRepository", repositoryARN, func(h *house) error { return second(h.DescribeRepository(h.ctx, repo)) }},
-		{"UpdateRepository", repositoryARN, func(h *house) error {
+		{"DeleteDomainPermissionsPolicy", domainARN, func(h *fixture) error { return second(h.DeleteDomainPolicy(h.ctx, domain, "")) }},
+		{"DescribeRepository", repositoryARN, func(h *fixture) error { return second(h.DescribeRepository(h.ctx, repo)) }},
+		{"UpdateRepository", repositoryARN, func(h *fixture) error {
 			return second(h.UpdateRepository(h.ctx, repo, packages.RepositoryUpdate{}))
 		}},
-		{"PutRepositoryPermissionsPolicy", repositoryARN, func(h *house) error {
+		{"PutRepositoryPermissionsPolicy", repositoryARN, func(h *fixture) error {
 			return second(h.SetRepositoryPolicy(h.ctx, repo, allowOther("codeartifact:DescribeRepository"), ""))
 		}},
-		{"GetRepositoryPermissionsPolicy", repositoryARN, func(h *house) error { return second(h.RepositoryPolicy(h.ctx, repo)) }},
-		{"DeleteRepositoryPermissionsPolicy", repositoryARN, func(h *house) error { return second(h.DeleteRepositoryPolicy(h.ctx, repo, "")) }},
-		{"ListTagsForResource", domainARN, func(h *house) error { return second(h.ResourceTags(h.ctx, domainARN)) }},
-		{"TagResource", repositoryARN, func(h *house) error {
+		{"GetRepositoryPermissionsPolicy", repositoryARN, func(h *fixture) error { return second(h.RepositoryPolicy(h.ctx, repo)) }},
+		{"DeleteRepositoryPermissionsPolicy", repositoryARN, func(h *fixture) error { return second(h.DeleteRepositoryPolicy(h.ctx, repo, "")) }},
+		{"ListTagsForResource", domainARN, func(h *fixture) error { return second(h.ResourceTags(h.ctx, domainARN)) }},
+		{"TagResource", repositoryARN, func(h *fixture) error {
 			return h.TagResource(h.ctx, repositoryARN, map[string]string{"a": "b"})
 		}},
-		{"UntagResource", repositoryARN, func(h *house) error { return h.UntagResource(h.ctx, repositoryARN, []string{"a"}) }},
-		{"GetRepositoryEndpoint", repositoryARN, func(h *house) error {
+		{"UntagResource", repositoryARN, func(h *fixture) error { return h.UntagResource(h.ctx, repositoryARN, []string{"a"}) }},
+		{"GetRepositoryEndpoint", repositoryARN, func(h *fixture) error {
 			return h.Authorized(h.ctx, repo, "codeartifact:GetRepositoryEndpoint")
 		}},
-		{"ReadFromRepository", repositoryARN, func(h *house) error { return second(h.Package(h.ctx, repo, id)) }},
-		{"ReadFromRepository", repositoryARN, func(h *house) error { return second(h.read("store", id, "1.0.0", "a")) }},
-		{"ReadFromRepository", repositoryARN, func(h *house) error {
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.Package(h.ctx, repo, id)) }},
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.read("store", id, "1.0.0", "a")) }},
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error {
 			_, _, err := h.PackageNames(h.ctx, repo, packages.NPM, packages.PackageID{}, 1)
 			return err
 		}},
-		{"ListPackages", repositoryARN, func(h *house) error {
+		{"ListPackages", repositoryARN, func(h *fixture) error {
 			_, _, err := h.ListPackages(h.ctx, repo, packages.PackageFilter{}, packages.PackageID{}, 1)
 			return err
 		}},
-		{"PublishPackageVersion", packageARN, func(h *house) error { return second(h.publish("store", id, "1.0.0", "a", "x")) }},
-		{"PublishPackageVersion", plainARN, func(h *house) error { return second(h.publish("store", plain, "1.0.0", "a", "x")) }},
-		{"PutPackageMetadata", packageARN, func(h *house) error { return h.SetTags(h.ctx, repo, id, nil, nil) }},
-		{"PutPackageMetadata", packageARN, func(h *house) error { return h.SetMetadata(h.ctx, repo, id, nil, nil) }},
-		{"DescribePackage", packageARN, func(h *house) error { return second(h.DescribePackage(h.ctx, repo, id)) }},
-		{"PutPackageOriginConfiguration", packageARN, func(h *house) error {
+		{"PublishPackageVersion", packageARN, func(h *fixture) error { return second(h.publish("store", id, "1.0.0", "a", "x")) }},
+		{"PublishPackageVersion", plainARN, func(h *fixture) error { return second(h.publish("store", plain, "1.0.0", "a", "x")) }},
+		{"PutPackageMetadata", packageARN, func(h *fixture) error { return h.SetTags(h.ctx, repo, id, nil, nil) }},
+		{"PutPackageMetadata", packageARN, func(h *fixture) error { return h.SetMetadata(h.ctx, repo, id, nil, nil) }},
+		{"DescribePackage", packageARN, func(h *fixture) error { return second(h.DescribePackage(h.ctx, repo, id)) }},
+		{"PutPackageOriginConfiguration", packageARN, func(h *fixture) error {
 			return h.SetOrigin(h.ctx, repo, id, packages.Origin{Publish: packages.Allow, Upstream: packages.Block})
 		}},
-		{"ListPackageVersions", packageARN, func(h *house) error { return second(h.ListVersions(h.ctx, repo, id)) }},
-		{"DescribePackageVersion", packageARN, func(h *house) error {
+		{"ListPackageVersions", packageARN, func(h *fixture) error { return second(h.ListVersions(h.ctx, repo, id)) }},
+		{"DescribePackageVersion", packageARN, func(h *fixture) error {
 			_, _, err := h.DescribeVersion(h.ctx, repo, id, "1.0.0")
 			return err
 		}},
-		{"GetPackageVersionReadme", packageARN, func(h *house) error { _, _, err := h.VersionReadme(h.ctx, repo, id, "1.0.0"); return err }},
-		{"ListPackageVersionDependencies", packageARN, func(h *house) error {
+		{"GetPackageVersionReadme", packageARN, func(h *fixture) error { _, _, err := h.VersionReadme(h.ctx, repo, id, "1.0.0"); return err }},
+		{"ListPackageVersionDependencies", packageARN, func(h *fixture) error {
 			_, _, err := h.VersionDependencies(h.ctx, repo, id, "1.0.0")
 			return err
 		}},
-		{"ListPackageVersionAssets", packageARN, func(h *house) error { return second(h.VersionAssets(h.ctx, repo, id, "1.0.0")) }},
-		{"GetPackageVersionAsset", packageARN, func(h *house) error {
+		{"ListPackageVersionAssets", packageARN, func(h *fixture) error { return second(h.VersionAssets(h.ctx, repo, id, "1.0.0")) }},
+		{"GetPackageVersionAsset", packageARN, func(h *fixture) error {
 			_, _, o, err := h.GetAsset(h.ctx, repo, id, "1.0.0", "", "a")
 			if err == nil {
 				err = o.Close()
 			}
 			return err
 		}},
-		{"UpdatePackageVersionsStatus", packageARN, func(h *house) error {
+		{"UpdatePackageVersionsStatus", packageARN, func(h *fixture) error {
 			return second(h.UpdateVersionsStatus(h.ctx, repo, id, sel, packages.Unlisted))
 		}},
-		{"DisposePackageVersions", packageARN, func(h *house) error { return second(h.DisposeVersions(h.ctx, repo, id, sel)) }},
-		{"DeletePackageVersions", packageARN, func(h *house) error { return second(h.DeleteSelectedVersions(h.ctx, repo, id, sel)) }},
-		{"DeletePackageVersions", packageARN, func(h *house) error { return h.DeleteVersions(h.ctx, repo, id, nil) }},
-		{"DeletePackage", packageARN, func(h *house) error { return second(h.DeletePackage(h.ctx, repo, id)) }},
-		{"DeleteRepository", repositoryARN, func(h *house) error { return second(h.DeleteRepository(h.ctx, repo)) }},
-		{"DeleteDomain", domainARN, func(h *house) error {
+		{"DisposePackageVersions", packageARN, func(h *fixture) error { return second(h.DisposeVersions(h.ctx, repo, id, sel)) }},
+		{"DeletePackageVersions", packageARN, func(h *fixture) error { return second(h.DeleteSelectedVersions(h.ctx, repo, id, sel)) }},
+		{"DeletePackageVersions", packageARN, func(h *fixture) error { return h.DeleteVersions(h.ctx, repo, id, nil) }},
+		{"DeletePackage", packageARN, func(h *fixture) error { return second(h.DeletePackage(h.ctx, repo, id)) }},
+		{"DeleteRepository", repositoryARN, func(h *fixture) error { return second(h.DeleteRepository(h.ctx, repo)) }},
+		{"DeleteDomain", domainARN, func(h *fixture) error {
 			h.ok(second(h.DeleteRepository(as(h.t, account, "cleaner", everything), domain.Repository("base"))))
 			_, _, err := h.DeleteDomain(h.ctx, domain)
 			return err
 		}},
-		{"CreateDomain", domainARN, func(h *house) error { return second(h.CreateDomain(h.ctx, packages.NewDomain{ID: domain})) }},
+		{"CreateDomain", domainARN, func(h *fixture) error { return second(h.CreateDomain(h.ctx, packages.NewDomain{ID: domain})) }},
 	} {
 		t.Run(c.action, func(t *testing.T) {
 			action := "codeartifact:" + c.action
-			with := func(policies ...string) *house {
+			with := func(policies ...string) *fixture {
 				one := *h
 				one.t, one.ctx = t, as(t, account, "tester", policies...)
 				return &one
 			}
-			if c.action != "DeleteDomain" { // whose refusal below would delete the last repository
+			if c.action != "DeleteDomain" { // whose denial below would delete the last repository
 				err := c.do(with(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","NotAction":"` + action + `","Resource":"*"}}`))
 				fails(t, err, "AccessDenied")
 				if c.resource != "*" {
@@ -153,7 +153,7 @@ func present(_ packages.PermissionsPolicy, err error) error {
 	return err
 }
 
-func TestNobodyIsDenied(t *testing.T) {
+func TestService_NoCaller(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	fails(t, h.Authorized(t.Context(), domain.Repository("store"), "codeartifact:ReadFromRepository"), "AccessDenied")
@@ -161,8 +161,8 @@ func TestNobodyIsDenied(t *testing.T) {
 	fails(t, second(h.CreateDomain(t.Context(), packages.NewDomain{ID: domain})), "AccessDenied")
 }
 
-// Who may not know is not told whether something exists.
-func TestRefusalTellsNothing(t *testing.T) {
+// A denial does not reveal whether something exists.
+func TestService_DenialRevealsNothing(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	guest := as(t, other, "guest", everything)
@@ -175,7 +175,7 @@ func TestRefusalTellsNothing(t *testing.T) {
 
 // Across accounts both the caller's policies and the domain's or the
 // repository's must allow; a Deny in either wins.
-func TestOtherAccounts(t *testing.T) {
+func TestPolicies_OtherAccounts(t *testing.T) {
 	h := open(t)
 	h.repositories("store", "second")
 	h.mustPublish("store", npm("lib"), "1.0.0", "a", "x")
@@ -195,7 +195,7 @@ func TestOtherAccounts(t *testing.T) {
 	h.ok(second(h.DescribePackage(guest, repo, npm("lib"))))
 	h.ok(second(h.DescribeDomain(guest, domain)))
 
-	// The one who creates a repository administers it: without any policy.
+	// The creator of a repository administers it without any policy.
 	theirs := domain.Repository("theirs")
 	r, err := h.CreateRepository(guest, packages.NewRepository{ID: theirs})
 	if err != nil || r.Administrator != other {
@@ -209,8 +209,8 @@ func TestOtherAccounts(t *testing.T) {
 	fails(t, second(h.Package(h.ctx, repo, npm("lib"))), "AccessDenied")
 }
 
-// Nobody is locked out by a repository's policy.
-func TestPolicyDoesNotLockOut(t *testing.T) {
+// A repository's policy locks nobody out.
+func TestSetRepositoryPolicy_NoLockout(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo := domain.Repository("store")
@@ -220,7 +220,7 @@ func TestPolicyDoesNotLockOut(t *testing.T) {
 	h.ok(second(h.DescribeRepository(h.ctx, repo)))
 }
 
-func TestUpstreamNeedsItsPermission(t *testing.T) {
+func TestUpdateRepository_UpstreamPermission(t *testing.T) {
 	h := open(t)
 	h.repositories("base")
 	ctx := as(t, account, "dev", `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},
@@ -232,7 +232,7 @@ func TestUpstreamNeedsItsPermission(t *testing.T) {
 	fails(t, err, "AccessDenied")
 }
 
-func TestCreatingWithTagsNeedsTagResource(t *testing.T) {
+func TestCreate_TagsNeedTagResource(t *testing.T) {
 	h := open(t)
 	h.repositories()
 	ctx := as(t, account, "dev", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","NotAction":"codeartifact:TagResource","Resource":"*"}}`)
@@ -243,7 +243,7 @@ func TestCreatingWithTagsNeedsTagResource(t *testing.T) {
 	h.ok(second(h.CreateRepository(ctx, packages.NewRepository{ID: domain.Repository("app")})))
 }
 
-func TestConditionsOnTags(t *testing.T) {
+func TestPolicies_ConditionsOnTags(t *testing.T) {
 	h := open(t)
 	h.repositories()
 	ctx := as(t, account, "dev", `{"Version":"2012-10-17","Statement":[

@@ -9,31 +9,30 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 )
 
-// Which policies apply is in the CodeArtifact User Guide, "Interaction between
-// repository and domain policies": none to operations on an account, the
-// domain's to a domain, and both the domain's and the repository's to a
-// repository and the packages in it. Where they say nothing, callers of the
-// account that owns the domain or administers the repository need but their
-// own permission, and all others are refused.
+// The CodeArtifact User Guide, "Interaction between repository and domain policies",
+// says which policies apply: none to operations on an account, the domain's to a
+// domain, and the domain's and the repository's to a repository and the packages in
+// it. If these policies say nothing, callers of the account that owns the domain or
+// administers the repository need only their own permission, and all others are
+// refused.
 
 // Authorized reports whether the caller may do the action (such as
 // "codeartifact:ReadFromRepository") on the repository, which must exist. It is
-// for requests that read nothing, such as a ping.
+// for requests that read nothing else, such as a ping.
 func (s *Service) Authorized(ctx context.Context, repo RepositoryID, action string) error {
-	_, err := s.onRepository(ctx, action, repo)
+	_, err := s.authorizeRepository(ctx, action, repo)
 	return err
 }
 
 // AuthorizedDomain is [Service.Authorized] for a domain.
 func (s *Service) AuthorizedDomain(ctx context.Context, id DomainID, action string) error {
-	_, err := s.onDomain(ctx, action, id, authz.Request{})
+	_, err := s.authorizeDomain(ctx, action, id, authz.Request{})
 	return err
 }
 
-// AuthorizedServiceBearerToken asks for sts:GetServiceBearerToken, which has no
-// resource. keys are its condition keys. A caller of another account than the
-// domain's owner needs it from the domain's policy too, so that the domain
-// decides who gets tokens for it.
+// AuthorizedServiceBearerToken authorizes sts:GetServiceBearerToken, which has no
+// resource. keys are its condition keys. For a caller of another account, the
+// domain's policy must allow it too, so the domain decides who gets tokens for it.
 func (s *Service) AuthorizedServiceBearerToken(ctx context.Context, id DomainID, keys map[string][]string) error {
 	req := authz.Request{Action: "sts:GetServiceBearerToken", Resource: "*", Account: id.Owner, Keys: keys}
 	if d := s.snapshot.Load().domain(id); d != nil {
@@ -42,28 +41,27 @@ func (s *Service) AuthorizedServiceBearerToken(ctx context.Context, id DomainID,
 	return s.authz.Authorize(ctx, &req)
 }
 
-// AuthorizedToWrite reports whether the caller may publish versions of the
-// package, or change what is said about those that are there: for a door that
-// reads a large request before it knows which of the two is meant, and which
-// would read it for anybody otherwise. What is then done is decided by itself.
+// AuthorizedToWrite reports whether the caller may publish versions of the package
+// or change their metadata. A handler that must read a large request to know which of
+// the two it is asks this first. The operation itself is authorized again.
 func (s *Service) AuthorizedToWrite(ctx context.Context, repo RepositoryID, p PackageID) error {
-	_, err := s.onPackage(ctx, publishPackageVersion, repo, p)
+	_, err := s.authorizePackage(ctx, publishPackageVersion, repo, p)
 	if err != nil && fault.From(err).Kind == fault.Denied {
-		if _, other := s.onPackage(ctx, putPackageMetadata, repo, p); other == nil {
+		if _, other := s.authorizePackage(ctx, putPackageMetadata, repo, p); other == nil {
 			return nil
 		}
 	}
 	return err
 }
 
-// onAccount authorizes an action that is about no resource.
-func (s *Service) onAccount(ctx context.Context, action string) error {
+// authorizeAccount authorizes an action that has no resource.
+func (s *Service) authorizeAccount(ctx context.Context, action string) error {
 	return s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: "*"})
 }
 
-// onDomain authorizes the action and returns the domain. more adds the
+// authorizeDomain authorizes the action and returns the domain. more adds the
 // request's tags and condition keys.
-func (s *Service) onDomain(ctx context.Context, action string, id DomainID, more authz.Request) (*domain, error) {
+func (s *Service) authorizeDomain(ctx context.Context, action string, id DomainID, more authz.Request) (*domain, error) {
 	d := s.snapshot.Load().domain(id)
 	more.Action, more.Resource, more.Account = action, id.ARN(), id.Owner
 	if d != nil {
@@ -78,12 +76,12 @@ func (s *Service) onDomain(ctx context.Context, action string, id DomainID, more
 	return d, nil
 }
 
-// onRepository authorizes the action and returns the repository.
-func (s *Service) onRepository(ctx context.Context, action string, id RepositoryID) (*repository, error) {
-	return s.onRepositoryWith(ctx, action, id, authz.Request{})
+// authorizeRepository authorizes the action and returns the repository.
+func (s *Service) authorizeRepository(ctx context.Context, action string, id RepositoryID) (*repository, error) {
+	return s.authorizeRepositoryWith(ctx, action, id, authz.Request{})
 }
 
-func (s *Service) onRepositoryWith(ctx context.Context, action string, id RepositoryID, more authz.Request) (*repository, error) {
+func (s *Service) authorizeRepositoryWith(ctx context.Context, action string, id RepositoryID, more authz.Request) (*repository, error) {
 	d, r := s.find(id)
 	more.Action = action
 	if r != nil {
@@ -96,12 +94,12 @@ func (s *Service) onRepositoryWith(ctx context.Context, action string, id Reposi
 	if err := s.authz.Authorize(ctx, &more); err != nil {
 		return nil, err
 	}
-	return r, missing(d, r, id)
+	return r, checkExists(d, r, id)
 }
 
-// onPackage authorizes the action on the package, whether it exists or not, and
+// authorizePackage authorizes the action on the package, whether it exists or not, and
 // returns the repository.
-func (s *Service) onPackage(ctx context.Context, action string, id RepositoryID, p PackageID) (*repository, error) {
+func (s *Service) authorizePackage(ctx context.Context, action string, id RepositoryID, p PackageID) (*repository, error) {
 	d, r := s.find(id)
 	req := authz.Request{Action: action, Resource: id.PackageARN(p), Account: id.Domain.Owner, Policies: d.policies()}
 	if r != nil {
@@ -110,7 +108,7 @@ func (s *Service) onPackage(ctx context.Context, action string, id RepositoryID,
 	if err := s.authz.Authorize(ctx, &req); err != nil {
 		return nil, err
 	}
-	if err := missing(d, r, id); err != nil {
+	if err := checkExists(d, r, id); err != nil {
 		return nil, err
 	}
 	return r, validPackage(p)
@@ -124,7 +122,7 @@ func (s *Service) find(id RepositoryID) (*domain, *repository) {
 	return d, d.repositories[id.Name]
 }
 
-func missing(d *domain, r *repository, id RepositoryID) error {
+func checkExists(d *domain, r *repository, id RepositoryID) error {
 	if d == nil {
 		return domainNotFound(id.Domain)
 	}
@@ -134,7 +132,7 @@ func missing(d *domain, r *repository, id RepositoryID) error {
 	return nil
 }
 
-// policies of a domain that may not exist.
+// policies are the policies of a domain, which may be nil.
 func (d *domain) policies() []*policy.Policy {
 	if d == nil {
 		return nil
@@ -152,8 +150,8 @@ func policies(all ...resourcePolicy) []*policy.Policy {
 	return out
 }
 
-// account is the one whose callers the repository counts as its own: its
-// administrator's for a caller from there, and otherwise the domain's owner.
+// account is the account whose callers need no resource policy: the administrator's
+// for a caller of that account, and otherwise the domain owner's.
 func (r *repository) account(ctx context.Context) string {
 	if c := authn.FromContext(ctx); c != nil && c.Account == r.administrator {
 		return r.administrator

@@ -14,7 +14,7 @@ import (
 // metadata are about what npm keeps of a version.
 var metadata = json.RawMessage(`{"name":"lib","dist":{"shasum":"` + strings.Repeat("a", 40) + `"},"x":"` + strings.Repeat("y", 1500) + `"}`)
 
-func (h *house) publishMany(b *testing.B, repo string, n int) {
+func (h *fixture) publishMany(b *testing.B, repo string, n int) {
 	b.Helper()
 	for i := range n {
 		h.ok(second(h.publishAs(h.ctx, packages.Publication{

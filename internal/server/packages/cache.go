@@ -15,7 +15,7 @@ func (r *repository) cacheKey(p PackageID) cacheKey {
 	return cacheKey{r.row, p.Format, p.Namespace, p.key()}
 }
 
-// A sized value knows about how many bytes it takes.
+// A sized value knows its size in memory, in bytes, approximately.
 type sized interface{ size() int64 }
 
 // cacheShards is the number of locks of a cache. A package with very many

@@ -10,24 +10,24 @@ import (
 )
 
 // A packageChange is one change of a package in a repository, within a
-// transaction: begin, whatever is to be done to its versions, save.
+// transaction: begin, the changes of its versions, save.
 type packageChange struct {
 	repository *repository
 	id         PackageID
 	at         time.Time
-	// origin is that of a package which the change creates; its zero value
-	// creates none.
+	// origin is the origin configuration of the package if the change creates it.
+	// With the zero value the change does not create a package.
 	origin Origin
 
-	// row is what begin found or created. Its seq is that of this change, with
-	// which every version that it touches is marked.
+	// row is what begin found or created. Its seq is the number of this change;
+	// every version that the change writes gets it.
 	row     *packageRow
 	created bool
-	deleted bool // by delete
+	deleted bool // the package was deleted by this change
 }
 
-// begin finds the package or creates it. Where it neither is there nor is to
-// be created, the fault is ResourceNotFound.
+// begin finds the package or creates it. If it does not exist and must not be
+// created, the fault is ResourceNotFound.
 func (c *packageChange) begin(ctx context.Context, tx *db.Tx) (err error) {
 	// The repository may have been deleted since it was found.
 	if _, err := db.One(ctx, tx, db.Scalar[string], `SELECT id FROM pkg_repository WHERE id = $1`, c.repository.row); err != nil {
@@ -58,7 +58,7 @@ func (c *packageChange) create(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// removed says that the change takes versions away.
+// removed records that the change removes versions.
 func (c *packageChange) removed() { c.row.removed = c.row.seq }
 
 // save writes the package's own row.
@@ -73,7 +73,7 @@ func (c *packageChange) save(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// nullable keeps absent bytes absent.
+// nullable is NULL for nil.
 func nullable(b []byte) any {
 	if b == nil {
 		return nil
@@ -81,11 +81,11 @@ func nullable(b []byte) any {
 	return b
 }
 
-// edit makes the change that fn completes, and lets everyone see it. fn and c
-// are as they were given each time that the transaction runs.
-func (s *Service) edit(ctx context.Context, c packageChange, fn func(*db.Tx, *packageChange) error) error {
-	// Whatever the outcome: after some errors nobody knows it.
-	defer s.stored.MarkStale(c.repository.cacheKey(c.id))
+// changePackage runs fn between begin and save and makes the change visible to all
+// readers. The transaction may run more than once, each time with a fresh copy of c.
+func (s *Service) changePackage(ctx context.Context, c packageChange, fn func(*db.Tx, *packageChange) error) error {
+	// Marked after errors too: some leave the outcome unknown.
+	defer s.records.MarkStale(c.repository.cacheKey(c.id))
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		c := c
 		c.at = s.now()

@@ -12,7 +12,7 @@ import (
 
 // Whoever published sees it in the next read, whatever others read meanwhile,
 // and a view never loses what an earlier one had.
-func TestReadYourWrites(t *testing.T) {
+func TestPackage_ReadYourWrites(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "app: base")
 	var writers, readers sync.WaitGroup
@@ -66,8 +66,9 @@ func TestReadYourWrites(t *testing.T) {
 	readers.Wait()
 }
 
-// Of several who publish one version with different bytes exactly one succeeds.
-func TestOnePublishWins(t *testing.T) {
+// Of several concurrent publications of one version with different bytes, exactly
+// one succeeds.
+func TestPublish_Concurrent(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	var wg sync.WaitGroup
@@ -94,7 +95,7 @@ func TestOnePublishWins(t *testing.T) {
 }
 
 // Concurrent downloads of a version that is upstream retain it once.
-func TestConcurrentRetention(t *testing.T) {
+func TestOpenAsset_ConcurrentRetention(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "app: base")
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "x")
@@ -114,7 +115,7 @@ func TestConcurrentRetention(t *testing.T) {
 }
 
 // With room for next to nothing the store answers the same.
-func TestTinyCache(t *testing.T) {
+func TestPackage_TinyCache(t *testing.T) {
 	h := open(t)
 	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: h.blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now, CacheBytes: 1})
 	h.ok(err)

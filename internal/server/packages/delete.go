@@ -11,23 +11,23 @@ const (
 	deletePackage         = "codeartifact:DeletePackage"
 )
 
-// DeletePackage deletes the package with all its versions from the repository
-// itself, and its origin configuration with it. It returns what that was.
+// DeletePackage deletes the package with all its versions and its origin configuration
+// from the repository itself. It returns the deleted package.
 // codeartifact:DeletePackage on the package.
 func (s *Service) DeletePackage(ctx context.Context, repo RepositoryID, id PackageID) (PackageSummary, error) {
-	r, err := s.onPackage(ctx, deletePackage, repo, id)
+	r, err := s.authorizePackage(ctx, deletePackage, repo, id)
 	if err != nil {
 		return PackageSummary{}, err
 	}
 	var gone PackageSummary
-	err = s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+	err = s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		gone = PackageSummary{ID: PackageID{id.Format, id.Namespace, c.row.name}, Origin: c.row.origin}
 		return c.delete(ctx, tx)
 	})
 	return gone, err
 }
 
-// delete removes the package that the change is about.
+// delete removes the package of the change.
 func (c *packageChange) delete(ctx context.Context, tx *db.Tx) error {
 	keys, err := db.All(ctx, tx, db.Scalar[string], `SELECT version_key FROM pkg_version WHERE package = $1`, c.row.id)
 	if err != nil {

@@ -1,39 +1,40 @@
 // Package packages is the package store: CodeArtifact's domains, repositories,
-// packages, versions and assets, and every rule about them. It knows no HTTP.
-// The CodeArtifact API and the package endpoints of each format are doors to
-// the same [Service], so that no door is weaker than another.
+// packages, versions and assets, with all their rules. It knows no HTTP. The
+// CodeArtifact API and the package endpoints of every format call the same
+// [Service], so the same rules hold for all of them.
 //
-// # What is kept
+// # What is stored
 //
-// A domain belongs to an account and a region and holds repositories. A
-// repository holds packages of any format and may have upstream repositories
-// in the same domain, which are searched, in their order and depth first, for
-// what it does not hold itself. A package has versions, a version has assets,
-// and an asset is a name for bytes. The bytes are one object of package blob
-// for each SHA-256 of a domain, however many repositories have them.
+// A domain belongs to an account and a region and contains repositories. A
+// repository contains packages of any format and may have upstream repositories in
+// the same domain. What the repository does not contain itself is searched there, in
+// their order and depth first. A package has versions, a version has assets, and an
+// asset is a name for bytes. The bytes are one object of package blob for each
+// SHA-256 in a domain, whatever the number of repositories that contain them.
 //
-// # How formats fit in
+// # Formats
 //
-// Nothing here depends on a format but the few rules in format.go: which names
-// and versions are the same, how versions are ordered, whether a published
-// version takes further assets. What a format's clients are told beyond that
-// is opaque JSON, kept for a package, a version and an asset each.
+// format.go has the few rules that differ between formats: which names and versions
+// are the same, how versions are ordered, whether a published version accepts further
+// assets. Everything else that a format's clients need is opaque JSON, stored for a
+// package, a version and an asset.
 //
-// # Who may
+// # How a request flows
 //
-// Every method takes the caller from the context and asks the [Authorizer]
-// first, with CodeArtifact's action and resource (Service Authorization
-// Reference, "Actions, resources, and condition keys for AWS CodeArtifact").
-// What the caller may not do is refused before anything is looked up.
+// Every method takes the caller from the context and first asks the [authz.Authorizer],
+// with CodeArtifact's action and resource (Service Authorization Reference, "Actions,
+// resources, and condition keys for AWS CodeArtifact"). Nothing is looked up for a
+// caller who may not do it.
 //
-// # Speed and safety
+// A read ([Service.Package], [Service.OpenAsset]) then merges what the repository and
+// its upstreams contain, usually from memory: domains, repositories and their
+// compiled policies are in an immutable snapshot (snapshot.go), and packages are in a
+// bounded cache (cache.go, record.go). Both belong to the process that makes the
+// changes: one process with a Service works on a database at a time.
 //
-// Domains, repositories and their compiled policies are held in an immutable
-// snapshot that is replaced after each change, and packages in a bounded cache
-// (see cache.go), so that a package already asked for is served without a read
-// from the database. Both are kept by the process that makes the changes: a
-// database has one process with a Service at a time.
+// A publication is staged first ([Service.Stage], staging.go): its bytes become
+// durable. Then [Service.Publish] writes the rows that name them, in one transaction.
+// Deleting works the other way round: first the rows, then the bytes (sweep.go).
 //
-// A change is one transaction; bytes are durable before the row that names
-// them, and removed after the row is gone (see stage.go and sweep.go).
+// This package imports no other domain package except authn, authz and policy.
 package packages

@@ -16,13 +16,13 @@ import (
 // A Domain describes a domain.
 type Domain struct {
 	ID DomainID
-	// EncryptionKey is what the creator named, and says nothing of how the
-	// bytes are kept. Empty where none was named.
+	// EncryptionKey is the key that the creator named, or empty. It is only
+	// reported: how bytes are stored does not depend on it.
 	EncryptionKey string
 	Created       time.Time
-	// Repositories is how many it holds.
+	// Repositories is the number of its repositories.
 	Repositories int
-	// AssetBytes is the size of all its assets, each content counted once.
+	// AssetBytes is the size of all its assets in bytes; equal content counts once.
 	// Listings leave it zero.
 	AssetBytes int64
 }
@@ -31,18 +31,18 @@ func (d *domain) describe() Domain {
 	return Domain{ID: d.id, EncryptionKey: d.key, Created: d.created, Repositories: len(d.repositories)}
 }
 
-// A NewDomain is a domain to be created.
+// A NewDomain is the input of CreateDomain.
 type NewDomain struct {
 	ID            DomainID
 	EncryptionKey string
 	Tags          map[string]string
 }
 
-// CreateDomain creates a domain in the caller's account. One that exists is
-// the fault Conflict. codeartifact:CreateDomain on the domain, and with tags
+// CreateDomain creates a domain in the caller's account. Fault Conflict: it exists
+// already. codeartifact:CreateDomain on the domain, and with tags
 // codeartifact:TagResource too.
 func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error) {
-	for _, action := range creating("codeartifact:CreateDomain", n.Tags) {
+	for _, action := range createActions("codeartifact:CreateDomain", n.Tags) {
 		if err := s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: n.ID.ARN(), Account: n.ID.Owner, RequestTags: n.Tags}); err != nil {
 			return Domain{}, err
 		}
@@ -54,7 +54,7 @@ func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error)
 	if err != nil {
 		return Domain{}, err
 	}
-	err = s.change(ctx, n.ID, func(tx *db.Tx) error {
+	err = s.changeDomain(ctx, n.ID, func(tx *db.Tx) error {
 		changed, err := tx.Exec(ctx, `INSERT INTO pkg_domain (id, owner, region, name, encryption_key, created, tags, policy, policy_revision)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, '', '') ON CONFLICT (owner, region, name) DO NOTHING`,
 			randid.Text(), n.ID.Owner, n.ID.Region, n.ID.Name, n.EncryptionKey, db.Micros(s.now()), asJSON(tags))
@@ -71,7 +71,7 @@ func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error)
 
 // DescribeDomain returns a domain. codeartifact:DescribeDomain on the domain.
 func (s *Service) DescribeDomain(ctx context.Context, id DomainID) (Domain, error) {
-	d, err := s.onDomain(ctx, "codeartifact:DescribeDomain", id, authz.Request{})
+	d, err := s.authorizeDomain(ctx, "codeartifact:DescribeDomain", id, authz.Request{})
 	if err != nil {
 		return Domain{}, err
 	}
@@ -80,11 +80,11 @@ func (s *Service) DescribeDomain(ctx context.Context, id DomainID) (Domain, erro
 	return out, err
 }
 
-// ListDomains returns at most limit of the domains that the account owns in
-// the region, by name, and whether there are more. after is the last name of the
-// page before. codeartifact:ListDomains on *.
+// ListDomains returns at most limit of the domains that the account owns in the
+// region, by name, and whether there are more. after is the last name of the
+// previous page. codeartifact:ListDomains on *.
 func (s *Service) ListDomains(ctx context.Context, account, region, after string, limit int) (page []Domain, more bool, err error) {
-	if err := s.onAccount(ctx, "codeartifact:ListDomains"); err != nil {
+	if err := s.authorizeAccount(ctx, "codeartifact:ListDomains"); err != nil {
 		return nil, false, err
 	}
 	for id, d := range s.snapshot.Load().domains {
@@ -93,31 +93,31 @@ func (s *Service) ListDomains(ctx context.Context, account, region, after string
 		}
 	}
 	slices.SortFunc(page, func(a, b Domain) int { return strings.Compare(a.ID.Name, b.ID.Name) })
-	page, more = cut(page, limit)
+	page, more = firstPage(page, limit)
 	return page, more, nil
 }
 
-// DeleteDomain deletes a domain and returns what it was. One that still holds
-// repositories is the fault Conflict; so nothing is lost by it. Of one that
-// does not exist nothing is returned and no error, as in the API's model.
+// DeleteDomain deletes a domain and returns its description. Fault Conflict: it still
+// contains repositories. If the domain does not exist, the result is false and no
+// error, as in the API's model.
 // codeartifact:DeleteDomain on the domain.
 func (s *Service) DeleteDomain(ctx context.Context, id DomainID) (Domain, bool, error) {
-	d, err := s.onDomain(ctx, "codeartifact:DeleteDomain", id, authz.Request{})
+	d, err := s.authorizeDomain(ctx, "codeartifact:DeleteDomain", id, authz.Request{})
 	if isNotFound(err) {
 		return Domain{}, false, nil
 	}
 	if err != nil {
 		return Domain{}, false, err
 	}
-	err = s.change(ctx, id, func(tx *db.Tx) error {
+	err = s.changeDomain(ctx, id, func(tx *db.Tx) error {
 		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_repository WHERE domain = $1`, d.row)
 		if err != nil {
 			return err
 		}
 		if n > 0 {
-			return conflict(typeDomain, id.Name, "The domain %s holds %d repositories. Delete them first.", id.Name, n)
+			return conflict(typeDomain, id.Name, "The domain %s contains %d repositories. Delete them first.", id.Name, n)
 		}
-		// Without repositories there is no content: it goes with its last asset.
+		// A domain without repositories has no content: content is deleted with its last asset.
 		_, err = tx.Exec(ctx, `DELETE FROM pkg_domain WHERE id = $1`, d.row)
 		return err
 	})
@@ -127,9 +127,9 @@ func (s *Service) DeleteDomain(ctx context.Context, id DomainID) (Domain, bool, 
 	return d.describe(), true, nil
 }
 
-// creating returns the actions of creating a resource with the tags (User
-// Guide, "Domain policies").
-func creating(action string, tags map[string]string) []string {
+// createActions returns the actions that creating a resource with the tags needs
+// (User Guide, "Domain policies").
+func createActions(action string, tags map[string]string) []string {
 	if len(tags) == 0 {
 		return []string{action}
 	}
@@ -139,7 +139,7 @@ func creating(action string, tags map[string]string) []string {
 func asJSON(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // maps and slices of strings alone are handed in
+		panic(err) // v is a map or a slice of strings
 	}
 	return string(b)
 }

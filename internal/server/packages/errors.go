@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// The types of resources that a fault is about (CodeArtifact API Reference,
+// The types of resources in faults (CodeArtifact API Reference,
 // ResourceType of ResourceNotFoundException).
 const (
 	typeDomain     = "domain"
@@ -49,7 +49,7 @@ func quotaExceeded(resourceType, id, format string, args ...any) error {
 	return fault.New(fault.Limit, "ServiceQuotaExceeded", format, args...).About(resourceType, id)
 }
 
-// orNotFound is notFound where a query found nothing, and otherwise err.
+// orNotFound returns notFound if a query found no row, and otherwise err.
 func orNotFound(err, notFound error) error {
 	if errors.Is(err, db.ErrNoRows) {
 		return notFound

@@ -49,7 +49,7 @@ func (w failingWriter) Commit(ctx context.Context) error {
 	return w.Writer.Commit(ctx)
 }
 
-func openFailing(t *testing.T) (*house, *failing) {
+func openFailing(t *testing.T) (*fixture, *failing) {
 	h := open(t)
 	f := &failing{Store: h.blobs}
 	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: f, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
@@ -60,7 +60,7 @@ func openFailing(t *testing.T) (*house, *failing) {
 }
 
 // What is not durable is not acknowledged, and leaves nothing behind.
-func TestStageThatDoesNotCommit(t *testing.T) {
+func TestStage_CommitFails(t *testing.T) {
 	h, f := openFailing(t)
 	f.commit = errBroken
 	_, err := h.Stage(h.ctx, domain.Repository("base"), npm("lib"), strings.NewReader("x"), 10)
@@ -70,7 +70,7 @@ func TestStageThatDoesNotCommit(t *testing.T) {
 }
 
 // What could not be discarded or deleted is found by a later sweep.
-func TestSweepGoesOn(t *testing.T) {
+func TestSweep_DeleteFails(t *testing.T) {
 	h, f := openFailing(t)
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "one")
 	h.ok(h.DeleteVersions(h.ctx, domain.Repository("base"), npm("lib"), []string{"1.0.0"}))
@@ -88,7 +88,7 @@ func TestSweepGoesOn(t *testing.T) {
 
 // An object that fails is a failure of the server and not "no such asset";
 // nothing is retained by a download that did not happen.
-func TestObjectThatDoesNotOpen(t *testing.T) {
+func TestOpenAsset_OpenFails(t *testing.T) {
 	h, f := openFailing(t)
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "one")
 	for _, broken := range []error{errBroken, blob.ErrNotFound} {
@@ -103,7 +103,7 @@ func TestObjectThatDoesNotOpen(t *testing.T) {
 
 // A publication whose transaction could not run keeps its content until a
 // sweep has looked whether a row names it.
-func TestPublishWithoutDatabase(t *testing.T) {
+func TestPublish_DatabaseFails(t *testing.T) {
 	h, _ := openFailing(t)
 	staged, err := h.Stage(h.ctx, domain.Repository("base"), npm("lib"), strings.NewReader("x"), 10)
 	h.ok(err)

@@ -28,8 +28,8 @@ const (
 
 var domain = packages.DomainID{Owner: account, Region: region, Name: "acme"}
 
-// A house is the package store on a real database and real files.
-type house struct {
+// A fixture is the package store on a real database and real files.
+type fixture struct {
 	*packages.Service
 	t     testing.TB
 	dir   string
@@ -40,15 +40,15 @@ type house struct {
 	clock *atomic.Int64 // seconds since 1970
 }
 
-func open(t testing.TB) *house {
+func open(t testing.TB) *fixture {
 	t.Helper()
 	clock := new(atomic.Int64)
 	clock.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Unix())
 	return reopen(t, t.TempDir(), clock)
 }
 
-// reopen opens what an earlier house left, as the next process does.
-func reopen(t testing.TB, dir string, clock *atomic.Int64) *house {
+// reopen opens the data of an earlier fixture, as the next process does.
+func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	t.Helper()
 	d, err := db.OpenSQLite(t.Context(), filepath.Join(dir, "db"))
 	if err != nil {
@@ -60,7 +60,7 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { blobs.Close() })
-	h := &house{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
+	h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
 	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
@@ -69,13 +69,13 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *house {
 	return h
 }
 
-func (h *house) authorizer() authz.Authorizer { return &authz.PolicyAuthorizer{} }
+func (h *fixture) authorizer() authz.Authorizer { return &authz.PolicyAuthorizer{} }
 
-func (h *house) now() time.Time { return time.Unix(h.clock.Load(), 0).UTC() }
+func (h *fixture) now() time.Time { return time.Unix(h.clock.Load(), 0).UTC() }
 
-func (h *house) pass(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
+func (h *fixture) pass(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
 
-// as returns a context with a user of the account who has the policies.
+// as returns a context with a user of the account that has the policies.
 func as(t testing.TB, account, user string, policies ...string) context.Context {
 	t.Helper()
 	p := &authn.Principal{
@@ -94,7 +94,7 @@ func as(t testing.TB, account, user string, policies ...string) context.Context 
 
 // repositories creates the domain and the repositories, each written as
 // "name" or "name: upstream upstream"; upstreams come first.
-func (h *house) repositories(specs ...string) {
+func (h *fixture) repositories(specs ...string) {
 	h.t.Helper()
 	h.ok(second(h.CreateDomain(h.ctx, packages.NewDomain{ID: domain})))
 	for _, spec := range specs {
@@ -105,7 +105,7 @@ func (h *house) repositories(specs ...string) {
 
 func second[T any](_ T, err error) error { return err }
 
-func (h *house) ok(err error) {
+func (h *fixture) ok(err error) {
 	h.t.Helper()
 	if err != nil {
 		h.t.Fatal(err)
@@ -125,12 +125,12 @@ func npm(name string) packages.PackageID {
 }
 
 // publish publishes one asset.
-func (h *house) publish(repo string, id packages.PackageID, version, asset, content string) (*packages.Version, error) {
+func (h *fixture) publish(repo string, id packages.PackageID, version, asset, content string) (*packages.Version, error) {
 	h.t.Helper()
 	return h.publishAs(h.ctx, packages.Publication{Repository: domain.Repository(repo), Package: id, Version: version}, asset, content)
 }
 
-func (h *house) publishAs(ctx context.Context, p packages.Publication, asset, content string) (*packages.Version, error) {
+func (h *fixture) publishAs(ctx context.Context, p packages.Publication, asset, content string) (*packages.Version, error) {
 	h.t.Helper()
 	staged, err := h.Stage(ctx, p.Repository, p.Package, strings.NewReader(content), 1<<20)
 	if err != nil {
@@ -141,7 +141,7 @@ func (h *house) publishAs(ctx context.Context, p packages.Publication, asset, co
 	return h.Publish(ctx, p)
 }
 
-func (h *house) mustPublish(repo string, id packages.PackageID, version, asset, content string) *packages.Version {
+func (h *fixture) mustPublish(repo string, id packages.PackageID, version, asset, content string) *packages.Version {
 	h.t.Helper()
 	v, err := h.publish(repo, id, version, asset, content)
 	h.ok(err)
@@ -150,7 +150,7 @@ func (h *house) mustPublish(repo string, id packages.PackageID, version, asset, 
 }
 
 // versions are those that a repository's clients see, the oldest first.
-func (h *house) versions(repo string, id packages.PackageID) string {
+func (h *fixture) versions(repo string, id packages.PackageID) string {
 	h.t.Helper()
 	p, err := h.Package(h.ctx, domain.Repository(repo), id)
 	if fault.Is(err, "ResourceNotFound") {
@@ -165,7 +165,7 @@ func (h *house) versions(repo string, id packages.PackageID) string {
 }
 
 // read downloads an asset as clients do.
-func (h *house) read(repo string, id packages.PackageID, version, asset string) (string, error) {
+func (h *fixture) read(repo string, id packages.PackageID, version, asset string) (string, error) {
 	_, o, err := h.OpenAsset(h.ctx, domain.Repository(repo), id, version, asset)
 	if err != nil {
 		return "", err
@@ -176,7 +176,7 @@ func (h *house) read(repo string, id packages.PackageID, version, asset string) 
 }
 
 // objects counts what the blob store holds.
-func (h *house) objects() int {
+func (h *fixture) objects() int {
 	h.t.Helper()
 	n := 0
 	for _, err := range h.blobs.List(h.t.Context()) {

@@ -22,26 +22,25 @@ const (
 	Cargo   Format = "cargo"
 )
 
-// rules are all that the store has to know of a format.
+// rules is everything that the store knows about a format.
 type rules struct {
-	// name returns the spelling in which a package's name is kept, or "" for
-	// what is no name.
+	// name returns the spelling of a package's name that is stored, or "" if the
+	// name is invalid.
 	name func(string) string
-	// nameKey returns what the kept spellings of one package have in common.
+	// nameKey returns the same key for all stored spellings of one package.
 	nameKey func(string) string
-	// versionKey returns what the spellings of one version have in common.
+	// versionKey returns the same key for all spellings of one version.
 	versionKey func(string) string
-	// system orders versions; nil where they are ordered bytewise.
+	// system orders versions; nil means bytewise.
 	system semver.System
-	// sealed is whether a Published version takes no further assets.
+	// sealed means that a Published version accepts no further assets.
 	sealed bool
-	// defaultTag is the tag that clients install where they name no version;
-	// empty where the format has no tags.
+	// defaultTag is the tag that clients install if they name no version; empty
+	// if the format has no tags.
 	defaultTag string
 }
 
-// formats are the rules of each format. A format's later door fits in by the
-// rules here.
+// formats has the rules of each format, also of those without a handler yet.
 var formats = map[Format]rules{
 	NPM:     {name: asIs, nameKey: asIs, versionKey: withoutBuild, system: semver.NPM, sealed: true, defaultTag: "latest"},
 	PyPI:    {name: canonPyPI, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
@@ -53,7 +52,7 @@ var formats = map[Format]rules{
 	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true},
 }
 
-// unknownFormat is for what is not a format: nothing of it is ever kept.
+// unknownFormat is for a format that does not exist. No package has it.
 var unknownFormat = rules{name: asIs, nameKey: asIs, versionKey: asIs, sealed: true}
 
 func (f Format) rules() rules {
@@ -70,8 +69,8 @@ func (f Format) Known() bool {
 }
 
 // Compare orders two versions as the format does: npm's by Semantic
-// Versioning 2.0.0, PyPI's by PEP 440. What the format cannot read comes first,
-// and what is equal to it is ordered bytewise.
+// Versioning 2.0.0, PyPI's by PEP 440. Versions that the format cannot parse come
+// first, and versions that are equal in the format are ordered bytewise.
 func (f Format) Compare(a, b string) int {
 	if f != Generic {
 		if c := f.rules().system.Compare(a, b); c != 0 {
@@ -81,8 +80,8 @@ func (f Format) Compare(a, b string) int {
 	return strings.Compare(a, b)
 }
 
-// A ranked version is one with its parsed form, which is nil where the format
-// cannot read it.
+// A ranked version is a version with its parsed form, which is nil if the format
+// cannot parse it.
 type ranked struct {
 	*Version
 	parsed *semver.Version
@@ -99,11 +98,11 @@ func (f Format) rank(v *Version) ranked {
 	return ranked{v, parsed}
 }
 
-// release reports whether the version is not for those alone who ask for it.
+// release reports whether the version is not a prerelease.
 func (r ranked) release() bool { return r.parsed != nil && !r.parsed.IsPrerelease() }
 
-// below reports whether o is rather to be chosen than r: a release before all
-// else, and then the higher one.
+// below reports whether o should be chosen before r: a release before a prerelease,
+// and then the higher version.
 func (r ranked) below(o ranked) bool {
 	if r.release() != o.release() {
 		return o.release()
@@ -114,25 +113,25 @@ func (r ranked) below(o ranked) bool {
 	return r.Version.Version < o.Version.Version
 }
 
-// canonical returns the package's id in the spelling in which it is kept.
+// canonical returns the id with the stored spelling of the name.
 func (p PackageID) canonical() PackageID {
 	p.Name = p.Format.rules().name(p.Name)
 	return p
 }
 
-// key identifies the package within a repository, whatever its spelling.
+// key identifies the package in a repository. It is the same for every spelling.
 func (p PackageID) key() string {
 	r := p.Format.rules()
 	return r.nameKey(r.name(p.Name))
 }
 
-// SameVersion reports whether two spellings are one version to the format.
+// SameVersion reports whether the format treats two spellings as one version.
 func (f Format) SameVersion(a, b string) bool { return f.versionKey(a) == f.versionKey(b) }
 
 func (f Format) versionKey(version string) string { return f.rules().versionKey(version) }
 
-// canonPyPI is the normalised name of PEP 503 of a valid one (PyPA
-// specifications, "Names and normalization").
+// canonPyPI returns the normalised name of PEP 503, or "" if the name is invalid
+// (PyPA specifications, "Names and normalization").
 func canonPyPI(name string) string {
 	alnum := func(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' }
 	for i := range len(name) {
@@ -146,14 +145,14 @@ func canonPyPI(name string) string {
 
 func asIs(s string) string { return s }
 
-// withoutBuild drops the build metadata, which do not tell versions apart
-// (Semantic Versioning 2.0.0, section 10).
+// withoutBuild drops the build metadata: versions that differ only in it are the
+// same (Semantic Versioning 2.0.0, section 10).
 func withoutBuild(version string) string {
 	v, _, _ := strings.Cut(version, "+")
 	return v
 }
 
-// canonNuGet is NuGet's normalised version, without regard to case.
+// canonNuGet is NuGet's normalised version in lower case.
 func canonNuGet(version string) string {
 	v, err := semver.NuGet.Parse(version)
 	if err != nil {
@@ -162,6 +161,6 @@ func canonNuGet(version string) string {
 	return v.Canon(false)
 }
 
-// foldCargo makes names equal that differ in case or in '-' and '_' (The Cargo
-// Book, "Registry Index": names are unique so).
+// foldCargo returns the same key for names that differ only in case or in '-' and '_',
+// which cannot exist together (The Cargo Book, "Registry Index").
 func foldCargo(name string) string { return strings.ReplaceAll(strings.ToLower(name), "_", "-") }

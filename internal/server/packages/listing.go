@@ -8,11 +8,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// The API's view of packages: what the repository itself holds, in every
-// status. As with CodeArtifact's own API, nothing here looks upstream; that is
-// for the package endpoints.
+// The API's view of packages: what the repository itself contains, in every status.
+// As on AWS, the API does not look upstream; only the package endpoints do.
 
-// A PackageSummary is a package of a listing.
+// A PackageSummary is a package in a listing.
 type PackageSummary struct {
 	ID     PackageID
 	Origin Origin
@@ -28,10 +27,10 @@ type PackageFilter struct {
 }
 
 // ListPackages returns at most limit packages in the order of format,
-// namespace and name, and whether there are more. after is the last of the page
-// before. codeartifact:ListPackages on the repository.
+// namespace and name, and whether there are more. after is the last package of the
+// previous page. codeartifact:ListPackages on the repository.
 func (s *Service) ListPackages(ctx context.Context, repo RepositoryID, f PackageFilter, after PackageID, limit int) (page []PackageSummary, more bool, err error) {
-	r, err := s.onRepository(ctx, "codeartifact:ListPackages", repo)
+	r, err := s.authorizeRepository(ctx, "codeartifact:ListPackages", repo)
 	if err != nil {
 		return nil, false, err
 	}
@@ -45,12 +44,12 @@ func (s *Service) ListPackages(ctx context.Context, repo RepositoryID, f Package
 		ORDER BY format, namespace, name_key LIMIT $10`,
 		r.row, string(after.Format), after.Namespace, after.key(),
 		string(f.Format), f.NamespacePrefix, f.NamePrefix, string(f.Publish), string(f.Upstream), limit+1)
-	page, more = cut(page, limit)
+	page, more = firstPage(page, limit)
 	return page, more, err
 }
 
-// cut returns the first limit entries and whether there are more.
-func cut[T any](all []T, limit int) ([]T, bool) {
+// firstPage returns the first limit entries and whether there are more.
+func firstPage[T any](all []T, limit int) ([]T, bool) {
 	if len(all) > limit {
 		return all[:limit], true
 	}
@@ -60,48 +59,48 @@ func cut[T any](all []T, limit int) ([]T, bool) {
 // DescribePackage returns a package with its origin configuration.
 // codeartifact:DescribePackage on the package.
 func (s *Service) DescribePackage(ctx context.Context, repo RepositoryID, id PackageID) (PackageSummary, error) {
-	p, err := s.held(ctx, "codeartifact:DescribePackage", repo, id)
+	p, err := s.ownPackage(ctx, "codeartifact:DescribePackage", repo, id)
 	if err != nil {
 		return PackageSummary{}, err
 	}
 	return PackageSummary{p.view.ID, p.origin}, nil
 }
 
-// SetOrigin replaces the origin configuration of a package. A package that is
-// not there is created, without versions: so a name can be closed against what
-// comes from upstream before anybody asks for it.
+// SetOrigin replaces the origin configuration of a package. A package that does not
+// exist is created without versions, so a name can be protected against packages from
+// upstream before it is used.
 // codeartifact:PutPackageOriginConfiguration on the package.
 func (s *Service) SetOrigin(ctx context.Context, repo RepositoryID, id PackageID, o Origin) error {
-	r, err := s.onPackage(ctx, "codeartifact:PutPackageOriginConfiguration", repo, id)
+	r, err := s.authorizePackage(ctx, "codeartifact:PutPackageOriginConfiguration", repo, id)
 	if err != nil {
 		return err
 	}
 	for _, v := range []Restriction{o.Publish, o.Upstream} {
 		if v != Allow && v != Block {
-			return invalid("Both restrictions are needed, publish and upstream, and each is ALLOW or BLOCK, not %q.", v)
+			return invalid("Both restrictions, publish and upstream, are needed, and each is ALLOW or BLOCK, not %q.", v)
 		}
 	}
-	return s.edit(ctx, packageChange{repository: r, id: id, origin: o}, func(_ *db.Tx, c *packageChange) error {
+	return s.changePackage(ctx, packageChange{repository: r, id: id, origin: o}, func(_ *db.Tx, c *packageChange) error {
 		c.row.origin = o
 		return nil
 	})
 }
 
-// Versions are what a repository holds of a package.
+// Versions are the versions of a package in one repository.
 type Versions struct {
 	ID PackageID
-	// Default is the version to show where one is asked for: that of the
-	// format's default tag if it was set, otherwise the one published last;
-	// empty where nothing is Published.
+	// Default is the version to display: the one with the format's default tag,
+	// or, if that is not set, the one published last. Empty if no version is
+	// Published.
 	Default string
-	// All are those of every status, the one published first coming first.
+	// All are the versions in every status, in the order of publication.
 	All []*Version
 }
 
 // ListVersions returns the versions of a package.
 // codeartifact:ListPackageVersions on the package.
 func (s *Service) ListVersions(ctx context.Context, repo RepositoryID, id PackageID) (Versions, error) {
-	p, err := s.held(ctx, "codeartifact:ListPackageVersions", repo, id)
+	p, err := s.ownPackage(ctx, "codeartifact:ListPackageVersions", repo, id)
 	if err != nil {
 		return Versions{}, err
 	}
@@ -118,27 +117,27 @@ func (s *Service) ListVersions(ctx context.Context, repo RepositoryID, id Packag
 // DescribeVersion returns a version and its description.
 // codeartifact:DescribePackageVersion on the package.
 func (s *Service) DescribeVersion(ctx context.Context, repo RepositoryID, id PackageID, version string) (*Version, Description, error) {
-	return s.described(ctx, "codeartifact:DescribePackageVersion", repo, id, version)
+	return s.ownDescription(ctx, "codeartifact:DescribePackageVersion", repo, id, version)
 }
 
 // VersionReadme returns a version and its readme, which may be empty.
 // codeartifact:GetPackageVersionReadme on the package.
 func (s *Service) VersionReadme(ctx context.Context, repo RepositoryID, id PackageID, version string) (*Version, string, error) {
-	v, d, err := s.described(ctx, "codeartifact:GetPackageVersionReadme", repo, id, version)
+	v, d, err := s.ownDescription(ctx, "codeartifact:GetPackageVersionReadme", repo, id, version)
 	return v, d.Readme, err
 }
 
-// VersionDependencies returns a version and what it says it needs.
+// VersionDependencies returns a version and the dependencies that it declares.
 // codeartifact:ListPackageVersionDependencies on the package.
 func (s *Service) VersionDependencies(ctx context.Context, repo RepositoryID, id PackageID, version string) (*Version, []Dependency, error) {
-	v, d, err := s.described(ctx, "codeartifact:ListPackageVersionDependencies", repo, id, version)
+	v, d, err := s.ownDescription(ctx, "codeartifact:ListPackageVersionDependencies", repo, id, version)
 	return v, d.Dependencies, err
 }
 
 // VersionAssets returns a version with its assets.
 // codeartifact:ListPackageVersionAssets on the package.
 func (s *Service) VersionAssets(ctx context.Context, repo RepositoryID, id PackageID, version string) (*Version, error) {
-	_, v, err := s.heldVersion(ctx, "codeartifact:ListPackageVersionAssets", repo, id, version)
+	_, v, err := s.ownVersion(ctx, "codeartifact:ListPackageVersionAssets", repo, id, version)
 	return v, err
 }
 
@@ -146,7 +145,7 @@ func (s *Service) VersionAssets(ctx context.Context, repo RepositoryID, id Packa
 // is not empty must be the version's. codeartifact:GetPackageVersionAsset on the
 // package.
 func (s *Service) GetAsset(ctx context.Context, repo RepositoryID, id PackageID, version, revision, asset string) (*Version, Asset, blob.Object, error) {
-	_, v, err := s.heldVersion(ctx, "codeartifact:GetPackageVersionAsset", repo, id, version)
+	_, v, err := s.ownVersion(ctx, "codeartifact:GetPackageVersionAsset", repo, id, version)
 	if err != nil {
 		return nil, Asset{}, nil, err
 	}
@@ -160,9 +159,9 @@ func (s *Service) GetAsset(ctx context.Context, repo RepositoryID, id PackageID,
 	return v, a, o, err
 }
 
-// held returns what the repository itself holds of a package.
-func (s *Service) held(ctx context.Context, action string, repo RepositoryID, id PackageID) (*stored, error) {
-	r, err := s.onPackage(ctx, action, repo, id)
+// ownPackage returns the record of a package in the repository itself.
+func (s *Service) ownPackage(ctx context.Context, action string, repo RepositoryID, id PackageID) (*record, error) {
+	r, err := s.authorizePackage(ctx, action, repo, id)
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +172,8 @@ func (s *Service) held(ctx context.Context, action string, repo RepositoryID, id
 	return p, err
 }
 
-func (s *Service) heldVersion(ctx context.Context, action string, repo RepositoryID, id PackageID, version string) (*stored, *Version, error) {
-	p, err := s.held(ctx, action, repo, id)
+func (s *Service) ownVersion(ctx context.Context, action string, repo RepositoryID, id PackageID, version string) (*record, *Version, error) {
+	p, err := s.ownPackage(ctx, action, repo, id)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -185,10 +184,10 @@ func (s *Service) heldVersion(ctx context.Context, action string, repo Repositor
 	return p, v, nil
 }
 
-// described reads the description too, which is not kept in memory.
-func (s *Service) described(ctx context.Context, action string, repo RepositoryID, id PackageID, version string) (*Version, Description, error) {
+// ownDescription also reads the description, which is not kept in memory.
+func (s *Service) ownDescription(ctx context.Context, action string, repo RepositoryID, id PackageID, version string) (*Version, Description, error) {
 	var d Description
-	p, v, err := s.heldVersion(ctx, action, repo, id, version)
+	p, v, err := s.ownVersion(ctx, action, repo, id, version)
 	if err != nil {
 		return nil, d, err
 	}

@@ -31,7 +31,7 @@ type modelVersion struct {
 	status  packages.Status
 }
 
-// found is a version that the search finds, and where.
+// found is a version that the search finds, and its repository.
 type found struct {
 	modelVersion
 	repository string
@@ -117,10 +117,10 @@ func (m *model) download(repo, pkg, version string) (string, bool) {
 	return f.content, true
 }
 
-// TestStoreAsModel does what clients do at random and compares the store with
+// TestService_Model does what clients do at random and compares the store with
 // the model after each step: what is listed, what can be downloaded, what is
 // refused, and how many objects there are.
-func TestStoreAsModel(t *testing.T) {
+func TestService_Model(t *testing.T) {
 	h := open(t)
 	run := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -132,14 +132,14 @@ func TestStoreAsModel(t *testing.T) {
 		m := &model{upstreams: map[string][]string{}, held: map[string]map[string]*modelPackage{}}
 		repositories := []string{"r0", "r1", "r2", "r3"}
 		for i, name := range repositories {
-			// Upstreams are earlier ones, so that there is no circle.
+			// Upstreams are earlier repositories, so there is no cycle.
 			up := slices.Clone(rapid.SliceOfNDistinct(rapid.SampledFrom(repositories[:max(i, 1)]), 0, i, rapid.ID[string]).Draw(t, "upstreams"))
 			m.upstreams[name], m.held[name] = up, map[string]*modelPackage{}
 			if _, err := h.CreateRepository(h.ctx, packages.NewRepository{ID: d.Repository(name), Upstreams: up}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		x := &machine{house: h, domain: d, model: m}
+		x := &machine{fixture: h, domain: d, model: m}
 		repo := rapid.SampledFrom(repositories)
 		pkg := rapid.SampledFrom([]string{"p", "q"})
 		version := rapid.SampledFrom([]string{"1.0.0", "1.1.0", "2.0.0-rc.1"})
@@ -172,7 +172,7 @@ func TestStoreAsModel(t *testing.T) {
 }
 
 type machine struct {
-	*house
+	*fixture
 	domain packages.DomainID
 	model  *model
 }

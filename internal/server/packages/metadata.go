@@ -9,15 +9,15 @@ import (
 
 const putPackageMetadata = "codeartifact:PutPackageMetadata"
 
-// SetTags sets tags (tag → version) and removes others. The versions must be
-// Published and in the repository itself; a tag to remove need not exist.
+// SetTags sets tags (tag → version) and removes others. The versions must be Published
+// and in the repository itself. A tag to remove need not exist.
 // codeartifact:PutPackageMetadata on the package.
 func (s *Service) SetTags(ctx context.Context, repo RepositoryID, id PackageID, set map[string]string, remove []string) error {
-	r, err := s.onPackage(ctx, putPackageMetadata, repo, id)
+	r, err := s.authorizePackage(ctx, putPackageMetadata, repo, id)
 	if err != nil {
 		return err
 	}
-	return s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		for _, tag := range remove {
 			delete(c.row.tags, tag)
 		}
@@ -39,15 +39,15 @@ func (s *Service) SetTags(ctx context.Context, repo RepositoryID, id PackageID, 
 	})
 }
 
-// SetMetadata replaces the metadata of versions (version → JSON), and, unless
-// nil, the package's attributes. The versions must be in the repository itself.
+// SetMetadata replaces the metadata of versions (version → JSON) and, unless nil, the
+// attributes of the package. The versions must be in the repository itself.
 // codeartifact:PutPackageMetadata on the package.
 func (s *Service) SetMetadata(ctx context.Context, repo RepositoryID, id PackageID, versions map[string]json.RawMessage, attributes json.RawMessage) error {
-	r, err := s.onPackage(ctx, putPackageMetadata, repo, id)
+	r, err := s.authorizePackage(ctx, putPackageMetadata, repo, id)
 	if err != nil {
 		return err
 	}
-	return s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		for version, metadata := range versions {
 			n, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5 WHERE package = $1 AND version_key = $2`,
 				c.row.id, id.Format.versionKey(version), nullable(metadata), newRevision(), c.row.seq)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Status is that of a package version (CodeArtifact User Guide, "Package
+// A Status is the status of a package version (CodeArtifact User Guide, "Package
 // version status").
 type Status string
 
@@ -15,23 +15,23 @@ type Status string
 const (
 	// Published versions are listed and can be downloaded.
 	Published Status = "Published"
-	// Unfinished versions still wait for assets: not listed, downloadable. A
-	// version that left this status does not come back to it.
+	// Unfinished versions wait for more assets. They are not listed and can be
+	// downloaded. A version that left this status cannot return to it.
 	Unfinished Status = "Unfinished"
-	// Unlisted versions can be downloaded by those who know of them.
+	// Unlisted versions are not listed and can be downloaded.
 	Unlisted Status = "Unlisted"
-	// Archived versions cannot be downloaded, and can come back.
+	// Archived versions cannot be downloaded. Their status can be set back.
 	Archived Status = "Archived"
-	// Disposed versions lost their assets for good; what they were remains.
+	// Disposed versions have lost their assets for good; their metadata remain.
 	Disposed Status = "Disposed"
-	// Deleted is only ever an answer: such a version is no more.
+	// Deleted appears only in answers: such a version does not exist any more.
 	Deleted Status = "Deleted"
 )
 
 // downloadable reports whether assets of a version in this status are served.
 func (s Status) downloadable() bool { return s == Published || s == Unlisted || s == Unfinished }
 
-// A Restriction allows or blocks one way in which versions of a package come
+// A Restriction allows or blocks one way by which versions of a package come
 // into a repository (User Guide, "Editing package origin controls").
 type Restriction string
 
@@ -43,37 +43,37 @@ const (
 
 // Origin is the origin configuration of a package in a repository.
 type Origin struct {
-	// Publish is whether versions may be published to the repository directly.
+	// Publish says whether versions may be published to the repository directly.
 	Publish Restriction
-	// Upstream is whether versions of upstream repositories are seen.
+	// Upstream says whether versions in upstream repositories are visible.
 	Upstream Restriction
 }
 
-// A Package is what the clients of a repository see of a package: its versions
-// there and in the upstream repositories. It is immutable and shared.
+// A Package is a package as the clients of a repository see it: its versions there
+// and in the upstream repositories. It is immutable and shared.
 type Package struct {
-	// ID is in the spelling in which the package is kept.
+	// ID has the canonical spelling of the name.
 	ID PackageID
-	// Revision changes whenever anything in the Package does. It is unique for
-	// one repository and one package: an ETag, and a cache's key.
+	// Revision changes with every change of the Package. Together with the
+	// repository and the package it can serve as an ETag or a cache key.
 	Revision string
-	// Tags are npm's dist-tags: tag → version. A tag of a version that is not
-	// in Versions is left out. Where the format has a tag that clients rely on
-	// (npm's "latest") and nobody set it, it is the highest release.
+	// Tags are npm's dist-tags: tag → version. A tag of a version that is not in
+	// Versions is left out. The tag that clients rely on (npm's "latest") is the
+	// highest release if it is not set.
 	Tags map[string]string
-	// Attributes are the format's own JSON about the package, nil if none.
+	// Attributes is the format's own JSON about the package, or nil.
 	Attributes json.RawMessage
-	// Versions are the Published ones, the one published first coming first.
+	// Versions are the Published versions in the order of publication.
 	Versions []*Version
 	// Created and Modified are the times of the first and the last change.
 	Created, Modified time.Time
 
 	byKey map[string]*Version // every version, hidden ones too
-	bytes int64               // about what it takes in memory
+	bytes int64               // about its size in memory
 }
 
-// Version returns a version that can be downloaded, listed or not, under any
-// spelling that the format takes for the same, or nil.
+// Version returns a version that can be downloaded, listed or not, or nil. The
+// version may have any spelling that the format treats as the same.
 func (p *Package) Version(version string) *Version {
 	v := p.byKey[p.ID.Format.versionKey(version)]
 	if v == nil || !v.Status.downloadable() {
@@ -84,20 +84,20 @@ func (p *Package) Version(version string) *Version {
 
 // A Version is one version of a package. It is immutable and shared.
 type Version struct {
-	// Version is in the spelling in which it was published.
+	// Version has the spelling in which it was published.
 	Version string
 	// Revision changes with every change of the version's assets or metadata.
 	Revision string
 	Status   Status
-	// Published is when the version came into its domain.
+	// Published is the time at which the version came into its domain.
 	Published time.Time
-	// Metadata are the format's own JSON, such as npm's version object.
+	// Metadata is the format's own JSON, such as npm's version object.
 	Metadata json.RawMessage
-	// Assets are in the order of their names, bytewise.
+	// Assets are ordered by name, bytewise.
 	Assets []Asset
-	// EntryPoint is the name of the repository to which it was published.
+	// EntryPoint is the name of the repository to which the version was published.
 	EntryPoint string
-	// Repository is the name of the repository in which it was found: the one
+	// Repository is the name of the repository that contains the version: the one
 	// that was asked, or an upstream.
 	Repository string
 }
@@ -117,17 +117,16 @@ type Asset struct {
 	// Size is in bytes.
 	Size                      int64
 	MD5, SHA1, SHA256, SHA512 string
-	// Published is when this asset was added to its version.
+	// Published is the time at which the asset was added to its version.
 	Published time.Time
-	// Metadata are the format's own JSON about the file, nil if none.
+	// Metadata is the format's own JSON about the file, or nil.
 	Metadata json.RawMessage
 
 	object string
 }
 
-// A Description is what the CodeArtifact API tells of a version, taken from
-// the format's metadata by the door through which it was published. Every field
-// may be empty.
+// A Description is what the CodeArtifact API answers about a version. The format's
+// handler takes it from the metadata at publication. Every field may be empty.
 type Description struct {
 	DisplayName          string       `json:"displayName,omitempty"`
 	Summary              string       `json:"summary,omitempty"`
@@ -139,46 +138,46 @@ type Description struct {
 	Readme string `json:"readme,omitempty"`
 }
 
-// A License is a name, best an SPDX id, and an address.
+// A License is a name, preferably an SPDX id, and an address.
 type License struct {
 	Name string `json:"name,omitempty"`
 	URL  string `json:"url,omitempty"`
 }
 
-// A Dependency is what a version says it needs.
+// A Dependency is a package that a version declares to need.
 type Dependency struct {
 	Namespace string `json:"namespace,omitempty"`
 	Package   string `json:"package"`
 	// Type is the format's own: npm's regular, dev, peer, optional.
 	Type string `json:"type,omitempty"`
-	// VersionRequirement is in the format's own language.
+	// VersionRequirement is in the format's own syntax.
 	VersionRequirement string `json:"versionRequirement,omitempty"`
 }
 
-// A Publication is one act of publishing: a version with its assets, or more
-// assets for a version.
+// A Publication is the input of Publish: a version with its assets, or more assets
+// for a version.
 type Publication struct {
 	Repository RepositoryID
 	Package    PackageID
 	Version    string
-	// Metadata are the format's own JSON about the version. For a version that
-	// exists they replace what it has, if the publication adds an asset; nil
-	// leaves it.
+	// Metadata is the format's own JSON about the version. If the version exists and
+	// the publication adds an asset, it replaces the version's metadata; nil
+	// leaves them.
 	Metadata json.RawMessage
-	// Attributes are the format's own JSON about the package; nil leaves them.
+	// Attributes is the format's own JSON about the package; nil leaves it.
 	Attributes json.RawMessage
-	// Description replaces the version's as Metadata do; nil leaves it.
+	// Description replaces the version's description as Metadata does; nil leaves it.
 	Description *Description
-	// Tags are set on this version: tag names, such as npm's "latest".
+	// Tags are the names of tags that are set to this version, such as "latest".
 	Tags []string
-	// Assets need one entry at least. Publish takes them over, whether it
+	// Assets must have at least one entry. Publish takes them over, whether it
 	// succeeds or not.
 	Assets []StagedAsset
-	// Status is Published or Unfinished; empty is Published.
+	// Status is Published or Unfinished; empty means Published.
 	Status Status
 }
 
-// A StagedAsset is staged content under the name that it shall have.
+// A StagedAsset is staged content with the name of the asset that it becomes.
 type StagedAsset struct {
 	Name     string
 	Content  *Staged

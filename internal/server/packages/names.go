@@ -40,15 +40,15 @@ func (r RepositoryID) PackageARN(p PackageID) string {
 type PackageID struct {
 	Format Format
 	// Namespace is npm's scope without the "@", Maven's group id, Swift's
-	// scope, or a generic package's namespace; empty where the package or its
-	// format has none.
+	// scope, or a generic package's namespace; empty if the package or its format
+	// has none.
 	Namespace string
-	// Name is as the client wrote it: the domain knows which spellings are the
-	// same package (PEP 503 for PyPI).
+	// Name has any spelling: methods of [Service] find the package under every
+	// spelling that its format treats as the same (PEP 503 for PyPI).
 	Name string
 }
 
-// String is for messages: format, and the name with its namespace.
+// String is for messages: the format, and the name with its namespace.
 func (p PackageID) String() string {
 	if p.Namespace == "" {
 		return string(p.Format) + " package " + p.Name

@@ -9,20 +9,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// PackageNames returns, in the order of namespace and name, at most limit
-// packages of a format of which clients see a version, upstream ones too, and
-// whether there are more. after is the last of the page before; its zero value
-// asks for the first. codeartifact:ReadFromRepository on the repository.
+// PackageNames returns at most limit packages of a format that have a visible version
+// in the repository or its upstreams, ordered by namespace and name, and whether there
+// are more. after is the last package of the previous page; its zero value asks for
+// the first page. codeartifact:ReadFromRepository on the repository.
 func (s *Service) PackageNames(ctx context.Context, repo RepositoryID, format Format, after PackageID, limit int) (ids []PackageID, more bool, err error) {
-	r, err := s.onRepository(ctx, readFromRepository, repo)
+	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
 	if err != nil {
 		return nil, false, err
 	}
 	if limit <= 0 {
-		return nil, false, invalid("A page has one name at least.")
+		return nil, false, invalid("A page must have at least one name.")
 	}
 	after.Format = format
-	for at := at(after); ; {
+	for at := sortKeyOf(after); ; {
 		page, err := s.namesPage(ctx, r, format, at, limit)
 		if err != nil {
 			return nil, false, err
@@ -32,7 +32,7 @@ func (s *Service) PackageNames(ctx context.Context, repo RepositoryID, format Fo
 				return ids, true, nil
 			}
 			held := page.first[n]
-			shown, err := s.shows(ctx, r, held)
+			shown, err := s.hasPublished(ctx, r, held)
 			if err != nil {
 				return nil, false, err
 			}
@@ -47,62 +47,62 @@ func (s *Service) PackageNames(ctx context.Context, repo RepositoryID, format Fo
 	}
 }
 
-// A namePlace is a place in the order of names.
-type namePlace struct{ namespace, key string }
+// A sortKey is the position of a package in the order of names.
+type sortKey struct{ namespace, key string }
 
-func at(id PackageID) namePlace { return namePlace{id.Namespace, id.key()} }
+func sortKeyOf(id PackageID) sortKey { return sortKey{id.Namespace, id.key()} }
 
-func (a namePlace) compare(b namePlace) int {
+func (a sortKey) compare(b sortKey) int {
 	return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.key, b.key))
 }
 
-// A heldName is a package as one repository lists it.
-type heldName struct {
+// A listedName is a package in the list of one repository.
+type listedName struct {
 	id        PackageID
 	published bool // it has a Published version
 }
 
-// A namesPage is what a repository and its upstreams have between two places.
+// A namesPage is a range of the names in a repository and its upstreams.
 type namesPage struct {
-	names []namePlace
-	first map[namePlace]heldName // in the repository that the search meets first
-	end   bool                   // there is nothing behind
+	names []sortKey
+	first map[sortKey]listedName // in the first repository of the search
+	end   bool                   // there are no more names
 }
 
-// namesPage reads limit+1 names from each repository. Behind the last name of
-// the repository that has more, the others are not to be trusted: what comes
-// later there may be in between. The page ends before.
-func (s *Service) namesPage(ctx context.Context, r *repository, format Format, after namePlace, limit int) (namesPage, error) {
-	p := namesPage{first: map[namePlace]heldName{}, end: true}
-	var last namePlace
-	err := r.walk(func(r *repository) (bool, error) {
-		names, err := s.namesIn(ctx, r, format, after, limit+1)
+// namesPage reads limit+1 names from each repository. If a repository has more names
+// than that, the page ends at its last name: after it, names of that repository may be
+// missing.
+func (s *Service) namesPage(ctx context.Context, r *repository, format Format, after sortKey, limit int) (namesPage, error) {
+	p := namesPage{first: map[sortKey]listedName{}, end: true}
+	var last sortKey
+	err := r.walkUpstreams(func(r *repository) (bool, error) {
+		names, err := s.ownNames(ctx, r, format, after, limit+1)
 		if err != nil {
 			return false, err
 		}
 		for _, n := range names {
-			if _, met := p.first[at(n.id)]; !met {
-				p.first[at(n.id)] = n
-				p.names = append(p.names, at(n.id))
+			if _, met := p.first[sortKeyOf(n.id)]; !met {
+				p.first[sortKeyOf(n.id)] = n
+				p.names = append(p.names, sortKeyOf(n.id))
 			}
 		}
 		if len(names) == limit+1 {
-			if end := at(names[limit].id); p.end || end.compare(last) < 0 {
+			if end := sortKeyOf(names[limit].id); p.end || end.compare(last) < 0 {
 				p.end, last = false, end
 			}
 		}
 		return true, nil
 	})
-	slices.SortFunc(p.names, namePlace.compare)
+	slices.SortFunc(p.names, sortKey.compare)
 	if !p.end {
-		i, _ := slices.BinarySearchFunc(p.names, last, namePlace.compare)
+		i, _ := slices.BinarySearchFunc(p.names, last, sortKey.compare)
 		p.names = p.names[:i+1]
 	}
 	return p, err
 }
 
-func (s *Service) namesIn(ctx context.Context, r *repository, format Format, after namePlace, limit int) ([]heldName, error) {
-	return db.All(ctx, s.db, func(row db.Row) (n heldName, err error) {
+func (s *Service) ownNames(ctx context.Context, r *repository, format Format, after sortKey, limit int) ([]listedName, error) {
+	return db.All(ctx, s.db, func(row db.Row) (n listedName, err error) {
 		n.id.Format = format
 		var published int64
 		err = row.Scan(&n.id.Namespace, &n.id.Name, &published)
@@ -114,10 +114,10 @@ func (s *Service) namesIn(ctx context.Context, r *repository, format Format, aft
 		ORDER BY namespace, name_key LIMIT $5`, r.row, string(format), after.namespace, after.key, limit)
 }
 
-// shows reports whether clients of the repository see a version of the
-// package. What the search meets first hides nothing of itself; where that has
-// no Published version, it may still hide those that come later.
-func (s *Service) shows(ctx context.Context, r *repository, n heldName) (bool, error) {
+// hasPublished reports whether clients of the repository see a version of the
+// package. If the first repository of the search has a Published version, they do.
+// Otherwise its hidden versions may hide those of its upstreams.
+func (s *Service) hasPublished(ctx context.Context, r *repository, n listedName) (bool, error) {
 	if n.published {
 		return true, nil
 	}

@@ -14,65 +14,64 @@ import (
 type PermissionsPolicy struct {
 	ResourceARN string
 	Document    string
-	// Revision changes with every change of the policy. Who names one changes
-	// the policy only if it is still the one that was read.
+	// Revision changes with every change of the policy. A caller who passes it
+	// changes the policy only if it is still the one that the caller read.
 	Revision string
 }
 
-// shown is the policy of the resource, with users and roles by their ARNs.
-func (s *Service) shown(p resourcePolicy, arn string) PermissionsPolicy {
+// policyView is the policy of the resource, with ARNs for users and roles.
+func (s *Service) policyView(p resourcePolicy, arn string) PermissionsPolicy {
 	return PermissionsPolicy{arn, s.principals.ShowPrincipals(p.document), p.revision}
 }
 
-// DomainPolicy returns a domain's policy, or the fault ResourceNotFound where
-// it has none. codeartifact:GetDomainPermissionsPolicy on the domain.
+// DomainPolicy returns a domain's policy. Fault ResourceNotFound: it has none. codeartifact:GetDomainPermissionsPolicy on the domain.
 func (s *Service) DomainPolicy(ctx context.Context, id DomainID) (PermissionsPolicy, error) {
-	d, err := s.onDomain(ctx, "codeartifact:GetDomainPermissionsPolicy", id, authz.Request{})
+	d, err := s.authorizeDomain(ctx, "codeartifact:GetDomainPermissionsPolicy", id, authz.Request{})
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
-	return s.orNone(d.policy, d.id.ARN(), typeDomain, id.Name)
+	return s.policyOrNotFound(d.policy, d.id.ARN(), typeDomain, id.Name)
 }
 
-// SetDomainPolicy replaces a domain's policy. A revision that is not empty must
-// be the current one, or the fault is Conflict.
+// SetDomainPolicy replaces a domain's policy. Fault Conflict: the revision is not
+// empty and not the current one.
 // codeartifact:PutDomainPermissionsPolicy on the domain.
 func (s *Service) SetDomainPolicy(ctx context.Context, id DomainID, document, revision string) (PermissionsPolicy, error) {
-	d, err := s.onDomain(ctx, "codeartifact:PutDomainPermissionsPolicy", id, authz.Request{})
+	d, err := s.authorizeDomain(ctx, "codeartifact:PutDomainPermissionsPolicy", id, authz.Request{})
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
-	if document, err = s.bound(document); err != nil {
+	if document, err = s.bindPolicy(document); err != nil {
 		return PermissionsPolicy{}, err
 	}
 	return s.setPolicy(ctx, id, d.policyTable(), document, revision)
 }
 
-// DeleteDomainPolicy removes a domain's policy and returns it; the revision is
-// as in SetDomainPolicy. codeartifact:DeleteDomainPermissionsPolicy on the
+// DeleteDomainPolicy removes a domain's policy and returns it; the revision works as
+// in SetDomainPolicy. codeartifact:DeleteDomainPermissionsPolicy on the
 // domain.
 func (s *Service) DeleteDomainPolicy(ctx context.Context, id DomainID, revision string) (PermissionsPolicy, error) {
-	d, err := s.onDomain(ctx, "codeartifact:DeleteDomainPermissionsPolicy", id, authz.Request{})
+	d, err := s.authorizeDomain(ctx, "codeartifact:DeleteDomainPermissionsPolicy", id, authz.Request{})
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
 	return s.setPolicy(ctx, id, d.policyTable(), "", revision)
 }
 
-// RepositoryPolicy returns a repository's policy, or the fault ResourceNotFound
-// where it has none. codeartifact:GetRepositoryPermissionsPolicy on the
+// RepositoryPolicy returns a repository's policy. Fault ResourceNotFound: it has
+// none. codeartifact:GetRepositoryPermissionsPolicy on the
 // repository.
 func (s *Service) RepositoryPolicy(ctx context.Context, id RepositoryID) (PermissionsPolicy, error) {
-	r, err := s.onRepository(ctx, "codeartifact:GetRepositoryPermissionsPolicy", id)
+	r, err := s.authorizeRepository(ctx, "codeartifact:GetRepositoryPermissionsPolicy", id)
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
-	return s.orNone(r.policy, r.arn, typeRepository, id.Name)
+	return s.policyOrNotFound(r.policy, r.arn, typeRepository, id.Name)
 }
 
-// SetRepositoryPolicy replaces a repository's policy; the revision is as in
-// SetDomainPolicy. The policy that is replaced has no say in it, so that nobody
-// is locked out for good (User Guide, "Interaction between repository and
+// SetRepositoryPolicy replaces a repository's policy; the revision works as in
+// SetDomainPolicy. The current policy of the repository is not evaluated, because it
+// could lock everybody out for good (User Guide, "Interaction between repository and
 // domain policies"). codeartifact:PutRepositoryPermissionsPolicy on the
 // repository.
 func (s *Service) SetRepositoryPolicy(ctx context.Context, id RepositoryID, document, revision string) (PermissionsPolicy, error) {
@@ -85,43 +84,43 @@ func (s *Service) SetRepositoryPolicy(ctx context.Context, id RepositoryID, docu
 	if err := s.authz.Authorize(ctx, &req); err != nil {
 		return PermissionsPolicy{}, err
 	}
-	if err := missing(d, r, id); err != nil {
+	if err := checkExists(d, r, id); err != nil {
 		return PermissionsPolicy{}, err
 	}
-	document, err := s.bound(document)
+	document, err := s.bindPolicy(document)
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
 	return s.setPolicy(ctx, id.Domain, r.policyTable(), document, revision)
 }
 
-// DeleteRepositoryPolicy removes a repository's policy and returns it; the
-// revision is as in SetDomainPolicy.
+// DeleteRepositoryPolicy removes a repository's policy and returns it; the revision
+// works as in SetDomainPolicy.
 // codeartifact:DeleteRepositoryPermissionsPolicy on the repository.
 func (s *Service) DeleteRepositoryPolicy(ctx context.Context, id RepositoryID, revision string) (PermissionsPolicy, error) {
-	r, err := s.onRepository(ctx, "codeartifact:DeleteRepositoryPermissionsPolicy", id)
+	r, err := s.authorizeRepository(ctx, "codeartifact:DeleteRepositoryPermissionsPolicy", id)
 	if err != nil {
 		return PermissionsPolicy{}, err
 	}
 	return s.setPolicy(ctx, id.Domain, r.policyTable(), "", revision)
 }
 
-func (s *Service) orNone(p resourcePolicy, arn, resourceType, name string) (PermissionsPolicy, error) {
+func (s *Service) policyOrNotFound(p resourcePolicy, arn, resourceType, name string) (PermissionsPolicy, error) {
 	if p.document == "" {
 		return PermissionsPolicy{}, noPolicy(resourceType, name)
 	}
-	return s.shown(p, arn), nil
+	return s.policyView(p, arn), nil
 }
 
 func noPolicy(resourceType, name string) error {
 	return fault.New(fault.NotFound, "ResourceNotFound", "The %s %s has no permissions policy.", resourceType, name).About(resourceType, name)
 }
 
-// maxPolicy is in characters (CodeArtifact API Reference, PolicyDocument).
+// maxPolicy is the length of the longest policy document, in characters (CodeArtifact API Reference, PolicyDocument).
 const maxPolicy = 7168
 
-// bound checks a policy and returns it with its principals bound.
-func (s *Service) bound(document string) (string, error) {
+// bindPolicy checks a policy document and replaces its principals with their unique ids.
+func (s *Service) bindPolicy(document string) (string, error) {
 	if document == "" || len([]rune(document)) > maxPolicy {
 		return "", invalid("A policy document has 1 to %d characters.", maxPolicy)
 	}
@@ -139,7 +138,7 @@ func (s *Service) bound(document string) (string, error) {
 	return bound, err
 }
 
-// A policyTable says where a resource's policy is kept.
+// A policyTable names the row that has the policy of a resource.
 type policyTable struct {
 	table, row         string
 	arn                string
@@ -155,11 +154,11 @@ func (r *repository) policyTable() policyTable {
 	return policyTable{"pkg_repository", r.row, r.arn, typeRepository, r.id.Name, repositoryNotFound(r.id)}
 }
 
-// setPolicy replaces the policy, or removes it where document is empty, and
-// returns the new one, or the one that was removed.
+// setPolicy replaces the policy and returns the new one. If document is empty, it
+// removes the policy and returns the removed one.
 func (s *Service) setPolicy(ctx context.Context, id DomainID, t policyTable, document, revision string) (PermissionsPolicy, error) {
 	var out PermissionsPolicy
-	err := s.change(ctx, id, func(tx *db.Tx) error {
+	err := s.changeDomain(ctx, id, func(tx *db.Tx) error {
 		old, err := db.One(ctx, tx, func(r db.Row) (p resourcePolicy, err error) {
 			err = r.Scan(&p.document, &p.revision)
 			return p, err
@@ -171,12 +170,12 @@ func (s *Service) setPolicy(ctx context.Context, id DomainID, t policyTable, doc
 			return noPolicy(t.resourceType, t.name)
 		}
 		if revision != "" && revision != old.revision {
-			return conflict(t.resourceType, t.name, "The policy's revision is not %s any more. Read the policy and try again.", revision)
+			return conflict(t.resourceType, t.name, "The revision of the policy is not %s any more. Read the policy and try again.", revision)
 		}
 		next := resourcePolicy{document: document}
-		if out = s.shown(old, t.arn); document != "" {
+		if out = s.policyView(old, t.arn); document != "" {
 			next.revision = newRevision()
-			out = s.shown(next, t.arn)
+			out = s.policyView(next, t.arn)
 		}
 		_, err = tx.Exec(ctx, `UPDATE `+t.table+` SET policy = $2, policy_revision = $3 WHERE id = $1`, t.row, next.document, next.revision)
 		return err

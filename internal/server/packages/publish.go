@@ -12,24 +12,25 @@ import (
 
 const publishPackageVersion = "codeartifact:PublishPackageVersion"
 
-// maxAssets is how many assets a version has at most (CodeArtifact User Guide,
+// maxAssets is the maximum number of assets of a version (CodeArtifact User Guide,
 // "Quotas": asset files per package version).
 const maxAssets = 350
 
-// Publish makes a version, or adds assets to one, in one transaction. An asset
-// that is there already with the same bytes is no error, and if no asset of
-// the publication is new nothing changes; other bytes under the same name are
-// the fault Conflict. So are: a version that is reachable upstream, a version
-// that is archived, disposed or takes no more assets, and a package whose
-// origin configuration blocks publishing. ServiceQuotaExceeded: too many
-// assets. codeartifact:PublishPackageVersion on the package.
+// Publish creates a version or adds assets to one, in one transaction. An asset that
+// exists already with the same bytes is not an error, and if no asset of the
+// publication is new, nothing changes.
+//
+// Fault Conflict: an asset of the same name has other bytes; the version is in an
+// upstream repository; the version is archived, disposed or accepts no more assets;
+// the origin configuration of the package blocks publishing. Fault
+// ServiceQuotaExceeded: too many assets. codeartifact:PublishPackageVersion on the package.
 func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) {
 	defer func() {
 		for _, a := range p.Assets {
-			a.Content.Discard() // what became part of the store is not staged any more
+			a.Content.Discard() // does nothing for content that is part of the store now
 		}
 	}()
-	r, err := s.onPackage(ctx, publishPackageVersion, p.Repository, p.Package)
+	r, err := s.authorizePackage(ctx, publishPackageVersion, p.Repository, p.Package)
 	if err != nil {
 		return nil, err
 	}
@@ -41,10 +42,10 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	if err != nil {
 		return nil, err
 	}
-	w := publishing{Publication: p, description: description}
-	defer s.stored.MarkStale(r.cacheKey(p.Package)) // whatever the outcome: after some errors nobody knows it
+	w := publishTx{Publication: p, description: description}
+	defer s.records.MarkStale(r.cacheKey(p.Package)) // after errors too: some leave the outcome unknown
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		// The transaction may run more than once: all that it finds is anew.
+		// The transaction may run more than once: start each run afresh.
 		w.packageChange = packageChange{repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
 		w.kept, w.published = nil, nil
 		return w.run(ctx, tx)
@@ -53,8 +54,8 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	if err != nil && errors.As(err, &refused) {
 		return nil, err
 	}
-	// After any other error nobody knows whether the commit happened, so the
-	// objects stay: the sweep deletes those that no row names.
+	// After any other error it is unknown whether the commit happened, so the
+	// objects stay. The sweep deletes those that no row names.
 	for _, c := range w.kept {
 		c.object = ""
 	}
@@ -76,7 +77,7 @@ func (s *Service) validPublication(p *Publication) error {
 		return invalid("A version is published as Published or Unfinished, not as %s.", p.Status)
 	}
 	if len(p.Assets) == 0 {
-		return invalid("A publication needs one asset at least.")
+		return invalid("A publication needs at least one asset.")
 	}
 	for _, tag := range p.Tags {
 		if err := validTag(tag); err != nil {
@@ -102,13 +103,13 @@ func (s *Service) validPublication(p *Publication) error {
 	return nil
 }
 
-// A publishing is one run of Publish's transaction.
-type publishing struct {
+// A publishTx is the state of one run of Publish's transaction.
+type publishTx struct {
 	Publication
 	packageChange
 	description []byte
 
-	kept      []*Staged // content that became part of the store
+	kept      []*Staged // content that becomes part of the store
 	published *Version
 }
 
@@ -120,7 +121,7 @@ type versionRow struct {
 	isNew    bool
 }
 
-func (w *publishing) run(ctx context.Context, tx *db.Tx) error {
+func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if err := w.begin(ctx, tx); err != nil {
 		return err
 	}
@@ -141,13 +142,13 @@ func (w *publishing) run(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
-// target finds the version and the SHA-256 of each of its assets, and checks
-// that it may be published to.
-func (w *publishing) target(ctx context.Context, tx *db.Tx) (versionRow, map[string]string, error) {
+// target returns the version and the SHA-256 of each of its assets. For a new version
+// it checks that the version may be added.
+func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[string]string, error) {
 	v, err := w.version(ctx, tx, w.Version)
 	if errors.Is(err, db.ErrNoRows) {
 		key := w.id.Format.versionKey(w.Version)
-		return versionRow{key: key, isNew: true}, nil, w.mayAdd(ctx, tx, key)
+		return versionRow{key: key, isNew: true}, nil, w.checkNewVersion(ctx, tx, key)
 	}
 	if err != nil {
 		return v, nil, err
@@ -164,14 +165,14 @@ func (w *publishing) target(ctx context.Context, tx *db.Tx) (versionRow, map[str
 	return v, have, err
 }
 
-// mayAdd checks that the package takes a further version, and that it is not
-// one which clients of the repository see from upstream already: two things
-// under one name would be mistaken for each other.
-func (w *publishing) mayAdd(ctx context.Context, tx *db.Tx, key string) error {
+// checkNewVersion checks that the package may get a new version and that an upstream
+// repository does not have the same version already: clients could not distinguish
+// the two.
+func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) error {
 	if w.row.origin.Publish == Block {
 		return conflict(typePackage, w.id.Name, "The origin configuration of %s in repository %s blocks publishing. PutPackageOriginConfiguration can allow it.", w.id, w.repository.id.Name)
 	}
-	return w.repository.walk(func(r *repository) (deeper bool, err error) {
+	return w.repository.walkUpstreams(func(r *repository) (deeper bool, err error) {
 		if r == w.repository {
 			return w.created || w.row.origin.Upstream == Allow, nil
 		}
@@ -181,21 +182,21 @@ func (w *publishing) mayAdd(ctx context.Context, tx *db.Tx, key string) error {
 		}
 		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_version WHERE package = $1 AND version_key = $2`, p.id, key)
 		if n > 0 {
-			err = conflict(typeVersion, w.Version, "Version %s of %s is in the upstream repository %s already.", w.Version, w.id, r.id.Name)
+			err = conflict(typeVersion, w.Version, "Version %s of %s exists already in the upstream repository %s.", w.Version, w.id, r.id.Name)
 		}
 		return p.origin.Upstream == Allow, err
 	})
 }
 
 // newAssets returns the assets that the version does not have yet.
-func (w *publishing) newAssets(v versionRow, have map[string]string) ([]StagedAsset, error) {
+func (w *publishTx) newAssets(v versionRow, have map[string]string) ([]StagedAsset, error) {
 	var fresh []StagedAsset
 	for _, a := range w.Assets {
 		switch sha, ok := have[a.Name]; {
 		case !ok:
 			fresh = append(fresh, a)
 		case sha != a.Content.SHA256:
-			return nil, conflict(typeAsset, a.Name, "Version %s of %s has an asset %s with other content already. Publish another version.", w.Version, w.id, a.Name)
+			return nil, conflict(typeAsset, a.Name, "Version %s of %s already has an asset %s with other content. Publish another version.", w.Version, w.id, a.Name)
 		}
 	}
 	switch {
@@ -213,7 +214,7 @@ func (w *publishing) newAssets(v versionRow, have map[string]string) ([]StagedAs
 	return fresh, nil
 }
 
-func (w *publishing) write(ctx context.Context, tx *db.Tx, v versionRow, fresh []StagedAsset) error {
+func (w *publishTx) write(ctx context.Context, tx *db.Tx, v versionRow, fresh []StagedAsset) error {
 	if err := w.writeVersion(ctx, tx, v); err != nil {
 		return err
 	}
@@ -235,7 +236,7 @@ func (w *publishing) write(ctx context.Context, tx *db.Tx, v versionRow, fresh [
 	return w.save(ctx, tx)
 }
 
-func (w *publishing) writeVersion(ctx context.Context, tx *db.Tx, v versionRow) error {
+func (w *publishTx) writeVersion(ctx context.Context, tx *db.Tx, v versionRow) error {
 	var description any
 	if w.Description != nil {
 		description = w.description
@@ -257,9 +258,9 @@ func (w *publishing) writeVersion(ctx context.Context, tx *db.Tx, v versionRow) 
 	return err
 }
 
-// writeContent makes staged bytes part of the domain, unless it has the same
-// bytes already: those are used then, and the staged ones discarded.
-func (w *publishing) writeContent(ctx context.Context, tx *db.Tx, c *Staged) error {
+// writeContent makes staged bytes part of the domain. If the domain has the same bytes
+// already, those are used and the staged ones are discarded.
+func (w *publishTx) writeContent(ctx context.Context, tx *db.Tx, c *Staged) error {
 	n, err := tx.Exec(ctx, `INSERT INTO pkg_content (domain, sha256, size, md5, sha1, sha512, object) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (domain, sha256) DO NOTHING`,
 		w.repository.domain.row, c.SHA256, c.Size, c.MD5, c.SHA1, c.SHA512, c.object)
@@ -269,7 +270,7 @@ func (w *publishing) writeContent(ctx context.Context, tx *db.Tx, c *Staged) err
 	return err
 }
 
-// readVersion reads one version as it is.
+// readVersion reads one version with its assets.
 func readVersion(ctx context.Context, q db.Querier, r *repository, pkg, key string) (*Version, error) {
 	v, err := db.One(ctx, q, func(row db.Row) (*Version, error) {
 		v := &Version{Repository: r.id.Name}

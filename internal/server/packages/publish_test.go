@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-func TestPublishAndRead(t *testing.T) {
+func TestPublish_ReadBack(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo := domain.Repository("store")
@@ -54,7 +54,7 @@ func TestPublishAndRead(t *testing.T) {
 }
 
 // The same asset name and bytes again succeeds, other bytes are a conflict.
-func TestPublishAgain(t *testing.T) {
+func TestPublish_Again(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	first := h.mustPublish("store", npm("lib"), "1.0.0", "lib.tgz", "hello")
@@ -77,7 +77,7 @@ func TestPublishAgain(t *testing.T) {
 	fails(t, err, "Conflict")
 }
 
-func TestPyPIVersionGrows(t *testing.T) {
+func TestPublish_AddAssets(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	id := packages.PackageID{Format: packages.PyPI, Name: "Acme_Lib.Core"}
@@ -96,7 +96,7 @@ func TestPyPIVersionGrows(t *testing.T) {
 	}
 }
 
-func TestUnfinished(t *testing.T) {
+func TestPublish_Unfinished(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	id := packages.PackageID{Format: packages.Generic, Namespace: "ns", Name: "tool"}
@@ -119,7 +119,7 @@ func TestUnfinished(t *testing.T) {
 	fails(t, err, "Conflict")
 }
 
-func TestPublishRefused(t *testing.T) {
+func TestPublish_Refused(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	for name, c := range map[string]struct {
@@ -153,7 +153,7 @@ func TestPublishRefused(t *testing.T) {
 	}
 }
 
-func TestStageBounds(t *testing.T) {
+func TestStage_Limit(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo := domain.Repository("store")
@@ -170,7 +170,7 @@ func TestStageBounds(t *testing.T) {
 	}
 }
 
-func TestStagedIsPublishedOnce(t *testing.T) {
+func TestPublish_StagedOnce(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo := domain.Repository("store")
@@ -191,7 +191,7 @@ func TestStagedIsPublishedOnce(t *testing.T) {
 	}
 }
 
-func TestTags(t *testing.T) {
+func TestSetTags(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo, id := domain.Repository("store"), npm("lib")
@@ -219,7 +219,7 @@ func TestTags(t *testing.T) {
 	fails(t, h.SetTags(h.ctx, repo, npm("none"), nil, []string{"x"}), "ResourceNotFound")
 }
 
-func TestMetadata(t *testing.T) {
+func TestSetMetadata(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo, id := domain.Repository("store"), npm("lib")

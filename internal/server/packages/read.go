@@ -14,15 +14,15 @@ import (
 
 const readFromRepository = "codeartifact:ReadFromRepository"
 
-// maxSearched is how many repositories one request looks into, the one that
-// was asked included (CodeArtifact User Guide, "Quotas").
+// maxSearched is how many repositories one request searches, including the one that
+// was asked (CodeArtifact User Guide, "Quotas").
 const maxSearched = 25
 
-// Package returns what the repository's clients see of a package: where the
-// repository and its upstreams have the same version, the one that comes first
-// in the search. codeartifact:ReadFromRepository on the repository.
+// Package returns a package as the clients of the repository see it. If the
+// repository and its upstreams contain the same version, the first one in the search
+// is used. codeartifact:ReadFromRepository on the repository.
 func (s *Service) Package(ctx context.Context, repo RepositoryID, id PackageID) (*Package, error) {
-	r, err := s.onRepository(ctx, readFromRepository, repo)
+	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
 	if err != nil {
 		return nil, err
 	}
@@ -46,19 +46,19 @@ func (s *Service) visible(ctx context.Context, r *repository, id PackageID) (*Pa
 	default:
 		p = s.merge(r, id, found)
 	}
-	if p == nil || len(p.byKey) == 0 { // a name may be kept for its origin configuration alone
+	if p == nil || len(p.byKey) == 0 { // a package may have an origin configuration and no versions
 		return nil, packageNotFound(r.id, id)
 	}
 	return p, nil
 }
 
-// search returns what each repository holds of the package, the ones without
-// it left out, in the order of priority: the repository itself, then its
-// upstreams one after the other, each with its own before the next. Below a
-// repository that has the package with upstream BLOCK nothing is searched.
-func (s *Service) search(ctx context.Context, r *repository, id PackageID) ([]*stored, error) {
-	var found []*stored
-	err := r.walk(func(r *repository) (deeper bool, err error) {
+// search returns the records of the package in the order of priority: the repository
+// itself, then its upstreams one after the other, each followed by its own upstreams.
+// Repositories without the package are left out. The upstreams of a repository that
+// has the package with upstream BLOCK are not searched.
+func (s *Service) search(ctx context.Context, r *repository, id PackageID) ([]*record, error) {
+	var found []*record
+	err := r.walkUpstreams(func(r *repository) (deeper bool, err error) {
 		p, err := s.load(ctx, r, id)
 		if err != nil {
 			return false, err
@@ -72,17 +72,17 @@ func (s *Service) search(ctx context.Context, r *repository, id PackageID) ([]*s
 	return found, err
 }
 
-// walk visits the repository and its upstreams, depth first and each once, and
-// goes deeper where visit says so.
-func (r *repository) walk(visit func(*repository) (deeper bool, err error)) error {
+// walkUpstreams visits the repository and its upstreams, depth first and each once. It
+// visits the upstreams of a repository if visit returns deeper.
+func (r *repository) walkUpstreams(visit func(*repository) (deeper bool, err error)) error {
 	if len(r.upstreams) == 0 { // the most frequent case, without a set
 		_, err := visit(r)
 		return err
 	}
-	return r.walkInto(map[*repository]bool{}, visit)
+	return r.walkUpstreamsInto(map[*repository]bool{}, visit)
 }
 
-func (r *repository) walkInto(seen map[*repository]bool, visit func(*repository) (bool, error)) error {
+func (r *repository) walkUpstreamsInto(seen map[*repository]bool, visit func(*repository) (bool, error)) error {
 	if seen[r] || len(seen) == maxSearched {
 		return nil
 	}
@@ -92,15 +92,15 @@ func (r *repository) walkInto(seen map[*repository]bool, visit func(*repository)
 		return err
 	}
 	for _, u := range r.upstreams {
-		if err := u.walkInto(seen, visit); err != nil {
+		if err := u.walkUpstreamsInto(seen, visit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// A mergedView is a package as it is seen through upstreams, with what it was
-// made of.
+// A mergedView is a package merged from several repositories. sources identifies the
+// records that it was made of.
 type mergedView struct {
 	sources string
 	view    *Package
@@ -108,10 +108,10 @@ type mergedView struct {
 
 func (v *mergedView) size() int64 { return minEntry + 96*int64(len(v.view.byKey)) }
 
-// merge joins what several repositories hold. The first that has a version, a
-// tag or attributes wins, a version that is hidden there too: an archived
-// version does not shine through from upstream.
-func (s *Service) merge(r *repository, id PackageID, found []*stored) *Package {
+// merge joins the records of several repositories. The first that has a version, a
+// tag or attributes wins. A version that is hidden there stays hidden: an archived
+// version is not replaced by the same version upstream.
+func (s *Service) merge(r *repository, id PackageID, found []*record) *Package {
 	h := sha256.New()
 	for _, p := range found {
 		h.Write([]byte(p.view.Revision + "\n"))
@@ -145,12 +145,12 @@ func (s *Service) merge(r *repository, id PackageID, found []*stored) *Package {
 	return view
 }
 
-// OpenAsset opens an asset of a version that can be downloaded, listed or not.
-// A version found upstream stays in the repository from then on, whatever
-// happens to it upstream (User Guide, "Requesting a package version with
+// OpenAsset opens an asset of a version that can be downloaded, listed or not. A
+// version that was found upstream is retained: it stays in the repository whatever
+// happens upstream (User Guide, "Requesting a package version with
 // upstream repositories", Package retention). codeartifact:ReadFromRepository on the repository.
 func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID, version, asset string) (Asset, blob.Object, error) {
-	r, err := s.onRepository(ctx, readFromRepository, repo)
+	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
 	if err != nil {
 		return Asset{}, nil, err
 	}
@@ -174,7 +174,7 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 	return a, o, nil
 }
 
-// open opens an asset of a version that was found.
+// open opens an asset of a version.
 func (s *Service) open(ctx context.Context, id PackageID, v *Version, asset string) (Asset, blob.Object, error) {
 	a := v.Asset(asset)
 	if a == nil {
@@ -182,7 +182,7 @@ func (s *Service) open(ctx context.Context, id PackageID, v *Version, asset stri
 	}
 	o, err := s.blobs.Open(ctx, a.object)
 	if errors.Is(err, blob.ErrNotFound) && !s.contentExists(ctx, a.object) {
-		// It was deleted since v was read.
+		// The version was deleted after v was read.
 		return Asset{}, nil, assetNotFound(id, v.Version, asset)
 	}
 	if err != nil {

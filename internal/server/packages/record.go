@@ -13,20 +13,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-// A stored package is what one repository itself holds of a package. It is
-// immutable and shared. Where the repository holds nothing, row is empty.
-type stored struct {
+// A record is what one repository itself contains of a package. It is immutable and
+// shared. row is empty if the repository does not have the package.
+type record struct {
 	row      string
 	seq      int64
 	origin   Origin
-	tags     map[string]string // as they were set
+	tags     map[string]string // as they were set, also those of versions that are not visible
 	versions map[string]*Version
 	view     *Package // for clients of a repository without upstreams
 }
 
-func (p *stored) exists() bool { return p.row != "" }
+func (p *record) exists() bool { return p.row != "" }
 
-func (p *stored) size() int64 {
+func (p *record) size() int64 {
 	if !p.exists() {
 		return minEntry
 	}
@@ -34,30 +34,30 @@ func (p *stored) size() int64 {
 }
 
 // revision changes with every change, and differs between packages.
-func (p *stored) revision() string { return p.row + "-" + strconv.FormatInt(p.seq, 36) }
+func (p *record) revision() string { return p.row + "-" + strconv.FormatInt(p.seq, 36) }
 
-// load returns what the repository holds of the package, from memory where
-// nothing changed.
-func (s *Service) load(ctx context.Context, r *repository, id PackageID) (*stored, error) {
+// load returns what the repository itself contains of the package, from memory if it
+// has not changed.
+func (s *Service) load(ctx context.Context, r *repository, id PackageID) (*record, error) {
 	k := r.cacheKey(id)
-	have := s.stored.Lookup(k)
+	have := s.records.Lookup(k)
 	if have.State == lru.Fresh {
 		return have.Value, nil
 	}
-	// Those who wait for one reading all asked for it after the same mark, so
-	// that nobody gets what was read before a commit that they know of.
+	// Readers share one reading only if they have the same generation. So no reader
+	// gets what was read before a commit that it must see.
 	flight := fmt.Sprintf("%d %s %s %q %q", have.Generation, k.repository, k.format, k.namespace, k.name)
 	v, err, _ := s.loading.Do(flight, func() (any, error) {
-		p, err := readStored(context.WithoutCancel(ctx), s.db, r, id, have.Value)
+		p, err := readRecord(context.WithoutCancel(ctx), s.db, r, id, have.Value)
 		if err == nil {
-			s.stored.Store(k, p, have)
+			s.records.Store(k, p, have)
 		}
 		return p, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read %s of %s: %w", id, r.arn, err)
 	}
-	return v.(*stored), nil
+	return v.(*record), nil
 }
 
 // A packageRow is a row of pkg_package.
@@ -71,7 +71,7 @@ type packageRow struct {
 	seq, removed      int64
 }
 
-// readPackageRow returns nil where the repository has no such package.
+// readPackageRow returns nil if the repository does not have the package.
 func readPackageRow(ctx context.Context, q db.Querier, repository string, id PackageID) (*packageRow, error) {
 	rows, err := db.All(ctx, q, func(r db.Row) (p *packageRow, err error) {
 		p = new(packageRow)
@@ -92,18 +92,18 @@ func readPackageRow(ctx context.Context, q db.Querier, repository string, id Pac
 	return rows[0], nil
 }
 
-// optimisticReads is how often a package is read without a transaction before
-// writers are made to wait.
+// optimisticReads is how often a package is read without a transaction. After that it
+// is read in one, which makes writers wait.
 const optimisticReads = 3
 
-// readStored reads a package. Of old, if it is the same package, it keeps what
-// did not change.
+// readRecord reads a package. If old is an earlier record of the same package, it
+// reads only what changed since.
 //
-// The statements see the package at one moment if its seq is the same before
-// and after; otherwise they run again.
-func readStored(ctx context.Context, d *db.DB, r *repository, id PackageID, old *stored) (p *stored, err error) {
+// The statements saw one state of the package if its seq is the same before and
+// after them. Otherwise they run again.
+func readRecord(ctx context.Context, d *db.DB, r *repository, id PackageID, old *record) (p *record, err error) {
 	for range optimisticReads {
-		if p, err = readStoredFrom(ctx, d, r, id, old); err != nil {
+		if p, err = readRecordFrom(ctx, d, r, id, old); err != nil {
 			return nil, err
 		}
 		after, err := readPackageRow(ctx, d, r.row, id)
@@ -115,21 +115,21 @@ func readStored(ctx context.Context, d *db.DB, r *repository, id PackageID, old 
 		}
 	}
 	err = d.Tx(ctx, func(tx *db.Tx) error {
-		p, err = readStoredFrom(ctx, tx, r, id, old)
+		p, err = readRecordFrom(ctx, tx, r, id, old)
 		return err
 	})
 	return p, err
 }
 
-func readStoredFrom(ctx context.Context, q db.Querier, r *repository, id PackageID, old *stored) (*stored, error) {
+func readRecordFrom(ctx context.Context, q db.Querier, r *repository, id PackageID, old *record) (*record, error) {
 	row, err := readPackageRow(ctx, q, r.row, id)
 	if err != nil {
 		return nil, err
 	}
 	if row == nil {
-		return &stored{}, nil
+		return &record{}, nil
 	}
-	p := &stored{row: row.id, seq: row.seq, origin: row.origin, tags: row.tags, versions: map[string]*Version{}}
+	p := &record{row: row.id, seq: row.seq, origin: row.origin, tags: row.tags, versions: map[string]*Version{}}
 	since := int64(0)
 	if old != nil && old.row == row.id && row.removed <= old.seq {
 		since, p.versions = old.seq, maps.Clone(old.versions)
@@ -188,7 +188,8 @@ func scanAsset(r db.Row, before ...any) (a Asset, err error) {
 	return a, err
 }
 
-// finish fills in what follows from byKey and the tags as they were set.
+// finish computes the fields that follow from byKey and from the tags as they were
+// set.
 func (p *Package) finish() {
 	p.bytes = minEntry + int64(len(p.Attributes))
 	for _, v := range p.byKey {
@@ -210,8 +211,8 @@ func (p *Package) finish() {
 	}
 }
 
-// ordered returns the versions that want selects, the one published first
-// coming first, and those of one moment in the format's order.
+// ordered returns the versions that want selects, in the order of publication.
+// Versions of the same time are in the format's order.
 func (p *Package) ordered(want func(*Version) bool) []*Version {
 	out := make([]*Version, 0, len(p.byKey))
 	for _, v := range p.byKey {
@@ -229,7 +230,7 @@ func (p *Package) ordered(want func(*Version) bool) []*Version {
 }
 
 // highest returns the highest release in the format's order, or the highest
-// prerelease where there is no release. It parses each version once.
+// prerelease if there is no release. It parses each version once.
 func (p *Package) highest() *Version {
 	var best ranked
 	for _, v := range p.Versions {

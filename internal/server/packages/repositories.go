@@ -17,10 +17,10 @@ import (
 type Repository struct {
 	ID          RepositoryID
 	Description string
-	// Administrator is the account of whoever created it.
+	// Administrator is the account of the caller who created it.
 	Administrator string
 	Created       time.Time
-	// Upstreams are names, the one that is searched first coming first.
+	// Upstreams are names in the order of the search.
 	Upstreams []string
 }
 
@@ -32,14 +32,14 @@ func (r *repository) describe() Repository {
 	return out
 }
 
-// maxUpstreams is how many direct upstreams a repository has (CodeArtifact
-// User Guide, "Quotas").
+// maxUpstreams is the maximum number of direct upstreams of a repository
+// (CodeArtifact User Guide, "Quotas").
 const maxUpstreams = 10
 
-// maxDescription is in characters.
+// maxDescription is the length of the longest description, in characters.
 const maxDescription = 1000
 
-// A NewRepository is a repository to be created.
+// A NewRepository is the input of CreateRepository.
 type NewRepository struct {
 	ID          RepositoryID
 	Description string
@@ -48,18 +48,18 @@ type NewRepository struct {
 }
 
 // CreateRepository creates a repository; the caller's account administers it.
-// One that exists is the fault Conflict, more than ten upstreams are
-// ServiceQuotaExceeded. codeartifact:CreateRepository on the domain and on the
+// Faults: Conflict (it exists already), ServiceQuotaExceeded (more than ten
+// upstreams). codeartifact:CreateRepository on the domain and on the
 // repository, with tags codeartifact:TagResource on the repository, and
 // codeartifact:AssociateWithDownstreamRepository on each upstream.
 func (s *Service) CreateRepository(ctx context.Context, n NewRepository) (Repository, error) {
 	const action = "codeartifact:CreateRepository"
-	d, err := s.onDomain(ctx, action, n.ID.Domain, authz.Request{RequestTags: n.Tags})
+	d, err := s.authorizeDomain(ctx, action, n.ID.Domain, authz.Request{RequestTags: n.Tags})
 	if err != nil {
 		return Repository{}, err
 	}
-	for _, action := range creating(action, n.Tags) {
-		if _, err := s.onRepositoryWith(ctx, action, n.ID, authz.Request{RequestTags: n.Tags}); err != nil && !isNotFound(err) {
+	for _, action := range createActions(action, n.Tags) {
+		if _, err := s.authorizeRepositoryWith(ctx, action, n.ID, authz.Request{RequestTags: n.Tags}); err != nil && !isNotFound(err) {
 			return Repository{}, err
 		}
 	}
@@ -73,7 +73,7 @@ func (s *Service) CreateRepository(ctx context.Context, n NewRepository) (Reposi
 	if err != nil {
 		return Repository{}, err
 	}
-	if err := s.mayBeUpstreams(ctx, n.ID, n.Upstreams); err != nil {
+	if err := s.checkUpstreams(ctx, n.ID, n.Upstreams); err != nil {
 		return Repository{}, err
 	}
 	administrator := n.ID.Domain.Owner
@@ -105,9 +105,9 @@ func validDescription(d string) error {
 	return nil
 }
 
-// changeRepository is change, and returns what the repository is afterwards.
+// changeRepository is changeDomain and returns the changed repository.
 func (s *Service) changeRepository(ctx context.Context, id RepositoryID, fn func(tx *db.Tx) error) (Repository, error) {
-	if err := s.change(ctx, id.Domain, fn); err != nil {
+	if err := s.changeDomain(ctx, id.Domain, fn); err != nil {
 		return Repository{}, err
 	}
 	r := s.snapshot.Load().repository(id)
@@ -117,8 +117,8 @@ func (s *Service) changeRepository(ctx context.Context, id RepositoryID, fn func
 	return r.describe(), nil
 }
 
-// mayBeUpstreams checks what does not depend on the moment.
-func (s *Service) mayBeUpstreams(ctx context.Context, id RepositoryID, upstreams []string) error {
+// checkUpstreams checks everything that needs no transaction.
+func (s *Service) checkUpstreams(ctx context.Context, id RepositoryID, upstreams []string) error {
 	if len(upstreams) > maxUpstreams {
 		return quotaExceeded(typeRepository, id.Name, "A repository has at most %d upstream repositories.", maxUpstreams)
 	}
@@ -129,15 +129,15 @@ func (s *Service) mayBeUpstreams(ctx context.Context, id RepositoryID, upstreams
 		if u == id.Name {
 			return invalid("The repository %s cannot be its own upstream.", u)
 		}
-		if _, err := s.onRepository(ctx, "codeartifact:AssociateWithDownstreamRepository", id.Domain.Repository(u)); err != nil {
+		if _, err := s.authorizeRepository(ctx, "codeartifact:AssociateWithDownstreamRepository", id.Domain.Repository(u)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// upstreamIDs returns the upstreams' ids. A repository that would be upstream
-// of itself by way of others is refused.
+// upstreamIDs returns the ids of the upstreams. A repository must not become its own
+// upstream through others.
 func upstreamIDs(ctx context.Context, tx *db.Tx, domainRow string, id RepositoryID, upstreams []string) ([]string, error) {
 	d, err := loadDomain(ctx, tx, id.Domain)
 	if err != nil {
@@ -153,15 +153,15 @@ func upstreamIDs(ctx context.Context, tx *db.Tx, domainRow string, id Repository
 			return nil, repositoryNotFound(id.Domain.Repository(name))
 		}
 		if u.reaches(id.Name, map[*repository]bool{}) {
-			return nil, invalid("The repository %s has %s among its upstreams; as its upstream it would close a circle.", name, id.Name)
+			return nil, invalid("The repository %[1]s cannot be an upstream of %[2]s, because %[2]s is an upstream of %[1]s.", name, id.Name)
 		}
 		ids = append(ids, u.row)
 	}
 	return ids, nil
 }
 
-// reaches reports whether the repository of the name is this one or upstream of
-// it, however far.
+// reaches reports whether the named repository is this one or one of its direct or
+// indirect upstreams.
 func (r *repository) reaches(name string, seen map[*repository]bool) bool {
 	if r.id.Name == name {
 		return true
@@ -176,25 +176,25 @@ func (r *repository) reaches(name string, seen map[*repository]bool) bool {
 // DescribeRepository returns a repository.
 // codeartifact:DescribeRepository on the repository.
 func (s *Service) DescribeRepository(ctx context.Context, id RepositoryID) (Repository, error) {
-	r, err := s.onRepository(ctx, "codeartifact:DescribeRepository", id)
+	r, err := s.authorizeRepository(ctx, "codeartifact:DescribeRepository", id)
 	if err != nil {
 		return Repository{}, err
 	}
 	return r.describe(), nil
 }
 
-// A RepositoryUpdate changes a repository; what is nil stays.
+// A RepositoryUpdate is the input of UpdateRepository; nil leaves a field as it is.
 type RepositoryUpdate struct {
 	Description *string
-	// Upstreams replace the ones there are; empty and not nil leaves none.
+	// Upstreams replace the current ones; an empty slice that is not nil removes all.
 	Upstreams []string
 }
 
-// UpdateRepository changes a repository. More than ten upstreams are the fault
-// ServiceQuotaExceeded. codeartifact:UpdateRepository on the repository, and
+// UpdateRepository changes a repository. Fault ServiceQuotaExceeded: more than ten
+// upstreams. codeartifact:UpdateRepository on the repository, and
 // codeartifact:AssociateWithDownstreamRepository on each upstream that is named.
 func (s *Service) UpdateRepository(ctx context.Context, id RepositoryID, u RepositoryUpdate) (Repository, error) {
-	r, err := s.onRepository(ctx, "codeartifact:UpdateRepository", id)
+	r, err := s.authorizeRepository(ctx, "codeartifact:UpdateRepository", id)
 	if err != nil {
 		return Repository{}, err
 	}
@@ -203,7 +203,7 @@ func (s *Service) UpdateRepository(ctx context.Context, id RepositoryID, u Repos
 			return Repository{}, err
 		}
 	}
-	if err := s.mayBeUpstreams(ctx, id, u.Upstreams); err != nil {
+	if err := s.checkUpstreams(ctx, id, u.Upstreams); err != nil {
 		return Repository{}, err
 	}
 	return s.changeRepository(ctx, id, func(tx *db.Tx) error {
@@ -227,18 +227,18 @@ func (s *Service) UpdateRepository(ctx context.Context, id RepositoryID, u Repos
 	})
 }
 
-// DeleteRepository deletes a repository with all its packages and returns what
-// it was. Repositories that had it upstream have it no more; a new one of the
-// same name is not upstream of them. (The real service leaves their reads
-// failing until they are updated.) codeartifact:DeleteRepository on the
+// DeleteRepository deletes a repository with all its packages and returns its
+// description. It is removed from the upstreams of other repositories, and a new
+// repository of the same name does not become their upstream. (On AWS, reads of those
+// repositories fail until they are updated.) codeartifact:DeleteRepository on the
 // repository.
 func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID) (Repository, error) {
-	r, err := s.onRepository(ctx, "codeartifact:DeleteRepository", id)
+	r, err := s.authorizeRepository(ctx, "codeartifact:DeleteRepository", id)
 	if err != nil {
 		return Repository{}, err
 	}
-	err = s.change(ctx, id.Domain, func(tx *db.Tx) error {
-		if err := dropUpstream(ctx, tx, id.Domain, r); err != nil {
+	err = s.changeDomain(ctx, id.Domain, func(tx *db.Tx) error {
+		if err := removeUpstream(ctx, tx, id.Domain, r); err != nil {
 			return err
 		}
 		if err := s.deleteRepositoryContent(ctx, tx, r); err != nil {
@@ -256,8 +256,8 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID) (Reposi
 	return r.describe(), nil
 }
 
-// dropUpstream takes the repository out of the upstreams of all others.
-func dropUpstream(ctx context.Context, tx *db.Tx, id DomainID, gone *repository) error {
+// removeUpstream removes the repository from the upstreams of all others.
+func removeUpstream(ctx context.Context, tx *db.Tx, id DomainID, gone *repository) error {
 	d, err := loadDomain(ctx, tx, id)
 	if err != nil || d == nil {
 		return err
@@ -291,12 +291,12 @@ func (f RepositoryFilter) selects(r *repository) bool {
 	return strings.HasPrefix(r.id.Name, f.NamePrefix) && (f.Administrator == "" || f.Administrator == r.administrator)
 }
 
-// ListRepositories returns at most limit of the repositories in the region
-// whose domain the account owns or that it administers, by domain and name, and
-// whether there are more. after is the last of the page before.
+// ListRepositories returns at most limit of the repositories in the region whose
+// domain the account owns or that it administers, by domain and name, and whether
+// there are more. after is the last one of the previous page.
 // codeartifact:ListRepositories on *.
 func (s *Service) ListRepositories(ctx context.Context, account, region string, f RepositoryFilter, after RepositoryID, limit int) (page []Repository, more bool, err error) {
-	if err := s.onAccount(ctx, "codeartifact:ListRepositories"); err != nil {
+	if err := s.authorizeAccount(ctx, "codeartifact:ListRepositories"); err != nil {
 		return nil, false, err
 	}
 	for id, d := range s.snapshot.Load().domains {
@@ -309,15 +309,15 @@ func (s *Service) ListRepositories(ctx context.Context, account, region string, 
 			}
 		}
 	}
-	page, more = cut(sortRepositories(page), limit)
+	page, more = firstPage(sortRepositories(page), limit)
 	return page, more, nil
 }
 
 // ListRepositoriesInDomain returns at most limit of a domain's repositories by
-// name, and whether there are more. after is the last name of the page before.
+// name, and whether there are more. after is the last name of the previous page.
 // codeartifact:ListRepositoriesInDomain on the domain.
 func (s *Service) ListRepositoriesInDomain(ctx context.Context, id DomainID, f RepositoryFilter, after string, limit int) (page []Repository, more bool, err error) {
-	d, err := s.onDomain(ctx, "codeartifact:ListRepositoriesInDomain", id, authz.Request{})
+	d, err := s.authorizeDomain(ctx, "codeartifact:ListRepositoriesInDomain", id, authz.Request{})
 	if err != nil {
 		return nil, false, err
 	}
@@ -326,7 +326,7 @@ func (s *Service) ListRepositoriesInDomain(ctx context.Context, id DomainID, f R
 			page = append(page, r.describe())
 		}
 	}
-	page, more = cut(sortRepositories(page), limit)
+	page, more = firstPage(sortRepositories(page), limit)
 	return page, more, nil
 }
 

@@ -14,19 +14,19 @@ import (
 
 const tagResource = "codeartifact:TagResource"
 
-// A tagged resource is a domain or a repository.
-type tagged struct {
+// A taggedResource is a domain or a repository.
+type taggedResource struct {
 	domain DomainID
 	table  string
 	row    string
 	tags   map[string]string
 }
 
-// onTagged authorizes the action on the resource of an ARN.
-func (s *Service) onTagged(ctx context.Context, action, resourceARN string, more authz.Request) (tagged, error) {
+// authorizeTagged authorizes the action on the resource with the ARN.
+func (s *Service) authorizeTagged(ctx context.Context, action, resourceARN string, more authz.Request) (taggedResource, error) {
 	a, err := arn.Parse(resourceARN)
 	if err != nil || a.Partition != arn.Partition || a.Service != "codeartifact" {
-		return tagged{}, invalid("%q is not the ARN of a domain or a repository.", resourceARN)
+		return taggedResource{}, invalid("%q is not the ARN of a domain or a repository.", resourceARN)
 	}
 	id := DomainID{Owner: a.AccountID, Region: a.Region}
 	kind, name, _ := strings.Cut(a.Resource, "/")
@@ -34,42 +34,42 @@ func (s *Service) onTagged(ctx context.Context, action, resourceARN string, more
 	id.Name = domainName
 	switch kind {
 	case "domain":
-		d, err := s.onDomain(ctx, action, id, more)
+		d, err := s.authorizeDomain(ctx, action, id, more)
 		if err != nil {
-			return tagged{}, err
+			return taggedResource{}, err
 		}
-		return tagged{id, "pkg_domain", d.row, d.tags}, nil
+		return taggedResource{id, "pkg_domain", d.row, d.tags}, nil
 	case "repository":
-		r, err := s.onRepositoryWith(ctx, action, id.Repository(repository), more)
+		r, err := s.authorizeRepositoryWith(ctx, action, id.Repository(repository), more)
 		if err != nil {
-			return tagged{}, err
+			return taggedResource{}, err
 		}
-		return tagged{id, "pkg_repository", r.row, r.tags}, nil
+		return taggedResource{id, "pkg_repository", r.row, r.tags}, nil
 	}
-	return tagged{}, invalid("%q is not the ARN of a domain or a repository; nothing else has tags.", resourceARN)
+	return taggedResource{}, invalid("%q is not the ARN of a domain or a repository. Nothing else has tags.", resourceARN)
 }
 
 // ResourceTags returns the tags of a domain or a repository.
 // codeartifact:ListTagsForResource on it.
 func (s *Service) ResourceTags(ctx context.Context, resourceARN string) (map[string]string, error) {
-	t, err := s.onTagged(ctx, "codeartifact:ListTagsForResource", resourceARN, authz.Request{})
+	t, err := s.authorizeTagged(ctx, "codeartifact:ListTagsForResource", resourceARN, authz.Request{})
 	return maps.Clone(t.tags), err
 }
 
-// TagResource adds tags to a domain or a repository. More than fifty are the
-// fault ServiceQuotaExceeded. codeartifact:TagResource on it.
+// TagResource adds tags to a domain or a repository. Fault ServiceQuotaExceeded: more
+// than fifty tags. codeartifact:TagResource on it.
 func (s *Service) TagResource(ctx context.Context, resourceARN string, tags map[string]string) error {
-	t, err := s.onTagged(ctx, tagResource, resourceARN, authz.Request{RequestTags: tags})
+	t, err := s.authorizeTagged(ctx, tagResource, resourceARN, authz.Request{RequestTags: tags})
 	if err != nil {
 		return err
 	}
 	return s.editTags(ctx, t, func(old map[string]string) (map[string]string, error) { return mergeTags(old, tags) })
 }
 
-// UntagResource removes tags; keys that are not there are no error.
+// UntagResource removes tags. A key that does not exist is not an error.
 // codeartifact:UntagResource on the resource.
 func (s *Service) UntagResource(ctx context.Context, resourceARN string, keys []string) error {
-	t, err := s.onTagged(ctx, "codeartifact:UntagResource", resourceARN, authz.Request{Keys: map[string][]string{"aws:TagKeys": keys}})
+	t, err := s.authorizeTagged(ctx, "codeartifact:UntagResource", resourceARN, authz.Request{Keys: map[string][]string{"aws:TagKeys": keys}})
 	if err != nil {
 		return err
 	}
@@ -79,8 +79,8 @@ func (s *Service) UntagResource(ctx context.Context, resourceARN string, keys []
 	})
 }
 
-func (s *Service) editTags(ctx context.Context, t tagged, edit func(map[string]string) (map[string]string, error)) error {
-	return s.change(ctx, t.domain, func(tx *db.Tx) error {
+func (s *Service) editTags(ctx context.Context, t taggedResource, edit func(map[string]string) (map[string]string, error)) error {
+	return s.changeDomain(ctx, t.domain, func(tx *db.Tx) error {
 		text, err := db.One(ctx, tx, db.Scalar[string], `SELECT tags FROM `+t.table+` WHERE id = $1`, t.row)
 		if err != nil {
 			return err

@@ -7,23 +7,23 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// retain keeps a version that was found upstream in the repository that was
-// asked for it, and in none between. What it refers to are the same bytes.
+// retain copies a version that was found upstream into the repository that was asked
+// for it, and into no repository between them. The bytes are shared.
 //
-// A package that comes into the repository so, and not by being published,
-// gets the origin configuration that goes with it: publish BLOCK, upstream
-// ALLOW, so that further versions of it come from upstream too.
+// If the package is new in the repository, it gets the origin configuration of a
+// package from upstream: publish BLOCK and upstream ALLOW, so further versions come
+// from upstream too.
 func (s *Service) retain(ctx context.Context, r *repository, v *Version, id PackageID) error {
 	from := r.domain.repositories[v.Repository]
 	key := id.Format.versionKey(v.Version)
 	c := packageChange{repository: r, id: id, origin: Origin{Publish: Block, Upstream: Allow}}
-	err := s.edit(ctx, c, func(tx *db.Tx, c *packageChange) error {
+	err := s.changePackage(ctx, c, func(tx *db.Tx, c *packageChange) error {
 		source, err := readPackageRow(ctx, tx, from.row, id)
 		if err != nil {
 			return err
 		}
 		if source == nil {
-			return errGone
+			return errNothingToRetain
 		}
 		n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
 			SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, $2
@@ -33,20 +33,19 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 			return err
 		}
 		if n == 0 {
-			return errGone
+			return errNothingToRetain
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, domain, sha256, published, metadata)
 			SELECT $1, version_key, name, domain, sha256, published, metadata FROM pkg_asset WHERE package = $2 AND version_key = $3`,
 			c.row.id, source.id, key)
 		return err
 	})
-	if errors.Is(err, errGone) {
+	if errors.Is(err, errNothingToRetain) {
 		return nil
 	}
 	return err
 }
 
-// errGone rolls back a retention for which there is nothing to do: another one
-// was first, or the version was deleted upstream since it was found, so that
-// this download is the last.
-var errGone = errors.New("the version is retained already, or gone")
+// errNothingToRetain rolls a retention back: another request retained the version
+// first, or the version was deleted upstream after it was found.
+var errNothingToRetain = errors.New("the version is retained already, or gone")

@@ -2,13 +2,13 @@ package packages
 
 import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 
-// migrations are the tables. Ids are random and never used again, so that
-// nothing of a deleted domain, repository or package passes to its successor.
+// migrations creates the tables. Ids are random and never used again, so nothing of a
+// deleted domain, repository or package can pass to a new one of the same name.
 //
-// A package's seq grows with every change of it. A version's changed is the
-// seq of the change that last touched it, and removed that of the last one
-// that took a version away: with them a cached package is brought up to date
-// by what is new alone.
+// A package's seq grows with every change of the package. A version's changed is the
+// seq of the change that last wrote the version, and a package's removed is the seq
+// of the last change that removed a version. With them, a cached package is updated
+// by reading only what is new.
 func migrations() []db.Migration {
 	return []db.Migration{{Name: "packages/001-store", SQL: `
 CREATE TABLE pkg_domain (
@@ -41,7 +41,7 @@ CREATE TABLE pkg_package (
 	repository {text} NOT NULL REFERENCES pkg_repository (id),
 	format     {text} NOT NULL,
 	namespace  {text} NOT NULL,
-	name_key   {text} NOT NULL, -- what spellings of the name have in common
+	name_key   {text} NOT NULL, -- the same for all spellings of the name
 	name       {text} NOT NULL,
 	publish    {text} NOT NULL, -- ALLOW or BLOCK
 	upstream   {text} NOT NULL,
@@ -60,7 +60,7 @@ CREATE TABLE pkg_version (
 	revision    {text} NOT NULL,
 	status      {text} NOT NULL,
 	published   {int} NOT NULL,
-	entry_point {text} NOT NULL, -- the repository that it was published to
+	entry_point {text} NOT NULL, -- the repository to which it was published
 	description {bytes},         -- JSON of Description
 	metadata    {bytes},
 	changed     {int} NOT NULL,

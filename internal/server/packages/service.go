@@ -17,28 +17,28 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-// A Config is what a [Service] needs.
+// A Config configures a [Service].
 type Config struct {
 	DB    *db.DB
 	Blobs blob.Store
 	Authz authz.Authorizer
-	// Principals is needed to set policies.
+	// Principals is required to set policies.
 	Principals authz.Principals
 	// Now is the clock.
 	Now func() time.Time
-	// CacheBytes bounds what is kept of packages in memory, about; 0 is
+	// CacheBytes bounds the packages in memory, in bytes, approximately. 0 means
 	// [DefaultCacheBytes].
 	CacheBytes int64
 }
 
-// DefaultCacheBytes is the bound of a Config that names none.
+// DefaultCacheBytes is the default of Config.CacheBytes.
 const DefaultCacheBytes = 128 << 20
 
 // A Service is the package store. It is safe for use by many goroutines.
 //
-// Every method may return the faults AccessDenied, ResourceNotFound (with the
-// type and id of what is missing: domain, repository, package, package-version,
-// asset) and Validation; what else a method returns stands beside it.
+// Every method may return the faults AccessDenied, ResourceNotFound (with the type
+// and id of what does not exist: domain, repository, package, package-version,
+// asset) and Validation. The comment of a method names its other faults.
 type Service struct {
 	db         *db.DB
 	blobs      blob.Store
@@ -46,10 +46,10 @@ type Service struct {
 	principals authz.Principals
 	now        func() time.Time
 
-	changing sync.Mutex // held by who replaces the snapshot
+	changing sync.Mutex // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
 
-	stored  *lru.Cache[cacheKey, *stored]     // packages as they are in one repository
+	records *lru.Cache[cacheKey, *record]     // packages as they are in one repository
 	views   *lru.Cache[cacheKey, *mergedView] // packages as they are seen through upstreams
 	loading singleflight.Group
 }
@@ -64,7 +64,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, now: c.Now,
-		stored: newCache[*stored](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
+		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
 	}
 	all, err := loadAll(ctx, c.DB)
 	if err != nil {
@@ -74,8 +74,8 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	return s, nil
 }
 
-// newRevision returns a revision of a policy or a package version. AWS's are
-// opaque, and so are these.
+// newRevision returns a revision of a policy or a package version. It is opaque, as
+// AWS's is.
 func newRevision() string {
 	b := make([]byte, 20)
 	rand.Read(b)

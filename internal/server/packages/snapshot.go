@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// A snapshot is what authorization and routing need: every domain and
+// A snapshot contains what authorization and routing need: every domain and
 // repository with its compiled policy. It is immutable; a change replaces it.
 type snapshot struct {
 	domains map[DomainID]*domain
@@ -44,8 +44,8 @@ type repository struct {
 	upstreams     []*repository
 }
 
-// A resourcePolicy is a domain's or a repository's; compiled is nil where there
-// is none.
+// A resourcePolicy is the policy of a domain or a repository. compiled is nil if
+// there is no policy.
 type resourcePolicy struct {
 	compiled *policy.Policy
 	document string
@@ -54,7 +54,7 @@ type resourcePolicy struct {
 
 func (s *snapshot) domain(id DomainID) *domain { return s.domains[id] }
 
-// repository returns nil where the repository or its domain does not exist.
+// repository returns nil if the repository or its domain does not exist.
 func (s *snapshot) repository(id RepositoryID) *repository {
 	if d := s.domains[id.Domain]; d != nil {
 		return d.repositories[id.Name]
@@ -62,8 +62,9 @@ func (s *snapshot) repository(id RepositoryID) *repository {
 	return nil
 }
 
-// with returns a snapshot in which d is the domain id, or gone where d is nil.
-func (s *snapshot) with(id DomainID, d *domain) *snapshot {
+// withDomain returns a snapshot in which d is the domain id. If d is nil, the domain
+// is not in it.
+func (s *snapshot) withDomain(id DomainID, d *domain) *snapshot {
 	next := &snapshot{maps.Clone(s.domains)}
 	if d == nil {
 		delete(next.domains, id)
@@ -91,7 +92,7 @@ func loadAll(ctx context.Context, q db.Querier) (*snapshot, error) {
 	return s, nil
 }
 
-// loadDomain reads one domain with its repositories; nil where there is none.
+// loadDomain reads one domain with its repositories; nil if it does not exist.
 func loadDomain(ctx context.Context, q db.Querier, id DomainID) (*domain, error) {
 	d := &domain{id: id, repositories: map[string]*repository{}}
 	found, err := db.All(ctx, q, func(r db.Row) (*domain, error) {
@@ -160,10 +161,9 @@ func (p *resourcePolicy) compile(arn string) error {
 	return nil
 }
 
-// change runs fn in a transaction and then shows its outcome for the domain to
-// everyone. The new state is read before the commit, so that once it is
-// committed nothing can keep it from being seen.
-func (s *Service) change(ctx context.Context, id DomainID, fn func(tx *db.Tx) error) error {
+// changeDomain runs fn in a transaction and then replaces the domain in the snapshot.
+// The new state is read before the commit, so nothing can fail after it.
+func (s *Service) changeDomain(ctx context.Context, id DomainID, fn func(tx *db.Tx) error) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	var d *domain
@@ -179,13 +179,13 @@ func (s *Service) change(ctx context.Context, id DomainID, fn func(tx *db.Tx) er
 		return err
 	}
 	if err != nil {
-		// Nobody knows whether the commit happened: look.
+		// It is unknown whether the commit happened: read the domain.
 		now, lookErr := loadDomain(context.WithoutCancel(ctx), s.db, id)
 		if lookErr != nil {
 			return errors.Join(err, lookErr)
 		}
 		d = now
 	}
-	s.snapshot.Store(s.snapshot.Load().with(id, d))
+	s.snapshot.Store(s.snapshot.Load().withDomain(id, d))
 	return err
 }

@@ -9,15 +9,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// deleteAfter is how long an object outlives its last row, so that who read the
-// row just before can still open it.
+// deleteAfter is how long an object is kept after its last row, so a request that
+// read the row just before can still open it.
 const deleteAfter = 5 * time.Minute
 
-// sweepBatch is how many objects are looked up or forgotten in one statement.
+// sweepBatch is the number of objects in one step of a sweep.
 const sweepBatch = 100
 
-// dropContent removes the assets of a version and notes the objects that
-// nothing in the domain refers to any more. They are deleted by the sweep.
+// dropAssets removes the assets of a version and records the objects that nothing in
+// the domain refers to any more. The sweep deletes them.
 func (c *packageChange) dropAssets(ctx context.Context, tx *db.Tx, versionKey string) error {
 	shas, err := db.All(ctx, tx, db.Scalar[string], `DELETE FROM pkg_asset WHERE package = $1 AND version_key = $2 RETURNING sha256`, c.row.id, versionKey)
 	if err != nil {
@@ -45,15 +45,15 @@ func dropContent(ctx context.Context, tx *db.Tx, domain, sha string, at time.Tim
 	return nil
 }
 
-// contentExists reports whether a row names the object. An error counts as
-// yes, so that it is not taken for a deletion.
+// contentExists reports whether a row names the object. An error counts as yes: it
+// must not look like a deletion.
 func (s *Service) contentExists(ctx context.Context, object string) bool {
 	n, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT count(*) FROM pkg_content WHERE object = $1`, object)
 	return err != nil || n > 0
 }
 
-// SweepGarbage deletes the objects that lost their last asset a few minutes
-// ago or earlier. It is made to run every few minutes, on one replica.
+// SweepGarbage deletes the objects that lost their last asset more than a few minutes
+// ago. It should run every few minutes, on one replica.
 func (s *Service) SweepGarbage(ctx context.Context) error {
 	for {
 		objects, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_garbage WHERE since <= $1 ORDER BY since, object LIMIT $2`,
@@ -61,8 +61,8 @@ func (s *Service) SweepGarbage(ctx context.Context) error {
 		if err != nil || len(objects) == 0 {
 			return err
 		}
-		// First the objects, then the rows: after a crash in between they are
-		// deleted once more, which is no error.
+		// First the objects, then the rows: after a crash between the two, the
+		// objects are deleted again, which is not an error.
 		for _, o := range objects {
 			if err := s.blobs.Delete(ctx, o); err != nil {
 				return err
@@ -82,9 +82,9 @@ func (s *Service) SweepGarbage(ctx context.Context) error {
 	}
 }
 
-// SweepStaged deletes what was staged and never published: the remains of
-// crashes and of clients that went away. It reads the whole listing of the
-// object store and is made to run once a day, on one replica.
+// SweepStaged deletes content that was staged and never published, as crashes and
+// aborted requests leave it. It lists all objects and should run once a day, on one
+// replica.
 func (s *Service) SweepStaged(ctx context.Context) error {
 	before := s.now().Add(-2 * stagedFor)
 	var old []string
@@ -109,7 +109,7 @@ func (s *Service) sweepable(i blob.Info, before time.Time) bool {
 	return strings.HasPrefix(i.Name, objectPrefix) && i.Modified.Before(before)
 }
 
-// deleteUnnamed deletes those objects that no row names.
+// deleteUnnamed deletes the objects that no row names.
 func (s *Service) deleteUnnamed(ctx context.Context, objects []string) error {
 	for _, o := range objects {
 		n, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT (SELECT count(*) FROM pkg_content WHERE object = $1) + (SELECT count(*) FROM pkg_garbage WHERE object = $1)`, o)

@@ -43,7 +43,7 @@ func TestSweepStaged(t *testing.T) {
 }
 
 // The next process finds everything that was acknowledged.
-func TestReopen(t *testing.T) {
+func TestNew_Reopen(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "store: base")
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "one")

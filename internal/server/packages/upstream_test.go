@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-func TestUpstreamsByPriority(t *testing.T) {
+func TestPackage_UpstreamOrder(t *testing.T) {
 	h := open(t)
 	// The search from app is depth first: app, left, deep, right.
 	h.repositories("deep", "right", "left: deep", "app: left right")
@@ -28,12 +28,12 @@ func TestUpstreamsByPriority(t *testing.T) {
 	}
 	h.ok(second(h.UpdateRepository(h.ctx, domain.Repository("left"), packages.RepositoryUpdate{Upstreams: []string{}})))
 	if got := h.versions("app", id); got != "3.0.0 1.0.0" {
-		t.Fatalf("after deep is no more upstream: %q", got)
+		t.Fatalf("after deep is not an upstream any more: %q", got)
 	}
 }
 
 // What is fetched stays in the most downstream repository, and not between.
-func TestRetention(t *testing.T) {
+func TestOpenAsset_Retention(t *testing.T) {
 	h := open(t)
 	h.repositories("origin", "middle: origin", "app: middle")
 	id := npm("lib")
@@ -92,7 +92,7 @@ func TestRetention(t *testing.T) {
 
 // The first publish sets publish ALLOW and upstream BLOCK, and a package that
 // blocks upstream shows nothing of it.
-func TestOriginRestrictions(t *testing.T) {
+func TestSetOrigin(t *testing.T) {
 	h := open(t)
 	h.repositories("public", "app: public", "team: app")
 	id := npm("lib")
@@ -121,7 +121,7 @@ func TestOriginRestrictions(t *testing.T) {
 }
 
 // A name can be closed before anybody asks for it, or publishes under it.
-func TestOriginOfWhatIsNotThere(t *testing.T) {
+func TestSetOrigin_NewPackage(t *testing.T) {
 	h := open(t)
 	h.repositories("public", "app: public")
 	h.mustPublish("public", npm("lib"), "1.0.0", "a", "theirs")
@@ -144,7 +144,7 @@ func TestOriginOfWhatIsNotThere(t *testing.T) {
 }
 
 // Publishing a version that is reachable upstream is a conflict.
-func TestPublishOverUpstream(t *testing.T) {
+func TestPublish_VersionUpstream(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "app: base")
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "base")
@@ -155,7 +155,7 @@ func TestPublishOverUpstream(t *testing.T) {
 	h.mustPublish("app", npm("lib"), "1.1.0", "a", "app")
 }
 
-func TestUpstreamLimits(t *testing.T) {
+func TestUpdateRepository_UpstreamLimits(t *testing.T) {
 	h := open(t)
 	h.repositories("r00")
 	for i := 1; i <= 30; i++ {
@@ -188,7 +188,7 @@ func TestUpstreamLimits(t *testing.T) {
 	fails(t, err, "ResourceNotFound")
 }
 
-func TestDeletedUpstream(t *testing.T) {
+func TestDeleteRepository_Upstream(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "app: base")
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "x")

@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 )
 
-// maxName is the longest name of a package, namespace, version or asset, in
-// characters (CodeArtifact API Reference, the types PackageName and so on).
+// maxName is the length of the longest name of a package, namespace, version or
+// asset, in characters (CodeArtifact API Reference, the types PackageName and so on).
 const maxName = 255
 
 func validDomain(id DomainID) error {
@@ -23,7 +23,7 @@ func validDomain(id DomainID) error {
 		return invalid("%q cannot name a domain: use 2 to 50 of a-z, 0-9 and '-', beginning with a letter and not ending with '-'.", n)
 	}
 	if !arn.IsAccountID(id.Owner) {
-		return invalid("%q is not an account: want 12 digits.", id.Owner)
+		return invalid("%q is not an account ID: it must have 12 digits.", id.Owner)
 	}
 	return nil
 }
@@ -42,7 +42,7 @@ func validRepository(id RepositoryID) error {
 	return nil
 }
 
-// validPackage checks what all formats have in common; each door knows more.
+// validPackage checks what all formats have in common. Handlers check the rest.
 func validPackage(p PackageID) error {
 	if !p.Format.Known() {
 		return invalid("%q is not a package format.", p.Format)
@@ -76,8 +76,8 @@ func validPart(s string) bool {
 		!strings.ContainsFunc(s, func(r rune) bool { return r == '#' || r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
-// validAssetName is the pattern \P{C}+ of the API's model, without what would
-// be a path.
+// validAssetName is the pattern \P{C}+ of the API's model, without names that are
+// paths.
 func validAssetName(s string) error {
 	ok := s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxName && s != "." && s != ".." &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == '\\' || unicode.Is(unicode.C, r) })

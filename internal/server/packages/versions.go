@@ -7,35 +7,35 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
-// A Selection names versions of a package for an operation that does what it
-// can: it fails for some and succeeds for the others.
+// A Selection names versions of a package for an operation that may succeed for some
+// versions and fail for others.
 type Selection struct {
 	// Versions are at most 100.
 	Versions []string
-	// Revisions are the revisions that the caller expects, version → revision:
-	// a version that has another one is left as it is.
+	// Revisions are the revisions that the caller expects, version → revision. A
+	// version with another revision is not changed.
 	Revisions map[string]string
-	// Expected is the status that the caller expects; empty for any.
+	// Expected is the status that the caller expects; empty means any.
 	Expected Status
 }
 
-// maxSelected is the most versions of one operation (CodeArtifact API
+// maxSelected is the maximum number of versions of one operation (CodeArtifact API
 // Reference, PackageVersionList).
 const maxSelected = 100
 
-// An Outcome is what an operation did, by version as the caller wrote it.
+// An Outcome is the result of an operation for each version, as the caller wrote it.
 type Outcome struct {
 	Successful map[string]VersionState
 	Failed     map[string]VersionError
 }
 
-// A VersionState is what a version became.
+// A VersionState is the state of a version after the operation.
 type VersionState struct {
 	Revision string
 	Status   Status
 }
 
-// A VersionError says why a version was left as it is.
+// A VersionError says why a version was not changed. It is an error.
 type VersionError struct {
 	// Code is one of the API's PackageVersionErrorCode: NOT_FOUND,
 	// MISMATCHED_REVISION, MISMATCHED_STATUS, NOT_ALLOWED, ALREADY_EXISTS.
@@ -69,23 +69,23 @@ func (s *Service) DisposeVersions(ctx context.Context, repo RepositoryID, id Pac
 	})
 }
 
-// DeleteSelectedVersions deletes versions with their assets and tags. They may
-// be published again. The package stays, with its origin configuration, when
-// it has none left. codeartifact:DeletePackageVersions on the package.
+// DeleteSelectedVersions deletes versions with their assets and tags. They may be
+// published again. The package stays, with its origin configuration, even if it has no
+// versions left. codeartifact:DeletePackageVersions on the package.
 func (s *Service) DeleteSelectedVersions(ctx context.Context, repo RepositoryID, id PackageID, sel Selection) (Outcome, error) {
 	return s.changeVersions(ctx, deletePackageVersions, repo, id, sel, func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
 		return VersionState{v.revision, Deleted}, c.dropVersion(ctx, tx, v.key)
 	})
 }
 
-// DeleteVersions is [Service.DeleteSelectedVersions] for a client that deletes
-// all or none: the first version that cannot be deleted is the error.
+// DeleteVersions is [Service.DeleteSelectedVersions] for a client that deletes all or
+// none. It returns the error of the first version that cannot be deleted.
 func (s *Service) DeleteVersions(ctx context.Context, repo RepositoryID, id PackageID, versions []string) error {
-	r, err := s.onPackage(ctx, deletePackageVersions, repo, id)
+	r, err := s.authorizePackage(ctx, deletePackageVersions, repo, id)
 	if err != nil {
 		return err
 	}
-	return s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		for _, version := range versions {
 			v, err := c.version(ctx, tx, version)
 			if err != nil {
@@ -99,18 +99,15 @@ func (s *Service) DeleteVersions(ctx context.Context, repo RepositoryID, id Pack
 	})
 }
 
-// A refusal is the error of one version among several.
-type refusal struct{ VersionError }
+func (e *VersionError) Error() string { return e.Code + ": " + e.Message }
 
-func (r *refusal) Error() string { return r.Code + ": " + r.Message }
+func notAllowed(message string) error { return &VersionError{"NOT_ALLOWED", message} }
 
-func notAllowed(message string) error { return &refusal{VersionError{"NOT_ALLOWED", message}} }
-
-// changeVersions does one thing to each version that is as the caller expects.
+// changeVersions calls do for each version that is as the caller expects.
 func (s *Service) changeVersions(ctx context.Context, action string, repo RepositoryID, id PackageID, sel Selection,
 	do func(*db.Tx, *packageChange, versionRow) (VersionState, error),
 ) (Outcome, error) {
-	r, err := s.onPackage(ctx, action, repo, id)
+	r, err := s.authorizePackage(ctx, action, repo, id)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -118,7 +115,7 @@ func (s *Service) changeVersions(ctx context.Context, action string, repo Reposi
 		return Outcome{}, invalid("Name 1 to %d versions.", maxSelected)
 	}
 	var out Outcome
-	err = s.edit(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+	err = s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		out = Outcome{map[string]VersionState{}, map[string]VersionError{}}
 		for _, version := range sel.Versions {
 			v, err := c.expected(ctx, tx, version, sel)
@@ -126,10 +123,10 @@ func (s *Service) changeVersions(ctx context.Context, action string, repo Reposi
 			if err == nil {
 				state, err = do(tx, c, v)
 			}
-			var no *refusal
+			var failed *VersionError
 			switch {
-			case errors.As(err, &no):
-				out.Failed[version] = no.VersionError
+			case errors.As(err, &failed):
+				out.Failed[version] = *failed
 			case err != nil:
 				return err
 			default:
@@ -145,21 +142,21 @@ func (s *Service) changeVersions(ctx context.Context, action string, repo Reposi
 func (c *packageChange) expected(ctx context.Context, tx *db.Tx, version string, sel Selection) (versionRow, error) {
 	v, err := c.version(ctx, tx, version)
 	if errors.Is(err, db.ErrNoRows) {
-		return v, &refusal{VersionError{"NOT_FOUND", "The repository has no version " + version + " of the package."}}
+		return v, &VersionError{"NOT_FOUND", "The repository has no version " + version + " of the package."}
 	}
 	if err != nil {
 		return v, err
 	}
 	if want := sel.Revisions[version]; want != "" && want != v.revision {
-		return v, &refusal{VersionError{"MISMATCHED_REVISION", "The version has the revision " + v.revision + "."}}
+		return v, &VersionError{"MISMATCHED_REVISION", "The version has the revision " + v.revision + "."}
 	}
 	if sel.Expected != "" && sel.Expected != v.status {
-		return v, &refusal{VersionError{"MISMATCHED_STATUS", "The version is " + string(v.status) + "."}}
+		return v, &VersionError{"MISMATCHED_STATUS", "The version is " + string(v.status) + "."}
 	}
 	return v, nil
 }
 
-// version returns db.ErrNoRows where the package has no such version.
+// version returns db.ErrNoRows if the package does not have the version.
 func (c *packageChange) version(ctx context.Context, tx *db.Tx, version string) (versionRow, error) {
 	key := c.id.Format.versionKey(version)
 	return db.One(ctx, tx, func(r db.Row) (v versionRow, err error) {

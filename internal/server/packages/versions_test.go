@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-func TestStatuses(t *testing.T) {
+func TestUpdateVersionsStatus(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "store: base")
 	repo, id := domain.Repository("store"), npm("lib")
@@ -74,7 +74,7 @@ func TestStatuses(t *testing.T) {
 }
 
 // An archived version does not shine through from upstream.
-func TestHiddenVersionHidesUpstream(t *testing.T) {
+func TestPackage_HiddenVersionHidesUpstream(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "store: base")
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "x")
@@ -89,7 +89,7 @@ func TestHiddenVersionHidesUpstream(t *testing.T) {
 	fails(t, err, "ResourceNotFound")
 }
 
-func TestSelection(t *testing.T) {
+func TestUpdateVersionsStatus_Selection(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo, id := domain.Repository("store"), npm("lib")
@@ -132,7 +132,7 @@ func TestSelection(t *testing.T) {
 }
 
 // Read and list operations of the API do not look upstream.
-func TestAPIDoesNotLookUpstream(t *testing.T) {
+func TestListing_OwnVersionsOnly(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "store: base")
 	repo, id := domain.Repository("store"), npm("lib")
@@ -194,7 +194,7 @@ func TestListPackages(t *testing.T) {
 	}
 }
 
-func TestDefaultVersion(t *testing.T) {
+func TestListVersions_Default(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo, id := domain.Repository("store"), npm("lib")
@@ -215,7 +215,7 @@ func TestDefaultVersion(t *testing.T) {
 }
 
 // The bytes of an asset are stored once a domain, and go with the last use.
-func TestContentIsKeptOnce(t *testing.T) {
+func TestSweep_SharedContent(t *testing.T) {
 	h := open(t)
 	h.repositories("one", "two")
 	size := func() int64 {

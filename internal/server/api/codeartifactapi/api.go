@@ -1,11 +1,16 @@
-// Package codeartifactapi is the CodeArtifact API: one method an operation, with
-// the signature of the SDK's client. The rules are those of package packages;
-// what is here is the form of requests and answers, and GetAuthorizationToken,
-// which turns a caller into a bearer token for the package endpoints.
+// Package codeartifactapi is the CodeArtifact API: one method for each operation, with
+// the signature of the SDK's client. The rules are in package packages. This package
+// converts requests and answers ([API]) and errors ([MapError]), and has
+// GetAuthorizationToken, which issues a caller a bearer token for the package
+// endpoints.
 //
-// Operations that are not registered in [Register] are not built, and the wire
-// says so to their callers: external connections, package groups,
-// CopyPackageVersions and PublishPackageVersion.
+// A request is authenticated and decoded by package wire, which calls the method
+// registered in [Register]. External connections, package groups, CopyPackageVersions
+// and PublishPackageVersion are not registered: their callers get an error that says
+// so.
+//
+// This package imports the domain package packages and no database, policies or other
+// handler.
 package codeartifactapi
 
 import (
@@ -19,19 +24,18 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// An Addresses knows where a repository's clients find it. It is
-// *endpoint.Addresses.
+// Addresses knows the addresses of repositories. *endpoint.Addresses implements it.
 type Addresses interface {
 	// PackageURL ends in "/".
 	PackageURL(d endpoint.Domain, format, repository string) string
 }
 
-// A Minter makes bearer tokens. It is *token.Keyring.
+// A Minter makes bearer tokens. *token.Keyring implements it.
 type Minter interface {
 	Mint(p token.Purpose, c token.Claims) (string, error)
 }
 
-// A Config is what an [API] needs.
+// A Config configures an [API].
 type Config struct {
 	Packages  *packages.Service
 	Tokens    Minter
@@ -94,8 +98,8 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.DeletePackageVersions)
 }
 
-// domainID names a domain of a request: in the caller's account unless an owner
-// is given, and in the region that the request is signed for.
+// domainID names the domain of a request: in the caller's account unless the request
+// names an owner, and in the region of the request's signature.
 func domainID(ctx context.Context, name, owner *string) packages.DomainID {
 	id := packages.DomainID{Name: text(name), Owner: text(owner)}
 	if c := authn.FromContext(ctx); c != nil {
@@ -111,7 +115,7 @@ func repositoryID(ctx context.Context, domain, owner, repository *string) packag
 	return domainID(ctx, domain, owner).Repository(text(repository))
 }
 
-// text is *s, or "" where s is nil.
+// text is *s, or "" if s is nil.
 func text(s *string) string {
 	if s == nil {
 		return ""
@@ -119,7 +123,7 @@ func text(s *string) string {
 	return *s
 }
 
-// optional is nil where s is empty, which leaves it out of an answer.
+// optional is nil if s is empty. A nil field is left out of the answer.
 func optional(s string) *string {
 	if s == "" {
 		return nil

@@ -59,8 +59,8 @@ func TestDomainLifecycle(t *testing.T) {
 	}
 }
 
-// The order of calls that Terraform's aws_codeartifact_repository and
-// aws_codeartifact_repository_permissions_policy make.
+// Terraform's aws_codeartifact_repository and
+// aws_codeartifact_repository_permissions_policy call in this order.
 func TestRepositoryLifecycle(t *testing.T) {
 	s := serve(t)
 	s.domain()
@@ -124,7 +124,7 @@ func TestRepositoryLifecycle(t *testing.T) {
 	}
 }
 
-func TestQuotaIsItsOwnError(t *testing.T) {
+func TestUpdateRepository_QuotaError(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	var up []types.UpstreamRepository
@@ -135,8 +135,8 @@ func TestQuotaIsItsOwnError(t *testing.T) {
 	fails[*types.ServiceQuotaExceededException](t, err, 402, "at most 10")
 }
 
-// What `aws codeartifact login` appends to must end in "/".
-func TestRepositoryEndpoint(t *testing.T) {
+// `aws codeartifact login` appends to the endpoint, so it must end in "/".
+func TestGetRepositoryEndpoint(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	s.repository("store")
@@ -154,7 +154,7 @@ func TestRepositoryEndpoint(t *testing.T) {
 	fails[*types.ValidationException](t, err, 400, "format")
 }
 
-func TestPaging(t *testing.T) {
+func TestListings_Paging(t *testing.T) {
 	s := serve(t)
 	ctx := t.Context()
 	for _, d := range []string{"acme", "bcme", "ccme"} {
@@ -368,8 +368,8 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// What is not built says so, and so does what does not exist.
-func TestNotBuilt(t *testing.T) {
+// Operations that are not implemented and operations that do not exist.
+func TestAPI_NotImplemented(t *testing.T) {
 	s := serve(t)
 	_, err := s.admin.AssociateExternalConnection(t.Context(), &sdk.AssociateExternalConnectionInput{
 		Domain: aws.String("acme"), Repository: aws.String("app"), ExternalConnection: aws.String("public:example"),
@@ -386,7 +386,7 @@ func TestNotBuilt(t *testing.T) {
 	}
 }
 
-func TestUnknownKey(t *testing.T) {
+func TestAPI_UnknownKey(t *testing.T) {
 	s := serve(t)
 	clear(s.callers)
 	_, err := s.admin.ListDomains(t.Context(), &sdk.ListDomainsInput{})

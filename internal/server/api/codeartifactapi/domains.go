@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// CreateDomain creates a domain in the caller's account. An encryption key is
-// echoed and not used: how bytes are kept is the operator's affair.
+// CreateDomain creates a domain in the caller's account. An encryption key is only
+// reported, not used: the operator decides how bytes are stored.
 func (a *API) CreateDomain(ctx context.Context, in *codeartifact.CreateDomainInput) (*codeartifact.CreateDomainOutput, error) {
 	tags, err := tagMap(in.Tags)
 	if err != nil {
@@ -35,8 +35,8 @@ func (a *API) DescribeDomain(ctx context.Context, in *codeartifact.DescribeDomai
 	return &codeartifact.DescribeDomainOutput{Domain: domainDescription(d)}, nil
 }
 
-// DeleteDomain deletes a domain that holds no repository. That there is none is
-// no error; the answer is then empty.
+// DeleteDomain deletes a domain without repositories. If the domain does not exist,
+// the answer is empty and not an error.
 func (a *API) DeleteDomain(ctx context.Context, in *codeartifact.DeleteDomainInput) (*codeartifact.DeleteDomainOutput, error) {
 	d, found, err := a.packages.DeleteDomain(ctx, domainID(ctx, in.Domain, in.DomainOwner))
 	if err != nil || !found {

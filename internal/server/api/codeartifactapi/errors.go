@@ -10,9 +10,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-// MapError puts an error into CodeArtifact's words: one of the exceptions of
-// its model, or a *wire.Error for the codes that the AWS front end has for
-// every service.
+// MapError converts an error to an exception of CodeArtifact's model, or to a
+// *wire.Error for the codes that AWS's front end uses for every service.
 func MapError(err error) error {
 	if f, ok := errors.AsType[*fault.Error](err); ok {
 		return mapFault(f)
@@ -24,7 +23,7 @@ func MapError(err error) error {
 		return invalid(e.Error(), types.ValidationExceptionReasonCannotParse)
 	}
 	if wire.Known(err) {
-		return err // which has the right form by default
+		return err // wire writes it correctly
 	}
 	return mapFault(fault.From(err))
 }
@@ -33,8 +32,8 @@ func invalid(message string, reason types.ValidationExceptionReason) error {
 	return &types.ValidationException{Message: &message, Reason: reason}
 }
 
-// frontEnd are the codes of failed authentication, by the domain's code. A
-// wrong signature and an unknown key are 403 in CodeArtifact.
+// frontEnd has CodeArtifact's codes of failed authentication by the code of the fault.
+// A wrong signature and an unknown key are 403 in CodeArtifact.
 var frontEnd = map[string]wire.Error{
 	"MissingAuthenticationToken": {Code: "MissingAuthenticationTokenException", Status: http.StatusForbidden},
 	"IncompleteSignature":        {Code: "IncompleteSignatureException", Status: http.StatusBadRequest},

@@ -39,7 +39,7 @@ const (
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// A server is the API behind the wire, with the SDK's client before it.
+// A server is the API behind package wire, with the SDK's client.
 type server struct {
 	t        *testing.T
 	url      string
@@ -80,7 +80,7 @@ func serve(t *testing.T) *server {
 
 func (s *server) now() time.Time { return time.Unix(s.clock.Load(), 0).UTC() }
 
-// authenticate believes the access key id: signatures are package authn's.
+// authenticate accepts any signature: package authn tests signatures.
 func (s *server) authenticate(r *http.Request, _ string, _ []byte) (context.Context, error) {
 	_, credential, _ := strings.Cut(r.Header.Get("Authorization"), "Credential=")
 	key, _, _ := strings.Cut(credential, "/")
@@ -91,7 +91,7 @@ func (s *server) authenticate(r *http.Request, _ string, _ []byte) (context.Cont
 	return authn.WithCaller(r.Context(), &authn.Caller{Principal: p, Region: region, Time: s.now()}), nil
 }
 
-// user returns the client of a user with the policies.
+// user returns a client of a user with the policies.
 func (s *server) user(account, name string, policies ...string) *sdk.Client {
 	s.t.Helper()
 	arn := "arn:aws:iam::" + account + ":user/" + name
@@ -100,7 +100,7 @@ func (s *server) user(account, name string, policies ...string) *sdk.Client {
 	}, policies...)
 }
 
-// role returns the client of a role session that ends at the time.
+// role returns a client of a role session that ends at the time.
 func (s *server) role(expires time.Time, policies ...string) *sdk.Client {
 	s.t.Helper()
 	return s.principal(&authn.Principal{
@@ -133,7 +133,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// get is the output of an operation that must succeed.
+// get returns the output of an operation that must succeed.
 func get[T any](t testing.TB) func(T, error) T {
 	return func(v T, err error) T {
 		t.Helper()
@@ -174,7 +174,7 @@ func (s *server) as() context.Context {
 	c, err := policy.Parse(everything, policy.Identity)
 	must(s.t, err)
 	return authn.WithCaller(s.t.Context(), &authn.Caller{Principal: &authn.Principal{
-		Type: authn.User, Account: account, ARN: "arn:aws:iam::" + account + ":user/door", Policies: []*policy.Policy{c},
+		Type: authn.User, Account: account, ARN: "arn:aws:iam::" + account + ":user/publisher", Policies: []*policy.Policy{c},
 	}, Region: region})
 }
 

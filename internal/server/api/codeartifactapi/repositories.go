@@ -36,8 +36,8 @@ func (a *API) DescribeRepository(ctx context.Context, in *codeartifact.DescribeR
 	return &codeartifact.DescribeRepositoryOutput{Repository: repositoryDescription(r)}, nil
 }
 
-// UpdateRepository changes the description and the upstreams; what the request
-// does not have stays.
+// UpdateRepository changes the description and the upstreams. A field that the request
+// does not have is left as it is.
 func (a *API) UpdateRepository(ctx context.Context, in *codeartifact.UpdateRepositoryInput) (*codeartifact.UpdateRepositoryOutput, error) {
 	r, err := a.packages.UpdateRepository(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), packages.RepositoryUpdate{
 		Description: in.Description, Upstreams: upstreamNames(in.Upstreams),
@@ -99,9 +99,9 @@ func (a *API) ListRepositoriesInDomain(ctx context.Context, in *codeartifact.Lis
 	return out, nil
 }
 
-// GetRepositoryEndpoint answers with the address for the clients of a format.
-// It ends in "/", since `aws codeartifact login` appends to it. There is one
-// address for both endpoint types.
+// GetRepositoryEndpoint answers the address for the clients of a format. It ends in
+// "/", because `aws codeartifact login` appends to it. Both endpoint types have the
+// same address.
 func (a *API) GetRepositoryEndpoint(ctx context.Context, in *codeartifact.GetRepositoryEndpointInput) (*codeartifact.GetRepositoryEndpointOutput, error) {
 	id := repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository)
 	if err := a.packages.Authorized(ctx, id, "codeartifact:GetRepositoryEndpoint"); err != nil {
@@ -111,8 +111,8 @@ func (a *API) GetRepositoryEndpoint(ctx context.Context, in *codeartifact.GetRep
 	return &codeartifact.GetRepositoryEndpointOutput{RepositoryEndpoint: &url}, nil
 }
 
-// upstreamNames keeps nil apart from empty: one leaves the upstreams as they
-// are, the other removes them.
+// upstreamNames keeps the difference between nil, which leaves the upstreams as they
+// are, and empty, which removes them.
 func upstreamNames(in []types.UpstreamRepository) []string {
 	if in == nil {
 		return nil

@@ -10,9 +10,8 @@ import (
 	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/codeartifactapi"
 )
 
-// TestErrorsOfSignatures: CodeArtifact's front end has codes of its own, and 403
-// where ECR has 400.
-func TestErrorsOfSignatures(t *testing.T) {
+// CodeArtifact's front end has its own codes, and 403 for errors that are 400 in ECR.
+func TestMapError_Signatures(t *testing.T) {
 	for code, want := range map[string]string{
 		"InvalidClientTokenId":  "UnrecognizedClientException",
 		"SignatureDoesNotMatch": "InvalidSignatureException",

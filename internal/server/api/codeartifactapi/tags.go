@@ -50,7 +50,7 @@ func tagMap(in []types.Tag) (map[string]string, error) {
 	for _, t := range in {
 		k := text(t.Key)
 		if _, twice := out[k]; twice {
-			return nil, fault.New(fault.Invalid, "Validation", "The tag key %q is there twice.", k)
+			return nil, fault.New(fault.Invalid, "Validation", "The tag key %q appears twice.", k)
 		}
 		out[k] = text(t.Value)
 	}

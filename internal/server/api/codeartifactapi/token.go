@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// How long a token lives (CodeArtifact API Reference, GetAuthorizationToken):
-// as long as asked, from 15 minutes to 12 hours, and 12 hours if not asked.
+// The bounds of a token's lifetime (CodeArtifact API Reference,
+// GetAuthorizationToken). The default is the longest.
 const (
 	shortest = 15 * time.Minute
 	longest  = 12 * time.Hour
@@ -26,7 +26,7 @@ const (
 func (a *API) GetAuthorizationToken(ctx context.Context, in *codeartifact.GetAuthorizationTokenInput) (*codeartifact.GetAuthorizationTokenOutput, error) {
 	c := authn.FromContext(ctx)
 	if c == nil {
-		return nil, fault.New(fault.Denied, "AccessDenied", "nobody is authenticated")
+		return nil, fault.New(fault.Denied, "AccessDenied", "The request is not authenticated.")
 	}
 	now := a.now().Truncate(time.Second)
 	expires, err := expiry(c, in.DurationSeconds, now)
@@ -34,7 +34,7 @@ func (a *API) GetAuthorizationToken(ctx context.Context, in *codeartifact.GetAut
 		return nil, err
 	}
 	id := domainID(ctx, in.Domain, in.DomainOwner)
-	if err := a.mayIssue(ctx, c, id, expires.Sub(now)); err != nil {
+	if err := a.authorizeToken(ctx, c, id, expires.Sub(now)); err != nil {
 		return nil, err
 	}
 	claims := c.BearerClaims()
@@ -48,10 +48,10 @@ func (a *API) GetAuthorizationToken(ctx context.Context, in *codeartifact.GetAut
 	return &codeartifact.GetAuthorizationTokenOutput{AuthorizationToken: &t, Expiration: &expires}, nil
 }
 
-// expiry is when a token issued now ends. A duration of 0 asks for the end of
-// the caller's temporary credentials, which is never later than the longest
-// life of a token; a caller with a long-term key has no such end and gets the
-// default. Any other duration counts from now, whenever the session ends.
+// expiry returns the end of a token that is issued now. A duration of 0 means the end
+// of the caller's temporary credentials, but at most the longest lifetime. A caller
+// with a long-term key gets the default then. Any other duration counts from now, even
+// if the session ends before.
 func expiry(c *authn.Caller, duration *int64, now time.Time) (time.Time, error) {
 	end := now.Add(longest)
 	if duration == nil {
@@ -63,7 +63,7 @@ func expiry(c *authn.Caller, duration *int64, now time.Time) (time.Time, error) 
 		}
 		return end, nil
 	}
-	// The bounds are compared in seconds: a large number must not overflow.
+	// The comparison is in seconds because a large number would overflow a Duration.
 	if *duration < int64(shortest/time.Second) || *duration > int64(longest/time.Second) {
 		return end, fault.New(fault.Invalid, "Validation", "durationSeconds is %d; it must be 0, or from %d to %d.",
 			*duration, int64(shortest/time.Second), int64(longest/time.Second))
@@ -71,8 +71,8 @@ func expiry(c *authn.Caller, duration *int64, now time.Time) (time.Time, error) 
 	return now.Add(time.Duration(*duration) * time.Second), nil
 }
 
-// mayIssue checks everything that a token for the domain requires.
-func (a *API) mayIssue(ctx context.Context, c *authn.Caller, id packages.DomainID, life time.Duration) error {
+// authorizeToken checks the permissions that a token for the domain requires.
+func (a *API) authorizeToken(ctx context.Context, c *authn.Caller, id packages.DomainID, life time.Duration) error {
 	const action = "codeartifact:GetAuthorizationToken"
 	if c.Type == authn.Root {
 		return fault.New(fault.Denied, "AccessDenied",

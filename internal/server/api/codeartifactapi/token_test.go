@@ -21,7 +21,7 @@ func tokenFor(domain string) *sdk.GetAuthorizationTokenInput {
 }
 
 // Claims 1 and 8: a temporary token for one domain, and when it ends.
-func TestTokenForOneDomain(t *testing.T) {
+func TestGetAuthorizationToken_OneDomain(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	out := get[*sdk.GetAuthorizationTokenOutput](t)(s.admin.GetAuthorizationToken(t.Context(), tokenFor("acme")))
@@ -34,7 +34,7 @@ func TestTokenForOneDomain(t *testing.T) {
 		t.Fatalf("ids %q and %q", claims.ID, claims.AccessKeyID)
 	}
 	if !claims.Expires.Equal(*out.Expiration) || len(*out.AuthorizationToken) > 512 {
-		t.Fatalf("expires %v, told %v, %d characters", claims.Expires, out.Expiration, len(*out.AuthorizationToken))
+		t.Fatalf("expires %v, answered %v, %d characters", claims.Expires, out.Expiration, len(*out.AuthorizationToken))
 	}
 	if _, err := s.keys.Open(token.ECR, *out.AuthorizationToken); err == nil {
 		t.Fatal("the token opens something else")
@@ -46,7 +46,7 @@ func TestTokenForOneDomain(t *testing.T) {
 }
 
 // Claims 3 to 5: 12 hours by default, 0 or 900 to 43200 seconds, from the call.
-func TestTokenDuration(t *testing.T) {
+func TestGetAuthorizationToken_Duration(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	for _, c := range []struct {
@@ -71,9 +71,9 @@ func TestTokenDuration(t *testing.T) {
 	}
 }
 
-// Claims 4 and 6: 0 takes the end of the role's session, and any other life
-// does not depend on it.
-func TestTokenOfRoleSession(t *testing.T) {
+// Claims 4 and 6: 0 means the end of the role session; any other duration does not
+// depend on it.
+func TestGetAuthorizationToken_RoleSession(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	ends := start.Add(20 * time.Minute)
@@ -101,7 +101,7 @@ func TestTokenOfRoleSession(t *testing.T) {
 }
 
 // Claim 2: both permissions, with the condition keys of the second.
-func TestTokenPermissions(t *testing.T) {
+func TestGetAuthorizationToken_Permissions(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	statements := func(st ...string) string {
@@ -129,14 +129,14 @@ func TestTokenPermissions(t *testing.T) {
 	fails[*types.AccessDeniedException](t, call(900, statements(get, other)), 403, denied+"sts:GetServiceBearerToken")
 	fails[*types.AccessDeniedException](t, call(3601, statements(get, short)), 403, denied+"sts:GetServiceBearerToken")
 
-	// Without the permission nobody learns which domains exist.
+	// Without the permission, the answer does not reveal which domains exist.
 	_, err := s.user(account, "dev").GetAuthorizationToken(t.Context(), tokenFor("nowhere"))
 	fails[*types.AccessDeniedException](t, err, 403, denied)
 	_, err = s.user(account, "dev", statements(bearer, strings.Replace(get, "acme", "*", 1))).GetAuthorizationToken(t.Context(), tokenFor("nowhere"))
 	fails[*types.ResourceNotFoundException](t, err, 404, "Domain not found")
 }
 
-func TestTokenNotForRoot(t *testing.T) {
+func TestGetAuthorizationToken_Root(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	root := s.principal(&authn.Principal{Type: authn.Root, Account: account, ARN: "arn:aws:iam::" + account + ":root", PrincipalARN: "arn:aws:iam::" + account + ":root", UniqueID: account, UserID: account})
@@ -148,13 +148,13 @@ func TestTokenNotForRoot(t *testing.T) {
 
 // Claim 7: the domain's owner may be another account than the caller's. The
 // domain's policy must grant both permissions then.
-func TestTokenForAnotherAccountsDomain(t *testing.T) {
+func TestGetAuthorizationToken_OtherAccount(t *testing.T) {
 	s := serve(t)
 	s.domain()
 	guest := s.user(other, "guest", everything)
 	in := tokenFor("acme")
 	_, err := guest.GetAuthorizationToken(t.Context(), in)
-	fails[*types.ResourceNotFoundException](t, err, 404, other) // its own account has no such domain
+	fails[*types.ResourceNotFoundException](t, err, 404, other) // the caller's own account does not have the domain
 	in.DomainOwner = aws.String(account)
 	for actions, want := range map[string]bool{
 		`"codeartifact:GetAuthorizationToken"`:                                  false,

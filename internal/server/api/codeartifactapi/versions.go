@@ -98,8 +98,8 @@ func (a *API) GetPackageVersionReadme(ctx context.Context, in *codeartifact.GetP
 	}, nil
 }
 
-// ListPackageVersionDependencies lists what a version says it needs, all on one
-// page.
+// ListPackageVersionDependencies lists the dependencies that a version declares, all
+// on one page.
 func (a *API) ListPackageVersionDependencies(ctx context.Context, in *codeartifact.ListPackageVersionDependenciesInput) (*codeartifact.ListPackageVersionDependenciesOutput, error) {
 	id := packageID(in.Format, in.Namespace, in.Package)
 	v, dependencies, err := a.packages.VersionDependencies(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), id, text(in.PackageVersion))
@@ -164,7 +164,8 @@ func failed(o packages.Outcome) map[string]types.PackageVersionError {
 	return out
 }
 
-// versionOrigin: what is here was published to a repository of the domain.
+// versionOrigin is always internal: every version was published to a repository of
+// the domain.
 func versionOrigin(v *packages.Version) *types.PackageVersionOrigin {
 	return &types.PackageVersionOrigin{
 		DomainEntryPoint: &types.DomainEntryPoint{RepositoryName: &v.EntryPoint},
