@@ -25,15 +25,18 @@ const (
 
 // layers names the layer of every package. The longest prefix of its path counts.
 var layers = map[string]layer{
-	"internal/atomicfile": base,
-	"internal/aws":        base,
-	"internal/fault":      base,
-	"internal/httpheader": base,
-	"internal/loopback":   base,
-	"internal/policy":     base,
-	"internal/randid":     base,
-	"internal/redact":     base,
-	"authtoken":           base,
+	"internal/atomicfile":  base,
+	"internal/aws":         base,
+	"internal/fault":       base,
+	"internal/httpheader":  base,
+	"internal/idletimeout": base,
+	"internal/loopback":    base,
+	"internal/policy":      base,
+	"internal/randid":      base,
+	"internal/redact":      base,
+	"internal/respwriter":  base,
+	"internal/truncate":    base,
+	"authtoken":            base,
 
 	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage,
 	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage,
@@ -52,7 +55,7 @@ var layers = map[string]layer{
 }
 
 // standalone lists the packages that import no other package of this module,
-// except packages below themselves and internal/randid.
+// except packages below themselves and internal/randid and internal/truncate.
 var standalone = []string{
 	"internal/atomicfile",
 	"internal/fault",
@@ -101,7 +104,7 @@ func checkImport(t *testing.T, pkg, imported string) {
 		t.Errorf("%s imports %s, which is in a higher layer", pkg, imported)
 	}
 	for _, p := range standalone {
-		if within(pkg, p) && !within(imported, p) && imported != "internal/randid" {
+		if within(pkg, p) && !within(imported, p) && imported != "internal/randid" && imported != "internal/truncate" {
 			t.Errorf("%s imports %s, but must import no other package of this module", pkg, imported)
 		}
 	}

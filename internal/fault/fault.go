@@ -1,13 +1,16 @@
-// Package fault is the one typed error of the domain.
+// Package fault is the typed error of the domain. "Fault" is Smithy's word for who
+// caused an error.
 //
-// A domain package returns a [*Error] for everything that a caller can have
-// caused or should know about. The edges, and only they, turn it into the form
-// of their protocol: an AWS error type, an OCI error code, npm's JSON. An edge
-// decides by Code where the protocol has a name of its own for the case, and by
-// Kind otherwise, so that a case nobody thought of still gets the right status.
+// A domain package returns an [*Error] for everything that a caller can cause or
+// should know about. Only handlers turn it into the form of their protocol: an AWS
+// error type, an OCI error code, npm's JSON. A handler looks at Code if the protocol
+// has its own name for the case, and otherwise at Kind, so that every case gets a
+// fitting status.
 //
-// Any other error that reaches an edge is a defect or a failed machine. It is
-// logged whole, and the client is told nothing but that it happened.
+// Any other error that reaches a handler is a defect or a failing machine. It is
+// logged completely; the client is told only that it happened.
+//
+// The package imports no other package of the module.
 package fault
 
 import (
@@ -18,37 +21,37 @@ import (
 // A Kind is the class of an error, independent of any protocol.
 type Kind uint8
 
-// The kinds. The number in each comment is the HTTP status that fits where a
-// protocol has no opinion of its own.
+// The kinds. The number in each comment is the HTTP status of the kind, unless a
+// protocol has its own.
 const (
-	Internal        Kind = iota // 500: our defect, or a failing machine
+	Internal        Kind = iota // 500: a defect of the server, or a failing machine
 	Invalid                     // 400: the request breaks a rule of its own form
-	Unauthenticated             // 401: no credentials, or ones that prove nothing
-	Expired                     // 401: credentials that were good and are no more
-	Denied                      // 403: known, and not allowed
+	Unauthenticated             // 401: there are no credentials, or they are not valid
+	Expired                     // 401: the credentials have expired
+	Denied                      // 403: the caller is known and not allowed
 	NotFound                    // 404
 	Conflict                    // 409: the state of the store forbids it
 	Limit                       // 402 or 400: a quota or a size limit is reached
-	TooLarge                    // 413: the body is larger than is accepted
+	TooLarge                    // 413: the body is too large
 	Throttled                   // 429: try again later
 	Unavailable                 // 503: cannot answer now
-	Unimplemented               // 501: known to the protocol and not built
+	Unimplemented               // 501: the protocol has it, this server does not
 )
 
-// An Error is what went wrong, in the words of the domain.
+// An Error is an error in the terms of the domain.
 type Error struct {
 	Kind Kind
-	// Code is the stable, short name of the case. Where AWS has a name it is
-	// AWS's without the "Exception": RepositoryNotFound, ImageNotFound.
+	// Code is the short, stable name of the case. If AWS has a name for it, Code is
+	// that name without "Exception": RepositoryNotFound, ImageNotFound.
 	Code string
-	// Message says what was wrong and, where it can, what to do. It is shown to
-	// the client and holds no secret.
+	// Message says what is wrong and, if possible, what to do. The client sees it, so
+	// it must not contain a secret.
 	Message string
-	// ResourceType and ResourceID name what the error is about, where a
-	// protocol asks for it. ResourceType is CodeArtifact's: domain, repository,
-	// package, package-version, asset.
+	// ResourceType and ResourceID name what the error is about, for protocols that
+	// need it. ResourceType is CodeArtifact's: domain, repository, package,
+	// package-version or asset.
 	ResourceType, ResourceID string
-	// Err is the cause, for the log alone.
+	// Err is the cause. Only the log shows it.
 	Err error
 }
 
@@ -78,9 +81,8 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// From finds the domain's error in err. What is not one becomes an Internal
-// error with err as its cause and a message that tells the client nothing.
-// From(nil) is nil.
+// From returns the domain's error in err. Any other error becomes an Internal error
+// with err as its cause and a message without details. From(nil) is nil.
 func From(err error) *Error {
 	if err == nil {
 		return nil

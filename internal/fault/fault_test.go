@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-func TestFromFindsTheDomainsError(t *testing.T) {
+func TestFrom_WrappedError(t *testing.T) {
 	in := fault.New(fault.NotFound, "RepositoryNotFound", "no repository %q", "r").About("repository", "r")
 	got := fault.From(fmt.Errorf("while pulling: %w", in))
 	if got != in {
@@ -21,7 +21,7 @@ func TestFromFindsTheDomainsError(t *testing.T) {
 	}
 }
 
-func TestFromHidesWhatIsNotOurs(t *testing.T) {
+func TestFrom_OtherError(t *testing.T) {
 	if fault.From(nil) != nil {
 		t.Fatal("From(nil) must be nil")
 	}

@@ -131,7 +131,7 @@ func TestHandler_SlowServer(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		go send(t, c, 4, "some")
+		go fmt.Fprint(c, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nsome")
 		if _, text := answer(t, c); text != "2 false" {
 			t.Errorf("read %q", text)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 const awsJSONType = "application/x-amz-json-1.1"
@@ -21,7 +22,7 @@ func (p awsJSON) open(x *exchange) error {
 	target := x.r.Header.Get("X-Amz-Target")
 	prefix, name, _ := strings.Cut(target, ".")
 	if x.op = p.ops[name]; x.op == nil || prefix != p.table.TargetPrefix {
-		return &UnknownOperationError{Operation: shorten(target, 200)}
+		return &UnknownOperationError{Operation: truncate.String(target, 200)}
 	}
 	return x.readBody()
 }

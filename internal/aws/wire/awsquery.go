@@ -3,6 +3,8 @@ package wire
 import (
 	"net/http"
 	"reflect"
+
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // awsQuery is the protocol of forms: all of a request is parameters, and the
@@ -33,7 +35,7 @@ func (x *exchange) readForm(limit int64) (err error) {
 func (p awsQuery) find(x *exchange) error {
 	action, version := x.form.get("Action"), x.form.get("Version")
 	if x.op = p.ops[action]; x.op == nil || (version != "" && version != p.table.Version) {
-		return &UnknownOperationError{Operation: shorten(action, 200), Version: shorten(version, 100)}
+		return &UnknownOperationError{Operation: truncate.String(action, 200), Version: truncate.String(version, 100)}
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // A form is the parameters of an awsQuery request in the order of their names,
@@ -34,7 +36,7 @@ func parseForm(query, body string) (form, error) {
 				return nil, malformed("The request has a parameter name with an invalid escape.")
 			}
 			if value, err = url.QueryUnescape(value); err != nil {
-				return nil, malformed("The value of the parameter %s has an invalid escape.", shorten(name, 100))
+				return nil, malformed("The value of the parameter %s has an invalid escape.", truncate.String(name, 100))
 			}
 			if !utf8.ValidString(name) || !utf8.ValidString(value) {
 				return nil, malformed("The request has a parameter that is not valid UTF-8.")
@@ -45,7 +47,7 @@ func parseForm(query, body string) (form, error) {
 	slices.SortFunc(f, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
 	for i := 1; i < len(f); i++ {
 		if f[i].name == f[i-1].name {
-			return nil, malformed("The parameter %s is there twice.", shorten(f[i].name, 100))
+			return nil, malformed("The parameter %s is there twice.", truncate.String(f[i].name, 100))
 		}
 	}
 	return f, nil
@@ -144,7 +146,7 @@ func (r *formReader) value(n *node, v reflect.Value) error {
 	}
 	s, ok := r.lookup(r.path)
 	if !ok || !setText(n, v, s) {
-		return malformed("The parameter %s must be %s.", shorten(string(r.path), 100), n.kind)
+		return malformed("The parameter %s must be %s.", truncate.String(string(r.path), 100), n.kind)
 	}
 	return nil
 }
@@ -158,7 +160,7 @@ func (r *formReader) union(n *node, v reflect.Value) error {
 			continue
 		}
 		if !v.IsNil() {
-			return malformed("The parameter %s has more than one member.", shorten(string(r.path[:length]), 100))
+			return malformed("The parameter %s has more than one member.", truncate.String(string(r.path[:length]), 100))
 		}
 		c := reflect.New(f.union.Elem())
 		v.Set(c)
@@ -168,7 +170,7 @@ func (r *formReader) union(n *node, v reflect.Value) error {
 	}
 	r.path = r.path[:length]
 	if v.IsNil() {
-		return malformed("The parameter %s has no member that this server knows.", shorten(string(r.path), 100))
+		return malformed("The parameter %s has no member that this server knows.", truncate.String(string(r.path), 100))
 	}
 	return nil
 }
@@ -189,16 +191,16 @@ func (r *formReader) mapping(n *node, v reflect.Value) error {
 		length := len(r.path)
 		key, ok := r.lookup(append(r.path, ".key"...))
 		if !ok {
-			return malformed("The parameter %s has no key.", shorten(string(r.path), 100))
+			return malformed("The parameter %s has no key.", truncate.String(string(r.path), 100))
 		}
 		k := reflect.ValueOf(key).Convert(n.typ.Key())
 		if m.MapIndex(k).IsValid() {
-			return malformed("The parameter %s has a key that is there twice.", shorten(string(r.path), 100))
+			return malformed("The parameter %s has a key that is there twice.", truncate.String(string(r.path), 100))
 		}
 		e := reflect.New(n.typ.Elem()).Elem()
 		r.path = append(r.path, ".value"...)
 		if !r.has() {
-			return malformed("The parameter %s is missing.", shorten(string(r.path), 100))
+			return malformed("The parameter %s is missing.", truncate.String(string(r.path), 100))
 		}
 		if err := r.value(n.elem, elementOf(e)); err != nil {
 			return err
@@ -216,7 +218,7 @@ func (r *formReader) mapping(n *node, v reflect.Value) error {
 func (r *formReader) each(infix string, read func() error) error {
 	start := len(r.path)
 	if s, ok := r.lookup(r.path); ok && s != "" {
-		return malformed("The parameter %s must be numbered.", shorten(string(r.path), 100))
+		return malformed("The parameter %s must be numbered.", truncate.String(string(r.path), 100))
 	}
 	r.path = append(r.path, '.')
 	left := r.below(r.path)
@@ -225,7 +227,7 @@ func (r *formReader) each(infix string, read func() error) error {
 	for i := 1; left > 0; i++ {
 		r.path = strconv.AppendInt(r.path[:length], int64(i), 10)
 		if !r.has() {
-			return malformed("The parameter %s must be numbered from 1 without gaps.", shorten(string(r.path[:start]), 100))
+			return malformed("The parameter %s must be numbered from 1 without gaps.", truncate.String(string(r.path[:start]), 100))
 		}
 		if _, ok := r.lookup(r.path); ok {
 			left--

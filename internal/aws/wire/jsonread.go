@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // maxDepth bounds how deep objects and arrays may nest in what is decoded. The
@@ -45,7 +46,7 @@ func readJSON(body *bytes.Buffer, n *node, v reflect.Value) error {
 	if errors.As(err, &own) {
 		return own
 	}
-	return malformed("The request body is not valid JSON: %s", shorten(strings.TrimPrefix(err.Error(), "jsontext: "), 200))
+	return malformed("The request body is not valid JSON: %s", truncate.String(strings.TrimPrefix(err.Error(), "jsontext: "), 200))
 }
 
 type jsonReader struct{ *jsontext.Decoder }
@@ -182,7 +183,7 @@ func (d jsonReader) where() string {
 	if p == "" {
 		return "The request body"
 	}
-	return "The member " + shorten(strings.ReplaceAll(p[1:], "/", "."), 100)
+	return "The member " + truncate.String(strings.ReplaceAll(p[1:], "/", "."), 100)
 }
 
 // setScalar sets v to what the JSON value raw stands for, and reports whether
@@ -288,14 +289,6 @@ func extend(s reflect.Value) reflect.Value {
 		s = grown
 	}
 	return s.Slice(0, s.Len()+1)
-}
-
-// shorten cuts text that came from outside.
-func shorten(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
 }
 
 // String says what a value of the kind is in JSON.

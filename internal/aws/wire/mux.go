@@ -3,6 +3,8 @@ package wire
 import (
 	"net/http"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // NewMux serves several services on one address, as a client sees it that has
@@ -62,7 +64,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ServeHTTP(w, r)
 		return
 	}
-	m.notFound(w, r, restJSON{}, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+shorten(path, 200)+".")
+	m.notFound(w, r, restJSON{}, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+truncate.String(path, 200)+".")
 }
 
 // mayBeForm reports whether a request for "/" can be of awsQuery. AWS reads

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // restJSON is restJson1: the operation is the method and the path, and each
@@ -34,7 +35,7 @@ func (p restJSON) open(x *exchange) error {
 	path := x.r.URL.EscapedPath()
 	methods, ok := p.paths[path]
 	if !ok {
-		return &UnknownOperationError{Operation: x.r.Method + " " + shorten(path, 200)}
+		return &UnknownOperationError{Operation: x.r.Method + " " + truncate.String(path, 200)}
 	}
 	if x.op = methods[x.r.Method]; x.op == nil {
 		allow := make([]string, 0, len(methods))

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // maxFailures bounds how many failures a ValidationError lists, so that a long
@@ -110,7 +112,7 @@ func (c *checker) value(n *node, v reflect.Value) {
 			return
 		}
 		for _, k := range sortedKeys(v) {
-			c.at(step{name: shorten(k.String(), maxValue)}, n.elem, reflect.Indirect(v.MapIndex(k)))
+			c.at(step{name: truncate.String(k.String(), maxValue)}, n.elem, reflect.Indirect(v.MapIndex(k)))
 		}
 	}
 }
@@ -154,7 +156,7 @@ func (n *node) show(s string) string {
 	if n.sensitive {
 		return "***"
 	}
-	return shorten(s, maxValue)
+	return truncate.String(s, maxValue)
 }
 
 // textOf is how messages write a value that has a length.

@@ -1,7 +1,12 @@
-// Package api is what the edges of the AWS APIs share: every request is
-// authenticated by its signature before it is decoded, and becomes an audit
-// entry. One package below is one service; each holds one Go method an
-// operation, with the signature of the SDK's client.
+// Package api has what the handlers of the AWS APIs share. [Middleware] connects an
+// AWS service to package wire: it authenticates each request by its signature before
+// the request is decoded, records it in the audit entry, and explains denials.
+//
+// Each package below serves one service (ecrapi, codeartifactapi, iamapi, stsapi). It
+// has one Go method per operation, with the signature of the SDK's client, which
+// calls the domain. To add an operation, add its method there and register it.
+// Handlers do not authorize: the domain does. They import neither each other nor a
+// store.
 package api
 
 import (
@@ -14,39 +19,40 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// unsigned are the operations that take no signature, since their callers have no
-// credentials yet: the token in the request is what they have, and the domain
-// proves it (STS API Reference, AssumeRoleWithWebIdentity and AssumeRoleWithSAML).
-// Nothing else gets past [Shell.Options] without one.
+// unsigned are the operations that take no signature. Their callers have no
+// credentials yet, but a token in the request, which the domain verifies (STS API
+// Reference, AssumeRoleWithWebIdentity and AssumeRoleWithSAML). Every other operation
+// needs a signature.
 var unsigned = map[[2]string]bool{
 	{"sts", "AssumeRoleWithWebIdentity"}: true,
 	{"sts", "AssumeRoleWithSAML"}:        true,
 }
 
-// A Shell stands around the operations of every service.
-type Shell struct {
+// Middleware surrounds the operations of every service.
+type Middleware struct {
 	Authn authn.SignatureAuthenticator
-	// Messages seals what is told about a denial to those who may decode it; nil
-	// tells nothing.
+	// Messages seals the encoded explanation of a denial. If it is nil, denials have
+	// none.
 	Messages MessageSealer
 	Log      *slog.Logger
 }
 
-// Options are those of a service, whose errors mapError puts into its words.
-func (s *Shell) Options(service string, mapError func(error) error) wire.Options {
+// Options returns the options of a service. mapError turns errors into those that the
+// service has.
+func (m *Middleware) Options(service string, mapError func(error) error) wire.Options {
 	return wire.Options{
 		Authenticate: func(r *http.Request, operation string, body []byte) (context.Context, error) {
 			ctx := r.Context()
 			e := audit.From(ctx)
 			e.Operation(service, operation)
 			if unsigned[[2]string{service, operation}] {
-				c, err := s.Authn.Unsigned(r)
+				c, err := m.Authn.Unsigned(r)
 				if err != nil {
 					return ctx, err
 				}
 				return authn.WithCaller(ctx, c), nil
 			}
-			c, err := s.Authn.Signed(r, service, body)
+			c, err := m.Authn.Signed(r, service, body)
 			if err != nil {
 				return ctx, err
 			}
@@ -55,15 +61,15 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 		},
 		Admit: func(r *http.Request, operation string) error {
 			audit.From(r.Context()).Operation(service, operation)
-			return s.Authn.PrecheckSigned(r, service)
+			return m.Authn.PrecheckSigned(r, service)
 		},
 		Intercept: func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
 			audit.From(ctx).Params(params(in))
 			out, err := next(ctx)
-			return out, s.explained(err)
+			return out, m.explained(err)
 		},
 		MapError: mapError,
-		Failed:   s.failed,
+		Failed:   m.failed,
 		RequestID: func(r *http.Request) string {
 			if e := audit.From(r.Context()); e != nil {
 				return e.ID
@@ -73,9 +79,9 @@ func (s *Shell) Options(service string, mapError func(error) error) wire.Options
 	}
 }
 
-// failed records what the client is told, and logs what it is not: the cause of
-// an error that is ours.
-func (s *Shell) failed(ctx context.Context, err error, told wire.Error) {
+// failed records what the client is told. It logs the cause of a server error, which
+// the client is not told.
+func (m *Middleware) failed(ctx context.Context, err error, told wire.Error) {
 	e := audit.From(ctx)
 	e.Failed(told.Code, told.Message)
 	if told.Status < http.StatusInternalServerError || told.Status == http.StatusNotImplemented {
@@ -85,5 +91,5 @@ func (s *Shell) failed(ctx context.Context, err error, told wire.Error) {
 	if e != nil {
 		id = e.ID
 	}
-	s.Log.ErrorContext(ctx, "operation failed", "request", id, "error", err)
+	m.Log.ErrorContext(ctx, "operation failed", "request", id, "error", err)
 }

@@ -7,18 +7,19 @@ import (
 	"time"
 )
 
-// maxParam is the length in bytes of a text that an audit record shows whole.
+// maxParam is the length in bytes up to which an audit record shows a text completely.
 const maxParam = 1024
 
-// secret are the members of inputs that no record may hold.
+// secret are the members of inputs that must not be in a record.
 var secret = map[string]bool{
 	"Password": true, "NewPassword": true, "OldPassword": true, "SecretAccessKey": true, "SessionToken": true,
 	"WebIdentityToken": true, "SAMLAssertion": true, "PrivateKey": true, "Seed": true,
 	"AuthenticationCode1": true, "AuthenticationCode2": true, "TokenCode": true,
 }
 
-// params turns an operation's input into CloudTrail's requestParameters: members
-// in lower camel case, without those that are unset, secret or bulk.
+// params turns the input of an operation into CloudTrail's requestParameters. Members
+// are in lower camel case; members that are unset or bytes are left out, and secrets
+// are hidden.
 func params(in any) map[string]any {
 	v := reflect.Indirect(reflect.ValueOf(in))
 	if v.Kind() != reflect.Struct {

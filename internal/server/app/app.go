@@ -1,5 +1,16 @@
-// Package app is the only place where the parts of the server are constructed
-// and joined. cmd/gatehouse and the tests start a server through [Start].
+// Package app constructs the server and connects its components. Nothing else
+// does: cmd/gatehouse and the tests start a server through [Start].
+//
+// [Start] opens the components in the order of the struct components, builds the
+// HTTP handler (routes.go) and listens (server.go). A request passes through
+//
+//	listener   deadlines and, if it is configured, TLS
+//	opsMux     /healthz, /readyz and /metrics, which are not audited
+//	requestLog begins the audit entry; writes the record, the log line and the metrics
+//	router     chooses the registry, the package formats or an AWS API
+//
+// Everything that serve needs may be imported here; nothing imports this package
+// but commands, tests and benchmarks.
 package app
 
 import (
@@ -34,25 +45,25 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// An Option changes what a server is made of, beyond its configuration.
-type Option func(*parts)
+// An Option changes how a server is constructed, beyond its configuration.
+type Option func(*components)
 
-// WithClock makes the server live by another clock than the machine's, and say
-// so in the Date of its answers: clients correct their signatures by it.
+// WithClock makes the server use another clock than the machine's. The header Date
+// of its answers follows, since clients correct the time of their signatures by it.
 func WithClock(now func() time.Time) Option {
-	return func(p *parts) { p.now, p.dates = now, dating(now) }
+	return func(p *components) { p.now, p.dateHeader = now, withClock(now) }
 }
 
 // WithLog sends the server's log to w instead of standard error.
-func WithLog(w io.Writer) Option { return func(p *parts) { p.logTo = w } }
+func WithLog(w io.Writer) Option { return func(p *components) { p.logTo = w } }
 
-// parts are everything that a server consists of, in the order in which it is
-// opened. Closing goes backwards.
-type parts struct {
-	config *config.Config
-	now    func() time.Time
-	dates  func(http.Handler) http.Handler // the layer that writes Date
-	logTo  io.Writer
+// components are what a server consists of, in the order in which they are opened.
+// They are closed in reverse order.
+type components struct {
+	config     *config.Config
+	now        func() time.Time
+	dateHeader func(http.Handler) http.Handler // sets Date
+	logTo      io.Writer
 
 	lines     *asynclog.Writer
 	log       *slog.Logger
@@ -73,10 +84,10 @@ type parts struct {
 	closers []func() error
 }
 
-// openParts opens everything but the doors. The listener is open already, since
-// its port can be part of the address that clients are told.
-func openParts(ctx context.Context, c *config.Config, listener net.Listener, data *dataDir, options []Option) (p *parts, err error) {
-	p = &parts{config: c, now: time.Now, dates: undated, logTo: os.Stderr, data: data, metrics: newMetrics()}
+// openComponents opens everything except the HTTP server. The listener is open
+// already, because its port can be part of the address that clients are told.
+func openComponents(ctx context.Context, c *config.Config, listener net.Listener, data *dataDir, options []Option) (p *components, err error) {
+	p = &components{config: c, now: time.Now, dateHeader: withMachineClock, logTo: os.Stderr, data: data, metrics: newMetrics()}
 	for _, o := range options {
 		o(p)
 	}
@@ -109,8 +120,8 @@ func openParts(ctx context.Context, c *config.Config, listener net.Listener, dat
 	return p, p.openDomain(ctx)
 }
 
-// openDomain constructs the domain and makes sure that every account exists.
-func (p *parts) openDomain(ctx context.Context) (err error) {
+// openDomain constructs the domain services and creates missing accounts.
+func (p *components) openDomain(ctx context.Context) (err error) {
 	guardrail, err := guardrails(p.config)
 	if err != nil {
 		return err
@@ -140,10 +151,9 @@ func (p *parts) openDomain(ctx context.Context) (err error) {
 	return p.bootstrap(ctx)
 }
 
-// bootstrap creates the accounts that do not exist yet, each with its admin,
-// applies what the configuration declares, and writes the profiles with which the
-// AWS tools find the server.
-func (p *parts) bootstrap(ctx context.Context) error {
+// bootstrap creates missing accounts, each with its admin, applies the identities
+// that the configuration declares, and writes profiles for the AWS tools.
+func (p *components) bootstrap(ctx context.Context) error {
 	if _, err := p.iam.Bootstrap(ctx, p.config.AllAccounts()); err != nil {
 		return err
 	}
@@ -170,15 +180,15 @@ func (p *parts) bootstrap(ctx context.Context) error {
 	return writeProfiles(p.data, p.addresses.URL(), p.config.Region, ca, profiles)
 }
 
-// observeDecision tells the audit log and the metrics what was decided.
-func (p *parts) observeDecision(ctx context.Context, r *authz.Request, d policy.Decision) {
+// observeDecision passes a decision on to the audit entry and the metrics.
+func (p *components) observeDecision(ctx context.Context, r *authz.Request, d policy.Decision) {
 	decision := audit.Decision{Action: r.Action, Resource: r.Resource, Outcome: d.Outcome.String()}
 	if !d.Allowed() {
 		decision.Reason = d.Because(r.Action)
 	}
 	e := audit.From(ctx)
 	if c := authn.FromContext(ctx); c != nil {
-		e.Caller(c) // a web identity is known no earlier
+		e.Caller(c) // a web identity is known only now
 	}
 	e.Decided(decision)
 	if r.Resource != "*" {
@@ -187,20 +197,22 @@ func (p *parts) observeDecision(ctx context.Context, r *authz.Request, d policy.
 	p.metrics.decided(decision)
 }
 
-// fail makes the server not ready; the first reason stays.
-func (p *parts) fail(err error) {
+// fail makes the server not ready. The first reason is kept.
+func (p *components) fail(err error) {
 	if p.failure.CompareAndSwap(nil, &err) {
-		p.log.Error("not ready any more", "error", err)
+		p.log.Error("not ready", "error", err)
 	}
 }
 
-func (p *parts) servesRegion(region string) bool {
+func (p *components) servesRegion(region string) bool {
 	return slices.Contains(p.config.AllRegions(), region)
 }
 
-func (p *parts) localAuthority() bool { return p.config.TLS != nil && p.config.TLS.Certificate == "" }
+func (p *components) localAuthority() bool {
+	return p.config.TLS != nil && p.config.TLS.Certificate == ""
+}
 
-func (p *parts) close() error {
+func (p *components) close() error {
 	var errs []error
 	for i := len(p.closers) - 1; i >= 0; i-- {
 		errs = append(errs, p.closers[i]())
@@ -226,7 +238,7 @@ func addresses(c *config.Config, l net.Listener) (*endpoint.Addresses, error) {
 			return nil, err
 		}
 		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-			host = "127.0.0.1" // listening everywhere; a name for others is for the configuration to give
+			host = "127.0.0.1" // the configuration must name the address for other machines
 		}
 		base = "http://" + net.JoinHostPort(host, port)
 		if c.TLS != nil {
@@ -243,16 +255,16 @@ func auditPath(data *dataDir, path string) string {
 	return data.file(path)
 }
 
-// openKeyring loads the keyring, which the first start creates. A database
-// without its keyring is refused: a new one would silently void every key and
-// token that was issued.
+// openKeyring loads the keyring, which the first start creates. It refuses a
+// database without its keyring: a new keyring would invalidate every access key and
+// token that was issued, without a word.
 func openKeyring(data *dataDir, now func() time.Time) (*token.Keyring, error) {
 	const file = "keyring.json"
 	if _, err := data.root.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 		return token.LoadKeyring(data.file(file), now)
 	}
 	if _, err := data.root.Lstat("gatehouse.db"); err == nil {
-		return nil, fmt.Errorf("%s is missing beside a database; restore it from your backup, or remove the data folder to begin anew", data.file(file))
+		return nil, fmt.Errorf("%s is missing beside a database; restore it from a backup, or remove the data folder to start with an empty installation", data.file(file))
 	}
 	return token.CreateKeyring(data.file(file), now)
 }

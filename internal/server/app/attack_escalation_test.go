@@ -30,7 +30,7 @@ func refused(t *testing.T, what string, err error, codes ...string) {
 
 // A session's policy limits the tokens that the session obtains, and what it
 // assumes further.
-func TestSessionPolicyGoesWithTheToken(t *testing.T) {
+func TestAttack_SessionPolicyOfToken(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	role := g.role("builder", allow("*", "*"))
@@ -64,7 +64,7 @@ func TestSessionPolicyGoesWithTheToken(t *testing.T) {
 }
 
 // Temporary credentials do not beget better ones.
-func TestSessionsDoNotGrow(t *testing.T) {
+func TestAttack_SessionsDoNotGrow(t *testing.T) {
 	g := start(t)
 	ctx := t.Context()
 	role := g.role("builder", allow("*", "*"))
@@ -93,7 +93,7 @@ func TestSessionsDoNotGrow(t *testing.T) {
 }
 
 // A user who may make access keys for itself gets no more than itself.
-func TestOwnKeysAreOwnKeys(t *testing.T) {
+func TestAttack_OwnKeys(t *testing.T) {
 	g := start(t)
 	ctx := t.Context()
 	self := g.user(victim, "self", allow("iam:CreateAccessKey", "arn:aws:iam::"+victim+":user/${aws:username}"))
@@ -137,7 +137,7 @@ func withoutID(err error) string {
 
 // Who is created under the name of somebody who was deleted is somebody else: to
 // tokens, to trust policies, and to the policies of repositories and domains.
-func TestRecreatedUserIsSomebodyElse(t *testing.T) {
+func TestAttack_RecreatedUser(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	ctx, admin := t.Context(), g.admin(victim)
@@ -194,13 +194,13 @@ func TestRecreatedUserIsSomebodyElse(t *testing.T) {
 	refused(t, "a CodeArtifact policy for nobody", err, "ValidationException")
 }
 
-func takeAllPermissions(g *target, user string) {
+func takeAllPermissions(g *fixture, user string) {
 	g.t.Helper()
 	must(iam.NewFromConfig(g.admin(victim)).DeleteUserPolicy(g.t.Context(), &iam.DeleteUserPolicyInput{UserName: &user, PolicyName: aws.String("p")}))(g.t)
 }
 
 // A recreated role is another one, too, and its old sessions are over.
-func TestRecreatedRoleIsAnother(t *testing.T) {
+func TestAttack_RecreatedRole(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	ctx, admin := t.Context(), iam.NewFromConfig(g.admin(victim))
@@ -227,8 +227,8 @@ func TestRecreatedRoleIsAnother(t *testing.T) {
 	}
 }
 
-// Root has no access key, and nobody else can make it one.
-func TestNobodyMakesRootAKey(t *testing.T) {
+// Root has no access key, and no other principal can create one for it.
+func TestAttack_KeyOfRoot(t *testing.T) {
 	g := start(t)
 	for _, name := range []string{"root", victim, ":root", "arn:aws:iam::" + victim + ":root"} {
 		_, err := iam.NewFromConfig(g.admin(victim)).CreateAccessKey(t.Context(), &iam.CreateAccessKeyInput{UserName: &name})
@@ -237,7 +237,7 @@ func TestNobodyMakesRootAKey(t *testing.T) {
 }
 
 // An expired token opens nothing, to the second.
-func TestTokensEndInTime(t *testing.T) {
+func TestAttack_TokenExpiry(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	image, packages := "Basic "+g.imageToken(g.admin(victim)), "Bearer "+g.packageToken(g.admin(victim), "first")

@@ -22,9 +22,9 @@ const (
 	mostTime      = 20 * time.Second
 )
 
-// costs sends a request, and fails the test where the answer is not a refusal of
-// one of the statuses, is large, or took more than a request may cost.
-func (g *target) costs(what string, r *http.Request, statuses ...int) {
+// costs sends a request. It fails the test if the answer has none of the statuses, is
+// large, or took more than a request may cost.
+func (g *fixture) costs(what string, r *http.Request, statuses ...int) {
 	g.t.Helper()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -48,7 +48,7 @@ func (g *target) costs(what string, r *http.Request, statuses ...int) {
 }
 
 // No single request makes the server work or remember out of proportion.
-func TestOneRequestCostsLittle(t *testing.T) {
+func TestAttack_CostOfOneRequest(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	admin := g.keys(g.admin(victim))
@@ -84,7 +84,7 @@ func TestOneRequestCostsLittle(t *testing.T) {
 	g.costs("a signed body of 64 MiB", signed(g.call("PutImage", huge), huge, "ecr"), 413)
 	part := `{"layerPartBlob":"` + huge[:20<<20] + `"}`
 	g.costs("a layer part without a signature", g.call("UploadLayerPart", part), 400)
-	g.costs("a layer part by nobody", g.sign(g.call("UploadLayerPart", part), aws.Credentials{AccessKeyID: "AKIA" + strings.Repeat("A", 16), SecretAccessKey: "x"}, part, "ecr", region, g.now()), 400)
+	g.costs("a layer part with an unknown key", g.sign(g.call("UploadLayerPart", part), aws.Credentials{AccessKeyID: "AKIA" + strings.Repeat("A", 16), SecretAccessKey: "x"}, part, "ecr", region, g.now()), 400)
 	g.costs("a form of 64 MiB without a signature", g.form(huge), 413)
 	g.costs("a page of many", signed(g.call("DescribeRepositories", `{"maxResults":2147483647}`), `{"maxResults":2147483647}`, "ecr"), 400)
 

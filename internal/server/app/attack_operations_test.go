@@ -42,7 +42,7 @@ func contains(list []string, s string) bool {
 }
 
 // invoke calls an operation with what is wanted of its input, and returns the
-// code and the message of its error, both empty where it succeeds.
+// code and the message of its error, both empty if it succeeds.
 func invoke(ctx context.Context, client any, operation string, w wanted) (code, message string) {
 	call := reflect.ValueOf(client).MethodByName(operation)
 	in := reflect.New(call.Type().In(1).Elem())
@@ -122,7 +122,7 @@ func packageInput(account, domain string) wanted {
 // Whoever has no permission gets AccessDenied from every operation on every
 // resource, and learns not even whether there is one: neither a user of the
 // account without policies, nor the admin of another account.
-func TestEveryOperationIsDenied(t *testing.T) {
+func TestAttack_EveryOperationIsDenied(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	nobody, foreigner := g.user(victim, "nobody"), g.admin(stranger)
@@ -169,7 +169,7 @@ func peopleInput(name string) wanted {
 	}
 }
 
-// withoutCipher puts the length of an encoded message in its place: nobody can read
+// withoutCipher replaces an encoded message by its length: clients cannot read
 // it, and no two are the same.
 func withoutCipher(message string) string {
 	readable, encoded, ok := strings.Cut(message, "Encoded authorization failure message: ")
@@ -193,7 +193,7 @@ func scoped(client any, operation string) bool {
 
 // deniedAlike checks that an operation is denied in the same words for what is
 // there and what is not. It returns how many operations it checked: one, or none
-// where the operation does not exist or is not about the resource.
+// if the operation does not exist or is not about the resource.
 func deniedAlike(t *testing.T, who string, client any, operation string, foreign bool, present, absent wanted, is, isNot string) int {
 	t.Helper()
 	if foreign && !scoped(client, operation) {

@@ -19,7 +19,7 @@ import (
 // Whatever clients do with their secrets, none is in the log at its most
 // talkative, in the audit records, in the metrics or in an answer to somebody
 // else's question.
-func TestSecretsAreNotWrittenDown(t *testing.T) {
+func TestAttack_SecretsInLogs(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	ctx, admin := t.Context(), g.admin(victim)
@@ -53,7 +53,7 @@ func TestSecretsAreNotWrittenDown(t *testing.T) {
 				g.send(r)
 			}
 		}
-		// Signed requests that hold a secret where a name belongs.
+		// Signed requests with a secret in place of a name.
 		_, _ = iam.NewFromConfig(admin).GetUser(ctx, &iam.GetUserInput{UserName: &secret})
 		_, _ = sts.NewFromConfig(admin).GetAccessKeyInfo(ctx, &sts.GetAccessKeyInfoInput{AccessKeyId: aws.String(secret[:min(len(secret), 120)])})
 		_, _ = ecr.NewFromConfig(admin).DescribeImages(ctx, &ecr.DescribeImagesInput{RepositoryName: &secret})

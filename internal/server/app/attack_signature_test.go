@@ -20,14 +20,14 @@ const (
 )
 
 // form is an unsigned request of STS or IAM, and its body.
-func (g *target) form(body string) *http.Request {
+func (g *fixture) form(body string) *http.Request {
 	r := g.request(http.MethodPost, "/", body)
 	r.Header.Set("Content-Type", formType)
 	return r
 }
 
 // call is an unsigned request for an operation of ECR.
-func (g *target) call(operation, body string) *http.Request {
+func (g *fixture) call(operation, body string) *http.Request {
 	r := g.request(http.MethodPost, "/", body)
 	r.Header.Set("Content-Type", jsonType)
 	r.Header.Set("X-Amz-Target", target11+operation)
@@ -36,7 +36,7 @@ func (g *target) call(operation, body string) *http.Request {
 
 // What was signed is what is done: nothing can be changed, added, taken away or
 // said twice after the signing.
-func TestSignedRequestCannotBeChanged(t *testing.T) {
+func TestAttack_ChangedSignedRequest(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	admin := g.keys(g.admin(victim))
@@ -124,7 +124,7 @@ func edit(r *http.Request, change func(*http.Request)) *http.Request {
 
 // Hashes of the body that say something else than the body are refused, even if
 // they are signed.
-func TestBodyHashMustBeTheBodys(t *testing.T) {
+func TestAttack_BodyHash(t *testing.T) {
 	g := start(t)
 	admin := g.keys(g.admin(victim))
 	for _, said := range []string{"UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", "STREAMING-UNSIGNED-PAYLOAD-TRAILER", hash("other"), strings.ToUpper(hash(identityForm)), "x"} {
@@ -150,7 +150,7 @@ func TestBodyHashMustBeTheBodys(t *testing.T) {
 
 // What a request asks for is said in one place, and signed for the service that
 // answers.
-func TestOperationIsNotConfused(t *testing.T) {
+func TestAttack_ConfusedOperation(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	admin := g.keys(g.admin(victim))
@@ -208,7 +208,7 @@ func TestOperationIsNotConfused(t *testing.T) {
 }
 
 // Nobody learns from an answer whether a key exists.
-func TestUnknownKeyAnswersAsOneThatIsClosed(t *testing.T) {
+func TestAttack_UnknownKey(t *testing.T) {
 	g := start(t)
 	c := g.user(victim, "leaver")
 	keys := g.keys(c)

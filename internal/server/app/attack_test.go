@@ -37,8 +37,8 @@ const (
 	suffix       = "aws.example"
 )
 
-// A target is a whole server, attacked through its one address.
-type target struct {
+// A fixture is a complete server, which tests attack through its address.
+type fixture struct {
 	t      *testing.T
 	url    string
 	data   string
@@ -67,15 +67,15 @@ func (b *buffer) String() string {
 
 // start starts a server with two accounts, two regions and AWS-shaped hosts,
 // which logs everything that it ever logs.
-func start(t *testing.T) *target {
+func start(t *testing.T) *fixture {
 	t.Helper()
-	g := &target{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(buffer)}
+	g := &fixture{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(buffer)}
 	g.serve()
 	return g
 }
 
-// serve starts the server on the target's data folder, again after a stop.
-func (g *target) serve() {
+// serve starts the server on the fixture's data folder, again after a stop.
+func (g *fixture) serve() {
 	g.t.Helper()
 	c := config.Default()
 	c.Data, c.Listen, c.Accounts, c.Regions = g.data, "127.0.0.1:0", []string{stranger}, []string{secondRegion}
@@ -97,10 +97,10 @@ func (g *target) serve() {
 	g.url = s.URL()
 }
 
-func (g *target) now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }
+func (g *fixture) now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }
 
 // admin is the configuration of an account's first user.
-func (g *target) admin(account string) aws.Config {
+func (g *fixture) admin(account string) aws.Config {
 	g.t.Helper()
 	name := app.ProfileName
 	if account != victim {
@@ -119,7 +119,7 @@ func (g *target) admin(account string) aws.Config {
 }
 
 // with is a configuration for other credentials.
-func (g *target) with(id, secret, session string) aws.Config {
+func (g *fixture) with(id, secret, session string) aws.Config {
 	c := g.admin(victim)
 	c.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: session}, nil
@@ -127,12 +127,12 @@ func (g *target) with(id, secret, session string) aws.Config {
 	return c
 }
 
-func (g *target) keys(c aws.Config) aws.Credentials {
+func (g *fixture) keys(c aws.Config) aws.Credentials {
 	g.t.Helper()
 	return must(c.Credentials.Retrieve(g.t.Context()))(g.t)
 }
 
-// must returns what a call returned, and fails the test where it failed.
+// must returns the result of a call, and fails the test if the call failed.
 func must[T any](v T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
@@ -155,7 +155,7 @@ func allow(action, resource string) string {
 
 // user creates a user of the account with an inline policy of the statements,
 // or with none.
-func (g *target) user(account, name string, statements ...string) aws.Config {
+func (g *fixture) user(account, name string, statements ...string) aws.Config {
 	g.t.Helper()
 	ctx, c := g.t.Context(), iam.NewFromConfig(g.admin(account))
 	must(c.CreateUser(ctx, &iam.CreateUserInput{UserName: &name}))(g.t)
@@ -167,7 +167,7 @@ func (g *target) user(account, name string, statements ...string) aws.Config {
 }
 
 // drop deletes what user created.
-func (g *target) drop(account, name string) {
+func (g *fixture) drop(account, name string) {
 	g.t.Helper()
 	ctx, c := g.t.Context(), iam.NewFromConfig(g.admin(account))
 	for _, k := range must(c.ListAccessKeys(ctx, &iam.ListAccessKeysInput{UserName: &name}))(g.t).AccessKeyMetadata {
@@ -180,7 +180,7 @@ func (g *target) drop(account, name string) {
 }
 
 // role creates a role of the victim's account that its account trusts.
-func (g *target) role(name string, statements ...string) string {
+func (g *fixture) role(name string, statements ...string) string {
 	g.t.Helper()
 	ctx, c := g.t.Context(), iam.NewFromConfig(g.admin(victim))
 	trust := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + victim + `"},"Action":["sts:AssumeRole","sts:TagSession"]}}`
@@ -190,7 +190,7 @@ func (g *target) role(name string, statements ...string) string {
 }
 
 // assume is a session of a role, with an optional session policy.
-func (g *target) assume(by aws.Config, role string, sessionPolicy *string) aws.Config {
+func (g *fixture) assume(by aws.Config, role string, sessionPolicy *string) aws.Config {
 	g.t.Helper()
 	out := must(sts.NewFromConfig(by).AssumeRole(g.t.Context(), &sts.AssumeRoleInput{RoleArn: &role, RoleSessionName: aws.String("session"), Policy: sessionPolicy}))(g.t)
 	return g.with(*out.Credentials.AccessKeyId, *out.Credentials.SecretAccessKey, *out.Credentials.SessionToken)
@@ -198,7 +198,7 @@ func (g *target) assume(by aws.Config, role string, sessionPolicy *string) aws.C
 
 // repositories makes an ECR repository "app" and a CodeArtifact domain with a
 // repository "lib".
-func (g *target) repositories(account, domain string) {
+func (g *fixture) repositories(account, domain string) {
 	g.t.Helper()
 	ctx, c := g.t.Context(), g.admin(account)
 	must(ecr.NewFromConfig(c).CreateRepository(ctx, &ecr.CreateRepositoryInput{RepositoryName: aws.String("app")}))(g.t)
@@ -208,25 +208,25 @@ func (g *target) repositories(account, domain string) {
 }
 
 // packageToken is a CodeArtifact token for a domain of the caller's account.
-func (g *target) packageToken(c aws.Config, domain string) string {
+func (g *fixture) packageToken(c aws.Config, domain string) string {
 	g.t.Helper()
 	return *must(codeartifact.NewFromConfig(c).GetAuthorizationToken(g.t.Context(), &codeartifact.GetAuthorizationTokenInput{Domain: &domain}))(g.t).AuthorizationToken
 }
 
 // imageToken is an ECR token as the value of a Basic header.
-func (g *target) imageToken(c aws.Config) string {
+func (g *fixture) imageToken(c aws.Config) string {
 	g.t.Helper()
 	return *must(ecr.NewFromConfig(c).GetAuthorizationToken(g.t.Context(), &ecr.GetAuthorizationTokenInput{}))(g.t).AuthorizationData[0].AuthorizationToken
 }
 
 // request is a request to the server.
-func (g *target) request(method, path, body string) *http.Request {
+func (g *fixture) request(method, path, body string) *http.Request {
 	g.t.Helper()
 	return must(http.NewRequestWithContext(g.t.Context(), method, g.url+path, strings.NewReader(body)))(g.t)
 }
 
 // get is a request for a path with an Authorization header.
-func (g *target) get(path, authorization string) *http.Request {
+func (g *fixture) get(path, authorization string) *http.Request {
 	r := g.request(http.MethodGet, path, "")
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
@@ -235,7 +235,7 @@ func (g *target) get(path, authorization string) *http.Request {
 }
 
 // send sends a request and returns the status and the body of the answer.
-func (g *target) send(r *http.Request) (int, string) {
+func (g *fixture) send(r *http.Request) (int, string) {
 	g.t.Helper()
 	answer := must(http.DefaultClient.Do(r))(g.t)
 	defer answer.Body.Close()
@@ -243,7 +243,7 @@ func (g *target) send(r *http.Request) (int, string) {
 }
 
 // sign signs a request with a body.
-func (g *target) sign(r *http.Request, keys aws.Credentials, body, service, region string, at time.Time) *http.Request {
+func (g *fixture) sign(r *http.Request, keys aws.Credentials, body, service, region string, at time.Time) *http.Request {
 	g.t.Helper()
 	if err := v4.NewSigner().SignHTTP(g.t.Context(), keys, r, hash(body), service, region, at); err != nil {
 		g.t.Fatal(err)

@@ -26,8 +26,8 @@ func schemes(token string) []string {
 	return []string{basic("AWS", token), basic("aws", token), "Bearer " + token, token}
 }
 
-// A token opens the doors of its own kind, in all its schemes, and no others.
-func TestTokensOpenTheirOwnDoorsAlone(t *testing.T) {
+// A token opens the routes of its own kind, in all its schemes, and no others.
+func TestAttack_TokenOfOtherRoutes(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	admin := g.admin(victim)
@@ -41,22 +41,22 @@ func TestTokensOpenTheirOwnDoorsAlone(t *testing.T) {
 		"ghet_": strings.TrimPrefix(string(image), "AWS:"),
 		"ghst_": *session.Credentials.SessionToken,
 	}
-	doors := map[string]string{libPath: "ghct_", appTags: "ghet_", "/v2/": "ghet_"}
+	routes := map[string]string{libPath: "ghct_", appTags: "ghet_", "/v2/": "ghet_"}
 	for prefix, token := range tokens {
 		if !strings.HasPrefix(token, prefix) {
 			t.Fatalf("a token begins with %q and not %q", token[:5], prefix)
 		}
-		for door, opens := range doors {
+		for route, opens := range routes {
 			for _, header := range schemes(token) {
-				status, body := g.send(g.get(door, header))
+				status, body := g.send(g.get(route, header))
 				if want := opens == prefix; want != (status == http.StatusOK) || !want && status != http.StatusUnauthorized {
-					t.Errorf("%s at %s: %d %s", prefix, door, status, body)
+					t.Errorf("%s at %s: %d %s", prefix, route, status, body)
 				}
 			}
 			for name, bad := range damaged(token) {
 				for _, header := range schemes(bad) {
-					if status, body := g.send(g.get(door, header)); status != http.StatusUnauthorized {
-						t.Errorf("%s (%s) at %s: %d %s", prefix, name, door, status, body)
+					if status, body := g.send(g.get(route, header)); status != http.StatusUnauthorized {
+						t.Errorf("%s (%s) at %s: %d %s", prefix, name, route, status, body)
 					}
 				}
 			}
@@ -89,7 +89,7 @@ func damaged(token string) map[string]string {
 }
 
 // A CodeArtifact token is for one domain, whichever way its address is written.
-func TestPackageTokenIsOfOneDomain(t *testing.T) {
+func TestAttack_PackageTokenOfOtherDomain(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	g.repositories(stranger, "first")
@@ -152,7 +152,7 @@ func TestPackageTokenIsOfOneDomain(t *testing.T) {
 
 // An ECR token is for the registries of its region, and a mangled host is not
 // taken for one of somebody else's.
-func TestImageTokenIsOfOneRegion(t *testing.T) {
+func TestAttack_ImageTokenOfOtherRegion(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	g.repositories(stranger, "first")
@@ -175,7 +175,7 @@ func TestImageTokenIsOfOneRegion(t *testing.T) {
 	}
 }
 
-func TestDuplicateAuthorizationIsRefused(t *testing.T) {
+func TestAttack_DuplicateAuthorization(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	r := g.get(libPath, "Bearer "+g.packageToken(g.admin(victim), "first"))

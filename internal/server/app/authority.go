@@ -18,17 +18,17 @@ import (
 	"time"
 )
 
-// How long certificates are valid. A leaf is made anew when half of its time is
-// over; both lie within what browsers and TLS libraries accept.
+// How long certificates are valid. A leaf is replaced after half of its time.
+// Browsers and TLS libraries accept both validities.
 const (
 	authorityValidity = 10 * 365 * 24 * time.Hour
 	leafValidity      = 90 * 24 * time.Hour
 	maxLeaves         = 1024
 )
 
-// An authority is a certificate authority of the server's own, for machines that
-// trust its ca.pem. It makes a certificate for a host when a client first asks
-// for it: AWS-shaped hosts have no wildcard that would cover all of them.
+// An authority is a local certificate authority, for machines that trust its
+// ca.pem. It issues a certificate for a host when a client first asks for it,
+// because no wildcard covers all AWS-shaped hosts.
 type authority struct {
 	cert   *x509.Certificate
 	key    *ecdsa.PrivateKey
@@ -39,7 +39,7 @@ type authority struct {
 	leaves map[string]*tls.Certificate
 }
 
-// openAuthority reads tls/ca.pem and tls/ca.key, or makes them.
+// openAuthority reads tls/ca.pem and tls/ca.key, or creates them.
 func openAuthority(data *dataDir, serves func(host string) bool, now func() time.Time) (*authority, error) {
 	a := &authority{serves: serves, now: now, leaves: map[string]*tls.Certificate{}}
 	certPEM, err := data.root.ReadFile("tls/ca.pem")
@@ -95,7 +95,7 @@ func (a *authority) create(data *dataDir) error {
 	if err := data.root.MkdirAll("tls", 0o700); err != nil {
 		return fmt.Errorf("local authority: %w", err)
 	}
-	// The key first: a certificate without its key could not be mended.
+	// The key comes first: a certificate without its key could not be repaired.
 	if err := data.replace("tls/ca.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
 		return err
 	}

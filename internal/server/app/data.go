@@ -16,11 +16,11 @@ var ErrDataInUse = errors.New("another process is using the data folder")
 
 // dataDir is the folder that holds everything the server keeps:
 //
-//	keyring.json     the keys; whoever has them is everybody (0600)
+//	keyring.json     the keys; whoever has them can act as anyone (0600)
 //	gatehouse.db     identities, images, packages: the commit points
 //	blobs/           the bytes
 //	aws/             config and credentials for the AWS tools (0600)
-//	tls/             the local authority, where TLS has one
+//	tls/             the local authority, if TLS uses one
 //	audit.jsonl      the audit log
 //	lock             held while a server runs
 type dataDir struct {
@@ -29,7 +29,7 @@ type dataDir struct {
 	lock *flock.Flock
 }
 
-// openData creates the folder where there is none, and locks it.
+// openData creates the folder if it is missing, and locks it.
 func openData(path string) (*dataDir, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -42,22 +42,22 @@ func openData(path string) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	// The lock ends with the process, however that ends.
+	// The operating system releases the lock when the process ends, however it ends.
 	lock := flock.New(filepath.Join(abs, "lock"), flock.SetPermissions(0o600))
 	if locked, err := lock.TryLock(); err != nil || !locked {
 		root.Close()
 		if err != nil {
 			return nil, fmt.Errorf("lock data folder %s: %w", abs, err)
 		}
-		return nil, fmt.Errorf("%w: %s; stop it, or give this one a folder of its own with --data", ErrDataInUse, abs)
+		return nil, fmt.Errorf("%w: %s; stop that process, or choose another folder with --data", ErrDataInUse, abs)
 	}
 	return &dataDir{abs, root, lock}, nil
 }
 
-// file is the absolute path of a file of the folder, for what takes only paths.
+// file is the absolute path of a file in the folder, for packages that take paths.
 func (d *dataDir) file(name string) string { return filepath.Join(d.path, name) }
 
-// replace writes a file of mode 0600 whole or not at all.
+// replace writes a file with mode 0600 completely or not at all.
 func (d *dataDir) replace(name string, content []byte) error {
 	if err := atomicfile.Replace(d.file(name), content, 0o600); err != nil {
 		return fmt.Errorf("write %s: %w", d.file(name), err)

@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 )
 
-// metrics are what /metrics shows. Their labels are of small, fixed sets: names
-// of operations, classes of status; never a principal or a repository.
+// metrics are what /metrics shows. Labels have small, fixed sets of values: names
+// of operations and statuses, but no principals and no repositories.
 type metrics struct {
 	registry  *prometheus.Registry
 	inFlight  prometheus.Gauge
@@ -42,8 +42,8 @@ func newMetrics() *metrics {
 	return m
 }
 
-// observe counts one request. A request that never became an operation has the
-// labels "none".
+// observe counts one request. A request without an operation has the labels
+// "none".
 func (m *metrics) observe(service, operation string, status int, took time.Duration) {
 	if operation == "" {
 		service, operation = "none", "none"

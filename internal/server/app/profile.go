@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// A Profile is how an AWS tool reaches the server as one account's admin, or with
-// a declared access key.
+// A Profile is a profile of the AWS tools: an account's admin, or a declared access
+// key.
 type Profile struct {
 	Name            string
 	AccessKeyID     string
 	SecretAccessKey string
 }
 
-// ProfileName is the first account's profile.
+// ProfileName is the profile of the first account.
 const ProfileName = "gatehouse"
 
 // profileName is "gatehouse" for the first account, and "gatehouse-<account>"
@@ -26,8 +26,8 @@ func profileName(first, account string) string {
 	return ProfileName + "-" + account
 }
 
-// writeProfiles writes aws/config and aws/credentials. Both files belong to the
-// server, which writes them at each start: the address can have changed.
+// writeProfiles writes aws/config and aws/credentials. The server writes both files
+// at each start, because its address can have changed.
 func writeProfiles(data *dataDir, url, region, caBundle string, profiles []Profile) error {
 	var config, credentials strings.Builder
 	for _, p := range profiles {
@@ -47,20 +47,20 @@ func writeProfiles(data *dataDir, url, region, caBundle string, profiles []Profi
 	return data.replace("aws/credentials", []byte(credentials.String()))
 }
 
-// Environment returns the variables that point every AWS tool at the server
-// whose data folder is given, as NAME=value. It fails where no server has
-// written its profile there yet.
+// Environment returns the variables, as NAME=value, that make AWS tools use the
+// server with the data folder. It fails if no server has written its profiles there
+// yet.
 func Environment(dataFolder string) ([]string, error) {
 	root, err := os.OpenRoot(dataFolder)
 	if err != nil {
-		return nil, fmt.Errorf("no data folder at %s: start the server first with gatehouse serve, or name its folder with --data", dataFolder)
+		return nil, fmt.Errorf("there is no data folder at %s: start the server with gatehouse serve, or name its folder with --data", dataFolder)
 	}
 	defer root.Close()
 	data := &dataDir{path: root.Name(), root: root}
 	var env []string
 	for _, v := range []struct{ name, file string }{{"AWS_CONFIG_FILE", "aws/config"}, {"AWS_SHARED_CREDENTIALS_FILE", "aws/credentials"}} {
 		if _, err := root.Stat(v.file); err != nil {
-			return nil, fmt.Errorf("no AWS profile in %s: start the server first with gatehouse serve", dataFolder)
+			return nil, fmt.Errorf("there is no AWS profile in %s: start the server with gatehouse serve", dataFolder)
 		}
 		path, err := absolute(data.file(v.file))
 		if err != nil {

@@ -26,12 +26,12 @@ type bearer struct {
 }
 
 // bearer obtains the tokens.
-func (g *target) bearer(c aws.Config) bearer {
+func (g *fixture) bearer(c aws.Config) bearer {
 	return bearer{c, "Basic " + g.imageToken(c), "Bearer " + g.packageToken(c, "first")}
 }
 
-// doors are all that is behind a credential, by the answer of each.
-func (g *target) doors(b bearer) map[string]error {
+// routes requests every kind of route with a credential and returns the errors.
+func (g *fixture) routes(b bearer) map[string]error {
 	g.t.Helper()
 	ctx := g.t.Context()
 	open := func(path, header string) error {
@@ -56,8 +56,8 @@ func (g *target) doors(b bearer) map[string]error {
 	}
 }
 
-// userSession reports whether the credentials are those of a user's session.
-func (b bearer) userSession(g *target) bool {
+// userSession reports whether the credentials belong to a session of a user.
+func (b bearer) userSession(g *fixture) bool {
 	if g.keys(b.Config).SessionToken == "" {
 		return false
 	}
@@ -65,29 +65,29 @@ func (b bearer) userSession(g *target) bool {
 	return err != nil || !strings.Contains(*who.Arn, ":assumed-role/")
 }
 
-// want checks that all doors are open, or that none is.
-func (g *target) want(open bool, when string, b bearer) {
+// want checks that all routes are open, or that none is.
+func (g *fixture) want(open bool, when string, b bearer) {
 	g.t.Helper()
-	for door, err := range g.doors(b) {
+	for route, err := range g.routes(b) {
 		if (err == nil) != open {
-			g.t.Errorf("%s, %s: %v", when, door, err)
+			g.t.Errorf("%s, %s: %v", when, route, err)
 		}
 	}
 }
 
-// A story is a user, and a role that the user assumes, in a world with one
+// A story is a user, and a role that the user assumes, on a server with one
 // repository of each kind.
 type story struct {
-	*target
+	*fixture
 	user, role string // names
 	admin      *iam.Client
 	ctx        context.Context
 	base       aws.Config
 }
 
-func (g *target) story(n int) *story {
+func (g *fixture) story(n int) *story {
 	g.t.Helper()
-	s := &story{target: g, user: fmt.Sprint("user-", n), role: fmt.Sprint("role-", n), admin: iam.NewFromConfig(g.admin(victim)), ctx: g.t.Context()}
+	s := &story{fixture: g, user: fmt.Sprint("user-", n), role: fmt.Sprint("role-", n), admin: iam.NewFromConfig(g.admin(victim)), ctx: g.t.Context()}
 	s.base = g.user(victim, s.user, allow("*", "*"))
 	g.role(s.role, allow("*", "*"))
 	return s
@@ -117,9 +117,9 @@ var (
 	ofRole = []string{"session of the role", "limited session of the role"}
 )
 
-// TestTakingAwayClosesEveryDoor: whatever takes somebody's access away closes, by
-// the time it is answered, the tokens and sessions that are in use, at each door.
-func TestTakingAwayClosesEveryDoor(t *testing.T) {
+// TestRevocation_EveryRoute: whatever takes somebody's access away closes, by
+// the time it is answered, the tokens and sessions that are in use, at each route.
+func TestRevocation_EveryRoute(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	deny := policyOf(`{"Effect":"Deny","Action":"*","Resource":"*"}`)
@@ -136,14 +136,14 @@ func TestTakingAwayClosesEveryDoor(t *testing.T) {
 		}, ofUser},
 		{"the user is deleted and created again", func(s *story) {
 			s.drop(victim, s.user)
-			s.target.user(victim, s.user, allow("*", "*"))
+			s.fixture.user(victim, s.user, allow("*", "*"))
 		}, ofUser},
 		{"the role is deleted and created again", func(s *story) {
 			must(s.admin.DeleteRolePolicy(s.ctx, &iam.DeleteRolePolicyInput{RoleName: &s.role, PolicyName: aws.String("p")}))(t)
 			must(s.admin.DeleteRole(s.ctx, &iam.DeleteRoleInput{RoleName: &s.role}))(t)
-			s.target.role(s.role, allow("*", "*"))
+			s.fixture.role(s.role, allow("*", "*"))
 		}, ofRole},
-		{"the user's policy is deleted", func(s *story) { takeAllPermissions(s.target, s.user) }, ofUser},
+		{"the user's policy is deleted", func(s *story) { takeAllPermissions(s.fixture, s.user) }, ofUser},
 		{"the user is denied everything", func(s *story) {
 			must(s.admin.PutUserPolicy(s.ctx, &iam.PutUserPolicyInput{UserName: &s.user, PolicyName: aws.String("stop"), PolicyDocument: deny}))(t)
 		}, ofUser},
@@ -186,7 +186,7 @@ func (s *story) olderSessions() *string {
 }
 
 // Whoever is revoked by the time of the session can come back with a new one.
-func TestRevokingOlderSessionsSparesNewOnes(t *testing.T) {
+func TestRevocation_OlderSessionsOnly(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	s := g.story(0)
@@ -204,7 +204,7 @@ func TestRevokingOlderSessionsSparesNewOnes(t *testing.T) {
 
 // One session of a role is closed by its aws:userid, and one token of a user by the
 // access key that obtained it; the others stay open.
-func TestOneSessionOrTokenCanBeClosed(t *testing.T) {
+func TestRevocation_OneSessionOrToken(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	s := g.story(0)
@@ -229,7 +229,7 @@ func TestOneSessionOrTokenCanBeClosed(t *testing.T) {
 
 // A key of the keyring that is retired closes the tokens and sessions that it
 // sealed, and leaves access keys what they are.
-func TestARetiredKeyClosesItsTokens(t *testing.T) {
+func TestRevocation_RetiredKey(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	s := g.story(0)
@@ -257,9 +257,9 @@ func TestARetiredKeyClosesItsTokens(t *testing.T) {
 	}
 }
 
-// rotate sets the state of the keyring's first key, and that of a second one, which
-// is added where there is none.
-func (g *target) rotate(first, second string) {
+// rotate sets the states of the keyring's first and second key. It adds the second if
+// it is missing.
+func (g *fixture) rotate(first, second string) {
 	g.t.Helper()
 	path := filepath.Join(g.data, "keyring.json")
 	var file struct {

@@ -11,14 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/jobs"
 )
 
-// Bounds of a connection. A body may take as long as it takes, as layers are
-// large and lines are slow; its header may not.
+// Bounds of a connection between and before bodies.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
@@ -26,26 +26,29 @@ const (
 	jobTick           = time.Minute
 )
 
-// errDraining is why a server that is about to end is not ready.
+// clientLimits bound how slowly a client may send a body or take an answer.
+var clientLimits = idletimeout.Limits{Idle: time.Minute, MinRate: 1 << 10, MaxDrain: 1 << 30, DrainTime: 5 * time.Minute}
+
+// errDraining is the reason why a server that is shutting down is not ready.
 var errDraining = errors.New("shutting down")
 
 // A Server is a running server.
 type Server struct {
-	parts    *parts
-	http     *http.Server
-	stopJobs context.CancelFunc
-	jobs     sync.WaitGroup
-	served   chan error
-	ctx      context.Context
+	components *components
+	http       *http.Server
+	stopJobs   context.CancelFunc
+	jobs       sync.WaitGroup
+	served     chan error
+	ctx        context.Context
 }
 
-// Start opens the data folder, creating what is missing, and serves until ctx
-// ends; then requests that are under way may finish for Config.DrainTimeout. It
-// returns when the server answers. Call [Server.Wait] to learn how it ended.
+// Start opens the data folder, creates what is missing, and serves until ctx ends.
+// Requests in flight may then go on for Config.DrainTimeout. Start returns as soon as
+// the server answers; [Server.Wait] returns when it has ended.
 //
-// It fails, having left nothing behind that runs, where the address is taken, or
-// the data folder is in use (ErrDataInUse) or damaged, or the configuration
-// declares what cannot be (ErrConfiguration).
+// Start fails, and leaves nothing running, if the address is taken, if the data
+// folder is in use (ErrDataInUse) or damaged, or if the declared identities cannot
+// be applied (ErrConfiguration).
 func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, error) {
 	if err := checkDeclaration(c); err != nil {
 		return nil, err
@@ -59,7 +62,7 @@ func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, e
 		listener.Close()
 		return nil, err
 	}
-	p, err := openParts(ctx, c, listener, data, options)
+	p, err := openComponents(ctx, c, listener, data, options)
 	if err != nil {
 		listener.Close()
 		return nil, errors.Join(err, data.close())
@@ -73,7 +76,7 @@ func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, e
 	return s, nil
 }
 
-func newServer(ctx context.Context, p *parts) (*Server, error) {
+func newServer(ctx context.Context, p *components) (*Server, error) {
 	handler, err := p.handler()
 	if err != nil {
 		return nil, err
@@ -84,7 +87,7 @@ func newServer(ctx context.Context, p *parts) (*Server, error) {
 	}
 	jobsCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{
-		parts: p, ctx: ctx, stopJobs: stop, served: make(chan error, 1),
+		components: p, ctx: ctx, stopJobs: stop, served: make(chan error, 1),
 		http: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -106,7 +109,7 @@ func newServer(ctx context.Context, p *parts) (*Server, error) {
 	return s, nil
 }
 
-func (p *parts) tlsConfig() (*tls.Config, error) {
+func (p *components) tlsConfig() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if p.localAuthority() {
 		ca, err := openAuthority(p.data, p.addresses.Serves, p.now)
@@ -125,16 +128,16 @@ func (p *parts) tlsConfig() (*tls.Config, error) {
 }
 
 func (s *Server) serve(l net.Listener) error {
-	l = &movingListener{l, answerIdle}
+	l = idletimeout.Listen(l, clientLimits)
 	if s.http.TLSConfig != nil {
 		return s.http.ServeTLS(l, "", "")
 	}
 	return s.http.Serve(l)
 }
 
-// runner is the background work: what was begun and never finished is removed,
-// and so is what nothing refers to any more.
-func (p *parts) runner(ctx context.Context) (*jobs.Runner, error) {
+// runner does the background work: it removes uploads that were never finished and
+// data that nothing refers to.
+func (p *components) runner(ctx context.Context) (*jobs.Runner, error) {
 	images := func(sweep func(context.Context, time.Duration) (int, error)) func(context.Context) error {
 		return func(ctx context.Context) error {
 			_, err := sweep(ctx, p.config.UploadExpiry)
@@ -150,9 +153,9 @@ func (p *parts) runner(ctx context.Context) (*jobs.Runner, error) {
 	)
 }
 
-// maintainIAM writes down now and then what IAM gathers in this process's memory,
-// and once more at the end. It is no job, since each replica has its own to write.
-func (p *parts) maintainIAM(ctx context.Context) {
+// maintainIAM periodically stores what IAM collects in memory, and once more at the
+// end. It is not a job, because each replica has its own to store.
+func (p *components) maintainIAM(ctx context.Context) {
 	tick := time.NewTicker(jobTick)
 	defer tick.Stop()
 	for ended := false; !ended; {
@@ -167,16 +170,16 @@ func (p *parts) maintainIAM(ctx context.Context) {
 	}
 }
 
-// URL is the address that clients are told: what endpoint_url is set to.
-func (s *Server) URL() string { return s.parts.addresses.URL() }
+// URL is the address that clients are told, which is the value of endpoint_url.
+func (s *Server) URL() string { return s.components.addresses.URL() }
 
-// RegistryHost is what the first account's image references begin with.
+// RegistryHost is the host of image references in the first account.
 func (s *Server) RegistryHost() string {
-	return s.parts.addresses.RegistryHost(endpoint.Registry{Account: s.parts.config.Account, Region: s.parts.config.Region})
+	return s.components.addresses.RegistryHost(endpoint.Registry{Account: s.components.config.Account, Region: s.components.config.Region})
 }
 
-// Wait returns when the server has ended: nil after a shutdown in which every
-// request finished.
+// Wait returns when the server has ended. It returns nil after a shutdown in which
+// every request finished.
 func (s *Server) Wait() error {
 	var err error
 	select {
@@ -186,17 +189,17 @@ func (s *Server) Wait() error {
 	}
 	s.stopJobs()
 	s.jobs.Wait()
-	return errors.Join(err, s.parts.close(), s.parts.data.close())
+	return errors.Join(err, s.components.close(), s.components.data.close())
 }
 
 func (s *Server) drain() error {
-	s.parts.log.Info("shutting down")
-	s.parts.failure.CompareAndSwap(nil, &errDraining)
-	ctx, cancel := context.WithTimeout(context.Background(), s.parts.config.DrainTimeout)
+	s.components.log.Info("shutting down")
+	s.components.failure.CompareAndSwap(nil, &errDraining)
+	ctx, cancel := context.WithTimeout(context.Background(), s.components.config.DrainTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.http.Close()
-		return fmt.Errorf("requests were still under way after %v: %w", s.parts.config.DrainTimeout, err)
+		return fmt.Errorf("requests were still in flight after %v: %w", s.components.config.DrainTimeout, err)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func selfSigned(t *testing.T, dir string) (certificate, key string, pool *x509.C
 	return certificate, key, pool
 }
 
-func TestTLSWithGivenFiles(t *testing.T) {
+func TestStart_TLSFiles(t *testing.T) {
 	certificate, key, pool := selfSigned(t, t.TempDir())
 	c := config.Default()
 	c.Data, c.Listen, c.Log.Level = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0", "error"
@@ -85,7 +85,7 @@ func TestTLSWithGivenFiles(t *testing.T) {
 	}
 }
 
-func TestTLSNamesAMissingFile(t *testing.T) {
+func TestStart_MissingTLSFile(t *testing.T) {
 	c := config.Default()
 	c.Data, c.Listen = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0"
 	c.TLS = &config.TLS{Certificate: "/nowhere/cert.pem", Key: "/nowhere/key.pem"}

@@ -5,9 +5,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity"
 )
 
-// webIdentities proves the tokens of OIDC providers, whose keys it fetches from
-// where the configuration lets it.
-func (p *parts) webIdentities() (*webidentity.Verifier, error) {
+// webIdentities returns the verifier of OIDC providers' tokens. It fetches their keys
+// from the networks that the configuration allows.
+func (p *components) webIdentities() (*webidentity.Verifier, error) {
 	networks, err := p.config.OIDC.Networks()
 	if err != nil {
 		return nil, err

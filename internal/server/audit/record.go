@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // A Record is an event as CloudTrail writes it.
@@ -70,13 +71,6 @@ type SessionIssuer struct {
 // rest is cut off (AWS CloudTrail User Guide, "CloudTrail record contents").
 const maxText = 1 << 10
 
-func clipped(s string) string {
-	if len(s) <= maxText {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxText], "")
-}
-
 // Record finishes the entry. status is the HTTP status of the answer.
 func (e *Entry) Record(status int, now time.Time) *Record {
 	r := &Record{
@@ -86,9 +80,9 @@ func (e *Entry) Record(status int, now time.Time) *Record {
 		EventSource:       e.source + ".amazonaws.com",
 		EventName:         e.name,
 		SourceIPAddress:   e.SourceIP,
-		UserAgent:         clipped(e.UserAgent),
+		UserAgent:         truncate.Prefix(e.UserAgent, maxText),
 		ErrorCode:         e.code,
-		ErrorMessage:      clipped(e.message),
+		ErrorMessage:      truncate.Prefix(e.message, maxText),
 		RequestParameters: e.params,
 		AdditionalEventData: AdditionalEventData{
 			Decisions: e.decisions, HTTPStatus: status, DurationMicros: now.Sub(e.Started).Microseconds(),

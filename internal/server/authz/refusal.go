@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // A Refusal is the cause of the fault that [Authorizer] returns: what was
@@ -125,9 +126,4 @@ func (r *Refusal) conditions() []refusedCondition {
 	return out
 }
 
-func clip(s string) string {
-	if len(s) <= maxRefusalValue {
-		return s
-	}
-	return strings.ToValidUTF8(s[:maxRefusalValue], "") + "…"
-}
+func clip(s string) string { return truncate.String(s, maxRefusalValue) }

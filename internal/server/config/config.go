@@ -1,6 +1,10 @@
-// Package config is the server's configuration: one struct, its defaults, the
-// strict reading of its YAML file and its validation. docs/operations.md shows
-// every setting.
+// Package config is the server's configuration: the struct [Config], its defaults
+// ([Default]), a strict YAML reader ([Config.Read]) and [Config.Validate]. To add a
+// setting, add a documented field, its default, its validation and a row of the table
+// in docs/operations.md.
+//
+// The package knows what the settings look like, not what is done with them: it
+// imports no service.
 package config
 
 import (
@@ -25,8 +29,8 @@ import (
 // maxFile bounds a configuration file, in bytes.
 const maxFile = 1 << 20
 
-// Config is everything that a server can be told. Its zero value is not valid;
-// begin with [Default].
+// Config has all settings of a server. Its zero value is not valid; start with
+// [Default].
 type Config struct {
 	// Data is the folder that holds everything the server keeps. It is created
 	// with mode 0700 and used by one process at a time.
@@ -34,19 +38,19 @@ type Config struct {
 	// Listen is the TCP address of the one listener, HOST:PORT. Port 0 takes a
 	// free one.
 	Listen string `yaml:"listen"`
-	// URL is the address that clients are told, where it is not the listener's
-	// own: behind a proxy, or when listening on every interface.
+	// URL is the address that clients are told, if it is not the listener's own:
+	// behind a proxy, or when listening on all interfaces.
 	URL string `yaml:"url"`
-	// DomainSuffix makes AWS-shaped hosts below it: see package endpoint.
+	// DomainSuffix enables AWS-shaped hosts below it: see package endpoint.
 	DomainSuffix string `yaml:"domain_suffix"`
 	// TLS makes the listener speak TLS. Without it the listener speaks HTTP.
 	TLS *TLS `yaml:"tls"`
-	// Account is the 12-digit id of the first account, whose credentials the
-	// profile "gatehouse" gets.
+	// Account is the 12-digit id of the first account. Its credentials are in the
+	// profile "gatehouse".
 	Account string `yaml:"account"`
 	// Accounts are further accounts, each with a profile "gatehouse-<id>".
 	Accounts []string `yaml:"accounts"`
-	// Region is the one that profiles are written for.
+	// Region is the region of the profiles.
 	Region string `yaml:"region"`
 	// Regions are further regions that the server answers for.
 	Regions []string `yaml:"regions"`
@@ -54,29 +58,29 @@ type Config struct {
 	// not be part of the signature: "protected" (over TLS and from this machine),
 	// "never" or "always". See [sigv4.Config].
 	UnsignedTarget string `yaml:"unsigned_target"`
-	// OIDC says which OpenID Connect issuers keys may be fetched from.
+	// OIDC says from which OpenID Connect issuers keys may be fetched.
 	OIDC OIDC `yaml:"oidc"`
 	// Audit is the file that audit records are appended to, relative to Data;
 	// "-" is standard output. Empty means audit.jsonl.
 	Audit string `yaml:"audit"`
-	// Log is how the server's own log on standard error looks.
+	// Log is the form of the server's log on standard error.
 	Log Log `yaml:"log"`
-	// DrainTimeout bounds how long requests may go on after SIGTERM.
+	// DrainTimeout is how long requests may go on after SIGTERM.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
 	// UploadExpiry is how long an unfinished upload is kept after its last byte.
 	UploadExpiry time.Duration `yaml:"upload_expiry"`
-	// IAM declares identities. nil means that the file declares none, and leaves
-	// those of earlier starts alone; an empty one deletes them.
+	// IAM declares identities. nil means that the file declares none: declared
+	// identities of earlier starts are kept. An empty one deletes them.
 	IAM *IAM `yaml:"iam"`
 	// Guardrail limits whole accounts. nil means no limit.
 	Guardrail *Guardrail `yaml:"guardrail"`
 }
 
-// TLS says where the listener's certificate comes from.
+// TLS says where the certificate of the listener comes from.
 type TLS struct {
-	// Certificate and Key are PEM files. Without them the server makes an
-	// authority of its own below Data/tls, and certificates for the hosts that
-	// are asked for; clients trust Data/tls/ca.pem.
+	// Certificate and Key are PEM files. Without them the server creates a local
+	// authority below Data/tls and issues certificates for the hosts that clients
+	// ask for. Clients must trust Data/tls/ca.pem.
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
 }
@@ -85,11 +89,11 @@ type TLS struct {
 type Log struct {
 	// Format is "text" or "json".
 	Format string `yaml:"format"`
-	// Level is debug, info, warn or error. At info every request is one line.
+	// Level is debug, info, warn or error. At info each request is one line.
 	Level string `yaml:"level"`
 }
 
-// Default returns the configuration that needs no file.
+// Default returns the configuration of a server without a file.
 func Default() *Config {
 	return &Config{
 		Data:           "./gatehouse-data",
@@ -104,8 +108,9 @@ func Default() *Config {
 	}
 }
 
-// Read lays a YAML file over c. An unknown setting, a wrong type, a scalar that
-// YAML would change and anything after the document are errors that show the line.
+// Read sets the settings of a YAML file in c; others keep their values. An unknown
+// setting, a wrong type, a scalar that YAML would change, and anything after the
+// document are errors. They show the line.
 func (c *Config) Read(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -127,11 +132,11 @@ func (c *Config) Read(path string) error {
 		return fmt.Errorf("configuration %s: more than one YAML document", path)
 	}
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.NullType || file.Docs[0].Body.Type() == ast.CommentType {
-		return nil // an empty file would set everything to zero
+		return nil // decoding an empty file would set everything to zero
 	}
-	var a ambiguity
-	if ast.Walk(&a, file.Docs[0].Body); a.err != nil {
-		return fmt.Errorf("configuration %s: %w", path, a.err)
+	var ambiguous ambiguityFinder
+	if ast.Walk(&ambiguous, file.Docs[0].Body); ambiguous.err != nil {
+		return fmt.Errorf("configuration %s: %w", path, ambiguous.err)
 	}
 	if err := yaml.NodeToValue(file.Docs[0].Body, c, yaml.Strict()); err != nil {
 		return fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, true))
@@ -141,14 +146,14 @@ func (c *Config) Read(path string) error {
 
 var regionPattern = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
 
-// Validate reports everything that is wrong with c, one line for each.
+// Validate reports everything that is wrong with c, one error per line.
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(setting, format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s: %s", setting, fmt.Sprintf(format, args...)))
 	}
 	if c.Data == "" {
-		bad("data", "must name a folder")
+		bad("data", "is missing: name a folder")
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		bad("listen", "%q is not HOST:PORT", c.Listen)
@@ -160,7 +165,7 @@ func (c *Config) Validate() error {
 	}
 	for i, account := range c.AllAccounts() {
 		if !arn.IsAccountID(account) {
-			bad("account", "%q is not an account id: want 12 digits", account)
+			bad("account", "%q is not an account id, which has 12 digits", account)
 		}
 		if slices.Index(c.AllAccounts(), account) != i {
 			bad("accounts", "%s is named twice", account)
@@ -178,19 +183,19 @@ func (c *Config) Validate() error {
 		bad("oidc.allow_networks", "%v", err)
 	}
 	if t := c.TLS; t != nil && (t.Certificate == "") != (t.Key == "") {
-		bad("tls", "certificate and key belong together: give both, or neither for a local authority")
+		bad("tls", "certificate and key belong together: set both, or neither for a local authority")
 	}
 	if !slices.Contains([]string{"text", "json"}, c.Log.Format) {
-		bad("log.format", "%q is neither text nor json", c.Log.Format)
+		bad("log.format", "%q is not text or json", c.Log.Format)
 	}
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
-		bad("log.level", "%q is none of debug, info, warn, error", c.Log.Level)
+		bad("log.level", "%q is not debug, info, warn or error", c.Log.Level)
 	}
 	if c.DrainTimeout <= 0 {
 		bad("drain_timeout", "must be more than zero")
 	}
 	if c.UploadExpiry < time.Hour {
-		bad("upload_expiry", "must be an hour or more, so that no upload under way is swept")
+		bad("upload_expiry", "must be an hour or more, because uploads in progress must not be removed")
 	}
 	c.validateIdentities(bad)
 	return errors.Join(errs...)

@@ -20,13 +20,13 @@ func read(t *testing.T, text string) (*config.Config, error) {
 	return c, c.Read(path)
 }
 
-func TestDefaultIsValid(t *testing.T) {
+func TestDefault_Valid(t *testing.T) {
 	if err := config.Default().Validate(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestReadLaysOver(t *testing.T) {
+func TestRead_KeepsOtherSettings(t *testing.T) {
 	c, err := read(t, "listen: 0.0.0.0:80\nregions: [eu-west-1]\ntls: {}\ndrain_timeout: 5s\nlog: {level: warn}\n")
 	if err != nil {
 		t.Fatal(err)
@@ -43,11 +43,11 @@ func TestReadLaysOver(t *testing.T) {
 		}
 	}
 	if _, err := read(t, "region: us-east-1\n---\nregion: eu-west-1\n"); err == nil {
-		t.Fatal("a second document was passed over")
+		t.Fatal("a second document was ignored")
 	}
 }
 
-func TestReadShowsTheLine(t *testing.T) {
+func TestRead_ErrorShowsLine(t *testing.T) {
 	for _, text := range []string{"listen: x:1\nlisten_on: y\n", "account: [1]\n", "a: b: c\n", "listen: [\n"} {
 		_, err := read(t, text)
 		if err == nil {
@@ -66,7 +66,7 @@ func TestReadShowsTheLine(t *testing.T) {
 	}
 }
 
-func TestValidateNamesEverySetting(t *testing.T) {
+func TestValidate_NamesSetting(t *testing.T) {
 	for setting, spoil := range map[string]func(*config.Config){
 		"data":            func(c *config.Config) { c.Data = "" },
 		"listen":          func(c *config.Config) { c.Listen = "4283" },

@@ -8,11 +8,11 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// A Document is a policy document in the file: written in YAML, or as the text of
-// a JSON document. In YAML every scalar is text, as it is in a policy, so that an
-// account id keeps its zeros and the operator Null is a name.
+// A Document is a policy document in the file, as YAML or as the text of a JSON
+// document. In YAML every scalar is text, as it is in a policy: an account id keeps
+// its zeros, and the operator Null is a name.
 type Document struct {
-	// JSON is the document, without white space that means nothing.
+	// JSON is the document without insignificant white space.
 	JSON string
 	// Line is where the document begins in the file.
 	Line int
@@ -32,7 +32,7 @@ func (d *Document) UnmarshalYAML(node ast.Node) error {
 	return err
 }
 
-// jsonText returns the text of a scalar that can only be a JSON document.
+// jsonText returns the text of a string, which can only be a JSON document.
 func jsonText(node ast.Node) (string, bool) {
 	switch n := node.(type) {
 	case *ast.StringNode:
@@ -43,8 +43,8 @@ func jsonText(node ast.Node) (string, bool) {
 	return "", false
 }
 
-// compact takes the white space out of JSON. What is no JSON stays, and whoever
-// reads the document says what is wrong with it.
+// compact removes insignificant white space from JSON. Text that is not JSON is
+// returned as it is; the parser of the document reports what is wrong with it.
 func compact(text string) string {
 	v := jsontext.Value(strings.TrimSpace(text))
 	if err := v.Compact(); err != nil {
@@ -91,7 +91,7 @@ func appendObject(to []byte, values []*ast.MappingValueNode) (_ []byte, err erro
 		if v.Key.IsMergeKey() {
 			return nil, fmt.Errorf("line %d: keys cannot be merged in a policy document", v.Key.GetToken().Position.Line)
 		}
-		name := v.Key.GetToken().Value // of a plain Null too
+		name := v.Key.GetToken().Value // Null is a name too
 		if to, err = jsontext.AppendQuote(to, name); err != nil {
 			return nil, err
 		}

@@ -12,30 +12,30 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
-// IAM declares identities: those of the first account, and of the others by
-// account. Names are the keys. What the fields mean and may hold is package
-// iam's to say: see iam.Declaration.
+// IAM declares the identities of the first account and, by account id, of the
+// others. The keys are names. See iam.Declaration for what the fields mean and which
+// values they may have.
 type IAM struct {
 	Identities `yaml:",inline"`
 	Accounts   map[string]Identities `yaml:"accounts"`
 }
 
-// Identities are what one account is to have.
+// Identities are the declared identities of one account.
 type Identities struct {
 	Users    map[string]User          `yaml:"users"`
 	Groups   map[string]Group         `yaml:"groups"`
 	Roles    map[string]Role          `yaml:"roles"`
 	Policies map[string]ManagedPolicy `yaml:"policies"`
-	// OIDCProviders are by the URL of the issuer.
+	// OIDCProviders has the URLs of issuers as its keys.
 	OIDCProviders map[string]OIDCProvider `yaml:"oidc_providers"`
 }
 
 // Permissions are what users, groups and roles are given.
 type Permissions struct {
-	// Policies are managed policies: ARNs, or names of the account's own or of
-	// AWS's.
+	// Policies are managed policies: ARNs, or names of policies of the account or of
+	// AWS.
 	Policies []string `yaml:"policies"`
-	// Inline policies have names of their own.
+	// Inline are inline policies by name.
 	Inline map[string]Document `yaml:"inline"`
 }
 
@@ -46,15 +46,15 @@ type User struct {
 	// Boundary is a managed policy, as in Permissions.
 	Boundary string            `yaml:"boundary"`
 	Tags     map[string]string `yaml:"tags"`
-	// Groups are names.
+	// Groups are names of groups.
 	Groups []string `yaml:"groups"`
-	// AccessKeys are names for keys: see iam.DeclaredUser.
+	// AccessKeys are names of keys: see iam.DeclaredUser.
 	AccessKeys []string `yaml:"access_keys"`
-	// Adopt takes over the user of that name which exists.
+	// Adopt takes over an existing user of the name.
 	Adopt bool `yaml:"adopt"`
 }
 
-// A Group is a declared group. Its members are said by the users.
+// A Group is a declared group. Users list their groups.
 type Group struct {
 	Path        string `yaml:"path"`
 	Permissions `yaml:",inline"`
@@ -92,8 +92,8 @@ type OIDCProvider struct {
 	Adopt       bool              `yaml:"adopt"`
 }
 
-// A Guardrail is the policy that limits all of an account, as a service control
-// policy does: one for every account, or one for each account that is named.
+// A Guardrail limits a whole account, as a service control policy does. There is one
+// document for all accounts, or one for each account that is named.
 type Guardrail struct {
 	Every     Document
 	ByAccount map[string]Document
@@ -142,8 +142,8 @@ func (d *Duration) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
-// Of returns the guardrail of an account, and where the file has it. There is
-// none where Document.JSON is empty.
+// Of returns the guardrail of an account and its place in the file. Document.JSON is
+// empty if there is none.
 func (g *Guardrail) Of(account string) (d Document, where string) {
 	if g == nil {
 		return Document{}, ""
@@ -154,14 +154,14 @@ func (g *Guardrail) Of(account string) (d Document, where string) {
 	return g.Every, "guardrail"
 }
 
-// validateIdentities checks which accounts are named, and the guardrail; the
-// declarations themselves are checked by iam.Declaration.Validate.
+// validateIdentities checks the names of accounts and the guardrail.
+// iam.Declaration.Validate checks the declarations themselves.
 func (c *Config) validateIdentities(bad func(setting, format string, args ...any)) {
 	if c.IAM != nil {
 		for _, account := range slices.Sorted(maps.Keys(c.IAM.Accounts)) {
 			switch {
 			case account == c.Account:
-				bad("iam.accounts", "%s is the first account, whose identities stand in iam itself", account)
+				bad("iam.accounts", "%s is the first account: declare its identities directly below iam", account)
 			case !slices.Contains(c.Accounts, account):
 				bad("iam.accounts", "%q is not one of the server's accounts; add it to accounts", account)
 			}

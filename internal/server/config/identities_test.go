@@ -44,7 +44,7 @@ iam:
 accounts: ["000000000002"]
 `
 
-func TestReadIdentities(t *testing.T) {
+func TestRead_Identities(t *testing.T) {
 	c, err := read(t, identities)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestReadIdentities(t *testing.T) {
 	}
 }
 
-func TestIdentitiesAreStrict(t *testing.T) {
+func TestRead_IdentitiesStrict(t *testing.T) {
 	for text, want := range map[string]string{
 		"iam:\n  users:\n    alice:\n      grups: [x]\n":                                  "grups",
 		"iam:\n  user: {}\n":                                                              "user",
@@ -101,7 +101,7 @@ func TestIdentitiesAreStrict(t *testing.T) {
 
 const denyAll = `{"Version": "2012-10-17", "Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}`
 
-func TestGuardrail(t *testing.T) {
+func TestRead_Guardrail(t *testing.T) {
 	for text, want := range map[string][2]string{
 		"{}":                           {},
 		"guardrail: " + denyAll:        {"Deny", "Deny"},
@@ -124,7 +124,7 @@ func TestGuardrail(t *testing.T) {
 	}
 }
 
-func TestValidateNamesAccountsAndLines(t *testing.T) {
+func TestValidate_NamesAccountsAndLines(t *testing.T) {
 	for text, want := range map[string]string{
 		"iam: {accounts: {\"000000000001\": {}}}":            "iam.accounts: 000000000001 is the first account",
 		"iam: {accounts: {\"000000000009\": {}}}":            `iam.accounts: "000000000009" is not one of`,

@@ -7,19 +7,18 @@ import (
 	"os"
 )
 
-// OIDC says which OpenID Connect issuers the server may fetch keys from. Which of
-// them are trusted is for IAM's OIDC providers to say. Without any setting these
-// are issuers on public addresses, over https, with certificates that the system
-// trusts.
+// OIDC says from which OpenID Connect issuers the server may fetch keys. IAM's OIDC
+// providers say which of them are trusted. By default the server fetches from public
+// addresses, over https, from issuers whose certificates the system trusts.
 type OIDC struct {
-	// AllowNetworks are address ranges in CIDR form from which keys may be
-	// fetched too, such as 10.0.0.0/8 for an issuer inside the organization.
+	// AllowNetworks are further networks in CIDR form from which keys may be fetched,
+	// such as 10.0.0.0/8 for an issuer inside the organization.
 	AllowNetworks []string `yaml:"allow_networks"`
-	// AllowLoopbackHTTP lets issuers be on this machine's loopback interface, with
-	// http too: for laptops and tests.
+	// AllowLoopbackHTTP allows issuers on this machine's loopback interface, also over
+	// http: for laptops and tests.
 	AllowLoopbackHTTP bool `yaml:"allow_loopback_http"`
-	// CA is a PEM file of authorities that are trusted to sign issuers'
-	// certificates beside the system's.
+	// CA is a PEM file of authorities that are trusted for the certificates of issuers,
+	// in addition to the system's.
 	CA string `yaml:"ca"`
 }
 
@@ -36,8 +35,8 @@ func (o OIDC) Networks() ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// Authorities returns who may sign issuers' certificates; nil is the system's
-// choice alone.
+// Authorities returns the authorities that may sign the certificates of issuers. nil
+// means those of the system.
 func (o OIDC) Authorities() (*x509.CertPool, error) {
 	if o.CA == "" {
 		return nil, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
-func TestOIDC(t *testing.T) {
+func TestRead_OIDC(t *testing.T) {
 	write := func(text string) *config.Config {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "c.yaml")

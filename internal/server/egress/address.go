@@ -4,12 +4,14 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
-// special are the ranges that are not for the public Internet beside those that
-// net/netip knows by itself (IANA IPv4 and IPv6 Special-Purpose Address
-// Registries), and those that embed an IPv4 address, by which one of the others
-// could be reached.
+// special are networks that are not part of the public Internet (IANA IPv4 and IPv6
+// Special-Purpose Address Registries), except those that net/netip knows, and
+// networks that embed an IPv4 address, through which one of the others could be
+// reached.
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),       // this network
 	netip.MustParsePrefix("100.64.0.0/10"),   // carrier-grade NAT; metadata of some clouds
@@ -39,11 +41,8 @@ func isPublic(a netip.Addr) bool {
 		!slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// isLoopbackHost reports whether a host of a URL is this machine by its form.
+// isLoopbackHost reports whether the host of a URL is this machine by its form.
 func isLoopbackHost(host string) bool {
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a.Unmap().WithZone("").IsLoopback()
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	host, _, _ = strings.Cut(strings.ToLower(strings.TrimSuffix(host, ".")), "%") // a zone
+	return loopback.Is(host) || strings.HasSuffix(host, ".localhost")
 }

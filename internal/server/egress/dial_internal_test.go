@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// A nameServer answers every question for an IPv4 address with the next of its
-// addresses, as one does who wants a name checked in one place and used in another.
+// A nameServer answers each question for an IPv4 address with the next of its
+// addresses, as in a DNS rebinding attack.
 type nameServer struct {
 	addresses []string
 	asked     atomic.Int64
@@ -40,7 +40,7 @@ func (s *nameServer) resolver(t *testing.T) *net.Resolver {
 }
 
 // answer is the message for a question (RFC 1035, 4): the question again, and an
-// address of one second's life where one was asked for.
+// address of one second's life if one was asked for.
 func (s *nameServer) answer(question []byte) []byte {
 	end := 12
 	for question[end] != 0 {
@@ -59,9 +59,9 @@ func (s *nameServer) answer(question []byte) []byte {
 	return m
 }
 
-// A name that means another address each time it is looked up leads nowhere that
-// is forbidden: what is checked is the address that is dialed.
-func TestANameThatChangesItsAddress(t *testing.T) {
+// The address that is dialed is checked, so that a name which resolves differently
+// each time leads to no address that is not allowed.
+func TestDialer_Rebinding(t *testing.T) {
 	names := &nameServer{addresses: []string{"0.0.0.1", "127.0.0.1", "10.0.0.1", "127.0.0.1"}}
 	d := newDialer(func(a netip.Addr) bool { return isPublic(a) || a == netip.MustParseAddr("0.0.0.1") })
 	d.Resolver = names.resolver(t)

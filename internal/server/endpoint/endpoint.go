@@ -1,15 +1,15 @@
-// Package endpoint knows the addresses of Gatehouse's doors: it constructs those
-// that clients are told, and parses the hosts that they come back with.
+// Package endpoint constructs the addresses that clients are told and parses the
+// hosts of their requests. [Addresses] does both.
 //
-// There are two forms. By default everything is on one address, and the path
-// says the rest. With a domain suffix the hosts of AWS exist as well, below that
-// suffix instead of amazonaws.com, so that tools which know AWS's shapes by
-// heart work:
+// There are two forms. By default everything has one address, and the path says the
+// rest. With a domain suffix there are also hosts of AWS's form, with the suffix in
+// place of amazonaws.com, for tools that expect this form:
 //
 //	<account>.dkr.ecr.<region>.<suffix>                      the registry
 //	<domain>-<owner>.d.codeartifact.<region>.<suffix>        the packages
 //
-// Constructing and parsing are inverses of each other.
+// Parsing is the inverse of constructing. The package imports no other package of the
+// server.
 package endpoint
 
 import (
@@ -21,21 +21,21 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 )
 
-// Addresses constructs and parses. It is immutable.
+// Addresses constructs and parses addresses. It is immutable.
 type Addresses struct {
 	scheme string
 	host   string // with its port, as clients are told
-	suffix string // below which AWS's hosts exist; empty for none
-	port   string // of the AWS-shaped hosts, with its colon; empty for the scheme's own
+	suffix string // of AWS-shaped hosts; empty if there are none
+	port   string // of AWS-shaped hosts, with its colon; empty for the scheme's default
 }
 
-// New returns the addresses of a server that clients reach at base, an http or
-// https URL without a path, and of the AWS-shaped hosts below suffix, which are
-// on the same port; an empty suffix means that there are none.
+// New returns the addresses of a server that clients reach at base, which is an http
+// or https URL without a path. AWS-shaped hosts are below suffix and have the same
+// port; if suffix is empty, there are none.
 func New(base, suffix string) (*Addresses, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil {
-		return nil, fmt.Errorf("%q is not the address of a server: want http://HOST[:PORT] or https://HOST[:PORT]", base)
+		return nil, fmt.Errorf("%q is not the address of a server: it has the form http://HOST[:PORT] or https://HOST[:PORT]", base)
 	}
 	a := &Addresses{scheme: u.Scheme, host: u.Host, suffix: strings.ToLower(strings.Trim(suffix, "."))}
 	if p := u.Port(); p != "" {
@@ -44,19 +44,18 @@ func New(base, suffix string) (*Addresses, error) {
 	return a, nil
 }
 
-// URL is the address of the AWS APIs: what an endpoint_url is set to.
+// URL is the address of the AWS APIs, which is the value of endpoint_url.
 func (a *Addresses) URL() string { return a.scheme + "://" + a.host }
 
-// Origin is the scheme and the host, with its port, of a request that names the
-// host: the scheme is the one that clients are told, also where a proxy ends TLS
-// on the way.
+// Origin is the origin of a request for a host, which includes its port. The scheme is
+// the one that clients are told, even if a proxy terminates TLS.
 func (a *Addresses) Origin(host string) string { return a.scheme + "://" + host }
 
 // A Registry is the address of one account's container registry in one region.
 type Registry struct{ Account, Region string }
 
-// RegistryHost is what image references begin with, and a repositoryUri:
-// host and, where it is not the scheme's own, port.
+// RegistryHost is the host of image references and of a repositoryUri, with its port
+// unless that is the scheme's default.
 func (a *Addresses) RegistryHost(r Registry) string {
 	if a.suffix == "" {
 		return a.host
@@ -67,8 +66,8 @@ func (a *Addresses) RegistryHost(r Registry) string {
 // RegistryURL is the proxyEndpoint of an authorization token.
 func (a *Addresses) RegistryURL(r Registry) string { return a.scheme + "://" + a.RegistryHost(r) }
 
-// ParseRegistryHost reads a request's Host. ok is false for a host that is not
-// AWS-shaped, such as the bare address, where the caller's own registry is meant.
+// ParseRegistryHost parses the Host of a request. ok is false for a host that is not
+// AWS-shaped, such as the server's own address, which means the caller's registry.
 func (a *Addresses) ParseRegistryHost(host string) (r Registry, ok bool) {
 	rest, ok := a.below(host)
 	if !ok {
@@ -84,11 +83,11 @@ func (a *Addresses) ParseRegistryHost(host string) (r Registry, ok bool) {
 // A Domain is the address of one CodeArtifact domain.
 type Domain struct{ Name, Owner, Region string }
 
-// codeArtifactPath is where the package endpoints are on the one address.
+// codeArtifactPath is the path of the package endpoints on the server's own address.
 const codeArtifactPath = "/codeartifact/"
 
-// PackageURL is the address of a repository for one package format. It ends in
-// "/", since `aws codeartifact login` appends to it.
+// PackageURL is the address of a repository for one package format. It ends in "/",
+// because `aws codeartifact login` appends to it.
 func (a *Addresses) PackageURL(d Domain, format, repository string) string {
 	if a.suffix == "" {
 		return a.URL() + codeArtifactPath + d.Region + "/" + d.Owner + "/" + d.Name + "/" + format + "/" + repository + "/"
@@ -96,7 +95,7 @@ func (a *Addresses) PackageURL(d Domain, format, repository string) string {
 	return a.scheme + "://" + d.Name + "-" + d.Owner + ".d.codeartifact." + d.Region + "." + a.suffix + a.port + "/" + format + "/" + repository + "/"
 }
 
-// ParseDomainHost reads a request's Host. ok is false for a host that is not
+// ParseDomainHost parses the Host of a request. ok is false for a host that is not
 // AWS-shaped.
 func (a *Addresses) ParseDomainHost(host string) (d Domain, ok bool) {
 	rest, ok := a.below(host)
@@ -114,15 +113,15 @@ func (a *Addresses) ParseDomainHost(host string) (d Domain, ok bool) {
 	return Domain{Name: p[0][:i], Owner: p[0][i+1:], Region: p[3]}, true
 }
 
-// Serves reports whether a name, as TLS's server name indication has it without
-// a port, is one of the server's: of the one address, of this machine's
-// loopback, or below the suffix.
+// Serves reports whether a host name without a port, as in TLS's server name
+// indication, belongs to the server: it is the server's own address, localhost, or
+// below the suffix.
 func (a *Addresses) Serves(name string) bool {
 	_, ok := a.below(name)
 	return ok || strings.EqualFold(name, hostname(a.host)) || strings.EqualFold(name, "localhost")
 }
 
-// below strips the suffix and the port off an AWS-shaped host.
+// below removes the suffix and the port from an AWS-shaped host.
 func (a *Addresses) below(host string) (string, bool) {
 	if a.suffix == "" {
 		return "", false

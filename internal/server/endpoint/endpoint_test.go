@@ -19,7 +19,7 @@ func addresses(t testing.TB, base, suffix string) *endpoint.Addresses {
 	return a
 }
 
-func TestOneAddress(t *testing.T) {
+func TestAddresses_OneHost(t *testing.T) {
 	a := addresses(t, "http://127.0.0.1:4283", "")
 	r := endpoint.Registry{Account: "000000000001", Region: "us-east-1"}
 	if got := a.RegistryHost(r); got != "127.0.0.1:4283" {
@@ -29,11 +29,11 @@ func TestOneAddress(t *testing.T) {
 		t.Errorf("PackageURL = %q", got)
 	}
 	if _, ok := a.ParseRegistryHost("000000000001.dkr.ecr.us-east-1.amazonaws.com"); ok {
-		t.Error("a host of AWS's own was taken for ours")
+		t.Error("a host of AWS was parsed as a host of this server")
 	}
 }
 
-func TestAWSShapedHosts(t *testing.T) {
+func TestAddresses_AWSHosts(t *testing.T) {
 	a := addresses(t, "https://gatehouse.example:8443", "aws.example")
 	r := endpoint.Registry{Account: "000000000001", Region: "eu-west-1"}
 	if got := a.RegistryURL(r); got != "https://000000000001.dkr.ecr.eu-west-1.aws.example:8443" {
@@ -44,7 +44,7 @@ func TestAWSShapedHosts(t *testing.T) {
 		t.Errorf("PackageURL = %q", got)
 	}
 	if got, ok := a.ParseRegistryHost("000000000001.DKR.ecr.eu-west-1.AWS.example"); !ok || got != r {
-		t.Errorf("hosts compare without case and port: %+v %v", got, ok)
+		t.Errorf("hosts are compared without case and port: %+v %v", got, ok)
 	}
 	for _, bad := range []string{"", "aws.example", "1.dkr.ecr.eu-west-1.aws.example", "000000000001.dkr.ecr..aws.example", "000000000001.dkr.ecr.eu-west-1.aws.example.evil", "x000000000001.dkr.ecr.eu-west-1.aws.example", "000000000001.dkr.ecr.eu.west.aws.example"} {
 		if r, ok := a.ParseRegistryHost(bad); ok {
@@ -56,7 +56,7 @@ func TestAWSShapedHosts(t *testing.T) {
 	}
 }
 
-func TestParseInvertsConstruct(t *testing.T) {
+func TestAddresses_ParseInvertsConstruct(t *testing.T) {
 	a := addresses(t, "http://gatehouse.example:8080", "Aws.Example.")
 	rapid.Check(t, func(t *rapid.T) {
 		region := rapid.StringMatching(`[a-z]{2}-[a-z]{4,9}-[1-9]`).Draw(t, "region")
@@ -76,7 +76,7 @@ func TestParseInvertsConstruct(t *testing.T) {
 	})
 }
 
-func TestServes(t *testing.T) {
+func TestAddresses_Serves(t *testing.T) {
 	a := addresses(t, "https://gatehouse.example:8080", "aws.example")
 	for name, want := range map[string]bool{
 		"GATEHOUSE.example": true, "localhost": true, "x.aws.example": true,
@@ -88,7 +88,7 @@ func TestServes(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatIsNoServer(t *testing.T) {
+func TestNew_InvalidAddress(t *testing.T) {
 	for _, bad := range []string{"", "127.0.0.1:4283", "ftp://h", "http://", "http://h/path", "http://u:p@h", "http://h?x=1"} {
 		if _, err := endpoint.New(bad, ""); err == nil {
 			t.Errorf("New(%q) succeeded", bad)
@@ -103,7 +103,7 @@ func FuzzParseHost(f *testing.F) {
 	f.Fuzz(func(t *testing.T, host string) {
 		if r, ok := a.ParseRegistryHost(host); ok {
 			if again, ok := a.ParseRegistryHost(a.RegistryHost(r)); !ok || again != r {
-				t.Fatalf("%q parsed to %+v, which does not come back", host, r)
+				t.Fatalf("%q parsed to %+v, which constructs another host", host, r)
 			}
 		}
 		if d, ok := a.ParseDomainHost(host); ok && len(d.Owner) != 12 {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // A kind is what a path below /v2/ names. The end-N are from OCI distribution-spec
@@ -185,13 +186,7 @@ func parseUploadID(s string) (string, error) {
 }
 
 // clip shortens a part of the request for an error message.
-func clip(s string) string {
-	const most = 160
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
+func clip(s string) string { return truncate.String(s, 160) }
 
 func errPathUnknown() error {
 	return fault.New(fault.NotFound, "PathUnknown", "This endpoint does not exist. See the OCI distribution specification for the paths below %s.", pathPrefix)

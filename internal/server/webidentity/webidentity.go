@@ -25,6 +25,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 const (
@@ -140,10 +141,5 @@ func rejected(format string, args ...any) error {
 	return fault.New(fault.Denied, "IDPRejectedClaim", format, args...)
 }
 
-// shorten makes a text that nobody has vouched for fit for a message.
-func shorten(s string) string {
-	if r := []rune(s); len(r) > 255 {
-		return string(r[:255]) + "…"
-	}
-	return s
-}
+// shorten shortens text of a token that is shown in the message of an error.
+func shorten(s string) string { return truncate.String(s, 255) }

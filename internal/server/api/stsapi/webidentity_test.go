@@ -17,7 +17,7 @@ import (
 	api "github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
-	shell "github.com/gatehouse-registry/gatehouse/internal/server/api"
+	serverapi "github.com/gatehouse-registry/gatehouse/internal/server/api"
 	iamedge "github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
@@ -32,7 +32,7 @@ const (
 	audience = "sts.amazonaws.com"
 )
 
-// A federation is a fixture whose account trusts an issuer, behind the shell that
+// A federation is a fixture whose account trusts an issuer, behind the middleware that
 // the server has.
 type federation struct {
 	*fixture
@@ -47,7 +47,7 @@ func federate(t *testing.T) *federation {
 	w := iamtest.New(t)
 	issuer := issuertest.Start(false)
 	t.Cleanup(issuer.Close)
-	s := &shell.Shell{Authn: w.Authn, Messages: w.Keyring, Log: slog.New(slog.DiscardHandler)}
+	s := &serverapi.Middleware{Authn: w.Authn, Messages: w.Keyring, Log: slog.New(slog.DiscardHandler)}
 	sts, err := wire.New("sts", s.Options("sts", edge.MapError))
 	if err != nil {
 		t.Fatal(err)
@@ -354,7 +354,7 @@ func TestWebIdentitiesInTheAuditRecord(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	token := f.token(map[string]any{"sub": "repo:acme/other"})
-	s := &shell.Shell{Authn: f.Authn, Log: slog.New(slog.DiscardHandler)}
+	s := &serverapi.Middleware{Authn: f.Authn, Log: slog.New(slog.DiscardHandler)}
 	sts, err := wire.New("sts", s.Options("sts", edge.MapError))
 	if err != nil {
 		t.Fatal(err)

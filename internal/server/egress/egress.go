@@ -1,15 +1,15 @@
-// Package egress is the way out: everything that the server fetches from other
-// machines goes through a client of this package, so that nobody who can name an
-// address to the server reaches with it what only the server can reach.
+// Package egress makes every outgoing request of the server. It prevents server-side
+// request forgery: a caller who can make the server fetch an address must not reach
+// what only the server can reach.
 //
-// A [Guard] knows where the server may go. [Guard.For] returns an http.Client
-// for everything that one origin gives rise to: its own documents, what they
-// refer to, and the redirects on the way. Each address is checked where it
-// cannot be exchanged any more: at the moment of dialing, after its name was
-// resolved, for every connection anew. So neither a redirect, nor a link in a
-// document, nor a name that resolves to something else the second time leads
-// inside. Bodies are bounded, everything has a deadline, no cookies are kept, and
-// proxies of the environment are not used.
+// A [Guard] knows which addresses are allowed. [Guard.For] returns an http.Client
+// for one origin: for its documents, for what they refer to, and for redirects. The
+// address is checked when it is dialed, after its name was resolved, for each
+// connection. So a redirect, a link in a document or a name that resolves differently
+// the second time cannot lead to an internal address. Bodies are bounded, all requests
+// have a deadline, cookies are not kept, and proxies of the environment are not used.
+//
+// The package imports no other package of the server.
 package egress
 
 import (
@@ -29,38 +29,36 @@ import (
 
 // Bounds of every fetch.
 const (
-	dialTimeout   = 5 * time.Second
-	fetchTimeout  = 10 * time.Second // from the first byte sent to the last one read
-	maxRedirects  = 3
-	maxHeaders    = 64 << 10
-	maxIdle       = 16
-	idleForgotten = 90 * time.Second
+	dialTimeout  = 5 * time.Second
+	fetchTimeout = 10 * time.Second // from the first byte sent to the last one read
+	maxRedirects = 3
+	maxHeaders   = 64 << 10
+	maxIdle      = 16
+	idleTimeout  = 90 * time.Second
 )
 
-// ErrForbidden is in the chain of every error that says that the server does not
-// go somewhere.
-var ErrForbidden = errors.New("the server does not fetch from there")
+// ErrForbidden is in the chain of every error about an address that is not allowed.
+var ErrForbidden = errors.New("the server does not fetch from this address")
 
-// ErrTooLarge is what reading a body beyond its bound ends with.
-var ErrTooLarge = errors.New("the answer is larger than is accepted")
+// ErrTooLarge is the error of reading a body that exceeds its bound.
+var ErrTooLarge = errors.New("the answer is too large")
 
-// Config says where a server may go. Its zero value goes to public addresses,
-// over https, trusting the authorities of the system.
+// Config says which addresses are allowed. Its zero value allows public addresses,
+// over https, with the certificate authorities of the system.
 type Config struct {
-	// Networks are address ranges that the server may fetch from although they
-	// are not public, such as 10.0.0.0/8 for issuers of an organization's own.
+	// Networks are networks that are allowed although they are not public, such as
+	// 10.0.0.0/8 for an issuer inside the organization.
 	Networks []netip.Prefix
-	// LoopbackHTTP lets an origin be on this machine's loopback interface, and
-	// there be http as well as https: for laptops and tests. Other origins still
-	// cannot lead there.
+	// LoopbackHTTP allows origins on this machine's loopback interface, over http as
+	// well as https: for laptops and tests. Other origins still cannot lead there.
 	LoopbackHTTP bool
-	// Authorities are trusted to sign certificates; nil are the system's.
+	// Authorities may sign certificates. nil means those of the system.
 	Authorities *x509.CertPool
 	// MaxBody bounds an answer's body, in bytes; 0 is 1 MiB.
 	MaxBody int64
 }
 
-// A Guard makes clients. It is safe for use by many goroutines.
+// A Guard makes HTTP clients. It is safe for use by many goroutines.
 type Guard struct {
 	loopbackHTTP     bool
 	public, loopback *http.Client
@@ -83,9 +81,9 @@ func New(c Config) *Guard {
 }
 
 // For returns the client for an origin: an absolute URL without user, query and
-// fragment. The error wraps [ErrForbidden] where its form alone forbids it. A
-// name that resolves to a forbidden address is found out by the fetch, whose
-// error wraps ErrForbidden too.
+// fragment. The error wraps [ErrForbidden] if the URL itself is not allowed. If its
+// name resolves to an address that is not allowed, the fetch fails with an error that
+// wraps ErrForbidden.
 func (g *Guard) For(origin string) (*http.Client, error) {
 	u, err := url.Parse(origin)
 	if err != nil {
@@ -93,15 +91,15 @@ func (g *Guard) For(origin string) (*http.Client, error) {
 	}
 	switch {
 	case u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return nil, fmt.Errorf("%w: %q names no host", ErrForbidden, origin)
+		return nil, fmt.Errorf("%w: %q does not name a host", ErrForbidden, origin)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return nil, fmt.Errorf("%w: %q has more than a host and a path", ErrForbidden, origin)
 	case isLoopbackHost(u.Hostname()):
 		if !g.loopbackHTTP {
-			return nil, fmt.Errorf("%w: %s is this machine itself", ErrForbidden, u.Host)
+			return nil, fmt.Errorf("%w: %s is this machine", ErrForbidden, u.Host)
 		}
 		if u.Scheme != "http" && u.Scheme != "https" {
-			return nil, fmt.Errorf("%w: %q is neither http nor https", ErrForbidden, origin)
+			return nil, fmt.Errorf("%w: %q is not http or https", ErrForbidden, origin)
 		}
 		return g.loopback, nil
 	case u.Scheme != "https":
@@ -118,10 +116,10 @@ func client(c Config, schemes []string, allowed func(netip.Addr) bool) *http.Cli
 		ResponseHeaderTimeout:  fetchTimeout,
 		MaxResponseHeaderBytes: maxHeaders,
 		MaxIdleConns:           maxIdle,
-		IdleConnTimeout:        idleForgotten,
+		IdleConnTimeout:        idleTimeout,
 		ForceAttemptHTTP2:      true,
-		// A compressed answer could unpack to more than its bound before it is
-		// counted; nothing that is fetched here needs it.
+		// A compressed answer could decompress to more than its bound before it is
+		// counted, and nothing that is fetched needs compression.
 		DisableCompression: true,
 	}
 	return &http.Client{
@@ -144,19 +142,19 @@ func newDialer(allowed func(netip.Addr) bool) *net.Dialer {
 	}
 }
 
-// checkAddress takes an IP address with a port, as a dialer's Control has it.
+// checkAddress checks an IP address with a port, as a dialer's Control gets it.
 func checkAddress(address string, allowed func(netip.Addr) bool) error {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("%w: %s is no address", ErrForbidden, address)
+		return fmt.Errorf("%w: %s is not an address", ErrForbidden, address)
 	}
 	if !allowed(to.Addr().Unmap().WithZone("")) {
-		return fmt.Errorf("%w: the address %s is not a public one", ErrForbidden, to.Addr())
+		return fmt.Errorf("%w: the address %s is not public", ErrForbidden, to.Addr())
 	}
 	return nil
 }
 
-// A boundedTransport refuses schemes, the redirects' too, and bounds bodies.
+// A boundedTransport checks schemes, also of redirects, and bounds bodies.
 type boundedTransport struct {
 	next    http.RoundTripper
 	schemes []string
@@ -173,14 +171,14 @@ func (t *boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	if res.ContentLength > t.maxBody {
 		res.Body.Close()
-		return nil, fmt.Errorf("%w: %s has %d bytes, and at most %d are read", ErrTooLarge, r.URL.Redacted(), res.ContentLength, t.maxBody)
+		return nil, fmt.Errorf("%w: %s has %d bytes, and the limit is %d", ErrTooLarge, r.URL.Redacted(), res.ContentLength, t.maxBody)
 	}
 	res.Body = &boundedBody{res.Body, t.maxBody}
 	return res, nil
 }
 
-// A boundedBody fails where its bound is passed, instead of ending, so that what
-// was cut is not taken for the whole.
+// A boundedBody fails when its bound is exceeded. It does not end there, because a
+// part must not be taken for the whole.
 type boundedBody struct {
 	io.ReadCloser
 	left int64

@@ -7,14 +7,14 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// An ambiguity finds what the YAML library reads as something other than what
-// stands in the file, so that it is refused and never guessed: an account id
-// without its zeros would be another account, and a condition key that is cut at
-// its colon would be no condition.
-type ambiguity struct{ err error }
+// An ambiguityFinder finds text that the YAML library would read as something else
+// than the file says. Such text is refused, not guessed: an account id without its
+// zeros is another account, and a condition key that is cut at its colon is not a
+// condition.
+type ambiguityFinder struct{ err error }
 
 // Visit implements [ast.Visitor].
-func (a *ambiguity) Visit(node ast.Node) ast.Visitor {
+func (a *ambiguityFinder) Visit(node ast.Node) ast.Visitor {
 	if a.err != nil {
 		return nil
 	}
@@ -29,17 +29,16 @@ func (a *ambiguity) Visit(node ast.Node) ast.Visitor {
 	return a
 }
 
-// number refuses a number that is written in another way than it would be kept:
-// 007, 0x10, 1_000, 1.50.
-func (a *ambiguity) number(t *token.Token, value any) {
+// number refuses a number that does not print as it is written: 007, 0x10, 1_000,
+// 1.50.
+func (a *ambiguityFinder) number(t *token.Token, value any) {
 	if fmt.Sprint(value) != t.Value {
 		a.err = fmt.Errorf("line %d: put %s in quotes: YAML reads it as the number %v", t.Position.Line, t.Value, value)
 	}
 }
 
-// colon refuses {aws:username: bob}, where the library ends the key at the first
-// colon.
-func (a *ambiguity) colon(n *ast.MappingValueNode) {
+// colon refuses {aws:username: bob}: the library ends the key at the first colon.
+func (a *ambiguityFinder) colon(n *ast.MappingValueNode) {
 	key := n.Key.GetToken()
 	if n.Start == nil || n.Start.Next == nil || key.Indicator == token.QuotedScalarIndicator {
 		return

@@ -42,9 +42,9 @@ func serve(t *testing.T, fn http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-func TestOriginsThatAreForbiddenByTheirForm(t *testing.T) {
+func TestGuard_OriginsByForm(t *testing.T) {
 	strict, loose := egress.New(egress.Config{}), egress.New(egress.Config{LoopbackHTTP: true})
-	for origin, want := range map[string]string{ // who goes there
+	for origin, want := range map[string]string{ // which guard allows it
 		"https://issuer.example":          "both",
 		"https://issuer.example:8443/a/b": "both",
 		"http://127.0.0.1:1/":             "loose",
@@ -77,13 +77,13 @@ func TestOriginsThatAreForbiddenByTheirForm(t *testing.T) {
 			t.Errorf("%s: %v", origin, l)
 		}
 		if got != want {
-			t.Errorf("%s: %s goes there, want %s", origin, got, want)
+			t.Errorf("%s: %s allows it, want %s", origin, got, want)
 		}
 	}
 }
 
-// These addresses are never dialed, whatever leads to them.
-func TestAddressesThatAreForbidden(t *testing.T) {
+// These addresses are never dialed.
+func TestGuard_ForbiddenAddresses(t *testing.T) {
 	for _, loopback := range []bool{false, true} {
 		g := egress.New(egress.Config{LoopbackHTTP: loopback})
 		for _, host := range []string{
@@ -99,25 +99,24 @@ func TestAddressesThatAreForbidden(t *testing.T) {
 	}
 }
 
-// isNoSuchHost is for the old ways to write an address, which the resolver of
-// some machines understands and that of others does not.
+// isNoSuchHost is for old notations of addresses, which not every resolver accepts.
 func isNoSuchHost(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "no such host") || strings.Contains(err.Error(), "lookup "))
 }
 
-func TestNetworksThatAreAllowed(t *testing.T) {
+func TestGuard_AllowedNetworks(t *testing.T) {
 	g := egress.New(egress.Config{Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("0.0.0.0/0")}})
-	s := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("loopback was reached through a network") })
+	s := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("loopback was reached through an allowed network") })
 	if _, err := fetch(t, g, "https://issuer.example", strings.Replace(s.URL, "http:", "https:", 1)); !errors.Is(err, egress.ErrForbidden) {
 		t.Error(err)
 	}
-	// An allowed one is dialed: nobody is there, and that is another error.
+	// An allowed address is dialed. Nothing listens there, which is another error.
 	if _, err := fetch(t, g, "https://issuer.example", "https://0.0.0.1:1/"); err == nil || errors.Is(err, egress.ErrForbidden) {
 		t.Error(err)
 	}
 }
 
-func TestRedirects(t *testing.T) {
+func TestGuard_Redirects(t *testing.T) {
 	g := egress.New(egress.Config{LoopbackHTTP: true})
 	var s *httptest.Server
 	s = serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +142,7 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
-func TestBodiesAreBounded(t *testing.T) {
+func TestGuard_BoundedBodies(t *testing.T) {
 	g := egress.New(egress.Config{LoopbackHTTP: true, MaxBody: 10})
 	for _, declared := range []bool{true, false} {
 		for size, want := range map[int]error{0: nil, 10: nil, 11: egress.ErrTooLarge, 100_000: egress.ErrTooLarge} {
@@ -163,8 +162,9 @@ func TestBodiesAreBounded(t *testing.T) {
 	}
 }
 
-// What an answer unpacks to cannot be bounded before it is unpacked; so nothing is.
-func TestCompressedAnswersAreNotUnpacked(t *testing.T) {
+// The size of a decompressed answer cannot be bounded beforehand, so none is
+// decompressed.
+func TestGuard_CompressedAnswers(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
 	if _, err := z.Write(make([]byte, 64<<20)); err != nil || z.Close() != nil {
@@ -173,7 +173,7 @@ func TestCompressedAnswersAreNotUnpacked(t *testing.T) {
 	g := egress.New(egress.Config{LoopbackHTTP: true, MaxBody: 1 << 20})
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		if coding := r.Header.Get("Accept-Encoding"); coding != "" {
-			t.Errorf("it asks for %s", coding)
+			t.Errorf("the request accepts %s", coding)
 		}
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Write(bomb.Bytes())
@@ -183,8 +183,8 @@ func TestCompressedAnswersAreNotUnpacked(t *testing.T) {
 	}
 }
 
-// What is set in the environment for other programs does not lead the server.
-func TestProxiesOfTheEnvironmentAreNotUsed(t *testing.T) {
+// Proxies that the environment sets for other programs are not used.
+func TestGuard_EnvironmentProxies(t *testing.T) {
 	proxy := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the proxy was asked") })
 	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"} {
 		t.Setenv(name, proxy.URL)

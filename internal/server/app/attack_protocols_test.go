@@ -18,7 +18,7 @@ const manifestType = "application/vnd.oci.image.manifest.v1+json"
 
 // push pushes an image of one layer to a repository, and returns the layer's
 // digest.
-func (g *target) push(authorization, repository, layer string) digest.Digest {
+func (g *fixture) push(authorization, repository, layer string) digest.Digest {
 	g.t.Helper()
 	config, d := digest.FromString("{}"), digest.FromString(layer)
 	for content, sum := range map[string]digest.Digest{"{}": config, layer: d} {
@@ -39,7 +39,7 @@ func (g *target) push(authorization, repository, layer string) digest.Digest {
 }
 
 // raw requests a path exactly as it is written.
-func (g *target) raw(method, path, authorization string) (int, string) {
+func (g *fixture) raw(method, path, authorization string) (int, string) {
 	g.t.Helper()
 	r := g.request(method, "/", "")
 	path, r.URL.RawQuery, _ = strings.Cut(path, "?")
@@ -49,7 +49,7 @@ func (g *target) raw(method, path, authorization string) (int, string) {
 }
 
 // The name that is authorized is the name that is served, however it is spelled.
-func TestRepositoryNamesHaveOneSpelling(t *testing.T) {
+func TestAttack_RepositoryNameSpelling(t *testing.T) {
 	g := start(t)
 	ctx, admin := t.Context(), ecr.NewFromConfig(g.admin(victim))
 	for _, name := range []string{"open/app", "secret/app", "open"} {
@@ -83,7 +83,7 @@ func TestRepositoryNamesHaveOneSpelling(t *testing.T) {
 
 // Nothing of a repository leaks through another one: not by mounting, not by
 // its digests, and not by the difference between denied and missing.
-func TestBlobsStayInTheirRepository(t *testing.T) {
+func TestAttack_BlobsOfOtherRepositories(t *testing.T) {
 	g := start(t)
 	ctx, admin := t.Context(), ecr.NewFromConfig(g.admin(victim))
 	for _, name := range []string{"open", "secret"} {
@@ -120,7 +120,7 @@ func TestBlobsStayInTheirRepository(t *testing.T) {
 }
 
 // The address of a layer gives that layer, in that repository, until its end.
-func TestLayerAddressesCannotBeBent(t *testing.T) {
+func TestAttack_LayerAddresses(t *testing.T) {
 	g := start(t)
 	ctx, admin := t.Context(), ecr.NewFromConfig(g.admin(victim))
 	for _, name := range []string{"app", "other"} {
@@ -174,7 +174,7 @@ func TestLayerAddressesCannotBeBent(t *testing.T) {
 }
 
 // What a policy says about a package holds however its name is spelled.
-func TestPackageNamesHaveOneSpelling(t *testing.T) {
+func TestAttack_PackageNameSpelling(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	arn := "arn:aws:codeartifact:us-east-1:" + victim + ":package/first/lib/"
@@ -198,10 +198,9 @@ func TestPackageNamesHaveOneSpelling(t *testing.T) {
 	}
 }
 
-// A reader of a repository sees what its upstreams hold: whoever may read the
-// downstream need not be able to read the upstream, as on AWS. Whoever adds an
-// upstream must be allowed to by the upstream.
-func TestUpstreamIsJoinedByWhoMay(t *testing.T) {
+// A reader of a repository sees what its upstreams have, without permission to read
+// the upstreams, as on AWS. Adding an upstream needs the upstream's permission.
+func TestAttack_UpstreamWithoutPermission(t *testing.T) {
 	g := start(t)
 	g.repositories(victim, "first")
 	arn := "arn:aws:codeartifact:us-east-1:" + victim + ":repository/first/"

@@ -108,7 +108,7 @@ iam:
           trust: {Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {AWS: "arn:aws:iam::000000000001:user/alice"}, Action: "sts:AssumeRole"}]}
 `
 
-func TestDeclaredIdentities(t *testing.T) {
+func TestStart_DeclaredIdentities(t *testing.T) {
 	s := newDeclaredServer(t)
 	if err := s.start(identities); err != nil {
 		t.Fatal(err)
@@ -176,9 +176,8 @@ func TestDeclaredIdentities(t *testing.T) {
 	}
 }
 
-// TestAFormErrorCreatesNothing: a file that can be nobody's is refused before
-// there is a data folder.
-func TestAFormErrorCreatesNothing(t *testing.T) {
+// A declaration with a formal error is refused before there is a data folder.
+func TestStart_InvalidDeclaration(t *testing.T) {
 	s := newDeclaredServer(t)
 	err := s.start(strings.Replace(identities, "alice:", "al ice:", 1))
 	if !errors.Is(err, app.ErrConfiguration) || !strings.HasPrefix(err.Error(), "configuration: iam.users.al ice: ") {
@@ -189,9 +188,10 @@ func TestAFormErrorCreatesNothing(t *testing.T) {
 	}
 }
 
-// TestGuardrail: whatever an account's principals are given, the guardrail limits
-// them, at every door and in AWS's words; another account's are not its concern.
-func TestGuardrail(t *testing.T) {
+// TestStart_Guardrail: whatever an account's principals are given, the guardrail limits
+// them, on every route and with AWS's messages. Principals of other accounts are not
+// limited.
+func TestStart_Guardrail(t *testing.T) {
 	s := newDeclaredServer(t)
 	const file = `
 accounts: ["000000000002"]

@@ -15,23 +15,23 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
-// ErrConfiguration says that the configuration declares what cannot be applied:
-// it is for the file to be mended, and nothing was changed.
+// ErrConfiguration means that the identities in the configuration cannot be
+// applied. The file must be corrected; nothing was changed.
 var ErrConfiguration = errors.New("configuration")
 
-// applyDeclaration makes the identities what the configuration declares. Where it
-// has no iam at all, nothing is deleted: a start without the file must not be the
-// end of everybody in it.
-func (p *parts) applyDeclaration(ctx context.Context) error {
+// applyDeclaration creates, changes and deletes identities as the configuration
+// declares them. If it has no iam at all, nothing is deleted: a start without the
+// file must not delete every identity in it.
+func (p *components) applyDeclaration(ctx context.Context) error {
 	if p.config.IAM == nil {
 		if n := p.iam.Declared(); n > 0 {
-			p.log.Warn("the configuration declares no identities, and those of earlier starts stay; to delete them, declare iam: {}", "declared", n)
+			p.log.Warn("the configuration declares no identities; declared identities of earlier starts are kept; to delete them, declare iam: {}", "declared", n)
 		}
 		return nil
 	}
 	changes, err := p.iam.Apply(ctx, declaration(p.config))
 	if err != nil {
-		return misdeclared(err)
+		return configurationError(err)
 	}
 	for _, c := range changes {
 		attributes := []any{"arn", c.ARN}
@@ -47,19 +47,18 @@ func (p *parts) applyDeclaration(ctx context.Context) error {
 	return nil
 }
 
-// checkDeclaration finds, before anything is opened or created, what is wrong with
-// the form of the declared identities.
+// checkDeclaration validates the form of the declared identities before anything
+// is opened or created.
 func checkDeclaration(c *config.Config) error {
 	if c.IAM == nil {
 		return nil
 	}
 	d := declaration(c)
-	return misdeclared(d.Validate())
+	return configurationError(d.Validate())
 }
 
-// misdeclared makes an ErrConfiguration of an error that the declaration is to
-// blame for.
-func misdeclared(err error) error {
+// configurationError turns an error of the declaration into an ErrConfiguration.
+func configurationError(err error) error {
 	var wrong *iam.DeclarationError
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("%w: %w", ErrConfiguration, err)
@@ -67,7 +66,7 @@ func misdeclared(err error) error {
 	return err
 }
 
-// declaration translates what the file says.
+// declaration translates the configuration for package iam.
 func declaration(c *config.Config) iam.Declaration {
 	var d iam.Declaration
 	declare(&d, c.Account, "iam", c.IAM.Identities)
@@ -136,8 +135,8 @@ func sorted[V any](m map[string]V) func(yield func(string, V) bool) {
 	}
 }
 
-// guardrails compiles the guardrails of the accounts, and returns the one of an
-// account, or nil.
+// guardrails compiles the guardrails. The function that it returns finds the one of
+// an account; it returns nil if there is none.
 func guardrails(c *config.Config) (func(account string) *policy.Policy, error) {
 	compiled := map[string]*policy.Policy{}
 	for _, account := range c.AllAccounts() {
@@ -156,7 +155,7 @@ func guardrails(c *config.Config) (func(account string) *policy.Policy, error) {
 
 // declaredProfiles are profiles for the declared access keys:
 // gatehouse/USER/KEY, or gatehouse-ACCOUNT/USER/KEY.
-func (p *parts) declaredProfiles() ([]Profile, error) {
+func (p *components) declaredProfiles() ([]Profile, error) {
 	keys, err := p.iam.DeclaredKeys(p.config.AllAccounts())
 	if err != nil {
 		return nil, err

@@ -9,10 +9,11 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/codeartifactapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
-	apiiam "github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -22,12 +23,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// readyTimeout bounds what /readyz asks of the stores.
+// readyTimeout bounds how long /readyz waits for the stores.
 const readyTimeout = 2 * time.Second
 
-// handler joins the doors on one address: what names a door by its host or its
-// path goes there, and everything else is an AWS API.
-func (p *parts) handler() (http.Handler, error) {
+// handler connects the handlers to one address. A request whose host or path names
+// the registry or a package repository goes there; everything else is an AWS API.
+func (p *components) handler() (http.Handler, error) {
 	layers, err := oci.NewLayerURLs(p.keyring.LayerAddressKey(), p.addresses, p.now)
 	if err != nil {
 		return nil, err
@@ -37,7 +38,7 @@ func (p *parts) handler() (http.Handler, error) {
 		return nil, err
 	}
 	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Log: p.log})
-	packageDoors := formats.New(formats.Config{
+	packageFormats := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
 		Origin: func(r *http.Request) string { return p.addresses.Origin(r.Host) },
 		Protocols: map[packages.Format]formats.Protocol{
@@ -46,63 +47,63 @@ func (p *parts) handler() (http.Handler, error) {
 		},
 	})
 
-	doors := &observer{audit: p.audit, log: p.log, metrics: p.metrics, now: p.now, failing: p.fail}
-	return p.dates(&entrance{
+	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, now: p.now, failed: p.fail}
+	return idletimeout.Handler(p.dateHeader(&opsMux{
 		health:  http.HandlerFunc(healthy),
 		ready:   http.HandlerFunc(p.ready),
 		metrics: p.metrics.handler(),
-		doors: doors.wrap(withoutStalling(&hall{
-			addresses: p.addresses, registry: registry, packages: packageDoors, aws: aws,
-		})),
-	}), nil
+		rest: requests.wrap(&router{
+			addresses: p.addresses, registry: registry, packages: packageFormats, aws: aws,
+		}),
+	}), clientLimits), nil
 }
 
-// An entrance has what operators ask, which is not audited, beside the doors.
-type entrance struct{ health, ready, metrics, doors http.Handler }
+// An opsMux serves what operators ask, which is not audited, and the rest.
+type opsMux struct{ health, ready, metrics, rest http.Handler }
 
-func (e *entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *opsMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		e.doors.ServeHTTP(w, r)
+		m.rest.ServeHTTP(w, r)
 	case r.URL.Path == "/healthz":
-		e.health.ServeHTTP(w, r)
+		m.health.ServeHTTP(w, r)
 	case r.URL.Path == "/readyz":
-		e.ready.ServeHTTP(w, r)
+		m.ready.ServeHTTP(w, r)
 	case r.URL.Path == "/metrics":
-		e.metrics.ServeHTTP(w, r)
+		m.metrics.ServeHTTP(w, r)
 	default:
-		e.doors.ServeHTTP(w, r)
+		m.rest.ServeHTTP(w, r)
 	}
 }
 
-// A hall leads to the door that a request's host or path names. It is no mux of
-// net/http's, which would redirect paths that it finds unclean: a path is signed
-// as it is.
-type hall struct {
+// A router chooses the handler that a request's host or path names. It is not an
+// http.ServeMux, because that redirects paths that are not clean, and a path must
+// arrive as it was signed.
+type router struct {
 	addresses               *endpoint.Addresses
 	registry, packages, aws http.Handler
 }
 
-func (h *hall) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
-		h.registry.ServeHTTP(w, r)
-	case strings.HasPrefix(path, "/codeartifact/") || h.ofADomain(r):
-		h.packages.ServeHTTP(w, r)
+		rt.registry.ServeHTTP(w, r)
+	case strings.HasPrefix(path, "/codeartifact/") || rt.isDomainHost(r):
+		rt.packages.ServeHTTP(w, r)
 	default:
-		h.aws.ServeHTTP(w, r)
+		rt.aws.ServeHTTP(w, r)
 	}
 }
 
-func (h *hall) ofADomain(r *http.Request) bool {
-	_, ok := h.addresses.ParseDomainHost(r.Host)
+func (rt *router) isDomainHost(r *http.Request) bool {
+	_, ok := rt.addresses.ParseDomainHost(r.Host)
 	return ok
 }
 
 func healthy(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 
-func (p *parts) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
-	shell := &api.Shell{Authn: p.authn, Messages: p.keyring, Log: p.log}
+func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
+	middleware := &api.Middleware{Authn: p.authn, Messages: p.keyring, Log: p.log}
 	var services []*wire.Service
 	for _, s := range []struct {
 		name     string
@@ -116,9 +117,9 @@ func (p *parts) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 			codeartifactapi.Register(s, codeartifactapi.New(codeartifactapi.Config{Packages: p.packages, Tokens: p.keyring, Addresses: p.addresses, Now: p.now}))
 		}},
 		{"sts", stsapi.MapError, func(s *wire.Service) { stsapi.Register(s, stsapi.New(stsapi.Config{IAM: p.iam})) }},
-		{"iam", apiiam.MapError, func(s *wire.Service) { apiiam.Register(s, apiiam.New(apiiam.Config{IAM: p.iam})) }},
+		{"iam", iamapi.MapError, func(s *wire.Service) { iamapi.Register(s, iamapi.New(iamapi.Config{IAM: p.iam})) }},
 	} {
-		service, err := wire.New(s.name, shell.Options(s.name, s.mapError))
+		service, err := wire.New(s.name, middleware.Options(s.name, s.mapError))
 		if err != nil {
 			return nil, err
 		}
@@ -128,9 +129,9 @@ func (p *parts) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 	return wire.NewMux(services...), nil
 }
 
-// ready answers 200 while the server can do its work, and otherwise 503 with
-// the reason.
-func (p *parts) ready(w http.ResponseWriter, r *http.Request) {
+// ready answers 200 while the server can do its work, and 503 with the reason if
+// it cannot.
+func (p *components) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	if failure := p.failure.Load(); failure != nil {

@@ -14,21 +14,21 @@ type MessageSealer interface {
 	SealMessage(account string, message []byte) (string, error)
 }
 
-// explained adds to a denial how it was decided, as an encoded message that only
-// the callers of the account whom sts:DecodeAuthorizationMessage is allowed can
-// read (STS API Reference, DecodeAuthorizationMessage). A denial that the domain
-// left without its reason, on purpose, stays so.
-func (s *Shell) explained(err error) error {
+// explained adds to a denial how it was decided, as an encoded message. Only callers
+// in the account who may call sts:DecodeAuthorizationMessage can read it (STS API
+// Reference, DecodeAuthorizationMessage). A denial that the domain left without a
+// reason on purpose does not change.
+func (m *Middleware) explained(err error) error {
 	var refusal *authz.Refusal
 	var f *fault.Error
-	if s.Messages == nil || !errors.As(err, &f) || f.Kind != fault.Denied || !errors.As(err, &refusal) {
+	if m.Messages == nil || !errors.As(err, &f) || f.Kind != fault.Denied || !errors.As(err, &refusal) {
 		return err
 	}
 	document := refusal.Document(token.MaxMessage)
 	if document == nil {
 		return err
 	}
-	sealed, sealErr := s.Messages.SealMessage(refusal.Caller.Account, document)
+	sealed, sealErr := m.Messages.SealMessage(refusal.Caller.Account, document)
 	if sealErr != nil {
 		return err
 	}
