@@ -8,21 +8,21 @@ import (
 	"slices"
 )
 
-// change makes every file what it is without the logins that are gone, and with
-// the one that comes; either may be none.
+// changeFiles makes every file what it is without the removed logins and with
+// the added one. Either may be missing.
 //
-// Whatever is in force, a file's base is what it would be without any of ours:
-// the record's patch is taken back from the file as it is now, so that what
-// others have changed since is part of the base. Then
+// A file's base is its text without any of our changes. The record's patch is
+// reverted on the file as it is now, so that what others have changed since
+// becomes part of the base. Then
 //
-//   - where no login is left, the file becomes its base, to the byte;
-//   - where others are left, it becomes its base with their edits made again, in
-//     their order: as if those that are gone had never been;
-//   - a login that comes makes its edits on that, or on the file as it is.
+//   - if no login is left, the file becomes its base, byte for byte;
+//   - if other logins are left, it becomes its base with their edits made again, in
+//     their order, as if the removed ones had never been there;
+//   - an added login makes its edits on the result, or on the file as it is.
 //
-// At the end the record gets the difference between the base and the result.
-// So it does not grow when a login is renewed, and any order of logging out ends
-// with the base.
+// At the end the record stores the difference between the base and the result.
+// So it does not grow when a login is renewed, and logging out in any order
+// ends with the base.
 func (pl *plan) changeFiles(removed []*loginEdits, added *loginEdits) error {
 	for _, path := range pathsOf(removed, added) {
 		s, err := pl.file(path)
@@ -36,7 +36,7 @@ func (pl *plan) changeFiles(removed []*loginEdits, added *loginEdits) error {
 	return nil
 }
 
-// pathsOf are the files of logins, each once.
+// pathsOf returns the files of all logins, each once.
 func pathsOf(removed []*loginEdits, added *loginEdits) []string {
 	if added != nil {
 		removed = append(slices.Clone(removed), added)
@@ -87,8 +87,8 @@ func (pl *plan) changeFile(s *fileEdit, removed []*loginEdits, added *loginEdits
 	return nil
 }
 
-// loginsOf are the logins that the record has for a file, and those of them that
-// stay.
+// loginsOf returns all logins that the record has for a file, and those of them
+// that stay.
 func (pl *plan) loginsOf(s *fileEdit, removed []*loginEdits) (all, rest []*loginEdits, err error) {
 	for _, h := range pl.was.Logins {
 		if !h.edits(s.path) {
@@ -107,9 +107,9 @@ func (pl *plan) loginsOf(s *fileEdit, removed []*loginEdits) (all, rest []*login
 	return all, rest, nil
 }
 
-// findBase finds the text without any change of ours.
+// findBase finds the text without our changes.
 func (s *fileEdit) findBase(logins []*loginEdits) error {
-	if s.text == nil { // onlyOurs of ours is left in a file that was removed
+	if s.text == nil { // nothing of ours is left in a file that was removed
 		s.state = fileState{patch: newPatch(nil, nil), Absent: true}
 		return nil
 	}
@@ -121,7 +121,7 @@ func (s *fileEdit) findBase(logins []*loginEdits) error {
 		var err error
 		for _, l := range slices.Backward(logins) {
 			if base, err = l.remove(s.path, base); err != nil {
-				return fmt.Errorf("what login wrote cannot be taken out, as the file cannot be read (%w): mend it, and log out again", err)
+				return fmt.Errorf("login's changes cannot be removed, because the file cannot be read (%w): repair it and log out again", err)
 			}
 		}
 		for _, h := range missing {
@@ -139,8 +139,8 @@ func (s *fileEdit) findBase(logins []*loginEdits) error {
 	return nil
 }
 
-// canApply reports whether the logins' edits can be made: whether the text is one
-// that the tools can read.
+// canApply reports whether the logins' edits can be made, which means that the
+// tools can read the text.
 func canApply(logins []*loginEdits, path string, text []byte) bool {
 	for _, l := range logins {
 		if _, err := l.apply(path, text); err != nil {
@@ -150,9 +150,8 @@ func canApply(logins []*loginEdits, path string, text []byte) bool {
 	return true
 }
 
-// onlyOurs reports whether a text, taken out of a file that login has made, has
-// onlyOurs in it but what is left of a file that has only ever been login's,
-// whatever its spaces and line ends.
+// onlyOurs reports whether a text from which our edits were removed holds only
+// the remains of a file that login created. Spaces and line ends do not count.
 func onlyOurs(logins []*loginEdits, path string, text []byte) bool {
 	if isBlank(text) {
 		return true
@@ -178,13 +177,13 @@ func onlyOurs(logins []*loginEdits, path string, text []byte) bool {
 
 func isBlank(text []byte) bool { return len(bytes.TrimSpace(text)) == 0 }
 
-// removeLogins makes the text what it is without the logins that are gone.
+// removeLogins sets the text to what it is without the removed logins.
 func (s *fileEdit) removeLogins(removed, rest []*loginEdits) (err error) {
 	if s.after, err = reapply(s.path, s.base, rest); err == nil {
 		return nil
 	}
-	// The edits of a login that stays cannot be made again, so the text is left
-	// with them.
+	// The edits of a login that stays cannot be made again, so its lines are
+	// left in the text as they are.
 	text := s.text
 	for _, l := range slices.Backward(removed) {
 		if text, err = l.remove(s.path, text); err != nil {
@@ -200,10 +199,10 @@ func (s *fileEdit) removeLogins(removed, rest []*loginEdits) (err error) {
 	return nil
 }
 
-// errTokenLost says that the token which a login wrote is not to be found.
-var errTokenLost = errors.New("its token is not in the file any more")
+// errTokenLost says that the token which a login wrote cannot be found.
+var errTokenLost = errors.New("its token is no longer in the file")
 
-// reapply makes the edits of logins that stay.
+// reapply makes the edits of the logins that stay.
 func reapply(path string, text []byte, logins []*loginEdits) ([]byte, error) {
 	for _, l := range logins {
 		if !l.complete {
@@ -237,7 +236,7 @@ func (l *loginEdits) remove(path string, text []byte) ([]byte, error) {
 	return text, nil
 }
 
-// modeFor is the file's mode with the given logins' edits in it.
+// modeFor returns the file's mode with the edits of these logins in it.
 func (s *fileEdit) modeFor(logins []*loginEdits) fs.FileMode {
 	var modes []fs.FileMode
 	for _, l := range logins {
@@ -255,8 +254,8 @@ func (s *fileEdit) modeFor(logins []*loginEdits) fs.FileMode {
 	return mode
 }
 
-// baseMode is the mode without us: the one before login, unless somebody has
-// changed it since.
+// baseMode is the mode without our changes: the mode before login, unless
+// somebody has changed it since.
 func (s *fileEdit) baseMode() fs.FileMode {
 	if s.mode == s.state.Left && !s.state.Absent {
 		return s.state.Mode
@@ -264,10 +263,10 @@ func (s *fileEdit) baseMode() fs.FileMode {
 	return s.mode
 }
 
-// now is the state of the file as it is.
+// now is the file's state before the change.
 func (s *fileEdit) now() fileState { return s.stateOf(s.text, s.mode) }
 
-// next is the state of the file after the change.
+// next is the file's state after the change.
 func (s *fileEdit) next() fileState { return s.stateOf(s.after, s.afterMode) }
 
 func (s *fileEdit) stateOf(text []byte, mode fs.FileMode) fileState {

@@ -12,31 +12,32 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// A Choice is what a person says about the tools that are logged in: the flags of
-// `gatehouse login`, by which its errors name what is wrong.
+// A Choice is what a person chose for a login: the flags of `gatehouse login`.
+// Its errors name the flag that is wrong.
 type Choice struct {
 	AWS credential.AWS
-	// Domain, Owner and Repository name a repository, for the tools of packages;
-	// Owner is the 12-digit account of the domain, if it is not the caller's own.
+	// Domain, Owner and Repository name a repository, for package clients.
+	// Owner is the domain's 12-digit account, if it is not the caller's own.
 	Domain, Owner, Repository string
-	// RegistryID is the 12-digit account of the registry, if it is not the
-	// caller's own, for container tools.
+	// RegistryID is the registry's 12-digit account, if it is not the caller's
+	// own, for container clients.
 	RegistryID string
-	// Scopes, Name, Duration, Variable and Placement become the [Target]'s; an
-	// empty Name is [NameOf] the repository.
+	// Scopes, Name, Duration, Variable and Placement are copied to the
+	// [Target]. If Name is empty, [NameOf] gives one.
 	Scopes    []string
 	Name      string
 	Duration  time.Duration
 	Variable  string
 	Placement Placement
-	// Options are given to the sources of tokens.
+	// Options are given to the token sources.
 	Options []authtoken.Option
 }
 
 var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// Check says what is wrong with a choice for tools, before anybody is asked: a
-// flag that one of them needs or cannot have, or that is for none of them.
+// Check validates a choice for some tools before anything is requested. It
+// returns an error if a tool needs a flag that is missing, cannot have one that
+// is given, or if no tool has a use for a flag.
 func (c Choice) Check(tools []Tool) error {
 	for _, t := range tools {
 		if err := c.checkTool(t); err != nil {
@@ -44,29 +45,29 @@ func (c Choice) Check(tools []Tool) error {
 		}
 	}
 	if len(c.Scopes) > 0 && !slices.ContainsFunc(tools, Tool.hasScopes) {
-		return errors.New("--scope is for npm and its kin, and for Swift")
+		return errors.New("--scope is only for npm, pnpm, Yarn, bun and Swift")
 	}
 	if c.RegistryID != "" && !slices.ContainsFunc(tools, Tool.readsImages) {
-		return errors.New("--registry-id is for container tools")
+		return errors.New("--registry-id is only for container clients")
 	}
 	if flag := c.repositoryFlag(); flag != "" && !slices.ContainsFunc(tools, func(t Tool) bool { return !t.readsImages() }) {
-		return fmt.Errorf("%s is for the tools of packages: a container registry has none", flag)
+		return fmt.Errorf("%s is only for package clients: a container registry has none", flag)
 	}
 	for _, scope := range c.Scopes {
 		if !IsScope(scope) {
-			return fmt.Errorf("--scope: %q is no scope, such as @acme", scope)
+			return fmt.Errorf("--scope: %q is not a scope such as @acme", scope)
 		}
 	}
 	if c.Name != "" && !IsName(c.Name) {
-		return fmt.Errorf("--name: %q is not up to 63 letters, digits and dashes after a letter", c.Name)
+		return fmt.Errorf("--name: %q is not a letter followed by at most 62 letters, digits and dashes", c.Name)
 	}
 	if c.Variable != "" && !variableForm.MatchString(c.Variable) {
-		return fmt.Errorf("--variable: %q is no name of an environment variable", c.Variable)
+		return fmt.Errorf("--variable: %q is not a name for an environment variable", c.Variable)
 	}
 	return nil
 }
 
-// checkTool says which flag a tool cannot have, or needs.
+// checkTool checks the flags that depend on one tool.
 func (c Choice) checkTool(t Tool) error {
 	switch {
 	case !t.readsImages() && (c.Domain == "" || c.Repository == ""):
@@ -79,7 +80,8 @@ func (c Choice) checkTool(t Tool) error {
 	return nil
 }
 
-// repositoryFlag is a given flag that says something about a repository.
+// repositoryFlag returns a given flag that only package clients have; "" if
+// there is none.
 func (c Choice) repositoryFlag() string {
 	for _, f := range []struct {
 		name  string
@@ -105,19 +107,19 @@ func (t Tool) hasScopes() bool { return t.Format == "npm" || t.Format == "swift"
 // readsImages reports whether the tool reads container registries.
 func (t Tool) readsImages() bool { return t.Format == "" }
 
-// Targets finds what tools are logged in to by one choice. It asks once for each
-// format.
+// Targets resolves a Choice to a [Target] for each tool. It sends one request
+// for each package format.
 type Targets struct {
 	choice Choice
 	known  map[string]Target // by format
 }
 
-// Targets are those of the choice.
+// Targets returns the targets of the choice.
 func (c Choice) Targets() *Targets { return &Targets{choice: c, known: map[string]Target{}} }
 
-// Of returns the target for a tool, with a token: also for a tool that asks for
-// it later, so that what keeps it from its token is said now. The errors are
-// those of [credential.Explain].
+// Of returns the target for a tool, with a token. A tool that asks a helper
+// gets one too, so that missing permissions are reported at login and not
+// later. The errors come from [credential.Explain].
 func (t *Targets) Of(ctx context.Context, tool Tool) (Target, error) {
 	target, ok := t.known[tool.Format]
 	if !ok {
@@ -143,7 +145,7 @@ func (c Choice) repository(ctx context.Context, format string) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	r.Owner = target.Owner // stateOf the helper has it, so that it finds this token
+	r.Owner = target.Owner // as the helper looks it up
 	if target.Token, err = r.Token(ctx); err != nil {
 		return Target{}, err
 	}

@@ -13,27 +13,27 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// A crash at any step leaves each file as it was or as it becomes, and logout
-// finds everything that has to be undone.
+// A crash at any step leaves each file either old or new, and logout finds
+// everything that has to be undone.
 func TestDo_CrashAtEveryStep(t *testing.T) {
 	const rc = "default = https://old.example/\n# mine\n"
 	for name, c := range map[string]struct {
 		start func(fx *fixture)
 		work  login.Work
 	}{
-		"login to nothing":     {func(*fixture) {}, login.Login{Tool: asking(), Target: fakeTarget("lib", "new")}},
-		"login to a file":      {func(fx *fixture) { fx.write(fx.path(".config/storing/storingrc"), rc, 0o644) }, login.Login{Tool: asking(), Target: fakeTarget("lib", "new")}},
-		"login with a token":   {func(fx *fixture) { fx.write(fx.path(".config/storing/storingrc"), rc, 0o644) }, login.Login{Tool: storing(), Target: fakeTarget("lib", "new")}},
-		"renewal":              {loginBoth, login.Login{Tool: storing(), Target: fakeTarget("lib", "new")}},
-		"another repository":   {loginBoth, login.Login{Tool: asking(), Target: fakeTarget("other", "new")}},
+		"login to nothing":     {func(*fixture) {}, login.Login{Tool: askingTool(), Target: fakeTarget("lib", "new")}},
+		"login to a file":      {func(fx *fixture) { fx.write(fx.path(".config/storing/storingrc"), rc, 0o644) }, login.Login{Tool: askingTool(), Target: fakeTarget("lib", "new")}},
+		"login with a token":   {func(fx *fixture) { fx.write(fx.path(".config/storing/storingrc"), rc, 0o644) }, login.Login{Tool: storingTool(), Target: fakeTarget("lib", "new")}},
+		"renewal":              {loginBoth, login.Login{Tool: storingTool(), Target: fakeTarget("lib", "new")}},
+		"another repository":   {loginBoth, login.Login{Tool: askingTool(), Target: fakeTarget("other", "new")}},
 		"logout of one of two": {loginBoth, logoutOf("asking", "lib")},
 		"logout of the other":  {loginBoth, logoutOf("storing", "lib")},
-		"logout that removes":  {func(fx *fixture) { fx.login(asking(), fakeTarget("lib", "old")) }, logoutOf("asking", "lib")},
+		"logout that removes":  {func(fx *fixture) { fx.login(askingTool(), fakeTarget("lib", "old")) }, logoutOf("asking", "lib")},
 		"logout that puts back": {func(fx *fixture) {
 			fx.write(fx.path(".asking"), rc, 0o640)
-			fx.login(asking(), fakeTarget("lib", "old"))
+			fx.login(askingTool(), fakeTarget("lib", "old"))
 		}, logoutOf("asking", "lib")},
-		"only the mode": {loginAndOpenMode, login.Login{Tool: storing(), Target: fakeTarget("lib", "old")}},
+		"only the mode": {loginAndOpenMode, login.Login{Tool: storingTool(), Target: fakeTarget("lib", "old")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // most of it waits for the disk
@@ -50,27 +50,27 @@ func TestDo_CrashAtEveryStep(t *testing.T) {
 	}
 }
 
-// loginBoth logs both tools in to a file that they share.
+// loginBoth logs in both tools, which share a file.
 func loginBoth(fx *fixture) {
 	fx.write(fx.path(".config/storing/storingrc"), "default = https://old.example/\r\n# mine", 0o640)
-	fx.login(storing(), fakeTarget("lib", "old"))
-	fx.login(asking(), fakeTarget("lib", "old"))
+	fx.login(storingTool(), fakeTarget("lib", "old"))
+	fx.login(askingTool(), fakeTarget("lib", "old"))
 }
 
-// loginAndOpenMode logs in to a file that is then open to others.
+// loginAndOpenMode logs in to a file whose mode others then open.
 func loginAndOpenMode(fx *fixture) {
 	fx.write(fx.path(".config/storing/storingrc"), "# mine\n", 0o640)
-	fx.login(storing(), fakeTarget("lib", "old"))
+	fx.login(storingTool(), fakeTarget("lib", "old"))
 	if err := os.Chmod(fx.path(".config/storing/storingrc"), 0o644); err != nil {
 		fx.t.Fatal(err)
 	}
 }
 
-// foreignLines are those that others put before everything else in a file, more
-// than the work changes.
+// foreignLines are more lines than the work itself changes. Others put them at
+// the beginning of a file.
 var foreignLines = strings.Repeat("# theirs\n", 8)
 
-// changeByOthers has others change each of the tools' files.
+// changeByOthers changes each of the tools' files as other programs do.
 func (fx *fixture) changeByOthers() {
 	for _, path := range []string{".asking", ".config/storing/storingrc"} {
 		if info, err := os.Stat(fx.path(path)); err == nil {
@@ -79,9 +79,9 @@ func (fx *fixture) changeByOthers() {
 	}
 }
 
-// withForeignLines is the outcome with theirs in the files that are there in the end.
-// One that is not was either not there to be changed, or has theirs alone, which
-// crash knows.
+// withForeignLines adds the foreign lines to each file that is there in the
+// end. A file that is not there either did not exist when the others came, or
+// holds only their lines, which crash checks.
 func withForeignLines(o outcome) outcome {
 	o.origin = maps.Clone(o.origin)
 	for _, path := range []string{"/.asking", "/.config/storing/storingrc"} {
@@ -92,7 +92,7 @@ func withForeignLines(o outcome) outcome {
 	return o
 }
 
-// An outcome is what the files of the tools may be.
+// An outcome is what the tools' files may hold after a crash.
 type outcome struct {
 	before, after map[string]string // the work
 	origin        map[string]string // the whole home, without any login
@@ -114,7 +114,7 @@ func withoutCrash(t *testing.T, start func(*fixture), work login.Work) outcome {
 	return o
 }
 
-// texts are those of the tools' files.
+// texts returns the contents of the tools' files.
 func (fx *fixture) texts() map[string]string {
 	texts := map[string]string{}
 	for _, path := range []string{".asking", ".config/storing/storingrc"} {
@@ -137,8 +137,8 @@ func (fx *fixture) logoutAll() {
 	}
 }
 
-// crash lets a piece of work crash after some steps, and reports whether it did.
-// Others change the files between that and the logout.
+// crash makes a piece of work crash after some steps, and reports whether it
+// did. Others change the files between the crash and the logout.
 func crash(t *testing.T, steps int, start func(*fixture), work login.Work, expected outcome, others func(*fixture)) bool {
 	t.Helper()
 	fx := newFixture(t, t.TempDir())
@@ -181,7 +181,7 @@ func TestDo_CleansUpAfterCrash(t *testing.T) {
 	rc := fx.path(".config/storing/storingrc")
 	left := false
 	for steps := range 20 {
-		_, _ = fx.journal.CrashAfter(steps).Do(t.Context(), login.Login{Tool: storing(), Target: fakeTarget("lib", "one")})
+		_, _ = fx.journal.CrashAfter(steps).Do(t.Context(), login.Login{Tool: storingTool(), Target: fakeTarget("lib", "one")})
 		if _, err := os.Stat(login.Staged(rc)); err == nil {
 			left = true
 			break

@@ -10,21 +10,22 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
-// Changes are what a piece of work changes, or has changed.
+// Changes are what a piece of work will change, or has changed.
 type Changes struct {
 	Files []FileChange
-	// Linked and Unlinked are names for our program, by their paths.
+	// Linked and Unlinked are the paths of links to this program.
 	Linked, Unlinked []string
-	// Notes are what a person has to know or to do, and what could not be undone.
+	// Notes are what a person has to know or do, including what could not be
+	// undone.
 	Notes []string
 
 	secrets []string
 }
 
-// A FileChange is that of one file.
+// A FileChange is the change of one file.
 type FileChange struct {
 	Path          string
-	before, after []byte // nil where there is no file
+	before, after []byte // nil if there is no file
 	was, mode     fs.FileMode
 }
 
@@ -42,7 +43,7 @@ func (pl *plan) changes() Changes {
 	return c
 }
 
-// Lines says what has changed, a line for each thing.
+// Lines describes the changes, one line each.
 func (c Changes) Lines() []string {
 	var lines []string
 	for _, f := range c.Files {
@@ -68,8 +69,8 @@ func (c Changes) Lines() []string {
 	return lines
 }
 
-// Diff is a unified diff of every file, followed by the links. Tokens, and
-// whatever else looks like a secret in the lines around them, are shown as ****.
+// Diff returns a unified diff of every file, followed by the links. Secrets are
+// shown as ****.
 func (c Changes) Diff() string {
 	var b strings.Builder
 	for _, f := range c.Files {
@@ -94,5 +95,5 @@ func (c Changes) Diff() string {
 	return redact.Config(b.String(), c.secrets...)
 }
 
-// devNull is how diffs name the file that is not there.
+// devNull is the name in a diff for a file that does not exist.
 const devNull = "/dev/null"

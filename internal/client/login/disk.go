@@ -12,41 +12,41 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
 )
 
-// maxFile bounds what is read of a configuration file, in bytes.
+// maxFile is the size in bytes of the largest configuration file that is read.
 const maxFile = 8 << 20
 
-// A disk is where the files are. Every method is one step: it is done or it is
-// not, when the machine stops.
+// A disk holds the files. Each method is one step of which a crash leaves all
+// or nothing.
 type disk interface {
-	// read returns the text and the permissions of a regular file; nil where there
-	// is none.
+	// read returns the contents and permissions of a regular file; nil if there
+	// is no file.
 	read(path string) ([]byte, fs.FileMode, error)
-	// resolve follows the links of a path to the file that they name, which need not
-	// be there.
+	// resolve follows the links of a path to the file that they name, which
+	// need not exist.
 	resolve(path string) (string, error)
-	// writable says why a file that is there may not be written.
+	// writable returns an error if an existing file may not be written.
 	writable(path string) error
-	// stage writes a text to the file beside the path from which rename takes it,
-	// and waits until it is on the medium.
+	// stage writes a text to a file beside the path, from which rename takes
+	// it, and waits until it is durable.
 	stage(path string, text []byte, mode fs.FileMode) error
-	// rename makes the staged text that of the file.
+	// rename puts the staged text in the file's place.
 	rename(path string) error
 	// unstage removes what stage wrote, if it is there.
 	unstage(path string) error
-	// remove removes a file or a folder that is empty. One that is not there is no
-	// error.
+	// remove removes a file or an empty folder. It is not an error if there is
+	// none.
 	remove(path string) error
 	mkdir(path string, mode fs.FileMode) error
-	// link makes a name for a program.
+	// link makes a link to a program.
 	link(program, path string) error
-	// linked reports whether the file at a path is that program, by a link of any
-	// kind.
+	// linked reports whether the file at a path is that program, by any kind of
+	// link.
 	linked(program, path string) bool
-	// exists reports whether a path names anything, be it a link to nowhere.
+	// exists reports whether anything is at a path, also a broken link.
 	exists(path string) bool
 }
 
-// osDisk is the disk of this machine.
+// osDisk is the file system of the machine.
 type osDisk struct{}
 
 func (osDisk) read(path string) ([]byte, fs.FileMode, error) {
@@ -55,12 +55,12 @@ func (osDisk) read(path string) ([]byte, fs.FileMode, error) {
 		return nil, 0, nil
 	}
 	if errors.Is(err, syscall.ENOTDIR) {
-		return nil, 0, fmt.Errorf("%s cannot be written: a file stands where a folder above it should be: move that away", path)
+		return nil, 0, fmt.Errorf("%s cannot be written: there is a file in place of one of its folders: move that file away", path)
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	if !info.Mode().IsRegular() { // a pipe would be waited for
+	if !info.Mode().IsRegular() { // reading a pipe would block
 		return nil, 0, fmt.Errorf("%s is not a regular file", path)
 	}
 	f, err := os.Open(path)
@@ -98,7 +98,7 @@ func (osDisk) resolve(path string) (string, error) {
 	return "", fmt.Errorf("%s is a link to itself", path)
 }
 
-// realDir follows the links of a folder as far as it is there.
+// realDir follows the links of a folder's path as far as it exists.
 func realDir(dir string) (string, error) {
 	found, err := filepath.EvalSymlinks(dir)
 	if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(dir) == dir {
@@ -119,8 +119,8 @@ func (osDisk) writable(path string) error {
 	return f.Close()
 }
 
-// stagingPath is the name from which a file gets its new text. It is always the same
-// one, so that what a crash leaves is found and removed.
+// stagingPath is where a file's new text waits. It is the same each time, so
+// that what a crash leaves is found and removed.
 func stagingPath(path string) string {
 	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".gatehouse-new")
 }
@@ -129,12 +129,12 @@ func (m osDisk) stage(path string, text []byte, mode fs.FileMode) (err error) {
 	if err := m.unstage(path); err != nil {
 		return err
 	}
-	chmod := func(*os.File) error { return nil } // a new file has what the umask leaves
+	chmod := func(*os.File) error { return nil } // a new file has the mode that the umask allows
 	created := mode
 	if m.exists(path) {
 		created, chmod = 0o600, func(f *os.File) error { return f.Chmod(mode) }
 	}
-	// Exclusively: the folder may be one where others make links.
+	// O_EXCL: others may be able to create links in this folder.
 	f, err := os.OpenFile(stagingPath(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, created)
 	if err != nil {
 		return err
@@ -184,7 +184,7 @@ func (osDisk) link(program, path string) error { return makeLink(program, path) 
 func (osDisk) linked(program, path string) bool {
 	a, err := os.Stat(program)
 	if err != nil {
-		// The program has been removed: its links still name it.
+		// The program has been removed. Its links still name it.
 		target, err := os.Readlink(path)
 		return err == nil && target == program
 	}

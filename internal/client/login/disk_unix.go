@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// permissions are those of a file that are kept.
+// permissions returns the permissions that a rewritten file keeps.
 func permissions(info fs.FileInfo) fs.FileMode { return info.Mode().Perm() }
 
-// keepOwner gives a new file the owner of the one whose place it takes: root may
-// log in somebody else's tools.
+// keepOwner gives a new file the owner of the file that it replaces, since root
+// may log in another user's tools.
 func keepOwner(f *os.File, path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -32,8 +32,8 @@ func keepOwner(f *os.File, path string) error {
 
 func makeLink(program, path string) error { return os.Symlink(program, path) }
 
-// copied is for systems where a link may be a copy.
+// copied is false: on these systems a link is never a copy.
 func copied(string, string) bool { return false }
 
-// mayCreate reports whether a file can be made in a folder.
+// mayCreate reports whether files can be created in a folder.
 func mayCreate(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }

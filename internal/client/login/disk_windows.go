@@ -9,15 +9,15 @@ import (
 	"os"
 )
 
-// permissions are the same for every file: who may read one is said by the
-// access list that it has from its folder, which in a person's own is theirs
-// alone.
+// permissions are the same for every file. Who may read it is decided by the
+// access list that it inherits from its folder, and a user's own folder is
+// private.
 func permissions(fs.FileInfo) fs.FileMode { return 0o600 }
 
 func keepOwner(*os.File, string) error { return nil }
 
-// makeLink makes a hard link, since a symbolic one needs a privilege, and a copy
-// where the file system is another one.
+// makeLink makes a hard link, since a symbolic link needs a privilege. On
+// another file system it makes a copy.
 func makeLink(program, path string) error {
 	if os.Link(program, path) == nil {
 		return nil
@@ -38,7 +38,7 @@ func makeLink(program, path string) error {
 	return err
 }
 
-// copied reports whether two files are equal.
+// copied reports whether two files have the same contents.
 func copied(a, b string) bool {
 	x, y := sum(a), sum(b)
 	return x != nil && bytes.Equal(x, y)
@@ -57,8 +57,8 @@ func sum(path string) []byte {
 	return h.Sum(nil)
 }
 
-// mayCreate reports whether a file can be made in a folder, for which the access
-// list would have to be evaluated: it is tried.
+// mayCreate reports whether files can be created in a folder. It tries, since
+// the alternative is to evaluate the access list.
 func mayCreate(dir string) bool {
 	f, err := os.CreateTemp(dir, ".gatehouse-*")
 	if err != nil {

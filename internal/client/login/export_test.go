@@ -8,8 +8,7 @@ import (
 // ErrCrashed is what every step returns after the crash.
 var ErrCrashed = errors.New("crashed")
 
-// CrashAfter lets a number of steps that change the disk be done, and none after
-// them.
+// CrashAfter lets a number of steps change the disk, and fails every later one.
 func (j *Journal) CrashAfter(steps int) *Journal {
 	c := *j
 	c.disk = &crashing{disk: j.disk, left: steps}
@@ -23,7 +22,7 @@ func (j *Journal) Interfere(do func()) *Journal {
 	return &c
 }
 
-// Staged is the name under which a file's new text waits.
+// Staged is the path at which a file's new text waits.
 var Staged = stagingPath
 
 type crashing struct {

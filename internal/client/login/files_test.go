@@ -10,19 +10,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// A file that gets a secret is closed to others, and open again without it.
+// A file that gets a secret becomes private, and gets its mode back without the
+// secret.
 func TestLogin_FileModes(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []os.FileMode{0o644, 0o640, 0o600, 0o666} {
 		fx := newFixture(t, t.TempDir())
 		rc := fx.path(".config/storing/storingrc")
 		fx.write(rc, "a = 1\n", mode)
-		fx.login(asking(), fakeTarget("lib", "x"))
+		fx.login(askingTool(), fakeTarget("lib", "x"))
 		if got := modeOf(t, rc); got != mode {
 			t.Errorf("%v became %v for no secret", mode, got)
 		}
-		fx.login(storing(), fakeTarget("lib", "x"))
-		fx.login(storing(), fakeTarget("lib", "y"))
+		fx.login(storingTool(), fakeTarget("lib", "x"))
+		fx.login(storingTool(), fakeTarget("lib", "y"))
 		if got := modeOf(t, rc); got != 0o600 {
 			t.Errorf("%v became %v for a secret", mode, got)
 		}
@@ -37,12 +38,12 @@ func TestLogin_FileModes(t *testing.T) {
 	}
 }
 
-// Whoever changes the mode after login means it.
+// A mode that somebody set after login stays.
 func TestLogout_ModeChangedByUser(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	fx.write(rc, "a = 1\n", 0o644)
-	fx.login(storing(), fakeTarget("lib", "x"))
+	fx.login(storingTool(), fakeTarget("lib", "x"))
 	if err := os.Chmod(rc, 0o400); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,8 @@ func modeOf(t *testing.T, path string) os.FileMode {
 	return info.Mode().Perm()
 }
 
-// A configuration that is a link, into a folder of dotfiles say, stays one.
+// A configuration that is a symbolic link, for example into a folder of
+// dotfiles, stays one.
 func TestLogin_SymlinkedConfig(t *testing.T) {
 	for name, c := range map[string]struct{ link, file string }{
 		"file":            {".config/storing/storingrc", "dotfiles/storingrc"},
@@ -85,7 +87,7 @@ func TestLogin_SymlinkedConfig(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := fx.tree()
-			fx.login(storing(), fakeTarget("lib", "x"))
+			fx.login(storingTool(), fakeTarget("lib", "x"))
 			if fakeTarget, err := os.Readlink(fx.path(c.link)); err != nil || fakeTarget != relative {
 				t.Errorf("the link is %q, %v", fakeTarget, err)
 			}
@@ -100,7 +102,8 @@ func TestLogin_SymlinkedConfig(t *testing.T) {
 	}
 }
 
-// Dotfiles are mostly a repository of git: a token in it is said.
+// Dotfiles are often kept in a git repository. A token written there is
+// reported.
 func TestLogin_WarnsOfGitWorkTree(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	fx.write(fx.path("dotfiles/.git/HEAD"), "", 0o644)
@@ -111,16 +114,16 @@ func TestLogin_WarnsOfGitWorkTree(t *testing.T) {
 	if err := os.Symlink(fx.path("dotfiles/storingrc"), fx.path(".config/storing/storingrc")); err != nil {
 		t.Fatal(err)
 	}
-	if c := fx.login(asking(), fakeTarget("lib", "x")); len(c.Notes) != 0 {
+	if c := fx.login(askingTool(), fakeTarget("lib", "x")); len(c.Notes) != 0 {
 		t.Errorf("%q", c.Notes)
 	}
-	want := fx.path("dotfiles/storingrc") + " gets a token and is in the work tree of git at " + fx.path("dotfiles") + ": keep it out of commits"
-	if c := fx.login(storing(), fakeTarget("lib", "x")); len(c.Notes) != 1 || c.Notes[0] != want {
+	want := fx.path("dotfiles/storingrc") + " contains a token and is in the git work tree " + fx.path("dotfiles") + ": do not commit it"
+	if c := fx.login(storingTool(), fakeTarget("lib", "x")); len(c.Notes) != 1 || c.Notes[0] != want {
 		t.Errorf("%q", c.Notes)
 	}
 }
 
-// Two paths that lead to one file are one file.
+// Two paths that lead to one file are treated as one file.
 func TestLogin_OneFileTwoPaths(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
@@ -129,11 +132,11 @@ func TestLogin_OneFileTwoPaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := fx.tree()
-	fx.login(storing(), fakeTarget("lib", "x"))
+	fx.login(storingTool(), fakeTarget("lib", "x"))
 	fx.env["POTRC"] = fx.path("rc")
-	fx.login(storing(), fakeTarget("lib", "y"))
+	fx.login(storingTool(), fakeTarget("lib", "y"))
 	fx.env["POTRC"] = ""
-	fx.login(storing(), fakeTarget("other", "z"))
+	fx.login(storingTool(), fakeTarget("other", "z"))
 	if _, err := fx.journal.Do(t.Context(), login.Logout{Tool: "storing"}); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +145,7 @@ func TestLogin_OneFileTwoPaths(t *testing.T) {
 	}
 }
 
-// What cannot be written is named, and nothing has changed then.
+// The error names the file that cannot be written, and nothing has changed.
 func TestLogin_UnwritableFile(t *testing.T) {
 	for name, block := range map[string]func(fx *fixture) (path string){
 		"a file where a folder should be": func(fx *fixture) string {
@@ -170,7 +173,7 @@ func TestLogin_UnwritableFile(t *testing.T) {
 			fx := newFixture(t, t.TempDir())
 			path := block(fx)
 			before := fx.tree()
-			_, err := fx.journal.Do(t.Context(), login.Login{Tool: asking(), Target: fakeTarget("lib", "x")})
+			_, err := fx.journal.Do(t.Context(), login.Login{Tool: askingTool(), Target: fakeTarget("lib", "x")})
 			if err == nil || !strings.Contains(err.Error(), path) {
 				t.Errorf("%v", err)
 			}
@@ -184,7 +187,7 @@ func TestLogin_UnwritableFile(t *testing.T) {
 	}
 }
 
-// A record that is damaged, or another version's, is not written over.
+// A record that is damaged or of another version is not overwritten.
 func TestJournal_DamagedRecord(t *testing.T) {
 	for _, text := range []string{
 		"{", `{"version":2}`, `{"version":1,"unknown":1}`, `{"version":1,"files":{"rc":{"now":{"lines":[]}}}}`,
@@ -193,21 +196,21 @@ func TestJournal_DamagedRecord(t *testing.T) {
 		fx := newFixture(t, t.TempDir())
 		path := filepath.Join(fx.state(), "logins.json")
 		fx.write(path, text, 0o600)
-		_, err := fx.journal.Do(t.Context(), login.Login{Tool: storing(), Target: fakeTarget("lib", "x")})
+		_, err := fx.journal.Do(t.Context(), login.Login{Tool: storingTool(), Target: fakeTarget("lib", "x")})
 		if err == nil || !strings.Contains(err.Error(), path) || fx.read(path) != text {
 			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
 
-// A preview changes nothing, and shows no secret: not the token in any of its
-// forms, and not what others have in their files.
+// A preview changes nothing and shows no secret: neither the token in any
+// encoding nor secrets that were in the files before.
 func TestPreview(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	fx.write(rc, "# mine\n_password = hunter2\ndefault = https://me:hunter2@old.example/\n//old.example/:_authToken=hunter2\n_auth=${NPM_AUTH}", 0o644)
 	before := fx.tree()
-	c, err := fx.journal.Preview(login.Login{Tool: storing(), Target: fakeTarget("lib", "one")})
+	c, err := fx.journal.Preview(login.Login{Tool: storingTool(), Target: fakeTarget("lib", "one")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,8 +239,8 @@ mode of ` + rc + `: 0600, was 0644
 		t.Error(err)
 	}
 	// A renewal shows neither the old token nor the new one.
-	fx.login(storing(), fakeTarget("lib", "one"))
-	c, err = fx.journal.Preview(login.Login{Tool: storing(), Target: fakeTarget("lib", "two")})
+	fx.login(storingTool(), fakeTarget("lib", "one"))
+	c, err = fx.journal.Preview(login.Login{Tool: storingTool(), Target: fakeTarget("lib", "two")})
 	if err != nil || strings.Contains(c.Diff(), "ghct_") || strings.Count(c.Diff(), "****") < 2 {
 		t.Errorf("%v\n%s", err, c.Diff())
 	}

@@ -17,11 +17,11 @@ import (
 )
 
 // The tools of these tests read files with lines of "key = value". Lines that
-// begin with # are comments; one that begins with ! cannot be read.
+// begin with # are comments; a line that begins with ! cannot be read.
 
-// storing holds its token. Its default is the last repository that it was logged in
-// to.
-func storing() login.Tool {
+// storingTool stores its token. Its default is the repository that it was
+// logged in to last.
+func storingTool() login.Tool {
 	return login.Tool{
 		Name: "storing", Format: "npm", Programs: []string{"storing"}, Secret: login.Stored,
 		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
@@ -38,8 +38,8 @@ func storing() login.Tool {
 	}
 }
 
-// asking asks a helper.
-func asking() login.Tool {
+// askingTool asks a helper.
+func askingTool() login.Tool {
 	return login.Tool{
 		Name: "asking", Helper: "asking-credential-gatehouse", Secret: login.FromHelper,
 		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
@@ -115,7 +115,7 @@ func setLine(text []byte, key, value string) []byte {
 	return []byte(strings.Join(lines, "") + key + " = " + value + end)
 }
 
-// dropLine removes a key that has the value, or any value if it is a token's.
+// dropLine removes a key if it has the value. An empty value matches any token.
 func dropLine(text []byte, key, value string) []byte {
 	return []byte(strings.Join(slices.DeleteFunc(strings.SplitAfter(string(text), "\n"), func(line string) bool {
 		k, v := parseLine(line)
@@ -123,7 +123,7 @@ func dropLine(text []byte, key, value string) []byte {
 	}), ""))
 }
 
-// A world is a person's home.
+// A fixture is a person's home folder with a journal.
 type fixture struct {
 	t       testing.TB
 	home    string
@@ -134,7 +134,7 @@ type fixture struct {
 }
 
 func newFixture(t testing.TB, dir string) *fixture {
-	fx := &fixture{t: t, home: filepath.Join(dir, "home"), env: map[string]string{}, tools: []login.Tool{storing(), asking()}}
+	fx := &fixture{t: t, home: filepath.Join(dir, "home"), env: map[string]string{}, tools: []login.Tool{storingTool(), askingTool()}}
 	program := filepath.Join(dir, "opt", "gatehouse")
 	fx.write(program, "#!/bin/sh\n", 0o755)
 	if err := os.MkdirAll(fx.home, 0o755); err != nil {
@@ -175,7 +175,8 @@ func (fx *fixture) read(path string) string {
 	return string(text)
 }
 
-// tree is everything in the home: files with their modes, links and folders.
+// tree returns everything in the home: files with their modes, links and
+// folders.
 func (fx *fixture) tree() map[string]string {
 	fx.t.Helper()
 	all := map[string]string{}
@@ -207,7 +208,7 @@ func (fx *fixture) tree() map[string]string {
 	return all
 }
 
-// fakeTarget is a repository whose token is made of a name.
+// fakeTarget is a repository whose token is made from a name.
 func fakeTarget(repository, token string) login.Target {
 	u, err := url.Parse("https://gate.example/codeartifact/us-east-1/111122223333/acme/npm/" + repository + "/")
 	if err != nil {

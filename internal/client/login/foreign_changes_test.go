@@ -17,14 +17,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/jsonedit"
 )
 
-// A tool that writes its file anew, in an order and with spaces of its own,
-// keeps none of our lines as they were. What we added goes by its names then,
-// and what cannot be put back is said.
+// A tool that rewrites its file in its own order and spacing keeps none of our
+// lines as they were. Then they are found by their keys, and what cannot be put
+// back is reported.
 func TestLogout_RewrittenFile(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	fx.write(rc, "default = https://old.example/\nother = 1\n", 0o640)
-	fx.login(storing(), fakeTarget("lib", "one"))
+	fx.login(storingTool(), fakeTarget("lib", "one"))
 	rewrite(t, fx, rc)
 	c := fx.logout("storing", "lib")
 	if got := fx.read(rc); got != "other=1\n" {
@@ -35,11 +35,11 @@ func TestLogout_RewrittenFile(t *testing.T) {
 	}
 }
 
-// Also where nothing is left of a file that login made.
+// The same if nothing remains of a file that login created.
 func TestLogout_RewrittenFileThatLoginMade(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	before := fx.tree()
-	fx.login(storing(), fakeTarget("lib", "one"))
+	fx.login(storingTool(), fakeTarget("lib", "one"))
 	rewrite(t, fx, fx.path(".config/storing/storingrc"))
 	fx.logout("storing", "lib")
 	if after := fx.tree(); !maps.Equal(before, after) {
@@ -47,14 +47,14 @@ func TestLogout_RewrittenFileThatLoginMade(t *testing.T) {
 	}
 }
 
-// What was lost at one logout of several is said at the last.
+// What was lost at one of several logouts is reported at the last.
 func TestLogout_ReportsLossesAtTheLast(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	fx.write(rc, "default = https://old.example/\ntoken.x = secret!\n", 0o640)
-	fx.login(storing(), fakeTarget("lib", "one"))
+	fx.login(storingTool(), fakeTarget("lib", "one"))
 	rewrite(t, fx, rc)
-	fx.login(storing(), fakeTarget("other", "two"))
+	fx.login(storingTool(), fakeTarget("other", "two"))
 	if c := fx.logout("storing", "lib"); len(c.Notes) != 0 {
 		t.Errorf("%q", c.Notes)
 	}
@@ -66,7 +66,7 @@ func TestLogout_ReportsLossesAtTheLast(t *testing.T) {
 	}
 }
 
-// rewrite is what some tools do to their files.
+// rewrite changes a file as some tools do.
 func rewrite(t *testing.T, fx *fixture, path string) {
 	t.Helper()
 	var lines []string
@@ -78,8 +78,8 @@ func rewrite(t *testing.T, fx *fixture, path string) {
 	fx.write(path, strings.Join(lines, ""), 0o600)
 }
 
-// Whatever others have made of a file, logout leaves none of ours in it, and all
-// of theirs.
+// Whatever others have made of a file, logout leaves no line of ours in it, and
+// every line of theirs.
 func TestLogout_ArbitraryChanges(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -122,13 +122,14 @@ func TestLogout_ArbitraryChanges(t *testing.T) {
 	})
 }
 
-// A file that others change in the very moment is planned again.
+// If others change a file between planning and writing, the work is planned
+// again.
 func TestDo_FileChangedMeanwhile(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	fx.write(rc, "a = 1\n", 0o600)
 	_, err := fx.journal.Interfere(func() { fx.write(rc, "a = 1\nb = 2\n", 0o600) }).
-		Do(t.Context(), login.Login{Tool: storing(), Target: fakeTarget("lib", "one")})
+		Do(t.Context(), login.Login{Tool: storingTool(), Target: fakeTarget("lib", "one")})
 	if err != nil || !strings.HasPrefix(fx.read(rc), "a = 1\nb = 2\ndefault = ") {
 		t.Errorf("%v: %q", err, fx.read(rc))
 	}
@@ -138,8 +139,8 @@ func TestDo_FileChangedMeanwhile(t *testing.T) {
 	}
 }
 
-// So is one that becomes a link in the very moment, with the same text behind it:
-// the link stays, and what is behind it is changed.
+// The same if the file becomes a link with the same text behind it: the link
+// stays, and the file behind it is changed.
 func TestDo_FileReplacedByLink(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc, kept := fx.path(".config/storing/storingrc"), fx.path("dotfiles/storingrc")
@@ -149,7 +150,7 @@ func TestDo_FileReplacedByLink(t *testing.T) {
 		if err := errors.Join(os.Remove(rc), os.Symlink(kept, rc)); err != nil {
 			t.Fatal(err)
 		}
-	}).Do(t.Context(), login.Login{Tool: storing(), Target: fakeTarget("lib", "one")})
+	}).Do(t.Context(), login.Login{Tool: storingTool(), Target: fakeTarget("lib", "one")})
 	if to, linked := os.Readlink(rc); err != nil || linked != nil || to != kept || !strings.Contains(fx.read(kept), "default = ") {
 		t.Errorf("%v; the link: %q, %v; %q", err, to, linked, fx.read(kept))
 	}
@@ -162,7 +163,7 @@ func TestDo_FileReplacedByLink(t *testing.T) {
 	}
 }
 
-// Many at once lose nothing of each other.
+// Concurrent logins do not lose each other's changes.
 func TestDo_Concurrent(t *testing.T) {
 	t.Parallel()
 	fx := newFixture(t, t.TempDir())
@@ -182,7 +183,7 @@ func TestDo_Concurrent(t *testing.T) {
 		}
 		all.Wait()
 	}
-	at(func(r string) login.Work { return login.Login{Tool: storing(), Target: fakeTarget(r, r)} })
+	at(func(r string) login.Work { return login.Login{Tool: storingTool(), Target: fakeTarget(r, r)} })
 	for i := range many {
 		if !strings.Contains(fx.read(rc), fmt.Sprintf("/r%d/ = ghct_r%dx", i, i)) {
 			t.Errorf("r%d is lost:\n%s", i, fx.read(rc))
@@ -194,7 +195,8 @@ func TestDo_Concurrent(t *testing.T) {
 	}
 }
 
-// A login of the same repository that asks for less leaves nothing of the first.
+// A second login of the same repository for fewer scopes leaves nothing of the
+// first.
 func TestLogin_ReplacesEarlier(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	scoped := login.Tool{Name: "scoped", Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
@@ -219,12 +221,12 @@ func TestLogin_ReplacesEarlier(t *testing.T) {
 	}
 }
 
-// What two logins share stays until the last of them is out.
+// Lines that two logins share stay until the last of them is logged out.
 func TestLogout_SharedLines(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
-	fx.login(storing(), fakeTarget("a", "one"))
-	fx.login(storing(), fakeTarget("b", "two"))
+	fx.login(storingTool(), fakeTarget("a", "one"))
+	fx.login(storingTool(), fakeTarget("b", "two"))
 	fx.logout("storing", "a")
 	want := "default = " + fakeTarget("b", "").Endpoint.String() + "\ntoken." + fakeTarget("b", "").Endpoint.String() + " = " + fakeTarget("b", "two").Token.Password + "\nalways-auth = true\n"
 	if got := fx.read(rc); got != want {
@@ -232,15 +234,15 @@ func TestLogout_SharedLines(t *testing.T) {
 	}
 }
 
-// The last login says what the default is, also when it was a renewal, and when
-// the file is written again for the sake of another.
+// The last login sets the default, also if it was a renewal, and also when the
+// file is written again because of another login.
 func TestLogin_LastOneWins(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	for _, repository := range []string{"a", "b", "a"} {
-		fx.login(storing(), fakeTarget(repository, repository))
+		fx.login(storingTool(), fakeTarget(repository, repository))
 	}
-	fx.login(asking(), fakeTarget("c", "c"))
+	fx.login(askingTool(), fakeTarget("c", "c"))
 	fx.logout("asking", "c")
 	if got := fx.read(rc); !strings.HasPrefix(got, "default = "+fakeTarget("a", "").Endpoint.String()+"\n") || strings.Count(got, "\n") != 4 {
 		t.Errorf("%q", got)
@@ -251,13 +253,13 @@ func TestLogin_LastOneWins(t *testing.T) {
 	}
 }
 
-// Where the token of a login that stays is not to be found, its lines stay as
-// they are.
+// If the token of a remaining login cannot be found, its lines stay as they
+// are.
 func TestLogout_TokenNotFound(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
-	fx.login(storing(), fakeTarget("a", "one"))
-	fx.login(storing(), fakeTarget("b", "two"))
+	fx.login(storingTool(), fakeTarget("a", "one"))
+	fx.login(storingTool(), fakeTarget("b", "two"))
 	text := strings.ReplaceAll(fx.read(rc), fakeTarget("b", "two").Token.Password, "another")
 	fx.write(rc, text, 0o600)
 	fx.logout("storing", "a")
@@ -266,13 +268,13 @@ func TestLogout_TokenNotFound(t *testing.T) {
 	}
 }
 
-// What two logins share stays with the one, also where a third one's token is not
-// to be found.
+// Lines that two logins share stay with the remaining one, even if a third
+// login's token cannot be found.
 func TestLogout_SharedLinesAndTokenNotFound(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	for _, repository := range []string{"a", "b", "c"} {
-		fx.login(storing(), fakeTarget(repository, repository))
+		fx.login(storingTool(), fakeTarget(repository, repository))
 	}
 	fx.write(rc, strings.ReplaceAll(fx.read(rc), fakeTarget("a", "a").Token.Password, "another"), 0o600)
 	fx.logout("storing", "b")
@@ -283,13 +285,13 @@ func TestLogout_SharedLinesAndTokenNotFound(t *testing.T) {
 	}
 }
 
-// A text whose last line has no end gets one where others have gone on below.
+// A last line without a line end gets one if others have added lines below it.
 func TestLogout_LastLineWithoutEnd(t *testing.T) {
 	for _, end := range []string{"\n", "\r\n"} {
 		fx := newFixture(t, t.TempDir())
 		rc := fx.path(".config/storing/storingrc")
 		fx.write(rc, "a = 1"+end+"b = 2", 0o600)
-		fx.login(storing(), fakeTarget("lib", "one"))
+		fx.login(storingTool(), fakeTarget("lib", "one"))
 		fx.write(rc, fx.read(rc)+"c = 3"+end, 0o600)
 		fx.logout("storing", "lib")
 		if got := fx.read(rc); got != "a = 1"+end+"b = 2"+end+"c = 3"+end {
@@ -298,7 +300,7 @@ func TestLogout_LastLineWithoutEnd(t *testing.T) {
 	}
 }
 
-// What others have built on ours is not broken by taking ours from under it.
+// What others have built on our lines is not broken by removing ours.
 func TestLogout_OthersBuiltOnOurs(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	tool := login.Tool{Name: "json", Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
@@ -328,12 +330,12 @@ func TestLogout_OthersBuiltOnOurs(t *testing.T) {
 	}
 }
 
-// A file that was removed is not made again by logout.
+// Logout does not create a file again that was removed.
 func TestLogout_FileRemoved(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	fx.write(rc, "a = 1\n", 0o644)
-	fx.login(storing(), fakeTarget("a", "one"))
+	fx.login(storingTool(), fakeTarget("a", "one"))
 	if err := os.Remove(rc); err != nil {
 		t.Fatal(err)
 	}
@@ -343,13 +345,13 @@ func TestLogout_FileRemoved(t *testing.T) {
 	}
 }
 
-// A file that cannot be read is named, with the line, and stays as it is; once
-// it is mended, logout goes on.
+// The error names the file that cannot be read and the line, and the file stays
+// as it is. Once it is repaired, logout works.
 func TestDo_UnreadableFile(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	rc := fx.path(".config/storing/storingrc")
 	fx.write(rc, "a = 1\n!\n", 0o644)
-	_, err := fx.journal.Do(t.Context(), login.Login{Tool: storing(), Target: fakeTarget("a", "one")})
+	_, err := fx.journal.Do(t.Context(), login.Login{Tool: storingTool(), Target: fakeTarget("a", "one")})
 	if err == nil || err.Error() != rc+": line 2: unexpected !" || fx.read(rc) != "a = 1\n!\n" {
 		t.Errorf("%v", err)
 	}
@@ -357,7 +359,7 @@ func TestDo_UnreadableFile(t *testing.T) {
 		t.Errorf("%v, %v", logins, err)
 	}
 	fx.write(rc, "a = 1\n", 0o644)
-	fx.login(storing(), fakeTarget("a", "one"))
+	fx.login(storingTool(), fakeTarget("a", "one"))
 	broken := strings.Replace(fx.read(rc), "default", "!default", 1)
 	fx.write(rc, broken, 0o600)
 	if _, err := fx.journal.Do(t.Context(), logoutOf("storing", "a")); err == nil || !strings.Contains(err.Error(), "line 2: unexpected !") || fx.read(rc) != broken {

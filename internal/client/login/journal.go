@@ -18,15 +18,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// A Journal logs tools in and out, and remembers what has to be undone.
+// A Journal logs tools in and out, and records what has to be undone.
 //
-// Everything that it does is planned first, as a function of the record and of
-// the files as they are, and then carried out under a lock, so that two logins
-// at once do not lose each other's changes. Where others change a file between
-// the two, it is planned again.
+// Each piece of work is planned first, from the record and the files as they
+// are, and then carried out under a lock, so that two concurrent logins do not
+// lose each other's changes. If another program changes a file between the two
+// steps, the work is planned again.
 //
-// A crash leaves each file as it was or as it becomes, and the record knows of
-// both: it is written before the files.
+// The record is written before the files. So after a crash each file is either
+// old or new, and the record describes both.
 type Journal struct {
 	dir   string
 	env   Environment
@@ -34,21 +34,20 @@ type Journal struct {
 	disk  disk
 }
 
-// NewJournal returns the journal that is kept in a folder, which is made when
-// there is something to remember. The tools are those that it may find in the
-// record.
+// NewJournal returns the journal in a folder, which is created when there is
+// something to record. The tools are those that the record may name.
 func NewJournal(dir string, env Environment, tools []Tool) *Journal {
 	return &Journal{dir: dir, env: env, tools: tools, disk: osDisk{}}
 }
 
-// StateDir is where a person's journal is.
+// StateDir is the folder of a person's journal.
 func StateDir(p Environment) string { return filepath.Join(p.folders().State(), "gatehouse", "logins") }
 
 // Work is a [Login] or a [Logout].
 type Work interface{ addTo(*plan) error }
 
-// Preview says what a piece of work would change, and changes nothing. The
-// errors are those of [Journal.Do] before anything is written.
+// Preview returns what a piece of work would change, and changes nothing. It
+// returns the errors that [Journal.Do] returns before it writes anything.
 func (j *Journal) Preview(w Work) (Changes, error) {
 	pl, err := j.newPlan(w)
 	if err != nil {
@@ -57,18 +56,17 @@ func (j *Journal) Preview(w Work) (Changes, error) {
 	return pl.changes(), nil
 }
 
-// lockTimeout bounds how long another login is waited for.
+// lockTimeout is how long Do waits for another login to end.
 const lockTimeout = time.Minute
 
-// errChanged says that a file is not any more as it was when the change of it
-// was planned.
-var errChanged = errors.New("is being changed by others all the time; try again")
+// errChanged says that a file has changed since its change was planned.
+var errChanged = errors.New("keeps being changed by other programs; try again")
 
-// Do does a piece of work and returns what it changed.
+// Do carries out a piece of work and returns what it changed.
 //
 // The error names the file that cannot be read, parsed or written. Nothing has
-// changed then, unless a file could not be put in its place at the very end: the
-// record then still has what was done, and logout undoes it.
+// changed then, with one exception: if a file cannot be put in its place at the
+// very end, the record has what was done, and logout undoes it.
 func (j *Journal) Do(ctx context.Context, w Work) (Changes, error) {
 	unlock, err := j.lock(ctx)
 	if err != nil {
@@ -147,7 +145,7 @@ func (j *Journal) save(r record) error {
 	return nil
 }
 
-// execute makes the files, the links and the record what the plan says.
+// execute writes the files, the links and the record as planned.
 func (j *Journal) execute(pl *plan) error {
 	writes := pl.changedFiles()
 	if err := j.save(pl.recordDuring(writes)); err != nil {
@@ -202,7 +200,8 @@ func (j *Journal) stage(pl *plan, writes []*fileEdit) error {
 	return nil
 }
 
-// unwritable names the file, rather than the one beside it.
+// unwritable returns an error that names the file, and not the staging file
+// beside it.
 func unwritable(path string, err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -211,7 +210,7 @@ func unwritable(path string, err error) error {
 	return fmt.Errorf("%s cannot be written: %w: change its owner or permissions, or those of its folder", path, err)
 }
 
-// rollBack takes back what stage did.
+// rollBack undoes what stage did.
 func (j *Journal) rollBack(pl *plan, writes []*fileEdit) error {
 	err := j.removeLinks(pl.linked)
 	for _, dir := range slices.Backward(pl.linkFolders) {
@@ -227,7 +226,7 @@ func (j *Journal) rollBack(pl *plan, writes []*fileEdit) error {
 }
 
 // replace puts the new text in the file's place, if the file is still the one
-// that was read, and no link has come there.
+// that was read and has not become a link.
 func (j *Journal) replace(s *fileEdit) error {
 	resolve, err := j.disk.resolve(s.path)
 	if err != nil {
@@ -250,7 +249,8 @@ func (j *Journal) replace(s *fileEdit) error {
 	return nil
 }
 
-// makeLinks makes links before any file names a helper that they are for.
+// makeLinks makes the links before any file names the helpers that they are
+// for.
 func (j *Journal) makeLinks(pl *plan) error {
 	for _, dir := range pl.linkFolders {
 		if err := j.disk.mkdir(dir, 0o755); err != nil {
@@ -268,7 +268,7 @@ func (j *Journal) makeLinks(pl *plan) error {
 	return nil
 }
 
-// removeLinks removes those that are still ours.
+// removeLinks removes the links that still lead to this program.
 func (j *Journal) removeLinks(links []link) error {
 	for _, l := range links {
 		if j.disk.linked(l.Program, l.Path) {
@@ -285,14 +285,14 @@ type Recorded struct {
 	Tool string
 	// Target has no token.
 	Target Target
-	// Expires is when the token does that the tool's configuration holds; zero
-	// where it holds none.
+	// Expires is when the token in the tool's configuration expires; zero if
+	// there is no token in it.
 	Expires time.Time
-	// Files are those that were changed for it.
+	// Files are the files that were changed.
 	Files []string
 }
 
-// Logins are those in force, the last one that was made or renewed at the end.
+// Logins returns the logins in force, the latest one last.
 func (j *Journal) Logins() ([]Recorded, error) {
 	r, err := j.load()
 	if err != nil {

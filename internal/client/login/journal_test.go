@@ -18,7 +18,7 @@ import (
 func TestLoginLogout(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	before := fx.tree()
-	if c := fx.login(storing(), fakeTarget("lib", "one")); len(c.Lines()) != 1 || c.Lines()[0] != "created "+fx.path(".config/storing/storingrc") {
+	if c := fx.login(storingTool(), fakeTarget("lib", "one")); len(c.Lines()) != 1 || c.Lines()[0] != "created "+fx.path(".config/storing/storingrc") {
 		t.Errorf("%q", c.Lines())
 	}
 	rc := fx.path(".config/storing/storingrc")
@@ -44,8 +44,8 @@ func TestLoginLogout(t *testing.T) {
 	}
 }
 
-// Logins, renewals and logouts in any order, with other people's changes between
-// them, end with the file that those changes alone would have made.
+// Logins, renewals and logouts in any order, with other people's changes
+// between them, end with the file that those changes alone would have made.
 func TestLogout_UndoesOnlyOurs(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
@@ -82,8 +82,8 @@ func TestLogout_UndoesOnlyOurs(t *testing.T) {
 	})
 }
 
-// A foreign changes a file as a person does who does not touch our lines. It
-// keeps what the file would be without us.
+// An otherEditor changes a file as a person does who does not touch our lines.
+// It tracks what the file would be without our changes.
 type otherEditor struct {
 	path  string
 	alone []string // nil: there is no file
@@ -119,12 +119,12 @@ func (f *otherEditor) line(t *rapid.T) string {
 	return fmt.Sprintf(rapid.SampledFrom([]string{"# comment %d", "key%d = value", "  key%d=  spaced  ", "\tä %d"}).Draw(t, "line"), f.n)
 }
 
-// change inserts a line after another that is there with us and without, or at
-// the beginning, or removes one.
+// change inserts a line, at the beginning or after a line that is there both
+// with and without our changes, or removes one.
 func (f *otherEditor) change(t *rapid.T) {
 	text, err := os.ReadFile(f.path)
 	if err != nil {
-		return // there is none to change
+		return // nothing to change
 	}
 	lines := strings.SplitAfter(string(text), "\n")
 	i := rapid.IntRange(-1, len(f.alone)-1).Draw(t, "after")
@@ -144,11 +144,11 @@ func (f *otherEditor) change(t *rapid.T) {
 		}
 	}
 	if at < 0 || !strings.HasSuffix(anchor, "\n") || count(f.alone, anchor) != 1 || count(lines, anchor) != 1 {
-		return // it is not to be seen at the moment
+		return // it is not visible at the moment
 	}
 	if rapid.Bool().Draw(t, "remove") {
 		if k, _ := parseLine(anchor); k == "default" || k == "always-auth" {
-			return // of which login has an opinion
+			return // login sets this key
 		}
 		f.alone = append(f.alone[:i:i], f.alone[i+1:]...)
 		f.store(t, append(lines[:at:at], lines[at+1:]...))
@@ -222,8 +222,7 @@ func (f *otherEditor) check(t *rapid.T, fx *fixture, before map[string]string) {
 	}
 }
 
-// checkRecord demands that nobody else can read what is remembered, and that
-// there is no token in it.
+// checkRecord checks that the record is private and holds no token.
 func checkRecord(t *rapid.T, fx *fixture) {
 	err := filepath.WalkDir(fx.state(), func(path string, d os.DirEntry, err error) error {
 		if os.IsNotExist(err) {

@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// A link is a name on PATH for our program, which a tool starts.
+// A link is a name on PATH by which a tool starts this program.
 type link struct {
 	Name    string `json:"name"`
 	Path    string `json:"path"`
 	Program string `json:"program"`
 }
 
-// helperLink says which link has to be made so that a tool finds our program
-// under a name: none where it is found already, or where the name is somebody
-// else's. The notes are what a person has to do, or to know.
+// helperLink decides which link has to be made so that a tool finds this
+// program under a name. It returns none if the tool finds it already, or if the
+// name belongs to another program. The notes are for the person to read or do.
 func helperLink(name, bin string, p Environment, d disk, ours []link) (made *link, notes []string) {
 	found := lookPath(p, name)
 	if found != "" && isProgram(found, p, d) {
@@ -27,7 +27,7 @@ func helperLink(name, bin string, p Environment, d disk, ours []link) (made *lin
 	dir := bin
 	if dir == "" {
 		if found != "" {
-			return nil, []string{fmt.Sprintf("%s is %s, which is another program, and stays as it is: to have this one asked, name with --bin-dir a folder that comes before %s on PATH",
+			return nil, []string{fmt.Sprintf("%s is %s, which is another program and was not changed: to use this program instead, choose with --bin-dir a folder that comes before %s on PATH",
 				name, found, filepath.Dir(found))}
 		}
 		dir = linkDir(p)
@@ -40,19 +40,19 @@ func helperLink(name, bin string, p Environment, d disk, ours []link) (made *lin
 	case isProgram(path, p, d):
 		made = recordedLink(path, ours)
 	case d.exists(path) && !slices.ContainsFunc(ours, func(l link) bool { return l.Path == path && d.linked(l.Program, path) }):
-		return nil, []string{fmt.Sprintf("%s is another program, and stays as it is: name another folder with --bin-dir", path)}
+		return nil, []string{fmt.Sprintf("%s is another program and was not changed: choose another folder with --bin-dir", path)}
 	default:
 		made = &link{Name: name, Path: path, Program: p.Program}
 	}
 	if !onPath(p, dir) {
 		notes = append(notes, fmt.Sprintf("%s is not on PATH, where %s is looked for: %s", dir, name, pathCommand(p, dir)))
 	} else if found != "" && comesBefore(p, filepath.Dir(found), dir) {
-		notes = append(notes, fmt.Sprintf("%s comes before %s on PATH, so the program of the name %s there is asked instead of this one", filepath.Dir(found), dir, name))
+		notes = append(notes, fmt.Sprintf("%s comes before %s on PATH, so the program %s there is used instead of this one", filepath.Dir(found), dir, name))
 	}
 	return made, notes
 }
 
-// recordedLink returns the link of ours at a path, which is needed by one more login.
+// recordedLink returns our link at a path, which one more login then needs.
 func recordedLink(path string, ours []link) *link {
 	i := slices.IndexFunc(ours, func(l link) bool { return l.Path == path })
 	if i < 0 {
@@ -61,8 +61,8 @@ func recordedLink(path string, ours []link) *link {
 	return &ours[i]
 }
 
-// isProgram reports whether a file is our program: this one, or an installation
-// nearest it that a person has given the name.
+// isProgram reports whether a file is this program, or another installation of
+// it under this name.
 func isProgram(path string, p Environment, d disk) bool {
 	if d.linked(p.Program, path) {
 		return true
@@ -71,9 +71,10 @@ func isProgram(path string, p Environment, d disk) bool {
 	return err == nil && strings.TrimSuffix(filepath.Base(target), ".exe") == "gatehouse"
 }
 
-// linkDir is the folder for links where the person names none: their own where
-// it is on PATH, since a link in a folder of all would be made and removed for
-// all; else the program's; else their own, which has to be put on PATH.
+// linkDir is the folder for links if the person names none. The person's own
+// folder comes first if it is on PATH, since a link in a shared folder would be
+// made and removed for everybody. Then comes the program's folder, and last the
+// person's own, which they have to add to PATH.
 func linkDir(p Environment) string {
 	own := filepath.Join(p.Home, ".local", "bin")
 	if beside := filepath.Dir(p.Program); !onPath(p, own) && onPath(p, beside) && mayCreate(beside) {
@@ -82,7 +83,7 @@ func linkDir(p Environment) string {
 	return own
 }
 
-// lookPath finds a command; "" where there is none.
+// lookPath finds a command; "" if there is none.
 func lookPath(p Environment, name string) string {
 	suffixes := []string{""}
 	if p.GOOS == "windows" {
@@ -108,8 +109,8 @@ func (t Tool) Installed(p Environment) bool {
 	return len(t.Programs) == 0 || slices.ContainsFunc(t.Programs, func(name string) bool { return lookPath(p, name) != "" })
 }
 
-// pathDirs are the absolute folders on PATH. Of another kind nobody knows what
-// they are when a tool looks there.
+// pathDirs returns the absolute folders on PATH. What a relative one means
+// depends on where the tool is started.
 func pathDirs(p Environment) []string {
 	return slices.DeleteFunc(filepath.SplitList(p.Getenv("PATH")), func(dir string) bool { return !filepath.IsAbs(dir) })
 }
@@ -122,8 +123,8 @@ func pathIndex(p Environment, dir string) int {
 	return slices.IndexFunc(pathDirs(p), func(d string) bool { return filepath.Clean(d) == filepath.Clean(dir) })
 }
 
-// addPath is the line that puts a folder on PATH: of a POSIX shell, or of
-// PowerShell.
+// pathCommand returns the line that adds a folder to PATH, for a POSIX shell or
+// for PowerShell.
 func pathCommand(p Environment, dir string) string {
 	if p.GOOS == "windows" {
 		return fmt.Sprintf(`[Environment]::SetEnvironmentVariable("Path", "%s;" + [Environment]::GetEnvironmentVariable("Path", "User"), "User")`, dir)
@@ -134,7 +135,8 @@ func pathCommand(p Environment, dir string) string {
 	return fmt.Sprintf(`export PATH="%s:$PATH"`, dir)
 }
 
-// folderMode is that of new folders: one that is made for a secret is private.
+// folderMode is the mode of a new folder. A folder made for a secret is
+// private.
 func folderMode(file fs.FileMode) fs.FileMode {
 	if file == 0o600 {
 		return 0o700

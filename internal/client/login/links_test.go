@@ -14,18 +14,18 @@ const helperName = "asking-credential-gatehouse"
 
 func (fx *fixture) link(bin string) login.Changes {
 	fx.t.Helper()
-	c, err := fx.journal.Do(fx.t.Context(), login.Login{Tool: asking(), Target: fakeTarget("lib", "x"), BinDir: bin})
+	c, err := fx.journal.Do(fx.t.Context(), login.Login{Tool: askingTool(), Target: fakeTarget("lib", "x"), BinDir: bin})
 	if err != nil {
 		fx.t.Fatal(err)
 	}
 	return c
 }
 
-// Where a link goes, and what a person is told.
+// TestHelperLink checks where a link is made and what the person is told.
 func TestHelperLink(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		path, bin string // relative to the world; PATH's folders with :
+		path, bin string // relative to the fixture; PATH's folders with :
 		made      string
 		note      string
 	}{
@@ -34,10 +34,10 @@ func TestHelperLink(t *testing.T) {
 		"nowhere on PATH":          {path: "usr", made: "home/.local/bin", note: `export PATH="$HOME/.local/bin:$PATH"`},
 		"where it is said":         {path: "opt:usr", bin: "usr", made: "usr"},
 		"said, and not on PATH":    {path: "opt", bin: "my bin", made: "my bin", note: "/my bin:$PATH\""},
-		"another's program":        {path: "theirs:home/.local/bin", note: "which is another program, and stays as it is"},
+		"another's program":        {path: "theirs:home/.local/bin", note: "which is another program and was not changed"},
 		"before another's program": {path: "usr:theirs", bin: "usr", made: "usr"},
-		"after another's program":  {path: "theirs:usr", bin: "usr", made: "usr", note: "is asked instead of this one"},
-		"in another's place":       {path: "theirs", bin: "theirs", note: "name another folder with --bin-dir"},
+		"after another's program":  {path: "theirs:usr", bin: "usr", made: "usr", note: "is used instead of this one"},
+		"in another's place":       {path: "theirs", bin: "theirs", note: "choose another folder with --bin-dir"},
 		"an installed one":         {path: "installed:home/.local/bin"},
 		"an older installation":    {path: "older:home/.local/bin"},
 	} {
@@ -95,13 +95,13 @@ func TestHelperLink(t *testing.T) {
 	}
 }
 
-// A link stays as long as a login needs it, and goes on leading to the program
-// when that moves. One that others have replaced is theirs.
+// A link stays as long as a login needs it, and is updated when the program
+// moves. A link that others have replaced is theirs.
 func TestHelperLink_Lifetime(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
 	path := fx.path(".local/bin/" + helperName)
-	fx.login(asking(), fakeTarget("a", "x"))
-	fx.login(asking(), fakeTarget("b", "x"))
+	fx.login(askingTool(), fakeTarget("a", "x"))
+	fx.login(askingTool(), fakeTarget("b", "x"))
 	fx.logout("asking", "a")
 	if got, err := os.Readlink(path); err != nil || got != fx.places.Program {
 		t.Errorf("%q, %v", got, err)
@@ -113,7 +113,7 @@ func TestHelperLink_Lifetime(t *testing.T) {
 	}
 	fx.places.Program = moved
 	fx.journal = login.NewJournal(fx.state(), fx.places, fx.tools)
-	fx.login(asking(), fakeTarget("b", "x"))
+	fx.login(askingTool(), fakeTarget("b", "x"))
 	if got, err := os.Readlink(path); err != nil || got != moved {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -129,17 +129,17 @@ func TestHelperLink_Lifetime(t *testing.T) {
 
 func TestInstalled(t *testing.T) {
 	fx := newFixture(t, t.TempDir())
-	if storing().Installed(fx.places) {
+	if storingTool().Installed(fx.places) {
 		t.Error("a program that is not there was found")
 	}
 	fx.write(fx.path(".local/bin/storing"), "", 0o644)
-	if storing().Installed(fx.places) {
+	if storingTool().Installed(fx.places) {
 		t.Error("a file that is no program was found")
 	}
 	if err := os.Chmod(fx.path(".local/bin/storing"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if !storing().Installed(fx.places) {
+	if !storingTool().Installed(fx.places) {
 		t.Error("a program was not found")
 	}
 }

@@ -1,16 +1,23 @@
-// Package login points package clients and container clients at a repository or
-// a registry, so that they are let in, and undoes exactly that.
+// Package login configures package clients and container clients to use a
+// repository or a registry, and undoes exactly that.
 //
-// What one tool's configuration looks like is the business of the tool's own
-// package below this one, as a [Tool]: a function from a [Target] to the [Edit]s
-// nearest the files that the tool reads. Everything that tools have in common is
-// here: resolving what a person named ([Repository], [Registry]), and the
-// [Journal], which writes the files, remembers what was changed, shows it and
-// undoes it.
+// Each tool has its own package below this one, which describes the tool as a
+// [Tool]: a function from a [Target] to the [Edit]s of the files that the tool
+// reads. This package has everything that tools have in common. A login goes
+// through it like this:
 //
-// A tool that can ask a helper is configured to ask ours and finds no secret in
-// its files. The others hold the token itself, or where they can, a reference to
-// an environment variable, which `gatehouse exec` sets.
+//   - A [Choice] holds the flags of `gatehouse login`, and checks them.
+//   - [Targets] resolves it, with [Repository] and [Registry], to a Target and a
+//     token for each tool.
+//   - A [Journal] takes the Target and the Tool as a [Login]. It plans the change
+//     of every file, shows it ([Changes]) or carries it out, and records what a
+//     [Logout] has to undo.
+//
+// A tool that can ask a helper is configured to ask this program, and no secret
+// is written to its files. The others store the token itself or, if they can,
+// refer to an environment variable that `gatehouse exec` sets.
+//
+// The package imports nothing of the server, and no package of a tool.
 package login
 
 import (
@@ -24,40 +31,42 @@ import (
 
 // A Target is what a tool is logged in to, and how.
 type Target struct {
-	// Endpoint is the address of the repository in the tool's format, which ends
-	// in "/", or that of the registry, which has no path.
+	// Endpoint is the address of the repository in the tool's format, which
+	// ends in "/", or the address of the registry, which has no path.
 	Endpoint *url.URL
-	// Name is what the tool's configuration calls the repository, where it gives
+	// Name is what the tool's configuration calls the repository, if it has
 	// names: letters, digits and dashes.
 	Name string
-	// Domain, Owner and Repository are CodeArtifact's names; empty for a registry.
+	// Domain, Owner and Repository are CodeArtifact's names; empty for a
+	// registry.
 	Domain, Owner, Repository string
-	// Region is that of the repository or the registry.
+	// Region is the region of the repository or registry.
 	Region string
-	// AWS is what the person chose about the AWS configuration: what a helper or
-	// `gatehouse token` has to be told to get the same token again.
+	// AWS is what the person chose of the AWS configuration. A helper or
+	// `gatehouse token` needs the same choice to get the same token again.
 	AWS credential.AWS
-	// Duration is how long tokens live; 0 is the service's default.
+	// Duration is how long tokens live; 0 means the service's default.
 	Duration time.Duration
-	// Token is the secret, for a tool that holds one; the zero Token otherwise.
+	// Token is the secret, for a tool that stores one; otherwise the zero
+	// Token.
 	Token authtoken.Token
-	// Variable is the environment variable that the tool's configuration refers to
-	// instead of holding the token; "" where it holds it.
+	// Variable is the environment variable that the tool's configuration refers
+	// to instead of storing the token; "" if it stores the token.
 	Variable string
-	// Scopes are those of npm whose packages come from the repository, each with
-	// its @. None stands for every package.
+	// Scopes are the npm scopes whose packages come from the repository, each
+	// with its @. None means every package.
 	Scopes []string
-	// Placement says what becomes of the repository that the tool used before.
+	// Placement says what happens to the repository that the tool used before.
 	Placement Placement
 }
 
-// A Placement says how a repository stands to the one that a tool used before.
+// A Placement says how a repository is combined with what a tool used before.
 type Placement int
 
 const (
-	// Replace makes it the one that the tool uses.
+	// Replace makes the repository the one that the tool uses.
 	Replace Placement = iota
-	// Add keeps the others, and adds it to them.
+	// Add keeps the others and adds the repository to them.
 	Add
 )
 
@@ -65,46 +74,48 @@ const (
 type Edit struct {
 	// Path is absolute.
 	Path string
-	// Mode is that of a new file. A file that is there keeps its own, less what
-	// this one does not allow if it is 0600: then the file holds a secret.
+	// Mode is the mode of a new file. An existing file keeps its own mode. If
+	// Mode is 0600, the file holds a secret, and an existing file loses what
+	// 0600 does not allow.
 	Mode fs.FileMode
-	// Apply returns the text with the change made. nil stands for a file that is
-	// not there. It changes no byte that it need not, and applied to its own
-	// result it changes nothing. The error says what is wrong with the text, as
-	// "line 3: …" where there is a line.
+	// Apply returns the text with the change made; nil stands for a file that
+	// does not exist. It changes no byte unnecessarily, and applied to its own
+	// result it changes nothing. The error says what is wrong with the text, if
+	// possible as "line 3: …".
 	Apply func(text []byte) ([]byte, error)
 	// Remove takes what Apply added out of a text that the tool or a person has
-	// rewritten since, so that the change is not found as it was written. A text
-	// that has nothing of it comes back as it is. It is called long after Apply,
-	// and knows the target, but no token: Target.Token has another password then.
+	// rewritten since, so that the change can no longer be reverted as it was
+	// written. It returns a text that has nothing of it unchanged. It is called
+	// long after Apply and knows the target but not the token: Target.Token has
+	// another password then.
 	Remove func(text []byte) ([]byte, error)
 }
 
 // A Tool is one client that can be logged in.
 type Tool struct {
-	// Name is the tool's own, as in --tool.
+	// Name is the tool's own name, as in --tool.
 	Name string
-	// Format is the package format of the repositories that it reads, as
+	// Format is the package format of the repositories that the tool reads, as
 	// CodeArtifact names it; "" for a container client.
 	Format string
-	// Programs are commands of which one is on PATH where the tool is installed.
+	// Programs are commands. The tool is installed if one of them is on PATH.
 	Programs []string
-	// Helper is the name under which the tool starts our program to ask for a
-	// token, and which must be on PATH for it: "" where it starts it by its path or
-	// cannot ask.
+	// Helper is the name under which the tool looks on PATH for this program to
+	// ask it for a token; "" if the tool starts it by its path or cannot ask.
 	Helper string
-	// Secret says whether the tool's configuration holds the token.
+	// Secret says where the tool has its password from.
 	Secret Secret
-	// Edits are the changes that log the tool in: a function of its arguments and
-	// nearest nothing else, since it is called again to log the tool out. The first
-	// file is the tool's own, by which a login is known again. The error says why
-	// it cannot be done, and what to do instead.
+	// Edits returns the changes that log the tool in. They depend on the
+	// arguments alone, since Edits is called again to log the tool out. The
+	// first file is the tool's own, by which a login is recognised later. The
+	// error says why it cannot be done, and what to do instead.
 	Edits func(Target, Environment) ([]Edit, error)
-	// Addresses are those of the registries and repositories that the tool's
-	// configuration names now, whoever wrote it there: for `gatehouse doctor`.
+	// Addresses returns the registries and repositories that the tool's
+	// configuration names now, whoever wrote them there. `gatehouse doctor`
+	// uses it.
 	Addresses func(Environment, ReadFile) ([]string, error)
-	// Next is what a person does to use the repository, in lines that can be
-	// pasted; "" where there is nothing to say.
+	// Next returns what a person does to use the repository, as lines that can
+	// be pasted; "" if there is nothing to say.
 	Next func(Target) string
 }
 
@@ -112,11 +123,11 @@ type Tool struct {
 type Secret int
 
 const (
-	// FromHelper of a helper whenever it is needed.
+	// FromHelper: the tool asks a helper whenever it needs the password.
 	FromHelper Secret = iota
-	// Stored in the tool's configuration, until it expires.
+	// Stored: the password is in the tool's configuration until it expires.
 	Stored
-	// StoredOrEnv is Held, or read from the environment variable that the
+	// StoredOrEnv is Stored, or read from the environment variable that the
 	// configuration names.
 	StoredOrEnv
 )

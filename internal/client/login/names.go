@@ -10,17 +10,17 @@ var (
 	nameForm  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,62}$`)
 )
 
-// IsScope reports whether a text is what npm takes for a scope (npm's
-// documentation, "scope"), with its @. Swift's are within them.
+// IsScope reports whether npm accepts a text, with its @, as a scope (npm's
+// documentation, "scope"). Swift's scopes are a subset.
 func IsScope(s string) bool { return scopeForm.MatchString(s) }
 
-// IsName reports whether a text can be a [Target]'s Name: letters, digits and
-// dashes after a letter, at most 63 of them, which is a name in every tool's
-// configuration and in variables of the environment.
+// IsName reports whether a text can be the Name of a [Target]: a letter, then
+// letters, digits and dashes, at most 63 characters. This is valid as a name in
+// every tool's configuration and in environment variables.
 func IsName(s string) bool { return nameForm.MatchString(s) }
 
-// NameOf is what tools call a repository that is given no other name:
-// DOMAIN-REPOSITORY, with dashes for what names of repositories may have besides.
+// NameOf is the default name of a repository in tools' configurations:
+// DOMAIN-REPOSITORY, with dashes in place of other signs.
 func NameOf(domain, repository string) string {
 	return domain + "-" + strings.NewReplacer(".", "-", "_", "-").Replace(repository)
 }

@@ -9,21 +9,21 @@ import (
 	"github.com/aymanbagabas/go-udiff/lcs"
 )
 
-// A patch says how a text came from its base, which is the text without any of
-// our changes, so that it can be taken back.
+// A patch describes how a text came from its base, which is the text without
+// our changes, so that it can be reverted.
 //
-// Of the text itself it holds nothing but a hash of each line: what login writes
-// may be a token, in whatever form the tool wants it. Of the base it holds the
-// lines that were replaced, since they are to be found nowhere else.
+// Of the text itself it holds only a hash of each line, since login may have
+// written a token there in any encoding. Of the base it holds the lines that
+// were replaced, since they exist nowhere else.
 type patch struct {
 	// Lines are the hashes of the text's lines.
 	Lines []string `json:"lines"`
-	// Hunks are the places where text and base differ, in the text's order.
+	// Hunks are where text and base differ, in the text's order.
 	Hunks []hunk `json:"hunks,omitempty"`
 }
 
-// A hunk is where the lines From up to To of the text, counted from 0, stand
-// instead of Before.
+// A hunk says that the text's lines From to To, counted from 0 and without To,
+// replaced Before.
 type hunk struct {
 	From   int    `json:"from"`
 	To     int    `json:"to"`
@@ -45,8 +45,8 @@ func newPatch(base, text []byte) patch {
 }
 
 // revert takes the hunks out of a text that others may have changed since, and
-// puts back what stood there. A hunk is found where its lines are, wherever they
-// have moved; missing are those that are not there as they were written.
+// puts back what they replaced. A hunk is found by its lines, wherever they
+// have moved. missing are the hunks that are not there as they were written.
 func (p patch) revert(text []byte) (base []byte, missing []hunk) {
 	lines := splitLines(text)
 	where := align(p.Lines, hashes(text))
@@ -71,8 +71,8 @@ func (p patch) revert(text []byte) (base []byte, missing []hunk) {
 	return out, missing
 }
 
-// find returns the lines of another text that the hunk's lines are, given where
-// each line of its own text is there.
+// find returns the lines of another text that are the hunk's. where gives the
+// position there of each line of the patch's own text.
 func (h hunk) find(where []int) (from, to int, ok bool) {
 	if h.From < h.To {
 		for i := h.From; i < h.To; i++ {
@@ -82,7 +82,7 @@ func (h hunk) find(where []int) (from, to int, ok bool) {
 		}
 		return where[h.From], where[h.To-1] + 1, true
 	}
-	// Lines were taken out, and stood between two others.
+	// Lines were only taken out: they stood between two others.
 	switch {
 	case h.From > 0 && where[h.From-1] >= 0:
 		from = where[h.From-1] + 1
@@ -94,7 +94,7 @@ func (h hunk) find(where []int) (from, to int, ok bool) {
 	return from, from, true
 }
 
-// distance counts the lines that a text would have to change to be the patch's.
+// distance counts the lines by which a text differs from the patch's.
 func (p patch) distance(text []byte) int {
 	n := 0
 	for _, d := range lcs.DiffLines(p.Lines, hashes(text)) {
@@ -103,10 +103,10 @@ func (p patch) distance(text []byte) int {
 	return n
 }
 
-// describes reports whether the patch is that of the text as it stands.
+// describes reports whether the patch belongs to exactly this text.
 func (p patch) describes(text []byte) bool { return slices.Equal(p.Lines, hashes(text)) }
 
-// align returns for each line its index in the other text; -1 where it is not
+// align returns for each line its index in the other text; -1 if it is not
 // there.
 func align(from, to []string) []int {
 	where := make([]int, len(from))
@@ -126,8 +126,8 @@ func align(from, to []string) []int {
 	return where
 }
 
-// endLine ends the last line of a text before another is put after it: the one
-// may have been the last of its file, which needs no end.
+// endLine ends the last line of a text before another line is added: it may
+// have been the last of its file, which needs no line end.
 func endLine(text []byte, next string) []byte {
 	if len(text) == 0 || len(next) == 0 || text[len(text)-1] == '\n' {
 		return text
@@ -138,7 +138,7 @@ func endLine(text []byte, next string) []byte {
 	return append(text, '\n')
 }
 
-// splitLines cuts a text after each line feed.
+// splitLines splits a text after each line feed.
 func splitLines(text []byte) []string {
 	var lines []string
 	for line := range bytes.Lines(text) {
@@ -147,7 +147,8 @@ func splitLines(text []byte) []string {
 	return lines
 }
 
-// hashes are those of a text's lines: 96 bits each, which is beyond chance.
+// hashes returns a hash of each line of a text. With 96 bits, collisions do not
+// happen by chance.
 func hashes(text []byte) []string {
 	sums := []string{}
 	for line := range bytes.Lines(text) {

@@ -10,8 +10,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// A patch is taken back to the byte, whatever the bytes, and from any other text
-// without harm.
+// A patch is reverted exactly, whatever the bytes, and reverting it on any
+// other text does no harm.
 func FuzzPatch(f *testing.F) {
 	f.Add([]byte("a\nb\n"), []byte("a\nx\nb\n"), []byte("x\nx\na\n"))
 	f.Add([]byte("a"), []byte("a\nb"), []byte("a\r\nb\r\nc"))

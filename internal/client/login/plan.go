@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// A view is the record and the files as they are, and what they become.
+// A plan is the record and the files as they are, and what they become.
 type plan struct {
 	disk  disk
 	env   Environment
@@ -21,46 +21,47 @@ type plan struct {
 
 	was, next record
 	files     map[string]*fileEdit // by path
-	order     []*fileEdit          // stateOf they were first looked at
+	order     []*fileEdit          // in the order of first use
 
 	linked, unlinked []link
-	moved            []link // stand where one of linked will
+	moved            []link // are replaced by one of linked
 	linkFolders      []string
-	emptied          []string // folders of ours, each after the one that it is in
+	emptied          []string // our folders, each after its parent
 	notes            []string
 	secrets          []string
 }
 
-// A sheet is one file.
+// A fileEdit is one file and its planned change.
 type fileEdit struct {
 	path  string
-	text  []byte // nil where there is no file
+	text  []byte // nil if there is no file
 	mode  fs.FileMode
 	state fileState // how the text came from its base
-	base  []byte    // nil where there is no file
+	base  []byte    // nil if there is no file
 	lost  [][]byte
 
 	after     []byte
 	afterMode fs.FileMode
-	folders   []string // that have to be made for it
+	folders   []string // to be made for it
 }
 
-// loginEdits is a login that the record has, with its edits as they were made, by
-// the path of the file.
+// loginEdits is a recorded login with the edits that it made, by the path of
+// the file.
 type loginEdits struct {
 	recordedLogin
 	edits map[string][]Edit
-	// complete says that the edits are to be had with everything that they wrote: the
-	// login holds no token, or it was found.
+	// complete says that the edits can be made again with everything that they
+	// wrote: the login stores no token, or its token was found.
 	complete bool
 }
 
-// A Login points a tool at a repository or a registry, in place of an earlier
+// A Login points a tool at a repository or a registry. It replaces an earlier
 // login of the same tool to the same one.
 type Login struct {
 	Tool   Tool
 	Target Target
-	// BinDir is where a link for the tool's helper goes. "" lets it be found.
+	// BinDir is the folder for a link to the tool's helper. If it is "", a
+	// folder on PATH is chosen.
 	BinDir string
 }
 
@@ -107,8 +108,8 @@ func (l Login) addTo(pl *plan) error {
 	return nil
 }
 
-// allEdits are the tool's, and the address book's where a helper has to be told
-// more than the address.
+// allEdits returns the tool's edits, and the one of the address book if a
+// helper has to be told more than the address.
 func (t Tool) allEdits(target Target, p Environment) ([]Edit, error) {
 	edits, err := t.Edits(target, p)
 	if err != nil {
@@ -120,14 +121,14 @@ func (t Tool) allEdits(target Target, p Environment) ([]Edit, error) {
 		}
 	}
 	if t.Secret == FromHelper {
-		edits = append(edits, remember(target, p)...)
+		edits = append(edits, addressBookEdit(target, p)...)
 	}
 	return edits, nil
 }
 
-// remember is the change of the address book: none where the helper finds
-// everything without it.
-func remember(t Target, p Environment) []Edit {
+// addressBookEdit returns the change of the address book. There is none if the
+// helper finds everything in the address.
+func addressBookEdit(t Target, p Environment) []Edit {
 	entry := credential.Address{Host: credential.AddressOf(t.Endpoint), AWS: t.AWS, Duration: t.Duration}
 	if _, ok := authtoken.ParseRepositoryURL(t.Endpoint.String()); ok {
 		entry.Region = "" // the address names it
@@ -144,8 +145,8 @@ func remember(t Target, p Environment) []Edit {
 	}}
 }
 
-// enter adds a login, in place of an earlier one of its kind. It comes last, as
-// what it says goes before what the others do: so it does in the file.
+// addLogin adds a login, in place of an earlier one of the same tool and
+// target. It comes last: the latest login wins in the file, too.
 func (pl *plan) addLogin(l *loginEdits) error {
 	i := slices.IndexFunc(pl.was.Logins, l.same)
 	pl.next.Logins = append(slices.DeleteFunc(pl.next.Logins, l.same), l.recordedLogin)
@@ -163,7 +164,7 @@ func (pl *plan) addLogin(l *loginEdits) error {
 	return pl.changeFiles([]*loginEdits{removed}, l)
 }
 
-// helper makes the link that a tool's helper needs.
+// linkHelper plans the link that a tool's helper needs.
 func (pl *plan) linkHelper(name, bin string) {
 	if name == "" {
 		return
@@ -190,7 +191,7 @@ var ErrNotLoggedIn = errors.New("not logged in")
 // A Logout undoes the logins of a tool.
 type Logout struct {
 	Tool string
-	// Match says which of them; nil is all.
+	// Match selects the logins; nil selects all.
 	Match func(Target) bool
 }
 
@@ -219,7 +220,7 @@ func (l Logout) addTo(pl *plan) error {
 	return pl.changeFiles(removed, nil)
 }
 
-// open makes the edits of a login in the record again.
+// editsOf makes the edits of a recorded login again.
 func (pl *plan) editsOf(h recordedLogin) (*loginEdits, error) {
 	i := slices.IndexFunc(pl.tools, func(t Tool) bool { return t.Name == h.Tool })
 	if i < 0 {
@@ -257,7 +258,7 @@ func (pl *plan) editsOf(h recordedLogin) (*loginEdits, error) {
 	return p, nil
 }
 
-// fileEdit reads a file once.
+// file reads a file once.
 func (pl *plan) file(path string) (*fileEdit, error) {
 	if s, ok := pl.files[path]; ok {
 		return s, nil
@@ -277,7 +278,7 @@ func (pl *plan) file(path string) (*fileEdit, error) {
 	return s, nil
 }
 
-// missing are the folders that a file's path needs and that are not there.
+// missingFolders returns the folders above a path that do not exist.
 func (pl *plan) missingFolders(path string) []string {
 	var dirs []string
 	for dir := filepath.Dir(path); !pl.disk.exists(dir) && filepath.Dir(dir) != dir; dir = filepath.Dir(dir) {
@@ -287,7 +288,7 @@ func (pl *plan) missingFolders(path string) []string {
 	return dirs
 }
 
-// writes are the files that change.
+// changedFiles returns the files that change.
 func (pl *plan) changedFiles() []*fileEdit {
 	var all []*fileEdit
 	for _, s := range pl.order {
@@ -298,7 +299,7 @@ func (pl *plan) changedFiles() []*fileEdit {
 	return all
 }
 
-// merged is the record while the files are being written.
+// recordDuring is the record while the files are being written.
 func (pl *plan) recordDuring(writes []*fileEdit) record {
 	r := pl.was.mergedWith(pl.next)
 	for _, s := range writes {
@@ -308,7 +309,7 @@ func (pl *plan) recordDuring(writes []*fileEdit) record {
 	return r
 }
 
-// settle finds what of the record is not needed any more.
+// dropUnneeded removes from the record what no login needs any more.
 func (pl *plan) dropUnneeded() {
 	for _, l := range slices.Clone(pl.next.Links) {
 		needed := slices.ContainsFunc(pl.next.Logins, func(h recordedLogin) bool { return h.Helper == l.Name })

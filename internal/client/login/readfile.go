@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// ReadFile reads a file; fs.ErrNotExist where there is none.
+// ReadFile reads a file; fs.ErrNotExist if there is none.
 type ReadFile func(path string) ([]byte, error)
 
-// Text is that of a file, and nil where there is none.
+// Text returns the contents of a file; nil if there is no file.
 func (read ReadFile) Text(path string) ([]byte, error) {
 	text, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -19,9 +19,9 @@ func (read ReadFile) Text(path string) ([]byte, error) {
 	return text, err
 }
 
-// Addresses are those that named finds in the texts of files, each once and in
-// order. A file that is not there has none. The error names the file that cannot
-// be read.
+// Addresses returns what named finds in the contents of the files, each once
+// and sorted. A file that does not exist has none. The error names the file
+// that cannot be read.
 func (read ReadFile) Addresses(named func(text []byte) ([]string, error), paths ...string) ([]string, error) {
 	var all []string
 	for _, path := range paths {
@@ -41,7 +41,7 @@ func (read ReadFile) Addresses(named func(text []byte) ([]string, error), paths 
 	return Unique(all...), nil
 }
 
-// Unique are the addresses in order, without those that are there twice.
+// Unique sorts addresses and removes duplicates.
 func Unique(addresses ...string) []string {
 	slices.Sort(addresses)
 	return slices.Compact(addresses)

@@ -17,25 +17,25 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// A record is all that is remembered: who is logged in where, and what has to be
-// undone for it. It is written before the files that it speaks of, and again
-// after them. So it is never silent about a change, and speaks of one that was
-// never made only after a crash.
+// A record is all that is remembered: the logins, and what has to be undone for
+// them. It is written before the files that it describes, and again after them.
+// So it knows of every change; only after a crash can it describe a change that
+// was never made.
 type record struct {
 	Version int             `json:"version"`
 	Logins  []recordedLogin `json:"logins"`
-	// Files are those that hold a change of ours, by their path with all links
-	// followed.
+	// Files are the files that hold our changes, by their path with all links
+	// resolved.
 	Files map[string]fileRecord `json:"files"`
 	Links []link                `json:"links,omitempty"`
-	// Folders were made for files and links, each after the one that it is in.
+	// Folders were made for files and links. Each comes after its parent.
 	Folders []string `json:"folders,omitempty"`
 }
 
-// recordVersion is the one that this program writes and reads.
+// recordVersion is the version that this program writes and reads.
 const recordVersion = 1
 
-// A held login is in force.
+// A recordedLogin is a login in force.
 type recordedLogin struct {
 	Tool        string              `json:"tool"`
 	Helper      string              `json:"helper,omitempty"`
@@ -45,14 +45,14 @@ type recordedLogin struct {
 	Files       []editedFile        `json:"files"`
 }
 
-// An editedFile is a file by the path that the tool knows, and by the one with
-// all links followed, which is what was changed.
+// An editedFile is a file by the path that the tool knows, and by the path with
+// all links resolved, which is the one that was changed.
 type editedFile struct {
 	Path string `json:"path"`
 	Real string `json:"real"`
 }
 
-// A heldTarget is a [Target] without its token.
+// A recordedTarget is a [Target] without its token.
 type recordedTarget struct {
 	Endpoint    string        `json:"endpoint"`
 	Name        string        `json:"name"`
@@ -69,9 +69,9 @@ type recordedTarget struct {
 	Placement   Placement     `json:"placement,omitempty"`
 }
 
-// A heldToken is what is remembered of a token: enough to know it again in the
-// file that holds it, and nothing that opens anything. Its hash needs no salt:
-// what it is of cannot be guessed.
+// A recordedToken is enough to recognise a token in the file that holds it, and
+// nothing that opens anything. The hash needs no salt, since tokens cannot be
+// guessed.
 type recordedToken struct {
 	Username string    `json:"username"`
 	Type     string    `json:"type"`
@@ -80,8 +80,8 @@ type recordedToken struct {
 	SHA256   []byte    `json:"sha256"`
 }
 
-// recordedEnvironment are the [Environment] of a login, with those variables that its tool
-// looked at: its edits can be made again as they were.
+// A recordedEnvironment is the [Environment] of a login with those variables
+// that its tool looked at, so that its edits can be made again as they were.
 type recordedEnvironment struct {
 	Home    string            `json:"home"`
 	Dir     string            `json:"dir"`
@@ -90,23 +90,23 @@ type recordedEnvironment struct {
 	Env     map[string]string `json:"env,omitempty"`
 }
 
-// A fileRecord says how a file came from its base. While it is being written it
-// may be either of the two.
+// A fileRecord says how a file came from its base. While the file is being
+// written, it may be in either state.
 type fileRecord struct {
 	Now  fileState  `json:"now"`
 	Next *fileState `json:"next,omitempty"`
 }
 
-// A fileState is a patch of a file, with what files have besides their text.
+// A fileState is a patch of a file, and what files have besides their text.
 type fileState struct {
 	patch
 	// Absent says that without our changes there is no file.
 	Absent bool `json:"absent,omitempty"`
-	// Mode is the base's, Left the one that login left it with.
+	// Mode is the mode of the base, Left the mode that login left.
 	Mode fs.FileMode `json:"mode,omitempty"`
 	Left fs.FileMode `json:"left,omitempty"`
-	// Lost is what stood in the base and cannot be put back any more, since others
-	// rewrote the place where it stood.
+	// Lost are texts of the base that cannot be put back, because others
+	// rewrote the place where they stood.
 	Lost [][]byte `json:"lost,omitempty"`
 }
 
@@ -115,8 +115,8 @@ func (s fileState) changes() bool {
 	return s.Absent || len(s.Hunks) > 0 || s.Mode != s.Left || len(s.Lost) > 0
 }
 
-// nearest returns the state that a text is in, or is nearest to where others have
-// changed it since.
+// nearest returns the state that a text is in. If others have changed the text
+// since, it is the state that differs in the fewest lines.
 func (r fileRecord) nearest(text []byte) fileState {
 	if r.Next != nil && r.Next.distance(text) <= r.Now.distance(text) {
 		return *r.Next
@@ -170,8 +170,8 @@ func (r record) empty() bool {
 	return len(r.Logins) == 0 && len(r.Files) == 0 && len(r.Links) == 0 && len(r.Folders) == 0
 }
 
-// mergedWith is the record while the files become those of another one: everything
-// that either of them knows.
+// mergedWith returns a record of everything that either record knows. It is
+// stored while the files change from one to the other.
 func (r record) mergedWith(next record) record {
 	merged := record{Version: recordVersion, Files: map[string]fileRecord{}}
 	merged.Logins = slices.Clone(next.Logins)
@@ -197,9 +197,9 @@ func (r record) mergedWith(next record) record {
 	return merged
 }
 
-// same reports whether two logins are of the same tool to the same address in
-// the same files, so that the later one stands for both. Logins of one tool that
-// keeps its configuration in a project's folder, say, are two in two projects.
+// same reports whether two logins are of the same tool, to the same address, in
+// the same files, so that the later one replaces the earlier. A tool that keeps
+// its configuration in a project's folder has one login for each project.
 func (l recordedLogin) same(other recordedLogin) bool {
 	if l.Tool != other.Tool || l.Target.Endpoint != other.Target.Endpoint {
 		return false
@@ -234,7 +234,8 @@ func (t recordedTarget) target(token authtoken.Token) (Target, error) {
 	}, nil
 }
 
-// equal reports whether two targets differ in nothing but their tokens.
+// equal reports whether two targets are the same. Their tokens are not
+// compared.
 func (t recordedTarget) equal(other recordedTarget) bool {
 	a, b := t, other
 	a.Scopes, b.Scopes = nil, nil

@@ -20,17 +20,18 @@ import (
 // A Repository is a CodeArtifact repository as a person names it.
 type Repository struct {
 	AWS credential.AWS
-	// Domain and Name are required; Owner is the 12-digit account of the domain,
-	// if it is not the caller's own.
+	// Domain and Name are required. Owner is the domain's 12-digit account, if
+	// it is not the caller's own.
 	Domain, Owner, Name string
-	// Duration is how long its tokens live; 0 is the service's default, 12 hours.
+	// Duration is how long its tokens live; 0 means the service's default, 12
+	// hours.
 	Duration time.Duration
-	// Options are given to the source of its tokens.
+	// Options are given to the token source.
 	Options []authtoken.Option
 }
 
-// Target finds the repository's address for a package format. The errors are
-// those of [credential.Explain].
+// Target finds the repository's address for a package format. The errors come
+// from [credential.Explain].
 func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 	cfg, req, err := r.load(ctx)
 	if err != nil {
@@ -65,7 +66,7 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 	}, nil
 }
 
-// Token returns a token that opens the repository. The errors are those of
+// Token returns a token for the repository. The errors come from
 // [credential.Explain].
 func (r Repository) Token(ctx context.Context) (authtoken.Token, error) {
 	source, req, err := r.Source(ctx)
@@ -76,9 +77,9 @@ func (r Repository) Token(ctx context.Context) (authtoken.Token, error) {
 	return t, credential.Explain(err, req)
 }
 
-// Source returns the source of the tokens that open the repository, for those
-// who need more than one, and what [credential.Explain] is to be told about its
-// errors. The error is one of it already.
+// Source returns a token source for the repository, for callers that need more
+// than one token, and what [credential.Explain] needs to explain the source's
+// errors. The returned error is explained already.
 func (r Repository) Source(ctx context.Context) (*authtoken.Source, credential.Request, error) {
 	cfg, req, err := r.load(ctx)
 	if err != nil {
@@ -104,17 +105,17 @@ func (r Repository) load(ctx context.Context) (aws.Config, credential.Request, e
 	return cfg, req, nil
 }
 
-// A Registry is a container registry of ECR as a person names it.
+// A Registry is an ECR container registry as a person names it.
 type Registry struct {
 	AWS credential.AWS
-	// ID is the 12-digit account of the registry, if it is not the caller's own.
+	// ID is the registry's 12-digit account, if it is not the caller's own.
 	ID string
-	// Options are given to the source of its tokens.
+	// Options are given to the token source.
 	Options []authtoken.Option
 }
 
-// Target finds the registry's address, which the service names together with a
-// token: Target.Token is that one. The errors are those of [credential.Explain].
+// Target finds the registry's address. The service returns it together with a
+// token, which becomes Target.Token. The errors come from [credential.Explain].
 func (r Registry) Target(ctx context.Context) (Target, error) {
 	source, req, err := r.Source(ctx)
 	if err != nil {
@@ -147,10 +148,10 @@ func (r Registry) Source(ctx context.Context) (*authtoken.Source, credential.Req
 	return authtoken.ECR(cfg, append(options, r.Options...)...), req, nil
 }
 
-// parseEndpoint reads an address that the service answered, which goes into
-// configuration files: nothing but a plain one will do, and none without TLS,
-// which would have the token sent in the clear, unless the issuer is reached
-// without it too.
+// parseEndpoint parses an address from the service's answer before it is
+// written to configuration files. Only a plain address is accepted. Without TLS
+// the token would be sent in the clear, so such an address is only accepted if
+// the issuer itself is reached without TLS.
 func parseEndpoint(address, issuer string) (*url.URL, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||

@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// No configuration gets an address without TLS from an issuer that is reached by
-// it: every request to it would have the token in the clear.
+// An issuer that is reached by TLS cannot make a tool use an address without
+// TLS: every request to it would carry the token in the clear.
 func TestTarget_RefusesPlainHTTP(t *testing.T) {
 	var address string // which the issuer names
 	answer := http.HandlerFunc(func(fx http.ResponseWriter, r *http.Request) {

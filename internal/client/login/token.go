@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// recordToken remembers what a token is known by; nil for the zero Token.
+// recordToken returns what a token is recognised by; nil for the zero Token.
 func recordToken(t authtoken.Token) *recordedToken {
 	if t.Password == "" {
 		return nil
@@ -27,8 +27,8 @@ func (h *recordedToken) token(password string) authtoken.Token {
 	return t
 }
 
-// placeholder stands for a token that cannot be found, where edits are made to be
-// taken back: their Remove does not depend on it.
+// placeholder stands for a token that cannot be found, if the edits are only
+// made to be removed. Their Remove does not depend on the token.
 func (h *recordedToken) placeholder() authtoken.Token {
 	if h == nil {
 		return authtoken.Token{}
@@ -36,12 +36,13 @@ func (h *recordedToken) placeholder() authtoken.Token {
 	return h.token("unknown")
 }
 
-// find finds the token in a text that holds it. It is only there that a token
-// which another login has written can be had from, since the record has none;
-// it is needed to write the file again without the changes of a third one.
+// find finds the token in a text. The record does not have the tokens of other
+// logins, so the text is the only source for them. They are needed to write the
+// file again without the changes of one login.
 //
-// A token is looked for where a word begins: at the beginning of what tokens
-// consist of (RFC 6750, section 2.1), and after the characters that end a name.
+// The search starts at word boundaries: at the beginning of a run of characters
+// that tokens consist of (RFC 6750, section 2.1), and after the characters that
+// end a name.
 func (h *recordedToken) find(text []byte) (authtoken.Token, bool) {
 	for word := range strings.FieldsFuncSeq(string(text), func(r rune) bool {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-._~+/=", r))
@@ -59,7 +60,7 @@ func (h *recordedToken) find(text []byte) (authtoken.Token, bool) {
 	return authtoken.Token{}, false
 }
 
-// encodings are the ways in which a token may be written in a file.
+// encodings returns the forms in which a token may be written to a file.
 func encodings(t authtoken.Token) []string {
 	if t.Password == "" {
 		return nil

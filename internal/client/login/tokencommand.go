@@ -6,9 +6,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// TokenArguments are those with which our program prints the token of a
-// repository, for configurations that start it: `gatehouse token codeartifact`
-// with all that the target was found with.
+// TokenArguments returns the arguments with which this program prints the
+// repository's token, for configurations that start it: `gatehouse token
+// codeartifact` with the options by which the target was found.
 func (t Target) TokenArguments() []string {
 	arguments := []string{"token", "codeartifact", "--domain", t.Domain}
 	for _, option := range [][2]string{
@@ -24,8 +24,8 @@ func (t Target) TokenArguments() []string {
 	return arguments
 }
 
-// Export is the line of a POSIX shell that sets the variable to which the tool's
-// configuration refers, with its newline; "" where there is none.
+// Export is the line of a POSIX shell that sets the variable to which the
+// tool's configuration refers, with its newline; "" if there is none.
 func (t Target) Export() string {
 	if t.Variable == "" {
 		return ""

@@ -8,15 +8,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
-// report says what of a file could not be undone, when nothing of ours is left
-// in it.
+// reportLosses notes what of a file could not be undone, when no change of ours
+// is left in it.
 func (pl *plan) reportLosses(s *fileEdit, state fileState) {
 	for _, lost := range state.Lost {
-		pl.notes = append(pl.notes, fmt.Sprintf("%s was rewritten after the login, so this was not put back: %s", s.path, redact.Config(string(bytes.TrimSpace(lost)), pl.secrets...)))
+		pl.notes = append(pl.notes, fmt.Sprintf("%s was rewritten after the login, so this could not be restored: %s", s.path, redact.Config(string(bytes.TrimSpace(lost)), pl.secrets...)))
 	}
 }
 
-// warn says where a token is written that others may get to see.
+// warnAboutToken notes if a token is written to a file that may become public.
 func (pl *plan) warnAboutToken(l *loginEdits) {
 	if l.Token == nil {
 		return
@@ -27,12 +27,12 @@ func (pl *plan) warnAboutToken(l *loginEdits) {
 			holds = holds || e.Mode == 0o600
 		}
 		if dir := pl.workTree(f.Real); holds && dir != "" {
-			pl.notes = append(pl.notes, fmt.Sprintf("%s gets a token and is in the work tree of git at %s: keep it out of commits", f.Real, dir))
+			pl.notes = append(pl.notes, fmt.Sprintf("%s contains a token and is in the git work tree %s: do not commit it", f.Real, dir))
 		}
 	}
 }
 
-// workTree is the work tree of git that a file is in; "" where it is in none.
+// workTree returns the git work tree that a file is in; "" if it is in none.
 func (pl *plan) workTree(path string) string {
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
 		if pl.disk.exists(filepath.Join(dir, ".git")) {

@@ -1,7 +1,8 @@
-// Package bun logs bun in, by the .npmrc that npm reads too: it has the token, or
-// a reference to an environment variable. bun cannot ask a helper.
+// Package bun logs in bun, through the .npmrc that npm reads too. That file has
+// the token or a reference to an environment variable, since bun cannot ask a
+// helper.
 //
-// What the person's own .bunfig.toml says of a registry,
+// The person's own .bunfig.toml takes precedence over .npmrc:
 //
 //	[install]
 //	registry = "https://registry.example/npm/lib/"
@@ -9,10 +10,9 @@
 //	[install.scopes]
 //	acme = { url = "https://registry.example/npm/lib/", token = "…" }
 //
-// goes before what .npmrc says of it. So where it names the registry that is to
-// be another one, it gets the new one's address there, and no token: bun takes it
-// from .npmrc. A project's bunfig.toml wins over all of it, and is left alone: it
-// is committed.
+// So if it names the registry that login replaces, it gets the new address,
+// without a token: bun takes that from .npmrc. A project's bunfig.toml takes
+// precedence over both. Login does not change it, since it is committed.
 package bun
 
 import (
@@ -34,15 +34,15 @@ func Tool() login.Tool {
 	}
 }
 
-// xdg is a file of the person's in the folder that XDG_CONFIG_HOME names, and
-// whether it names one.
+// xdg returns the path of a file in the folder that XDG_CONFIG_HOME names, and
+// whether the variable is set.
 func xdg(p login.Environment, name string) (string, bool) {
 	dir := p.Getenv("XDG_CONFIG_HOME")
 	return filepath.Join(p.Absolute(dir), name), dir != ""
 }
 
-// bunfig is the person's file. Where XDG_CONFIG_HOME is set, bun looks for it
-// nowhere else.
+// bunfig is the person's file. If XDG_CONFIG_HOME is set, bun looks for it only
+// there.
 func bunfig(p login.Environment) string {
 	if path, ok := xdg(p, ".bunfig.toml"); ok {
 		return path
@@ -50,8 +50,8 @@ func bunfig(p login.Environment) string {
 	return filepath.Join(p.Home, ".bunfig.toml")
 }
 
-// npmrcInstead is the .npmrc in the folder that XDG_CONFIG_HOME names, which bun
-// reads, if it is there, instead of the one in the home folder.
+// npmrcInstead is the .npmrc in the folder that XDG_CONFIG_HOME names. If it
+// exists, bun reads it instead of the one in the home folder.
 func npmrcInstead(p login.Environment) (string, bool) {
 	if p.Getenv("npm_config_userconfig") != "" || p.Getenv("NPM_CONFIG_USERCONFIG") != "" {
 		return "", false
@@ -78,17 +78,17 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 		if edit, err = npmrc.Edit(instead, mode, t, token); err != nil {
 			return nil, err
 		}
-		all = append(all, whereThere(edit))
+		all = append(all, ifExists(edit))
 	}
-	return append(all, whereThere(login.Edit{
+	return append(all, ifExists(login.Edit{
 		Path: bunfig(p), Mode: 0o644,
-		Apply:  func(text []byte) ([]byte, error) { return each(text, scopes, t, readdress) },
-		Remove: func(text []byte) ([]byte, error) { return each(text, scopes, t, forget) },
+		Apply:  func(text []byte) ([]byte, error) { return forEachRegistry(text, scopes, t, setAddress) },
+		Remove: func(text []byte) ([]byte, error) { return forEachRegistry(text, scopes, t, removeAddress) },
 	})), nil
 }
 
-// whereThere leaves a file that is not there as it is.
-func whereThere(e login.Edit) login.Edit {
+// ifExists leaves a file that does not exist as it is.
+func ifExists(e login.Edit) login.Edit {
 	always := e.Apply
 	e.Apply = func(text []byte) ([]byte, error) {
 		if text == nil {
@@ -99,10 +99,10 @@ func whereThere(e login.Edit) login.Edit {
 	return e
 }
 
-// each makes a change to whatever a text says about the registries that the
-// target is to be: that of all packages, or those of scopes, whose names a text
-// may write with their @.
-func each(text []byte, scopes []string, t login.Target, change func([]byte, []string, string) ([]byte, error)) (_ []byte, err error) {
+// forEachRegistry makes a change to each registry of the text that the target
+// replaces: the one for all packages, or those of scopes. A text may write the
+// name of a scope with or without its @.
+func forEachRegistry(text []byte, scopes []string, t login.Target, change func([]byte, []string, string) ([]byte, error)) (_ []byte, err error) {
 	paths := [][]string{{"install", "registry"}}
 	if len(scopes) > 0 {
 		paths = nil
@@ -125,9 +125,9 @@ func each(text []byte, scopes []string, t login.Target, change func([]byte, []st
 
 func below(path []string, name string) []string { return append(slices.Clone(path), name) }
 
-// where is the path of a registry's address, which is a table's url or stands
-// alone.
-func where(text []byte, path []string) []string {
+// addressPath is the path of a registry's address: the registry is either a
+// table with a url, or a string.
+func addressPath(text []byte, path []string) []string {
 	now, _, _ := tomledit.Get(text, path)
 	if _, table := now.(map[string]any); table {
 		return below(path, "url")
@@ -135,10 +135,10 @@ func where(text []byte, path []string) []string {
 	return path
 }
 
-// readdress gives a registry another address, and takes out the credentials,
-// which were for the former one.
-func readdress(text []byte, path []string, address string) (_ []byte, err error) {
-	url := where(text, path)
+// setAddress gives a registry another address, and removes the credentials,
+// which were for the old one.
+func setAddress(text []byte, path []string, address string) (_ []byte, err error) {
+	url := addressPath(text, path)
 	if text, err = tomledit.Set(text, url, address); err != nil || len(url) == len(path) {
 		return text, err
 	}
@@ -150,28 +150,29 @@ func readdress(text []byte, path []string, address string) (_ []byte, err error)
 	return text, nil
 }
 
-// forget takes out a registry's address if it is that one.
-func forget(text []byte, path []string, address string) ([]byte, error) {
-	url := where(text, path)
+// removeAddress removes a registry's address if it is this one.
+func removeAddress(text []byte, path []string, address string) ([]byte, error) {
+	url := addressPath(text, path)
 	if now, _, _ := tomledit.Get(text, url); now != address {
 		return text, nil
 	}
 	return tomledit.Delete(text, url)
 }
 
-// addresses are the registries that the project's bunfig.toml and the person's
-// name, and those of .npmrc.
+// addresses returns the registries that the project's bunfig.toml, the
+// person's, and .npmrc name.
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	all, err := npmrc.Addresses(p, read)
 	if err != nil {
 		return nil, err
 	}
-	found, err := read.Addresses(named, filepath.Join(p.Dir, "bunfig.toml"), bunfig(p))
+	found, err := read.Addresses(registriesIn, filepath.Join(p.Dir, "bunfig.toml"), bunfig(p))
 	return login.Unique(append(all, found...)...), err
 }
 
-// named are the registries that a text names, each as an address or as a table.
-func named(text []byte) ([]string, error) {
+// registriesIn returns the registries that a text names, each as a string or as
+// a table.
+func registriesIn(text []byte) ([]string, error) {
 	registry, _, err := tomledit.Get(text, []string{"install", "registry"})
 	if err != nil {
 		return nil, err

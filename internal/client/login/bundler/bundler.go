@@ -1,14 +1,14 @@
-// Package bundler logs in Bundler. It can ask no helper, so its configuration
-// holds the token until it expires; a variable of the same name as the key comes
-// before it, which `gatehouse exec` sets.
+// Package bundler logs in Bundler. It cannot ask a helper, so its configuration
+// stores the token until it expires. An environment variable with the same name
+// as the key takes precedence; `gatehouse exec` sets it.
 //
-// The person's configuration is flat, and a key is BUNDLE_ with the name of the
-// setting behind (bundle-config(1), "Configuration keys"). Of a repository that
-// is to stand instead of the sources in a Gemfile, login makes their mirror, with
-// user name and token in its address: for the gems themselves Bundler takes them
-// from nowhere else (Bundler::RubygemsIntegration#download_gem). Of one beside
-// them, it sets the password: of its host where that is the domain's own, as at
-// AWS, and else of its address.
+// The person's configuration is flat. A key is BUNDLE_ and the name of the
+// setting (bundle-config(1), "Configuration keys"). If the repository replaces
+// the sources of Gemfiles, login sets it as their mirror, with user name and
+// token in its address, since Bundler has no other place for the credentials of
+// a mirror when it downloads gems (Bundler::RubygemsIntegration#download_gem).
+// If the repository is added, login sets its password: for the host if that
+// belongs to the domain alone, as at AWS, otherwise for the address.
 package bundler
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/yamledit"
 )
 
-// mirrorKey is the name of the setting for where everything is fetched from.
+// mirrorKey is the setting for a mirror of every source.
 const mirrorKey = "BUNDLE_MIRROR__ALL"
 
 // Tool is Bundler.
@@ -56,9 +56,9 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 }
 
 // Key is the name under which Bundler looks for the user name and password of a
-// repository, in its configuration and in the environment: [HostKey] if the host
-// is the domain's own, and else that of its address, which comes first and sends
-// the token nowhere else.
+// repository, in its configuration and in the environment: [HostKey] if the
+// host belongs to the domain alone, otherwise the key of its address, which
+// takes precedence and sends the token nowhere else.
 func Key(endpoint *url.URL) string {
 	if _, ok := authtoken.ParseRepositoryURL(endpoint.Host); ok {
 		return HostKey(endpoint)
@@ -66,19 +66,20 @@ func Key(endpoint *url.URL) string {
 	return key(endpoint.String())
 }
 
-// HostKey is the name for all repositories at a host, whatever its port. A shell
-// passes a variable of this name on, which some do not if it holds an address.
+// HostKey is the key for all repositories at a host, whatever its port. Every
+// shell passes a variable of this name on. Some do not if the name contains an
+// address.
 func HostKey(endpoint *url.URL) string { return key(endpoint.Hostname()) }
 
 func key(name string) string {
 	return "BUNDLE_" + strings.ToUpper(strings.NewReplacer(".", "__", "-", "___").Replace(name))
 }
 
-// A Setting is a line of the configuration, or a variable.
+// A Setting is a line of the configuration, or an environment variable.
 type Setting struct{ Name, Value string }
 
-// Renew returns those settings that hold a token for the repository in a
-// configuration, with another token in its place.
+// Renew returns the settings of a configuration that hold a token for the
+// repository, with another token in its place.
 func Renew(text []byte, endpoint *url.URL, t authtoken.Token) ([]Setting, error) {
 	var all []Setting
 	ok, err := mirrored(text, endpoint)
@@ -95,22 +96,22 @@ func Renew(text []byte, endpoint *url.URL, t authtoken.Token) ([]Setting, error)
 	return all, err
 }
 
-// credentials are user name and token, escaped as Bundler reads them.
+// credentials returns user name and token, escaped as Bundler reads them.
 func credentials(t authtoken.Token) string { return t.Username + ":" + url.QueryEscape(t.Password) }
 
-// Address is the repository's with user name and token in it.
+// Address returns the repository's address with user name and token in it.
 func Address(endpoint *url.URL, t authtoken.Token) string {
 	return endpoint.Scheme + "://" + credentials(t) + "@" + endpoint.Host + endpoint.EscapedPath()
 }
 
-// mirrored reports whether a configuration has everything fetched from the
-// repository, whatever its token.
+// mirrored reports whether a configuration has the repository as the mirror of
+// every source, with any token.
 func mirrored(text []byte, endpoint *url.URL) (bool, error) {
 	mirror, _, err := yamledit.Get(text, []string{mirrorKey})
 	return err == nil && anonymous(mirror) == endpoint.String(), err
 }
 
-// anonymous is an address without user name and password.
+// anonymous returns an address without user name and password.
 func anonymous(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -120,8 +121,8 @@ func anonymous(address string) string {
 	return u.String()
 }
 
-// address is what a key was made of, in lower case; "" where that was neither an
-// address nor a host.
+// address returns what a key was made from, in lower case; "" if that is
+// neither an address nor a host.
 func address(key string) string {
 	name := strings.ToLower(strings.NewReplacer("___", "-", "__", ".").Replace(strings.TrimPrefix(key, "BUNDLE_")))
 	if strings.Contains(name, "://") {
@@ -140,11 +141,11 @@ func File(p login.Environment) string {
 }
 
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
-	return read.Addresses(named, File(p))
+	return read.Addresses(addressesIn, File(p))
 }
 
-// named are the addresses that a text has mirrors and passwords for.
-func named(text []byte) ([]string, error) {
+// addressesIn returns the addresses for which a text has mirrors and passwords.
+func addressesIn(text []byte) ([]string, error) {
 	keys, err := yamledit.Keys(text, nil)
 	if err != nil {
 		return nil, err

@@ -1,15 +1,17 @@
-// Package cargo logs in cargo, 1.74 or newer: the first that authenticates to
-// read as well as to publish, and that starts credential providers.
+// Package cargo logs in cargo 1.74 or newer: the first release that
+// authenticates reads as well as publishing, and that starts credential
+// providers.
 //
-// Login adds the repository to the registries of the person's configuration (The
-// Cargo Book, "Configuration"), with our program as its credential provider
-// ("Registry Authentication"). A token that cargo has for the registry from
-// elsewhere does not count beside it. Cargo starts a provider by its path with the
-// one argument --cargo-plugin, so that no link on PATH is needed.
+// Login adds the repository to the registries of the person's configuration
+// (The Cargo Book, "Configuration"), with this program as its credential
+// provider ("Registry Authentication"). The provider takes precedence over a
+// token that cargo has for the registry from elsewhere. Cargo starts a provider
+// by its path with the one argument --cargo-plugin, so no link on PATH is
+// needed.
 //
-// A repository that stands instead of the one before becomes the default for
-// publishing and takes the place of the public registry ("Source Replacement"),
-// as a CodeArtifact repository with an external connection can.
+// A repository that replaces the former one becomes the default for publishing,
+// and replaces the public registry ("Source Replacement"), as a CodeArtifact
+// repository with an external connection can.
 package cargo
 
 import (
@@ -57,13 +59,14 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	remove := func(text []byte) ([]byte, error) { return unset(text, all) }
 	return []login.Edit{
 		{Path: file(p), Mode: 0o644, Apply: apply, Remove: remove},
-		// The old name, which cargo reads instead where there is such a file.
-		{Path: strings.TrimSuffix(file(p), ".toml"), Mode: 0o644, Apply: ifThere(apply), Remove: ifThere(remove)},
+		// Cargo still reads the file under its old name, if there is one,
+		// instead of the new one.
+		{Path: strings.TrimSuffix(file(p), ".toml"), Mode: 0o644, Apply: ifExists(apply), Remove: ifExists(remove)},
 	}, nil
 }
 
-// ifThere leaves a file that is not there as it is.
-func ifThere(change func([]byte) ([]byte, error)) func([]byte) ([]byte, error) {
+// ifExists leaves a file that does not exist as it is.
+func ifExists(change func([]byte) ([]byte, error)) func([]byte) ([]byte, error) {
 	return func(text []byte) ([]byte, error) {
 		if text == nil {
 			return nil, nil
@@ -82,7 +85,7 @@ func set(text []byte, all []setting) ([]byte, error) {
 	return text, nil
 }
 
-// unset takes out what is still as login wrote it.
+// unset removes the settings that are still as login wrote them.
 func unset(text []byte, all []setting) ([]byte, error) {
 	for _, s := range slices.Backward(all) {
 		value, ok, err := tomledit.Get(text, s.path)
@@ -134,7 +137,7 @@ func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return nil, nil
 }
 
-// indexes are the addresses in the table of registries, in order.
+// indexes returns the addresses in the table of registries, sorted.
 func indexes(registries any) []string {
 	tables, _ := registries.(map[string]any)
 	var found []string

@@ -1,21 +1,21 @@
-// Package containers logs in the clients of container registries: docker; podman
-// with skopeo and buildah; helm; oras.
+// Package containers logs in the clients of container registries: docker;
+// podman with skopeo and buildah; helm; oras.
 //
-// All of them keep their passwords in files of the form of docker's config.json
-// and can ask a helper instead, for one host or for all. Login has them ask ours
-// for the registry's host:
+// All of them keep their passwords in files of the format of docker's
+// config.json, and can ask a helper instead, for one host or for all. Login
+// makes them ask this program for the registry's host:
 //
 //	"credHelpers": {"127.0.0.1:4283": "gatehouse"}
 //
-// In every one of them such an entry wins over the same file's auths, where
-// `docker login` stores a password, also over those for a path below the host,
-// and over its credsStore, the helper for all hosts (docker/cli
-// cli/config/configfile; containers-auth.json(5); oras-go
-// registry/remote/credentials). So they stay as they are, and count again after
-// logout. They differ in which files they read.
+// In all of them this entry takes precedence over the same file's auths, where
+// `docker login` stores a password, also for paths below the host, and over its
+// credsStore, the helper for all hosts (docker/cli cli/config/configfile;
+// containers-auth.json(5); oras-go registry/remote/credentials). So those stay
+// as they are and are used again after logout. The clients differ in the files
+// that they read.
 //
-// The helper is started by the name docker-credential-gatehouse, which has to be
-// on PATH.
+// They start the helper by the name docker-credential-gatehouse, which has to
+// be on PATH.
 package containers
 
 import (
@@ -29,16 +29,16 @@ import (
 )
 
 const (
-	// helper is our name in configurations.
+	// helper is this program's name in configurations.
 	helper = "gatehouse"
-	// program is how the clients start it.
+	// program is the command that the clients start.
 	program = "docker-credential-" + helper
 )
 
-// mode is that of the clients' own files, which are made for passwords.
+// mode is the mode of the clients' own files, which are made for passwords.
 const mode fs.FileMode = 0o600
 
-// files says which files a client reads, the one that is to be changed first.
+// files returns the files that a client reads, starting with the one to change.
 type files func(login.Environment) []string
 
 // client is a tool that reads its passwords from one file.
@@ -48,7 +48,7 @@ func client(name string, read files, next func(login.Target) string, programs ..
 		Edits: func(t login.Target, p login.Environment) ([]login.Edit, error) {
 			var edits []login.Edit
 			for _, path := range read(p) {
-				edits = append(edits, ask(path, t.Endpoint.Host))
+				edits = append(edits, useHelper(path, t.Endpoint.Host))
 			}
 			return edits, nil
 		},
@@ -57,9 +57,9 @@ func client(name string, read files, next func(login.Target) string, programs ..
 	}
 }
 
-// ask has the clients that read a file ask our helper for the passwords of a
-// host.
-func ask(path, host string) login.Edit {
+// useHelper makes the clients that read a file ask this program for the
+// passwords of a host.
+func useHelper(path, host string) login.Edit {
 	return login.Edit{
 		Path: path, Mode: mode,
 		Apply:  func(text []byte) ([]byte, error) { return jsonedit.Set(text, helperOf(host), helper) },
@@ -67,13 +67,14 @@ func ask(path, host string) login.Edit {
 	}
 }
 
-// askRatherThan is ask for a file that has a password for the host, which a
-// client would find first. Any other file, and one that is not there, stays.
-func askRatherThan(path, host string) login.Edit {
-	e := ask(path, host)
+// useHelperIfStored is useHelper for a file that has a password for the host,
+// which a client would find first. Any other file stays as it is, and so does
+// one that does not exist.
+func useHelperIfStored(path, host string) login.Edit {
+	e := useHelper(path, host)
 	always := e.Apply
 	e.Apply = func(text []byte) ([]byte, error) {
-		held, err := holds(text, host)
+		held, err := hasCredentials(text, host)
 		if err != nil || !held {
 			return text, err
 		}
@@ -92,14 +93,14 @@ func forget(text []byte, host string) ([]byte, error) {
 	return jsonedit.Delete(text, helperOf(host))
 }
 
-// holds reports whether a file has its own answer for a host, or for a path
-// below it.
-func holds(text []byte, host string) (bool, error) {
+// hasCredentials reports whether a file has its own credentials for a host, or
+// for a path below it.
+func hasCredentials(text []byte, host string) (bool, error) {
 	named, err := hosts(text)
 	return slices.ContainsFunc(named, func(address string) bool { return authtoken.Host(address) == authtoken.Host(host) }), err
 }
 
-// hosts are the addresses that a file has passwords or helpers for.
+// hosts returns the addresses for which a file has passwords or helpers.
 func hosts(text []byte) ([]string, error) {
 	named := map[string]bool{}
 	for _, part := range []string{"auths", "credHelpers"} {
@@ -115,7 +116,7 @@ func hosts(text []byte) ([]string, error) {
 	return slices.Sorted(maps.Keys(named)), nil
 }
 
-// addresses are those that the files name.
+// addresses returns the addresses that the files name.
 func addresses(read files) func(login.Environment, login.ReadFile) ([]string, error) {
 	return func(p login.Environment, readFile login.ReadFile) ([]string, error) {
 		return readFile.Addresses(hosts, read(p)...)
@@ -125,7 +126,8 @@ func addresses(read files) func(login.Environment, login.ReadFile) ([]string, er
 // insecure reports whether the registry is reached without TLS.
 func insecure(t login.Target) bool { return t.Endpoint.Scheme == "http" }
 
-// plainHTTP is the flag with which helm and oras do without TLS.
+// plainHTTP returns the flag with which helm and oras use plain HTTP, if they
+// need it.
 func plainHTTP(t login.Target) string {
 	if insecure(t) {
 		return " --plain-http"

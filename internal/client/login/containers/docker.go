@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// Docker is docker, with every tool that reads its configuration: crane,
+// Docker is docker, and every tool that reads its configuration: crane,
 // BuildKit, containerd's nerdctl.
 func Docker() login.Tool {
 	return client("docker", dockerFiles, func(t login.Target) string {
@@ -16,7 +16,7 @@ func Docker() login.Tool {
 	}, "docker", "crane", "nerdctl")
 }
 
-// Oras is oras, which has no configuration but docker's.
+// Oras is oras, which reads docker's configuration and no other.
 func Oras() login.Tool {
 	return client("oras", dockerFiles, func(t login.Target) string {
 		artifact := plainHTTP(t) + " " + t.Endpoint.Host + "/REPOSITORY:TAG"
@@ -31,7 +31,7 @@ func dockerFile(p login.Environment) string {
 	return filepath.Join(DockerFolder(p), "config.json")
 }
 
-// DockerFolder is where docker has its configuration (the reference of the docker
+// DockerFolder is docker's configuration folder (the reference of the docker
 // command, "Configuration files").
 func DockerFolder(p login.Environment) string {
 	return p.Absolute(cmp.Or(p.Getenv("DOCKER_CONFIG"), filepath.Join(p.Home, ".docker")))

@@ -7,8 +7,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// Helm is helm, which keeps passwords for registries in a file of its own. It
-// falls back on docker's, but its own comes first.
+// Helm is helm, which keeps the passwords of registries in its own file. It
+// falls back to docker's, but its own comes first.
 func Helm() login.Tool {
 	return client("helm", func(p login.Environment) []string { return []string{helmFile(p)} }, func(t login.Target) string {
 		return "helm push CHART-VERSION.tgz oci://" + t.Endpoint.Host + plainHTTP(t) +

@@ -16,22 +16,22 @@ import (
 // (containers-auth.json(5)):
 //
 //   - the file that REGISTRY_AUTH_FILE names, and no other;
-//   - or else, podman and buildah but not skopeo, docker's in the folder that
+//   - otherwise, podman and buildah but not skopeo, docker's file in the folder that
 //     DOCKER_CONFIG names, and no other;
-//   - or else the one of the session, which is gone after a restart of the
-//     machine and where `podman login` writes; then that of the person; then
-//     docker's. The first that has an answer for a host wins.
+//   - otherwise the session's file, in which `podman login` writes and which is gone
+//     after a restart of the machine; then the person's; then docker's. The first
+//     that has an entry for a host wins.
 //
-// Login changes the person's own, and docker's if DOCKER_CONFIG is set. Where
-// the session's has an answer for the host already it is changed as well, since
-// that one would win.
+// Login changes the person's own file, and docker's if DOCKER_CONFIG is set. If
+// the session's file already has an entry for the host, it is changed as well,
+// since that entry would win.
 //
-// The registries.conf(5) of such a machine may set credential-helpers to a list
-// without "containers-auth.json": then none of these files is read.
+// The machine's registries.conf(5) may set credential-helpers to a list without
+// "containers-auth.json". Then none of these files is read.
 //
-// Podman speaks HTTPS alone unless it is told otherwise, also to this machine
-// itself. A registry on the loopback without TLS gets a file of its own in
-// registries.conf.d that says so.
+// Podman speaks HTTPS unless it is configured otherwise, even to the local
+// machine. A registry on the loopback without TLS gets its own file in
+// registries.conf.d.
 func Podman() login.Tool {
 	t := client("podman", podmanFiles, func(t login.Target) string {
 		image := t.Endpoint.Host + "/REPOSITORY:TAG"
@@ -40,14 +40,14 @@ func Podman() login.Tool {
 		}
 		return "podman push " + image + "\npodman pull " + image
 	}, "podman", "buildah", "skopeo")
-	ask := t.Edits
+	useHelper := t.Edits
 	t.Edits = func(t login.Target, p login.Environment) ([]login.Edit, error) {
-		edits, err := ask(t, p)
+		edits, err := useHelper(t, p)
 		if err != nil {
 			return nil, err
 		}
 		if session := sessionFile(p); session != "" {
-			edits = append(edits, askRatherThan(session, t.Endpoint.Host))
+			edits = append(edits, useHelperIfStored(session, t.Endpoint.Host))
 		}
 		if insecure(t) && loopback.Is(t.Endpoint.Hostname()) {
 			edits = append(edits, withoutTLS(t, p))
@@ -63,7 +63,7 @@ func Podman() login.Tool {
 	return t
 }
 
-// podmanFiles are those that login changes in any case.
+// podmanFiles are the files that login always changes.
 func podmanFiles(p login.Environment) []string {
 	if path := p.Getenv("REGISTRY_AUTH_FILE"); path != "" {
 		return []string{p.Absolute(path)}
@@ -76,7 +76,7 @@ func podmanFiles(p login.Environment) []string {
 	return paths
 }
 
-// sessionFile is read before the person's own; "" where it is not.
+// sessionFile is read before the person's own; "" if there is no session.
 func sessionFile(p login.Environment) string {
 	if p.Getenv("REGISTRY_AUTH_FILE") != "" || p.GOOS != "linux" {
 		return ""
@@ -87,9 +87,10 @@ func sessionFile(p login.Environment) string {
 	return filepath.Join("/run/containers", strconv.Itoa(os.Getuid()), "auth.json")
 }
 
-// withoutTLS has the registry's host reached by HTTP. Podman reads these files
-// below the home folder, wherever XDG_CONFIG_HOME is (registries.conf(5),
-// "FILES"), and of two entries for one host takes the file's whose name is last.
+// withoutTLS makes podman reach the registry's host by HTTP. Podman reads these
+// files below the home folder, wherever XDG_CONFIG_HOME is (registries.conf(5),
+// "FILES"). If two files have an entry for one host, the file whose name sorts
+// last wins.
 func withoutTLS(t login.Target, p login.Environment) login.Edit {
 	host := t.Endpoint.Host
 	name := "gatehouse-" + strings.NewReplacer(":", "-", "[", "", "]", "").Replace(host) + ".conf"

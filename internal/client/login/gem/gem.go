@@ -1,20 +1,19 @@
-// Package gem logs in gem, the client of RubyGems, 3.3 or newer. It can ask no
-// helper and reads no variable in its files, so they hold the token until it
-// expires:
+// Package gem logs in gem, the client of RubyGems, 3.3 or newer. It cannot ask
+// a helper and replaces no variables in its files, so they store the token
+// until it expires:
 //
 //   - ~/.gemrc for installing: the repository is one of :sources:, with user name
-//     and token in its address. Where there is this file gem does not read
-//     gem/gemrc in XDG_CONFIG_HOME (Gem.find_config_file), which counts again
-//     after logout.
+//     and token in its address. If this file exists, gem does not read gem/gemrc in
+//     XDG_CONFIG_HOME (Gem.find_config_file), which is used again after logout.
 //   - for publishing, a file of API keys with the key of each host, which gem sends
-//     as they are in the header Authorization. It is ~/.gem/credentials where that
-//     is there, and otherwise gem/credentials in XDG_DATA_HOME
-//     (Gem::ConfigFile#credentials_path). Login does not make the first: with the
-//     folder ~/.gem, gem would no longer find what it installed in XDG_DATA_HOME
-//     (Gem.user_dir).
+//     unchanged in the header Authorization. It is ~/.gem/credentials if that
+//     exists, and otherwise gem/credentials in XDG_DATA_HOME
+//     (Gem::ConfigFile#credentials_path). Login does not create the first: if the
+//     folder ~/.gem existed, gem would no longer find what it installed in
+//     XDG_DATA_HOME (Gem.user_dir).
 //
-// `gatehouse exec` gives gem a fresh token for publishing, in GEM_HOST_API_KEY,
-// which comes before the file.
+// `gatehouse exec` gives gem a fresh token for publishing in GEM_HOST_API_KEY,
+// which takes precedence over the file.
 package gem
 
 import (
@@ -29,7 +28,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/yamledit"
 )
 
-// sources is the key of the list of addresses to install from, a symbol of Ruby.
+// sources is the key of the list of addresses to install from, a Ruby symbol.
 var sources = []string{":sources"}
 
 // Tool is gem.
@@ -66,15 +65,15 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	}, nil
 }
 
-// include makes the repository the one source, or one more.
+// include makes the repository the only source, or adds it.
 func include(text []byte, t login.Target) ([]byte, error) {
 	before, err := yamledit.Items(text, sources)
 	if err != nil {
 		return nil, err
 	}
 	if t.Placement == login.Add && len(before) == 0 {
-		return nil, errors.New("it lists no :sources:, and a list of the repository alone would replace the ones that gem has by default: " +
-			"let `gem sources --add` of one of `gem sources` write the list, or log in without --extra")
+		return nil, errors.New("it has no :sources:, and a list with only this repository would replace the default sources: " +
+			"write the list with `gem sources --add` and one of the addresses that `gem sources` shows, or log in without --extra")
 	}
 	ours := source(t)
 	out, err := yamledit.Include(text, sources, ours)
@@ -92,13 +91,14 @@ func include(text []byte, t login.Target) ([]byte, error) {
 	return out, nil
 }
 
-// source is the repository's address with user name and token, escaped as gem
-// reads them: a plus sign would be a space (Gem::UriFormatter#unescape).
+// source returns the repository's address with user name and token, escaped as
+// gem reads them: it would decode a plus sign to a space
+// (Gem::UriFormatter#unescape).
 func source(t login.Target) string {
 	return t.Endpoint.Scheme + "://" + t.Token.Username + ":" + url.QueryEscape(t.Token.Password) + "@" + t.Endpoint.Host + t.Endpoint.EscapedPath()
 }
 
-// exclude takes the repository out of the sources, whichever its token is.
+// exclude removes the repository from the sources, whatever its token is.
 func exclude(text []byte, endpoint *url.URL) ([]byte, error) {
 	items, err := yamledit.Items(text, sources)
 	if err != nil {
@@ -115,10 +115,10 @@ func exclude(text []byte, endpoint *url.URL) ([]byte, error) {
 	return text, nil
 }
 
-// same reports whether a source is the repository's, whoever asks it.
+// same reports whether a source is the repository, with any credentials.
 func same(source string, endpoint *url.URL) bool { return anonymous(source) == endpoint.String() }
 
-// anonymous is an address without user name and password.
+// anonymous returns an address without user name and password.
 func anonymous(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -128,14 +128,14 @@ func anonymous(address string) string {
 	return u.String()
 }
 
-// host is how gem names the repository when it publishes: it puts a "/" and its
-// path behind.
+// host is how gem names the repository when it publishes: gem appends "/" and
+// its path.
 func host(endpoint *url.URL) string { return strings.TrimSuffix(endpoint.String(), "/") }
 
 func rcFile(p login.Environment) string { return filepath.Join(p.Home, ".gemrc") }
 
-// keyFiles are those of API keys: the one that gem reads if it is there, and the
-// one that it reads otherwise.
+// keyFiles returns the files of API keys: the one that gem reads if it exists,
+// and the one that it reads otherwise.
 func keyFiles(p login.Environment) (shared, own string) {
 	data := cmp.Or(p.Getenv("XDG_DATA_HOME"), filepath.Join(p.Home, ".local", "share"))
 	return filepath.Join(p.Home, ".gem", "credentials"), filepath.Join(data, "gem", "credentials")
@@ -151,7 +151,7 @@ func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return login.Unique(append(found, keyed...)...), err
 }
 
-// listed are the addresses of a list as other tools have them: without a
+// listed returns the addresses of a list as other tools write them: without a
 // password, and with "/" at the end.
 func listed(list func([]byte) ([]string, error)) func([]byte) ([]string, error) {
 	return func(text []byte) ([]string, error) {
@@ -163,7 +163,8 @@ func listed(list func([]byte) ([]string, error)) func([]byte) ([]string, error) 
 	}
 }
 
-// hosts are those that a file has keys for. Other keys have a person's own names.
+// hosts returns the hosts for which a file has keys. Keys that a person named
+// otherwise are left out.
 func hosts(text []byte) ([]string, error) {
 	keys, err := yamledit.Keys(text, nil)
 	return slices.DeleteFunc(keys, func(key string) bool { return !strings.Contains(key, "://") }), err

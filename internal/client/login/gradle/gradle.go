@@ -1,9 +1,10 @@
-// Package gradle logs in Gradle, from 4.4 on, by an init script in the person's
+// Package gradle logs in Gradle 4.4 or newer, by an init script in the person's
 // Gradle home (Gradle User Manual, "Initialization Scripts").
 //
-// The script asks our program for a token at each build, so that there is none to
-// expire, and none in a file. There is one script for all logins, with a line for
-// each: what they do to the repositories of a build has to be decided together.
+// The script asks this program for a token at each build, so no token expires
+// and none is in a file. There is one script for all logins, with a line for
+// each, because what they do to the repositories of a build has to be decided
+// together.
 package gradle
 
 import (
@@ -30,12 +31,12 @@ func Tool() login.Tool {
 //go:embed init.gradle
 var template string
 
-// file is the init script, in which a login is a line as [line] writes it.
+// file is the init script. A login is a line in it, written by [line].
 func file() script.File {
 	return script.File{Template: template, Login: regexp.MustCompile(`^    \[name: '([^']*)', url: '([^']*)', .*\],\n$`)}
 }
 
-// path is that of the init script in the Gradle home.
+// path is the path of the init script in the Gradle home.
 func path(p login.Environment) string {
 	home := p.Absolute(cmp.Or(p.Getenv("GRADLE_USER_HOME"), filepath.Join(p.Home, ".gradle")))
 	return filepath.Join(home, "init.d", "gatehouse.gradle")
@@ -49,7 +50,7 @@ func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return file().Addresses(path(p), read)
 }
 
-// line is a login as the script has it: a map of Groovy, on one line.
+// line writes a login as the script has it: a Groovy map, on one line.
 func line(t login.Target, program string) string {
 	command := []string{quote(program)}
 	for _, argument := range t.TokenArguments() {
@@ -59,12 +60,13 @@ func line(t login.Target, program string) string {
 		quote(name(t)), quote(t.Endpoint.String()), strconv.FormatBool(t.Placement == login.Replace), strings.Join(command, ", "))
 }
 
-// quote writes a string of Groovy.
+// quote writes a Groovy string.
 func quote(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`, "\r", `\r`).Replace(s) + "'"
 }
 
-// name is the repository's, as the names of tasks have it: acmeLib for acme-lib.
+// name is the repository's name in the names of Gradle's tasks: acmeLib for
+// acme-lib.
 func name(t login.Target) string {
 	words := strings.FieldsFunc(t.Name, func(r rune) bool { return r == '-' })
 	for i := 1; i < len(words); i++ {

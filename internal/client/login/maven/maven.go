@@ -1,21 +1,20 @@
 // Package maven logs in Apache Maven, by the person's settings.xml (Maven
 // Settings Reference; Guide to Mirror Settings).
 //
-// Everything that belongs to a login bears its name as id:
+// Everything that belongs to a login has the login's name as its id:
 //
 //   - a server with the user name aws and the token, or a reference to an
-//     environment variable: what pom.xml's distributionManagement and
-//     -DaltDeploymentRepository refer to;
+//     environment variable, for pom.xml's distributionManagement and
+//     -DaltDeploymentRepository;
 //   - a profile that is always active, with the repository for packages and for
 //     plug-ins;
-//   - where the repository is to be the only one, a mirror of external:*, which
-//     is every repository but those on this machine. It comes first, as Maven
-//     takes the first that fits.
+//   - if the repository replaces all others, a mirror of external:*, which means
+//     every repository except those on this machine. It comes first, since Maven
+//     takes the first mirror that matches.
 //
-// Maven cannot ask a helper. It refuses repositories by plain HTTP, but for those
-// on localhost and 127.0.0.1, by a mirror of external:http:* that its own
-// settings have; a mirror of ours stands before that one, so that an endpoint
-// which has no TLS can be used.
+// Maven cannot ask a helper. Its own settings have a mirror of external:http:*
+// that blocks repositories by plain HTTP, except those on localhost and
+// 127.0.0.1. For an endpoint without TLS, login puts a mirror before that one.
 package maven
 
 import (
@@ -35,7 +34,7 @@ func Tool() login.Tool {
 	}
 }
 
-// skeleton is the text of a file that is not there yet.
+// skeleton is the text of a new file.
 const skeleton = `<?xml version="1.0" encoding="UTF-8"?>
 <settings xmlns="http://maven.apache.org/SETTINGS/1.0.0">
 </settings>
@@ -55,7 +54,7 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	return []login.Edit{e}, nil
 }
 
-// path is that of an element below the root.
+// path is the path of an element below the root.
 func path(steps ...xmledit.Step) []xmledit.Step {
 	return append([]xmledit.Step{xmledit.El("settings")}, steps...)
 }
@@ -116,7 +115,7 @@ type value struct {
 	text string
 }
 
-// mirrors says which repositories the login's mirror stands for; "" for none.
+// mirrors says which repositories the login's mirror replaces; "" for none.
 func mirrors(t login.Target) string {
 	switch host := t.Endpoint.Hostname(); {
 	case t.Placement == login.Replace:
@@ -144,12 +143,12 @@ func remove(text []byte, id string) ([]byte, error) {
 }
 
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
-	return read.Addresses(named, settings(p))
+	return read.Addresses(addressesIn, settings(p))
 }
 
-// named are the addresses that a text has for mirrors and for the profiles'
-// repositories.
-func named(text []byte) ([]string, error) {
+// addressesIn returns the addresses that a text has for mirrors and for the
+// profiles' repositories.
+func addressesIn(text []byte) ([]string, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
 	}

@@ -1,8 +1,8 @@
-// Package npm logs npm in: .npmrc has the token, or a reference to an environment
-// variable. npm cannot ask a helper.
+// Package npm logs in npm. .npmrc has the token or a reference to an
+// environment variable, since npm cannot ask a helper.
 //
-// What is written is what `aws codeartifact login --tool npm` writes, for any
-// number of scopes. pnpm, Yarn 1 and bun read the same file.
+// Login writes what `aws codeartifact login --tool npm` writes, for any number
+// of scopes. pnpm, Yarn 1 and bun read the same file.
 package npm
 
 import (

@@ -1,17 +1,18 @@
-// Package npmrc is what npm, pnpm and Yarn 1 have in common: the person's .npmrc,
-// which names a registry for all packages and one for each scope, and has the
-// credentials of each by its address:
+// Package npmrc has what npm, pnpm, Yarn 1 and bun have in common: the person's
+// .npmrc. It names a registry for all packages and one for each scope, and has
+// the credentials of each registry by its address:
 //
 //	registry=https://registry.example/npm/lib/
 //	@acme:registry=https://registry.example/npm/lib/
 //	//registry.example/npm/lib/:_authToken=…
 //
-// A project's own .npmrc wins over it, and is left alone: it is committed.
+// A project's own .npmrc takes precedence. Login does not change it, since it
+// is committed.
 //
 // References to environment variables, ${NAME}, are replaced when the file is
-// read, each tool in its own way where there is no such variable: npm and bun
-// send the reference itself, Yarn 1 refuses to do anything, and pnpm ignores the
-// whole file, and with it the registry.
+// read. The tools differ if a variable is not set: npm and bun send the
+// reference itself, Yarn 1 refuses to do anything, and pnpm ignores the whole
+// file, and with it the registry.
 package npmrc
 
 import (
@@ -26,15 +27,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/iniedit"
 )
 
-// Path is the person's .npmrc: the one in the home folder, or that which the
-// environment names for npm's setting userconfig.
+// Path is the person's .npmrc: in the home folder, or where the environment
+// sets npm's setting userconfig.
 func Path(p login.Environment) (string, error) {
 	lower, upper := p.Getenv("npm_config_userconfig"), p.Getenv("NPM_CONFIG_USERCONFIG")
 	switch {
 	case lower == "":
 		lower = upper
 	case upper != "" && upper != lower:
-		return "", errors.New("npm_config_userconfig and NPM_CONFIG_USERCONFIG name two files, and which of them counts depends on their order: unset one")
+		return "", errors.New("npm_config_userconfig and NPM_CONFIG_USERCONFIG name two different files, and their order decides which one is used: unset one of them")
 	}
 	if lower == "" {
 		return filepath.Join(p.Home, ".npmrc"), nil
@@ -42,11 +43,11 @@ func Path(p login.Environment) (string, error) {
 	return p.Absolute(lower), nil
 }
 
-// A Setting is one of those that belong to a registry's address.
+// A Setting belongs to a registry's address.
 type Setting struct{ Name, Value string }
 
 // Edit points the tools that read a file at the target, with settings for its
-// address. The error says that the target cannot be had beside another one.
+// address. The error says that the target cannot be added to another one.
 func Edit(path string, mode fs.FileMode, t login.Target, settings ...Setting) (login.Edit, error) {
 	names, err := Names(t)
 	if err != nil {
@@ -59,23 +60,24 @@ func Edit(path string, mode fs.FileMode, t login.Target, settings ...Setting) (l
 	}, nil
 }
 
-// Scopes are the target's, without their @. The error says that one is none, or
-// that there is none for a repository beside another one.
+// Scopes returns the target's scopes without their @. The error says that one
+// is not a scope, or that a repository cannot be added without a scope.
 func Scopes(t login.Target) ([]string, error) {
 	if len(t.Scopes) == 0 && t.Placement == login.Add {
-		return nil, errors.New("there is one registry for all packages without a scope: name the scopes that come from this one with --scope @NAME, or leave --extra out to have every package from it")
+		return nil, errors.New("packages without a scope have only one registry: choose with --scope @NAME the scopes that come from this one, or leave out --extra to get every package from it")
 	}
 	var scopes []string
 	for _, s := range t.Scopes {
 		if !login.IsScope(s) {
-			return nil, fmt.Errorf("%q is no scope: one is written @NAME, with letters, digits and - . _ ~", s)
+			return nil, fmt.Errorf("%q is not a scope: write @NAME, with letters, digits and - . _ ~", s)
 		}
 		scopes = append(scopes, s[1:])
 	}
 	return scopes, nil
 }
 
-// Names are the keys that name the registry. The error is that of [Scopes].
+// Names returns the keys that name the registry. The errors are those of
+// [Scopes].
 func Names(t login.Target) ([]string, error) {
 	scopes, err := Scopes(t)
 	if err != nil {
@@ -91,9 +93,9 @@ func Names(t login.Target) ([]string, error) {
 	return names, nil
 }
 
-// Address is what the keys of a registry's settings begin with: its address
-// without the scheme, and without the port that the scheme has anyway, as the
-// tools compare it.
+// Address is the beginning of the keys of a registry's settings: its address
+// without the scheme, and without the scheme's default port, as the tools
+// compare it.
 func Address(t login.Target) string {
 	host := strings.ToLower(t.Endpoint.Host)
 	if port := map[string]string{"https": ":443", "http": ":80"}[t.Endpoint.Scheme]; port != "" {
@@ -129,7 +131,7 @@ func remove(text []byte, t login.Target, names []string, settings []Setting) (_ 
 		}
 	}
 	if slices.ContainsFunc(registries(text), func(address string) bool { return same(address, t) }) {
-		return text, nil // another scope is still had from there
+		return text, nil // another scope still comes from there
 	}
 	for _, s := range settings {
 		if text, err = iniedit.NPM.Delete(text, "", Address(t)+":"+s.Name); err != nil {
@@ -143,7 +145,7 @@ func same(address string, t login.Target) bool {
 	return strings.TrimSuffix(address, "/") == strings.TrimSuffix(t.Endpoint.String(), "/")
 }
 
-// registries are the addresses that a text names.
+// registries returns the addresses that a text names.
 func registries(text []byte) []string {
 	entries, err := iniedit.NPM.Entries(text)
 	if err != nil {
@@ -158,8 +160,8 @@ func registries(text []byte) []string {
 	return named
 }
 
-// Addresses are the registries that the environment, the project's file and the
-// person's name.
+// Addresses returns the registries that the environment, the project's file and
+// the person's file name.
 func Addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	var named []string
 	for _, variable := range []string{"npm_config_registry", "NPM_CONFIG_REGISTRY"} {
@@ -175,8 +177,9 @@ func Addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return login.Unique(append(named, found...)...), err
 }
 
-// Token is the setting with the credentials: the token, or a reference to the
-// variable that has it; and the mode of a file that has it.
+// Token returns the setting with the credentials, which are the token or a
+// reference to the variable that has it, and the mode for a file that contains
+// it.
 func Token(t login.Target) (Setting, fs.FileMode) {
 	if t.Variable != "" {
 		return Setting{"_authToken", "${" + t.Variable + "}"}, 0o644
@@ -184,8 +187,8 @@ func Token(t login.Target) (Setting, fs.FileMode) {
 	return Setting{"_authToken", t.Token.Password}, 0o600
 }
 
-// Next are lines to use the repository with, given those of a tool, in which
-// PACKAGE becomes the name of one that comes from it.
+// Next returns lines for using the repository, from the lines of a tool.
+// PACKAGE in them becomes the name of a package that comes from the repository.
 func Next(t login.Target, lines ...string) string {
 	name := "PACKAGE"
 	if len(t.Scopes) > 0 {

@@ -151,7 +151,7 @@ func TestRefused(t *testing.T) {
 		t.Error(err)
 	}
 	for _, scope := range []string{"acme", "@", "@a b", "@a\nregistry=x", "@a=b"} {
-		if _, err := npm.Tool().Edits(target(t, lib, scope), places(nil)); err == nil || !strings.Contains(err.Error(), "is no scope") {
+		if _, err := npm.Tool().Edits(target(t, lib, scope), places(nil)); err == nil || !strings.Contains(err.Error(), "is not a scope") {
 			t.Errorf("%q: %v", scope, err)
 		}
 	}

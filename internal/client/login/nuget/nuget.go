@@ -1,15 +1,16 @@
 // Package nuget logs in NuGet, by the person's configuration (Microsoft Learn,
 // "nuget.config reference" and "Common NuGet configurations").
 //
-// There are two tools. [Dotnet] is for what can start credential plug-ins from
-// PATH: the .NET SDK from 9.0.200 on, and nuget, msbuild and Visual Studio from
-// NuGet 6.13 on. [NuGet] is for older ones, and holds the token.
+// There are two tools. [Dotnet] is for programs that can start credential
+// plug-ins from PATH: the .NET SDK 9.0.200 or newer, and nuget, msbuild and
+// Visual Studio with NuGet 6.13 or newer. [NuGet] is for older ones, and stores
+// the token.
 //
-// Where the repository is to stand beside others, it goes into a file of our own,
-// which NuGet reads besides the person's (from 5.7 on): if theirs is not there,
-// NuGet still makes one with the sources that it has by default. Where it is to be
-// the only one, theirs is changed, and the other sources that are reached by a
-// network are disabled in it, as `dotnet nuget disable source` does.
+// A repository that is added goes into our own file, which NuGet 5.7 and newer
+// reads besides the person's. If theirs does not exist, NuGet still makes one
+// with its default sources. For a repository that replaces the others, login
+// changes the person's file and disables the other network sources in it, as
+// `dotnet nuget disable source` does.
 package nuget
 
 import (
@@ -31,7 +32,7 @@ func Dotnet() login.Tool {
 	}
 }
 
-// NuGet is a NuGet that cannot start our plug-in.
+// NuGet is for versions of NuGet that cannot start our plug-in.
 func NuGet() login.Tool {
 	return login.Tool{
 		Name: "nuget", Format: "nuget", Programs: []string{"nuget", "dotnet", "msbuild"}, Secret: login.StoredOrEnv,
@@ -39,7 +40,7 @@ func NuGet() login.Tool {
 	}
 }
 
-// skeleton is the text of a file that is not there yet.
+// skeleton is the text of a new file.
 const skeleton = `<?xml version="1.0" encoding="utf-8"?>
 <configuration>
 </configuration>
@@ -56,12 +57,12 @@ func folder(p login.Environment) string {
 	return filepath.Join(p.Home, ".nuget", "NuGet")
 }
 
-// files are the person's configuration, and our own besides.
+// files returns the person's configuration, and our own file.
 func files(p login.Environment) (theirs, ours string) {
 	return filepath.Join(folder(p), "NuGet.Config"), filepath.Join(folder(p), "config", "gatehouse.config")
 }
 
-// A value is that of an attribute.
+// A value is the value of an attribute.
 type value struct {
 	path []xmledit.Step
 	text string
@@ -80,9 +81,9 @@ func disabled(name string, more ...xmledit.Step) []xmledit.Step {
 	return section("disabledPackageSources", append([]xmledit.Step{xmledit.ByAttr("add", "key", name)}, more...)...)
 }
 
-// by is the attribute with which we mark what we have disabled; NuGet leaves
-// alone what it does not know.
-const by = "disabledBy"
+// disabledBy is the attribute with which login marks the sources that it
+// disables. NuGet ignores attributes that it does not know.
+const disabledBy = "disabledBy"
 
 func editsWith(more func(login.Target) []value) func(login.Target, login.Environment) ([]login.Edit, error) {
 	return func(t login.Target, p login.Environment) ([]login.Edit, error) {
@@ -112,7 +113,7 @@ func editsWith(more func(login.Target) []value) func(login.Target, login.Environ
 		if len(secrets) > 0 && t.Variable == "" {
 			here.Mode = 0o600
 		}
-		// The other file is left without the repository.
+		// The repository is removed from the other file.
 		there.Apply = func(text []byte) ([]byte, error) { return remove(text, t.Name) }
 		here.Remove, there.Remove = there.Apply, there.Apply
 		if t.Placement == login.Replace {
@@ -122,8 +123,8 @@ func editsWith(more func(login.Target) []value) func(login.Target, login.Environ
 	}
 }
 
-// credentials are those of a source: a password in the clear, since the encrypted
-// ones are of Windows alone.
+// credentials returns the credentials of a source. The password is in clear
+// text, since encrypted ones only work on Windows.
 func credentials(t login.Target) []value {
 	password := t.Token.Password
 	if t.Variable != "" {
@@ -135,8 +136,8 @@ func credentials(t login.Target) []value {
 	return []value{{of("Username"), "aws"}, {of("ClearTextPassword"), password}, {of("ValidAuthenticationTypes"), "basic"}}
 }
 
-// elementName is a source's name as that of an element: as .NET's XmlConvert
-// encodes a character that no name can begin with.
+// elementName makes an element's name from a source's name, as .NET's
+// XmlConvert encodes a character with which no name can begin.
 func elementName(name string) string {
 	if c := name[0]; c == '-' || '0' <= c && c <= '9' {
 		return fmt.Sprintf("_x%04X_%s", c, name[1:])
@@ -157,7 +158,7 @@ func set(text []byte, values []value) ([]byte, error) {
 	return text, nil
 }
 
-// disableOthers disables the other sources but for folders, and enables ours.
+// disableOthers disables the other sources except folders, and enables ours.
 func disableOthers(text []byte, name string) ([]byte, error) {
 	text, err := xmledit.Delete(text, disabled(name))
 	if err != nil {
@@ -178,7 +179,7 @@ func disableOthers(text []byte, name string) ([]byte, error) {
 			}
 			continue
 		}
-		if text, err = set(text, []value{{disabled(other, xmledit.Attr("value")), "true"}, {disabled(other, xmledit.Attr(by)), name}}); err != nil {
+		if text, err = set(text, []value{{disabled(other, xmledit.Attr("value")), "true"}, {disabled(other, xmledit.Attr(disabledBy)), name}}); err != nil {
 			return nil, err
 		}
 	}
@@ -191,7 +192,7 @@ func remove(text []byte, name string) ([]byte, error) {
 	}
 	for _, path := range [][]xmledit.Step{
 		source(name),
-		section("disabledPackageSources", xmledit.ByAttr("add", by, name)),
+		section("disabledPackageSources", xmledit.ByAttr("add", disabledBy, name)),
 		section("packageSourceCredentials", xmledit.El(elementName(name))),
 	} {
 		var err error
@@ -205,14 +206,14 @@ func remove(text []byte, name string) ([]byte, error) {
 	return text, nil
 }
 
-// addresses are those of the sources in the person's configuration and in ours.
+// addresses returns the sources in the person's configuration and in ours.
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	theirs, ours := files(p)
-	return read.Addresses(named, theirs, ours)
+	return read.Addresses(addressesIn, theirs, ours)
 }
 
-// named are the addresses of the sources that a text has, but for folders.
-func named(text []byte) ([]string, error) {
+// addressesIn returns the addresses of a text's sources except folders.
+func addressesIn(text []byte) ([]string, error) {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil, nil
 	}

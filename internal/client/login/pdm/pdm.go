@@ -1,7 +1,7 @@
-// Package pdm logs PDM in: its configuration has the index and the repository to
-// publish to, with the user name and without a password. For that PDM asks
-// Python's library keyring if it is installed beside PDM, and otherwise the
-// command keyring; both ask this program.
+// Package pdm logs in PDM. Its configuration has the index and the repository
+// to publish to, with the user name and without a password. For the password
+// PDM asks Python's library keyring if it is installed beside PDM, and
+// otherwise the command keyring; both ask this program.
 package pdm
 
 import (
@@ -14,7 +14,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
 )
 
-// Tool is PDM. In place of the public index, or beside it as a further source.
+// Tool is PDM. The repository replaces the public index, or is added as a
+// further source.
 func Tool() login.Tool {
 	return login.Tool{
 		Name: "pdm", Format: "pypi", Programs: []string{"pdm"}, Helper: "keyring", Secret: login.FromHelper,
@@ -25,14 +26,14 @@ func Tool() login.Tool {
 
 func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if t.Name == "pypi" || t.Name == "testpypi" {
-		return nil, fmt.Errorf("%s is a repository that PDM has: choose another --name", t.Name)
+		return nil, fmt.Errorf("%s is a repository that PDM already has: choose another --name", t.Name)
 	}
 	edit := login.Edit{
 		Path: file(p), Mode: 0o644,
 		Apply:  func(text []byte) ([]byte, error) { return apply(text, t) },
 		Remove: func(text []byte) ([]byte, error) { return remove(text, t) },
 	}
-	if python.KeyringChosen(p) != nil { // the library is not asked, and the command may be
+	if python.KeyringChosen(p) != nil { // the library is not asked, but the command may be
 		return []login.Edit{edit}, nil
 	}
 	return append([]login.Edit{edit}, python.Keyring(p)...), nil
@@ -55,7 +56,7 @@ type setting struct {
 	value any
 }
 
-// source is the table of an index: [pypi] is the one in place of the public one.
+// source is the table of an index: [pypi] replaces the public one.
 func source(t login.Target) []string {
 	if t.Placement == login.Add {
 		return []string{"pypi", t.Name}
@@ -82,7 +83,7 @@ func below(table []string, key string) []string {
 }
 
 func apply(text []byte, t login.Target) (_ []byte, err error) {
-	for _, table := range [][]string{source(t), {"repository", t.Name}} { // what is held is not asked for
+	for _, table := range [][]string{source(t), {"repository", t.Name}} { // a stored password would be used instead of asking
 		if text, err = tomledit.Delete(text, below(table, "password")); err != nil {
 			return nil, err
 		}
@@ -95,7 +96,7 @@ func apply(text []byte, t login.Target) (_ []byte, err error) {
 	return text, nil
 }
 
-// remove takes a table's settings out if it has the address that was put in.
+// remove removes a table's settings if it has the address that login wrote.
 func remove(text []byte, t login.Target) (_ []byte, err error) {
 	ours := map[string]bool{}
 	for _, s := range settings(t) {
@@ -117,8 +118,8 @@ func remove(text []byte, t login.Target) (_ []byte, err error) {
 	return text, nil
 }
 
-// addresses are those of the person's configuration, and of the sources of the
-// project in the working folder.
+// addresses returns the addresses of the person's configuration, and of the
+// sources of the project in the working folder.
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	url := []string{"url"}
 	return python.Addresses(read, []python.Setting{

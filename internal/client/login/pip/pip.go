@@ -1,5 +1,6 @@
-// Package pip logs pip in: pip.conf has the index, with the user name and without
-// a password, and tells pip to ask the command keyring, which is ours.
+// Package pip logs in pip. pip.conf has the index, with the user name and
+// without a password, and tells pip to ask the command keyring, which is a link
+// to this program.
 package pip
 
 import (
@@ -15,8 +16,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/iniedit"
 )
 
-// Tool is pip. Beside other indexes the repository is an extra index: pip takes
-// the best version of a package from whichever index has it.
+// Tool is pip. A repository that is added is an extra index: pip takes the best
+// version of a package from any index.
 func Tool() login.Tool {
 	return login.Tool{
 		Name: "pip", Format: "pypi", Programs: []string{"pip", "pip3"}, Helper: "keyring", Secret: login.FromHelper,
@@ -25,8 +26,8 @@ func Tool() login.Tool {
 	}
 }
 
-// The options of pip.conf are those of the command line; [global] is for every
-// command.
+// The options of pip.conf have the names of the command line's. [global] is for
+// every command.
 const (
 	global   = "global"
 	index    = "index-url"
@@ -48,8 +49,8 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	}}, nil
 }
 
-// file is the one that `pip config set` changes, or the one that
-// PIP_CONFIG_FILE names, instead of which pip does not read it.
+// file is the file that `pip config set` changes, or the one that
+// PIP_CONFIG_FILE names, which pip reads instead.
 func file(p login.Environment) (string, error) {
 	if path := p.Getenv("PIP_CONFIG_FILE"); path == os.DevNull || path == "nul" {
 		return "", errors.New("PIP_CONFIG_FILE turns pip's configuration off: unset it, or use gatehouse exec")
@@ -94,7 +95,7 @@ func remove(text []byte, address, host string) (_ []byte, err error) {
 		return nil, err
 	}
 	if others, err := indexes(text); err != nil || slices.ContainsFunc(others, python.Asks) {
-		return text, err // there is another login
+		return text, err // another login needs it
 	}
 	if host != "" {
 		if text, err = drop(text, trusted, host); err != nil {
@@ -107,9 +108,9 @@ func remove(text []byte, address, host string) (_ []byte, err error) {
 	return text, nil
 }
 
-// spelled is how a text writes an option of [global]: pip takes index_url for
-// index-url, and both in one file for a mistake.
-func spelled(text []byte, option string) string {
+// optionKey returns the spelling that a text has for an option of [global]: pip
+// takes index_url for index-url, and rejects a file with both.
+func optionKey(text []byte, option string) string {
 	entries, _ := iniedit.Python.Entries(text)
 	for _, e := range entries {
 		if e.Section == global && normal(e.Key) == option {
@@ -124,24 +125,24 @@ func normal(key string) string {
 }
 
 func get(text []byte, option string) string {
-	value, _ := iniedit.Get(text, global, spelled(text, option))
+	value, _ := iniedit.Get(text, global, optionKey(text, option))
 	return value
 }
 
 func set(text []byte, option, value string) ([]byte, error) {
-	return iniedit.Set(text, global, spelled(text, option), value)
+	return iniedit.Set(text, global, optionKey(text, option), value)
 }
 
 func unset(text []byte, option string) ([]byte, error) {
-	return iniedit.Delete(text, global, spelled(text, option))
+	return iniedit.Delete(text, global, optionKey(text, option))
 }
 
-// add puts an element into an option that has several.
+// add adds an element to an option that has several.
 func add(text []byte, option, element string) ([]byte, error) {
 	return set(text, option, python.With(get(text, option), element))
 }
 
-// drop takes one out, and the option with the last.
+// drop removes an element, and the option with its last element.
 func drop(text []byte, option, element string) ([]byte, error) {
 	now := get(text, option)
 	left := python.Without(now, element)
@@ -154,7 +155,8 @@ func drop(text []byte, option, element string) ([]byte, error) {
 	return set(text, option, left)
 }
 
-// indexes are those that a configuration names, for every command or for one.
+// indexes returns the indexes that a configuration names, for all commands or
+// for one.
 func indexes(text []byte) ([]string, error) {
 	entries, err := iniedit.Python.Entries(text)
 	var named []string
@@ -183,7 +185,8 @@ func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return python.Named(named...), nil
 }
 
-// files are those of the person and of the virtual environment that pip reads.
+// files returns the files of the person and of the virtual environment that pip
+// reads.
 func files(p login.Environment) []string {
 	path, err := file(p)
 	if err != nil {

@@ -1,18 +1,18 @@
-// Package pnpm logs pnpm in: .npmrc names a helper, which pnpm starts whenever it
-// runs, and holds no secret (pnpm's documentation, "tokenHelper").
+// Package pnpm logs in pnpm. .npmrc names a helper, which pnpm starts at each
+// run, and contains no secret (pnpm's documentation, "tokenHelper").
 //
-// The helper must be an absolute path without arguments, and pnpm takes it from
-// the person's own .npmrc alone. So login makes a small script for each
-// repository, which starts this program. To publish, pnpm hands the token to npm
-// in its environment.
+// The helper must be an absolute path without arguments, and pnpm only accepts
+// it from the person's own .npmrc. So login writes a small script for each
+// repository, which starts this program. To publish, pnpm passes the token to
+// npm in its environment.
 //
-// The same .npmrc is npm's, Yarn 1's and bun's, which know nothing of helpers:
-// those that are used as well are logged in beside it. Where both a helper and a
-// token are named, pnpm asks the helper.
+// npm, Yarn 1 and bun read the same .npmrc and do not know helpers. If they are
+// used as well, they are logged in separately. If both a helper and a token are
+// there, pnpm asks the helper.
 //
-// A reference to an environment variable would be worse than a token: where that
-// is not set, pnpm ignores the whole .npmrc, and has its packages from the public
-// registry.
+// A reference to an environment variable would be worse than a token: if the
+// variable is not set, pnpm ignores the whole .npmrc and installs from the
+// public registry.
 package pnpm
 
 import (
@@ -44,7 +44,7 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	}
 	helper := scriptPath(t, p)
 	if at := strings.IndexFunc(helper, special(p.GOOS)); at >= 0 {
-		return nil, fmt.Errorf("pnpm starts its helper by way of a shell, for which %q in the path %s means something else: set XDG_DATA_HOME to a folder without such characters", helper[at:at+1], helper)
+		return nil, fmt.Errorf("pnpm starts its helper through a shell, in which %q in the path %s has a special meaning: set XDG_DATA_HOME to a folder without such characters", helper[at:at+1], helper)
 	}
 	text, err := script(t, p)
 	if err != nil {
@@ -54,7 +54,7 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The helper comes first: pnpm fails for one that is not there.
+	// The helper is written first: pnpm fails if the file does not exist.
 	return []login.Edit{{
 		Path: helper, Mode: 0o700,
 		Apply:  func([]byte) ([]byte, error) { return text, nil },
@@ -62,8 +62,8 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	}, edit}, nil
 }
 
-// scriptPath is that of the helper of one repository: two may have the same name
-// in two regions, or at two endpoints.
+// scriptPath is the path of a repository's helper. Its name contains a hash,
+// since repositories in two regions or at two endpoints can have the same name.
 func scriptPath(t login.Target, p login.Environment) string {
 	sum := sha256.Sum256([]byte(t.Endpoint.String()))
 	name := t.Name + "-" + hex.EncodeToString(sum[:4])
@@ -73,8 +73,9 @@ func scriptPath(t login.Target, p login.Environment) string {
 	return filepath.Join(p.DataFolder("pnpm"), name)
 }
 
-// special reports for a character whether the shell of an operating system, or
-// the reader of .npmrc, makes anything else of it than a part of a path.
+// special returns a function that reports whether a character has a special
+// meaning in a path, for the operating system's shell or for the parser of
+// .npmrc.
 func special(goos string) func(rune) bool {
 	plain := "/._-+@%:,~"
 	if goos == "windows" {
@@ -87,7 +88,7 @@ func special(goos string) func(rune) bool {
 }
 
 // script starts this program so that it prints the value of the header
-// Authorization, which is what pnpm takes from a helper.
+// Authorization, which pnpm expects from a helper.
 func script(t login.Target, p login.Environment) ([]byte, error) {
 	words := slices.Concat([]string{p.Program}, t.TokenArguments(), []string{"--format", "authorization"})
 	if p.GOOS == "windows" {
@@ -100,7 +101,7 @@ func script(t login.Target, p login.Environment) ([]byte, error) {
 func command(words []string) ([]byte, error) {
 	for i, w := range words {
 		if strings.ContainsAny(w, "\"\r\n") {
-			return nil, fmt.Errorf("%q cannot be handed to a program by a script of cmd", w)
+			return nil, fmt.Errorf("%q cannot be passed to a program by a cmd script", w)
 		}
 		words[i] = `"` + strings.ReplaceAll(w, "%", "%%") + `"`
 	}

@@ -1,8 +1,8 @@
-// Package poetry logs Poetry in: its configuration has the repository to publish
-// to, and it asks Python's keyring for the password, also to install.
+// Package poetry logs in Poetry. Its configuration has the repository to
+// publish to, and it asks Python's keyring for the password, also to install.
 //
-// Where packages come from is part of a project with Poetry: it has no index of
-// the person. The project's source needs no user name and no password.
+// In Poetry the sources of packages are part of a project. A person has no
+// index of their own. The project's source needs no user name and no password.
 package poetry
 
 import (
@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
 )
 
-// Tool is Poetry. Whether the repository is in place of the public index or
-// beside it is what the project's source says.
+// Tool is Poetry. The project's source decides whether the repository replaces
+// the public index or is added to it.
 func Tool() login.Tool {
 	return login.Tool{
 		Name: "poetry", Format: "pypi", Programs: []string{"poetry"}, Secret: login.FromHelper,
@@ -35,7 +35,7 @@ func next(t login.Target) string {
 
 func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if t.Name == "pypi" {
-		return nil, errors.New("pypi is a repository that Poetry has: choose another --name")
+		return nil, errors.New("pypi is a repository that Poetry already has: choose another --name")
 	}
 	if off := strings.ToLower(p.Getenv("POETRY_KEYRING_ENABLED")); off == "false" || off == "0" {
 		return nil, errors.New("POETRY_KEYRING_ENABLED keeps Poetry from asking for passwords: unset it, or use gatehouse exec")
@@ -57,7 +57,7 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 		},
 		{
 			Path: filepath.Join(folder(p), "auth.toml"), Mode: 0o600,
-			Apply: func(text []byte) ([]byte, error) { // a password that is held would not be asked for
+			Apply: func(text []byte) ([]byte, error) { // a stored password would be used instead of asking
 				return tomledit.Delete(text, []string{"http-basic", t.Name, "password"})
 			},
 			Remove: func(text []byte) ([]byte, error) { return text, nil },
@@ -65,7 +65,7 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	}, python.Keyring(p)...), nil
 }
 
-// folder is where Poetry's configuration is (Poetry's documentation,
+// folder is Poetry's configuration folder (Poetry's documentation,
 // Configuration).
 func folder(p login.Environment) string {
 	switch dir := p.Getenv("POETRY_CONFIG_DIR"); {
@@ -77,7 +77,7 @@ func folder(p login.Environment) string {
 	return filepath.Join(python.PlatformConfig(p), "pypoetry")
 }
 
-// forget takes a value out, if it is the one that was put in.
+// forget removes a value if it is the one that login wrote.
 func forget(text []byte, path []string, value string) ([]byte, error) {
 	if now, _, err := tomledit.Get(text, path); err != nil || now != value {
 		return text, err
@@ -85,8 +85,8 @@ func forget(text []byte, path []string, value string) ([]byte, error) {
 	return tomledit.Delete(text, path)
 }
 
-// addresses are those of the repositories to publish to, and of the sources of
-// the project in the working folder.
+// addresses returns the repositories to publish to, and the sources of the
+// project in the working folder.
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	url := []string{"url"}
 	return python.Addresses(read, []python.Setting{

@@ -9,17 +9,17 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
 )
 
-// A Setting is where a TOML file names addresses: as a string, a list of strings, a
-// table that has them by Keys, or a list or a table of such tables.
+// A Setting is a place in a TOML file that names addresses: a string, a list of
+// strings, a table that has them under Keys, or a list or table of such tables.
 type Setting struct {
 	File string
 	Path []string
 	Keys []string
 }
 
-// Addresses returns those that settings name, each once and without its password,
-// in order; and of others the ones that can be a repository's. The error names
-// the file that cannot be read.
+// Addresses returns the addresses that settings name, each once, sorted and
+// without its password, and those of others that can be a repository's. The
+// error names the file that cannot be read.
 func Addresses(read login.ReadFile, settings []Setting, others ...string) ([]string, error) {
 	for _, in := range settings {
 		text, err := read.Text(in.File)
@@ -56,8 +56,8 @@ func (in Setting) strings(value any, depth int) []string {
 	return found
 }
 
-// Named returns those addresses that can be a repository's, each once and without
-// its password, in order.
+// Named returns the addresses that can be a repository's, each once, sorted and
+// without its password.
 func Named(addresses ...string) []string {
 	var named []string
 	for _, address := range addresses {

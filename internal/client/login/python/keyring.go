@@ -14,8 +14,9 @@ import (
 //go:embed keyring.py
 var backend []byte
 
-// In keyringrc.cfg the section [backend] names the keyring. What stood there
-// before ours was named is in a section of our own, where our keyring finds it.
+// In keyringrc.cfg the section [backend] names the keyring. The values that
+// were there before are kept in a section of our own, where our keyring finds
+// them.
 const (
 	section, former = "backend", "gatehouse"
 	name            = "default-keyring"
@@ -23,12 +24,12 @@ const (
 	ours            = "gatehouse_keyring.Keyring"
 )
 
-// Keyring are the edits that let Python's library keyring ask this program, for
-// tools that import it: a keyring in Python, and keyringrc.cfg, which names it.
-// The keyring that is there stays in use for everything else. See
-// [KeyringChosen].
+// Keyring returns the edits that make Python's library keyring ask this
+// program, for tools that import it: a keyring in Python, and keyringrc.cfg,
+// which names it. The keyring that was configured before is still used for
+// everything else. See [KeyringChosen].
 func Keyring(p login.Environment) []login.Edit {
-	dir := p.DataFolder("python") // on the path of Python's modules by way of keyringrc.cfg
+	dir := p.DataFolder("python") // keyringrc.cfg adds it to the path of Python's modules
 	return []login.Edit{
 		{
 			Path: filepath.Join(dir, "gatehouse_keyring.py"), Mode: 0o644,
@@ -45,11 +46,11 @@ func Keyring(p login.Environment) []login.Edit {
 	}
 }
 
-// KeyringChosen returns an error where the environment names a keyring, and with
-// that turns off what the edits of [Keyring] do.
+// KeyringChosen returns an error if the environment names a keyring, which
+// disables what [Keyring] configures.
 func KeyringChosen(p login.Environment) error {
 	if chosen := p.Getenv("PYTHON_KEYRING_BACKEND"); chosen != "" && chosen != ours {
-		return fmt.Errorf("PYTHON_KEYRING_BACKEND is %s, and no other keyring is asked: unset it, or use gatehouse exec", chosen)
+		return fmt.Errorf("PYTHON_KEYRING_BACKEND is %s, so no other keyring is asked: unset it, or use gatehouse exec", chosen)
 	}
 	return nil
 }

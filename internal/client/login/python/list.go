@@ -6,8 +6,9 @@ import (
 	"unicode"
 )
 
-// With adds an element to the value of an option that has several, separated by
-// white space; on a line of its own, unless it is the first or there already.
+// With adds an element to a list in which elements are separated by white
+// space. It is on its own line unless it is the first. A list that has it stays
+// as it is.
 func With(list, element string) string {
 	switch {
 	case slices.Contains(strings.Fields(list), element):
@@ -18,8 +19,8 @@ func With(list, element string) string {
 	return list + "\n" + element
 }
 
-// Without takes an element out, with the white space before it, or if it is the
-// first, after it.
+// Without removes an element with the white space before it, or after it if it
+// is the first.
 func Without(list, element string) string {
 	for start := 0; element != ""; {
 		i := strings.Index(list[start:], element)

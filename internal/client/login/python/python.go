@@ -1,7 +1,7 @@
-// Package python is what the logins of Python's tools have in common: how the
-// addresses of an index are written, where Python programs keep their
-// configuration, and the keyring that those ask which import Python's library
-// keyring instead of starting the command of that name.
+// Package python has what the logins of Python's tools share: the addresses of
+// an index, the folders in which Python programs keep their configuration, and
+// the keyring for tools that import Python's library keyring instead of
+// starting the command of that name.
 package python
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
-// Username goes with every token of CodeArtifact. An address that has it makes
-// the tools ask their keyring for the password.
+// Username is the user name of every CodeArtifact token. If it is in an
+// address, the tools ask their keyring for the password.
 const Username = "aws"
 
 // Index returns the address from which packages are installed (PEP 503).
@@ -34,8 +34,8 @@ func WithUser(address string) string {
 	return u.String()
 }
 
-// Asks reports whether a tool asks its keyring about an address: one of a
-// repository of CodeArtifact, with the user name and no password.
+// Asks reports whether a tool asks its keyring about an address: it is a
+// CodeArtifact repository's, with the user name and without a password.
 func Asks(address string) bool {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil || u.User.Username() != Username {
@@ -47,9 +47,8 @@ func Asks(address string) bool {
 	return ok && !held
 }
 
-// Untrusted returns the host, with its port, that tools do not talk to unless they
-// are told to: one without TLS that is not this machine. It is "" where there is
-// no need.
+// Untrusted returns the host and port that tools only talk to if they are told
+// to: a host without TLS that is not this machine. Otherwise it is "".
 func Untrusted(t login.Target) string {
 	if t.Endpoint.Scheme == "https" || loopback.Is(t.Endpoint.Hostname()) {
 		return ""
@@ -57,19 +56,19 @@ func Untrusted(t login.Target) string {
 	return t.Endpoint.Host
 }
 
-// XDGConfig returns the folder of configurations on Linux (XDG Base Directory
+// XDGConfig returns the configuration folder on Linux (XDG Base Directory
 // Specification), which many programs use on macOS as well.
 func XDGConfig(p login.Environment) string {
 	return cmp.Or(p.Getenv("XDG_CONFIG_HOME"), filepath.Join(p.Home, ".config"))
 }
 
-// ApplicationSupport is macOS's folder of configurations.
+// ApplicationSupport is the configuration folder on macOS.
 func ApplicationSupport(p login.Environment) string {
 	return filepath.Join(p.Home, "Library", "Application Support")
 }
 
-// PlatformConfig returns the folder of configurations that Python's library
-// platformdirs finds, on Windows that of one machine.
+// PlatformConfig returns the configuration folder that Python's library
+// platformdirs finds. On Windows it is the local one.
 func PlatformConfig(p login.Environment) string {
 	switch {
 	case p.GOOS == "windows":
@@ -80,12 +79,14 @@ func PlatformConfig(p login.Environment) string {
 	return XDGConfig(p)
 }
 
-// RoamingAppData and LocalAppData are Windows' folders of configurations.
+// RoamingAppData is the configuration folder on Windows that follows a user to
+// other machines.
 func RoamingAppData(p login.Environment) string {
 	return cmp.Or(p.Getenv("APPDATA"), filepath.Join(p.Home, "AppData", "Roaming"))
 }
 
-// LocalAppData is that of what stays on one machine.
+// LocalAppData is the configuration folder on Windows that stays on one
+// machine.
 func LocalAppData(p login.Environment) string {
 	return cmp.Or(p.Getenv("LOCALAPPDATA"), filepath.Join(p.Home, "AppData", "Local"))
 }

@@ -1,13 +1,13 @@
-// Package sbt logs in sbt 1, by a file of global settings (sbt Reference Manual,
-// "Global Settings").
+// Package sbt logs in sbt 1, by a file of global settings (sbt Reference
+// Manual, "Global Settings").
 //
-// The file's credentials are a task, so that sbt evaluates it whenever it
-// resolves or publishes: it asks our program for a token then. There is one file
-// for all logins, with a line for each.
+// The file's credentials are a task, which sbt evaluates whenever it resolves
+// or publishes: then it asks this program for a token. There is one file for
+// all logins, with a line for each.
 //
-// Global settings are those of the projects that are built. The build of the
-// build, with sbt's own plug-ins, has other ones (~/.sbt/1.0/plugins), and is not
-// touched.
+// Global settings apply to the projects that are built. The meta-build, with
+// sbt's own plug-ins, has other settings (~/.sbt/1.0/plugins), which login does
+// not change.
 package sbt
 
 import (
@@ -33,7 +33,7 @@ func Tool() login.Tool {
 //go:embed gatehouse.sbt
 var template string
 
-// file is the one of settings, in which a login is a line as [line] writes it.
+// file is the settings file. A login is a line in it, written by [line].
 func file() script.File {
 	return script.File{Template: template, Login: regexp.MustCompile(`^  \("([^"]*)", "[^"]*", "([^"]*)", .*\),\n$`)}
 }
@@ -48,10 +48,10 @@ func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return file().Addresses(path(p), read)
 }
 
-// line is a login as the file has it: a tuple of Scala, on one line.
+// line writes a login as the file has it: a Scala tuple, on one line.
 //
-// The realm is the one that CodeArtifact's challenge has: credentials for another
-// realm of the same host are not sent.
+// The realm is the one in CodeArtifact's challenge. sbt does not send
+// credentials for another realm of the same host.
 func line(t login.Target, program string) string {
 	address := quote(t.Endpoint.String())
 	resolver := quote(t.Name) + " at " + address
@@ -66,7 +66,7 @@ func line(t login.Target, program string) string {
 		strconv.FormatBool(t.Placement == login.Replace), strings.Join(command, ", "))
 }
 
-// quote writes a string of Scala.
+// quote writes a Scala string.
 func quote(s string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`).Replace(s) + `"`
 }

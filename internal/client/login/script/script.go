@@ -1,7 +1,7 @@
 // Package script edits the configuration of tools whose configuration is a
-// program: Gradle's init scripts, sbt's settings. Login writes one file of its own
-// for such a tool, which holds a line for each login, as what they do to a build
-// has to be decided together.
+// program: Gradle's init scripts, sbt's settings. Login writes one file of its
+// own for such a tool, with a line for each login, because what they do to a
+// build has to be decided together.
 package script
 
 import (
@@ -12,21 +12,21 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// place is the line of a template in whose place the logins are.
-const place = "//LOGINS\n"
+// loginsMark is the line of a template that the logins replace.
+const loginsMark = "//LOGINS\n"
 
 // A File is a tool's script.
 type File struct {
-	// Template is its text, in which the line //LOGINS stands for the logins. Its
-	// first line says whose it is.
+	// Template is the file's text, in which the logins replace the line
+	// //LOGINS. Its first line identifies the file as login's own.
 	Template string
-	// Login matches the line of a login with its end. The first group is the
-	// login's name, and the second the repository's address.
+	// Login matches the line of a login with its line end. The first group is
+	// the login's name, the second the repository's address.
 	Login *regexp.Regexp
 }
 
-// Edit puts the login's line into the file at a path, or in the place of the one
-// that it has already.
+// Edit adds the login's line to the file at a path, or replaces the line that
+// is there.
 func (f File) Edit(path, name, line string) login.Edit {
 	return login.Edit{
 		Path: path, Mode: 0o644,
@@ -41,20 +41,20 @@ func (f File) Edit(path, name, line string) login.Edit {
 			lines, err := f.logins(text)
 			rest := f.without(lines, name)
 			if err != nil || len(rest) == len(lines) {
-				return text, nil // another's file, or nothing of it
+				return text, nil // another program's file, or already removed
 			}
 			return f.render(rest), nil
 		},
 	}
 }
 
-// Addresses are those of the logins. What a build's own scripts name is in a
-// language that only the tool understands.
+// Addresses returns the addresses of the logins. Repositories in a build's own
+// scripts are not found: only the tool understands their language.
 func (f File) Addresses(path string, read login.ReadFile) ([]string, error) {
 	return read.Addresses(func(text []byte) ([]string, error) {
 		lines, err := f.logins(text)
 		if err != nil {
-			return nil, nil // another's file
+			return nil, nil // another program's file
 		}
 		var all []string
 		for _, l := range lines {
@@ -64,12 +64,12 @@ func (f File) Addresses(path string, read login.ReadFile) ([]string, error) {
 	}, path)
 }
 
-// logins are the lines of a text that are logins. The error says that the text is
-// not that of login's own file.
+// logins returns the lines of a text that are logins. The error says that the
+// file is not login's own.
 func (f File) logins(text []byte) ([]string, error) {
 	header, _, _ := strings.Cut(f.Template, "\n")
 	if len(text) > 0 && !strings.HasPrefix(string(text), header) {
-		return nil, errors.New("line 1: login keeps a file of its own under this name, and this is another one: rename it")
+		return nil, errors.New("line 1: login uses this file name for a file of its own, but this file is another one: rename it")
 	}
 	var lines []string
 	for l := range strings.Lines(string(text)) {
@@ -90,10 +90,10 @@ func (f File) without(lines []string, name string) []string {
 	return rest
 }
 
-// render is the file with the logins; nil where there are none.
+// render returns the file with the logins; nil if there are none.
 func (f File) render(lines []string) []byte {
 	if len(lines) == 0 {
 		return nil
 	}
-	return []byte(strings.Replace(f.Template, place, strings.Join(lines, ""), 1))
+	return []byte(strings.Replace(f.Template, loginsMark, strings.Join(lines, ""), 1))
 }

@@ -2,9 +2,9 @@
 // set` and `login` do (SE-0292, SE-0378): the registry goes into the person's
 // registries.json, and the token into ~/.netrc, with the login name token.
 //
-// Swift has one registry by default, and others for scopes. It cannot ask a
-// helper. On macOS it looks into the keychain first, where login puts nothing: an
-// old entry there has to be removed by hand.
+// Swift has one default registry, and others for scopes. It cannot ask a
+// helper. On macOS it first looks in the keychain, which login does not change:
+// an old entry there has to be removed by hand.
 //
 // A netrc entry is for a host, whatever its port.
 package swift
@@ -29,26 +29,27 @@ func Tool() login.Tool {
 	}
 }
 
-// username is the one with which Swift sends a password as a bearer token.
+// username is the login name with which Swift sends the password as a bearer
+// token.
 const username = "token"
 
-// whole is the name of the registry for packages of every scope that has none of
-// its own.
-const whole = "[default]"
+// defaultScope is the name of the registry for packages whose scope has no
+// registry of its own.
+const defaultScope = "[default]"
 
 func registries(p login.Environment) string {
 	return filepath.Join(p.Home, ".swiftpm", "configuration", "registries.json")
 }
 
 func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
-	scopes := []string{whole}
+	scopes := []string{defaultScope}
 	if len(t.Scopes) > 0 {
 		scopes = nil
 		for _, s := range t.Scopes {
 			scopes = append(scopes, strings.TrimPrefix(s, "@"))
 		}
 	} else if t.Placement == login.Add {
-		return nil, errors.New("one registry is that of all packages, and others are those of scopes: name the scopes whose packages come from this one, with --scope")
+		return nil, errors.New("there is one default registry: choose with --scope the scopes whose packages come from this one")
 	}
 	host := strings.ToLower(t.Endpoint.Hostname())
 	return []login.Edit{
@@ -90,7 +91,8 @@ func apply(text []byte, t login.Target, scopes []string) ([]byte, error) {
 	return text, nil
 }
 
-// remove takes out the registries at the address, and how to log in there.
+// remove removes the registries with the address, and their authentication
+// settings.
 func remove(text []byte, t login.Target) ([]byte, error) {
 	at, err := registriesIn(text)
 	if err != nil {
@@ -116,13 +118,13 @@ func remove(text []byte, t login.Target) ([]byte, error) {
 	return text, nil
 }
 
-// onlyVersion reports whether a text says nothing but the version of its form.
+// onlyVersion reports whether a text has nothing but the version of its format.
 func onlyVersion(text []byte) bool {
 	rest, err := jsonedit.Delete(text, []string{"version"})
 	return err == nil && len(rest) < len(text) && strings.Trim(string(rest), "{} \t\r\n") == ""
 }
 
-// registriesIn are the addresses that a text has for scopes.
+// registriesIn returns the addresses that a text has for scopes.
 func registriesIn(text []byte) (map[string]string, error) {
 	value, _, err := jsonedit.Get(text, []string{"registries"})
 	if err != nil {
@@ -138,7 +140,8 @@ func registriesIn(text []byte) (map[string]string, error) {
 	return at, nil
 }
 
-// addresses are those of the person's registries, and of the project's.
+// addresses returns the addresses in the person's registries and in the
+// project's.
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	return read.Addresses(func(text []byte) ([]string, error) {
 		at, err := registriesIn(text)

@@ -27,8 +27,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/yarn"
 )
 
-// All returns every tool, in the order in which help and messages name them: by
-// format, and within one by how common it is.
+// All returns every tool, in the order of help and messages: by format, then by
+// how common it is.
 func All() []login.Tool {
 	return []login.Tool{
 		npm.Tool(), pnpm.Tool(), yarn.Tool(), yarn.Classic(), bun.Tool(),
@@ -42,7 +42,7 @@ func All() []login.Tool {
 	}
 }
 
-// Names are those of all tools.
+// Names returns the names of all tools.
 func Names() []string {
 	var names []string
 	for _, t := range All() {
@@ -51,8 +51,8 @@ func Names() []string {
 	return names
 }
 
-// Named returns the tools of those names, each once. The error says which tools
-// there are.
+// Named returns the tools with these names, each once. The error lists the
+// tools.
 func Named(names ...string) ([]login.Tool, error) {
 	all := All()
 	var found []login.Tool

@@ -1,5 +1,5 @@
-// Package twine logs twine in: .pypirc has the repository and the user name, and
-// no password, for which twine asks Python's keyring.
+// Package twine logs in twine. .pypirc has the repository and the user name and
+// no password. Twine asks Python's keyring for it.
 package twine
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/iniedit"
 )
 
-// Tool is twine. A repository is one of several in any case, and is named when
-// something is uploaded.
+// Tool is twine. A repository is always one of several, and is named for each
+// upload.
 func Tool() login.Tool {
 	return login.Tool{
 		Name: "twine", Format: "pypi", Programs: []string{"twine"}, Secret: login.FromHelper,
@@ -33,13 +33,13 @@ const (
 
 func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if t.Name == "pypi" || t.Name == "testpypi" || t.Name == distutils {
-		return nil, fmt.Errorf("%s is a repository that twine has: choose another --name", t.Name)
+		return nil, fmt.Errorf("%s is a repository that twine already has: choose another --name", t.Name)
 	}
 	if err := python.KeyringChosen(p); err != nil {
 		return nil, err
 	}
 	return append([]login.Edit{{
-		Path: file(p), Mode: 0o600, // where others of its repositories have passwords
+		Path: file(p), Mode: 0o600, // other repositories in it have passwords
 		Apply:  func(text []byte) ([]byte, error) { return apply(text, t) },
 		Remove: func(text []byte) ([]byte, error) { return remove(text, t) },
 	}}, python.Keyring(p)...), nil
@@ -55,7 +55,7 @@ func apply(text []byte, t login.Target) (_ []byte, err error) {
 	if text, err = iniedit.Set(text, distutils, servers, python.With(list, t.Name)); err != nil {
 		return nil, err
 	}
-	if _, held := iniedit.Get(text, t.Name, "password"); held { // it would not be asked for
+	if _, held := iniedit.Get(text, t.Name, "password"); held { // it would be used instead of asking
 		if text, err = iniedit.Delete(text, t.Name, "password"); err != nil {
 			return nil, err
 		}
@@ -76,7 +76,7 @@ func remove(text []byte, t login.Target) (_ []byte, err error) {
 		}
 	}
 	if rest, err := iniedit.Python.Entries(text); err != nil || slices.ContainsFunc(rest, func(e iniedit.Entry) bool { return e.Section == t.Name }) {
-		return text, err // it has a section still
+		return text, err // it still has a section
 	}
 	list, _ := iniedit.Get(text, distutils, servers)
 	switch left := python.Without(list, t.Name); {

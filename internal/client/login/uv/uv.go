@@ -1,5 +1,6 @@
-// Package uv logs uv in: the person's uv.toml has the index, with the user name
-// and without a password, and tells uv to ask the command keyring, which is ours.
+// Package uv logs in uv. The person's uv.toml has the index, with the user name
+// and without a password, and tells uv to ask the command keyring, which is a
+// link to this program.
 package uv
 
 import (
@@ -12,9 +13,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
 )
 
-// Tool is uv. The index is the default one, in place of the public index, or
-// beside other indexes one that is looked at before the default: uv takes a
-// package from the first index that has it.
+// Tool is uv. The index replaces the default index, or is added before it: uv
+// takes a package from the first index that has it.
 func Tool() login.Tool {
 	return login.Tool{
 		Name: "uv", Format: "pypi", Programs: []string{"uv"}, Helper: "keyring", Secret: login.FromHelper,
@@ -44,8 +44,8 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	}}, nil
 }
 
-// file is the person's own, or the one that UV_CONFIG_FILE names, which stands
-// for all.
+// file is the person's own configuration, or the file that UV_CONFIG_FILE
+// names, which replaces every other.
 func file(p login.Environment) string {
 	switch path := p.Getenv("UV_CONFIG_FILE"); {
 	case path != "":
@@ -65,7 +65,7 @@ func apply(text []byte, t login.Target) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if before { // of several that are the default, uv takes the first
+		if before { // of several default indexes uv uses the first
 			if text, err = tomledit.Drop(text, table, "name", t.Name); err != nil {
 				return nil, err
 			}
@@ -90,7 +90,7 @@ func remove(text []byte, t login.Target) ([]byte, error) {
 	}
 	for _, i := range left {
 		if address, _ := i["url"].(string); python.Asks(address) {
-			return text, nil // of another login
+			return text, nil // another login's
 		}
 	}
 	if now, _, _ := tomledit.Get(text, provider); now == asks {
@@ -99,8 +99,8 @@ func remove(text []byte, t login.Target) ([]byte, error) {
 	return text, nil
 }
 
-// defaultBefore reports whether an index is the default one and stands before
-// the named one, or where that would be added.
+// defaultBefore reports whether a default index stands before the named one, or
+// before the place where that would be added.
 func defaultBefore(text []byte, name string) (bool, error) {
 	all, err := indexes(text)
 	for _, i := range all {
@@ -126,8 +126,8 @@ func indexes(text []byte) ([]map[string]any, error) {
 	return all, err
 }
 
-// addresses are those of the person's configuration and of the project's in the
-// working folder.
+// addresses returns the indexes of the person's configuration and of the
+// project's in the working folder.
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
 	var settings []python.Setting
 	for _, in := range []struct {

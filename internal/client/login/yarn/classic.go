@@ -8,8 +8,8 @@ import (
 // Classic is Yarn 1, which reads .npmrc as npm does, and cannot ask a helper.
 //
 // It sends a token for packages without a scope only if the registry has
-// always-auth. Where .npmrc refers to a variable that is not set, it does nothing
-// at all, for no registry.
+// always-auth. If .npmrc refers to a variable that is not set, it does nothing
+// at all, for any registry.
 func Classic() login.Tool {
 	return login.Tool{
 		Name: "yarn1", Format: "npm", Programs: []string{"yarn", "yarnpkg"}, Secret: login.StoredOrEnv,

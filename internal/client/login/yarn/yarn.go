@@ -1,15 +1,15 @@
-// Package yarn logs Yarn in: Yarn 1, which reads .npmrc, and Yarn 2 and later,
+// Package yarn logs in Yarn: Yarn 1, which reads .npmrc, and Yarn 2 and later,
 // which read .yarnrc.yml and nothing else.
 //
-// Yarn since 3.2 asks its plug-ins for the header of each request to a registry
-// (hook getNpmAuthenticationHeader of plugin-npm), and loads those that the
-// .yarnrc.yml in the home folder names besides the project's. So login makes a
-// plug-in for each repository, a small script that starts this program, and names
-// it there; no file has a secret. In a project,
+// Since 3.2, Yarn asks its plug-ins for the header of each request to a
+// registry (hook getNpmAuthenticationHeader of plugin-npm), and loads the
+// plug-ins that the .yarnrc.yml in the home folder names besides the project's.
+// So login writes a plug-in for each repository, a small script that starts
+// this program, and names it there. No file contains a secret. In a project,
 //
 //	npmRegistryServer: https://registry.example/npm/lib
 //
-// of its own .yarnrc.yml wins over the person's.
+// in its own .yarnrc.yml takes precedence over the person's.
 package yarn
 
 import (
@@ -35,8 +35,8 @@ func Tool() login.Tool {
 	}
 }
 
-// rc is the name of the configuration files in projects.
-func rc(p login.Environment) string {
+// rcName is the name of the configuration files in projects.
+func rcName(p login.Environment) string {
 	if name := p.Getenv("YARN_RC_FILENAME"); name != "" {
 		return name
 	}
@@ -59,7 +59,7 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The plug-in comes first: Yarn fails for one that is not there.
+	// The plug-in is written first: Yarn fails if the file does not exist.
 	return []login.Edit{{
 		Path: c.plugin, Mode: 0o600,
 		Apply:  func([]byte) ([]byte, error) { return text, nil },
@@ -78,10 +78,10 @@ func script(name string, t login.Target, p login.Environment) ([]byte, error) {
 		value       any
 	}{
 		{"NAME", "@gatehouse/" + name},
-		{"REGISTRY", trim(t.Endpoint.String())},
+		{"REGISTRY", trimSlash(t.Endpoint.String())},
 		{"COMMAND", slices.Concat([]string{p.Program}, t.TokenArguments(), []string{"--format", "authorization"})},
 	} {
-		literal, err := json.Marshal(r.value) // a literal of JavaScript too
+		literal, err := json.Marshal(r.value) // also a JavaScript literal
 		if err != nil {
 			return nil, err
 		}
@@ -90,7 +90,7 @@ func script(name string, t login.Target, p login.Environment) ([]byte, error) {
 	return []byte(strings.NewReplacer(replacements...).Replace(plugin)), nil
 }
 
-// A configuration is what a target means in .yarnrc.yml.
+// A configuration is the target's part of .yarnrc.yml.
 type configuration struct {
 	login.Target
 	scopes []string
@@ -101,16 +101,17 @@ func (c configuration) edit(p login.Environment) login.Edit {
 	return login.Edit{Path: home(p), Mode: 0o644, Apply: c.apply, Remove: c.remove}
 }
 
-// trim takes off the / at the end of an address, as Yarn does when it compares.
-func trim(address string) string { return strings.TrimSuffix(address, "/") }
+// trimSlash removes the / at the end of an address, as Yarn does when it
+// compares.
+func trimSlash(address string) string { return strings.TrimSuffix(address, "/") }
 
 func (c configuration) apply(text []byte) (_ []byte, err error) {
-	address := trim(c.Endpoint.String())
+	address := trimSlash(c.Endpoint.String())
 	set := func(value string, path ...string) {
 		if err != nil {
 			return
 		}
-		if now, ok, _ := yamledit.Get(text, path); !ok || trim(now) != value {
+		if now, ok, _ := yamledit.Get(text, path); !ok || trimSlash(now) != value {
 			text, err = yamledit.Set(text, path, value)
 		}
 	}
@@ -124,8 +125,9 @@ func (c configuration) apply(text []byte) (_ []byte, err error) {
 	}
 	for _, scope := range c.scopes {
 		set(address, "npmScopes", scope, "npmRegistryServer")
-		set(address, "npmScopes", scope, "npmPublishRegistry") // or else that of all packages
-		// A scope's own token would be sent instead, and is for another registry.
+		set(address, "npmScopes", scope, "npmPublishRegistry") // otherwise the one for all packages would be used
+		// A scope's own token would be sent instead, and is for another
+		// registry.
 		drop("npmScopes", scope, "npmAuthToken")
 		drop("npmScopes", scope, "npmAuthIdent")
 	}
@@ -146,17 +148,17 @@ func (c configuration) apply(text []byte) (_ []byte, err error) {
 	return text, err
 }
 
-// registry is the path of the registry's own settings, as the text writes it: its
-// address may be with a scheme and without, and with a / at its end.
+// registry is the path of the registry's own settings, as the text writes it:
+// with or without a scheme, and with or without a / at the end.
 func (c configuration) registry(text []byte) ([]string, error) {
 	written, err := yamledit.Keys(text, []string{"npmRegistries"})
 	if err != nil {
 		return nil, err
 	}
-	address := trim(npmrc.Address(c.Target))
-	for _, form := range []string{c.Endpoint.Scheme + ":" + address, address} { // the stronger first
+	address := trimSlash(npmrc.Address(c.Target))
+	for _, form := range []string{c.Endpoint.Scheme + ":" + address, address} { // the one that takes precedence first
 		for _, key := range written {
-			if trim(key) == form {
+			if trimSlash(key) == form {
 				return []string{"npmRegistries", key}, nil
 			}
 		}
@@ -172,7 +174,7 @@ func (c configuration) remove(text []byte) (_ []byte, err error) {
 	}
 	ours := func(path ...string) bool {
 		value, ok, _ := yamledit.Get(text, path)
-		return ok && trim(value) == trim(c.Endpoint.String())
+		return ok && trimSlash(value) == trimSlash(c.Endpoint.String())
 	}
 	if len(c.scopes) == 0 && ours("npmRegistryServer") {
 		drop("npmRegistryServer")
@@ -187,9 +189,9 @@ func (c configuration) remove(text []byte) (_ []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	left, err := named(text)
-	if err != nil || slices.ContainsFunc(left, func(address string) bool { return trim(address) == trim(c.Endpoint.String()) }) {
-		return text, err // something else is still had from there
+	left, err := registriesIn(text)
+	if err != nil || slices.ContainsFunc(left, func(address string) bool { return trimSlash(address) == trimSlash(c.Endpoint.String()) }) {
+		return text, err // something else still comes from there
 	}
 	registry, err := c.registry(text)
 	if err != nil {
@@ -205,8 +207,8 @@ func (c configuration) remove(text []byte) (_ []byte, err error) {
 	return yamledit.Exclude(text, []string{"unsafeHttpWhitelist"}, c.Endpoint.Hostname())
 }
 
-// named are the registries that a text names.
-func named(text []byte) ([]string, error) {
+// registriesIn returns the registries that a text names.
+func registriesIn(text []byte) ([]string, error) {
 	paths := [][]string{{"npmRegistryServer"}, {"npmPublishRegistry"}}
 	scopes, err := yamledit.Keys(text, []string{"npmScopes"})
 	if err != nil {
@@ -228,10 +230,10 @@ func named(text []byte) ([]string, error) {
 	return found, nil
 }
 
-// addresses are the registries that the environment, the project's file and the
-// person's name.
+// addresses returns the registries that the environment, the project's file and
+// the person's file name.
 func addresses(p login.Environment, read login.ReadFile) ([]string, error) {
-	all, err := read.Addresses(named, filepath.Join(p.Dir, rc(p)), home(p))
+	all, err := read.Addresses(registriesIn, filepath.Join(p.Dir, rcName(p)), home(p))
 	if address := p.Getenv("YARN_NPM_REGISTRY_SERVER"); address != "" && err == nil {
 		all = login.Unique(append(all, address)...)
 	}

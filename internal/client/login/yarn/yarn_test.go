@@ -26,7 +26,7 @@ func places() login.Environment {
 	return login.Environment{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: `/opt/"bin"/gatehouse`, Getenv: func(string) string { return "" }}
 }
 
-func edits(t *testing.T, to login.Target) (plugin, rc login.Edit) {
+func edits(t *testing.T, to login.Target) (plugin, rcName login.Edit) {
 	t.Helper()
 	e, err := yarn.Tool().Edits(to, places())
 	if err != nil || len(e) != 2 || e[1].Path != "/home/ada/.yarnrc.yml" {
@@ -63,17 +63,17 @@ func TestConfiguration(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plugin, rc := edits(t, target(t, c.address, c.scopes...))
+			plugin, rcName := edits(t, target(t, c.address, c.scopes...))
 			want := strings.ReplaceAll(c.want, "PLUGIN", plugin.Path)
-			got, err := rc.Apply([]byte(c.text))
+			got, err := rcName.Apply([]byte(c.text))
 			if err != nil || string(got) != want {
 				t.Fatalf("%v\n got %q\nwant %q", err, got, want)
 			}
-			if again, err := rc.Apply(got); err != nil || string(again) != want {
+			if again, err := rcName.Apply(got); err != nil || string(again) != want {
 				t.Errorf("again: %q, %v", again, err)
 			}
 			// What another hand has added stays, and nothing of ours does.
-			if got, err = rc.Remove(append(got, "enableTelemetry: false\n"...)); err != nil {
+			if got, err = rcName.Remove(append(got, "enableTelemetry: false\n"...)); err != nil {
 				t.Fatal(err)
 			}
 			for _, ours := range []string{plugin.Path, "npm/lib", "npmAlwaysAuth", "127.0.0.1"} {
@@ -138,8 +138,8 @@ func TestRefused(t *testing.T) {
 	if _, err := yarn.Tool().Edits(to, places()); err == nil || !strings.Contains(err.Error(), "--scope") {
 		t.Error(err)
 	}
-	_, rc := edits(t, target(t, lib))
-	if _, err := rc.Apply([]byte("a: b\nnpmRegistries: [x]\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+	_, rcName := edits(t, target(t, lib))
+	if _, err := rcName.Apply([]byte("a: b\nnpmRegistries: [x]\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
 		t.Error(err)
 	}
 }
