@@ -35,6 +35,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -140,7 +141,9 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
-	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Now: p.now})
+	damage := integrity.NewMonitor(p.log)
+	p.metrics.damagedObjects(damage.Found)
+	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now})
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,14 @@ func (m *metrics) observe(service, operation string, status int, took time.Durat
 
 func (m *metrics) decided(d audit.Decision) { m.decisions.WithLabelValues(d.Outcome).Inc() }
 
+// damagedObjects adds the number of stored objects that were found to be missing or
+// damaged.
+func (m *metrics) damagedObjects(found func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "gatehouse_damaged_objects_total", Help: "Stored objects that were found missing or damaged since the start.",
+	}, func() float64 { return float64(found()) }))
+}
+
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }

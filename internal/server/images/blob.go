@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -52,10 +53,11 @@ func (s *Service) BlobInfo(ctx context.Context, id RepositoryID, d digest.Digest
 
 // renewBlob describes a blob and renews its link.
 func (s *Service) renewBlob(ctx context.Context, repo *Repository, d digest.Digest) (Blob, error) {
-	l, err := s.locate(ctx, repo, d)
+	l, o, err := s.openIntact(ctx, repo, d)
 	if err != nil {
 		return Blob{}, err
 	}
+	_ = o.Close() // nothing was written
 	now := db.Micros(s.now())
 	if now-l.renewed.Load() < renewEvery.Microseconds() {
 		return Blob{d, l.size}, nil
@@ -116,23 +118,31 @@ func (s *Service) OpenGrantedBlob(ctx context.Context, id RepositoryID, d digest
 }
 
 func (s *Service) open(ctx context.Context, repo *Repository, d digest.Digest) (Blob, blob.Object, error) {
-	l, err := s.locate(ctx, repo, d)
-	if err != nil {
-		return Blob{}, nil, err
-	}
-	o, err := s.blobs.Open(ctx, l.object)
-	if errors.Is(err, blob.ErrNotFound) {
-		// It was deleted after it was cached, and perhaps pushed again.
-		s.locations.Drop(digestKey{repo.row, d})
-		if l, err = s.locate(ctx, repo, d); err != nil {
-			return Blob{}, nil, err
-		}
-		o, err = s.blobs.Open(ctx, l.object)
-	}
+	l, o, err := s.openIntact(ctx, repo, d)
 	if err != nil {
 		return Blob{}, nil, err
 	}
 	return Blob{d, l.size}, o, nil
+}
+
+// openIntact opens the object of a blob. A blob whose object is missing or has the
+// wrong size is BlobNotFound, so that clients push it again.
+func (s *Service) openIntact(ctx context.Context, repo *Repository, d digest.Digest) (*location, blob.Object, error) {
+	l, err := s.locate(ctx, repo, d)
+	for err == nil {
+		o, openErr := integrity.Open(ctx, s.blobs, l.object, l.size)
+		if !integrity.IsDamaged(openErr) {
+			return l, o, openErr
+		}
+		// The cached location may be outdated: the blob was deleted or replaced.
+		s.locations.Drop(digestKey{repo.row, d})
+		last := l.object
+		if l, err = s.locate(ctx, repo, d); err == nil && l.object == last {
+			s.damage.Report(ctx, l.object, string(d), openErr)
+			err = blobNotFound(repo.ID, d)
+		}
+	}
+	return nil, nil, err
 }
 
 // MountBlob links a blob of the repository from into the repository to of the same
@@ -152,6 +162,11 @@ func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d
 	}
 	if err != nil {
 		return Blob{}, err
+	}
+	if _, o, err := s.openIntact(ctx, source, d); err != nil {
+		return Blob{}, err
+	} else {
+		_ = o.Close() // nothing was written
 	}
 	var size int64
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {

@@ -3,12 +3,14 @@ package images
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -27,7 +29,9 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 	if err != nil {
 		return Blob{}, err
 	}
-	if !committed && s.registryHas(ctx, repo, d) {
+	has, damaged := s.storedObject(ctx, repo, d)
+	f.damaged = damaged
+	if !committed && has && damaged == "" {
 		switch err := f.record(ctx, ""); {
 		case err == nil:
 			w.Abort()
@@ -47,6 +51,9 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 	_, rolledBack := errors.AsType[*fault.Error](err)
 	if (rolledBack && u == nil) || (err == nil && !f.used) {
 		s.discard(ctx, w.object)
+	}
+	if err == nil && f.used && damaged != "" {
+		s.discard(ctx, damaged)
 	}
 	if err != nil {
 		return Blob{}, err
@@ -108,11 +115,42 @@ func (s *Service) suspend(ctx context.Context, u *uploadRow, w *hashingWriter) e
 	return err
 }
 
-// registryHas reports whether the registry has a blob. Then the new object is not
-// needed, and not synced. The answer may be outdated; the transaction checks it.
-func (s *Service) registryHas(ctx context.Context, repo *Repository, d digest.Digest) bool {
-	_, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT id FROM image_blob WHERE account = $1 AND region = $2 AND digest = $3`, repo.ID.Account, repo.ID.Region, string(d))
-	return err == nil
+// storedObject reports whether the registry has a blob already, in this repository
+// or another one. Then the new object is not needed, and not synced. But a client
+// may upload a blob that the registry has because it could not download it, so the
+// stored content is compared: damaged is the name of an object that must be
+// replaced, or empty. The answer may be outdated; the transaction checks it.
+func (s *Service) storedObject(ctx context.Context, repo *Repository, d digest.Digest) (has bool, damaged string) {
+	l, err := db.One(ctx, s.db, func(r db.Row) (*location, error) {
+		l := new(location)
+		return l, r.Scan(&l.object, &l.size)
+	}, `SELECT object, size FROM image_blob WHERE account = $1 AND region = $2 AND digest = $3`, repo.ID.Account, repo.ID.Region, string(d))
+	if err != nil {
+		return false, ""
+	}
+	if err := s.compare(ctx, l, d); err != nil {
+		s.damage.Report(ctx, l.object, string(d), err)
+		return true, l.object
+	}
+	return true, ""
+}
+
+// storedIntact reports whether the registry has a blob and its content is right.
+func (s *Service) storedIntact(ctx context.Context, repo *Repository, d digest.Digest) bool {
+	has, damaged := s.storedObject(ctx, repo, d)
+	return has && damaged == ""
+}
+
+// compare reads a stored object and returns an error unless it has the digest.
+func (s *Service) compare(ctx context.Context, l *location, d digest.Digest) error {
+	if err := integrity.Check(ctx, s.blobs, l.object, l.size); err != nil {
+		return err
+	}
+	got, err := s.digest(ctx, l.object, d.Algorithm())
+	if err == nil && got != d {
+		err = fmt.Errorf("the stored bytes have the digest %s", got)
+	}
+	return err
 }
 
 // errNoObject means that the registry does not have the blob and that record was
@@ -126,6 +164,8 @@ type commitTx struct {
 	upload *uploadRow
 	digest digest.Digest
 	size   int64
+	// damaged is an object that the given one replaces; empty for none.
+	damaged string
 	// used is true if the given object became the object of the blob.
 	used bool
 }
@@ -147,22 +187,36 @@ func (f *commitTx) record(ctx context.Context, object string) error {
 				return uploadConflict(u.ID)
 			}
 		}
-		b, err := db.One(ctx, tx, scanStored, `SELECT id, size FROM image_blob WHERE account = $1 AND region = $2 AND digest = $3`, f.repo.ID.Account, f.repo.ID.Region, string(f.digest))
-		if errors.Is(err, db.ErrNoRows) {
-			if object == "" {
-				return errNoObject
-			}
-			f.used, b.row = true, randid.Row()
-			_, err = tx.Exec(ctx, `INSERT INTO image_blob (id, account, region, digest, size, object) VALUES ($1, $2, $3, $4, $5, $6)`,
-				b.row, f.repo.ID.Account, f.repo.ID.Region, string(f.digest), f.size, object)
-		}
+		row, err := f.blob(ctx, tx, object)
 		if err != nil {
 			return err
 		}
-		return f.s.link(ctx, tx, f.repo, f.digest, b.row)
+		return f.s.link(ctx, tx, f.repo, f.digest, row)
 	})
 	if err == nil {
 		f.s.locations.Drop(digestKey{f.repo.row, f.digest})
 	}
 	return err
+}
+
+// blob returns the row of the blob, which it inserts, or updates if its object is
+// damaged.
+func (f *commitTx) blob(ctx context.Context, tx *db.Tx, object string) (row int64, err error) {
+	var stored string
+	row, err = db.One(ctx, tx, func(r db.Row) (row int64, err error) {
+		err = r.Scan(&row, &stored)
+		return row, err
+	}, `SELECT id, object FROM image_blob WHERE account = $1 AND region = $2 AND digest = $3`, f.repo.ID.Account, f.repo.ID.Region, string(f.digest))
+	switch {
+	case errors.Is(err, db.ErrNoRows) && object == "":
+		return 0, errNoObject
+	case errors.Is(err, db.ErrNoRows):
+		f.used, row = true, randid.Row()
+		_, err = tx.Exec(ctx, `INSERT INTO image_blob (id, account, region, digest, size, object) VALUES ($1, $2, $3, $4, $5, $6)`,
+			row, f.repo.ID.Account, f.repo.ID.Region, string(f.digest), f.size, object)
+	case err == nil && object != "" && stored == f.damaged:
+		f.used = true
+		_, err = tx.Exec(ctx, `UPDATE image_blob SET object = $2, size = $3 WHERE id = $1`, row, object, f.size)
+	}
+	return row, err
 }

@@ -229,6 +229,28 @@ func TestSweepBlobs(t *testing.T) {
 	}
 }
 
+// A client may push a foreign layer after the manifest that names it. The manifest
+// needs the layer from then on.
+func TestSweepBlobs_ForeignLayerPushedAfterManifest(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	config := s.push(t, app, "config")
+	foreign := ocispec.Descriptor{
+		MediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+		Digest:    digest.FromString("foreign"), Size: int64(len("foreign")), URLs: []string{"https://registry.example/layer"},
+	}
+	body := image(config, foreign)
+	s.put(t, app, body, "v1")
+	s.push(t, app, "foreign")
+	s.put(t, app, body, "v1")
+	wantFault(t, s.DeleteBlob(t.Context(), app, foreign.Digest), "BlobReferenced")
+	s.clock.advance(72 * time.Hour)
+	if _, err := s.SweepBlobs(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.wantBlob(t, app, "foreign")
+}
+
 func TestSweepUploads(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)

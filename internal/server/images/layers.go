@@ -82,7 +82,7 @@ func (s *Service) CompleteLayer(ctx context.Context, id RepositoryID, uploadID s
 		return Blob{}, err
 	}
 	d, may := w.choose(digests)
-	if _, err := s.renewBlob(ctx, repo, d); err == nil && may {
+	if _, err := s.renewBlob(ctx, repo, d); err == nil && may && s.storedIntact(ctx, repo, d) {
 		return Blob{}, s.dropReceived(ctx, u, w, fault.New(fault.Conflict, "LayerAlreadyExists", "The image layer '%s' already exists in the '%s' repository", d, id.Name))
 	}
 	b, err := s.finish(ctx, repo, u, w, d)
@@ -140,13 +140,14 @@ func (s *Service) DownloadableLayer(ctx context.Context, id RepositoryID, d dige
 	if err := CheckDigest(d); err != nil {
 		return Blob{}, err
 	}
-	l, err := s.locate(ctx, repo, d)
+	l, o, err := s.openIntact(ctx, repo, d)
 	if fault.Is(err, "BlobNotFound") {
 		return Blob{}, fault.New(fault.NotFound, "LayersNotFound", "The layer with digest '%s' does not exist in the repository with name '%s' in the registry with id '%s'", d, id.Name, id.Account)
 	}
 	if err != nil {
 		return Blob{}, err
 	}
+	_ = o.Close() // nothing was written
 	_, err = db.One(ctx, s.db, db.Scalar[int64], `SELECT 1 FROM image_reference WHERE repository = $1 AND digest = $2 LIMIT 1`, repo.row, string(d))
 	if errors.Is(err, db.ErrNoRows) {
 		return Blob{}, fault.New(fault.Conflict, "LayerInaccessible", "The layer with digest '%s' is not associated with an image of the repository with name '%s'", d, id.Name)

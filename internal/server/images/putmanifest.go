@@ -160,11 +160,9 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 			noBlob = append(noBlob, d)
 		}
 	}
-	for _, d := range need {
-		if _, ok := blobs[d]; ok {
-			refs = append(refs, d)
-		}
-	}
+	// Foreign layers are recorded too if their bytes are not here: a client may push
+	// them later, and then the sweep must not remove them.
+	refs = append(refs, need...)
 	size := r.size
 	for _, d := range r.children {
 		childSize, isManifest := children[d]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
@@ -21,6 +22,8 @@ type Config struct {
 	Authz authz.Authorizer
 	// Principals is needed to set policies.
 	Principals authz.Principals
+	// Damage counts and logs objects that are missing or damaged. It may be nil.
+	Damage *integrity.Monitor
 	// Now is the clock.
 	Now func() time.Time
 	// ManifestCache is the maximum size in bytes of the manifests in memory; 0
@@ -43,6 +46,7 @@ type Service struct {
 	blobs      blob.Store
 	authz      authz.Authorizer
 	principals authz.Principals
+	damage     *integrity.Monitor
 	now        func() time.Time
 
 	repositories repositorySet
@@ -68,7 +72,7 @@ type tagKey struct {
 
 // New applies the migrations and loads the repositories.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, now: c.Now}
+	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}

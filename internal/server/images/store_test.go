@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -31,7 +33,9 @@ type store struct {
 	blobs blob.Store
 	clock *clock
 	authz *grants
-	close func()
+	// damage counts the damaged objects that the store found.
+	damage *integrity.Monitor
+	close  func()
 }
 
 // A clock stands still until advance is called.
@@ -79,10 +83,10 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &store{dir: dir, blobs: wrap(b), clock: c, authz: new(grants)}
+	s := &store{dir: dir, blobs: wrap(b), clock: c, authz: new(grants), damage: integrity.NewMonitor(slog.New(slog.DiscardHandler))}
 	s.close = sync.OnceFunc(func() { d.Close(); b.Close() })
 	t.Cleanup(s.close)
-	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Principals: iamtest.Unbound{}, Now: c.now})
+	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
