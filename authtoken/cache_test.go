@@ -24,7 +24,7 @@ import (
 )
 
 // process is another process that prints a token.
-func (g *gate) process(dir string, env ...string) *exec.Cmd {
+func (g *testServer) process(dir string, env ...string) *exec.Cmd {
 	cmd := exec.CommandContext(g.t.Context(), os.Args[0])
 	cmd.Env = append(append(os.Environ(), g.env...), childVariable+"="+dir, "AWS_EC2_METADATA_DISABLED=true")
 	cmd.Env = append(cmd.Env, env...)
@@ -32,7 +32,7 @@ func (g *gate) process(dir string, env ...string) *exec.Cmd {
 }
 
 func TestTwentyProcessesMakeOneCall(t *testing.T) {
-	g, dir := open(t), filepath.Join(t.TempDir(), "not yet there")
+	g, dir := startServer(t), filepath.Join(t.TempDir(), "not yet there")
 	tokens := make([]string, 20)
 	var all sync.WaitGroup
 	for i := range tokens {
@@ -58,7 +58,7 @@ func TestTwentyProcessesMakeOneCall(t *testing.T) {
 // A process that dies in the middle of its call takes neither the lock nor the
 // cache with it.
 func TestProcessDiesInItsCall(t *testing.T) {
-	g, dir := open(t), t.TempDir()
+	g, dir := startServer(t), t.TempDir()
 	target, err := url.Parse(g.url)
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestProcessDiesInItsCall(t *testing.T) {
 
 // Whatever a crash or somebody else makes of a file, it is no token.
 func TestDamagedFilesAreIgnored(t *testing.T) {
-	g, dir := open(t), t.TempDir()
+	g, dir := startServer(t), t.TempDir()
 	source := func() *authtoken.Source { return authtoken.CodeArtifact(g.cfg, "acme", authtoken.CacheDir(dir)) }
 	for name, damage := range map[string]func(path string, whole []byte) error{
 		"empty": func(path string, _ []byte) error { return os.WriteFile(path, nil, 0o600) },
@@ -137,7 +137,7 @@ func TestDamagedFilesAreIgnored(t *testing.T) {
 }
 
 func TestFilesArePrivateAndSealed(t *testing.T) {
-	g, dir := open(t), filepath.Join(t.TempDir(), "cache")
+	g, dir := startServer(t), filepath.Join(t.TempDir(), "cache")
 	got := token(t, authtoken.ECR(g.cfg, authtoken.CacheDir(dir)))
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("%v %v", info, err)
@@ -166,7 +166,7 @@ func TestFilesArePrivateAndSealed(t *testing.T) {
 // Other credentials find nothing of the first ones', even where they bring the
 // same access key id.
 func TestOthersGetNothing(t *testing.T) {
-	g, dir := open(t), t.TempDir()
+	g, dir := startServer(t), t.TempDir()
 	shared := authtoken.CacheDir(dir)
 	first := token(t, authtoken.CodeArtifact(g.cfg, "acme", shared))
 	friend := g.user("friend", "codeartifact:*", "sts:GetServiceBearerToken")
@@ -224,7 +224,7 @@ func TestKeysDiffer(t *testing.T) {
 }
 
 func TestOldFilesAreSwept(t *testing.T) {
-	g, dir := open(t), t.TempDir()
+	g, dir := startServer(t), t.TempDir()
 	old := time.Now().Add(-25 * time.Hour)
 	for _, name := range []string{"a.token", "b.tmp", "c.lock", "somebody else's"} {
 		path := filepath.Join(dir, name)
@@ -244,7 +244,7 @@ func TestOldFilesAreSwept(t *testing.T) {
 
 // A cache that cannot be written costs calls, and nothing else.
 func TestUnusableCache(t *testing.T) {
-	g := open(t)
+	g := startServer(t)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

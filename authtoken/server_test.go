@@ -51,8 +51,8 @@ func child(dir string) int {
 	return 0
 }
 
-// A gate is a server with the domain acme.
-type gate struct {
+// A testServer is a server with the domain acme.
+type testServer struct {
 	t   *testing.T
 	url string
 	env []string     // of the admin
@@ -61,13 +61,13 @@ type gate struct {
 	clock
 }
 
-func open(t *testing.T) *gate {
+func startServer(t *testing.T) *testServer {
 	t.Helper()
 	data := filepath.Join(t.TempDir(), "data")
 	c := serverconfig.Default()
 	c.Data, c.Listen, c.Log.Level = data, "127.0.0.1:0", "error"
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &gate{t: t, net: new(countingNet)}
+	g := &testServer{t: t, net: new(countingNet)}
 	s, err := app.Start(ctx, c, app.WithClock(g.now))
 	if err != nil {
 		cancel()
@@ -104,7 +104,7 @@ func open(t *testing.T) *gate {
 }
 
 // user is the configuration of a new user who may do what the actions say.
-func (g *gate) user(name string, actions ...string) aws.Config {
+func (g *testServer) user(name string, actions ...string) aws.Config {
 	g.t.Helper()
 	ctx, c := g.t.Context(), iam.NewFromConfig(g.cfg)
 	if _, err := c.CreateUser(ctx, &iam.CreateUserInput{UserName: &name}); err != nil {
@@ -121,7 +121,7 @@ func (g *gate) user(name string, actions ...string) aws.Config {
 	return g.with(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey)
 }
 
-func (g *gate) with(id, secret string) aws.Config {
+func (g *testServer) with(id, secret string) aws.Config {
 	cfg := g.cfg.Copy()
 	cfg.Credentials = fixed(id, secret)
 	return cfg
@@ -134,7 +134,7 @@ func fixed(id, secret string) aws.CredentialsProvider {
 }
 
 // issued is how many tokens the server says it was asked for.
-func (g *gate) issued() int {
+func (g *testServer) issued() int {
 	g.t.Helper()
 	res, err := http.Get(g.url + "/metrics")
 	if err != nil {

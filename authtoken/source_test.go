@@ -24,7 +24,7 @@ import (
 const hour = time.Hour
 
 func TestTokensOfBothServices(t *testing.T) {
-	g := open(t)
+	g := startServer(t)
 	ca := token(t, authtoken.CodeArtifact(g.cfg, "acme", authtoken.InMemory(), authtoken.Duration(15*time.Minute)))
 	if ca.Username != "aws" || ca.Password == "" || ca.Type != "Bearer" || ca.Authorization() != "Bearer "+ca.Password || ca.Endpoint != "" {
 		t.Errorf("CodeArtifact: %+v", ca)
@@ -41,9 +41,9 @@ func TestTokensOfBothServices(t *testing.T) {
 	}
 }
 
-// An http.Client of package oauth2 is let in by both kinds of door.
+// An http.Client of package oauth2 is let in by repositories and by registries.
 func TestOAuth2(t *testing.T) {
-	g := open(t)
+	g := startServer(t)
 	for path, s := range map[string]*authtoken.Source{
 		"/codeartifact/us-east-1/000000000001/acme/pypi/lib/simple/": authtoken.CodeArtifact(g.cfg, "acme", authtoken.InMemory()),
 		"/v2/": authtoken.ECR(g.cfg, authtoken.InMemory()),
@@ -60,7 +60,7 @@ func TestOAuth2(t *testing.T) {
 }
 
 func TestOneCallForAllWhoWait(t *testing.T) {
-	g, dir := open(t), t.TempDir()
+	g, dir := startServer(t), t.TempDir()
 	// Two sources: within one it is the flight, between them the lock.
 	sources := []*authtoken.Source{
 		authtoken.CodeArtifact(g.cfg, "acme", authtoken.CacheDir(dir)),
@@ -92,7 +92,7 @@ func TestOneCallForAllWhoWait(t *testing.T) {
 func TestRenewal(t *testing.T) {
 	for name, keep := range map[string]authtoken.Option{"memory": authtoken.InMemory(), "file": authtoken.CacheDir(t.TempDir())} {
 		t.Run(name, func(t *testing.T) {
-			g, c := open(t), new(clock)
+			g, c := startServer(t), new(clock)
 			s := authtoken.CodeArtifact(g.cfg, "acme", keep, authtoken.Clock(c.now))
 			first := token(t, s)
 			c.advance(4*hour + 47*time.Minute)
@@ -126,7 +126,7 @@ func TestRenewal(t *testing.T) {
 
 // A token expires on the server, and whoever asks the source is let in again.
 func TestExpiredTokenIsReplaced(t *testing.T) {
-	g := open(t)
+	g := startServer(t)
 	g.cfg.RetryMaxAttempts = 2 // the first request after the clock jumps corrects the SDK's
 	g.advance(-14 * time.Minute)
 	s := authtoken.CodeArtifact(g.cfg, "acme", authtoken.CacheDir(t.TempDir()), authtoken.Duration(15*time.Minute))
@@ -158,7 +158,7 @@ func TestExpiredTokenIsReplaced(t *testing.T) {
 
 // Whoever gives up waiting does not take the call with them.
 func TestCancelledCallerLeavesTheCall(t *testing.T) {
-	g := open(t)
+	g := startServer(t)
 	gated := &gatedNet{next: g.net, begun: make(chan struct{}), release: make(chan struct{})}
 	cfg := g.cfg.Copy()
 	cfg.HTTPClient = gated
@@ -196,7 +196,7 @@ func (n *gatedNet) Do(r *http.Request) (*http.Response, error) {
 }
 
 func TestForget(t *testing.T) {
-	g := open(t)
+	g := startServer(t)
 	s := authtoken.ECR(g.cfg, authtoken.CacheDir(t.TempDir()))
 	first := token(t, s)
 	if err := s.Forget(t.Context()); err != nil {
@@ -212,7 +212,7 @@ func TestForget(t *testing.T) {
 
 // Looking at what is kept asks for nothing, and shows nothing that is over.
 func TestKept(t *testing.T) {
-	g, dir, c := open(t), t.TempDir(), &clock{}
+	g, dir, c := startServer(t), t.TempDir(), &clock{}
 	source := func() *authtoken.Source {
 		return authtoken.ECR(g.cfg, authtoken.CacheDir(dir), authtoken.Clock(c.now))
 	}
@@ -239,7 +239,7 @@ func TestKept(t *testing.T) {
 }
 
 func TestErrors(t *testing.T) {
-	g := open(t)
+	g := startServer(t)
 	memory := authtoken.InMemory()
 	nobody, noRegion, anonymous := g.cfg.Copy(), g.cfg.Copy(), g.cfg.Copy()
 	nobody.Credentials, noRegion.Region, anonymous.Credentials = nil, "", aws.AnonymousCredentials{}

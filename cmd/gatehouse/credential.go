@@ -22,8 +22,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential/nuget"
 )
 
-// helpers are the names under which clients start the program, and the
-// command that each stands for.
+// helpers are the names by which clients start the program, and the command that
+// each stands for.
 var helpers = map[string]string{
 	"docker-credential-gatehouse":  "docker",
 	"cargo-credential-gatehouse":   "cargo",
@@ -34,10 +34,9 @@ var helpers = map[string]string{
 	"nuget-plugin-gatehouse":       "nuget",
 }
 
-// arguments are those of the command line, with the command that the program's
-// name stands for. Cargo starts a provider with nothing but the argument
-// --cargo-plugin, and may know it by its path. NuGet's one argument has a single
-// dash, as elsewhere flags of one letter have.
+// arguments are the arguments of the command line, after the command that the
+// program's name stands for. Cargo starts a provider with the single argument
+// --cargo-plugin, by any path. NuGet's single argument has one dash.
 func arguments(argv []string) []string {
 	name := strings.TrimSuffix(filepath.Base(argv[0]), ".exe")
 	if helper, ok := helpers[name]; ok {
@@ -52,14 +51,15 @@ func arguments(argv []string) []string {
 	return argv[1:]
 }
 
-// errTold marks an error that the client was told in its protocol's own way.
-var errReported = errors.New("told")
+// errReported marks an error that was reported already: to a client in its
+// protocol, or by a report on standard output.
+var errReported = errors.New("reported")
 
 func reported(err error) error { return fmt.Errorf("%w: %w", errReported, err) }
 
 type credentialCommand struct {
 	awsFlags
-	Hosts []string `placeholder:"HOST" env:"GATEHOUSE_HOSTS" help:"Hosts that get tokens besides those that the endpoint names."`
+	Hosts []string `placeholder:"HOST" env:"GATEHOUSE_HOSTS" help:"Hosts that get tokens in addition to those that the endpoint names."`
 
 	Docker  dockerCommand  `cmd:"" help:"Answer docker, podman, skopeo, crane, helm (as docker-credential-gatehouse)."`
 	Cargo   cargoCommand   `cmd:"" help:"Answer cargo (as cargo-credential-gatehouse)."`
@@ -72,8 +72,13 @@ type credentialCommand struct {
 
 // Help is what --help shows below the flags.
 func (credentialCommand) Help() string {
-	return `Tools start these by the names in parentheses: make links to this program with
-them somewhere on PATH. docs/clients.md shows the configuration of each tool.`
+	return `Tools start these commands by the names in parentheses. gatehouse login makes the
+links that it needs; for other tools make them somewhere on PATH. docs/clients.md
+shows the configuration of each tool.
+
+Example:
+
+  ln -s "$(command -v gatehouse)" ~/.local/bin/bazel-credential-gatehouse`
 }
 
 func (c *credentialCommand) lookup(now clock) *credential.Lookup {
@@ -83,8 +88,8 @@ func (c *credentialCommand) lookup(now clock) *credential.Lookup {
 	}
 }
 
-// addressBook reads what login has remembered about addresses. Without a home
-// folder there is nothing.
+// addressBook reads what login recorded about addresses. Without a home folder it
+// is empty.
 func addressBook() (credential.Addresses, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -95,6 +100,13 @@ func addressBook() (credential.Addresses, error) {
 
 type dockerCommand struct {
 	Operation string `arg:"" help:"get, store, erase or list."`
+}
+
+// Help is what --help shows below the flags.
+func (dockerCommand) Help() string {
+	return `Example:
+
+  echo 127.0.0.1:4283 | gatehouse credential docker get`
 }
 
 // Run answers one request.
@@ -109,12 +121,29 @@ type cargoCommand struct {
 	Plugin bool `name:"cargo-plugin" hidden:""` // how cargo starts every provider
 }
 
+// Help is what --help shows below the flags.
+func (cargoCommand) Help() string {
+	return `Example, in $CARGO_HOME/config.toml:
+
+  [registries.lib]
+  index = "sparse+https://…/cargo/lib/"
+  credential-provider = ["cargo-credential-gatehouse"]`
+}
+
 // Run answers requests until cargo has no more.
 func (c *cargoCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	return cargo.Run(ctx, stdin, stdout, all.Credential.lookup(now))
 }
 
 type keyringCommand struct{ keyring.Request }
+
+// Help is what --help shows below the flags.
+func (keyringCommand) Help() string {
+	return `Examples:
+
+  gatehouse credential keyring get https://…/pypi/lib/simple/ aws
+  gatehouse credential keyring --mode creds --output json get https://…/pypi/lib/simple/`
+}
 
 // Run answers one request.
 func (c *keyringCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
@@ -129,12 +158,27 @@ type bazelCommand struct {
 	Operation string `arg:"" optional:"" default:"get" help:"get."`
 }
 
+// Help is what --help shows below the flags.
+func (bazelCommand) Help() string {
+	return `Example:
+
+  echo '{"uri": "https://…/maven/lib/"}' | gatehouse credential bazel get`
+}
+
 // Run answers one request.
 func (c *bazelCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	return bazel.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup(now))
 }
 
 type kubeletCommand struct{}
+
+// Help is what --help shows below the flags.
+func (kubeletCommand) Help() string {
+	return `Example:
+
+  echo '{"apiVersion": "credentialprovider.kubelet.k8s.io/v1", "kind": "CredentialProviderRequest", "image": "127.0.0.1:4283/app"}' |
+    gatehouse credential kubelet`
+}
 
 // Run answers one request.
 func (*kubeletCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
@@ -145,6 +189,13 @@ type getCommand struct {
 	Operation string `arg:"" optional:"" default:"get" help:"get, store or erase."`
 }
 
+// Help is what --help shows below the flags.
+func (getCommand) Help() string {
+	return `Example:
+
+  echo url=https://…/maven/lib/ | gatehouse credential get`
+}
+
 // Run answers one request.
 func (c *getCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, all *commands, now clock) error {
 	return get.Run(ctx, c.Operation, stdin, stdout, all.Credential.lookup(now))
@@ -152,6 +203,13 @@ func (c *getCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer,
 
 type nuGetCommand struct {
 	Plugin bool `hidden:""` // how NuGet starts every plug-in: -Plugin
+}
+
+// Help is what --help shows below the flags.
+func (nuGetCommand) Help() string {
+	return `Example: dotnet finds the plug-in on PATH by its name.
+
+  ln -s "$(command -v gatehouse)" ~/.local/bin/nuget-plugin-gatehouse`
 }
 
 // Run answers requests until NuGet has no more.

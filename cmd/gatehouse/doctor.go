@@ -15,27 +15,32 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
-// errTrouble is what doctor ends with when its report has a trouble.
-var errProblems = reported(errors.New("trouble"))
+// errProblems is what doctor ends with if its report has an error.
+var errProblems = reported(errors.New("problems were found"))
 
 type doctorCommand struct {
 	Hosts   []string      `placeholder:"HOST" env:"GATEHOUSE_HOSTS" help:"Hosts that get tokens besides those that the endpoint names."`
-	Format  string        `enum:"text,json" default:"text" help:"text or json."`
-	Timeout time.Duration `default:"20s" placeholder:"TIME" help:"How long the checks may take (20s)."`
+	Timeout time.Duration `default:"20s" placeholder:"TIME" help:"How long the checks may take (${default})."`
+	outputFlag
 	awsFlags
 }
 
 // Help is what --help shows below the flags.
 func (doctorCommand) Help() string {
-	return `It looks at the AWS configuration, the endpoint and its clock, the permissions for
+	return `doctor checks the AWS configuration, the endpoint and its clock, the permissions for
 tokens, each tool's configuration and the certificates that it trusts, the
-helpers on PATH, and the files that hold tokens. Below each trouble are the lines
-that mend it, to be read and pasted. Nothing is changed.
+helpers on PATH, and the files that hold tokens. Below each problem are the lines
+that fix it: read them, then paste them. doctor changes nothing.
 
-Exit code: 0 without a trouble, warnings or not; 1 with one.`
+Exit code: 1 if there is an error; 0 otherwise, also with warnings.
+
+Examples:
+
+  gatehouse doctor
+  gatehouse doctor --profile work --output json`
 }
 
-// Run prints what it finds.
+// Run prints the findings.
 func (c *doctorCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
 	env, err := userEnvironment()
 	if err != nil {
@@ -48,7 +53,7 @@ func (c *doctorCommand) Run(ctx context.Context, stdout io.Writer, now clock) er
 		Logins: journal(env).Logins,
 	}
 	found := doctor.Run(ctx, m.Checks(), c.Timeout)
-	if c.Format == "json" {
+	if c.Output == outputJSON {
 		err = printJSON(stdout, found)
 	} else {
 		err = found.WriteText(stdout, palette(stdout))
@@ -59,8 +64,7 @@ func (c *doctorCommand) Run(ctx context.Context, stdout io.Writer, now clock) er
 	return err
 }
 
-// palette is coloured on a terminal, unless the person wants none
-// (https://no-color.org).
+// palette is coloured on a terminal, unless NO_COLOR is set (https://no-color.org).
 func palette(w io.Writer) doctor.Palette {
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {

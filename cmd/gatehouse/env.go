@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"runtime/debug"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
@@ -11,19 +10,45 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
+// overriding are the variables that AWS's SDKs and tools prefer to what the profile
+// says (AWS SDKs and Tools Reference Guide, "Settings reference"). If one of them
+// stays in a shell, the tools there ask somebody else, or sign with other keys.
+// AWS_DEFAULT_PROFILE is botocore's, which reads it before AWS_PROFILE.
+var overriding = []string{
+	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",
+	"AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
+	"AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE",
+	"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_ECR_PUBLIC", "AWS_ENDPOINT_URL_CODEARTIFACT",
+	"AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_IAM", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+	"AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT",
+	"GATEHOUSE_PROFILE", "GATEHOUSE_REGION", "GATEHOUSE_ENDPOINT_URL",
+}
+
+// A shellFlag chooses the shell that is to evaluate what a command prints.
+type shellFlag struct {
+	Shell shellquote.Shell `enum:"posix,fish,powershell" default:"posix" placeholder:"SHELL" help:"Shell that evaluates the output: posix (sh, bash, zsh), fish or powershell (${default})."`
+}
+
 type envCommand struct {
-	Data string `placeholder:"DIR" help:"The server's data folder (${default_data})."`
+	Data   string `placeholder:"DIR" help:"The server's data folder (${default_data})."`
+	Output string `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of the output: text, for the shell, or json."`
+	shellFlag
 }
 
 // Help is what --help shows below the flags.
 func (envCommand) Help() string {
-	return `Examples:
+	return `The lines set AWS_CONFIG_FILE, AWS_SHARED_CREDENTIALS_FILE and AWS_PROFILE, and
+remove the variables that would override the profile: keys, region, endpoints.
+
+Examples:
 
   eval "$(gatehouse env)"
-  eval "$(gatehouse env --data /var/lib/gatehouse)"`
+  eval "$(gatehouse env --data /var/lib/gatehouse)"
+  gatehouse env --shell fish | source
+  gatehouse env --shell powershell | Out-String | Invoke-Expression`
 }
 
-// Run prints one export a line, quoted for a POSIX shell.
+// Run prints what the shell evaluates.
 func (c *envCommand) Run(stdout io.Writer) error {
 	data := c.Data
 	if data == "" {
@@ -33,26 +58,17 @@ func (c *envCommand) Run(stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
+	set := map[string]string{}
+	var text strings.Builder
+	text.WriteString(c.Shell.Unset(overriding...))
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
-		fmt.Fprintf(stdout, "export %s=%s\n", name, shellquote.Quote(value))
+		set[name] = value
+		text.WriteString(c.Shell.Set(name, value))
 	}
-	return nil
-}
-
-type versionCommand struct{}
-
-// Run prints the version that the Go toolchain recorded.
-func (versionCommand) Run(stdout io.Writer) error {
-	version, revision := "unknown", ""
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				revision = " " + s.Value
-			}
-		}
+	if c.Output == outputJSON {
+		return printJSON(stdout, map[string]any{"set": set, "unset": overriding})
 	}
-	fmt.Fprintf(stdout, "gatehouse %s%s\n", version, revision)
-	return nil
+	_, err = fmt.Fprint(stdout, text.String())
+	return err
 }

@@ -17,6 +17,7 @@ type execCommand struct {
 	Command []string `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
 	Tool    []string `placeholder:"NAME" help:"Tools that are told: npm, yarn, pip, uv, poetry, pdm, twine, cargo, maven, gradle, gem, bundler, nuget, docker (all)."`
 	Print   bool     `help:"Print what would be set, with secrets hidden, and run nothing."`
+	Output  string   `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of --print: text or json."`
 	projectFlags
 }
 
@@ -63,7 +64,7 @@ func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer
 		return err
 	}
 	if c.Print {
-		return printEnvironment(stdout, endpoints, c.Tool)
+		return c.printEnvironment(stdout, endpoints)
 	}
 	return runChild(argv, endpoints, c.Tool, stdin, stdout, stderr)
 }
@@ -108,12 +109,27 @@ func toolEnvironment(endpoints []project.Endpoint, tools []string, dir string) (
 	return toolenv.Command{Endpoints: endpoints, Tools: tools, Dir: dir, Places: user, ReadFile: os.ReadFile}.Environment()
 }
 
+// maskedEnvironment is what --print shows, for programs.
+func maskedEnvironment(env toolenv.Environment) any {
+	set, files := map[string]string{}, map[string]string{}
+	for _, v := range env.Variables {
+		set[v.Name] = v.Masked()
+	}
+	for _, f := range env.Files {
+		files[f.Path] = string(f.Text)
+	}
+	return map[string]any{"set": set, "unset": append([]string{}, env.Unset...), "files": files}
+}
+
 // printEnvironment prints one variable a line, and the files after them.
-func printEnvironment(w io.Writer, endpoints []project.Endpoint, tools []string) error {
+func (c *execCommand) printEnvironment(w io.Writer, endpoints []project.Endpoint) error {
 	const dir = "TEMPORARY-FOLDER"
-	env, err := toolEnvironment(endpoints, tools, dir)
+	env, err := toolEnvironment(endpoints, c.Tool, dir)
 	if err != nil {
 		return err
+	}
+	if c.Output == outputJSON {
+		return printJSON(w, maskedEnvironment(env))
 	}
 	var b strings.Builder
 	for _, v := range env.Variables {

@@ -1,5 +1,12 @@
 // Command gatehouse serves AWS's authorization tokens and the registries that
-// they open. `gatehouse serve --help` is the place to start.
+// they open, and is the client side of both. `gatehouse serve --help` is the place
+// to start.
+//
+// Each command is a struct with flags in a file of its own; kong fills it in and
+// calls its Run method. A Run method returns an error: a [usageError] if the person
+// typed something wrong (exit code 2), an [exitCode] to end with a particular code,
+// [errReported] if the message was printed already, and any other error for
+// everything else (exit code 1).
 package main
 
 import (
@@ -16,36 +23,41 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
-// Exit codes: a command that was typed or configured wrongly is told apart from
-// one that failed.
+// Exit codes.
 const (
 	exitFailed = 1
-	exitUsage  = 2
+	exitUsage  = 2 // the command was typed or configured wrongly
 )
 
-// messages is where a command tells the person something that is not its output.
+// messages is where a command writes what is not its output.
 type messages struct{ io.Writer }
 
-// A misuse is an error that the person at the keyboard has to mend.
+// A usageError is one that the person at the keyboard has to fix.
 type usageError struct{ error }
 
-func (m usageError) Unwrap() error { return m.error }
+func (e usageError) Unwrap() error { return e.error }
 
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
-	Env     envCommand     `cmd:"" help:"Print the exports that point every AWS tool at the server."`
-	Policy  policyCommand  `cmd:"" help:"Explain what IAM's policies decide."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	ShowVersion versionFlag `name:"version" help:"Print the version and exit."`
 
-	// The caller's side, which works with AWS as well.
+	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
+	Env     envCommand     `cmd:"" help:"Print the lines that point every AWS tool in a shell at the server."`
+	Policy  policyCommand  `cmd:"" help:"Explain what IAM's policies decide."`
+	Version versionCommand `cmd:"" help:"Print the version, the commit and the date of the build."`
+
+	// The client side, which works with AWS as well.
 	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`
 	Credential credentialCommand `cmd:"" help:"Answer the clients that ask a credential helper."`
-	Login      loginCommand      `cmd:"" help:"Point a package client or a container client at a repository or a registry, so that it is let in."`
+	Login      loginCommand      `cmd:"" help:"Configure a package client or a container client for a repository or a registry."`
 	Logout     logoutCommand     `cmd:"" help:"Undo what login did."`
-	Whoami     whoamiCommand     `cmd:"" help:"Say who AWS takes you for, and which tokens you may have."`
-	Doctor     doctorCommand     `cmd:"" help:"Look for what keeps the tools on this machine from their tokens, and say what mends it."`
-	Proxy      proxyCommand      `cmd:"" help:"Serve repositories and a registry on this machine to tools that know no tokens."`
-	Exec       execCommand       `cmd:"" help:"Run a command whose package and container clients find their repositories and tokens in its environment."`
+	Whoami     whoamiCommand     `cmd:"" help:"Show who the AWS credentials belong to, and which tokens they get."`
+	Doctor     doctorCommand     `cmd:"" help:"Find what keeps the tools on this machine from their tokens, and show how to fix it."`
+	Proxy      proxyCommand      `cmd:"" help:"Serve repositories and a registry on this machine to tools that know nothing of tokens."`
+	Exec       execCommand       `cmd:"" help:"Run a command whose package and container clients find repositories and tokens in its environment."`
+
+	Help       helpCommand       `cmd:"" help:"Show the help of a command."`
+	Completion completionCommand `cmd:"" help:"Print the completion script of a shell."`
+	Complete   completeCommand   `cmd:"" hidden:"" name:"__complete"`
 }
 
 func main() {
@@ -72,38 +84,78 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		helpVars(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	command, err := parser.Parse(args)
-	if exited >= 0 { // --help
+	command, err := parser.Parse(helpArguments(args))
+	if exited >= 0 { // --help or --version
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "gatehouse: %v; see gatehouse --help\n", err)
+		fmt.Fprintf(stderr, "gatehouse: %v; see %s --help\n", err, commandPath(err))
 		return exitUsage
 	}
-	if err := command.Run(); err != nil {
-		var code exitCode
-		if errors.As(err, &code) { // of a command that was run
-			return int(code)
-		}
-		if errors.Is(err, errDenied) { // the answer, and no failure
-			return exitDenied
-		}
-		if errors.Is(err, errReported) {
-			return exitFailed
-		}
-		fmt.Fprintf(stderr, "gatehouse: %v\n", err)
-		if errors.As(err, new(usageError)) {
-			return exitUsage
-		}
-		return exitFailed
-	}
-	return 0
+	return exitCodeOf(command.Run(), stderr)
 }
 
-// defaults are the values that the help names.
+// exitCodeOf prints an error that was not printed before, and returns the exit
+// code that goes with it.
+func exitCodeOf(err error, stderr io.Writer) int {
+	var code exitCode
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &code): // of a command that was run
+		return int(code)
+	case errors.Is(err, errDenied): // an answer, and not a failure
+		return exitDenied
+	case errors.Is(err, errReported):
+		return exitFailed
+	}
+	fmt.Fprintf(stderr, "gatehouse: %v\n", err)
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// commandPath is the command that the parser had reached when it failed.
+func commandPath(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if node := parse.Context.Selected(); node != nil {
+			return node.FullPath()
+		}
+	}
+	return "gatehouse"
+}
+
+type helpCommand struct {
+	Command []string `arg:"" optional:"" help:"The command, such as token ecr."`
+}
+
+// Help is what --help shows below the flags.
+func (helpCommand) Help() string {
+	return `Examples:
+
+  gatehouse help
+  gatehouse help token ecr`
+}
+
+// Run is not called: see [helpArguments].
+func (helpCommand) Run() error { return nil }
+
+// helpArguments turns "help COMMAND" into "COMMAND --help", and nothing into
+// "--help".
+func helpArguments(args []string) []string {
+	if len(args) > 0 && args[0] == "help" && (len(args) == 1 || args[1] != "--help") {
+		args = args[1:]
+		return append(append([]string{}, args...), "--help")
+	}
+	if len(args) == 0 {
+		return []string{"--help"}
+	}
+	return args
+}
+
+// helpVars are the values that the help names.
 func helpVars() kong.Vars {
 	c := config.Default()
 	return kong.Vars{"default_data": c.Data, "default_listen": c.Listen, "default_account": c.Account, "default_region": c.Region}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +30,8 @@ type explainCommand struct {
 	Context        []string `sep:"none" placeholder:"KEY=VALUE" help:"A condition key of the request, such as aws:SourceIp=10.0.0.1; again for another, or for another value of the same."`
 	ResourcePolicy string   `placeholder:"FILE" help:"Take the resource's policy, or the role's trust policy, from a file; without it, it is read from the server."`
 	Profile        string   `placeholder:"NAME" help:"Profile of the AWS configuration; without it, that of the environment."`
-	JSON           bool     `help:"Print the answer as JSON."`
+	Output         string   `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of the output: text or json."`
+	JSON           bool     `hidden:"" help:"An older name of --output json."`
 }
 
 // Help is what --help shows below the flags.
@@ -53,7 +53,7 @@ Examples:
   gatehouse policy explain --principal arn:aws:sts::000000000001:assumed-role/ci/build \
       --action codeartifact:PublishPackageVersion \
       --resource arn:aws:codeartifact:us-east-1:000000000001:package/acme/lib/npm//left-pad \
-      --context aws:SourceIp=10.1.2.3 --json`
+      --context aws:SourceIp=10.1.2.3 --output json`
 }
 
 // Run prints the answer.
@@ -95,11 +95,8 @@ func (c *explainCommand) Run(ctx context.Context, stdout io.Writer) error {
 }
 
 func (c *explainCommand) write(w io.Writer, a *policyexplain.Answer) error {
-	if !c.JSON {
-		return a.WriteText(w)
+	if c.JSON || c.Output == outputJSON {
+		return printJSON(w, a)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(a)
+	return a.WriteText(w)
 }

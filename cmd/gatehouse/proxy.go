@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 
@@ -15,14 +16,17 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/project"
 	"github.com/gatehouse-registry/gatehouse/internal/client/proxy"
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+	"github.com/gatehouse-registry/gatehouse/internal/client/toolenv"
 )
 
 type proxyCommand struct {
 	Command  []string `arg:"" optional:"" passthrough:"" help:"A command to run with the proxy's addresses in its environment; the proxy ends with it."`
 	Listen   string   `placeholder:"ADDRESS" default:"127.0.0.1:0" help:"Address on the loopback to listen on; port 0 is any free one (${default})."`
-	PrintEnv bool     `name:"print-env" help:"Print exports for a POSIX shell instead of the addresses."`
+	PrintEnv bool     `name:"print-env" help:"Print the lines that set the environment of a shell, instead of the addresses."`
 	Tool     []string `placeholder:"NAME" help:"Tools that --print-env and a command are told about (all)."`
 	Verbose  bool     `help:"Write a line for each request to standard error."`
+	Output   string   `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of the addresses: text or json."`
+	shellFlag
 	projectFlags
 }
 
@@ -73,7 +77,7 @@ func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Write
 	if c.PrintEnv {
 		return c.serveEnvironment(ctx, p, endpoints, stdout)
 	}
-	if err := printAddresses(stdout, endpoints); err != nil {
+	if err := c.printAddresses(stdout, endpoints); err != nil {
 		return errors.Join(err, l.Close())
 	}
 	return p.Serve(ctx)
@@ -133,17 +137,40 @@ func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, end
 	if err := env.Write(dir); err != nil {
 		return err
 	}
-	for _, name := range env.Unset {
-		fmt.Fprintf(stdout, "unset %s\n", name)
-	}
-	for _, v := range env.Variables {
-		fmt.Fprintf(stdout, "export %s=%s\n", v.Name, shellquote.Quote(v.Value))
+	if _, err := io.WriteString(stdout, environmentScript(c.Shell, env)); err != nil {
+		return err
 	}
 	return p.Serve(ctx)
 }
 
+// environmentScript is what a shell evaluates to have an environment. Variables
+// that the shell cannot name are left out.
+func environmentScript(shell shellquote.Shell, env toolenv.Environment) string {
+	var b strings.Builder
+	b.WriteString(shell.Unset(env.Unset...))
+	for _, v := range env.Variables {
+		b.WriteString(shell.Set(v.Name, v.Value))
+	}
+	return b.String()
+}
+
+// A proxiedAddress is where a repository or the registry is; Format is empty for
+// the registry.
+type proxiedAddress struct {
+	Name   string `json:"name"`
+	Format string `json:"format,omitempty"`
+	URL    string `json:"url"`
+}
+
 // printAddresses prints one address a line, as clients take them.
-func printAddresses(w io.Writer, endpoints []project.Endpoint) error {
+func (c *proxyCommand) printAddresses(w io.Writer, endpoints []project.Endpoint) error {
+	if c.Output == outputJSON {
+		list := make([]proxiedAddress, len(endpoints))
+		for i, e := range endpoints {
+			list[i] = proxiedAddress{e.Name, e.Format, e.Endpoint.String()}
+		}
+		return printJSON(w, list)
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, e := range endpoints {
 		kind, address := e.Format, e.Endpoint.String()

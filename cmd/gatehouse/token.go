@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,8 +20,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/netrcedit"
 )
 
-// awsFlags choose among what the AWS configuration has, as the AWS CLI's do. The
-// variables are for helpers, which their clients start without flags.
+// awsFlags choose from the AWS configuration as the AWS CLI's flags do. The
+// environment variables are for helpers, which clients start without flags.
 type awsFlags struct {
 	Profile     string `placeholder:"NAME" env:"GATEHOUSE_PROFILE" help:"Profile of the AWS configuration (AWS_PROFILE)."`
 	Region      string `placeholder:"REGION" env:"GATEHOUSE_REGION" help:"AWS region (AWS_REGION, or the profile's)."`
@@ -42,7 +41,7 @@ type tokenCommand struct {
 
 // Help is what --help shows below the flags.
 func (tokenCommand) Help() string {
-	return `The token comes from the user's cache while it is good. Formats:
+	return `A token in the user's cache is used as long as it is valid. Forms of the output:
 
   text           the token alone, as a password
   json           the answer of GetAuthorizationToken
@@ -55,22 +54,30 @@ Examples:
 
   gatehouse token codeartifact --domain acme
   gatehouse token ecr --profile work --region eu-central-1 | docker login --username AWS --password-stdin HOST
-  gatehouse token codeartifact --domain acme --format header | curl -H @- URL
-  eval "$(gatehouse token codeartifact --domain acme --format export)"`
+  gatehouse token codeartifact --domain acme --output header | curl -H @- URL
+  eval "$(gatehouse token codeartifact --domain acme --output export)"`
 }
 
-// A format is how a token is printed.
-type format struct {
-	Format string `enum:"text,json,export,header,authorization,netrc" default:"text" help:"text, json, export, header, authorization or netrc."`
-	Host   string `placeholder:"HOST" help:"The host of the netrc line, where it is not the endpoint's own."`
+// tokenOutputFlags choose how a token is printed.
+type tokenOutputFlags struct {
+	Output string `aliases:"format" short:"o" enum:"text,json,export,header,authorization,netrc" default:"text" placeholder:"FORM" help:"Form of the output: text, json, export, header, authorization or netrc."`
+	Host   string `placeholder:"HOST" help:"Host of the netrc line, if not the endpoint's own."`
 }
 
 type codeArtifactCommand struct {
 	Domain      string  `required:"" placeholder:"NAME" help:"The domain."`
 	DomainOwner string  `placeholder:"ID" help:"12-digit account that owns the domain, if not the caller's own."`
 	Duration    *string `placeholder:"TIME" help:"15m to 12h, or in seconds, or 0 for as long as the caller's session (12h)."`
-	format
+	tokenOutputFlags
 	awsFlags
+}
+
+// Help is what --help shows below the flags.
+func (codeArtifactCommand) Help() string {
+	return `Examples:
+
+  gatehouse token codeartifact --domain acme
+  gatehouse token codeartifact --domain acme --domain-owner 111122223333 --duration 1h --output json`
 }
 
 // Run prints the token.
@@ -92,7 +99,7 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 	}
 	endpoint := aws.ToString(codeartifact.NewFromConfig(cfg).Options().BaseEndpoint)
 	host := cmp.Or(c.Host, c.host(ctx, cfg, endpoint))
-	if c.Format == "netrc" && host == "" {
+	if c.Output == "netrc" && host == "" {
 		return usageError{errors.New("a netrc line names a host: give --domain-owner or --host")}
 	}
 	t, err := authtoken.CodeArtifact(cfg, c.Domain, options...).Token(ctx)
@@ -108,8 +115,8 @@ func (c *codeArtifactCommand) Run(ctx context.Context, stdout io.Writer, now clo
 	})
 }
 
-// host is that of the domain's repositories at AWS, and elsewhere the endpoint's
-// own; "" where the owner would have to be known.
+// host is the host of the domain's repositories at AWS, and elsewhere the
+// endpoint's own host. It is "" if it depends on an owner that is not given.
 func (c *codeArtifactCommand) host(ctx context.Context, cfg aws.Config, endpoint string) string {
 	if endpoint != "" && !authtoken.IsAWS(endpoint) {
 		return hostname(endpoint)
@@ -126,8 +133,16 @@ func (c *codeArtifactCommand) host(ctx context.Context, cfg aws.Config, endpoint
 
 type ecrCommand struct {
 	RegistryID string `name:"registry-id" placeholder:"ID" help:"12-digit account whose registry is named, if not the caller's own."`
-	format
+	tokenOutputFlags
 	awsFlags
+}
+
+// Help is what --help shows below the flags.
+func (ecrCommand) Help() string {
+	return `Examples:
+
+  gatehouse token ecr | docker login --username AWS --password-stdin 127.0.0.1:4283
+  gatehouse token ecr --output header | curl -H @- http://127.0.0.1:4283/v2/`
 }
 
 // Run prints the token.
@@ -155,9 +170,16 @@ func (c *ecrCommand) Run(ctx context.Context, stdout io.Writer, now clock) error
 }
 
 type ecrPublicCommand struct {
-	format
+	tokenOutputFlags
 	Profile     string `placeholder:"NAME" env:"GATEHOUSE_PROFILE" help:"Profile of the AWS configuration (AWS_PROFILE)."`
 	EndpointURL string `name:"endpoint-url" placeholder:"URL" env:"GATEHOUSE_ENDPOINT_URL" help:"Endpoint of the API (AWS_ENDPOINT_URL, the profile's, or AWS's own)."`
+}
+
+// Help is what --help shows below the flags.
+func (ecrPublicCommand) Help() string {
+	return `Example:
+
+  gatehouse token ecr-public | docker login --username AWS --password-stdin public.ecr.aws`
 }
 
 // Run prints the token.
@@ -181,19 +203,17 @@ func (c *ecrPublicCommand) Run(ctx context.Context, stdout io.Writer, now clock)
 	})
 }
 
-// printed is what the formats say about a token, besides the token.
+// A tokenOutput is what the forms of output have besides the token.
 type tokenOutput struct {
 	host    string      // of the netrc line, without a port: netrc has none
 	exports [][2]string // name and value
-	answer  any         // the API's own, with times in seconds since 1970
+	answer  any         // the API's answer, with times in seconds since 1970
 }
 
-func (f format) print(w io.Writer, t authtoken.Token, p tokenOutput) (err error) {
-	switch f.Format {
-	case "json":
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		err = e.Encode(p.answer)
+func (f tokenOutputFlags) print(w io.Writer, t authtoken.Token, p tokenOutput) (err error) {
+	switch f.Output {
+	case outputJSON:
+		err = printJSON(w, p.answer)
 	case "export":
 		for _, v := range p.exports {
 			if _, err = fmt.Fprintf(w, "export %s=%s\n", v[0], shellquote.Quote(v[1])); err != nil {

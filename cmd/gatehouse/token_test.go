@@ -35,7 +35,7 @@ func TestHostOfDomain(t *testing.T) {
 func TestNetrcLine(t *testing.T) {
 	var out strings.Builder
 	token := authtoken.Token{Username: "aws", Password: "secret", Expires: time.Now()}
-	if err := (format{Format: "netrc"}).print(&out, token, tokenOutput{host: "gate.example"}); err != nil || out.String() != "machine gate.example login aws password secret\n" {
+	if err := (tokenOutputFlags{Output: "netrc"}).print(&out, token, tokenOutput{host: "gate.example"}); err != nil || out.String() != "machine gate.example login aws password secret\n" {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 
@@ -11,26 +10,32 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
 )
 
-// errRefused is what whoami ends with when a token that was named is refused,
-// which its report says.
+// errRefused is what whoami ends with when a token that was named is refused.
+// The report says so.
 var errRefused = reported(errors.New("refused"))
 
 type whoamiCommand struct {
-	Domain      []string `placeholder:"NAME" help:"A CodeArtifact domain to ask for a token for; again for another. Without it: all that are listed."`
+	Domain      []string `placeholder:"NAME" help:"A CodeArtifact domain to ask for a token for; again for another. Default: all domains that can be listed."`
 	DomainOwner string   `placeholder:"ID" help:"12-digit account that owns the domains, if not the caller's own."`
 	RegistryID  string   `name:"registry-id" placeholder:"ID" help:"12-digit account whose container registry is meant, if not the caller's own."`
-	Format      string   `enum:"text,json" default:"text" help:"text or json."`
+	outputFlag
 	awsFlags
 }
 
 // Help is what --help shows below the flags.
 func (whoamiCommand) Help() string {
-	return `It asks STS who the credentials belong to, and ECR and CodeArtifact for a token
-each, which is kept nowhere. For CodeArtifact two permissions are needed, and it
-says which is missing, with the line that grants it.
+	return `STS says who the credentials belong to. ECR and CodeArtifact are each asked for a
+token, which is not stored. CodeArtifact needs two permissions: the output says
+which one is missing, and shows the command that grants it.
 
-Exit code: 0 when it is known who the caller is; 1 when it is not, or when a
-token is refused for what --domain or --registry-id names.`
+Exit code: 0 if the caller is known; 1 if not, or if a token is refused for what
+--domain or --registry-id names.
+
+Examples:
+
+  gatehouse whoami
+  gatehouse whoami --profile work --domain acme
+  gatehouse whoami --output json`
 }
 
 // Run prints who the caller is.
@@ -42,7 +47,7 @@ func (c *whoamiCommand) Run(ctx context.Context, stdout io.Writer, now clock) er
 	if err != nil {
 		return err
 	}
-	if c.Format == "json" {
+	if c.Output == outputJSON {
 		err = printJSON(stdout, r)
 	} else {
 		err = r.WriteText(stdout, now())
@@ -51,12 +56,4 @@ func (c *whoamiCommand) Run(ctx context.Context, stdout io.Writer, now clock) er
 		err = errRefused
 	}
 	return err
-}
-
-// printJSON writes an answer for programs.
-func printJSON(w io.Writer, answer any) error {
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(answer)
 }

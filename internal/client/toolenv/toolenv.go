@@ -127,7 +127,7 @@ func (c Command) Environment() (Environment, error) {
 	known := Tools()
 	for _, name := range c.Tools {
 		if !slices.ContainsFunc(known, func(t Tool) bool { return t.Name == name }) {
-			return env, fmt.Errorf("no tool %q is known: one of %s", name, strings.Join(toolNames(known), ", "))
+			return env, fmt.Errorf("the tool %q is not known: use one of %s", name, strings.Join(Names(), ", "))
 		}
 	}
 	general(&setter{Command: c, env: &env, endpoints: c.Endpoints})
@@ -148,10 +148,11 @@ func (c Command) Environment() (Environment, error) {
 	return env, nil
 }
 
-func toolNames(tools []Tool) []string {
-	names := make([]string, len(tools))
-	for i, t := range tools {
-		names[i] = t.Name
+// Names returns the names of all tools.
+func Names() []string {
+	var names []string
+	for _, t := range Tools() {
+		names = append(names, t.Name)
 	}
 	return names
 }
