@@ -7,7 +7,7 @@
 // the body. It is stricter than it could be, where leniency has been the hole
 // of others:
 //
-//   - host and every X-Amz-* header that is sent must be signed, with two
+//   - host and every X-Amz-* header that is sent must be signed, with the
 //     exceptions that [Config] explains;
 //   - the body is hashed here, whatever X-Amz-Content-Sha256 says, and the two
 //     must agree. UNSIGNED-PAYLOAD, the STREAMING-* forms, aws-chunked bodies,
@@ -59,10 +59,11 @@ type Verifier struct {
 // Config is what a [Verifier] is made of.
 //
 // Some clients send X-Amz-Target and X-Amz-Content-Sha256 and do not sign them:
-// OCaml's awsm and awso, awscurl up to 0.36, aws-requests-auth. AWS accepts them.
+// OCaml's awsm and awso, awscurl up to 0.37, aws-requests-auth, curl up to 7.86. AWS accepts them.
 // For the hash that is harmless: the hash of the body is part of what is signed,
 // and a header that says otherwise is refused. The target names the operation,
-// so UnsignedTarget decides where it may come unsigned.
+// so UnsignedTarget decides where it may come unsigned. X-Amz-User-Agent need not
+// be signed either, since the server does not read it.
 type Config struct {
 	// Now is the clock that the times of signatures are compared with.
 	Now func() time.Time

@@ -86,6 +86,10 @@ func (v *Verifier) mayBeUnsigned(name string, channel Channel) bool {
 		// Its value is in the canonical request in any case: payloadHash refuses
 		// one that is not the hash of the body.
 		return true
+	case "X-Amz-User-Agent":
+		// The SDK for .NET leaves it out, as every SDK leaves out User-Agent.
+		// Nothing here reads it.
+		return true
 	case "X-Amz-Target":
 		return v.unsignedTarget == UnsignedTargetAlways || v.unsignedTarget == UnsignedTargetIfProtected && channel == Protected
 	}

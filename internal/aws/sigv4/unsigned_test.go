@@ -89,10 +89,10 @@ const accepted sigv4.Reason = 0 // in place of the reason of a refusal
 
 // checkVerify verifies a request, and fails unless it is accepted, or refused
 // for the reason.
-func checkVerify(t *testing.T, want sigv4.Reason, v *sigv4.Verifier, s signedText, channel sigv4.Channel) {
+func checkVerify(t *testing.T, want sigv4.Reason, v *sigv4.Verifier, s signedText, channel sigv4.Channel, service string) {
 	t.Helper()
 	r, body := s.request(t)
-	_, err := v.Verify(r, channel, "ecr", body, known)
+	_, err := v.Verify(r, channel, service, body, known)
 	if want == accepted {
 		if err != nil {
 			t.Errorf("channel %d: %v", channel, err)
@@ -123,14 +123,15 @@ func TestVerify_UnsignedTargetAndHash(t *testing.T) {
 		{"a folded hash", "X-Amz-Content-Sha256: {sha256}\n {sha256}\n", sigv4.Incomplete, sigv4.Incomplete},
 		{"an unsigned payload", "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD\n", sigv4.Unsupported, sigv4.Unsupported},
 		{"a streaming payload", "X-Amz-Content-Sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD\n", sigv4.Unsupported, sigv4.Unsupported},
+		{"the user agent", "X-Amz-User-Agent: aws-sdk-dotnet\n", accepted, accepted},
 		{"a session token", "X-Amz-Security-Token: ghst_AAAA\n", sigv4.Incomplete, sigv4.Incomplete},
 		{"another x-amz header", "X-Amz-Acl: public\n", sigv4.Incomplete, sigv4.Incomplete},
 		{"another x-amz header beside the target", "X-Amz-Target: " + tokenTarget + "\nX-Amz-Zone: z\n", sigv4.Incomplete, sigv4.Incomplete},
 	} {
 		t.Run(c.description, func(t *testing.T) {
 			v := sigv4.New(sigv4.Config{Now: at(noon)})
-			checkVerify(t, c.protected, v, unsignedTarget(c.headers), sigv4.Protected)
-			checkVerify(t, c.open, v, unsignedTarget(c.headers), sigv4.Open)
+			checkVerify(t, c.protected, v, unsignedTarget(c.headers), sigv4.Protected, "ecr")
+			checkVerify(t, c.open, v, unsignedTarget(c.headers), sigv4.Open, "ecr")
 		})
 	}
 }
@@ -160,10 +161,10 @@ func TestVerify_UnsignedTargetSetting(t *testing.T) {
 			t.Fatal(err)
 		}
 		v := sigv4.New(sigv4.Config{Now: at(noon), UnsignedTarget: setting})
-		checkVerify(t, want.protected, v, target, sigv4.Protected)
-		checkVerify(t, want.open, v, target, sigv4.Open)
-		checkVerify(t, accepted, v, unsignedTarget("X-Amz-Content-Sha256: {sha256}\n"), sigv4.Open)
-		checkVerify(t, sigv4.Incomplete, v, unsignedTarget("X-Amz-Security-Token: ghst_AAAA\n"), sigv4.Protected)
+		checkVerify(t, want.protected, v, target, sigv4.Protected, "ecr")
+		checkVerify(t, want.open, v, target, sigv4.Open, "ecr")
+		checkVerify(t, accepted, v, unsignedTarget("X-Amz-Content-Sha256: {sha256}\n"), sigv4.Open, "ecr")
+		checkVerify(t, sigv4.Incomplete, v, unsignedTarget("X-Amz-Security-Token: ghst_AAAA\n"), sigv4.Protected, "ecr")
 	}
 	for _, text := range []string{"", "Always", "yes", "protected "} {
 		if setting, err := sigv4.ParseUnsignedTarget(text); err == nil || setting != sigv4.UnsignedTargetNever {

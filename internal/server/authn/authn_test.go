@@ -314,8 +314,21 @@ func TestSignedRefuses(t *testing.T) {
 	if _, err := f.Authn.Signed(f.request(f.alice, "ecr", iamtest.Region), "sts", []byte("{}")); code(err) != "SignatureDoesNotMatch" {
 		t.Errorf("another service: %v", err)
 	}
-	if _, err := f.Authn.Signed(f.request(f.alice, "sts", "us-east-1"), "sts", []byte("{}")); err != nil {
-		t.Errorf("the global endpoint's region: %v", err)
+	// IAM and STS have no region of their own: aws-global is the name that the SDK
+	// for Java has for that.
+	for _, c := range []struct{ service, region, want string }{
+		{"sts", "us-east-1", ""},
+		{"iam", "us-east-1", ""},
+		{"sts", "aws-global", ""},
+		{"iam", "aws-global", ""},
+		{"ecr", "aws-global", "SignatureDoesNotMatch"},
+		{"codeartifact", "aws-global", "SignatureDoesNotMatch"},
+		{"iam", "aws-cn-global", "SignatureDoesNotMatch"},
+	} {
+		caller, err := f.Authn.Signed(f.request(f.alice, c.service, c.region), c.service, []byte("{}"))
+		if code(err) != c.want || err == nil && caller.Region != "us-east-1" {
+			t.Errorf("%s in the region %s: %+v, %v", c.service, c.region, caller, err)
+		}
 	}
 	if _, err := f.Authn.Signed(f.request(f.alice, "ecr", iamtest.Region), "ecr", []byte("[]")); code(err) != "SignatureDoesNotMatch" {
 		t.Errorf("another body: %v", err)

@@ -11,9 +11,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// globalRegion is what clients sign for where a service has no region (IAM and
-// the global endpoint of STS), whatever region they are set to.
-const globalRegion = "us-east-1"
+// The global region is what clients sign for if a service has no region (IAM and
+// the global endpoint of STS), whatever region they are set to. The SDK for Java
+// signs for its pseudo region as it is if it is given an endpoint
+// (Region.AWS_GLOBAL).
+const (
+	globalRegion       = "us-east-1"
+	pseudoGlobalRegion = "aws-global"
+)
+
+// isGlobal reports whether a signature for the region is good for the service
+// whatever regions the server has.
+func isGlobal(service, region string) bool {
+	return (service == "iam" || service == "sts") && (region == globalRegion || region == pseudoGlobalRegion)
+}
 
 // Signed returns the caller who signed a request for the service with a
 // long-term key AKIA…, or with temporary credentials ASIA… and their session
@@ -43,6 +54,9 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 	if body == nil {
 		r.Body = faultBody{r.Body}
 	}
+	if credential.Region == pseudoGlobalRegion {
+		credential.Region = globalRegion // what aws:RequestedRegion is for a global service
+	}
 	switch {
 	case credential.SessionToken == "":
 		a.directory.Used(credential.AccessKeyID, now, service, credential.Region)
@@ -68,7 +82,7 @@ func (a *Authenticator) PrecheckSigned(r *http.Request, service string) error {
 // lookup finds the secret of a credential, and makes p its principal.
 func (a *Authenticator) lookup(r *http.Request, service string, p *Principal) sigv4.Lookup {
 	return func(c *sigv4.Credential) (string, error) {
-		if !a.serves(c.Region) && (c.Region != globalRegion || service != "iam" && service != "sts") {
+		if !a.serves(c.Region) && !isGlobal(service, c.Region) {
 			return "", fault.New(fault.Unauthenticated, "SignatureDoesNotMatch", "The signature is for the region %q, which this server does not have.", c.Region)
 		}
 		return a.signer(r, c, p)
