@@ -40,7 +40,7 @@ func edits(t *testing.T, to login.Target, env map[string]string) map[string]logi
 	return byPath
 }
 
-// Which files bun reads, as it was seen to.
+// The files that bun was observed to read.
 func TestFiles(t *testing.T) {
 	for _, c := range []struct {
 		env  map[string]string

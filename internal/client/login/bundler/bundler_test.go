@@ -69,7 +69,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-func TestRemoveLeavesOthersAlone(t *testing.T) {
+func TestRemove_KeepsOthers(t *testing.T) {
 	const text = "BUNDLE_MIRROR__ALL: https://gems.example/\nBUNDLE_GEMS__EXAMPLE: ada:secret\n"
 	for _, c := range []struct {
 		placement login.Placement
@@ -90,8 +90,8 @@ func TestRemoveLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// A token with signs that have a meaning in addresses reaches the server as it
-// is.
+// A token with characters that are special in addresses reaches the server
+// unchanged.
 func TestEscaping(t *testing.T) {
 	tg := target(t, awsHost, login.Replace)
 	tg.Token.Password = "a+b/c=="
@@ -101,7 +101,8 @@ func TestEscaping(t *testing.T) {
 	}
 }
 
-// What exec sets comes before what login wrote, by the same names.
+// The variables of exec have the same names as the settings of login, over
+// which they take precedence.
 func TestRenew(t *testing.T) {
 	fresh := authtoken.Token{Username: "aws", Password: "fresh"}
 	for _, address := range []string{onePath, awsHost} {
@@ -170,8 +171,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// Whatever a person has set, login and logout leave it as it was.
-func TestApplyAndRemove(t *testing.T) {
+// Login and logout leave a person's configuration as it was.
+func TestEdits_RoundTrip(t *testing.T) {
 	line := rapid.SampledFrom([]string{"BUNDLE_JOBS: \"4\"", "BUNDLE_PATH: vendor/bundle # here", "BUNDLE_GEMS__EXAMPLE: \"ada:secret\"", "# a note", ""})
 	rapid.Check(t, func(t *rapid.T) {
 		lines := rapid.SliceOfNDistinct(line, 0, 4, rapid.ID).Draw(t, "lines")

@@ -76,8 +76,8 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// What a person changed since is theirs.
-func TestRemoveLeavesOthersAlone(t *testing.T) {
+// What a person has changed since stays.
+func TestRemove_KeepsOthers(t *testing.T) {
 	e, _ := edits(t, login.Replace, nil)
 	mine := strings.NewReplacer(`default = "acme-lib"`, `default = "corp"`, `["/opt/gate house/gatehouse"]`, `["cargo:token"]`).Replace(instead)
 	want := "[registries.acme-lib]\ncredential-provider = [\"cargo:token\"]\n\n[registry]\ndefault = \"corp\"\n"
@@ -89,7 +89,7 @@ func TestRemoveLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// Cargo reads the file of the old name instead of the new one where there is it.
+// If there is a file with the old name, cargo reads it instead of the new one.
 func TestFiles(t *testing.T) {
 	config, old := edits(t, login.Replace, map[string]string{"CARGO_HOME": "cargo"})
 	if config.Path != "/src/cargo/config.toml" || old.Path != "/src/cargo/config" || config.Mode != 0o644 {
@@ -137,8 +137,8 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// Whatever a person has configured, login and logout leave it as it was.
-func TestApplyAndRemove(t *testing.T) {
+// Login and logout leave a person's configuration as it was.
+func TestEdits_RoundTrip(t *testing.T) {
 	tables := rapid.SampledFrom([]string{
 		"[net]\nretry = 3\n", "[build] # here\njobs = 4\n", "[registries.corp]\nindex = \"sparse+https://crates.example/\"\n",
 		"[alias]\nb = \"build\"\n", "# a note\n", "[source.vendored]\ndirectory = \"vendor\"\n",

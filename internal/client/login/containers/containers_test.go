@@ -45,7 +45,7 @@ func edits(t testing.TB, tool login.Tool, address string, p login.Environment) [
 	return e
 }
 
-// Which files each tool's own documentation says that it reads.
+// The files that each tool reads according to its documentation.
 func TestFiles(t *testing.T) {
 	session := filepath.Join("/run/containers", strconv.Itoa(os.Getuid()), "auth.json")
 	for _, c := range []struct {
@@ -96,7 +96,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-func TestTheHelperIsAsked(t *testing.T) {
+func TestApply_HelperForHost(t *testing.T) {
 	for _, tool := range []login.Tool{containers.Docker(), containers.Podman(), containers.Helm(), containers.Oras()} {
 		e := edits(t, tool, local, places(nil))[0]
 		in := "{\n\t\"auths\": {\n\t\t\"127.0.0.1:4283\": {}\n\t},\n\t\"credsStore\": \"desktop\"\n}"
@@ -114,8 +114,8 @@ func TestTheHelperIsAsked(t *testing.T) {
 	}
 }
 
-// Another helper that the person chose since is not taken out.
-func TestRemoveLeavesOthersAlone(t *testing.T) {
+// Another helper that the person has chosen since stays.
+func TestRemove_KeepsOthers(t *testing.T) {
 	e := edits(t, containers.Docker(), local, places(nil))[0]
 	for _, text := range []string{"", `{"credHelpers":{"127.0.0.1:4283":"ecr-login"}}`, `{"credHelpers":{"127.0.0.1:5000":"gatehouse"}}`, `{"credHelpers":"x"}`} {
 		out, err := e.Remove([]byte(text))
@@ -125,8 +125,8 @@ func TestRemoveLeavesOthersAlone(t *testing.T) {
 	}
 }
 
-// The session's file is changed only where it would win.
-func TestPodmanSession(t *testing.T) {
+// The session's file is changed only if it would take precedence.
+func TestPodman_SessionFile(t *testing.T) {
 	all := edits(t, containers.Podman(), local, places(map[string]string{"XDG_RUNTIME_DIR": "/run/user/7"}))
 	session := all[1]
 	for _, text := range []string{"", "{}", `{"auths":{"quay.example":{"auth":"YTpi"}}}`, `{"auths":{"127.0.0.1:42830":{}}}`} {
@@ -148,7 +148,7 @@ func TestPodmanSession(t *testing.T) {
 	}
 }
 
-func TestPodmanWithoutTLS(t *testing.T) {
+func TestPodman_PlainHTTP(t *testing.T) {
 	all := edits(t, containers.Podman(), local, places(map[string]string{"XDG_CONFIG_HOME": "/cfg", "REGISTRY_AUTH_FILE": "/a.json"}))
 	if len(all) != 2 || all[1].Path != "/home/ada/.config/containers/registries.conf.d/gatehouse-127.0.0.1-4283.conf" || all[1].Mode != 0o644 {
 		t.Fatalf("%+v", all)
@@ -220,9 +220,9 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// Whatever docker's configuration holds, login and logout leave it as it was,
-// and in between ours is the helper that answers for the host.
-func TestApplyAndRemove(t *testing.T) {
+// Login and logout leave docker's configuration as it was. In between, this
+// program is the helper for the host.
+func TestEdits_RoundTrip(t *testing.T) {
 	tool := containers.Docker()
 	e := edits(t, tool, local, places(nil))[0]
 	hosts := rapid.SampledFrom([]string{"127.0.0.1:4283", "127.0.0.1:5000", "https://index.example/v1/", "quay.example/team", "111122223333.dkr.ecr.eu-central-1.amazonaws.com"})

@@ -33,7 +33,8 @@ func places(env map[string]string) login.Environment {
 	return login.Environment{Home: "/home/ada", Dir: "/src", GOOS: "linux", Getenv: func(name string) string { return env[name] }}
 }
 
-// edits are those of the sources, of the keys, and of the keys where ~/.gem is.
+// edits returns the edits of the sources, of the keys, and of the keys if
+// ~/.gem exists.
 func edits(t testing.TB, placement login.Placement) (rc, keys, old login.Edit) {
 	t.Helper()
 	e, err := gem.Tool().Edits(target(t, placement), places(nil))
@@ -83,8 +84,9 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// A list of one repository alone would be instead of gem's default, not beside.
-func TestNothingToStandBeside(t *testing.T) {
+// A list with only the repository would replace gem's default source instead of
+// being added to it.
+func TestApply_AddToDefaultSources(t *testing.T) {
 	rc, _, _ := edits(t, login.Add)
 	for _, text := range []string{"", "gem: --no-document\n"} {
 		if out, err := rc.Apply([]byte(text)); err == nil || !strings.Contains(err.Error(), "gem sources --add") {
@@ -115,8 +117,8 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// A token with signs that have a meaning in addresses reaches the server as it
-// is.
+// A token with characters that are special in addresses reaches the server
+// unchanged.
 func TestEscaping(t *testing.T) {
 	tg := target(t, login.Replace)
 	tg.Token.Password = "a+b/c=="
@@ -161,9 +163,9 @@ func TestNext(t *testing.T) {
 	}
 }
 
-// Beside other sources, login and logout leave a configuration as it was; so
-// they do instead of them, where the file is put back as a whole.
-func TestApplyAndRemove(t *testing.T) {
+// Login and logout leave a configuration as it was if the repository is added.
+// If it replaces other sources, the whole file is restored.
+func TestEdits_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b strings.Builder
 		b.WriteString(rapid.SampledFrom([]string{"", "---\n", "# mine\n"}).Draw(t, "head"))

@@ -47,8 +47,7 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// A login is a line, with all that our program has to be told, in Groovy's
-// quotes.
+// A login is one line, with all arguments for this program, in Groovy's quotes.
 func TestLine(t *testing.T) {
 	got, err := edit(t, target("lib-x"), places("")).Apply(nil)
 	if err != nil {
@@ -61,8 +60,8 @@ func TestLine(t *testing.T) {
 	}
 }
 
-// One script has every login, and goes with the last one.
-func TestSeveral(t *testing.T) {
+// One script has all logins, and is removed with the last one.
+func TestEdits_SeveralLogins(t *testing.T) {
 	var text []byte
 	apply := func(target login.Target) string {
 		t.Helper()
@@ -96,8 +95,8 @@ func TestSeveral(t *testing.T) {
 	}
 }
 
-// A script of somebody else's under the name is left alone.
-func TestForeign(t *testing.T) {
+// Another program's script under this name is not changed.
+func TestEdits_ForeignFile(t *testing.T) {
 	const text = "println 'mine'\n"
 	e := edit(t, target("lib"), places(""))
 	if _, err := e.Apply([]byte(text)); err == nil || !strings.HasPrefix(err.Error(), "line 1: ") {

@@ -48,8 +48,8 @@ func apply(t testing.TB, e login.Edit, text string) string {
 
 const secure = "https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/maven/lib/"
 
-// A person who had no settings gets these.
-func TestNewFile(t *testing.T) {
+// The settings of a person who had none.
+func TestApply_NewFile(t *testing.T) {
 	e := edit(t, target(secure, login.Replace))
 	if e.Path != "/home/ada/.m2/settings.xml" || e.Mode != 0o600 {
 		t.Errorf("%s %v", e.Path, e.Mode)
@@ -101,8 +101,8 @@ func TestNewFile(t *testing.T) {
 	}
 }
 
-// Which repositories a mirror stands for.
-func TestMirrors(t *testing.T) {
+// The repositories that a mirror replaces.
+func TestApply_Mirrors(t *testing.T) {
 	for _, c := range []struct {
 		address   string
 		placement login.Placement
@@ -119,7 +119,7 @@ func TestMirrors(t *testing.T) {
 		if strings.Contains(got, "<mirrorOf>") != (c.want != "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s %v:\n%s", c.address, c.placement, got)
 		}
-		// Changing one's mind leaves nothing of the other.
+		// A login with the other placement leaves nothing of the first.
 		other := apply(t, edit(t, target(c.address, login.Add-c.placement)), got)
 		if back := apply(t, edit(t, target(c.address, c.placement)), other); strings.Count(back, "<mirror>") != strings.Count(got, "<mirror>") {
 			t.Errorf("%s %v:\n%s", c.address, c.placement, back)
@@ -127,15 +127,15 @@ func TestMirrors(t *testing.T) {
 	}
 }
 
-// Our mirror is the first, as Maven takes the first that fits.
-func TestMirrorIsFirst(t *testing.T) {
+// Our mirror is the first, since Maven takes the first that matches.
+func TestApply_MirrorFirst(t *testing.T) {
 	got := apply(t, edit(t, target(secure, login.Replace)), "<settings>\n  <mirrors>\n    <mirror><id>all</id><mirrorOf>*</mirrorOf><url>https://old.example/</url></mirror>\n  </mirrors>\n</settings>")
 	if strings.Index(got, "external:*") > strings.Index(got, "old.example") {
 		t.Error(got)
 	}
 }
 
-func TestVariable(t *testing.T) {
+func TestApply_Variable(t *testing.T) {
 	with := target(secure, login.Add)
 	with.Token, with.Variable = authtoken.Token{}, "CODEARTIFACT_AUTH_TOKEN"
 	e := edit(t, with)
@@ -174,7 +174,7 @@ func TestAddresses(t *testing.T) {
 }
 
 // What a person has in settings.xml stays, byte for byte.
-func TestApplyAndRemove(t *testing.T) {
+func TestEdits_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		newline := rapid.SampledFrom([]string{"\n", "\r\n"}).Draw(t, "newline")
 		parts := []string{

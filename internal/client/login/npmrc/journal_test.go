@@ -20,9 +20,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/yarn"
 )
 
-// The tools of npm's kin share files. Logged in in any order, to repositories of
-// any scopes, and logged out in any order, they leave every file as it was.
-func TestLoggingInAndOut(t *testing.T) {
+// The npm clients share files. Logins in any order, to repositories of any
+// scopes, followed by logouts in any order, leave every file as it was.
+func TestJournal_NpmClients(t *testing.T) {
 	root := t.TempDir()
 	var worlds atomic.Int64
 	tools := []login.Tool{npm.Tool(), pnpm.Tool(), yarn.Tool(), yarn.Classic(), bun.Tool()}
@@ -81,7 +81,7 @@ func TestLoggingInAndOut(t *testing.T) {
 			}
 			in[tool.Name] = to
 		}
-		// Somebody else's change, in the middle of it.
+		// Somebody else changes the file in between.
 		rc := filepath.Join(home, ".npmrc")
 		if text, err := os.ReadFile(rc); err == nil && bytes.HasSuffix(text, []byte("\n")) && rapid.Bool().Draw(rt, "changed") {
 			if err := os.WriteFile(rc, append(text, "audit=false\n"...), 0o600); err != nil {

@@ -39,7 +39,7 @@ func places(env map[string]string) login.Environment {
 
 const lib = "https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/npm/lib/"
 
-func TestWhatIsWritten(t *testing.T) {
+func TestEdit(t *testing.T) {
 	const key = "//acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/npm/lib/"
 	for _, c := range []struct {
 		name   string
@@ -83,8 +83,8 @@ func TestWhatIsWritten(t *testing.T) {
 	}
 }
 
-// A token stays where something else comes from the same repository.
-func TestRemove(t *testing.T) {
+// A token stays if something else comes from the same repository.
+func TestEdit_Remove(t *testing.T) {
 	edit := func(scopes ...string) login.Edit {
 		edits, err := npm.Tool().Edits(target(t, lib, scopes...), places(nil))
 		if err != nil {
@@ -112,7 +112,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestKeysAreThoseThatToolsLookUp(t *testing.T) {
+func TestAddress(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://Registry.example:443/npm/lib/": "//registry.example/npm/lib/",
 		"http://registry.example:80/npm/lib/":   "//registry.example/npm/lib/",
@@ -144,7 +144,7 @@ func TestPath(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestEdit_Errors(t *testing.T) {
 	to := target(t, lib)
 	to.Placement = login.Add
 	if _, err := npm.Tool().Edits(to, places(nil)); err == nil || !strings.Contains(err.Error(), "--scope @NAME") {

@@ -63,8 +63,8 @@ func apply(t testing.TB, e login.Edit, text string) string {
 	return string(out)
 }
 
-// Beside others, a file of our own.
-func TestBeside(t *testing.T) {
+// A repository that is added goes into our own file.
+func TestDotnet_Add(t *testing.T) {
 	e := edit(t, nuget.Dotnet(), target("http://127.0.0.1:4283/nuget/lib/", login.Add))
 	got := apply(t, e, "")
 	want := `<?xml version="1.0" encoding="utf-8"?>
@@ -82,9 +82,9 @@ func TestBeside(t *testing.T) {
 	}
 }
 
-// Instead of others, these are disabled; folders are not, and what a person has
-// disabled stays so after logout.
-func TestInstead(t *testing.T) {
+// If the repository replaces others, login disables these except folders. What
+// the person had disabled stays disabled after logout.
+func TestDotnet_Replace(t *testing.T) {
 	const before = `<configuration>
   <packageSources>
     <add key="main" value="https://feed.example/v3/index.json" />
@@ -121,7 +121,8 @@ func TestInstead(t *testing.T) {
 	}
 }
 
-// A NuGet that cannot ask holds the token, or the name of a variable.
+// The settings of a NuGet that cannot ask have the token, or the name of a
+// variable.
 func TestCredentials(t *testing.T) {
 	to := target(secure, login.Add)
 	e := edit(t, nuget.NuGet(), to)
@@ -176,7 +177,7 @@ func TestAddresses(t *testing.T) {
 }
 
 // What a person has in NuGet.Config stays, byte for byte.
-func TestApplyAndRemove(t *testing.T) {
+func TestEdits_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parts := []string{
 			"  <packageSources>\n    <!-- ours -->\n    <add key='main' value='https://feed.example/v3/index.json' protocolVersion='3'/>\n    <add key=\"disk\" value=\"../p\" />\n  </packageSources>",

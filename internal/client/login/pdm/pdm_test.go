@@ -41,19 +41,20 @@ func TestLogin(t *testing.T) {
 func TestFiles(t *testing.T) {
 	keyring := []string{"/home/ada/.local/share/gatehouse/python/gatehouse_keyring.py", "/home/ada/.config/python_keyring/keyringrc.cfg"}
 	for path, p := range map[string]login.Environment{
-		"/home/ada/.config/pdm/config.toml":                     pythontest.Places("linux", nil),
-		"/home/ada/Library/Application Support/pdm/config.toml": pythontest.Places("darwin", nil),
-		"/etc/ci.toml": pythontest.Places("linux", map[string]string{"PDM_CONFIG_FILE": "/etc/ci.toml"}),
+		"/home/ada/.config/pdm/config.toml":                     pythontest.Environment("linux", nil),
+		"/home/ada/Library/Application Support/pdm/config.toml": pythontest.Environment("darwin", nil),
+		"/etc/ci.toml": pythontest.Environment("linux", map[string]string{"PDM_CONFIG_FILE": "/etc/ci.toml"}),
 	} {
 		pythontest.Files(t, pdm.Tool(), p, append([]string{path}, keyring...)...)
 	}
-	// Then the library is not asked, and if it is not there the command is.
-	pythontest.Files(t, pdm.Tool(), pythontest.Places("linux", map[string]string{"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}),
+	// Here the library is not asked, and the command only if the library is not
+	// installed.
+	pythontest.Files(t, pdm.Tool(), pythontest.Environment("linux", map[string]string{"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}),
 		"/home/ada/.config/pdm/config.toml")
 }
 
 func TestAddresses(t *testing.T) {
-	pythontest.Addresses(t, pdm.Tool(), pythontest.Places("linux", nil), map[string]string{
+	pythontest.Addresses(t, pdm.Tool(), pythontest.Environment("linux", nil), map[string]string{
 		"/home/ada/.config/pdm/config.toml": "[pypi]\nurl = 'https://me:secret@a.example/'\n[pypi.acme-lib]\n" + index + repository,
 		"/src/app/pyproject.toml":           "[[tool.pdm.source]]\nname = 'mine'\nurl = 'https://project.example/'\n",
 	}, pythontest.Repository, pythontest.Index, "https://me@a.example/", "https://project.example/")

@@ -52,23 +52,23 @@ func TestLogin(t *testing.T) {
 
 func TestFiles(t *testing.T) {
 	for want, p := range map[string]login.Environment{
-		"/home/ada/.config/pip/pip.conf":        pythontest.Places("linux", nil),
-		"/xdg/pip/pip.conf":                     pythontest.Places("linux", map[string]string{"XDG_CONFIG_HOME": "/xdg"}),
-		"/etc/my.conf":                          pythontest.Places("linux", map[string]string{"PIP_CONFIG_FILE": "/etc/my.conf"}),
-		"/src/app/my.conf":                      pythontest.Places("linux", map[string]string{"PIP_CONFIG_FILE": "my.conf"}),
-		"/home/ada/AppData/Roaming/pip/pip.ini": pythontest.Places("windows", nil),
+		"/home/ada/.config/pip/pip.conf":        pythontest.Environment("linux", nil),
+		"/xdg/pip/pip.conf":                     pythontest.Environment("linux", map[string]string{"XDG_CONFIG_HOME": "/xdg"}),
+		"/etc/my.conf":                          pythontest.Environment("linux", map[string]string{"PIP_CONFIG_FILE": "/etc/my.conf"}),
+		"/src/app/my.conf":                      pythontest.Environment("linux", map[string]string{"PIP_CONFIG_FILE": "my.conf"}),
+		"/home/ada/AppData/Roaming/pip/pip.ini": pythontest.Environment("windows", nil),
 	} {
 		pythontest.Files(t, pip.Tool(), p, want)
 	}
-	off := pythontest.Places("linux", map[string]string{"PIP_CONFIG_FILE": "/dev/null"})
+	off := pythontest.Environment("linux", map[string]string{"PIP_CONFIG_FILE": "/dev/null"})
 	if _, err := pip.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Replace), off); err == nil {
 		t.Error("a configuration that is turned off was changed")
 	}
 }
 
-// On macOS pip's folder is the one of the platform if it is there.
-func TestFileOnMacOS(t *testing.T) {
-	p := pythontest.Places("darwin", nil)
+// On macOS pip uses the platform's folder if it exists.
+func TestFiles_MacOS(t *testing.T) {
+	p := pythontest.Environment("darwin", nil)
 	p.Home = t.TempDir()
 	pythontest.Files(t, pip.Tool(), p, p.Home+"/.config/pip/pip.conf")
 	if err := os.MkdirAll(p.Home+"/Library/Application Support/pip", 0o755); err != nil {
@@ -78,7 +78,7 @@ func TestFileOnMacOS(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	p := pythontest.Places("linux", map[string]string{"PIP_INDEX_URL": "https://env.example/", "VIRTUAL_ENV": "/venv"})
+	p := pythontest.Environment("linux", map[string]string{"PIP_INDEX_URL": "https://env.example/", "VIRTUAL_ENV": "/venv"})
 	pythontest.Addresses(t, pip.Tool(), p, map[string]string{
 		"/home/ada/.config/pip/pip.conf": "[global]\nindex-url = " + index + "\n[install]\nextra-index-url = https://me:secret@a.example/simple\n  relative/path\n",
 		"/venv/pip.conf":                 "[global]\nindex-url = https://venv.example/\n",

@@ -65,9 +65,9 @@ func TestHelper(t *testing.T) {
 	}
 }
 
-// Whatever a profile is called, the program gets that name, and nothing else is
+// Whatever a profile's name is, the program gets that name, and nothing else is
 // run.
-func TestArgumentsArriveAsTheyAre(t *testing.T) {
+func TestHelper_Arguments(t *testing.T) {
 	dir := t.TempDir()
 	program := filepath.Join(dir, "it's a program")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nprintf '%s\\0' \"$@\"\n"), 0o700); err != nil {
@@ -96,7 +96,7 @@ func TestArgumentsArriveAsTheyAre(t *testing.T) {
 	})
 }
 
-func TestWindows(t *testing.T) {
+func TestHelper_Windows(t *testing.T) {
 	p := places("windows", nil)
 	p.Home, p.Program = `C:\Users\ada`, `C:\Program Files\gatehouse.exe`
 	e := edits(t, target("100%"), p)
@@ -112,7 +112,7 @@ func TestWindows(t *testing.T) {
 	}
 }
 
-func TestPathThatAShellTakesApart(t *testing.T) {
+func TestHelper_SpecialPath(t *testing.T) {
 	for _, dir := range []string{"/home/ada lovelace", "/home/$(id)", "/home/a;b", "/home/a'b", "/home/a#b"} {
 		p := places("linux", nil)
 		p.Home = dir

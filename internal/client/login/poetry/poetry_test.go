@@ -31,18 +31,18 @@ func TestLogin(t *testing.T) {
 
 func TestFiles(t *testing.T) {
 	for folder, p := range map[string]login.Environment{
-		"/home/ada/.config/pypoetry":                     pythontest.Places("linux", nil),
-		"/home/ada/Library/Application Support/pypoetry": pythontest.Places("darwin", nil),
-		"/etc/ci": pythontest.Places("linux", map[string]string{"POETRY_CONFIG_DIR": "/etc/ci"}),
+		"/home/ada/.config/pypoetry":                     pythontest.Environment("linux", nil),
+		"/home/ada/Library/Application Support/pypoetry": pythontest.Environment("darwin", nil),
+		"/etc/ci": pythontest.Environment("linux", map[string]string{"POETRY_CONFIG_DIR": "/etc/ci"}),
 	} {
 		pythontest.Files(t, poetry.Tool(), p, folder+"/config.toml", folder+"/auth.toml",
 			"/home/ada/.local/share/gatehouse/python/gatehouse_keyring.py", "/home/ada/.config/python_keyring/keyringrc.cfg")
 	}
 }
 
-// A password that Poetry holds would be used, and never be asked for.
-func TestHeldPassword(t *testing.T) {
-	edits, err := poetry.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Replace), pythontest.Places("linux", nil))
+// Poetry would use a stored password instead of asking for one.
+func TestLogin_StoredPassword(t *testing.T) {
+	edits, err := poetry.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Replace), pythontest.Environment("linux", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,14 +55,14 @@ func TestHeldPassword(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestLogin_Errors(t *testing.T) {
 	to := pythontest.Target(t, pythontest.Repository, login.Replace)
 	for _, env := range []map[string]string{{"POETRY_KEYRING_ENABLED": "false"}, {"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}} {
-		if _, err := poetry.Tool().Edits(to, pythontest.Places("linux", env)); err == nil {
+		if _, err := poetry.Tool().Edits(to, pythontest.Environment("linux", env)); err == nil {
 			t.Errorf("%v was not said", env)
 		}
 	}
-	edits, err := poetry.Tool().Edits(to, pythontest.Places("linux", nil))
+	edits, err := poetry.Tool().Edits(to, pythontest.Environment("linux", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestNext(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	pythontest.Addresses(t, poetry.Tool(), pythontest.Places("linux", nil), map[string]string{
+	pythontest.Addresses(t, poetry.Tool(), pythontest.Environment("linux", nil), map[string]string{
 		"/home/ada/.config/pypoetry/config.toml": table,
 		"/src/app/pyproject.toml":                "[[tool.poetry.source]]\nname = 'acme-lib'\nurl = '" + pythontest.Index + "'\n",
 	}, pythontest.Repository, pythontest.Index)

@@ -1,9 +1,9 @@
 """Asks gatehouse for the passwords of package repositories.
 
-`gatehouse login` puts this file here and names it in keyringrc.cfg, where
-Python's library keyring finds it, and with that Poetry, twine and others.
-`gatehouse logout` takes both away. Nothing is kept here. What gatehouse knows
-nothing of is left to the keyring that would be used otherwise.
+`gatehouse login` writes this file and names it in keyringrc.cfg, so that
+Python's library keyring uses it, and with it Poetry, twine and others.
+`gatehouse logout` removes both. This keyring stores nothing. For an address
+that gatehouse does not know, it asks the keyring that would be used otherwise.
 """
 
 import configparser
@@ -20,7 +20,7 @@ from keyring.util import platform_
 
 PROGRAM = "gatehouse"
 
-# Python has put a compiled copy of this file beside it, which would stay behind.
+# Python has written a compiled copy of this file, which logout would not remove.
 try:
     _compiled = importlib.util.cache_from_source(__file__)
     os.remove(_compiled)
@@ -30,14 +30,14 @@ except (OSError, NotImplementedError):
 
 
 class Keyring(backend.KeyringBackend):
-    priority = 0  # so that it is never chosen but by its name
+    priority = 0  # so that it is only chosen by its name
 
     def get_credential(self, service, username):
         found = _ask(service, username)
         if found is not None:
             return found
         other = _other()
-        if isinstance(other, fail.Keyring):  # which would end a search
+        if isinstance(other, fail.Keyring):  # it would end the search with an error
             return None
         return other.get_credential(service, username)
 
@@ -54,14 +54,14 @@ class Keyring(backend.KeyringBackend):
         other = _other()
         if isinstance(other, fail.Keyring):
             raise errors.PasswordSetError(
-                "no keyring on this machine can keep it; POETRY_KEYRING_ENABLED=false makes Poetry keep it in its own file"
+                "no keyring on this machine can store it; POETRY_KEYRING_ENABLED=false makes Poetry store it in its own file"
             )
         other.set_password(service, username, password)
 
     def delete_password(self, service, username):
         other = _other()
         if isinstance(other, fail.Keyring):
-            raise errors.PasswordDeleteError("no keyring on this machine keeps passwords")
+            raise errors.PasswordDeleteError("no keyring on this machine stores passwords")
         other.delete_password(service, username)
 
 
@@ -74,7 +74,7 @@ def _ask(service, username):
         command.append(username)
     try:
         answer = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
-    except OSError:  # the program is gone
+    except OSError:  # the program was removed
         return None
     if answer.returncode != 0:
         return None

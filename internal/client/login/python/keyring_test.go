@@ -13,7 +13,7 @@ import (
 
 func TestKeyring(t *testing.T) {
 	const dir = "/home/ada/.local/share/gatehouse/python"
-	edits := python.Keyring(pythontest.Places("linux", nil))
+	edits := python.Keyring(pythontest.Environment("linux", nil))
 	module, err := edits[0].Apply(nil)
 	if err != nil || !strings.Contains(string(module), "\nPROGRAM = \"/opt/gatehouse\"\n") {
 		t.Errorf("%v\n%s", err, module)

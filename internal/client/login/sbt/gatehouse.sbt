@@ -1,7 +1,7 @@
 // Written by `gatehouse login --tool sbt`, and taken away by `gatehouse logout
-// --tool sbt`. It gives sbt the repositories below, with a token that gatehouse is
-// asked for whenever sbt needs its credentials: none is in this file. `instead`
-// has the repository stand for every other one that is not on this machine.
+// --tool sbt`. It adds the repositories below to sbt. Whenever sbt needs
+// credentials, it asks gatehouse for a token; this file contains none. `instead`
+// makes a repository replace every other one that is not on this machine.
 
 // name, realm, address, resolver, instead, command
 lazy val gatehouseLogins = Seq(
@@ -15,7 +15,7 @@ credentials ++= {
     val run = scala.util.Try(scala.sys.process.Process(command) ! scala.sys.process.ProcessLogger(s => out.append(s), s => err.append(s)))
     if (run == scala.util.Success(0)) {
       Some(Credentials(realm, java.net.URI.create(address).getHost, "aws", out.toString.trim))
-    } else { // which is no reason to end a build that may not need them
+    } else { // the build may not need them, so it goes on
       log.warn(s"$name is used without credentials: $err${run.failed.toOption.fold("")(_.getMessage)}")
       None
     }
@@ -33,5 +33,5 @@ externalResolvers := {
   }
 }
 
-// A build that says nothing about where it publishes publishes here.
+// Builds that do not say where they publish to publish here.
 publishTo := publishTo.value.orElse(gatehouseLogins.headOption.map(_._4))

@@ -12,7 +12,7 @@ import (
 
 var places = login.Environment{Home: "/home/ada", GOOS: "linux", Program: `/opt/"gate"\house`, Getenv: func(string) string { return "" }}
 
-// A login is a line of Scala; the realm is the one of CodeArtifact's challenge.
+// A login is a line of Scala. Its realm is the one in CodeArtifact's challenge.
 func TestEdit(t *testing.T) {
 	target := login.Target{
 		Endpoint: &url.URL{Scheme: "http", Host: "127.0.0.1:4283", Path: "/maven/lib/"}, Name: "acme-lib",

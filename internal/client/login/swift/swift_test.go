@@ -48,7 +48,7 @@ func apply(t *testing.T, e login.Edit, text string) string {
 }
 
 // What `swift package-registry set` and `login` write.
-func TestNewFiles(t *testing.T) {
+func TestApply_NewFiles(t *testing.T) {
 	registries, netrc := edits(t, target())
 	got := apply(t, registries, "")
 	want := `{
@@ -119,7 +119,7 @@ func TestAddresses(t *testing.T) {
 }
 
 // What others have in the files stays.
-func TestApplyAndRemove(t *testing.T) {
+func TestEdits_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := []string{
 			rapid.SampledFrom([]string{

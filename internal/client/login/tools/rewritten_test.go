@@ -12,9 +12,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
-// A file whose every line has been written anew, here with other line ends, has
-// nothing of the login in it after the logout; one that login made is gone.
-func TestLogoutAfterRewriting(t *testing.T) {
+// A file in which another program has rewritten every line, here with other
+// line ends, has nothing of the login after the logout. A file that login
+// created is gone.
+func TestLogout_RewrittenFile(t *testing.T) {
 	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		j := login.NewJournal(t.TempDir(), p, tools.All())
 		if _, err := j.Do(t.Context(), login.Login{Tool: tool, Target: to}); err != nil {
@@ -51,7 +52,7 @@ func TestLogoutAfterRewriting(t *testing.T) {
 	})
 }
 
-// written are the files of a home.
+// written returns the files of a home folder.
 func written(t *testing.T, home string) []string {
 	t.Helper()
 	var files []string

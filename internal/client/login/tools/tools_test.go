@@ -18,10 +18,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
-// What every tool promises, whichever it is.
+// These tests check what holds for every tool.
 
-// A world is a home with nothing in it, on some operating system.
-func places(t *testing.T, goos string) login.Environment {
+// environment is an empty home folder on some operating system.
+func environment(t *testing.T, goos string) login.Environment {
 	t.Helper()
 	root := t.TempDir()
 	home, project := filepath.Join(root, "home"), filepath.Join(root, "project")
@@ -40,8 +40,8 @@ func places(t *testing.T, goos string) login.Environment {
 	}
 }
 
-// target is a repository or a registry for a tool. Those of odd numbers are at
-// an endpoint with one address, the others have names of AWS's form.
+// target returns a repository or a registry for a tool. Odd numbers are at an
+// endpoint with one address, even numbers have hosts of AWS's form.
 func target(t *testing.T, tool login.Tool, n int, secret string) login.Target {
 	t.Helper()
 	repository := fmt.Sprintf("lib%d", n)
@@ -71,8 +71,8 @@ var (
 	two = "ghct_" + strings.Repeat("two", 30)
 )
 
-// each calls a function for every tool on every system, with the targets that
-// differ in what the tool may treat differently.
+// each calls a function for every tool on every system, with targets that
+// differ in what a tool may treat differently.
 func each(t *testing.T, do func(t *testing.T, tool login.Tool, p login.Environment, to login.Target)) {
 	for _, tool := range tools.All() {
 		for _, goos := range []string{"linux", "darwin", "windows"} {
@@ -83,7 +83,7 @@ func each(t *testing.T, do func(t *testing.T, tool login.Tool, p login.Environme
 					all = all[:1]
 				}
 				for _, to := range all {
-					if p := places(t, goos); possible(t, tool, p, to) {
+					if p := environment(t, goos); possible(t, tool, p, to) {
 						do(t, tool, p, to)
 					}
 				}
@@ -92,9 +92,8 @@ func each(t *testing.T, do func(t *testing.T, tool login.Tool, p login.Environme
 	}
 }
 
-// possible reports whether a tool can be logged in that way to begin with: not
-// each of them can have two repositories side by side. It says why, and what to
-// do instead.
+// possible reports whether a tool can be logged in this way. Some tools cannot
+// have two repositories side by side; their error says what to do instead.
 func possible(t *testing.T, tool login.Tool, p login.Environment, to login.Target) bool {
 	t.Helper()
 	all, err := tool.Edits(to, p)
@@ -132,7 +131,8 @@ func variants(t *testing.T, tool login.Tool) []login.Target {
 	return all
 }
 
-// texts are the files after the edits, by their paths, from what they were.
+// texts returns the files after the edits, by their paths, starting from the
+// given ones.
 func texts(t *testing.T, edits []login.Edit, from map[string][]byte) map[string][]byte {
 	t.Helper()
 	after := maps.Clone(from)
@@ -181,9 +181,9 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// What an edit has done it does not do again, and not otherwise after another
+// Applying an edit a second time changes nothing, also after another
 // repository's.
-func TestApplyIsIdempotent(t *testing.T) {
+func TestApply_Idempotent(t *testing.T) {
 	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		mine, others := edits(t, tool, p, to), edits(t, tool, p, target(t, tool, 3, one))
 		for name, from := range map[string]map[string][]byte{"nothing": {}, "another": texts(t, others, map[string][]byte{})} {
@@ -196,7 +196,7 @@ func TestApplyIsIdempotent(t *testing.T) {
 }
 
 // Remove finds what Apply wrote by its names, whatever the token was.
-func TestRemoveLeavesNothing(t *testing.T) {
+func TestRemove_LeavesNothing(t *testing.T) {
 	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		mine := edits(t, tool, p, to)
 		later := to
@@ -217,8 +217,9 @@ func TestRemoveLeavesNothing(t *testing.T) {
 	})
 }
 
-// A secret is nowhere but in a file of its owner's, which is not the project's.
-func TestWhereSecretsAre(t *testing.T) {
+// A secret is only in files that are private to the person, and never in a
+// project's.
+func TestEdits_SecretFilesArePrivate(t *testing.T) {
 	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		held := false
 		for _, e := range edits(t, tool, p, to) {
@@ -246,8 +247,9 @@ func TestWhereSecretsAre(t *testing.T) {
 	})
 }
 
-// Logging in and out, in either order with another repository, ends as it began.
-func TestLoginAndLogout(t *testing.T) {
+// Logging in and out, in either order with another repository, leaves
+// everything as it was.
+func TestJournal_LoginLogout(t *testing.T) {
 	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		j := login.NewJournal(t.TempDir(), p, tools.All())
 		before := tree(t, filepath.Dir(p.Home))
@@ -270,8 +272,8 @@ func TestLoginAndLogout(t *testing.T) {
 	})
 }
 
-// A login that is renewed changes nothing but the token: no file grows or comes.
-func TestRenewing(t *testing.T) {
+// Renewing a login changes only the token: no file grows or is created.
+func TestJournal_Renewal(t *testing.T) {
 	each(t, func(t *testing.T, tool login.Tool, p login.Environment, to login.Target) {
 		j := login.NewJournal(t.TempDir(), p, tools.All())
 		for i, secret := range []string{one, one, two, one} {
@@ -304,7 +306,7 @@ func out(tool login.Tool, to login.Target) login.Logout {
 	return login.Logout{Tool: tool.Name, Match: func(t login.Target) bool { return t.Endpoint.String() == to.Endpoint.String() }}
 }
 
-// tree is every file and folder below one.
+// tree returns every file and folder below a folder.
 func tree(t *testing.T, root string) map[string]string {
 	t.Helper()
 	all := map[string]string{}

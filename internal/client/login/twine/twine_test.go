@@ -29,22 +29,22 @@ func TestLogin(t *testing.T) {
 }
 
 func TestFiles(t *testing.T) {
-	pythontest.Files(t, twine.Tool(), pythontest.Places("linux", nil),
+	pythontest.Files(t, twine.Tool(), pythontest.Environment("linux", nil),
 		"/home/ada/.pypirc", "/home/ada/.local/share/gatehouse/python/gatehouse_keyring.py", "/home/ada/.config/python_keyring/keyringrc.cfg")
 }
 
-func TestRefusals(t *testing.T) {
+func TestLogin_Errors(t *testing.T) {
 	own := pythontest.Target(t, pythontest.Repository, login.Replace)
 	own.Name = "testpypi"
-	if _, err := twine.Tool().Edits(own, pythontest.Places("linux", nil)); err == nil {
+	if _, err := twine.Tool().Edits(own, pythontest.Environment("linux", nil)); err == nil {
 		t.Error("a repository of twine's own was given another address")
 	}
-	other := pythontest.Places("linux", map[string]string{"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"})
+	other := pythontest.Environment("linux", map[string]string{"PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"})
 	if _, err := twine.Tool().Edits(pythontest.Target(t, pythontest.Repository, login.Replace), other); err == nil {
 		t.Error("the environment names another keyring, which was not said")
 	}
 }
 
 func TestAddresses(t *testing.T) {
-	pythontest.Addresses(t, twine.Tool(), pythontest.Places("linux", nil), map[string]string{"/home/ada/.pypirc": section}, pythontest.Repository)
+	pythontest.Addresses(t, twine.Tool(), pythontest.Environment("linux", nil), map[string]string{"/home/ada/.pypirc": section}, pythontest.Repository)
 }

@@ -51,26 +51,26 @@ func TestLogin(t *testing.T) {
 
 func TestFiles(t *testing.T) {
 	for want, p := range map[string]login.Environment{
-		"/home/ada/.config/uv/uv.toml":         pythontest.Places("darwin", nil),
-		"/xdg/uv/uv.toml":                      pythontest.Places("linux", map[string]string{"XDG_CONFIG_HOME": "/xdg"}),
-		"/etc/my.toml":                         pythontest.Places("linux", map[string]string{"UV_CONFIG_FILE": "/etc/my.toml"}),
-		"/home/ada/AppData/Roaming/uv/uv.toml": pythontest.Places("windows", nil),
+		"/home/ada/.config/uv/uv.toml":         pythontest.Environment("darwin", nil),
+		"/xdg/uv/uv.toml":                      pythontest.Environment("linux", map[string]string{"XDG_CONFIG_HOME": "/xdg"}),
+		"/etc/my.toml":                         pythontest.Environment("linux", map[string]string{"UV_CONFIG_FILE": "/etc/my.toml"}),
+		"/home/ada/AppData/Roaming/uv/uv.toml": pythontest.Environment("windows", nil),
 	} {
 		pythontest.Files(t, uv.Tool(), p, want)
 	}
 }
 
-func TestConfigurationThatIsOff(t *testing.T) {
+func TestLogin_ConfigurationDisabled(t *testing.T) {
 	to := pythontest.Target(t, pythontest.Repository, login.Replace)
 	for value, off := range map[string]bool{"1": true, "true": true, "0": false, "False": false, "": false} {
-		if _, err := uv.Tool().Edits(to, pythontest.Places("linux", map[string]string{"UV_NO_CONFIG": value})); (err != nil) != off {
+		if _, err := uv.Tool().Edits(to, pythontest.Environment("linux", map[string]string{"UV_NO_CONFIG": value})); (err != nil) != off {
 			t.Errorf("%q: %v", value, err)
 		}
 	}
 }
 
 func TestAddresses(t *testing.T) {
-	p := pythontest.Places("linux", map[string]string{"UV_DEFAULT_INDEX": "https://env.example/"})
+	p := pythontest.Environment("linux", map[string]string{"UV_DEFAULT_INDEX": "https://env.example/"})
 	pythontest.Addresses(t, uv.Tool(), p, map[string]string{
 		"/home/ada/.config/uv/uv.toml": "extra-index-url = ['https://me:secret@a.example/simple']\n" + index,
 		"/src/app/pyproject.toml":      "[[tool.uv.index]]\nname = 'https://name.example/'\nurl = 'https://project.example/'\n",

@@ -4,8 +4,8 @@ const {execFile} = require("child_process");
 const registry = REGISTRY;
 const [program, ...args] = COMMAND;
 
-// Every request asks, and tokens are good for minutes at least: one answer serves
-// for a while, and whoever comes meanwhile waits for it too.
+// Yarn asks for each request, and a token lives for minutes at least. So an answer
+// is used for a while, and requests that come in the meantime wait for it.
 const keep = 60 * 1000;
 let asked = 0;
 let answer;
@@ -16,7 +16,7 @@ const ask = () => {
     asked = now;
     answer = new Promise((resolve, reject) => {
       execFile(program, args, {windowsHide: true}, (error, stdout, stderr) => {
-        // Without a stack, which Yarn would show instead of the message.
+        // No stack: Yarn would show it instead of the message.
         if (error) reject(Object.assign(new Error(stderr.trim() || error.message), {stack: ""}));
         else resolve(stdout.trim());
       });

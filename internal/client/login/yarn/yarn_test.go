@@ -72,7 +72,7 @@ func TestConfiguration(t *testing.T) {
 			if again, err := rcName.Apply(got); err != nil || string(again) != want {
 				t.Errorf("again: %q, %v", again, err)
 			}
-			// What another hand has added stays, and nothing of ours does.
+			// What somebody else has added stays, and nothing of ours does.
 			if got, err = rcName.Remove(append(got, "enableTelemetry: false\n"...)); err != nil {
 				t.Fatal(err)
 			}
@@ -89,7 +89,7 @@ func TestConfiguration(t *testing.T) {
 }
 
 // What the login of another scope needs stays.
-func TestRemoveOneOfTwo(t *testing.T) {
+func TestRemove_OneOfTwoScopes(t *testing.T) {
 	_, a := edits(t, target(t, "http://127.0.0.1:4283/npm/lib/", "@a"))
 	_, b := edits(t, target(t, "http://127.0.0.1:4283/npm/lib/", "@b"))
 	_, c := edits(t, target(t, "http://127.0.0.1:4283/npm/team/", "@c"))
@@ -132,7 +132,7 @@ func TestPlugin(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestEdits_Errors(t *testing.T) {
 	to := target(t, lib)
 	to.Placement = login.Add
 	if _, err := yarn.Tool().Edits(to, places()); err == nil || !strings.Contains(err.Error(), "--scope") {

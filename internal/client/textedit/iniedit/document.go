@@ -7,22 +7,22 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-// A header opens a section, which goes as far as the next header.
+// A header opens a section, which extends to the next header.
 type header struct {
 	name   string
 	line   int
 	indent string
 }
 
-// An entry is a key with its value, and where both are.
+// An entry is a key with its value, and their position.
 type entry struct {
 	section, key, value string
 	block               int    // the header above it; -1 for none
-	line                int    // that of the key
-	more                []int  // those that continue the value
+	line                int    // of the key
+	more                []int  // lines that continue the value
 	indent              string // before the key
-	separator           string // between key and value; "" where there is no value
-	from, to            int    // the value's part on the first line
+	separator           string // between key and value; "" if there is no value
+	from, to            int    // the part of the value on the first line
 }
 
 // last is the entry's last line.
@@ -33,7 +33,7 @@ func (e *entry) last() int {
 	return e.line
 }
 
-// A document is a text, taken apart.
+// A document is a parsed text.
 type document struct {
 	grammar
 	*lines.Text
@@ -48,7 +48,7 @@ func (d Dialect) parse(text []byte) (*document, error) {
 	return doc, err
 }
 
-// find returns the entry that holds: of several, the last.
+// find returns the entry that counts: the last one, if there are several.
 func (doc *document) find(section, key string) *entry {
 	for i := range slices.Backward(doc.entries) {
 		if e := &doc.entries[i]; doc.is(e, section, key) {
@@ -62,7 +62,7 @@ func (doc *document) is(e *entry, section, key string) bool {
 	return e.section == section && doc.fold(e.key) == doc.fold(key)
 }
 
-// others is what the text says about every other key.
+// others returns the values of every other key.
 func (doc *document) others(section, key string) []Entry {
 	var out []Entry
 	for i := range doc.entries {
@@ -73,7 +73,7 @@ func (doc *document) others(section, key string) []Entry {
 	return out
 }
 
-// insert adds an entry for a key that is not there.
+// insert adds an entry for a key that the text does not have.
 func (doc *document) insert(section, key, value string) {
 	block, at, indent := doc.place(section)
 	if block < 0 && section != "" {
@@ -96,8 +96,8 @@ func (doc *document) insert(section, key, value string) {
 }
 
 // place finds where a new key of a section goes: the section's header, the line
-// to insert it at, and its indentation, which must be that of its predecessor
-// for neither to continue the other.
+// to insert the key at, and its indentation. The indentation must be the
+// previous entry's, or one would continue the other.
 func (doc *document) place(section string) (block, at int, indent string) {
 	block = -1
 	for i, h := range doc.headers {
@@ -123,8 +123,8 @@ func (doc *document) place(section string) (block, at int, indent string) {
 	return block, at, indent
 }
 
-// style is the separator of the section's last entry, or else of the file's, or
-// else the grammar's own.
+// style is the separator of the section's last entry, or the file's, or the
+// grammar's default.
 func (doc *document) style(block int) string {
 	found, same := "", false
 	for _, e := range doc.entries {
@@ -139,8 +139,8 @@ func (doc *document) style(block int) string {
 	return found
 }
 
-// replace gives an entry another value. Lines that the old one and the new one
-// have in common at their start and end stay as they are.
+// replace gives an entry another value. Lines that the old and the new value
+// have in common at the start and the end stay as they are.
 func (doc *document) replace(e *entry, value string) {
 	values := doc.value(value)
 	text := doc.Lines[e.line].Text
@@ -178,7 +178,8 @@ func (doc *document) replace(e *entry, value string) {
 	for _, v := range next[same : len(next)-end] {
 		texts = append(texts, continued(indent, v))
 	}
-	// What goes comes after what is added, so that its line numbers shift at once.
+	// The lines to drop come after the added ones, so their numbers have
+	// shifted.
 	doc.Insert(at, texts...)
 	shifted := make(map[int]bool, len(gone))
 	for _, n := range gone {
@@ -194,7 +195,7 @@ func continued(indent, text string) string {
 	return indent + text
 }
 
-// remove drops the entries of a key, and sections that then have no line left.
+// remove drops the entries of a key, and sections that then have no lines left.
 func (doc *document) remove(section, key string) {
 	gone, touched := map[int]bool{}, map[int]bool{}
 	for i := range doc.entries {
@@ -216,7 +217,7 @@ func (doc *document) remove(section, key string) {
 				left++
 			}
 		}
-		// An indented header would continue the value above the one that goes.
+		// An indented header would continue the value above the removed entry.
 		deep := i+1 < len(doc.headers) && doc.headers[i+1].indent != ""
 		if !touched[i] || left > 0 || deep {
 			continue

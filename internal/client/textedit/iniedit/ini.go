@@ -1,10 +1,13 @@
-// Package iniedit changes one value in a text of sections and keys, and leaves every
-// other byte as it was: comments, order, indentation, line endings, a byte order
-// mark, a missing newline at the end.
+// Package iniedit changes one value in a text of sections and keys, and leaves
+// every other byte as it was: comments, order, indentation, line endings, a
+// byte order mark, a missing newline at the end.
 //
-// There is no one INI format. The two that package clients read are a [Dialect]
-// each: [Python], of pip.conf and .pypirc, and [NPM], of .npmrc. Get, Set and
-// Delete of this package are those of Python.
+// There is no single INI format. The two that package clients read are
+// [Dialect]s: [Python], for pip.conf and .pypirc, and [NPM], for .npmrc. The
+// functions Get, Set and Delete use Python.
+//
+// Each change parses the text to a document, edits its lines, and parses the
+// result again to check that it says exactly what was asked for.
 package iniedit
 
 import (
@@ -18,16 +21,16 @@ import (
 type Dialect int
 
 const (
-	// Python is what configparser.RawConfigParser of Python's library reads with
-	// its defaults: a key ends at the first = or :, keys are the same in upper and
-	// lower case, a comment is a line of its own that starts with # or ;, a line
-	// that is indented deeper than its key continues the value. Every key is in a
-	// section. A section or a key that is there twice is an error.
+	// Python is what configparser.RawConfigParser of Python's library reads
+	// with its defaults: a key ends at the first = or :, keys ignore case, a
+	// comment is a line that starts with # or ;, a line that is indented deeper
+	// than its key continues the value. Every key is in a section. A duplicate
+	// section or key is an error.
 	Python Dialect = iota
-	// NPM is what npm's package ini reads, of which pnpm, Yarn 1 and bun read the
-	// part that matters in an .npmrc: a key ends at the first =, what follows an
-	// unescaped ; or # is a comment, \ escapes these, keys and values may be JSON
-	// strings, lines do not continue, of keys that are there twice the last holds.
+	// NPM is what npm's package ini reads. pnpm, Yarn 1 and bun read the part
+	// of it that matters in an .npmrc. A key ends at the first =, an unescaped
+	// ; or # starts a comment, \ escapes these, keys and values may be JSON
+	// strings, lines do not continue, and the last of duplicate keys counts.
 	// Nothing is an error.
 	NPM
 )
@@ -35,20 +38,20 @@ const (
 // Get returns the value of a key, read as [Python].
 func Get(text []byte, section, key string) (string, bool) { return Python.Get(text, section, key) }
 
-// Set gives a key a value, read as [Python]; see [Dialect.Set].
+// Set sets a key's value, read as [Python]; see [Dialect.Set].
 func Set(text []byte, section, key, value string) ([]byte, error) {
 	return Python.Set(text, section, key, value)
 }
 
-// Delete takes a key out, read as [Python]; see [Dialect.Delete].
+// Delete removes a key, read as [Python]; see [Dialect.Delete].
 func Delete(text []byte, section, key string) ([]byte, error) {
 	return Python.Delete(text, section, key)
 }
 
-// Get returns the value of a key, and whether it is there; "" is the section
-// above the first header. The lines of a value that is continued are joined with
-// "\n", without their indentation. In a text with errors, what comes after the
-// first one is not seen.
+// Get returns the value of a key, and whether the key is there. The section ""
+// is the part above the first header. The lines of a continued value are joined
+// with "\n", without their indentation. In a text with errors, Get finds only
+// what comes before the first one.
 func (d Dialect) Get(text []byte, section, key string) (string, bool) {
 	doc, _ := d.parse(text)
 	if e := doc.find(section, key); e != nil {
@@ -57,8 +60,7 @@ func (d Dialect) Get(text []byte, section, key string) (string, bool) {
 	return "", false
 }
 
-// Entries returns what the text says, in its order. The error is that of
-// [Dialect.Set].
+// Entries returns all entries in order. The error is the one of [Dialect.Set].
 func (d Dialect) Entries(text []byte) ([]Entry, error) {
 	doc, err := d.parse(text)
 	if err != nil {
@@ -74,12 +76,12 @@ func (d Dialect) Entries(text []byte) ([]Entry, error) {
 // An Entry is one key and its value.
 type Entry struct{ Section, Key, Value string }
 
-// Set gives a key a value. If the key is there already, its value alone is
-// replaced. Otherwise it comes after the section's last key, written as that is,
-// and a section that is not there comes at the end.
+// Set sets a key's value. If the key is already there, only its value is
+// replaced. Otherwise the key is added after the section's last one, in the
+// same style. A section that does not exist is added at the end.
 //
-// The error is about the text, as "line 3: …", or says that the dialect has no
-// way to write the key or the value; it does not name the value.
+// The error is about the text, as "line 3: …", or says that the dialect cannot
+// represent the key or the value. It does not contain the value.
 func (d Dialect) Set(text []byte, section, key, value string) ([]byte, error) {
 	doc, err := d.parse(text)
 	if err != nil {
@@ -99,9 +101,9 @@ func (d Dialect) Set(text []byte, section, key, value string) ([]byte, error) {
 	return out, nil
 }
 
-// Delete takes a key out, however often it is there, with a section that held
-// nothing else and the empty line above it: what Set added. Comments stay. A
-// text without the key comes back as it is. The error is that of Set.
+// Delete removes every entry of a key. If its section has nothing else, the
+// header and the empty line above it go too, as Set added them. Comments stay.
+// A text without the key is returned as it is. The error is the one of Set.
 func (d Dialect) Delete(text []byte, section, key string) ([]byte, error) {
 	doc, err := d.parse(text)
 	if err != nil {
@@ -113,13 +115,13 @@ func (d Dialect) Delete(text []byte, section, key string) ([]byte, error) {
 	doc.remove(section, key)
 	out := doc.Bytes()
 	if !d.differs(text, out, section, key, nil) {
-		return nil, fmt.Errorf("%s cannot be taken out of this file by itself", name(section, key))
+		return nil, fmt.Errorf("%s cannot be removed from this file without changing something else", name(section, key))
 	}
 	return out, nil
 }
 
-// differs reports whether two texts say the same but for one key, which has the
-// value want in the second one, or is not there if that is nil.
+// differs reports whether two texts say the same except for one key. In the
+// second text the key has the value want, or is missing if want is nil.
 func (d Dialect) differs(before, after []byte, section, key string, want *string) bool {
 	old, err := d.parse(before)
 	if err != nil {
@@ -161,14 +163,14 @@ func (d Dialect) grammar() grammar {
 
 // A grammar is what differs between the dialects.
 type grammar interface {
-	// parse finds headers and entries in the lines. The error is that of the first
-	// line that is wrong; what was found before it is returned as well.
+	// parse finds headers and entries in the lines. It stops at the first line
+	// that is wrong, and returns its error with what it found before.
 	parse(all []lines.Line) ([]header, []entry, error)
 	// fold returns the form in which equal keys are equal.
 	fold(key string) string
-	// key and value are written so; of a value, its lines.
+	// key and value return how they are written; value returns lines.
 	key(key string) string
 	value(value string) []string
-	// separator stands between key and value where the file shows no other.
+	// separator stands between key and value if the file does not show another.
 	separator() string
 }

@@ -77,7 +77,7 @@ func TestGet(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestSet_Errors(t *testing.T) {
 	for _, c := range []struct {
 		dialect                   iniedit.Dialect
 		text, section, key, value string
@@ -85,8 +85,8 @@ func TestRefused(t *testing.T) {
 	}{
 		{iniedit.Python, "a = b\n", "s", "k", "v", "line 1: there is no [section] above it"},
 		{iniedit.Python, "[s]\n\nwhat\n", "s", "k", "v", "line 3: neither a [section] nor a key with : or ="},
-		{iniedit.Python, "[s]\nk=1\nK=2\n", "s", "k", "v", "line 3: K is there twice in [s]"},
-		{iniedit.Python, "[s]\n[t]\n[s]\n", "s", "k", "v", "line 3: the section [s] is there twice"},
+		{iniedit.Python, "[s]\nk=1\nK=2\n", "s", "k", "v", "line 3: K appears twice in [s]"},
+		{iniedit.Python, "[s]\n[t]\n[s]\n", "s", "k", "v", "line 3: the section [s] appears twice"},
 		{iniedit.Python, "", "", "k", "v", "k cannot have"},
 		{iniedit.Python, "[s]\n", "s", "a:b", "v", "[s] a:b cannot have"},
 		{iniedit.Python, "[s]\n", "s", "k", "hidden \n", "[s] k cannot have"},
@@ -101,7 +101,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func TestDeleteTakesOutEveryOne(t *testing.T) {
+func TestDelete_Duplicates(t *testing.T) {
 	got, err := iniedit.NPM.Delete([]byte("a=1\nb=2 ; c\na=3"), "", "a")
 	if err != nil || string(got) != "b=2 ; c" {
 		t.Errorf("%q, %v", got, err)
@@ -112,7 +112,7 @@ func TestDeleteTakesOutEveryOne(t *testing.T) {
 	}
 }
 
-// texts draws files as people and tools leave them.
+// texts generates files as people and tools write them.
 func texts(d iniedit.Dialect) *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		pieces := []string{
@@ -136,7 +136,7 @@ func texts(d iniedit.Dialect) *rapid.Generator[string] {
 	})
 }
 
-func TestSetAndDelete(t *testing.T) {
+func TestDelete_UndoesSet(t *testing.T) {
 	for name, d := range map[string]iniedit.Dialect{"Python": iniedit.Python, "NPM": iniedit.NPM} {
 		t.Run(name, rapid.MakeCheck(func(t *rapid.T) {
 			before := []byte(texts(d).Draw(t, "text"))
@@ -182,7 +182,7 @@ func TestSetAndDelete(t *testing.T) {
 			if there {
 				return
 			}
-			// A header with nothing at all below it is taken for one that Set wrote.
+			// A header with nothing below it looks like one that Set wrote.
 			if !bytes.Equal(gone, before) && !bare(before, section) {
 				t.Fatalf("Set and Delete\n  of %q\ngives %q", before, gone)
 			}
@@ -193,7 +193,7 @@ func TestSetAndDelete(t *testing.T) {
 	}
 }
 
-// kept checks that the comments are all still there, in their order.
+// kept checks that all comments are still there, in their order.
 func kept(t *rapid.T, before, after []byte) {
 	notes := func(text []byte) (out []string) {
 		for l := range strings.FieldsFuncSeq(string(text), func(r rune) bool { return r == '\n' || r == '\r' }) {

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-// npm reads as the package ini does, from version 4 on.
+// npm reads as npm's package ini does, from version 4 on.
 type npm struct{}
 
 func (npm) fold(key string) string { return key }
@@ -51,7 +51,7 @@ func (npm) parse(all []lines.Line) ([]header, []entry, error) {
 	return headers, entries, nil
 }
 
-// npmHeader reads [name], which starts the line and ends it.
+// npmHeader reads [name], which must be the whole line.
 func npmHeader(text string) (string, bool) {
 	rest, ok := strings.CutPrefix(strings.TrimRightFunc(text, space), "[")
 	if !ok || rest == "" || strings.IndexByte(rest, ']') != len(rest)-1 {
@@ -60,7 +60,7 @@ func npmHeader(text string) (string, bool) {
 	return rest[:len(rest)-1], true
 }
 
-// trim and space are JavaScript's: a byte order mark is white space.
+// trim and space follow JavaScript: a byte order mark is white space.
 func trim(text string) string { return strings.TrimFunc(text, space) }
 
 func space(r rune) bool { return r == '\uFEFF' || r != '\u0085' && unicode.IsSpace(r) }
@@ -70,7 +70,7 @@ func quoted(text string) bool {
 		strings.HasPrefix(text, `'`) && strings.HasSuffix(text, `'`)
 }
 
-// significant is a trimmed text without the comment at its end.
+// significant returns a trimmed text without the comment at its end.
 func significant(text string) string {
 	if quoted(text) {
 		return text
@@ -112,8 +112,8 @@ func decode(text string) string {
 	return trim(b.String())
 }
 
-// written is the plainest form that stands for a key or a value; where there is
-// none, one that does not.
+// written returns the plainest form of a key or a value. If there is none, it
+// returns one that stands for something else, which Set finds out.
 func written(text string) string {
 	escaped := strings.NewReplacer(`\`, `\\`, `;`, `\;`, `#`, `\#`).Replace(text)
 	for _, form := range []string{text, escaped} {

@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-// python reads as configparser does (Python's library reference, "configparser",
-// Supported INI File Structure).
+// python reads as configparser does (Python's library reference,
+// "configparser", Supported INI File Structure).
 type python struct{}
 
 func (python) fold(key string) string      { return strings.ToLower(key) }
@@ -22,9 +22,9 @@ func (python) parse(all []lines.Line) ([]header, []entry, error) {
 	var (
 		headers []header
 		entries []entry
-		open    *entry // the one that a deeper line continues
+		open    *entry // the entry that a deeper line continues
 		depth   int    // its indentation, or the header's
-		empty   []int  // lines since its last one: part of the value if more follows
+		empty   []int  // empty lines after it, part of the value if more follows
 	)
 	sections, keys := map[string]bool{}, map[string]bool{}
 	for i, l := range all {
@@ -46,7 +46,7 @@ func (python) parse(all []lines.Line) ([]header, []entry, error) {
 		depth, empty, open = utf8.RuneCountInString(indent), nil, nil
 		if name, ok := pythonHeader(text); ok {
 			if sections[name] {
-				return headers, entries, fmt.Errorf("line %d: the section [%s] is there twice", i+1, name)
+				return headers, entries, fmt.Errorf("line %d: the section [%s] appears twice", i+1, name)
 			}
 			sections[name], keys = true, map[string]bool{}
 			headers = append(headers, header{name, i, indent})
@@ -66,7 +66,7 @@ func (python) parse(all []lines.Line) ([]header, []entry, error) {
 		e.from = e.to - len(e.value)
 		e.separator = l.Text[len(indent)+len(e.key) : e.from]
 		if k := strings.ToLower(e.key); keys[k] {
-			return headers, entries, fmt.Errorf("line %d: %s is there twice in [%s]", i+1, e.key, e.section)
+			return headers, entries, fmt.Errorf("line %d: %s appears twice in [%s]", i+1, e.key, e.section)
 		} else {
 			keys[k] = true
 		}
@@ -76,7 +76,7 @@ func (python) parse(all []lines.Line) ([]header, []entry, error) {
 	return headers, entries, nil
 }
 
-// pythonHeader reads [name]; what follows the last bracket is ignored.
+// pythonHeader reads [name]. What follows the last bracket is ignored.
 func pythonHeader(text string) (string, bool) {
 	end := strings.LastIndexByte(text, ']')
 	if text[0] != '[' || end < 2 {

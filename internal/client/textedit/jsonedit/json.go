@@ -1,16 +1,21 @@
-// Package jsonedit changes one value in a JSON text and leaves every other byte as
-// it is: the order of members, indentation, line endings, a byte order mark and
-// how values are written.
+// Package jsonedit changes one value in a JSON text and leaves every other byte
+// as it was: the order of members, indentation, line endings, a byte order
+// mark, and how values are written.
 //
-// A path is the names of members, from the outermost object to the value. Each
-// is a name as it is, so that it may hold dots, slashes and colons, as the
-// registries' addresses in docker's configuration do. Paths do not lead into
-// arrays.
+// A path is the names of members, from the outermost object to the value. A
+// name may contain dots, slashes and colons, as registries' addresses in
+// docker's configuration do. Paths do not lead into arrays.
 //
-// An empty text, or nil for a file that is not there, is taken for an object
-// without members. Every other text has to be one object (RFC 8259) in which no
-// name stands twice; null in the place of an object on the path counts as
-// absent. Errors about a text begin with "line N: ".
+// An empty text, or nil for a file that does not exist, is treated as an object
+// without members. Every other text must be one object (RFC 8259) without
+// duplicate names: a tool that refuses a text should not find it changed. A
+// null in place of an object on the path counts as absent. Errors about a text
+// begin with "line N: ".
+//
+// Libraries that patch JSON were tried. github.com/tailscale/hujson keeps every
+// other byte, but its Patch writes new members without the text's indentation
+// ({"a": 1,"b":2}), its Format changes other lines, and its parser accepts
+// comments and duplicate names, which docker refuses.
 package jsonedit
 
 import (
@@ -23,12 +28,12 @@ import (
 )
 
 var (
-	errNoPath  = errors.New("json: the path is empty")
-	errMangled = errors.New("json: the changed text would not read as it was meant")
+	errNoPath      = errors.New("json: the path is empty")
+	errNotReadBack = errors.New("json: the changed text would not have the intended value")
 )
 
-// Get returns the value at the path, as encoding/json decodes it into an any. ok
-// is false where there is none.
+// Get returns the value at the path, decoded as encoding/json decodes into an
+// any, and whether there is one.
 func Get(text []byte, path []string) (value any, ok bool, err error) {
 	d, err := parse(text)
 	if err != nil {
@@ -45,10 +50,11 @@ func Get(text []byte, path []string) (value any, ok bool, err error) {
 	return value, err == nil, err
 }
 
-// Set puts the value at the path, and makes the objects that lead there. The
-// value is anything that encoding/json can encode. What is new is written in
-// the manner of the text: on lines of its own with the text's indentation, or on
-// the one line that the text has. An equal value is left as it is written.
+// Set puts the value at the path, and adds missing objects on the way. The
+// value is anything that encoding/json can encode. New members are written in
+// the style of the text: on their own lines with the text's indentation, or on
+// the same line if the text has only one. An equal value stays as it is
+// written.
 func Set(text []byte, path []string, value any) ([]byte, error) {
 	d, err := parse(text)
 	if err != nil {
@@ -83,14 +89,14 @@ func Set(text []byte, path []string, value any) ([]byte, error) {
 		return nil, err
 	}
 	if got, ok, err := Get(out, path); err != nil || !ok || !reflect.DeepEqual(got, wanted) {
-		return nil, errMangled
+		return nil, errNotReadBack
 	}
 	return out, nil
 }
 
-// Delete takes out the member at the path, and every object on the way to it
-// that has no member left, except the outermost. A text without the member
-// comes back as it is.
+// Delete removes the member at the path, and every object on the way that then
+// has no members, except the outermost. A text without the member is returned
+// as it is.
 func Delete(text []byte, path []string) ([]byte, error) {
 	d, err := parse(text)
 	if err != nil {
@@ -111,12 +117,12 @@ func Delete(text []byte, path []string) ([]byte, error) {
 	}
 	out := d.cut(f)
 	if _, ok, err := Get(out, path); err != nil || ok {
-		return nil, errMangled
+		return nil, errNotReadBack
 	}
 	return out, nil
 }
 
-// normal is the value as it would be read back.
+// normal returns the value as it would be read back.
 func normal(value any) (any, error) {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -76,7 +76,7 @@ func TestErrors(t *testing.T) {
 		{"{\n\"a\": 1,\n}", "line 2: not JSON"},
 		{"{\n// note\n}", "line 2: not JSON"},
 		{"{}\n{}", "line 2: there is more after the object"},
-		{"{\"b\": 1,\n \"b\": 2}", `line 2: not JSON: "b" stands twice in one object`},
+		{"{\"b\": 1,\n \"b\": 2}", `line 2: not JSON: "b" appears twice in one object`},
 		{"{\n \"a\": \"text\"}", `line 2: "a" is not an object`},
 		{"{\"a\": \"\xff\"}", "line 1: not JSON"},
 	} {
@@ -93,7 +93,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// names are drawn from few, so that paths meet what is there.
+// There are few names, so that paths often lead to something.
 var names = rapid.SampledFrom([]string{"a", "b", "credHelpers", "registry.example:5000/x", "", "é\"\\"})
 
 var values = rapid.Custom(func(t *rapid.T) any { return tree(t, 3) })
@@ -120,7 +120,7 @@ func members(t *rapid.T, depth int) map[string]any {
 	return o
 }
 
-// texts are objects in one of many forms.
+// texts generates objects in many forms.
 var texts = rapid.Custom(func(t *rapid.T) []byte {
 	o := members(t, 3)
 	text, err := stdjson.Marshal(o)
@@ -140,7 +140,7 @@ var texts = rapid.Custom(func(t *rapid.T) []byte {
 	return []byte(rapid.SampledFrom([]string{"", "\ufeff", "\n"}).Draw(t, "head") + s + rapid.SampledFrom([]string{"", "\n", " \r\n"}).Draw(t, "tail"))
 })
 
-// plain is the same change made to the decoded object. ok is false where the
+// plain makes the same change to the decoded object. It returns false if the
 // path leads through something that is not an object.
 func plain(o map[string]any, path []string, value any) bool {
 	for _, name := range path[:len(path)-1] {
@@ -166,7 +166,7 @@ func decode(t *rapid.T, text []byte) map[string]any {
 	return o
 }
 
-func TestSetIsWhatDecodingWouldDo(t *testing.T) {
+func TestSet_MatchesDecoding(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, path, value := texts.Draw(t, "text"), rapid.SliceOfN(names, 1, 3).Draw(t, "path"), values.Draw(t, "value")
 		want := decode(t, text)
@@ -193,9 +193,9 @@ func TestSetIsWhatDecodingWouldDo(t *testing.T) {
 	})
 }
 
-// What Set put in, Delete takes out to the byte, unless an empty object or a
-// null had been in its place.
-func TestDeleteUndoesSet(t *testing.T) {
+// Delete removes what Set added, byte for byte, unless there was an empty
+// object or a null in its place.
+func TestDelete_UndoesSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, path := texts.Draw(t, "text"), rapid.SliceOfN(names, 1, 3).Draw(t, "path")
 		for i := range path {
@@ -218,7 +218,7 @@ func TestDeleteUndoesSet(t *testing.T) {
 	})
 }
 
-func TestDeleteTouchesNothingElse(t *testing.T) {
+func TestDelete_ChangesNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text, path := texts.Draw(t, "text"), rapid.SliceOfN(names, 1, 3).Draw(t, "path")
 		got, err := jsonedit.Delete(text, path)

@@ -11,19 +11,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-// A document is a text that was found to be one object.
+// A document is a text that is one JSON object.
 type document struct {
 	text []byte
 	root object
 }
 
-// An object is where one stands in a text: from the { at open to the } at close.
+// An object is the position of an object in a text: its { is at open, its } at
+// close.
 type object struct {
 	open, close int
 	members     []member
 }
 
-// A member is where its name begins and ends, and its value.
+// A member is the position of a name and its value.
 type member struct {
 	name            string
 	nameAt, nameEnd int
@@ -31,8 +32,8 @@ type member struct {
 	kind            jsontext.Kind
 }
 
-// parse reads the whole text, so that no change is made to one that the tool
-// itself would refuse.
+// parse reads the whole text, so that a text which the tool would refuse is not
+// changed.
 func parse(text []byte) (document, error) {
 	start := len(lines.Mark(text))
 	if len(bytes.TrimSpace(text[start:])) == 0 {
@@ -58,7 +59,7 @@ func parse(text []byte) (document, error) {
 	return d, err
 }
 
-// object reads the members of the one that opens at an offset.
+// object reads the members of the object that opens at an offset.
 func (d document) object(open int) (object, error) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(d.text[open:]))
 	if _, err := decoder.ReadToken(); err != nil {
@@ -90,9 +91,9 @@ func (d document) object(open int) (object, error) {
 	return o, nil
 }
 
-// found is how far a path leads: to the member, or to the object in which the
-// first of the missing names would stand. If member is not the zero member
-// then, it is the null that stands in the way.
+// found is how far a path leads: to the member, or to the object to which the
+// first missing name belongs. If names are missing and member is not zero, it
+// is a null in place of an object.
 type found struct {
 	object  object
 	member  member
@@ -137,14 +138,14 @@ func (o object) member(name string) (member, bool) {
 	return member{}, false
 }
 
-// syntax says where an error of the decoder that began at an offset is.
+// syntax adds the line to an error of the decoder that started at an offset.
 func (d document) syntax(start int, err error) error {
 	var s *jsontext.SyntacticError
 	switch {
 	case errors.As(err, &s):
 		reason := s.Err
 		if errors.Is(reason, jsontext.ErrDuplicateName) {
-			reason = fmt.Errorf("%q stands twice in one object", s.JSONPointer.LastToken())
+			reason = fmt.Errorf("%q appears twice in one object", s.JSONPointer.LastToken())
 		}
 		return d.errorAt(start+int(s.ByteOffset), fmt.Errorf("not JSON: %w", reason))
 	case errors.Is(err, io.ErrUnexpectedEOF):

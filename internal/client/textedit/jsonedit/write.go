@@ -8,7 +8,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// insert adds the first of the missing names, with the value below the others.
+// insert adds the first missing name, with the value inside objects for the
+// others.
 func (d document) insert(f found, value any) ([]byte, error) {
 	for i := len(f.missing) - 1; i > 0; i-- {
 		value = map[string]any{f.missing[i]: value}
@@ -50,8 +51,8 @@ func (d document) replace(f found, value any) ([]byte, error) {
 	return splice(d.text, f.member.start, f.member.end, encoded), nil
 }
 
-// cut takes the member out, with the comma before it or, if it is the first,
-// after it.
+// cut removes the member, with the comma before it, or after it if it is the
+// first.
 func (d document) cut(f found) []byte {
 	members := f.object.members
 	for i, m := range members {
@@ -71,17 +72,17 @@ func (d document) cut(f found) []byte {
 // A style is how a member is written in one object.
 type style struct {
 	before  string // between the { or the comma, and the name
-	colon   string // between the name and the value, with what is around it
+	colon   string // between the name and the value, with the space around it
 	after   string // before the } of an object that had no member
-	newline string // "" where everything is on one line
+	newline string // "" if everything is on one line
 	indent  string // of the line on which the name stands
 	unit    string // one step of indentation
 }
 
-// style is that of the object's last member; of the text around it where it has
-// none.
+// style returns the style of the object's last member. If it has none, it
+// returns the style of the text around it.
 func (d document) style(o object) style {
-	s := d.manner()
+	s := d.textStyle()
 	if n := len(o.members); n > 0 {
 		last, previous := o.members[n-1], o.open+1
 		if n > 1 {
@@ -112,8 +113,8 @@ func (d document) style(o object) style {
 	return s
 }
 
-// manner is the style of the whole text, as its first member shows it.
-func (d document) manner() style {
+// textStyle returns the style of the whole text, which its first member shows.
+func (d document) textStyle() style {
 	s := style{colon: ": ", newline: "\n", unit: "\t"}
 	if bytes.Contains(d.text, []byte("\r\n")) {
 		s.newline = "\r\n"
@@ -133,10 +134,10 @@ func (d document) manner() style {
 	return s
 }
 
-// blanks are the spaces and tabs at the end of a text.
+// blanks returns the spaces and tabs at the end of a text.
 func blanks(text string) string { return text[len(strings.TrimRight(text, " \t")):] }
 
-// indentation is that of the line on which a text ends.
+// indentation returns the indentation of the last line of a text.
 func indentation(text []byte) string {
 	line := text[bytes.LastIndexByte(text, '\n')+1:]
 	return string(line[:len(line)-len(bytes.TrimLeft(line, " \t"))])

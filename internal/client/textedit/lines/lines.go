@@ -1,6 +1,6 @@
-// Package lines takes a text apart into its lines and puts it together again
-// with lines added or dropped, in the way that the text itself has: its byte
-// order mark, its line endings, and whether a newline is at its end.
+// Package lines splits a text into lines and joins it again with lines added or
+// dropped. It keeps the text's byte order mark, its line endings, and whether
+// it ends with a newline.
 package lines
 
 import (
@@ -11,8 +11,7 @@ import (
 
 const byteOrderMark = "\uFEFF"
 
-// A Line is its text and what ends it: "\n", "\r\n", "\r", or "" for the last
-// one.
+// A Line is its text and its end: "\n", "\r\n", "\r", or "" for the last line.
 type Line struct{ Text, End string }
 
 // A Text is a byte order mark, if there is one, and lines.
@@ -21,7 +20,7 @@ type Text struct {
 	Lines []Line
 }
 
-// Mark returns the byte order mark with which a text begins; nothing where it has
+// Mark returns the byte order mark at the beginning of a text; nil if there is
 // none.
 func Mark(text []byte) []byte {
 	if !bytes.HasPrefix(text, []byte(byteOrderMark)) {
@@ -30,7 +29,7 @@ func Mark(text []byte) []byte {
 	return text[:len(byteOrderMark):len(byteOrderMark)]
 }
 
-// Split takes a text apart.
+// Split splits a text into lines.
 func Split(text []byte) *Text {
 	t := &Text{Mark: string(Mark(text))}
 	for s := string(text[len(t.Mark):]); s != ""; {
@@ -49,7 +48,7 @@ func Split(text []byte) *Text {
 	return t
 }
 
-// Bytes puts the text together.
+// Bytes returns the whole text.
 func (t *Text) Bytes() []byte {
 	var b bytes.Buffer
 	b.WriteString(t.Mark)
@@ -60,8 +59,8 @@ func (t *Text) Bytes() []byte {
 	return b.Bytes()
 }
 
-// Insert adds lines before the one with the index at, which end as the others
-// do. A text without a newline at its end stays one.
+// Insert adds lines before the line with the index at. They end as the other
+// lines do. A text without a newline at its end stays without.
 func (t *Text) Insert(at int, texts ...string) {
 	if len(texts) == 0 {
 		return
@@ -78,7 +77,7 @@ func (t *Text) Insert(at int, texts ...string) {
 	t.Lines = slices.Insert(t.Lines, at, added...)
 }
 
-// ending is how lines end just above the one at an index, or else below it.
+// ending returns the line end just above an index, or else below it.
 func (t *Text) ending(at int) string {
 	for _, l := range slices.Backward(t.Lines[:at]) {
 		if l.End != "" {
@@ -91,8 +90,8 @@ func (t *Text) ending(at int) string {
 	return "\n"
 }
 
-// Drop removes the lines at the indexes that gone has. A text without a newline
-// at its end stays one.
+// Drop removes the lines whose index is in gone. A text without a newline at
+// its end stays without.
 func (t *Text) Drop(gone map[int]bool) {
 	open := len(t.Lines) > 0 && t.Lines[len(t.Lines)-1].End == ""
 	kept := t.Lines[:0]

@@ -18,8 +18,8 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
-// Lines that are added and dropped again leave no trace: neither a newline at the
-// end nor the lack of one.
+// Lines that are added and dropped again leave no trace: neither a newline at
+// the end nor the lack of one.
 func TestInsertAndDrop(t *testing.T) {
 	for before, want := range map[string]string{
 		"a\nb": "a\nb\nx", "a\r\nb\r\n": "a\r\nb\r\nx\r\n", "a": "a\nx", "a\r": "a\rx\r", "\uFEFFa\n": "\uFEFFa\nx\n",

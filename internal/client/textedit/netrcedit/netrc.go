@@ -1,11 +1,11 @@
-// Package netrcedit changes the password for one machine in a netrc file and leaves
-// every other byte alone.
+// Package netrcedit changes the password for one machine in a netrc file and
+// leaves every other byte as it was.
 //
-// The format is that of ftp(1): words between white space, in any number of
-// lines. An entry is `machine NAME`, or `default`, and then any of `login NAME`,
-// `password WORD` and `account WORD`; `macdef NAME` begins a macro, which goes on
-// to the next empty line. From a # to the end of the line is a comment where a
-// keyword could stand. A word may be in double quotes.
+// The format is the one of ftp(1): words between white space, in any number of
+// lines. An entry is `machine NAME`, or `default`, and then any of `login
+// NAME`, `password WORD` and `account WORD`. `macdef NAME` begins a macro,
+// which ends at the next empty line. In place of a keyword, a # starts a
+// comment until the end of the line. A word may be in double quotes.
 package netrcedit
 
 import (
@@ -17,13 +17,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-var errWord = errors.New("a netrc file cannot hold a word that is empty, or has spaces or quotes")
+var errWord = errors.New("words in a netrc file cannot be empty or contain spaces or quotes")
 
-var errMangled = errors.New("the text cannot be edited: what was written would not be read back")
+var errNotReadBack = errors.New("the text cannot be edited: the result would not be read back")
 
-// An entry is what a file says about a machine, and where: start and end are
-// around the whole, and passwordFrom and passwordTo around the word of the
-// password, which are equal where there is none.
+// An entry is what a file says about a machine, with its position. start and
+// end surround the entry, passwordFrom and passwordTo the word of the password.
+// The latter are equal if there is no password.
 type entry struct {
 	machine, login, password string
 	start, end               int
@@ -31,7 +31,7 @@ type entry struct {
 	isDefault                bool
 }
 
-// Get returns the login and the password for a machine: those of its first entry.
+// Get returns the login and the password of a machine's first entry.
 func Get(text []byte, machine string) (login, password string, ok bool, err error) {
 	f, err := parse(text)
 	if err != nil {
@@ -43,9 +43,9 @@ func Get(text []byte, machine string) (login, password string, ok bool, err erro
 	return "", "", false, nil
 }
 
-// Set returns the text with the password for a machine and a login. The error
-// says so where the text has another login for the machine: clients take the
-// first entry, so a second one would be of no use.
+// Set returns the text with the password for a machine and a login. It returns
+// an error if the text has another login for the machine: clients take the
+// first entry, so a second one would have no effect.
 func Set(text []byte, machine, login, password string) ([]byte, error) {
 	for _, word := range []string{machine, login, password} {
 		if word == "" || strings.ContainsAny(word, " \t\r\n\"#\\") {
@@ -59,7 +59,7 @@ func Set(text []byte, machine, login, password string) ([]byte, error) {
 	out := text
 	switch e := f.find(machine); {
 	case e == nil:
-		out = insert(text, f.room, "machine "+machine+" login "+login+" password "+password)
+		out = insert(text, f.insertAt, "machine "+machine+" login "+login+" password "+password)
 	case e.login != login:
 		return nil, fmt.Errorf("line %d: there is an entry for %s already, with the login %q, and clients take the first one: remove it", line(text, e.start), machine, e.login)
 	case e.password == password:
@@ -69,13 +69,13 @@ func Set(text []byte, machine, login, password string) ([]byte, error) {
 		out = splice(text, e.passwordFrom, e.passwordTo, password)
 	}
 	if l, p, ok, err := Get(out, machine); !ok || err != nil || l != login || p != password {
-		return nil, errMangled
+		return nil, errNotReadBack
 	}
 	return out, nil
 }
 
 // Delete returns the text without the entry for a machine and a login. A text
-// that has none comes back as it is.
+// without it is returned as it is.
 func Delete(text []byte, machine, login string) ([]byte, error) {
 	f, err := parse(text)
 	if err != nil {
@@ -85,7 +85,7 @@ func Delete(text []byte, machine, login string) ([]byte, error) {
 	if e == nil || e.login != login {
 		return text, nil
 	}
-	// The lines go with it that hold nothing else.
+	// Lines that hold nothing else are removed as well.
 	from, to := e.start, e.end
 	for from > 0 && (text[from-1] == ' ' || text[from-1] == '\t') {
 		from--
@@ -142,16 +142,16 @@ func splice(text []byte, from, to int, with string) []byte {
 
 func line(text []byte, at int) int { return 1 + bytes.Count(text[:at], []byte("\n")) }
 
-// A file is what a text has in it.
+// A file is the parsed content of a text.
 type file struct {
 	entries []entry
-	// room is where another machine can be added: before the default entry, which
-	// every machine fits, and before the first macro.
-	room int
+	// insertAt is where another machine can be added: before the default entry,
+	// which matches every machine, and before the first macro.
+	insertAt int
 }
 
 func parse(text []byte) (file, error) {
-	f := file{room: len(text)}
+	f := file{insertAt: len(text)}
 	s := scanner{text: text, at: len(lines.Mark(text))}
 	for {
 		start, word, ok := s.next()
@@ -162,10 +162,10 @@ func parse(text []byte) (file, error) {
 		case strings.HasPrefix(word, "#"):
 			s.skipLine(start)
 		case word == "default":
-			f.room = min(f.room, start)
+			f.insertAt = min(f.insertAt, start)
 			f.entries = append(f.entries, entry{isDefault: true, start: start, end: s.at})
 		case word == "macdef":
-			f.room = min(f.room, start)
+			f.insertAt = min(f.insertAt, start)
 			s.skipMacro()
 		default:
 			if err := f.read(word, start, &s); err != nil {
@@ -175,24 +175,24 @@ func parse(text []byte) (file, error) {
 	}
 }
 
-// read reads what follows a word that has a value.
+// read reads a keyword that has a value.
 func (f *file) read(word string, start int, s *scanner) error {
 	switch word {
 	case "machine", "login", "password", "account":
 	default: // it may be a secret
-		return fmt.Errorf("line %d: there is a word that is none of a netrc file", line(s.text, start))
+		return fmt.Errorf("line %d: this word is not a netrc keyword", line(s.text, start))
 	}
 	from, value, ok := s.next()
 	switch {
 	case s.err != nil:
 		return s.err
 	case !ok:
-		return fmt.Errorf("line %d: nothing follows %q", line(s.text, start), word)
+		return fmt.Errorf("line %d: %q has no value", line(s.text, start), word)
 	case word == "machine":
 		f.entries = append(f.entries, entry{machine: value, start: start, end: s.at})
 		return nil
 	case len(f.entries) == 0:
-		return fmt.Errorf("line %d: %q is of no machine", line(s.text, start), word)
+		return fmt.Errorf("line %d: %q does not belong to a machine", line(s.text, start), word)
 	}
 	e := &f.entries[len(f.entries)-1]
 	e.end = s.at
@@ -229,8 +229,8 @@ func (s *scanner) next() (start int, word string, ok bool) {
 	return start, string(s.text[start:s.at]), true
 }
 
-// quoted reads a word in double quotes, in which a backslash stands before one
-// that is meant. It ends on its line.
+// quoted reads a word in double quotes, in which a backslash escapes the next
+// character. It ends on the same line.
 func (s *scanner) quoted(start int) string {
 	var b strings.Builder
 	for s.at++; s.at < len(s.text) && s.text[s.at] != '\n'; s.at++ {
@@ -245,7 +245,7 @@ func (s *scanner) quoted(start int) string {
 			b.WriteByte(c)
 		}
 	}
-	s.err = fmt.Errorf("line %d: a quote is not ended", line(s.text, start))
+	s.err = fmt.Errorf("line %d: the quoted word is not closed", line(s.text, start))
 	return ""
 }
 
@@ -257,7 +257,7 @@ func (s *scanner) skipLine(from int) {
 	s.at = len(s.text)
 }
 
-// skipMacro goes behind the empty line that ends a macro.
+// skipMacro skips to the end of the empty line that ends a macro.
 func (s *scanner) skipMacro() {
 	for s.at < len(s.text) {
 		s.skipLine(s.at)

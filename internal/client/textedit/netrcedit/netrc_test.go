@@ -58,10 +58,10 @@ func TestDelete(t *testing.T) {
 
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
-		"machine x\nmachine":                          `line 2: nothing follows "machine"`,
-		"login a":                                     `line 1: "login" is of no machine`,
-		"machine x\nlogin \"a\n\"":                    "line 2: a quote is not ended",
-		"machine x login a\nhunter2":                  "line 2: there is a word",
+		"machine x\nmachine":                          `line 2: "machine" has no value`,
+		"login a":                                     `line 1: "login" does not belong to a machine`,
+		"machine x\nlogin \"a\n\"":                    "line 2: the quoted word is not closed",
+		"machine x login a\nhunter2":                  "line 2: this word is not a netrc keyword",
 		"# a\nmachine m\nlogin aws\npassword hunter2": `line 2: there is an entry for m already, with the login "aws"`,
 	} {
 		if _, err := netrcedit.Set([]byte(text), "m", "token", "new"); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
@@ -75,8 +75,8 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-// Setting inserts a line, and deleting takes it out.
-func TestSetAndDelete(t *testing.T) {
+// Set inserts a line, and Delete removes it.
+func TestDelete_UndoesSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parts := rapid.SliceOf(rapid.SampledFrom([]string{
 			"machine x login a password b", "machine x.example\n\tlogin a\n\tpassword \"b c\"", "# machine m login token", "", "default login c password d", "macdef init\ncd /\n", "machine y",
@@ -98,7 +98,8 @@ func TestSetAndDelete(t *testing.T) {
 	})
 }
 
-// Whatever the text is, what Set makes can be read, and is once as twice.
+// For any text, the result of Set can be read, and a second Set changes
+// nothing.
 func FuzzSet(f *testing.F) {
 	f.Add([]byte("machine m login token password p\n"))
 	f.Add([]byte("macdef a\nb\n\ndefault login \"a\\\""))

@@ -8,20 +8,19 @@ import (
 	"strings"
 )
 
-// Upsert returns the text with an element in an array of tables, whether it is
-// written as [[table]] or inline: the first whose key has the string id, with the
-// given values set in it. Where there is none, one is added at the end, with the
-// key first and the values in their order. A text that has all that comes back as
-// it is.
+// Upsert changes or adds an element of an array of tables, which the text may
+// write as [[table]] or inline. The element is the first whose key has the
+// string id. Upsert sets the given values in it. If there is no such element,
+// Upsert adds one at the end, with the key first and the values in their order.
+// A text that already has all this is returned as it is.
 //
 // The error says what is wrong with the text, with the line, or that the path
-// names something that is no array of tables.
+// names something other than an array of tables.
 func Upsert(text []byte, table []string, key, id string, pairs ...Pair) ([]byte, error) {
 	return upsert(text, table, key, id, pairs, (*document).appendElement)
 }
 
-// UpsertFirst is [Upsert], but for an element that is added: it comes before the
-// others.
+// UpsertFirst is [Upsert], except that it adds a new element before the others.
 func UpsertFirst(text []byte, table []string, key, id string, pairs ...Pair) ([]byte, error) {
 	return upsert(text, table, key, id, pairs, (*document).prependElement)
 }
@@ -41,7 +40,7 @@ func upsert(text []byte, table []string, key, id string, pairs []Pair, add addit
 	old, state := reach(d.values, table)
 	list, ok := old.([]any)
 	if len(table) == 0 || state == blocked || state == there && !ok {
-		return nil, fmt.Errorf("%s cannot be added to: it is no array of tables", dotted(table))
+		return nil, fmt.Errorf("%s is not an array of tables", dotted(table))
 	}
 	if position(list, key, id) < 0 {
 		e, err := newElement(pairs)
@@ -51,7 +50,7 @@ func upsert(text []byte, table []string, key, id string, pairs []Pair, add addit
 		text, list := add(d, table, list, e)
 		return d.checked(text, func(values map[string]any) { put(values, table, list) })
 	}
-	for _, p := range pairs[1:] { // the offsets are others after each
+	for _, p := range pairs[1:] { // each change moves the offsets
 		if text, err = setInElement(text, table, key, id, p); err != nil {
 			return nil, err
 		}
@@ -59,9 +58,9 @@ func upsert(text []byte, table []string, key, id string, pairs []Pair, add addit
 	return text, nil
 }
 
-// Drop returns the text without the elements of an array of tables whose key has
-// the string id. A text that has none comes back as it is. Drop undoes an
-// [Upsert] that added an element, to the byte.
+// Drop returns the text without the elements of an array of tables whose key
+// has the string id. A text without them is returned as it is. Drop undoes an
+// [Upsert] that added an element, byte for byte.
 //
 // The error says what is wrong with the text, with the line.
 func Drop(text []byte, table []string, key, id string) ([]byte, error) {
@@ -82,7 +81,8 @@ func Drop(text []byte, table []string, key, id string) ([]byte, error) {
 	}
 }
 
-// position finds the element whose key has a string; -1 where there is none.
+// position returns the index of the element whose key has a string; -1 if there
+// is none.
 func position(list []any, key, id string) int {
 	return slices.IndexFunc(list, func(element any) bool {
 		table, _ := element.(map[string]any)
@@ -166,7 +166,7 @@ func setInElement(text []byte, table []string, key, id string, p Pair) ([]byte, 
 	return d.checked(changed, func(map[string]any) { values[p.Key] = value })
 }
 
-// element finds the entries of an array's element, and says whether they are
+// element finds the entries of an array's element, and reports whether they are
 // inline.
 func (d *document) element(table []string, i int) (p place, inline bool) {
 	if array, ok := d.find(table); ok {
@@ -201,7 +201,7 @@ func (d *document) dropElement(table []string, list []any, i int) ([]byte, error
 		end = elements[i+1]
 	}
 	text := &document{text: d.text}
-	for n := end - 1; n >= first; n-- { // from behind, so that offsets stay
+	for n := end - 1; n >= first; n-- { // backwards, so that offsets stay valid
 		s := d.sections[n]
 		if _, ok := below(s.path, table); ok {
 			text.text = text.cut(text.withBlank(s.start, text.endOf(s)))
@@ -216,8 +216,8 @@ func (d *document) dropElement(table []string, list []any, i int) ([]byte, error
 	})
 }
 
-// withBlank returns the range of lines with the blank one before them, or if
-// there is none the one after them.
+// withBlank extends a range of lines by the blank line before it or, if there
+// is none, by the one after it.
 func (d *document) withBlank(start, end int) (int, int) {
 	if before := d.blankBefore(start); before > 0 {
 		return start - before, end
@@ -225,7 +225,7 @@ func (d *document) withBlank(start, end int) (int, int) {
 	return start, end + blank(d.text[end:])
 }
 
-// endOf returns the end of a section's last line that is no comment.
+// endOf returns the end of a section's last line that is not a comment.
 func (d *document) endOf(s section) int {
 	if len(s.entries) == 0 {
 		return s.body

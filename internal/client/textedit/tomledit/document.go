@@ -12,13 +12,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-// A document is a text with the places of everything in it. Offsets are into
-// text, which is without the byte order mark.
+// A document is a text with the positions of everything in it. Offsets are into
+// text, which does not have the byte order mark.
 type document struct {
 	mark, text []byte
 	newline    string
 	values     map[string]any
-	sections   []section // the first has no header
+	sections   []section // the first one has no header
 }
 
 // A section is a header and the lines up to the next one.
@@ -30,7 +30,7 @@ type section struct {
 	entries []entry
 }
 
-// An entry is a key and its value, in a section or in an inline table; or an
+// An entry is a key and its value in a section or an inline table, or an
 // element of an array, which has no key.
 type entry struct {
 	key        []string
@@ -41,7 +41,7 @@ type entry struct {
 	below      []entry // of an InlineTable or an Array
 }
 
-// parse finds everything in a text, which it checks against TOML's rules.
+// parse finds everything in a text, and checks it against TOML's rules.
 func parse(text []byte) (*document, error) {
 	mark := lines.Mark(text)
 	d := &document{newline: "\n", mark: mark, text: text[len(mark):]}
@@ -130,15 +130,16 @@ func (d *document) fill(e *entry, n *unstable.Node) {
 	}
 }
 
-// skip returns the first offset from at whose byte is none of those.
-func (d *document) skip(at int, those string) int {
-	for at < len(d.text) && bytes.IndexByte([]byte(those), d.text[at]) >= 0 {
+// skip returns the first offset from at whose byte is not in chars.
+func (d *document) skip(at int, chars string) int {
+	for at < len(d.text) && bytes.IndexByte([]byte(chars), d.text[at]) >= 0 {
 		at++
 	}
 	return at
 }
 
-// gap returns the end of what may stand between the elements of an array.
+// gap returns the end of the white space, comments and commas between the
+// elements of an array.
 func (d *document) gap(at int) int {
 	for {
 		at = d.skip(at, " \t\r\n,")
@@ -152,7 +153,7 @@ func (d *document) gap(at int) int {
 // line returns where the line of an offset starts.
 func (d *document) line(at int) int { return bytes.LastIndexByte(d.text[:at], '\n') + 1 }
 
-// nextLine returns where the line after that of an offset starts.
+// nextLine returns where the line after an offset's line starts.
 func (d *document) nextLine(at int) int {
 	if i := bytes.IndexByte(d.text[at:], '\n'); i >= 0 {
 		return at + i + 1
@@ -160,7 +161,7 @@ func (d *document) nextLine(at int) int {
 	return len(d.text)
 }
 
-// A place is where an entry is.
+// A place is the position of an entry.
 type place struct {
 	section *section
 	table   *entry  // the inline table or the array, if it is in one
@@ -170,7 +171,7 @@ type place struct {
 
 func (p place) entry() *entry { return &p.among[p.index] }
 
-// find finds the entry of a path, which is not blocked.
+// find finds the entry of a path that is not blocked.
 func (d *document) find(path []string) (place, bool) {
 	for i := range d.sections {
 		s := &d.sections[i]
@@ -183,8 +184,8 @@ func (d *document) find(path []string) (place, bool) {
 	return place{}, false
 }
 
-// within finds an entry in a section or an inline table, and in inline tables
-// below.
+// within finds an entry in a section or an inline table, and in the inline
+// tables below.
 func within(p place, path []string) (place, bool) {
 	for i := range p.among {
 		e := &p.among[i]

@@ -7,23 +7,23 @@ import (
 	"slices"
 )
 
-var errEntangled = errors.New("the change cannot be made without changing something else in the text: make it by hand")
+var errChangesMore = errors.New("the change cannot be made without changing something else in the text: make it by hand")
 
-// checked returns a changed text if it holds what the change made of the values
-// that were there.
+// checked returns a changed text if its values are those that the change makes
+// of the old ones.
 func (d *document) checked(text []byte, change func(map[string]any)) ([]byte, error) {
 	got, err := values(text)
 	if err != nil {
-		return nil, errEntangled
+		return nil, errChangesMore
 	}
 	change(d.values)
 	if !equal(got, d.values) {
-		return nil, errEntangled
+		return nil, errChangesMore
 	}
 	return slices.Concat(d.mark, text), nil
 }
 
-// splice returns the text with another one from start to end.
+// splice returns the text with the bytes from start to end replaced.
 func (d *document) splice(start, end int, with string) []byte {
 	return slices.Concat(d.text[:start], []byte(with), d.text[end:])
 }
@@ -32,7 +32,7 @@ func (d *document) splice(start, end int, with string) []byte {
 func (d *document) add(path []string, literal string) []byte {
 	parent, key := path[:len(path)-1], path[len(path)-1:]
 	for n := len(path) - 1; n > 0; n-- {
-		if p, ok := d.find(path[:n]); ok { // an inline table, which takes no header
+		if p, ok := d.find(path[:n]); ok { // an inline table, which cannot have a header
 			return d.intoInline(p.entry(), dotted(path[n:])+" = "+literal)
 		}
 	}
@@ -48,8 +48,8 @@ func (d *document) add(path []string, literal string) []byte {
 	return d.atEnd("[" + dotted(parent) + "]" + d.newline + dotted(key) + " = " + literal)
 }
 
-// dottedTable finds the section in which dotted keys make a table, which takes
-// no header, or one above it.
+// dottedTable finds the section in which dotted keys form a table, or one above
+// it. Such a table cannot have a header.
 func (d *document) dottedTable(path []string) (*section, bool) {
 	for n := len(path); n > 0; n-- {
 		for i := range d.sections {
@@ -68,7 +68,8 @@ func (d *document) dottedTable(path []string) (*section, bool) {
 	return nil, false
 }
 
-// intoSection adds a line at the end of a section, indented as the one before.
+// intoSection adds a line at the end of a section, with the indentation of the
+// line before.
 func (d *document) intoSection(s *section, line string) []byte {
 	if len(s.entries) > 0 {
 		last := s.entries[len(s.entries)-1]
@@ -93,11 +94,11 @@ func (d *document) aboveComments(i int) int {
 	return at
 }
 
-// indentation returns what stands before an offset in its line.
+// indentation returns the part of the line before an offset.
 func (d *document) indentation(at int) []byte { return d.text[d.line(at):at] }
 
-// insertLine adds a line where one starts, or at the end of the text, which keeps
-// its last line with or without a newline.
+// insertLine adds a line at the start of another one, or at the end of the
+// text, which keeps its last line with or without a newline.
 func (d *document) insertLine(at int, line string) []byte {
 	if at > 0 && d.text[at-1] != '\n' {
 		return d.splice(at, at, d.newline+line)
@@ -105,7 +106,7 @@ func (d *document) insertLine(at int, line string) []byte {
 	return d.splice(at, at, line+d.newline)
 }
 
-// atEnd adds lines at the end of the text, after a blank one.
+// atEnd adds lines at the end of the text, after a blank line.
 func (d *document) atEnd(lines string) []byte {
 	if len(d.text) == 0 {
 		return d.insertLine(0, lines)
@@ -140,8 +141,9 @@ func (d *document) remove(p place) []byte {
 	return d.cut(d.linesOf(p.section, e))
 }
 
-// linesOf returns the range of an entry's lines, with the header if nothing else
-// is below it, or the blank line that parts the root's only key from a header.
+// linesOf returns the range of an entry's lines. It includes the header if
+// nothing else is below it, or the blank line between the root's only key and
+// the first header.
 func (d *document) linesOf(s *section, e *entry) (start, end int) {
 	start, end = d.line(e.start), d.nextLine(e.end)
 	if len(s.entries) > 1 {
@@ -161,8 +163,8 @@ func (d *document) linesOf(s *section, e *entry) (start, end int) {
 	return start, end
 }
 
-// cut removes whole lines. At the end of a text without a last newline, the one
-// before goes with them.
+// cut removes whole lines. At the end of a text without a last newline, the
+// newline before them is removed too.
 func (d *document) cut(start, end int) []byte {
 	if end == len(d.text) && end > 0 && d.text[end-1] != '\n' && start > 0 {
 		start--
@@ -173,7 +175,7 @@ func (d *document) cut(start, end int) []byte {
 	return d.splice(start, end, "")
 }
 
-// blank returns the length of the newline that a text starts with.
+// blank returns the length of the newline with which a text starts.
 func blank(text []byte) int {
 	switch {
 	case bytes.HasPrefix(text, []byte("\n")):
@@ -193,7 +195,7 @@ func (d *document) blankBefore(at int) int {
 }
 
 // outOfInline removes a member of an inline table, or an element of an array,
-// with the comma that parted it from the one before, or the one after.
+// with the comma before or after it.
 func (d *document) outOfInline(p place) []byte {
 	e := p.entry()
 	switch {

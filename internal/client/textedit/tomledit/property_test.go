@@ -14,9 +14,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/tomledit"
 )
 
-// files draws texts as people write them: every form of table and of value, in
-// either line ending, with comments, with and without a byte order mark and a
-// last newline. Keys are of a small set, so that paths meet them.
+// files generates texts as people write them: every form of table and of value,
+// in either line ending, with comments, with and without a byte order mark and
+// a last newline. There are few keys, so that paths often lead to something.
 func files() *rapid.Generator[[]byte] {
 	return rapid.Custom(func(t *rapid.T) []byte {
 		var lines []string
@@ -78,8 +78,8 @@ func values(t interface{ Fatal(...any) }, text []byte) map[string]any {
 	return v
 }
 
-// lookup returns what is at a path, and whether the path goes through tables
-// alone.
+// lookup returns what is at a path, and whether the path only leads through
+// tables.
 func lookup(v any, path []string) (value any, there, open bool) {
 	for _, key := range path {
 		table, ok := v.(map[string]any)
@@ -168,7 +168,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-func TestSetIsUndone(t *testing.T) {
+func TestDelete_UndoesSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before, path := files().Draw(t, "text"), paths().Draw(t, "path")
 		switch value := rapid.OneOf(rapid.String().AsAny(), rapid.Bool().AsAny(), rapid.Int64().AsAny(), rapid.SliceOfN(rapid.String(), 0, 3).AsAny()).Draw(t, "value").(type) {
@@ -184,8 +184,8 @@ func TestSetIsUndone(t *testing.T) {
 	})
 }
 
-// A replaced value leaves the bytes before and after it alone.
-func TestReplacingKeepsTheRest(t *testing.T) {
+// Replacing a value leaves the bytes before and after it as they were.
+func TestSet_KeepsTheRest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		old := rapid.SampledFrom(literals).Draw(t, "old")
 		before := []byte("# one\n[a] # two\n\tb.'c' =  " + old + "  # three\r\nd = 1\n[e]\n")
@@ -197,7 +197,7 @@ func TestReplacingKeepsTheRest(t *testing.T) {
 	})
 }
 
-func TestUpsertIsUndone(t *testing.T) {
+func TestDrop_UndoesUpsert(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := files().Draw(t, "text")
 		table := rapid.SampledFrom([][]string{{"array"}, {"t", "list"}, {"l"}, {"in", "list"}, {"other"}}).Draw(t, "table")

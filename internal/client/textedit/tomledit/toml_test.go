@@ -132,7 +132,7 @@ func TestUpsertFirst(t *testing.T) {
 	}
 }
 
-func TestUpsertChangesAnElement(t *testing.T) {
+func TestUpsert_ChangesElement(t *testing.T) {
 	for before, after := range map[string]string{
 		"[[i]]\nname = 'a'\nurl = 'old' # c\n[i.x]\ny = 1\n[[i]]\nname = 'b'\n": "[[i]]\nname = 'a'\nurl = \"new\" # c\nn = 1\n[i.x]\ny = 1\n[[i]]\nname = 'b'\n",
 		"i = [{name = 'b'}, {url = 'old', name = 'a'}]\n":                       "i = [{name = 'b'}, {url = \"new\", name = 'a', n = 1}]\n",
@@ -144,7 +144,7 @@ func TestUpsertChangesAnElement(t *testing.T) {
 	}
 }
 
-func TestDropTakesTheWholeElement(t *testing.T) {
+func TestDrop_WholeElement(t *testing.T) {
 	for before, after := range map[string]string{
 		"[[i]]\nname = 'a'\n[i.x]\ny = 1\n\n[[i]]\nname = 'b'\n":    "[[i]]\nname = 'b'\n",
 		"[[i]]\nname = 'b'\n\n[[i]]\nname = 'a'\n# c\n[z]\nx = 1\n": "[[i]]\nname = 'b'\n# c\n[z]\nx = 1\n",
@@ -174,12 +174,12 @@ func TestGet(t *testing.T) {
 	}
 }
 
-func TestErrorsSayWhereAndWhy(t *testing.T) {
+func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"a = 1\nb = \n":       "line 2: ",
 		"a = 1\nb = 2\na = 3": "line 3: ",
-		"p = 1":               "p.k cannot be set: what it is in is no table",
-		"[[p]]\nx = 1":        "p.k cannot be set: what it is in is no table",
+		"p = 1":               "p.k cannot be set: its parent is not a table",
+		"[[p]]\nx = 1":        "p.k cannot be set: its parent is not a table",
 		"[p.k]\nx = 1":        "p.k cannot be set: it is a table",
 	} {
 		if got, err := tomledit.Set([]byte(text), []string{"p", "k"}, "v"); err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -35,7 +35,7 @@ func encode(value any) (literal string, parsed any, err error) {
 	return "", nil, fmt.Errorf("a value of type %T cannot be written as TOML", value)
 }
 
-// utf8Only refuses keys and strings that a text of TOML cannot have.
+// utf8Only refuses keys and strings that TOML cannot represent.
 func utf8Only(texts ...string) error {
 	for _, s := range texts {
 		if !utf8.ValidString(s) {
@@ -68,7 +68,7 @@ func quote(s string) string {
 	return b.String()
 }
 
-// dotted writes a path as a key: bare where TOML lets it be.
+// dotted writes a path as a key, bare if TOML allows it.
 func dotted(path []string) string {
 	parts := make([]string, len(path))
 	for i, part := range path {
@@ -89,7 +89,7 @@ type state int
 const (
 	absent  state = iota
 	there         // there is a value
-	blocked       // it goes through a value that is no table
+	blocked       // it goes through a value that is not a table
 )
 
 func reach(values map[string]any, path []string) (any, state) {
@@ -106,7 +106,7 @@ func reach(values map[string]any, path []string) (any, state) {
 	return v, there
 }
 
-// put sets a value in parsed values, where the path is not blocked.
+// put sets a value in parsed values. The path must not be blocked.
 func put(values map[string]any, path []string, value any) {
 	for _, key := range path[:len(path)-1] {
 		next, ok := values[key].(map[string]any)
@@ -119,14 +119,14 @@ func put(values map[string]any, path []string, value any) {
 	values[path[len(path)-1]] = value
 }
 
-// cut removes a value from parsed values, where it is.
+// cut removes a value from parsed values, if it is there.
 func cut(values map[string]any, path []string) {
 	table, _ := reach(values, path[:len(path)-1])
 	delete(table.(map[string]any), path[len(path)-1])
 }
 
-// equal reports whether two parsed values are the same, where a table without a
-// key is as good as none, and NaN is itself.
+// equal reports whether two parsed values are the same. A table without keys
+// equals a missing one, and NaN equals itself.
 func equal(a, b any) bool {
 	switch a := a.(type) {
 	case map[string]any:
@@ -142,7 +142,7 @@ func equal(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// used is a table without the tables in it that hold nothing.
+// used returns a table without the empty tables in it.
 func used(table map[string]any) map[string]any {
 	kept := make(map[string]any, len(table))
 	for key, value := range table {

@@ -13,31 +13,33 @@ import (
 )
 
 const (
-	// maxText bounds a text, in bytes: nobody's configuration is longer.
+	// maxText is the size in bytes of the largest text. No configuration is
+	// larger.
 	maxText = 16 << 20
-	// maxDepth bounds how deep elements are nested.
+	// maxDepth is the deepest nesting of elements.
 	maxDepth = 256
 )
 
-// A document is a text with the elements that are in it.
+// A document is a text with its elements.
 type document struct {
 	text []byte
 	root *node
 }
 
-// A node is an element and where it stands in the text.
+// A node is an element and its position in the text.
 type node struct {
-	prefix, name string // as spelled: prefix:name
+	prefix, name string // as written: prefix:name
 	attributes   []xml.Attr
 	parent       *node
 	children     []*node
 	// text is the character data directly in the element.
 	text string
-	// The start tag is text[start:open], the content text[open:close] and the end
-	// tag text[close:end]. In an empty-element tag (<a/>) the last three are the
-	// same.
+	// The start tag is text[start:open], the content text[open:close] and the
+	// end tag text[close:end]. In an empty-element tag (<a/>) the last three
+	// are equal.
 	start, open, close, end int
-	// noted is whether there is a comment or a processing instruction in it.
+	// noted says that there is a comment or a processing instruction in the
+	// element.
 	noted bool
 }
 
@@ -56,7 +58,7 @@ func (n *node) attribute(name string) (string, bool) {
 	return "", false
 }
 
-// tag is the name as spelled in the tags.
+// tag is the name as it is written in the tags.
 func (n *node) tag() string {
 	if n.prefix == "" {
 		return n.name
@@ -64,8 +66,8 @@ func (n *node) tag() string {
 	return n.prefix + ":" + n.name
 }
 
-// parse reads a text. The offsets are those of the decoder, which counts the
-// bytes that it was given.
+// parse reads a text. Offsets come from the decoder, which counts the bytes of
+// its input.
 func parse(text []byte) (*document, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("the text is larger than %d MiB", maxText>>20)
@@ -93,8 +95,8 @@ func parse(text []byte) (*document, error) {
 	}
 }
 
-// ascii reads the one encoding besides UTF-8 whose text is UTF-8 as well, which
-// the text is known to be.
+// ascii accepts the one encoding besides UTF-8 whose texts are valid UTF-8 too.
+// The text was checked to be UTF-8 before.
 func ascii(label string, in io.Reader) (io.Reader, error) {
 	if strings.EqualFold(label, "us-ascii") {
 		return in, nil
@@ -102,10 +104,10 @@ func ascii(label string, in io.Reader) (io.Reader, error) {
 	return nil, fmt.Errorf("the encoding %q cannot be edited: save the text as UTF-8", label)
 }
 
-// A parser makes nodes of tokens.
+// A parser builds nodes from tokens.
 type parser struct {
 	document *document
-	at       *node // the element that is open; nil outside of the root
+	at       *node // the open element; nil outside of the root
 	depth    int
 }
 
@@ -116,7 +118,7 @@ func (p *parser) add(token xml.Token, from, to int) error {
 		return p.open(&node{prefix: t.Name.Space, name: t.Name.Local, attributes: t.Attr, parent: p.at, start: from, open: to, close: to, end: to})
 	case xml.EndElement:
 		if p.at == nil || p.at.prefix != t.Name.Space || p.at.name != t.Name.Local {
-			return fmt.Errorf("</%s> ends no element that is open", t.Name.Local)
+			return fmt.Errorf("</%s> does not match an open element", t.Name.Local)
 		}
 		p.at.close, p.at.end = from, to
 		p.at, p.depth = p.at.parent, p.depth-1
@@ -151,18 +153,18 @@ func (p *parser) open(n *node) error {
 	return nil
 }
 
-// end is the document, if it is whole.
+// end returns the document if it is complete.
 func (p *parser) end() (*document, error) {
 	switch {
 	case p.at != nil:
-		return nil, atLine(1+bytes.Count(p.document.text[:p.at.start], []byte("\n")), fmt.Errorf("<%s> is not ended", p.at.tag()))
+		return nil, atLine(1+bytes.Count(p.document.text[:p.at.start], []byte("\n")), fmt.Errorf("<%s> is not closed", p.at.tag()))
 	case p.document.root == nil:
 		return nil, errors.New("there is no element in the text")
 	}
 	return p.document, nil
 }
 
-// atLine says where, unless the decoder's own error does.
+// atLine adds the line to an error, unless the decoder's own error has one.
 func atLine(line int, err error) error {
 	var syntax *xml.SyntaxError
 	if errors.As(err, &syntax) {
@@ -171,7 +173,8 @@ func atLine(line int, err error) error {
 	return fmt.Errorf("line %d: %w", line, err)
 }
 
-// invalid is the offset of the first byte that is not UTF-8; -1 where all are.
+// invalid returns the offset of the first byte that is not UTF-8; -1 if there
+// is none.
 func invalid(text []byte) int {
 	if utf8.Valid(text) {
 		return -1
@@ -185,7 +188,7 @@ func invalid(text []byte) int {
 	}
 }
 
-// all are the elements that the steps name.
+// all returns the elements that the steps name.
 func (d *document) all(path []Step) []*node {
 	if !path[0].matches(d.root) {
 		return nil
@@ -205,7 +208,7 @@ func (d *document) all(path []Step) []*node {
 	return found
 }
 
-// first is the first of them; nil where there is none.
+// first returns the first of them; nil if there is none.
 func (d *document) first(path []Step) *node {
 	if found := d.all(path); len(found) > 0 {
 		return found[0]

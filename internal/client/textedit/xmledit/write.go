@@ -12,15 +12,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-var errText = errors.New("the value has characters that XML cannot hold")
+var errText = errors.New("the value has characters that XML cannot represent")
 
-// namePattern is a part of what XML 1.0 allows, which is all that is written.
+// namePattern allows fewer names than XML 1.0 does, and all that are needed.
 var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
 
 func isName(s string) bool { return namePattern.MatchString(s) }
 
-// isText reports whether a string consists of characters of XML (Extensible
-// Markup Language 1.0, 2.2) that survive reading.
+// isText reports whether a string consists of characters that XML allows
+// (Extensible Markup Language 1.0, 2.2) and that readers do not change.
 func isText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return r < 0x20 && r != '\t' && r != '\n' || r == 0xFFFE || r == 0xFFFF
@@ -38,10 +38,10 @@ func (d *document) splice(from, to int, with string) []byte {
 
 func (d *document) set(path []Step, value string) ([]byte, error) {
 	if !path[0].matches(d.root) {
-		return nil, fmt.Errorf("the root element is <%s>, and <%s> was expected", d.root.tag(), path[0].Name)
+		return nil, fmt.Errorf("the root element is <%s>, not <%s>", d.root.tag(), path[0].Name)
 	}
 	last := path[len(path)-1]
-	// The deepest element of the path that is there.
+	// Find the deepest element of the path that exists.
 	for depth := len(path); depth > 0; depth-- {
 		steps := path[:depth]
 		if steps[depth-1].Kind == Attribute {
@@ -64,7 +64,7 @@ func (d *document) set(path []Step, value string) ([]byte, error) {
 func (d *document) setText(n *node, value string) ([]byte, error) {
 	switch {
 	case len(n.children) > 0:
-		return nil, fmt.Errorf("line %d: <%s> holds elements, and a value was expected", 1+bytes.Count(d.text[:n.start], []byte("\n")), n.tag())
+		return nil, fmt.Errorf("line %d: <%s> contains elements instead of a value", 1+bytes.Count(d.text[:n.start], []byte("\n")), n.tag())
 	case n.value() == strings.TrimSpace(value):
 		return d.text, nil
 	case !n.selfClosed():
@@ -73,7 +73,7 @@ func (d *document) setText(n *node, value string) ([]byte, error) {
 	return d.splice(d.tagEnd(n), n.end, ">"+escapeText(value)+"</"+n.tag()+">"), nil
 }
 
-// tagEnd is the offset behind the last name or attribute in a start tag.
+// tagEnd returns the offset after the last name or attribute in a start tag.
 func (d *document) tagEnd(n *node) int {
 	end := n.open - 1
 	if n.selfClosed() {
@@ -86,8 +86,8 @@ func (d *document) tagEnd(n *node) int {
 // accepted.
 var attributePattern = regexp.MustCompile(`\s*([^\s=]+)\s*=\s*("[^"]*"|'[^']*')`)
 
-// attributeAt is where an attribute stands, with the space before it, and where
-// its quoted value begins; from is negative where it is missing.
+// attributeAt returns where an attribute stands, with the space before it, and
+// where its quoted value begins. from is negative if the attribute is missing.
 func (d *document) attributeAt(n *node, name string) (from, value, to int) {
 	for _, m := range attributePattern.FindAllSubmatchIndex(d.text[n.start:n.open], -1) {
 		spelled := string(d.text[n.start+m[2] : n.start+m[3]])
@@ -113,8 +113,8 @@ func (d *document) setAttribute(n *node, name, value string) []byte {
 	return d.splice(end, end, " "+name+`="`+escapeAttribute(value)+`"`)
 }
 
-// insert puts the elements that the steps name into an element, one in the
-// other, and the value into the last.
+// insert adds the elements that the steps name to an element, nested in each
+// other, with the value in the last.
 func (d *document) insert(parent *node, steps []Step, value string) []byte {
 	prefix := ""
 	if parent.prefix != "" {
@@ -134,7 +134,7 @@ func (d *document) insert(parent *node, steps []Step, value string) []byte {
 	} else {
 		at = parent.close - (len(content) - len(bytes.TrimRight(content, " \t\r\n")))
 	}
-	if !bytes.Contains(content, []byte("\n")) { // all on one line: so is the new one
+	if !bytes.Contains(content, []byte("\n")) { // everything is on one line, and so is the new element
 		w := writer{prefix: prefix}
 		w.path(steps, value, "")
 		if steps[0].At == Last {
@@ -148,8 +148,8 @@ func (d *document) insert(parent *node, steps []Step, value string) []byte {
 	return d.splice(at, at, newline+inner+w.text.String())
 }
 
-// layout is the white space that an element's own line begins with, that of one
-// more level, and the end of a line.
+// layout returns the indentation of an element's own line, one more level of
+// indentation, and the line end.
 func (d *document) layout(n *node) (indent, unit, newline string) {
 	newline = "\n"
 	if i := bytes.IndexByte(d.text, '\n'); i > 0 && d.text[i-1] == '\r' {
@@ -169,8 +169,8 @@ func (d *document) layout(n *node) (indent, unit, newline string) {
 	return "", unit, newline
 }
 
-// inner is the indentation of an element's children; otherwise where it has
-// none of its own line.
+// inner returns the indentation of an element's children, or otherwise if no
+// child begins a line.
 func (d *document) inner(n *node, otherwise string) string {
 	for _, c := range n.children {
 		if own, ok := d.indentOf(c); ok {
@@ -180,14 +180,14 @@ func (d *document) inner(n *node, otherwise string) string {
 	return otherwise
 }
 
-// indentOf is the white space before an element that begins its line.
+// indentOf returns the white space before an element that begins its line.
 func (d *document) indentOf(n *node) (string, bool) {
 	line := d.text[bytes.LastIndexByte(d.text[:n.start], '\n')+1 : n.start]
 	line = line[len(lines.Mark(line)):]
 	return string(line), len(bytes.Trim(line, " \t")) == 0
 }
 
-// A writer writes elements; without a newline, all on one line.
+// A writer writes elements. Without a newline, all are on one line.
 type writer struct {
 	text                  strings.Builder
 	prefix, unit, newline string
@@ -236,7 +236,7 @@ func (w *writer) line(indent string) {
 	}
 }
 
-// delete takes the first of what the path names out.
+// delete removes the first element or attribute that the path names.
 func (d *document) delete(path []Step) ([]byte, bool) {
 	if last := path[len(path)-1]; last.Kind == Attribute {
 		for _, n := range d.all(path[:len(path)-1]) {
@@ -253,7 +253,7 @@ func (d *document) delete(path []Step) ([]byte, bool) {
 	for n.parent != d.root && n.parent.holdsOnly(n) {
 		n = n.parent
 	}
-	// The line that the element begins goes with it.
+	// If the element begins its line, the line is removed too.
 	from := len(bytes.TrimRight(d.text[:n.start], " \t"))
 	switch {
 	case from > 0 && d.text[from-1] == '\n':

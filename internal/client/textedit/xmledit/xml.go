@@ -1,19 +1,19 @@
 // Package xmledit changes one value in an XML text and leaves every other byte
-// alone: comments, the order, indentation, line endings, a byte order mark,
+// as it was: comments, order, indentation, line endings, a byte order mark,
 // CDATA sections, the spelling of tags and attributes.
 //
 // A value is named by a path of steps, from the root element down:
 //
-//	[]xml.Step{xml.El("settings"), xml.El("servers"), xml.By("server", "id", "lib"), xml.El("password")}
+//	[]xmledit.Step{xmledit.El("settings"), xmledit.El("servers"), xmledit.By("server", "id", "lib"), xmledit.El("password")}
 //
-// It is the text of an element, or with [Attr] as the last step an attribute.
-// Names are compared without their namespace prefixes; an element that is
-// inserted gets the prefix of the one that it is put into.
+// It is the text of an element or, with [Attr] as the last step, an attribute.
+// Names are compared without their namespace prefixes. A new element gets the
+// prefix of its parent.
 //
-// Texts are UTF-8, of at most 16 MiB, with elements nested at most 256 deep. Every
-// function returns an error for a text that is not well-formed, which begins with
-// "line N: " where there is a line. [Set] reads what it has made before it
-// returns it.
+// Texts are UTF-8, at most 16 MiB long, with elements nested at most 256 deep.
+// Every function returns an error for a text that is not well-formed. It begins
+// with "line N: " if there is a line. [Set] parses its result before it returns
+// it.
 package xmledit
 
 import (
@@ -26,14 +26,14 @@ import (
 // A Step leads from an element to some of its children. The first step of a
 // path is the root element itself.
 type Step struct {
-	// Name is that of the element, or of the attribute, without a prefix.
+	// Name is the name of the element or the attribute, without a prefix.
 	Name string
-	// Key and Value choose among elements of the same name, by the text of a child
-	// element or by an attribute; an empty Key chooses all.
+	// Key and Value select among elements of the same name, by the text of a
+	// child element or by an attribute. An empty Key selects all.
 	Key, Value string
-	// Kind says what Name and Key are the names of.
+	// Kind says what Name and Key name.
 	Kind Kind
-	// At is where an element is inserted that is missing.
+	// At is where a missing element is inserted.
 	At Position
 }
 
@@ -42,10 +42,10 @@ type Kind int
 
 // The kinds of steps.
 const (
-	Element     Kind = iota // an element, chosen by a child element where there is a key
-	ByAttribute             // an element that is chosen by an attribute
-	ByText                  // an element that is chosen by its own text
-	Attribute               // an attribute, as a path's last step
+	Element     Kind = iota // an element, selected by a child element if there is a Key
+	ByAttribute             // an element, selected by an attribute
+	ByText                  // an element, selected by its own text
+	Attribute               // an attribute, the last step of a path
 )
 
 // A Position is a place among siblings.
@@ -77,8 +77,8 @@ func Text(name, value string) Step { return Step{Name: name, Value: value, Kind:
 // Attr is the step to an attribute, the last one of a path.
 func Attr(name string) Step { return Step{Name: name, Kind: Attribute} }
 
-// AtFirst is the step with an element that is missing inserted before its
-// siblings instead of after them.
+// AtFirst returns the step with At set to First: a missing element is inserted
+// before its siblings instead of after them.
 func (s Step) AtFirst() Step {
 	s.At = First
 	return s
@@ -95,8 +95,7 @@ func checkPath(path []Step) error {
 	return nil
 }
 
-// Get returns the value at a path, the first one where there are several.
-// ok is false where there is none.
+// Get returns the first value at a path, and whether there is one.
 func Get(text []byte, path []Step) (value string, ok bool, err error) {
 	if err := checkPath(path); err != nil {
 		return "", false, err
@@ -118,19 +117,19 @@ func Get(text []byte, path []Step) (value string, ok bool, err error) {
 	return value, ok, nil
 }
 
-// A Found is an element as [All] finds it.
+// A Found is an element that [All] found.
 type Found struct{ n *node }
 
 // Text is the element's text, without the white space around it.
 func (f Found) Text() string { return f.n.value() }
 
-// Attr is an attribute's value; "" where it is missing.
+// Attr is an attribute's value; "" if it is missing.
 func (f Found) Attr(name string) string {
 	v, _ := f.n.attribute(name)
 	return v
 }
 
-// Child is the text of the first child element of a name; "" where it is
+// Child is the text of the first child element with a name; "" if it is
 // missing.
 func (f Found) Child(name string) string {
 	for _, c := range f.n.children {
@@ -145,7 +144,7 @@ func (f Found) Child(name string) string {
 func (f Found) Name() string { return f.n.name }
 
 // All returns every element that a path names, in the text's order. The name
-// "*" stands for any.
+// "*" matches any.
 func All(text []byte, path []Step) ([]Found, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
@@ -161,16 +160,16 @@ func All(text []byte, path []Step) ([]Found, error) {
 	return all, nil
 }
 
-// Set returns the text with the value at the path, the first one where there are
-// several. Elements of the path that are missing are inserted, with what their
-// steps choose them by. A text that has the value comes back as it is.
+// Set returns the text with the value at the path, or at the first one of
+// several. Missing elements of the path are inserted, with the children or
+// attributes that select them. A text that has the value is returned as it is.
 func Set(text []byte, path []Step, value string) ([]byte, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
 	for _, s := range path {
 		if !isName(s.Name) || s.Key != "" && !isName(s.Key) {
-			return nil, fmt.Errorf("%q is no name of XML", s.Name+s.Key)
+			return nil, fmt.Errorf("%q is not an XML name", s.Name+s.Key)
 		}
 		if !isText(s.Value) {
 			return nil, errText
@@ -197,9 +196,9 @@ func Set(text []byte, path []Step, value string) ([]byte, error) {
 	return out, nil
 }
 
-// Delete returns the text without every element, or attribute, that the path
-// names. An element that holds nothing any more because of that goes as well,
-// but for the root. A text that has none comes back as it is.
+// Delete returns the text without any element or attribute that the path names.
+// An element that is empty because of that is removed as well, except the root.
+// A text without them is returned as it is.
 func Delete(text []byte, path []Step) ([]byte, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func remove(t *testing.T, text string, path []xmledit.Step) string {
 	return string(out)
 }
 
-// What is written looks as a person would have written it there.
+// New elements look as a person would have written them.
 func TestSet(t *testing.T) {
 	for name, c := range map[string]struct {
 		text  string
@@ -138,19 +138,19 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// A text that cannot be read says where.
+// Errors name the line.
 func TestErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                              "there is no element",
 		"<settings>\n<a>\n</settings>":  "line 3: ",
-		"<settings>\n  <a>":             "line 2: <a> is not ended",
+		"<settings>\n  <a>":             "line 2: <a> is not closed",
 		"<settings/>\n<settings/>":      "line 2: there is a second root element",
 		"<settings/>\nx":                "line 2: there is text outside",
 		"<settings>\n&nbsp;</settings>": "line 2: ",
 		"<settings>\n\xff</settings>":   "line 2: the text is not UTF-8",
 		"<?xml version='1.0' encoding='utf-16'?><settings/>": `the encoding "utf-16" cannot be edited`,
 		"<other/>": "the root element is <other>",
-		"<settings>\n<servers><server><id>lib</id><password><a/></password></server></servers></settings>": "line 2: <password> holds elements",
+		"<settings>\n<servers><server><id>lib</id><password><a/></password></server></servers></settings>": "line 2: <password> contains elements",
 		strings.Repeat("<a>", 1000): "nested more than 256 deep",
 	} {
 		if _, err := xmledit.Set([]byte(text), password, "p"); err == nil || !strings.Contains(err.Error(), want) {
@@ -172,8 +172,8 @@ func TestErrors(t *testing.T) {
 }
 
 // configuration generates a settings.xml as people have them: comments, blank
-// lines, either line ending, tabs or spaces, a byte order mark, CDATA. No element
-// on the way to the tests' values is empty.
+// lines, either line ending, tabs or spaces, a byte order mark, CDATA. No
+// element on the path to the tests' values is empty.
 func configuration() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		newline := rapid.SampledFrom([]string{"\n", "\r\n", ""}).Draw(t, "newline")
@@ -217,9 +217,9 @@ func insertedOnly(before, after string) bool {
 	return false
 }
 
-// Setting inserts at one place, twice is once, and deleting what was inserted
-// gives the text that was there.
-func TestSetAndDelete(t *testing.T) {
+// Set inserts at one place, a second Set changes nothing, and Delete restores
+// the text.
+func TestDelete_UndoesSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := configuration().Draw(t, "text")
 		path := rapid.SampledFrom([][]xmledit.Step{password, active, mirror}).Draw(t, "path")
@@ -247,8 +247,7 @@ func TestSetAndDelete(t *testing.T) {
 	})
 }
 
-// No text makes the editor fail in another way than with an error, and what it
-// makes can be read.
+// For any text the editor returns an error or a result that can be parsed.
 func FuzzSet(f *testing.F) {
 	for _, text := range []string{
 		"<settings/>", "<settings>\r\n\t<servers><server><id>lib</id></server>\n</servers></settings>", "\uFEFF<?xml version='1.0'?><!DOCTYPE settings><settings a='b'/>",

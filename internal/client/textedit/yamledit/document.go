@@ -12,26 +12,26 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-// A document is a text with what it says. Positions in the nodes are of the text
-// as it was parsed.
+// A document is a text with its nodes. Their positions are those of the text as
+// it was parsed.
 type document struct {
 	*lines.Text
-	root *ast.MappingNode // nil where there is nothing
+	root *ast.MappingNode // nil if the text is empty
 	end  int              // the line after the last one of the document
 }
 
 func parse(text []byte) (doc *document, err error) {
 	doc = &document{Text: lines.Split(text)}
-	var plain strings.Builder // without what the parser takes for text
+	var plain strings.Builder // without what the parser would take for text
 	for _, l := range doc.Lines {
 		plain.WriteString(l.Text)
 		if l.End != "" {
 			plain.WriteByte('\n')
 		}
 	}
-	defer func() { // the parser is not ours
+	defer func() { // the parser may panic on some texts
 		if p := recover(); p != nil {
-			doc, err = nil, errors.New("line 1: not YAML that can be read")
+			doc, err = nil, errors.New("line 1: this YAML cannot be parsed")
 		}
 	}()
 	file, err := parser.ParseBytes([]byte(plain.String()), 0)
@@ -40,7 +40,7 @@ func parse(text []byte) (doc *document, err error) {
 		if errors.As(err, &at) && at.GetToken() != nil {
 			return nil, fmt.Errorf("line %d: %s", at.GetToken().Position.Line, at.GetMessage())
 		}
-		return nil, errors.New("line 1: not YAML that can be read")
+		return nil, errors.New("line 1: this YAML cannot be parsed")
 	}
 	var body ast.Node
 	for _, d := range file.Docs {
@@ -49,7 +49,7 @@ func parse(text []byte) (doc *document, err error) {
 			continue
 		}
 		if body != nil {
-			return nil, doc.wrong(d.Body, "a second document")
+			return nil, doc.wrong(d.Body, "the file has a second document")
 		}
 		body = d.Body
 	}
@@ -72,7 +72,7 @@ func parse(text []byte) (doc *document, err error) {
 	return doc, nil
 }
 
-// wrong is an error about the line of a node.
+// wrong returns an error about a node's line.
 func (d *document) wrong(n ast.Node, format string, args ...any) error {
 	return fmt.Errorf("line %d: %s", line(n)+1, fmt.Sprintf(format, args...))
 }
@@ -96,7 +96,7 @@ func (d *document) column(n ast.Node) int {
 	return byteIndex(d.Lines[line(n)].Text, n.GetToken().Position.Column-1)
 }
 
-// byteIndex is where the character with an index starts.
+// byteIndex returns where the character with an index starts.
 func byteIndex(text string, character int) int {
 	for i := range text {
 		if character == 0 {
@@ -111,10 +111,10 @@ func keyText(v *ast.MappingValueNode) string { return v.Key.GetToken().Value }
 
 // A place is where a path leads.
 type place struct {
-	chain   []*ast.MappingValueNode // the entries on the way that are there
+	chain   []*ast.MappingValueNode // the existing entries on the path
 	maps    []*ast.MappingNode      // the map of each
 	limits  []int                   // the line after each one's last, at most
-	missing []string                // what is not there of the path
+	missing []string                // the rest of the path, which does not exist
 	value   ast.Node                // of the last entry; nil for null; the root for no path
 	flow    bool                    // in braces
 }
@@ -154,7 +154,7 @@ func (d *document) find(path []string) (place, error) {
 		}
 		switch found.Key.(type) {
 		case *ast.MappingKeyNode, *ast.MergeKeyNode:
-			return at, d.wrong(found.Key, "a key written with ? or <<")
+			return at, d.wrong(found.Key, "a key with ? or << cannot be edited")
 		}
 		at.chain, at.maps, at.limits = append(at.chain, found), append(at.maps, m), append(at.limits, limit)
 		at.missing, at.value = at.missing[1:], found.Value
@@ -165,8 +165,8 @@ func (d *document) find(path []string) (place, error) {
 	return at, nil
 }
 
-// last is the index of the last line that an entry takes, without the comments
-// and empty lines below it.
+// last is the index of an entry's last line, without the comments and empty
+// lines below it.
 func (d *document) last(v *ast.MappingValueNode, limit int) int {
 	literal, indent := literalEnd(v, d.column(v.Key), d)
 	for i := limit - 1; i > line(v.Key); i-- {
@@ -181,7 +181,7 @@ func (d *document) last(v *ast.MappingValueNode, limit int) int {
 }
 
 // literalEnd reports whether an entry ends in a block scalar, whose lines may
-// start with #, and the indentation that these are deeper than.
+// start with #, and the indentation above which its lines are.
 func literalEnd(n ast.Node, indent int, d *document) (bool, int) {
 	switch n := n.(type) {
 	case *ast.MappingValueNode:
@@ -203,7 +203,7 @@ func literalEnd(n ast.Node, indent int, d *document) (bool, int) {
 // A leaf is one scalar, or an empty map or list.
 type leaf struct{ path, value string }
 
-// leaves is what the text says outside of a path. A null says nothing.
+// leaves returns what the text says outside of a path. A null says nothing.
 func (d *document) leaves(except []string) []leaf {
 	var out []leaf
 	var walk func(n ast.Node, path []string)
@@ -234,7 +234,7 @@ func (d *document) leaves(except []string) []leaf {
 			out = append(out, leaf{at, "*" + n.Value.GetToken().Value})
 		default:
 			value, _ := scalar(n)
-			if _, block := n.(*ast.LiteralNode); block { // its last newline may be that of the file
+			if _, block := n.(*ast.LiteralNode); block { // its last newline may be the file's
 				value = strings.TrimRight(value, "\n")
 			}
 			out = append(out, leaf{at, n.Type().String() + " " + value})

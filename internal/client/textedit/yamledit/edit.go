@@ -7,8 +7,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// replace writes another scalar in the place of one; style is told how the old
-// one is written.
+// replace replaces a scalar. style gets the old one as it is written.
 func (d *document) replace(at place, style func(old string) string) {
 	entry, limit := at.chain[len(at.chain)-1], at.limits[len(at.limits)-1]
 	first, from := line(at.value), d.column(at.value)
@@ -22,15 +21,15 @@ func (d *document) replace(at place, style func(old string) string) {
 	d.Lines[first].Text = text[:from] + style(text[from:from+n]) + text[from+n:]
 }
 
-// insert adds what is missing of a path, which ends in the value after its
-// colon: a space and a scalar, or "" and the lines in below.
+// insert adds what is missing of a path. value follows the last key's colon: a
+// space and a scalar, or "" and the lines in below.
 func (d *document) insert(at place, value string, below ...string) error {
 	if at.flow {
 		n := ast.Node(d.root)
 		if len(at.chain) > 0 {
 			n = at.chain[len(at.chain)-1].Key
 		}
-		return d.wrong(n, "%s is in braces; write it one key a line", cmp.Or(strings.Join(keys(at), ": "), "the text"))
+		return d.wrong(n, "%s is in braces; write one key per line", cmp.Or(strings.Join(keys(at), ": "), "the text"))
 	}
 	var row int
 	var indent string
@@ -74,7 +73,7 @@ func (d *document) insert(at place, value string, below ...string) error {
 	return nil
 }
 
-// indented are lines below a key.
+// indented returns lines with the indentation below a key.
 func (d *document) indented(indent string, texts []string) []string {
 	out := make([]string, len(texts))
 	for i, text := range texts {
@@ -83,17 +82,17 @@ func (d *document) indented(indent string, texts []string) []string {
 	return out
 }
 
-// fill gives a key without a value one, if its null is not written.
+// fill adds a value to a key without one. A written null is refused.
 func (d *document) fill(entry *ast.MappingValueNode, value string) error {
 	text := d.Lines[line(entry.Key)].Text
 	colon := entry.Start.Position
 	if colon == nil || colon.Line-1 != line(entry.Key) {
-		return d.wrong(entry.Key, "a key whose colon is on another line")
+		return d.wrong(entry.Key, "the colon of the key is on another line")
 	}
 	after := byteIndex(text, colon.Column)
 	rest := strings.TrimSpace(text[after:])
 	if rest != "" && rest[0] != '#' {
-		return d.wrong(entry.Key, "%s is a null; remove it", keyText(entry))
+		return d.wrong(entry.Key, "%s is null; remove it", keyText(entry))
 	}
 	d.Lines[line(entry.Key)].Text = text[:after] + value + text[after:]
 	return nil
@@ -111,7 +110,7 @@ func (d *document) unit() int {
 	return 2
 }
 
-// remove drops an entry, or the outermost one on its way that holds nothing
+// remove drops an entry, or the outermost entry on its path that has nothing
 // else.
 func (d *document) remove(at place) {
 	i := len(at.chain) - 1
@@ -127,8 +126,8 @@ func (d *document) span(at place, i int) (first, last int) {
 	return line(at.chain[i].Key), d.last(at.chain[i], at.limits[i])
 }
 
-// noted reports whether an entry has comments of its own above, below or between
-// the lines of the one entry in it.
+// noted reports whether an entry has comments above, below or between the lines
+// of its only child.
 func (d *document) noted(at place, i, first, last int) bool {
 	entry := at.chain[i]
 	indent := d.column(entry.Key)
@@ -142,7 +141,7 @@ func (d *document) noted(at place, i, first, last int) bool {
 	return strings.Contains(head[d.column(entry.Key):], " #")
 }
 
-// dropLines drops the lines from first to before end.
+// dropLines drops the lines from first up to end, without end.
 func (d *document) dropLines(first, end int) {
 	gone := map[int]bool{}
 	for i := first; i < end; i++ {

@@ -7,8 +7,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Include puts a string into a list, at its end, unless it is there. A list that
-// is not there is added. The error is that of [Set].
+// Include adds a string at the end of a list, unless it is there. A missing
+// list is added. The error is the one of [Set].
 func Include(text []byte, path []string, item string) ([]byte, error) {
 	doc, err := parse(text)
 	if err != nil {
@@ -41,8 +41,8 @@ func Include(text []byte, path []string, item string) ([]byte, error) {
 	})
 }
 
-// Exclude takes a string out of a list, and then the list if nothing is left in
-// it, as [Delete] does. A text without it comes back as it is. The error is that
+// Exclude removes a string from a list, and the list if nothing is left, as
+// [Delete] does. A text without it is returned as it is. The error is the one
 // of Set.
 func Exclude(text []byte, path []string, item string) ([]byte, error) {
 	doc, err := parse(text)
@@ -74,8 +74,8 @@ func Exclude(text []byte, path []string, item string) ([]byte, error) {
 	})
 }
 
-// Items returns the strings of a list, and "" for what is more than one value;
-// none where the list is not there. The error is that of [Get].
+// Items returns the strings of a list, with "" for items that are not scalars;
+// none if the list is missing. The error is the one of [Get].
 func Items(text []byte, path []string) ([]string, error) {
 	doc, err := parse(text)
 	if err != nil {
@@ -106,7 +106,7 @@ func (d *document) list(path []string) (place, []string, error) {
 // push adds an item to a list in brackets.
 func (d *document) push(list *ast.SequenceNode, item string) error {
 	if list.End == nil || list.End.Position.Line-1 != line(list) {
-		return d.wrong(list, "a list in brackets over several lines; write it on one")
+		return d.wrong(list, "the list in brackets spans several lines; write it on one line")
 	}
 	text := d.Lines[line(list)].Text
 	end := byteIndex(text, list.End.Position.Column-1)
@@ -122,10 +122,10 @@ func (d *document) push(list *ast.SequenceNode, item string) error {
 	return nil
 }
 
-// pull takes an item out of a list in brackets, with a comma.
+// pull removes an item from a list in brackets, with a comma.
 func (d *document) pull(list *ast.SequenceNode, i int) error {
 	if list.End == nil || list.End.Position.Line-1 != line(list) {
-		return d.wrong(list, "a list in brackets over several lines; write it on one")
+		return d.wrong(list, "the list in brackets spans several lines; write it on one line")
 	}
 	text := d.Lines[line(list)].Text
 	from := d.column(list.Values[i])

@@ -25,7 +25,8 @@ func scalar(n ast.Node) (string, bool) {
 	return "", false
 }
 
-// scalarLength is how many bytes of a line's rest a scalar takes.
+// scalarLength is the number of bytes that a scalar takes at the start of a
+// text.
 func scalarLength(text string, flow bool) int {
 	switch {
 	case strings.HasPrefix(text, `"`):
@@ -63,8 +64,7 @@ func scalarLength(text string, flow bool) int {
 	return len(strings.TrimRight(text[:end], " \t"))
 }
 
-// quote writes a string, in the quotes that the old one has; plain where it can
-// be.
+// quote writes a string in the quotes of the old one, or plain if possible.
 func quote(value, old string) string {
 	printable := strings.IndexFunc(value, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFEFF' || r == '\uFFFD' }) < 0
 	switch {
@@ -77,8 +77,9 @@ func quote(value, old string) string {
 }
 
 // plain reports whether a string may stand without quotes, as a key and as a
-// value, in any map: it is made of letters, digits and signs that mean nothing,
-// and no reader takes it for a number, a truth value, a date or a null.
+// value, in any map: it consists of letters, digits and characters without a
+// meaning in YAML, and no reader takes it for a number, a boolean, a date or a
+// null.
 func plain(value string) bool {
 	if value == "" || strings.HasSuffix(value, ":") || strings.HasPrefix(value, "-") || strings.HasPrefix(value, "@") {
 		return false
@@ -107,8 +108,8 @@ func plain(value string) bool {
 	return ok && s.Value == value
 }
 
-// doubleQuote writes the escapes that JSON and YAML have in common, and YAML's
-// own for what else does not print.
+// doubleQuote uses the escapes that JSON and YAML have in common, and YAML's
+// own for other characters that do not print.
 func doubleQuote(value string) string {
 	var b strings.Builder
 	b.WriteByte('"')

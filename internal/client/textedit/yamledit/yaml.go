@@ -1,10 +1,11 @@
-// Package yamledit changes one value in a YAML text of nested maps, and leaves every
-// other byte as it was: comments, order, quotes, indentation, line endings, a
-// byte order mark, a missing newline at the end.
+// Package yamledit changes one value in a YAML text of nested maps, and leaves
+// every other byte as it was: comments, order, quotes, indentation, line
+// endings, a byte order mark, a missing newline at the end.
 //
 // A path names a value by the keys that lead to it. Maps are edited in block
-// style, one key a line; one in braces can be read, and its values replaced, but
-// not added to. Every result is read again and compared before it is returned.
+// style, one key a line. In a map in braces, values can be read and replaced
+// but no keys added. Every result is parsed again and compared before it is
+// returned.
 package yamledit
 
 import (
@@ -15,9 +16,9 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// Get returns the text of a scalar, without its quotes, and whether it is there;
-// a null is not. The error is about the text, as "line 3: …", or says that the
-// path leads to a map or a list.
+// Get returns the text of a scalar, without its quotes, and whether it is
+// there. A null counts as missing. The error is about the text, as "line 3: …",
+// or says that the path leads to a map or a list.
 func Get(text []byte, path []string) (string, bool, error) {
 	doc, err := parse(text)
 	if err != nil {
@@ -34,8 +35,8 @@ func Get(text []byte, path []string) (string, bool, error) {
 	return value, true, nil
 }
 
-// Keys returns the keys of a map in their order; none where it is not there. The
-// error is that of [Get].
+// Keys returns the keys of a map in their order; none if the map is missing.
+// The error is the one of [Get].
 func Keys(text []byte, path []string) ([]string, error) {
 	doc, err := parse(text)
 	if err != nil {
@@ -56,11 +57,11 @@ func Keys(text []byte, path []string) ([]string, error) {
 	return keys, nil
 }
 
-// Set gives a path a string, which is quoted if it would not be one otherwise. A
-// value that is there is replaced, in the quotes that it has. Otherwise the key
-// comes after the last one of its map, and the maps on the way are added.
+// Set sets a string, which is quoted if it would not be a string otherwise. An
+// existing value is replaced, in the same quotes. A new key is added after the
+// last one of its map, with the missing maps on the way.
 //
-// The error is about the text, as "line 3: …"; it does not name the value.
+// The error is about the text, as "line 3: …"; it does not contain the value.
 func Set(text []byte, path []string, value string) ([]byte, error) {
 	return set(text, path, value, quote)
 }
@@ -119,7 +120,7 @@ func Delete(text []byte, path []string) ([]byte, error) {
 		return text, nil
 	}
 	if at.flow {
-		return nil, doc.wrong(at.chain[len(at.chain)-1].Key, "%s is in braces; write its map one key a line", path[len(path)-1])
+		return nil, doc.wrong(at.chain[len(at.chain)-1].Key, "%s is in braces; write its map with one key per line", path[len(path)-1])
 	}
 	doc.remove(at)
 	return doc.finish(text, path, func(now *document) bool {

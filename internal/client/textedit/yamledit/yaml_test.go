@@ -110,16 +110,16 @@ func TestLists(t *testing.T) {
 	}
 }
 
-func TestRefused(t *testing.T) {
+func TestSet_Errors(t *testing.T) {
 	for _, c := range []struct{ text, path, want string }{
 		{"- a\n", "a", "line 1: not a map of keys and values"},
-		{"a: b\n---\nc: d\n", "a", "line 3: a second document"},
+		{"a: b\n---\nc: d\n", "a", "line 3: the file has a second document"},
 		{"a: b\na: c\n", "a", "line 2: "},
 		{"x: y\na: b\n", "a c", "line 2: a is not a map"},
 		{"a:\n  b: c\n", "a", "line 2: a is more than one value"},
-		{"x: 1\na: {b: c}\n", "a d", "line 2: a is in braces; write it one key a line"},
-		{"a: {}\n", "a d", "line 1: a is in braces; write it one key a line"},
-		{"a: ~\n", "a d", "line 1: a is a null; remove it"},
+		{"x: 1\na: {b: c}\n", "a d", "line 2: a is in braces; write one key per line"},
+		{"a: {}\n", "a d", "line 1: a is in braces; write one key per line"},
+		{"a: ~\n", "a d", "line 1: a is null; remove it"},
 		{"a: \"b\n", "a", "line 1: "},
 	} {
 		_, err := yamledit.Set([]byte(c.text), strings.Fields(c.path), "hidden")
@@ -139,7 +139,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// texts draws maps of maps as people write them, with notes between.
+// texts generates maps of maps as people write them, with comments between.
 func texts() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string {
 		unit := strings.Repeat(" ", rapid.IntRange(1, 4).Draw(t, "unit"))
@@ -186,7 +186,7 @@ func texts() *rapid.Generator[string] {
 	})
 }
 
-func TestSetAndDelete(t *testing.T) {
+func TestDelete_UndoesSet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		before := []byte(texts().Draw(t, "text"))
 		path := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "c", "d e", "new", "://x/", "//registry.example:80/"}), 1, 4).Draw(t, "path")

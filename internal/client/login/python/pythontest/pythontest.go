@@ -17,7 +17,7 @@ const (
 	Asking     = "https://aws@acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/pypi/lib/simple/"
 )
 
-// Insecure is the address of a repository that is reached without TLS.
+// Insecure is the address of a repository without TLS.
 const Insecure = "http://gate.example:4283/codeartifact/eu-west-1/111122223333/acme/pypi/lib/"
 
 // Target is the repository lib of the domain acme.
@@ -30,8 +30,8 @@ func Target(t testing.TB, address string, placement login.Placement) login.Targe
 	return login.Target{Endpoint: u, Name: "acme-lib", Placement: placement}
 }
 
-// Places are those of a person on an operating system.
-func Places(goos string, env map[string]string) login.Environment {
+// Environment is a person's environment on an operating system.
+func Environment(goos string, env map[string]string) login.Environment {
 	return login.Environment{
 		Home: "/home/ada", Dir: "/src/app", GOOS: goos, Program: "/opt/gatehouse",
 		Getenv: func(name string) string { return env[name] },
@@ -47,8 +47,8 @@ type Case struct {
 	Left string
 }
 
-// Edit checks the tool's first edit: that it makes After of Before, once and for
-// all, and that Remove leaves Left, and of that nothing more.
+// Edit checks the tool's first edit: Apply turns Before into After and does not
+// change After, Remove turns After into Left and does not change Left.
 func (c Case) Edit(t *testing.T, tool login.Tool) {
 	t.Helper()
 	if c.Address == "" {
@@ -57,7 +57,7 @@ func (c Case) Edit(t *testing.T, tool login.Tool) {
 	if c.Left == "same" {
 		c.Left = c.Before
 	}
-	edits, err := tool.Edits(Target(t, c.Address, c.Placement), Places("linux", nil))
+	edits, err := tool.Edits(Target(t, c.Address, c.Placement), Environment("linux", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
