@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -43,7 +44,7 @@ func TestSweep_ConcurrentPushes(t *testing.T) {
 				if _, err := s.PutBlob(t.Context(), app, config.Digest, reader(content)); err != nil {
 					t.Error(err)
 				}
-				_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{tag}, Body: manifest("config", config, "layers", []any{}, "annotations", map[string]string{"tag": tag})})
+				_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{tag}, Body: bytes.NewReader(manifest("config", config, "layers", []any{}, "annotations", map[string]string{"tag": tag}))})
 				switch {
 				case err == nil:
 					mu.Lock()

@@ -123,7 +123,7 @@ func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, l
 	d := &deleteTx{s: s, repo: repo, ref: ref, last: last}
 	err = s.db.Tx(ctx, func(tx *db.Tx) error { return d.run(ctx, tx) })
 	// Also after an error: the commit may have succeeded although its answer was lost.
-	s.tagPages.invalidate(repo.row)
+	s.tagLists.invalidate(repo.row)
 	for _, ref := range d.gone {
 		s.tags.Drop(tagKey{repo.row, ref.Tag})
 	}

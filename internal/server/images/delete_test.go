@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"bytes"
 	"slices"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func TestDeleteBlob(t *testing.T) {
 	wantFault(t, s.DeleteBlob(t.Context(), app, config.Digest), "BlobNotFound")
 	_, _, err := s.OpenBlob(t.Context(), app, config.Digest)
 	wantFault(t, err, "BlobNotFound")
-	_, err = s.PutManifest(t.Context(), app, images.PutManifest{Body: image(config)})
+	_, err = s.PutManifest(t.Context(), app, images.PutManifest{Body: bytes.NewReader(image(config))})
 	wantFault(t, err, "LayersNotFound")
 }
 

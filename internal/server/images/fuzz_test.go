@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -25,7 +26,7 @@ func FuzzPutManifest(f *testing.F) {
 		f.Add(ocispec.MediaTypeImageManifest, body)
 	}
 	f.Fuzz(func(t *testing.T, mediaType string, body []byte) {
-		m, err := s.PutManifest(t.Context(), app, images.PutManifest{MediaType: mediaType, Body: body})
+		m, err := s.PutManifest(t.Context(), app, images.PutManifest{MediaType: mediaType, Body: bytes.NewReader(body)})
 		if err != nil {
 			if fault.From(err).Kind == fault.Internal {
 				t.Fatal(err)

@@ -84,7 +84,34 @@ func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status Ta
 	if more = len(list) > limit; more {
 		list = list[:limit]
 	}
-	return list, more, s.addTags(ctx, repo, list)
+	fitting, err := s.fittingTags(ctx, repo, list)
+	if err != nil {
+		return nil, false, err
+	}
+	return list[:fitting], more || fitting < len(list), s.addTags(ctx, repo, list[:fitting])
+}
+
+// maxDescribedTags limits the tags of a page of images, which can have 1,000 each.
+const maxDescribedTags = 20_000
+
+// fittingTags returns how many images of list have at most maxDescribedTags tags
+// together, but at least one.
+func (s *Service) fittingTags(ctx context.Context, repo *Repository, list []*ImageDetail) (n int, err error) {
+	digests := make([]digest.Digest, len(list))
+	for i, d := range list {
+		digests[i] = d.Digest
+	}
+	counts, err := selectByDigest(ctx, s.db, `SELECT m.digest, (SELECT count(*) FROM image_tag t WHERE t.repository = m.repository AND t.digest = m.digest) FROM image_manifest m WHERE m.repository = $1 AND m.digest IN `, repo.row, digests)
+	if err != nil {
+		return 0, err
+	}
+	total := int64(0)
+	for i, d := range digests {
+		if total += counts[d]; total > maxDescribedTags && i > 0 {
+			return i, nil
+		}
+	}
+	return len(list), nil
 }
 
 // DescribeImagesByReference describes the images that refs name, each one once.
@@ -146,13 +173,18 @@ func (s *Service) addTags(ctx context.Context, repo *Repository, list []*ImageDe
 	return nil
 }
 
+// maxManifests is the maximum size in bytes of all manifests of one answer. A request
+// can name 100 images, and a manifest can have 4 MiB.
+const maxManifests = 32 << 20
+
 // Manifests returns the manifests that refs name, in the order of refs. Action
-// ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound.
+// ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound, TooManyManifestBytes.
 func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Reference) (found []TaggedManifest, failures []ImageFailure, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
 	if err != nil {
 		return nil, nil, err
 	}
+	size := 0
 	for _, ref := range refs {
 		err := ref.check()
 		var m *Manifest
@@ -160,6 +192,9 @@ func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Referen
 			m, err = s.manifest(ctx, repo, ref)
 		}
 		if err == nil {
+			if size += len(m.Body); size > maxManifests {
+				return nil, nil, fault.New(fault.Limit, "TooManyManifestBytes", "The manifests of this request have more than %d bytes together. Ask for fewer images at once.", maxManifests)
+			}
 			found = append(found, TaggedManifest{ref.Tag, m})
 			continue
 		}

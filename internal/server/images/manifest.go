@@ -96,28 +96,54 @@ func (s *Service) Tags(ctx context.Context, id RepositoryID, after string, limit
 		return nil, false, err
 	}
 	limit = max(limit, 0)
-	p, err := s.tagPages.page(ctx, s.db, repo.row, after, limit)
+	p, err := s.tagLists.page(ctx, s.db, repo.row, after, limit)
 	return p.tags, p.more, err
 }
 
-// Referrers lists the manifests with the given subject, ordered by digest: those
-// after the digest after, at most limit of them. An empty artifactType means all
-// types. next is the value of after for the next page, and empty at the end. The
-// subject does not have to exist (OCI distribution-spec 1.1, Listing Referrers). Action
-// ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound.
-func (s *Service) Referrers(ctx context.Context, id RepositoryID, subject digest.Digest, artifactType, after string, limit int) (list []ocispec.Descriptor, next string, err error) {
+// ReferrersQuery says which page of which referrers [Service.Referrers] lists.
+type ReferrersQuery struct {
+	Subject      digest.Digest
+	ArtifactType string // empty means all types
+	After        string // the digest that the page comes after; empty for the first
+	Limit        int    // entries of the page, at most
+	// MaxBytes limits the annotations of the page: a referrer has all annotations
+	// of its manifest, up to 4 MiB. A page has at least one entry.
+	MaxBytes int64
+}
+
+// Referrers lists a page of the manifests with the given subject, ordered by digest.
+// next is After for the next page, and empty at the end. The subject does not have to
+// exist (OCI distribution-spec 1.1, Listing Referrers). Action ecr:BatchGetImage.
+// Faults: AccessDenied, RepositoryNotFound.
+func (s *Service) Referrers(ctx context.Context, id RepositoryID, q ReferrersQuery) (list []ocispec.Descriptor, next string, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
 	if err != nil {
 		return nil, "", err
 	}
-	limit = max(limit, 1)
-	list, err = db.All(ctx, s.db, scanReferrer, `SELECT digest, media_type, artifact_type, length(body), annotations FROM image_manifest
-		WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3 AND ($4 = '' OR artifact_type = $4) ORDER BY digest LIMIT $5`,
-		repo.row, string(subject), after, artifactType, limit+1)
-	if len(list) > limit {
-		list = list[:limit]
-		next = string(list[limit-1].Digest)
+	// The sizes first, so that no more than a page is ever in memory.
+	const condition = ` FROM image_manifest WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3 AND ($4 = '' OR artifact_type = $4)`
+	type entry struct {
+		digest string
+		size   int64
 	}
+	entries, err := db.All(ctx, s.db, func(r db.Row) (e entry, err error) {
+		err = r.Scan(&e.digest, &e.size)
+		return e, err
+	}, `SELECT digest, length(annotations)`+condition+` ORDER BY digest LIMIT $5`, repo.row, string(q.Subject), q.After, q.ArtifactType, max(q.Limit, 1)+1)
+	if err != nil || len(entries) == 0 {
+		return nil, "", err
+	}
+	n, size := 0, int64(0)
+	for n < len(entries) && n < max(q.Limit, 1) && (n == 0 || size+entries[n].size <= q.MaxBytes) {
+		size += entries[n].size
+		n++
+	}
+	last := entries[n-1].digest
+	if n < len(entries) {
+		next = last
+	}
+	list, err = db.All(ctx, s.db, scanReferrer, `SELECT digest, media_type, artifact_type, length(body), annotations`+condition+` AND digest <= $5 ORDER BY digest`,
+		repo.row, string(q.Subject), q.After, q.ArtifactType, last)
 	return list, next, err
 }
 

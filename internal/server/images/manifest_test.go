@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func TestPutManifest_KeepsEveryByte(t *testing.T) {
 	s.create(t, app)
 	layer := s.push(t, app, "layer")
 	body := append(image(s.push(t, app, "config"), layer), " \n\t"...)
-	put, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{"v1", "latest"}, MediaType: ocispec.MediaTypeImageManifest + "; charset=utf-8", Body: body})
+	put, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{"v1", "latest"}, MediaType: ocispec.MediaTypeImageManifest + "; charset=utf-8", Body: bytes.NewReader(body)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +66,7 @@ func TestPutManifest_MissingReferences(t *testing.T) {
 	child := image(config)
 	childOfType := func(mediaType string) ocispec.Descriptor { return describe(mediaType, child) }
 	put := func(body []byte) error {
-		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{"t"}, Body: body})
+		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{"t"}, Body: bytes.NewReader(body)})
 		return err
 	}
 	wantFault(t, put(image(config, missing)), "LayersNotFound")
@@ -129,7 +130,7 @@ func TestPutManifest_Forms(t *testing.T) {
 		"OCI artifact":         {"application/vnd.oci.artifact.manifest.v1+json", `{"artifactType":"a/b","blobs":[{"digest":"` + string(config.Digest) + `"}]}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := s.PutManifest(t.Context(), app, images.PutManifest{MediaType: c.mediaType, Body: []byte(c.body)})
+			m, err := s.PutManifest(t.Context(), app, images.PutManifest{MediaType: c.mediaType, Body: strings.NewReader(c.body)})
 			switch {
 			case c.want != "":
 				wantFault(t, err, c.want)
@@ -147,7 +148,7 @@ func TestPutManifest_Digest(t *testing.T) {
 	s.create(t, app)
 	body := index()
 	sha512 := digest.SHA512.FromBytes(body)
-	m, err := s.PutManifest(t.Context(), app, images.PutManifest{Digest: sha512, Body: body})
+	m, err := s.PutManifest(t.Context(), app, images.PutManifest{Digest: sha512, Body: bytes.NewReader(body)})
 	if err != nil || m.Digest != sha512 {
 		t.Fatalf("%+v, %v", m, err)
 	}
@@ -155,7 +156,7 @@ func TestPutManifest_Digest(t *testing.T) {
 		digest.FromString("other"): "ImageDigestDoesNotMatch", "sha256:ABC": "InvalidDigest", "x": "InvalidDigest",
 		digest.SHA384.FromBytes(body): "DigestUnsupported",
 	} {
-		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Digest: d, Body: body})
+		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Digest: d, Body: bytes.NewReader(body)})
 		wantFault(t, err, code)
 	}
 }
@@ -182,7 +183,7 @@ func TestTags_ByteOrder(t *testing.T) {
 		t.Errorf("no tags wanted: %v, %t, %v", page, more, err)
 	}
 	for _, tag := range []string{"", ".x", "-x", "a/b", "ä", strings.Repeat("x", 129)} {
-		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{tag}, Body: index()})
+		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{tag}, Body: bytes.NewReader(index())})
 		wantFault(t, err, "InvalidTag")
 	}
 }
@@ -209,7 +210,7 @@ func TestReferrers(t *testing.T) {
 		slices.Sort(want)
 		var got []digest.Digest
 		for after := ""; ; {
-			page, next, err := s.Referrers(t.Context(), app, subject, artifactType, after, 1)
+			page, next, err := s.Referrers(t.Context(), app, images.ReferrersQuery{Subject: subject, ArtifactType: artifactType, After: after, Limit: 1, MaxBytes: 1})
 			if err != nil || len(page) != 1 {
 				t.Fatalf("%v, %v", page, err)
 			}
@@ -234,7 +235,7 @@ func TestReferrers(t *testing.T) {
 	if err := s.DeleteImage(t.Context(), app, images.Reference{Digest: subject}); err != nil {
 		t.Fatal(err)
 	}
-	if list, _, err := s.Referrers(t.Context(), app, subject, "", "", 10); len(list) != 4 || err != nil {
+	if list, _, err := s.Referrers(t.Context(), app, images.ReferrersQuery{Subject: subject, Limit: 10, MaxBytes: 1000}); len(list) != 4 || err != nil {
 		t.Errorf("%d referrers, %v", len(list), err)
 	}
 	for _, d := range byType[""] {
@@ -242,7 +243,7 @@ func TestReferrers(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if list, _, err := s.Referrers(t.Context(), app, subject, "", "", 10); len(list) != 0 || err != nil {
+	if list, _, err := s.Referrers(t.Context(), app, images.ReferrersQuery{Subject: subject, Limit: 10, MaxBytes: 1000}); len(list) != 0 || err != nil {
 		t.Errorf("%d referrers, %v", len(list), err)
 	}
 }
@@ -268,7 +269,7 @@ func TestSetMutability(t *testing.T) {
 			d := s.put(t, app, first, slices.Concat(c.immutable, c.mutable)...)
 			s.put(t, app, first, slices.Concat(c.immutable, c.mutable)...) // again
 			for _, tag := range c.immutable {
-				_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{"new-" + tag, tag}, Body: second})
+				_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: []string{"new-" + tag, tag}, Body: bytes.NewReader(second)})
 				wantFault(t, err, "ImageTagAlreadyExists")
 				if m, err := s.Manifest(t.Context(), app, images.Reference{Tag: tag}); err != nil || m.Digest != d {
 					t.Errorf("%s was moved: %v", tag, err)
@@ -292,7 +293,7 @@ func TestPutManifest_ExistingImage(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	put := func(tags ...string) error {
-		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: tags, Body: index(), Existing: images.RejectExisting})
+		_, err := s.PutManifest(t.Context(), app, images.PutManifest{Tags: tags, Body: bytes.NewReader(index()), Existing: images.RejectExisting})
 		return err
 	}
 	for _, step := range []struct{ tag, want string }{{"a", ""}, {"a", "ImageAlreadyExists"}, {"b", ""}, {"b", "ImageAlreadyExists"}, {"a", "ImageAlreadyExists"}} {

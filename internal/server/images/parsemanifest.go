@@ -3,10 +3,12 @@ package images
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -29,15 +31,15 @@ const (
 // kind: an image manifest or an index, of OCI (image-spec 1.1) or Docker, or a
 // document in their form.
 type manifestDocument struct {
-	SchemaVersion int               `json:"schemaVersion"`
-	MediaType     string            `json:"mediaType"`
-	ArtifactType  string            `json:"artifactType"`
-	Config        *descriptor       `json:"config"`
-	Layers        []descriptor      `json:"layers"`
-	Blobs         []descriptor      `json:"blobs"` // of an artifact manifest, which was removed from OCI 1.1 before its release
-	Manifests     []descriptor      `json:"manifests"`
-	Subject       *descriptor       `json:"subject"`
-	Annotations   map[string]string `json:"annotations"`
+	SchemaVersion int         `json:"schemaVersion"`
+	MediaType     string      `json:"mediaType"`
+	ArtifactType  string      `json:"artifactType"`
+	Config        *descriptor `json:"config"`
+	Layers        descriptors `json:"layers"`
+	Blobs         descriptors `json:"blobs"` // of an artifact manifest, which was removed from OCI 1.1 before its release
+	Manifests     descriptors `json:"manifests"`
+	Subject       *descriptor `json:"subject"`
+	Annotations   annotations `json:"annotations"`
 }
 
 type descriptor struct {
@@ -45,6 +47,88 @@ type descriptor struct {
 	Digest    digest.Digest `json:"digest"`
 	Size      int64         `json:"size"`
 	URLs      []string      `json:"urls"`
+}
+
+// The limits on what is in a manifest. Without them, a manifest of 4 MiB that
+// consists of empty objects takes more than 20 times its size in memory, and many
+// rows. Real images have less than a hundred descriptors; caches and artifacts
+// have up to some thousands.
+const (
+	maxDescriptors = 10_000  // of a list
+	maxAnnotations = 10_000  // of a manifest
+	maxValues      = 200_000 // members of objects and elements of lists, all together
+)
+
+// descriptors is a list of at most maxDescriptors.
+type descriptors []descriptor
+
+// UnmarshalJSONFrom implements [jsonv2.UnmarshalerFrom].
+func (l *descriptors) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '[' {
+		return jsonv2.UnmarshalDecode(dec, (*[]descriptor)(l)) // null, or an error
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	*l = descriptors{}
+	for dec.PeekKind() != ']' {
+		var d descriptor
+		if err := jsonv2.UnmarshalDecode(dec, &d); err != nil {
+			return err
+		}
+		if len(*l) == maxDescriptors {
+			return invalidManifest(fmt.Sprintf("A manifest lists at most %d layers or manifests", maxDescriptors))
+		}
+		*l = append(*l, d)
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// annotations has at most maxAnnotations entries.
+type annotations map[string]string
+
+// UnmarshalJSONFrom implements [jsonv2.UnmarshalerFrom].
+func (a *annotations) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '{' {
+		return jsonv2.UnmarshalDecode(dec, (*map[string]string)(a)) // null, or an error
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	*a = annotations{}
+	for dec.PeekKind() != '}' {
+		var name, value string
+		if err := jsonv2.UnmarshalDecode(dec, &name); err != nil {
+			return err
+		}
+		if err := jsonv2.UnmarshalDecode(dec, &value); err != nil {
+			return err
+		}
+		if len(*a) == maxAnnotations {
+			return invalidManifest(fmt.Sprintf("A manifest has at most %d annotations", maxAnnotations))
+		}
+		(*a)[name] = value
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+// countValues returns how many members and elements a JSON text has, or a number
+// above limit. It counts too many in a malformed text.
+func countValues(text []byte, limit int) (n int) {
+	inString := false
+	for i := 0; i < len(text) && n <= limit; i++ {
+		switch c := text[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ',' || c == '{' || c == '['):
+			n++
+		}
+	}
+	return n
 }
 
 // A parsedManifest is what the store needs to know about a manifest.
@@ -62,19 +146,21 @@ type parsedManifest struct {
 	lenient  map[digest.Digest]bool
 }
 
-// readManifest parses a manifest. mediaType is what the client says; if it is
+// parseManifest parses a manifest. mediaType is what the client says; if it is
 // empty, the manifest's own mediaType counts. Faults: InvalidManifest,
-// ManifestUnsupported, ManifestTooLarge.
-func readManifest(mediaType string, body []byte) (*parsedManifest, error) {
-	if len(body) > MaxManifest {
-		return nil, fault.New(fault.TooLarge, "ManifestTooLarge", "A manifest has at most %d bytes.", MaxManifest)
+// ManifestUnsupported.
+func parseManifest(mediaType string, body []byte) (*parsedManifest, error) {
+	if countValues(body, maxValues) > maxValues {
+		return nil, invalidManifest(fmt.Sprintf("A manifest has at most %d JSON values", maxValues))
 	}
 	// Names match exactly and must not repeat. If two parsers read a manifest
 	// differently, an attacker can show each of them another content.
 	var doc manifestDocument
 	if err := jsonv2.Unmarshal(body, &doc); err != nil {
-		var semantic *jsonv2.SemanticError
-		if errors.As(err, &semantic) {
+		if f, ok := errors.AsType[*fault.Error](err); ok {
+			return nil, f
+		}
+		if semantic, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
 			return nil, invalidManifest("Invalid image manifest: " + semantic.Error())
 		}
 		return nil, invalidManifest("Invalid JSON syntax")

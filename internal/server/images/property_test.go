@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -150,7 +151,7 @@ func (w *model) PushList(t *rapid.T) {
 
 func (w *model) put(t *rapid.T, id images.RepositoryID, c *contents, m *pushed, want string) {
 	tags := rapid.SliceOfNDistinct(rapid.SampledFrom(modelTags), 0, 2, rapid.ID).Draw(t, "tags")
-	_, err := w.s.PutManifest(w.t.Context(), id, images.PutManifest{Tags: tags, Body: m.body})
+	_, err := w.s.PutManifest(w.t.Context(), id, images.PutManifest{Tags: tags, Body: bytes.NewReader(m.body)})
 	wantOutcome(t, err, want)
 	if want != "" {
 		return

@@ -1,8 +1,10 @@
 package images
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"time"
 
@@ -21,7 +23,10 @@ type PutManifest struct {
 	Tags []string
 	// MediaType is what the client says. If it is empty, the manifest's own counts.
 	MediaType string
-	Body      []byte
+	// Body is read after the caller was authorized, and not beyond [MaxManifest].
+	Body io.Reader
+	// Length is the number of bytes in Body if it is known. It saves memory.
+	Length int64
 	// Existing says what happens to a push that changes nothing.
 	Existing Existing
 }
@@ -43,7 +48,7 @@ const (
 // ManifestUnsupported, ManifestTooLarge, InvalidTag, InvalidDigest,
 // DigestUnsupported, ImageDigestDoesNotMatch, LayersNotFound,
 // ReferencedImagesNotFound, ImageTagAlreadyExists (the tag is immutable and
-// points to another image), ImageAlreadyExists.
+// points to another image), ImageAlreadyExists, TooManyImageTags, UploadInterrupted.
 func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifest) (*Manifest, error) {
 	repo, err := s.authorize(ctx, id, "ecr:PutImage")
 	if err != nil {
@@ -54,22 +59,26 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 			return nil, fault.New(fault.Invalid, "InvalidTag", "The image tag '%s' is not valid. A tag has 1 to 128 letters, digits, '_', '.' and '-', and does not begin with '.' or '-'.", tag)
 		}
 	}
-	d, err := manifestDigest(p)
+	body, err := p.read()
 	if err != nil {
 		return nil, err
 	}
-	r, err := readManifest(p.MediaType, p.Body)
+	d, err := p.checkDigest(body)
 	if err != nil {
 		return nil, err
 	}
-	put := &manifestTx{PutManifest: p, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
+	r, err := parseManifest(p.MediaType, body)
+	if err != nil {
+		return nil, err
+	}
+	put := &manifestTx{PutManifest: p, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
 	err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
 	// Also after an error: the commit may have succeeded although its answer was lost.
 	for _, tag := range p.Tags {
 		s.tags.Drop(tagKey{repo.row, tag})
 	}
 	if len(p.Tags) > 0 {
-		s.tagPages.invalidate(repo.row)
+		s.tagLists.invalidate(repo.row)
 	}
 	if err != nil {
 		return nil, err
@@ -77,15 +86,29 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	return put.stored, nil
 }
 
-// manifestDigest returns the digest under which a manifest is stored.
-func manifestDigest(p PutManifest) (digest.Digest, error) {
+// read reads the body.
+func (p *PutManifest) read() ([]byte, error) {
+	const limit = MaxManifest + 1 // one byte more shows that it is too large
+	var body bytes.Buffer
+	body.Grow(int(min(max(p.Length, 0), limit)) + bytes.MinRead)
+	if _, err := body.ReadFrom(io.LimitReader(p.Body, limit)); err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "UploadInterrupted", "The connection ended before the whole manifest had arrived. Send it again.")
+	}
+	if body.Len() > MaxManifest {
+		return nil, fault.New(fault.TooLarge, "ManifestTooLarge", "A manifest has at most %d bytes.", MaxManifest)
+	}
+	return body.Bytes(), nil
+}
+
+// checkDigest returns the digest under which a manifest is stored.
+func (p *PutManifest) checkDigest(body []byte) (digest.Digest, error) {
 	if p.Digest == "" {
-		return digest.SHA256.FromBytes(p.Body), nil
+		return digest.SHA256.FromBytes(body), nil
 	}
 	if err := CheckDigest(p.Digest); err != nil {
 		return "", err
 	}
-	if got := p.Digest.Algorithm().FromBytes(p.Body); got != p.Digest {
+	if got := p.Digest.Algorithm().FromBytes(body); got != p.Digest {
 		return "", fault.New(fault.Invalid, "ImageDigestDoesNotMatch", "Provided image digest '%s' does not match calculated image digest '%s'", p.Digest, got)
 	}
 	return p.Digest, nil
@@ -94,6 +117,7 @@ func manifestDigest(p PutManifest) (digest.Digest, error) {
 // A manifestTx is the transaction of [Service.PutManifest].
 type manifestTx struct {
 	PutManifest
+	body   []byte
 	repo   *Repository
 	parsed *parsedManifest
 	digest digest.Digest
@@ -179,9 +203,9 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	case noChild != nil:
 		return referencedImagesNotFound(p.repo.ID, noChild)
 	}
-	p.stored = &Manifest{Digest: p.digest, MediaType: r.mediaType, ArtifactType: r.artifactType, Subject: r.subject, Body: p.Body, Size: size, PushedAt: p.now}
+	p.stored = &Manifest{Digest: p.digest, MediaType: r.mediaType, ArtifactType: r.artifactType, Subject: r.subject, Body: p.body, Size: size, PushedAt: p.now}
 	_, err = tx.Exec(ctx, `INSERT INTO image_manifest (repository, annotations, `+manifestColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		row, r.annotations, string(p.digest), r.mediaType, r.artifactType, string(r.subject), size, db.Micros(p.now), p.Body)
+		row, r.annotations, string(p.digest), r.mediaType, r.artifactType, string(r.subject), size, db.Micros(p.now), p.body)
 	if err != nil {
 		return err
 	}
@@ -207,5 +231,20 @@ func (p *manifestTx) setTags(ctx context.Context, tx *db.Tx, settings *Settings)
 			return false, err
 		}
 	}
-	return moved, nil
+	if moved {
+		err = p.checkTagCount(ctx, tx)
+	}
+	return moved, err
+}
+
+// maxImageTags is the number of tags that an image can have (Amazon ECR User Guide,
+// "Service quotas", tags per image).
+const maxImageTags = 1000
+
+func (p *manifestTx) checkTagCount(ctx context.Context, tx *db.Tx) error {
+	n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM (SELECT 1 FROM image_tag WHERE repository = $1 AND digest = $2 LIMIT $3) AS some_tags`, p.repo.row, string(p.digest), maxImageTags+1)
+	if err == nil && n > maxImageTags {
+		return fault.New(fault.Limit, "TooManyImageTags", "The image with digest '%s' in the repository with name '%s' has reached the limit of %d tags. Delete tags that are not needed.", p.digest, p.repo.ID.Name, maxImageTags)
+	}
+	return err
 }

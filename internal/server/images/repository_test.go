@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -253,7 +254,7 @@ var every = []struct {
 		return err
 	}},
 	{"Referrers", []string{"ecr:BatchGetImage"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
-		_, _, err := s.Referrers(ctx, id, layerX, "", "", 1)
+		_, _, err := s.Referrers(ctx, id, images.ReferrersQuery{Subject: layerX, Limit: 1})
 		return err
 	}},
 	{"Tags", []string{"ecr:ListImages"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
@@ -327,7 +328,7 @@ var every = []struct {
 		return err
 	}},
 	{"PutManifest", []string{"ecr:PutImage"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
-		_, err := s.PutManifest(ctx, id, images.PutManifest{Tags: []string{"v1"}, Body: index()})
+		_, err := s.PutManifest(ctx, id, images.PutManifest{Tags: []string{"v1"}, Body: bytes.NewReader(index())})
 		return err
 	}},
 	{"DeleteImage", []string{"ecr:BatchDeleteImage"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
@@ -460,7 +461,7 @@ func TestService_CrossAccount(t *testing.T) {
 	if _, err := s.CreateRepository(owner, app, images.Settings{Mutability: images.Mutable}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.PutManifest(owner, app, images.PutManifest{Tags: []string{"v1"}, Body: index()}); err != nil {
+	if _, err := s.PutManifest(owner, app, images.PutManifest{Tags: []string{"v1"}, Body: bytes.NewReader(index())}); err != nil {
 		t.Fatal(err)
 	}
 	pull := func(ctx context.Context, id images.RepositoryID) error {

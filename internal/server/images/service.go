@@ -56,7 +56,7 @@ type Service struct {
 	// again, so the entries of a deleted repository need not be dropped.
 	manifests *lru.Cache[digestKey, *Manifest]
 	tags      *lru.Cache[tagKey, digest.Digest]
-	tagPages  *tagPages
+	tagLists  *tagLists
 	locations *lru.Cache[digestKey, *location]
 }
 
@@ -81,7 +81,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		Cost: func(m *Manifest) int64 { return int64(len(m.Body)) + 512 },
 	})
 	s.tags = lru.New[tagKey](lru.Config[digest.Digest]{MaxCost: cachedTags, Shards: cacheShards})
-	s.tagPages = newTagPages()
+	s.tagLists = newTagLists()
 	s.locations = lru.New[digestKey](lru.Config[*location]{MaxCost: cachedBlobs, Shards: cacheShards})
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, err

@@ -136,7 +136,7 @@ func describe(mediaType string, body []byte) ocispec.Descriptor {
 // put stores a manifest with tags and fails the test if it cannot.
 func (s *store) put(t testing.TB, id images.RepositoryID, body []byte, tags ...string) digest.Digest {
 	t.Helper()
-	m, err := s.PutManifest(t.Context(), id, images.PutManifest{Tags: tags, Body: body})
+	m, err := s.PutManifest(t.Context(), id, images.PutManifest{Tags: tags, Body: bytes.NewReader(body)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,7 @@ var byCode = map[string]errorCode{
 	"ManifestUnsupported":           {http.StatusBadRequest, "MANIFEST_INVALID"},
 	"InvalidTag":                    {http.StatusBadRequest, "TAG_INVALID"},
 	"ImageTagAlreadyExists":         {http.StatusBadRequest, "TAG_INVALID"},
+	"TooManyImageTags":              {http.StatusBadRequest, "TAG_INVALID"},
 	"LayersNotFound":                {http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN"},
 	"ReferencedImagesNotFound":      {http.StatusBadRequest, "MANIFEST_BLOB_UNKNOWN"},
 	"ImageReferencedByManifestList": {http.StatusConflict, "UNSUPPORTED"},

@@ -1,8 +1,6 @@
 package oci
 
 import (
-	"context"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -63,21 +61,15 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, t target) erro
 	return nil
 }
 
-// A referrerIndex is an image index (OCI image-spec 1.1, "OCI Image Index
-// Specification") with descriptors that are already marshalled.
-type referrerIndex struct {
-	specs.Versioned
-	MediaType string            `json:"mediaType"`
-	Manifests []json.RawMessage `json:"manifests"`
-}
-
 // listReferrers lists the manifests that have the digest as their subject, of one
 // artifact type or of all (OCI distribution-spec 1.1, "Listing Referrers"). If there
 // are none, the list is empty.
 func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
 	artifactType := query.Get("artifactType")
-	manifests, next, err := h.referrers(r.Context(), t, artifactType, query.Get("last"))
+	manifests, next, err := h.images.Referrers(r.Context(), t.repository, images.ReferrersQuery{
+		Subject: t.digest, ArtifactType: artifactType, After: query.Get("last"), Limit: maxPage, MaxBytes: images.MaxManifest,
+	})
 	if err != nil {
 		return err
 	}
@@ -89,38 +81,10 @@ func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target
 	if next != "" {
 		linkNext(w, t.path, page)
 	}
-	writeJSON(w, http.StatusOK, ocispec.MediaTypeImageIndex, referrerIndex{specs.Versioned{SchemaVersion: 2}, ocispec.MediaTypeImageIndex, manifests})
+	writeJSON(w, http.StatusOK, ocispec.MediaTypeImageIndex, ocispec.Index{
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: notNull(manifests),
+	})
 	return nil
-}
-
-// referrers returns a page of referrers after the digest last. next is the last digest
-// of the page, or empty at the end. A descriptor has all annotations of its manifest,
-// so the page is limited in bytes too, to the size of a manifest, and the store is
-// asked for few at a time.
-func (h *Handler) referrers(ctx context.Context, t target, artifactType, last string) (page []json.RawMessage, next string, err error) {
-	const batch = 32
-	page = []json.RawMessage{}
-	size := 0
-	for more := last; ; {
-		var found []ocispec.Descriptor
-		found, more, err = h.images.Referrers(ctx, t.repository, t.digest, artifactType, more, batch)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, descriptor := range found {
-			text, err := json.Marshal(descriptor)
-			if err != nil {
-				return nil, "", err
-			}
-			if size += len(text); len(page) == maxPage || len(page) > 0 && size > images.MaxManifest {
-				return page, last, nil
-			}
-			page, last = append(page, text), descriptor.Digest.String()
-		}
-		if more == "" {
-			return page, "", nil
-		}
-	}
 }
 
 // pageSize returns ?n, at most maxPage.
@@ -150,9 +114,9 @@ func linkNext(w http.ResponseWriter, p path, query url.Values) {
 }
 
 // notNull returns an empty list for nil, which JSON would write as null.
-func notNull(list []string) []string {
+func notNull[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }

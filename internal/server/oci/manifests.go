@@ -1,8 +1,6 @@
 package oci
 
 import (
-	"bytes"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -45,15 +43,12 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 	if err != nil {
 		return err
 	}
-	body, err := readManifest(r)
-	if err != nil {
-		return err
-	}
 	m, err := h.images.PutManifest(r.Context(), t.repository, images.PutManifest{
 		Digest:    t.digest,
 		Tags:      tags,
 		MediaType: mediaType(r.Header),
-		Body:      body,
+		Body:      r.Body,
+		Length:    r.ContentLength,
 		Existing:  images.AcceptExisting,
 	})
 	if err != nil {
@@ -102,16 +97,4 @@ func mediaType(h http.Header) string {
 		return ""
 	}
 	return t
-}
-
-// readManifest reads the body. If it is too large, it reads one byte more than the
-// limit, so that the domain refuses it.
-func readManifest(r *http.Request) ([]byte, error) {
-	const most = images.MaxManifest + 1
-	var body bytes.Buffer
-	body.Grow(int(min(max(r.ContentLength, 0), most)) + bytes.MinRead)
-	if _, err := body.ReadFrom(io.LimitReader(r.Body, most)); err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "UploadInterrupted", "The connection ended before the whole manifest had arrived. Send it again.")
-	}
-	return body.Bytes(), nil
 }

@@ -3,6 +3,7 @@ package ecrapi
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -19,7 +20,8 @@ func (a *API) PutImage(ctx context.Context, in *ecr.PutImageInput) (*ecr.PutImag
 	put := images.PutManifest{
 		Digest:    digest.Digest(deref(in.ImageDigest)),
 		MediaType: deref(in.ImageManifestMediaType),
-		Body:      []byte(deref(in.ImageManifest)),
+		Body:      strings.NewReader(deref(in.ImageManifest)),
+		Length:    int64(len(deref(in.ImageManifest))),
 		Existing:  images.RejectExisting,
 	}
 	if in.ImageTag != nil {
