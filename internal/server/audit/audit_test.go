@@ -20,7 +20,7 @@ func entry() *audit.Entry {
 	return &audit.Entry{ID: "req-1", Started: at, SourceIP: "127.0.0.1", UserAgent: "aws-cli/2"}
 }
 
-func TestRecordHasCloudTrailsShape(t *testing.T) {
+func TestLog_RecordHasCloudTrailForm(t *testing.T) {
 	e := entry()
 	e.Operation("ecr", "PutImage")
 	e.Caller(&authn.Caller{Region: "us-east-1", Principal: &authn.Principal{
@@ -78,7 +78,7 @@ func TestRecordHasCloudTrailsShape(t *testing.T) {
 	}
 }
 
-func TestRefusedWithoutACaller(t *testing.T) {
+func TestEntry_RecordWithoutCaller(t *testing.T) {
 	e := entry()
 	e.Operation("codeartifact", "GetAuthorizationToken")
 	e.Failed("UnrecognizedClientException", "no such key")
@@ -88,19 +88,19 @@ func TestRefusedWithoutACaller(t *testing.T) {
 	}
 }
 
-func TestOutcome(t *testing.T) {
+func TestEntry_Outcome(t *testing.T) {
 	e := entry()
 	if e.Outcome() != "" {
-		t.Fatal("an outcome without a decision")
+		t.Fatal("Outcome is set without a decision")
 	}
 	e.Decided(audit.Decision{Outcome: "allowed"})
 	e.Decided(audit.Decision{Outcome: "implicitDeny"})
 	if e.Outcome() != "implicitDeny" {
-		t.Fatalf("Outcome = %q: what was refused settles the request", e.Outcome())
+		t.Fatalf("Outcome = %q, want that of the refused decision", e.Outcome())
 	}
 }
 
-func TestNobodyKeepsRecords(t *testing.T) {
+func TestEntry_Nil(t *testing.T) {
 	e := audit.From(t.Context())
 	e.Operation("ecr", "x")
 	e.Caller(nil)
@@ -109,7 +109,7 @@ func TestNobodyKeepsRecords(t *testing.T) {
 	e.Decided(audit.Decision{})
 	e.Failed("", "")
 	if e.Outcome()+e.Principal()+e.Code() != "" {
-		t.Fatal("a nil entry holds something")
+		t.Fatal("a nil entry is not empty")
 	}
 	if got := audit.From(audit.WithEntry(t.Context(), entry())); got.ID != "req-1" {
 		t.Fatalf("From = %+v", got)

@@ -1,12 +1,13 @@
-// Package audit writes one record per API call and per registry or package
-// request, in the shape of CloudTrail's (AWS CloudTrail User Guide, "CloudTrail
-// record contents"), so that what reads CloudTrail's files reads these.
+// Package audit writes one record for each API call and each registry or package
+// request. Records have the form of CloudTrail's (AWS CloudTrail User Guide,
+// "CloudTrail record contents"), so programs that read CloudTrail's files can
+// read them.
 //
-// The server begins an [Entry] for every request and puts it into the context.
-// What learns something about the request adds it there: the edge which
-// operation it is and who calls, authz what was decided. When the answer is
-// written the entry becomes one [Record], and the request's log line is made
-// from it too. An entry never holds a secret: parameters are given by name.
+// The server creates an [Entry] for every request and puts it into the context.
+// The handlers add the operation and the caller, package authz adds each
+// decision. When the answer is written, the entry becomes one [Record], which
+// [Log] writes. The request's log line is made from the entry too. An entry never
+// contains a secret: parameters are added one by one, by name.
 package audit
 
 import (
@@ -17,28 +18,28 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// A Decision is one answer of the policy engine.
+// A Decision is one decision of the policy engine.
 type Decision struct {
 	Action   string `json:"action"`
 	Resource string `json:"resource"`
-	// Outcome is allowed, explicitDeny or implicitDeny, as SimulatePrincipalPolicy says.
+	// Outcome is allowed, explicitDeny or implicitDeny, as in SimulatePrincipalPolicy.
 	Outcome string `json:"outcome"`
-	// Reason names the statement that decided, or what was missing.
+	// Reason names the statement that decided, or says what was missing.
 	Reason string `json:"reason,omitempty"`
 }
 
-// A Resource is what a request was about.
+// A Resource is a resource that a request named.
 type Resource struct {
 	ARN       string `json:"ARN"`
 	AccountID string `json:"accountId,omitempty"`
 	Type      string `json:"type,omitempty"`
 }
 
-// An Entry gathers what becomes a record. It belongs to one request and is used
-// by its goroutine alone. The methods do nothing on a nil Entry, so that code
-// runs the same where nobody keeps records.
+// An Entry collects the facts of one request for its record. Only the request's
+// goroutine uses it. The methods do nothing on a nil Entry, so code that runs
+// outside a request needs no check.
 type Entry struct {
-	ID        string // the request's id, as the client was told
+	ID        string // the request's id, which the answer contains
 	Started   time.Time
 	SourceIP  string
 	UserAgent string
@@ -58,14 +59,14 @@ func WithEntry(ctx context.Context, e *Entry) context.Context {
 	return context.WithValue(ctx, entryKey{}, e)
 }
 
-// From returns the request's entry; nil, on which every method works, where
-// there is none.
+// From returns the request's entry. It returns nil if there is none; every method
+// works on nil.
 func From(ctx context.Context) *Entry {
 	e, _ := ctx.Value(entryKey{}).(*Entry)
 	return e
 }
 
-// Operation says what is asked for: CloudTrail's event source without
+// Operation sets the operation: CloudTrail's event source without
 // ".amazonaws.com" (ecr, codeartifact, sts, iam) and the operation's name. A
 // request of a client protocol has the name of the AWS operation that does the
 // same.
@@ -75,23 +76,23 @@ func (e *Entry) Operation(source, name string) {
 	}
 }
 
-// Caller says who asks.
+// Caller sets the authenticated caller.
 func (e *Entry) Caller(c *authn.Caller) {
 	if e != nil {
 		e.caller = c
 	}
 }
 
-// Params gives the request's parameters: a map or a struct that marshals to a
-// JSON object. It must hold no secret and no bulk.
+// Params sets the request's parameters: a map or a struct that marshals to a JSON
+// object. It must contain no secret and no large value.
 func (e *Entry) Params(p any) {
 	if e != nil {
 		e.params = p
 	}
 }
 
-// Resource adds what the request is about. The type is CloudFormation's, such
-// as AWS::ECR::Repository, or empty.
+// Resource adds a resource that the request names. The type is CloudFormation's,
+// such as AWS::ECR::Repository, or empty.
 func (e *Entry) Resource(resourceType, arn string) {
 	if e == nil {
 		return
@@ -110,15 +111,15 @@ func (e *Entry) Decided(d Decision) {
 	}
 }
 
-// Failed says with which code and message the request was refused.
+// Failed sets the code and message with which the request was refused.
 func (e *Entry) Failed(code, message string) {
 	if e != nil {
 		e.code, e.message = code, message
 	}
 }
 
-// Name returns the operation as the log and the metrics show it, "ecr" and
-// "PutImage"; empty where the request never became one.
+// Name returns the operation as the log and the metrics show it, such as "ecr"
+// and "PutImage". Both are empty if the request matched no operation.
 func (e *Entry) Name() (source, name string) {
 	if e == nil {
 		return "", ""
@@ -134,7 +135,7 @@ func (e *Entry) Code() string {
 	return e.code
 }
 
-// Principal returns the caller's ARN, or "" for one who was not authenticated.
+// Principal returns the caller's ARN, or "" if the caller was not authenticated.
 func (e *Entry) Principal() string {
 	if e == nil || e.caller == nil {
 		return ""
@@ -142,8 +143,8 @@ func (e *Entry) Principal() string {
 	return e.caller.ARN
 }
 
-// Outcome is the decision that settled the request: the first that was not
-// allowed, else allowed, or "" where none was made.
+// Outcome returns the outcome of the request: the first decision that was not
+// allowed, else allowed, or "" if no decision was made.
 func (e *Entry) Outcome() string {
 	if e == nil || len(e.decisions) == 0 {
 		return ""

@@ -7,9 +7,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 )
 
-// ServiceEvent is the record of what the server did by itself, without a request:
-// CloudTrail's event type of that name. name says what, in the form of an
-// operation's name; params holds no secret.
+// ServiceEvent returns the record of an action that the server took by itself,
+// without a request: CloudTrail's AwsServiceEvent. name has the form of an
+// operation's name; params must contain no secret.
 func ServiceEvent(source, name, resourceARN string, params any, at time.Time) *Record {
 	account := ""
 	if a, err := arn.Parse(resourceARN); err == nil {

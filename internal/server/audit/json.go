@@ -9,8 +9,9 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// appendJSON appends the record as its tags say. It is written by hand because
-// every request makes a record; a test compares it with encoding/json.
+// appendJSON appends the record as its struct tags say. It is written by hand for
+// speed, since every request makes a record. A test compares it with
+// encoding/json.
 func (r *Record) appendJSON(b []byte) ([]byte, error) {
 	b = append(b, '{')
 	b = appendText(b, "eventVersion", r.EventVersion)
@@ -97,8 +98,8 @@ func (c *SessionContext) appendJSON(b []byte) []byte {
 	return endObject(b)
 }
 
-// The functions below append a member or a value with a comma behind it, which
-// endObject turns into the end.
+// The functions below append a member or a value followed by a comma. endObject
+// replaces the last comma.
 
 func appendName(b []byte, name string) []byte {
 	return append(append(append(b, '"'), name...), `":`...)
@@ -115,7 +116,8 @@ func appendTextIfAny(b []byte, name, value string) []byte {
 	return appendText(b, name, value)
 }
 
-// appendQuoted replaces what is not UTF-8, of which the error would tell.
+// appendQuoted appends a JSON string. Bytes that are not UTF-8 are replaced, and
+// the error that reports them is ignored.
 func appendQuoted(b []byte, s string) []byte {
 	b, _ = jsontext.AppendQuote(b, s)
 	return b
@@ -137,7 +139,7 @@ func appendList[T any](b []byte, list []T, one func(T, []byte) []byte) []byte {
 	return end(b, ']')
 }
 
-// appendTexts appends a map of texts in the order of its keys.
+// appendTexts appends a map of strings in the order of its keys.
 func appendTexts(b []byte, texts map[string]string) []byte {
 	if texts == nil {
 		return append(b, "null,"...)
@@ -150,8 +152,8 @@ func appendTexts(b []byte, texts map[string]string) []byte {
 	return endObject(b)
 }
 
-// appendValue appends what a service gave. The usual maps and lists are done here, and
-// encoding/json does the rest.
+// appendValue appends a value of any type. Common maps and lists are written
+// here, and encoding/json writes the rest.
 func appendValue(b []byte, value any) (_ []byte, err error) {
 	switch v := value.(type) {
 	case nil:
@@ -183,7 +185,7 @@ func appendValue(b []byte, value any) (_ []byte, err error) {
 
 func endObject(b []byte) []byte { return end(b, '}') }
 
-// end closes an object or a list.
+// end ends an object or a list.
 func end(b []byte, with byte) []byte {
 	if last := len(b) - 1; b[last] == ',' {
 		b = b[:last]

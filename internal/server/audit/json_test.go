@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// draw fills in every field of a record, the ones of a later day included, with
-// texts of which some are empty and some are not UTF-8.
+// draw fills every field of a record, also those that are added later. Some
+// strings are empty and some are not UTF-8.
 func draw(t *rapid.T, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Struct:
@@ -53,7 +53,7 @@ func draw(t *rapid.T, v reflect.Value) {
 	case reflect.Int, reflect.Int64:
 		v.SetInt(rapid.Int64().Draw(t, "number"))
 	default:
-		t.Fatalf("no way to draw a %s", v.Type())
+		t.Fatalf("draw does not know the type %s", v.Type())
 	}
 }
 
@@ -61,7 +61,7 @@ func text(t *rapid.T) string {
 	return rapid.OneOf(rapid.Just(""), rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "text")
 }
 
-func TestJSONIsThatOfTheTags(t *testing.T) {
+func TestRecord_AppendJSONMatchesTags(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := new(Record)
 		draw(t, reflect.ValueOf(r).Elem())
@@ -88,8 +88,8 @@ func TestJSONIsThatOfTheTags(t *testing.T) {
 	})
 }
 
-// TestJSONOfARequest shows a record byte by byte.
-func TestJSONOfARequest(t *testing.T) {
+// TestRecord_JSON shows a record byte by byte.
+func TestRecord_JSON(t *testing.T) {
 	r := request().Record(200, time.Unix(1000, 250_000).UTC())
 	r.EventID = "event-1"
 	got, err := line(nil, r)

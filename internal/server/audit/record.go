@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
-// A Record is an event as CloudTrail writes it.
+// A Record is one event in CloudTrail's form.
 type Record struct {
 	EventVersion        string              `json:"eventVersion"`
 	UserIdentity        UserIdentity        `json:"userIdentity"`
@@ -34,8 +34,8 @@ type Record struct {
 	EventCategory       string              `json:"eventCategory"`
 }
 
-// AdditionalEventData is what CloudTrail leaves to the service: here the
-// decisions, the status of the answer and how long it took.
+// AdditionalEventData is CloudTrail's element for data of the service's own: here
+// the decisions, the status of the answer and how long it took.
 type AdditionalEventData struct {
 	Decisions      []Decision `json:"decisions,omitempty"`
 	HTTPStatus     int        `json:"httpStatus"`
@@ -59,7 +59,7 @@ type SessionContext struct {
 	Attributes    map[string]string `json:"attributes"`
 }
 
-// SessionIssuer is who issued temporary credentials.
+// SessionIssuer is the issuer of temporary credentials.
 type SessionIssuer struct {
 	Type        string `json:"type,omitempty"`
 	PrincipalID string `json:"principalId,omitempty"`
@@ -67,11 +67,12 @@ type SessionIssuer struct {
 	AccountID   string `json:"accountId,omitempty"`
 }
 
-// maxText is the length in bytes of an error message and of a user agent; the
-// rest is cut off (AWS CloudTrail User Guide, "CloudTrail record contents").
+// maxText is the length in bytes to which error messages and user agents are
+// shortened (AWS CloudTrail User Guide, "CloudTrail record contents").
 const maxText = 1 << 10
 
-// Record finishes the entry. status is the HTTP status of the answer.
+// Record returns the finished entry's record. status is the HTTP status of the
+// answer.
 func (e *Entry) Record(status int, now time.Time) *Record {
 	r := &Record{
 		EventVersion:      "1.11",
@@ -126,8 +127,8 @@ func userIdentity(c *authn.Caller) UserIdentity {
 	return id
 }
 
-// readOnly is CloudTrail's readOnly flag: the operation changes nothing. AWS
-// names its reading operations so consistently that the name tells.
+// readOnly is CloudTrail's readOnly flag: the operation changes nothing. AWS names
+// its reading operations consistently, so the name decides.
 func readOnly(name string) bool {
 	for _, verb := range []string{"Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Decode", "Read"} {
 		if strings.HasPrefix(name, verb) {

@@ -1,5 +1,5 @@
-// Package blobtest is the conformance suite of [blob.Store]: what the domains
-// rely on, and every store must do.
+// Package blobtest is the conformance suite of [blob.Store]: what the domain
+// packages rely on and every store must do. A store's own test calls [Run].
 package blobtest
 
 import (
@@ -17,13 +17,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 )
 
-// large is more than a store may keep in memory or in one piece of an upload.
+// large is more than a store may buffer in memory or in one part of an upload.
 const large = 17<<20 + 3
 
-// Run runs the suite. open is called once for each test, and returns a function
-// that opens the same, at first empty, store each time that it is called:
-// calling it again is how the suite restarts the server, without closing
-// anything that the earlier one had open.
+// Run runs the suite. open is called once for each test. The function that it
+// returns opens the same store at each call, which is empty at first. Calling it
+// again is how the suite restarts the server without closing anything that the
+// earlier store had open.
 func Run(t *testing.T, open func(t *testing.T) func() blob.Store) {
 	for name, test := range map[string]func(*testing.T, func() blob.Store){
 		"RoundTrip": roundTrip, "Seek": seek, "NotVisibleBeforeCommit": notVisible,
@@ -227,7 +227,7 @@ func dropped(t *testing.T, open func() blob.Store) {
 	state := suspend(t, w)
 	for range 2 {
 		w = resume(t, open(), "object", state)
-		write(t, w, content(6, 7<<20)) // and the server dies
+		write(t, w, content(6, 7<<20)) // the server is killed here
 	}
 	w = resume(t, open(), "object", state)
 	write(t, w, want[6<<20:])
@@ -266,7 +266,7 @@ func badState(t *testing.T, open func() blob.Store) {
 	refused("a committed object", "committed", good)
 	holds(t, s, "committed", content(7, 6<<20))
 
-	// A refusal harms nothing.
+	// A refused Resume changes nothing.
 	commit(t, resume(t, s, "long", good))
 	holds(t, s, "long", content(7, 6<<20))
 	refused("an upload that has ended", "long", good)
@@ -423,7 +423,7 @@ func list(t *testing.T, open func() blob.Store) {
 	if !errors.Is(last, context.Canceled) {
 		t.Errorf("List with a cancelled context ends with %v", last)
 	}
-	// As the sweep does.
+	// Delete while listing, as a sweep does.
 	for info, err := range s.List(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
@@ -553,8 +553,8 @@ func store(ctx context.Context, s blob.Store, name string, b []byte) error {
 	return w.Commit(ctx)
 }
 
-// crash leaves writers of a server open and looks at the store with another:
-// what a process that was killed leaves behind.
+// crash leaves writers open and opens the store again, as after a process was
+// killed.
 func crash(t *testing.T, open func() blob.Store) {
 	first := open()
 	put(t, first, "committed", content(14, 100))

@@ -1,25 +1,22 @@
-// Package local keeps blobs as files below one folder of this machine.
+// Package local stores blobs as files below one folder of this machine.
 //
-// The folder has 256 shards, named 00 to ff by a hash of the object's name, so
-// that no directory grows large and writers of different objects seldom meet in
-// one. They are made when the first object is, and stay open once they are
-// used. An object is one file:
+// The folder has 256 shards, named 00 to ff by a hash of the object's name. So no
+// directory grows large, and writers of different objects seldom wait for each
+// other. All shards are created with the first object. An object is one file:
 //
 //	3f/NAME.part   the upload is not finished
 //	3f/NAME        it is committed
 //
-// Bytes are written in place, once. Commit gives the file its final name, then
-// syncs the file and the shard. The new name comes before the sync because it
-// promises nothing: until Commit has returned, no row names the object. So a
-// small object costs one journal commit of the file system instead of two. A
-// crash before that leaves a file that no row names, which the domain's sweep
-// finds through List.
+// Bytes are written in place, once. Commit renames the file to its final name,
+// then syncs the file and the shard. The rename may come before the sync because
+// no row names the object until Commit has returned. A small object therefore
+// costs one journal commit of the file system instead of two. A crash before
+// that leaves a file that no row names; the domain's sweep finds it with List.
 //
-// A name, not a permission bit, tells finished from unfinished, so that a
-// backup tool that drops permissions, or a person with ls, cannot get it wrong.
+// The name, not a permission bit, tells a committed object from an unfinished
+// one: backup tools may drop permissions, and ls shows names.
 //
-// Nothing here waits for anything but the disk, so only List looks at its
-// context.
+// The operations wait for the disk only. They ignore their context, except List.
 //
 // The folder belongs to one process: the server locks its data folder.
 package local
@@ -40,8 +37,8 @@ import (
 )
 
 const (
-	// part ends the name of an unfinished object's file. No object's name has a
-	// dot, so the two cannot be confused.
+	// part is the suffix of an unfinished object's file. Object names have no
+	// dot, so it cannot be part of one.
 	part = ".part"
 	// batch is the number of names that List reads at a time.
 	batch = 512
@@ -52,19 +49,19 @@ type Store struct {
 	dir    string
 	root   *os.Root
 	shards [shards]shard
-	// prepared says that all shards are there for sure. preparing is held
-	// meanwhile.
+	// prepared is true once all shards exist durably. preparing is held while
+	// they are created.
 	prepared  atomic.Bool
 	preparing sync.Mutex
-	// writing holds the names that have an open Writer. Two that append to one
-	// file would mix their bytes under a digest that neither has.
+	// writing holds the names that have an open Writer. Two writers of one file
+	// would mix their bytes, and the digest would match neither.
 	writing sync.Map
 }
 
 var _ blob.Store = (*Store)(nil)
 
-// Open opens the store in the folder dir, which is created where it does not
-// exist. Files are for their owner alone.
+// Open opens the store in the folder dir, and creates the folder if it does not
+// exist. Only the owner can read the files.
 func Open(dir string) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
@@ -80,8 +77,8 @@ func Open(dir string) (*Store, error) {
 	return s, nil
 }
 
-// Close releases the folder. Objects and writers that are open stay usable for
-// reading and writing, and cannot be committed.
+// Close releases the folder. Objects and writers that are open can still be read
+// and written, but not committed.
 func (s *Store) Close() error {
 	err := s.root.Close()
 	for i := range s.shards {
@@ -120,7 +117,7 @@ func (s *Store) Resume(_ context.Context, name string, state blob.State) (blob.W
 	return w, nil
 }
 
-// claim returns the only writer of name. Whoever gets it has to release it.
+// claim returns the only writer of name. The caller must release it.
 func (s *Store) claim(name string) (*writer, error) {
 	if !blob.ValidName(name) {
 		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
@@ -165,7 +162,7 @@ func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
 	return &object{f, info.Size()}, nil
 }
 
-// Delete implements [blob.Store]. Whoever reads the object can go on reading.
+// Delete implements [blob.Store]. Objects that are open can still be read.
 func (s *Store) Delete(_ context.Context, name string) error {
 	if !blob.ValidName(name) {
 		return fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
@@ -175,8 +172,8 @@ func (s *Store) Delete(_ context.Context, name string) error {
 		return nil
 	}
 	if err == nil {
-		// The unfinished file first: a Commit that gets ahead of this has moved it
-		// to where the second removal finds it, and one that comes later fails.
+		// The unfinished file first. A Commit that renames it before this is undone
+		// by the second removal, and a Commit that comes later fails.
 		err = errors.Join(remove(dir, name+part), remove(dir, name))
 	}
 	if err != nil {
@@ -185,8 +182,8 @@ func (s *Store) Delete(_ context.Context, name string) error {
 	return nil
 }
 
-// remove removes a file, and is content where there is none. The removal is not
-// synced: what comes back after a crash is an object that no row names.
+// remove removes a file. It returns nil if there is none. The removal is not
+// synced: a file that comes back after a crash is an object that no row names.
 func remove(dir *os.Root, name string) error {
 	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -227,11 +224,11 @@ func (s *Store) listShard(ctx context.Context, shard string, yield func(blob.Inf
 		for _, e := range entries {
 			name := strings.TrimSuffix(e.Name(), part)
 			if !blob.ValidName(name) {
-				continue // not ours
+				continue // not an object
 			}
 			file, err := e.Info()
 			if errors.Is(err, fs.ErrNotExist) {
-				continue // deleted, or committed, meanwhile
+				continue // deleted or committed meanwhile
 			}
 			if err != nil {
 				return fail(err)
@@ -249,8 +246,8 @@ func (s *Store) listShard(ctx context.Context, shard string, yield func(blob.Inf
 	}
 }
 
-// object is an open file. Its size was taken when it was opened: a committed
-// file does not change.
+// object is an open file with its size at the time of opening. A committed file
+// does not change.
 type object struct {
 	file *os.File
 	size int64

@@ -53,14 +53,14 @@ func file(t *testing.T, dir, name string) string {
 	return found[0]
 }
 
-func TestConformance(t *testing.T) {
+func TestStore_Conformance(t *testing.T) {
 	blobtest.Run(t, func(t *testing.T) func() blob.Store {
 		dir := filepath.Join(t.TempDir(), "made", "by the store")
 		return func() blob.Store { return open(t, dir) }
 	})
 }
 
-func TestFilesAreTheirOwnersAlone(t *testing.T) {
+func TestStore_FileModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "blobs")
 	put(t, open(t, dir), "object", []byte("x"))
 	f := file(t, dir, "object")
@@ -71,7 +71,7 @@ func TestFilesAreTheirOwnersAlone(t *testing.T) {
 	}
 }
 
-func TestSymbolicLinkDoesNotLeadOut(t *testing.T) {
+func TestOpen_SymbolicLinkOutOfTheFolder(t *testing.T) {
 	dir, outside := t.TempDir(), filepath.Join(t.TempDir(), "secret")
 	s := open(t, dir)
 	put(t, s, "object", []byte("x"))
@@ -88,7 +88,7 @@ func TestSymbolicLinkDoesNotLeadOut(t *testing.T) {
 	}
 }
 
-func TestListPassesOverForeignFiles(t *testing.T) {
+func TestList_SkipsForeignFiles(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	put(t, s, "object", []byte("x"))
@@ -108,7 +108,7 @@ func TestListPassesOverForeignFiles(t *testing.T) {
 	}
 }
 
-func TestFailedCommitLeavesNothing(t *testing.T) {
+func TestCommit_FailureLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	w, err := s.Create(t.Context(), "object")
@@ -118,7 +118,7 @@ func TestFailedCommitLeavesNothing(t *testing.T) {
 	if _, err := w.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	// A folder in the way makes the renaming fail.
+	// A folder with the final name makes the rename fail.
 	f := file(t, dir, "object.part")
 	if err := os.Mkdir(filepath.Join(filepath.Dir(f), "object"), 0o700); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestFailedCommitLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestOpenOfAFileFails(t *testing.T) {
+func TestOpen_FileInsteadOfFolder(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -141,8 +141,8 @@ func TestOpenOfAFileFails(t *testing.T) {
 	}
 }
 
-// TestServesTheFile drives the way that a registry answers a download.
-func TestServesTheFile(t *testing.T) {
+// TestObject_ServedAsFile serves a download in the way the registry does.
+func TestObject_ServedAsFile(t *testing.T) {
 	s := open(t, t.TempDir())
 	want := bytes.Repeat([]byte("0123456789"), 100_000)
 	put(t, s, "object", want)
@@ -208,7 +208,7 @@ func BenchmarkPut(b *testing.B) {
 }
 
 // BenchmarkPutHashed is the domain's upload: hash and write on one goroutine.
-// BenchmarkHash is the part of it that no store can save.
+// BenchmarkHash is the part of it that does not depend on the store.
 func BenchmarkPutHashed(b *testing.B) {
 	const size = 100 << 20
 	s := open(b, b.TempDir())

@@ -11,18 +11,18 @@ import (
 
 const shards = 256
 
-// A shard is one of the folders that objects are in. It is opened when it is
+// A shard is one of the folders that contain objects. It is opened when it is
 // first used, and stays open.
 type shard struct {
 	name string
-	root atomic.Pointer[os.Root] // nil until then
+	root atomic.Pointer[os.Root] // nil until the first use
 
 	mu     sync.Mutex // of opening and closing
 	closed bool
 }
 
-// shard returns where an object is. It hashes with FNV-1a, which spreads names
-// whatever they begin with.
+// shard returns the shard of an object. FNV-1a spreads names well even if they
+// begin alike.
 func (s *Store) shard(name string) *shard {
 	h := uint32(2166136261)
 	for i := range len(name) {
@@ -36,7 +36,8 @@ func shardName(n byte) string {
 	return string([]byte{digits[n>>4], digits[n&15]})
 }
 
-// open returns the folder; fs.ErrNotExist where nothing was ever written.
+// open returns the folder. The error is fs.ErrNotExist if no object was ever
+// written.
 func (h *shard) open(s *Store) (*os.Root, error) {
 	if r := h.root.Load(); r != nil {
 		return r, nil
@@ -66,9 +67,9 @@ func (h *shard) close() error {
 	return nil
 }
 
-// prepare makes the shards that are missing, and the names of all of them
-// durable. The first writer of every process does it, since an earlier process
-// may have been killed between the two.
+// prepare creates the shards that are missing and makes the names of all shards
+// durable. The first writer of every process does this, since an earlier process
+// may have been killed between the two steps.
 func (s *Store) prepare() error {
 	if s.prepared.Load() {
 		return nil

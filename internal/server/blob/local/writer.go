@@ -12,9 +12,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 )
 
-// writeback is how many bytes are written before the kernel is asked to begin
-// bringing them to the disk. Without that, nearly all of a large upload would
-// wait for the sync at its end: 100 MiB take about 36 ms with it and 52 ms
+// writeback is how many bytes are written before the kernel is asked to start
+// writing them to the disk. Without it nearly all bytes of a large upload would
+// wait for the sync at its end: 100 MiB took about 36 ms with it and 52 ms
 // without, on a disk of 3 GB/s.
 const writeback = 8 << 20
 
@@ -25,16 +25,16 @@ type writer struct {
 	name  string
 	file  *os.File
 	size  int64
-	begun int64 // bytes whose writeback has begun
-	// synced says that the bytes are durable already, from an earlier Suspend.
+	begun int64 // bytes whose writeback has started
+	// synced is true if the bytes are durable already, from an earlier Suspend.
 	synced bool
-	// linked says that the file's name is durable already, from an earlier
+	// linked is true if the file's name is durable already, from an earlier
 	// Suspend.
 	linked bool
 	done   bool
 }
 
-// create begins a new file.
+// create creates the file.
 func (w *writer) create() error {
 	if _, err := w.dir.Lstat(w.name); err == nil {
 		return fmt.Errorf("%w: %s exists", blob.ErrInUse, w.name)
@@ -52,7 +52,7 @@ func (w *writer) create() error {
 	return nil
 }
 
-// reopen opens the unfinished file and drops what lies behind offset.
+// reopen opens the unfinished file and drops the bytes after offset.
 func (w *writer) reopen(offset int64) error {
 	f, err := w.dir.OpenFile(w.name+part, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -70,8 +70,8 @@ func (w *writer) reopen(offset int64) error {
 	return nil
 }
 
-// rewind makes offset the end of the file and the place to write at. whole says
-// that it was the end before.
+// rewind truncates the file to offset and continues writing there. whole is true
+// if the file had this size already.
 func rewind(f *os.File, offset int64) (whole bool, err error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -105,7 +105,7 @@ func (w *writer) Write(p []byte) (int, error) {
 // Size implements [blob.Writer].
 func (w *writer) Size() int64 { return w.size }
 
-// Suspend implements [blob.Writer]. When it fails, an earlier state stays good.
+// Suspend implements [blob.Writer]. If it fails, an earlier state stays valid.
 func (w *writer) Suspend(context.Context) (blob.State, error) {
 	if w.done {
 		return nil, fmt.Errorf("suspend blob %s: %w", w.name, os.ErrClosed)
@@ -117,8 +117,8 @@ func (w *writer) Suspend(context.Context) (blob.State, error) {
 	return formatState(w.size), nil
 }
 
-// Commit implements [blob.Writer]. When it fails, the object is gone: after a
-// failed sync nobody can say which of its bytes are on the disk.
+// Commit implements [blob.Writer]. If it fails, the object is removed: after a
+// failed sync it is unknown which of its bytes are on the disk.
 func (w *writer) Commit(context.Context) error {
 	if w.done {
 		return fmt.Errorf("commit blob %s: %w", w.name, os.ErrClosed)
@@ -144,7 +144,7 @@ func (w *writer) Abort() {
 		return
 	}
 	w.finish()
-	// What cannot be removed now, the sweep finds.
+	// If this fails, the sweep removes the file later.
 	_ = remove(w.dir, w.name+part)
 }
 
@@ -161,8 +161,8 @@ func (w *writer) sync() error {
 	return syncFolder(w.dir)
 }
 
-// finish closes the file, whose bytes are synced or not wanted, and gives the
-// name back.
+// finish closes the file, whose bytes are synced or not wanted, and releases the
+// name.
 func (w *writer) finish() {
 	w.done = true
 	w.file.Close()
@@ -171,7 +171,7 @@ func (w *writer) finish() {
 
 func (w *writer) release() { w.store.writing.Delete(w.name) }
 
-// stateVersion begins every state, so that a later form can be told apart.
+// stateVersion is the first byte of every state, for later changes of the form.
 const stateVersion = 1
 
 // formatState returns the state of an upload with size bytes.
