@@ -36,6 +36,7 @@ const (
 	Throttled                   // 429: try again later
 	Unavailable                 // 503: cannot answer now
 	Unimplemented               // 501: the protocol has it, this server does not
+	StorageFull                 // 507: the server's disk is full, and nothing was stored
 )
 
 // An Error is an error in the terms of the domain.

@@ -9,7 +9,10 @@
 //
 // The order that makes an acknowledged object safe is always: write, then
 // [Writer.Commit] (durable when it returns), then commit the row, then answer.
-// Deleting is the reverse: commit the removal of the row, then [Store.Delete].
+// Deleting is the reverse: commit the removal of the row, then [Store.Delete], or
+// [Store.SetAside] if nobody asked for the deletion.
+//
+// If the disk is full, errors are faults of kind [fault.StorageFull].
 //
 // The implementations are in the folders below. Package blobtest is the
 // conformance suite that each of them runs. No package of this tree imports a
@@ -55,11 +58,21 @@ type Store interface {
 	// after the last Suspend are dropped. Errors: ErrState if the state does not
 	// match, and ErrInUse while another Writer has the upload open.
 	Resume(ctx context.Context, name string, state State) (Writer, error)
-	// Open opens a committed object. Errors: ErrNotFound.
+	// Open opens a committed object, and restores it first if it was set aside.
+	// Errors: ErrNotFound.
 	Open(ctx context.Context, name string) (Object, error)
 	// Delete removes an object, committed or not, and everything that an
 	// unfinished upload left. It returns nil if there is no such object.
 	Delete(ctx context.Context, name string) error
+	// SetAside removes a committed object from the store, and keeps its bytes
+	// until Purge. The object is not listed any more. Open restores it, so an
+	// object that was set aside by mistake, or while the wrong database was in
+	// place, costs nothing. An unfinished upload is deleted. It returns nil if
+	// there is no such object. now decides when Purge deletes it.
+	SetAside(ctx context.Context, name string, now time.Time) error
+	// Purge deletes what was set aside before the given time, and returns how
+	// many objects that were. It may keep an object for up to a day longer.
+	Purge(ctx context.Context, before time.Time) (int, error)
 	// List yields every object, committed or not, in no particular order.
 	List(ctx context.Context) iter.Seq2[Info, error]
 }
@@ -75,8 +88,12 @@ type Writer interface {
 	// Commit makes the object complete and durable and closes the writer. When
 	// it returns nil the object survives a crash.
 	Commit(ctx context.Context) error
+	// Rollback closes the writer and drops what was written since the last
+	// Suspend, so an earlier state stays valid. If there was no Suspend, it
+	// removes the object. It does nothing after Suspend or Commit.
+	Rollback()
 	// Abort closes the writer and removes the object. It does nothing after
-	// Suspend or Commit, so it can be deferred.
+	// Suspend, Rollback or Commit, so it can be deferred.
 	Abort()
 }
 

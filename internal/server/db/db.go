@@ -28,6 +28,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
 )
 
 // ErrNoRows is returned by [One] if the query finds no row.
@@ -38,6 +40,12 @@ type DB struct {
 	dialect dialect
 	read    pool
 	write   *writer
+	file    string
+	info    info
+	metrics *metrics
+
+	mu    sync.Mutex
+	known map[string]bool // the migrations that this program has
 }
 
 // A dialect is what differs between databases.
@@ -51,6 +59,8 @@ type dialect interface {
 	retry(error) bool
 	// unique reports whether err is the violation of a unique constraint.
 	unique(error) bool
+	// full reports whether the database could not grow: its disk is full.
+	full(error) bool
 }
 
 // pool is a *sql.DB with its prepared statements.
@@ -81,8 +91,22 @@ func (p pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	return s, nil
 }
 
-// Close closes the database. Committed changes stay.
-func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
+// Close closes the database. Committed changes stay. On SQLite it also moves
+// them from the write-ahead log into the database file and removes the log, so
+// that the file alone is a complete copy.
+func (db *DB) Close() error { return errors.Join(db.read.close(), db.write.Close()) }
+
+// close closes the statements first. SQLite keeps a connection open, and with it
+// the write-ahead log, as long as one of its statements is.
+func (p pool) close() error {
+	var errs []error
+	p.statements.Range(func(query, s any) bool {
+		p.statements.Delete(query)
+		errs = append(errs, s.(*sql.Stmt).Close())
+		return true
+	})
+	return errors.Join(append(errs, p.DB.Close())...)
+}
 
 // Ping reports whether the database answers.
 func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
@@ -198,14 +222,24 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
 		err := db.write.tx(ctx, fn)
 		if err == nil || try == maxTries || !db.dialect.retry(err) {
-			return err
+			return db.explain(err)
 		}
+		db.metrics.retries.Inc()
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
 		case <-time.After(time.Millisecond << try):
 		}
 	}
+}
+
+// explain makes a full disk a fault of its own kind. Other errors stay as they
+// are.
+func (db *DB) explain(err error) error {
+	if err == nil || !db.dialect.full(err) {
+		return err
+	}
+	return diskspace.Fault(err)
 }
 
 // A Querier is a [DB], which reads what is committed, or a [Tx], which also

@@ -5,12 +5,16 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
 	"regexp"
 	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
 )
 
 // readers is the number of SQLite connections for reading. Each has a page
@@ -22,7 +26,16 @@ const readers = 8
 // The journal is a write-ahead log with synchronous=FULL: a commit is on the
 // disk when it returns. One connection writes. It takes the write lock when a
 // transaction begins, so a transaction never has to start again.
+//
+// The files are for their owner alone, whatever the umask. The error is
+// ErrForeignLog if another database's write-ahead log lies beside the file.
 func OpenSQLite(ctx context.Context, file string) (*DB, error) {
+	if err := checkLog(file); err != nil {
+		return nil, err
+	}
+	if err := makePrivate(file); err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, err)
+	}
 	pragmas := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
 	}}
@@ -43,11 +56,36 @@ func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return &DB{
+	m := newMetrics()
+	db := &DB{
 		dialect: sqliteDialect{},
 		read:    newPool(read, sqliteDialect{}),
-		write:   &writer{pool: write, dialect: sqliteDialect{}},
-	}, nil
+		write:   &writer{pool: write, dialect: sqliteDialect{}, metrics: m},
+		file:    file, metrics: m, known: map[string]bool{infoMigration.Name: true},
+	}
+	if err := db.loadInfo(ctx); err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, db.Close()))
+	}
+	return db, nil
+}
+
+// makePrivate creates the file with mode 0600 if there is none, and takes the
+// permissions of others from files that an older version created. SQLite gives
+// the mode of the database file to the files that it creates beside it.
+func makePrivate(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return err
+	}
+	for _, beside := range []string{logFile(file), file + "-shm"} {
+		if err := os.Chmod(beside, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 type sqliteDialect struct{}
@@ -68,6 +106,21 @@ func (sqliteDialect) schema(s string) string {
 
 // retry is never needed: the one writer waits for its lock when it begins.
 func (sqliteDialect) retry(error) bool { return false }
+
+// full: SQLITE_FULL is a write to a full disk; the others are files of SQLite's
+// own, beside the database, that could not grow. SQLite does not always keep the
+// system's error, so a file size limit and a quota count as a full disk too.
+func (sqliteDialect) full(err error) bool {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return diskspace.IsFull(err)
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE:
+		return true
+	}
+	return false
+}
 
 func (sqliteDialect) unique(err error) bool {
 	var e *sqlite.Error

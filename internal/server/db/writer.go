@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxGroup is how many transactions share a commit at most. The first one waits
@@ -30,6 +31,7 @@ const maxGroup = 32
 type writer struct {
 	pool    *sql.DB
 	dialect dialect
+	metrics *metrics
 
 	mu      sync.Mutex
 	led     bool // a leader is running
@@ -136,7 +138,10 @@ func (w *writer) lead(ctx context.Context, fn func(*Tx) error) error {
 	}
 	group, err := w.call(c, w.gather())
 	if err == nil {
+		began := time.Now()
 		err = c.exec(`COMMIT`)
+		w.metrics.commit.Observe(time.Since(began).Seconds())
+		w.metrics.group.Observe(float64(len(group) + 1))
 	}
 	if open = err != nil; open {
 		err = fmt.Errorf("commit: %w", err)
@@ -239,17 +244,51 @@ func (w *writer) drop(c *connection) {
 	_ = c.Raw(func(any) error { return driver.ErrBadConn }) // closes it
 }
 
-// Close closes the connection, even if a transaction runs on it.
+// Close closes the connection, even if a transaction runs on it. Otherwise it
+// moves the write-ahead log into the database first.
 func (w *writer) Close() error {
 	w.mu.Lock()
-	c := w.conn
+	c, idle := w.conn, !w.led
 	w.conn, w.closed = nil, true
 	w.mu.Unlock()
-	var err error
-	if c != nil {
-		err = c.Close()
+	var errs []error
+	if c != nil && idle {
+		errs = append(errs, c.checkpoint())
 	}
-	return errors.Join(err, w.pool.Close())
+	if c != nil {
+		for query, s := range c.statements {
+			delete(c.statements, query)
+			errs = append(errs, s.Close())
+		}
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(append(errs, w.pool.Close())...)
+}
+
+// checkpoint moves the write-ahead log into the database, between transactions.
+func (w *writer) checkpoint() error {
+	if _, _, err := w.enterAsLeader(); err != nil {
+		return err
+	}
+	defer w.leave()
+	c, err := w.connect()
+	if err != nil {
+		return err
+	}
+	return c.checkpoint()
+}
+
+// enterAsLeader waits until no transaction runs and keeps others from running
+// until leave is called.
+func (w *writer) enterAsLeader() (*follower, *connection, error) {
+	for {
+		f, c, err := w.enter(context.Background())
+		if err != nil || c == nil {
+			return f, c, err
+		}
+		f.ran <- nil // it was called into a group: let the group go on, and wait again
+		<-f.outcome
+	}
 }
 
 // A connection is the connection for writing with its prepared statements. Only
@@ -271,6 +310,18 @@ func (c *connection) prepare(query string) (*sql.Stmt, error) {
 	}
 	c.statements[query] = s
 	return s, nil
+}
+
+// checkpoint moves the write-ahead log into the database and empties it. A reader
+// may keep a part of the log in use, and then it stays: that is not an error.
+func (c *connection) checkpoint() error {
+	rows, err := c.QueryContext(context.Background(), `PRAGMA wal_checkpoint(TRUNCATE)`)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	for rows.Next() { // the one row says how much was moved
+	}
+	return errors.Join(rows.Err(), rows.Close())
 }
 
 // exec runs statements that have no parameters.

@@ -249,6 +249,8 @@ func Status(k fault.Kind) int {
 		return http.StatusServiceUnavailable
 	case fault.Unimplemented:
 		return http.StatusNotImplemented
+	case fault.StorageFull:
+		return http.StatusInsufficientStorage
 	}
 	return http.StatusInternalServerError
 }

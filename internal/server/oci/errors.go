@@ -77,6 +77,8 @@ func codeOf(f *fault.Error) errorCode {
 		return errorCode{http.StatusServiceUnavailable, "UNSUPPORTED"}
 	case fault.Unimplemented:
 		return errorCode{http.StatusNotImplemented, "UNSUPPORTED"}
+	case fault.StorageFull: // the specification has no code for it; this one is docker's registry's
+		return errorCode{http.StatusInsufficientStorage, "UNAVAILABLE"}
 	}
 	return errorCode{http.StatusInternalServerError, "UNSUPPORTED"}
 }

@@ -67,6 +67,8 @@ func mapFault(f *fault.Error) error {
 		return &wire.Error{Code: "UnrecognizedClientException", Message: f.Message, Status: http.StatusForbidden}
 	case fault.Unavailable:
 		return &wire.Error{Code: "ServiceUnavailableException", Message: f.Message, Status: http.StatusServiceUnavailable}
+	case fault.StorageFull:
+		return &wire.Error{Code: "StorageFullException", Message: f.Message, Status: http.StatusInsufficientStorage}
 	case fault.Unimplemented:
 		return &wire.Error{Code: "NotImplementedException", Message: f.Message, Status: http.StatusNotImplemented}
 	}

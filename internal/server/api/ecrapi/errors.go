@@ -46,6 +46,8 @@ func mapFault(f *fault.Error) error {
 		return &wire.Error{Code: "ThrottlingException", Message: f.Message, Status: http.StatusBadRequest}
 	case fault.Unavailable:
 		return &wire.Error{Code: "ServiceUnavailable", Message: f.Message, Status: http.StatusServiceUnavailable}
+	case fault.StorageFull:
+		return &wire.Error{Code: "StorageFullException", Message: f.Message, Status: http.StatusInsufficientStorage}
 	case fault.Unimplemented:
 		return &wire.Error{Code: "NotImplementedException", Message: f.Message, Status: http.StatusNotImplemented}
 	case fault.Invalid, fault.NotFound, fault.Conflict, fault.TooLarge:

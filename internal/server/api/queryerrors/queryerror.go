@@ -38,6 +38,7 @@ var kinds = map[fault.Kind]int{
 	fault.Throttled:       http.StatusBadRequest,
 	fault.Unavailable:     http.StatusServiceUnavailable,
 	fault.Unimplemented:   http.StatusNotImplemented,
+	fault.StorageFull:     http.StatusInsufficientStorage,
 }
 
 // Map turns a domain's error into the form for the client. Others, which are

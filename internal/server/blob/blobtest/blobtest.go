@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 )
@@ -30,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) func() blob.Store) {
 		"SuspendAndResume": suspendResume, "UnsuspendedBytesAreDropped": dropped,
 		"BadState": badState, "Abort": abort, "AbortAfterTheEnd": abortAfterEnd,
 		"Delete": remove, "DeleteWhileWriting": deleteWhileWriting, "DeleteWhileReading": deleteWhileReading,
+		"Rollback": rollback, "SetAside": setAside, "Purge": purge,
 		"List": list, "Names": names, "NameInUse": nameInUse, "OneWriter": oneWriter,
 		"Concurrent": concurrent, "Crash": crash,
 	} {
@@ -321,6 +323,83 @@ func abortAfterEnd(t *testing.T, open func() blob.Store) {
 	w = resume(t, s, "suspended", state)
 	commit(t, w)
 	holds(t, s, "suspended", content(9, 10))
+}
+
+func rollback(t *testing.T, open func() blob.Store) {
+	s := open()
+	w := create(t, s, "new")
+	write(t, w, content(16, 6<<20))
+	w.Rollback()
+	w.Abort()
+	missing(t, s, "new")
+	empty(t, s)
+
+	want := content(16, 7<<20)
+	w = create(t, s, "resumed")
+	write(t, w, want[:1<<20])
+	state := suspend(t, w)
+	w = resume(t, s, "resumed", state)
+	write(t, w, content(17, 6<<20))
+	w.Rollback()
+	w.Abort()
+	if info := listing(t, s)["resumed"]; info.Size > 1<<20 {
+		t.Errorf("the upload uses %d bytes after Rollback, want at most %d", info.Size, 1<<20)
+	}
+	w = resume(t, open(), "resumed", state)
+	write(t, w, want[1<<20:])
+	commit(t, w)
+	w.Rollback()
+	holds(t, s, "resumed", want)
+}
+
+func setAside(t *testing.T, open func() blob.Store) {
+	s, now := open(), time.Now()
+	put(t, s, "object", content(18, 100))
+	w := create(t, s, "unfinished")
+	write(t, w, content(18, 100))
+	suspend(t, w)
+	for _, name := range []string{"object", "unfinished", "unknown"} {
+		for range 2 {
+			if err := s.SetAside(t.Context(), name, now); err != nil {
+				t.Errorf("SetAside(%s): %v", name, err)
+			}
+		}
+	}
+	empty(t, s)
+	missing(t, s, "unfinished")
+	missing(t, s, "unknown")
+	holds(t, open(), "object", content(18, 100))
+	if len(listing(t, s)) != 1 {
+		t.Error("Open did not restore the object")
+	}
+	if err := s.SetAside(t.Context(), "../object", now); !errors.Is(err, blob.ErrInvalidName) {
+		t.Errorf("SetAside with a bad name = %v", err)
+	}
+}
+
+func purge(t *testing.T, open func() blob.Store) {
+	s := open()
+	began := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	if n, err := s.Purge(t.Context(), began); n != 0 || err != nil {
+		t.Errorf("Purge of nothing = %d, %v", n, err)
+	}
+	put(t, s, "kept", content(19, 100))
+	for i := range 3 {
+		name := fmt.Sprintf("object-%d", i)
+		put(t, s, name, content(19, i))
+		if err := s.SetAside(t.Context(), name, began.AddDate(0, 0, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.Purge(t.Context(), began); n != 0 || err != nil {
+		t.Errorf("Purge = %d, %v, but nothing was set aside before", n, err)
+	}
+	if n, err := s.Purge(t.Context(), began.AddDate(0, 0, 2)); n < 1 || n > 2 || err != nil {
+		t.Errorf("Purge = %d, %v, want 1 or 2", n, err)
+	}
+	missing(t, s, "object-0")
+	holds(t, s, "object-2", content(19, 2))
+	holds(t, s, "kept", content(19, 100))
 }
 
 func remove(t *testing.T, open func() blob.Store) {

@@ -4,8 +4,9 @@
 // directory grows large, and writers of different objects seldom wait for each
 // other. All shards are created with the first object. An object is one file:
 //
-//	3f/NAME.part   the upload is not finished
-//	3f/NAME        it is committed
+//	3f/NAME.part            the upload is not finished
+//	3f/NAME                 it is committed
+//	aside/2026-11-30/NAME   it was set aside on that day (UTC)
 //
 // Bytes are written in place, once. Commit renames the file to its final name,
 // then syncs the file and the shard. The rename may come before the sync because
@@ -34,6 +35,7 @@ import (
 	"sync/atomic"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
 )
 
 const (
@@ -56,13 +58,24 @@ type Store struct {
 	// writing holds the names that have an open Writer. Two writers of one file
 	// would mix their bytes, and the digest would match neither.
 	writing sync.Map
+	// reserve is how many bytes of the disk uploads leave free.
+	reserve int64
+	metrics *metrics
 }
+
+// An Option changes how a store works.
+type Option func(*Store)
+
+// WithReserve sets how many bytes of the disk uploads leave free, so that the
+// database and the audit log, which may be on the same disk, can go on. The
+// default is a twentieth of the disk, at most 1 GiB.
+func WithReserve(bytes int64) Option { return func(s *Store) { s.reserve = bytes } }
 
 var _ blob.Store = (*Store)(nil)
 
 // Open opens the store in the folder dir, and creates the folder if it does not
 // exist. Only the owner can read the files.
-func Open(dir string) (*Store, error) {
+func Open(dir string, options ...Option) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
@@ -70,7 +83,13 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
-	s := &Store{dir: dir, root: root}
+	s := &Store{dir: dir, root: root, metrics: newMetrics()}
+	if space, ok := diskspace.Of(dir); ok {
+		s.reserve = int64(space.Reserve())
+	}
+	for _, o := range options {
+		o(s)
+	}
 	for i := range s.shards {
 		s.shards[i].name = shardName(byte(i))
 	}
@@ -140,26 +159,33 @@ func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
 	if !blob.ValidName(name) {
 		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
-	dir, err := s.shard(name).open(s)
+	f, err := s.openFile(name)
+	if errors.Is(err, fs.ErrNotExist) && s.restore(name) {
+		f, err = s.openFile(name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
+		s.metrics.missing.Inc()
 		return nil, fmt.Errorf("%w: %s", blob.ErrNotFound, name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open blob: %w", err)
 	}
-	f, err := dir.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: %s", blob.ErrNotFound, name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open blob: %w", err)
-	}
+	s.metrics.opened.Inc()
 	info, err := f.Stat()
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open blob: %w", err)
 	}
 	return &object{f, info.Size()}, nil
+}
+
+// openFile opens the file of a committed object.
+func (s *Store) openFile(name string) (*os.File, error) {
+	dir, err := s.shard(name).open(s)
+	if err != nil {
+		return nil, err
+	}
+	return dir.Open(name)
 }
 
 // Delete implements [blob.Store]. Objects that are open can still be read.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 )
@@ -25,7 +26,9 @@ type writer struct {
 	name  string
 	file  *os.File
 	size  int64
+	base  int64 // size at the last Suspend, 0 if there was none
 	begun int64 // bytes whose writeback has started
+	room  int64 // bytes that may be written before the disk's room is checked again
 	// synced is true if the bytes are durable already, from an earlier Suspend.
 	synced bool
 	// linked is true if the file's name is durable already, from an earlier
@@ -46,7 +49,7 @@ func (w *writer) create() error {
 		return fmt.Errorf("%w: %s has an unfinished upload", blob.ErrInUse, w.name)
 	}
 	if err != nil {
-		return fmt.Errorf("create blob: %w", err)
+		return fmt.Errorf("create blob: %w", fullDisk(err))
 	}
 	w.file = f
 	return nil
@@ -66,7 +69,7 @@ func (w *writer) reopen(offset int64) error {
 		f.Close()
 		return fmt.Errorf("resume blob %s: %w", w.name, err)
 	}
-	w.file, w.size, w.begun, w.synced, w.linked = f, offset, offset, whole, true
+	w.file, w.size, w.base, w.begun, w.synced, w.linked = f, offset, offset, offset, whole, true
 	return nil
 }
 
@@ -91,15 +94,24 @@ func rewind(f *os.File, offset int64) (whole bool, err error) {
 
 // Write implements [io.Writer].
 func (w *writer) Write(p []byte) (int, error) {
+	if w.room < int64(len(p)) {
+		room, err := w.store.roomFor(int64(len(p)))
+		if err != nil {
+			return 0, err
+		}
+		w.room = room
+	}
 	w.synced = false
 	n, err := w.file.Write(p)
 	w.size += int64(n)
+	w.room -= int64(n)
+	w.store.metrics.written.Add(float64(n))
 	if fresh := w.size - w.begun; fresh >= writeback {
 		fresh -= fresh % writeback
 		beginWriteback(w.file, w.begun, fresh)
 		w.begun += fresh
 	}
-	return n, err
+	return n, fullDisk(err)
 }
 
 // Size implements [blob.Writer].
@@ -112,7 +124,7 @@ func (w *writer) Suspend(context.Context) (blob.State, error) {
 	}
 	defer w.finish()
 	if err := w.sync(); err != nil {
-		return nil, fmt.Errorf("suspend blob: %w", err)
+		return nil, fmt.Errorf("suspend blob: %w", fullDisk(err))
 	}
 	return formatState(w.size), nil
 }
@@ -132,10 +144,26 @@ func (w *writer) Commit(context.Context) error {
 		return fmt.Errorf("commit blob: %w", errors.Join(err, remove(w.dir, w.name+part)))
 	}
 	w.linked = false
+	began := time.Now()
 	if err := w.sync(); err != nil {
-		return fmt.Errorf("commit blob: %w", errors.Join(err, remove(w.dir, w.name)))
+		return fmt.Errorf("commit blob: %w", errors.Join(fullDisk(err), remove(w.dir, w.name)))
 	}
+	w.store.metrics.commit.Observe(time.Since(began).Seconds())
 	return nil
+}
+
+// Rollback implements [blob.Writer].
+func (w *writer) Rollback() {
+	if w.base == 0 && !w.linked {
+		w.Abort()
+		return
+	}
+	if w.done {
+		return
+	}
+	// If this fails, the next Resume drops the bytes. They only use room until then.
+	_ = w.file.Truncate(w.base)
+	w.finish()
 }
 
 // Abort implements [blob.Writer].
