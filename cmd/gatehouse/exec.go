@@ -82,7 +82,7 @@ func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin
 	code, err := subprocess.Command{
 		Args: argv, Stdin: stdin, Stdout: stdout, Stderr: stderr.Writer,
 		Environment: func(dir string) ([]string, error) {
-			env, err := toolEnvironment(endpoints, tools, dir)
+			env, err := toolEnvironment(endpoints, tools, argv[0], dir)
 			if err != nil {
 				return nil, err
 			}
@@ -101,12 +101,12 @@ func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin
 	return nil
 }
 
-func toolEnvironment(endpoints []project.Endpoint, tools []string, dir string) (toolenv.Environment, error) {
+func toolEnvironment(endpoints []project.Endpoint, tools []string, program, dir string) (toolenv.Environment, error) {
 	user, err := userEnvironment()
 	if err != nil {
 		return toolenv.Environment{}, err
 	}
-	return toolenv.Command{Endpoints: endpoints, Tools: tools, Dir: dir, Places: user, ReadFile: os.ReadFile}.Environment()
+	return toolenv.Command{Endpoints: endpoints, Tools: tools, Program: program, Dir: dir, Places: user, ReadFile: os.ReadFile}.Environment()
 }
 
 // maskedEnvironment is what --print shows, for programs.
@@ -124,7 +124,11 @@ func maskedEnvironment(env toolenv.Environment) any {
 // printEnvironment prints one variable a line, and the files after them.
 func (c *execCommand) printEnvironment(w io.Writer, endpoints []project.Endpoint) error {
 	const dir = "TEMPORARY-FOLDER"
-	env, err := toolEnvironment(endpoints, c.Tool, dir)
+	program := ""
+	if argv := withoutDashes(c.Command); len(argv) > 0 {
+		program = argv[0]
+	}
+	env, err := toolEnvironment(endpoints, c.Tool, program, dir)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/client/lockfile"
 	"github.com/gatehouse-registry/gatehouse/internal/client/project"
 	"github.com/gatehouse-registry/gatehouse/internal/client/proxy"
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
@@ -72,7 +74,14 @@ func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Write
 	}
 	endpoints := proxiedEndpoints(p, targets)
 	if argv := withoutDashes(c.Command); len(argv) > 0 {
-		return c.serveCommand(ctx, p, func() error { return runChild(argv, endpoints, c.Tool, stdin, stdout, stderr) })
+		return c.serveCommand(ctx, p, func() error {
+			err := runChild(argv, endpoints, c.Tool, stdin, stdout, stderr)
+			if restoring := restoreLockFiles(endpoints, targets); restoring != nil {
+				fmt.Fprintf(stderr, "gatehouse: %v\n", restoring)
+				err = cmp.Or[error](err, exitCode(exitFailed))
+			}
+			return err
+		})
 	}
 	if c.PrintEnv {
 		return c.serveEnvironment(ctx, p, endpoints, stdout)
@@ -122,6 +131,23 @@ func (c *proxyCommand) serveCommand(ctx context.Context, p *proxy.Proxy, run fun
 	return err
 }
 
+// restoreLockFiles replaces the proxy's addresses in the lock files of the working
+// folder's project.
+func restoreLockFiles(proxied, targets []project.Endpoint) error {
+	user, err := userEnvironment()
+	if err != nil {
+		return err
+	}
+	var replacements []lockfile.Replacement
+	for i, e := range proxied {
+		if !e.Registry() {
+			replacements = append(replacements, lockfile.Replacement{Proxy: e.Endpoint, Repository: targets[i].Endpoint})
+		}
+	}
+	_, err = lockfile.Restore(user.Dir, user.Home, replacements)
+	return err
+}
+
 // serveEnvironment prints what a shell is to set. The files that it refers to
 // are there as long as the proxy is.
 func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, endpoints []project.Endpoint, stdout io.Writer) (err error) {
@@ -130,7 +156,7 @@ func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, end
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	env, err := toolEnvironment(endpoints, c.Tool, dir)
+	env, err := toolEnvironment(endpoints, c.Tool, "", dir)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,8 @@ package toolenv
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/npmrc"
@@ -43,15 +45,43 @@ func npm(s *setter) {
 		if e.Token.Password != "" {
 			address := strings.TrimPrefix(e.Endpoint.String(), e.Endpoint.Scheme+":")
 			line(address+":_authToken", "${"+tokenVariable(e)+"}")
-			line(address+":always-auth", "true") // Yarn 1 sends it for scopes alone otherwise
+			if s.yarn1MayRun() { // which otherwise sends the token for packages with a scope only
+				line(address+":always-auth", "true")
+			}
 			// What else the person has for the address would go first.
 			for _, k := range []string{"_auth", "username", "_password"} {
 				ours[address+":"+k] = true
 			}
 		}
 	}
+	if !s.hasTokens() {
+		// Behind the proxy, addresses are good for one run: npm 8.6 and later then
+		// writes none into the lock file, and asks the registry for them.
+		s.set("npm_config_omit_lockfile_registry_resolved", "true")
+	}
 	text := s.others(string(own), ours) + strings.Join(lines, "\n") + "\n"
 	s.set("npm_config_userconfig", s.file("npmrc", text))
+}
+
+// lockFiles are those of the clients that read an npmrc, but for Yarn.
+var lockFiles = []string{"package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "bun.lock", "bun.lockb"}
+
+// yarn1MayRun reports whether the command may start Yarn 1, as far as its name and
+// the project's lock file tell. npm 11 and later warn about settings that they do
+// not know, so what Yarn 1 alone reads is left out if it does not run.
+func (s *setter) yarn1MayRun() bool {
+	name := strings.ToLower(strings.TrimSuffix(filepath.Base(s.Program), ".exe"))
+	switch {
+	case strings.HasPrefix(name, "yarn"):
+		return true
+	case slices.Contains([]string{"npm", "npx", "pnpm", "pnpx", "bun", "bunx"}, strings.TrimSuffix(name, ".cmd")):
+		return false
+	}
+	has := func(file string) bool {
+		_, err := s.ReadFile(filepath.Join(s.Places.Dir, file))
+		return err == nil
+	}
+	return has("yarn.lock") || !slices.ContainsFunc(lockFiles, has)
 }
 
 // others are the lines of the person's npmrc but for the keys that are ours, and

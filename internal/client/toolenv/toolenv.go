@@ -112,6 +112,9 @@ type Command struct {
 	Endpoints []project.Endpoint
 	// Tools are the names of those that are told; none stands for all.
 	Tools []string
+	// Program is the program that is run, by its name or path; "" if that is not
+	// known. Some settings are only for tools that it can be.
+	Program string
 	// Dir is the absolute path of the private folder for the files.
 	Dir string
 	// Places says where the person's own configuration is.
@@ -163,6 +166,12 @@ type setter struct {
 	env       *Environment
 	endpoints []project.Endpoint // of the tool's format, at least one
 	err       error
+}
+
+// hasTokens reports whether the command gets tokens, as it does not behind the
+// proxy.
+func (s *setter) hasTokens() bool {
+	return slices.ContainsFunc(s.endpoints, func(e project.Endpoint) bool { return e.Token.Password != "" })
 }
 
 // first is the endpoint that the tool uses by default.

@@ -288,6 +288,47 @@ func TestWithoutTokens(t *testing.T) {
 	}
 }
 
+// npm 11 and later warn about a setting that they do not know, each time. Yarn 1
+// needs it, and gets it wherever it can run.
+func TestEnvironment_AlwaysAuth(t *testing.T) {
+	for _, c := range []struct {
+		program, lockFile string
+		want              bool
+	}{
+		{"npm", "", false},
+		{"/usr/local/bin/npx", "yarn.lock", false},
+		{`npm.cmd`, "", false},
+		{"pnpm", "", false},
+		{"bun", "", false},
+		{"yarn", "package-lock.json", true},
+		{"/opt/yarnpkg", "", true},
+		{"sh", "", true},
+		{"make", "package-lock.json", false},
+		{"make", "yarn.lock", true},
+		{"", "", true},
+	} {
+		cmd := command(map[string]string{"/src/app/" + c.lockFile: ""}, nil, of(t, "lib", "npm"))
+		cmd.Program = c.program
+		if got := strings.Contains(file(environment(t, cmd), "npmrc"), "always-auth"); got != c.want {
+			t.Errorf("%q with %q: %v", c.program, c.lockFile, got)
+		}
+	}
+}
+
+// An address of the proxy is good for one run, so npm writes none into its lock
+// file.
+func TestEnvironment_NpmLockFileBehindTheProxy(t *testing.T) {
+	const setting = "npm_config_omit_lockfile_registry_resolved"
+	e := of(t, "lib", "npm")
+	if got := value(environment(t, command(nil, nil, e)), setting); got != "" {
+		t.Errorf("with a token it is %q", got)
+	}
+	e.Token = authtoken.Token{}
+	if got := value(environment(t, command(nil, nil, e)), setting); got != "true" {
+		t.Errorf("without one it is %q", got)
+	}
+}
+
 func TestChosenTools(t *testing.T) {
 	c := command(nil, nil, of(t, "lib", "npm"), of(t, "lib", "pypi"))
 	c.Tools = []string{"pip"}
