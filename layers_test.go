@@ -42,6 +42,7 @@ var layers = map[string]layer{
 	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage,
 
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain,
+	"internal/server/ratelimit": domain, "internal/server/bodybudget": domain, "internal/server/trustedproxy": domain,
 	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain, "internal/server/jobs": domain,
 	"internal/server/egress": domain, "internal/server/webidentity": domain,
 	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, // shared by the APIs

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -32,7 +34,7 @@ func (serveCommand) Help() string {
       on SQLite and local files in ./gatehouse-data, at http://127.0.0.1:4283
 
   gatehouse serve --data /var/lib/gatehouse --listen 0.0.0.0:4283 --config gatehouse.yaml
-      with what docs/operations.md describes
+      with the settings that docs/operations.md describes
 
 Then, in another terminal:
 
@@ -40,8 +42,11 @@ Then, in another terminal:
   aws ecr get-login-password | docker login --username AWS --password-stdin 127.0.0.1:4283`
 }
 
-// Run serves until the context ends.
-func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
+// Run serves until the context ends. SIGHUP and changed files reload what can change.
+func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, stderr messages, now clock) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // before anything else: it would end the process
+	defer signal.Stop(hangups)
 	cfg, err := c.config()
 	if err != nil {
 		return err
@@ -53,7 +58,15 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, now clock) err
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "listening on %s\n", server.URL())
+	var files []string
+	if c.Config != "" {
+		files = append(files, c.Config)
+	}
+	server.ReloadOn(hangups, c.config, files...)
+	if cfg.Audit == "-" {
+		stdout = stderr // standard output is the audit log
+	}
+	fmt.Fprint(stdout, listening(server))
 	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		fmt.Fprint(stdout, firstSteps(cfg, server))
 	}
@@ -88,6 +101,19 @@ func (c *serveCommand) config() (*config.Config, error) {
 	return cfg, nil
 }
 
+// listening says where the server listens and, if that is another address, which
+// address clients are told.
+func listening(server *app.Server) string {
+	text := "listening on " + server.Address() + "\n"
+	if server.URL() != server.Address() {
+		text += "clients are told " + server.URL() + "\n"
+	}
+	if a := server.DebugAddress(); a != "" {
+		text += "profiles are on http://" + a + "/debug/pprof/\n"
+	}
+	return text
+}
+
 // firstSteps are the lines that a person pastes next.
 func firstSteps(cfg *config.Config, server *app.Server) string {
 	env := "gatehouse env"
@@ -96,7 +122,7 @@ func firstSteps(cfg *config.Config, server *app.Server) string {
 	}
 	registry := server.RegistryHost()
 	return strings.Join([]string{
-		"", "In another terminal (gatehouse is this program: go run ./cmd/gatehouse does as well):", "",
+		"", "In another terminal (gatehouse is this program; go run ./cmd/gatehouse works too):", "",
 		`  eval "$(` + env + `)"`,
 		"  aws ecr create-repository --repository-name hello",
 		"  aws ecr get-login-password | docker login --username AWS --password-stdin " + registry,

@@ -4,10 +4,13 @@
 // [Start] opens the components in the order of the struct components, builds the
 // HTTP handler (routes.go) and listens (server.go). A request passes through
 //
-//	listener   deadlines and, if it is configured, TLS
+//	listener   a limit of connections, the PROXY protocol, deadlines, TLS
+//	proxies    the client's address, host and scheme, if a trusted proxy is between
 //	opsMux     /healthz, /readyz and /metrics, which are not audited
-//	requestLog begins the audit entry; writes the record, the log line and the metrics
 //	router     chooses the registry, the package formats or an AWS API
+//	requestLog begins the audit entry; writes the record, the log line and the metrics
+//	           refuses requests while draining, of addresses that exceed their rate,
+//	           and of web pages of other sites
 //
 // Everything that serve needs may be imported here; nothing imports this package
 // but commands, tests and benchmarks.
@@ -37,6 +40,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
@@ -44,6 +48,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+	"github.com/gatehouse-registry/gatehouse/internal/server/trustedproxy"
 )
 
 // An Option changes how a server is constructed, beyond its configuration.
@@ -67,6 +72,7 @@ type components struct {
 	logTo      io.Writer
 
 	lines     *asynclog.Writer
+	logLevel  *slog.LevelVar
 	log       *slog.Logger
 	data      *dataDir
 	audit     *audit.Log
@@ -75,14 +81,20 @@ type components struct {
 	db        *db.DB
 	blobs     *local.Store
 	addresses *endpoint.Addresses
-	authz     *authz.PolicyAuthorizer
+	authz     authz.Authorizer
+	rates     *rates
+	bodies    *bodybudget.Budget
+	proxies   *trustedproxy.Proxies
+	refusals  *refusals
 	iam       *iam.Service
 	authn     *authn.Authenticator
 	images    *images.Service
 	packages  *packages.Service
 
-	failure atomic.Pointer[error] // why the server is no longer ready
-	closers []func() error
+	guardrails atomic.Pointer[guardrailFunc]
+	failure    atomic.Pointer[error] // why the server is not ready
+	draining   atomic.Bool           // new requests are refused
+	closers    []func() error
 }
 
 // openComponents opens everything except the HTTP server. The listener is open
@@ -99,7 +111,14 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 	}()
 	p.lines = asynclog.New(redact.Writer(p.logTo))
 	p.closers = append(p.closers, p.lines.Close)
-	p.log = newLog(p.lines, c.Log)
+	p.logLevel = new(slog.LevelVar)
+	p.log = newLog(p.lines, c.Log.Format, p.logLevel)
+	p.setLogLevel(c.Log.Level)
+	networks, err := c.ProxyNetworks()
+	if err != nil {
+		return p, err
+	}
+	p.proxies, p.rates, p.bodies = trustedproxy.New(networks), newRates(c.Limits), bodybudget.New(int64(c.Limits.BodyMemory))
 	if p.addresses, err = addresses(c, listener); err != nil {
 		return p, err
 	}
@@ -107,6 +126,7 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 		return p, err
 	}
 	p.closers = append(p.closers, p.audit.Close)
+	p.refusals = &refusals{log: p.log, audit: p.audit, now: p.now, kinds: map[refusalKind]int{}}
 	if p.keyring, err = openKeyring(data, p.now); err != nil {
 		return p, err
 	}
@@ -127,12 +147,13 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.authz = &authz.PolicyAuthorizer{Observe: p.observeDecision}
+	p.guardrails.Store(&guardrail)
+	p.authz = &throttledAuthorizer{&authz.PolicyAuthorizer{Observe: p.observeDecision}, p.rates}
 	tokens, err := p.webIdentities()
 	if err != nil {
 		return err
 	}
-	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: guardrail})
+	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: p.guardrail})
 	if err != nil {
 		return err
 	}
@@ -160,9 +181,14 @@ func (p *components) bootstrap(ctx context.Context) error {
 	if _, err := p.iam.Bootstrap(ctx, p.config.AllAccounts()); err != nil {
 		return err
 	}
-	if err := p.applyDeclaration(ctx); err != nil {
+	if err := p.applyDeclaration(ctx, p.config); err != nil {
 		return err
 	}
+	return p.writeProfiles()
+}
+
+// writeProfiles writes the profiles of admins and of declared access keys.
+func (p *components) writeProfiles() error {
 	admins, err := p.iam.AdminCredentials(p.config.AllAccounts())
 	if err != nil {
 		return err
@@ -223,11 +249,15 @@ func (p *components) close() error {
 	return errors.Join(errs...)
 }
 
-func newLog(w io.Writer, c config.Log) *slog.Logger {
+func (p *components) setLogLevel(name string) {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // was validated
+	_ = level.UnmarshalText([]byte(name)) // was validated
+	p.logLevel.Set(level)
+}
+
+func newLog(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
+	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}
 	return slog.New(slog.NewTextHandler(w, options))

@@ -22,25 +22,25 @@ var ErrConfiguration = errors.New("configuration")
 // applyDeclaration creates, changes and deletes identities as the configuration
 // declares them. If it has no iam at all, nothing is deleted: a start without the
 // file must not delete every identity in it.
-func (p *components) applyDeclaration(ctx context.Context) error {
-	if p.config.IAM == nil {
+func (p *components) applyDeclaration(ctx context.Context, c *config.Config) error {
+	if c.IAM == nil {
 		if n := p.iam.Declared(); n > 0 {
 			p.log.Warn("the configuration declares no identities; declared identities of earlier starts are kept; to delete them, declare iam: {}", "declared", n)
 		}
 		return nil
 	}
-	changes, err := p.iam.Apply(ctx, declaration(p.config))
+	changes, err := p.iam.Apply(ctx, declaration(c))
 	if err != nil {
 		return configurationError(err)
 	}
-	for _, c := range changes {
-		attributes := []any{"arn", c.ARN}
-		if len(c.Fields) > 0 {
-			attributes = append(attributes, "fields", strings.Join(c.Fields, ","))
+	for _, change := range changes {
+		attributes := []any{"arn", change.ARN}
+		if len(change.Fields) > 0 {
+			attributes = append(attributes, "fields", strings.Join(change.Fields, ","))
 		}
-		p.log.Info("declared identity "+string(c.Kind), attributes...)
-		params := map[string]any{"change": c.Kind, "fields": c.Fields}
-		if err := p.audit.Write(audit.ServiceEvent("iam", "ApplyDeclaration", c.ARN, params, p.now())); err != nil {
+		p.log.Info("declared identity "+string(change.Kind), attributes...)
+		params := map[string]any{"change": change.Kind, "fields": change.Fields}
+		if err := p.audit.Write(audit.ServiceEvent("iam", "ApplyDeclaration", change.ARN, params, p.now())); err != nil {
 			return err
 		}
 	}
@@ -135,9 +135,15 @@ func sorted[V any](m map[string]V) func(yield func(string, V) bool) {
 	}
 }
 
+// A guardrailFunc returns the policy that limits an account, or nil.
+type guardrailFunc func(account string) *policy.Policy
+
+// guardrail returns the policy that limits an account now, or nil.
+func (p *components) guardrail(account string) *policy.Policy { return (*p.guardrails.Load())(account) }
+
 // guardrails compiles the guardrails. The function that it returns finds the one of
 // an account; it returns nil if there is none.
-func guardrails(c *config.Config) (func(account string) *policy.Policy, error) {
+func guardrails(c *config.Config) (guardrailFunc, error) {
 	compiled := map[string]*policy.Policy{}
 	for _, account := range c.AllAccounts() {
 		doc, where := c.Guardrail.Of(account)

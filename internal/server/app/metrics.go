@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,16 +17,27 @@ import (
 // of operations and statuses, but no principals and no repositories.
 type metrics struct {
 	registry  *prometheus.Registry
-	inFlight  prometheus.Gauge
+	inFlight  map[string]*atomic.Int64 // by route
 	requests  *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	decisions *prometheus.CounterVec
+	refused   prometheus.Counter
 }
+
+// The routes that metrics tell apart.
+const (
+	routeAPI      = "api"
+	routeRegistry = "registry"
+	routePackages = "packages"
+)
 
 func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "gatehouse_requests_in_flight", Help: "Requests being answered."}),
+		inFlight: map[string]*atomic.Int64{},
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatehouse_connections_shed_total", Help: "Connections that were refused or closed because too many were open.",
+		}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_requests_total", Help: "Answered requests by service, operation and status.",
 		}, []string{"service", "operation", "status"}),
@@ -37,7 +49,14 @@ func newMetrics() *metrics {
 			Name: "gatehouse_decisions_total", Help: "Decisions of the policy engine by outcome.",
 		}, []string{"outcome"}),
 	}
-	m.registry.MustRegister(m.inFlight, m.requests, m.duration, m.decisions,
+	for _, route := range []string{routeAPI, routeRegistry, routePackages} {
+		n := new(atomic.Int64)
+		m.inFlight[route] = n
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gatehouse_requests_in_flight", Help: "Requests being answered, by route.", ConstLabels: prometheus.Labels{"route": route},
+		}, func() float64 { return float64(n.Load()) }))
+	}
+	m.registry.MustRegister(m.refused, m.requests, m.duration, m.decisions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -50,6 +69,14 @@ func (m *metrics) observe(service, operation string, status int, took time.Durat
 	}
 	m.requests.WithLabelValues(service, operation, strconv.Itoa(status)).Inc()
 	m.duration.WithLabelValues(service, operation).Observe(took.Seconds())
+}
+
+// requestsInFlight is how many requests are being answered on all routes.
+func (m *metrics) requestsInFlight() (n int64) {
+	for _, route := range m.inFlight {
+		n += route.Load()
+	}
+	return n
 }
 
 func (m *metrics) decided(d audit.Decision) { m.decisions.WithLabelValues(d.Outcome).Inc() }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
@@ -21,23 +22,25 @@ const maxLogged = 1 << 10
 // of a request; when the answer is written, it turns the entry into the audit
 // record, the log line and the metrics.
 type requestLog struct {
-	audit   *audit.Log
-	log     *slog.Logger
-	metrics *metrics
-	now     func() time.Time
+	audit    *audit.Log
+	log      *slog.Logger
+	metrics  *metrics
+	refusals *refusals
+	now      func() time.Time
 	// failed is called if a record could not be written.
 	failed func(error)
 }
 
-func (l *requestLog) wrap(next http.Handler) http.Handler {
+// wrap returns the handler of a route. inFlight counts its requests.
+func (l *requestLog) wrap(inFlight *atomic.Int64, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ip, _, _ := net.SplitHostPort(r.RemoteAddr)
 		e := &audit.Entry{ID: randid.UUID(), Started: l.now(), SourceIP: ip, UserAgent: r.UserAgent()}
 		r = r.WithContext(audit.WithEntry(r.Context(), e))
 		w.Header().Set("X-Amzn-Requestid", e.ID)
 		rec := &respwriter.Recorder{ResponseWriter: w}
-		l.metrics.inFlight.Inc()
-		defer l.metrics.inFlight.Dec()
+		inFlight.Add(1)
+		defer inFlight.Add(-1)
 		defer func() {
 			p := recover()
 			if p != nil {
@@ -72,12 +75,15 @@ func (l *requestLog) finish(rec *respwriter.Recorder, r *http.Request, e *audit.
 	}
 	now := l.now()
 	service, operation := e.Name()
+	l.metrics.observe(service, operation, status, now.Sub(e.Started))
+	if l.refusals.summarized(e, status) {
+		return
+	}
 	if operation != "" {
 		if err := l.audit.Write(e.Record(status, now)); err != nil {
 			l.failed(err)
 		}
 	}
-	l.metrics.observe(service, operation, status, now.Sub(e.Started))
 	level := slog.LevelInfo
 	if status >= 500 {
 		level = slog.LevelError

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
@@ -40,22 +41,60 @@ func (p *components) handler() (http.Handler, error) {
 	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Log: p.log})
 	packageFormats := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
-		Origin: func(r *http.Request) string { return p.addresses.Origin(r.Host) },
+		Origin: p.addresses.Origin,
 		Protocols: map[packages.Format]formats.Protocol{
 			packages.NPM:  npm.New(npm.Config{Packages: p.packages}),
 			packages.PyPI: pypi.New(pypi.Config{Packages: p.packages}),
 		},
 	})
 
-	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, now: p.now, failed: p.fail}
-	return idletimeout.Handler(p.dateHeader(&opsMux{
+	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.fail}
+	// route puts around a handler what all routes have.
+	route := func(name string, h http.Handler, throttled http.HandlerFunc) http.Handler {
+		return requests.wrap(p.metrics.inFlight[name], p.unlessDraining(p.rates.byAddress(sameOrigin(h), throttled)))
+	}
+	return idletimeout.Handler(p.proxies.Handler(p.dateHeader(&opsMux{
 		health:  http.HandlerFunc(healthy),
 		ready:   http.HandlerFunc(p.ready),
 		metrics: p.metrics.handler(),
-		rest: requests.wrap(&router{
-			addresses: p.addresses, registry: registry, packages: packageFormats, aws: aws,
-		}),
-	}), clientLimits), nil
+		rest: &router{
+			addresses: p.addresses,
+			registry:  route(routeRegistry, registry, throttledRegistry),
+			packages:  route(routePackages, packageFormats, throttledPackages),
+			aws:       route(routeAPI, aws, throttledAPI),
+		},
+	})), p.clientLimits()), nil
+}
+
+// sameOrigin refuses requests that a browser sends for a page of another site, and
+// that could change something. Browsers add remembered Basic credentials to them.
+func sameOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		const message = "The request comes from a web page of another site."
+		audit.From(r.Context()).Failed("CrossOriginRequest", message)
+		http.Error(w, message, http.StatusForbidden)
+	}))
+	return protection.Handler(next)
+}
+
+// unlessDraining refuses requests once the server is shutting down.
+func (p *components) unlessDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !p.draining.Load() {
+			next.ServeHTTP(w, r)
+			return
+		}
+		audit.From(r.Context()).Failed("ServiceUnavailable", errDraining.Error())
+		w.Header().Set("Connection", "close")
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "The server is shutting down. Try again in a moment.", http.StatusServiceUnavailable)
+	})
+}
+
+// clientLimits bound how slowly a client may send a body or take an answer.
+func (p *components) clientLimits() idletimeout.Limits {
+	return idletimeout.Limits{Idle: p.config.Limits.Idle, MinRate: p.config.Limits.MinRate, MaxDrain: maxDrain, DrainTime: drainTime}
 }
 
 // An opsMux serves what operators ask, which is not audited, and the rest.

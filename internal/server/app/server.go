@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
@@ -26,20 +29,32 @@ const (
 	jobTick           = time.Minute
 )
 
-// clientLimits bound how slowly a client may send a body or take an answer.
-var clientLimits = idletimeout.Limits{Idle: time.Minute, MinRate: 1 << 10, MaxDrain: 1 << 30, DrainTime: 5 * time.Minute}
+// A body that a handler leaves unread is read within these bounds, so that the client
+// comes to read the answer.
+const (
+	maxDrain  = 1 << 30 // bytes
+	drainTime = 5 * time.Minute
+)
+
+// shutdownTime is how long connections have to end when no request is in flight.
+const shutdownTime = 2 * time.Second
 
 // errDraining is the reason why a server that is shutting down is not ready.
 var errDraining = errors.New("shutting down")
 
 // A Server is a running server.
 type Server struct {
-	components *components
-	http       *http.Server
-	stopJobs   context.CancelFunc
-	jobs       sync.WaitGroup
-	served     chan error
-	ctx        context.Context
+	components   *components
+	http         *http.Server
+	debug        *http.Server // nil if there is none
+	certificates *certificates
+	listener     net.Listener
+	applied      atomic.Pointer[config.Config] // as it was loaded last
+	jobsCtx      context.Context
+	stopJobs     context.CancelFunc
+	jobs         sync.WaitGroup
+	served       chan error
+	ctx          context.Context
 }
 
 // Start opens the data folder, creates what is missing, and serves until ctx ends.
@@ -72,6 +87,14 @@ func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, e
 		listener.Close()
 		return nil, errors.Join(err, p.close(), data.close())
 	}
+	if err := s.startDebug(); err != nil {
+		listener.Close()
+		s.stopJobs()
+		s.jobs.Wait()
+		return nil, errors.Join(err, p.close(), data.close())
+	}
+	s.listener = listener
+	p.warnOfPlainHTTP(listener.Addr())
 	go func() { s.served <- s.serve(listener) }()
 	return s, nil
 }
@@ -87,7 +110,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	}
 	jobsCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{
-		components: p, ctx: ctx, stopJobs: stop, served: make(chan error, 1),
+		components: p, ctx: ctx, jobsCtx: jobsCtx, stopJobs: stop, served: make(chan error, 1),
 		http: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -97,38 +120,42 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 			BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		},
 	}
+	s.applied.Store(p.config)
 	if p.config.TLS != nil {
-		if s.http.TLSConfig, err = p.tlsConfig(); err != nil {
+		if s.certificates, err = p.openCertificates(); err != nil {
 			stop()
 			return nil, err
 		}
+		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificates.get}
 	}
 	s.jobs.Go(func() { runner.Loop(jobsCtx, jobTick) })
 	s.jobs.Go(func() { p.maintainIAM(jobsCtx) })
 	s.jobs.Go(func() { p.iam.Replicate(jobsCtx, p.log) })
+	s.jobs.Go(func() { p.refusals.run(jobsCtx) })
 	return s, nil
 }
 
-func (p *components) tlsConfig() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if p.localAuthority() {
-		ca, err := openAuthority(p.data, p.addresses.Serves, p.now)
-		if err != nil {
-			return nil, err
-		}
-		c.GetCertificate = ca.certificate
-		return c, nil
+// warnOfPlainHTTP warns if credentials can be read on the network, or if it seems that
+// a proxy is not configured.
+func (p *components) warnOfPlainHTTP(listening net.Addr) {
+	if p.config.TLS != nil || len(p.config.TrustedProxies) > 0 {
+		return
 	}
-	pair, err := tls.LoadX509KeyPair(p.config.TLS.Certificate, p.config.TLS.Key)
-	if err != nil {
-		return nil, fmt.Errorf("tls: %w", err)
+	if a, err := netip.ParseAddrPort(listening.String()); err == nil && !a.Addr().IsLoopback() {
+		p.log.Warn("listening beyond this machine without TLS: passwords and tokens can be read on the network; set tls, or listen on 127.0.0.1 behind a proxy that terminates TLS", "address", listening.String())
 	}
-	c.Certificates = []tls.Certificate{pair}
-	return c, nil
+	if strings.HasPrefix(p.config.URL, "https:") {
+		p.log.Warn("clients are told an https address, but the server speaks HTTP and trusts no proxy: aws:SecureTransport is false and aws:SourceIp is the proxy's; set trusted_proxies", "url", p.config.URL)
+	}
 }
 
 func (s *Server) serve(l net.Listener) error {
-	l = idletimeout.Listen(l, clientLimits)
+	p := s.components
+	l = limitConnections(l, maxConnections(p.config.Limits.Connections), p.config.TLS == nil, p.metrics.refused)
+	if p.config.ProxyProtocol {
+		l = p.proxies.Listen(l)
+	}
+	l = idletimeout.Listen(l, p.clientLimits())
 	if s.http.TLSConfig != nil {
 		return s.http.ServeTLS(l, "", "")
 	}
@@ -170,6 +197,14 @@ func (p *components) maintainIAM(ctx context.Context) {
 	}
 }
 
+// Address is the address on which the server listens, as a URL.
+func (s *Server) Address() string {
+	if s.components.config.TLS != nil {
+		return "https://" + s.listener.Addr().String()
+	}
+	return "http://" + s.listener.Addr().String()
+}
+
 // URL is the address that clients are told, which is the value of endpoint_url.
 func (s *Server) URL() string { return s.components.addresses.URL() }
 
@@ -178,28 +213,56 @@ func (s *Server) RegistryHost() string {
 	return s.components.addresses.RegistryHost(endpoint.Registry{Account: s.components.config.Account, Region: s.components.config.Region})
 }
 
-// Wait returns when the server has ended. It returns nil after a shutdown in which
-// every request finished.
+// Wait returns when the server has ended. After a shutdown it returns nil, also if
+// requests had to be cut off at the end of Config.DrainTimeout.
 func (s *Server) Wait() error {
 	var err error
 	select {
 	case err = <-s.served: // the listener failed
 	case <-s.ctx.Done():
-		err = s.drain()
+		s.drain()
 	}
 	s.stopJobs()
 	s.jobs.Wait()
+	if s.debug != nil {
+		s.debug.Close()
+	}
 	return errors.Join(err, s.components.close(), s.components.data.close())
 }
 
-func (s *Server) drain() error {
-	s.components.log.Info("shutting down")
-	s.components.failure.CompareAndSwap(nil, &errDraining)
-	ctx, cancel := context.WithTimeout(context.Background(), s.components.config.DrainTimeout)
+// drain lets requests in flight finish. The listener stays open meanwhile, so that
+// /readyz can say what is going on.
+func (s *Server) drain() {
+	p := s.components
+	p.failure.CompareAndSwap(nil, &errDraining)
+	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
-	if err := s.http.Shutdown(ctx); err != nil {
-		s.http.Close()
-		return fmt.Errorf("requests were still in flight after %v: %w", s.components.config.DrainTimeout, err)
+	p.log.Info("shutting down; interrupt again to stop at once", "requests in flight", p.metrics.requestsInFlight(), "at most", p.config.DrainTimeout)
+	if p.config.DrainDelay > 0 {
+		wait(ctx, p.config.DrainDelay)
 	}
-	return nil
+	p.draining.Store(true)
+	s.http.SetKeepAlivesEnabled(false)
+	for p.metrics.requestsInFlight() > 0 && ctx.Err() == nil {
+		wait(ctx, drainPoll)
+	}
+	if n := p.metrics.requestsInFlight(); n > 0 {
+		p.log.Warn("requests were cut off", "count", n, "drain_timeout", p.config.DrainTimeout)
+	}
+	end, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	if p.metrics.requestsInFlight() > 0 || s.http.Shutdown(end) != nil {
+		s.http.Close()
+	}
+}
+
+// drainPoll is how often the requests in flight are counted while draining.
+const drainPoll = 20 * time.Millisecond
+
+// wait returns after a time, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }

@@ -54,6 +54,14 @@ type Config struct {
 	Region string `yaml:"region"`
 	// Regions are further regions that the server answers for.
 	Regions []string `yaml:"regions"`
+	// TrustedProxies are networks in CIDR form whose reverse proxies and load balancers
+	// say who the client is: see package trustedproxy.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	// ProxyProtocol means that trusted proxies begin each connection with a header of
+	// the PROXY protocol.
+	ProxyProtocol bool `yaml:"proxy_protocol"`
+	// Limits protect the server from its clients.
+	Limits Limits `yaml:"limits"`
 	// UnsignedTarget says when the header X-Amz-Target of a signed request need
 	// not be part of the signature: "protected" (over TLS and from this machine),
 	// "never" or "always". See [sigv4.Config].
@@ -65,8 +73,15 @@ type Config struct {
 	Audit string `yaml:"audit"`
 	// Log is the form of the server's log on standard error.
 	Log Log `yaml:"log"`
+	// DebugListen is an address for operators, HOST:PORT, with profiles of the running
+	// process. Empty means none. It has no authentication and must not be public.
+	DebugListen string `yaml:"debug_listen"`
 	// DrainTimeout is how long requests may go on after SIGTERM.
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
+	// DrainDelay is how long new requests are still served after SIGTERM, while /readyz
+	// says that the server is shutting down: the time that a load balancer needs to
+	// notice.
+	DrainDelay time.Duration `yaml:"drain_delay"`
 	// UploadExpiry is how long an unfinished upload is kept after its last byte.
 	UploadExpiry time.Duration `yaml:"upload_expiry"`
 	// IAM declares identities. nil means that the file declares none: declared
@@ -74,6 +89,28 @@ type Config struct {
 	IAM *IAM `yaml:"iam"`
 	// Guardrail limits whole accounts. nil means no limit.
 	Guardrail *Guardrail `yaml:"guardrail"`
+}
+
+// Limits are bounds for what clients can take of the server.
+type Limits struct {
+	// Idle is how long a client may send nothing of a body, and take nothing of an
+	// answer.
+	Idle time.Duration `yaml:"idle"`
+	// MinRate is how many bytes a second a client must send or take on average. 0
+	// means that any progress is enough.
+	MinRate int64 `yaml:"min_rate"`
+	// Connections is how many connections are open at a time. 0 derives it from the
+	// file descriptors that the process may have.
+	Connections int `yaml:"connections"`
+	// BodyMemory bounds the memory that bodies of requests take altogether.
+	BodyMemory Size `yaml:"body_memory"`
+	// AddressRate is how many requests a second one address may make. 0 is no limit.
+	AddressRate int `yaml:"address_rate"`
+	// PrincipalRate is how many actions a second one principal may perform. 0 is no
+	// limit.
+	PrincipalRate int `yaml:"principal_rate"`
+	// AWSQuotas also applies the quotas that AWS documents for one account and action.
+	AWSQuotas bool `yaml:"aws_quotas"`
 }
 
 // TLS says where the certificate of the listener comes from.
@@ -104,7 +141,10 @@ func Default() *Config {
 		Audit:          "audit.jsonl",
 		Log:            Log{Format: "text", Level: "info"},
 		DrainTimeout:   30 * time.Second,
-		UploadExpiry:   24 * time.Hour,
+		Limits: Limits{
+			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 256 << 20, AddressRate: 2000, PrincipalRate: 2000,
+		},
+		UploadExpiry: 24 * time.Hour,
 	}
 }
 
@@ -179,6 +219,16 @@ func (c *Config) Validate() error {
 	if _, err := sigv4.ParseUnsignedTarget(c.UnsignedTarget); err != nil {
 		bad("unsigned_target", "%v", err)
 	}
+	if _, err := c.ProxyNetworks(); err != nil {
+		bad("trusted_proxies", "%v", err)
+	}
+	if c.ProxyProtocol && len(c.TrustedProxies) == 0 {
+		bad("proxy_protocol", "needs trusted_proxies: only trusted proxies may send its header")
+	}
+	c.Limits.validate(bad)
+	if _, _, err := net.SplitHostPort(c.DebugListen); c.DebugListen != "" && err != nil {
+		bad("debug_listen", "%q is not HOST:PORT", c.DebugListen)
+	}
 	if _, err := c.OIDC.Networks(); err != nil {
 		bad("oidc.allow_networks", "%v", err)
 	}
@@ -193,6 +243,9 @@ func (c *Config) Validate() error {
 	}
 	if c.DrainTimeout <= 0 {
 		bad("drain_timeout", "must be more than zero")
+	}
+	if c.DrainDelay < 0 {
+		bad("drain_delay", "must not be less than zero")
 	}
 	if c.UploadExpiry < time.Hour {
 		bad("upload_expiry", "must be an hour or more, because uploads in progress must not be removed")

@@ -23,17 +23,7 @@ type OIDC struct {
 }
 
 // Networks returns the ranges of AllowNetworks.
-func (o OIDC) Networks() ([]netip.Prefix, error) {
-	var networks []netip.Prefix
-	for _, text := range o.AllowNetworks {
-		n, err := netip.ParsePrefix(text)
-		if err != nil || n != n.Masked() {
-			return nil, fmt.Errorf("%q is not a network, such as 10.0.0.0/8", text)
-		}
-		networks = append(networks, n)
-	}
-	return networks, nil
-}
+func (o OIDC) Networks() ([]netip.Prefix, error) { return parseNetworks(o.AllowNetworks) }
 
 // Authorities returns the authorities that may sign the certificates of issuers. nil
 // means those of the system.

@@ -15,6 +15,7 @@ package endpoint
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -47,9 +48,15 @@ func New(base, suffix string) (*Addresses, error) {
 // URL is the address of the AWS APIs, which is the value of endpoint_url.
 func (a *Addresses) URL() string { return a.scheme + "://" + a.host }
 
-// Origin is the origin of a request for a host, which includes its port. The scheme is
-// the one that clients are told, even if a proxy terminates TLS.
-func (a *Addresses) Origin(host string) string { return a.scheme + "://" + host }
+// Origin is the origin to which the client of a request sent it. The scheme is https
+// if the request came over TLS or if clients are told an https address: a proxy that
+// is not known may terminate TLS.
+func (a *Addresses) Origin(r *http.Request) string {
+	if r.TLS != nil {
+		return "https://" + r.Host
+	}
+	return a.scheme + "://" + r.Host
+}
 
 // A Registry is the address of one account's container registry in one region.
 type Registry struct{ Account, Region string }

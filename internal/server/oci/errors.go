@@ -143,11 +143,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 // challenge asks for credentials as ECR does. The body is not JSON, as ECR's clients
 // expect.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request) {
-	scheme := "http"
-	if r.TLS != nil {
-		scheme = "https"
-	}
-	w.Header().Set("Www-Authenticate", `Basic realm="`+scheme+"://"+r.Host+`/",service="ecr.amazonaws.com"`)
+	w.Header().Set("Www-Authenticate", `Basic realm="`+h.addresses.Origin(r)+`/",service="ecr.amazonaws.com"`)
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusUnauthorized)
 	if r.Method != http.MethodHead {

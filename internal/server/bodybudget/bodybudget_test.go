@@ -1,0 +1,121 @@
+package bodybudget_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
+)
+
+const mib = 1 << 20
+
+// read reads a body of a size completely.
+func read(t *testing.T, b *bodybudget.Budget, client string, size int) (*bodybudget.Reader, error) {
+	r := b.Reader(t.Context(), client, bytes.NewReader(make([]byte, size)))
+	got, err := io.ReadAll(r)
+	if err == nil && len(got) != size {
+		t.Errorf("read %d of %d bytes", len(got), size)
+	}
+	return r, err
+}
+
+func TestReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bodybudget.New(4 * mib)
+		var held []*bodybudget.Reader
+		for _, client := range []string{"a", "b", "c", "d"} {
+			r, err := read(t, b, client, mib)
+			if err != nil {
+				t.Fatal(client, err)
+			}
+			held = append(held, r)
+		}
+		if n := b.InUse(); n < 3*mib || n > 4*mib {
+			t.Errorf("%d bytes are in use", n)
+		}
+		// Small bodies need nothing.
+		if _, err := read(t, b, "e", 60<<10); err != nil {
+			t.Error(err)
+		}
+		// A large one waits, and fails if nothing is given back.
+		began := time.Now()
+		if _, err := read(t, b, "e", mib); !fault.Is(err, "ServiceUnavailable") || fault.From(err).Kind != fault.Unavailable || time.Since(began) == 0 {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		go func() {
+			time.Sleep(time.Second)
+			held[0].Release()
+			held[0].Release()
+		}()
+		r, err := read(t, b, "e", mib/2)
+		if err != nil {
+			t.Error(err)
+		}
+		r.Release()
+		for _, r := range held {
+			r.Release()
+		}
+		if n := b.InUse(); n != 0 {
+			t.Errorf("%d bytes are in use at the end", n)
+		}
+	})
+}
+
+func TestReader_Share(t *testing.T) {
+	b := bodybudget.New(4 * mib)
+	r, err := read(t, b, "a", 2*mib)
+	if !fault.Is(err, "ServiceUnavailable") {
+		t.Errorf("one client has half of the budget: %v", err)
+	}
+	if _, err := read(t, b, "b", mib/2); err != nil {
+		t.Errorf("another client: %v", err)
+	}
+	r.Release()
+}
+
+// A client that stops in the middle does not keep its memory.
+func TestReader_Slow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bodybudget.New(64 * mib)
+		body, client := io.Pipe()
+		go func() {
+			client.Write(make([]byte, mib))
+			for {
+				time.Sleep(time.Second)
+				if _, err := client.Write([]byte("x")); err != nil {
+					return
+				}
+			}
+		}()
+		began := time.Now()
+		r := b.Reader(t.Context(), "a", body)
+		_, err := io.ReadAll(r)
+		if !fault.Is(err, "RequestTimeout") || time.Since(began) > time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		r.Release()
+		body.Close()
+		time.Sleep(2 * time.Second) // the client notices
+	})
+}
+
+func TestReader_Unlimited(t *testing.T) {
+	var b *bodybudget.Budget
+	r, err := read(t, b, "a", mib)
+	if err != nil {
+		t.Error(err)
+	}
+	r.Release()
+	if _, err := io.ReadAll(b.Reader(t.Context(), "a", broken{})); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Error(err)
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
