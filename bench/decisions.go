@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/declare"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -155,21 +156,21 @@ func (b *testbed) fillIdentities(ctx context.Context) (*manyIdentities, error) {
 	if _, err := s.Bootstrap(ctx, []string{benchAccount}); err != nil {
 		return nil, err
 	}
-	var d iam.Declaration
+	var d declare.Declaration
 	for i := range manyUsers {
-		d.Users = append(d.Users, iam.DeclaredUser{
-			DeclaredEntity:      iam.DeclaredEntity{Account: benchAccount, Name: fmt.Sprintf("user-%d", i), Tags: []iam.Tag{{Key: "team", Value: fmt.Sprint(i % 100)}}},
-			DeclaredPermissions: iam.DeclaredPermissions{Policies: []string{"arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"}},
+		d.Users = append(d.Users, declare.User{
+			Entity:      declare.Entity{Account: benchAccount, Name: fmt.Sprintf("user-%d", i), Tags: []iam.Tag{{Key: "team", Value: fmt.Sprint(i % 100)}}},
+			Permissions: declare.Permissions{Policies: []string{"arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly"}},
 		})
 	}
 	for i := range manyRoles {
-		d.Roles = append(d.Roles, iam.DeclaredRole{
-			DeclaredEntity:      iam.DeclaredEntity{Account: benchAccount, Name: fmt.Sprintf("role-%d", i)},
-			DeclaredPermissions: iam.DeclaredPermissions{Inline: []iam.DeclaredDocument{{Name: "team", Text: teamPolicy(i)}}},
-			Trust:               iam.DeclaredDocument{Text: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + benchAccount + `"},"Action":"sts:AssumeRole"}]}`},
+		d.Roles = append(d.Roles, declare.Role{
+			Entity:      declare.Entity{Account: benchAccount, Name: fmt.Sprintf("role-%d", i)},
+			Permissions: declare.Permissions{Inline: []declare.Document{{Name: "team", Text: teamPolicy(i)}}},
+			Trust:       declare.Document{Text: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + benchAccount + `"},"Action":"sts:AssumeRole"}]}`},
 		})
 	}
-	_, err = s.Apply(ctx, d)
+	_, err = declare.Apply(ctx, s, d)
 	return m, err
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
-	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/declare"
 )
 
 // ErrConfiguration means that the identities in the configuration cannot be
@@ -24,12 +24,12 @@ var ErrConfiguration = errors.New("configuration")
 // file must not delete every identity in it.
 func (p *components) applyDeclaration(ctx context.Context, c *config.Config) error {
 	if c.IAM == nil {
-		if n := p.iam.Declared(); n > 0 {
+		if n := declare.Count(p.iam); n > 0 {
 			p.log.Warn("the configuration declares no identities; declared identities of earlier starts are kept; to delete them, declare iam: {}", "declared", n)
 		}
 		return nil
 	}
-	changes, err := p.iam.Apply(ctx, declaration(c))
+	changes, err := declare.Apply(ctx, p.iam, declaration(c))
 	if err != nil {
 		return configurationError(err)
 	}
@@ -59,7 +59,7 @@ func checkDeclaration(c *config.Config) error {
 
 // configurationError turns an error of the declaration into an ErrConfiguration.
 func configurationError(err error) error {
-	var wrong *iam.DeclarationError
+	var wrong *declare.Error
 	if errors.As(err, &wrong) {
 		return fmt.Errorf("%w: %w", ErrConfiguration, err)
 	}
@@ -67,61 +67,61 @@ func configurationError(err error) error {
 }
 
 // declaration translates the configuration for package iam.
-func declaration(c *config.Config) iam.Declaration {
-	var d iam.Declaration
-	declare(&d, c.Account, "iam", c.IAM.Identities)
+func declaration(c *config.Config) declare.Declaration {
+	var d declare.Declaration
+	addIdentities(&d, c.Account, "iam", c.IAM.Identities)
 	for account, identities := range sorted(c.IAM.Accounts) {
-		declare(&d, account, "iam.accounts."+account, identities)
+		addIdentities(&d, account, "iam.accounts."+account, identities)
 	}
 	return d
 }
 
-func declare(d *iam.Declaration, account, in string, identities config.Identities) {
-	entity := func(kind, name, path string, tags map[string]string, adopt bool) iam.DeclaredEntity {
-		return iam.DeclaredEntity{Where: in + "." + kind + "." + name, Account: account, Path: path, Name: name, Tags: iam.SortedTags(tags), Adopt: adopt}
+func addIdentities(d *declare.Declaration, account, in string, identities config.Identities) {
+	entity := func(kind, name, path string, tags map[string]string, adopt bool) declare.Entity {
+		return declare.Entity{Where: in + "." + kind + "." + name, Account: account, Path: path, Name: name, Tags: declare.SortedTags(tags), Adopt: adopt}
 	}
 	for name, p := range sorted(identities.Policies) {
 		e := entity("policies", name, p.Path, p.Tags, p.Adopt)
-		d.Policies = append(d.Policies, iam.DeclaredPolicy{DeclaredEntity: e, Description: p.Description, Document: document(e.Where+".document", "", p.Document)})
+		d.Policies = append(d.Policies, declare.Policy{Entity: e, Description: p.Description, Document: document(e.Where+".document", "", p.Document)})
 	}
 	for issuer, o := range sorted(identities.OIDCProviders) {
 		e := entity("oidc_providers", issuer, "", o.Tags, o.Adopt)
-		d.OIDCProviders = append(d.OIDCProviders, iam.DeclaredOIDCProvider{DeclaredEntity: e, Issuer: issuer, ClientIDs: o.ClientIDs, Thumbprints: o.Thumbprints})
+		d.OIDCProviders = append(d.OIDCProviders, declare.OIDCProvider{Entity: e, Issuer: issuer, ClientIDs: o.ClientIDs, Thumbprints: o.Thumbprints})
 	}
 	for name, g := range sorted(identities.Groups) {
 		e := entity("groups", name, g.Path, nil, g.Adopt)
-		d.Groups = append(d.Groups, iam.DeclaredGroup{DeclaredEntity: e, DeclaredPermissions: permissions(e.Where, g.Permissions, "")})
+		d.Groups = append(d.Groups, declare.Group{Entity: e, Permissions: permissions(e.Where, g.Permissions, "")})
 	}
 	for name, u := range sorted(identities.Users) {
 		e := entity("users", name, u.Path, u.Tags, u.Adopt)
-		d.Users = append(d.Users, iam.DeclaredUser{
-			DeclaredEntity: e, DeclaredPermissions: permissions(e.Where, u.Permissions, u.Boundary),
+		d.Users = append(d.Users, declare.User{
+			Entity: e, Permissions: permissions(e.Where, u.Permissions, u.Boundary),
 			Groups: u.Groups, AccessKeys: u.AccessKeys,
 		})
 	}
 	for name, r := range sorted(identities.Roles) {
 		e := entity("roles", name, r.Path, r.Tags, r.Adopt)
-		d.Roles = append(d.Roles, iam.DeclaredRole{
-			DeclaredEntity: e, DeclaredPermissions: permissions(e.Where, r.Permissions, r.Boundary),
+		d.Roles = append(d.Roles, declare.Role{
+			Entity: e, Permissions: permissions(e.Where, r.Permissions, r.Boundary),
 			Description: r.Description, MaxSession: int(time.Duration(r.MaxSession) / time.Second),
 			Trust: document(e.Where+".trust", "", r.Trust),
 		})
 	}
 }
 
-func permissions(where string, p config.Permissions, boundary string) iam.DeclaredPermissions {
-	out := iam.DeclaredPermissions{Policies: p.Policies, Boundary: boundary}
+func permissions(where string, p config.Permissions, boundary string) declare.Permissions {
+	out := declare.Permissions{Policies: p.Policies, Boundary: boundary}
 	for name, doc := range sorted(p.Inline) {
 		out.Inline = append(out.Inline, document(where+".inline."+name, name, doc))
 	}
 	return out
 }
 
-func document(where, name string, d config.Document) iam.DeclaredDocument {
+func document(where, name string, d config.Document) declare.Document {
 	if d.Line > 0 {
 		where += fmt.Sprintf(" (line %d)", d.Line)
 	}
-	return iam.DeclaredDocument{Where: where, Name: name, Text: d.JSON}
+	return declare.Document{Where: where, Name: name, Text: d.JSON}
 }
 
 // sorted yields a map in the order of its keys.
@@ -162,7 +162,7 @@ func guardrails(c *config.Config) (guardrailFunc, error) {
 // declaredProfiles are profiles for the declared access keys:
 // gatehouse/USER/KEY, or gatehouse-ACCOUNT/USER/KEY.
 func (p *components) declaredProfiles() ([]Profile, error) {
-	keys, err := p.iam.DeclaredKeys(p.config.AllAccounts())
+	keys, err := declare.Keys(p.iam, p.config.AllAccounts())
 	if err != nil {
 		return nil, err
 	}

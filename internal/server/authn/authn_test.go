@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -92,22 +93,22 @@ func (f *fixture) request(k key, service, region string, change ...func(*http.Re
 	return r
 }
 
-func credentials(c iam.SessionCredentials) key { return key{c.AccessKeyID, c.Secret, c.Token} }
+func credentials(c sts.SessionCredentials) key { return key{c.AccessKeyID, c.Secret, c.Token} }
 
-func (f *fixture) assume(k key, change ...func(*iam.AssumeRole)) key {
+func (f *fixture) assume(k key, change ...func(*sts.AssumeRole)) key {
 	f.t.Helper()
-	in := iam.AssumeRole{RoleARN: "arn:aws:iam::" + account + ":role/ci/deploy", SessionName: "build-7"}
+	in := sts.AssumeRole{RoleARN: "arn:aws:iam::" + account + ":role/ci/deploy", SessionName: "build-7"}
 	for _, c := range change {
 		c(&in)
 	}
-	out, err := f.IAM.AssumeRole(f.as(k), in)
+	out, err := sts.New(f.IAM).AssumeRole(f.as(k), in)
 	f.ok(err)
 	return credentials(out)
 }
 
 func (f *fixture) sessionToken(k key) key {
 	f.t.Helper()
-	out, err := f.IAM.SessionToken(f.as(k), 0)
+	out, err := sts.New(f.IAM).SessionToken(f.as(k), 0)
 	f.ok(err)
 	return credentials(out)
 }
@@ -144,7 +145,7 @@ func code(err error) string {
 func TestWhoIsWho(t *testing.T) {
 	f := newFixture(t)
 	f.ok(f.IAM.TagEntity(f.admin, iam.KindRole, "deploy", []iam.Tag{{Key: "Team", Value: "of the role"}, {Key: "k", Value: "of the role"}}))
-	role := f.assume(f.alice, func(in *iam.AssumeRole) {
+	role := f.assume(f.alice, func(in *sts.AssumeRole) {
 		in.Tags, in.SourceIdentity, in.Policies.Document = []iam.Tag{{Key: "team", Value: "of the session"}}, "alice", allowECR
 	})
 	user := f.sessionToken(f.alice)
@@ -195,7 +196,7 @@ func TestTakingAwayClosesAtTheNextRequest(t *testing.T) {
 	role := func(f *fixture) key { return f.assume(f.alice) }
 	session := func(f *fixture) key { return f.sessionToken(f.alice) }
 	sessionWithRecord := func(f *fixture) key {
-		return f.assume(f.alice, func(in *iam.AssumeRole) { in.Policies.Document = allowECR })
+		return f.assume(f.alice, func(in *sts.AssumeRole) { in.Policies.Document = allowECR })
 	}
 	tests := map[string]struct {
 		who    func(*fixture) key
@@ -371,7 +372,7 @@ func TestAStreamedBodyIsVerifiedWhileItIsRead(t *testing.T) {
 
 func TestASessionEndsWithItsRecord(t *testing.T) {
 	f := newFixture(t)
-	k := f.assume(f.alice, func(in *iam.AssumeRole) { in.Policies.Document = allowECR })
+	k := f.assume(f.alice, func(in *sts.AssumeRole) { in.Policies.Document = allowECR })
 	text := f.bearer(k)
 	// A second server has never seen the session, and reads it once.
 	second := authn.New(authn.Config{Directory: f.Start(), Keyring: f.Keyring, Serves: func(string) bool { return true }, Now: f.Now})
@@ -402,7 +403,7 @@ func TestRequestsReadNoDatabase(t *testing.T) {
 	f := newFixture(t)
 	keys := map[string]key{
 		"user": f.alice, "role": f.assume(f.alice), "session of a user": f.sessionToken(f.alice),
-		"limited role": f.assume(f.alice, func(in *iam.AssumeRole) { in.Policies.Document = allowECR }),
+		"limited role": f.assume(f.alice, func(in *sts.AssumeRole) { in.Policies.Document = allowECR }),
 	}
 	tokens := map[string]string{}
 	for name, k := range keys {
@@ -434,7 +435,7 @@ func TestRequestsReadNoDatabase(t *testing.T) {
 func TestATokenSaysWhoAndNotWhat(t *testing.T) {
 	f := newFixture(t)
 	plain := f.assume(f.alice)
-	laden := f.assume(f.alice, func(in *iam.AssumeRole) {
+	laden := f.assume(f.alice, func(in *sts.AssumeRole) {
 		in.Policies.Document = strings.Replace(allowECR, "ecr:*", "ecr:"+strings.Repeat("x", 1900), 1)
 		in.SourceIdentity = "alice"
 		for i := range 50 {
@@ -543,7 +544,7 @@ func BenchmarkBearer(b *testing.B) {
 	for name, k := range map[string]key{
 		"user":                     f.alice,
 		"role":                     f.assume(f.alice),
-		"role with session policy": f.assume(f.alice, func(in *iam.AssumeRole) { in.Policies.Document = allowECR }),
+		"role with session policy": f.assume(f.alice, func(in *sts.AssumeRole) { in.Policies.Document = allowECR }),
 	} {
 		b.Run(name, func(b *testing.B) {
 			r := httptest.NewRequest(http.MethodGet, "http://registry.example/v2/", nil)

@@ -13,7 +13,7 @@ import (
 )
 
 // IAM declares the identities of the first account and, by account id, of the
-// others. The keys are names. See iam.Declaration for what the fields mean and which
+// others. The keys are names. See declare.Declaration for what the fields mean and which
 // values they may have.
 type IAM struct {
 	Identities `yaml:",inline"`
@@ -48,7 +48,7 @@ type User struct {
 	Tags     map[string]string `yaml:"tags"`
 	// Groups are names of groups.
 	Groups []string `yaml:"groups"`
-	// AccessKeys are names of keys: see iam.DeclaredUser.
+	// AccessKeys are names of keys: see declare.User.
 	AccessKeys []string `yaml:"access_keys"`
 	// Adopt takes over an existing user of the name.
 	Adopt bool `yaml:"adopt"`
@@ -155,7 +155,7 @@ func (g *Guardrail) Of(account string) (d Document, where string) {
 }
 
 // validateIdentities checks the names of accounts and the guardrail.
-// iam.Declaration.Validate checks the declarations themselves.
+// declare.Declaration.Validate checks the declarations themselves.
 func (c *Config) validateIdentities(bad func(setting, format string, args ...any)) {
 	if c.IAM != nil {
 		for _, account := range slices.Sorted(maps.Keys(c.IAM.Accounts)) {

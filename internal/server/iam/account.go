@@ -8,7 +8,7 @@ import (
 )
 
 // account authorizes an action on the caller's account, and returns it.
-func (s *Service) account(ctx context.Context, sn *snapshot, action string) (*Account, error) {
+func (s *Service) account(ctx context.Context, sn *Snapshot, action string) (*Account, error) {
 	c, err := caller(ctx)
 	if err != nil {
 		return nil, err
@@ -18,7 +18,7 @@ func (s *Service) account(ctx context.Context, sn *snapshot, action string) (*Ac
 	}
 	a, ok := get[*Account](sn, c.Account)
 	if !ok {
-		return nil, noSuch(KindAccount, c.Account)
+		return nil, NoSuchEntity(KindAccount, c.Account)
 	}
 	return a, nil
 }
@@ -43,8 +43,8 @@ func (s *Service) AccountAlias(ctx context.Context) (string, error) {
 // CreateAccountAlias sets the alias of the caller's account, of which there is
 // one at the most. Faults: ValidationError, EntityAlreadyExists.
 func (s *Service) CreateAccountAlias(ctx context.Context, alias string) error {
-	return s.change(ctx, func(d *draft) error {
-		old, err := s.account(ctx, d.snapshot, "iam:CreateAccountAlias")
+	return s.change(ctx, func(d *Draft) error {
+		old, err := s.account(ctx, d.Snapshot, "iam:CreateAccountAlias")
 		if err != nil {
 			return err
 		}
@@ -64,8 +64,8 @@ func (s *Service) CreateAccountAlias(ctx context.Context, alias string) error {
 // DeleteAccountAlias takes the alias of the caller's account away. Faults:
 // NoSuchEntity.
 func (s *Service) DeleteAccountAlias(ctx context.Context, alias string) error {
-	return s.change(ctx, func(d *draft) error {
-		old, err := s.account(ctx, d.snapshot, "iam:DeleteAccountAlias")
+	return s.change(ctx, func(d *Draft) error {
+		old, err := s.account(ctx, d.Snapshot, "iam:DeleteAccountAlias")
 		if err != nil {
 			return err
 		}
@@ -77,43 +77,4 @@ func (s *Service) DeleteAccountAlias(ctx context.Context, alias string) error {
 		d.set(&a)
 		return nil
 	})
-}
-
-// AccountSummary counts what the caller's account has, and names the quotas, in
-// the words of the IAM API Reference, GetAccountSummary.
-func (s *Service) AccountSummary(ctx context.Context) (map[string]int, error) {
-	sn := s.current.Load()
-	a, err := s.account(ctx, sn, "iam:GetAccountSummary")
-	if err != nil {
-		return nil, err
-	}
-	m := map[string]int{
-		"AccessKeysPerUserQuota":            maxKeys,
-		"AttachedPoliciesPerGroupQuota":     maxAttached,
-		"AttachedPoliciesPerRoleQuota":      maxAttached,
-		"AttachedPoliciesPerUserQuota":      maxAttached,
-		"GroupsPerUserQuota":                maxGroups,
-		"PolicySizeQuota":                   maxManaged,
-		"VersionsPerPolicyQuota":            maxVersions,
-		"AssumeRolePolicySizeQuota":         maxTrust,
-		"UserPolicySizeQuota":               maxInline[KindUser],
-		"GroupPolicySizeQuota":              maxInline[KindGroup],
-		"RolePolicySizeQuota":               maxInline[KindRole],
-		"AccountMFAEnabled":                 0,
-		"AccountSigningCertificatesPresent": 0,
-		"MFADevices":                        0,
-		"InstanceProfiles":                  0,
-		"ServerCertificates":                0,
-		"AccountAccessKeysPresent":          min(len(a.Keys), 1),
-	}
-	for kind, name := range map[Kind]string{KindUser: "Users", KindGroup: "Groups", KindRole: "Roles", KindPolicy: "Policies", KindOIDCProvider: "Providers"} {
-		m[name] = 0
-		for range list[entity](sn, a.ID, kind, "") {
-			m[name]++
-		}
-	}
-	for p := range list[*Policy](sn, a.ID, KindPolicy, "") {
-		m["PolicyVersionsInUse"] += len(p.Versions)
-	}
-	return m, nil
 }

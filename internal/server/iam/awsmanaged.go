@@ -2,6 +2,7 @@ package iam
 
 import (
 	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"strconv"
 	"strings"
@@ -24,7 +25,7 @@ func awsManagedPolicies() ([]*Policy, error) {
 			return nil, fmt.Errorf("iam: %s: %w", m.ARN, err)
 		}
 		out = append(out, &Policy{
-			Common:      Common{ID: awsPolicyID(m.Name), Account: awsAccount, Path: m.Path, Name: m.Name, Created: m.Updated},
+			Common:      Common{ID: awsPolicyID(m.Name), Account: AWSAccount, Path: m.Path, Name: m.Name, Created: m.Updated},
 			Description: m.Description,
 			Updated:     m.Updated,
 			Versions:    []PolicyVersion{{Number: version, Created: m.Updated, Document: m.Document}},
@@ -38,5 +39,5 @@ func awsManagedPolicies() ([]*Policy, error) {
 // server and after every start, and made from the name.
 func awsPolicyID(name string) string {
 	sum := sha256.Sum256([]byte(name))
-	return string(token.ManagedPolicy) + letters.EncodeToString(sum[:])[:17]
+	return string(token.ManagedPolicy) + base32.StdEncoding.EncodeToString(sum[:])[:17]
 }

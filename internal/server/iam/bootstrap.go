@@ -26,7 +26,7 @@ func (s *Service) Bootstrap(ctx context.Context, accounts []string) ([]Credentia
 			return nil, fault.New(fault.Invalid, "ValidationError", "The account %q is invalid: want twelve digits.", id)
 		}
 	}
-	if err := s.change(ctx, func(d *draft) error {
+	if err := s.change(ctx, func(d *Draft) error {
 		for _, id := range accounts {
 			if err := s.createAccount(d, id); err != nil {
 				return err
@@ -39,8 +39,8 @@ func (s *Service) Bootstrap(ctx context.Context, accounts []string) ([]Credentia
 	return s.AdminCredentials(accounts)
 }
 
-func (s *Service) createAccount(d *draft, id string) error {
-	if _, ok := get[*Account](d.snapshot, id); ok {
+func (s *Service) createAccount(d *Draft, id string) error {
+	if _, ok := get[*Account](d.Snapshot, id); ok {
 		return nil
 	}
 	d.set(&Account{Common: Common{ID: id, Account: id, Name: id, Created: s.second()}})
@@ -62,7 +62,7 @@ func (s *Service) AdminCredentials(accounts []string) ([]Credentials, error) {
 		if !ok {
 			continue
 		}
-		for _, k := range admin.accessKeys() {
+		for _, k := range admin.AccessKeys() {
 			if !k.Active {
 				continue
 			}

@@ -26,13 +26,13 @@ type NewEntity struct {
 
 // begin does what all creations have in common: it checks the form, authorizes,
 // and checks that the name is free.
-func (s *Service) begin(ctx context.Context, sn *snapshot, kind Kind, prefix token.IDPrefix, n NewEntity) (Common, error) {
+func (s *Service) begin(ctx context.Context, sn *Snapshot, kind Kind, prefix token.IDPrefix, n NewEntity) (Common, error) {
 	var none Common
-	path, err := checkPath(n.Path)
+	path, err := CheckPath(n.Path)
 	if err != nil {
 		return none, err
 	}
-	if err := checkName(kind, n.Name); err != nil {
+	if err := CheckName(kind, n.Name); err != nil {
 		return none, err
 	}
 	n.Path = path
@@ -40,9 +40,9 @@ func (s *Service) begin(ctx context.Context, sn *snapshot, kind Kind, prefix tok
 }
 
 // admit is what is left of begin once path and name have the form of their kind.
-func (s *Service) admit(ctx context.Context, sn *snapshot, kind Kind, prefix token.IDPrefix, n NewEntity) (Common, error) {
+func (s *Service) admit(ctx context.Context, sn *Snapshot, kind Kind, prefix token.IDPrefix, n NewEntity) (Common, error) {
 	var none Common
-	tags, err := mergeTags(nil, n.Tags)
+	tags, err := MergeTags(nil, n.Tags)
 	if err != nil {
 		return none, err
 	}
@@ -52,7 +52,7 @@ func (s *Service) admit(ctx context.Context, sn *snapshot, kind Kind, prefix tok
 	}
 	req := authz.Request{
 		Action:      "iam:Create" + string(kind),
-		Resource:    arn.New("iam", "", c.Account, kind.noun()+n.Path+n.Name).String(),
+		Resource:    arn.New("iam", "", c.Account, kind.Noun()+n.Path+n.Name).String(),
 		RequestTags: resourcetags.Map(n.Tags),
 		Keys:        boundaryKey(n.Boundary),
 	}
@@ -80,7 +80,7 @@ func (s *Service) admit(ctx context.Context, sn *snapshot, kind Kind, prefix tok
 func (s *Service) second() time.Time { return s.now().UTC().Truncate(time.Second) }
 
 func exists(kind Kind, name string) error {
-	return fault.New(fault.Conflict, "EntityAlreadyExists", "%s with name %s already exists.", kind, name).About(kind.noun(), name)
+	return fault.New(fault.Conflict, "EntityAlreadyExists", "%s with name %s already exists.", kind, name).About(kind.Noun(), name)
 }
 
 // boundaryKey is the condition key for a permissions boundary in a request.
@@ -102,8 +102,8 @@ var boundaryActions = []string{
 
 // withBoundary returns the keys with the permissions boundary of the entity,
 // where the action has it.
-func withBoundary(keys map[string][]string, action string, e entity) map[string][]string {
-	h, ok := e.(holder)
+func withBoundary(keys map[string][]string, action string, e Entity) map[string][]string {
+	h, ok := e.(principalEntity)
 	if !ok || h.permissions().Boundary == "" || !slices.Contains(boundaryActions, action) {
 		return keys
 	}

@@ -26,17 +26,17 @@ func (s *Service) KeyOwner(accessKeyID string) (account, uniqueID string, ok boo
 	if !ok || !k.Active {
 		return "", "", false
 	}
-	c := e.common()
+	c := e.Base()
 	return c.Account, c.ID, true
 }
 
 // key returns an access key and whose it is.
-func (s *snapshot) key(id string) (entity, AccessKey, bool) {
+func (s *Snapshot) key(id string) (Entity, AccessKey, bool) {
 	e, ok := s.keys.Get(id)
 	if !ok {
 		return nil, AccessKey{}, false
 	}
-	for _, k := range e.accessKeys() {
+	for _, k := range e.AccessKeys() {
 		if k.ID == id {
 			return e, k, true
 		}
@@ -58,7 +58,7 @@ func (s *Service) Secret(accessKeyID string) (string, bool) {
 func (s *Service) Identity(account, uniqueID string) *authn.Principal {
 	sn := s.current.Load()
 	e, ok := sn.byID.Get(uniqueID)
-	if !ok || e.common().Account != account {
+	if !ok || e.Base().Account != account {
 		return nil
 	}
 	switch e := e.(type) {
@@ -75,7 +75,7 @@ func (s *Service) Identity(account, uniqueID string) *authn.Principal {
 	return nil
 }
 
-func (s *snapshot) user(u *User) *authn.Principal {
+func (s *Snapshot) user(u *User) *authn.Principal {
 	if r := u.resolved.Load(); r != nil && r.generation == s.generation {
 		return r.principal
 	}
@@ -94,7 +94,7 @@ func (s *snapshot) user(u *User) *authn.Principal {
 	return p
 }
 
-func (s *snapshot) role(r *Role) *authn.Principal {
+func (s *Snapshot) role(r *Role) *authn.Principal {
 	if r := r.resolved.Load(); r != nil && r.generation == s.generation {
 		return r.principal
 	}
@@ -108,15 +108,15 @@ func (s *snapshot) role(r *Role) *authn.Principal {
 	return p
 }
 
-// granted returns the policies that a holder has itself.
-func (s *snapshot) granted(p *Permissions) []*policy.Policy {
+// granted returns the policies that a principalEntity has itself.
+func (s *Snapshot) granted(p *Permissions) []*policy.Policy {
 	granted := make([]*policy.Policy, 0, len(p.inline)+len(p.Attached))
 	granted = append(granted, p.inline...)
 	return append(granted, s.compiled(p.Attached)...)
 }
 
 // compiled returns the managed policies that exist of those named.
-func (s *snapshot) compiled(policyARNs []string) []*policy.Policy {
+func (s *Snapshot) compiled(policyARNs []string) []*policy.Policy {
 	var out []*policy.Policy
 	for _, a := range policyARNs {
 		if p, ok := s.policyByARN(a); ok {
@@ -128,7 +128,7 @@ func (s *snapshot) compiled(policyARNs []string) []*policy.Policy {
 
 // boundary returns the permissions boundary, nil where there is none. One that
 // does not exist allows nothing.
-func (s *snapshot) boundary(p *Permissions) *policy.Policy {
+func (s *Snapshot) boundary(p *Permissions) *policy.Policy {
 	if p.Boundary == "" {
 		return nil
 	}
@@ -139,7 +139,7 @@ func (s *snapshot) boundary(p *Permissions) *policy.Policy {
 }
 
 // guardrail returns the account-wide policy of an account, nil where there is none.
-func (s *snapshot) guardrail(account string) *policy.Policy {
+func (s *Snapshot) guardrail(account string) *policy.Policy {
 	if s.guardrails == nil {
 		return nil
 	}

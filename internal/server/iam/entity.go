@@ -25,8 +25,8 @@ const (
 	KindOIDCProvider Kind = "OpenIDConnectProvider"
 )
 
-// noun is the kind in a sentence and, apart from root's, in an ARN.
-func (k Kind) noun() string {
+// Noun is the kind in a sentence and, apart from root's, in an ARN.
+func (k Kind) Noun() string {
 	if k == KindOIDCProvider {
 		return "oidc-provider"
 	}
@@ -44,15 +44,15 @@ type InlinePolicy struct {
 
 // An entity is what the snapshot holds, and is immutable in it. To change one,
 // copy it, change the copy, and replace every slice that changes.
-type entity interface {
-	kind() Kind
+type Entity interface {
+	Kind() Kind
 	// common returns the part that all kinds have.
-	common() *Common
+	Base() *Common
 	// references lists what must not be deleted while this entity exists: see
 	// the reference functions.
 	references() []string
 	// accessKeys are the keys that the entity has.
-	accessKeys() []AccessKey
+	AccessKeys() []AccessKey
 	// compile prepares a copy for the snapshot, by parsing its policies.
 	compile(c *compiler)
 }
@@ -72,7 +72,7 @@ type Common struct {
 	Declared bool `json:"declared,omitzero"`
 }
 
-func (c *Common) common() *Common { return c }
+func (c *Common) Base() *Common { return c }
 
 // Permissions is what users, groups and roles are given. Groups have no boundary.
 type Permissions struct {
@@ -122,8 +122,8 @@ type Account struct {
 	Keys  []AccessKey `json:"keys,omitempty"`
 }
 
-func (*Account) kind() Kind                { return KindAccount }
-func (a *Account) accessKeys() []AccessKey { return a.Keys }
+func (*Account) Kind() Kind                { return KindAccount }
+func (a *Account) AccessKeys() []AccessKey { return a.Keys }
 func (*Account) compile(*compiler)         {}
 
 func (a *Account) references() []string {
@@ -147,8 +147,8 @@ type User struct {
 	resolved *atomic.Pointer[resolution]
 }
 
-func (*User) kind() Kind                { return KindUser }
-func (u *User) accessKeys() []AccessKey { return u.Keys }
+func (*User) Kind() Kind                { return KindUser }
+func (u *User) AccessKeys() []AccessKey { return u.Keys }
 
 func (u *User) references() []string {
 	refs := u.Permissions.references(u.Account)
@@ -164,7 +164,7 @@ func (u *User) compile(c *compiler) {
 }
 
 // ARN returns the user's.
-func (u *User) ARN() string { return entityARN(u) }
+func (u *User) ARN() string { return ARNOf(u) }
 
 // A Group gives its permissions to its members. The members name their groups.
 type Group struct {
@@ -172,14 +172,14 @@ type Group struct {
 	Permissions
 }
 
-func (*Group) kind() Kind              { return KindGroup }
+func (*Group) Kind() Kind              { return KindGroup }
 func (g *Group) references() []string  { return g.Permissions.references(g.Account) }
-func (*Group) accessKeys() []AccessKey { return nil }
+func (*Group) AccessKeys() []AccessKey { return nil }
 
 func (g *Group) compile(c *compiler) { g.Permissions.compile(c, attachment(g)) }
 
 // ARN returns the group's.
-func (g *Group) ARN() string { return entityARN(g) }
+func (g *Group) ARN() string { return ARNOf(g) }
 
 // A Role is what others act as, for a while.
 type Role struct {
@@ -198,9 +198,9 @@ type Role struct {
 	resolved *atomic.Pointer[resolution]
 }
 
-func (*Role) kind() Kind              { return KindRole }
+func (*Role) Kind() Kind              { return KindRole }
 func (r *Role) references() []string  { return r.Permissions.references(r.Account) }
-func (*Role) accessKeys() []AccessKey { return nil }
+func (*Role) AccessKeys() []AccessKey { return nil }
 
 func (r *Role) compile(c *compiler) {
 	r.Permissions.compile(c, attachment(r))
@@ -208,8 +208,11 @@ func (r *Role) compile(c *compiler) {
 	r.resolved = new(atomic.Pointer[resolution])
 }
 
+// TrustPolicy is the compiled trust policy.
+func (r *Role) TrustPolicy() *policy.Policy { return r.trust }
+
 // ARN returns the role's.
-func (r *Role) ARN() string { return entityARN(r) }
+func (r *Role) ARN() string { return ARNOf(r) }
 
 // A Policy is a managed policy. The account of AWS's own is "aws".
 type Policy struct {
@@ -232,16 +235,16 @@ type PolicyVersion struct {
 	Document string    `json:"document"`
 }
 
-func (*Policy) kind() Kind              { return KindPolicy }
+func (*Policy) Kind() Kind              { return KindPolicy }
 func (*Policy) references() []string    { return nil }
-func (*Policy) accessKeys() []AccessKey { return nil }
+func (*Policy) AccessKeys() []AccessKey { return nil }
 
 func (p *Policy) compile(c *compiler) {
 	p.compiled = c.policy(p.DefaultVersion().Document, policy.Identity, policy.Source{Name: p.Name, ARN: p.ARN()})
 }
 
 // ARN returns the policy's.
-func (p *Policy) ARN() string { return entityARN(p) }
+func (p *Policy) ARN() string { return ARNOf(p) }
 
 // DefaultVersion returns the version in force.
 func (p *Policy) DefaultVersion() PolicyVersion {
@@ -259,11 +262,11 @@ func (p *Policy) Version(number int) (PolicyVersion, bool) {
 	return PolicyVersion{}, false
 }
 
-// awsAccount stands in ARNs for the owner of AWS's managed policies.
-const awsAccount = "aws"
+// AWSAccount stands in ARNs for the owner of AWS's managed policies.
+const AWSAccount = "aws"
 
 // AWSManaged reports whether the policy is one of AWS's own, which nobody changes.
-func (p *Policy) AWSManaged() bool { return p.Account == awsAccount }
+func (p *Policy) AWSManaged() bool { return p.Account == AWSAccount }
 
 // An AccessKey is a long-term key. Its secret is derived from the keyring.
 type AccessKey struct {
@@ -276,10 +279,10 @@ type AccessKey struct {
 	Name string `json:"name,omitzero"`
 }
 
-func entityARN(e entity) string {
-	c := e.common()
-	return arn.New("iam", "", c.Account, e.kind().noun()+c.Path+c.Name).String()
+func ARNOf(e Entity) string {
+	c := e.Base()
+	return arn.New("iam", "", c.Account, e.Kind().Noun()+c.Path+c.Name).String()
 }
 
 // attachment is how a [policy.Source] names what a policy is attached to.
-func attachment(e entity) string { return e.kind().noun() + "/" + e.common().Name }
+func attachment(e Entity) string { return e.Kind().Noun() + "/" + e.Base().Name }

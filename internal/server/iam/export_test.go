@@ -29,7 +29,7 @@ func DescribeStored(ctx context.Context, s *Service) (map[string]string, error) 
 	return describe(loaded), nil
 }
 
-func describe(s *snapshot) map[string]string {
+func describe(s *Snapshot) map[string]string {
 	out := map[string]string{"seq": fmt.Sprint(s.seq)}
 	for it := s.byID.Iterator(); !it.Done(); {
 		id, e, _ := it.Next()
@@ -37,7 +37,7 @@ func describe(s *snapshot) map[string]string {
 		if err != nil {
 			panic(err)
 		}
-		out["entity "+id] = fmt.Sprintf("%s %s %s", e.kind(), keyOf(e), body)
+		out["entity "+id] = fmt.Sprintf("%s %s %s", e.Kind(), keyOf(e), body)
 		switch e := e.(type) {
 		case *User:
 			out["principal "+id] = principalText(s.user(e))
@@ -47,11 +47,11 @@ func describe(s *snapshot) map[string]string {
 	}
 	for it := s.byName.Iterator(); !it.Done(); {
 		k, e, _ := it.Next()
-		out[fmt.Sprintf("name %s", k)] = e.common().ID
+		out[fmt.Sprintf("name %s", k)] = e.Base().ID
 	}
 	for it := s.keys.Iterator(); !it.Done(); {
 		k, e, _ := it.Next()
-		out["key "+k] = e.common().ID
+		out["key "+k] = e.Base().ID
 	}
 	for it := s.used.Iterator(); !it.Done(); {
 		k, n, _ := it.Next()

@@ -9,15 +9,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 )
 
-// maxGroups is the number of groups that a user can be in (IAM User Guide, "IAM
+// MaxGroups is the number of groups that a user can be in (IAM User Guide, "IAM
 // and AWS STS quotas").
-const maxGroups = 10
+const MaxGroups = 10
 
 // CreateGroup creates a group without members. Faults: ValidationError,
 // EntityAlreadyExists.
 func (s *Service) CreateGroup(ctx context.Context, path, name string) (g *Group, err error) {
-	err = s.change(ctx, func(d *draft) error {
-		common, err := s.begin(ctx, d.snapshot, KindGroup, token.GroupID, NewEntity{Path: path, Name: name})
+	err = s.change(ctx, func(d *Draft) error {
+		common, err := s.begin(ctx, d.Snapshot, KindGroup, token.GroupID, NewEntity{Path: path, Name: name})
 		if err != nil {
 			return err
 		}
@@ -50,8 +50,8 @@ func (s *Service) Groups(ctx context.Context, p Page) (Listing[*Group], error) {
 
 // UpdateGroup is for groups what [Service.UpdateUser] is for users.
 func (s *Service) UpdateGroup(ctx context.Context, name, newPath, newName string) error {
-	return s.change(ctx, func(d *draft) error {
-		old, err := find[*Group](ctx, s, d.snapshot, KindGroup, name, authz.Request{Action: "iam:UpdateGroup"})
+	return s.change(ctx, func(d *Draft) error {
+		old, err := find[*Group](ctx, s, d.Snapshot, KindGroup, name, authz.Request{Action: "iam:UpdateGroup"})
 		if err != nil {
 			return err
 		}
@@ -63,8 +63,8 @@ func (s *Service) UpdateGroup(ctx context.Context, name, newPath, newName string
 // DeleteGroup deletes a group without members and policies. Faults:
 // NoSuchEntity, DeleteConflict.
 func (s *Service) DeleteGroup(ctx context.Context, name string) error {
-	return s.change(ctx, func(d *draft) error {
-		g, err := find[*Group](ctx, s, d.snapshot, KindGroup, name, authz.Request{Action: "iam:DeleteGroup"})
+	return s.change(ctx, func(d *Draft) error {
+		g, err := find[*Group](ctx, s, d.Snapshot, KindGroup, name, authz.Request{Action: "iam:DeleteGroup"})
 		if err != nil {
 			return err
 		}
@@ -89,15 +89,15 @@ func (s *Service) AddUserToGroup(ctx context.Context, group, user string) error 
 		if slices.Contains(groups, id) {
 			return groups, nil
 		}
-		if len(groups) == maxGroups {
-			return nil, tooManyGroups()
+		if len(groups) == MaxGroups {
+			return nil, TooManyGroups()
 		}
 		return append(slices.Clone(groups), id), nil
 	})
 }
 
-func tooManyGroups() error {
-	return limit("Cannot exceed quota for GroupsPerUser: %d", maxGroups)
+func TooManyGroups() error {
+	return limit("Cannot exceed quota for GroupsPerUser: %d", MaxGroups)
 }
 
 // RemoveUserFromGroup ends a membership. Faults: NoSuchEntity.
@@ -108,14 +108,14 @@ func (s *Service) RemoveUserFromGroup(ctx context.Context, group, user string) e
 }
 
 func (s *Service) regroup(ctx context.Context, action, group, user string, edit func(groups []string, id string) ([]string, error)) error {
-	return s.change(ctx, func(d *draft) error {
-		g, err := find[*Group](ctx, s, d.snapshot, KindGroup, group, authz.Request{Action: action})
+	return s.change(ctx, func(d *Draft) error {
+		g, err := find[*Group](ctx, s, d.Snapshot, KindGroup, group, authz.Request{Action: action})
 		if err != nil {
 			return err
 		}
 		old, ok := d.named(g.Account, KindUser, user)
 		if !ok {
-			return noSuch(KindUser, user)
+			return NoSuchEntity(KindUser, user)
 		}
 		u := *old.(*User)
 		groups, err := edit(u.Groups, g.ID)

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/simulate"
 )
 
 // TestGuardrailIsPartOfEveryPrincipal: users, roles, root and the simulation of
@@ -48,7 +49,7 @@ func TestGuardrailIsPartOfEveryPrincipal(t *testing.T) {
 		t.Error("it limits another account")
 	}
 	for _, principal := range []string{admin.ARN(), role.ARN(), "arn:aws:iam::" + account + ":root"} {
-		out, err := limited.SimulatePrincipal(w.AsAdmin(), principal, iam.Simulation{Actions: []string{"sts:AssumeRole"}})
+		out, err := simulate.New(limited).Principal(w.AsAdmin(), principal, simulate.Simulation{Actions: []string{"sts:AssumeRole"}})
 		if err != nil || out[0].Allowed() {
 			t.Errorf("%s: %+v, %v", principal, out, err)
 		}

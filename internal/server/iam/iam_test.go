@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/managed"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
 )
 
 const (
@@ -143,11 +144,11 @@ func TestARecreatedUserIsNotTrusted(t *testing.T) {
 	first := login()
 	role, err := w.IAM.CreateRole(admin, iam.NewEntity{Name: "r"}, "", trusting(first.ARN), 0)
 	ok(t, err)
-	in := iam.AssumeRole{RoleARN: role.ARN(), SessionName: "s-1"}
-	_, err = w.IAM.AssumeRole(authn.WithCaller(t.Context(), first), in)
+	in := sts.AssumeRole{RoleARN: role.ARN(), SessionName: "s-1"}
+	_, err = sts.New(w.IAM).AssumeRole(authn.WithCaller(t.Context(), first), in)
 	ok(t, err)
 	ok(t, w.IAM.DeleteUser(admin, "alice"))
-	if _, err := w.IAM.AssumeRole(authn.WithCaller(t.Context(), login()), in); code(err) != "AccessDenied" {
+	if _, err := sts.New(w.IAM).AssumeRole(authn.WithCaller(t.Context(), login()), in); code(err) != "AccessDenied" {
 		t.Errorf("another user of the same name: %v", err)
 	}
 }
@@ -174,15 +175,15 @@ func TestASessionOfARecreatedRoleIsNotTrusted(t *testing.T) {
 	if shown := w.IAM.ShowPrincipals(target.Trust); shown != trusting("arn:aws:sts::"+account+":assumed-role/ops/s-1") || strings.Contains(target.Trust, "assumed-role") {
 		t.Errorf("kept as %s, shown as %s", target.Trust, shown)
 	}
-	in := iam.AssumeRole{RoleARN: target.ARN(), SessionName: "x-1"}
-	_, err = w.IAM.AssumeRole(session(first, "s-1"), in)
+	in := sts.AssumeRole{RoleARN: target.ARN(), SessionName: "x-1"}
+	_, err = sts.New(w.IAM).AssumeRole(session(first, "s-1"), in)
 	ok(t, err)
-	if _, err := w.IAM.AssumeRole(session(first, "s-2"), in); code(err) != "AccessDenied" {
+	if _, err := sts.New(w.IAM).AssumeRole(session(first, "s-2"), in); code(err) != "AccessDenied" {
 		t.Errorf("another session: %v", err)
 	}
 	ok(t, w.IAM.DeleteInlinePolicy(admin, iam.KindRole, "ops", "p"))
 	ok(t, w.IAM.DeleteRole(admin, "ops"))
-	if _, err := w.IAM.AssumeRole(session(create(), "s-1"), in); code(err) != "AccessDenied" {
+	if _, err := sts.New(w.IAM).AssumeRole(session(create(), "s-1"), in); code(err) != "AccessDenied" {
 		t.Errorf("a session of another role of the same name: %v", err)
 	}
 	if shown := w.IAM.ShowPrincipals(target.Trust); !strings.Contains(shown, first.ID+":s-1") {
@@ -234,8 +235,8 @@ func TestNobodyIsRefused(t *testing.T) {
 		"read":   func() error { _, err := w.IAM.User(t.Context(), "admin"); return err },
 		"list":   func() error { _, err := w.IAM.Users(t.Context(), iam.Page{}); return err },
 		"change": func() error { return w.IAM.DeleteUser(t.Context(), "admin") },
-		"assume": func() error { _, err := w.IAM.AssumeRole(t.Context(), iam.AssumeRole{}); return err },
-		"whoami": func() error { _, err := w.IAM.CallerIdentity(t.Context()); return err },
+		"assume": func() error { _, err := sts.New(w.IAM).AssumeRole(t.Context(), sts.AssumeRole{}); return err },
+		"whoami": func() error { _, err := sts.New(w.IAM).CallerIdentity(t.Context()); return err },
 	} {
 		if err := call(); code(err) != "MissingAuthenticationToken" {
 			t.Errorf("%s: %v", name, err)

@@ -11,15 +11,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// maxKeys is the number of access keys that a user or root can have.
-const maxKeys = 2
+// MaxKeys is the number of access keys that a user or root can have.
+const MaxKeys = 2
 
 // A KeyOwner is whose access key is meant: a user or, where User is empty, root.
 type KeyOwner struct{ Account, User string }
 
 // owner returns whose keys an operation is about: those of the named user, or of
 // the caller where the name is empty, and authorizes req.
-func (s *Service) owner(ctx context.Context, sn *snapshot, user string, req authz.Request) (entity, error) {
+func (s *Service) owner(ctx context.Context, sn *Snapshot, user string, req authz.Request) (Entity, error) {
 	c, err := caller(ctx)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (s *Service) owner(ctx context.Context, sn *snapshot, user string, req auth
 		if a, ok := get[*Account](sn, c.Account); ok {
 			return a, nil
 		}
-		return nil, noSuch(KindAccount, c.Account)
+		return nil, NoSuchEntity(KindAccount, c.Account)
 	}
 	if user, err = orCaller(ctx, user); err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func withResource(req authz.Request, resource string) *authz.Request {
 // name is empty, another access key, and returns its secret, which can be had
 // once. Faults: NoSuchEntity, LimitExceeded, ValidationError.
 func (s *Service) CreateAccessKey(ctx context.Context, user string) (owner KeyOwner, k AccessKey, secret string, err error) {
-	err = s.change(ctx, func(d *draft) error {
-		e, err := s.owner(ctx, d.snapshot, user, authz.Request{Action: "iam:CreateAccessKey"})
+	err = s.change(ctx, func(d *Draft) error {
+		e, err := s.owner(ctx, d.Snapshot, user, authz.Request{Action: "iam:CreateAccessKey"})
 		if err != nil {
 			return err
 		}
@@ -64,16 +64,16 @@ func (s *Service) CreateAccessKey(ctx context.Context, user string) (owner KeyOw
 }
 
 // addKey drafts a new key of a user or an account.
-func (s *Service) addKey(d *draft, e entity) (AccessKey, string, error) {
-	if len(e.accessKeys()) >= maxKeys {
-		return AccessKey{}, "", tooManyKeys()
+func (s *Service) addKey(d *Draft, e Entity) (AccessKey, string, error) {
+	if len(e.AccessKeys()) >= MaxKeys {
+		return AccessKey{}, "", TooManyKeys()
 	}
 	k := s.newKey()
 	secret, err := s.keyring.AccessKeySecret(k.KeyringID, k.ID)
 	if err != nil {
 		return AccessKey{}, "", err
 	}
-	d.setKeys(e, append(slices.Clone(e.accessKeys()), k))
+	d.setKeys(e, append(slices.Clone(e.AccessKeys()), k))
 	return k, secret, nil
 }
 
@@ -82,11 +82,11 @@ func (s *Service) newKey() AccessKey {
 	return AccessKey{ID: token.NewID(token.LongTermKey), KeyringID: s.keyring.ActiveKeyID(), Active: true, Created: s.second()}
 }
 
-func tooManyKeys() error {
-	return limit("Cannot exceed quota for AccessKeysPerUser: %d", maxKeys)
+func TooManyKeys() error {
+	return limit("Cannot exceed quota for AccessKeysPerUser: %d", MaxKeys)
 }
 
-func (d *draft) setKeys(e entity, keys []AccessKey) {
+func (d *Draft) setKeys(e Entity, keys []AccessKey) {
 	switch e := e.(type) {
 	case *User:
 		u := *e
@@ -99,11 +99,11 @@ func (d *draft) setKeys(e entity, keys []AccessKey) {
 	}
 }
 
-func ownerOf(e entity) KeyOwner {
+func ownerOf(e Entity) KeyOwner {
 	if u, ok := e.(*User); ok {
 		return KeyOwner{u.Account, u.Name}
 	}
-	return KeyOwner{Account: e.common().Account}
+	return KeyOwner{Account: e.Base().Account}
 }
 
 // AccessKeys returns the access keys of a user or, with an empty name, of the
@@ -113,7 +113,7 @@ func (s *Service) AccessKeys(ctx context.Context, user string) (KeyOwner, []Acce
 	if err != nil {
 		return KeyOwner{}, nil, err
 	}
-	return ownerOf(e), e.accessKeys(), nil
+	return ownerOf(e), e.AccessKeys(), nil
 }
 
 // SetAccessKeyActive activates or deactivates an access key. What was signed or
@@ -135,21 +135,21 @@ func (s *Service) DeleteAccessKey(ctx context.Context, user, keyID string) error
 }
 
 func (s *Service) editKeys(ctx context.Context, action, user, keyID string, edit func(keys []AccessKey, i int) []AccessKey) error {
-	return s.change(ctx, func(d *draft) error {
-		e, err := s.owner(ctx, d.snapshot, user, authz.Request{Action: action})
+	return s.change(ctx, func(d *Draft) error {
+		e, err := s.owner(ctx, d.Snapshot, user, authz.Request{Action: action})
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(e.accessKeys(), func(k AccessKey) bool { return k.ID == keyID })
+		i := slices.IndexFunc(e.AccessKeys(), func(k AccessKey) bool { return k.ID == keyID })
 		if i < 0 {
-			return noSuchKey(keyID)
+			return NoSuchKey(keyID)
 		}
-		d.setKeys(e, edit(slices.Clone(e.accessKeys()), i))
+		d.setKeys(e, edit(slices.Clone(e.AccessKeys()), i))
 		return nil
 	})
 }
 
-func noSuchKey(keyID string) error {
+func NoSuchKey(keyID string) error {
 	return fault.New(fault.NotFound, "NoSuchEntity", "The Access Key with id %s cannot be found.", keyID)
 }
 
@@ -161,7 +161,7 @@ func (s *Service) AccessKeyLastUsed(ctx context.Context, keyID string) (KeyOwner
 		return KeyOwner{}, nil, err
 	}
 	e, ok := s.current.Load().keys.Get(keyID)
-	known := ok && e.common().Account == c.Account
+	known := ok && e.Base().Account == c.Account
 	req := authz.Request{Action: "iam:GetAccessKeyLastUsed", Resource: "*"}
 	if known {
 		if u, ok := e.(*User); ok {
@@ -172,7 +172,7 @@ func (s *Service) AccessKeyLastUsed(ctx context.Context, keyID string) (KeyOwner
 		return KeyOwner{}, nil, err
 	}
 	if !known {
-		return KeyOwner{}, nil, noSuchKey(keyID)
+		return KeyOwner{}, nil, NoSuchKey(keyID)
 	}
 	return ownerOf(e), s.uses.last(keyID), nil
 }

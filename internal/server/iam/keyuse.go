@@ -42,7 +42,7 @@ func (u *keyUses) note(id string, use KeyUse) {
 }
 
 // isUsed reports whether there is the access key or the role whose uses are kept.
-func (s *snapshot) isUsed(id string) bool {
+func (s *Snapshot) isUsed(id string) bool {
 	if _, ok := s.keys.Get(id); ok {
 		return true
 	}

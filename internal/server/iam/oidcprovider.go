@@ -21,10 +21,10 @@ const (
 	maxThumbprints = 5
 )
 
-// providerID begins the ids of providers in the database. AWS has none, and no
+// OIDCProviderID begins the ids of providers in the database. AWS has none, and no
 // client ever sees these: a provider that is deleted and created again is the same
 // issuer, and roles go on trusting it.
-const providerID token.IDPrefix = "OIDC"
+const OIDCProviderID token.IDPrefix = "OIDC"
 
 // An OIDCProvider is an OpenID Connect issuer that the account trusts to say who
 // somebody is. What they may then do is for the trust policies of roles to say.
@@ -42,13 +42,20 @@ type OIDCProvider struct {
 	Thumbprints []string `json:"thumbprints,omitempty"`
 }
 
-func (*OIDCProvider) kind() Kind              { return KindOIDCProvider }
+func (*OIDCProvider) Kind() Kind              { return KindOIDCProvider }
 func (*OIDCProvider) references() []string    { return nil }
-func (*OIDCProvider) accessKeys() []AccessKey { return nil }
+func (*OIDCProvider) AccessKeys() []AccessKey { return nil }
 func (*OIDCProvider) compile(*compiler)       {}
 
 // ARN returns the provider's.
-func (p *OIDCProvider) ARN() string { return entityARN(p) }
+func (p *OIDCProvider) ARN() string { return ARNOf(p) }
+
+// A WebIdentityVerifier proves the tokens of OIDC issuers. *webidentity.Verifier
+// is the one of the server.
+type WebIdentityVerifier interface {
+	CheckIssuer(issuer string) error
+	Verify(ctx context.Context, token string, find func(issuer string) (webidentity.Provider, bool)) (*webidentity.Identity, error)
+}
 
 // A NewOIDCProvider is what a provider begins with.
 type NewOIDCProvider struct {
@@ -65,16 +72,16 @@ func (s *Service) CreateOIDCProvider(ctx context.Context, n NewOIDCProvider) (p 
 	if err := s.webIDs.CheckIssuer(n.Issuer); err != nil {
 		return nil, err
 	}
-	clientIDs, err := checkClientIDs(n.ClientIDs)
+	clientIDs, err := CheckClientIDs(n.ClientIDs)
 	if err != nil {
 		return nil, err
 	}
-	thumbprints, err := checkThumbprints(n.Thumbprints)
+	thumbprints, err := CheckThumbprints(n.Thumbprints)
 	if err != nil {
 		return nil, err
 	}
-	err = s.change(ctx, func(d *draft) error {
-		common, err := s.admit(ctx, d.snapshot, KindOIDCProvider, providerID, NewEntity{Path: "/", Name: webidentity.Name(n.Issuer), Tags: n.Tags})
+	err = s.change(ctx, func(d *Draft) error {
+		common, err := s.admit(ctx, d.Snapshot, KindOIDCProvider, OIDCProviderID, NewEntity{Path: "/", Name: webidentity.Name(n.Issuer), Tags: n.Tags})
 		if fault.Is(err, "EntityAlreadyExists") {
 			return fault.New(fault.Conflict, "EntityAlreadyExists", "Provider with url %s already exists.", n.Issuer)
 		}
@@ -89,7 +96,7 @@ func (s *Service) CreateOIDCProvider(ctx context.Context, n NewOIDCProvider) (p 
 }
 
 // checkProviders checks the number of providers.
-func (s *snapshot) checkProviders(account string) error {
+func (s *Snapshot) checkProviders(account string) error {
 	count := 0
 	for range list[*OIDCProvider](s, account, KindOIDCProvider, "") {
 		count++
@@ -100,8 +107,8 @@ func (s *snapshot) checkProviders(account string) error {
 	return nil
 }
 
-// checkClientIDs returns the client ids, each once.
-func checkClientIDs(ids []string) ([]string, error) {
+// CheckClientIDs returns the client ids, each once.
+func CheckClientIDs(ids []string) ([]string, error) {
 	var out []string
 	for _, id := range ids {
 		if id == "" || len(id) > 255 {
@@ -117,8 +124,8 @@ func checkClientIDs(ids []string) ([]string, error) {
 	return out, nil
 }
 
-// checkThumbprints returns the thumbprints, in the order in which they were given.
-func checkThumbprints(prints []string) ([]string, error) {
+// CheckThumbprints returns the thumbprints, in the order in which they were given.
+func CheckThumbprints(prints []string) ([]string, error) {
 	if len(prints) > maxThumbprints {
 		return nil, fault.New(fault.Invalid, "InvalidInput", "Thumbprint list must contain fewer than %d entries.", maxThumbprints+1)
 	}
@@ -132,7 +139,7 @@ func checkThumbprints(prints []string) ([]string, error) {
 
 // provider authorizes an action on a provider and returns it. Faults:
 // InvalidInput, NoSuchEntity.
-func (s *Service) provider(ctx context.Context, sn *snapshot, providerARN string, req authz.Request) (*OIDCProvider, error) {
+func (s *Service) provider(ctx context.Context, sn *Snapshot, providerARN string, req authz.Request) (*OIDCProvider, error) {
 	c, err := caller(ctx)
 	if err != nil {
 		return nil, err
@@ -164,12 +171,12 @@ func cutProviderARN(text string) (account, name string, ok bool) {
 	if err != nil || a.Service != "iam" || a.Partition != arn.Partition {
 		return "", "", false
 	}
-	name, ok = strings.CutPrefix(a.Resource, KindOIDCProvider.noun()+"/")
+	name, ok = strings.CutPrefix(a.Resource, KindOIDCProvider.Noun()+"/")
 	return a.AccountID, name, ok && name != ""
 }
 
 // providerNamed returns a provider by its issuer's URL without the scheme, or nil.
-func (s *snapshot) providerNamed(account, name string) *OIDCProvider {
+func (s *Snapshot) providerNamed(account, name string) *OIDCProvider {
 	e, ok := s.named(account, KindOIDCProvider, name)
 	if !ok {
 		return nil
@@ -207,8 +214,8 @@ func (s *Service) OIDCProviders(ctx context.Context) ([]*OIDCProvider, error) {
 // begun go on. Where there is no such provider, that is no error. Faults:
 // InvalidInput.
 func (s *Service) DeleteOIDCProvider(ctx context.Context, providerARN string) error {
-	return s.change(ctx, func(d *draft) error {
-		p, err := s.provider(ctx, d.snapshot, providerARN, authz.Request{Action: "iam:DeleteOpenIDConnectProvider"})
+	return s.change(ctx, func(d *Draft) error {
+		p, err := s.provider(ctx, d.Snapshot, providerARN, authz.Request{Action: "iam:DeleteOpenIDConnectProvider"})
 		if fault.Is(err, "NoSuchEntity") {
 			return nil
 		}
@@ -221,8 +228,8 @@ func (s *Service) DeleteOIDCProvider(ctx context.Context, providerARN string) er
 }
 
 func (s *Service) editProvider(ctx context.Context, providerARN string, req authz.Request, fn func(*OIDCProvider) error) error {
-	return s.change(ctx, func(d *draft) error {
-		old, err := s.provider(ctx, d.snapshot, providerARN, req)
+	return s.change(ctx, func(d *Draft) error {
+		old, err := s.provider(ctx, d.Snapshot, providerARN, req)
 		if err != nil {
 			return err
 		}
@@ -240,7 +247,7 @@ func (s *Service) editProvider(ctx context.Context, providerARN string, req auth
 func (s *Service) AddClientID(ctx context.Context, providerARN, clientID string) error {
 	req := authz.Request{Action: "iam:AddClientIDToOpenIDConnectProvider"}
 	return s.editProvider(ctx, providerARN, req, func(p *OIDCProvider) (err error) {
-		p.ClientIDs, err = checkClientIDs(append(slices.Clone(p.ClientIDs), clientID))
+		p.ClientIDs, err = CheckClientIDs(append(slices.Clone(p.ClientIDs), clientID))
 		return err
 	})
 }
@@ -260,7 +267,7 @@ func (s *Service) RemoveClientID(ctx context.Context, providerARN, clientID stri
 func (s *Service) SetThumbprints(ctx context.Context, providerARN string, thumbprints []string) error {
 	req := authz.Request{Action: "iam:UpdateOpenIDConnectProviderThumbprint"}
 	return s.editProvider(ctx, providerARN, req, func(p *OIDCProvider) (err error) {
-		p.Thumbprints, err = checkThumbprints(thumbprints)
+		p.Thumbprints, err = CheckThumbprints(thumbprints)
 		return err
 	})
 }
@@ -270,7 +277,7 @@ func (s *Service) SetThumbprints(ctx context.Context, providerARN string, thumbp
 func (s *Service) TagOIDCProvider(ctx context.Context, providerARN string, tags []Tag) error {
 	req := authz.Request{Action: "iam:TagOpenIDConnectProvider", RequestTags: resourcetags.Map(tags)}
 	return s.editProvider(ctx, providerARN, req, func(p *OIDCProvider) (err error) {
-		p.Tags, err = mergeTags(p.Tags, tags)
+		p.Tags, err = MergeTags(p.Tags, tags)
 		return err
 	})
 }

@@ -16,24 +16,24 @@ import (
 // operations whose names differ in the kind alone: PutUserPolicy, PutGroupPolicy,
 // PutRolePolicy. So here is one of each, and the kind is a parameter.
 
-// A holder has permissions: a user, a group or a role.
-type holder interface {
-	entity
+// A principalEntity has permissions: a user, a group or a role.
+type principalEntity interface {
+	Entity
 	permissions() *Permissions
 }
 
-// maxAttached is the number of managed policies that a holder can have, and
-// maxInline the size of all its inline policies, as [policy.Size] counts it (IAM
+// MaxAttached is the number of managed policies that a principalEntity can have, and
+// MaxInline the size of all its inline policies, as [policy.Size] counts it (IAM
 // User Guide, "IAM and AWS STS quotas").
-const maxAttached = 10
+const MaxAttached = 10
 
-var maxInline = map[Kind]int{KindUser: 2048, KindGroup: 5120, KindRole: 10240}
+var MaxInline = map[Kind]int{KindUser: 2048, KindGroup: 5120, KindRole: 10240}
 
-// maxManaged and maxTrust are the sizes of a managed policy and of a trust
+// MaxManaged and MaxTrust are the sizes of a managed policy and of a trust
 // policy, counted in the same way.
 const (
-	maxManaged = 6144
-	maxTrust   = 2048
+	MaxManaged = 6144
+	MaxTrust   = 2048
 )
 
 // empty reports a DeleteConflict while policies are left.
@@ -51,10 +51,10 @@ func (p *Permissions) indexInline(name string) (int, bool) {
 	return slices.BinarySearchFunc(p.Inline, name, func(a InlinePolicy, name string) int { return cmp.Compare(a.Name, name) })
 }
 
-// edit changes the permissions of a holder, after req is authorized on it.
-func (s *Service) edit(ctx context.Context, kind Kind, name string, req authz.Request, fn func(d *draft, h holder) error) error {
-	return s.change(ctx, func(d *draft) error {
-		old, err := find[holder](ctx, s, d.snapshot, kind, name, req)
+// edit changes the permissions of a principalEntity, after req is authorized on it.
+func (s *Service) edit(ctx context.Context, kind Kind, name string, req authz.Request, fn func(d *Draft, h principalEntity) error) error {
+	return s.change(ctx, func(d *Draft) error {
+		old, err := find[principalEntity](ctx, s, d.Snapshot, kind, name, req)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (s *Service) edit(ctx context.Context, kind Kind, name string, req authz.Re
 	})
 }
 
-func copyOf(h holder) holder {
+func copyOf(h principalEntity) principalEntity {
 	switch h := h.(type) {
 	case *User:
 		c := *h
@@ -84,7 +84,7 @@ func copyOf(h holder) holder {
 		c := *h
 		return &c
 	}
-	panic("iam: no holder: " + string(h.kind()))
+	panic("iam: no principalEntity: " + string(h.Kind()))
 }
 
 // PutInlinePolicy adds an inline policy to a user, group or role, or replaces
@@ -92,11 +92,11 @@ func copyOf(h holder) holder {
 // MalformedPolicyDocument, LimitExceeded.
 func (s *Service) PutInlinePolicy(ctx context.Context, kind Kind, name, policyName, document string) error {
 	req := authz.Request{Action: "iam:Put" + string(kind) + "Policy"}
-	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) error {
-		if err := checkName(KindPolicy, policyName); err != nil {
+	return s.edit(ctx, kind, name, req, func(_ *Draft, h principalEntity) error {
+		if err := CheckName(KindPolicy, policyName); err != nil {
 			return err
 		}
-		if err := checkDocument(document, policy.Identity); err != nil {
+		if err := CheckDocument(document, policy.Identity); err != nil {
 			return err
 		}
 		p := h.permissions()
@@ -108,24 +108,24 @@ func (s *Service) PutInlinePolicy(ctx context.Context, kind Kind, name, policyNa
 			inline = slices.Insert(inline, i, InlinePolicy{Name: policyName, Document: document})
 		}
 		p.Inline = inline
-		return checkInlineSize(kind, name, inline)
+		return CheckInlineSize(kind, name, inline)
 	})
 }
 
-// checkInlineSize checks the size of all inline policies of a holder together.
-func checkInlineSize(kind Kind, name string, inline []InlinePolicy) error {
+// CheckInlineSize checks the size of all inline policies of a principalEntity together.
+func CheckInlineSize(kind Kind, name string, inline []InlinePolicy) error {
 	size := 0
 	for _, doc := range inline {
 		size += policy.Size(doc.Document)
 	}
-	if size > maxInline[kind] {
-		return limit("Maximum policy size of %d bytes exceeded for %s %s", maxInline[kind], kind.noun(), name)
+	if size > MaxInline[kind] {
+		return limit("Maximum policy size of %d bytes exceeded for %s %s", MaxInline[kind], kind.Noun(), name)
 	}
 	return nil
 }
 
-// checkDocument parses a policy. Fault: MalformedPolicyDocument.
-func checkDocument(document string, kind policy.Kind) error {
+// CheckDocument parses a policy. Fault: MalformedPolicyDocument.
+func CheckDocument(document string, kind policy.Kind) error {
 	if _, err := policy.Parse(document, kind); err != nil {
 		return fault.New(fault.Invalid, "MalformedPolicyDocument", "%s", err.Error())
 	}
@@ -134,7 +134,7 @@ func checkDocument(document string, kind policy.Kind) error {
 
 // InlinePolicy returns an inline policy. Faults: NoSuchEntity.
 func (s *Service) InlinePolicy(ctx context.Context, kind Kind, name, policyName string) (InlinePolicy, error) {
-	h, err := find[holder](ctx, s, s.current.Load(), kind, name, authz.Request{Action: "iam:Get" + string(kind) + "Policy"})
+	h, err := find[principalEntity](ctx, s, s.current.Load(), kind, name, authz.Request{Action: "iam:Get" + string(kind) + "Policy"})
 	if err != nil {
 		return InlinePolicy{}, err
 	}
@@ -147,13 +147,13 @@ func (s *Service) InlinePolicy(ctx context.Context, kind Kind, name, policyName 
 }
 
 func noInline(kind Kind, policyName string) error {
-	return fault.New(fault.NotFound, "NoSuchEntity", "The %s policy with name %s cannot be found.", kind.noun(), policyName)
+	return fault.New(fault.NotFound, "NoSuchEntity", "The %s policy with name %s cannot be found.", kind.Noun(), policyName)
 }
 
 // InlinePolicies returns all inline policies, in the order of their names.
 // Faults: NoSuchEntity.
 func (s *Service) InlinePolicies(ctx context.Context, kind Kind, name string) ([]InlinePolicy, error) {
-	h, err := find[holder](ctx, s, s.current.Load(), kind, name, authz.Request{Action: "iam:List" + string(kind) + "Policies"})
+	h, err := find[principalEntity](ctx, s, s.current.Load(), kind, name, authz.Request{Action: "iam:List" + string(kind) + "Policies"})
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +163,7 @@ func (s *Service) InlinePolicies(ctx context.Context, kind Kind, name string) ([
 // DeleteInlinePolicy deletes an inline policy. Faults: NoSuchEntity.
 func (s *Service) DeleteInlinePolicy(ctx context.Context, kind Kind, name, policyName string) error {
 	req := authz.Request{Action: "iam:Delete" + string(kind) + "Policy"}
-	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) error {
+	return s.edit(ctx, kind, name, req, func(_ *Draft, h principalEntity) error {
 		p := h.permissions()
 		i, ok := p.indexInline(policyName)
 		if !ok {
@@ -176,7 +176,7 @@ func (s *Service) DeleteInlinePolicy(ctx context.Context, kind Kind, name, polic
 
 // usable returns the managed policy that the account may attach, or a fault
 // NoSuchEntity: one of its own or of AWS's.
-func usable(sn *snapshot, account, policyARN string) (*Policy, error) {
+func usable(sn *Snapshot, account, policyARN string) (*Policy, error) {
 	p, ok := sn.policyByARN(policyARN)
 	if !ok || p.Account != account && !p.AWSManaged() {
 		return nil, fault.New(fault.NotFound, "NoSuchEntity", "Policy %s does not exist or is not attachable.", policyARN).About("policy", policyARN)
@@ -192,30 +192,30 @@ func policyKey(policyARN string) map[string][]string {
 // attached stays so. Faults: NoSuchEntity, LimitExceeded.
 func (s *Service) AttachPolicy(ctx context.Context, kind Kind, name, policyARN string) error {
 	req := authz.Request{Action: "iam:Attach" + string(kind) + "Policy", Keys: policyKey(policyARN)}
-	return s.edit(ctx, kind, name, req, func(d *draft, h holder) error {
-		if _, err := usable(d.snapshot, h.common().Account, policyARN); err != nil {
+	return s.edit(ctx, kind, name, req, func(d *Draft, h principalEntity) error {
+		if _, err := usable(d.Snapshot, h.Base().Account, policyARN); err != nil {
 			return err
 		}
 		p := h.permissions()
 		if slices.Contains(p.Attached, policyARN) {
 			return nil
 		}
-		if len(p.Attached) == maxAttached {
-			return tooManyAttached(kind)
+		if len(p.Attached) == MaxAttached {
+			return TooManyAttached(kind)
 		}
 		p.Attached = append(slices.Clone(p.Attached), policyARN)
 		return nil
 	})
 }
 
-func tooManyAttached(kind Kind) error {
-	return limit("Cannot exceed quota for PoliciesPer%s: %d", kind, maxAttached)
+func TooManyAttached(kind Kind) error {
+	return limit("Cannot exceed quota for PoliciesPer%s: %d", kind, MaxAttached)
 }
 
 // DetachPolicy detaches a managed policy. Faults: NoSuchEntity.
 func (s *Service) DetachPolicy(ctx context.Context, kind Kind, name, policyARN string) error {
 	req := authz.Request{Action: "iam:Detach" + string(kind) + "Policy", Keys: policyKey(policyARN)}
-	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) error {
+	return s.edit(ctx, kind, name, req, func(_ *Draft, h principalEntity) error {
 		p := h.permissions()
 		if !slices.Contains(p.Attached, policyARN) {
 			return fault.New(fault.NotFound, "NoSuchEntity", "Policy %s was not found.", policyARN).About("policy", policyARN)
@@ -229,7 +229,7 @@ func (s *Service) DetachPolicy(ctx context.Context, kind Kind, name, policyARN s
 // group or role and whose path begins with the prefix. Faults: NoSuchEntity.
 func (s *Service) AttachedPolicies(ctx context.Context, kind Kind, name, pathPrefix string) ([]*Policy, error) {
 	sn := s.current.Load()
-	h, err := find[holder](ctx, s, sn, kind, name, authz.Request{Action: "iam:ListAttached" + string(kind) + "Policies"})
+	h, err := find[principalEntity](ctx, s, sn, kind, name, authz.Request{Action: "iam:ListAttached" + string(kind) + "Policies"})
 	if err != nil {
 		return nil, err
 	}
@@ -246,8 +246,8 @@ func (s *Service) AttachedPolicies(ctx context.Context, kind Kind, name, pathPre
 // NoSuchEntity.
 func (s *Service) PutBoundary(ctx context.Context, kind Kind, name, policyARN string) error {
 	req := authz.Request{Action: "iam:Put" + string(kind) + "PermissionsBoundary", Keys: boundaryKey(policyARN)}
-	return s.edit(ctx, kind, name, req, func(d *draft, h holder) error {
-		if _, err := usable(d.snapshot, h.common().Account, policyARN); err != nil {
+	return s.edit(ctx, kind, name, req, func(d *Draft, h principalEntity) error {
+		if _, err := usable(d.Snapshot, h.Base().Account, policyARN); err != nil {
 			return err
 		}
 		h.permissions().Boundary = policyARN
@@ -259,10 +259,10 @@ func (s *Service) PutBoundary(ctx context.Context, kind Kind, name, policyARN st
 // NoSuchEntity.
 func (s *Service) DeleteBoundary(ctx context.Context, kind Kind, name string) error {
 	req := authz.Request{Action: "iam:Delete" + string(kind) + "PermissionsBoundary"}
-	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) error {
+	return s.edit(ctx, kind, name, req, func(_ *Draft, h principalEntity) error {
 		p := h.permissions()
 		if p.Boundary == "" {
-			return fault.New(fault.NotFound, "NoSuchEntity", "The %s with name %s has no permissions boundary.", kind.noun(), name)
+			return fault.New(fault.NotFound, "NoSuchEntity", "The %s with name %s has no permissions boundary.", kind.Noun(), name)
 		}
 		p.Boundary = ""
 		return nil
@@ -273,9 +273,9 @@ func (s *Service) DeleteBoundary(ctx context.Context, kind Kind, name string) er
 // Faults: NoSuchEntity, ValidationError, InvalidInput, LimitExceeded.
 func (s *Service) TagEntity(ctx context.Context, kind Kind, name string, tags []Tag) error {
 	req := authz.Request{Action: "iam:Tag" + string(kind), RequestTags: resourcetags.Map(tags)}
-	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) (err error) {
-		c := h.common()
-		c.Tags, err = mergeTags(c.Tags, tags)
+	return s.edit(ctx, kind, name, req, func(_ *Draft, h principalEntity) (err error) {
+		c := h.Base()
+		c.Tags, err = MergeTags(c.Tags, tags)
 		return err
 	})
 }
@@ -283,17 +283,17 @@ func (s *Service) TagEntity(ctx context.Context, kind Kind, name string, tags []
 // UntagEntity takes tags from a user or role. Faults: NoSuchEntity.
 func (s *Service) UntagEntity(ctx context.Context, kind Kind, name string, keys []string) error {
 	req := authz.Request{Action: "iam:Untag" + string(kind), Keys: map[string][]string{"aws:TagKeys": keys}}
-	return s.edit(ctx, kind, name, req, func(_ *draft, h holder) error {
-		h.common().Tags = resourcetags.Without(h.common().Tags, keys)
+	return s.edit(ctx, kind, name, req, func(_ *Draft, h principalEntity) error {
+		h.Base().Tags = resourcetags.Without(h.Base().Tags, keys)
 		return nil
 	})
 }
 
 // EntityTags returns the tags of a user or role. Faults: NoSuchEntity.
 func (s *Service) EntityTags(ctx context.Context, kind Kind, name string) ([]Tag, error) {
-	h, err := find[holder](ctx, s, s.current.Load(), kind, name, authz.Request{Action: "iam:List" + string(kind) + "Tags"})
+	h, err := find[principalEntity](ctx, s, s.current.Load(), kind, name, authz.Request{Action: "iam:List" + string(kind) + "Tags"})
 	if err != nil {
 		return nil, err
 	}
-	return h.common().Tags, nil
+	return h.Base().Tags, nil
 }

@@ -14,20 +14,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
-// maxVersions is the number of versions that a managed policy can have (IAM User
+// MaxVersions is the number of versions that a managed policy can have (IAM User
 // Guide, "Versioning IAM policies").
-const maxVersions = 5
+const MaxVersions = 5
 
 // CreatePolicy creates a managed policy with one version. Faults:
 // ValidationError, InvalidInput, EntityAlreadyExists, MalformedPolicyDocument,
 // LimitExceeded.
 func (s *Service) CreatePolicy(ctx context.Context, n NewEntity, description, document string) (p *Policy, err error) {
-	err = s.change(ctx, func(d *draft) error {
-		common, err := s.begin(ctx, d.snapshot, KindPolicy, token.ManagedPolicy, n)
+	err = s.change(ctx, func(d *Draft) error {
+		common, err := s.begin(ctx, d.Snapshot, KindPolicy, token.ManagedPolicy, n)
 		if err != nil {
 			return err
 		}
-		if err := checkManaged(document); err != nil {
+		if err := CheckManagedPolicy(document); err != nil {
 			return err
 		}
 		p = &Policy{
@@ -41,16 +41,16 @@ func (s *Service) CreatePolicy(ctx context.Context, n NewEntity, description, do
 	return p, err
 }
 
-func checkManaged(document string) error {
-	if policy.Size(document) > maxManaged {
-		return limit("Cannot exceed quota for PolicySize: %d", maxManaged)
+func CheckManagedPolicy(document string) error {
+	if policy.Size(document) > MaxManaged {
+		return limit("Cannot exceed quota for PolicySize: %d", MaxManaged)
 	}
-	return checkDocument(document, policy.Identity)
+	return CheckDocument(document, policy.Identity)
 }
 
 // managed authorizes an action on a managed policy and returns it. Faults:
 // NoSuchEntity.
-func (s *Service) managed(ctx context.Context, sn *snapshot, policyARN string, req authz.Request) (*Policy, error) {
+func (s *Service) managed(ctx context.Context, sn *Snapshot, policyARN string, req authz.Request) (*Policy, error) {
 	c, err := caller(ctx)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (s *Service) managed(ctx context.Context, sn *snapshot, policyARN string, r
 
 // customerManaged is [Service.managed] for a change, which AWS's own policies
 // refuse.
-func (s *Service) customerManaged(ctx context.Context, sn *snapshot, policyARN string, req authz.Request) (*Policy, error) {
+func (s *Service) customerManaged(ctx context.Context, sn *Snapshot, policyARN string, req authz.Request) (*Policy, error) {
 	p, err := s.managed(ctx, sn, policyARN, req)
 	if err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func (s *Service) customerManaged(ctx context.Context, sn *snapshot, policyARN s
 
 // editPolicy changes a customer-managed policy.
 func (s *Service) editPolicy(ctx context.Context, policyARN string, req authz.Request, fn func(*Policy) error) error {
-	return s.change(ctx, func(d *draft) error {
-		old, err := s.customerManaged(ctx, d.snapshot, policyARN, req)
+	return s.change(ctx, func(d *Draft) error {
+		old, err := s.customerManaged(ctx, d.Snapshot, policyARN, req)
 		if err != nil {
 			return err
 		}
@@ -121,7 +121,7 @@ type PolicyUse struct {
 	Attachments, Boundaries int
 }
 
-func (s *snapshot) use(account string, p *Policy) PolicyUse {
+func (s *Snapshot) use(account string, p *Policy) PolicyUse {
 	a := p.ARN()
 	return PolicyUse{p, s.uses(attachmentOf(account, a)), s.uses(boundaryOf(account, a))}
 }
@@ -164,15 +164,15 @@ func (s *Service) ManagedPolicies(ctx context.Context, f PolicyFilter, p Page) (
 	}
 	sn := s.current.Load()
 	if p.Limit == 0 {
-		p.Limit = defaultPage
+		p.Limit = DefaultPage
 	}
 	// The part before the slash says in whose policies the page begins.
 	from, after := c.Account, p.After
-	if rest, ok := strings.CutPrefix(p.After, awsAccount+"/"); ok {
-		from, after = awsAccount, rest
+	if rest, ok := strings.CutPrefix(p.After, AWSAccount+"/"); ok {
+		from, after = AWSAccount, rest
 	}
-	for _, owner := range []string{c.Account, awsAccount} {
-		if from == awsAccount && owner != awsAccount || f.Scope == ScopeAWS && owner != awsAccount || f.Scope == ScopeLocal && owner == awsAccount {
+	for _, owner := range []string{c.Account, AWSAccount} {
+		if from == AWSAccount && owner != AWSAccount || f.Scope == ScopeAWS && owner != AWSAccount || f.Scope == ScopeLocal && owner == AWSAccount {
 			continue
 		}
 		if owner != from {
@@ -187,7 +187,7 @@ func (s *Service) ManagedPolicies(ctx context.Context, f PolicyFilter, p Page) (
 		l.Entries = l.Entries[:p.Limit]
 		last := l.Entries[p.Limit-1]
 		if l.Next = last.Name; last.AWSManaged() {
-			l.Next = awsAccount + "/" + last.Name
+			l.Next = AWSAccount + "/" + last.Name
 		}
 	}
 	return l, nil
@@ -196,8 +196,8 @@ func (s *Service) ManagedPolicies(ctx context.Context, f PolicyFilter, p Page) (
 // DeletePolicy deletes a managed policy with only its default version, which is
 // in no use. Faults: NoSuchEntity, DeleteConflict.
 func (s *Service) DeletePolicy(ctx context.Context, policyARN string) error {
-	return s.change(ctx, func(d *draft) error {
-		p, err := s.customerManaged(ctx, d.snapshot, policyARN, authz.Request{Action: "iam:DeletePolicy"})
+	return s.change(ctx, func(d *Draft) error {
+		p, err := s.customerManaged(ctx, d.Snapshot, policyARN, authz.Request{Action: "iam:DeletePolicy"})
 		if err != nil {
 			return err
 		}
@@ -223,13 +223,13 @@ func (s *Service) DeletePolicy(ctx context.Context, policyARN string) error {
 func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document string, asDefault bool) (p *Policy, v PolicyVersion, err error) {
 	err = s.editPolicy(ctx, policyARN, authz.Request{Action: "iam:CreatePolicyVersion"}, func(edited *Policy) error {
 		p = edited
-		if len(p.Versions) == maxVersions {
-			return limit("A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", maxVersions)
+		if len(p.Versions) == MaxVersions {
+			return limit("A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", MaxVersions)
 		}
-		if err := checkManaged(document); err != nil {
+		if err := CheckManagedPolicy(document); err != nil {
 			return err
 		}
-		v = p.addVersion(document, s.second())
+		v = p.AddVersion(document, s.second())
 		if asDefault {
 			p.Default = v.Number
 		}
@@ -238,8 +238,8 @@ func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document s
 	return p, v, err
 }
 
-// addVersion gives p, a copy, another version.
-func (p *Policy) addVersion(document string, at time.Time) PolicyVersion {
+// AddVersion gives p, a copy, another version.
+func (p *Policy) AddVersion(document string, at time.Time) PolicyVersion {
 	p.Last++
 	v := PolicyVersion{Number: p.Last, Created: at, Document: document}
 	p.Versions = append(slices.Clone(p.Versions), v)
@@ -302,7 +302,7 @@ func (s *Service) PolicyVersions(ctx context.Context, policyARN string) (*Policy
 func (s *Service) TagPolicy(ctx context.Context, policyARN string, tags []Tag) error {
 	req := authz.Request{Action: "iam:TagPolicy", RequestTags: resourcetags.Map(tags)}
 	return s.editPolicy(ctx, policyARN, req, func(p *Policy) (err error) {
-		p.Tags, err = mergeTags(p.Tags, tags)
+		p.Tags, err = MergeTags(p.Tags, tags)
 		return err
 	})
 }
@@ -346,9 +346,9 @@ func (s *Service) EntitiesForPolicy(ctx context.Context, policyARN, pathPrefix s
 	if err != nil {
 		return e, err
 	}
-	uses := func(h holder) bool {
+	uses := func(h principalEntity) bool {
 		p := h.permissions()
-		return strings.HasPrefix(h.common().Path, pathPrefix) &&
+		return strings.HasPrefix(h.Base().Path, pathPrefix) &&
 			(asPermissions && slices.Contains(p.Attached, policyARN) || asBoundary && p.Boundary == policyARN)
 	}
 	for u := range list[*User](sn, c.Account, KindUser, "") {

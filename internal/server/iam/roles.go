@@ -11,8 +11,8 @@ import (
 // The bounds of a role's MaxSession, in seconds; the lower one is the default
 // (IAM API Reference, CreateRole).
 const (
-	minMaxSession = 3600
-	maxMaxSession = 43200
+	DefaultMaxSession = 3600
+	maxMaxSession     = 43200
 )
 
 // A RoleChange is what UpdateRole changes; nil stays.
@@ -27,16 +27,16 @@ type RoleChange struct {
 // NoSuchEntity (the boundary), MalformedPolicyDocument, LimitExceeded.
 func (s *Service) CreateRole(ctx context.Context, n NewEntity, description, trust string, maxSession int) (r *Role, err error) {
 	if maxSession == 0 {
-		maxSession = minMaxSession
+		maxSession = DefaultMaxSession
 	}
-	if err := checkMaxSession(maxSession); err != nil {
+	if err := CheckMaxSession(maxSession); err != nil {
 		return nil, err
 	}
 	if strings.HasPrefix(n.Path, serviceLinkedPath) {
 		return nil, invalidInput("The path %s is that of service-linked roles: use CreateServiceLinkedRole.", serviceLinkedPath)
 	}
-	err = s.change(ctx, func(d *draft) error {
-		common, err := s.begin(ctx, d.snapshot, KindRole, token.RoleID, n)
+	err = s.change(ctx, func(d *Draft) error {
+		common, err := s.begin(ctx, d.Snapshot, KindRole, token.RoleID, n)
 		if err != nil {
 			return err
 		}
@@ -51,9 +51,9 @@ func (s *Service) CreateRole(ctx context.Context, n NewEntity, description, trus
 	return r, err
 }
 
-func checkMaxSession(seconds int) error {
-	if seconds < minMaxSession || seconds > maxMaxSession {
-		return invalid("The specified value for MaxSessionDuration is invalid. It must be between %d and %d seconds.", minMaxSession, maxMaxSession)
+func CheckMaxSession(seconds int) error {
+	if seconds < DefaultMaxSession || seconds > maxMaxSession {
+		return invalid("The specified value for MaxSessionDuration is invalid. It must be between %d and %d seconds.", DefaultMaxSession, maxMaxSession)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (s *Service) Roles(ctx context.Context, p Page) (Listing[*Role], error) {
 // UpdateRole changes the description and the longest session of a role. Faults:
 // NoSuchEntity, ValidationError.
 func (s *Service) UpdateRole(ctx context.Context, name string, c RoleChange) (updated *Role, err error) {
-	err = s.editRole(ctx, "iam:UpdateRole", name, func(_ *draft, r *Role) error {
+	err = s.editRole(ctx, "iam:UpdateRole", name, func(_ *Draft, r *Role) error {
 		updated = r
 		if c.Description != nil {
 			r.Description = *c.Description
@@ -87,7 +87,7 @@ func (s *Service) UpdateRole(ctx context.Context, name string, c RoleChange) (up
 		if c.MaxSession != nil {
 			r.MaxSession = *c.MaxSession
 		}
-		return checkMaxSession(r.MaxSession)
+		return CheckMaxSession(r.MaxSession)
 	})
 	return updated, err
 }
@@ -95,14 +95,14 @@ func (s *Service) UpdateRole(ctx context.Context, name string, c RoleChange) (up
 // UpdateTrustPolicy replaces the trust policy of a role. Faults: NoSuchEntity,
 // MalformedPolicyDocument, LimitExceeded.
 func (s *Service) UpdateTrustPolicy(ctx context.Context, name, trust string) error {
-	return s.editRole(ctx, "iam:UpdateAssumeRolePolicy", name, func(d *draft, r *Role) (err error) {
+	return s.editRole(ctx, "iam:UpdateAssumeRolePolicy", name, func(d *Draft, r *Role) (err error) {
 		r.Trust, err = d.bindTrust(trust)
 		return err
 	})
 }
 
-func (s *Service) editRole(ctx context.Context, action, name string, fn func(*draft, *Role) error) error {
-	return s.edit(ctx, KindRole, name, authz.Request{Action: action}, func(d *draft, h holder) error {
+func (s *Service) editRole(ctx context.Context, action, name string, fn func(*Draft, *Role) error) error {
+	return s.edit(ctx, KindRole, name, authz.Request{Action: action}, func(d *Draft, h principalEntity) error {
 		return fn(d, h.(*Role))
 	})
 }
@@ -110,8 +110,8 @@ func (s *Service) editRole(ctx context.Context, action, name string, fn func(*dr
 // DeleteRole deletes a role without policies. Its sessions end with it. Faults:
 // NoSuchEntity, DeleteConflict.
 func (s *Service) DeleteRole(ctx context.Context, name string) error {
-	return s.change(ctx, func(d *draft) error {
-		r, err := find[*Role](ctx, s, d.snapshot, KindRole, name, authz.Request{Action: "iam:DeleteRole"})
+	return s.change(ctx, func(d *Draft) error {
+		r, err := find[*Role](ctx, s, d.Snapshot, KindRole, name, authz.Request{Action: "iam:DeleteRole"})
 		if err != nil {
 			return err
 		}

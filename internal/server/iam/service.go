@@ -66,7 +66,7 @@ type Service struct {
 	awsManaged []*Policy
 
 	// current is what every reader sees.
-	current atomic.Pointer[snapshot]
+	current atomic.Pointer[Snapshot]
 	// changing makes this server's changes one after the other.
 	changing sync.Mutex
 
@@ -79,7 +79,7 @@ type Service struct {
 
 // New applies the migrations and loads everything into memory.
 func New(ctx context.Context, c Config) (*Service, error) {
-	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), reportMigration, replicaMigration)...); err != nil {
+	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), replicaMigration)...); err != nil {
 		return nil, fmt.Errorf("iam: %w", err)
 	}
 	awsManaged, err := awsManagedPolicies()
@@ -106,8 +106,8 @@ func New(ctx context.Context, c Config) (*Service, error) {
 
 // change is [Service.commit] for an operation, which leaves alone what the
 // configuration declares. Fault: UnmodifiableEntity.
-func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
-	return s.commit(ctx, func(d *draft) error {
+func (s *Service) change(ctx context.Context, fn func(*Draft) error) error {
+	return s.commit(ctx, func(d *Draft) error {
 		if err := fn(d); err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (s *Service) change(ctx context.Context, fn func(*draft) error) error {
 // commit lets fn decide and draft a change on the newest snapshot, commits it,
 // and publishes it. fn may run more than once; what it returns is returned. When
 // it returns nil, no server decides without the change any more.
-func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
+func (s *Service) commit(ctx context.Context, fn func(*Draft) error) error {
 	if err := s.decide(ctx, fn); err != nil {
 		return err
 	}
@@ -132,21 +132,21 @@ func (s *Service) commit(ctx context.Context, fn func(*draft) error) error {
 }
 
 // decide is commit for this server alone.
-func (s *Service) decide(ctx context.Context, fn func(*draft) error) error {
+func (s *Service) decide(ctx context.Context, fn func(*Draft) error) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	for {
 		base := s.current.Load()
-		d := &draft{snapshot: base, base: base}
+		d := &Draft{Snapshot: base, base: base}
 		if err := fn(d); err != nil {
 			return err
 		}
-		if len(d.touched) == 0 {
+		if len(d.changed) == 0 {
 			return nil
 		}
 		err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.save(ctx, tx) })
 		if err == nil {
-			s.current.Store(d.changed())
+			s.current.Store(d.next())
 			d.warn()
 			return nil
 		}
@@ -179,7 +179,7 @@ func (s *Service) Follow(ctx context.Context) error {
 func caller(ctx context.Context) (*authn.Caller, error) {
 	c := authn.FromContext(ctx)
 	if c == nil || c.Type == authn.Anonymous {
-		return nil, errNobody()
+		return nil, errAnonymous()
 	}
 	// IAM User Guide, "Compare AWS STS credentials": without MFA, which does not
 	// exist here, these call no operation of IAM.
@@ -192,14 +192,14 @@ func caller(ctx context.Context) (*authn.Caller, error) {
 // authorize checks that the caller may do req.Action on the entity of the
 // caller's account, and returns the caller. The resource is the entity's ARN,
 // or what that would be without a path where there is no such entity.
-func (s *Service) authorize(ctx context.Context, sn *snapshot, kind Kind, name string, req authz.Request) (*authn.Caller, error) {
+func (s *Service) authorize(ctx context.Context, sn *Snapshot, kind Kind, name string, req authz.Request) (*authn.Caller, error) {
 	c, err := caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	req.Resource = arn.New("iam", "", c.Account, kind.noun()+"/"+name).String()
+	req.Resource = arn.New("iam", "", c.Account, kind.Noun()+"/"+name).String()
 	if e, ok := sn.named(c.Account, kind, name); ok {
-		req.Resource, req.ResourceTags = entityARN(e), resourcetags.Map(e.common().Tags)
+		req.Resource, req.ResourceTags = ARNOf(e), resourcetags.Map(e.Base().Tags)
 		req.Keys = withBoundary(req.Keys, req.Action, e)
 	}
 	return c, s.authz.Authorize(ctx, &req)
@@ -216,11 +216,11 @@ func (s *Service) authorizeList(ctx context.Context, action string, kind Kind, p
 	if pathPrefix == "" {
 		pathPrefix = "/"
 	}
-	return c, s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: arn.New("iam", "", c.Account, kind.noun()+pathPrefix).String()})
+	return c, s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: arn.New("iam", "", c.Account, kind.Noun()+pathPrefix).String()})
 }
 
 // find is [Service.authorize] and the entity itself, or a fault NoSuchEntity.
-func find[E entity](ctx context.Context, s *Service, sn *snapshot, kind Kind, name string, req authz.Request) (E, error) {
+func find[E Entity](ctx context.Context, s *Service, sn *Snapshot, kind Kind, name string, req authz.Request) (E, error) {
 	var none E
 	c, err := s.authorize(ctx, sn, kind, name, req)
 	if err != nil {
@@ -228,11 +228,20 @@ func find[E entity](ctx context.Context, s *Service, sn *snapshot, kind Kind, na
 	}
 	e, ok := sn.named(c.Account, kind, name)
 	if !ok {
-		return none, noSuch(kind, name)
+		return none, NoSuchEntity(kind, name)
 	}
 	return e.(E), nil
 }
 
-func noSuch(kind Kind, name string) error {
-	return fault.New(fault.NotFound, "NoSuchEntity", "The %s with name %s cannot be found.", kind.noun(), name).About(kind.noun(), name)
+func NoSuchEntity(kind Kind, name string) error {
+	return fault.New(fault.NotFound, "NoSuchEntity", "The %s with name %s cannot be found.", kind.Noun(), name).About(kind.Noun(), name)
+}
+
+func invalidInput(format string, args ...any) error {
+	return fault.New(fault.Invalid, "InvalidInput", format, args...)
+}
+
+// errAnonymous answers a request that nobody signed.
+func errAnonymous() error {
+	return fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "Request is missing Authentication Token")
 }

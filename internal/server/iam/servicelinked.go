@@ -58,13 +58,13 @@ func (s *Service) CreateServiceLinkedRole(ctx context.Context, service, suffix, 
 	case suffix != "":
 		return nil, invalidInput("Custom suffix is not allowed for %s", service)
 	}
-	err = s.change(ctx, func(d *draft) error {
+	err = s.change(ctx, func(d *Draft) error {
 		if d.taken(c.Account, KindRole, name) {
 			return invalidInput("Service role name %s has been taken in this account, please try a different suffix.", name)
 		}
 		r = &Role{
 			Common:      Common{ID: token.NewID(token.RoleID), Account: c.Account, Path: path, Name: name, Created: s.second()},
-			Description: description, MaxSession: minMaxSession,
+			Description: description, MaxSession: DefaultMaxSession,
 			Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"` + service + `"},"Action":"sts:AssumeRole"}]}`,
 		}
 		d.set(r)
@@ -76,8 +76,8 @@ func (s *Service) CreateServiceLinkedRole(ctx context.Context, service, suffix, 
 // DeleteServiceLinkedRole deletes the role of a service, and returns the id of
 // the deletion, which is done. Faults: NoSuchEntity, InvalidInput.
 func (s *Service) DeleteServiceLinkedRole(ctx context.Context, name string) (taskID string, err error) {
-	err = s.change(ctx, func(d *draft) error {
-		r, err := find[*Role](ctx, s, d.snapshot, KindRole, name, authz.Request{Action: "iam:DeleteServiceLinkedRole"})
+	err = s.change(ctx, func(d *Draft) error {
+		r, err := find[*Role](ctx, s, d.Snapshot, KindRole, name, authz.Request{Action: "iam:DeleteServiceLinkedRole"})
 		if err != nil {
 			return err
 		}

@@ -21,9 +21,9 @@ import (
 // it, and so how long the session's record is kept after its end.
 const longestBearer = 12 * time.Hour
 
-// A sessionRecord is what a session has that does not fit into its token. It
+// A SessionRecord is what a session has that does not fit into its token. It
 // never changes. A session without any of it has no record.
-type sessionRecord struct {
+type SessionRecord struct {
 	// Limited says that the session has session policies, even if none is left.
 	Limited bool `json:"limited,omitzero"`
 	// Policy is the inline session policy.
@@ -34,22 +34,23 @@ type sessionRecord struct {
 	TransitiveKeys []string `json:"transitive_keys,omitempty"`
 	SourceIdentity string   `json:"source_identity,omitzero"`
 	// Federation is the web identity that began the session; nil for others.
-	Federation *sessionFederation `json:"federation,omitzero"`
+	Federation *SessionFederation `json:"federation,omitzero"`
 }
 
-// sessionFederation is an [authn.Federation] as the record keeps it.
-type sessionFederation struct {
+// SessionFederation is an [authn.Federation] as the record keeps it.
+type SessionFederation struct {
 	Provider string              `json:"provider"`
 	Keys     map[string][]string `json:"keys"`
 }
 
-func (r *sessionRecord) empty() bool {
+// Empty reports whether the session needs no record.
+func (r *SessionRecord) Empty() bool {
 	return !r.Limited && len(r.Tags) == 0 && r.SourceIdentity == "" && r.Federation == nil
 }
 
 // A liveSession is a record, ready for use.
 type liveSession struct {
-	record   sessionRecord
+	record   SessionRecord
 	expires  time.Time
 	inline   []*policy.Policy
 	resolved atomic.Pointer[resolvedSession]
@@ -61,7 +62,7 @@ type resolvedSession struct {
 	session    *authn.Session
 }
 
-func (l *liveSession) resolve(s *snapshot) *authn.Session {
+func (l *liveSession) resolve(s *Snapshot) *authn.Session {
 	if r := l.resolved.Load(); r != nil && r.generation == s.generation {
 		return r.session
 	}
@@ -82,7 +83,7 @@ func (l *liveSession) resolve(s *snapshot) *authn.Session {
 type sessions struct{ byID sync.Map } // string → *liveSession
 
 // save makes a record durable. expires is the end of the session.
-func (c *sessions) save(ctx context.Context, d *db.DB, id string, r sessionRecord, expires time.Time) error {
+func (c *sessions) save(ctx context.Context, d *db.DB, id string, r SessionRecord, expires time.Time) error {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (c *sessions) save(ctx context.Context, d *db.DB, id string, r sessionRecor
 	return nil
 }
 
-func newLiveSession(r sessionRecord, expires time.Time) *liveSession {
+func newLiveSession(r SessionRecord, expires time.Time) *liveSession {
 	l := &liveSession{record: r, expires: expires}
 	if r.Policy != "" {
 		l.inline = []*policy.Policy{newCompiler().policy(r.Policy, policy.Session, policy.Source{Name: "session policy"})}
@@ -125,7 +126,7 @@ func (c *sessions) get(ctx context.Context, d *db.DB, id string) (*liveSession, 
 	if err != nil {
 		return nil, fmt.Errorf("iam: read session %s: %w", id, err)
 	}
-	var r sessionRecord
+	var r SessionRecord
 	if err := json.Unmarshal([]byte(found.body), &r); err != nil {
 		return nil, fmt.Errorf("iam: session %s: %w", id, err)
 	}

@@ -15,16 +15,16 @@ import (
 // A snapshot is all of IAM at one moment. It is immutable: put and drop return
 // another one that shares almost everything with it, so that a change costs the
 // same with ten users as with 100,000.
-type snapshot struct {
+type Snapshot struct {
 	// seq is the number of the last change that is in it.
 	seq int64
 	// generation is another one whenever what an entity is given by others may
 	// have changed: a managed policy or a group. See resolution.
 	generation int64
-	byID       *immutable.Map[string, entity]
-	byName     *immutable.SortedMap[nameKey, entity]
+	byID       *immutable.Map[string, Entity]
+	byName     *immutable.SortedMap[nameKey, Entity]
 	// keys finds the owner of a long-term access key.
-	keys *immutable.Map[string, entity]
+	keys *immutable.Map[string, Entity]
 	// used counts the references to each policy and group.
 	used *immutable.Map[string, int]
 	// guardrails is [Config.Guardrail].
@@ -39,9 +39,9 @@ type nameKey struct {
 	name    string // in lower case
 }
 
-func keyOf(e entity) nameKey {
-	c := e.common()
-	return nameKey{c.Account, e.kind(), strings.ToLower(c.Name)}
+func keyOf(e Entity) nameKey {
+	c := e.Base()
+	return nameKey{c.Account, e.Kind(), strings.ToLower(c.Name)}
 }
 
 type byNameOrder struct{}
@@ -55,33 +55,33 @@ func (byNameOrder) Compare(a, b nameKey) int {
 }
 
 // newSnapshot holds the entities, which are compiled already.
-func newSnapshot(seq int64, entities iter.Seq[entity]) *snapshot {
-	byID := immutable.NewMapBuilder[string, entity](nil)
-	byName := immutable.NewSortedMapBuilder[nameKey, entity](byNameOrder{})
-	keys := immutable.NewMapBuilder[string, entity](nil)
+func newSnapshot(seq int64, entities iter.Seq[Entity]) *Snapshot {
+	byID := immutable.NewMapBuilder[string, Entity](nil)
+	byName := immutable.NewSortedMapBuilder[nameKey, Entity](byNameOrder{})
+	keys := immutable.NewMapBuilder[string, Entity](nil)
 	used := map[string]int{}
 	for e := range entities {
-		byID.Set(e.common().ID, e)
+		byID.Set(e.Base().ID, e)
 		byName.Set(keyOf(e), e)
-		for _, k := range e.accessKeys() {
+		for _, k := range e.AccessKeys() {
 			keys.Set(k.ID, e)
 		}
 		for _, r := range e.references() {
 			used[r]++
 		}
 	}
-	return &snapshot{
+	return &Snapshot{
 		seq: seq, generation: seq,
 		byID: byID.Map(), byName: byName.Map(), keys: keys.Map(), used: immutable.NewMapOf(nil, used),
 	}
 }
 
 // put returns the snapshot with e in the place of the entity with its id.
-func (s *snapshot) put(e entity) *snapshot {
-	next := s.drop(e.common().ID)
-	next.byID = next.byID.Set(e.common().ID, e)
+func (s *Snapshot) put(e Entity) *Snapshot {
+	next := s.drop(e.Base().ID)
+	next.byID = next.byID.Set(e.Base().ID, e)
 	next.byName = next.byName.Set(keyOf(e), e)
-	for _, k := range e.accessKeys() {
+	for _, k := range e.AccessKeys() {
 		next.keys = next.keys.Set(k.ID, e)
 	}
 	for _, r := range e.references() {
@@ -92,7 +92,7 @@ func (s *snapshot) put(e entity) *snapshot {
 }
 
 // drop returns the snapshot without the entity of that id.
-func (s *snapshot) drop(id string) *snapshot {
+func (s *Snapshot) drop(id string) *Snapshot {
 	next := new(*s)
 	old, ok := s.byID.Get(id)
 	if !ok {
@@ -100,10 +100,10 @@ func (s *snapshot) drop(id string) *snapshot {
 	}
 	next.byID = next.byID.Delete(id)
 	// While a server follows others, another entity may have the name already.
-	if holder, _ := next.byName.Get(keyOf(old)); holder != nil && holder.common().ID == id {
+	if owner, _ := next.byName.Get(keyOf(old)); owner != nil && owner.Base().ID == id {
 		next.byName = next.byName.Delete(keyOf(old))
 	}
-	for _, k := range old.accessKeys() {
+	for _, k := range old.AccessKeys() {
 		next.keys = next.keys.Delete(k.ID)
 	}
 	for _, r := range old.references() {
@@ -113,7 +113,7 @@ func (s *snapshot) drop(id string) *snapshot {
 	return next
 }
 
-func (s *snapshot) refer(name string, by int) {
+func (s *Snapshot) refer(name string, by int) {
 	n, _ := s.used.Get(name)
 	if n += by; n == 0 {
 		s.used = s.used.Delete(name)
@@ -122,60 +122,60 @@ func (s *snapshot) refer(name string, by int) {
 	}
 }
 
-func (s *snapshot) outdate(e entity) {
-	if k := e.kind(); k == KindPolicy || k == KindGroup {
+func (s *Snapshot) outdate(e Entity) {
+	if k := e.Kind(); k == KindPolicy || k == KindGroup {
 		s.generation++
 	}
 }
 
 // uses returns the number of references; see attachmentOf and its like.
-func (s *snapshot) uses(reference string) int {
+func (s *Snapshot) uses(reference string) int {
 	n, _ := s.used.Get(reference)
 	return n
 }
 
 // get returns the entity with the id, if it is of type E.
-func get[E entity](s *snapshot, id string) (E, bool) {
+func get[E Entity](s *Snapshot, id string) (E, bool) {
 	e, _ := s.byID.Get(id)
 	typed, ok := e.(E)
 	return typed, ok
 }
 
 // named returns the entity with that name. The case counts, as in its ARN.
-func (s *snapshot) named(account string, kind Kind, name string) (entity, bool) {
+func (s *Snapshot) named(account string, kind Kind, name string) (Entity, bool) {
 	e, ok := s.byName.Get(nameKey{account, kind, strings.ToLower(name)})
-	if !ok || e.common().Name != name {
+	if !ok || e.Base().Name != name {
 		return nil, false
 	}
 	return e, true
 }
 
 // taken reports whether a name is in use, in any case.
-func (s *snapshot) taken(account string, kind Kind, name string) bool {
+func (s *Snapshot) taken(account string, kind Kind, name string) bool {
 	_, ok := s.byName.Get(nameKey{account, kind, strings.ToLower(name)})
 	return ok
 }
 
 // policyByARN returns the managed policy with the ARN.
-func (s *snapshot) policyByARN(policyARN string) (*Policy, bool) {
+func (s *Snapshot) policyByARN(policyARN string) (*Policy, bool) {
 	e, ok := s.byARN(policyARN)
 	p, isPolicy := e.(*Policy)
 	return p, ok && isPolicy
 }
 
 // byARN returns the user, group, role or managed policy with the ARN.
-func (s *snapshot) byARN(text string) (entity, bool) {
+func (s *Snapshot) byARN(text string) (Entity, bool) {
 	a, err := arn.Parse(text)
 	if err != nil || a.Service != "iam" {
 		return nil, false
 	}
 	for _, kind := range []Kind{KindUser, KindRole, KindGroup, KindPolicy} {
-		path, ok := strings.CutPrefix(a.Resource, kind.noun()+"/")
+		path, ok := strings.CutPrefix(a.Resource, kind.Noun()+"/")
 		if !ok {
 			continue
 		}
 		e, ok := s.named(a.AccountID, kind, path[strings.LastIndexByte(path, '/')+1:])
-		if ok && entityARN(e) == text { // the path too, by which policies name it
+		if ok && ARNOf(e) == text { // the path too, by which policies name it
 			return e, true
 		}
 	}
@@ -183,7 +183,7 @@ func (s *snapshot) byARN(text string) (entity, bool) {
 }
 
 // list yields the entities of a kind whose names come after a name, in order.
-func list[E entity](s *snapshot, account string, kind Kind, after string) iter.Seq[E] {
+func list[E Entity](s *Snapshot, account string, kind Kind, after string) iter.Seq[E] {
 	return func(yield func(E) bool) {
 		from := nameKey{account, kind, strings.ToLower(after)}
 		it := s.byName.Iterator()
@@ -203,10 +203,10 @@ func list[E entity](s *snapshot, account string, kind Kind, after string) iter.S
 }
 
 // declared yields the entities that the configuration declares, in order.
-func (s *snapshot) declared() iter.Seq[entity] {
-	return func(yield func(entity) bool) {
+func (s *Snapshot) declared() iter.Seq[Entity] {
+	return func(yield func(Entity) bool) {
 		for it := s.byName.Iterator(); !it.Done(); {
-			if _, e, _ := it.Next(); e.common().Declared && !yield(e) {
+			if _, e, _ := it.Next(); e.Base().Declared && !yield(e) {
 				return
 			}
 		}

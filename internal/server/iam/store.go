@@ -50,6 +50,15 @@ CREATE TABLE iam_session (
 );
 CREATE INDEX iam_session_expires ON iam_session (expires);
 `,
+}, {
+	Name: "iam/002-credential-report", // package report has what is in it
+	SQL: `
+CREATE TABLE iam_credential_report (
+	account   {text} NOT NULL PRIMARY KEY,
+	generated {int}  NOT NULL,
+	body      {text} NOT NULL
+);
+`,
 }}
 
 type entityRow struct{ id, kind, account, body string }
@@ -61,8 +70,8 @@ func scanEntity(r db.Row) (row entityRow, err error) {
 
 const entityColumns = `SELECT id, kind, account, body FROM iam_entity`
 
-func (row entityRow) decode() (entity, error) {
-	var e entity
+func (row entityRow) decode() (Entity, error) {
+	var e Entity
 	switch Kind(row.kind) {
 	case KindAccount:
 		e = new(Account)
@@ -82,13 +91,13 @@ func (row entityRow) decode() (entity, error) {
 	if err := json.Unmarshal([]byte(row.body), e); err != nil {
 		return nil, fmt.Errorf("iam: entity %s: %w", row.id, err)
 	}
-	c := e.common()
+	c := e.Base()
 	c.ID, c.Account = row.id, row.account
 	return e, nil
 }
 
 // load reads everything.
-func (s *Service) load(ctx context.Context) (*snapshot, error) {
+func (s *Service) load(ctx context.Context) (*Snapshot, error) {
 	loaded, err := load(ctx, s.db, s.awsManaged)
 	if err != nil {
 		return nil, err
@@ -98,7 +107,7 @@ func (s *Service) load(ctx context.Context) (*snapshot, error) {
 }
 
 // load reads everything. awsManaged are added to what the database has.
-func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*snapshot, error) {
+func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*Snapshot, error) {
 	var rows []entityRow
 	var seq int64
 	err := d.Tx(ctx, func(tx *db.Tx) (err error) {
@@ -111,7 +120,7 @@ func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*snapshot, error
 	if err != nil {
 		return nil, err
 	}
-	entities := make([]entity, 0, len(rows)+len(awsManaged))
+	entities := make([]Entity, 0, len(rows)+len(awsManaged))
 	for _, row := range rows {
 		e, err := row.decode()
 		if err != nil {
@@ -131,27 +140,27 @@ func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*snapshot, error
 
 // A draft is a change in the making: the snapshot as it will be, and the ids of
 // what differs.
-type draft struct {
-	*snapshot
-	base    *snapshot
-	touched []string            // each once, in the order of the changes
+type Draft struct {
+	*Snapshot
+	base    *Snapshot
+	changed []string            // each once, in the order of the changes
 	seen    map[string]struct{} // the same, to be found
 }
 
 // set puts e, which no snapshot holds yet, into the draft.
-func (d *draft) set(e entity) {
+func (d *Draft) set(e Entity) {
 	e.compile(newCompiler())
-	d.snapshot = d.put(e)
-	d.touch(e.common().ID)
+	d.Snapshot = d.put(e)
+	d.touch(e.Base().ID)
 }
 
 // remove takes e out of the draft.
-func (d *draft) remove(e entity) {
-	d.snapshot = d.drop(e.common().ID)
-	d.touch(e.common().ID)
+func (d *Draft) remove(e Entity) {
+	d.Snapshot = d.drop(e.Base().ID)
+	d.touch(e.Base().ID)
 }
 
-func (d *draft) touch(id string) {
+func (d *Draft) touch(id string) {
 	if _, ok := d.seen[id]; ok {
 		return
 	}
@@ -159,13 +168,13 @@ func (d *draft) touch(id string) {
 		d.seen = map[string]struct{}{}
 	}
 	d.seen[id] = struct{}{}
-	d.touched = append(d.touched, id)
+	d.changed = append(d.changed, id)
 }
 
 // sparesDeclared reports an UnmodifiableEntity where the draft changes or deletes
 // what the configuration declares.
-func (d *draft) sparesDeclared() error {
-	for _, id := range d.touched {
+func (d *Draft) sparesDeclared() error {
+	for _, id := range d.changed {
 		if e, ok := d.base.byID.Get(id); ok {
 			if err := undeclared(e); err != nil {
 				return err
@@ -178,36 +187,36 @@ func (d *draft) sparesDeclared() error {
 // undeclared reports an UnmodifiableEntity where the configuration declares e.
 // [Service.change] asks for everything that a draft touches; an operation asks
 // earlier where another answer would send its caller the wrong way.
-func undeclared(e entity) error {
-	if !e.common().Declared {
+func undeclared(e Entity) error {
+	if !e.Base().Declared {
 		return nil
 	}
-	noun, name := e.kind().noun(), e.common().Name
+	noun, name := e.Kind().Noun(), e.Base().Name
 	return fault.New(fault.Conflict, "UnmodifiableEntity",
 		"The %s %s is declared in the server's configuration file and cannot be changed here. Change it under iam in the file, and start the server again.", noun, name).About(noun, name)
 }
 
-// changed returns the draft's snapshot as that of the change.
-func (d *draft) changed() *snapshot { return d.at(d.base.seq + 1) }
+// next returns the draft's snapshot as the one that the change leads to.
+func (d *Draft) next() *Snapshot { return d.at(d.base.seq + 1) }
 
 // save writes the draft as the change that follows the one it is based on. It
 // fails with a unique violation where that number is taken.
-func (d *draft) save(ctx context.Context, tx *db.Tx) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO iam_change (seq, entities) VALUES ($1, $2)`, d.base.seq+1, strings.Join(d.touched, " ")); err != nil {
+func (d *Draft) save(ctx context.Context, tx *db.Tx) error {
+	if _, err := tx.Exec(ctx, `INSERT INTO iam_change (seq, entities) VALUES ($1, $2)`, d.base.seq+1, strings.Join(d.changed, " ")); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `DELETE FROM iam_change WHERE seq <= $1`, d.base.seq-keptChanges); err != nil {
 		return err
 	}
 	// Rows first that give up a name which another may take.
-	for _, id := range d.touched {
+	for _, id := range d.changed {
 		if _, ok := d.byID.Get(id); !ok {
 			if _, err := tx.Exec(ctx, `DELETE FROM iam_entity WHERE id = $1`, id); err != nil {
 				return err
 			}
 		}
 	}
-	for _, id := range d.touched {
+	for _, id := range d.changed {
 		if e, ok := d.byID.Get(id); ok {
 			if err := saveEntity(ctx, tx, e); err != nil {
 				return err
@@ -217,14 +226,14 @@ func (d *draft) save(ctx context.Context, tx *db.Tx) error {
 	return nil
 }
 
-func saveEntity(ctx context.Context, tx *db.Tx, e entity) error {
+func saveEntity(ctx context.Context, tx *db.Tx, e Entity) error {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
 	k := keyOf(e)
 	_, err = tx.Exec(ctx, `INSERT INTO iam_entity (id, kind, account, name, body) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body`, e.common().ID, string(k.kind), k.account, k.name, string(body))
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body`, e.Base().ID, string(k.kind), k.account, k.name, string(body))
 	return err
 }
 
@@ -233,7 +242,7 @@ func saveEntity(ctx context.Context, tx *db.Tx, e entity) error {
 const keptChanges = 10_000
 
 // follow returns base with the changes that were made since, or base itself.
-func (s *Service) follow(ctx context.Context, base *snapshot) (*snapshot, error) {
+func (s *Service) follow(ctx context.Context, base *Snapshot) (*Snapshot, error) {
 	type change struct {
 		seq      int64
 		entities string
@@ -274,7 +283,7 @@ func (s *Service) follow(ctx context.Context, base *snapshot) (*snapshot, error)
 }
 
 // at returns the snapshot as that of a change.
-func (s *snapshot) at(seq int64) *snapshot {
+func (s *Snapshot) at(seq int64) *Snapshot {
 	next := new(*s)
 	next.seq = seq
 	return next

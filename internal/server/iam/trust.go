@@ -11,16 +11,19 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
+// TrustsNobody is a trust policy that lets nobody in: no unique id has this form.
+const TrustsNobody = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"AROA00000000000000000"},"Action":"sts:AssumeRole"}}`
+
 // principalPointer matches the JSON pointers of the AWS principals of a policy.
 var principalPointer = regexp.MustCompile(`^/Statement(?:/\d+)?/(?:Not)?Principal/AWS(?:/\d+)?$`)
 
 // bindTrust checks a trust policy and returns it with unique ids; see
 // [Service.BindPrincipals]. Faults: MalformedPolicyDocument, LimitExceeded.
-func (s *snapshot) bindTrust(document string) (string, error) {
-	if policy.Size(document) > maxTrust {
-		return "", limit("Cannot exceed quota for ACLSizePerRole: %d", maxTrust)
+func (s *Snapshot) bindTrust(document string) (string, error) {
+	if policy.Size(document) > MaxTrust {
+		return "", limit("Cannot exceed quota for ACLSizePerRole: %d", MaxTrust)
 	}
-	if err := checkDocument(document, policy.Trust); err != nil {
+	if err := CheckDocument(document, policy.Trust); err != nil {
 		return "", err
 	}
 	if err := checkSharedIssuers(document); err != nil {
@@ -44,7 +47,7 @@ func (s *Service) ShowPrincipals(document string) string {
 	return s.current.Load().showPrincipals(document)
 }
 
-func (s *snapshot) bindPrincipals(document string) (string, error) {
+func (s *Snapshot) bindPrincipals(document string) (string, error) {
 	return editPrincipals(document, func(principal string) (string, error) {
 		a, err := arn.Parse(principal)
 		if err != nil {
@@ -57,20 +60,20 @@ func (s *snapshot) bindPrincipals(document string) (string, error) {
 			if !ok {
 				return "", missing
 			}
-			return e.common().ID, nil
+			return e.Base().ID, nil
 		case a.Service == "sts" && kind == "assumed-role":
 			role, session, _ := strings.Cut(name, "/")
 			e, ok := s.named(a.AccountID, KindRole, role)
 			if !ok {
 				return "", missing
 			}
-			return e.common().ID + ":" + session, nil
+			return e.Base().ID + ":" + session, nil
 		}
 		return principal, nil
 	})
 }
 
-func (s *snapshot) showPrincipals(document string) string {
+func (s *Snapshot) showPrincipals(document string) string {
 	shown, err := editPrincipals(document, func(principal string) (string, error) {
 		id, session, ofSession := strings.Cut(principal, ":")
 		e, ok := s.byID.Get(id)
@@ -78,9 +81,9 @@ func (s *snapshot) showPrincipals(document string) string {
 			return principal, nil
 		}
 		if ofSession {
-			return arn.New("sts", "", e.common().Account, "assumed-role/"+e.common().Name+"/"+session).String(), nil
+			return arn.New("sts", "", e.Base().Account, "assumed-role/"+e.Base().Name+"/"+session).String(), nil
 		}
-		return entityARN(e), nil
+		return ARNOf(e), nil
 	})
 	if err != nil {
 		return document

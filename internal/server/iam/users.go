@@ -14,8 +14,8 @@ import (
 // CreateUser creates a user without any permission. Faults: ValidationError,
 // InvalidInput, EntityAlreadyExists, NoSuchEntity (the boundary), LimitExceeded.
 func (s *Service) CreateUser(ctx context.Context, n NewEntity) (u *User, err error) {
-	err = s.change(ctx, func(d *draft) error {
-		common, err := s.begin(ctx, d.snapshot, KindUser, token.UserID, n)
+	err = s.change(ctx, func(d *Draft) error {
+		common, err := s.begin(ctx, d.Snapshot, KindUser, token.UserID, n)
 		if err != nil {
 			return err
 		}
@@ -64,8 +64,8 @@ func (s *Service) Users(ctx context.Context, p Page) (Listing[*User], error) {
 // stays. The user stays the same one, with the same unique id and keys. Faults:
 // ValidationError, NoSuchEntity, EntityAlreadyExists.
 func (s *Service) UpdateUser(ctx context.Context, name, newPath, newName string) error {
-	return s.change(ctx, func(d *draft) error {
-		old, err := find[*User](ctx, s, d.snapshot, KindUser, name, authz.Request{Action: "iam:UpdateUser"})
+	return s.change(ctx, func(d *Draft) error {
+		old, err := find[*User](ctx, s, d.Snapshot, KindUser, name, authz.Request{Action: "iam:UpdateUser"})
 		if err != nil {
 			return err
 		}
@@ -77,26 +77,26 @@ func (s *Service) UpdateUser(ctx context.Context, name, newPath, newName string)
 // rename gives e, a copy, another path and another name, where they are not
 // empty. The caller needs the permission for the old ARN, which was checked, and
 // for the new one (IAM API Reference, UpdateUser and UpdateGroup).
-func (s *Service) rename(ctx context.Context, d *draft, e entity, newPath, newName string) error {
-	c, kind := e.common(), e.kind()
+func (s *Service) rename(ctx context.Context, d *Draft, e Entity, newPath, newName string) error {
+	c, kind := e.Base(), e.Kind()
 	if newName != "" {
-		if err := checkName(kind, newName); err != nil {
+		if err := CheckName(kind, newName); err != nil {
 			return err
 		}
 		c.Name = newName
 	}
 	if newPath != "" {
-		path, err := checkPath(newPath)
+		path, err := CheckPath(newPath)
 		if err != nil {
 			return err
 		}
 		c.Path = path
 	}
-	err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:Update" + string(kind), Resource: entityARN(e), ResourceTags: resourcetags.Map(c.Tags)})
+	err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:Update" + string(kind), Resource: ARNOf(e), ResourceTags: resourcetags.Map(c.Tags)})
 	if err != nil {
 		return err
 	}
-	if other, ok := d.byName.Get(keyOf(e)); ok && other.common().ID != c.ID {
+	if other, ok := d.byName.Get(keyOf(e)); ok && other.Base().ID != c.ID {
 		return exists(kind, c.Name)
 	}
 	d.set(e)
@@ -106,8 +106,8 @@ func (s *Service) rename(ctx context.Context, d *draft, e entity, newPath, newNa
 // DeleteUser deletes a user who has nothing left: no access keys, policies or
 // groups. Faults: NoSuchEntity, DeleteConflict.
 func (s *Service) DeleteUser(ctx context.Context, name string) error {
-	return s.change(ctx, func(d *draft) error {
-		u, err := find[*User](ctx, s, d.snapshot, KindUser, name, authz.Request{Action: "iam:DeleteUser"})
+	return s.change(ctx, func(d *Draft) error {
+		u, err := find[*User](ctx, s, d.Snapshot, KindUser, name, authz.Request{Action: "iam:DeleteUser"})
 		if err != nil {
 			return err
 		}

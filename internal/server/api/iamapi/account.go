@@ -19,7 +19,7 @@ func registerAccount(s *wire.Service, a *API) {
 
 // GetAccountSummary counts what the account has, beside the quotas.
 func (a *API) GetAccountSummary(ctx context.Context, _ *api.GetAccountSummaryInput) (*api.GetAccountSummaryOutput, error) {
-	summary, err := a.iam.AccountSummary(ctx)
+	summary, err := a.report.AccountSummary(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/queryerrors"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/report"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/simulate"
 )
 
 // Config is what an [API] is made of.
@@ -27,10 +29,14 @@ type Config struct {
 }
 
 // An API is the operations.
-type API struct{ iam *iam.Service }
+type API struct {
+	iam      *iam.Service
+	simulate *simulate.Service
+	report   *report.Service
+}
 
 // New returns the API over the domain's service.
-func New(c Config) *API { return &API{c.IAM} }
+func New(c Config) *API { return &API{c.IAM, simulate.New(c.IAM), report.New(c.IAM)} }
 
 // Register hands the operations to the protocol.
 func Register(s *wire.Service, a *API) {

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/report"
 )
 
 func registerReports(s *wire.Service, a *API) {
@@ -30,8 +31,8 @@ func (a *API) GetAccountAuthorizationDetails(ctx context.Context, in *api.GetAcc
 	if err != nil {
 		return nil, err
 	}
-	kinds := convert(in.Filter, func(t types.EntityType) iam.DetailKind { return iam.DetailKind(t) })
-	l, err := a.iam.AccountDetails(ctx, kinds, after, int(aws.ToInt32(in.MaxItems)))
+	kinds := convert(in.Filter, func(t types.EntityType) report.DetailKind { return report.DetailKind(t) })
+	l, err := a.report.AccountDetails(ctx, kinds, after, int(aws.ToInt32(in.MaxItems)))
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func (a *API) GetAccountAuthorizationDetails(ctx context.Context, in *api.GetAcc
 	return out, nil
 }
 
-func userDetail(d iam.Detail) types.UserDetail {
+func userDetail(d report.Detail) types.UserDetail {
 	u := userOut(d.User)
 	return types.UserDetail{
 		Arn: u.Arn, UserId: u.UserId, UserName: u.UserName, Path: u.Path, CreateDate: u.CreateDate, PermissionsBoundary: u.PermissionsBoundary, Tags: u.Tags,
@@ -63,7 +64,7 @@ func userDetail(d iam.Detail) types.UserDetail {
 	}
 }
 
-func groupDetail(d iam.Detail) types.GroupDetail {
+func groupDetail(d report.Detail) types.GroupDetail {
 	g := groupOut(d.Group)
 	return types.GroupDetail{
 		Arn: g.Arn, GroupId: g.GroupId, GroupName: g.GroupName, Path: g.Path, CreateDate: g.CreateDate,
@@ -71,7 +72,7 @@ func groupDetail(d iam.Detail) types.GroupDetail {
 	}
 }
 
-func (a *API) roleDetail(d iam.Detail) types.RoleDetail {
+func (a *API) roleDetail(d report.Detail) types.RoleDetail {
 	r := a.roleOut(d.Role)
 	return types.RoleDetail{
 		Arn: r.Arn, RoleId: r.RoleId, RoleName: r.RoleName, Path: r.Path, CreateDate: r.CreateDate, PermissionsBoundary: r.PermissionsBoundary, Tags: r.Tags,
@@ -100,7 +101,7 @@ func inlineDetail(p iam.InlinePolicy) types.PolicyDetail {
 
 // GenerateCredentialReport writes the credential report; it is complete at once.
 func (a *API) GenerateCredentialReport(ctx context.Context, _ *api.GenerateCredentialReportInput) (*api.GenerateCredentialReportOutput, error) {
-	if err := a.iam.GenerateCredentialReport(ctx); err != nil {
+	if err := a.report.GenerateCredentialReport(ctx); err != nil {
 		return nil, err
 	}
 	return &api.GenerateCredentialReportOutput{State: types.ReportStateTypeComplete}, nil
@@ -108,7 +109,7 @@ func (a *API) GenerateCredentialReport(ctx context.Context, _ *api.GenerateCrede
 
 // GetCredentialReport returns the report that was written last.
 func (a *API) GetCredentialReport(ctx context.Context, _ *api.GetCredentialReportInput) (*api.GetCredentialReportOutput, error) {
-	r, err := a.iam.CredentialReport(ctx)
+	r, err := a.report.CredentialReport(ctx)
 	if err != nil {
 		return nil, err
 	}

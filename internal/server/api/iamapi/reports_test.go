@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	accountreport "github.com/gatehouse-registry/gatehouse/internal/server/iam/report"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -142,7 +143,7 @@ func TestCredentialReport(t *testing.T) {
 		t.Error(err)
 	}
 	w.Advance(4*time.Hour + time.Minute)
-	if _, err := w.IAM.CredentialReport(w.AsAdmin()); !strings.Contains(fmt.Sprint(err), "older than 4 hours") {
+	if _, err := accountreport.New(w.IAM).CredentialReport(w.AsAdmin()); !strings.Contains(fmt.Sprint(err), "older than 4 hours") {
 		t.Errorf("an old report: %v", err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
-	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/simulate"
 )
 
 func registerSimulation(s *wire.Service, a *API) {
@@ -36,7 +36,7 @@ func (a *API) SimulatePrincipalPolicy(ctx context.Context, in *api.SimulatePrinc
 	simulation.Actions, simulation.Resources, simulation.Policies = in.ActionNames, in.ResourceArns, in.PolicyInputList
 	simulation.ResourcePolicy, simulation.ResourceOwner = aws.ToString(in.ResourcePolicy), aws.ToString(in.ResourceOwner)
 	simulation.Caller = aws.ToString(in.CallerArn)
-	results, err := a.iam.SimulatePrincipal(ctx, *in.PolicySourceArn, simulation)
+	results, err := a.simulate.Principal(ctx, *in.PolicySourceArn, simulation)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (a *API) SimulateCustomPolicy(ctx context.Context, in *api.SimulateCustomPo
 	simulation.Actions, simulation.Resources, simulation.Policies = in.ActionNames, in.ResourceArns, in.PolicyInputList
 	simulation.ResourcePolicy, simulation.ResourceOwner = aws.ToString(in.ResourcePolicy), aws.ToString(in.ResourceOwner)
 	simulation.Caller = aws.ToString(in.CallerArn)
-	results, err := a.iam.SimulateCustom(ctx, simulation)
+	results, err := a.simulate.Custom(ctx, simulation)
 	if err != nil {
 		return nil, err
 	}
@@ -71,8 +71,8 @@ func (a *API) SimulateCustomPolicy(ctx context.Context, in *api.SimulateCustomPo
 }
 
 // simulationIn reads what both simulations have and what is not one text.
-func simulationIn(entries []types.ContextEntry, boundaries []string) (iam.Simulation, error) {
-	s := iam.Simulation{Keys: map[string][]string{}}
+func simulationIn(entries []types.ContextEntry, boundaries []string) (simulate.Simulation, error) {
+	s := simulate.Simulation{Keys: map[string][]string{}}
 	for _, e := range entries {
 		s.Keys[aws.ToString(e.ContextKeyName)] = e.ContextKeyValues
 	}
@@ -88,7 +88,7 @@ func simulationIn(entries []types.ContextEntry, boundaries []string) (iam.Simula
 
 // evaluationOut is one result. What is about one resource, ResourceSpecificResults
 // has as well (IAM API Reference, EvaluationResult).
-func evaluationOut(s iam.Simulated) types.EvaluationResult {
+func evaluationOut(s simulate.Result) types.EvaluationResult {
 	out := types.EvaluationResult{
 		EvalActionName: &s.Action, EvalResourceName: &s.Resource, EvalDecision: types.PolicyEvaluationDecisionType(s.Outcome.String()),
 		EvalDecisionDetails: decisionDetails(s.Trace), MatchedStatements: statementsOut(s.Trace), MissingContextValues: s.MissingKeys,
@@ -203,7 +203,7 @@ func sourceOut(m policy.Match) (id string, kind types.PolicySourceType) {
 
 // GetContextKeysForPrincipalPolicy lists the condition keys that policies use.
 func (a *API) GetContextKeysForPrincipalPolicy(ctx context.Context, in *api.GetContextKeysForPrincipalPolicyInput) (*api.GetContextKeysForPrincipalPolicyOutput, error) {
-	keys, err := a.iam.ContextKeysForPrincipal(ctx, *in.PolicySourceArn, in.PolicyInputList)
+	keys, err := a.simulate.ContextKeysForPrincipal(ctx, *in.PolicySourceArn, in.PolicyInputList)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (a *API) GetContextKeysForPrincipalPolicy(ctx context.Context, in *api.GetC
 
 // GetContextKeysForCustomPolicy lists the condition keys that documents use.
 func (a *API) GetContextKeysForCustomPolicy(ctx context.Context, in *api.GetContextKeysForCustomPolicyInput) (*api.GetContextKeysForCustomPolicyOutput, error) {
-	keys, err := a.iam.ContextKeysForCustom(ctx, in.PolicyInputList)
+	keys, err := a.simulate.ContextKeysForCustom(ctx, in.PolicyInputList)
 	if err != nil {
 		return nil, err
 	}

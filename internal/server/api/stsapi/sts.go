@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/queryerrors"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
 )
 
 // Config is what an [API] is made of.
@@ -23,10 +24,10 @@ type Config struct {
 }
 
 // An API is the operations.
-type API struct{ iam *iam.Service }
+type API struct{ sts *sts.Service }
 
 // New returns the API over the domain's service.
-func New(c Config) *API { return &API{c.IAM} }
+func New(c Config) *API { return &API{sts.New(c.IAM)} }
 
 // Register hands the operations to the protocol.
 func Register(s *wire.Service, a *API) {
@@ -68,7 +69,7 @@ func MapError(err error) error {
 
 // GetCallerIdentity says who calls.
 func (a *API) GetCallerIdentity(ctx context.Context, _ *api.GetCallerIdentityInput) (*api.GetCallerIdentityOutput, error) {
-	c, err := a.iam.CallerIdentity(ctx)
+	c, err := a.sts.CallerIdentity(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (a *API) AssumeRole(ctx context.Context, in *api.AssumeRoleInput) (*api.Ass
 	if len(in.ProvidedContexts) > 0 {
 		return nil, fault.New(fault.Unimplemented, "InvalidParameterValue", "ProvidedContexts are not supported.")
 	}
-	s, err := a.iam.AssumeRole(ctx, iam.AssumeRole{
+	s, err := a.sts.AssumeRole(ctx, sts.AssumeRole{
 		RoleARN: *in.RoleArn, SessionName: *in.RoleSessionName,
 		Seconds:  int(aws.ToInt32(in.DurationSeconds)),
 		Policies: policiesIn(in.Policy, in.PolicyArns),
@@ -110,7 +111,7 @@ func (a *API) GetSessionToken(ctx context.Context, in *api.GetSessionTokenInput)
 	if err := noMFA(in.SerialNumber, in.TokenCode); err != nil {
 		return nil, err
 	}
-	s, err := a.iam.SessionToken(ctx, int(aws.ToInt32(in.DurationSeconds)))
+	s, err := a.sts.SessionToken(ctx, int(aws.ToInt32(in.DurationSeconds)))
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func (a *API) GetSessionToken(ctx context.Context, in *api.GetSessionTokenInput)
 
 // GetFederationToken gives temporary credentials for somebody else.
 func (a *API) GetFederationToken(ctx context.Context, in *api.GetFederationTokenInput) (*api.GetFederationTokenOutput, error) {
-	s, err := a.iam.FederationToken(ctx, iam.FederationToken{
+	s, err := a.sts.FederationToken(ctx, sts.FederationToken{
 		Name: *in.Name, Seconds: int(aws.ToInt32(in.DurationSeconds)),
 		Policies: policiesIn(in.Policy, in.PolicyArns), Tags: tagsIn(in.Tags),
 	})
@@ -136,7 +137,7 @@ func (a *API) GetFederationToken(ctx context.Context, in *api.GetFederationToken
 
 // GetAccessKeyInfo says which account an access key is of.
 func (a *API) GetAccessKeyInfo(ctx context.Context, in *api.GetAccessKeyInfoInput) (*api.GetAccessKeyInfoOutput, error) {
-	account, err := a.iam.AccessKeyAccount(ctx, *in.AccessKeyId)
+	account, err := a.sts.AccessKeyAccount(ctx, *in.AccessKeyId)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +146,7 @@ func (a *API) GetAccessKeyInfo(ctx context.Context, in *api.GetAccessKeyInfoInpu
 
 // DecodeAuthorizationMessage opens what the message of a denial carries.
 func (a *API) DecodeAuthorizationMessage(ctx context.Context, in *api.DecodeAuthorizationMessageInput) (*api.DecodeAuthorizationMessageOutput, error) {
-	message, err := a.iam.DecodeAuthorizationMessage(ctx, *in.EncodedMessage)
+	message, err := a.sts.DecodeAuthorizationMessage(ctx, *in.EncodedMessage)
 	if err != nil {
 		return nil, err
 	}
@@ -160,19 +161,19 @@ func noMFA(serial, code *string) error {
 	return fault.New(fault.Denied, "AccessDenied", "MultiFactorAuthentication failed: this server has no MFA devices. Leave out SerialNumber and TokenCode.")
 }
 
-func credentialsOut(s iam.SessionCredentials) *types.Credentials {
+func credentialsOut(s sts.SessionCredentials) *types.Credentials {
 	return &types.Credentials{AccessKeyId: &s.AccessKeyID, SecretAccessKey: &s.Secret, SessionToken: &s.Token, Expiration: &s.Expires}
 }
 
-func packedSize(s iam.SessionCredentials) *int32 {
+func packedSize(s sts.SessionCredentials) *int32 {
 	if s.PackedSize == 0 {
 		return nil
 	}
 	return new(int32(s.PackedSize))
 }
 
-func policiesIn(document *string, arns []types.PolicyDescriptorType) iam.SessionPolicies {
-	p := iam.SessionPolicies{Document: aws.ToString(document)}
+func policiesIn(document *string, arns []types.PolicyDescriptorType) sts.SessionPolicies {
+	p := sts.SessionPolicies{Document: aws.ToString(document)}
 	for _, a := range arns {
 		p.ARNs = append(p.ARNs, aws.ToString(a.Arn))
 	}

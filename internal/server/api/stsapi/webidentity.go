@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
 )
 
 // AssumeRoleWithWebIdentity begins a session of a role for the subject of an OIDC
@@ -18,7 +18,7 @@ func (a *API) AssumeRoleWithWebIdentity(ctx context.Context, in *api.AssumeRoleW
 		return nil, fault.New(fault.Invalid, "InvalidParameterValue",
 			"ProviderId is for the access tokens of www.amazon.com and graph.facebook.com, which this server does not accept. Leave it out: an OpenID Connect token names its issuer.")
 	}
-	s, err := a.iam.AssumeRoleWithWebIdentity(ctx, iam.AssumeRoleWithWebIdentity{
+	s, err := a.sts.AssumeRoleWithWebIdentity(ctx, sts.AssumeRoleWithWebIdentity{
 		RoleARN: *in.RoleArn, SessionName: *in.RoleSessionName, Token: *in.WebIdentityToken,
 		Seconds:  int(aws.ToInt32(in.DurationSeconds)),
 		Policies: policiesIn(in.Policy, in.PolicyArns),

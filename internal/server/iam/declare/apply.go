@@ -1,4 +1,4 @@
-package iam
+package declare
 
 import (
 	"context"
@@ -11,9 +11,11 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/internal"
 )
 
-// A ChangeKind says what [Service.Apply] did with an entity.
+// A ChangeKind says what [Apply] did with an entity.
 type ChangeKind string
 
 // The kinds of changes. A role or a managed policy whose path changes is
@@ -26,7 +28,7 @@ const (
 	EntityDeleted  ChangeKind = "deleted"
 )
 
-// A Change is one entity that [Service.Apply] changed.
+// A Change is one iam.Entity that [Apply] changed.
 type Change struct {
 	Kind ChangeKind
 	ARN  string
@@ -41,17 +43,18 @@ type Change struct {
 // nothing. What was created through the API is left alone, unless it is adopted.
 //
 // The changes are in the order in which they were made. Errors are
-// [*DeclarationError]s where the declaration is to blame: its form, a name that is
+// [*Error]s where the declaration is to blame: its form, a name that is
 // taken by what was not declared, something that does not exist or is in use.
 //
 // Apply authorizes nobody: who writes the configuration owns the server.
-func (s *Service) Apply(ctx context.Context, declaration Declaration) ([]Change, error) {
+func Apply(ctx context.Context, s *iam.Service, declaration Declaration) ([]Change, error) {
 	if err := declaration.Validate(); err != nil {
 		return nil, err
 	}
 	var changes []Change
-	err := s.commit(ctx, func(d *draft) error {
-		a := &application{draft: d, service: s}
+	core := s.Core(internal.CoreKey{})
+	err := core.Commit(ctx, func(d *iam.Draft) error {
+		a := &applier{Draft: d, core: core}
 		defer func() { changes = a.changes }()
 		return a.apply(&declaration)
 	})
@@ -61,56 +64,57 @@ func (s *Service) Apply(ctx context.Context, declaration Declaration) ([]Change,
 	return changes, nil
 }
 
-// Declared returns the number of entities that declarations have left.
-func (s *Service) Declared() int {
+// Count returns the number of entities that declarations have left.
+func Count(s *iam.Service) int {
 	n := 0
-	for range s.current.Load().declared() {
+	for range s.Core(internal.CoreKey{}).Snapshot().Declared() {
 		n++
 	}
 	return n
 }
 
-// DeclaredCredentials are those of a declared access key.
-type DeclaredCredentials struct {
-	Credentials
+// Credentials are those of a declared access key.
+type Credentials struct {
+	iam.Credentials
 	// Key is the name of the key.
 	Key string
 }
 
-// DeclaredKeys returns the credentials of all declared access keys of the
+// Keys returns the credentials of all declared access keys of the
 // accounts, in the order of accounts, users and keys.
-func (s *Service) DeclaredKeys(accounts []string) ([]DeclaredCredentials, error) {
-	var out []DeclaredCredentials
-	sn := s.current.Load()
+func Keys(s *iam.Service, accounts []string) ([]Credentials, error) {
+	var out []Credentials
+	core := s.Core(internal.CoreKey{})
+	sn := core.Snapshot()
 	for _, account := range accounts {
-		for u := range list[*User](sn, account, KindUser, "") {
+		for u := range sn.Users(account, "") {
 			for _, k := range u.Keys {
 				if k.Name == "" || !k.Active {
 					continue
 				}
-				secret, err := s.keyring.AccessKeySecret(k.KeyringID, k.ID)
+				secret, err := core.Secret(k)
 				if err != nil {
 					return nil, fmt.Errorf("iam: access key %s of %s: %w", k.Name, u.ARN(), err)
 				}
-				out = append(out, DeclaredCredentials{Credentials{account, u.Name, k.ID, secret}, k.Name})
+				out = append(out, Credentials{iam.Credentials{Account: account, User: u.Name, AccessKeyID: k.ID, Secret: secret}, k.Name})
 			}
 		}
 	}
 	return out, nil
 }
 
-// An application is the work of one [Service.Apply] on one draft.
-type application struct {
-	*draft
-	service *Service
+// An applier is the work of one [Apply] on one draft.
+type applier struct {
+	*iam.Draft
+	core    iam.Core
 	changes []Change
-	removed []entity
+	removed []iam.Entity
 }
 
 // apply goes in an order in which everything finds what it refers to. What is not
 // declared any more goes first, since its name may be taken again. Roles come in
 // two steps, because they may trust each other.
-func (a *application) apply(d *Declaration) error {
+func (a *applier) apply(d *Declaration) error {
 	a.removeUndeclared(d)
 	for i := range d.Policies {
 		if err := a.policy(&d.Policies[i]); err != nil {
@@ -132,7 +136,7 @@ func (a *application) apply(d *Declaration) error {
 			return at(d.Users[i].Where, err)
 		}
 	}
-	roles := make([]*Role, len(d.Roles))
+	roles := make([]*iam.Role, len(d.Roles))
 	for i := range d.Roles {
 		var err error
 		if roles[i], err = a.beginRole(&d.Roles[i]); err != nil {
@@ -147,42 +151,42 @@ func (a *application) apply(d *Declaration) error {
 	return a.checkRemoved()
 }
 
-func (a *application) note(kind ChangeKind, e entity, fields ...string) {
-	a.changes = append(a.changes, Change{kind, entityARN(e), fields})
+func (a *applier) note(kind ChangeKind, e iam.Entity, fields ...string) {
+	a.changes = append(a.changes, Change{kind, iam.ARNOf(e), fields})
 }
 
 // names yields what is declared.
 func (d *Declaration) names() map[nameKey]string {
 	names := map[nameKey]string{}
-	add := func(kind Kind, e *DeclaredEntity) {
+	add := func(kind iam.Kind, e *Entity) {
 		names[keyOfDeclared(kind, e)] = e.Name
 	}
 	for i := range d.Users {
-		add(KindUser, &d.Users[i].DeclaredEntity)
+		add(iam.KindUser, &d.Users[i].Entity)
 	}
 	for i := range d.Groups {
-		add(KindGroup, &d.Groups[i].DeclaredEntity)
+		add(iam.KindGroup, &d.Groups[i].Entity)
 	}
 	for i := range d.Roles {
-		add(KindRole, &d.Roles[i].DeclaredEntity)
+		add(iam.KindRole, &d.Roles[i].Entity)
 	}
 	for i := range d.Policies {
-		add(KindPolicy, &d.Policies[i].DeclaredEntity)
+		add(iam.KindPolicy, &d.Policies[i].Entity)
 	}
 	for i := range d.OIDCProviders {
-		add(KindOIDCProvider, d.OIDCProviders[i].entity())
+		add(iam.KindOIDCProvider, d.OIDCProviders[i].entity())
 	}
 	return names
 }
 
 // removeUndeclared removes what only an earlier declaration has.
-func (a *application) removeUndeclared(d *Declaration) {
+func (a *applier) removeUndeclared(d *Declaration) {
 	names := d.names()
-	for _, e := range slices.Collect(a.declared()) {
-		if names[keyOf(e)] == e.common().Name {
+	for _, e := range slices.Collect(a.Declared()) {
+		if names[keyOf(e)] == e.Base().Name {
 			continue
 		}
-		a.remove(e)
+		a.Remove(e)
 		a.removed = append(a.removed, e)
 		a.note(EntityDeleted, e)
 	}
@@ -191,69 +195,44 @@ func (a *application) removeUndeclared(d *Declaration) {
 // checkRemoved reports what is gone and still in use by what is not declared: to
 // take a policy or a group away from it could also give it more, where there is a
 // Deny, and is not ours to decide.
-func (a *application) checkRemoved() error {
+func (a *applier) checkRemoved() error {
 	for _, e := range a.removed {
-		for _, reference := range referencesTo(e) {
-			if a.uses(reference) == 0 {
-				continue
-			}
-			noun, account := e.kind().noun(), e.common().Account
-			return &DeclarationError{"iam", fault.New(fault.Conflict, "DeleteConflict",
-				"The %s %s is not declared any more, or under another path, and still in use by %s of account %s. Keep it in the file, or take it from them first.",
-				noun, e.common().Name, strings.Join(a.users(account, reference), ", "), account)}
+		users := a.UsedBy(e)
+		if len(users) == 0 {
+			continue
 		}
+		noun, account := e.Kind().Noun(), e.Base().Account
+		return &Error{"iam", fault.New(fault.Conflict, "DeleteConflict",
+			"The %s %s is not declared any more, or under another path, and still in use by %s of account %s. Keep it in the file, or take it from them first.",
+			noun, e.Base().Name, strings.Join(users, ", "), account)}
 	}
 	return nil
-}
-
-// referencesTo are the names under which the snapshot counts who uses e.
-func referencesTo(e entity) []string {
-	switch e := e.(type) {
-	case *Policy:
-		return []string{attachmentOf(e.Account, e.ARN()), boundaryOf(e.Account, e.ARN())}
-	case *Group:
-		return []string{membershipOf(e.ID)}
-	}
-	return nil
-}
-
-// users returns who of an account has a reference: "user/alice".
-func (s *snapshot) users(account, reference string) []string {
-	var names []string
-	for _, kind := range []Kind{KindGroup, KindRole, KindUser} {
-		for e := range list[entity](s, account, kind, "") {
-			if slices.Contains(e.references(), reference) {
-				names = append(names, attachment(e))
-			}
-		}
-	}
-	return names
 }
 
 // begin returns what the declared entity begins with, and the one that exists
 // already; that is nil where it is to be created.
-func (a *application) begin(kind Kind, d *DeclaredEntity) (common Common, old entity, err error) {
-	path, err := checkPath(d.Path)
+func (a *applier) begin(kind iam.Kind, d *Entity) (common iam.Common, old iam.Entity, err error) {
+	path, err := iam.CheckPath(d.Path)
 	if err != nil {
 		return common, nil, err
 	}
-	common = Common{ID: newEntityID(kind), Account: d.Account, Path: path, Name: d.Name, Created: a.service.second(), Tags: d.Tags, Declared: true}
-	old, ok := a.byName.Get(keyOfDeclared(kind, d))
+	common = iam.Common{ID: newEntityID(kind), Account: d.Account, Path: path, Name: d.Name, Created: a.core.Second(), Tags: d.Tags, Declared: true}
+	old, ok := a.Taken(d.Account, kind, d.Name)
 	if !ok {
 		return common, nil, nil
 	}
-	had := old.common()
+	had := old.Base()
 	switch {
 	case !had.Declared && !d.Adopt:
 		return common, nil, fault.New(fault.Conflict, "EntityAlreadyExists",
-			"The %s %s exists already and was not created by this file. Set adopt: true to take it over (it becomes what the file says, and what else it has is taken away), or choose another name.", kind.noun(), had.Name)
+			"The %s %s exists already and was not created by this file. Set adopt: true to take it over (it becomes what the file says, and what else it has is taken away), or choose another name.", kind.Noun(), had.Name)
 	case had.Name != d.Name:
 		return common, nil, fault.New(fault.Conflict, "EntityAlreadyExists", "The name is %s, as it exists: names that differ in case alone are the same name.", had.Name)
-	case had.Path != path && (kind == KindRole || kind == KindPolicy):
+	case had.Path != path && (kind == iam.KindRole || kind == iam.KindPolicy):
 		if !had.Declared {
-			return common, nil, invalid("The %s %s exists with the path %s, which cannot change: declare it with path: %s to take it over.", kind.noun(), had.Name, had.Path, had.Path)
+			return common, nil, invalid("The %s %s exists with the path %s, which cannot change: declare it with path: %s to take it over.", kind.Noun(), had.Name, had.Path, had.Path)
 		}
-		a.remove(old)
+		a.Remove(old)
 		a.removed = append(a.removed, old)
 		return common, nil, nil
 	}
@@ -261,16 +240,29 @@ func (a *application) begin(kind Kind, d *DeclaredEntity) (common Common, old en
 	return common, old, nil
 }
 
-func keyOfDeclared(kind Kind, d *DeclaredEntity) nameKey {
+func keyOfDeclared(kind iam.Kind, d *Entity) nameKey {
 	return nameKey{d.Account, kind, strings.ToLower(d.Name)}
 }
 
+// A nameKey is a name that one entity can have. Names that differ only in case
+// are the same name.
+type nameKey struct {
+	account string
+	kind    iam.Kind
+	name    string // in lower case
+}
+
+func keyOf(e iam.Entity) nameKey {
+	c := e.Base()
+	return nameKey{c.Account, e.Kind(), strings.ToLower(c.Name)}
+}
+
 // finish puts e in the place of old, if that is not the same.
-func (a *application) finish(e, old entity) error {
+func (a *applier) finish(e, old iam.Entity) error {
 	if old == nil {
-		a.set(e)
+		a.Set(e)
 		kind := EntityCreated
-		if slices.ContainsFunc(a.removed, func(r entity) bool { return keyOf(r) == keyOf(e) }) {
+		if slices.ContainsFunc(a.removed, func(r iam.Entity) bool { return keyOf(r) == keyOf(e) }) {
 			kind = EntityReplaced
 		}
 		a.note(kind, e)
@@ -280,8 +272,8 @@ func (a *application) finish(e, old entity) error {
 	if err != nil || len(fields) == 0 {
 		return err
 	}
-	a.set(e)
-	if old.common().Declared {
+	a.Set(e)
+	if old.Base().Declared {
 		a.note(EntityChanged, e, fields...)
 	} else {
 		a.note(EntityAdopted, e, slices.DeleteFunc(fields, func(f string) bool { return f == "declared" })...)
@@ -291,7 +283,7 @@ func (a *application) finish(e, old entity) error {
 
 // differences returns the fields in which two entities of a kind are stored
 // differently, in their order.
-func differences(a, b entity) ([]string, error) {
+func differences(a, b iam.Entity) ([]string, error) {
 	was, err := fields(a)
 	if err != nil {
 		return nil, err
@@ -313,7 +305,7 @@ func differences(a, b entity) ([]string, error) {
 	return slices.Sorted(maps.Keys(changed)), nil
 }
 
-func fields(e entity) (map[string]jsontext.Value, error) {
+func fields(e iam.Entity) (map[string]jsontext.Value, error) {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return nil, err

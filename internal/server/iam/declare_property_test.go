@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/declare"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
@@ -24,11 +25,11 @@ func TestApplyProperties(t *testing.T) {
 	ids := map[string]string{}
 	rapid.Check(t, func(rt *rapid.T) {
 		d := drawDeclaration(rt)
-		if _, err := w.IAM.Apply(t.Context(), d); err != nil {
+		if _, err := declare.Apply(t.Context(), w.IAM, d); err != nil {
 			rt.Fatal(err)
 		}
 		once := iam.Describe(w.IAM)
-		if again, err := w.IAM.Apply(t.Context(), d); err != nil || len(again) != 0 || !maps.Equal(once, iam.Describe(w.IAM)) {
+		if again, err := declare.Apply(t.Context(), w.IAM, d); err != nil || len(again) != 0 || !maps.Equal(once, iam.Describe(w.IAM)) {
 			rt.Fatalf("the second time: %v, %v", again, err)
 		}
 		if stored, err := iam.DescribeStored(t.Context(), w.IAM); err != nil || !maps.Equal(withoutSeq(stored), withoutSeq(once)) {
@@ -138,9 +139,9 @@ func permissionsText(p iam.Permissions) string {
 }
 
 // wanted is what shown is to show of a declaration.
-func wanted(d iam.Declaration) map[string]string {
+func wanted(d declare.Declaration) map[string]string {
 	out := map[string]string{}
-	permissions := func(account string, p iam.DeclaredPermissions) string {
+	permissions := func(account string, p declare.Permissions) string {
 		arnOf := func(name string) string {
 			for _, own := range d.Policies {
 				if own.Account == account && own.Name == name {
@@ -162,17 +163,17 @@ func wanted(d iam.Declaration) map[string]string {
 		return permissionsText(out)
 	}
 	for _, g := range d.Groups {
-		out[g.Account+" group "+g.Name] = fmt.Sprint(g.Path, g.Tags, permissions(g.Account, g.DeclaredPermissions))
+		out[g.Account+" group "+g.Name] = fmt.Sprint(g.Path, g.Tags, permissions(g.Account, g.Permissions))
 	}
 	for _, u := range d.Users {
-		text := fmt.Sprint(u.Path, u.Tags, permissions(u.Account, u.DeclaredPermissions)+fmt.Sprint(append([]string{}, u.Groups...)))
+		text := fmt.Sprint(u.Path, u.Tags, permissions(u.Account, u.Permissions)+fmt.Sprint(append([]string{}, u.Groups...)))
 		for _, k := range u.AccessKeys {
 			text += " key " + k
 		}
 		out[u.Account+" user "+u.Name] = text
 	}
 	for _, r := range d.Roles {
-		out[r.Account+" role "+r.Path+r.Name] = fmt.Sprint(r.Path, r.Tags, permissions(r.Account, r.DeclaredPermissions)+r.Trust.Text)
+		out[r.Account+" role "+r.Path+r.Name] = fmt.Sprint(r.Path, r.Tags, permissions(r.Account, r.Permissions)+r.Trust.Text)
 	}
 	for _, p := range d.Policies {
 		out[p.Account+" policy "+p.Path+p.Name] = fmt.Sprint(p.Path, p.Tags, p.Document.Text)
@@ -182,14 +183,14 @@ func wanted(d iam.Declaration) map[string]string {
 
 // drawDeclaration draws few names in two accounts, which refer to each other in
 // all ways.
-func drawDeclaration(t *rapid.T) iam.Declaration {
-	var d iam.Declaration
+func drawDeclaration(t *rapid.T) declare.Declaration {
+	var d declare.Declaration
 	for _, account := range []string{iamtest.Account, iamtest.Other} {
-		entities := func(kind string) []iam.DeclaredEntity {
-			var out []iam.DeclaredEntity
+		entities := func(kind string) []declare.Entity {
+			var out []declare.Entity
 			for _, name := range []string{"a", "b", "c"} {
 				if rapid.Bool().Draw(t, kind+" "+name) {
-					out = append(out, iam.DeclaredEntity{Where: kind + name, Account: account, Name: name, Path: rapid.SampledFrom([]string{"/", "/x/"}).Draw(t, "path")})
+					out = append(out, declare.Entity{Where: kind + name, Account: account, Name: name, Path: rapid.SampledFrom([]string{"/", "/x/"}).Draw(t, "path")})
 				}
 			}
 			return out
@@ -200,23 +201,23 @@ func drawDeclaration(t *rapid.T) iam.Declaration {
 		text := func() string { return rapid.SampledFrom([]string{allowECR, denyECR}).Draw(t, "document") }
 		managed := []string{"AdministratorAccess"}
 		var groups, trusted []string
-		permissions := func() (p iam.DeclaredPermissions) {
+		permissions := func() (p declare.Permissions) {
 			p.Policies = some(managed, "policies")
 			for _, name := range some([]string{"p", "q"}, "inline") {
-				p.Inline = append(p.Inline, iam.DeclaredDocument{Name: name, Text: text()})
+				p.Inline = append(p.Inline, declare.Document{Name: name, Text: text()})
 			}
 			return p
 		}
 		for _, e := range entities("policy") {
-			d.Policies = append(d.Policies, iam.DeclaredPolicy{DeclaredEntity: e, Document: iam.DeclaredDocument{Text: text()}})
+			d.Policies = append(d.Policies, declare.Policy{Entity: e, Document: declare.Document{Text: text()}})
 			managed = append(managed, e.Name)
 		}
 		for _, e := range entities("group") {
-			d.Groups = append(d.Groups, iam.DeclaredGroup{DeclaredEntity: e, DeclaredPermissions: permissions()})
+			d.Groups = append(d.Groups, declare.Group{Entity: e, Permissions: permissions()})
 			groups = append(groups, e.Name)
 		}
 		for _, e := range entities("user") {
-			u := iam.DeclaredUser{DeclaredEntity: e, DeclaredPermissions: permissions(), Groups: some(groups, "groups"), AccessKeys: some([]string{"k", "l"}, "keys")}
+			u := declare.User{Entity: e, Permissions: permissions(), Groups: some(groups, "groups"), AccessKeys: some([]string{"k", "l"}, "keys")}
 			u.Tags = rapid.SampledFrom([][]iam.Tag{nil, {{Key: "k", Value: "v"}}}).Draw(t, "tags")
 			u.Boundary = rapid.SampledFrom(append([]string{""}, managed...)).Draw(t, "boundary")
 			d.Users = append(d.Users, u)
@@ -228,7 +229,7 @@ func drawDeclaration(t *rapid.T) iam.Declaration {
 		}
 		for _, e := range roles {
 			trust := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + rapid.SampledFrom(trusted).Draw(t, "trusted") + `"},"Action":"sts:AssumeRole"}}`
-			d.Roles = append(d.Roles, iam.DeclaredRole{DeclaredEntity: e, DeclaredPermissions: permissions(), Trust: iam.DeclaredDocument{Text: trust}})
+			d.Roles = append(d.Roles, declare.Role{Entity: e, Permissions: permissions(), Trust: declare.Document{Text: trust}})
 		}
 	}
 	return d

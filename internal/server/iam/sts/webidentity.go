@@ -1,4 +1,4 @@
-package iam
+package sts
 
 import (
 	"context"
@@ -7,15 +7,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity"
 )
-
-// A WebIdentityVerifier proves the tokens of OIDC issuers. *webidentity.Verifier
-// is the one of the server.
-type WebIdentityVerifier interface {
-	CheckIssuer(issuer string) error
-	Verify(ctx context.Context, token string, find func(issuer string) (webidentity.Provider, bool)) (*webidentity.Identity, error)
-}
 
 // An AssumeRoleWithWebIdentity asks for a session of a role with nothing but a
 // token of an OIDC provider of the role's account. Tags and source identity are
@@ -45,16 +39,16 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, in AssumeRoleWi
 	var none WebIdentitySession
 	connection := authn.FromContext(ctx)
 	if connection == nil {
-		return none, errNobody()
+		return none, errAnonymous()
 	}
 	assume := AssumeRole{RoleARN: in.RoleARN, SessionName: in.SessionName, Seconds: in.Seconds, Policies: in.Policies}
 	if err := assume.check(); err != nil {
 		return none, err
 	}
 	role, _ := arn.Parse(in.RoleARN) // was checked
-	var provider *OIDCProvider
-	id, err := s.webIDs.Verify(ctx, in.Token, func(issuer string) (webidentity.Provider, bool) {
-		provider = s.current.Load().providerNamed(role.AccountID, webidentity.Name(issuer))
+	var provider *iam.OIDCProvider
+	id, err := s.core.WebIdentities().Verify(ctx, in.Token, func(issuer string) (webidentity.Provider, bool) {
+		provider = s.core.Snapshot().OIDCProvider(role.AccountID, webidentity.Name(issuer))
 		if provider == nil {
 			return webidentity.Provider{}, false
 		}
@@ -66,14 +60,14 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, in AssumeRoleWi
 	c := webCaller(connection, provider.ARN(), id)
 	assume.SourceIdentity = id.SourceIdentity
 	for key, value := range id.Tags {
-		assume.Tags = append(assume.Tags, Tag{Key: key, Value: value})
+		assume.Tags = append(assume.Tags, iam.Tag{Key: key, Value: value})
 	}
 	assume.TransitiveTagKeys = id.TransitiveTagKeys
 	record, err := s.assumedRecord(c, assume)
 	if err != nil { // it is the token that asks for this
 		return none, fault.New(fault.Denied, "IDPRejectedClaim", "The token's claims cannot be taken over into the session: %s", fault.From(err).Message)
 	}
-	record.Federation = &sessionFederation{c.Federation.Provider, sessionKeys(c.Federation, id.Issuer)}
+	record.Federation = &iam.SessionFederation{Provider: c.Federation.Provider, Keys: sessionKeys(c.Federation, id.Issuer)}
 	credentials, err := s.assume(authn.WithCaller(ctx, c), c, "sts:AssumeRoleWithWebIdentity", assume, record)
 	if err != nil {
 		return none, err

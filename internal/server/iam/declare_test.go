@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/declare"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
@@ -18,50 +19,50 @@ const (
 	trustRole = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::` + account + `:role/NAME"},"Action":"sts:AssumeRole"}}`
 )
 
-func named(where, name string) iam.DeclaredEntity {
-	return iam.DeclaredEntity{Where: where, Account: account, Name: name}
+func named(where, name string) declare.Entity {
+	return declare.Entity{Where: where, Account: account, Name: name}
 }
 
-func document(where, name, text string) iam.DeclaredDocument {
-	return iam.DeclaredDocument{Where: where, Name: name, Text: text}
+func document(where, name, text string) declare.Document {
+	return declare.Document{Where: where, Name: name, Text: text}
 }
 
 // example has one of everything, with references in all directions.
-func example() iam.Declaration {
-	alice := iam.DeclaredUser{
-		DeclaredEntity: named("iam.users.alice", "alice"),
-		DeclaredPermissions: iam.DeclaredPermissions{
+func example() declare.Declaration {
+	alice := declare.User{
+		Entity: named("iam.users.alice", "alice"),
+		Permissions: declare.Permissions{
 			Policies: []string{"AmazonEC2ContainerRegistryReadOnly", "own"},
-			Inline:   []iam.DeclaredDocument{document("iam.users.alice.inline.p", "p", allowECR)},
+			Inline:   []declare.Document{document("iam.users.alice.inline.p", "p", allowECR)},
 			Boundary: "own",
 		},
 		Groups:     []string{"developers"},
 		AccessKeys: []string{"ci", "laptop"},
 	}
 	alice.Tags = []iam.Tag{{Key: "team", Value: "web"}}
-	role := func(name, trusts string) iam.DeclaredRole {
-		return iam.DeclaredRole{
-			DeclaredEntity: named("iam.roles."+name, name),
-			Trust:          document("iam.roles."+name+".trust (line 7)", "", strings.Replace(trustRole, "NAME", trusts, 1)),
+	role := func(name, trusts string) declare.Role {
+		return declare.Role{
+			Entity: named("iam.roles."+name, name),
+			Trust:  document("iam.roles."+name+".trust (line 7)", "", strings.Replace(trustRole, "NAME", trusts, 1)),
 		}
 	}
-	return iam.Declaration{
-		Users:  []iam.DeclaredUser{alice},
-		Groups: []iam.DeclaredGroup{{DeclaredEntity: named("iam.groups.developers", "developers"), DeclaredPermissions: iam.DeclaredPermissions{Policies: []string{readOnly}}}},
-		Roles:  []iam.DeclaredRole{role("deploy", "build"), role("build", "deploy")},
-		Policies: []iam.DeclaredPolicy{{
-			DeclaredEntity: named("iam.policies.own", "own"), Document: document("iam.policies.own.document (line 9)", "", allowECR),
+	return declare.Declaration{
+		Users:  []declare.User{alice},
+		Groups: []declare.Group{{Entity: named("iam.groups.developers", "developers"), Permissions: declare.Permissions{Policies: []string{readOnly}}}},
+		Roles:  []declare.Role{role("deploy", "build"), role("build", "deploy")},
+		Policies: []declare.Policy{{
+			Entity: named("iam.policies.own", "own"), Document: document("iam.policies.own.document (line 9)", "", allowECR),
 		}},
-		OIDCProviders: []iam.DeclaredOIDCProvider{{
-			DeclaredEntity: named("iam.oidc_providers.github", ""), Issuer: "https://token.actions.githubusercontent.com", ClientIDs: []string{"sts.amazonaws.com"},
+		OIDCProviders: []declare.OIDCProvider{{
+			Entity: named("iam.oidc_providers.github", ""), Issuer: "https://token.actions.githubusercontent.com", ClientIDs: []string{"sts.amazonaws.com"},
 		}},
 	}
 }
 
 // applied applies and returns the changes, one line each.
-func applied(t *testing.T, w *iamtest.World, d iam.Declaration) []string {
+func applied(t *testing.T, w *iamtest.World, d declare.Declaration) []string {
 	t.Helper()
-	changes, err := w.IAM.Apply(t.Context(), d)
+	changes, err := declare.Apply(t.Context(), w.IAM, d)
 	ok(t, err)
 	var lines []string
 	for _, c := range changes {
@@ -82,8 +83,8 @@ func TestApplyTwiceIsApplyOnce(t *testing.T) {
 	want(t, applied(t, w, example()), "created policy/own", "created oidc-provider/token.actions.githubusercontent.com", "created group/developers", "created user/alice", "created role/deploy", "created role/build")
 	once := iam.Describe(w.IAM)
 	want(t, applied(t, w, example()))
-	if w.IAM = w.Start(); w.IAM.Declared() != 6 {
-		t.Errorf("%d declared", w.IAM.Declared())
+	if w.IAM = w.Start(); declare.Count(w.IAM) != 6 {
+		t.Errorf("%d declared", declare.Count(w.IAM))
 	}
 	want(t, applied(t, w, example()))
 	if !maps.Equal(once, iam.Describe(w.IAM)) {
@@ -101,7 +102,7 @@ func TestApplyTwiceIsApplyOnce(t *testing.T) {
 	if trust := w.IAM.ShowPrincipals(deploy.Trust); !strings.Contains(trust, "role/build") || trust == deploy.Trust {
 		t.Errorf("deploy trusts %s (%s)", deploy.Trust, trust)
 	}
-	keys, err := w.IAM.DeclaredKeys([]string{iamtest.Other, account})
+	keys, err := declare.Keys(w.IAM, []string{iamtest.Other, account})
 	ok(t, err)
 	if len(keys) != 2 || keys[0].Key != "ci" || keys[1].Key != "laptop" || keys[0].User != "alice" {
 		t.Fatalf("%d keys", len(keys))
@@ -159,8 +160,8 @@ func TestApplyFollowsTheFile(t *testing.T) {
 	d.Users[0].Name, d.Groups[0].Name, d.Users[0].Groups = "Alice", "Developers", []string{"Developers"}
 	want(t, applied(t, w, d), "deleted group/developers", "deleted user/web/alice", "replaced group/Developers", "replaced user/web/Alice")
 
-	want(t, applied(t, w, iam.Declaration{}), "deleted group/Developers", "deleted oidc-provider/token.actions.githubusercontent.com", "deleted policy/own", "deleted role/build", "deleted role/ci/deploy", "deleted user/web/Alice")
-	if w.IAM.Declared() != 0 {
+	want(t, applied(t, w, declare.Declaration{}), "deleted group/Developers", "deleted oidc-provider/token.actions.githubusercontent.com", "deleted policy/own", "deleted role/build", "deleted role/ci/deploy", "deleted user/web/Alice")
+	if declare.Count(w.IAM) != 0 {
 		t.Error("something is left")
 	}
 	if _, err := w.IAM.User(ctx, iam.AdminUser); err != nil {
@@ -265,10 +266,10 @@ func TestApplySparesWhatIsNotDeclared(t *testing.T) {
 	ok(t, err)
 	before := iam.Describe(w.IAM)
 
-	refused := func(d iam.Declaration, where, message string) {
+	refused := func(d declare.Declaration, where, message string) {
 		t.Helper()
-		_, err := w.IAM.Apply(t.Context(), d)
-		var placed *iam.DeclarationError
+		_, err := declare.Apply(t.Context(), w.IAM, d)
+		var placed *declare.Error
 		if !errors.As(err, &placed) || placed.Where != where || !strings.Contains(err.Error(), message) {
 			t.Errorf("err = %v", err)
 		}
@@ -298,7 +299,7 @@ func TestApplySparesWhatIsNotDeclared(t *testing.T) {
 	// A role's path cannot be taken over by another one.
 	_, err = w.IAM.CreateRole(ctx, iam.NewEntity{Name: "ops", Path: "/a/"}, "", trustAccount, 0)
 	ok(t, err)
-	d.Roles = append(d.Roles, iam.DeclaredRole{DeclaredEntity: named("iam.roles.ops", "ops"), Trust: document("t", "", trustAccount)})
+	d.Roles = append(d.Roles, declare.Role{Entity: named("iam.roles.ops", "ops"), Trust: document("t", "", trustAccount)})
 	d.Roles[2].Adopt = true
 	refused(d, "iam.roles.ops", "path: /a/")
 	d.Roles[2].Path = "/a/"
@@ -324,9 +325,9 @@ func TestApplyDeletesNothingInUse(t *testing.T) {
 		moved.Policies[0].Path = "/elsewhere/"
 		moved.Groups, moved.Users[0].Groups = nil, nil
 		before := iam.Describe(w.IAM)
-		for _, d := range []iam.Declaration{{}, moved} {
-			var placed *iam.DeclarationError
-			if _, err := w.IAM.Apply(t.Context(), d); !errors.As(err, &placed) || !strings.Contains(err.Error(), "user/zoe") {
+		for _, d := range []declare.Declaration{{}, moved} {
+			var placed *declare.Error
+			if _, err := declare.Apply(t.Context(), w.IAM, d); !errors.As(err, &placed) || !strings.Contains(err.Error(), "user/zoe") {
 				t.Errorf("err = %v", err)
 			}
 		}
@@ -335,7 +336,7 @@ func TestApplyDeletesNothingInUse(t *testing.T) {
 		}
 		ok(t, use.end())
 	}
-	if got := applied(t, w, iam.Declaration{}); len(got) != 6 {
+	if got := applied(t, w, declare.Declaration{}); len(got) != 6 {
 		t.Errorf("changes %v", got)
 	}
 }
@@ -343,54 +344,56 @@ func TestApplyDeletesNothingInUse(t *testing.T) {
 func TestApplyNamesThePlace(t *testing.T) {
 	w := iamtest.New(t)
 	for name, c := range map[string]struct {
-		spoil          func(*iam.Declaration)
+		spoil          func(*declare.Declaration)
 		where, message string
 	}{
-		"name": {func(d *iam.Declaration) { d.Users[0].Name = "a b" }, "iam.users.alice", "userName is invalid"},
-		"path": {func(d *iam.Declaration) { d.Groups[0].Path = "x" }, "iam.groups.developers", "path is invalid"},
-		"tag":  {func(d *iam.Declaration) { d.Users[0].Tags[0].Key = "aws:x" }, "iam.users.alice", "reserved"},
-		"case": {func(d *iam.Declaration) {
-			d.Users = append(d.Users, iam.DeclaredUser{DeclaredEntity: named("iam.users.ALICE", "ALICE")})
+		"name": {func(d *declare.Declaration) { d.Users[0].Name = "a b" }, "iam.users.alice", "userName is invalid"},
+		"path": {func(d *declare.Declaration) { d.Groups[0].Path = "x" }, "iam.groups.developers", "path is invalid"},
+		"tag":  {func(d *declare.Declaration) { d.Users[0].Tags[0].Key = "aws:x" }, "iam.users.alice", "reserved"},
+		"case": {func(d *declare.Declaration) {
+			d.Users = append(d.Users, declare.User{Entity: named("iam.users.ALICE", "ALICE")})
 		}, "iam.users.ALICE", "iam.users.alice"},
-		"inline":   {func(d *iam.Declaration) { d.Users[0].Inline[0].Text = "{" }, "iam.users.alice.inline.p", "Syntax"},
-		"document": {func(d *iam.Declaration) { d.Policies[0].Document.Text = strings.Replace(allowECR, "Allow", "Maybe", 1) }, "iam.policies.own.document (line 9)", "Effect"},
-		"trust":    {func(d *iam.Declaration) { d.Roles[0].Trust.Text = allowECR }, "iam.roles.deploy.trust (line 7)", "AssumeRole"},
-		"trusted":  {func(d *iam.Declaration) { d.Roles[0].Trust.Text = strings.Replace(trustRole, "NAME", "nobody", 1) }, "iam.roles.deploy.trust (line 7)", "Invalid principal"},
-		"session":  {func(d *iam.Declaration) { d.Roles[0].MaxSession = 60 }, "iam.roles.deploy", "MaxSessionDuration"},
-		"group":    {func(d *iam.Declaration) { d.Users[0].Groups = []string{"others"} }, "iam.users.alice", "group with name others"},
-		"groups":   {func(d *iam.Declaration) { d.Users[0].Groups = []string{"developers", "developers"} }, "iam.users.alice", "named twice"},
-		"policy":   {func(d *iam.Declaration) { d.Groups[0].Policies = []string{"ReadAll"} }, "iam.groups.developers", "name ReadAll"},
-		"ARN":      {func(d *iam.Declaration) { d.Groups[0].Policies = []string{readOnly + "x"} }, "iam.groups.developers", "does not exist"},
-		"another's": {func(d *iam.Declaration) {
+		"inline": {func(d *declare.Declaration) { d.Users[0].Inline[0].Text = "{" }, "iam.users.alice.inline.p", "Syntax"},
+		"document": {func(d *declare.Declaration) {
+			d.Policies[0].Document.Text = strings.Replace(allowECR, "Allow", "Maybe", 1)
+		}, "iam.policies.own.document (line 9)", "Effect"},
+		"trust":   {func(d *declare.Declaration) { d.Roles[0].Trust.Text = allowECR }, "iam.roles.deploy.trust (line 7)", "AssumeRole"},
+		"trusted": {func(d *declare.Declaration) { d.Roles[0].Trust.Text = strings.Replace(trustRole, "NAME", "nobody", 1) }, "iam.roles.deploy.trust (line 7)", "Invalid principal"},
+		"session": {func(d *declare.Declaration) { d.Roles[0].MaxSession = 60 }, "iam.roles.deploy", "MaxSessionDuration"},
+		"group":   {func(d *declare.Declaration) { d.Users[0].Groups = []string{"others"} }, "iam.users.alice", "group with name others"},
+		"groups":  {func(d *declare.Declaration) { d.Users[0].Groups = []string{"developers", "developers"} }, "iam.users.alice", "named twice"},
+		"policy":  {func(d *declare.Declaration) { d.Groups[0].Policies = []string{"ReadAll"} }, "iam.groups.developers", "name ReadAll"},
+		"ARN":     {func(d *declare.Declaration) { d.Groups[0].Policies = []string{readOnly + "x"} }, "iam.groups.developers", "does not exist"},
+		"another's": {func(d *declare.Declaration) {
 			d.Groups[0].Policies = []string{"arn:aws:iam::" + iamtest.Other + ":policy/own"}
 		}, "iam.groups.developers", "does not exist"},
-		"boundary": {func(d *iam.Declaration) { d.Users[0].Boundary = "none" }, "iam.users.alice", "name none"},
-		"keys":     {func(d *iam.Declaration) { d.Users[0].AccessKeys = []string{"a", "b", "c"} }, "iam.users.alice", "AccessKeysPerUser: 2"},
-		"key":      {func(d *iam.Declaration) { d.Users[0].AccessKeys = []string{"a/b"} }, "iam.users.alice", "a/b"},
-		"size": {func(d *iam.Declaration) {
+		"boundary": {func(d *declare.Declaration) { d.Users[0].Boundary = "none" }, "iam.users.alice", "name none"},
+		"keys":     {func(d *declare.Declaration) { d.Users[0].AccessKeys = []string{"a", "b", "c"} }, "iam.users.alice", "AccessKeysPerUser: 2"},
+		"key":      {func(d *declare.Declaration) { d.Users[0].AccessKeys = []string{"a/b"} }, "iam.users.alice", "a/b"},
+		"size": {func(d *declare.Declaration) {
 			d.Users[0].Inline[0].Text = strings.Replace(allowECR, "ecr:*", "ecr:"+strings.Repeat("x", 2048), 1)
 		}, "iam.users.alice", "2048"},
-		"issuer": {func(d *iam.Declaration) { d.OIDCProviders[0].Issuer = "ftp://x" }, "iam.oidc_providers.github", "ftp://x"},
-		"client": {func(d *iam.Declaration) { d.OIDCProviders[0].ClientIDs = []string{""} }, "iam.oidc_providers.github", "client ID"},
-		"print":  {func(d *iam.Declaration) { d.OIDCProviders[0].Thumbprints = []string{"x"} }, "iam.oidc_providers.github", "hexadecimal"},
-		"twice":  {func(d *iam.Declaration) { d.OIDCProviders = append(d.OIDCProviders, d.OIDCProviders[0]) }, "iam.oidc_providers.github", "same name"},
-		"everybody": {func(d *iam.Declaration) {
+		"issuer": {func(d *declare.Declaration) { d.OIDCProviders[0].Issuer = "ftp://x" }, "iam.oidc_providers.github", "ftp://x"},
+		"client": {func(d *declare.Declaration) { d.OIDCProviders[0].ClientIDs = []string{""} }, "iam.oidc_providers.github", "client ID"},
+		"print":  {func(d *declare.Declaration) { d.OIDCProviders[0].Thumbprints = []string{"x"} }, "iam.oidc_providers.github", "hexadecimal"},
+		"twice":  {func(d *declare.Declaration) { d.OIDCProviders = append(d.OIDCProviders, d.OIDCProviders[0]) }, "iam.oidc_providers.github", "same name"},
+		"everybody": {func(d *declare.Declaration) {
 			d.Roles[0].Trust.Text = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::` + account + `:oidc-provider/token.actions.githubusercontent.com"},"Action":"sts:AssumeRoleWithWebIdentity"}}`
 		}, "iam.roles.deploy.trust (line 7)", "needs a condition"},
-		"describe": {func(d *iam.Declaration) { d.Roles[0].Description = strings.Repeat("x", 1001) }, "iam.roles.deploy", "1001"},
-		"attached": {func(d *iam.Declaration) {
+		"describe": {func(d *declare.Declaration) { d.Roles[0].Description = strings.Repeat("x", 1001) }, "iam.roles.deploy", "1001"},
+		"attached": {func(d *declare.Declaration) {
 			d.Users[0].Policies = []string{"own", "arn:aws:iam::" + account + ":policy/own"}
 		}, "", ""},
 	} {
 		d := example()
 		c.spoil(&d)
-		_, err := w.IAM.Apply(t.Context(), d)
+		_, err := declare.Apply(t.Context(), w.IAM, d)
 		if c.where == "" {
 			ok(t, err) // once is enough
-			applied(t, w, iam.Declaration{})
+			applied(t, w, declare.Declaration{})
 			continue
 		}
-		var placed *iam.DeclarationError
+		var placed *declare.Error
 		if !errors.As(err, &placed) || placed.Where != c.where || !strings.Contains(placed.Error(), c.message) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -19,20 +19,20 @@ type Listing[E any] struct {
 	Next string
 }
 
-const defaultPage = 100
+const DefaultPage = 100
 
 // page returns the entities of a kind that want accepts.
-func page[E entity](sn *snapshot, account string, kind Kind, p Page, want func(E) bool) Listing[E] {
+func page[E Entity](sn *Snapshot, account string, kind Kind, p Page, want func(E) bool) Listing[E] {
 	if p.Limit == 0 {
-		p.Limit = defaultPage
+		p.Limit = DefaultPage
 	}
 	var l Listing[E]
 	for e := range list[E](sn, account, kind, p.After) {
-		if !strings.HasPrefix(e.common().Path, p.PathPrefix) || !want(e) {
+		if !strings.HasPrefix(e.Base().Path, p.PathPrefix) || !want(e) {
 			continue
 		}
 		if len(l.Entries) == p.Limit {
-			l.Next = l.Entries[p.Limit-1].common().Name
+			l.Next = l.Entries[p.Limit-1].Base().Name
 			break
 		}
 		l.Entries = append(l.Entries, e)

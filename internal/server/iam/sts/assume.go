@@ -1,4 +1,4 @@
-package iam
+package sts
 
 import (
 	"cmp"
@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
@@ -44,7 +45,7 @@ type AssumeRole struct {
 	// Seconds is how long; 0 is an hour.
 	Seconds           int
 	Policies          SessionPolicies
-	Tags              []Tag
+	Tags              []iam.Tag
 	TransitiveTagKeys []string
 	SourceIdentity    string
 	ExternalID        string
@@ -67,7 +68,7 @@ type SessionCredentials struct {
 // PackedPolicyTooLarge, InvalidParameterValue.
 func (s *Service) AssumeRole(ctx context.Context, in AssumeRole) (SessionCredentials, error) {
 	var none SessionCredentials
-	c, err := stsCaller(ctx)
+	c, err := caller(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -97,11 +98,10 @@ func (in *AssumeRole) check() error {
 
 // assume begins the session with the record, where the role trusts the caller, who
 // is also the one in the context, with the action.
-func (s *Service) assume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, record sessionRecord) (SessionCredentials, error) {
+func (s *Service) assume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, record iam.SessionRecord) (SessionCredentials, error) {
 	var none SessionCredentials
-	sn := s.current.Load()
-	e, _ := sn.byARN(in.RoleARN)
-	role, _ := e.(*Role)
+	sn := s.core.Snapshot()
+	role := sn.Role(in.RoleARN)
 	if err := s.authorizeAssume(ctx, c, action, in, role, record); err != nil {
 		return none, err
 	}
@@ -127,12 +127,18 @@ func (s *Service) assume(ctx context.Context, c *authn.Caller, action string, in
 }
 
 // trustsNobody stands for the trust policy of a role that does not exist, so
-// that the answer does not tell whether it does. No unique id has this form.
-const trustsNobody = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"AROA00000000000000000"},"Action":"sts:AssumeRole"}}`
+// that the answer does not tell whether it does.
+func trustsNobody(roleARN string) *policy.Policy {
+	p, err := policy.Parse(iam.TrustsNobody, policy.Trust)
+	if err != nil {
+		p = policy.Unreadable(iam.TrustsNobody, policy.Trust)
+	}
+	return p.WithSource(policy.Source{ARN: roleARN})
+}
 
 // authorizeAssume checks the trust policy and the caller's own policies, for each
 // of the actions that the request amounts to.
-func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, role *Role, record sessionRecord) error {
+func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, role *iam.Role, record iam.SessionRecord) error {
 	a, _ := arn.Parse(in.RoleARN)
 	req := authz.Request{
 		Resource: in.RoleARN, Account: a.AccountID,
@@ -143,9 +149,9 @@ func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, action s
 		},
 	}
 	if role == nil {
-		req.Policies = []*policy.Policy{newCompiler().policy(trustsNobody, policy.Trust, policy.Source{ARN: in.RoleARN})}
+		req.Policies = []*policy.Policy{trustsNobody(in.RoleARN)}
 	} else {
-		req.Policies, req.ResourceTags = []*policy.Policy{role.trust}, resourcetags.Map(role.Tags)
+		req.Policies, req.ResourceTags = []*policy.Policy{role.TrustPolicy()}, resourcetags.Map(role.Tags)
 	}
 	if in.ExternalID != "" {
 		req.Keys["sts:ExternalId"] = []string{in.ExternalID}
@@ -166,7 +172,7 @@ func (s *Service) authorizeAssume(ctx context.Context, c *authn.Caller, action s
 	for _, action := range actions {
 		r := req
 		r.Action = action
-		if err := s.authz.Authorize(ctx, &r); fault.Is(err, "AccessDenied") {
+		if err := s.core.Authorize(ctx, &r); fault.Is(err, "AccessDenied") {
 			return mayNotAssume(c, action, in.RoleARN)
 		} else if err != nil {
 			return err
@@ -185,8 +191,8 @@ func mayNotAssume(c *authn.Caller, action, roleARN string) error {
 // session that assumes the role (IAM User Guide, "Pass session tags in AWS STS",
 // Chaining roles with session tags; "Monitor and control actions taken with
 // assumed roles").
-func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (sessionRecord, error) {
-	r := sessionRecord{SourceIdentity: in.SourceIdentity}
+func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (iam.SessionRecord, error) {
+	r := iam.SessionRecord{SourceIdentity: in.SourceIdentity}
 	if c.SourceIdentity != "" {
 		if in.SourceIdentity != "" && in.SourceIdentity != c.SourceIdentity {
 			return r, fault.New(fault.Denied, "AccessDenied", "The source identity %q is set already and cannot be changed.", c.SourceIdentity)
@@ -210,16 +216,16 @@ func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (sessionRecord, 
 		if resourcetags.Index(in.Tags, key) >= 0 {
 			return r, fault.New(fault.Invalid, "InvalidParameterValue", "One of the specified transitive tag keys can't be set because it conflicts with a transitive tag key from the calling session: %q", key)
 		}
-		tags = append(tags, Tag{Key: key, Value: c.Tags[key]})
+		tags = append(tags, iam.Tag{Key: key, Value: c.Tags[key]})
 		r.TransitiveKeys = append(r.TransitiveKeys, key)
 	}
 	var err error
-	r.Tags, err = mergeTags(nil, tags)
+	r.Tags, err = iam.MergeTags(nil, tags)
 	return r, err
 }
 
 // assumedSeconds is how long the session lasts.
-func assumedSeconds(c *authn.Caller, role *Role, asked int) (int, error) {
+func assumedSeconds(c *authn.Caller, role *iam.Role, asked int) (int, error) {
 	switch {
 	case asked == 0:
 		return defaultAssumed, nil
@@ -234,19 +240,19 @@ func assumedSeconds(c *authn.Caller, role *Role, asked int) (int, error) {
 }
 
 // limitSession checks session policies and puts them into the record.
-func (s *Service) limitSession(sn *snapshot, account string, p SessionPolicies, r *sessionRecord) error {
+func (s *Service) limitSession(sn *iam.Snapshot, account string, p SessionPolicies, r *iam.SessionRecord) error {
 	if len(p.ARNs) > maxPolicyARNs {
 		return invalid("At most %d managed policies can limit a session.", maxPolicyARNs)
 	}
 	size := len(p.Document)
 	if p.Document != "" {
-		if err := checkDocument(p.Document, policy.Session); err != nil {
+		if err := iam.CheckDocument(p.Document, policy.Session); err != nil {
 			return err
 		}
 		r.Policy, r.Limited = p.Document, true
 	}
 	for _, a := range p.ARNs {
-		if _, err := usable(sn, account, a); err != nil {
+		if _, err := sn.AttachablePolicy(account, a); err != nil {
 			return invalid("The managed policy %s does not exist, or is of another account than the session's.", a)
 		}
 		size += len(a)
@@ -259,7 +265,7 @@ func (s *Service) limitSession(sn *snapshot, account string, p SessionPolicies, 
 }
 
 // packedSize is the part of maxSessionBytes that is used, in percent.
-func (r *sessionRecord) packedSize() int {
+func packedSize(r *iam.SessionRecord) int {
 	size := len(r.Policy)
 	for _, a := range r.PolicyARNs {
 		size += len(a)
@@ -277,17 +283,4 @@ func checkSessionName(name string, most int) error {
 		return invalid("The session name %q is invalid: it has 2 to %d letters, digits or characters of _+=,.@-", name, most)
 	}
 	return nil
-}
-
-// stsCaller returns who calls an operation of STS.
-func stsCaller(ctx context.Context) (*authn.Caller, error) {
-	c := authn.FromContext(ctx)
-	if c == nil || c.Type == authn.Anonymous {
-		return nil, errNobody()
-	}
-	return c, nil
-}
-
-func errNobody() error {
-	return fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "Request is missing Authentication Token")
 }

@@ -1,4 +1,7 @@
-package iam
+// Package simulate answers IAM's policy simulator: what would be decided about
+// requests that nobody makes, and why. The decision itself is [authz.Simulation]'s;
+// this package finds the principal and reads the documents of the simulation.
+package simulate
 
 import (
 	"context"
@@ -13,7 +16,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/internal"
 )
+
+// A Service runs simulations. It is safe for use by many goroutines.
+type Service struct{ core iam.Core }
+
+// New returns the simulations over the identities of s.
+func New(s *iam.Service) *Service { return &Service{s.Core(internal.CoreKey{})} }
 
 // A Simulation asks what would be decided about requests that nobody makes: every
 // action on every resource (IAM User Guide, "Testing IAM policies with the IAM
@@ -41,8 +52,8 @@ type Simulation struct {
 	Caller string
 }
 
-// A Simulated is what would be decided, and why.
-type Simulated struct {
+// A Result is what would be decided, and why.
+type Result struct {
 	Action, Resource string
 	*policy.Trace
 }
@@ -54,14 +65,14 @@ const (
 	SourceResourcePolicy = "ResourcePolicy"
 )
 
-// maxSimulated is the number of requests that one simulation can have.
-const maxSimulated = 1000
+// maxResult is the number of requests that one simulation can have.
+const maxResult = 1000
 
-// SimulatePrincipal simulates with the policies of a user, a group or a role of
+// Principal simulates with the policies of a user, a group or a role of
 // the caller's account. Unlike AWS it takes a role's session for the role (what
 // session policies it has, nobody can know), and root. Faults: InvalidInput,
 // NoSuchEntity.
-func (s *Service) SimulatePrincipal(ctx context.Context, principalARN string, in Simulation) ([]Simulated, error) {
+func (s *Service) Principal(ctx context.Context, principalARN string, in Simulation) ([]Result, error) {
 	p, err := s.simulatedPrincipal(ctx, "iam:SimulatePrincipalPolicy", principalARN)
 	if err != nil {
 		return nil, err
@@ -69,13 +80,13 @@ func (s *Service) SimulatePrincipal(ctx context.Context, principalARN string, in
 	return s.simulate(p, in)
 }
 
-// SimulateCustom simulates with the policies of in alone. Faults: InvalidInput.
-func (s *Service) SimulateCustom(ctx context.Context, in Simulation) ([]Simulated, error) {
-	c, err := caller(ctx)
+// Custom simulates with the policies of in alone. Faults: InvalidInput.
+func (s *Service) Custom(ctx context.Context, in Simulation) ([]Result, error) {
+	c, err := s.core.Caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:SimulateCustomPolicy", Resource: "*"}); err != nil {
+	if err := s.core.Authorize(ctx, &authz.Request{Action: "iam:SimulateCustomPolicy", Resource: "*"}); err != nil {
 		return nil, err
 	}
 	return s.simulate(&authn.Principal{Type: authn.User, Account: c.Account}, in)
@@ -95,7 +106,7 @@ func (s *Service) ContextKeysForPrincipal(ctx context.Context, principalARN stri
 // ContextKeysForCustom returns the condition keys that the documents look at, in
 // order. Faults: InvalidInput.
 func (s *Service) ContextKeysForCustom(ctx context.Context, documents []string) ([]string, error) {
-	if err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:GetContextKeysForCustomPolicy", Resource: "*"}); err != nil {
+	if err := s.core.Authorize(ctx, &authz.Request{Action: "iam:GetContextKeysForCustomPolicy", Resource: "*"}); err != nil {
 		return nil, err
 	}
 	return contextKeys(nil, documents)
@@ -118,17 +129,17 @@ func contextKeys(policies []*policy.Policy, documents []string) ([]string, error
 // simulatedPrincipal authorizes an action on a principal of the caller's account
 // and returns it.
 func (s *Service) simulatedPrincipal(ctx context.Context, action, principalARN string) (*authn.Principal, error) {
-	c, err := caller(ctx)
+	c, err := s.core.Caller(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sn := s.current.Load()
-	p, found := sn.principal(principalARN)
+	sn := s.core.Snapshot()
+	p, found := sn.Principal(principalARN)
 	req := &authz.Request{Action: action, Resource: principalARN}
 	if found {
 		req.Resource, req.ResourceTags = p.PrincipalARN, p.Tags
 	}
-	if err := s.authz.Authorize(ctx, req); err != nil {
+	if err := s.core.Authorize(ctx, req); err != nil {
 		return nil, err
 	}
 	switch {
@@ -140,74 +151,13 @@ func (s *Service) simulatedPrincipal(ctx context.Context, action, principalARN s
 	return p, nil
 }
 
-func invalidInput(format string, args ...any) error {
-	return fault.New(fault.Invalid, "InvalidInput", format, args...)
-}
-
-// principal returns who has the ARN, and whether there is one; nil where it is no
-// principal's ARN. Of a user, a role or a session of a role that do not exist it
-// returns what their ARN says. A group stands for a member without anything else.
-func (s *snapshot) principal(text string) (p *authn.Principal, found bool) {
-	a, err := arn.Parse(text)
-	if err != nil || !arn.IsAccountID(a.AccountID) {
-		return nil, false
-	}
-	e, _ := s.byARN(text)
-	switch e := e.(type) {
-	case *User:
-		return new(*s.user(e)), true
-	case *Role:
-		p := new(*s.role(e))
-		p.UserID = "" // without a session it has none
-		return p, true
-	case *Group:
-		return &authn.Principal{Type: authn.User, Account: e.Account, PrincipalARN: e.ARN(), Policies: s.granted(&e.Permissions), Guardrail: s.guardrail(e.Account)}, true
-	}
-	p = &authn.Principal{Account: a.AccountID, ARN: text, PrincipalARN: text, Guardrail: s.guardrail(a.AccountID)}
-	kind, rest, _ := strings.Cut(a.Resource, "/")
-	name := rest[strings.LastIndexByte(rest, '/')+1:]
-	switch {
-	case a.Service == "iam" && a.Resource == "root":
-		p.Type, p.UserID, p.UniqueID = authn.Root, a.AccountID, a.AccountID
-		_, found = get[*Account](s, a.AccountID)
-		return p, found
-	case name == "":
-	case a.Service == "iam" && kind == "user":
-		p.Type, p.Name = authn.User, name
-		return p, false
-	case a.Service == "iam" && kind == "role":
-		p.Type = authn.AssumedRole
-		return p, false
-	case a.Service == "sts" && kind == "federated-user":
-		p.Type, p.SessionName = authn.FederatedUser, name
-		return p, false
-	case a.Service == "sts" && kind == "assumed-role" && strings.Count(rest, "/") == 1:
-		return s.roleSession(p, strings.TrimSuffix(rest, "/"+name), name)
-	}
-	return nil, false
-}
-
-// roleSession makes p, who has an account and an ARN, a session of a role.
-func (s *snapshot) roleSession(p *authn.Principal, role, session string) (*authn.Principal, bool) {
-	e, found := s.named(p.Account, KindRole, role)
-	if found {
-		text := p.ARN
-		*p = *s.role(e.(*Role))
-		p.ARN, p.UserID = text, p.UniqueID+":"+session
-	} else {
-		p.Type, p.PrincipalARN = authn.AssumedRole, arn.New("iam", "", p.Account, "role/"+role).String()
-	}
-	p.SessionName = session
-	return p, found
-}
-
 // as returns the principal who makes the simulated requests: p, or who has the
 // ARN, with the policies of p.
-func (s *snapshot) as(p *authn.Principal, callerARN string) (*authn.Principal, error) {
+func as(sn *iam.Snapshot, p *authn.Principal, callerARN string) (*authn.Principal, error) {
 	if callerARN == "" {
 		return p, nil
 	}
-	who, _ := s.principal(callerARN)
+	who, _ := sn.Principal(callerARN)
 	if who == nil || who.ARN == "" {
 		return nil, invalidInput("Invalid CallerArn: %s is not the ARN of a user, a role or a session.", callerARN)
 	}
@@ -215,8 +165,8 @@ func (s *snapshot) as(p *authn.Principal, callerARN string) (*authn.Principal, e
 	return who, nil
 }
 
-func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Simulated, error) {
-	who, err := s.current.Load().as(p, in.Caller)
+func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Result, error) {
+	who, err := as(s.core.Snapshot(), p, in.Caller)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +191,7 @@ func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Simulated, erro
 	for name, values := range in.Keys {
 		keys[strings.ToLower(name)] = values
 	}
-	var out []Simulated
+	var out []Result
 	for _, action := range in.Actions {
 		for _, resource := range in.Resources {
 			req, err := in.request(action, resource)
@@ -249,7 +199,7 @@ func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Simulated, erro
 				return nil, err
 			}
 			simulation := authz.Simulation{Principal: who, Request: req, Keys: keys}
-			out = append(out, Simulated{action, resource, simulation.Explain()})
+			out = append(out, Result{action, resource, simulation.Explain()})
 		}
 	}
 	return out, nil
@@ -262,8 +212,8 @@ func (in *Simulation) check() error {
 	if len(in.Resources) == 0 {
 		in.Resources = []string{"*"}
 	}
-	if n := len(in.Actions) * len(in.Resources); n > maxSimulated {
-		return invalidInput("The simulation has %d actions on resources, and at most %d are accepted.", n, maxSimulated)
+	if n := len(in.Actions) * len(in.Resources); n > maxResult {
+		return invalidInput("The simulation has %d actions on resources, and at most %d are accepted.", n, maxResult)
 	}
 	for _, a := range in.Actions {
 		if !actionPattern.MatchString(a) {
@@ -322,4 +272,8 @@ func input(document string, kind policy.Kind, name string) (*policy.Policy, erro
 		return nil, invalidInput("%s is not valid: %s", name, err)
 	}
 	return p.WithSource(policy.Source{Name: name}), nil
+}
+
+func invalidInput(format string, args ...any) error {
+	return fault.New(fault.Invalid, "InvalidInput", format, args...)
 }

@@ -1,4 +1,4 @@
-package iam
+package report
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
 // A DetailKind is a kind of entity as GetAccountAuthorizationDetails filters
@@ -24,44 +25,44 @@ const (
 // detailKinds is the order in which they are listed.
 var detailKinds = []struct {
 	kind   DetailKind
-	entity Kind
+	entity iam.Kind
 }{
-	{DetailUser, KindUser},
-	{DetailGroup, KindGroup},
-	{DetailRole, KindRole},
-	{DetailLocalPolicy, KindPolicy},
-	{DetailAWSPolicy, KindPolicy},
+	{DetailUser, iam.KindUser},
+	{DetailGroup, iam.KindGroup},
+	{DetailRole, iam.KindRole},
+	{DetailLocalPolicy, iam.KindPolicy},
+	{DetailAWSPolicy, iam.KindPolicy},
 }
 
 // A Detail is an entity with what it is given: one of User, Group, Role and
 // Policy is set.
 type Detail struct {
-	User   *User
-	Group  *Group
-	Role   *Role
-	Policy *PolicyUse
+	User   *iam.User
+	Group  *iam.Group
+	Role   *iam.Role
+	Policy *iam.PolicyUse
 	// Attached are the managed policies of a user, a group or a role.
-	Attached []*Policy
+	Attached []*iam.Policy
 	// Groups are those of a user.
-	Groups []*Group
+	Groups []*iam.Group
 }
 
 // AccountDetails lists everything in the caller's account: users, groups, roles,
 // managed policies and those of AWS's that are in use. kinds selects; none is
 // all. after is the Next of the page before. Faults: ValidationError.
-func (s *Service) AccountDetails(ctx context.Context, kinds []DetailKind, after string, most int) (Listing[Detail], error) {
-	var l Listing[Detail]
-	c, err := caller(ctx)
+func (s *Service) AccountDetails(ctx context.Context, kinds []DetailKind, after string, most int) (iam.Listing[Detail], error) {
+	var l iam.Listing[Detail]
+	c, err := s.core.Caller(ctx)
 	if err != nil {
 		return l, err
 	}
-	if err := s.authz.Authorize(ctx, &authz.Request{Action: "iam:GetAccountAuthorizationDetails", Resource: "*"}); err != nil {
+	if err := s.core.Authorize(ctx, &authz.Request{Action: "iam:GetAccountAuthorizationDetails", Resource: "*"}); err != nil {
 		return l, err
 	}
 	if most == 0 {
-		most = defaultPage
+		most = iam.DefaultPage
 	}
-	sn := s.current.Load()
+	sn := s.core.Snapshot()
 	from, name, _ := strings.Cut(after, "/")
 	for _, k := range detailKinds {
 		switch {
@@ -73,11 +74,11 @@ func (s *Service) AccountDetails(ctx context.Context, kinds []DetailKind, after 
 		}
 		owner := c.Account
 		if k.kind == DetailAWSPolicy {
-			owner = awsAccount
+			owner = iam.AWSAccount
 		}
 		last := name
-		for e := range list[entity](sn, owner, k.entity, name) {
-			d := sn.detail(c.Account, e)
+		for e := range sn.Entities(owner, k.entity, name) {
+			d := detail(sn, c.Account, e)
 			if k.kind == DetailAWSPolicy && d.Policy.Attachments+d.Policy.Boundaries == 0 {
 				continue
 			}
@@ -86,36 +87,24 @@ func (s *Service) AccountDetails(ctx context.Context, kinds []DetailKind, after 
 				return l, nil
 			}
 			l.Entries = append(l.Entries, d)
-			last = e.common().Name
+			last = e.Base().Name
 		}
 		from, name = "", ""
 	}
 	return l, nil
 }
 
-func (s *snapshot) detail(account string, e entity) Detail {
-	var d Detail
+func detail(sn *iam.Snapshot, account string, e iam.Entity) Detail {
+	d := Detail{Attached: sn.AttachedTo(e)}
 	switch e := e.(type) {
-	case *User:
-		d.User = e
-		for _, id := range e.Groups {
-			if g, ok := get[*Group](s, id); ok {
-				d.Groups = append(d.Groups, g)
-			}
-		}
-	case *Group:
+	case *iam.User:
+		d.User, d.Groups = e, sn.GroupsOf(e)
+	case *iam.Group:
 		d.Group = e
-	case *Role:
+	case *iam.Role:
 		d.Role = e
-	case *Policy:
-		d.Policy = new(s.use(account, e))
-	}
-	if h, ok := e.(holder); ok {
-		for _, a := range h.permissions().Attached {
-			if p, ok := s.policyByARN(a); ok {
-				d.Attached = append(d.Attached, p)
-			}
-		}
+	case *iam.Policy:
+		d.Policy = new(sn.Use(account, e))
 	}
 	return d
 }

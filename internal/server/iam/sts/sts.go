@@ -1,4 +1,4 @@
-package iam
+package sts
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
@@ -16,7 +17,7 @@ import (
 // CallerIdentity returns who calls. It needs no permission, and no policy can
 // take it away (STS API Reference, GetCallerIdentity).
 func (s *Service) CallerIdentity(ctx context.Context) (*authn.Caller, error) {
-	return stsCaller(ctx)
+	return caller(ctx)
 }
 
 // SessionToken gives a user or root temporary credentials. They end with the
@@ -24,7 +25,7 @@ func (s *Service) CallerIdentity(ctx context.Context) (*authn.Caller, error) {
 // for root one. It needs no permission (IAM User Guide, "Permissions for
 // GetSessionToken"). Faults: AccessDenied, ValidationError.
 func (s *Service) SessionToken(ctx context.Context, seconds int) (SessionCredentials, error) {
-	c, err := stsCaller(ctx)
+	c, err := caller(ctx)
 	if err != nil {
 		return SessionCredentials{}, err
 	}
@@ -34,7 +35,7 @@ func (s *Service) SessionToken(ctx context.Context, seconds int) (SessionCredent
 	if seconds, err = userSeconds(c, seconds); err != nil {
 		return SessionCredentials{}, err
 	}
-	out, err := s.startSession(ctx, c, sessionOf{c.Account, c.UniqueID, ""}, sessionRecord{}, seconds)
+	out, err := s.startSession(ctx, c, sessionOf{c.Account, c.UniqueID, ""}, iam.SessionRecord{}, seconds)
 	out.ARN, out.UserID = c.ARN, c.UserID
 	return out, err
 }
@@ -45,7 +46,7 @@ type FederationToken struct {
 	// Seconds is how long; 0 is 12 hours.
 	Seconds  int
 	Policies SessionPolicies
-	Tags     []Tag
+	Tags     []iam.Tag
 }
 
 // FederationToken gives temporary credentials with the part of the caller's
@@ -54,7 +55,7 @@ type FederationToken struct {
 // AccessDenied, ValidationError, MalformedPolicyDocument, PackedPolicyTooLarge.
 func (s *Service) FederationToken(ctx context.Context, in FederationToken) (SessionCredentials, error) {
 	var none SessionCredentials
-	c, err := stsCaller(ctx)
+	c, err := caller(ctx)
 	if err != nil {
 		return none, err
 	}
@@ -69,16 +70,16 @@ func (s *Service) FederationToken(ctx context.Context, in FederationToken) (Sess
 	}
 	federated := arn.New("sts", "", c.Account, "federated-user/"+in.Name).String()
 	req := authz.Request{Action: "sts:GetFederationToken", Resource: federated, RequestTags: resourcetags.Map(in.Tags)}
-	if err := s.authz.Authorize(ctx, &req); err != nil {
+	if err := s.core.Authorize(ctx, &req); err != nil {
 		return none, err
 	}
-	record := sessionRecord{Limited: true}
+	record := iam.SessionRecord{Limited: true}
 	if len(in.Tags) > 0 {
 		req.Action = "sts:TagSession"
-		if err := s.authz.Authorize(ctx, &req); err != nil {
+		if err := s.core.Authorize(ctx, &req); err != nil {
 			return none, err
 		}
-		if record.Tags, err = mergeTags(nil, in.Tags); err != nil {
+		if record.Tags, err = iam.MergeTags(nil, in.Tags); err != nil {
 			return none, err
 		}
 	}
@@ -86,7 +87,7 @@ func (s *Service) FederationToken(ctx context.Context, in FederationToken) (Sess
 	if err != nil {
 		return none, err
 	}
-	if err := s.limitSession(s.current.Load(), c.Account, in.Policies, &record); err != nil {
+	if err := s.limitSession(s.core.Snapshot(), c.Account, in.Policies, &record); err != nil {
 		return none, err
 	}
 	out, err := s.startSession(ctx, c, sessionOf{c.Account, c.UniqueID, in.Name}, record, seconds)
@@ -112,19 +113,19 @@ func userSeconds(c *authn.Caller, asked int) (int, error) {
 // AccessKeyAccount returns the account of an access key, AKIA… or ASIA…. Faults:
 // ValidationError where it is not a key of ours.
 func (s *Service) AccessKeyAccount(ctx context.Context, keyID string) (string, error) {
-	if _, err := stsCaller(ctx); err != nil {
+	if _, err := caller(ctx); err != nil {
 		return "", err
 	}
-	if err := s.authz.Authorize(ctx, &authz.Request{Action: "sts:GetAccessKeyInfo", Resource: "*"}); err != nil {
+	if err := s.core.Authorize(ctx, &authz.Request{Action: "sts:GetAccessKeyInfo", Resource: "*"}); err != nil {
 		return "", err
 	}
-	sn := s.current.Load()
-	if e, ok := sn.keys.Get(keyID); ok {
-		return e.common().Account, nil
+	sn := s.core.Snapshot()
+	if account, ok := sn.KeyAccount(keyID); ok {
+		return account, nil
 	}
 	if strings.HasPrefix(keyID, string(token.TemporaryKey)) {
 		if account, ok := accountOfSessionKey(keyID); ok {
-			if _, ok := get[*Account](sn, account); ok {
+			if sn.HasAccount(account) {
 				return account, nil
 			}
 		}
@@ -135,14 +136,14 @@ func (s *Service) AccessKeyAccount(ctx context.Context, keyID string) (string, e
 // DecodeAuthorizationMessage returns what an encoded message says about a denial
 // of somebody of the caller's account. Faults: InvalidAuthorizationMessage.
 func (s *Service) DecodeAuthorizationMessage(ctx context.Context, encoded string) (string, error) {
-	c, err := stsCaller(ctx)
+	c, err := caller(ctx)
 	if err != nil {
 		return "", err
 	}
-	if err := s.authz.Authorize(ctx, &authz.Request{Action: "sts:DecodeAuthorizationMessage", Resource: "*"}); err != nil {
+	if err := s.core.Authorize(ctx, &authz.Request{Action: "sts:DecodeAuthorizationMessage", Resource: "*"}); err != nil {
 		return "", err
 	}
-	message, err := s.keyring.OpenMessage(c.Account, encoded)
+	message, err := s.core.Keyring().OpenMessage(c.Account, encoded)
 	return string(message), err
 }
 
@@ -151,31 +152,31 @@ type sessionOf struct{ account, uniqueID, name string }
 
 // startSession mints the credentials of a session, after making its record, if
 // it has one, durable.
-func (s *Service) startSession(ctx context.Context, c *authn.Caller, of sessionOf, record sessionRecord, seconds int) (SessionCredentials, error) {
+func (s *Service) startSession(ctx context.Context, c *authn.Caller, of sessionOf, record iam.SessionRecord, seconds int) (SessionCredentials, error) {
 	var none SessionCredentials
-	now := s.second()
+	now := s.core.Second()
 	claims := token.Claims{
 		ID: newSessionKeyID(of.account), Account: of.account, PrincipalID: of.uniqueID, SessionName: of.name,
 		AccessKeyID: c.AccessKeyID, Issued: now, Expires: now.Add(time.Duration(seconds) * time.Second),
 	}
-	if !record.empty() {
+	if !record.Empty() {
 		claims.SessionID = claims.ID
-		err := s.sessions.save(ctx, s.db, claims.ID, record, claims.Expires)
-		for s.db.IsUnique(err) { // one in 2^40, for each session of the account that is live
+		saved, err := s.core.SaveSession(ctx, claims.ID, record, claims.Expires)
+		for err == nil && !saved { // one in 2^40, for each live session of the account
 			claims.ID = newSessionKeyID(of.account)
 			claims.SessionID = claims.ID
-			err = s.sessions.save(ctx, s.db, claims.ID, record, claims.Expires)
+			saved, err = s.core.SaveSession(ctx, claims.ID, record, claims.Expires)
 		}
 		if err != nil {
 			return none, err
 		}
 	}
-	session, secret, err := s.keyring.MintSession(claims)
+	session, secret, err := s.core.Keyring().MintSession(claims)
 	if err != nil {
 		return none, err
 	}
 	return SessionCredentials{
 		AccessKeyID: claims.ID, Secret: secret, Token: session, Expires: claims.Expires,
-		PackedSize: record.packedSize(), SourceIdentity: record.SourceIdentity,
+		PackedSize: packedSize(&record), SourceIdentity: record.SourceIdentity,
 	}, nil
 }

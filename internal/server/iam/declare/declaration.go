@@ -1,4 +1,7 @@
-package iam
+// Package declare makes the identities in the configuration file real: [Apply]
+// creates, changes and deletes users, groups, roles, policies and OIDC providers
+// until they are what a [Declaration] says, in one transaction.
+package declare
 
 import (
 	"errors"
@@ -9,36 +12,37 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity"
 )
 
 // A Declaration is all the identities that the configuration declares, of every
-// account. [Service.Apply] makes them so.
+// account. [Apply] makes them so.
 type Declaration struct {
-	Users    []DeclaredUser
-	Groups   []DeclaredGroup
-	Roles    []DeclaredRole
-	Policies []DeclaredPolicy
-	// OIDCProviders are named by their issuers: see [DeclaredOIDCProvider].
-	OIDCProviders []DeclaredOIDCProvider
+	Users    []User
+	Groups   []Group
+	Roles    []Role
+	Policies []Policy
+	// OIDCProviders are named by their issuers: see [OIDCProvider].
+	OIDCProviders []OIDCProvider
 }
 
-// A DeclaredEntity is what all declared identities have.
-type DeclaredEntity struct {
+// A Entity is what all declared identities have.
+type Entity struct {
 	// Where is the place in the configuration, for messages: "iam.users.alice".
 	Where string
 	// Path is "/" where it is empty.
 	Account, Path, Name string
 	// Tags are in the order of their keys. Groups have none.
-	Tags []Tag
+	Tags []iam.Tag
 	// Adopt takes over an entity of that name that was not declared before. It
 	// keeps its unique id, and everything else becomes what is declared.
 	Adopt bool
 }
 
-// A DeclaredDocument is the text of a policy.
-type DeclaredDocument struct {
+// A Document is the text of a policy.
+type Document struct {
 	// Where is the place in the configuration: "iam.roles.ci.trust (line 12)".
 	Where string
 	// Name is an inline policy's.
@@ -46,20 +50,20 @@ type DeclaredDocument struct {
 	Text string
 }
 
-// DeclaredPermissions are what users, groups and roles are given.
-type DeclaredPermissions struct {
+// Permissions are what users, groups and roles are given.
+type Permissions struct {
 	// Policies are managed policies: ARNs, or the names of policies of the
 	// account or, where it has none of that name, of AWS.
 	Policies []string
-	Inline   []DeclaredDocument // in the order of their names
+	Inline   []Document // in the order of their names
 	// Boundary is one such policy, or empty. Groups have none.
 	Boundary string
 }
 
-// A DeclaredUser is a user.
-type DeclaredUser struct {
-	DeclaredEntity
-	DeclaredPermissions
+// A User is a user.
+type User struct {
+	Entity
+	Permissions
 	// Groups are names of groups of the account.
 	Groups []string
 	// AccessKeys are names for access keys. A key is created when its name first
@@ -68,65 +72,65 @@ type DeclaredUser struct {
 	AccessKeys []string
 }
 
-// A DeclaredGroup is a group; its members are those users that say so.
-type DeclaredGroup struct {
-	DeclaredEntity
-	DeclaredPermissions
+// A Group is a group; its members are those users that say so.
+type Group struct {
+	Entity
+	Permissions
 }
 
-// A DeclaredRole is a role.
-type DeclaredRole struct {
-	DeclaredEntity
-	DeclaredPermissions
+// A Role is a role.
+type Role struct {
+	Entity
+	Permissions
 	Description string
 	// MaxSession is in seconds; 0 is an hour.
 	MaxSession int
-	Trust      DeclaredDocument
+	Trust      Document
 }
 
-// A DeclaredPolicy is a managed policy.
-type DeclaredPolicy struct {
-	DeclaredEntity
+// A Policy is a managed policy.
+type Policy struct {
+	Entity
 	Description string
-	Document    DeclaredDocument
+	Document    Document
 }
 
-// A DeclaredOIDCProvider is an OpenID Connect issuer that the account trusts.
-type DeclaredOIDCProvider struct {
-	// Of DeclaredEntity name and path do not count: the issuer gives them.
-	DeclaredEntity
+// A OIDCProvider is an OpenID Connect issuer that the account trusts.
+type OIDCProvider struct {
+	// Of Entity name and path do not count: the issuer gives them.
+	Entity
 	// Issuer, ClientIDs and Thumbprints are as in [NewOIDCProvider].
 	Issuer                 string
 	ClientIDs, Thumbprints []string
 }
 
 // entity is the part that all have, with the name.
-func (p *DeclaredOIDCProvider) entity() *DeclaredEntity {
-	e := p.DeclaredEntity
+func (p *OIDCProvider) entity() *Entity {
+	e := p.Entity
 	e.Name = webidentity.Name(p.Issuer)
 	return &e
 }
 
-// A DeclarationError says what in the configuration cannot be applied.
-type DeclarationError struct {
+// A Error says what in the configuration cannot be applied.
+type Error struct {
 	Where string
 	Err   error
 }
 
-func (e *DeclarationError) Error() string { return e.Where + ": " + fault.From(e.Err).Message }
+func (e *Error) Error() string { return e.Where + ": " + fault.From(e.Err).Message }
 
 // Unwrap returns the cause, a fault.
-func (e *DeclarationError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
 // at names the place of an error. at(where, nil) is nil, and an error that has a
 // place keeps it. What is no fault is a failed machine, and no one's declaration.
 func at(where string, err error) error {
-	var placed *DeclarationError
+	var placed *Error
 	var f *fault.Error
 	if err == nil || errors.As(err, &placed) || !errors.As(err, &f) {
 		return err
 	}
-	return &DeclarationError{where, err}
+	return &Error{where, err}
 }
 
 // maxDescription is in characters (IAM API Reference, CreateRole and
@@ -138,44 +142,44 @@ const maxDescription = 1000
 var keyNamePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // Validate checks the form of everything that is declared, without a look at what
-// exists. It returns all that is wrong: [*DeclarationError]s, joined.
+// exists. It returns all that is wrong: [*Error]s, joined.
 func (d *Declaration) Validate() error {
 	v := declarationCheck{seen: map[nameKey]string{}}
 	for i := range d.Users {
 		u := &d.Users[i]
-		v.entity(KindUser, &u.DeclaredEntity)
-		v.permissions(KindUser, &u.DeclaredEntity, &u.DeclaredPermissions)
+		v.entity(iam.KindUser, &u.Entity)
+		v.permissions(iam.KindUser, &u.Entity, &u.Permissions)
 		v.add(u.Where, checkUser(u))
 	}
 	for i := range d.Groups {
 		g := &d.Groups[i]
-		v.entity(KindGroup, &g.DeclaredEntity)
-		v.permissions(KindGroup, &g.DeclaredEntity, &g.DeclaredPermissions)
+		v.entity(iam.KindGroup, &g.Entity)
+		v.permissions(iam.KindGroup, &g.Entity, &g.Permissions)
 	}
 	for i := range d.Roles {
 		r := &d.Roles[i]
-		v.entity(KindRole, &r.DeclaredEntity)
-		v.permissions(KindRole, &r.DeclaredEntity, &r.DeclaredPermissions)
+		v.entity(iam.KindRole, &r.Entity)
+		v.permissions(iam.KindRole, &r.Entity, &r.Permissions)
 		v.add(r.Where, checkDescription(r.Description))
 		if r.MaxSession != 0 {
-			v.add(r.Where, checkMaxSession(r.MaxSession))
+			v.add(r.Where, iam.CheckMaxSession(r.MaxSession))
 		}
-		v.add(r.Trust.Where, checkDocument(r.Trust.Text, policy.Trust))
+		v.add(r.Trust.Where, iam.CheckDocument(r.Trust.Text, policy.Trust))
 	}
 	for i := range d.Policies {
 		p := &d.Policies[i]
-		v.entity(KindPolicy, &p.DeclaredEntity)
+		v.entity(iam.KindPolicy, &p.Entity)
 		v.add(p.Where, checkDescription(p.Description))
-		v.add(p.Document.Where, checkManaged(p.Document.Text))
+		v.add(p.Document.Where, iam.CheckManagedPolicy(p.Document.Text))
 	}
 	for i := range d.OIDCProviders {
 		p := &d.OIDCProviders[i]
-		v.once(KindOIDCProvider, p.entity())
-		_, err := mergeTags(nil, p.Tags)
+		v.once(iam.KindOIDCProvider, p.entity())
+		_, err := iam.MergeTags(nil, p.Tags)
 		v.add(p.Where, err)
-		_, err = checkClientIDs(p.ClientIDs)
+		_, err = iam.CheckClientIDs(p.ClientIDs)
 		v.add(p.Where, err)
-		_, err = checkThumbprints(p.Thumbprints)
+		_, err = iam.CheckThumbprints(p.Thumbprints)
 		v.add(p.Where, err)
 	}
 	return errors.Join(v.errs...)
@@ -193,17 +197,17 @@ func (v *declarationCheck) add(where string, err error) {
 	}
 }
 
-func (v *declarationCheck) entity(kind Kind, e *DeclaredEntity) {
-	v.add(e.Where, checkName(kind, e.Name))
-	_, err := checkPath(e.Path)
+func (v *declarationCheck) entity(kind iam.Kind, e *Entity) {
+	v.add(e.Where, iam.CheckName(kind, e.Name))
+	_, err := iam.CheckPath(e.Path)
 	v.add(e.Where, err)
-	_, err = mergeTags(nil, e.Tags)
+	_, err = iam.MergeTags(nil, e.Tags)
 	v.add(e.Where, err)
 	v.once(kind, e)
 }
 
 // once checks that there is no other of the name.
-func (v *declarationCheck) once(kind Kind, e *DeclaredEntity) {
+func (v *declarationCheck) once(kind iam.Kind, e *Entity) {
 	key := keyOfDeclared(kind, e)
 	if other, ok := v.seen[key]; ok {
 		v.add(e.Where, invalid("There is %s too, and names that differ in case alone are the same name.", other))
@@ -211,17 +215,17 @@ func (v *declarationCheck) once(kind Kind, e *DeclaredEntity) {
 	v.seen[key] = e.Where
 }
 
-func (v *declarationCheck) permissions(kind Kind, e *DeclaredEntity, p *DeclaredPermissions) {
+func (v *declarationCheck) permissions(kind iam.Kind, e *Entity, p *Permissions) {
 	for _, doc := range p.Inline {
-		v.add(doc.Where, checkName(KindPolicy, doc.Name))
-		v.add(doc.Where, checkDocument(doc.Text, policy.Identity))
+		v.add(doc.Where, iam.CheckName(iam.KindPolicy, doc.Name))
+		v.add(doc.Where, iam.CheckDocument(doc.Text, policy.Identity))
 	}
-	v.add(e.Where, checkInlineSize(kind, e.Name, p.inline()))
+	v.add(e.Where, iam.CheckInlineSize(kind, e.Name, p.inline()))
 	v.add(e.Where, once("policy", p.Policies))
 }
 
 // checkUser checks what only users have.
-func checkUser(u *DeclaredUser) error {
+func checkUser(u *User) error {
 	if err := once("group", u.Groups); err != nil {
 		return err
 	}
@@ -229,10 +233,10 @@ func checkUser(u *DeclaredUser) error {
 		return err
 	}
 	switch {
-	case len(u.Groups) > maxGroups:
-		return tooManyGroups()
-	case len(u.AccessKeys) > maxKeys:
-		return tooManyKeys()
+	case len(u.Groups) > iam.MaxGroups:
+		return iam.TooManyGroups()
+	case len(u.AccessKeys) > iam.MaxKeys:
+		return iam.TooManyKeys()
 	}
 	for _, name := range u.AccessKeys {
 		if !keyNamePattern.MatchString(name) {
@@ -258,19 +262,19 @@ func once(what string, names []string) error {
 	return nil
 }
 
-func (p *DeclaredPermissions) inline() []InlinePolicy {
-	var out []InlinePolicy
+func (p *Permissions) inline() []iam.InlinePolicy {
+	var out []iam.InlinePolicy
 	for _, doc := range p.Inline {
-		out = append(out, InlinePolicy{Name: doc.Name, Document: doc.Text})
+		out = append(out, iam.InlinePolicy{Name: doc.Name, Document: doc.Text})
 	}
 	return out
 }
 
 // SortedTags returns tags in the order of their keys.
-func SortedTags(tags map[string]string) []Tag {
-	var out []Tag
+func SortedTags(tags map[string]string) []iam.Tag {
+	var out []iam.Tag
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
-		out = append(out, Tag{Key: key, Value: tags[key]})
+		out = append(out, iam.Tag{Key: key, Value: tags[key]})
 	}
 	return out
 }
@@ -282,3 +286,7 @@ func isKeyID(name string) bool {
 
 // keyIDLength is that of AKIA….
 const keyIDLength = 20
+
+func invalid(format string, args ...any) error {
+	return fault.New(fault.Invalid, "ValidationError", format, args...)
+}

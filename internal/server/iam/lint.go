@@ -8,8 +8,8 @@ import (
 
 // warn logs what is legal and dangerous in the documents that a change, which is
 // committed, has put into force: each document once, when it is written.
-func (d *draft) warn() {
-	for _, id := range d.touched {
+func (d *Draft) warn() {
+	for _, id := range d.changed {
 		e, ok := d.byID.Get(id)
 		if !ok {
 			continue
@@ -25,14 +25,14 @@ func (d *draft) warn() {
 				continue
 			}
 			for _, warning := range p.Warnings() {
-				slog.Warn("a policy is legal and dangerous", "entity", entityARN(e), "policy", p.Source().Name, "warning", warning)
+				slog.Warn("a policy is legal and dangerous", "entity", ARNOf(e), "policy", p.Source().Name, "warning", warning)
 			}
 		}
 	}
 }
 
 // documents are the policies that are part of an entity and in force.
-func documents(e entity) []*policy.Policy {
+func documents(e Entity) []*policy.Policy {
 	switch e := e.(type) {
 	case *User:
 		return e.inline

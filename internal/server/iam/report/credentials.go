@@ -1,4 +1,4 @@
-package iam
+package report
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
 // A CredentialReport lists the credentials of an account (IAM User Guide,
@@ -24,23 +25,11 @@ type CredentialReport struct {
 // reportValidity is how long a report can be had.
 const reportValidity = 4 * time.Hour
 
-// reportMigration keeps the reports where every server finds them.
-var reportMigration = db.Migration{
-	Name: "iam/002-credential-report",
-	SQL: `
-CREATE TABLE iam_credential_report (
-	account   {text} NOT NULL PRIMARY KEY,
-	generated {int}  NOT NULL,
-	body      {text} NOT NULL
-);
-`,
-}
-
 // GenerateCredentialReport writes the report of the caller's account anew. It is
 // complete when this returns.
 func (s *Service) GenerateCredentialReport(ctx context.Context) error {
-	sn := s.current.Load()
-	a, err := s.account(ctx, sn, "iam:GenerateCredentialReport")
+	sn := s.core.Snapshot()
+	a, err := s.core.Account(ctx, sn, "iam:GenerateCredentialReport")
 	if err != nil {
 		return err
 	}
@@ -48,10 +37,10 @@ func (s *Service) GenerateCredentialReport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(tx *db.Tx) error {
+	return s.core.DB().Tx(ctx, func(tx *db.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO iam_credential_report (account, generated, body) VALUES ($1, $2, $3)
 			ON CONFLICT (account) DO UPDATE SET generated = excluded.generated, body = excluded.body`,
-			a.ID, db.Micros(s.second()), string(report))
+			a.ID, db.Micros(s.core.Second()), string(report))
 		return err
 	})
 }
@@ -59,11 +48,11 @@ func (s *Service) GenerateCredentialReport(ctx context.Context) error {
 // CredentialReport returns the report that was generated last. Faults:
 // ReportNotPresent, ReportExpired.
 func (s *Service) CredentialReport(ctx context.Context) (CredentialReport, error) {
-	a, err := s.account(ctx, s.current.Load(), "iam:GetCredentialReport")
+	a, err := s.core.Account(ctx, s.core.Snapshot(), "iam:GetCredentialReport")
 	if err != nil {
 		return CredentialReport{}, err
 	}
-	r, err := db.One(ctx, s.db, func(row db.Row) (r CredentialReport, err error) {
+	r, err := db.One(ctx, s.core.DB(), func(row db.Row) (r CredentialReport, err error) {
 		var generated int64
 		var body string
 		err = row.Scan(&generated, &body)
@@ -74,7 +63,7 @@ func (s *Service) CredentialReport(ctx context.Context) (CredentialReport, error
 		return r, fault.New(fault.NotFound, "ReportNotPresent", "No report is present: call GenerateCredentialReport first.")
 	case err != nil:
 		return r, fmt.Errorf("iam: credential report: %w", err)
-	case s.now().Sub(r.Generated) >= reportValidity:
+	case s.core.Now().Sub(r.Generated) >= reportValidity:
 		return CredentialReport{}, fault.New(fault.NotFound, "ReportExpired", "The report is older than 4 hours: call GenerateCredentialReport.")
 	}
 	return r, nil
@@ -94,11 +83,11 @@ var (
 	reportCerts    = []string{"cert_1_active", "cert_1_last_rotated", "cert_2_active", "cert_2_last_rotated"}
 )
 
-func (s *Service) credentialReport(sn *snapshot, a *Account) ([]byte, error) {
+func (s *Service) credentialReport(sn *iam.Snapshot, a *iam.Account) ([]byte, error) {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	header := append(append([]string(nil), reportUser...), reportPassword...)
-	for n := range maxKeys {
+	for n := range iam.MaxKeys {
 		for _, column := range reportKey {
 			header = append(header, "access_key_"+strconv.Itoa(n+1)+"_"+column)
 		}
@@ -106,7 +95,7 @@ func (s *Service) credentialReport(sn *snapshot, a *Account) ([]byte, error) {
 	// Errors are kept by the writer until Flush.
 	_ = w.Write(append(header, reportCerts...))
 	_ = w.Write(s.reportLine("<root_account>", a.ARN(), a, notSupported, noInformation, notSupported, notSupported, "false"))
-	for u := range list[*User](sn, a.ID, KindUser, "") {
+	for u := range sn.Users(a.ID, "") {
 		_ = w.Write(s.reportLine(u.Name, u.ARN(), u, "false", notApplicable, notApplicable, notApplicable, "false"))
 	}
 	w.Flush()
@@ -115,16 +104,16 @@ func (s *Service) credentialReport(sn *snapshot, a *Account) ([]byte, error) {
 
 // reportLine is that of a user or of root; password are the values of
 // reportPassword.
-func (s *Service) reportLine(name, arn string, e entity, password ...string) []string {
-	line := append([]string{name, arn, reportTime(e.common().Created)}, password...)
-	keys := e.accessKeys()
-	for n := range maxKeys {
+func (s *Service) reportLine(name, arn string, e iam.Entity, password ...string) []string {
+	line := append([]string{name, arn, reportTime(e.Base().Created)}, password...)
+	keys := e.AccessKeys()
+	for n := range iam.MaxKeys {
 		if n >= len(keys) {
 			line = append(line, "false", notApplicable, notApplicable, notApplicable, notApplicable)
 			continue
 		}
 		line = append(line, strconv.FormatBool(keys[n].Active), reportTime(keys[n].Created))
-		if use := s.uses.last(keys[n].ID); use != nil {
+		if use := s.core.LastUse(keys[n].ID); use != nil {
 			line = append(line, reportTime(use.At), use.Region, use.Service)
 		} else {
 			line = append(line, notApplicable, notApplicable, notApplicable)

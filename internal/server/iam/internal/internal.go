@@ -1,0 +1,6 @@
+// Package internal has the key to the parts of package iam that authorize
+// nobody. Go lets only packages below iam import it.
+package internal
+
+// A CoreKey opens [iam.Service.Core].
+type CoreKey struct{}
