@@ -97,11 +97,16 @@ func isSuffix(suffix string) bool {
 	return slices.Contains(awsSuffixes, strings.TrimSuffix(suffix, ":443"))
 }
 
-// IsAWS reports whether a host, URL or suffix is below one of AWS's own names. It
-// says nothing about who gets what is sent there: see [Registry.AWS].
+// IsAWS reports whether a host, URL or suffix is below one of AWS's own names, at
+// the port of HTTPS: AWS listens on no other, so at another port a server has
+// borrowed the name, as a Gatehouse in a private network may. It says nothing about
+// who gets what is sent there: see [Registry.AWS].
 func IsAWS(address string) bool {
 	host := Host(address)
-	if h, _, err := net.SplitHostPort(host); err == nil {
+	if h, port, err := net.SplitHostPort(host); err == nil {
+		if port != "443" {
+			return false
+		}
 		host = h
 	}
 	for _, suffix := range awsSuffixes {

@@ -80,9 +80,9 @@ func TestParseRepositoryURL(t *testing.T) {
 
 func TestIsAWS(t *testing.T) {
 	for address, want := range map[string]bool{
-		"amazonaws.com": true, "amazonaws.com:443": true, "https://api.ecr.us-east-1.amazonaws.com": true, "x.on.aws": true,
+		"amazonaws.com": true, "amazonaws.com:443": true, "https://api.ecr.us-east-1.amazonaws.com": true, "x.on.aws": true, "https://api.ecr.us-east-1.amazonaws.com:443/": true,
 		"amazonaws.com.evil.example": false, "evilamazonaws.com": false, "": false, "https://evil.example/amazonaws.com": false,
-		"https://amazonaws.com@evil.example": false, "evil.example?amazonaws.com": false, `evil.example\.amazonaws.com/..`: false,
+		"https://amazonaws.com@evil.example": false, "amazonaws.com:8443": false, "https://api.ecr.us-east-1.amazonaws.com:7112": false, "evil.example?amazonaws.com": false, `evil.example\.amazonaws.com/..`: false,
 	} {
 		if got := authtoken.IsAWS(address); got != want {
 			t.Errorf("%s: %v", address, got)

@@ -198,16 +198,18 @@ func checkRepositoryEndpoint(ctx context.Context, client *codeartifact.Client, r
 	if r.Name == "" {
 		return notOurs(address)
 	}
-	out, err := client.GetRepositoryEndpoint(ctx, &codeartifact.GetRepositoryEndpointInput{
-		Domain: &r.Domain, DomainOwner: &r.Owner, Repository: &r.Name, Format: types.PackageFormat(r.Format),
-	})
-	if err != nil {
-		return Explain(err, req)
+	for _, kind := range []types.EndpointType{types.EndpointTypeIpv4, types.EndpointTypeDualstack} {
+		out, err := client.GetRepositoryEndpoint(ctx, &codeartifact.GetRepositoryEndpointInput{
+			Domain: &r.Domain, DomainOwner: &r.Owner, Repository: &r.Name, Format: types.PackageFormat(r.Format), EndpointType: kind,
+		})
+		if err != nil {
+			return Explain(err, req)
+		}
+		if e := aws.ToString(out.RepositoryEndpoint); sameHost(e, address) && (!insecure(address) || insecure(e)) {
+			return nil
+		}
 	}
-	if e := aws.ToString(out.RepositoryEndpoint); !sameHost(e, address) || insecure(address) && !insecure(e) {
-		return notOurs(address)
-	}
-	return nil
+	return notOurs(address)
 }
 
 // Forget drops the token that is kept for an address, as a client does that was
@@ -275,9 +277,11 @@ func notOurs(address string) error {
 	return fmt.Errorf("%s: %w", authtoken.Host(address), ErrNotOurs)
 }
 
-// isAWS reports whether an endpoint is AWS's; "" is the SDK's own choice, which
-// is.
-func isAWS(endpoint string) bool { return endpoint == "" || authtoken.IsAWS(endpoint) }
+// isAWS reports whether an endpoint is AWS. "" is the SDK's own choice, which is
+// AWS.
+func isAWS(endpoint string) bool {
+	return endpoint == "" || authtoken.IsAWS(endpoint) && !insecure(endpoint)
+}
 
 // sameRegistries reports whether the address is a registry of whoever calls its
 // own registry named.

@@ -19,6 +19,7 @@ import (
 type service struct {
 	registry   string // proxyEndpoint of every token
 	repository string // repositoryEndpoint of every repository
+	dualStack  string // the same for dual stack; if empty, as repository
 	asked      []string
 }
 
@@ -37,7 +38,11 @@ func (s *service) Do(r *http.Request) (*http.Response, error) {
 		body = `{"authorizationToken":"secret","expiration":4102444800}`
 	default:
 		s.asked = append(s.asked, r.URL.Path+" "+r.URL.Query().Get("repository")+" "+r.URL.Query().Get("format"))
-		body = `{"repositoryEndpoint":"` + s.repository + `"}`
+		endpoint := s.repository
+		if r.URL.Query().Get("endpointType") == "dualstack" && s.dualStack != "" {
+			endpoint = s.dualStack
+		}
+		body = `{"repositoryEndpoint":"` + endpoint + `"}`
 	}
 	return &http.Response{
 		StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}},
@@ -74,9 +79,9 @@ func TestWhereTokensGo(t *testing.T) {
 		shaped = "000000000001.dkr.ecr.us-east-1.aws.example"
 	)
 	for name, c := range map[string]struct {
-		endpoint, registry, repository string
-		hosts                          []string
-		gets, refused                  []string
+		endpoint, registry, repository, dualStack string
+		hosts                                     []string
+		gets, refused                             []string
 	}{
 		"AWS": {
 			registry: "https://" + aws1,
@@ -84,6 +89,9 @@ func TestWhereTokensGo(t *testing.T) {
 				aws1, "https://" + aws1, "444455556666.dkr.ecr.eu-west-1.amazonaws.com", "111122223333.dkr-ecr.us-east-1.on.aws",
 				"https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/simple/", "acme-111122223333.d.codeartifact.us-east-1.amazonaws.com",
 				"public.ecr.aws", "https://public.ecr.aws/v2/",
+				// Dual stack, FIPS and both.
+				"https://acme-111122223333.d.codeartifact.us-east-1.on.aws/npm/lib/", "https://acme-111122223333.d.codeartifact-fips.us-gov-west-1.on.aws/npm/lib/",
+				"111122223333.dkr.ecr-fips.us-east-1.amazonaws.com", "111122223333.dkr-ecr-fips.us-east-1.on.aws", "111122223333.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn",
 			},
 			refused: []string{
 				"", "evil.example", "https://index.docker.example/v1/", shaped, "http://" + aws1,
@@ -127,6 +135,26 @@ func TestWhereTokensGo(t *testing.T) {
 				"http://gate.example/codeartifact/us-east-1/000000000001/acme/npm/lib/", "http://gate.example:443/codeartifact/us-east-1/000000000001/acme/npm/lib/",
 			},
 		},
+		// A Gatehouse in a private network that has borrowed AWS's names.
+		"AWS's names with a port": {
+			endpoint: "https://api.ecr.us-east-1.amazonaws.com:7112", registry: "https://000000000001.dkr.ecr.us-east-1.amazonaws.com:7112",
+			repository: "https://acme-000000000001.d.codeartifact.us-east-1.amazonaws.com:7112/npm/lib/",
+			gets: []string{
+				"000000000001.dkr.ecr.us-east-1.amazonaws.com:7112", "000000000002.dkr.ecr.eu-west-1.amazonaws.com:7112",
+				"https://acme-000000000001.d.codeartifact.us-east-1.amazonaws.com:7112/npm/lib/",
+			},
+			refused: []string{aws1, "000000000001.dkr.ecr.us-east-1.amazonaws.com:7113", "https://acme-000000000001.d.codeartifact.us-east-1.amazonaws.com/npm/lib/", "public.ecr.aws"},
+		},
+		"an endpoint that names AWS's repositories": {
+			endpoint: "https://gate.example", registry: "https://" + aws1,
+			repository: "https://acme-000000000001.d.codeartifact.us-east-1.amazonaws.com/npm/lib/",
+			dualStack:  "https://acme-000000000001.d.codeartifact.us-east-1.on.aws/npm/lib/",
+			gets: []string{
+				aws1, "111122223333.dkr-ecr.us-east-1.on.aws",
+				"https://acme-000000000001.d.codeartifact.us-east-1.amazonaws.com/npm/lib/", "https://acme-000000000001.d.codeartifact.us-east-1.on.aws/npm/lib/",
+			},
+			refused: []string{"https://acme-000000000001.d.codeartifact.us-east-1.api.aws/npm/lib/"},
+		},
 		"a port of its own": {
 			endpoint: "http://gate.example", registry: "http://gate.example",
 			gets:    []string{"http://gate.example:80", "http://gate.example/codeartifact/us-east-1/000000000001/acme/npm/lib/"},
@@ -144,7 +172,7 @@ func TestWhereTokensGo(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &service{registry: c.registry, repository: c.repository}
+			s := &service{registry: c.registry, repository: c.repository, dualStack: c.dualStack}
 			l := s.lookup(c.endpoint)
 			l.Hosts = c.hosts
 			for _, address := range c.gets {
