@@ -13,18 +13,21 @@ import (
 type awsQuery struct{ *Service }
 
 func (p awsQuery) open(x *exchange) error {
-	if err := x.readForm(DefaultMaxBody); err != nil {
+	if err := x.admit(p.Service, ""); err != nil {
+		return err
+	}
+	if err := x.readForm(); err != nil {
 		return err
 	}
 	return p.find(x)
 }
 
 // readForm reads the body and the parameters into x.
-func (x *exchange) readForm(limit int64) (err error) {
+func (x *exchange) readForm() (err error) {
 	if m := x.r.Method; m != http.MethodPost && m != http.MethodGet {
 		return &MethodError{Method: m, Allow: "GET, POST"}
 	}
-	if x.body, err = readBody(x.w, x.r, limit); err != nil {
+	if err := x.buffer(DefaultMaxBody); err != nil {
 		return err
 	}
 	x.form, err = parseForm(x.r.URL.RawQuery, x.body.String())

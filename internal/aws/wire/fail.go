@@ -50,7 +50,7 @@ func (x *exchange) fail(err error) {
 	if f.members != nil {
 		setHeaders(h, f.members, f.value)
 	}
-	if f.status == http.StatusTooManyRequests && h.Get("Retry-After") == "" {
+	if (f.status == http.StatusTooManyRequests || f.status == http.StatusServiceUnavailable) && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
 	}
 	x.proto.fail(x, f)

@@ -17,10 +17,17 @@ type form []parameter
 
 type parameter struct{ name, value string }
 
+// maxParameters bounds the parameters of a request: parsed, each costs many times the
+// two bytes that it can have.
+const maxParameters = 20_000
+
 // parseForm parses the query string and the body of a request, which count
 // alike. A name may be there once.
 func parseForm(query, body string) (form, error) {
 	var f form
+	if n := strings.Count(query, "&") + strings.Count(body, "&") + 2; n > maxParameters {
+		return nil, malformed("The request has more than %d parameters.", maxParameters)
+	}
 	for _, part := range []string{query, body} {
 		if part == "" {
 			continue

@@ -79,8 +79,13 @@ func mayBeForm(r *http.Request) bool {
 // serveQuery reads the parameters, which say what the request is for.
 func (m *mux) serveQuery(w http.ResponseWriter, r *http.Request) {
 	x := m.queries[0].exchange(w, r) // answers what no service can be found for
-	defer x.release()
-	if err := x.readForm(DefaultMaxBody); err != nil {
+	defer x.end()
+	if err := x.admit(m.scoped(r), ""); err != nil {
+		x.Service = m.scoped(r)
+		x.fail(err)
+		return
+	}
+	if err := x.readForm(); err != nil {
 		x.fail(err)
 		return
 	}
@@ -96,13 +101,19 @@ func (m *mux) query(x *exchange) *Service {
 	if s := m.versions[x.form.get("Version")]; s != nil {
 		return s
 	}
-	scope := scopeService(x.r)
+	return m.scoped(x.r)
+}
+
+// scoped returns the service of awsQuery in the credential scope of a request, or the
+// first one.
+func (m *mux) scoped(r *http.Request) *Service {
+	scope := scopeService(r)
 	for _, s := range m.queries {
 		if s.table.Name == scope {
 			return s
 		}
 	}
-	return x.Service
+	return m.queries[0]
 }
 
 // scopeService returns the service in the credential scope of a request that

@@ -34,12 +34,14 @@ type exchange struct {
 	op   *operation
 	body *bytes.Buffer // nil where the body streams; from the pool
 	form form          // of awsQuery
+	// unbuffer gives back what the body took of [Options].Buffer; nil if it took none.
+	unbuffer func()
 }
 
 // ServeHTTP answers a request for an operation of the service.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.exchange(w, r)
-	defer x.release()
+	defer x.end()
 	if err := s.proto.open(x); err != nil {
 		x.fail(err)
 		return
@@ -101,6 +103,14 @@ func (x *exchange) call() (any, error) {
 	return x.options.Intercept(ctx, x.op.name, in, func(ctx context.Context) (any, error) { return x.op.call(ctx, in) })
 }
 
+// end is called when the request has been answered.
+func (x *exchange) end() {
+	x.release()
+	if x.unbuffer != nil {
+		x.unbuffer()
+	}
+}
+
 // release gives the body back to the pool.
 func (x *exchange) release() {
 	if x.body != nil {
@@ -123,39 +133,51 @@ func putBuffer(b *bytes.Buffer) {
 }
 
 // readBody reads the body of an operation that was found into x.
-func (x *exchange) readBody() (err error) {
-	if x.op.maxBody > DefaultMaxBody && x.options.Admit != nil {
-		if err := x.options.Admit(x.r, x.op.name); err != nil {
-			x.w.Header().Set("Connection", "close") // the body is not read
-			return err
-		}
+func (x *exchange) readBody() error {
+	if err := x.admit(x.Service, x.op.name); err != nil {
+		return err
 	}
-	x.body, err = readBody(x.w, x.r, x.op.maxBody)
-	return err
+	return x.buffer(x.op.maxBody)
 }
 
-// readBody reads the whole body of a request into a buffer of the pool.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) (*bytes.Buffer, error) {
-	if r.ContentLength > limit {
-		w.Header().Set("Connection", "close") // the body is not read
-		return nil, &TooLargeError{Limit: limit}
+// admit looks at the credentials of a request with a body that is not small.
+func (x *exchange) admit(s *Service, op string) error {
+	if isSmall(x.r) || s.options.Admit == nil {
+		return nil
+	}
+	return s.options.Admit(x.r, op)
+}
+
+func isSmall(r *http.Request) bool { return r.ContentLength >= 0 && r.ContentLength <= SmallBody }
+
+// buffer reads the whole body of the request into a buffer of the pool.
+func (x *exchange) buffer(limit int64) error {
+	if x.r.ContentLength > limit {
+		return &TooLargeError{Limit: limit}
 	}
 	b := buffers.Get().(*bytes.Buffer)
-	if r.Body == nil || r.Body == http.NoBody {
-		return b, nil
+	x.body = b
+	if x.r.Body == nil || x.r.Body == http.NoBody {
+		return nil
 	}
-	if n := r.ContentLength; n > 0 {
+	body := io.Reader(x.r.Body)
+	if !isSmall(x.r) && x.options.Buffer != nil {
+		body, x.unbuffer = x.options.Buffer(x.r)
+	}
+	if n := x.r.ContentLength; n > 0 {
 		b.Grow(int(min(n, maxPooled)) + bytes.MinRead) // more only as it really comes
 	}
-	if _, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
-		putBuffer(b)
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return nil, &TooLargeError{Limit: limit}
-		}
-		return nil, malformed("The request body could not be read to its end.")
+	_, err := b.ReadFrom(io.LimitReader(body, limit+1))
+	var buffer *BufferError
+	switch {
+	case errors.As(err, &buffer):
+		return buffer.Err
+	case err != nil:
+		return malformed("The request body could not be read to its end.")
+	case int64(b.Len()) > limit:
+		return &TooLargeError{Limit: limit}
 	}
-	return b, nil
+	return nil
 }
 
 // outputs are the buffers that answers are built in.

@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"slices"
@@ -40,6 +41,18 @@ import (
 // by whoever reads them.
 const DefaultMaxBody = 1 << 20
 
+// SmallBody is how many bytes of a body are read without a look at the request's
+// credentials.
+const SmallBody = 64 << 10
+
+// A BufferError is an error of [Options].Buffer. Err passes through MapError.
+type BufferError struct{ Err error }
+
+func (e *BufferError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *BufferError) Unwrap() error { return e.Err }
+
 // Options are what a service needs around its operations. All functions are
 // called from many goroutines at once.
 type Options struct {
@@ -50,11 +63,16 @@ type Options struct {
 	// operation with a streaming body, which is then still in r.Body:
 	// Authenticate may set r.Body to a reader that verifies it on the way.
 	Authenticate func(r *http.Request, op string, body []byte) (context.Context, error)
-	// Admit looks at a request for an operation whose body may have more than
-	// DefaultMaxBody, before the body is read. It proves nothing, since that takes
-	// the body, and keeps those without credentials from having the server hold
-	// large bodies for them. Optional.
+	// Admit looks at a request whose body has more than SmallBody bytes or an unknown
+	// length, before the body is read. It proves nothing, since that takes the body. It
+	// keeps clients without credentials from making the server hold large bodies. op is
+	// "" if only the body says which operation it is. Optional.
 	Admit func(r *http.Request, op string) error
+	// Buffer wraps a body of more than SmallBody bytes, or of unknown length, before it
+	// is read into memory; release is called when the request has been answered. An
+	// error of the reader that is not the body's own must be a [*BufferError].
+	// Optional.
+	Buffer func(r *http.Request) (body io.Reader, release func())
 	// Intercept wraps each operation after decoding and validation. in is the
 	// operation's input, and next calls the handler and returns its output.
 	// Optional.

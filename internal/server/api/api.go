@@ -11,12 +11,16 @@ package api
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 )
 
 // unsigned are the operations that take no signature. Their callers have no
@@ -34,7 +38,9 @@ type Middleware struct {
 	// Messages seals the encoded explanation of a denial. If it is nil, denials have
 	// none.
 	Messages MessageSealer
-	Log      *slog.Logger
+	// Bodies bounds the memory of bodies. If it is nil, there is no bound.
+	Bodies *bodybudget.Budget
+	Log    *slog.Logger
 }
 
 // Options returns the options of a service. mapError turns errors into those that the
@@ -63,6 +69,10 @@ func (m *Middleware) Options(service string, mapError func(error) error) wire.Op
 			audit.From(r.Context()).Operation(service, operation)
 			return m.Authn.PrecheckSigned(r, service)
 		},
+		Buffer: func(r *http.Request) (io.Reader, func()) {
+			b := m.Bodies.Reader(r, r.Body, bodyWeight)
+			return bufferErrors{b}, b.Release
+		},
 		Intercept: func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
 			audit.From(ctx).Params(params(in))
 			out, err := next(ctx)
@@ -77,6 +87,21 @@ func (m *Middleware) Options(service string, mapError func(error) error) wire.Op
 			return ""
 		},
 	}
+}
+
+// bodyWeight is the memory that a byte of a body takes: in the buffer, which doubles
+// as it grows, and in the decoded input.
+const bodyWeight = 2
+
+// bufferErrors tells the errors of the budget from those of the body.
+type bufferErrors struct{ io.Reader }
+
+func (b bufferErrors) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if f := (*fault.Error)(nil); errors.As(err, &f) {
+		err = &wire.BufferError{Err: err}
+	}
+	return n, err
 }
 
 // failed records what the client is told. It logs the cause of a server error, which

@@ -85,7 +85,7 @@ func TestAttack_CostOfOneRequest(t *testing.T) {
 	part := `{"layerPartBlob":"` + huge[:20<<20] + `"}`
 	g.costs("a layer part without a signature", g.call("UploadLayerPart", part), 400)
 	g.costs("a layer part with an unknown key", g.sign(g.call("UploadLayerPart", part), aws.Credentials{AccessKeyID: "AKIA" + strings.Repeat("A", 16), SecretAccessKey: "x"}, part, "ecr", region, g.now()), 400)
-	g.costs("a form of 64 MiB without a signature", g.form(huge), 413)
+	g.costs("a form of 64 MiB without a signature", g.form(huge), 403)
 	g.costs("a page of many", signed(g.call("DescribeRepositories", `{"maxResults":2147483647}`), `{"maxResults":2147483647}`, "ecr"), 400)
 
 	// Headers.

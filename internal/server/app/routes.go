@@ -38,12 +38,12 @@ func (p *components) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Log: p.log})
+	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Bodies: p.bodies, Log: p.log})
 	packageFormats := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
 		Origin: p.addresses.Origin,
 		Protocols: map[packages.Format]formats.Protocol{
-			packages.NPM:  npm.New(npm.Config{Packages: p.packages}),
+			packages.NPM:  npm.New(npm.Config{Packages: p.packages, Bodies: p.bodies}),
 			packages.PyPI: pypi.New(pypi.Config{Packages: p.packages}),
 		},
 	})
@@ -142,7 +142,7 @@ func (rt *router) isDomainHost(r *http.Request) bool {
 func healthy(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") }
 
 func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
-	middleware := &api.Middleware{Authn: p.authn, Messages: p.keyring, Log: p.log}
+	middleware := &api.Middleware{Authn: p.authn, Messages: p.keyring, Bodies: p.bodies, Log: p.log}
 	var services []*wire.Service
 	for _, s := range []struct {
 		name     string

@@ -12,6 +12,8 @@ package bodybudget
 import (
 	"context"
 	"io"
+	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -66,17 +68,23 @@ type Reader struct {
 	ctx    context.Context
 	budget *Budget
 	client string
+	weight int64
 	body   io.Reader
 	began  time.Time
-	read   int64
-	taken  int64
+	read   int64 // bytes of the body
+	bought int64 // bytes of the body that may be read beyond free
+	taken  int64 // bytes of the budget
 }
 
-// Reader returns a reader of a body that a client sends. client is who must not have
-// all of the budget: an address. Release must be called when the bytes are not needed
-// any more.
-func (b *Budget) Reader(ctx context.Context, client string, body io.Reader) *Reader {
-	return &Reader{ctx: ctx, budget: b, client: client, body: body}
+// Reader returns a reader of a body that the client of a request sends. weight is how
+// many bytes of memory a byte of the body takes while the request is handled. Release
+// must be called when the memory is not needed any more.
+func (b *Budget) Reader(r *http.Request, body io.Reader, weight int) *Reader {
+	client, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		client = r.RemoteAddr
+	}
+	return &Reader{ctx: r.Context(), budget: b, client: client, weight: int64(weight), body: body}
 }
 
 // Read implements io.Reader.
@@ -87,14 +95,14 @@ func (r *Reader) Read(p []byte) (int, error) {
 	if r.began.IsZero() {
 		r.began = time.Now()
 	}
-	if r.read >= free+r.taken {
+	if r.read >= free+r.bought {
 		if err := r.take(); err != nil {
 			return 0, err
 		}
 	}
-	n, err := r.body.Read(p[:min(int64(len(p)), free+r.taken-r.read)])
+	n, err := r.body.Read(p[:min(int64(len(p)), free+r.bought-r.read)])
 	r.read += int64(n)
-	if r.taken > 0 && err == nil && time.Since(r.began) > timeAllowed+time.Duration(r.read/minRate)*time.Second {
+	if r.bought > 0 && err == nil && time.Since(r.began) > timeAllowed+time.Duration(r.read/minRate)*time.Second {
 		return n, fault.New(fault.Invalid, "RequestTimeout", "The body arrived too slowly: bodies of this size must arrive with %d KiB a second.", minRate>>10)
 	}
 	return n, err
@@ -112,7 +120,7 @@ func (r *Reader) Release() {
 
 func (r *Reader) take() error {
 	b := r.budget
-	n := min(step, b.total/share)
+	n := step * r.weight
 	if !b.account(r.client, n) {
 		return full()
 	}
@@ -123,6 +131,7 @@ func (r *Reader) take() error {
 		return full()
 	}
 	r.taken += n
+	r.bought += step
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,9 +16,16 @@ import (
 
 const mib = 1 << 20
 
+// request is a request of a client.
+func request(t *testing.T, client string) *http.Request {
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/", nil)
+	r.RemoteAddr = client + ":1"
+	return r
+}
+
 // read reads a body of a size completely.
 func read(t *testing.T, b *bodybudget.Budget, client string, size int) (*bodybudget.Reader, error) {
-	r := b.Reader(t.Context(), client, bytes.NewReader(make([]byte, size)))
+	r := b.Reader(request(t, client), bytes.NewReader(make([]byte, size)), 1)
 	got, err := io.ReadAll(r)
 	if err == nil && len(got) != size {
 		t.Errorf("read %d of %d bytes", len(got), size)
@@ -93,7 +102,7 @@ func TestReader_Slow(t *testing.T) {
 			}
 		}()
 		began := time.Now()
-		r := b.Reader(t.Context(), "a", body)
+		r := b.Reader(request(t, "a"), body, 1)
 		_, err := io.ReadAll(r)
 		if !fault.Is(err, "RequestTimeout") || time.Since(began) > time.Minute {
 			t.Errorf("%v after %v", err, time.Since(began))
@@ -104,6 +113,19 @@ func TestReader_Slow(t *testing.T) {
 	})
 }
 
+// A byte of a body can take several bytes of memory.
+func TestReader_Weight(t *testing.T) {
+	b := bodybudget.New(16 * mib)
+	r := b.Reader(request(t, "a"), bytes.NewReader(make([]byte, mib/2)), 4)
+	if _, err := io.ReadAll(r); err != nil || b.InUse() != 2*mib {
+		t.Errorf("%d bytes are in use, %v", b.InUse(), err)
+	}
+	r.Release()
+	if _, err := io.ReadAll(b.Reader(request(t, "a"), bytes.NewReader(make([]byte, 2*mib)), 4)); !fault.Is(err, "ServiceUnavailable") {
+		t.Error(err)
+	}
+}
+
 func TestReader_Unlimited(t *testing.T) {
 	var b *bodybudget.Budget
 	r, err := read(t, b, "a", mib)
@@ -111,7 +133,7 @@ func TestReader_Unlimited(t *testing.T) {
 		t.Error(err)
 	}
 	r.Release()
-	if _, err := io.ReadAll(b.Reader(t.Context(), "a", broken{})); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := io.ReadAll(b.Reader(request(t, "a"), broken{}, 1)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
 	}
 }

@@ -142,7 +142,7 @@ func Default() *Config {
 		Log:            Log{Format: "text", Level: "info"},
 		DrainTimeout:   30 * time.Second,
 		Limits: Limits{
-			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 256 << 20, AddressRate: 2000, PrincipalRate: 2000,
+			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 2000,
 		},
 		UploadExpiry: 24 * time.Hour,
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// minBodyMemory lets four clients send the largest body that is kept in memory, a
-// layer part of 20 MiB in base64, at the same time.
-const minBodyMemory = 4 * 30 << 20
+// minBodyMemory lets a client send the largest body that is kept in memory, a layer
+// part of 20 MiB in base64 or a document of 32 MiB, with its quarter.
+const minBodyMemory = 512 << 20
 
 // validate checks the limits.
 func (l Limits) validate(bad func(setting, format string, args ...any)) {

@@ -27,7 +27,7 @@ func TestRead_Limits(t *testing.T) {
 func TestValidate_Limits(t *testing.T) {
 	for text, want := range map[string]string{
 		"limits: {idle: 0s}":                   "limits.idle: ",
-		"limits: {body_memory: 1MiB}":          "limits.body_memory: must be 120MiB",
+		"limits: {body_memory: 1MiB}":          "limits.body_memory: must be 512MiB",
 		"limits: {body_memory: lots}":          `line 1: "lots" is not a size`,
 		"limits: {body_memory: -1}":            "is not a size",
 		"limits: {body_memory: 9999999999GiB}": "is not a size",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -174,11 +173,6 @@ func checkScope(c *token.Claims, d packages.DomainID) error {
 		c.Domain, c.DomainOwner, c.Region, d.Name, d.Owner, d.Region)
 }
 
-// maxDrain is how many bytes of an unread body are read before an error is sent.
-// Clients such as npm send the whole body before they read the answer. If the
-// server stops reading, they report a broken pipe and not the error.
-const maxDrain = 16 << 20
-
 func (h *Handler) refuse(w http.ResponseWriter, r *Request, protocol Protocol, err error) {
 	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
 		return // the client is gone
@@ -190,12 +184,11 @@ func (h *Handler) refuse(w http.ResponseWriter, r *Request, protocol Protocol, e
 		h.c.Log.ErrorContext(r.Context(), "package endpoint failed", "endpoint", r.Path(), "error", err)
 	case fault.Unauthenticated, fault.Expired:
 		e = h.challenge(w, r, protocol, e)
-	case fault.Throttled:
+	case fault.Throttled, fault.Unavailable:
 		w.Header().Set("Retry-After", "1")
 	}
 	audit.From(r.Context()).Failed(e.Code, e.Message)
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = io.CopyN(io.Discard, r.Body, maxDrain)
 	protocol.WriteError(w, r, status, e)
 }
 

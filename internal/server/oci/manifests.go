@@ -43,11 +43,13 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 	if err != nil {
 		return err
 	}
+	body := h.bodies.Reader(r, r.Body, manifestWeight)
+	defer body.Release()
 	m, err := h.images.PutManifest(r.Context(), t.repository, images.PutManifest{
 		Digest:    t.digest,
 		Tags:      tags,
 		MediaType: mediaType(r.Header),
-		Body:      r.Body,
+		Body:      body,
 		Length:    r.ContentLength,
 		Existing:  images.AcceptExisting,
 	})
@@ -73,6 +75,9 @@ func (h *Handler) deleteManifest(w http.ResponseWriter, r *http.Request, t targe
 	writeAccepted(w)
 	return nil
 }
+
+// manifestWeight is the memory that a byte of a manifest takes while it is pushed.
+const manifestWeight = 4
 
 // pushedTags returns the tag of the path, or the tag parameters of a push by digest.
 func pushedTags(r *http.Request, t target) ([]string, error) {

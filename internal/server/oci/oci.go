@@ -30,6 +30,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -48,6 +49,9 @@ type Config struct {
 	// LayerURLs verifies signed URLs of layers. If it is nil, a signed URL is refused
 	// like any request without credentials.
 	LayerURLs *LayerURLs
+	// Bodies bounds the memory of manifests that are being pushed. If it is nil, there
+	// is no bound.
+	Bodies *bodybudget.Budget
 	// Log receives internal errors. Required.
 	Log *slog.Logger
 }
@@ -58,12 +62,13 @@ type Handler struct {
 	authn     authn.BearerAuthenticator
 	addresses *endpoint.Addresses
 	layers    *LayerURLs
+	bodies    *bodybudget.Budget
 	log       *slog.Logger
 }
 
 // New returns the handler of /v2/.
 func New(c Config) *Handler {
-	return &Handler{images: c.Images, authn: c.Authn, addresses: c.Addresses, layers: c.LayerURLs, log: c.Log}
+	return &Handler{images: c.Images, authn: c.Authn, addresses: c.Addresses, layers: c.LayerURLs, bodies: c.Bodies, log: c.Log}
 }
 
 // A target is what a request is about: its path, and the repository in the registry

@@ -115,6 +115,7 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 		{"DisposePackageVersions", packageARN, func(h *fixture) error { return second(h.DisposeVersions(h.ctx, repo, id, sel)) }},
 		{"DeletePackageVersions", packageARN, func(h *fixture) error { return second(h.DeleteSelectedVersions(h.ctx, repo, id, sel)) }},
 		{"DeletePackageVersions", packageARN, func(h *fixture) error { return h.DeleteVersions(h.ctx, repo, id, nil) }},
+		{"DeletePackageVersions", packageARN, func(h *fixture) error { return h.AuthorizedToDelete(h.ctx, repo, id) }},
 		{"DeletePackage", packageARN, func(h *fixture) error { return second(h.DeletePackage(h.ctx, repo, id)) }},
 		{"DeleteRepository", repositoryARN, func(h *fixture) error { return second(h.DeleteRepository(h.ctx, repo)) }},
 		{"DeleteDomain", domainARN, func(h *fixture) error {

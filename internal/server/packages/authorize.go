@@ -54,6 +54,12 @@ func (s *Service) AuthorizedToWrite(ctx context.Context, repo RepositoryID, p Pa
 	return err
 }
 
+// AuthorizedToDelete is [Service.AuthorizedToWrite] for deleting versions.
+func (s *Service) AuthorizedToDelete(ctx context.Context, repo RepositoryID, p PackageID) error {
+	_, err := s.authorizePackage(ctx, deletePackageVersions, repo, p)
+	return err
+}
+
 // authorizeAccount authorizes an action that has no resource.
 func (s *Service) authorizeAccount(ctx context.Context, action string) error {
 	return s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: "*"})

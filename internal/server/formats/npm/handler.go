@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -20,6 +21,9 @@ type Config struct {
 	MaxTarball int64
 	// CacheBytes bounds the rendered documents in memory, in bytes. 0 means 64 MiB.
 	CacheBytes int64
+	// Bodies bounds the memory of documents that are being published. If it is nil,
+	// there is no bound.
+	Bodies *bodybudget.Budget
 }
 
 // A Handler serves npm's clients. It implements [formats.Protocol].
@@ -27,6 +31,7 @@ type Handler struct {
 	packages   *packages.Service
 	maxTarball int64
 	documents  *formats.DocumentCache
+	bodies     *bodybudget.Budget
 }
 
 // New returns a handler.
@@ -37,7 +42,7 @@ func New(c Config) *Handler {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 64 << 20
 	}
-	return &Handler{packages: c.Packages, maxTarball: c.MaxTarball, documents: formats.NewDocumentCache(c.CacheBytes)}
+	return &Handler{packages: c.Packages, maxTarball: c.MaxTarball, documents: formats.NewDocumentCache(c.CacheBytes), bodies: c.Bodies}
 }
 
 // LoginTool is npm.

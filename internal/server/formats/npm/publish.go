@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -34,6 +35,8 @@ type sentDocument struct {
 	Versions    map[string]jsontext.Value `json:"versions"`
 	Readme      jsontext.Value            `json:"readme"`
 	Attachments map[string]sentAttachment `json:"_attachments"`
+
+	memory *bodybudget.Reader // what the document takes of the budget
 }
 
 type sentAttachment struct {
@@ -52,6 +55,7 @@ func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	if err != nil {
 		return err
 	}
+	defer doc.memory.Release()
 	if tarball == nil {
 		return h.updateMetadata(w, r, rt, doc)
 	}
@@ -85,7 +89,7 @@ type attachedTarball struct {
 
 // receive reads a document and stages its tarball while reading. The tarball is nil
 // if the document has none. The caller discards it; after an error nothing is left
-// to discard.
+// to discard. It releases the memory of the document too.
 func (h *Handler) receive(r *formats.Request, id packages.PackageID) (*sentDocument, *attachedTarball, error) {
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
 		return nil, nil, fault.New(fault.Invalid, "InvalidDocument", "A document with the content coding %q is not accepted. Send it without one.", coding)
@@ -95,15 +99,21 @@ func (h *Handler) receive(r *formats.Request, id packages.PackageID) (*sentDocum
 		tarball, err = h.stage(r.Context(), r.Repository, id, tarball, file, content)
 		return err
 	})
-	doc, err := decodeDocument(body, id)
+	memory := h.bodies.Reader(r.Request, body, documentWeight)
+	doc, err := decodeDocument(memory, id)
 	if err != nil {
+		memory.Release()
 		if tarball != nil {
 			tarball.content.Discard()
 		}
 		return nil, nil, err
 	}
+	doc.memory = memory
 	return doc, tarball, nil
 }
+
+// documentWeight is the memory that a byte of a document takes while it is published.
+const documentWeight = 4
 
 // stage receives one attachment. previous is the tarball that came before it, if
 // any: a document may have only one.

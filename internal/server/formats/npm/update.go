@@ -70,10 +70,14 @@ func deprecate(metadata, sent []byte) (json.RawMessage, error) {
 // moves the dist-tags as it did: the first step of `npm unpublish package@version`.
 func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.Operation("DeletePackageVersions", rt.id, "")
+	if err := h.packages.AuthorizedToDelete(r.Context(), r.Repository, rt.id); err != nil {
+		return err
+	}
 	doc, tarball, err := h.receive(r, rt.id)
 	if err != nil {
 		return err
 	}
+	defer doc.memory.Release()
 	if tarball != nil {
 		tarball.content.Discard()
 		return fault.New(fault.Invalid, "InvalidDocument", "A document with a tarball must be sent to the address of the package.")
