@@ -217,7 +217,7 @@ func (p *parser) sid(r reader) (string, error) {
 		return "", err
 	case p.policy.kind != Resource && !consistsOf(sid, isAlphanumeric, ""):
 		return "", malformed("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*")
-	case slices.Contains(p.sids, sid):
+	case p.policy.kind != Resource && slices.Contains(p.sids, sid): // ECR accepts it
 		return "", malformed("Statement IDs (SID) in a single policy must be unique.")
 	}
 	p.sids = append(p.sids, sid)

@@ -129,7 +129,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificates.get}
 	}
 	s.jobs.Go(func() { runner.Loop(jobsCtx, jobTick) })
-	s.jobs.Go(func() { p.maintainIAM(jobsCtx) })
+	s.jobs.Go(func() { p.maintain(jobsCtx) })
 	s.jobs.Go(func() { p.iam.Replicate(jobsCtx, p.log) })
 	s.jobs.Go(func() { p.refusals.run(jobsCtx) })
 	return s, nil
@@ -180,9 +180,9 @@ func (p *components) runner(ctx context.Context) (*jobs.Runner, error) {
 	)
 }
 
-// maintainIAM periodically stores what IAM collects in memory, and once more at the
+// maintain periodically stores what IAM collects in memory, and once more at the
 // end. It is not a job, because each replica has its own to store.
-func (p *components) maintainIAM(ctx context.Context) {
+func (p *components) maintain(ctx context.Context) {
 	tick := time.NewTicker(jobTick)
 	defer tick.Stop()
 	for ended := false; !ended; {
@@ -193,6 +193,9 @@ func (p *components) maintainIAM(ctx context.Context) {
 		}
 		if err := p.iam.Maintain(context.WithoutCancel(ctx)); err != nil {
 			p.log.Error("maintain IAM", "error", err)
+		}
+		if err := p.images.Maintain(context.WithoutCancel(ctx)); err != nil {
+			p.log.Error("store the times of pulls", "error", err)
 		}
 	}
 }

@@ -18,6 +18,10 @@ import (
 type Blob struct {
 	Digest digest.Digest
 	Size   int64 // bytes
+	// MediaType is what an image of the repository calls the blob. Only
+	// [Service.LayerAvailability] sets it, and it is empty if no image needs the
+	// blob.
+	MediaType string
 }
 
 // renewEvery limits how often the link of a blob is renewed. It is renewed when a
@@ -60,7 +64,7 @@ func (s *Service) renewBlob(ctx context.Context, repo *Repository, d digest.Dige
 	_ = o.Close() // nothing was written
 	now := db.Micros(s.now())
 	if now-l.renewed.Load() < renewEvery.Microseconds() {
-		return Blob{d, l.size}, nil
+		return Blob{Digest: d, Size: l.size}, nil
 	}
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE image_blob_link SET renewed = $3 WHERE repository = $1 AND digest = $2`, repo.row, string(d), now)
@@ -74,7 +78,7 @@ func (s *Service) renewBlob(ctx context.Context, repo *Repository, d digest.Dige
 		return Blob{}, err
 	}
 	l.renewed.Store(now) // after the commit, because other requests rely on it
-	return Blob{d, l.size}, nil
+	return Blob{Digest: d, Size: l.size}, nil
 }
 
 // locate returns the location of a blob, from the cache or the database.
@@ -122,7 +126,7 @@ func (s *Service) open(ctx context.Context, repo *Repository, d digest.Digest) (
 	if err != nil {
 		return Blob{}, nil, err
 	}
-	return Blob{d, l.size}, o, nil
+	return Blob{Digest: d, Size: l.size}, o, nil
 }
 
 // openIntact opens the object of a blob. A blob whose object is missing or has the
@@ -187,7 +191,7 @@ func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d
 		return Blob{}, err
 	}
 	s.locations.Drop(digestKey{target.row, d})
-	return Blob{d, size}, nil
+	return Blob{Digest: d, Size: size}, nil
 }
 
 // stored is a row of image_blob.

@@ -24,7 +24,7 @@ import (
 func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w *hashingWriter, d digest.Digest) (Blob, error) {
 	ctx = context.WithoutCancel(ctx) // all bytes have arrived
 	f := &commitTx{s: s, repo: repo, upload: u, digest: d, size: w.Size()}
-	b := Blob{d, f.size}
+	b := Blob{Digest: d, Size: f.size}
 	committed, err := s.verify(ctx, repo, u, w, d)
 	if err != nil {
 		return Blob{}, err
@@ -37,7 +37,8 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 			w.Abort()
 			return b, nil
 		case !errors.Is(err, errNoObject):
-			return Blob{}, errors.Join(err, s.suspend(ctx, u, w))
+			w.Rollback() // the upload is as it was
+			return Blob{}, err
 		}
 	}
 	if !committed {
@@ -103,16 +104,6 @@ func (s *Service) dropReceived(ctx context.Context, u *uploadRow, w *hashingWrit
 	err := s.dropUpload(ctx, u)
 	w.Abort()
 	return errors.Join(because, err)
-}
-
-// suspend closes the writer. The upload stays as it was saved.
-func (s *Service) suspend(ctx context.Context, u *uploadRow, w *hashingWriter) error {
-	if u == nil {
-		w.Abort()
-		return nil
-	}
-	_, err := w.Suspend(ctx)
-	return err
 }
 
 // storedObject reports whether the registry has a blob already, in this repository

@@ -76,6 +76,12 @@ func (w *killableWriter) Commit(ctx context.Context) error {
 	return err
 }
 
+func (w *killableWriter) Rollback() {
+	if !w.m.dead {
+		w.Writer.Rollback()
+	}
+}
+
 func (w *killableWriter) Abort() {
 	if !w.m.dead {
 		w.Writer.Abort()

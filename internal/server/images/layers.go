@@ -125,7 +125,20 @@ func (s *Service) LayerAvailability(ctx context.Context, id RepositoryID, digest
 		}
 		found[d] = b
 	}
-	return found, nil
+	return found, s.addMediaTypes(ctx, repo, found)
+}
+
+// addMediaTypes adds the media types that images of the repository give to blobs.
+func (s *Service) addMediaTypes(ctx context.Context, repo *Repository, blobs map[digest.Digest]Blob) error {
+	for d, b := range blobs {
+		mediaType, err := db.One(ctx, s.db, db.Scalar[string], `SELECT media_type FROM image_reference WHERE repository = $1 AND digest = $2 AND media_type <> '' LIMIT 1`, repo.row, string(d))
+		if err != nil && !errors.Is(err, db.ErrNoRows) {
+			return err
+		}
+		b.MediaType = mediaType
+		blobs[d] = b
+	}
+	return nil
 }
 
 // DownloadableLayer returns a blob for which the handler may make a signed URL. An
@@ -152,5 +165,5 @@ func (s *Service) DownloadableLayer(ctx context.Context, id RepositoryID, d dige
 	if errors.Is(err, db.ErrNoRows) {
 		return Blob{}, fault.New(fault.Conflict, "LayerInaccessible", "The layer with digest '%s' is not associated with an image of the repository with name '%s'", d, id.Name)
 	}
-	return Blob{d, l.size}, err
+	return Blob{Digest: d, Size: l.size}, err
 }

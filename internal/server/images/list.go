@@ -53,14 +53,21 @@ type ImageDetail struct {
 	ArtifactType string
 	Size         int64 // see [Manifest]
 	PushedAt     time.Time
+	// PulledAt is when a pull was last recorded: at most an hour before the last
+	// pull. It is zero if the image was never pulled.
+	PulledAt time.Time
+	// Subject is the digest of the manifest that this one refers to, or empty.
+	Subject digest.Digest
+
+	pulled int64
 }
 
-const detailColumns = `m.digest, m.media_type, m.artifact_type, m.size, m.pushed`
+const detailColumns = `m.digest, m.media_type, m.artifact_type, m.size, m.pushed, m.pulled, m.subject`
 
 func scanDetail(r db.Row) (*ImageDetail, error) {
 	d := new(ImageDetail)
 	var pushed int64
-	err := r.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &pushed)
+	err := r.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &pushed, &d.pulled, &d.Subject)
 	d.PushedAt = db.Time(pushed)
 	return d, err
 }
@@ -88,7 +95,7 @@ func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status Ta
 	if err != nil {
 		return nil, false, err
 	}
-	return list[:fitting], more || fitting < len(list), s.addTags(ctx, repo, list[:fitting])
+	return list[:fitting], more || fitting < len(list), s.complete(ctx, repo, list[:fitting])
 }
 
 // maxDescribedTags limits the tags of a page of images, which can have 1,000 each.
@@ -143,11 +150,16 @@ func (s *Service) DescribeImagesByReference(ctx context.Context, id RepositoryID
 		}
 		list = append(list, detail)
 	}
-	return list, s.addTags(ctx, repo, list)
+	return list, s.complete(ctx, repo, list)
 }
 
-// addTags fills in the tags of images.
-func (s *Service) addTags(ctx context.Context, repo *Repository, list []*ImageDetail) error {
+// complete adds the tags and the pull times to images.
+func (s *Service) complete(ctx context.Context, repo *Repository, list []*ImageDetail) error {
+	for _, d := range list {
+		if pulled := s.pulls.last(digestKey{repo.row, d.Digest}, d.pulled); pulled > 0 {
+			d.PulledAt = db.Time(pulled)
+		}
+	}
 	byDigest := make(map[digest.Digest]*ImageDetail, len(list))
 	digests := make([]digest.Digest, len(list))
 	for i, d := range list {
@@ -195,6 +207,7 @@ func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Referen
 			if size += len(m.Body); size > maxManifests {
 				return nil, nil, fault.New(fault.Limit, "TooManyManifestBytes", "The manifests of this request have more than %d bytes together. Ask for fewer images at once.", maxManifests)
 			}
+			s.pulled(repo, m)
 			found = append(found, TaggedManifest{ref.Tag, m})
 			continue
 		}

@@ -16,15 +16,18 @@ type keyedLock struct {
 	users int           // number of goroutines that hold it or wait for it
 }
 
-// lock waits for the lock of key until ctx ends.
-func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
+// lock waits for the lock of key until ctx ends. waited is true if it was not free.
+func (l *keyedLocks) lock(ctx context.Context, key string) (unlock func(), waited bool, err error) {
+	if unlock, ok := l.try(key); ok {
+		return unlock, false, nil
+	}
 	k := l.join(key)
 	select {
 	case k.held <- struct{}{}:
-		return func() { <-k.held; l.leave(key, k) }, nil
+		return func() { <-k.held; l.leave(key, k) }, true, nil
 	case <-ctx.Done():
 		l.leave(key, k)
-		return nil, ctx.Err()
+		return nil, true, ctx.Err()
 	}
 }
 

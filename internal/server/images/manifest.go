@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -25,9 +26,12 @@ type Manifest struct {
 	// Body is the manifest byte for byte as it was pushed.
 	Body []byte
 	// Size is the number of bytes of the config and the layers. An index has the
-	// size of its largest image.
+	// size of its largest image, or, as a BuildKit cache, of the blobs that it lists.
 	Size     int64
 	PushedAt time.Time
+
+	// pulled is when a pull was last recorded, in microseconds since 1970.
+	pulled atomic.Int64
 }
 
 // Manifest returns a manifest. Action ecr:BatchGetImage. Faults: AccessDenied,
@@ -38,6 +42,19 @@ func (s *Service) Manifest(ctx context.Context, id RepositoryID, ref Reference) 
 		return nil, err
 	}
 	return s.manifest(ctx, repo, ref)
+}
+
+// PullManifest is [Service.Manifest], and records the time as the image's last pull.
+func (s *Service) PullManifest(ctx context.Context, id RepositoryID, ref Reference) (*Manifest, error) {
+	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.manifest(ctx, repo, ref)
+	if err == nil {
+		s.pulled(repo, m)
+	}
+	return m, err
 }
 
 // manifest returns a manifest from the caches or the database.
@@ -76,12 +93,13 @@ func tagDoesNotMatch(id RepositoryID, ref Reference) error {
 	return fault.New(fault.NotFound, "ImageTagDoesNotMatchDigest", "The tag '%s' of the repository with name '%s' is not that of the image with digest '%s'", ref.Tag, id.Name, ref.Digest)
 }
 
-const manifestColumns = `digest, media_type, artifact_type, subject, size, pushed, body`
+const manifestColumns = `digest, media_type, artifact_type, subject, size, pushed, pulled, body`
 
 func scanManifest(row db.Row) (*Manifest, error) {
 	m := new(Manifest)
-	var pushed int64
-	err := row.Scan(&m.Digest, &m.MediaType, &m.ArtifactType, &m.Subject, &m.Size, &pushed, &m.Body)
+	var pushed, pulled int64
+	err := row.Scan(&m.Digest, &m.MediaType, &m.ArtifactType, &m.Subject, &m.Size, &pushed, &pulled, &m.Body)
+	m.pulled.Store(pulled)
 	m.PushedAt = db.Time(pushed)
 	return m, err
 }

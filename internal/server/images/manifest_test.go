@@ -96,6 +96,10 @@ func TestPutManifest_BuildKitCache(t *testing.T) {
 	config.MediaType = "application/vnd.buildkit.cacheconfig.v0"
 	body := manifest("mediaType", ocispec.MediaTypeImageIndex, "manifests", []ocispec.Descriptor{layer, config})
 	s.put(t, app, body, "buildcache")
+	m, err := s.Manifest(t.Context(), app, images.Reference{Tag: "buildcache"})
+	if want := layer.Size + config.Size; err != nil || m.Size != want {
+		t.Errorf("size %d, %v, want %d: that of the blobs", m.Size, err, want)
+	}
 	wantFault(t, s.DeleteBlob(t.Context(), app, layer.Digest), "BlobReferenced")
 	image := manifest("mediaType", ocispec.MediaTypeImageManifest, "config", config, "layers", []ocispec.Descriptor{layer})
 	s.put(t, app, image, "image-manifest-true")

@@ -13,6 +13,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // MaxManifest is the maximum size of a manifest in bytes: 4 MiB (ImageManifest in
@@ -143,7 +144,9 @@ type parsedManifest struct {
 	// children must be manifests of the repository, except that those in lenient
 	// may be blobs instead.
 	children []digest.Digest
-	lenient  map[digest.Digest]bool
+	lenient  map[digest.Digest]int64 // the size in the descriptor
+	// mediaTypes are those of the descriptors.
+	mediaTypes map[digest.Digest]string
 }
 
 // parseManifest parses a manifest. mediaType is what the client says; if it is
@@ -246,6 +249,7 @@ func (doc *manifestDocument) guess() string {
 
 // references collects the blobs and manifests that the manifest needs.
 func (r *parsedManifest) references(doc *manifestDocument) error {
+	r.mediaTypes = make(map[digest.Digest]string, len(doc.Layers)+len(doc.Manifests)+1)
 	layers := slices.Concat(doc.Layers, doc.Blobs)
 	if doc.Config != nil {
 		if r.artifactType == "" {
@@ -258,6 +262,7 @@ func (r *parsedManifest) references(doc *manifestDocument) error {
 		if err := l.check("layer or config"); err != nil {
 			return err
 		}
+		r.mediaTypes[l.Digest] = l.MediaType
 		if r.size += l.Size; r.size < 0 {
 			return invalidManifest("The sizes of the layers add up to more than an integer holds")
 		}
@@ -272,17 +277,36 @@ func (r *parsedManifest) references(doc *manifestDocument) error {
 		if err := m.check("manifest"); err != nil {
 			return err
 		}
+		r.mediaTypes[m.Digest] = m.MediaType
 		r.children = append(r.children, m.Digest)
 		// A BuildKit cache is an index that lists layers and a cache config.
 		if !isManifestType(m.MediaType) {
 			if r.lenient == nil {
-				r.lenient = make(map[digest.Digest]bool)
+				r.lenient = make(map[digest.Digest]int64)
 			}
-			r.lenient[m.Digest] = true
+			r.lenient[m.Digest] = m.Size
 		}
 	}
 	r.blobs, r.optional, r.children = unique(r.blobs), unique(r.optional), unique(r.children)
 	return nil
+}
+
+// A reference is a digest that a manifest needs, with the media type that the
+// manifest gives it.
+type reference struct {
+	digest    digest.Digest
+	mediaType string
+}
+
+// needs lists everything that the manifest needs, whether or not it exists: a client
+// may push a foreign layer later, and then the sweep must not remove it.
+func (r *parsedManifest) needs() []reference {
+	digests := unique(slices.Concat(r.blobs, r.optional, r.children))
+	list := make([]reference, len(digests))
+	for i, d := range digests {
+		list[i] = reference{d, truncate.Prefix(r.mediaTypes[d], 255)}
+	}
+	return list
 }
 
 func (d *descriptor) check(what string) error {

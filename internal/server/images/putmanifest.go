@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -165,12 +166,8 @@ func (p *manifestTx) alreadyExists() error {
 // insert adds the manifest with its references.
 func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	r, row := p.parsed, p.repo.row
-	need := slices.Concat(r.blobs, r.optional)
-	lenient := make([]digest.Digest, 0, len(r.lenient))
-	for d := range r.lenient {
-		lenient = append(lenient, d)
-	}
-	blobs, err := selectByDigest(ctx, tx, `SELECT digest, 0 FROM image_blob_link WHERE repository = $1 AND digest IN `, row, slices.Concat(need, lenient))
+	maybeBlobs := slices.Concat(r.blobs, slices.Collect(maps.Keys(r.lenient)))
+	blobs, err := selectByDigest(ctx, tx, `SELECT digest, 0 FROM image_blob_link WHERE repository = $1 AND digest IN `, row, maybeBlobs)
 	if err != nil {
 		return err
 	}
@@ -178,24 +175,19 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	var refs, noBlob, noChild []digest.Digest
+	var noBlob, noChild []digest.Digest
 	for _, d := range r.blobs {
 		if _, ok := blobs[d]; !ok {
 			noBlob = append(noBlob, d)
 		}
 	}
-	// Foreign layers are recorded too if their bytes are not here: a client may push
-	// them later, and then the sweep must not remove them.
-	refs = append(refs, need...)
-	size := r.size
 	for _, d := range r.children {
-		childSize, isManifest := children[d]
+		_, isManifest := children[d]
 		_, isBlob := blobs[d]
-		if !isManifest && !(r.lenient[d] && isBlob) {
+		_, lenient := r.lenient[d]
+		if !isManifest && !(lenient && isBlob) {
 			noChild = append(noChild, d)
 		}
-		size = max(size, childSize)
-		refs = append(refs, d)
 	}
 	switch {
 	case noBlob != nil:
@@ -203,13 +195,13 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	case noChild != nil:
 		return referencedImagesNotFound(p.repo.ID, noChild)
 	}
-	p.stored = &Manifest{Digest: p.digest, MediaType: r.mediaType, ArtifactType: r.artifactType, Subject: r.subject, Body: p.body, Size: size, PushedAt: p.now}
-	_, err = tx.Exec(ctx, `INSERT INTO image_manifest (repository, annotations, `+manifestColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		row, r.annotations, string(p.digest), r.mediaType, r.artifactType, string(r.subject), size, db.Micros(p.now), p.body)
+	p.stored = &Manifest{Digest: p.digest, MediaType: r.mediaType, ArtifactType: r.artifactType, Subject: r.subject, Body: p.body, Size: r.sizeWith(children), PushedAt: p.now}
+	_, err = tx.Exec(ctx, `INSERT INTO image_manifest (repository, annotations, `+manifestColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9)`,
+		row, r.annotations, string(p.digest), r.mediaType, r.artifactType, string(r.subject), p.stored.Size, db.Micros(p.now), p.body)
 	if err != nil {
 		return err
 	}
-	return insertReferences(ctx, tx, row, p.digest, unique(refs))
+	return insertReferences(ctx, tx, row, p.digest, r.needs())
 }
 
 // setTags sets the tags, and reports whether it changed any.

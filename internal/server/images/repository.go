@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
@@ -48,6 +49,16 @@ type Encryption struct {
 	KMSKey string `json:"kmsKey,omitempty"`
 }
 
+// withDefaultKey names the key that AWS uses if a repository with KMS encryption names
+// none: one key for each registry. Clients such as Terraform expect it. The key does not
+// exist.
+func (e Encryption) withDefaultKey(id RepositoryID) Encryption {
+	if e.KMSKey == "" && (e.Type == "KMS" || e.Type == "KMS_DSSE") {
+		e.KMSKey = arn.DefaultKMSKey("ecr", id.Region, id.Account)
+	}
+	return e
+}
+
 // CreateRepository creates an empty repository. Actions ecr:CreateRepository
 // and, with tags, ecr:TagResource. Faults: AccessDenied, InvalidParameter,
 // InvalidTagParameter, TooManyTags, RepositoryAlreadyExists.
@@ -70,6 +81,7 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 	if _, err := mergeTags(nil, settings.Tags); err != nil {
 		return nil, err
 	}
+	settings.Encryption = settings.Encryption.withDefaultKey(id)
 	r := &Repository{ID: id, Created: s.now().UTC().Truncate(time.Microsecond), Settings: settings, row: randid.Row()}
 	if err := r.compile(); err != nil {
 		return nil, err

@@ -88,6 +88,7 @@ func scanRepository(row db.Row) (*Repository, error) {
 	if err := json.Unmarshal(settings, &r.Settings); err != nil {
 		return nil, fmt.Errorf("settings of %s: %w", r.ID.ARN(), err)
 	}
+	r.Encryption = r.Encryption.withDefaultKey(r.ID)
 	if err := r.compile(); err != nil {
 		return nil, fmt.Errorf("policy of %s: %w", r.ID.ARN(), err)
 	}

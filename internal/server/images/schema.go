@@ -68,4 +68,9 @@ CREATE TABLE image_upload (
 );
 CREATE INDEX image_upload_repository ON image_upload (repository);
 CREATE INDEX image_upload_updated ON image_upload (updated);
+`}, {Name: "images/002", SQL: `
+-- media_type is that of a descriptor that names the digest.
+ALTER TABLE image_reference ADD COLUMN media_type {text} NOT NULL DEFAULT '';
+ALTER TABLE image_manifest ADD COLUMN pulled {int} NOT NULL DEFAULT 0; -- see pulls.go
+CREATE TABLE image_index_version (version {int} NOT NULL PRIMARY KEY); -- see reindex.go
 `}}

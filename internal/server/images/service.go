@@ -58,6 +58,7 @@ type Service struct {
 	tags      *lru.Cache[tagKey, digest.Digest]
 	tagLists  *tagLists
 	locations *lru.Cache[digestKey, *location]
+	pulls     pulls
 }
 
 type digestKey struct {
@@ -70,7 +71,8 @@ type tagKey struct {
 	tag        string
 }
 
-// New applies the migrations and loads the repositories.
+// New applies the migrations and loads the repositories. After an update that changes
+// what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
 	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now}
 	if c.ManifestCache == 0 {
@@ -84,6 +86,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.tagLists = newTagLists()
 	s.locations = lru.New[digestKey](lru.Config[*location]{MaxCost: cachedBlobs, Shards: cacheShards})
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
+		return nil, err
+	}
+	if err := s.reindex(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.repositories.load(ctx, c.DB); err != nil {

@@ -64,14 +64,16 @@ func selectByDigest(ctx context.Context, q db.Querier, query string, repository 
 	return found, nil
 }
 
-// insertReferences records that manifest needs digests. They must not repeat.
-func insertReferences(ctx context.Context, tx *db.Tx, repository int64, manifest digest.Digest, digests []digest.Digest) error {
-	for chunk := range slices.Chunk(digests, maxParameters) {
-		args := make([]any, 0, 3*len(chunk))
-		for _, d := range chunk {
-			args = append(args, repository, string(d), string(manifest))
+// insertReferences records that manifest needs other digests.
+func insertReferences(ctx context.Context, tx *db.Tx, repository int64, manifest digest.Digest, needs []reference) error {
+	for chunk := range slices.Chunk(needs, maxParameters) {
+		args := make([]any, 0, 4*len(chunk))
+		for _, r := range chunk {
+			args = append(args, repository, string(r.digest), string(manifest), r.mediaType)
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO image_reference (repository, digest, manifest) VALUES `+placeholders(1, len(chunk), 3), args...); err != nil {
+		_, err := tx.Exec(ctx, `INSERT INTO image_reference (repository, digest, manifest, media_type) VALUES `+placeholders(1, len(chunk), 4)+`
+			ON CONFLICT (repository, digest, manifest) DO UPDATE SET media_type = excluded.media_type`, args...)
+		if err != nil {
 			return err
 		}
 	}

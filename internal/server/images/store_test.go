@@ -31,6 +31,7 @@ type store struct {
 	*images.Service
 	dir   string
 	blobs blob.Store
+	db    *db.DB
 	clock *clock
 	authz *grants
 	// damage counts the damaged objects that the store found.
@@ -83,7 +84,7 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &store{dir: dir, blobs: wrap(b), clock: c, authz: new(grants), damage: integrity.NewMonitor(slog.New(slog.DiscardHandler))}
+	s := &store{dir: dir, blobs: wrap(b), db: d, clock: c, authz: new(grants), damage: integrity.NewMonitor(slog.New(slog.DiscardHandler))}
 	s.close = sync.OnceFunc(func() { d.Close(); b.Close() })
 	t.Cleanup(s.close)
 	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -91,7 +92,9 @@ func (s *Service) AppendUpload(ctx context.Context, id RepositoryID, uploadID st
 
 // CompleteUpload appends body, which may be nil, and turns the upload into a blob
 // of the repository with the digest d. After DigestMismatch the upload no longer
-// exists. Actions ecr:CompleteLayerUpload and, with a body, ecr:UploadLayerPart.
+// exists. If body fails and offset is [AnyOffset], the upload stays as it was: a client
+// that sends the request again sends all of the body. Repeating a request that
+// succeeded succeeds. Actions ecr:CompleteLayerUpload and, with a body, ecr:UploadLayerPart.
 // Faults: as [Service.AppendUpload], InvalidDigest, DigestUnsupported,
 // DigestMismatch.
 func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID string, offset int64, body io.Reader, d digest.Digest) (Blob, error) {
@@ -107,6 +110,9 @@ func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID 
 		return Blob{}, err
 	}
 	u, unlock, err := s.lockUpload(ctx, repo, uploadID)
+	if fault.Is(err, "UploadNotFound") {
+		return s.completed(ctx, repo, d, err)
+	}
 	if err != nil {
 		return Blob{}, err
 	}
@@ -119,11 +125,26 @@ func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID 
 		return Blob{}, err
 	}
 	if body != nil {
-		if err := s.receive(ctx, u, w, body); err != nil {
+		p := keepPartial
+		if offset == AnyOffset {
+			p = dropPartial
+		}
+		if err := s.receive(ctx, u, w, body, p); err != nil {
 			return Blob{}, err
 		}
 	}
 	return s.finish(ctx, repo, u, w, d)
+}
+
+// completed is the answer to a request that completes an upload which does not exist.
+// If the repository has the blob, the client repeats a request whose answer was lost,
+// and succeeds. Otherwise the error is notFound.
+func (s *Service) completed(ctx context.Context, repo *Repository, d digest.Digest, notFound error) (Blob, error) {
+	b, err := s.renewBlob(ctx, repo, d)
+	if fault.Is(err, "BlobNotFound") {
+		return Blob{}, notFound
+	}
+	return b, err
 }
 
 // CancelUpload drops an upload. Action ecr:UploadLayerPart. Faults:

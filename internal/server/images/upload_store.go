@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -25,6 +26,8 @@ type uploadRow struct {
 	state      blob.State // nil before the first byte
 	hash       []byte
 	generation int64
+	// waited is true if the request had to wait for another one.
+	waited bool
 }
 
 func scanUpload(r db.Row) (*uploadRow, error) {
@@ -46,7 +49,7 @@ func (s *Service) upload(ctx context.Context, repo *Repository, uploadID string)
 
 // lockUpload waits until no other request writes to the upload, and reads it.
 func (s *Service) lockUpload(ctx context.Context, repo *Repository, uploadID string) (u *uploadRow, unlock func(), err error) {
-	unlock, err = s.uploading.lock(ctx, uploadID)
+	unlock, waited, err := s.uploading.lock(ctx, uploadID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,6 +58,7 @@ func (s *Service) lockUpload(ctx context.Context, repo *Repository, uploadID str
 		unlock()
 		return nil, nil, err
 	}
+	u.waited = waited
 	return u, unlock, nil
 }
 
@@ -71,26 +75,54 @@ func (s *Service) append(ctx context.Context, u *uploadRow, body io.Reader) erro
 	if err != nil {
 		return err
 	}
-	if err := s.receive(ctx, u, w, body); err != nil {
+	if err := s.receive(ctx, u, w, body, keepPartial); err != nil {
 		return err
 	}
 	return s.save(ctx, u, w)
 }
 
-// receive is [hashingWriter.receive] for an upload. If body fails, the bytes before
-// the failure are saved. After any error the writer is closed.
-func (s *Service) receive(ctx context.Context, u *uploadRow, w *hashingWriter, body io.Reader) error {
+// partial says what happens to the bytes of a body that is interrupted.
+type partial uint8
+
+const (
+	keepPartial partial = iota
+	dropPartial
+)
+
+// receive is [hashingWriter.receive] for an upload. After any error the writer is
+// closed, and the upload is as it was, with one exception: if body fails, the bytes
+// before the failure are saved. But not if p says otherwise, or if the request had to
+// wait for another one: its client may have left long ago and sent the same again.
+func (s *Service) receive(ctx context.Context, u *uploadRow, w *hashingWriter, body io.Reader, p partial) error {
 	err := w.receive(body)
+	if err == nil && u.waited {
+		err = stillThere(ctx)
+	}
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[bodyError](err); ok {
+	if _, ok := errors.AsType[bodyError](err); ok && !u.waited && p == keepPartial {
 		return errors.Join(interrupted(err), s.save(ctx, u, w))
 	}
-	// The blob store failed. Resuming the upload drops what is beyond the saved
-	// state.
-	_, suspendErr := w.Suspend(context.WithoutCancel(ctx))
-	return errors.Join(err, suspendErr)
+	w.Rollback()
+	return interrupted(err)
+}
+
+// disconnectDelay is the time in which the HTTP server notices that a client left.
+// It can only look for the end of a connection after the body was read. By then a
+// request that had to wait is old, and so is the end of its connection.
+const disconnectDelay = 100 * time.Millisecond
+
+// stillThere returns an error if the client has left.
+func stillThere(ctx context.Context) error {
+	timer := time.NewTimer(disconnectDelay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return bodyError{ctx.Err()}
+	case <-timer.C:
+		return nil
+	}
 }
 
 // interrupted turns a [bodyError] into a fault.
@@ -127,8 +159,8 @@ func (s *Service) openUpload(ctx context.Context, u *uploadRow) (*hashingWriter,
 	}
 	w := &hashingWriter{object, u.object, u.algorithm, u.algorithm.Hash()}
 	if err := w.restoreHash(u.hash); err != nil {
-		_, suspendErr := w.Suspend(ctx)
-		return nil, errors.Join(fmt.Errorf("upload %s: hash state: %w", u.ID, err), suspendErr)
+		w.Rollback()
+		return nil, fmt.Errorf("upload %s: hash state: %w", u.ID, err)
 	}
 	return w, nil
 }

@@ -1,9 +1,11 @@
 package images_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -181,6 +186,191 @@ func TestCompleteUpload_DigestMismatch(t *testing.T) {
 	if n := s.objects(t); n != 0 {
 		t.Errorf("%d objects left", n)
 	}
+}
+
+// A request that waits for another one is not applied if its client leaves.
+func TestAppendUpload_ClientLeftWhileWaiting(t *testing.T) {
+	for name, second := range map[string]func(context.Context, *store, string, io.Reader) error{
+		"append": func(ctx context.Context, s *store, id string, body io.Reader) error {
+			_, err := s.AppendUpload(ctx, app, id, images.AnyOffset, body)
+			return err
+		},
+		"complete": func(ctx context.Context, s *store, id string, body io.Reader) error {
+			_, err := s.CompleteUpload(ctx, app, id, images.AnyOffset, body, digest.FromString("firstsecond"))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			s.create(t, app)
+			u, err := s.StartUpload(t.Context(), app, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, client := io.Pipe()
+			var requests sync.WaitGroup
+			requests.Go(func() {
+				if _, err := s.AppendUpload(t.Context(), app, u.ID, images.AnyOffset, body); err != nil {
+					t.Error(err)
+				}
+			})
+			if _, err := io.WriteString(client, "fir"); err != nil { // returns when it is read
+				t.Fatal(err)
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			requests.Go(func() {
+				// As in net/http: that the client left is noticed after the body was read.
+				err := second(ctx, s, u.ID, io.MultiReader(strings.NewReader("second"), atEnd(leave)))
+				wantFault(t, err, "UploadInterrupted")
+			})
+			for s.UploadUsers(u.ID) < 2 {
+				runtime.Gosched()
+			}
+			if _, err := io.WriteString(client, "st"); err != nil {
+				t.Fatal(err)
+			}
+			if err := client.Close(); err != nil {
+				t.Fatal(err)
+			}
+			requests.Wait()
+			if got, err := s.UploadStatus(t.Context(), app, u.ID); err != nil || got.Size != 5 {
+				t.Errorf("the upload has %d bytes, %v, want those of the first request", got.Size, err)
+			}
+			d := digest.FromString("first, and more")
+			if _, err := s.CompleteUpload(t.Context(), app, u.ID, 5, strings.NewReader(", and more"), d); err != nil {
+				t.Error(err)
+			}
+			s.wantBlob(t, app, "first, and more")
+		})
+	}
+}
+
+// atEnd is an empty reader that calls a function when it is read.
+type atEnd func()
+
+func (f atEnd) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}
+
+// A client that did not get the answer sends the request again, and succeeds.
+func TestCompleteUpload_Repeated(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	u, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromString("content")
+	for _, body := range []io.Reader{strings.NewReader("content"), nil, strings.NewReader("content")} {
+		b, err := s.CompleteUpload(t.Context(), app, u.ID, images.AnyOffset, body, d)
+		if err != nil || b.Digest != d || b.Size != 7 {
+			t.Errorf("CompleteUpload = %+v, %v", b, err)
+		}
+	}
+	_, err = s.CompleteUpload(t.Context(), app, u.ID, images.AnyOffset, nil, digest.FromString("other"))
+	wantFault(t, err, "UploadNotFound")
+}
+
+// A closing request whose body is cut leaves the upload as it was: the client sends the
+// whole body again, without a range.
+func TestCompleteUpload_Interrupted(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	for _, first := range []string{"", noise(100)} {
+		u, err := s.StartUpload(t.Context(), app, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first != "" {
+			if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, strings.NewReader(first)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rest := noise(2 << 20)
+		d := digest.FromString(first + rest)
+		_, err = s.CompleteUpload(t.Context(), app, u.ID, images.AnyOffset, io.MultiReader(strings.NewReader(rest[:1<<20]), brokenReader{}), d)
+		wantFault(t, err, "UploadInterrupted")
+		if got, err := s.UploadStatus(t.Context(), app, u.ID); err != nil || got.Size != int64(len(first)) {
+			t.Errorf("the upload has %d bytes, %v, want %d", got.Size, err, len(first))
+		}
+		if _, err := s.CompleteUpload(t.Context(), app, u.ID, images.AnyOffset, strings.NewReader(rest), d); err != nil {
+			t.Error(err)
+		}
+		s.wantBlob(t, app, first+rest)
+	}
+}
+
+// fullStore has room for a limited number of bytes.
+type fullStore struct {
+	blob.Store
+	room *int
+}
+
+type fullWriter struct {
+	blob.Writer
+	room *int
+}
+
+func (s fullStore) Create(ctx context.Context, name string) (blob.Writer, error) {
+	w, err := s.Store.Create(ctx, name)
+	return &fullWriter{w, s.room}, err
+}
+
+func (s fullStore) Resume(ctx context.Context, name string, state blob.State) (blob.Writer, error) {
+	w, err := s.Store.Resume(ctx, name, state)
+	return &fullWriter{w, s.room}, err
+}
+
+func (w *fullWriter) Write(p []byte) (int, error) {
+	n, err := w.Writer.Write(p[:min(len(p), *w.room)])
+	if *w.room -= n; err == nil && n < len(p) {
+		err = diskspace.Fault(errors.New("no space left on device"))
+	}
+	return n, err
+}
+
+// If the disk is full, an upload keeps what was acknowledged and nothing more, and
+// continues from there when there is space.
+func TestAppendUpload_DiskFull(t *testing.T) {
+	room := 1_000_000
+	s := openStore(t, t.TempDir(), newClock(), func(b blob.Store) blob.Store { return fullStore{b, &room} })
+	s.create(t, app)
+	content := noise(3_000_000)
+	u, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, acknowledged := range []int{0, 600_000} {
+		if acknowledged > 0 {
+			room = 1_000_000
+			if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, strings.NewReader(content[:acknowledged])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, err = s.AppendUpload(t.Context(), app, u.ID, int64(acknowledged), strings.NewReader(content[acknowledged:]))
+		if f := fault.From(err); f.Kind != fault.StorageFull {
+			t.Errorf("err = %v, want a full disk", err)
+		}
+		if got, err := s.UploadStatus(t.Context(), app, u.ID); err != nil || got.Size != int64(acknowledged) {
+			t.Errorf("the upload has %d bytes, %v, want %d", got.Size, err, acknowledged)
+		}
+		stored := int64(0)
+		for info, err := range s.blobs.List(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored += info.Size
+		}
+		if stored != int64(acknowledged) {
+			t.Errorf("%d bytes are stored, want %d", stored, acknowledged)
+		}
+	}
+	room = 10_000_000
+	if _, err := s.CompleteUpload(t.Context(), app, u.ID, 600_000, strings.NewReader(content[600_000:]), digest.FromString(content)); err != nil {
+		t.Fatal(err)
+	}
+	s.wantBlob(t, app, content)
 }
 
 func TestCancelUpload(t *testing.T) {

@@ -112,16 +112,22 @@ type errorDetail struct {
 	Reason string `json:"reason"`
 }
 
+// statusClientClosedRequest is what logs and metrics show for a request whose client
+// left before it was answered. The number is nginx's; HTTP has none.
+const statusClientClosedRequest = 499
+
 // writeError turns an error into an answer.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
 	entry := audit.From(r.Context())
 	if f.Kind == fault.Internal {
 		if gone := r.Context().Err(); gone != nil && errors.Is(err, gone) {
-			f = fault.Wrap(err, fault.Unavailable, "RequestCancelled", "The client closed the connection.")
-		} else {
-			h.logInternal(r, f)
+			// Not an error of the server, and nobody reads the answer.
+			entry.Failed("RequestCancelled", "The client closed the connection.")
+			w.WriteHeader(statusClientClosedRequest)
+			return
 		}
+		h.logInternal(r, f)
 	}
 	entry.Failed(f.Code, f.Message)
 

@@ -18,7 +18,11 @@ const maxTags = 100
 // getManifest serves GET and HEAD: the manifest byte for byte as it was pushed, with
 // the media type of the push, whatever the client accepts.
 func (h *Handler) getManifest(w http.ResponseWriter, r *http.Request, t target) error {
-	m, err := h.images.Manifest(r.Context(), t.repository, images.Reference{Tag: t.tag, Digest: t.digest})
+	read := h.images.PullManifest
+	if r.Method == http.MethodHead {
+		read = h.images.Manifest
+	}
+	m, err := read(r.Context(), t.repository, images.Reference{Tag: t.tag, Digest: t.digest})
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,7 @@
 package oci
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 
@@ -117,7 +118,17 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	t := target{p, images.RepositoryID{Account: registry.Account, Region: registry.Region, Name: p.name}}
 	recordParameters(entry, t)
-	return op.serve(h, w, r.WithContext(authn.WithCaller(r.Context(), caller)), t)
+	return op.serve(h, w, r.WithContext(authn.WithCaller(operationContext(r, t), caller)), t)
+}
+
+// operationContext returns the context of an operation. net/http ends the request's
+// context when the client closes its sending side, also if it still waits for the
+// answer, as nc -N does. Only an upload can take long; any other operation is finished.
+func operationContext(r *http.Request, t target) context.Context {
+	if t.kind == kindUpload || t.kind == kindUploads {
+		return r.Context()
+	}
+	return context.WithoutCancel(r.Context())
 }
 
 // registry returns the registry that a request is about. A token is valid for the

@@ -116,6 +116,14 @@ func deref[T any](p *T) (v T) {
 	return v
 }
 
+// optionalTime returns nil for the zero time.
+func optionalTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
 // optional returns nil for an empty text: members without a value are left out.
 func optional(s string) *string {
 	if s == "" {

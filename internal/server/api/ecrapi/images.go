@@ -124,6 +124,19 @@ func newSelection(tags types.TagStatus, status types.ImageStatusFilter) selectio
 	return s
 }
 
+// includes reports whether an image is selected.
+func (s selection) includes(d *images.ImageDetail) bool {
+	switch {
+	case s.none:
+		return false
+	case s.tags == images.Tagged:
+		return len(d.Tags) > 0
+	case s.tags == images.Untagged:
+		return len(d.Tags) == 0
+	}
+	return true
+}
+
 // ListImages lists tags with their digests, and digests without a tag.
 func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.ListImagesOutput, error) {
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
@@ -157,13 +170,14 @@ func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
 	want := newSelection(filter.TagStatus, filter.ImageStatus)
 	if in.ImageIds != nil {
-		if in.NextToken != nil || in.MaxResults != nil || in.Filter != nil {
-			return nil, invalidParameter("imageIds", "Member must not be given together with nextToken, maxResults or filter")
+		if in.NextToken != nil || in.MaxResults != nil {
+			return nil, invalidParameter("imageIds", "Member must not be given together with nextToken or maxResults")
 		}
 		list, err := a.c.Images.DescribeImagesByReference(ctx, id, references(in.ImageIds))
 		if err != nil {
 			return nil, err
 		}
+		list = slices.DeleteFunc(list, func(d *images.ImageDetail) bool { return !want.includes(d) })
 		return &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, list)}, nil
 	}
 	page := pagetoken.NewScope("DescribeImages", id.ARN(), string(want.tags))
@@ -196,6 +210,8 @@ func imageDetails(id images.RepositoryID, list []*images.ImageDetail) []types.Im
 			ImageSizeInBytes:       &d.Size,
 			ImageStatus:            types.ImageStatusActive,
 			ImageTags:              d.Tags,
+			LastRecordedPullTime:   optionalTime(d.PulledAt),
+			SubjectManifestDigest:  optional(string(d.Subject)),
 			RegistryId:             &id.Account,
 			RepositoryName:         &id.Name,
 		}

@@ -148,6 +148,66 @@ func TestPutImage(t *testing.T) {
 	}
 }
 
+// What DescribeImages says about an image, beyond its tags.
+func TestDescribeImages_Fields(t *testing.T) {
+	f := serve(t)
+	f.create("app")
+	app := aws.String("app")
+	subject := f.push("app", "config", "v1")
+	subjectDigest := digest.FromString(subject).String()
+	referrer := fmt.Sprintf(`{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":"application/vnd.example.sig","digest":%q,"size":6},"layers":[],"subject":{"mediaType":%[1]q,"digest":%[3]q,"size":1}}`,
+		ociManifest, digest.FromString("config"), subjectDigest)
+	if err := f.put("app", referrer, "sig"); err != nil {
+		t.Fatal(err)
+	}
+	describe := func(tag string, filter *types.DescribeImagesFilter) []types.ImageDetail {
+		t.Helper()
+		out, err := f.client.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: app, ImageIds: []types.ImageIdentifier{{ImageTag: &tag}}, Filter: filter})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.ImageDetails
+	}
+	if d := describe("v1", nil)[0]; d.LastRecordedPullTime != nil || d.SubjectManifestDigest != nil || d.ImageStatus != types.ImageStatusActive {
+		t.Errorf("before a pull: %+v", d)
+	}
+	if d := describe("sig", nil)[0]; aws.ToString(d.SubjectManifestDigest) != subjectDigest || aws.ToString(d.ArtifactMediaType) != "application/vnd.example.sig" {
+		t.Errorf("a referrer: %+v", d)
+	}
+	if _, err := f.client.BatchGetImage(t.Context(), &ecr.BatchGetImageInput{RepositoryName: app, ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v1")}}}); err != nil {
+		t.Fatal(err)
+	}
+	if d := describe("v1", nil)[0]; d.LastRecordedPullTime == nil {
+		t.Error("no time after a pull")
+	}
+	// A filter selects among the images that are named.
+	for status, want := range map[types.TagStatus]int{types.TagStatusTagged: 1, types.TagStatusUntagged: 0, types.TagStatusAny: 1} {
+		if got := describe("v1", &types.DescribeImagesFilter{TagStatus: status}); len(got) != want {
+			t.Errorf("%s: %d images, want %d", status, len(got), want)
+		}
+	}
+	if got := describe("v1", &types.DescribeImagesFilter{ImageStatus: types.ImageStatusFilterArchived}); len(got) != 0 {
+		t.Errorf("%d archived images", len(got))
+	}
+}
+
+// A layer has the media type that an image gives it.
+func TestBatchCheckLayerAvailability_MediaType(t *testing.T) {
+	f := serve(t)
+	f.create("app")
+	upload := f.upload("app", []byte("loose"))
+	if _, err := f.client.CompleteLayerUpload(t.Context(), &ecr.CompleteLayerUploadInput{RepositoryName: aws.String("app"), UploadId: upload, LayerDigests: []string{digest.FromString("loose").String()}}); err != nil {
+		t.Fatal(err)
+	}
+	f.push("app", "config", "v1")
+	for content, want := range map[string]string{"loose": "application/octet-stream", "config": "application/vnd.oci.image.config.v1+json"} {
+		out, err := f.client.BatchCheckLayerAvailability(t.Context(), &ecr.BatchCheckLayerAvailabilityInput{RepositoryName: aws.String("app"), LayerDigests: []string{digest.FromString(content).String()}})
+		if err != nil || len(out.Layers) != 1 || aws.ToString(out.Layers[0].MediaType) != want {
+			t.Errorf("%s: %+v, %v, want %s", content, out, err, want)
+		}
+	}
+}
+
 func TestBatchGetImage_ListImages_DescribeImages(t *testing.T) {
 	f := serve(t)
 	f.create("app")

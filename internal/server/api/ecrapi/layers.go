@@ -1,6 +1,7 @@
 package ecrapi
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -75,11 +76,15 @@ func (a *API) BatchCheckLayerAvailability(ctx context.Context, in *ecr.BatchChec
 		layer := types.Layer{LayerDigest: new(string(d)), LayerAvailability: types.LayerAvailabilityUnavailable}
 		if b, ok := found[d]; ok {
 			layer.LayerAvailability, layer.LayerSize = types.LayerAvailabilityAvailable, &b.Size
+			layer.MediaType = new(cmp.Or(b.MediaType, unknownMediaType))
 		}
 		out.Layers = append(out.Layers, layer)
 	}
 	return out, nil
 }
+
+// unknownMediaType is the media type of a layer that no image of the repository needs.
+const unknownMediaType = "application/octet-stream"
 
 func layerFailure(d string, code types.LayerFailureCode, reason string) types.LayerFailure {
 	return types.LayerFailure{LayerDigest: &d, FailureCode: code, FailureReason: &reason}

@@ -195,3 +195,38 @@ func TestTagResource(t *testing.T) {
 	_, err = f.client.ListImages(t.Context(), &ecr.ListImagesInput{RepositoryName: aws.String("app")}, as)
 	wantCode(t, err, "AccessDeniedException")
 }
+
+// ECR accepts a policy in which several statements have the same Sid.
+func TestSetRepositoryPolicy_RepeatedSid(t *testing.T) {
+	f := serve(t)
+	f.create("app")
+	const text = `{"Version":"2012-10-17","Statement":[
+		{"Sid":"same","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"ecr:DescribeImages"},
+		{"Sid":"same","Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"ecr:PutImage"}]}`
+	if _, err := f.client.SetRepositoryPolicy(t.Context(), &ecr.SetRepositoryPolicyInput{RepositoryName: aws.String("app"), PolicyText: aws.String(text), Force: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A repository with KMS encryption names the registry's key if the request names none.
+func TestCreateRepository_DefaultKMSKey(t *testing.T) {
+	f := serve(t)
+	create := func(name string, c *types.EncryptionConfiguration) *string {
+		t.Helper()
+		out, err := f.client.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: &name, EncryptionConfiguration: c})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Repository.EncryptionConfiguration.KmsKey
+	}
+	first := create("first", &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeKms})
+	if !strings.Contains(aws.ToString(first), ":key/") || aws.ToString(create("second", &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeKmsDsse})) != *first {
+		t.Errorf("default key %s", aws.ToString(first))
+	}
+	if key := create("own", &types.EncryptionConfiguration{EncryptionType: types.EncryptionTypeKms, KmsKey: aws.String("arn:aws:kms:us-east-1:111122223333:key/mine")}); aws.ToString(key) != "arn:aws:kms:us-east-1:111122223333:key/mine" {
+		t.Errorf("own key %s", aws.ToString(key))
+	}
+	if key := create("none", nil); key != nil {
+		t.Errorf("AES256 has the key %s", *key)
+	}
+}

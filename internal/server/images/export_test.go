@@ -1,0 +1,11 @@
+package images
+
+// UploadUsers returns how many requests write to an upload or wait for it.
+func (s *Service) UploadUsers(uploadID string) int {
+	s.uploading.mu.Lock()
+	defer s.uploading.mu.Unlock()
+	if l := s.uploading.keys[uploadID]; l != nil {
+		return l.users
+	}
+	return 0
+}
