@@ -9,8 +9,8 @@
 //	opsMux     /healthz, /readyz and /metrics, which are not audited
 //	router     chooses the registry, the package formats or an AWS API
 //	requestLog begins the audit entry; writes the record, the log line and the metrics
-//	           refuses requests while draining, of addresses that exceed their rate,
-//	           and of web pages of other sites
+//	           refuses requests of addresses that exceed their rate, and of web pages
+//	           of other sites
 //
 // Everything that serve needs may be imported here; nothing imports this package
 // but commands, tests and benchmarks.
@@ -93,7 +93,6 @@ type components struct {
 
 	guardrails atomic.Pointer[guardrailFunc]
 	failure    atomic.Pointer[error] // why the server is not ready
-	draining   atomic.Bool           // new requests are refused
 	closers    []func() error
 }
 

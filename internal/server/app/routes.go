@@ -51,7 +51,7 @@ func (p *components) handler() (http.Handler, error) {
 	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.fail}
 	// route puts around a handler what all routes have.
 	route := func(name string, h http.Handler, throttled http.HandlerFunc) http.Handler {
-		return requests.wrap(p.metrics.inFlight[name], p.unlessDraining(p.rates.byAddress(sameOrigin(h), throttled)))
+		return requests.wrap(p.metrics.inFlight[name], p.rates.byAddress(sameOrigin(h), throttled))
 	}
 	return idletimeout.Handler(p.proxies.Handler(p.dateHeader(&opsMux{
 		health:  http.HandlerFunc(healthy),
@@ -76,20 +76,6 @@ func sameOrigin(next http.Handler) http.Handler {
 		http.Error(w, message, http.StatusForbidden)
 	}))
 	return protection.Handler(next)
-}
-
-// unlessDraining refuses requests once the server is shutting down.
-func (p *components) unlessDraining(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !p.draining.Load() {
-			next.ServeHTTP(w, r)
-			return
-		}
-		audit.From(r.Context()).Failed("ServiceUnavailable", errDraining.Error())
-		w.Header().Set("Connection", "close")
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, "The server is shutting down. Try again in a moment.", http.StatusServiceUnavailable)
-	})
 }
 
 // clientLimits bound how slowly a client may send a body or take an answer.

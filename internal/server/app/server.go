@@ -233,8 +233,12 @@ func (s *Server) Wait() error {
 	return errors.Join(err, s.components.close(), s.components.data.close())
 }
 
-// drain lets requests in flight finish. The listener stays open meanwhile, so that
-// /readyz can say what is going on.
+// drain ends the server without failing a request. First /readyz answers 503 for
+// Config.DrainDelay while everything is served as before: a load balancer needs that
+// time to send its requests elsewhere. Then the listener closes, and the requests in
+// flight may finish. Refusing new requests with 503 instead of closing the listener was
+// tried: a load balancer passes such an answer on to its client, while it tries another
+// server if it cannot connect.
 func (s *Server) drain() {
 	p := s.components
 	p.failure.CompareAndSwap(nil, &errDraining)
@@ -244,17 +248,19 @@ func (s *Server) drain() {
 	if p.config.DrainDelay > 0 {
 		wait(ctx, p.config.DrainDelay)
 	}
-	p.draining.Store(true)
-	s.http.SetKeepAlivesEnabled(false)
+	ended := make(chan error, 1)
+	go func() { ended <- s.http.Shutdown(ctx) }()
 	for p.metrics.requestsInFlight() > 0 && ctx.Err() == nil {
 		wait(ctx, drainPoll)
 	}
 	if n := p.metrics.requestsInFlight(); n > 0 {
 		p.log.Warn("requests were cut off", "count", n, "drain_timeout", p.config.DrainTimeout)
+		s.http.Close()
 	}
-	end, cancel := context.WithTimeout(context.Background(), shutdownTime)
-	defer cancel()
-	if p.metrics.requestsInFlight() > 0 || s.http.Shutdown(end) != nil {
+	// Connections without a request do not delay the end for long.
+	select {
+	case <-ended:
+	case <-time.After(shutdownTime):
 		s.http.Close()
 	}
 }
