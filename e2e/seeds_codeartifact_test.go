@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -234,6 +235,9 @@ func TestSeed08Answer(t *testing.T) {
 		t.Fatalf("%d %s: %v", status, body, err)
 	}
 	about(t, time.Unix(int64(answer.Expiration), 0), time.Now().Add(900*time.Second))
+	if !regexp.MustCompile(`"expiration":[0-9]+\.[0-9]+[,}]`).MatchString(body) {
+		t.Errorf("the expiration has no fraction: %s", body)
+	}
 	if g.opens(account, "acme", answer.AuthorizationToken) != http.StatusNotFound {
 		t.Error("the token opens nothing")
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +211,10 @@ func TestSeed17JSONOnTheWire(t *testing.T) {
 	d := json.NewDecoder(strings.NewReader(body))
 	if err := d.Decode(&answer); err != nil || status != http.StatusOK || len(answer.AuthorizationData) != 1 || answer.AuthorizationData[0].ExpiresAt < 1e9 {
 		t.Fatalf("%d %s: %v", status, body, err)
+	}
+	// A timestamp is never an integer, which some decoders take for another type.
+	if !regexp.MustCompile(`"expiresAt":[0-9]+\.[0-9]+[,}]`).MatchString(body) {
+		t.Errorf("expiresAt has no fraction: %s", body)
 	}
 	for _, bad := range []string{"{} {}", "[]", `{"registryIds":"x"}`, `{"registryIds":["1"`, "\xff"} {
 		if status, body := g.signed("ecr", http.MethodPost, "/", bad, header); status != http.StatusBadRequest || !strings.Contains(body, "Exception") {
