@@ -117,7 +117,7 @@ var dialects = []dialect{
 	},
 	{
 		client:  "OCaml's awsm and awso",
-		headers: json11 + targetLine + "content-length: 2\n" + date + contentHash + host,
+		headers: json11 + targetLine + "content-length: 2\n" + date + contentHash + "host: registry.example\n", // on port 443, always
 		signed:  "content-type;host;x-amz-date",
 		open:    sigv4.Incomplete,
 	},
