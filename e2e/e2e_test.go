@@ -193,6 +193,7 @@ func setup(env *testscript.Env) error {
 		"HOME="+home,
 		"PATH="+strings.Join([]string{filepath.Join(home, ".local", "bin"), binary, os.Getenv("PATH")}, string(os.PathListSeparator)), // the first folder is for login's links
 		"DATA="+filepath.Join(env.WorkDir, "data"),
+		"GATEHOUSE="+filepath.Join(binary, "gatehouse"),
 		"PROJECT="+module,
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1",
 		"DOCKER_CONFIG="+filepath.Join(home, ".docker"),

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// places are those of the person who runs the command.
+// userEnvironment describes the machine of the person who runs the command.
 func userEnvironment() (login.Environment, error) {
 	home, err := os.UserHomeDir()
 	if err != nil {
@@ -27,8 +27,7 @@ func userEnvironment() (login.Environment, error) {
 }
 
 // program is the path by which configurations start this program: its name on
-// PATH where that leads here, since the file behind it may be another one after
-// an upgrade.
+// PATH if that leads here, since an upgrade may replace the file behind it.
 func program() (string, error) {
 	file, err := os.Executable()
 	if err != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
-// journal is the person's, of every tool's logins.
+// journal returns the person's journal of logins.
 func journal(env login.Environment) *login.Journal {
 	return login.NewJournal(login.StateDir(env), env, tools.All())
 }
 
-// A worker does a piece of work, or shows what it would change.
+// A journalRunner carries out a piece of work, or shows what it would change.
 type journalRunner struct {
 	journal *login.Journal
 	out     io.Writer
@@ -23,7 +23,7 @@ type journalRunner struct {
 	preview bool
 }
 
-// do prints what was done below the line that says so, or the diff.
+// do prints what was done below a line that says so, or the diff.
 func (w journalRunner) do(ctx context.Context, done string, work login.Work) error {
 	if w.preview {
 		changes, err := w.journal.Preview(work)
@@ -56,7 +56,7 @@ func (w journalRunner) notes(c login.Changes) {
 	}
 }
 
-// coloured is a diff for a terminal.
+// coloured colours a diff for a terminal.
 func coloured(diff string) string {
 	var b strings.Builder
 	for line := range strings.Lines(diff) {

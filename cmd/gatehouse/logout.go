@@ -8,35 +8,34 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
-	"github.com/gatehouse-registry/gatehouse/internal/client/login/tools"
 )
 
 type logoutCommand struct {
-	Tool        []string `required:"" placeholder:"NAME" help:"Tool to log out; again for another."`
-	Domain      string   `placeholder:"NAME" help:"Only what it is logged in to of this CodeArtifact domain."`
-	DomainOwner string   `placeholder:"ID" help:"Only of this account's domain."`
-	Repository  string   `placeholder:"NAME" help:"Only the repositories of this name."`
-	Host        string   `placeholder:"HOST" help:"Only the registry or the repositories at this host."`
-	DryRun      bool     `help:"Show what would change, as a diff, and change nothing."`
+	toolNames
+	Domain      string `placeholder:"NAME" help:"Only logins to repositories of this CodeArtifact domain."`
+	DomainOwner string `placeholder:"ID" help:"Only logins to domains of this account."`
+	Repository  string `placeholder:"NAME" help:"Only logins to repositories of this name."`
+	Host        string `placeholder:"HOST" help:"Only logins to the registry or the repositories at this host."`
+	DryRun      bool   `help:"Show what would change, as a diff, and change nothing."`
 }
 
 // Help is what --help shows below the flags.
 func (logoutCommand) Help() string {
-	return `It undoes exactly what gatehouse login did: a file is as it was before, with what
-others have changed in it since. Without --domain, --repository or --host the
-tool is logged out everywhere.
+	return `It undoes exactly what gatehouse login did: each file is as it was before, plus
+what others have changed in it since. Without --domain, --repository or --host,
+the tool is logged out everywhere.
 
 Examples:
 
-  gatehouse logout --tool npm
-  gatehouse logout --tool pip --domain acme --repository lib --dry-run`
+  gatehouse logout npm
+  gatehouse logout pip --domain acme --repository lib --dry-run`
 }
 
-// Run logs every tool out. One that is not logged in is no failure.
+// Run logs every tool out. It is not an error if one is not logged in.
 func (c *logoutCommand) Run(ctx context.Context, stdout io.Writer, stderr messages) error {
-	chosen, err := tools.Named(c.Tool...)
+	chosen, err := c.chosen()
 	if err != nil {
-		return usageError{fmt.Errorf("--tool: %w", err)}
+		return err
 	}
 	env, err := userEnvironment()
 	if err != nil {

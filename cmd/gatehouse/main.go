@@ -93,12 +93,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "gatehouse: %v; see %s --help\n", err, commandPath(err))
 		return exitUsage
 	}
-	return exitCodeOf(command.Run(), stderr)
+	return exitCodeOf(command.Run(), command.Selected().FullPath(), stderr)
 }
 
 // exitCodeOf prints an error that was not printed before, and returns the exit
-// code that goes with it.
-func exitCodeOf(err error, stderr io.Writer) int {
+// code that goes with it. name is the command that failed, such as "gatehouse
+// login".
+func exitCodeOf(err error, name string, stderr io.Writer) int {
 	var code exitCode
 	switch {
 	case err == nil:
@@ -110,10 +111,11 @@ func exitCodeOf(err error, stderr io.Writer) int {
 	case errors.Is(err, errReported):
 		return exitFailed
 	}
-	fmt.Fprintf(stderr, "gatehouse: %v\n", err)
 	if errors.As(err, new(usageError)) {
+		fmt.Fprintf(stderr, "gatehouse: %v; see %s --help\n", err, name)
 		return exitUsage
 	}
+	fmt.Fprintf(stderr, "gatehouse: %v\n", err)
 	return exitFailed
 }
 

@@ -24,6 +24,8 @@ func TestRun_UsageErrorNamesTheCommand(t *testing.T) {
 		"token":                        `gatehouse: expected one of "codeartifact", "ecr", "ecr-public"; see gatehouse token --help` + "\n",
 		"whoami --output xml":          `gatehouse: --output must be one of "text","json" but got "xml"; see gatehouse whoami --help` + "\n",
 		"credential docker get --nope": "gatehouse: unknown flag --nope; see gatehouse credential docker --help\n",
+		"login":                        "gatehouse: name a tool, such as docker or npm; see gatehouse login --help\n",
+		"login npm":                    "gatehouse: npm needs --domain and --repository; see gatehouse login --help\n",
 		"nope":                         "gatehouse: unexpected argument nope; see gatehouse --help\n",
 	} {
 		code, stdout, stderr := execute(t, strings.Fields(line)...)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
+
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
@@ -19,6 +21,9 @@ type Choice struct {
 	// Domain, Owner and Repository name a repository, for package clients.
 	// Owner is the domain's 12-digit account, if it is not the caller's own.
 	Domain, Owner, Repository string
+	// EndpointType is "dualstack" for the address that IPv6 reaches too, "ipv4" or
+	// "" for the other one.
+	EndpointType types.EndpointType
 	// RegistryID is the registry's 12-digit account, if it is not the caller's
 	// own, for container clients.
 	RegistryID string
@@ -71,7 +76,7 @@ func (c Choice) Check(tools []Tool) error {
 func (c Choice) checkTool(t Tool) error {
 	switch {
 	case !t.readsImages() && (c.Domain == "" || c.Repository == ""):
-		return fmt.Errorf("--tool %s needs --domain and --repository", t.Name)
+		return fmt.Errorf("%s needs --domain and --repository", t.Name)
 	case c.Variable != "" && t.Secret == FromHelper:
 		return fmt.Errorf("--variable: %s asks a helper and needs no token in its environment", t.Name)
 	case c.Variable != "" && t.Secret == Stored:
@@ -140,7 +145,7 @@ func (t *Targets) Of(ctx context.Context, tool Tool) (Target, error) {
 }
 
 func (c Choice) repository(ctx context.Context, format string) (Target, error) {
-	r := Repository{AWS: c.AWS, Domain: c.Domain, Owner: c.Owner, Name: c.Repository, Duration: c.Duration, Options: c.Options}
+	r := Repository{AWS: c.AWS, Domain: c.Domain, Owner: c.Owner, Name: c.Repository, Duration: c.Duration, EndpointType: c.EndpointType, Options: c.Options}
 	target, err := r.Target(ctx, format)
 	if err != nil {
 		return Target{}, err
@@ -157,5 +162,5 @@ func (c Choice) repository(ctx context.Context, format string) (Target, error) {
 }
 
 func (c Choice) registry(ctx context.Context, _ string) (Target, error) {
-	return Registry{AWS: c.AWS, ID: c.RegistryID, Options: c.Options}.Target(ctx)
+	return Registry{AWS: c.AWS, ID: c.RegistryID, EndpointType: c.EndpointType, Options: c.Options}.Target(ctx)
 }

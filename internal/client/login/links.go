@@ -1,10 +1,12 @@
 package login
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -50,6 +52,29 @@ func helperLink(name, bin string, p Environment, d disk, ours []link) (made *lin
 		notes = append(notes, fmt.Sprintf("%s comes before %s on PATH, so the program %s there is used instead of this one", filepath.Dir(found), dir, name))
 	}
 	return made, notes
+}
+
+// errTemporaryProgram says that a tool would be configured to start a program that
+// go removes from its cache after some days.
+var errTemporaryProgram = errors.New("the tool would start this program later, but go run keeps it only for a while: install it (go install ./cmd/gatehouse) and log in with the installed gatehouse")
+
+// buildCacheFolder is the folder of an executable in Go's build cache: a hash, of
+// what it was built from.
+var buildCacheFolder = regexp.MustCompile(`^[0-9a-f]{64}-d$`)
+
+// temporaryProgram reports whether this program was started by go run: it is in
+// Go's build cache, or in the temporary folder of a build.
+func (p Environment) temporaryProgram() bool {
+	dir := filepath.Dir(p.Program)
+	if buildCacheFolder.MatchString(filepath.Base(dir)) {
+		return true
+	}
+	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if strings.HasPrefix(filepath.Base(dir), "go-build") {
+			return true
+		}
+	}
+	return false
 }
 
 // recordedLink returns our link at a path, which one more login then needs.

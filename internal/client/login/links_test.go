@@ -1,6 +1,7 @@
 package login_test
 
 import (
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -124,6 +125,47 @@ func TestHelperLink_Lifetime(t *testing.T) {
 	fx.logout("asking", "b")
 	if fx.read(path) != "theirs" {
 		t.Error("another's program was removed")
+	}
+}
+
+// A link that leads to another program by now stays, and is not said to be removed.
+func TestHelperLink_ChangedByOthers(t *testing.T) {
+	fx := newFixture(t, t.TempDir())
+	path := fx.path(".local/bin/" + helperName)
+	fx.login(askingTool(), fakeTarget("a", "x"))
+	if err := errors.Join(os.Remove(path), os.Symlink("/opt/gatehouse-2/bin/gatehouse", path)); err != nil {
+		t.Fatal(err)
+	}
+	changes := fx.logout("asking", "a")
+	if len(changes.Unlinked) > 0 || len(changes.Notes) != 1 || !strings.Contains(changes.Notes[0], path+" is another program by now and was left in place") {
+		t.Errorf("%q, %q", changes.Unlinked, changes.Notes)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
+	}
+	fx.login(askingTool(), fakeTarget("b", "x"))
+}
+
+// Tools are not configured to start a program that go run has built, neither by a
+// link nor by its path.
+func TestLogin_GoRun(t *testing.T) {
+	for _, program := range []string{
+		"/cache/go-build/ab/" + strings.Repeat("0123456789abcdef", 4) + "-d/gatehouse",
+		"/gocache/ab/" + strings.Repeat("0123456789abcdef", 4) + "-d/gatehouse",
+		"/tmp/go-build1234567/b001/exe/gatehouse",
+	} {
+		fx := newFixture(t, t.TempDir())
+		fx.places.Program = program
+		fx.journal = login.NewJournal(fx.state(), fx.places, fx.tools)
+		before := fx.tree()
+		_, err := fx.journal.Do(t.Context(), login.Login{Tool: askingTool(), Target: fakeTarget("a", "x")})
+		if err == nil || !strings.Contains(err.Error(), "go install ./cmd/gatehouse") {
+			t.Errorf("%s: %v", program, err)
+		}
+		if after := fx.tree(); !maps.Equal(before, after) {
+			t.Errorf("%s: %v", program, after)
+		}
+		fx.login(storingTool(), fakeTarget("a", "x")) // it starts no program
 	}
 }
 

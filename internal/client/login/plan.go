@@ -66,6 +66,9 @@ type Login struct {
 }
 
 func (l Login) addTo(pl *plan) error {
+	if l.Tool.Secret == FromHelper && pl.env.temporaryProgram() {
+		return errTemporaryProgram
+	}
 	target := l.Target
 	if l.Tool.Secret == FromHelper || target.Variable != "" {
 		target.Token = authtoken.Token{}
@@ -314,7 +317,7 @@ func (pl *plan) dropUnneeded() {
 	for _, l := range slices.Clone(pl.next.Links) {
 		needed := slices.ContainsFunc(pl.next.Logins, func(h recordedLogin) bool { return h.Helper == l.Name })
 		if !needed {
-			pl.unlinked = append(pl.unlinked, l)
+			pl.unlink(l)
 			pl.next.Links = slices.DeleteFunc(pl.next.Links, func(o link) bool { return o == l })
 		}
 	}
@@ -337,6 +340,17 @@ func (pl *plan) dropUnneeded() {
 		pl.emptied = append(pl.emptied, dir)
 		return true
 	})
+}
+
+// unlink plans the removal of a link that no login needs any more. A link that
+// others have changed since is theirs and stays.
+func (pl *plan) unlink(l link) {
+	switch {
+	case pl.disk.linked(l.Program, l.Path):
+		pl.unlinked = append(pl.unlinked, l)
+	case pl.disk.exists(l.Path):
+		pl.notes = append(pl.notes, fmt.Sprintf("%s is another program by now and was left in place: remove it if nothing needs it", l.Path))
+	}
 }
 
 func (pl *plan) addFolders(dirs []string) {

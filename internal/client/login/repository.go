@@ -26,6 +26,8 @@ type Repository struct {
 	// Duration is how long its tokens live; 0 means the service's default, 12
 	// hours.
 	Duration time.Duration
+	// EndpointType is [Choice]'s.
+	EndpointType types.EndpointType
 	// Options are given to the token source.
 	Options []authtoken.Option
 }
@@ -37,7 +39,7 @@ func (r Repository) Target(ctx context.Context, format string) (Target, error) {
 	if err != nil {
 		return Target{}, err
 	}
-	in := &codeartifact.GetRepositoryEndpointInput{Domain: &r.Domain, Repository: &r.Name, Format: types.PackageFormat(format)}
+	in := &codeartifact.GetRepositoryEndpointInput{Domain: &r.Domain, Repository: &r.Name, Format: types.PackageFormat(format), EndpointType: r.EndpointType}
 	if r.Owner != "" {
 		in.DomainOwner = &r.Owner
 	}
@@ -110,6 +112,8 @@ type Registry struct {
 	AWS credential.AWS
 	// ID is the registry's 12-digit account, if it is not the caller's own.
 	ID string
+	// EndpointType is [Choice]'s.
+	EndpointType types.EndpointType
 	// Options are given to the token source.
 	Options []authtoken.Option
 }
@@ -130,7 +134,26 @@ func (r Registry) Target(ctx context.Context) (Target, error) {
 		return Target{}, err
 	}
 	endpoint.Path = ""
+	if r.EndpointType == types.EndpointTypeDualstack {
+		endpoint.Host = dualStackRegistry(endpoint.Host)
+	}
 	return Target{Endpoint: endpoint, Name: "ecr", Region: req.Region, AWS: r.AWS, Token: t}, nil
+}
+
+// dualStackRegistry returns the dual-stack name of an AWS registry, of which the
+// service only tells the other one (Amazon ECR User Guide, "Making requests to ECR
+// registries over IPv6"). Any other registry has one name for both.
+func dualStackRegistry(host string) string {
+	r, ok := authtoken.ParseRegistryHost(host)
+	suffix := map[string]string{"amazonaws.com": "on.aws", "amazonaws.com.cn": "on.amazonwebservices.com.cn", "amazonaws.eu": "on.amazonwebservices.eu"}[r.Suffix]
+	if !ok || suffix == "" {
+		return host
+	}
+	label := ".dkr-ecr."
+	if strings.Contains(host, "ecr-fips.") {
+		label = ".dkr-ecr-fips."
+	}
+	return r.Account + label + r.Region + "." + suffix
 }
 
 // Source is [Repository.Source] for the registry's tokens.

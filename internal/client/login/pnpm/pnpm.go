@@ -33,7 +33,7 @@ func Tool() login.Tool {
 	return login.Tool{
 		Name: "pnpm", Format: "npm", Programs: []string{"pnpm"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: npmrc.Addresses,
-		Next: func(t login.Target) string { return npmrc.Next(t, "pnpm add PACKAGE") },
+		Next: next,
 	}
 }
 
@@ -60,6 +60,13 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 		Apply:  func([]byte) ([]byte, error) { return text, nil },
 		Remove: func([]byte) ([]byte, error) { return nil, nil },
 	}, edit}, nil
+}
+
+// next warns of what pnpm leaves to npm, which knows no helpers.
+func next(t login.Target) string {
+	return npmrc.Next(t, "pnpm add PACKAGE") +
+		"\n# pnpm 10 and older run npm for view, dist-tag, deprecate, unpublish, owner, search and whoami: log in npm as well for these," +
+		" or run them with gatehouse exec."
 }
 
 // scriptPath is the path of a repository's helper. Its name contains a hash,

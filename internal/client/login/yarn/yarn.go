@@ -31,8 +31,19 @@ func Tool() login.Tool {
 	return login.Tool{
 		Name: "yarn", Format: "npm", Programs: []string{"yarn", "yarnpkg"}, Secret: login.FromHelper,
 		Edits: edits, Addresses: addresses,
-		Next: func(t login.Target) string { return npmrc.Next(t, "yarn add PACKAGE") },
+		Next: next,
 	}
+}
+
+// next adds a hint at Yarn's age gate, which login only opens for scopes: other
+// packages may come from anywhere.
+func next(t login.Target) string {
+	lines := npmrc.Next(t, "yarn add PACKAGE")
+	if len(t.Scopes) == 0 {
+		lines += "\n# Yarn 4.10 and later refuse versions that are less than a day old (npmMinimalAgeGate). For your own packages, name them:\n" +
+			`yarn config set --home npmPreapprovedPackages --json '["PACKAGE"]'`
+	}
+	return lines
 }
 
 // rcName is the name of the configuration files in projects.
@@ -130,6 +141,9 @@ func (c configuration) apply(text []byte) (_ []byte, err error) {
 		// registry.
 		drop("npmScopes", scope, "npmAuthToken")
 		drop("npmScopes", scope, "npmAuthIdent")
+		if err == nil {
+			text, err = yamledit.Include(text, preapproved, ownPackages(scope))
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -147,6 +161,17 @@ func (c configuration) apply(text []byte) (_ []byte, err error) {
 	}
 	return text, err
 }
+
+// preapproved is the list of packages that Yarn installs however young they are. By
+// default it refuses a version in its first day, which protects from public packages
+// that were taken over, and which a person's own packages do not need.
+//
+// It is not npmScopes' own npmMinimalAgeGate: Yarn before 4.10 knows neither, and
+// ignores unknown settings of the home folder only at the top.
+var preapproved = []string{"npmPreapprovedPackages"}
+
+// ownPackages is the pattern of a scope's packages.
+func ownPackages(scope string) string { return "@" + scope + "/*" }
 
 // registry is the path of the registry's own settings, as the text writes it:
 // with or without a scheme, and with or without a / at the end.
@@ -184,6 +209,9 @@ func (c configuration) remove(text []byte) (_ []byte, err error) {
 			if ours("npmScopes", scope, name) {
 				drop("npmScopes", scope, name)
 			}
+		}
+		if err == nil {
+			text, err = yamledit.Exclude(text, preapproved, ownPackages(scope))
 		}
 	}
 	if err != nil {

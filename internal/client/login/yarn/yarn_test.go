@@ -26,7 +26,7 @@ func places() login.Environment {
 	return login.Environment{Home: "/home/ada", Dir: "/src/app", GOOS: "linux", Program: `/opt/"bin"/gatehouse`, Getenv: func(string) string { return "" }}
 }
 
-func edits(t *testing.T, to login.Target) (plugin, rcName login.Edit) {
+func edits(t *testing.T, to login.Target) (plugin, rc login.Edit) {
 	t.Helper()
 	e, err := yarn.Tool().Edits(to, places())
 	if err != nil || len(e) != 2 || e[1].Path != "/home/ada/.yarnrc.yml" {
@@ -51,7 +51,7 @@ func TestConfiguration(t *testing.T) {
 			"a scope", lib,
 			[]string{"@acme"},
 			"npmScopes:\n  acme:\n    npmAuthToken: theirs\n    npmMinimalAgeGate: 0 # note\n",
-			"npmScopes:\n  acme:\n    npmMinimalAgeGate: 0 # note\n    npmRegistryServer: https://registry.example/npm/lib\n    npmPublishRegistry: https://registry.example/npm/lib\nnpmRegistries:\n  //registry.example/npm/lib:\n    npmAlwaysAuth: true\nplugins:\n  - PLUGIN\n",
+			"npmScopes:\n  acme:\n    npmMinimalAgeGate: 0 # note\n    npmRegistryServer: https://registry.example/npm/lib\n    npmPublishRegistry: https://registry.example/npm/lib\nnpmPreapprovedPackages:\n  - \"@acme/*\"\nnpmRegistries:\n  //registry.example/npm/lib:\n    npmAlwaysAuth: true\nplugins:\n  - PLUGIN\n",
 		},
 		{
 			"a registry with its scheme", lib, nil, "npmRegistryServer: \"https://registry.example/npm/lib/\"\nnpmRegistries:\n  \"https://registry.example/npm/lib/\":\n    npmAlwaysAuth: false\nplugins: [a.cjs]\n",
@@ -63,20 +63,20 @@ func TestConfiguration(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plugin, rcName := edits(t, target(t, c.address, c.scopes...))
+			plugin, rc := edits(t, target(t, c.address, c.scopes...))
 			want := strings.ReplaceAll(c.want, "PLUGIN", plugin.Path)
-			got, err := rcName.Apply([]byte(c.text))
+			got, err := rc.Apply([]byte(c.text))
 			if err != nil || string(got) != want {
 				t.Fatalf("%v\n got %q\nwant %q", err, got, want)
 			}
-			if again, err := rcName.Apply(got); err != nil || string(again) != want {
+			if again, err := rc.Apply(got); err != nil || string(again) != want {
 				t.Errorf("again: %q, %v", again, err)
 			}
 			// What somebody else has added stays, and nothing of ours does.
-			if got, err = rcName.Remove(append(got, "enableTelemetry: false\n"...)); err != nil {
+			if got, err = rc.Remove(append(got, "enableTelemetry: false\n"...)); err != nil {
 				t.Fatal(err)
 			}
-			for _, ours := range []string{plugin.Path, "npm/lib", "npmAlwaysAuth", "127.0.0.1"} {
+			for _, ours := range []string{plugin.Path, "npm/lib", "npmAlwaysAuth", "127.0.0.1", "@acme"} {
 				if strings.Contains(string(got), ours) {
 					t.Errorf("%s is left in %q", ours, got)
 				}
@@ -105,6 +105,27 @@ func TestRemove_OneOfTwoScopes(t *testing.T) {
 	}
 	if string(text) != string(only) {
 		t.Errorf("%q became %q", only, text)
+	}
+}
+
+// Only the scopes of the repository pass Yarn's age gate. Without a scope, public
+// packages may come through it, so login says how to name one's own.
+func TestAgeGate(t *testing.T) {
+	_, rc := edits(t, target(t, lib, "@acme", "@team"))
+	text, err := rc.Apply([]byte("npmPreapprovedPackages: [lodash]\n"))
+	if err != nil || !strings.HasPrefix(string(text), `npmPreapprovedPackages: [lodash, "@acme/*", "@team/*"]`) {
+		t.Errorf("%q, %v", text, err)
+	}
+	_, rc = edits(t, target(t, lib))
+	if text, err = rc.Apply(nil); err != nil || strings.Contains(string(text), "npmPreapprovedPackages") || strings.Contains(string(text), "AgeGate") {
+		t.Errorf("%q, %v", text, err)
+	}
+	next := yarn.Tool().Next
+	if got := next(target(t, lib)); !strings.Contains(got, "npmPreapprovedPackages") {
+		t.Error(got)
+	}
+	if got := next(target(t, lib, "@acme")); strings.Contains(got, "npmPreapprovedPackages") {
+		t.Error(got)
 	}
 }
 
@@ -138,8 +159,8 @@ func TestEdits_Errors(t *testing.T) {
 	if _, err := yarn.Tool().Edits(to, places()); err == nil || !strings.Contains(err.Error(), "--scope") {
 		t.Error(err)
 	}
-	_, rcName := edits(t, target(t, lib))
-	if _, err := rcName.Apply([]byte("a: b\nnpmRegistries: [x]\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
+	_, rc := edits(t, target(t, lib))
+	if _, err := rc.Apply([]byte("a: b\nnpmRegistries: [x]\n")); err == nil || !strings.HasPrefix(err.Error(), "line 2: ") {
 		t.Error(err)
 	}
 }
