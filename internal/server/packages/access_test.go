@@ -86,7 +86,7 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 		{"PublishPackageVersion", packageARN, func(h *fixture) error { return second(h.publish("store", id, "1.0.0", "a", "x")) }},
 		{"PublishPackageVersion", plainARN, func(h *fixture) error { return second(h.publish("store", plain, "1.0.0", "a", "x")) }},
 		{"PutPackageMetadata", packageARN, func(h *fixture) error { return h.SetTags(h.ctx, repo, id, nil, nil) }},
-		{"PutPackageMetadata", packageARN, func(h *fixture) error { return h.SetMetadata(h.ctx, repo, id, nil, nil) }},
+		{"PutPackageMetadata", packageARN, func(h *fixture) error { return h.EditMetadata(h.ctx, repo, id, nil, nil) }},
 		{"DescribePackage", packageARN, func(h *fixture) error { return second(h.DescribePackage(h.ctx, repo, id)) }},
 		{"PutPackageOriginConfiguration", packageARN, func(h *fixture) error {
 			return h.SetOrigin(h.ctx, repo, id, packages.Origin{Publish: packages.Allow, Upstream: packages.Block})
@@ -115,7 +115,9 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 		{"DisposePackageVersions", packageARN, func(h *fixture) error { return second(h.DisposeVersions(h.ctx, repo, id, sel)) }},
 		{"DeletePackageVersions", packageARN, func(h *fixture) error { return second(h.DeleteSelectedVersions(h.ctx, repo, id, sel)) }},
 		{"DeletePackageVersions", packageARN, func(h *fixture) error { return h.DeleteVersions(h.ctx, repo, id, nil) }},
-		{"DeletePackageVersions", packageARN, func(h *fixture) error { return h.AuthorizedToDelete(h.ctx, repo, id) }},
+		{"DeletePackageVersions", packageARN, func(h *fixture) error {
+			return h.AuthorizedPackage(h.ctx, repo, id, "codeartifact:DeletePackageVersions")
+		}},
 		{"DeletePackage", packageARN, func(h *fixture) error { return second(h.DeletePackage(h.ctx, repo, id)) }},
 		{"DeleteRepository", repositoryARN, func(h *fixture) error { return second(h.DeleteRepository(h.ctx, repo)) }},
 		{"DeleteDomain", domainARN, func(h *fixture) error {

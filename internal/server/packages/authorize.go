@@ -41,6 +41,13 @@ func (s *Service) AuthorizedServiceBearerToken(ctx context.Context, id DomainID,
 	return s.authz.Authorize(ctx, &req)
 }
 
+// AuthorizedPackage is [Service.Authorized] for a package, which need not exist.
+// Handlers ask it before they read a body.
+func (s *Service) AuthorizedPackage(ctx context.Context, repo RepositoryID, p PackageID, action string) error {
+	_, err := s.authorizePackage(ctx, action, repo, p)
+	return err
+}
+
 // AuthorizedToWrite reports whether the caller may publish versions of the package
 // or change their metadata. A handler that must read a large request to know which of
 // the two it is asks this first. The operation itself is authorized again.
@@ -51,12 +58,6 @@ func (s *Service) AuthorizedToWrite(ctx context.Context, repo RepositoryID, p Pa
 			return nil
 		}
 	}
-	return err
-}
-
-// AuthorizedToDelete is [Service.AuthorizedToWrite] for deleting versions.
-func (s *Service) AuthorizedToDelete(ctx context.Context, repo RepositoryID, p PackageID) error {
-	_, err := s.authorizePackage(ctx, deletePackageVersions, repo, p)
 	return err
 }
 

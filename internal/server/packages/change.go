@@ -67,8 +67,8 @@ func (c *packageChange) save(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE pkg_package SET publish = $2, upstream = $3, tags = $4, attributes = $5, modified = $6, seq = $7, removed = $8 WHERE id = $1`,
-		c.row.id, string(c.row.origin.Publish), string(c.row.origin.Upstream), string(tags), nullable(c.row.attributes),
+	_, err = tx.Exec(ctx, `UPDATE pkg_package SET publish = $2, upstream = $3, tags = $4, attributes = $5, search = $6, modified = $7, seq = $8, removed = $9 WHERE id = $1`,
+		c.row.id, string(c.row.origin.Publish), string(c.row.origin.Upstream), string(tags), nullable(c.row.attributes), c.row.search,
 		db.Micros(c.at), c.row.seq, c.row.removed)
 	return err
 }

@@ -41,6 +41,19 @@ func conflict(resourceType, id, format string, args ...any) error {
 	return fault.New(fault.Conflict, "Conflict", format, args...).About(resourceType, id)
 }
 
+// originBlocked is the fault of a publication that the origin configuration forbids.
+func originBlocked(repo RepositoryID, id PackageID) error {
+	return conflict(typePackage, id.Name, "The origin configuration of %s in repository %s blocks publishing. PutPackageOriginConfiguration can allow it.", id, repo.Name)
+}
+
+// IsOriginBlocked reports whether a publication failed because the origin configuration
+// of the package blocks publishing, and not because of a version or an asset that
+// exists already.
+func IsOriginBlocked(err error) bool {
+	e := fault.From(err)
+	return e != nil && e.Kind == fault.Conflict && e.ResourceType == typePackage
+}
+
 func invalid(format string, args ...any) error {
 	return fault.New(fault.Invalid, "Validation", format, args...)
 }

@@ -86,17 +86,18 @@ func TestSweep_DeleteFails(t *testing.T) {
 	}
 }
 
-// An object that fails is a failure of the server and not "no such asset";
-// nothing is retained by a download that did not happen.
+// An object that cannot be read now is a failure of the server. One that is missing is
+// "no such asset". Nothing is retained by a download that did not happen.
 func TestOpenAsset_OpenFails(t *testing.T) {
 	h, f := openFailing(t)
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "one")
-	for _, broken := range []error{errBroken, blob.ErrNotFound} {
-		f.open = broken
-		if _, err := h.read("app", npm("lib"), "1.0.0", "a"); !errors.Is(err, broken) {
-			t.Fatalf("%v, want %v", err, broken)
-		}
+	f.open = errBroken
+	if _, err := h.read("app", npm("lib"), "1.0.0", "a"); !errors.Is(err, errBroken) {
+		t.Fatalf("%v, want %v", err, errBroken)
 	}
+	f.open = blob.ErrNotFound
+	_, missing := h.read("app", npm("lib"), "1.0.0", "a")
+	fails(t, missing, "ResourceNotFound")
 	_, err := h.DescribePackage(h.ctx, domain.Repository("app"), npm("lib"))
 	fails(t, err, "ResourceNotFound")
 }

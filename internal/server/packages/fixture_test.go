@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -35,6 +36,8 @@ type fixture struct {
 	dir   string
 	db    *db.DB
 	blobs *local.Store
+	// damage counts damaged objects.
+	damage *integrity.Monitor
 	// ctx carries an administrator of the account.
 	ctx   context.Context
 	clock *atomic.Int64 // seconds since 1970
@@ -60,8 +63,8 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { blobs.Close() })
-	h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
+	h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock, damage: integrity.NewMonitor(testLog(t))}
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,8 +155,19 @@ func (s *Service) GetAsset(ctx context.Context, repo RepositoryID, id PackageID,
 	if revision != "" && revision != v.Revision {
 		return nil, Asset{}, nil, versionNotFound(repo, id, version+" with revision "+revision)
 	}
-	a, o, err := s.open(ctx, id, v, asset)
-	return v, a, o, err
+	a := v.Asset(asset)
+	if a == nil {
+		return nil, Asset{}, nil, assetNotFound(id, version, asset)
+	}
+	_, r := s.find(repo)
+	if r == nil { // deleted in the meantime
+		return nil, Asset{}, nil, repositoryNotFound(repo)
+	}
+	o, err := s.open(ctx, r, id, v, a)
+	if err != nil {
+		return nil, Asset{}, nil, err
+	}
+	return v, *a, o, nil
 }
 
 // ownPackage returns the record of a package in the repository itself.

@@ -3,18 +3,29 @@ package packages
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
 const putPackageMetadata = "codeartifact:PutPackageMetadata"
 
-// SetTags sets tags (tag → version) and removes others. The versions must be Published
-// and in the repository itself. A tag to remove need not exist.
-// codeartifact:PutPackageMetadata on the package.
+// SetTags sets tags (tag → version) and removes others. The versions must be Published.
+// A version that is only visible upstream is retained first. A tag to remove need not
+// exist. A tag that is set upstream too keeps its upstream version for clients: see
+// Package. codeartifact:PutPackageMetadata on the package.
 func (s *Service) SetTags(ctx context.Context, repo RepositoryID, id PackageID, set map[string]string, remove []string) error {
 	r, err := s.authorizePackage(ctx, putPackageMetadata, repo, id)
 	if err != nil {
+		return err
+	}
+	for tag := range set {
+		if err := validTag(tag); err != nil {
+			return err
+		}
+	}
+	if err := s.retainForChange(ctx, r, id, slices.Sorted(maps.Values(set))); err != nil {
 		return err
 	}
 	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
@@ -22,9 +33,6 @@ func (s *Service) SetTags(ctx context.Context, repo RepositoryID, id PackageID, 
 			delete(c.row.tags, tag)
 		}
 		for tag, version := range set {
-			if err := validTag(tag); err != nil {
-				return err
-			}
 			status, err := db.One(ctx, tx, db.Scalar[Status], `SELECT status FROM pkg_version WHERE package = $1 AND version_key = $2`,
 				c.row.id, id.Format.versionKey(version))
 			if err != nil {
@@ -39,28 +47,69 @@ func (s *Service) SetTags(ctx context.Context, repo RepositoryID, id PackageID, 
 	})
 }
 
-// SetMetadata replaces the metadata of versions (version → JSON) and, unless nil, the
-// attributes of the package. The versions must be in the repository itself.
-// codeartifact:PutPackageMetadata on the package.
-func (s *Service) SetMetadata(ctx context.Context, repo RepositoryID, id PackageID, versions map[string]json.RawMessage, attributes json.RawMessage) error {
+// EditMetadata changes the metadata of versions. edit gets a version as it is in
+// versions and its metadata, and returns the new ones, or nil if they stay as they are.
+// It may be called more than once for a version. A version that is only visible
+// upstream is retained if edit changes it. codeartifact:PutPackageMetadata on the
+// package.
+func (s *Service) EditMetadata(ctx context.Context, repo RepositoryID, id PackageID, versions []string,
+	edit func(version string, metadata json.RawMessage) (json.RawMessage, error),
+) error {
 	r, err := s.authorizePackage(ctx, putPackageMetadata, repo, id)
 	if err != nil {
 		return err
 	}
+	changed, err := s.changedVersions(ctx, r, id, versions, edit)
+	if err != nil || len(changed) == 0 {
+		return err
+	}
+	if err := s.retainForChange(ctx, r, id, changed); err != nil {
+		return err
+	}
 	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
-		for version, metadata := range versions {
-			n, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5 WHERE package = $1 AND version_key = $2`,
-				c.row.id, id.Format.versionKey(version), nullable(metadata), newRevision(), c.row.seq)
+		for _, version := range changed {
+			key := id.Format.versionKey(version)
+			old, err := db.One(ctx, tx, db.Scalar[[]byte], `SELECT metadata FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
+			if err != nil {
+				return orNotFound(err, versionNotFound(repo, id, version))
+			}
+			metadata, err := edit(version, old)
 			if err != nil {
 				return err
 			}
-			if n == 0 {
-				return versionNotFound(repo, id, version)
+			if metadata == nil {
+				continue
 			}
-		}
-		if attributes != nil {
-			c.row.attributes = attributes
+			if _, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5 WHERE package = $1 AND version_key = $2`,
+				c.row.id, key, []byte(metadata), newRevision(), c.row.seq); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
+}
+
+// changedVersions returns the versions that edit changes, and those that the repository
+// does not have, of which it cannot tell.
+func (s *Service) changedVersions(ctx context.Context, r *repository, id PackageID, versions []string,
+	edit func(string, json.RawMessage) (json.RawMessage, error),
+) ([]string, error) {
+	p, err := s.visible(ctx, r, id)
+	if err != nil {
+		return nil, err
+	}
+	var changed []string
+	for _, version := range versions {
+		if v := p.byKey[id.Format.versionKey(version)]; v != nil {
+			metadata, err := edit(version, v.Metadata)
+			if err != nil {
+				return nil, err
+			}
+			if metadata == nil {
+				continue
+			}
+		}
+		changed = append(changed, version)
+	}
+	return changed, nil
 }

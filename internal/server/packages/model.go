@@ -95,6 +95,10 @@ type Version struct {
 	Metadata json.RawMessage
 	// Assets are ordered by name, bytewise.
 	Assets []Asset
+	// Sidecars are files about assets, such as the core metadata of a wheel or the
+	// provenance of a tarball. Package endpoints serve them. The CodeArtifact API
+	// does not list them, and they do not count as assets. Ordered as Assets.
+	Sidecars []Asset
 	// EntryPoint is the name of the repository to which the version was published.
 	EntryPoint string
 	// Repository is the name of the repository that contains the version: the one
@@ -102,13 +106,27 @@ type Version struct {
 	Repository string
 }
 
-// Asset returns the asset of the name, or nil.
-func (v *Version) Asset(name string) *Asset {
-	i, ok := slices.BinarySearchFunc(v.Assets, name, func(a Asset, name string) int { return strings.Compare(a.Name, name) })
+// Asset returns the asset with the name, or nil.
+func (v *Version) Asset(name string) *Asset { return findAsset(v.Assets, name) }
+
+// Sidecar returns the sidecar with the name, or nil.
+func (v *Version) Sidecar(name string) *Asset { return findAsset(v.Sidecars, name) }
+
+func findAsset(all []Asset, name string) *Asset {
+	i, ok := slices.BinarySearchFunc(all, name, func(a Asset, name string) int { return strings.Compare(a.Name, name) })
 	if !ok {
 		return nil
 	}
-	return &v.Assets[i]
+	return &all[i]
+}
+
+// add adds a file that was read after those with smaller names.
+func (v *Version) add(a Asset) {
+	if a.beside == "" {
+		v.Assets = append(v.Assets, a)
+	} else {
+		v.Sidecars = append(v.Sidecars, a)
+	}
 }
 
 // An Asset is a file of a version. Hashes are lower-case hex.
@@ -122,7 +140,9 @@ type Asset struct {
 	// Metadata is the format's own JSON about the file, or nil.
 	Metadata json.RawMessage
 
-	object string
+	object     string
+	beside     string // the asset that a sidecar is about
+	repository string // the name of the repository in which it was found
 }
 
 // A Description is what the CodeArtifact API answers about a version. The format's
@@ -168,6 +188,9 @@ type Publication struct {
 	Attributes json.RawMessage
 	// Description replaces the version's description as Metadata does; nil leaves it.
 	Description *Description
+	// Search is the text in which [Service.Search] looks, besides the package's
+	// name. Empty leaves it.
+	Search string
 	// Tags are the names of tags that are set to this version, such as "latest".
 	Tags []string
 	// Assets must have at least one entry. Publish takes them over, whether it
@@ -179,7 +202,10 @@ type Publication struct {
 
 // A StagedAsset is staged content with the name of the asset that it becomes.
 type StagedAsset struct {
-	Name     string
+	Name string
+	// Beside is the name of another asset of the publication. It makes this one a
+	// sidecar of that asset. Empty for an asset.
+	Beside   string
 	Content  *Staged
 	Metadata json.RawMessage
 }

@@ -47,6 +47,58 @@ func (s *Service) PackageNames(ctx context.Context, repo RepositoryID, format Fo
 	}
 }
 
+// Bounds of a search, in names.
+const (
+	searchPageSize   = 1000   // names that are read at a time
+	maxSearchedNames = 50_000 // names that one search examines
+)
+
+// A SearchPage selects results of a search: at most Size of them, after the first From.
+type SearchPage struct{ From, Size int }
+
+// Search returns one page of the packages of a format that match, ordered by namespace
+// and name, and their number on all pages. Examined are the packages that PackageNames
+// returns, at most 50,000. match gets the package and the text in which searches look:
+// see Publication.Search. codeartifact:ReadFromRepository on the repository.
+func (s *Service) Search(ctx context.Context, repo RepositoryID, format Format, page SearchPage,
+	match func(id PackageID, text string) bool,
+) (ids []PackageID, total int, err error) {
+	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
+	if err != nil {
+		return nil, 0, err
+	}
+	after := sortKeyOf(PackageID{Format: format})
+	for examined := 0; examined < maxSearchedNames; {
+		names, err := s.namesPage(ctx, r, format, after, searchPageSize)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, k := range names.names {
+			examined++
+			n := names.first[k]
+			if !match(n.id, n.text) {
+				continue
+			}
+			shown, err := s.hasPublished(ctx, r, n)
+			if err != nil {
+				return nil, 0, err
+			}
+			if !shown {
+				continue
+			}
+			if total >= page.From && len(ids) < page.Size {
+				ids = append(ids, n.id)
+			}
+			total++
+		}
+		if names.end {
+			break
+		}
+		after = names.names[len(names.names)-1]
+	}
+	return ids, total, nil
+}
+
 // A sortKey is the position of a package in the order of names.
 type sortKey struct{ namespace, key string }
 
@@ -60,6 +112,7 @@ func (a sortKey) compare(b sortKey) int {
 type listedName struct {
 	id        PackageID
 	published bool // it has a Published version
+	text      string
 }
 
 // A namesPage is a range of the names in a repository and its upstreams.
@@ -75,15 +128,20 @@ type namesPage struct {
 func (s *Service) namesPage(ctx context.Context, r *repository, format Format, after sortKey, limit int) (namesPage, error) {
 	p := namesPage{first: map[sortKey]listedName{}, end: true}
 	var last sortKey
-	err := r.walkUpstreams(func(r *repository) (bool, error) {
+	err := r.walkUpstreams(func(r *repository) (func(), bool, error) {
 		names, err := s.ownNames(ctx, r, format, after, limit+1)
 		if err != nil {
-			return false, err
+			return nil, false, err
 		}
 		for _, n := range names {
-			if _, met := p.first[sortKeyOf(n.id)]; !met {
-				p.first[sortKeyOf(n.id)] = n
-				p.names = append(p.names, sortKeyOf(n.id))
+			k := sortKeyOf(n.id)
+			first, met := p.first[k]
+			if !met {
+				p.first[k] = n
+				p.names = append(p.names, k)
+			} else if first.text == "" { // as attributes: the first that has some counts
+				first.text = n.text
+				p.first[k] = first
 			}
 		}
 		if len(names) == limit+1 {
@@ -91,7 +149,7 @@ func (s *Service) namesPage(ctx context.Context, r *repository, format Format, a
 				p.end, last = false, end
 			}
 		}
-		return true, nil
+		return nil, true, nil
 	})
 	slices.SortFunc(p.names, sortKey.compare)
 	if !p.end {
@@ -105,10 +163,10 @@ func (s *Service) ownNames(ctx context.Context, r *repository, format Format, af
 	return db.All(ctx, s.db, func(row db.Row) (n listedName, err error) {
 		n.id.Format = format
 		var published int64
-		err = row.Scan(&n.id.Namespace, &n.id.Name, &published)
+		err = row.Scan(&n.id.Namespace, &n.id.Name, &n.text, &published)
 		n.published = published != 0
 		return n, err
-	}, `SELECT namespace, name,
+	}, `SELECT namespace, name, search,
 			CASE WHEN EXISTS (SELECT 1 FROM pkg_version v WHERE v.package = p.id AND v.status = 'Published') THEN 1 ELSE 0 END
 		FROM pkg_package p WHERE repository = $1 AND format = $2 AND (namespace, name_key) > ($3, $4)
 		ORDER BY namespace, name_key LIMIT $5`, r.row, string(format), after.namespace, after.key, limit)

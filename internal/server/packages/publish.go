@@ -20,6 +20,10 @@ const maxAssets = 350
 // exists already with the same bytes is not an error, and if no asset of the
 // publication is new, nothing changes.
 //
+// If no asset is new, the tags are still set, which needs
+// codeartifact:PutPackageMetadata as SetTags does. Content whose bytes the blob store
+// has lost is replaced by the bytes of the publication.
+//
 // Fault Conflict: an asset of the same name has other bytes; the version is in an
 // upstream repository; the version is archived, disposed or accepts no more assets;
 // the origin configuration of the package blocks publishing. Fault
@@ -42,12 +46,19 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	if err != nil {
 		return nil, err
 	}
-	w := publishTx{Publication: p, description: description}
+	lost, err := s.lostContent(ctx, r, p.Assets)
+	if err != nil {
+		return nil, err
+	}
+	w := publishTx{Publication: p, description: description, lost: lost, authorizeTags: func() error {
+		_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
+		return err
+	}}
 	defer s.records.MarkStale(r.cacheKey(p.Package)) // after errors too: some leave the outcome unknown
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		// The transaction may run more than once: start each run afresh.
 		w.packageChange = packageChange{repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
-		w.kept, w.published = nil, nil
+		w.kept, w.replaced, w.published = nil, nil, nil
 		return w.run(ctx, tx)
 	})
 	var refused *fault.Error
@@ -61,6 +72,11 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	}
 	if err != nil {
 		return nil, err
+	}
+	// Cached records still name the damaged objects. Without them, readers look for
+	// the new ones. What cannot be deleted now is garbage that the sweep deletes.
+	for _, object := range w.replaced {
+		_ = s.blobs.Delete(ctx, object)
 	}
 	return w.published, nil
 }
@@ -86,6 +102,9 @@ func (s *Service) validPublication(p *Publication) error {
 	}
 	names := map[string]bool{}
 	for _, a := range p.Assets {
+		if a.Beside != "" && !slices.ContainsFunc(p.Assets, func(b StagedAsset) bool { return b.Name == a.Beside && b.Beside == "" }) {
+			return invalid("The publication has no asset %q, which %q is about.", a.Beside, a.Name)
+		}
 		if err := validAssetName(a.Name); err != nil {
 			return err
 		}
@@ -108,8 +127,12 @@ type publishTx struct {
 	Publication
 	packageChange
 	description []byte
+	lost        map[string]string // SHA-256 of content without its bytes → the object that was tried
+	// authorizeTags authorizes a publication that only moves tags.
+	authorizeTags func() error
 
 	kept      []*Staged // content that becomes part of the store
+	replaced  []string  // damaged objects that it replaces
 	published *Version
 }
 
@@ -133,10 +156,22 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	if len(fresh) > 0 || v.status == Unfinished && w.Status == Published {
-		if err := w.write(ctx, tx, v, fresh); err != nil {
-			return err
+	switch {
+	case len(fresh) > 0 || v.status == Unfinished && w.Status == Published:
+		err = w.write(ctx, tx, v, fresh)
+	case w.movesTags():
+		if err = w.authorizeTags(); err == nil {
+			err = w.writeTags(v)
 		}
+		if err == nil {
+			err = w.save(ctx, tx)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := w.restoreContent(ctx, tx); err != nil {
+		return err
 	}
 	w.published, err = readVersion(ctx, tx, w.repository, w.row.id, v.key)
 	return err
@@ -144,7 +179,7 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 
 // target returns the version and the SHA-256 of each of its assets. For a new version
 // it checks that the version may be added.
-func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[string]string, error) {
+func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[string]Asset, error) {
 	v, err := w.version(ctx, tx, w.Version)
 	if errors.Is(err, db.ErrNoRows) {
 		key := w.id.Format.versionKey(w.Version)
@@ -153,14 +188,13 @@ func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[stri
 	if err != nil {
 		return v, nil, err
 	}
-	type asset struct{ name, sha256 string }
-	assets, err := db.All(ctx, tx, func(r db.Row) (a asset, err error) {
-		err = r.Scan(&a.name, &a.sha256)
+	assets, err := db.All(ctx, tx, func(r db.Row) (a Asset, err error) {
+		err = r.Scan(&a.Name, &a.beside, &a.SHA256)
 		return a, err
-	}, `SELECT name, sha256 FROM pkg_asset WHERE package = $1 AND version_key = $2`, w.row.id, v.key)
-	have := make(map[string]string, len(assets))
+	}, `SELECT name, beside, sha256 FROM pkg_asset WHERE package = $1 AND version_key = $2`, w.row.id, v.key)
+	have := make(map[string]Asset, len(assets))
 	for _, a := range assets {
-		have[a.name] = a.sha256
+		have[a.Name] = a
 	}
 	return v, have, err
 }
@@ -170,32 +204,32 @@ func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[stri
 // the two.
 func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) error {
 	if w.row.origin.Publish == Block {
-		return conflict(typePackage, w.id.Name, "The origin configuration of %s in repository %s blocks publishing. PutPackageOriginConfiguration can allow it.", w.id, w.repository.id.Name)
+		return originBlocked(w.repository.id, w.id)
 	}
-	return w.repository.walkUpstreams(func(r *repository) (deeper bool, err error) {
+	return w.repository.walkUpstreams(func(r *repository) (after func(), deeper bool, err error) {
 		if r == w.repository {
-			return w.created || w.row.origin.Upstream == Allow, nil
+			return nil, w.created || w.row.origin.Upstream == Allow, nil
 		}
 		p, err := readPackageRow(ctx, tx, r.row, w.id)
 		if err != nil || p == nil {
-			return true, err
+			return nil, true, err
 		}
 		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_version WHERE package = $1 AND version_key = $2`, p.id, key)
 		if n > 0 {
 			err = conflict(typeVersion, w.Version, "Version %s of %s exists already in the upstream repository %s.", w.Version, w.id, r.id.Name)
 		}
-		return p.origin.Upstream == Allow, err
+		return nil, p.origin.Upstream == Allow, err
 	})
 }
 
 // newAssets returns the assets that the version does not have yet.
-func (w *publishTx) newAssets(v versionRow, have map[string]string) ([]StagedAsset, error) {
+func (w *publishTx) newAssets(v versionRow, have map[string]Asset) ([]StagedAsset, error) {
 	var fresh []StagedAsset
 	for _, a := range w.Assets {
-		switch sha, ok := have[a.Name]; {
+		switch same, ok := have[a.Name]; {
 		case !ok:
 			fresh = append(fresh, a)
-		case sha != a.Content.SHA256:
+		case same.SHA256 != a.Content.SHA256:
 			return nil, conflict(typeAsset, a.Name, "Version %s of %s already has an asset %s with other content. Publish another version.", w.Version, w.id, a.Name)
 		}
 	}
@@ -208,7 +242,18 @@ func (w *publishTx) newAssets(v versionRow, have map[string]string) ([]StagedAss
 	case v.status != Unfinished && w.id.Format.rules().sealed:
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s was published already and takes no further assets.", w.Version, w.id)
 	}
-	if len(have)+len(fresh) > maxAssets {
+	count := 0
+	for _, a := range have {
+		if a.beside == "" {
+			count++
+		}
+	}
+	for _, a := range fresh {
+		if a.Beside == "" {
+			count++
+		}
+	}
+	if count > maxAssets {
 		return nil, quotaExceeded(typeVersion, w.Version, "A package version has at most %d assets.", maxAssets)
 	}
 	return fresh, nil
@@ -222,18 +267,41 @@ func (w *publishTx) write(ctx context.Context, tx *db.Tx, v versionRow, fresh []
 		if err := w.writeContent(ctx, tx, a.Content); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, domain, sha256, published, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			w.row.id, v.key, a.Name, w.repository.domain.row, a.Content.SHA256, db.Micros(w.at), nullable(a.Metadata)); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			w.row.id, v.key, a.Name, a.Beside, w.repository.domain.row, a.Content.SHA256, db.Micros(w.at), nullable(a.Metadata)); err != nil {
 			return err
 		}
 	}
 	if w.Attributes != nil {
 		w.row.attributes = w.Attributes
 	}
+	if w.Search != "" {
+		w.row.search = w.Search
+	}
 	for _, tag := range w.Tags {
 		w.row.tags[tag] = w.Version
 	}
 	return w.save(ctx, tx)
+}
+
+// movesTags reports whether a tag of the publication is not on its version yet.
+func (w *publishTx) movesTags() bool {
+	key := w.id.Format.versionKey(w.Version)
+	return slices.ContainsFunc(w.Tags, func(tag string) bool {
+		now, ok := w.row.tags[tag]
+		return !ok || w.id.Format.versionKey(now) != key
+	})
+}
+
+// writeTags sets the tags on a version that exists.
+func (w *publishTx) writeTags(v versionRow) error {
+	if v.status != Published {
+		return conflict(typeVersion, w.Version, "Version %s of %s is %s; only a Published one can be tagged.", w.Version, w.id, v.status)
+	}
+	for _, tag := range w.Tags {
+		w.row.tags[tag] = w.Version
+	}
+	return nil
 }
 
 func (w *publishTx) writeVersion(ctx context.Context, tx *db.Tx, v versionRow) error {
@@ -282,8 +350,12 @@ func readVersion(ctx context.Context, q db.Querier, r *repository, pkg, key stri
 	if err != nil {
 		return nil, err
 	}
-	v.Assets, err = db.All(ctx, q, func(row db.Row) (Asset, error) { return scanAsset(row) },
+	files, err := db.All(ctx, q, func(row db.Row) (Asset, error) { return scanAsset(row) },
 		`SELECT `+assetColumns+` FROM pkg_asset a JOIN pkg_content c ON c.domain = a.domain AND c.sha256 = a.sha256
 		WHERE a.package = $1 AND a.version_key = $2 ORDER BY a.name`, pkg, key)
+	for _, a := range files {
+		a.repository = r.id.Name
+		v.add(a)
+	}
 	return v, err
 }

@@ -2,6 +2,7 @@ package packages_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -219,7 +220,7 @@ func TestSetTags(t *testing.T) {
 	fails(t, h.SetTags(h.ctx, repo, npm("none"), nil, []string{"x"}), "ResourceNotFound")
 }
 
-func TestSetMetadata(t *testing.T) {
+func TestEditMetadata(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	repo, id := domain.Repository("store"), npm("lib")
@@ -227,11 +228,14 @@ func TestSetMetadata(t *testing.T) {
 	h.mustPublish("store", id, "2.0.0", "a", "2")
 	p1, err := h.Package(h.ctx, repo, id)
 	h.ok(err)
-	h.ok(h.SetMetadata(h.ctx, repo, id, map[string]json.RawMessage{"1.0.0": json.RawMessage(`{"deprecated":"old"}`)}, json.RawMessage(`{"n":1}`)))
+	set := func(metadata string) func(string, json.RawMessage) (json.RawMessage, error) {
+		return func(string, json.RawMessage) (json.RawMessage, error) { return json.RawMessage(metadata), nil }
+	}
+	h.ok(h.EditMetadata(h.ctx, repo, id, []string{"1.0.0"}, set(`{"deprecated":"old"}`)))
 	p2, err := h.Package(h.ctx, repo, id)
 	h.ok(err)
-	if string(p2.Version("1.0.0").Metadata) != `{"deprecated":"old"}` || string(p2.Attributes) != `{"n":1}` {
-		t.Fatalf("%s, %s", p2.Version("1.0.0").Metadata, p2.Attributes)
+	if string(p2.Version("1.0.0").Metadata) != `{"deprecated":"old"}` {
+		t.Fatalf("%s", p2.Version("1.0.0").Metadata)
 	}
 	if p1.Revision == p2.Revision || before.Revision == p2.Version("1.0.0").Revision {
 		t.Fatal("a change leaves the revision as it was")
@@ -242,11 +246,77 @@ func TestSetMetadata(t *testing.T) {
 	if p1.Version("2.0.0") != p2.Version("2.0.0") {
 		t.Fatal("what did not change was read again")
 	}
-	err = h.SetMetadata(h.ctx, repo, id, map[string]json.RawMessage{"1.0.0": json.RawMessage(`{}`), "3.0.0": nil}, nil)
+	err = h.EditMetadata(h.ctx, repo, id, []string{"1.0.0", "3.0.0"}, set(`{}`))
 	fails(t, err, "ResourceNotFound")
 	p3, err := h.Package(h.ctx, repo, id)
 	h.ok(err)
 	if p3.Revision != p2.Revision {
 		t.Fatal("what failed left a change behind")
 	}
+	h.ok(h.EditMetadata(h.ctx, repo, id, []string{"1.0.0"}, func(_ string, old json.RawMessage) (json.RawMessage, error) {
+		if string(old) != `{"deprecated":"old"}` {
+			t.Errorf("the old metadata are %s", old)
+		}
+		return nil, nil
+	}))
+	if p4, err := h.Package(h.ctx, repo, id); err != nil || p4.Revision != p2.Revision {
+		t.Fatalf("an edit without a change changed the package: %v", err)
+	}
+}
+
+// The same bytes with another tag set the tag, as npm dist-tag does.
+func TestPublish_SameBytesOtherTag(t *testing.T) {
+	h := open(t)
+	h.repositories("store")
+	repo, id := domain.Repository("store"), npm("lib")
+	tagged := func(tag string) packages.Publication {
+		return packages.Publication{Repository: repo, Package: id, Version: "1.0.0", Tags: []string{tag}}
+	}
+	h.ok(second(h.publishAs(h.ctx, tagged("latest"), "a", "1")))
+	h.ok(second(h.publishAs(h.ctx, tagged("beta"), "a", "1")))
+	p, err := h.Package(h.ctx, repo, id)
+	h.ok(err)
+	if p.Tags["beta"] != "1.0.0" || p.Tags["latest"] != "1.0.0" {
+		t.Fatal(p.Tags)
+	}
+	publisher := as(t, account, "publisher", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codeartifact:PublishPackageVersion","Resource":"*"}}`)
+	h.ok(second(h.publishAs(publisher, tagged("beta"), "a", "1"))) // nothing to change
+	fails(t, second(h.publishAs(publisher, tagged("other"), "a", "1")), "AccessDenied")
+	h.ok(second(h.UpdateVersionsStatus(h.ctx, repo, id, packages.Selection{Versions: []string{"1.0.0"}}, packages.Unlisted)))
+	fails(t, second(h.publishAs(h.ctx, tagged("other"), "a", "1")), "Conflict")
+}
+
+// Sidecars are served, and are no assets for the API or the quota.
+func TestPublish_Sidecar(t *testing.T) {
+	h := open(t)
+	h.repositories("origin", "app: origin")
+	repo, id := domain.Repository("origin"), packages.PackageID{Format: packages.PyPI, Name: "lib"}
+	stage := func(content string) *packages.Staged {
+		c, err := h.Stage(h.ctx, repo, id, strings.NewReader(content), 1<<20)
+		h.ok(err)
+		return c
+	}
+	for i := range 350 {
+		name := fmt.Sprintf("lib-1.0-%d-py3-none-any.whl", i)
+		_, err := h.Publish(h.ctx, packages.Publication{Repository: repo, Package: id, Version: "1.0", Assets: []packages.StagedAsset{
+			{Name: name + ".metadata", Beside: name, Content: stage("about")}, {Name: name, Content: stage(name)},
+		}})
+		h.ok(err)
+	}
+	fails(t, second(h.publish("origin", id, "1.0", "one-more.whl", "x")), "ServiceQuotaExceeded")
+	v, err := h.VersionAssets(h.ctx, repo, id, "1.0")
+	h.ok(err)
+	if len(v.Assets) != 350 || len(v.Sidecars) != 350 {
+		t.Fatalf("%d assets, %d sidecars", len(v.Assets), len(v.Sidecars))
+	}
+	const name = "lib-1.0-7-py3-none-any.whl.metadata"
+	_, _, _, err = h.GetAsset(h.ctx, repo, id, "1.0", "", name)
+	fails(t, err, "ResourceNotFound")
+	for _, from := range []string{"origin", "app"} {
+		if s, err := h.read(from, id, "1.0", name); s != "about" || err != nil {
+			t.Fatalf("%s: %q, %v", from, s, err)
+		}
+	}
+	c := stage("x")
+	fails(t, second(h.Publish(h.ctx, packages.Publication{Repository: repo, Package: id, Version: "2.0", Assets: []packages.StagedAsset{{Name: "a.metadata", Beside: "a", Content: c}}})), "Validation")
 }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
-	"maps"
 	"slices"
+	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
@@ -39,62 +40,121 @@ func (s *Service) visible(ctx context.Context, r *repository, id PackageID) (*Pa
 		return nil, err
 	}
 	var p *Package
-	switch len(found) {
+	switch len(found.records) {
 	case 0:
 	case 1:
-		p = found[0].view
+		p = found.records[0].view
 	default:
 		p = s.merge(r, id, found)
 	}
 	if p == nil || len(p.byKey) == 0 { // a package may have an origin configuration and no versions
-		return nil, packageNotFound(r.id, id)
+		return nil, s.whyNotVisible(ctx, r, id, "")
 	}
 	return p, nil
 }
 
-// search returns the records of the package in the order of priority: the repository
-// itself, then its upstreams one after the other, each followed by its own upstreams.
-// Repositories without the package are left out. The upstreams of a repository that
-// has the package with upstream BLOCK are not searched.
-func (s *Service) search(ctx context.Context, r *repository, id PackageID) ([]*record, error) {
-	var found []*record
-	err := r.walkUpstreams(func(r *repository) (deeper bool, err error) {
-		p, err := s.load(ctx, r, id)
-		if err != nil {
-			return false, err
-		}
-		if !p.exists() {
-			return true, nil
-		}
-		found = append(found, p)
-		return p.origin.Upstream == Allow, nil
-	})
-	return found, err
-}
-
-// walkUpstreams visits the repository and its upstreams, depth first and each once. It
-// visits the upstreams of a repository if visit returns deeper.
-func (r *repository) walkUpstreams(visit func(*repository) (deeper bool, err error)) error {
-	if len(r.upstreams) == 0 { // the most frequent case, without a set
-		_, err := visit(r)
+// WhyNotVisible returns the fault of a version that Package does not have.
+// codeartifact:ReadFromRepository on the repository.
+func (s *Service) WhyNotVisible(ctx context.Context, repo RepositoryID, id PackageID, version string) error {
+	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
+	if err != nil {
 		return err
 	}
+	return s.whyNotVisible(ctx, r, id, version)
+}
+
+// whyNotVisible returns the fault of a package, or, unless the version is empty, of a
+// version that clients of the repository do not see. It names the repository whose
+// origin configuration hides the package of an upstream repository.
+func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID, version string) error {
+	missing := packageNotFound(r.id, id)
+	if version != "" {
+		missing = versionNotFound(r.id, id, version)
+	}
+	key := id.Format.versionKey(version)
+	var blocking, hidden string
+	err := r.walkUpstreams(func(u *repository) (func(), bool, error) {
+		p, err := s.load(ctx, u, id)
+		if err != nil {
+			return nil, false, err
+		}
+		if blocking != "" && hidden == "" && p.exists() && (version == "" && len(p.view.Versions) > 0 || p.view.byKey[key] != nil && p.view.byKey[key].Status == Published) {
+			hidden = u.id.Name
+		}
+		if blocking == "" && p.exists() && p.origin.Upstream == Block {
+			blocking = u.id.Name
+			return func() {
+				if hidden == "" {
+					blocking = ""
+				}
+			}, true, nil
+		}
+		return nil, true, nil
+	})
+	if err != nil || hidden == "" {
+		return missing
+	}
+	f := *fault.From(missing)
+	f.Message += " The upstream repository " + hidden + " has it, but the origin configuration of the package in repository " + blocking + " blocks upstream versions. PutPackageOriginConfiguration can allow them."
+	return &f
+}
+
+// A found is what a search found of a package.
+type found struct {
+	// records are in the order of priority: the repository itself, then its upstreams
+	// one after the other, each followed by its own upstreams.
+	records []*record
+	// tagged are the same records in the order in which their tags count: a
+	// repository comes after its upstreams (User Guide, "npm tag handling").
+	tagged []*record
+}
+
+// search returns the records of the package in the repository and its upstreams.
+// Repositories without the package are left out. The upstreams of a repository that
+// has the package with upstream BLOCK are not searched.
+func (s *Service) search(ctx context.Context, r *repository, id PackageID) (found, error) {
+	var f found
+	err := r.walkUpstreams(func(r *repository) (func(), bool, error) {
+		p, err := s.load(ctx, r, id)
+		if err != nil {
+			return nil, false, err
+		}
+		if !p.exists() {
+			return nil, true, nil
+		}
+		f.records = append(f.records, p)
+		return func() { f.tagged = append(f.tagged, p) }, p.origin.Upstream == Allow, nil
+	})
+	return f, err
+}
+
+// A visitor is called for a repository before its upstreams. It returns whether they
+// are to be visited too, and what to do after them, or nil.
+type visitor func(*repository) (after func(), deeper bool, err error)
+
+// walkUpstreams visits the repository and its upstreams, depth first and each once.
+func (r *repository) walkUpstreams(visit visitor) error {
 	return r.walkUpstreamsInto(map[*repository]bool{}, visit)
 }
 
-func (r *repository) walkUpstreamsInto(seen map[*repository]bool, visit func(*repository) (bool, error)) error {
+func (r *repository) walkUpstreamsInto(seen map[*repository]bool, visit visitor) error {
 	if seen[r] || len(seen) == maxSearched {
 		return nil
 	}
 	seen[r] = true
-	deeper, err := visit(r)
-	if err != nil || !deeper {
+	after, deeper, err := visit(r)
+	if err != nil {
 		return err
 	}
-	for _, u := range r.upstreams {
-		if err := u.walkUpstreamsInto(seen, visit); err != nil {
-			return err
+	if deeper {
+		for _, u := range r.upstreams {
+			if err := u.walkUpstreamsInto(seen, visit); err != nil {
+				return err
+			}
 		}
+	}
+	if after != nil {
+		after()
 	}
 	return nil
 }
@@ -108,12 +168,13 @@ type mergedView struct {
 
 func (v *mergedView) size() int64 { return minEntry + 96*int64(len(v.view.byKey)) }
 
-// merge joins the records of several repositories. The first that has a version, a
-// tag or attributes wins. A version that is hidden there stays hidden: an archived
-// version is not replaced by the same version upstream.
-func (s *Service) merge(r *repository, id PackageID, found []*record) *Package {
+// merge joins the records of several repositories. The first that has a version or
+// attributes wins. A version that is hidden there stays hidden: an archived version is
+// not replaced by the same version upstream. Tags are the other way round: a tag that
+// is set upstream counts before the same tag downstream, as AWS documents.
+func (s *Service) merge(r *repository, id PackageID, f found) *Package {
 	h := sha256.New()
-	for _, p := range found {
+	for _, p := range slices.Concat(f.records, f.tagged) {
 		h.Write([]byte(p.view.Revision + "\n"))
 	}
 	sources := hex.EncodeToString(h.Sum(nil)[:16])
@@ -122,14 +183,15 @@ func (s *Service) merge(r *repository, id PackageID, found []*record) *Package {
 	if have.State == lru.Fresh && have.Value.sources == sources {
 		return have.Value.view
 	}
-	first := found[0].view
+	first := f.records[0].view
 	view := &Package{
 		ID: first.ID, Revision: sources, Tags: map[string]string{}, byKey: map[string]*Version{},
 		Created: first.Created, Modified: first.Modified,
 	}
-	for _, p := range slices.Backward(found) {
-		maps.Copy(view.byKey, p.versions)
-		maps.Copy(view.Tags, p.tags)
+	for _, p := range slices.Backward(f.records) {
+		for key, v := range p.versions {
+			view.byKey[key] = v.withAssetsOf(view.byKey[key], id.Format)
+		}
 		if p.view.Attributes != nil {
 			view.Attributes = p.view.Attributes
 		}
@@ -140,16 +202,50 @@ func (s *Service) merge(r *repository, id PackageID, found []*record) *Package {
 			view.Modified = p.view.Modified
 		}
 	}
+	for _, p := range f.tagged {
+		for tag, version := range p.tags {
+			if v := view.byKey[id.Format.versionKey(version)]; v != nil && v.Status == Published && view.Tags[tag] == "" {
+				view.Tags[tag] = version
+			}
+		}
+	}
 	view.finish()
 	s.views.Store(k, &mergedView{sources, view}, have)
 	return view
 }
 
-// OpenAsset opens an asset of a version that can be downloaded, listed or not. A
-// version that was found upstream is retained: it stays in the repository whatever
-// happens upstream (User Guide, "Requesting a package version with
-// upstream repositories", Package retention). codeartifact:ReadFromRepository on the repository.
-func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID, version, asset string) (Asset, blob.Object, error) {
+// withAssetsOf returns the version with the assets that only the same version further
+// upstream has: a wheel can be uploaded there after the version was retained (User
+// Guide, "Requesting Python packages from upstreams and external connections"). Both
+// must have been published to the same repository. Otherwise they are different
+// versions, and the one downstream hides the other.
+func (v *Version) withAssetsOf(upstream *Version, f Format) *Version {
+	if upstream == nil || f.rules().sealed || upstream.EntryPoint != v.EntryPoint || !v.Status.downloadable() || !upstream.Status.downloadable() {
+		return v
+	}
+	joined := *v
+	joined.Assets = joinAssets(v.Assets, upstream.Assets)
+	joined.Sidecars = joinAssets(v.Sidecars, upstream.Sidecars)
+	return &joined
+}
+
+// joinAssets adds the assets of more whose names first does not have.
+func joinAssets(first, more []Asset) []Asset {
+	all := slices.Clone(first)
+	for _, a := range more {
+		if findAsset(first, a.Name) == nil {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b Asset) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// OpenAsset opens an asset or a sidecar of a version that can be downloaded, listed or
+// not. What was found upstream is retained: it stays in the repository whatever happens
+// upstream (User Guide, "Requesting a package version with upstream repositories",
+// Package retention). codeartifact:ReadFromRepository on the repository.
+func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID, version, name string) (Asset, blob.Object, error) {
 	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
 	if err != nil {
 		return Asset{}, nil, err
@@ -160,33 +256,46 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 	}
 	v := p.Version(version)
 	if v == nil {
-		return Asset{}, nil, versionNotFound(repo, id, version)
+		return Asset{}, nil, s.whyNotVisible(ctx, r, id, version)
 	}
-	a, o, err := s.open(ctx, id, v, asset)
-	if err == nil && v.Repository != repo.Name {
-		if err = s.retain(ctx, r, v, id); err != nil {
+	a := v.Asset(name)
+	if a == nil {
+		a = v.Sidecar(name)
+	}
+	if a == nil {
+		return Asset{}, nil, assetNotFound(id, v.Version, name)
+	}
+	o, err := s.open(ctx, r, id, v, a)
+	if err == nil && a.repository != repo.Name {
+		if err = s.retain(ctx, r, v, id, a.repository); err != nil {
 			o.Close()
 		}
 	}
 	if err != nil {
 		return Asset{}, nil, err
 	}
-	return a, o, nil
+	return *a, o, nil
 }
 
-// open opens an asset of a version.
-func (s *Service) open(ctx context.Context, id PackageID, v *Version, asset string) (Asset, blob.Object, error) {
-	a := v.Asset(asset)
-	if a == nil {
-		return Asset{}, nil, assetNotFound(id, v.Version, asset)
+// open opens an asset or a sidecar of a version. It does not exist if its bytes are
+// lost.
+func (s *Service) open(ctx context.Context, r *repository, id PackageID, v *Version, a *Asset) (blob.Object, error) {
+	o, err := integrity.Open(ctx, s.blobs, a.object, a.Size)
+	if !integrity.IsDamaged(err) {
+		return o, err
 	}
-	o, err := s.blobs.Open(ctx, a.object)
-	if errors.Is(err, blob.ErrNotFound) && !s.contentExists(ctx, a.object) {
-		// The version was deleted after v was read.
-		return Asset{}, nil, assetNotFound(id, v.Version, asset)
+	// The version may have been deleted after it was read, or the bytes replaced.
+	object, currentErr := s.currentObject(ctx, r, a)
+	if currentErr != nil {
+		return nil, currentErr
 	}
-	if err != nil {
-		return Asset{}, nil, err
+	if object != "" && object != a.object {
+		if o, err = integrity.Open(ctx, s.blobs, object, a.Size); !integrity.IsDamaged(err) {
+			return o, err
+		}
 	}
-	return *a, o, nil
+	if object != "" {
+		s.damage.Report(ctx, object, a.SHA256, err)
+	}
+	return nil, assetNotFound(id, v.Version, a.Name)
 }

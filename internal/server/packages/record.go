@@ -67,6 +67,7 @@ type packageRow struct {
 	origin            Origin
 	tags              map[string]string
 	attributes        []byte
+	search            string
 	created, modified time.Time
 	seq, removed      int64
 }
@@ -77,13 +78,13 @@ func readPackageRow(ctx context.Context, q db.Querier, repository string, id Pac
 		p = new(packageRow)
 		var tags string
 		var created, modified int64
-		err = r.Scan(&p.id, &p.name, &p.origin.Publish, &p.origin.Upstream, &tags, &p.attributes, &created, &modified, &p.seq, &p.removed)
+		err = r.Scan(&p.id, &p.name, &p.origin.Publish, &p.origin.Upstream, &tags, &p.attributes, &p.search, &created, &modified, &p.seq, &p.removed)
 		if err != nil {
 			return nil, err
 		}
 		p.created, p.modified = db.Time(created), db.Time(modified)
 		return p, json.Unmarshal([]byte(tags), &p.tags)
-	}, `SELECT id, name, publish, upstream, tags, attributes, created, modified, seq, removed FROM pkg_package
+	}, `SELECT id, name, publish, upstream, tags, attributes, search, created, modified, seq, removed FROM pkg_package
 		WHERE repository = $1 AND format = $2 AND namespace = $3 AND name_key = $4`,
 		repository, string(id.Format), id.Namespace, id.key())
 	if err != nil || len(rows) == 0 {
@@ -168,7 +169,8 @@ func readVersions(ctx context.Context, q db.Querier, r *repository, pkg string, 
 			return a, err
 		}
 		if v := read[key]; v != nil {
-			v.Assets = append(v.Assets, a)
+			a.repository = r.id.Name
+			v.add(a)
 		}
 		return a, nil
 	}, `SELECT a.version_key, `+assetColumns+` FROM pkg_version v
@@ -178,12 +180,12 @@ func readVersions(ctx context.Context, q db.Querier, r *repository, pkg string, 
 	return err
 }
 
-const assetColumns = `a.name, a.published, a.metadata, c.size, c.md5, c.sha1, c.sha256, c.sha512, c.object`
+const assetColumns = `a.name, a.beside, a.published, a.metadata, c.size, c.md5, c.sha1, c.sha256, c.sha512, c.object`
 
 // scanAsset reads assetColumns, after other columns.
 func scanAsset(r db.Row, before ...any) (a Asset, err error) {
 	var published int64
-	err = r.Scan(append(before, &a.Name, &published, (*[]byte)(&a.Metadata), &a.Size, &a.MD5, &a.SHA1, &a.SHA256, &a.SHA512, &a.object)...)
+	err = r.Scan(append(before, &a.Name, &a.beside, &published, (*[]byte)(&a.Metadata), &a.Size, &a.MD5, &a.SHA1, &a.SHA256, &a.SHA512, &a.object)...)
 	a.Published = db.Time(published)
 	return a, err
 }
@@ -197,6 +199,7 @@ func (p *Package) finish() {
 		for _, a := range v.Assets {
 			p.bytes += 512 + int64(len(a.Metadata))
 		}
+		p.bytes += 512 * int64(len(v.Sidecars))
 	}
 	p.Versions = p.ordered(func(v *Version) bool { return v.Status == Published })
 	set := p.Tags

@@ -10,7 +10,19 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: `
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}}
+}
+
+// sidecars tells the files about assets from the assets, and keeps the text in which
+// searches look. The core metadata of PyPI's files were assets before.
+const sidecars = `
+ALTER TABLE pkg_asset ADD COLUMN beside {text} NOT NULL DEFAULT ''; -- the asset that a sidecar is about; empty for an asset
+UPDATE pkg_asset SET beside = substr(name, 1, length(name) - length('.metadata'))
+	WHERE name LIKE '%.metadata' AND package IN (SELECT id FROM pkg_package WHERE format = 'pypi');
+ALTER TABLE pkg_package ADD COLUMN search {text} NOT NULL DEFAULT ''; -- lower case
+`
+
+const store = `
 CREATE TABLE pkg_domain (
 	id              {text} NOT NULL PRIMARY KEY,
 	owner           {text} NOT NULL,
@@ -94,5 +106,4 @@ CREATE TABLE pkg_garbage ( -- objects that no content has any more
 	object {text} NOT NULL PRIMARY KEY,
 	since  {int} NOT NULL
 );
-`}}
-}
+`

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
@@ -24,6 +25,8 @@ type Config struct {
 	Authz authz.Authorizer
 	// Principals is required to set policies.
 	Principals authz.Principals
+	// Damage counts and logs missing and damaged objects. It may be nil.
+	Damage *integrity.Monitor
 	// Now is the clock.
 	Now func() time.Time
 	// CacheBytes bounds the packages in memory, in bytes, approximately. 0 means
@@ -44,6 +47,7 @@ type Service struct {
 	blobs      blob.Store
 	authz      authz.Authorizer
 	principals authz.Principals
+	damage     *integrity.Monitor
 	now        func() time.Time
 
 	changing sync.Mutex // held while the snapshot is replaced
@@ -63,7 +67,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.CacheBytes = DefaultCacheBytes
 	}
 	s := &Service{
-		db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, now: c.Now,
+		db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now,
 		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
 	}
 	all, err := loadAll(ctx, c.DB)

@@ -45,13 +45,6 @@ func dropContent(ctx context.Context, tx *db.Tx, domain, sha string, at time.Tim
 	return nil
 }
 
-// contentExists reports whether a row names the object. An error counts as yes: it
-// must not look like a deletion.
-func (s *Service) contentExists(ctx context.Context, object string) bool {
-	n, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT count(*) FROM pkg_content WHERE object = $1`, object)
-	return err != nil || n > 0
-}
-
 // SweepGarbage deletes the objects that lost their last asset more than a few minutes
 // ago. It should run every few minutes, on one replica.
 func (s *Service) SweepGarbage(ctx context.Context) error {

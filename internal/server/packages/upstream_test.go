@@ -3,6 +3,7 @@ package packages_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -243,6 +244,181 @@ func TestPackageNames(t *testing.T) {
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Fatalf("limit %d: %v", limit, got)
+		}
+	}
+}
+
+// A wheel that is uploaded upstream after the version was retained is seen and retained
+// too (AWS: "Requesting Python packages from upstreams and external connections").
+func TestOpenAsset_AssetAddedUpstream(t *testing.T) {
+	h := open(t)
+	h.repositories("origin", "middle: origin", "app: middle")
+	id := packages.PackageID{Format: packages.PyPI, Name: "lib"}
+	h.mustPublish("origin", id, "1.0", "linux.whl", "linux")
+	if s, err := h.read("app", id, "1.0", "linux.whl"); s != "linux" || err != nil {
+		t.Fatalf("%q, %v", s, err)
+	}
+	h.mustPublish("origin", id, "1.0", "mac.whl", "mac")
+	own := func() string {
+		v, err := h.VersionAssets(h.ctx, domain.Repository("app"), id, "1.0")
+		h.ok(err)
+		var names []string
+		for _, a := range v.Assets {
+			names = append(names, a.Name)
+		}
+		return strings.Join(names, " ")
+	}
+	if p, err := h.Package(h.ctx, domain.Repository("app"), id); err != nil || len(p.Version("1.0").Assets) != 2 || own() != "linux.whl" {
+		t.Fatalf("%v, app contains %s", err, own())
+	}
+	if s, err := h.read("app", id, "1.0", "mac.whl"); s != "mac" || err != nil {
+		t.Fatalf("%q, %v", s, err)
+	}
+	if own() != "linux.whl mac.whl" {
+		t.Fatalf("app contains %s", own())
+	}
+	h.ok(second(h.DeletePackage(h.ctx, domain.Repository("origin"), id)))
+	for _, name := range []string{"linux", "mac"} {
+		if s, err := h.read("app", id, "1.0", name+".whl"); s != name || err != nil {
+			t.Fatalf("%q, %v", s, err)
+		}
+	}
+}
+
+// A version that was published downstream is not mixed with another one of the same
+// number upstream, and an archived one gets no assets from there.
+func TestPackage_AssetsOfAnotherPublication(t *testing.T) {
+	h := open(t)
+	h.repositories("origin", "app: origin")
+	repo, id := domain.Repository("app"), packages.PackageID{Format: packages.PyPI, Name: "lib"}
+	h.mustPublish("app", id, "1.0", "ours.whl", "ours")
+	h.mustPublish("origin", id, "1.0", "theirs.whl", "theirs")
+	h.ok(h.SetOrigin(h.ctx, repo, id, packages.Origin{Publish: packages.Allow, Upstream: packages.Allow}))
+	p, err := h.Package(h.ctx, repo, id)
+	h.ok(err)
+	if n := len(p.Version("1.0").Assets); n != 1 {
+		t.Fatalf("%d assets", n)
+	}
+	h.ok(second(h.DeletePackage(h.ctx, repo, id)))
+	h.ok(second(h.read("app", id, "1.0", "theirs.whl")))
+	h.ok(second(h.UpdateVersionsStatus(h.ctx, repo, id, packages.Selection{Versions: []string{"1.0"}}, packages.Archived)))
+	h.mustPublish("origin", id, "1.0", "later.whl", "later")
+	fails(t, second(h.read("app", id, "1.0", "later.whl")), "ResourceNotFound")
+}
+
+// A tag that is set upstream counts before the same tag downstream (AWS: "npm tag
+// handling"), also through several repositories, unless its version is hidden.
+func TestPackage_UpstreamTags(t *testing.T) {
+	h := open(t)
+	h.repositories("deep", "right", "left: deep", "app: left right")
+	id := npm("lib")
+	tag := func(repo, tag, version string) {
+		h.ok(h.SetTags(h.ctx, domain.Repository(repo), id, map[string]string{tag: version}, nil))
+	}
+	is := func(repo, tag, version string) {
+		t.Helper()
+		p, err := h.Package(h.ctx, domain.Repository(repo), id)
+		h.ok(err)
+		if p.Tags[tag] != version {
+			t.Fatalf("%s of %s is %q, want %q", tag, repo, p.Tags[tag], version)
+		}
+	}
+	h.mustPublish("deep", id, "1.0.0", "a", "1")
+	h.ok(second(h.read("app", id, "1.0.0", "a")))
+	tag("app", "latest", "1.0.0")
+	tag("app", "own", "1.0.0")
+	h.mustPublish("right", id, "3.0.0", "a", "3")
+	h.mustPublish("deep", id, "2.0.0", "a", "2")
+	is("app", "latest", "1.0.0")
+	tag("right", "latest", "3.0.0")
+	is("app", "latest", "3.0.0")
+	tag("deep", "latest", "2.0.0")
+	is("app", "latest", "2.0.0")
+	is("left", "latest", "2.0.0")
+	is("app", "own", "1.0.0")
+	h.ok(second(h.read("app", id, "2.0.0", "a")))
+	h.ok(second(h.UpdateVersionsStatus(h.ctx, domain.Repository("app"), id, packages.Selection{Versions: []string{"2.0.0"}}, packages.Archived)))
+	is("app", "latest", "3.0.0")
+}
+
+// A version that is only seen upstream is retained when it is changed, and not for a
+// caller who may not see it.
+func TestEditMetadata_UpstreamVersion(t *testing.T) {
+	h := open(t)
+	h.repositories("origin", "app: origin")
+	repo, id := domain.Repository("app"), npm("lib")
+	h.mustPublish("origin", id, "1.0.0", "a", "1")
+	h.mustPublish("origin", id, "2.0.0", "a", "2")
+	h.mustPublish("origin", id, "3.0.0", "a", "3")
+	deprecate := func(version string, _ json.RawMessage) (json.RawMessage, error) {
+		if version == "3.0.0" {
+			return nil, nil
+		}
+		return json.RawMessage(`{"deprecated":"old"}`), nil
+	}
+	blind := as(t, account, "blind", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codeartifact:PutPackageMetadata","Resource":"*"}}`)
+	fails(t, h.EditMetadata(blind, repo, id, []string{"1.0.0"}, deprecate), "ResourceNotFound")
+	fails(t, h.SetTags(blind, repo, id, map[string]string{"old": "1.0.0"}, nil), "ResourceNotFound")
+	h.ok(h.EditMetadata(h.ctx, repo, id, []string{"1.0.0", "3.0.0"}, deprecate))
+	h.ok(h.SetTags(h.ctx, repo, id, map[string]string{"old": "2.0.0"}, nil))
+	p, err := h.Package(h.ctx, repo, id)
+	h.ok(err)
+	if string(p.Version("1.0.0").Metadata) != `{"deprecated":"old"}` || p.Version("1.0.0").Repository != "app" || p.Tags["old"] != "2.0.0" ||
+		p.Version("2.0.0").Repository != "app" || p.Version("3.0.0").Repository != "origin" {
+		t.Fatalf("%+v, %v", p.Version("1.0.0"), p.Tags)
+	}
+	if p, err := h.Package(h.ctx, domain.Repository("origin"), id); err != nil || p.Version("1.0.0").Metadata != nil {
+		t.Fatalf("the upstream version changed: %v", err)
+	}
+	fails(t, h.SetTags(h.ctx, repo, id, map[string]string{"old": "9.0.0"}, nil), "ResourceNotFound")
+}
+
+// The fault of a version that origin controls hide names the repository that has it and
+// the one that blocks it.
+func TestOpenAsset_BlockedUpstream(t *testing.T) {
+	h := open(t)
+	h.repositories("origin", "middle: origin", "app: middle")
+	id := npm("lib")
+	h.mustPublish("origin", id, "1.0.0", "a", "1")
+	h.ok(h.SetOrigin(h.ctx, domain.Repository("middle"), id, packages.Origin{Publish: packages.Allow, Upstream: packages.Block}))
+	for _, err := range []error{
+		second(h.read("app", id, "1.0.0", "a")), h.WhyNotVisible(h.ctx, domain.Repository("app"), id, "1.0.0"), second(h.Package(h.ctx, domain.Repository("app"), id)),
+	} {
+		fails(t, err, "ResourceNotFound")
+		if text := err.Error(); !strings.Contains(text, "upstream repository origin") || !strings.Contains(text, "repository middle blocks") {
+			t.Fatal(text)
+		}
+	}
+	if err := h.WhyNotVisible(h.ctx, domain.Repository("app"), id, "9.0.0"); strings.Contains(err.Error(), "origin") {
+		t.Fatal(err)
+	}
+}
+
+func TestSearch(t *testing.T) {
+	h := open(t)
+	h.repositories("origin", "app: origin")
+	for name, text := range map[string]string{"left": "pads strings", "right": "pads numbers", "other": ""} {
+		h.ok(second(h.publishAs(h.ctx, packages.Publication{Repository: domain.Repository("origin"), Package: npm(name), Version: "1.0.0", Search: text}, "a", name)))
+	}
+	h.ok(second(h.read("app", npm("right"), "1.0.0", "a"))) // its text stays upstream
+	search := func(page packages.SearchPage, word string) string {
+		ids, total, err := h.Search(h.ctx, domain.Repository("app"), packages.NPM, page, func(id packages.PackageID, text string) bool {
+			return strings.Contains(id.Name+" "+text, word)
+		})
+		h.ok(err)
+		out := fmt.Sprint(total)
+		for _, id := range ids {
+			out += " " + id.Name
+		}
+		return out
+	}
+	all := packages.SearchPage{Size: 10}
+	for got, want := range map[string]string{
+		search(all, "pads"): "2 left right", search(all, "numbers"): "1 right", search(all, "other"): "1 other", search(all, "none"): "0",
+		search(packages.SearchPage{From: 1, Size: 1}, ""): "3 other", // left, other, right
+	} {
+		if got != want {
+			t.Errorf("found %q, want %q", got, want)
 		}
 	}
 }

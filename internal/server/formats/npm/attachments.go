@@ -13,7 +13,7 @@ import (
 // An attachmentReader reads a publish document and passes it on with an empty
 // string in the place of each attachment's data, _attachments.*.data. extract gets
 // the decoded data as a stream. So a tarball is never in memory, whatever the order
-// of the document's members.
+// of the document's members. A provenance statement is small and stays in the document.
 //
 // It follows only the strings and brackets of JSON. Whether the document is valid is
 // decided by the decoder of what is passed on.
@@ -125,7 +125,7 @@ func (a *attachmentReader) followString(c byte) {
 // attachment.
 func (a *attachmentReader) atAttachment() bool {
 	return a.value && a.depth == 3 && a.object[1] && a.object[2] && a.object[3] &&
-		a.key[1] == "_attachments" && a.key[3] == "data"
+		a.key[1] == "_attachments" && a.key[3] == "data" && !isProvenance(a.key[2])
 }
 
 func (a *attachmentReader) extractOne() error {

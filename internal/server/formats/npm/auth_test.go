@@ -68,6 +68,11 @@ func TestPublish_BodyNotReadIfDenied(t *testing.T) {
 	s, app := start(t)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
 	want(t, 403, s.Do(formatstest.Reader, "PUT", app+"lib", "{"), "PublishPackageVersion")
+	for _, request := range []string{"PUT lib/-rev/1-x", "PUT -/package/lib/dist-tags/beta", "PUT -/package/lib/dist-tags", "POST -/package/lib/dist-tags"} {
+		method, path, _ := strings.Cut(request, " ")
+		want(t, 403, s.Do(formatstest.Reader, method, app+path, "{"), "is not authorized")
+		want(t, 400, s.Do(formatstest.Admin, method, app+path, "{"))
+	}
 	want(t, 400, s.Do(formatstest.Admin, "PUT", app+"lib", "{"))
 }
 

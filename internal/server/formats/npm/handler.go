@@ -82,6 +82,8 @@ func (h *Handler) operation(method string, k kind) operation {
 			return h.whoami
 		case search:
 			return h.search
+		case attestations:
+			return h.getAttestations
 		}
 	case http.MethodPut:
 		switch k {

@@ -301,10 +301,67 @@ func TestPingAndWhoami(t *testing.T) {
 	want(t, 404, s.Do(formatstest.Reader, "PATCH", app+"lib", ""), "PATCH")
 }
 
+// What npm's users do in a repository with versions that it only sees upstream.
+func TestUpstreamVersion_Changes(t *testing.T) {
+	s, app := start(t)
+	shared := s.Endpoint(formatstest.Shared, packages.NPM)
+	publish(t, s, shared, "lib", "1.0.0", "latest", []byte("one"))
+	publish(t, s, shared, "lib", "1.1.0", "latest", []byte("two"))
+	get := func() object { return decode(t, want(t, 200, s.Do(formatstest.Admin, "GET", app+"lib", ""))) }
+	want(t, 201, s.Do(formatstest.Admin, "PUT", app+"-/package/lib/dist-tags/stable", `"1.0.0"`))
+	doc := get()
+	for _, v := range doc["versions"].(object) {
+		v.(object)["deprecated"] = "old"
+	}
+	want(t, 200, s.Do(formatstest.Admin, "PUT", app+"lib", encode(t, doc)))
+	doc = get()
+	for version, v := range doc["versions"].(object) {
+		if v.(object)["deprecated"] != "old" {
+			t.Errorf("%s is not deprecated", version)
+		}
+	}
+	if tags := doc["dist-tags"].(object); tags["stable"] != "1.0.0" || tags["latest"] != "1.1.0" {
+		t.Error(tags)
+	}
+	publish(t, s, shared, "lib", "1.2.0", "latest", []byte("three"))
+	doc = get()
+	delete(doc["versions"].(object), "1.2.0")
+	want(t, 409, s.Do(formatstest.Admin, "PUT", app+"lib/-rev/"+doc["_rev"].(string), encode(t, doc)), "upstream repository shared")
+	publish(t, s, shared, "other", "1.0.0", "latest", []byte("one"))
+	other := decode(t, want(t, 200, s.Do(formatstest.Admin, "GET", app+"other", "")))
+	want(t, 409, s.Do(formatstest.Admin, "DELETE", app+"other/-rev/"+other["_rev"].(string), ""), "upstream repository shared")
+}
+
+// A publication that origin controls block is not one over an existing version.
+func TestPublish_OriginBlocked(t *testing.T) {
+	s, app := start(t)
+	publish(t, s, s.Endpoint(formatstest.Shared, packages.NPM), "lib", "1.0.0", "latest", []byte("one"))
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib/-/lib-1.0.0.tgz", ""))
+	r := want(t, 409, s.Do(formatstest.Admin, "PUT", app+"lib", encode(t, document("lib", "2.0.0", "latest", []byte("two")))), "origin configuration", "PutPackageOriginConfiguration")
+	if strings.Contains(r.Body, "previously published") {
+		t.Error(r.Body)
+	}
+	publish(t, s, app, "own", "1.0.0", "latest", []byte("own"))
+	publish(t, s, s.Endpoint(formatstest.Shared, packages.NPM), "own", "2.0.0", "latest", []byte("theirs"))
+	for _, path := range []string{"own/2.0.0", "own/-/own-2.0.0.tgz"} {
+		want(t, 404, s.Do(formatstest.Reader, "GET", app+path, ""), "upstream repository shared has it", "blocks upstream versions")
+	}
+}
+
+func TestPublish_SameBytesOtherTag(t *testing.T) {
+	s, app := start(t)
+	publish(t, s, app, "lib", "1.0.0", "latest", []byte("one"))
+	publish(t, s, app, "lib", "1.0.0", "beta", []byte("one"))
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"-/package/lib/dist-tags", ""), `{"beta":"1.0.0","latest":"1.0.0"}`)
+}
+
 func TestSearch(t *testing.T) {
 	s, app := start(t)
-	for _, name := range []string{"red-lib", "green-lib", "@team/lib", "other"} {
-		publish(t, s, app, name, "1.0.0", "latest", []byte(name))
+	for name, description := range map[string]string{"red-lib": "", "green-lib": "", "@team/lib": "", "other": "Pads strings"} {
+		doc := document(name, "1.0.0", "latest", []byte(name))
+		version := doc["versions"].(object)["1.0.0"].(object)
+		version["description"], version["keywords"] = description, []string{"Yellow", name + "-key"}
+		want(t, 201, s.Do(formatstest.Admin, "PUT", app+strings.Replace(name, "/", "%2f", 1), encode(t, doc)))
 	}
 	find := func(query string) (names []string, total any) {
 		r := decode(t, want(t, 200, s.Do(formatstest.Reader, "GET", app+"-/v1/search?"+query, "")))
@@ -321,6 +378,9 @@ func TestSearch(t *testing.T) {
 		"text=lib&size=1&from=1": {[]string{"red-lib"}, 3},
 		"text=red+lib":           {[]string{"red-lib"}, 1},
 		"text=none":              {nil, 0},
+		"text=pads":              {[]string{"other"}, 1},
+		"text=other+yellow":      {[]string{"other"}, 1},
+		"text=yellow&size=0":     {nil, 4},
 	} {
 		if names, total := find(query); !slices.Equal(names, c.names) || total != c.total {
 			t.Errorf("%s: %v of %v", query, names, total)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -40,6 +41,20 @@ func packageAttributes(manifest object, readme []byte) json.RawMessage {
 		o = append(o, member{"readme", readme})
 	}
 	return o.encode()
+}
+
+// maxSearchText bounds the text of a package that searches look in, in bytes.
+const maxSearchText = 4 << 10
+
+// searchText is the description and the keywords of a version, in lower case.
+func searchText(manifest object) string {
+	words := []string{stringValue(manifest.get("description"))}
+	var keywords []string
+	if json.Unmarshal(manifest.get("keywords"), &keywords) == nil {
+		words = append(words, keywords...)
+	}
+	text := strings.ToLower(strings.Join(words, " "))
+	return strings.ToValidUTF8(text[:min(len(text), maxSearchText)], "")
 }
 
 // dependencyTypes are the members of a version object that name dependencies,

@@ -1,7 +1,9 @@
 package npm
 
 import (
+	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -18,7 +20,7 @@ var (
 	// versionPattern is a version of Semantic Versioning 2.0.0, sections 2 to 10.
 	// npm normalises a version to this form before it publishes.
 	versionPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
-	tagPattern     = regexp.MustCompile(`^[A-Za-z0-9._~-]{1,214}$`)
+	tagPattern     = regexp.MustCompile(`^[A-Za-z0-9._~!*'()-]{1,214}$`)
 )
 
 // maxVersion is the length of the longest version that node-semver reads, in bytes.
@@ -69,14 +71,47 @@ func tarballVersion(id packages.PackageID, file string) (string, bool) {
 
 func validVersion(v string) bool { return len(v) <= maxVersion && versionPattern.MatchString(v) }
 
-// checkTag refuses a dist-tag that would shadow a version (npm docs, npm
-// dist-tag: "must not be a valid semver range").
+// checkTag refuses what npm itself refuses as a dist-tag: a name that needs escaping
+// in an address, and a range of versions, which a client would not look up as a tag
+// (npm docs, npm dist-tag).
 func checkTag(tag string) error {
-	if !tagPattern.MatchString(tag) || versionLike.MatchString(tag) {
-		return fault.New(fault.Invalid, "InvalidTag", "%q cannot be a dist-tag: a tag has letters, digits, '.', '_', '~' and '-', and does not look like a version.", tag)
+	if !tagPattern.MatchString(tag) {
+		return fault.New(fault.Invalid, "InvalidTag", "%q cannot be a dist-tag: a tag has 1 to 214 letters, digits and characters of -_.!~*'().", tag)
+	}
+	if isRange(tag) {
+		return fault.New(fault.Invalid, "InvalidTag", "%q cannot be a dist-tag, because npm reads it as a range of versions.", tag)
 	}
 	return nil
 }
 
-// versionLike is what npm would take for a range of versions.
-var versionLike = regexp.MustCompile(`^[vV]?([0-9]+|[xX])(\.([0-9]+|[xX])){0,2}([-+].*)?$`)
+// rangePattern is a range of node-semver that has no character which a tag cannot
+// have: a version or a part of one, possibly after "~".
+var rangePattern = regexp.MustCompile(`^~?v*(` + rangePart + `)(?:\.(` + rangePart + `)(?:\.(` + rangePart + `)(?:-` + prerelease + `)?)?)?$`)
+
+const (
+	rangePart  = `0|[1-9][0-9]*|[xX*]`
+	identifier = `(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)`
+	prerelease = identifier + `(?:\.` + identifier + `)*`
+)
+
+// maxInteger is the largest number that node-semver reads.
+const maxInteger = 1<<53 - 1
+
+// isRange reports whether node-semver's validRange accepts the tag.
+func isRange(tag string) bool {
+	parts := rangePattern.FindStringSubmatch(tag)
+	if parts == nil {
+		return false
+	}
+	wildcard := false
+	for _, p := range parts[1:] {
+		n, err := strconv.ParseUint(p, 10, 64)
+		switch {
+		case errors.Is(err, strconv.ErrRange) || err == nil && (n > maxInteger || wildcard):
+			return false // such as x.2
+		case err != nil && p != "":
+			wildcard = true
+		}
+	}
+	return true
+}

@@ -42,6 +42,8 @@ type sentDocument struct {
 type sentAttachment struct {
 	// Length is the size of the decoded data according to the client, in bytes.
 	Length *int64 `json:"length"`
+	// Data is empty for a tarball, which is staged while the document is read.
+	Data string `json:"data"`
 }
 
 // putDocument publishes a version if its tarball is attached. Without a tarball it
@@ -57,6 +59,11 @@ func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	}
 	defer doc.memory.Release()
 	if tarball == nil {
+		if file, err := doc.provenance(); err != nil {
+			return err
+		} else if file != "" {
+			return fault.New(fault.Invalid, "InvalidDocument", "The document has the provenance statement %q and no tarball.", file)
+		}
 		return h.updateMetadata(w, r, rt, doc)
 	}
 	defer tarball.content.Discard()
@@ -65,6 +72,9 @@ func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt rout
 		return err
 	}
 	r.Operation("PublishPackageVersion", rt.id, p.Version)
+	if err := h.addProvenance(r.Context(), doc, p, tarball.content.SHA512); err != nil {
+		return err
+	}
 	if _, err := h.packages.Publish(r.Context(), *p); err != nil {
 		return publishConflict(err, p.Version)
 	}
@@ -73,12 +83,13 @@ func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt rout
 
 // publishConflict puts a conflict into the words that npm's users know.
 func publishConflict(err error, version string) error {
-	if e := fault.From(err); e.Kind == fault.Conflict {
-		explained := *e
-		explained.Message = "You cannot publish over the previously published versions: " + version + ". " + e.Message
-		return &explained
+	e := fault.From(err)
+	if e.Kind != fault.Conflict || packages.IsOriginBlocked(err) {
+		return err
 	}
-	return err
+	explained := *e
+	explained.Message = "You cannot publish over the previously published versions: " + version + ". " + e.Message
+	return &explained
 }
 
 // An attachedTarball is the tarball in a document.
@@ -118,11 +129,8 @@ const documentWeight = 4
 // stage receives one attachment. previous is the tarball that came before it, if
 // any: a document may have only one.
 func (h *Handler) stage(ctx context.Context, repo packages.RepositoryID, id packages.PackageID, previous *attachedTarball, file string, content io.Reader) (*attachedTarball, error) {
-	if strings.HasSuffix(file, ".sigstore") {
-		return previous, fault.New(fault.Unimplemented, "ProvenanceUnsupported", "This registry does not keep provenance statements. Publish with --provenance=false.")
-	}
 	if previous != nil {
-		return previous, fault.New(fault.Invalid, "InvalidDocument", "The document has more than one attachment. Publish one version at a time.")
+		return previous, fault.New(fault.Invalid, "InvalidDocument", "The document has more than one tarball. Publish one version at a time.")
 	}
 	staged, err := h.packages.Stage(ctx, repo, id, content, h.maxTarball)
 	if err != nil {
@@ -206,6 +214,7 @@ func (t *attachedTarball) publication(doc *sentDocument, repo packages.Repositor
 	slices.Sort(p.Tags)
 	if slices.Contains(p.Tags, "latest") {
 		p.Attributes = packageAttributes(manifest, doc.Readme)
+		p.Search = searchText(manifest)
 	}
 	return p, nil
 }

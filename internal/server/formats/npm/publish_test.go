@@ -35,8 +35,8 @@ func TestPublish_InvalidDocument(t *testing.T) {
 		"two tarballs":          {change(func(doc, _, _, a object) { doc["_attachments"].(object)["lib-2.0.0.tgz"] = a }), 400, "more than one"},
 		"provenance beside it": {change(func(doc, _, _, _ object) {
 			doc["_attachments"].(object)["lib-1.0.0.sigstore"] = object{"data": "{}", "length": 2}
-		}), 501, "provenance"},
-		"provenance":        {change(func(doc, _, _, a object) { doc["_attachments"] = object{"lib-1.0.0.sigstore": a} }), 501, "provenance"},
+		}), 400, "provenance"},
+		"provenance":        {change(func(doc, _, _, a object) { doc["_attachments"] = object{"lib-1.0.0.sigstore": a} }), 400, "provenance"},
 		"no versions":       {change(func(doc, _, _, _ object) { doc["versions"] = object{} }), 400, "does not belong to a version"},
 		"a version a list":  {change(func(doc, _, _, _ object) { doc["versions"] = object{version: []int{}} }), 400, "list"},
 		"a truncated body":  {whole[:len(whole)-20], 400, ""},

@@ -56,7 +56,10 @@ func (h *Handler) getVersion(w http.ResponseWriter, r *formats.Request, rt route
 	}
 	v := p.Version(wanted)
 	if v == nil {
-		return fault.New(fault.NotFound, "ResourceNotFound", "There is no version or tag %s of %s in this repository.", rt.arg, fullName(rt.id))
+		if validVersion(wanted) {
+			return h.packages.WhyNotVisible(r.Context(), r.Repository, rt.id, wanted)
+		}
+		return fault.New(fault.NotFound, "ResourceNotFound", "%s has no version or tag %s in this repository.", fullName(rt.id), rt.arg)
 	}
 	doc, err := h.documents.Get(cacheKey(mediaFull, r.Base, p, v.Version), func() (*formats.Document, error) {
 		one := renderer{base: r.Base, p: p}

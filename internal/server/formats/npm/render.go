@@ -148,6 +148,13 @@ func (d *renderer) dist(v *packages.Version, published []byte) error {
 		d.out = append(d.out, `,"integrity":`...)
 		d.quote(integrity(a.SHA512))
 	}
+	if a := v.Sidecar(provenanceName); a != nil {
+		d.out = append(d.out, `,"attestations":{"url":`...)
+		d.quote(attestationsURL(d.base, d.p.ID, v.Version))
+		d.out = append(d.out, `,"provenance":{"predicateType":`...)
+		d.quote(predicateType(a))
+		d.out = append(d.out, "}}"...)
+	}
 	err := eachMember(published, func(name string, value []byte) error {
 		if !ownDist[name] {
 			d.member(name, value)

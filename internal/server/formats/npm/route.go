@@ -11,20 +11,21 @@ import (
 type kind uint8
 
 const (
-	unknown    kind = iota
-	root            // the endpoint itself
-	document        // {package}
-	version         // {package}/{version or tag}
-	tarball         // {package}/-/{file}
-	tarballRev      // {package}/-/{file}/-rev/{rev}
-	revision        // {package}/-rev/{rev}
-	distTags        // -/package/{package}/dist-tags
-	distTag         // -/package/{package}/dist-tags/{tag}
-	ping            // -/ping
-	whoami          // -/whoami
-	search          // -/v1/search
-	advisories      // -/npm/v1/security/…
-	account         // logins, users, teams, tokens
+	unknown      kind = iota
+	root              // the endpoint itself
+	document          // {package}
+	version           // {package}/{version or tag}
+	tarball           // {package}/-/{file}
+	tarballRev        // {package}/-/{file}/-rev/{rev}
+	revision          // {package}/-rev/{rev}
+	distTags          // -/package/{package}/dist-tags
+	distTag           // -/package/{package}/dist-tags/{tag}
+	ping              // -/ping
+	whoami            // -/whoami
+	search            // -/v1/search
+	attestations      // -/npm/v1/attestations/{package}@{version}
+	advisories        // -/npm/v1/security/…
+	account           // logins, users, teams, tokens
 )
 
 // A route is an address below the endpoint, parsed.
@@ -92,7 +93,7 @@ func (r route) parseTarball(rest []string) route {
 // orUnknown returns r, or the unknown route if a part of r is empty.
 func (r route) orUnknown() route {
 	switch r.kind {
-	case version, tarball, distTag:
+	case version, tarball, distTag, attestations:
 		if r.arg == "" {
 			return route{}
 		}
@@ -128,6 +129,9 @@ func parseSpecial(rest []string) route {
 		}
 		return route{}
 	}
+	if spec, ok := strings.CutPrefix(strings.Join(rest, "/"), "npm/v1/attestations/"); ok {
+		return parseAttestations(spec)
+	}
 	switch path := strings.Join(rest, "/"); {
 	case path == "ping":
 		return route{kind: ping}
@@ -142,6 +146,19 @@ func parseSpecial(rest []string) route {
 		return route{kind: account}
 	}
 	return route{}
+}
+
+// parseAttestations reads {package}@{version}.
+func parseAttestations(spec string) route {
+	i := strings.LastIndexByte(spec, '@')
+	if i <= 0 {
+		return route{}
+	}
+	id, ok := parseName(spec[:i])
+	if !ok {
+		return route{}
+	}
+	return route{kind: attestations, id: id, arg: spec[i+1:]}.orUnknown()
 }
 
 // takeName splits a package's name off: one segment, or two if the slash of
@@ -169,6 +186,8 @@ func (r route) path() string {
 		return name + "/-/" + url.PathEscape(r.arg) + "/-rev/" + url.PathEscape(r.rev)
 	case revision:
 		return name + "/-rev/" + url.PathEscape(r.rev)
+	case attestations:
+		return "-/npm/v1/attestations/" + name + "@" + url.PathEscape(r.arg)
 	case distTags:
 		return "-/package/" + name + "/dist-tags"
 	case distTag:

@@ -106,9 +106,12 @@ func TestTarballName_RoundTrip(t *testing.T) {
 }
 
 func TestCheckTag(t *testing.T) {
+	// What validRange of npm's semver says of each.
 	for tag, good := range map[string]bool{
-		"latest": true, "next": true, "beta-1": true, "release.x": true,
-		"1": false, "v1": false, "1.2": false, "1.2.3": false, "1.x": false, "x": false, "v1.0.0-beta": false, "": false, "a b": false, "a/b": false,
+		"latest": true, "next": true, "beta-1": true, "release.x": true, "v7-legacy": true, "v1-latest": true, "18-lts": true, "7-legacy": true,
+		"2024-01": true, "0.x-dev": true, "latest-1": true, "v": true, "~": true, "01": true, "x.2": true, "1.2-beta": true, "9007199254740993": true, "(next)!": true,
+		"1": false, "v1": false, "vv1": false, "~1": false, "1.2": false, "1.2.3": false, "1.x": false, "x": false, "X.x": false, "*": false, "1.*": false,
+		"v1.0.0-beta": false, "1.x.x-beta.1": false, "": false, "a b": false, "a/b": false, "a+b": false, "@a": false, "ünï": false,
 	} {
 		if err := checkTag(tag); (err == nil) != good {
 			t.Errorf("%q: %v", tag, err)

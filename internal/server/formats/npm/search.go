@@ -2,6 +2,7 @@ package npm
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,8 +17,6 @@ import (
 const (
 	defaultSearchSize = 20
 	maxSearchSize     = 250 // npm docs, "REGISTRY-API": size
-	searchPage        = 1000
-	maxSearched       = 50_000 // names that one search examines
 )
 
 // A searchResult is one entry of the answer (npm docs, "REGISTRY-API", search).
@@ -42,11 +41,15 @@ type searchedPackage struct {
 	Maintainers []struct{}        `json:"maintainers"`
 }
 
-// search answers the packages whose names contain every word of the query.
+// search answers the packages whose name, description or keywords contain every word
+// of the query.
 func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
 	q := r.URL.Query()
 	words := strings.Fields(strings.ToLower(q.Get("text")))
-	found, total, err := h.searchNames(r, words, queryInt(q, "from", 0, maxSearched), queryInt(q, "size", defaultSearchSize, maxSearchSize))
+	page := packages.SearchPage{From: queryInt(q, "from", 0, math.MaxInt32), Size: queryInt(q, "size", defaultSearchSize, maxSearchSize)}
+	found, total, err := h.packages.Search(r.Context(), r.Repository, packages.NPM, page, func(id packages.PackageID, text string) bool {
+		return containsAll(strings.ToLower(fullName(id))+"\n"+text, words)
+	})
 	if err != nil {
 		return err
 	}
@@ -69,35 +72,9 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 	return nil
 }
 
-// searchNames returns one page of the names that contain every word, and the number
-// of such names on all pages.
-func (h *Handler) searchNames(r *formats.Request, words []string, from, size int) (found []packages.PackageID, total int, err error) {
-	var after packages.PackageID
-	for searched := 0; searched < maxSearched; searched += searchPage {
-		ids, more, err := h.packages.PackageNames(r.Context(), r.Repository, packages.NPM, after, searchPage)
-		if err != nil {
-			return nil, 0, err
-		}
-		for _, id := range ids {
-			if !containsAll(strings.ToLower(fullName(id)), words) {
-				continue
-			}
-			if total >= from && len(found) < size {
-				found = append(found, id)
-			}
-			total++
-		}
-		if !more || len(ids) == 0 {
-			break
-		}
-		after = ids[len(ids)-1]
-	}
-	return found, total, nil
-}
-
-func containsAll(name string, words []string) bool {
+func containsAll(text string, words []string) bool {
 	for _, w := range words {
-		if !strings.Contains(name, w) {
+		if !strings.Contains(text, w) {
 			return false
 		}
 	}

@@ -28,7 +28,7 @@ func (h *Handler) getTags(w http.ResponseWriter, r *formats.Request, rt route) e
 // putTag sets one tag to the version in the body, a JSON string.
 func (h *Handler) putTag(w http.ResponseWriter, r *formats.Request, rt route) error {
 	var version string
-	if err := readTags(r, &version); err != nil {
+	if err := h.readTags(r, rt, &version); err != nil {
 		return err
 	}
 	if err := h.setTags(r, rt.id, map[string]string{rt.arg: version}, nil); err != nil {
@@ -40,7 +40,7 @@ func (h *Handler) putTag(w http.ResponseWriter, r *formats.Request, rt route) er
 // mergeTags sets the tags in the body, tag → version.
 func (h *Handler) mergeTags(w http.ResponseWriter, r *formats.Request, rt route) error {
 	var tags map[string]string
-	if err := readTags(r, &tags); err != nil {
+	if err := h.readTags(r, rt, &tags); err != nil {
 		return err
 	}
 	if err := h.setTags(r, rt.id, tags, nil); err != nil {
@@ -52,10 +52,9 @@ func (h *Handler) mergeTags(w http.ResponseWriter, r *formats.Request, rt route)
 // replaceTags sets the tags in the body and removes all others.
 func (h *Handler) replaceTags(w http.ResponseWriter, r *formats.Request, rt route) error {
 	var tags map[string]string
-	if err := readTags(r, &tags); err != nil {
+	if err := h.readTags(r, rt, &tags); err != nil {
 		return err
 	}
-	r.Operation("PutPackageMetadata", rt.id, "")
 	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
 	if err != nil {
 		return err
@@ -100,8 +99,12 @@ func (h *Handler) setTags(r *formats.Request, id packages.PackageID, set map[str
 	return h.packages.SetTags(r.Context(), r.Repository, id, set, remove)
 }
 
-// readTags decodes a bounded JSON body.
-func readTags(r *formats.Request, into any) error {
+// readTags decodes a bounded JSON body of a caller who may set tags.
+func (h *Handler) readTags(r *formats.Request, rt route, into any) error {
+	r.Operation("PutPackageMetadata", rt.id, "")
+	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:PutPackageMetadata"); err != nil {
+		return err
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxTagsBody+1))
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "IncompleteBody", "The body ended before it was complete.")

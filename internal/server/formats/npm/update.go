@@ -2,7 +2,9 @@ package npm
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -18,27 +20,20 @@ func (h *Handler) updateMetadata(w http.ResponseWriter, r *formats.Request, rt r
 	if err != nil {
 		return err
 	}
-	changes := map[string]json.RawMessage{}
-	for version, raw := range doc.Versions {
-		v := p.Version(version)
-		if v == nil {
-			return fault.New(fault.Invalid, "InvalidDocument", "The document has the version %s, which is not in this repository, and its tarball is not attached.", version)
-		}
-		changed, err := deprecate(v.Metadata, raw)
-		if err != nil {
-			return err
-		}
-		if changed != nil {
-			changes[v.Version] = changed
-		}
-	}
 	if len(doc.Versions) == 0 {
 		return fault.New(fault.Invalid, "InvalidDocument", "The document has no versions, so there is nothing to change.")
 	}
-	if len(changes) > 0 {
-		if err := h.packages.SetMetadata(r.Context(), r.Repository, rt.id, changes, nil); err != nil {
-			return err
+	versions := slices.Sorted(maps.Keys(doc.Versions))
+	for _, version := range versions {
+		if p.Version(version) == nil {
+			return fault.New(fault.Invalid, "InvalidDocument", "The document has the version %s, which is not in this repository, and its tarball is not attached.", version)
 		}
+	}
+	err = h.packages.EditMetadata(r.Context(), r.Repository, rt.id, versions, func(version string, metadata json.RawMessage) (json.RawMessage, error) {
+		return deprecate(metadata, doc.Versions[version])
+	})
+	if err != nil {
+		return err
 	}
 	return writeOK(w, r, http.StatusOK)
 }
@@ -70,7 +65,7 @@ func deprecate(metadata, sent []byte) (json.RawMessage, error) {
 // moves the dist-tags as it did: the first step of `npm unpublish package@version`.
 func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.Operation("DeletePackageVersions", rt.id, "")
-	if err := h.packages.AuthorizedToDelete(r.Context(), r.Repository, rt.id); err != nil {
+	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
 		return err
 	}
 	doc, tarball, err := h.receive(r, rt.id)
@@ -91,9 +86,13 @@ func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt rout
 	}
 	var gone []string
 	for _, v := range p.Versions {
-		if _, kept := doc.Versions[v.Version]; !kept {
-			gone = append(gone, v.Version)
+		if _, kept := doc.Versions[v.Version]; kept {
+			continue
 		}
+		if v.Repository != r.Repository.Name {
+			return fromUpstream(rt.id, v)
+		}
+		gone = append(gone, v.Version)
 	}
 	if len(gone) > 0 {
 		if err := h.packages.DeleteVersions(r.Context(), r.Repository, rt.id, gone); err != nil {
@@ -112,11 +111,21 @@ func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt rout
 	return writeOK(w, r, http.StatusCreated)
 }
 
+// fromUpstream is the error of unpublishing a version that the repository does not
+// contain itself.
+func fromUpstream(id packages.PackageID, v *packages.Version) error {
+	return fault.New(fault.Conflict, "VersionUpstream", "%s@%s is in the upstream repository %s. Unpublish it there.", fullName(id), v.Version, v.Repository)
+}
+
 // deletePackage unpublishes the whole package.
 func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.Operation("DeletePackage", rt.id, "")
-	if _, err := h.packageAtRevision(r, rt); err != nil {
+	p, err := h.packageAtRevision(r, rt)
+	if err != nil {
 		return err
+	}
+	if !slices.ContainsFunc(p.Versions, func(v *packages.Version) bool { return v.Repository == r.Repository.Name }) && len(p.Versions) > 0 {
+		return fromUpstream(rt.id, p.Versions[0])
 	}
 	if _, err := h.packages.DeletePackage(r.Context(), r.Repository, rt.id); err != nil {
 		return err

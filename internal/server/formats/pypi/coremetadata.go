@@ -7,9 +7,14 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
+
+	"deps.dev/util/pypi"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -93,6 +98,21 @@ func (m *coreMetadata) all(name string) []string { return m.fields[strings.ToLow
 
 func (m *coreMetadata) release() release { return release{m.get("Name"), m.get("Version")} }
 
+// check reports why an installer could not read the metadata: the text must be UTF-8,
+// and a reader must refuse a major version that it does not know ("Core metadata
+// specifications", Metadata-Version).
+func (m *coreMetadata) check() error {
+	if !utf8.Valid(m.raw) {
+		return errors.New("it is not UTF-8")
+	}
+	version := m.get("Metadata-Version")
+	major, minor, _ := strings.Cut(version, ".")
+	if _, err := strconv.ParseUint(minor, 10, 16); err != nil || major != "1" && major != "2" {
+		return fmt.Errorf("the Metadata-Version is %q, and known are 1 and 2", version)
+	}
+	return nil
+}
+
 // final reports whether every wheel built from a source distribution has the same
 // metadata in the fields that an installer reads: the version is 2.2 or later, and
 // none of those fields is dynamic (PEP 643).
@@ -160,11 +180,23 @@ func lettersOnly(c rune) rune {
 var errNoMetadata = errors.New("no metadata file")
 
 // readWheelMetadata returns the METADATA in the .dist-info folder of a wheel, which
-// must have exactly one (PEP 427).
-func readWheelMetadata(r io.ReaderAt, size int64) ([]byte, error) {
-	return readZipped(r, size, func(dir, file string) bool {
-		return file == "METADATA" && strings.HasSuffix(dir, ".dist-info")
+// must have exactly one (PEP 427). Installers refuse a folder of another project.
+func readWheelMetadata(r io.ReaderAt, size int64, project string) ([]byte, error) {
+	other := ""
+	raw, err := readZipped(r, size, func(dir, file string) bool {
+		info, ok := strings.CutSuffix(dir, ".dist-info")
+		if !ok || file != "METADATA" {
+			return false
+		}
+		if name, _, _ := strings.Cut(info, "-"); pypi.CanonPackageName(name) != project {
+			other = dir
+		}
+		return true
 	})
+	if err == nil && other != "" {
+		err = fmt.Errorf("its metadata are in the folder %s, which does not have the name of the project", other)
+	}
+	return raw, err
 }
 
 // readSdistMetadata returns the PKG-INFO in the top folder of a source distribution,

@@ -80,13 +80,14 @@ func tarred(t testing.TB, files ...string) []byte {
 }
 
 func TestReadWheelMetadata(t *testing.T) {
-	read := func(b []byte) ([]byte, error) { return readWheelMetadata(bytes.NewReader(b), int64(len(b))) }
+	read := func(b []byte) ([]byte, error) { return readWheelMetadata(bytes.NewReader(b), int64(len(b)), "p") }
 	got, err := read(zipped(t, "p/__init__.py", "", "p-1.0.dist-info/METADATA", sampleMetadata, "p/vendor/x.dist-info/METADATA", "other"))
 	if err != nil || string(got) != sampleMetadata {
 		t.Errorf("%q %v", got, err)
 	}
 	for what, b := range map[string][]byte{
 		"no metadata":  zipped(t, "p/METADATA", "x"),
+		"another's":    zipped(t, "q-1.0.dist-info/METADATA", "x"),
 		"two of them":  zipped(t, "p.dist-info/METADATA", "x", "q.dist-info/METADATA", "x"),
 		"too large":    zipped(t, "p.dist-info/METADATA", strings.Repeat("x", maxMetadata+1)),
 		"not a zip":    []byte("PK not a zip"),
@@ -120,7 +121,7 @@ func FuzzWheelMetadata(f *testing.F) {
 	f.Add(zipped(f, "p-1.0.dist-info/METADATA", sampleMetadata))
 	f.Add([]byte("PK\x05\x06"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		raw, err := readWheelMetadata(bytes.NewReader(b), int64(len(b)))
+		raw, err := readWheelMetadata(bytes.NewReader(b), int64(len(b)), "p")
 		if err == nil && len(raw) > maxMetadata {
 			t.Fatal("more than is accepted")
 		}
@@ -158,7 +159,7 @@ func TestReadMetadata_Bombs(t *testing.T) {
 
 	inflated := zipped(t, "x-1.dist-info/METADATA", strings.Repeat("a", 64<<20))
 	if n := allocated(func() {
-		if _, err := readWheelMetadata(bytes.NewReader(inflated), int64(len(inflated))); err == nil {
+		if _, err := readWheelMetadata(bytes.NewReader(inflated), int64(len(inflated)), "x"); err == nil {
 			t.Error("64 MiB of metadata were read")
 		}
 	}); n > 32<<20 {
@@ -175,7 +176,7 @@ func TestReadMetadata_Bombs(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := readWheelMetadata(bytes.NewReader(crowded.Bytes()), int64(crowded.Len()))
+	_, err := readWheelMetadata(bytes.NewReader(crowded.Bytes()), int64(crowded.Len()), "x")
 	if err == nil || !strings.Contains(err.Error(), "directory of the archive is too large") {
 		t.Errorf("a crowded archive: %v", err)
 	}

@@ -36,10 +36,17 @@ const (
 // A release is a project's name and a version as the uploader spelled them.
 type release struct{ name, version string }
 
+func checkName(name string) error {
+	if len(name) > maxName || !namePattern.MatchString(name) {
+		return invalid("InvalidName", "%q is not the name of a project: a name has letters, digits, '.', '_' and '-', and begins and ends with a letter or digit.", name)
+	}
+	return nil
+}
+
 // checkRelease refuses an invalid name and an invalid version (PEP 440).
 func checkRelease(r release) error {
-	if len(r.name) > maxName || !namePattern.MatchString(r.name) {
-		return invalid("InvalidName", "%q is not the name of a project: a name has letters, digits, '.', '_' and '-', and begins and ends with a letter or digit.", r.name)
+	if err := checkName(r.name); err != nil {
+		return err
 	}
 	if _, err := semver.PyPI.Parse(r.version); err != nil || len(r.version) > maxVersion {
 		return invalid("InvalidVersion", "%q is not a version: see PEP 440.", r.version)
@@ -73,6 +80,32 @@ func checkFileName(file, fileType string, r release) error {
 		return invalid("InvalidFilename", "The file name %q says %s %s, but the form says %s %s.", file, name, version, r.name, r.version)
 	}
 	return nil
+}
+
+// fileProject returns the project of a file by its name alone, or "". A source
+// distribution's name ends before the first hyphen after which there is a version.
+func fileProject(file string) string {
+	if strings.HasSuffix(file, ".whl") {
+		if w, err := pypi.ParseWheelName(file); err == nil {
+			return w.Name
+		}
+		return ""
+	}
+	stem, ok := strings.CutSuffix(file, ".tar.gz")
+	if !ok {
+		if stem, ok = strings.CutSuffix(file, ".zip"); !ok {
+			return ""
+		}
+	}
+	for i, c := range stem {
+		if c != '-' {
+			continue
+		}
+		if _, err := semver.PyPI.Parse(stem[i+1:]); err == nil && namePattern.MatchString(stem[:i]) {
+			return stem[:i]
+		}
+	}
+	return ""
 }
 
 // sameRelease compares names and versions in their normalised forms.

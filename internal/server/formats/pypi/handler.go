@@ -56,7 +56,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error {
 	case http.MethodGet, http.MethodHead:
 		switch rt.kind {
 		case index:
-			return h.getIndex(w, r)
+			return h.getIndex(w, r, rt)
 		case detail:
 			return h.getDetail(w, r, rt)
 		case distribution:
@@ -64,7 +64,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error {
 		}
 	case http.MethodPost:
 		if rt.kind == root || rt.kind == legacy {
-			return h.upload(w, r, rt)
+			return h.post(w, r, rt)
 		}
 	}
 	if rt.kind == unknown {

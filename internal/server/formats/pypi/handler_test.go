@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
@@ -209,7 +208,7 @@ func TestUpload_ReadBack(t *testing.T) {
 		t.Error(ct)
 	}
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/", ""), `<a href="my-project/">my-project</a>`)
-	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple", "", jsonForm), `"projects":[{"name":"my-project"}]`)
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/", "", jsonForm), `"projects":[{"name":"my-project"}]`)
 	want(t, 304, s.Do(formatstest.Reader, "GET", address, "", "If-None-Match: "+html.Header.Get("ETag")))
 }
 
@@ -223,7 +222,6 @@ func TestDetail_MediaTypes(t *testing.T) {
 		"application/vnd.pypi.simple.v1+html":                                                                "application/vnd.pypi.simple.v1+html",
 		"text/html, application/xhtml+xml;q=0.9":                                                             "text/html; charset=utf-8",
 		"*/*":                                                                                                "text/html; charset=utf-8",
-		"image/png":                                                                                          "text/html; charset=utf-8",
 		"application/vnd.pypi.simple.v1+json;q=.5":                                                           "application/vnd.pypi.simple.v1+json",
 	} {
 		r := want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", "Accept: "+accept))
@@ -245,18 +243,52 @@ func TestDetail_Redirect(t *testing.T) {
 			t.Errorf("%s: to %s", spelling, to)
 		}
 	}
+	index := want(t, http.StatusMovedPermanently, s.Do(formatstest.Reader, "GET", app+"simple", ""))
+	if to := index.Header.Get("Location"); to != app+"simple/" {
+		t.Errorf("simple: to %s", to)
+	}
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/My_Project/1.0/my_project-1.0-py3-none-any.whl", ""))
+}
+
+// pip 22.3 to 23.1.2 fail on the older key (PEP 714).
+func TestDetail_CoreMetadataKeys(t *testing.T) {
+	s, app := start(t)
+	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "")))
+	r := want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", jsonForm), `"core-metadata":{"sha256":"`)
+	if strings.Contains(r.Body, "dist-info-metadata") {
+		t.Error(r.Body)
+	}
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", ""), `data-core-metadata="sha256=`, `data-dist-info-metadata="sha256=`)
+}
+
+func TestDetail_NotAcceptable(t *testing.T) {
+	s, app := start(t)
+	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "")))
+	for _, path := range []string{"simple/", "simple/p/"} {
+		for accept, status := range map[string]int{
+			"application/json": 406, "image/png": 406, "application/vnd.pypi.simple.v2+json": 406, "text/html;q=0": 406,
+			"text/*": 200, "application/vnd.pypi.simple.latest+json": 200, "application/json, */*;q=0.1": 200,
+		} {
+			want(t, status, s.Do(formatstest.Reader, "GET", app+path, "", "Accept: "+accept))
+		}
+	}
+	want(t, 403, s.Do(formatstest.Publisher, "GET", app+"simple/p/", "", "Accept: image/png"))
 }
 
 func TestDetail_Yanked(t *testing.T) {
 	s, app := start(t)
 	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "")))
 	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.1", "")))
-	ctx := authn.WithCaller(t.Context(), s.Caller(formatstest.Admin))
-	id := packages.PackageID{Format: packages.PyPI, Name: "p"}
-	if err := s.Packages.SetMetadata(ctx, formatstest.App, id, map[string]json.RawMessage{"1.0": json.RawMessage(`{"yanked":"it \"broke\""}`)}, nil); err != nil {
-		t.Fatal(err)
+	edit := func(action string) form {
+		return form{name: "P", version: "1.0", fields: map[string]string{":action": action, "filetype": "-", "reason": `it "broke"`}}
 	}
+	want(t, 403, upload(t, s, formatstest.Reader, app, edit("yank")))
+	want(t, 404, upload(t, s, formatstest.Admin, app, form{name: "p", version: "9", fields: map[string]string{":action": "yank"}}))
+	want(t, 200, upload(t, s, formatstest.Admin, app, edit("yank")), "yanked")
+	// Another file of the release does not take the mark away.
+	second := wheelForm(t, "p", "1.0", "")
+	second.file = "p-1.0-cp312-cp312-any.whl"
+	want(t, 200, upload(t, s, formatstest.Admin, app, second))
 	p := page(t, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", jsonForm))
 	for _, f := range p.Files {
 		if yanked := strings.Contains(f.Filename, "1.0"); yanked != (f.Yanked == `it "broke"`) || !yanked && f.Yanked != false {
@@ -264,6 +296,12 @@ func TestDetail_Yanked(t *testing.T) {
 		}
 	}
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", ""), `data-yanked="it &#34;broke&#34;"`)
+	want(t, 200, upload(t, s, formatstest.Admin, app, edit("unyank")), "not yanked")
+	for _, f := range page(t, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", jsonForm)).Files {
+		if f.Yanked != false {
+			t.Errorf("%s: %v", f.Filename, f.Yanked)
+		}
+	}
 }
 
 func TestAuth_ExpiredToken(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -18,20 +19,25 @@ const (
 	indexedPage = 1000 // names that are read from the store at a time
 )
 
-// negotiate chooses the form of a page. A client without a preference, or that
-// takes none of the forms, gets HTML, which the oldest clients read. PEP 691 allows
-// that beside 406.
-func negotiate(r *formats.Request) string {
-	media, _ := httpheader.Negotiate(r.Header, mediaText, mediaJSON, mediaHTML, latestJSON, latestHTML)
+// negotiate chooses the form of a page. A client without a preference gets HTML, which
+// the oldest clients read. ok is false if the client takes none of the forms.
+func negotiate(r *formats.Request) (media string, ok bool) {
+	media, ok = httpheader.Negotiate(r.Header, mediaText, mediaJSON, mediaHTML, latestJSON, latestHTML)
 	switch media {
 	case latestJSON:
-		return mediaJSON
+		media = mediaJSON
 	case latestHTML:
-		return mediaHTML
-	case "":
-		return mediaText
+		media = mediaHTML
 	}
-	return media
+	return media, ok
+}
+
+// notAcceptable answers 406 (PEP 691, "Version + Format Selection").
+func notAcceptable(w http.ResponseWriter, r *formats.Request) error {
+	const message = "No form of this page is acceptable to the client. Available are " + mediaJSON + ", " + mediaHTML + " and " + mediaText + "."
+	audit.From(r.Context()).Failed("NotAcceptable", message)
+	writeText(w, r, http.StatusNotAcceptable, message+"\n")
+	return nil
 }
 
 // page renders a page in the chosen form.
@@ -51,11 +57,18 @@ func page(media string, asJSON, asHTML func() ([]byte, error)) (*formats.Documen
 }
 
 // getIndex answers the list of all projects.
-func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request) error {
-	media := negotiate(r)
+func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request, rt route) error {
+	if !rt.slash {
+		http.Redirect(w, r.Request, r.Base+route{kind: index, slash: true}.path(), http.StatusMovedPermanently)
+		return nil
+	}
 	names, err := h.names(r)
 	if err != nil {
 		return err
+	}
+	media, ok := negotiate(r)
+	if !ok {
+		return notAcceptable(w, r)
 	}
 	doc, err := page(media,
 		func() ([]byte, error) { return indexJSON(names) },
@@ -94,10 +107,13 @@ func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route)
 		http.Redirect(w, r.Request, r.Base+route{kind: detail, project: id.Name, slash: true}.path(), http.StatusMovedPermanently)
 		return nil
 	}
-	media := negotiate(r)
 	p, err := h.packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
+	}
+	media, ok := negotiate(r)
+	if !ok {
+		return notAcceptable(w, r)
 	}
 	doc, err := h.pages.Get(media+"\n"+r.Repository.ARN()+"\n"+id.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		return page(media,

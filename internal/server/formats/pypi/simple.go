@@ -16,8 +16,6 @@ const apiVersion = "1.1"
 
 // versionMetadata is what this package keeps in a version's metadata.
 type versionMetadata struct {
-	Name    string `json:"name,omitempty"`
-	Summary string `json:"summary,omitempty"`
 	// Yanked is the reason for which the release was yanked; nil if it was not.
 	Yanked *string `json:"yanked,omitempty"`
 }
@@ -46,9 +44,6 @@ func files(p *packages.Package) ([]file, error) {
 			return nil, err
 		}
 		for _, a := range v.Assets {
-			if strings.HasSuffix(a.Name, metadataSuffix) {
-				continue
-			}
 			var own fileMetadata
 			if err := unmarshal(a.Metadata, &own); err != nil {
 				return nil, err
@@ -57,7 +52,7 @@ func files(p *packages.Package) ([]file, error) {
 				name: a.Name, url: url.PathEscape(v.Version) + "/" + url.PathEscape(a.Name), sha256: a.SHA256,
 				size: a.Size, uploaded: a.Published, requiresPython: own.RequiresPython, yanked: about.Yanked,
 			}
-			if m := v.Asset(a.Name + metadataSuffix); m != nil {
+			if m := v.Sidecar(a.Name + metadataSuffix); m != nil {
 				f.metadataSHA256 = m.SHA256
 			}
 			out = append(out, f)
@@ -91,13 +86,15 @@ type (
 		Versions []string     `json:"versions"`
 		Files    []simpleFile `json:"files"`
 	}
+	// CoreMetadata has the key of PEP 714. The older key of PEP 658,
+	// dist-info-metadata, must not appear in JSON: pip 22.3 to 23.1.2 fail on its
+	// value. Pages in HTML have both.
 	simpleFile struct {
 		Filename       string            `json:"filename"`
 		URL            string            `json:"url"`
 		Hashes         map[string]string `json:"hashes"`
 		RequiresPython string            `json:"requires-python,omitempty"`
 		CoreMetadata   any               `json:"core-metadata"`
-		DistInfo       any               `json:"dist-info-metadata"` // the name of PEP 658
 		Size           int64             `json:"size"`
 		UploadTime     string            `json:"upload-time"`
 		Yanked         any               `json:"yanked"`
@@ -121,7 +118,6 @@ func detailJSON(p *packages.Package, name string) ([]byte, error) {
 		if f.metadataSHA256 != "" {
 			s.CoreMetadata = map[string]string{"sha256": f.metadataSHA256}
 		}
-		s.DistInfo = s.CoreMetadata
 		if f.yanked != nil {
 			s.Yanked = true
 			if *f.yanked != "" {

@@ -21,25 +21,47 @@ import (
 
 // Bounds on a form without its file.
 const (
-	maxFields     = 8 << 20 // bytes of all fields together; the description is one of them
-	maxFieldCount = 2000    // each classifier and each requirement is a field
+	maxFields       = 8 << 20 // bytes of all fields together; the description is one of them
+	maxUnauthorized = 1 << 20 // bytes of the fields before the project is known
+	maxFieldCount   = 2000    // each classifier and each requirement is a field
 )
 
 // An upload is a form that was received: its fields and its file.
 type upload struct {
 	fields  map[string]string // the first value of each
+	size    int64             // of the fields, in bytes
 	file    string
 	content *packages.Staged
 	blake2  string // BLAKE2b-256 of the content, in hex
+	// authorized means that the caller may write to the project that the form, or
+	// the name of its file, names.
+	authorized bool
 }
 
-// upload publishes one file.
-func (h *Handler) upload(w http.ResponseWriter, r *formats.Request, _ route) error {
+// post receives a form and does what its field :action says.
+func (h *Handler) post(w http.ResponseWriter, r *formats.Request, _ route) error {
 	u, err := h.receive(r)
 	if err != nil {
 		return err
 	}
 	defer u.content.Discard()
+	if err := u.checkFields(); err != nil {
+		return err
+	}
+	switch u.fields[":action"] {
+	case "yank":
+		return h.yank(w, r, u)
+	case "unyank":
+		return h.unyank(w, r, u)
+	}
+	return h.publish(w, r, u)
+}
+
+// publish publishes the file of the form.
+func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, u *upload) error {
+	if err := u.checkFile(); err != nil {
+		return err
+	}
 	if err := u.checkDigests(); err != nil {
 		return err
 	}
@@ -62,15 +84,16 @@ func (h *Handler) upload(w http.ResponseWriter, r *formats.Request, _ route) err
 	return nil
 }
 
-// alreadyExists puts a conflict into the words by which twine --skip-existing and uv
-// recognise it.
+// alreadyExists puts a conflict with an existing file into the words by which twine
+// --skip-existing and uv recognise it.
 func alreadyExists(err error, file string) error {
-	if e := fault.From(err); e.Kind == fault.Conflict {
-		explained := *e
-		explained.Message = "File already exists: " + file + ". " + e.Message
-		return &explained
+	e := fault.From(err)
+	if e.Kind != fault.Conflict || packages.IsOriginBlocked(err) {
+		return err
 	}
-	return err
+	explained := *e
+	explained.Message = "File already exists: " + file + ". " + e.Message
+	return &explained
 }
 
 // receive reads the form and stages the file. The caller discards the file.
@@ -81,22 +104,17 @@ func (h *Handler) receive(r *formats.Request) (*upload, error) {
 	}
 	u := &upload{fields: map[string]string{}}
 	if err := h.readForm(r, form, u); err != nil {
-		if u.content != nil {
-			u.content.Discard()
-		}
+		u.content.Discard()
 		return nil, err
 	}
 	return u, nil
 }
 
+// readForm reads the parts of the form, which may be in any order.
 func (h *Handler) readForm(r *formats.Request, form *multipart.Reader, u *upload) error {
-	left := int64(maxFields)
 	for range maxFieldCount {
 		part, err := form.NextPart()
 		if err == io.EOF {
-			if u.content == nil {
-				return invalid("InvalidForm", "The form has no file: the field content is missing.")
-			}
 			return nil
 		}
 		if err != nil {
@@ -106,7 +124,10 @@ func (h *Handler) readForm(r *formats.Request, form *multipart.Reader, u *upload
 		if name == "content" {
 			err = h.stage(r, part, u)
 		} else {
-			left, err = u.readField(name, part, left)
+			err = u.readField(name, part)
+		}
+		if err == nil && name == "name" && !u.authorized {
+			err = h.authorize(r, u)
 		}
 		if err != nil {
 			return err
@@ -119,34 +140,64 @@ func invalidForm(err error) error {
 	return fault.Wrap(err, fault.Invalid, "IncompleteBody", "The form ended before it was complete, or it is not multipart/form-data.")
 }
 
-// readField keeps the first value of a field. It reads at most left bytes and
-// returns how many are left for the other fields.
-func (u *upload) readField(name string, part io.Reader, left int64) (int64, error) {
-	value, err := io.ReadAll(io.LimitReader(part, left+1))
-	if err != nil {
-		return 0, invalidForm(err)
+// authorize checks that the caller may write to the project of the form.
+func (h *Handler) authorize(r *formats.Request, u *upload) error {
+	name := u.fields["name"]
+	if err := checkName(name); err != nil {
+		return err
 	}
-	if left -= int64(len(value)); left < 0 {
-		return 0, fault.New(fault.TooLarge, "FormTooLarge", "The fields of the form are larger than %d MiB.", maxFields>>20)
+	if err := h.packages.AuthorizedToWrite(r.Context(), r.Repository, project(name)); err != nil {
+		return err
+	}
+	u.authorized = true
+	return nil
+}
+
+// readField keeps the first value of a field. Little is read before the caller is
+// known to be allowed to write.
+func (u *upload) readField(name string, part io.Reader) error {
+	limit := int64(maxFields)
+	if !u.authorized {
+		limit = maxUnauthorized
+	}
+	value, err := io.ReadAll(io.LimitReader(part, limit-u.size+1))
+	if err != nil {
+		return invalidForm(err)
+	}
+	if u.size += int64(len(value)); u.size > limit {
+		if !u.authorized {
+			return fault.New(fault.TooLarge, "FormTooLarge", "The fields before the field name are larger than %d MiB. Send name first.", limit>>20)
+		}
+		return fault.New(fault.TooLarge, "FormTooLarge", "The fields of the form are larger than %d MiB.", limit>>20)
 	}
 	if _, ok := u.fields[name]; !ok {
 		u.fields[name] = string(value)
 	}
-	return left, nil
+	return nil
 }
 
-// stage receives the file. The fields that describe it must come before it, as they
-// do in the form of every client: no file is received from a caller who may not
-// publish.
+// stage receives the file. setuptools sends it before the fields that describe it.
+// Then its name says to which project it belongs: no file is received from a caller
+// who may not publish.
 func (h *Handler) stage(r *formats.Request, part *multipart.Part, u *upload) error {
-	if u.content != nil {
+	if u.file != "" {
 		return invalid("InvalidForm", "The form has more than one file.")
 	}
-	if err := u.checkFields(part.FileName()); err != nil {
-		return err
+	if u.file = part.FileName(); u.file == "" {
+		return invalid("InvalidForm", "The field content is not a file.")
 	}
-	u.file = part.FileName()
-	id := project(u.fields["name"])
+	name, known := u.fields["name"]
+	if known && u.fields["version"] != "" && u.fields["filetype"] != "" {
+		if err := u.checkFile(); err != nil {
+			return err
+		}
+	}
+	if !known {
+		if name = fileProject(u.file); name == "" {
+			return invalid("InvalidFilename", "%q is not the file name of a wheel or a source distribution.", u.file)
+		}
+	}
+	id := project(name)
 	r.Operation("PublishPackageVersion", id, u.fields["version"])
 	sum, err := blake2b.New256(nil)
 	if err != nil {
@@ -156,26 +207,38 @@ func (h *Handler) stage(r *formats.Request, part *multipart.Part, u *upload) err
 	if err != nil {
 		return err
 	}
+	u.authorized = true
 	u.blake2 = hex.EncodeToString(sum.Sum(nil))
 	return nil
 }
 
-// checkFields checks the fields that came before the file.
-func (u *upload) checkFields(file string) error {
-	if a := u.fields[":action"]; a != "file_upload" {
-		return invalid("InvalidForm", "The action %q is not known: only file_upload is, and it comes before the file.", a)
+// checkFields checks the fields that every action needs.
+func (u *upload) checkFields() error {
+	switch u.fields[":action"] {
+	case "file_upload", "yank", "unyank":
+	default:
+		return invalid("InvalidForm", "The action %q is not known. Known are file_upload, yank and unyank.", u.fields[":action"])
 	}
 	if v, ok := u.fields["protocol_version"]; ok && v != "1" {
 		return invalid("InvalidForm", "The protocol version %q is not known: only 1 is.", v)
 	}
 	is := release{u.fields["name"], u.fields["version"]}
 	if is.name == "" || is.version == "" {
-		return invalid("InvalidForm", "The fields name and version are needed, and come before the field content.")
+		return invalid("InvalidForm", "The fields name and version are needed.")
 	}
+	return checkRelease(is)
+}
+
+// checkFile checks that the file's name fits the fields.
+func (u *upload) checkFile() error {
+	if u.file == "" {
+		return invalid("InvalidForm", "The form has no file: the field content is missing.")
+	}
+	is := release{u.fields["name"], u.fields["version"]}
 	if err := checkRelease(is); err != nil {
 		return err
 	}
-	return checkFileName(file, u.fields["filetype"], is)
+	return checkFileName(u.file, u.fields["filetype"], is)
 }
 
 // checkDigests compares the digests in the form with the bytes that arrived. None of
@@ -206,10 +269,7 @@ func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publicati
 		file.RequiresPython = m.get("Requires-Python")
 		about = m.description()
 	}
-	p.Description = about
-	if p.Metadata, err = json.Marshal(versionMetadata{Name: about.DisplayName, Summary: about.Summary}); err != nil {
-		return err
-	}
+	p.Description = about // Metadata stays as it is: a yanked version stays yanked
 	fileJSON, err := json.Marshal(file)
 	if err != nil {
 		return err
@@ -219,7 +279,7 @@ func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publicati
 		if err != nil {
 			return err
 		}
-		p.Assets = append(p.Assets, packages.StagedAsset{Name: u.file + metadataSuffix, Content: beside})
+		p.Assets = append(p.Assets, packages.StagedAsset{Name: u.file + metadataSuffix, Beside: u.file, Content: beside})
 	}
 	p.Assets = append(p.Assets, packages.StagedAsset{Name: u.file, Content: u.content, Metadata: fileJSON})
 	return nil
@@ -233,11 +293,11 @@ func (u *upload) metadata(ctx context.Context) (*coreMetadata, error) {
 		return nil, err
 	}
 	defer object.Close()
-	content := &readerAt{object: object}
+	content := &readerAt{object: object, size: u.content.Size}
 	wheel := strings.HasSuffix(u.file, ".whl")
 	var raw []byte
 	if wheel {
-		raw, err = readWheelMetadata(content, u.content.Size)
+		raw, err = readWheelMetadata(content, u.content.Size, project(u.fields["name"]).Name)
 	} else {
 		raw, err = readSdistMetadata(u.file, content, u.content.Size)
 	}
@@ -249,17 +309,25 @@ func (u *upload) metadata(ctx context.Context) (*coreMetadata, error) {
 	case err != nil:
 		return nil, fault.Wrap(err, fault.Invalid, "InvalidDistribution", "%s is not a distribution with readable metadata: %s.", u.file, strings.TrimSuffix(err.Error(), "."))
 	}
-	return parseCoreMetadata(raw), nil
+	m := parseCoreMetadata(raw)
+	if err := m.check(); err != nil && (wheel || m.final()) {
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidMetadata", "The metadata in %s cannot be read: %s.", u.file, err)
+	}
+	return m, nil
 }
 
 // A readerAt reads an object at offsets, for one goroutine. err keeps an error of
 // the store apart from the errors of a bad archive.
 type readerAt struct {
 	object blob.Object
+	size   int64
 	err    error
 }
 
 func (r *readerAt) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > r.size { // an offset that a broken archive names
+		return 0, errors.New("an offset outside of the file")
+	}
 	if _, err := r.object.Seek(off, io.SeekStart); err != nil {
 		r.err = err
 		return 0, err

@@ -1,10 +1,13 @@
 package pypi_test
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,6 +88,90 @@ func TestUpload_Invalid(t *testing.T) {
 	}
 }
 
+// reordered is a form whose file comes before all fields, as setuptools sends it.
+func reordered(t testing.TB, f form) (body, contentType string) {
+	t.Helper()
+	body, contentType = f.encode(t)
+	_, boundary, _ := strings.Cut(contentType, "boundary=")
+	parts := strings.Split(strings.TrimSuffix(body, "--"+boundary+"--\r\n"), "--"+boundary+"\r\n")[1:]
+	slices.SortStableFunc(parts, func(a, b string) int {
+		return strings.Index(b, `name="content"`) - strings.Index(a, `name="content"`)
+	})
+	if !strings.Contains(parts[0], `name="content"`) {
+		t.Fatal(parts[0])
+	}
+	return "--" + boundary + "\r\n" + strings.Join(parts, "--"+boundary+"\r\n") + "--" + boundary + "--\r\n", contentType
+}
+
+func TestUpload_FileBeforeFields(t *testing.T) {
+	s, app := start(t)
+	sdist := form{name: "my-lib", version: "1.0-1", fileType: "sdist", file: "my-lib-1.0-1.tar.gz", content: sdistOf(t, "my-lib-1.0-1/setup.py", "")}
+	for _, f := range []form{wheelForm(t, "p", "1.0", ""), sdist} {
+		body, contentType := reordered(t, f)
+		want(t, 403, s.Do(formatstest.Reader, "POST", app, body, "Content-Type: "+contentType), "codeartifact:PublishPackageVersion")
+		if n := s.Objects(); f.name == "p" && n != 0 {
+			t.Fatalf("%d objects are stored for a caller who may not publish", n)
+		}
+		want(t, 200, s.Do(formatstest.Publisher, "POST", app, body, "Content-Type: "+contentType), "published")
+	}
+	objects := s.Objects()
+	for what, f := range map[string]form{
+		"another project":   {name: "other", version: "1.0", fileType: "bdist_wheel", file: "p-1.0-py3-none-any.whl", content: wheelForm(t, "p", "1.0", "").content},
+		"no version":        {name: "p", version: "-", fileType: "bdist_wheel", file: "p-1.0-py3-none-any.whl", content: wheelForm(t, "p", "1.0", "").content},
+		"not a file's name": {name: "p", version: "1.0", fileType: "sdist", file: "p.tar.gz", content: []byte("x")},
+	} {
+		body, contentType := reordered(t, f)
+		want(t, 400, s.Do(formatstest.Admin, "POST", app, body, "Content-Type: "+contentType))
+		if n := s.Objects(); n != objects {
+			t.Errorf("%s: %d objects are left behind", what, n-objects)
+		}
+	}
+}
+
+// Little is read of a form before the caller is known to be allowed to write.
+func TestUpload_FieldsBeforeAuthorization(t *testing.T) {
+	s, app := start(t)
+	const boundary = "b"
+	field := func(name string, size int) string {
+		return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + strings.Repeat("x", size) + "\r\n"
+	}
+	contentType := "Content-Type: multipart/form-data; boundary=" + boundary
+	want(t, 413, s.Do(formatstest.Admin, "POST", app, field("description", 2<<20), contentType), "Send name first")
+	want(t, 403, s.Do(formatstest.Reader, "POST", app, field("name", 1)+field("description", 2<<20), contentType), "codeartifact:PublishPackageVersion")
+	want(t, 400, s.Do(formatstest.Admin, "POST", app, field("name", 1)+field("description", 2<<20)+"--b--\r\n", contentType), "action")
+}
+
+// A wheel that installers cannot read is refused, whatever is wrong with it.
+func TestUpload_UnreadableWheel(t *testing.T) {
+	s, app := start(t)
+	whole := wheel(t, "p", "1.0", metadata("p", "1.0"), "")
+	offset := bytes.Clone(whole)
+	end := bytes.LastIndex(offset, []byte("PK\x05\x06"))
+	binary.LittleEndian.PutUint32(offset[end+16:], 5<<20)
+	otherFolder := wheel(t, "other", "1.0", metadata("p", "1.0"), "")
+	for what, c := range map[string]struct {
+		content []byte
+		text    string
+	}{
+		"a wrong offset of the directory": {offset, "not a distribution"},
+		"half of it":                      {whole[:len(whole)/2], "not a distribution"},
+		"metadata in Latin-1":             {wheel(t, "p", "1.0", "Metadata-Version: 2.1\nName: p\nVersion: 1.0\nAuthor: J\xfcrgen\n\n", ""), "UTF-8"},
+		"a later major version":           {wheel(t, "p", "1.0", "Metadata-Version: 9.9\nName: p\nVersion: 1.0\n\n", ""), "9.9"},
+		"no metadata version":             {wheel(t, "p", "1.0", "Name: p\nVersion: 1.0\n\n", ""), "Metadata-Version"},
+		"metadata of another project":     {otherFolder, "other-1.0.dist-info"},
+	} {
+		f := wheelForm(t, "p", "1.0", "")
+		f.content = c.content
+		r := upload(t, s, formatstest.Admin, app, f)
+		if r.StatusCode != 400 || !strings.Contains(r.Body, c.text) {
+			t.Errorf("%s: %d %s", what, r.StatusCode, r.Body)
+		}
+		if n := s.Objects(); n != 0 {
+			t.Errorf("%s: %d objects are left behind", what, n)
+		}
+	}
+}
+
 func TestUpload_Digests(t *testing.T) {
 	s, app := start(t)
 	f := wheelForm(t, "p", "1.0", "")
@@ -109,7 +196,7 @@ func FuzzUploadForm(f *testing.F) {
 		w := httptest.NewRecorder()
 		s.Config.Handler.ServeHTTP(w, r)
 		if w.Code >= 500 {
-			t.Fatalf("an outsider's bytes are no failure of ours: %d %s", w.Code, w.Body)
+			t.Fatalf("bytes from outside are not a failure of the server: %d %s", w.Code, w.Body)
 		}
 	})
 }

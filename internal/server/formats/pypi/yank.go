@@ -1,0 +1,45 @@
+package pypi
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+)
+
+// PyPI has no API to yank a release (PEP 592), only its web pages. Here it is a form
+// like an upload, with :action yank or unyank and the fields name and version. The
+// optional field reason of yank is shown by installers.
+
+// yank marks a release as yanked: installers ignore it unless it is pinned.
+func (h *Handler) yank(w http.ResponseWriter, r *formats.Request, u *upload) error {
+	reason := u.fields["reason"]
+	return h.setYanked(w, r, u, &reason)
+}
+
+// unyank removes the mark.
+func (h *Handler) unyank(w http.ResponseWriter, r *formats.Request, u *upload) error {
+	return h.setYanked(w, r, u, nil)
+}
+
+func (h *Handler) setYanked(w http.ResponseWriter, r *formats.Request, u *upload, reason *string) error {
+	id, version := project(u.fields["name"]), u.fields["version"]
+	r.Operation("PutPackageMetadata", id, version)
+	err := h.packages.EditMetadata(r.Context(), r.Repository, id, []string{version}, func(_ string, old json.RawMessage) (json.RawMessage, error) {
+		var about versionMetadata
+		if err := unmarshal(old, &about); err != nil {
+			return nil, err
+		}
+		about.Yanked = reason
+		return json.Marshal(about)
+	})
+	if err != nil {
+		return err
+	}
+	text := version + " of " + id.Name + " is yanked.\n"
+	if reason == nil {
+		text = version + " of " + id.Name + " is not yanked any more.\n"
+	}
+	writeText(w, r, http.StatusOK, text)
+	return nil
+}

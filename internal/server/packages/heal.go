@@ -1,0 +1,93 @@
+package packages
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A disk that is repaired or restored can lose objects or shorten them. Such an asset
+// does not exist for readers (Service.open), and publishing the same bytes again
+// replaces the object (restoreContent). Package integrity finds them.
+
+// lostContent returns the content of a publication that the domain has already but
+// whose object is missing or damaged: SHA-256 → object.
+func (s *Service) lostContent(ctx context.Context, r *repository, assets []StagedAsset) (map[string]string, error) {
+	lost := map[string]string{}
+	for _, a := range assets {
+		objects, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE domain = $1 AND sha256 = $2`,
+			r.domain.row, a.Content.SHA256)
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range objects {
+			intact, err := s.hasContent(ctx, object, a.Content)
+			if err != nil {
+				return nil, err
+			}
+			if !intact {
+				lost[a.Content.SHA256] = object
+			}
+		}
+	}
+	return lost, nil
+}
+
+// hasContent reports whether an object has the bytes that were staged again.
+func (s *Service) hasContent(ctx context.Context, object string, c *Staged) (bool, error) {
+	o, err := integrity.Open(ctx, s.blobs, object, c.Size)
+	if integrity.IsDamaged(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer o.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, o); err != nil {
+		return false, err
+	}
+	return hex.EncodeToString(h.Sum(nil)) == c.SHA256, nil
+}
+
+// restoreContent puts the staged bytes into the place of lost content.
+func (w *publishTx) restoreContent(ctx context.Context, tx *db.Tx) error {
+	for _, a := range w.Assets {
+		object, ok := w.lost[a.Content.SHA256]
+		if !ok {
+			continue
+		}
+		// The object is still the lost one unless another publication was faster.
+		n, err := tx.Exec(ctx, `UPDATE pkg_content SET object = $4 WHERE domain = $1 AND sha256 = $2 AND object = $3`,
+			w.repository.domain.row, a.Content.SHA256, object, a.Content.object)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			continue
+		}
+		w.replaced = append(w.replaced, object)
+		if !slices.Contains(w.kept, a.Content) {
+			w.kept = append(w.kept, a.Content)
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO pkg_garbage (object, since) VALUES ($1, $2)`, object, db.Micros(w.at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// currentObject returns the object of an asset's content, which may have changed
+// since the asset was read, or "".
+func (s *Service) currentObject(ctx context.Context, r *repository, a *Asset) (string, error) {
+	objects, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE domain = $1 AND sha256 = $2`, r.domain.row, a.SHA256)
+	if err != nil || len(objects) == 0 {
+		return "", err
+	}
+	return objects[0], nil
+}
