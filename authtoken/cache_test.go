@@ -31,7 +31,7 @@ func (g *testServer) process(dir string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestTwentyProcessesMakeOneCall(t *testing.T) {
+func TestCache_TwentyProcessesMakeOneCall(t *testing.T) {
 	g, dir := startServer(t), filepath.Join(t.TempDir(), "not yet there")
 	tokens := make([]string, 20)
 	var all sync.WaitGroup
@@ -57,7 +57,7 @@ func TestTwentyProcessesMakeOneCall(t *testing.T) {
 
 // A process that dies in the middle of its call takes neither the lock nor the
 // cache with it.
-func TestProcessDiesInItsCall(t *testing.T) {
+func TestCache_ProcessDiesInItsCall(t *testing.T) {
 	g, dir := startServer(t), t.TempDir()
 	target, err := url.Parse(g.url)
 	if err != nil {
@@ -103,7 +103,7 @@ func TestProcessDiesInItsCall(t *testing.T) {
 }
 
 // Whatever a crash or somebody else makes of a file, it is no token.
-func TestDamagedFilesAreIgnored(t *testing.T) {
+func TestCache_DamagedFiles(t *testing.T) {
 	g, dir := startServer(t), t.TempDir()
 	source := func() *authtoken.Source { return authtoken.CodeArtifact(g.cfg, "acme", authtoken.CacheDir(dir)) }
 	for name, damage := range map[string]func(path string, whole []byte) error{
@@ -136,7 +136,7 @@ func TestDamagedFilesAreIgnored(t *testing.T) {
 	}
 }
 
-func TestFilesArePrivateAndSealed(t *testing.T) {
+func TestCache_PrivateAndEncrypted(t *testing.T) {
 	g, dir := startServer(t), filepath.Join(t.TempDir(), "cache")
 	got := token(t, authtoken.ECR(g.cfg, authtoken.CacheDir(dir)))
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -165,7 +165,7 @@ func TestFilesArePrivateAndSealed(t *testing.T) {
 
 // Other credentials find nothing of the first ones', even where they bring the
 // same access key id.
-func TestOthersGetNothing(t *testing.T) {
+func TestCache_OtherCredentials(t *testing.T) {
 	g, dir := startServer(t), t.TempDir()
 	shared := authtoken.CacheDir(dir)
 	first := token(t, authtoken.CodeArtifact(g.cfg, "acme", shared))
@@ -200,7 +200,7 @@ func TestOthersGetNothing(t *testing.T) {
 }
 
 // Any two requests that differ at all have nothing in common.
-func TestKeysDiffer(t *testing.T) {
+func TestCache_Keys(t *testing.T) {
 	text := rapid.StringN(0, 6, -1)
 	caller := rapid.Custom(func(t *rapid.T) []string {
 		return rapid.SliceOfN(text, 5, 8).Draw(t, "fields")
@@ -223,7 +223,7 @@ func TestKeysDiffer(t *testing.T) {
 	})
 }
 
-func TestOldFilesAreSwept(t *testing.T) {
+func TestCache_OldFiles(t *testing.T) {
 	g, dir := startServer(t), t.TempDir()
 	old := time.Now().Add(-25 * time.Hour)
 	for _, name := range []string{"a.token", "b.tmp", "c.lock", "somebody else's"} {
@@ -243,7 +243,7 @@ func TestOldFilesAreSwept(t *testing.T) {
 }
 
 // A cache that cannot be written costs calls, and nothing else.
-func TestUnusableCache(t *testing.T) {
+func TestCache_Unusable(t *testing.T) {
 	g := startServer(t)
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

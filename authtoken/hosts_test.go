@@ -91,7 +91,7 @@ func TestIsAWS(t *testing.T) {
 }
 
 // Below AWS's names are those of its customers' machines too.
-func TestWhoseRegistryOrRepository(t *testing.T) {
+func TestAWS(t *testing.T) {
 	for suffix, want := range map[string]bool{
 		"amazonaws.com": true, "amazonaws.com:443": true, "amazonaws.com.cn": true, "on.aws": true,
 		"amazonaws.com:8443": false, "my-1.us-east-1.elb.amazonaws.com": false, "x.lambda-url.us-east-1.on.aws": false, "aws.example": false,

@@ -43,7 +43,7 @@ func TestECRPublic(t *testing.T) {
 	}
 }
 
-func TestECRPublicWithoutAToken(t *testing.T) {
+func TestECRPublic_NoToken(t *testing.T) {
 	for _, body := range []string{
 		"{}", `{"authorizationData":{}}`, `{"authorizationData":{"authorizationToken":"QVdTOnNlY3JldA=="}}`,
 		`{"authorizationData":{"authorizationToken":"canary!","expiresAt":4102444800}}`, `{"authorizationData":{"authorizationToken":"Y2FuYXJ5","expiresAt":4102444800}}`,
@@ -58,7 +58,7 @@ func TestECRPublicWithoutAToken(t *testing.T) {
 
 // One file for private and public registries' tokens would give one for the
 // other.
-func TestPublicAndPrivateAreKeptApart(t *testing.T) {
+func TestCache_PublicAndPrivate(t *testing.T) {
 	dir := t.TempDir()
 	cfg := aws.Config{Region: "us-east-1", Credentials: fixed("AKIAEXAMPLE", "secret"), HTTPClient: canned{}}
 	token(t, authtoken.ECR(cfg, authtoken.CacheDir(dir)))

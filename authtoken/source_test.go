@@ -23,7 +23,7 @@ import (
 
 const hour = time.Hour
 
-func TestTokensOfBothServices(t *testing.T) {
+func TestToken_BothServices(t *testing.T) {
 	g := startServer(t)
 	ca := token(t, authtoken.CodeArtifact(g.cfg, "acme", authtoken.InMemory(), authtoken.Duration(15*time.Minute)))
 	if ca.Username != "aws" || ca.Password == "" || ca.Type != "Bearer" || ca.Authorization() != "Bearer "+ca.Password || ca.Endpoint != "" {
@@ -59,7 +59,7 @@ func TestOAuth2(t *testing.T) {
 	}
 }
 
-func TestOneCallForAllWhoWait(t *testing.T) {
+func TestToken_OneCallForAllWaiters(t *testing.T) {
 	g, dir := startServer(t), t.TempDir()
 	// Two sources: within one it is the flight, between them the lock.
 	sources := []*authtoken.Source{
@@ -89,7 +89,7 @@ func TestOneCallForAllWhoWait(t *testing.T) {
 
 // Renewal is ahead of the expiry, at 40 to 60 percent of the life; nobody
 // suffers while it fails, and nobody gets a token that has expired.
-func TestRenewal(t *testing.T) {
+func TestToken_Renewal(t *testing.T) {
 	for name, keep := range map[string]authtoken.Option{"memory": authtoken.InMemory(), "file": authtoken.CacheDir(t.TempDir())} {
 		t.Run(name, func(t *testing.T) {
 			g, c := startServer(t), new(clock)
@@ -125,7 +125,7 @@ func TestRenewal(t *testing.T) {
 }
 
 // A token expires on the server, and whoever asks the source is let in again.
-func TestExpiredTokenIsReplaced(t *testing.T) {
+func TestToken_Expired(t *testing.T) {
 	g := startServer(t)
 	g.cfg.RetryMaxAttempts = 2 // the first request after the clock jumps corrects the SDK's
 	g.advance(-14 * time.Minute)
@@ -157,7 +157,7 @@ func TestExpiredTokenIsReplaced(t *testing.T) {
 }
 
 // Whoever gives up waiting does not take the call with them.
-func TestCancelledCallerLeavesTheCall(t *testing.T) {
+func TestToken_CancelledCaller(t *testing.T) {
 	g := startServer(t)
 	gated := &gatedNet{next: g.net, begun: make(chan struct{}), release: make(chan struct{})}
 	cfg := g.cfg.Copy()
@@ -211,7 +211,7 @@ func TestForget(t *testing.T) {
 }
 
 // Looking at what is kept asks for nothing, and shows nothing that is over.
-func TestKept(t *testing.T) {
+func TestCached(t *testing.T) {
 	g, dir, c := startServer(t), t.TempDir(), &clock{}
 	source := func() *authtoken.Source {
 		return authtoken.ECR(g.cfg, authtoken.CacheDir(dir), authtoken.Clock(c.now))
@@ -238,7 +238,7 @@ func TestKept(t *testing.T) {
 	}
 }
 
-func TestErrors(t *testing.T) {
+func TestToken_Errors(t *testing.T) {
 	g := startServer(t)
 	memory := authtoken.InMemory()
 	nobody, noRegion, anonymous := g.cfg.Copy(), g.cfg.Copy(), g.cfg.Copy()
@@ -279,7 +279,7 @@ func is[E error](err error) bool {
 }
 
 // Every usual way to write a token to a log leaves the secret out.
-func TestTokensAreNotLogged(t *testing.T) {
+func TestToken_NotLogged(t *testing.T) {
 	secret := authtoken.Token{Username: "aws", Password: "canary", Value: "canary", Type: "Bearer"}
 	var log strings.Builder
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("token", "token", secret, "pointer", &secret)

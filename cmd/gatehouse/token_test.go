@@ -11,7 +11,7 @@ import (
 )
 
 // The host of a domain is known without asking, in every partition.
-func TestHostOfDomain(t *testing.T) {
+func TestTokenCodeArtifact_Host(t *testing.T) {
 	for region, want := range map[string]string{
 		"eu-west-1":     "acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com",
 		"us-gov-west-1": "acme-111122223333.d.codeartifact.us-gov-west-1.amazonaws.com",
@@ -32,7 +32,7 @@ func TestHostOfDomain(t *testing.T) {
 	}
 }
 
-func TestNetrcLine(t *testing.T) {
+func TestTokenOutput_Netrc(t *testing.T) {
 	var out strings.Builder
 	token := authtoken.Token{Username: "aws", Password: "secret", Expires: time.Now()}
 	if err := (tokenOutputFlags{Output: "netrc"}).print(&out, token, tokenOutput{host: "gate.example"}); err != nil || out.String() != "machine gate.example login aws password secret\n" {

@@ -30,7 +30,7 @@ duration = "15m"
 profile = "all"
 `
 
-func TestFindingAnAddress(t *testing.T) {
+func TestAddresses_Find(t *testing.T) {
 	addresses, err := credential.ParseAddresses([]byte(book))
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func TestFindingAnAddress(t *testing.T) {
 }
 
 // Of two entries that an address could mean, the one that is named by it counts.
-func TestFindingTheSameMachineTwice(t *testing.T) {
+func TestAddresses_Find_SameMachineTwice(t *testing.T) {
 	addresses, err := credential.ParseAddresses([]byte("[\"127.0.0.1:4283\"]\nprofile = \"number\"\n[\"localhost:4283\"]\nprofile = \"name\"\n[\"[::1]:4283/codeartifact/us-east-1/111122223333/acme\"]\nprofile = \"path\"\n"))
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +68,7 @@ func TestFindingTheSameMachineTwice(t *testing.T) {
 	}
 }
 
-func TestAddressBooksThatAreWrong(t *testing.T) {
+func TestParseAddresses_Errors(t *testing.T) {
 	for text, want := range map[string]string{
 		"[\"a.example\"]\nprofil = \"x\"\n":                      "line 2: a.example.profil is unknown",
 		"\n[\"a.example\"\n":                                     "line 2: ",
@@ -104,7 +104,7 @@ func TestAddressBooksThatAreWrong(t *testing.T) {
 
 // What is remembered is found, leaves the rest of the file alone, and is gone
 // when it is forgotten.
-func TestRememberingAddresses(t *testing.T) {
+func TestSetAddress(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := credential.Address{
 			Host: rapid.SampledFrom([]string{"new.example", "images.example:5000", "127.0.0.1:4283/codeartifact/us-east-1/111122223333/other"}).Draw(t, "host"),
@@ -141,7 +141,7 @@ func TestRememberingAddresses(t *testing.T) {
 	})
 }
 
-func TestWhatAnEndpointIsCalled(t *testing.T) {
+func TestAddressOf(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/npm/lib/":       "acme-111122223333.d.codeartifact.us-east-1.amazonaws.com",
 		"http://127.0.0.1:4283/codeartifact/us-east-1/111122223333/acme/pypi/lib/simple/": "127.0.0.1:4283/codeartifact/us-east-1/111122223333/acme",
@@ -158,7 +158,7 @@ func TestWhatAnEndpointIsCalled(t *testing.T) {
 }
 
 // The entry chooses who issues the token, and not where it is sent.
-func TestTokensByTheAddressBook(t *testing.T) {
+func TestLookup_AddressBook(t *testing.T) {
 	s := &service{registry: "https://gate.example"}
 	l := s.lookup("")
 	config := l.Config
@@ -189,7 +189,7 @@ func TestTokensByTheAddressBook(t *testing.T) {
 
 // What the helper was told goes before the address book, and that before the
 // shell.
-func TestWhichConfigurationCounts(t *testing.T) {
+func TestLoadRemembered_Precedence(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
 	text := "[profile shell]\nregion = us-west-1\n[profile entry]\nregion = us-west-2\n[profile flag]\nregion = eu-west-1\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -15,7 +15,7 @@ import (
 
 // A role of a profile is assumed where the profile's endpoint is, however that is
 // given.
-func TestRolesAreAssumedAtTheEndpoint(t *testing.T) {
+func TestLoad_AssumesRolesAtTheEndpoint(t *testing.T) {
 	var asked []string
 	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		action := r.FormValue("Action")
@@ -65,7 +65,7 @@ func TestRolesAreAssumedAtTheEndpoint(t *testing.T) {
 }
 
 // Where there are no credentials, every use of the configuration says so.
-func TestCredentialsThatCannotBeHad(t *testing.T) {
+func TestLoad_NoCredentials(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(file, []byte("[profile process]\nregion = us-east-1\ncredential_process = false\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -73,7 +73,7 @@ func (s *service) lookup(endpoint string) *credential.Lookup {
 }
 
 // A token goes where its issuer says, and nowhere else.
-func TestWhereTokensGo(t *testing.T) {
+func TestLookup_Hosts(t *testing.T) {
 	const (
 		aws1   = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
 		shaped = "000000000001.dkr.ecr.us-east-1.aws.example"
@@ -191,7 +191,7 @@ func TestWhereTokensGo(t *testing.T) {
 
 // The address says which region and which domain are asked; AWS is not asked
 // about hosts that are none of its own.
-func TestWhatIsAsked(t *testing.T) {
+func TestLookup_Requests(t *testing.T) {
 	s := &service{registry: "https://111122223333.dkr.ecr.us-east-1.amazonaws.com"}
 	l := s.lookup("")
 	for _, address := range []string{
@@ -206,7 +206,7 @@ func TestWhatIsAsked(t *testing.T) {
 	}
 }
 
-func TestForgetting(t *testing.T) {
+func TestLookup_Forget(t *testing.T) {
 	s := &service{registry: "http://127.0.0.1:4283"}
 	l := s.lookup("http://127.0.0.1:4283")
 	l.Options = []authtoken.Option{authtoken.CacheDir(t.TempDir())}
@@ -232,7 +232,7 @@ func TestForgetting(t *testing.T) {
 	}
 }
 
-func TestKept(t *testing.T) {
+func TestLookup_Cached(t *testing.T) {
 	s := &service{registry: "http://127.0.0.1:4283"}
 	l := s.lookup("http://127.0.0.1:4283")
 	l.Options = []authtoken.Option{authtoken.CacheDir(t.TempDir())}

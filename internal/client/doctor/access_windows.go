@@ -1,5 +1,5 @@
 package doctor
 
-// writable reports whether files can be made in a folder. What Windows's access
-// lists come to is only known by making one, which a check does not do.
+// writable reports whether files can be created in a folder. On Windows only
+// creating one would tell, and a check changes nothing.
 func writable(string) bool { return true }

@@ -13,61 +13,61 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// checkCredentials finds the caller's, and says when they end.
+// checkCredentials says where the credentials come from and when they expire.
 func (m *Machine) checkCredentials(ctx context.Context) []Finding {
 	c, err := m.findCredentials(ctx)
 	if err != nil {
 		return []Finding{m.unlessRemembered(ctx, m.explain(err, credential.Request{Profile: m.AWS.Profile}))}
 	}
-	what := c.Kind + ", " + c.AccessKeyID + ", of profile " + identity.Profile(m.AWS)
-	if c.Expires != nil { // when the SDK gets others
-		what += ", until " + identity.Until(*c.Expires, m.Now())
+	text := c.Kind + ", " + c.AccessKeyID + ", of profile " + identity.Profile(m.AWS)
+	if c.Kind == "environment" {
+		text = "from AWS_ACCESS_KEY_ID, " + c.AccessKeyID
+		if hasCredentials(m.profile(ctx)) {
+			text += "; it overrides the profile " + identity.Profile(m.AWS)
+		}
 	}
-	return []Finding{passed("%s", what)}
+	if c.Expires != nil { // when the SDK gets new ones
+		text += ", until " + identity.Until(*c.Expires, m.Now())
+	}
+	return []Finding{passed("%s", text)}
 }
 
-// unlessRemembered makes a trouble of this shell a warning where the tools get
-// their tokens all the same, by what the address book remembers.
+// unlessRemembered makes an error a warning if the tools get their tokens in spite
+// of it, by what the address book says.
 func (m *Machine) unlessRemembered(ctx context.Context, f Finding) Finding {
 	for _, g := range m.findGrants(ctx) {
 		if g.known && g.err == nil {
-			f.State, f.Message = Warning, f.Message+"; the tools that are logged in have their own"
+			f.State, f.Message = Warning, f.Message+"; the tools that are logged in have their own credentials"
 			break
 		}
 	}
 	return f
 }
 
-// defaultRegion is what a person is shown who has none: the one that has
-// everything.
+// defaultRegion is suggested to people without a region. All services are in it.
 const defaultRegion = "us-east-1"
 
-// checkRegion looks whether there is one. A helper takes that of the address.
+// checkRegion looks for a region. A helper takes the region of the address.
 func (m *Machine) checkRegion(ctx context.Context) []Finding {
 	cfg, err := m.loadConfig(ctx)
 	if err != nil {
 		return []Finding{skipped("there is no configuration")}
 	}
-	own := m.profileRegion(ctx)
+	own := m.profile(ctx).Region
 	switch {
 	case cfg.Region == "":
-		return []Finding{m.unlessRemembered(ctx, failed("export AWS_REGION="+cmp.Or(m.namedRegion(), defaultRegion), "none: set --region, AWS_REGION, or region in the profile"))}
+		return []Finding{m.unlessRemembered(ctx, failed("export AWS_REGION="+cmp.Or(m.namedRegion(), defaultRegion), "no region: set --region, AWS_REGION, or region in the profile"))}
 	case own != "" && own != cfg.Region:
-		return []Finding{passed("%s; the profile's own is %s", cfg.Region, own)}
+		from := ""
+		if names := m.set(regionVariables); m.AWS.Region == "" && len(names) > 0 {
+			from = ", from " + names[0]
+		}
+		return []Finding{passed("%s%s; the profile's own is %s", cfg.Region, from, own)}
 	}
 	return []Finding{passed("%s", cfg.Region)}
 }
 
-// profileRegion is the region that the profile has; "" if it has none.
-func (m *Machine) profileRegion(ctx context.Context) string {
-	c, err := config.LoadSharedConfigProfile(ctx, identity.Profile(m.AWS), sharedFiles)
-	if err != nil {
-		return ""
-	}
-	return c.Region
-}
-
-// sharedFiles names the files of the AWS configuration, as the environment has it.
+// sharedFiles names the files of the AWS configuration as the environment does.
 func sharedFiles(o *config.LoadSharedConfigOptions) {
 	env, err := config.NewEnvConfig()
 	if err != nil {
@@ -82,7 +82,7 @@ func sharedFiles(o *config.LoadSharedConfigOptions) {
 }
 
 // namedRegion is the region of a repository or registry that a tool is configured
-// for; "" if there is none.
+// for; "" if none is.
 func (m *Machine) namedRegion() string {
 	for _, c := range m.configured() {
 		for _, address := range c.addresses {
@@ -97,7 +97,7 @@ func (m *Machine) namedRegion() string {
 	return ""
 }
 
-// checkCaller asks STS who it is: the first request that is signed.
+// checkCaller asks STS who the caller is, which is the first signed request.
 func (m *Machine) checkCaller(ctx context.Context) []Finding {
 	if _, err := m.findCredentials(ctx); err != nil {
 		return []Finding{skipped("there are no credentials")}
@@ -116,8 +116,8 @@ func (m *Machine) checkCaller(ctx context.Context) []Finding {
 	return []Finding{passed("%s", caller.ARN)}
 }
 
-// explain makes a finding of an error, with the best line to mend it that this
-// machine offers.
+// explain turns an error into a finding, with the best fix for this machine. It
+// names the environment variable that is the cause, if one is.
 func (m *Machine) explain(err error, req credential.Request) Finding {
 	t, known := credential.Diagnose(err, req)
 	if !known {
@@ -127,19 +127,20 @@ func (m *Machine) explain(err error, req credential.Request) Finding {
 	if t.Advice == "" {
 		what = t.Summary
 	}
-	return failed(m.fix(t, req), "%s", what)
+	fix := m.fix(t, req)
+	if o, ok := m.overrideOf(context.Background(), t.Kind, req); ok {
+		what += "; " + o.text
+		fix = cmp.Or(o.fix, fix)
+	}
+	return failed(fix, "%s", what)
 }
 
-// mend is the line for a trouble.
+// fix returns the lines that fix a problem.
 func (m *Machine) fix(t credential.Problem, req credential.Request) string {
 	switch t.Kind {
 	case credential.NoCredentials, credential.NoProfile, credential.UnknownKey:
 		if line := m.gatehouseEnv(); line != "" {
 			return line
-		}
-	case credential.BadSignature:
-		if own := m.profileRegion(context.Background()); own != "" && own != req.Region {
-			return "export AWS_REGION=" + shellquote.Quote(own)
 		}
 	case credential.WrongClock:
 		return m.setClockCommand()
@@ -151,8 +152,8 @@ func (m *Machine) fix(t credential.Problem, req credential.Request) string {
 	return t.Fix
 }
 
-// gatehouseEnv points the AWS tools at the Gatehouse whose data is in the working
-// folder; "" if there is none.
+// gatehouseEnv is the line that points the AWS tools at the Gatehouse whose data is
+// in the working folder; "" if there is none.
 func (m *Machine) gatehouseEnv() string {
 	if _, err := m.Stat(filepath.Join(m.Places.Dir, "gatehouse-data", "aws", "config")); err != nil {
 		return ""

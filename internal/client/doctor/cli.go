@@ -11,15 +11,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// cliVersion is what the AWS CLI says of itself first.
+// cliVersion matches how the AWS CLI prints its version.
 var cliVersion = regexp.MustCompile(`^aws-cli/(\d+)\.(\d+)\.`)
 
-// endpointURL are the minor versions from which on the AWS CLI reads endpoint_url
-// in profiles and AWS_ENDPOINT_URL, by major version (AWS SDKs and Tools
-// Reference Guide, "Service-specific endpoints").
+// endpointURL has, by major version, the first minor version of the AWS CLI that
+// reads endpoint_url in profiles and AWS_ENDPOINT_URL (AWS SDKs and Tools Reference
+// Guide, "Service-specific endpoints").
 var endpointURL = map[int]int{1: 29, 2: 13}
 
-// checkCLI looks whether the AWS CLI asks the endpoint that we ask.
+// checkCLI checks whether the AWS CLI uses the same endpoint as this program.
 func (m *Machine) checkCLI(ctx context.Context) []Finding {
 	path, err := m.LookPath("aws")
 	if err != nil {
@@ -28,7 +28,7 @@ func (m *Machine) checkCLI(ctx context.Context) []Finding {
 	out, err := exec.CommandContext(ctx, path, "--version").Output()
 	v := cliVersion.FindStringSubmatch(string(out))
 	if err != nil || v == nil {
-		return []Finding{warning(shellquote.Line(path, "--version"), "%s does not say its version", path)}
+		return []Finding{warning(shellquote.Line(path, "--version"), "%s does not print its version", path)}
 	}
 	major, _ := strconv.Atoi(v[1])
 	minor, _ := strconv.Atoi(v[2])
@@ -39,7 +39,7 @@ func (m *Machine) checkCLI(ctx context.Context) []Finding {
 	endpoint := identity.Resolve(ctx, cfg).ECR
 	if since, known := endpointURL[major]; known && minor < since && endpoint != "" && !authtoken.IsAWS(endpoint) {
 		return []Finding{warning("alias aws="+shellquote.Quote(shellquote.Line("aws", "--endpoint-url", endpoint)),
-			"%s is version %d.%d, which asks AWS and not %s: endpoint_url counts from %d.%d on", path, major, minor, endpoint, major, since)}
+			"%s is version %d.%d, which asks AWS and not %s: it ignores endpoint_url; version %d.%d and later read it", path, major, minor, endpoint, major, since)}
 	}
 	return []Finding{passed("%s, version %d.%d", path, major, minor)}
 }

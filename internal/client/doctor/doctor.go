@@ -1,15 +1,15 @@
-// Package doctor looks over the machine of somebody whose tools ask AWS, or a
-// Gatehouse, for tokens: what is wrong, and for each trouble the line that mends
+// Package doctor checks a machine whose tools get tokens from AWS or from a
+// Gatehouse. It says what is wrong, and for each problem shows the lines that fix
 // it.
 //
-// A [Check] looks at one thing and answers with [Finding]s. The checks are listed
-// in [Machine.Checks], each group in a file of its own; they know of each other
-// only what they share through [Machine]: what the AWS configuration is, and what
-// the tools' configurations name. [Run] runs them side by side and gives up on
-// those that take too long.
+// A [Check] looks at one thing and returns [Finding]s. [Machine.Checks] lists the
+// checks; each group of them is in a file of its own. They share what [Machine]
+// finds out once: the AWS configuration, the caller, and what the tools'
+// configurations say. [Run] runs them in parallel and gives up on those that take
+// too long. [Findings] print themselves as text and as JSON.
 //
-// Nothing is changed, nothing that is found out is kept, and no finding holds a
-// secret.
+// The package changes nothing, stores nothing, and puts no secret into a finding.
+// It asks AWS as any client would and knows nothing of the server.
 package doctor
 
 import (
@@ -20,17 +20,18 @@ import (
 	"time"
 )
 
-// A State is how well a thing is.
+// A State says how good a finding is.
 type State int
 
 const (
-	// OK is as it should be.
+	// OK means that everything is as it should be.
 	OK State = iota
-	// Skipped could not be looked at, since another check has found why not.
+	// Skipped means that it could not be checked, for a reason that another check
+	// reports.
 	Skipped
-	// Warning is what works now, or works for most.
+	// Warning means that it works now, or works for most tools.
 	Warning
-	// Trouble is what stops somebody from working.
+	// Error means that a tool does not get its token.
 	Error
 )
 
@@ -41,33 +42,33 @@ func (s State) String() string { return states[s] }
 // MarshalText writes the state as a word.
 func (s State) MarshalText() ([]byte, error) { return []byte(states[s]), nil }
 
-// A Finding is what a check says about one thing.
+// A Finding is the result of a check for one subject.
 type Finding struct {
 	// Check is the name of the check.
 	Check string `json:"check"`
-	// Subject is what it is about, where the check looks at many: a tool, a file.
+	// Subject is a tool or a file, if the check looks at several.
 	Subject string `json:"subject,omitempty"`
 	State   State  `json:"state"`
-	// What is a sentence without its full stop.
+	// Message is a sentence without its full stop.
 	Message string `json:"message"`
-	// Mend are lines of a POSIX shell that mend it; "" where there is nothing to
-	// mend, or only a person can.
+	// Fix are lines for a POSIX shell that fix the problem; "" if there is none, or
+	// if no command can.
 	Fix string `json:"fix,omitempty"`
 }
 
-// A Check looks at one thing.
+// A Check checks one thing.
 type Check struct {
-	// Name is what the findings are called: a word or two.
+	// Name is the name of the findings: a word or two.
 	Name string
-	// Look returns what there is to say. It fills in neither Check, nor anything
-	// that is secret, and ends soon after its context.
+	// Run returns the findings without their Check. They hold no secret. It ends soon
+	// after its context.
 	Run func(context.Context) []Finding
 }
 
-// Findings are the answer of all checks, in their order.
+// Findings are the results of all checks, in the order of the checks.
 type Findings []Finding
 
-// Run runs the checks side by side, each for as long as timeout at the most.
+// Run runs the checks in parallel, each for at most timeout.
 func Run(ctx context.Context, checks []Check, timeout time.Duration) Findings {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -87,8 +88,8 @@ func Run(ctx context.Context, checks []Check, timeout time.Duration) Findings {
 	return all
 }
 
-// run waits for the check, but no longer than for its context: it may be at
-// something that cannot be interrupted.
+// run waits for the check, but no longer than its context lasts: the check may be
+// in a call that cannot be interrupted.
 func (c Check) run(ctx context.Context, timeout time.Duration) []Finding {
 	done := make(chan []Finding, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -97,7 +98,7 @@ func (c Check) run(ctx context.Context, timeout time.Duration) []Finding {
 		return found
 	case <-ctx.Done():
 	}
-	select { // what ended at the same moment counts
+	select { // a check that ended at the same moment counts
 	case found := <-done:
 		return found
 	default:
@@ -105,7 +106,7 @@ func (c Check) run(ctx context.Context, timeout time.Duration) []Finding {
 	}
 }
 
-// Count is how many findings are of a state.
+// Count is the number of findings with a state.
 func (f Findings) Count(s State) int {
 	n := 0
 	for _, one := range f {
@@ -116,7 +117,7 @@ func (f Findings) Count(s State) int {
 	return n
 }
 
-// MarshalJSON writes the findings with how many are bad.
+// MarshalJSON writes the findings with the numbers of errors and warnings.
 func (f Findings) MarshalJSON() ([]byte, error) {
 	return json.Marshal(struct {
 		Errors   int       `json:"errors"`
@@ -141,7 +142,7 @@ func failed(fix, format string, args ...any) Finding {
 	return Finding{State: Error, Message: fmt.Sprintf(format, args...), Fix: fix}
 }
 
-// about names what the finding is about.
+// withSubject sets the subject of a finding.
 func (f Finding) withSubject(subject string) Finding {
 	f.Subject = subject
 	return f

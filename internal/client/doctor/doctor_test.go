@@ -47,7 +47,7 @@ func TestRun(t *testing.T) {
 }
 
 // Whatever a check quotes, no token is shown.
-func TestTokensAreNotShown(t *testing.T) {
+func TestRun_NoTokens(t *testing.T) {
 	for _, token := range []string{
 		"ghct_" + strings.Repeat("aB3_-", 20), "ghet_" + strings.Repeat("x", 40),
 		"QVdTO" + strings.Repeat("abcD", 30) + "==", "eyJ" + strings.Repeat("A", 40) + ".aa.bb.cc.dd",
@@ -59,7 +59,7 @@ func TestTokensAreNotShown(t *testing.T) {
 	}
 }
 
-func TestText(t *testing.T) {
+func TestFindings_WriteText(t *testing.T) {
 	found := doctor.Findings{
 		{Check: "region", Message: "us-east-1"},
 		{Check: "tool", Subject: "docker", State: doctor.Warning, Message: "it is old"},
@@ -90,7 +90,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestJSON(t *testing.T) {
+func TestFindings_JSON(t *testing.T) {
 	text, err := json.Marshal(doctor.Findings{{Check: "clock", State: doctor.Error, Message: "late", Fix: "wind"}})
 	if want := `{"errors":1,"warnings":0,"findings":[{"check":"clock","state":"error","message":"late","fix":"wind"}]}`; err != nil || string(text) != want {
 		t.Errorf("%s, %v", text, err)
@@ -98,7 +98,7 @@ func TestJSON(t *testing.T) {
 }
 
 // What is recognised as a token in a file is never shown, whatever the file is.
-func FuzzHeld(f *testing.F) {
+func FuzzFindTokens(f *testing.F) {
 	f.Add("//host/:_authToken=ghct_0123456789abcdef0123456789\n")
 	f.Add(`{"auths":{"host":{"auth":"QVdTOmdoZXRfMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk="}}}`)
 	f.Add("password = eyJ2ZXIiOjEsImV4cCI6NDEwMjQ0NDgwMH0.aa.bb.cc.dd")

@@ -25,17 +25,17 @@ const (
 	noticeableSkew = time.Minute
 )
 
-// A probe is a request that nobody signed to one endpoint, to see whether there
-// is an answer at all.
+// A probe is an unsigned request to one endpoint, to see whether it answers at
+// all.
 type probe struct {
-	services string // those of the endpoint, for a person
+	services string // names of the endpoint's services, for people
 	url      string
 	err      error
-	ahead    time.Duration // of this machine's clock before the endpoint's
-	dated    bool          // the answer had a date
+	ahead    time.Duration // how far this machine's clock is ahead of the endpoint's
+	dated    bool          // whether the answer had a date
 }
 
-// probe asks each endpoint once. There is at least one where there is no error.
+// probe asks each endpoint once. Without an error there is at least one.
 func (m *Machine) probe(ctx context.Context) ([]probe, error) {
 	return m.probes.get(func() ([]probe, error) {
 		cfg, err := m.loadConfig(ctx)
@@ -66,7 +66,8 @@ func (m *Machine) probe(ctx context.Context) ([]probe, error) {
 	})
 }
 
-// send asks by the client of the AWS configuration, which has its authorities.
+// send uses the client of the AWS configuration, which has its certificate
+// authorities.
 func (m *Machine) send(ctx context.Context, client aws.HTTPClient, p *probe) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {
@@ -80,12 +81,12 @@ func (m *Machine) send(ctx context.Context, client aws.HTTPClient, p *probe) {
 		return
 	}
 	defer res.Body.Close()
-	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, res.Body, 64<<10) // lets the connection be reused
 	date, err := http.ParseTime(res.Header.Get("Date"))
 	if err != nil {
 		return
 	}
-	// A Date has whole seconds, and is of some moment between the two.
+	// A Date has whole seconds, and is from a moment between the two.
 	after := m.Now()
 	p.dated = true
 	switch {
@@ -96,11 +97,11 @@ func (m *Machine) send(ctx context.Context, client aws.HTTPClient, p *probe) {
 	}
 }
 
-// checkEndpoints says which answer.
+// checkEndpoints says which endpoints answer.
 func (m *Machine) checkEndpoints(ctx context.Context) []Finding {
 	probes, err := m.probe(ctx)
 	if err != nil {
-		return []Finding{skipped("there is no region, or no configuration")}
+		return []Finding{skipped("there is no region or no configuration")}
 	}
 	var found []Finding
 	for _, p := range probes {
@@ -149,7 +150,7 @@ func skewed(ahead time.Duration, endpoint string) string {
 	return fmt.Sprintf("%v %s that of %s", ahead.Abs().Round(time.Second), way, endpoint)
 }
 
-// setClock sets it right, by the time servers that the system knows.
+// setClockCommand sets the clock by the system's own time servers.
 func (m *Machine) setClockCommand() string {
 	switch m.Places.GOOS {
 	case "windows":
@@ -160,14 +161,15 @@ func (m *Machine) setClockCommand() string {
 	return "sudo timedatectl set-ntp true"
 }
 
-// proxied are the variables that name a proxy, by the scheme of what is reached.
+// proxyVariables are the variables that name a proxy, by the scheme of the address.
 var proxyVariables = map[string][]string{
 	"http":  {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"},
 	"https": {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"},
 }
 
-// checkProxy looks whether requests to this machine itself would go through a
-// proxy, which cannot reach it. Go's clients know better; most others do not.
+// checkProxy checks whether requests to this machine would go through a proxy,
+// which cannot reach it. Go's clients never send such requests to a proxy; most
+// other clients do.
 func (m *Machine) checkProxy(ctx context.Context) []Finding {
 	cfg, err := m.loadConfig(ctx)
 	if err != nil {
@@ -205,7 +207,7 @@ func (m *Machine) proxyOf(scheme string) (name, proxy string) {
 	return "", ""
 }
 
-// exempt reports whether NO_PROXY has the host: itself, or a domain above it.
+// exempt reports whether NO_PROXY has the host or a domain above it.
 func (m *Machine) exempt(host string) bool {
 	list := m.Places.Getenv("NO_PROXY") + "," + m.Places.Getenv("no_proxy")
 	for entry := range strings.SplitSeq(list, ",") {
@@ -224,7 +226,7 @@ func (m *Machine) exempt(host string) bool {
 	return false
 }
 
-// onLoopback reports whether an address is one of this machine alone.
+// onLoopback reports whether an address is a loopback address.
 func onLoopback(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && loopback.Is(u.Hostname())

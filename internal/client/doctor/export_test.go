@@ -1,6 +1,6 @@
 package doctor
 
-// HeldIn are the passwords of the tokens that a text holds.
+// TokensIn are the passwords of the tokens that a text holds.
 func TokensIn(text []byte) []string {
 	var found []string
 	for _, t := range findTokens(text) {

@@ -15,7 +15,7 @@ import (
 )
 
 // checkFiles looks at the files that hold secrets: who can read them, and whether
-// the tokens in them are still good.
+// the tokens in them are still valid.
 func (m *Machine) checkFiles(ctx context.Context) []Finding {
 	found := m.awsFiles()
 	grants := m.findGrants(ctx)
@@ -39,7 +39,7 @@ func (m *Machine) checkFiles(ctx context.Context) []Finding {
 	return found
 }
 
-// awsFiles looks at the file with the access keys.
+// awsFiles checks the file with the access keys.
 func (m *Machine) awsFiles() []Finding {
 	path := cmp.Or(m.Places.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(m.Places.Home, ".aws", "credentials"))
 	if one, readableByOthers := m.readableByOthers(path); readableByOthers {
@@ -48,7 +48,7 @@ func (m *Machine) awsFiles() []Finding {
 	return nil
 }
 
-// open reports a file that others than its owner can read.
+// readableByOthers reports a file that users other than its owner can read.
 func (m *Machine) readableByOthers(path string) (Finding, bool) {
 	if m.Places.GOOS == "windows" { // which has other means than these modes
 		return Finding{}, false
@@ -60,29 +60,30 @@ func (m *Machine) readableByOthers(path string) (Finding, bool) {
 	return failed(shellquote.Line("chmod", "600", path), "%s holds a secret, and others can read it (mode %04o)", path, info.Mode().Perm()), true
 }
 
-// holds says of each token in a file how long it is good.
+// describeTokens says for each token in a file how long it is valid.
 func (m *Machine) describeTokens(ctx context.Context, c configured, path string, tokens []foundToken, grants map[grantKey]grant) []Finding {
 	address := m.onlyAddress(c, grants)
-	fix := "" // where it is not known what the token is for
+	fix := "" // if it is not known what the token is for
 	if address != "" {
 		fix = loginLine(c.tool, address)
 	}
 	var found []Finding
 	for _, t := range tokens {
 		switch {
-		case len(tokens) == 1 && !m.recordedExpiry(path).IsZero(): // checkLogins speaks of it
+		case len(tokens) == 1 && !m.recordedExpiry(path).IsZero():
+			found = append(found, passed("%s holds the token of gatehouse login: see login", path))
 		case !t.expires.IsZero() && t.expires.Before(m.Now()):
 			found = append(found, failed(fix, "%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
 		case !t.expires.IsZero():
 			found = append(found, passed("%s holds a token until %s", path, identity.Until(t.expires, m.Now())))
 		case address != "" && c.tool.Secret == login.FromHelper && m.usesHelper(c.tool.Name, address):
-			found = append(found, warning(leftover(c.tool, address), "%s holds a token that nobody needs, as %s asks for one", path, c.tool.Name))
+			found = append(found, warning(leftover(c.tool, address), "%s holds a token that is not needed: %s asks a helper for one", path, c.tool.Name))
 		case address != "" && m.refused(ctx, address, t.password):
 			found = append(found, failed(fix, "%s holds a token that %s refuses: it has expired, or was revoked", path, authtoken.Host(address)))
 		case address != "":
-			found = append(found, passed("%s holds a token that is good now; it does not say until when", path))
+			found = append(found, passed("%s holds a token that is valid now; it does not say until when", path))
 		default:
-			found = append(found, passed("%s holds a token, which does not say until when it is good", path))
+			found = append(found, passed("%s holds a token; it does not say until when it is valid", path))
 		}
 	}
 	for i := range found {
@@ -91,8 +92,8 @@ func (m *Machine) describeTokens(ctx context.Context, c configured, path string,
 	return slices.Compact(found)
 }
 
-// leftover takes the token out that a container client has put into its
-// configuration; "" for the others.
+// leftover is the line that removes a token which a container client has put into
+// its configuration; "" for other tools.
 func leftover(t login.Tool, address string) string {
 	if t.Name != "docker" && t.Name != "podman" {
 		return ""
@@ -100,9 +101,9 @@ func leftover(t login.Tool, address string) string {
 	return shellquote.Line(t.Name, "logout", authtoken.Host(address))
 }
 
-// firstOurs is an address of a tool whose one token is had here. It is "" if there
-// is none, and also if the tool has several: a token is shown to nobody but to
-// whom it is for.
+// onlyAddress is an address of a tool that has a token from here. It is "" if there
+// is none, and also if the tool has addresses of several issuers: a token is sent
+// only to its own.
 func (m *Machine) onlyAddress(c configured, grants map[grantKey]grant) string {
 	first, whose := "", grantKey{}
 	for _, address := range c.addresses {
@@ -119,7 +120,7 @@ func (m *Machine) onlyAddress(c configured, grants map[grantKey]grant) string {
 	return first
 }
 
-// refused asks the address, whose own the token is, whether it is still good.
+// refused asks the address that the token is for whether it is still valid.
 func (m *Machine) refused(ctx context.Context, address, password string) bool {
 	cfg, err := m.loadConfig(ctx)
 	if err != nil {
@@ -144,8 +145,8 @@ func (m *Machine) refused(ctx context.Context, address, password string) bool {
 	return res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden
 }
 
-// registryURL is the address of a registry with its scheme, which is HTTPS but for
-// this machine's own.
+// registryURL is the address of a registry with its scheme: HTTP for a registry on
+// this machine, and HTTPS for others.
 func (m *Machine) registryURL(address string) string {
 	host := authtoken.Host(address)
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
@@ -157,40 +158,40 @@ func (m *Machine) registryURL(address string) string {
 	return "https://" + host
 }
 
-// checkCache looks whether tokens can be kept, for the many processes of a build
-// to share.
+// checkCache checks whether tokens can be cached, so that the processes of a build
+// share them.
 func (m *Machine) checkCache(context.Context) []Finding {
 	dir, err := authtoken.UserCacheDir()
 	if err != nil {
-		return []Finding{failed(`export HOME="$(eval echo "~$(id -un)")"`, "there is no place for it: %v", err)}
+		return []Finding{failed(`export HOME="$(eval echo "~$(id -un)")"`, "there is no folder for it: %v", err)}
 	}
 	info, err := m.Stat(dir)
 	switch {
 	case err != nil:
 		return []Finding{m.parent(dir)}
 	case !info.IsDir():
-		return []Finding{failed(shellquote.Line("mv", dir, dir+".old"), "%s is no folder; each process asks for a token of its own", dir)}
+		return []Finding{failed(shellquote.Line("mv", dir, dir+".old"), "%s is not a folder; each process asks for its own token", dir)}
 	case m.Places.GOOS != "windows" && info.Mode().Perm()&0o022 != 0:
 		return []Finding{failed(shellquote.Line("chmod", "700", dir), "others can write to %s (mode %04o)", dir, info.Mode().Perm())}
 	case !writable(dir):
-		return []Finding{failed(`sudo chown -R "$(id -un)" `+shellquote.Quote(dir), "%s cannot be written; each process asks for a token of its own", dir)}
+		return []Finding{failed(`sudo chown -R "$(id -un)" `+shellquote.Quote(dir), "%s is not writable; each process asks for its own token", dir)}
 	}
 	return []Finding{passed("%s", dir)}
 }
 
-// parent looks at the folder in which one that is not there would be made.
+// parent checks the folder in which a missing folder would be created.
 func (m *Machine) parent(dir string) Finding {
 	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
 		info, err := m.Stat(up)
 		switch {
 		case err == nil && info.IsDir() && writable(up):
-			return passed("%s will be made when it is needed", dir)
+			return passed("%s will be created when it is needed", dir)
 		case err == nil && info.IsDir():
-			return failed(`export XDG_CACHE_HOME="$(mktemp -d)"`, "%s cannot be made in %s, which cannot be written", dir, up)
+			return failed(`export XDG_CACHE_HOME="$(mktemp -d)"`, "%s cannot be created: %s is not writable", dir, up)
 		case err == nil:
-			return failed(shellquote.Line("mv", up, up+".old"), "%s cannot be made: %s is no folder", dir, up)
+			return failed(shellquote.Line("mv", up, up+".old"), "%s cannot be created: %s is not a folder", dir, up)
 		case up == filepath.Dir(up):
-			return failed("", "%s cannot be made: %v", dir, err)
+			return failed("", "%s cannot be created: %v", dir, err)
 		}
 	}
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// program is the import path of ours, which Go writes into it.
+// program is the import path of this program, which Go writes into the binary.
 const program = "github.com/gatehouse-registry/gatehouse/cmd/gatehouse"
 
-// checkHelpers looks whether the tools that are configured for our addresses find
-// our program under the name by which they ask it.
+// checkHelpers checks whether the tools that ask a helper find this program under
+// the helper's name.
 func (m *Machine) checkHelpers(ctx context.Context) []Finding {
 	grants := m.findGrants(ctx)
 	var found []Finding
@@ -37,7 +37,8 @@ func (m *Machine) checkHelpers(ctx context.Context) []Finding {
 	return found
 }
 
-// uses reports whether a tool is configured for an address of ours.
+// uses reports whether a tool is configured for an address that has a token from
+// here.
 func (m *Machine) uses(c configured, grants map[grantKey]grant) bool {
 	for _, address := range c.addresses {
 		if k, known := keyOf(c.tool, address); known && !grants[k].notOurs() {
@@ -47,12 +48,12 @@ func (m *Machine) uses(c configured, grants map[grantKey]grant) bool {
 	return false
 }
 
-// dockerHelper is how the names of docker's helpers begin. Its configuration has
-// the rest of the name.
+// dockerHelper is the prefix of the names of docker's helpers. Docker's
+// configuration has the rest of the name.
 const dockerHelper = "docker-credential-"
 
-// needsHelper reports whether a tool would ask the helper: it is installed, or
-// was logged in, and has no token of its own in its configuration.
+// needsHelper reports whether a tool would ask the helper: it was logged in with it,
+// or it is installed and its configuration holds no token.
 func (m *Machine) needsHelper(c configured) bool {
 	logins, _ := m.findLogins()
 	if slices.ContainsFunc(logins, func(l login.Recorded) bool { return l.Tool == c.tool.Name && l.Expires.IsZero() }) {
@@ -69,17 +70,17 @@ func (m *Machine) helper(t login.Tool) Finding {
 	path, err := m.LookPath(t.Helper)
 	switch {
 	case err != nil:
-		return failed(m.linkCommand(t.Helper), "%s asks it, and it is not on PATH", t.Name)
+		return failed(m.linkCommand(t.Helper), "%s asks it, but it is not on PATH", t.Name)
 	case m.isThisProgram(path):
 		return passed("%s is this program", path)
 	case isOurs(path):
 		return warning("", "%s is another gatehouse than %s", path, m.Places.Program)
 	}
-	return failed(m.linkCommand(t.Helper), "%s asks it, and %s is another program", t.Name, path)
+	return failed(m.linkCommand(t.Helper), "%s asks it, but %s is another program", t.Name, path)
 }
 
-// link puts our program under a helper's name where it is found before any other
-// program of that name.
+// linkCommand links this program to a helper's name, in a folder that comes before
+// every other program of that name.
 func (m *Machine) linkCommand(helper string) string {
 	dir := filepath.Join(m.Places.Home, ".local", "bin")
 	lines := shellquote.Line("mkdir", "-p", dir) + "\n" + shellquote.Line("ln", "-sf", m.Places.Program, filepath.Join(dir, helper))
@@ -89,7 +90,8 @@ func (m *Machine) linkCommand(helper string) string {
 	return lines + "\nexport PATH=" + shellquote.Quote(dir) + `:"$PATH"`
 }
 
-// same reports whether a path leads to this program, through links or not.
+// isThisProgram reports whether a path leads to this program, directly or through
+// links.
 func (m *Machine) isThisProgram(path string) bool {
 	a, err := m.Stat(path)
 	if err != nil {
@@ -99,8 +101,8 @@ func (m *Machine) isThisProgram(path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// isOurs reports whether a program was built from this module. It is not run to
-// find out.
+// isOurs reports whether a program was built from this module. It reads the file and
+// does not run it.
 func isOurs(path string) bool {
 	info, err := buildinfo.ReadFile(path)
 	return err == nil && info.Path == program

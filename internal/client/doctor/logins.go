@@ -12,13 +12,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// findLogins are those that gatehouse login has made and nobody has undone.
+// findLogins returns the logins that gatehouse login made and that were not undone.
 func (m *Machine) findLogins() ([]login.Recorded, error) {
 	return m.logins.get(m.Logins)
 }
 
-// checkLogins looks whether what is recorded is still so: whether the token that
-// a configuration was given is good, and the configuration still there.
+// checkLogins compares the recorded logins with the configurations: whether each
+// token is still valid, and whether the configuration still has it.
 func (m *Machine) checkLogins(context.Context) []Finding {
 	logins, err := m.findLogins()
 	if err != nil {
@@ -38,17 +38,18 @@ func (m *Machine) login(l login.Recorded) Finding {
 	endpoint := l.Target.Endpoint.String()
 	switch {
 	case !m.stillConfigured(l):
-		return warning(logoutLine(l), "%s is recorded, and the configuration names it no more", endpoint)
+		return warning(logoutLine(l), "%s is recorded, but is not in the configuration any more", endpoint)
 	case l.Expires.IsZero():
-		return passed("%s, and holds no token", endpoint)
+		return passed("%s, without a token in the configuration", endpoint)
 	case !l.Expires.After(m.Now()):
 		return failed(recordedLine(l), "%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
 	}
 	return passed("%s, with a token until %s", endpoint, identity.Until(l.Expires, m.Now()))
 }
 
-// stands reports whether the tool's configuration still has something of a login,
-// as far as that can be told: it names the address, or tells no addresses.
+// stillConfigured reports whether the tool's configuration still has a login, as far
+// as that can be determined: it names the address, or its addresses cannot be
+// read.
 func (m *Machine) stillConfigured(l login.Recorded) bool {
 	if !slices.ContainsFunc(l.Files, func(path string) bool { _, err := m.Stat(path); return err == nil }) {
 		return false
@@ -67,7 +68,7 @@ func (m *Machine) stillConfigured(l login.Recorded) bool {
 	return true
 }
 
-// asks reports whether a tool was logged in to an address by a helper.
+// usesHelper reports whether a tool was logged in to an address with a helper.
 func (m *Machine) usesHelper(tool, address string) bool {
 	logins, err := m.findLogins()
 	return err == nil && slices.ContainsFunc(logins, func(l login.Recorded) bool {
@@ -75,8 +76,8 @@ func (m *Machine) usesHelper(tool, address string) bool {
 	})
 }
 
-// heldUntil is when the token expires that a login has put into a file; the zero
-// Time where none is recorded, or several are.
+// recordedExpiry is when the token expires that a login has put into a file. It is
+// the zero Time if none is recorded, or several are.
 func (m *Machine) recordedExpiry(path string) time.Time {
 	logins, err := m.findLogins()
 	if err != nil {
@@ -95,7 +96,7 @@ func (m *Machine) recordedExpiry(path string) time.Time {
 	return until
 }
 
-// recordedLine makes a login again, as it was made.
+// recordedLine is the command that repeats a login.
 func recordedLine(l login.Recorded) string {
 	t := l.Target
 	words := []string{"gatehouse", "login", "--tool", l.Tool}

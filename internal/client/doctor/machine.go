@@ -15,16 +15,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// A Machine is what the checks look at. Its fields are set before the first
-// check and left alone from then on.
+// A Machine is what the checks look at. Its fields must be set before the first
+// check, and not changed afterwards.
 type Machine struct {
-	// Places are the person's.
+	// Places says where the person's files are.
 	Places login.Environment
-	// AWS is what they chose on the command line.
+	// AWS is what was chosen on the command line.
 	AWS credential.AWS
 	// Lookup finds tokens as the helpers do.
 	Lookup *credential.Lookup
-	// Tools are those that the person may have.
+	// Tools are the tools to check.
 	Tools []login.Tool
 	// ReadFile and Stat look at files; LookPath finds programs.
 	ReadFile login.ReadFile
@@ -32,7 +32,7 @@ type Machine struct {
 	LookPath func(name string) (string, error)
 	// Now is the clock of this machine.
 	Now func() time.Time
-	// Logins are those in force.
+	// Logins lists the logins that were not undone.
 	Logins func() ([]login.Recorded, error)
 
 	config      memo[aws.Config]
@@ -44,7 +44,7 @@ type Machine struct {
 	logins      memo[[]login.Recorded]
 }
 
-// Checks are all there are, in the order in which one trouble causes the next.
+// Checks are all checks, in the order in which one problem causes the next.
 func (m *Machine) Checks() []Check {
 	return []Check{
 		{"credentials", m.checkCredentials},
@@ -65,7 +65,7 @@ func (m *Machine) Checks() []Check {
 	}
 }
 
-// shared is found out once, by whichever check asks first.
+// A memo is a value that is computed once, by the first check that needs it.
 type memo[T any] struct {
 	once  sync.Once
 	value T
@@ -77,8 +77,8 @@ func (s *memo[T]) get(find func() (T, error)) (T, error) {
 	return s.value, s.err
 }
 
-// attempts is how often a request is sent. The SDK needs the second where the
-// clocks differ, and a doctor does not wait for better times.
+// attempts is how often a request is sent at most. The SDK needs the second one if
+// the clocks differ. More would only delay the report.
 const attempts = 2
 
 // loadConfig reads the AWS configuration.
@@ -90,8 +90,8 @@ func (m *Machine) loadConfig(ctx context.Context) (aws.Config, error) {
 	})
 }
 
-// httpClient is the one of the SDK's clients, with the authorities and the limits
-// of the configuration. It follows no redirect of a GET.
+// httpClient is the HTTP client of the SDK, with the certificate authorities and
+// the limits of the configuration. It does not follow redirects of a GET.
 func httpClient(cfg aws.Config) aws.HTTPClient { return sts.NewFromConfig(cfg).Options().HTTPClient }
 
 func (m *Machine) findCredentials(ctx context.Context) (identity.Credentials, error) {
@@ -124,7 +124,7 @@ func (m *Machine) prober(ctx context.Context) (identity.Prober, error) {
 	return identity.Prober{Config: cfg, Caller: caller, Options: m.Lookup.Options}, err
 }
 
-// lookup is how the helpers look up tokens, and keeps none.
+// lookup finds tokens as the helpers do, but stores none.
 func (m *Machine) lookup() *credential.Lookup {
 	l := *m.Lookup
 	l.Options = append(append([]authtoken.Option{}, l.Options...), authtoken.InMemory())

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// colours are ANSI's, by state: green, grey, yellow, red.
+// colours are ANSI escape sequences by state: green, grey, yellow, red.
 var colours = map[State]string{OK: "\x1b[32m", Skipped: "\x1b[90m", Warning: "\x1b[33m", Error: "\x1b[1;31m"}
 
-// A Palette paints the words of a text; the zero Palette leaves them.
+// A Palette colours the states; the zero Palette does not.
 type Palette map[State]string
 
 // Terminal is the palette of a terminal.
@@ -23,8 +23,8 @@ func (p Palette) paint(s State, text string) string {
 	return p[s] + text + "\x1b[0m"
 }
 
-// WriteText writes the findings for a person: a line each, in columns, and below
-// it the lines that mend it, as they are pasted.
+// WriteText writes the findings for a person: one line each, in columns, and below
+// it the lines that fix the problem, ready to be pasted.
 func (f Findings) WriteText(w io.Writer, p Palette) error {
 	var wide [2]int
 	for _, one := range f {
@@ -47,7 +47,7 @@ func (f Findings) WriteText(w io.Writer, p Palette) error {
 	return err
 }
 
-// name is the check with what it is about.
+// name is the name of the check with the subject.
 func (f Finding) name() string {
 	if f.Subject == "" {
 		return f.Check

@@ -18,13 +18,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// A configured tool is one whose configuration names an address, or cannot be
-// read.
+// A configured tool is a tool with what its configuration says.
 type configured struct {
 	tool      login.Tool
-	program   string // where it is; "" if it is not installed
+	program   string // its path; "" if it is not installed
 	addresses []string
-	files     []file // that it reads, in their order
+	files     []file // that it reads, in this order
 	err       error
 }
 
@@ -34,8 +33,8 @@ type file struct {
 	text []byte
 }
 
-// configured reads the configurations of all tools. They are read in one place,
-// so that each file is looked at as one version of it.
+// configured reads the configurations of all tools. They are read once, so that
+// all checks see the same version of each file.
 func (m *Machine) configured() []configured {
 	found, _ := m.tools.get(func() ([]configured, error) {
 		var all []configured
@@ -60,7 +59,7 @@ func (m *Machine) configured() []configured {
 	return found
 }
 
-// program is where the tool is; "" if it is not on PATH.
+// program is the path of the tool; "" if it is not on PATH.
 func (m *Machine) program(t login.Tool) string {
 	for _, name := range t.Programs {
 		if path, err := m.LookPath(name); err == nil {
@@ -70,12 +69,12 @@ func (m *Machine) program(t login.Tool) string {
 	return ""
 }
 
-// A grantKey is what one token opens.
+// A grantKey identifies what one token opens.
 type grantKey struct {
 	service       string // ecr or codeartifact
 	domain, owner string // of codeartifact
 	region        string // of codeartifact
-	host          string // whose it may be
+	host          string // whose token it may be
 }
 
 func (k grantKey) String() string {
@@ -85,7 +84,7 @@ func (k grantKey) String() string {
 	return k.domain
 }
 
-// keyOf says which token opens an address of a tool; ok is false where none can.
+// keyOf says which token opens an address of a tool; ok is false if none can.
 func keyOf(t login.Tool, address string) (k grantKey, ok bool) {
 	if r, ok := authtoken.ParseRepositoryURL(address); ok {
 		return grantKey{service: "codeartifact", domain: r.Domain, owner: r.Owner, region: r.Region, host: r.Suffix}, true
@@ -94,7 +93,7 @@ func keyOf(t login.Tool, address string) (k grantKey, ok bool) {
 	return grantKey{service: "ecr", host: host}, t.Format == "" && host != ""
 }
 
-// A grant is whether the caller gets the token.
+// A grant says whether the caller gets the token.
 type grant struct {
 	key     grantKey
 	address string // one of those that it opens
@@ -108,7 +107,7 @@ func (g grant) notOurs() bool { return errors.Is(g.err, credential.ErrNotOurs) }
 const parallel = 4
 
 // findGrants asks for a token for each address that a tool is configured for, as
-// the helpers would, but once for all that one token opens.
+// the helpers would, but only once for all addresses that one token opens.
 func (m *Machine) findGrants(ctx context.Context) map[grantKey]grant {
 	grants, _ := m.grants.get(func() (map[grantKey]grant, error) {
 		var all []grant
@@ -130,7 +129,7 @@ func (m *Machine) findGrants(ctx context.Context) map[grantKey]grant {
 				return nil
 			})
 		}
-		_ = group.Wait() // nobody fails
+		_ = group.Wait() // the functions return no error
 		found := map[grantKey]grant{}
 		for _, g := range all {
 			found[g.key] = g
@@ -140,7 +139,7 @@ func (m *Machine) findGrants(ctx context.Context) map[grantKey]grant {
 	return grants
 }
 
-// checkTools says where each tool points.
+// checkTools says which repositories and registries each tool is configured for.
 func (m *Machine) checkTools(ctx context.Context) []Finding {
 	grants := m.findGrants(ctx)
 	var found []Finding
@@ -158,8 +157,8 @@ func (m *Machine) checkTools(ctx context.Context) []Finding {
 	return found
 }
 
-// borrowed reports whether all that a tool is configured for is in the
-// configuration of tools that are installed: those of its kin, which it shares.
+// sharesConfiguration reports whether all addresses of a tool are in the
+// configuration of installed tools, with which it shares its files.
 func (m *Machine) sharesConfiguration(c configured) bool {
 	return !slices.ContainsFunc(c.addresses, func(address string) bool {
 		return !slices.ContainsFunc(m.configured(), func(other configured) bool {
@@ -182,14 +181,14 @@ func (m *Machine) tool(ctx context.Context, c configured, grants map[grantKey]gr
 	}
 	switch {
 	case ours && c.program == "":
-		found = append(found, warning("", "it is configured, and none of %s is on PATH", strings.Join(c.tool.Programs, ", ")).withSubject(name))
+		found = append(found, warning("", "it is configured, but none of %s is on PATH", strings.Join(c.tool.Programs, ", ")).withSubject(name))
 	case len(c.addresses) == 0:
 		found = append(found, passed("not configured").withSubject(name))
 	}
 	return found
 }
 
-// unreadable says what is wrong with a file that is there.
+// unreadable says why an existing file cannot be read.
 func unreadable(err error) error {
 	var path *fs.PathError
 	if errors.As(err, &path) {
@@ -198,29 +197,34 @@ func unreadable(err error) error {
 	return err
 }
 
-// points says where one address of a tool leads; mine, whether the tool has or
-// should have its token from us.
+// describeAddress says what one address of a tool is, and how the tool gets its
+// token. mine reports whether that token is, or should be, one of ours.
 func (m *Machine) describeAddress(ctx context.Context, c configured, address string, grants map[grantKey]grant) (f Finding, mine bool) {
+	source := c.source(address)
 	address = withoutPassword(address)
 	k, known := keyOf(c.tool, address)
 	g := grants[k]
 	switch {
 	case !known || g.notOurs():
-		return passed("%s, which is none of ours", address), false
+		return passed("%s, which is not a registry or repository of the endpoint", address), false
 	case g.err != nil || !g.known:
-		return skipped("%s: there is no token for it", address), true
+		return skipped("%s: no token for it", address), true
+	case source == fromFile && !m.usesHelper(c.tool.Name, address):
+		return passed("%s, with a token in its configuration", address), true
 	case c.tool.Secret != login.FromHelper:
 		return passed("%s", address), true
+	case source == fromOther:
+		return passed("%s, by another credential helper", address), true
 	}
-	t, kept, err := m.Lookup.Cached(ctx, address)
-	if err != nil || !kept {
-		return passed("%s, asks for a token when it needs one", address), true
+	t, ok, err := m.Lookup.Cached(ctx, address)
+	if err != nil || !ok {
+		return passed("%s, asks a helper for a token when it needs one", address), true
 	}
-	return passed("%s, a token is kept until %s", address, identity.Until(t.Expires, m.Now())), true
+	return passed("%s, asks a helper; a token is cached until %s", address, identity.Until(t.Expires, m.Now())), true
 }
 
-// checkTokens says which tokens can be had: those that the tools need, and else
-// one of each kind.
+// checkTokens says which tokens can be obtained: the ones that the tools need, and
+// otherwise one of each kind.
 func (m *Machine) checkTokens(ctx context.Context) []Finding {
 	p, unknown := m.prober(ctx)
 	var (
@@ -235,7 +239,7 @@ func (m *Machine) checkTokens(ctx context.Context) []Finding {
 	}
 	if unknown != nil {
 		if len(found) == 0 {
-			found = append(found, skipped("it is not known who asks"))
+			found = append(found, skipped("it is not known who the caller is"))
 		}
 		return found
 	}
@@ -248,11 +252,11 @@ func (m *Machine) checkTokens(ctx context.Context) []Finding {
 	return found
 }
 
-// needed is about a token that a tool needs. unknown says why it is not known who
-// asks in this shell, which is not said again for each.
+// requiredToken is about a token that a tool needs. unknown says why the caller is
+// not known; it is not repeated for each token.
 func (m *Machine) requiredToken(g grant, p identity.Prober, unknown error) Finding {
 	if g.err == nil {
-		return passed("can be had")
+		return passed("can be obtained")
 	}
 	remembered := m.remembered(g.address)
 	req := credential.Request{
@@ -262,7 +266,7 @@ func (m *Machine) requiredToken(g grant, p identity.Prober, unknown error) Findi
 	}
 	t, explained := credential.Diagnose(g.err, req)
 	if unknown != nil && remembered.Empty() {
-		return skipped("it is not known who asks")
+		return skipped("it is not known who the caller is")
 	}
 	f := m.explain(g.err, req)
 	if explained && t.Missing != "" {
@@ -271,13 +275,13 @@ func (m *Machine) requiredToken(g grant, p identity.Prober, unknown error) Findi
 	return f
 }
 
-// remembered is what the address book says about an address.
+// remembered is the address book's entry for an address.
 func (m *Machine) remembered(address string) credential.Address {
 	if m.Lookup.Addresses == nil {
 		return credential.Address{}
 	}
 	book, err := m.Lookup.Addresses()
-	if err != nil { // which checkAddresses says
+	if err != nil { // checkAddresses reports it
 		return credential.Address{}
 	}
 	return book.Find(address)
@@ -291,12 +295,12 @@ func (m *Machine) checkAddresses(context.Context) []Finding {
 		return []Finding{failed(`"${EDITOR:-vi}" `+shellquote.Quote(path), "%v", err)}
 	}
 	if len(book) == 0 {
-		return []Finding{passed("login has remembered none")}
+		return []Finding{passed("none are recorded")}
 	}
 	return []Finding{passed("%s has %d", path, len(book))}
 }
 
-// optionalDomains asks about the domains that are listed.
+// optionalDomainTokens asks for tokens for the domains that can be listed.
 func (m *Machine) optionalDomainTokens(ctx context.Context, p identity.Prober) []Finding {
 	domains, err := p.Domains(ctx)
 	switch {
@@ -312,10 +316,10 @@ func (m *Machine) optionalDomainTokens(ctx context.Context, p identity.Prober) [
 	return found
 }
 
-// optional is about a token that no tool needs.
+// optionalToken is about a token that no tool needs.
 func (m *Machine) optionalToken(p identity.Permission) Finding {
 	if p.Allowed {
-		return passed("can be had").withSubject(p.String())
+		return passed("can be obtained").withSubject(p.String())
 	}
 	return warning(p.Fix, "%s: %s", p.Problem, p.Advice).withSubject(p.String())
 }
@@ -331,7 +335,7 @@ func sorted(grants map[grantKey]grant) []grant {
 	return all
 }
 
-// loginLine is how the tool is logged in to the address.
+// loginLine is the command that logs the tool in to the address.
 func loginLine(t login.Tool, address string) string {
 	words := []string{"gatehouse", "login", "--tool", t.Name}
 	if r, ok := authtoken.ParseRepositoryURL(address); ok {

@@ -17,15 +17,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// A store says where a tool has the authorities from that it trusts.
+// A trustStore says where a tool finds the certificate authorities that it trusts.
 type trustStore struct {
-	// variables name a file of authorities; the first that is set counts.
+	// variables name a file of authorities; the first one that is set counts.
 	variables []string
-	// beside says that these are trusted besides the system's, not in their place.
+	// additional says that the file adds to the system's authorities instead of
+	// replacing them.
 	additional bool
-	// folders have the authorities of one host, in a folder of the host's name.
+	// folders have, in a folder of the host's name, the authorities for one host.
 	folders []string
-	// java says that the tool runs on Java, whose store is in a format of its own.
+	// java says that the tool runs on Java, whose store has its own format.
 	java bool
 }
 
@@ -36,8 +37,9 @@ var (
 	java     = trustStore{java: true}
 )
 
-// stores are those of the tools, as each tool's documentation has it. One that is
-// not here has the system's, which SSL_CERT_FILE replaces.
+// trustStores are the stores of the tools, according to each tool's documentation.
+// A tool that is not listed uses the system's authorities, which SSL_CERT_FILE
+// replaces.
 var trustStores = map[string]trustStore{
 	"npm": node, "pnpm": node, "yarn": node, "yarn1": node, "yarn4": node, "bun": node,
 	"pip":    {variables: []string{"PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"}},
@@ -57,15 +59,15 @@ func trustStoreOf(tool string) trustStore {
 	return openssl
 }
 
-// A presented host is one that answered by TLS, and what it showed.
+// hostCertificates are the certificates that a host has presented.
 type hostCertificates struct {
 	host  string // with its port if it has one
 	chain []*x509.Certificate
 	err   error
 }
 
-// checkTrust looks whether the AWS side and each tool trust the certificates of
-// the hosts that they are configured for.
+// checkTrust checks whether the AWS configuration and each tool trust the
+// certificates of their hosts.
 func (m *Machine) checkTrust(ctx context.Context) []Finding {
 	var found []Finding
 	hosts := map[string]*hostCertificates{}
@@ -104,13 +106,13 @@ func (m *Machine) checkTrust(ctx context.Context) []Finding {
 	case !reached:
 		return []Finding{skipped("the endpoint cannot be reached")}
 	case !encrypted:
-		return []Finding{passed("nothing to trust: no address is reached by TLS")}
+		return []Finding{passed("no address uses TLS")}
 	}
-	return []Finding{passed("the AWS side trusts its endpoints")}
+	return []Finding{passed("the AWS configuration trusts its endpoints")}
 }
 
-// plain reports whether an address is reached without TLS: it says so, or it is a
-// registry of this machine, which container clients reach by HTTP first.
+// plain reports whether an address is used without TLS: its scheme says so, or it is
+// a registry on this machine, for which container clients try HTTP first.
 func (m *Machine) plain(address string) bool {
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
 		return u.Scheme != "https"
@@ -118,8 +120,8 @@ func (m *Machine) plain(address string) bool {
 	return onLoopback("http://" + authtoken.Host(address))
 }
 
-// present asks a host for its certificates. Whether they are good is what will be
-// found out, so nothing else is said to it or believed.
+// fetchCertificates asks a host for its certificates. They are verified afterwards,
+// so the connection is used for nothing else.
 func fetchCertificates(ctx context.Context, host string) *hostCertificates {
 	p := &hostCertificates{host: host}
 	transport := &http.Transport{
@@ -143,7 +145,7 @@ func fetchCertificates(ctx context.Context, host string) *hostCertificates {
 	return p
 }
 
-// trusts looks whether a tool trusts what a host has shown.
+// checkTool checks whether a tool trusts the certificates of a host.
 func (m *Machine) checkTool(ctx context.Context, tool string, p *hostCertificates) Finding {
 	if p.err != nil {
 		return failed("", "%s cannot be reached: %v", p.host, p.err)
@@ -151,14 +153,14 @@ func (m *Machine) checkTool(ctx context.Context, tool string, p *hostCertificate
 	s := trustStoreOf(tool)
 	pool, from, err := m.pool(s, p.host)
 	if err != nil {
-		return failed("", "%s names authorities that cannot be read: %v", from, err)
+		return failed("", "%s names a file of authorities that cannot be read: %v", from, err)
 	}
 	if p.verify(pool) == nil {
 		return passed("trusts %s, by %s", p.host, from)
 	}
 	bundle := m.bundle(ctx, p)
 	if s.java {
-		return warning(javaStore(bundle, p.host), "%s has a certificate of an authority of its own; Java must have it in its store", p.host)
+		return warning(javaStore(bundle, p.host), "%s has a certificate of a private authority; add it to Java's store", p.host)
 	}
 	return failed(s.fix(bundle, p.host), "does not trust %s, by %s", p.host, from)
 }
@@ -174,7 +176,7 @@ func (p *hostCertificates) verify(roots *x509.CertPool) error {
 	return err
 }
 
-// pool has the authorities of a store; from names where they are from.
+// pool returns the authorities of a store; from says where they come from.
 func (m *Machine) pool(s trustStore, host string) (pool *x509.CertPool, from string, err error) {
 	from = "the system's authorities"
 	if pool, err = x509.SystemCertPool(); err != nil {
@@ -205,8 +207,8 @@ func (m *Machine) pool(s trustStore, host string) (pool *x509.CertPool, from str
 	return pool, from, nil
 }
 
-// bundle is a file with the authority of a host, if the AWS side has it, and
-// otherwise a name that a person replaces.
+// bundle is a file with the authority of a host if the AWS configuration has one,
+// and otherwise a placeholder.
 func (m *Machine) bundle(ctx context.Context, p *hostCertificates) string {
 	for _, path := range m.bundles(ctx) {
 		text, err := m.ReadFile(path)
@@ -220,8 +222,7 @@ func (m *Machine) bundle(ctx context.Context, p *hostCertificates) string {
 	return "ca.pem"
 }
 
-// bundles are the files of authorities that the AWS side may have: of the
-// environment, and of the profile.
+// bundles are the files of authorities that the environment and the profile name.
 func (m *Machine) bundles(ctx context.Context) []string {
 	paths := []string{m.Places.Getenv("AWS_CA_BUNDLE")}
 	if c, err := config.LoadSharedConfigProfile(ctx, identity.Profile(m.AWS), sharedFiles); err == nil {
@@ -231,7 +232,7 @@ func (m *Machine) bundles(ctx context.Context) []string {
 	return slices.DeleteFunc(paths, func(p string) bool { return p == "" })
 }
 
-// mend makes a tool trust the authorities of a file.
+// fix is the line that makes a tool trust the authorities of a file.
 func (s trustStore) fix(bundle, host string) string {
 	if len(s.variables) == 0 {
 		return shellquote.Line("sudo", "install", "-D", "-m", "644", bundle, filepath.Join(s.folders[0], host, "ca.crt"))
@@ -239,7 +240,8 @@ func (s trustStore) fix(bundle, host string) string {
 	return "export " + s.variables[0] + "=" + shellquote.Quote(bundle)
 }
 
-// javaStore copies Java's own store, adds the authority, and points Java at it.
+// javaStore are the lines that copy Java's own store, add the authority, and point
+// Java at the copy.
 func javaStore(bundle, host string) string {
 	const copied = `"$HOME/.gatehouse-cacerts"`
 	return `cp "$(dirname "$(dirname "$(readlink -f "$(command -v java)")")")/lib/security/cacerts" ` + copied + "\n" +

@@ -130,7 +130,7 @@ id = "111122223333"
 }
 
 // What the person chooses wins over the file.
-func TestChosen(t *testing.T) {
+func TestOpen_Chosen(t *testing.T) {
 	s := newService(t)
 	p := parse(t, "[[repository]]\ndomain=\"acme\"\nname=\"lib\"\nformats=[\"npm\"]\nregion=\"eu-west-1\"\nendpoint_url=\"http://127.0.0.1:1\"\n")
 	endpoints, err := p.Open(t.Context(), credential.AWS{EndpointURL: s.URL, Region: "eu-north-1"}, authtoken.InMemory())
@@ -161,7 +161,7 @@ func TestOpenErrors(t *testing.T) {
 
 // A token is not sent in the clear because an issuer that is reached by TLS says
 // so.
-func TestConfidential(t *testing.T) {
+func TestOpen_NoSecretInErrors(t *testing.T) {
 	s := newService(t)
 	secure := httptest.NewTLSServer(s.Config.Handler)
 	t.Cleanup(secure.Close)

@@ -20,7 +20,7 @@ type owned struct {
 func (o owned) Sys() any { return &syscall.Stat_t{Uid: o.uid} }
 
 // A file of another user is not one's own; the administrator's is as good.
-func TestOwnFiles(t *testing.T) {
+func TestOwnedByUser(t *testing.T) {
 	me := uint32(os.Geteuid())
 	for uid, want := range map[uint32]bool{me: true, 0: true, me + 1: false, 65534: me == 65534} {
 		if got := project.OwnedByUser(owned{uid: uid}); got != want {

@@ -55,7 +55,7 @@ func TestParse(t *testing.T) {
 }
 
 // Each mistake is told with its line.
-func TestMistakes(t *testing.T) {
+func TestParse_Errors(t *testing.T) {
 	const repository = "[[repository]]\ndomain = \"acme\"\nname = \"lib\"\n"
 	for text, want := range map[string]string{
 		"":                                                   "no [[repository]] and no [[registry]]",
@@ -195,7 +195,7 @@ func TestTrust(t *testing.T) {
 
 // What is trusted is the file that was read: a link that leads elsewhere since
 // changes nothing.
-func TestTrustOfALink(t *testing.T) {
+func TestTrust_Link(t *testing.T) {
 	trusted, other, shared := t.TempDir(), t.TempDir(), t.TempDir()
 	write(t, filepath.Join(trusted, project.Name), whole)
 	write(t, filepath.Join(other, project.Name), "[[registry]]\nendpoint_url = \"https://evil.example\"\n")

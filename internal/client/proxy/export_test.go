@@ -2,7 +2,7 @@ package proxy
 
 import "io"
 
-// NewReplacing is for the tests: old and new by turns.
+// NewReplaceReader is for tests. The arguments are old and new texts in turn.
 func NewReplaceReader(source io.Reader, oldnew ...string) io.Reader {
 	var pairs []pair
 	for i := 0; i+1 < len(oldnew); i += 2 {

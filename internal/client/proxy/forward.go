@@ -13,17 +13,17 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 )
 
-// stripped are the headers of a request that are not sent on: credentials and
-// what tells the upstream about the client. Those of one connection, and
-// Forwarded with its kin, are taken out by httputil.ReverseProxy.
+// strippedHeaders are request headers that are not sent on: credentials, and what
+// tells the upstream about the client. httputil.ReverseProxy removes hop-by-hop
+// headers, Forwarded and X-Forwarded-*.
 var strippedHeaders = []string{
 	"Authorization", "Proxy-Authorization", "Cookie", "X-Nuget-Apikey", "X-Api-Key", "X-Amz-Security-Token",
 	"Npm-Otp", "Origin", "Referer", "Via", "X-Real-Ip", "Client-Ip", "True-Client-Ip", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest",
 	"Accept-Encoding", "Expect",
 }
 
-// withheld are the headers of an answer that are the upstream's affair with the
-// proxy, or would be about the wrong host.
+// droppedHeaders are response headers that concern only the upstream and the proxy,
+// or would be about the wrong host.
 var droppedHeaders = []string{
 	"Www-Authenticate", "Proxy-Authenticate", "Authentication-Info", "Set-Cookie",
 	"Strict-Transport-Security", "Alt-Svc", "Clear-Site-Data",
@@ -34,14 +34,14 @@ var droppedHeaders = []string{
 // forwarder sends a route's requests on.
 func (p *Proxy) forwarder(r *route, pairs []pair) *httputil.ReverseProxy {
 	t := r.Transport
-	t.DisableCompression = true // bodies pass as they are
+	t.DisableCompression = true // bodies pass unchanged
 	t.ExpectContinueTimeout = continueTimeout
 	t.IdleConnTimeout = p.idle
 	t.MaxIdleConnsPerHost = 32
 	return &httputil.ReverseProxy{
 		Rewrite:       r.rewriteRequest,
 		Transport:     &tokenTransport{next: t, tokens: r.Tokens, scheme: scheme(r.Format), now: p.now, log: p.log, idle: p.idle},
-		FlushInterval: -1, // at once
+		FlushInterval: -1, // immediately
 		BufferPool:    buffers,
 		ErrorLog:      errorLog(p.log),
 		ErrorHandler:  p.writeError,
@@ -49,7 +49,7 @@ func (p *Proxy) forwarder(r *route, pairs []pair) *httputil.ReverseProxy {
 			for _, name := range droppedHeaders {
 				res.Header.Del(name)
 			}
-			// Whatever a browser makes of it, it has no part in this origin.
+			// A browser must not treat it as a page of this origin.
 			res.Header.Set("Content-Security-Policy", "sandbox")
 			res.Header.Set("X-Content-Type-Options", "nosniff")
 			return p.rewriteResponse(r, res, pairs)
@@ -57,12 +57,12 @@ func (p *Proxy) forwarder(r *route, pairs []pair) *httputil.ReverseProxy {
 	}
 }
 
-// rewriteRequest makes the upstream's request of the client's.
+// rewriteRequest turns the client's request into one for the upstream.
 func (r *route) rewriteRequest(pr *httputil.ProxyRequest) {
 	rest := strings.TrimPrefix(pr.In.URL.EscapedPath(), strings.TrimSuffix(r.path, "/"))
 	escaped := strings.TrimSuffix(r.base, "/") + rest
 	out := pr.Out
-	// Path and RawPath together keep the encoding that the client chose.
+	// Path and RawPath together keep the client's encoding.
 	u := *r.URL
 	out.URL.Scheme, out.URL.Host, out.URL.User = u.Scheme, u.Host, nil
 	out.URL.Path, out.URL.RawPath = unescaped(escaped), escaped
@@ -71,19 +71,19 @@ func (r *route) rewriteRequest(pr *httputil.ProxyRequest) {
 	for _, name := range strippedHeaders {
 		out.Header.Del(name)
 	}
-	// No encoding that rewriting would not understand.
+	// No encoding that the rewriting does not know.
 	out.Header.Set("Accept-Encoding", "identity")
 	if gzip {
 		out.Header.Set("Accept-Encoding", "gzip")
 	}
 	if _, ok := out.Header["User-Agent"]; !ok {
-		out.Header.Set("User-Agent", "") // not Go's own
+		out.Header.Set("User-Agent", "") // otherwise Go sends its own
 	}
 }
 
-// scheme is how a format's endpoints have the token, which is how the format's
-// clients send it: cargo bare; npm, gem and Swift as Bearer; the others, and
-// those of ECR, as Basic.
+// scheme is how a format's endpoints expect the token, which is how the format's
+// clients send it: cargo without a scheme; npm, gem and Swift as Bearer; the others
+// and registries as Basic.
 func scheme(format string) func(authtoken.Token) string {
 	switch format {
 	case "cargo":
@@ -94,7 +94,7 @@ func scheme(format string) func(authtoken.Token) string {
 	return authtoken.Token.BasicAuthorization
 }
 
-// failed answers where there is no answer of the upstream's.
+// writeError answers if the upstream did not.
 func (p *Proxy) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	var retry *retryError
 	var token *tokenError
@@ -103,17 +103,17 @@ func (p *Proxy) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "1")
 		writeRefusal(w, &requestError{http.StatusServiceUnavailable, err.Error()})
 	case errors.Is(err, context.Canceled): // the client has gone
-		writeRefusal(w, &requestError{http.StatusBadGateway, "the request was given up"})
+		writeRefusal(w, &requestError{http.StatusBadGateway, "the request was cancelled"})
 	case errors.As(err, &token):
 		p.log.Error("no token", "error", err.Error())
 		writeRefusal(w, &requestError{http.StatusBadGateway, err.Error()})
 	default:
-		p.log.Error("no answer", "host", r.URL.Host, "error", err.Error())
-		writeRefusal(w, &requestError{http.StatusBadGateway, fmt.Sprintf("%s does not answer: %v", r.URL.Host, err)})
+		p.log.Error("the upstream did not answer", "host", r.URL.Host, "error", err.Error())
+		writeRefusal(w, &requestError{http.StatusBadGateway, fmt.Sprintf("%s did not answer: %v", r.URL.Host, err)})
 	}
 }
 
-// buffers are what bodies are copied through.
+// buffers are used to copy bodies.
 var buffers = &bufferPool{sync.Pool{New: func() any { return new([64 << 10]byte) }}}
 
 type bufferPool struct{ pool sync.Pool }

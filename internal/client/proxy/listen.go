@@ -9,25 +9,24 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
-// Listen listens on an address of the loopback, such as 127.0.0.1:0 for any free
-// port. Every other address is refused: it would open the endpoints to the
-// network.
+// Listen listens on a loopback address, such as 127.0.0.1:0 for any free port. It
+// refuses every other address, which would open the endpoints to the network.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:0", address)
 	}
 	if !loopback.Is(host) {
-		return nil, fmt.Errorf("%q is not on the loopback: the proxy is for this machine alone, at 127.0.0.1 or [::1]", address)
+		return nil, fmt.Errorf("%q is not on the loopback: the proxy serves this machine only, at 127.0.0.1 or [::1]", address)
 	}
-	if host == "localhost" { // whatever a hosts file makes of it
+	if host == "localhost" { // whatever a hosts file says about it
 		host = "127.0.0.1"
 	}
 	return new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, port))
 }
 
-// ownOnly accepts connections of the user's own processes and of the
-// administrator's.
+// A samePeerListener accepts connections from processes of the same user and of the
+// administrator only.
 type samePeerListener struct {
 	net.Listener
 	samePeer func(net.Conn) error
@@ -43,7 +42,7 @@ func (l samePeerListener) Accept() (net.Conn, error) {
 		}
 		if err := l.samePeer(c); err != nil {
 			l.log.Warn("connection refused", "from", c.RemoteAddr().String(), "reason", err.Error())
-			_ = c.Close() // nothing was sent that could be lost
+			_ = c.Close() // nothing was sent yet
 			continue
 		}
 		return c, nil

@@ -13,14 +13,14 @@ import (
 	"strings"
 )
 
-// errNotOwn says that a connection is another user's.
-var errOtherUser = errors.New("the process at the other end is another user's")
+// errOtherUser says that a connection comes from another user.
+var errOtherUser = errors.New("the process at the other end belongs to another user")
 
-// ownerCheck returns what tells whether a connection of a listener's is the
-// user's own. Linux lists the owner of each socket of this machine (proc_net_tcp
-// in the kernel's documentation); both ends are on it, as they are on the
-// loopback. Where not even the listener is listed, as in some sandboxes, there is
-// no list, and no connection is refused.
+// peerCheck returns a function that tells whether a connection to a listener comes
+// from the same user. Linux lists the owner of each socket of this machine
+// (proc_net_tcp in the kernel's documentation), and both ends of a loopback
+// connection are sockets of this machine. If not even the listener is listed, as in
+// some sandboxes, there is no list, and no connection is refused.
 func peerCheck(l net.Listener) func(net.Conn) error {
 	here, ok := l.Addr().(*net.TCPAddr)
 	if !ok {
@@ -36,9 +36,9 @@ func peerCheck(l net.Listener) func(net.Conn) error {
 	return samePeer
 }
 
-// own returns an error for a connection whose other end is not known to be a
-// process of the user's or of the administrator's. One that was reset is on no
-// list at either end, and may have sent a request before.
+// samePeer returns an error for a connection whose other end is not known to belong
+// to the user or to the administrator. A connection that was reset is not listed
+// any more, and may have sent a request before.
 func samePeer(c net.Conn) error {
 	peer, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -66,13 +66,13 @@ func ownerOf(end, other *net.TCPAddr) (uid int, found bool, err error) {
 			return uid, found, err
 		}
 	}
-	// Sockets of IPv6 may be connected by IPv4.
+	// An IPv6 socket may be connected by IPv4.
 	return socketOwner("/proc/net/tcp6", mapped(end), mapped(other))
 }
 
-// owner finds the user of the socket with a local and a remote address. One that
-// its process has closed already is listed as the administrator's, without an
-// inode, and is not found.
+// socketOwner finds the user of the socket with a local and a remote address. A
+// socket that its process has closed is listed as root's, without an inode, and is
+// not found.
 func socketOwner(table, local, remote string) (uid int, found bool, err error) {
 	f, err := os.Open(table)
 	if errors.Is(err, os.ErrNotExist) {
@@ -94,11 +94,11 @@ func socketOwner(table, local, remote string) (uid int, found bool, err error) {
 	return 0, false, lines.Err()
 }
 
-// entry is an address as the list has it: words of 32 bits in the machine's own
-// order of bytes.
+// entry is an address in the form of the list: 32-bit words in the machine's byte
+// order.
 func entry(a *net.TCPAddr) string { return words(a.IP.To4()) + fmt.Sprintf(":%04X", a.Port) }
 
-// mapped is entry for a socket of IPv6.
+// mapped is entry for an IPv6 socket.
 func mapped(a *net.TCPAddr) string { return words(a.IP.To16()) + fmt.Sprintf(":%04X", a.Port) }
 
 func words(ip net.IP) string {

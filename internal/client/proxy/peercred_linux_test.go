@@ -10,7 +10,7 @@ import (
 )
 
 // A connection's owner is found in the kernel's list, for both kinds of address.
-func TestOwner(t *testing.T) {
+func TestSocketOwner(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
@@ -35,7 +35,7 @@ func TestOwner(t *testing.T) {
 
 // Whoever resets a connection is on no list any more, but what it has sent before
 // is still there to be read.
-func TestOwnerOfAConnectionThatWasReset(t *testing.T) {
+func TestPeerCheck_ResetConnection(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
@@ -68,7 +68,7 @@ func TestOwnerOfAConnectionThatWasReset(t *testing.T) {
 	}
 }
 
-func TestOwnerInAList(t *testing.T) {
+func TestSocketOwner_List(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "tcp")
 	if err := os.WriteFile(list, []byte(`  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1 1 0 100 0 0 10 0

@@ -1,21 +1,32 @@
-// Package proxy is a reverse proxy on this machine that adds a valid token to
-// each request, for tools that can be taught nothing and for commands that must
-// not see a token.
+// Package proxy is a reverse proxy on this machine that adds a valid token to each
+// request. It is for tools that cannot be configured with a token, and for commands
+// that must not see one.
 //
-// It serves exactly the endpoints that it was given: a repository in a format at
+// [New] makes a [Proxy] from a listener of [Listen] and the [Upstream]s to serve. A
+// repository in a format is at
 //
 //	http://127.0.0.1:PORT/<name>/<format>/
 //
-// and at most one registry at /v2/, whose clients know no other path. A request
-// is checked ([guard]), stripped of credentials, sent on with a token of the
-// endpoint's own source, and once more with a new token if the endpoint says that
-// the first is not valid (authorized). Answers that name the endpoint's address
-// name the proxy's instead (rewriting), so that a client's next request comes
-// here as well. Bodies stream both ways.
+// and at most one registry is at /v2/, the only path that its clients know. Nothing
+// else is served. A request goes through these steps:
 //
-// Whoever can connect to the proxy can use the endpoints as the person who
-// started it. So it listens on the loopback alone, answers no web page, and on
-// Linux no other user of the machine.
+//  1. refuse.go checks it: the method, the Host header, the path, and that no web
+//     page has made it.
+//  2. forward.go removes credentials and turns it into a request for the upstream.
+//  3. transport.go adds a token of the upstream's own source. If the upstream says
+//     that the token is not valid, the request is sent once more with a new one;
+//     replay.go holds the body for that.
+//  4. rewrite.go replaces the upstream's addresses in the answer with the proxy's,
+//     so that the client's next request comes here as well.
+//
+// Bodies stream in both directions.
+//
+// Whoever can connect to the proxy can use the endpoints as the person who started
+// it. So it listens on the loopback only, refuses web pages, and on Linux refuses
+// other users of the machine (peercred_linux.go).
+//
+// The package knows nothing of AWS's API and of commands: it is given addresses and
+// sources of tokens.
 package proxy
 
 import (
@@ -31,20 +42,22 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
+	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
 )
 
-// An Upstream is an endpoint that is served.
+// An Upstream is an endpoint that the proxy serves.
 type Upstream struct {
-	// Name is what it is called: the first part of its path.
+	// Name is the first segment of its path here.
 	Name string
 	// Format is CodeArtifact's name of the package format; "" for a registry.
 	Format string
-	// URL is its address: a repository's, which ends in "/", or a registry's without
-	// a path.
+	// URL is its address: for a repository one that ends in "/", for a registry one
+	// without a path.
 	URL *url.URL
-	// Tokens are those that it accepts.
+	// Tokens is the source of the tokens that it accepts.
 	Tokens Tokens
-	// Transport reaches it. It belongs to the proxy from now on.
+	// Transport connects to it. The proxy takes it over and changes it.
 	Transport *http.Transport
 }
 
@@ -52,19 +65,19 @@ type Upstream struct {
 type Tokens interface {
 	// Token returns a token that is valid now.
 	Token(context.Context) (authtoken.Token, error)
-	// Forget drops the one that is kept, so that the next is a new one.
+	// Forget drops the cached token, so that the next one is new.
 	Forget(context.Context) error
 }
 
-// Options are what may be left out.
+// Options are optional settings.
 type Options struct {
 	// Log gets a line for each request; nil for none. No line has a secret in it:
 	// paths without queries, no header.
 	Log *slog.Logger
 	// Now is the clock; time.Now if it is nil.
 	Now func() time.Time
-	// Idle is how long nothing may move on a connection; 0 is five minutes. For a
-	// whole request there is no limit: a large image takes as long as it takes.
+	// Idle is how long nothing may move on a connection; 0 means five minutes. A
+	// whole request has no limit: a large image takes as long as it takes.
 	Idle time.Duration
 }
 
@@ -72,7 +85,7 @@ const (
 	idleTimeout = 5 * time.Minute
 	// headerTimeout is how long a client may take for the headers of a request.
 	headerTimeout = 10 * time.Second
-	// stopTimeout is how long requests may take to end once the proxy is told to.
+	// stopTimeout is how long running requests may take when the proxy stops.
 	stopTimeout = 10 * time.Second
 	maxHeader   = 64 << 10 // bytes
 )
@@ -87,16 +100,16 @@ type Proxy struct {
 	idle     time.Duration
 }
 
-// A route is an upstream with where it is here.
+// A route is an upstream with its path at the proxy.
 type route struct {
 	Upstream
-	path    string // here, escaped; ends in "/"
-	base    string // there, escaped; ends in "/"
+	path    string // at the proxy, escaped; ends in "/"
+	base    string // at the upstream, escaped; ends in "/"
 	forward *httputil.ReverseProxy
 }
 
-// New makes a proxy on a listener of [Listen]. The error says which two
-// upstreams cannot be served together.
+// New makes a proxy on a listener of [Listen]. The error says which two upstreams
+// cannot be served together.
 func New(l net.Listener, upstreams []Upstream, o Options) (*Proxy, error) {
 	p := &Proxy{listener: l, host: l.Addr().String(), log: o.Log, now: o.Now, idle: o.Idle}
 	if p.now == nil {
@@ -116,7 +129,7 @@ func New(l net.Listener, upstreams []Upstream, o Options) (*Proxy, error) {
 			r.base = u.URL.EscapedPath()
 		}
 		if other, ok := taken[r.path]; ok {
-			return nil, fmt.Errorf("%s and %s would both be at %s: start a proxy for each", other, u.URL, r.path)
+			return nil, fmt.Errorf("%s and %s would both be at %s: start one proxy for each", other, u.URL, r.path)
 		}
 		taken[r.path] = u.URL.String()
 		p.routes = append(p.routes, r)
@@ -128,7 +141,7 @@ func New(l net.Listener, upstreams []Upstream, o Options) (*Proxy, error) {
 	return p, nil
 }
 
-// Address is where an upstream is, in the form of its own URL.
+// Address is the address of an upstream at the proxy, in the form of its URL.
 func (p *Proxy) Address(i int) *url.URL {
 	r := p.routes[i]
 	if r.Format == "" {
@@ -140,18 +153,19 @@ func (p *Proxy) Address(i int) *url.URL {
 // url is an address of the proxy, from an escaped path.
 func (p *Proxy) url(path string) *url.URL {
 	u, err := url.Parse("http://" + p.host + path)
-	if err != nil { // both parts are of our own making
+	if err != nil { // both parts are valid
 		panic(err)
 	}
 	return u
 }
 
-// Serve serves until the context ends, and then until the requests have ended
-// that are under way, or ten seconds.
+// Serve serves until the context ends. Running requests then have ten seconds to
+// end.
 func (p *Proxy) Serve(ctx context.Context) error {
+	limits := idletimeout.Limits{Idle: p.idle}
 	server := &http.Server{
-		Handler: p,
-		// OPTIONS * is no more answered than anything else.
+		Handler: idletimeout.Handler(p, limits),
+		// OPTIONS * is checked like any other request.
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  idleTimeout,
@@ -168,7 +182,7 @@ func (p *Proxy) Serve(ctx context.Context) error {
 		}
 		stopped <- err
 	})
-	err := server.Serve(samePeerListener{p.listener, peerCheck(p.listener), p.log})
+	err := server.Serve(idletimeout.Listen(samePeerListener{p.listener, peerCheck(p.listener), p.log}, limits))
 	if !errors.Is(err, http.ErrServerClosed) {
 		stop()
 		return err
@@ -179,11 +193,10 @@ func (p *Proxy) Serve(ctx context.Context) error {
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := p.now()
-	writer := newIdleWriter(w, p.idle)
-	counted := &counter{ResponseWriter: writer}
-	p.serve(counted, writer.withIdleBody(r))
-	p.log.Info("request", "method", r.Method, "path", r.URL.EscapedPath(), "status", counted.status,
-		"bytes", counted.bytes, "duration", p.now().Sub(began).Round(time.Millisecond))
+	recorder := &respwriter.Recorder{ResponseWriter: w}
+	p.serve(recorder, r)
+	p.log.Info("request", "method", r.Method, "path", r.URL.EscapedPath(), "status", recorder.Status,
+		"bytes", recorder.Bytes, "duration", p.now().Sub(began).Round(time.Millisecond))
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
@@ -199,7 +212,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	writeRefusal(w, &requestError{http.StatusNotFound, "nothing is served here: the proxy serves " + strings.Join(p.paths(), ", ")})
+	writeRefusal(w, &requestError{http.StatusNotFound, "nothing is served at this path: the proxy serves " + strings.Join(p.paths(), ", ")})
 }
 
 func (p *Proxy) paths() []string {
@@ -209,31 +222,3 @@ func (p *Proxy) paths() []string {
 	}
 	return paths
 }
-
-// A counter sees what is answered.
-type counter struct {
-	http.ResponseWriter
-	status int
-	bytes  int64
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (c *counter) WriteHeader(status int) {
-	if status >= 200 && c.status == 0 {
-		c.status = status
-	}
-	c.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter.
-func (c *counter) Write(b []byte) (int, error) {
-	if c.status == 0 {
-		c.status = http.StatusOK
-	}
-	n, err := c.ResponseWriter.Write(b)
-	c.bytes += int64(n)
-	return n, err
-}
-
-// Unwrap is for http.ResponseController.
-func (c *counter) Unwrap() http.ResponseWriter { return c.ResponseWriter }

@@ -236,7 +236,7 @@ func echo(w http.ResponseWriter, q *http.Request) {
 
 // Each upstream gets its token in the form that it takes, below its own path, and
 // nothing that says who the client is.
-func TestWhatIsSent(t *testing.T) {
+func TestProxy_UpstreamRequest(t *testing.T) {
 	r := start(t, echo, "npm", "pypi", "cargo")
 	for path, want := range map[string]struct{ path, scheme string }{
 		"/acme-lib/npm/@acme%2fleft?write=true": {"/npm/lib/@acme%2fleft?write=true", "Bearer secret-1"},
@@ -276,7 +276,7 @@ func TestWhatIsSent(t *testing.T) {
 }
 
 // A build takes ten hours, with tokens of fifteen minutes.
-func TestALongBuild(t *testing.T) {
+func TestProxy_LongBuild(t *testing.T) {
 	r := start(t, echo, "npm")
 	for range 60 {
 		res, text := r.get("/acme-lib/npm/left")
@@ -294,7 +294,7 @@ func TestALongBuild(t *testing.T) {
 }
 
 // The proxy ends when it is told to, and lets what is under way come to its end.
-func TestStopping(t *testing.T) {
+func TestServe_Stop(t *testing.T) {
 	began, finish := make(chan struct{}), make(chan struct{})
 	r := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		close(began)
@@ -327,7 +327,7 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-func TestWhereItListens(t *testing.T) {
+func TestListen(t *testing.T) {
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0", "127.0.0.1", ""} {
 		if l, err := proxy.Listen(t.Context(), address); err == nil {
 			l.Close()
@@ -342,7 +342,7 @@ func TestWhereItListens(t *testing.T) {
 }
 
 // Two that would be at one place are refused.
-func TestAmbiguousUpstreams(t *testing.T) {
+func TestNew_AmbiguousUpstreams(t *testing.T) {
 	l, err := proxy.Listen(t.Context(), "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -39,7 +39,7 @@ func (r *rig) raw(request string) []int {
 }
 
 // None of these reaches the upstream.
-func TestAttacks(t *testing.T) {
+func TestProxy_Attacks(t *testing.T) {
 	r := start(t, echo, "npm")
 	host := strings.TrimPrefix(r.url, "http://")
 	_, port, err := net.SplitHostPort(host)
@@ -111,7 +111,7 @@ func TestAttacks(t *testing.T) {
 
 // Of a connection header's list, and with both ways to say a length, no more than
 // one request comes out.
-func TestSmuggling(t *testing.T) {
+func TestProxy_Smuggling(t *testing.T) {
 	r := start(t, echo, "npm")
 	host := strings.TrimPrefix(r.url, "http://")
 	r.raw("GET /v2/ HTTP/1.1\r\nHost: " + host + "\r\nConnection: close, X-Secret, Authorization\r\nX-Secret: a\r\nAuthorization: Basic eA==\r\n\r\n")
@@ -125,7 +125,7 @@ func TestSmuggling(t *testing.T) {
 }
 
 // An offer to go over to another protocol is not passed on, and not taken.
-func TestUpgrade(t *testing.T) {
+func TestProxy_Upgrade(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
 		if q.Header.Get("Upgrade") != "" || q.Header.Get("Connection") != "" || q.Header.Get("Http2-Settings") != "" {
 			w.Header().Set("Upgrade", "websocket")
@@ -142,7 +142,7 @@ func TestUpgrade(t *testing.T) {
 }
 
 // Every name of the loopback is the proxy's own. A person may look at an index.
-func TestOwnNames(t *testing.T) {
+func TestProxy_HostHeader(t *testing.T) {
 	r := start(t, echo)
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(r.url, "http://"))
 	if err != nil {

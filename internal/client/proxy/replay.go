@@ -8,135 +8,123 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 )
 
-// maxKept is how much of a body is kept in memory so that it can be sent again.
+// maxReplay is how many bytes of a body are held in memory so that it can be sent
+// again.
 const maxReplay = 1 << 20
 
-// patienceWithSender bounds the wait for a read of the client's body that is under
-// way when the upstream has already answered.
+// senderTimeout bounds the wait for a read of the client's body that is in progress
+// when the upstream has already answered.
 const senderTimeout = 5 * time.Second
 
-// A kept body can be sent a second time if no more than maxKept bytes of it were
-// sent the first time: from what is kept, and then from where the first sending
-// has left off.
+// A replayBody is a request's body that can be sent twice if no more than maxReplay
+// bytes of it were sent the first time: the second time it consists of those bytes
+// and what the client sends after them.
 type replayBody struct {
 	source io.Reader // nil without a body
-	dog    *watchdog
 
 	mu       sync.Mutex
 	sent     bytes.Buffer
 	overflow bool
 	reading  bool
-	over     bool          // nothing more is read for the first sending
-	released chan struct{} // closed when it is over and no read is under way
+	ended    bool          // nothing more is read for the first time
+	released chan struct{} // closed when ended is true and no read is in progress
 }
 
-func newReplayBody(r *http.Request, dog *watchdog) *replayBody {
-	k := &replayBody{dog: dog, released: make(chan struct{})}
+func newReplayBody(r *http.Request, idle *idletimeout.Context) *replayBody {
+	b := &replayBody{released: make(chan struct{})}
 	if r.Body != nil && r.Body != http.NoBody {
-		k.source = r.Body
+		b.source = idle.Reader(r.Body)
 	}
-	return k
+	return b
 }
 
-// body is for the first sending. Closing it does not close the client's, which is
-// the server's to close.
-func (k *replayBody) body() io.ReadCloser {
-	if k.source == nil {
+// first is the body for the first time. Closing it does not close the client's
+// body, which the server closes.
+func (b *replayBody) first() io.ReadCloser {
+	if b.source == nil {
 		return http.NoBody
 	}
-	return firstBody{k}
+	return firstBody{b}
 }
 
-// again is for the second sending, and ends the first. ok is false where too much
-// has been sent.
-func (k *replayBody) second(ctx context.Context) (body io.ReadCloser, ok bool) {
-	if k.source == nil {
+// second is the body for the second time, and ends the first. ok is false if too
+// much has been sent.
+func (b *replayBody) second(ctx context.Context) (body io.ReadCloser, ok bool) {
+	if b.source == nil {
 		return http.NoBody, true
 	}
-	k.end()
+	b.end()
 	timeout := time.NewTimer(senderTimeout)
 	defer timeout.Stop()
 	select {
-	case <-k.released:
+	case <-b.released:
 	case <-timeout.C:
 		return nil, false
 	case <-ctx.Done():
 		return nil, false
 	}
-	if k.overflow {
+	if b.overflow {
 		return nil, false
 	}
-	return io.NopCloser(io.MultiReader(&k.sent, activityReader{k.source, k.dog})), true
+	return io.NopCloser(io.MultiReader(&b.sent, b.source)), true
 }
 
-// begin reports whether a read for the first sending may begin.
-func (k *replayBody) begin() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.reading = !k.over
-	return k.reading
+// beginRead reports whether a read for the first time may begin.
+func (b *replayBody) beginRead() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = !b.ended
+	return b.reading
 }
 
-// done keeps what a read has brought.
-func (k *replayBody) done(b []byte) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.sent.Len()+len(b) > maxReplay {
-		k.overflow, k.sent = true, bytes.Buffer{}
+// endRead records what a read returned.
+func (b *replayBody) endRead(p []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.sent.Len()+len(p) > maxReplay {
+		b.overflow, b.sent = true, bytes.Buffer{}
 	}
-	if !k.overflow {
-		k.sent.Write(b)
+	if !b.overflow {
+		b.sent.Write(p)
 	}
-	if k.reading = false; k.over {
-		close(k.released)
+	if b.reading = false; b.ended {
+		close(b.released)
 	}
 }
 
 // end lets no other read begin.
-func (k *replayBody) end() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.over {
+func (b *replayBody) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
 		return
 	}
-	if k.over = true; !k.reading {
-		close(k.released)
+	if b.ended = true; !b.reading {
+		close(b.released)
 	}
 }
 
-// first is a body as the transport reads it for the first time.
-type firstBody struct{ k *replayBody }
+// A firstBody is a replayBody as the transport reads it for the first time.
+type firstBody struct{ b *replayBody }
 
-var errOver = errors.New("the body is sent elsewhere")
+var errEnded = errors.New("the body is being sent again")
 
 // Read implements io.Reader.
-func (f firstBody) Read(b []byte) (int, error) {
-	if !f.k.begin() {
-		return 0, errOver
+func (f firstBody) Read(p []byte) (int, error) {
+	if !f.b.beginRead() {
+		return 0, errEnded
 	}
-	n, err := activityReader{f.k.source, f.k.dog}.Read(b)
-	f.k.done(b[:n])
+	n, err := f.b.source.Read(p)
+	f.b.endRead(p[:n])
 	return n, err
 }
 
 // Close implements io.Closer.
 func (f firstBody) Close() error {
-	f.k.end()
+	f.b.end()
 	return nil
-}
-
-// touching is a reader whose reads touch a watchdog.
-type activityReader struct {
-	io.Reader
-	dog *watchdog
-}
-
-// Read implements io.Reader.
-func (t activityReader) Read(b []byte) (int, error) {
-	t.dog.touch()
-	n, err := t.Reader.Read(b)
-	t.dog.touch()
-	return n, err
 }

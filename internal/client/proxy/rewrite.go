@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/jsonedit"
 )
 
-// pairs are the addresses of every upstream with those of the proxy in their
-// place.
+// pairs are the addresses of every upstream, and the proxy's addresses that replace
+// them.
 func (p *Proxy) pairs() []pair {
 	var pairs []pair
 	add := func(from, to string) { pairs = append(pairs, pair{[]byte(from), []byte(to)}) }
@@ -26,7 +26,7 @@ func (p *Proxy) pairs() []pair {
 		}
 		from, to := r.URL.String(), p.url(r.path).String()
 		add(from, to)
-		add(slashes(from), slashes(to)) // as some writers of JSON have it
+		add(slashes(from), slashes(to)) // as some JSON encoders write it
 		// Without the last slash, and at the end of a string: cargo's `api`.
 		add(strings.TrimSuffix(from, "/")+`"`, strings.TrimSuffix(to, "/")+`"`)
 		if r.Format == "pypi" { // links within the host
@@ -39,9 +39,9 @@ func (p *Proxy) pairs() []pair {
 
 func slashes(address string) string { return strings.ReplaceAll(address, "/", `\/`) }
 
-// rewriteResponse makes an answer name the proxy's addresses. Of bodies it
-// changes documents alone: a package's files, a manifest, an index that is signed
-// or hashed stay what they are.
+// rewriteResponse makes an answer name the proxy's addresses. It changes only the
+// bodies of documents: a package's files, manifests, and indexes that are signed or
+// hashed stay as they are.
 func (p *Proxy) rewriteResponse(r *route, res *http.Response, pairs []pair) error {
 	p.rewriteLocation(res)
 	for i, link := range res.Header.Values("Link") {
@@ -67,7 +67,7 @@ func (p *Proxy) rewriteResponse(r *route, res *http.Response, pairs []pair) erro
 	return nil
 }
 
-// isDocument reports whether an answer is a document of the format that names
+// isDocument reports whether an answer is a document of the format that contains
 // addresses.
 func isDocument(format, rest string, res *http.Response) bool {
 	if res.StatusCode == http.StatusPartialContent || res.StatusCode == http.StatusNotModified || res.StatusCode == http.StatusNoContent {
@@ -89,8 +89,8 @@ func isDocument(format, rest string, res *http.Response) bool {
 	return false
 }
 
-// decoded is an answer's body without its encoding; nil for one that the proxy
-// has not asked for, which then stays as it is.
+// decoded is an answer's body without its encoding. It is nil for an encoding that
+// the proxy has not asked for; the body then stays as it is.
 func decoded(res *http.Response) (io.Reader, error) {
 	switch res.Header.Get("Content-Encoding") {
 	case "", "identity":
@@ -105,8 +105,8 @@ func decoded(res *http.Response) (io.Reader, error) {
 	return nil, nil
 }
 
-// forgetBytes takes out what is true of the upstream's bytes alone. A strong
-// validator becomes a weak one (RFC 9110, 8.8.1).
+// dropBodyHeaders removes the headers that are only true of the upstream's bytes. A
+// strong validator becomes a weak one (RFC 9110, 8.8.1).
 func dropBodyHeaders(h http.Header) {
 	for _, name := range []string{"Content-Length", "Accept-Ranges", "Content-Md5", "Digest", "Content-Digest", "Repr-Digest"} {
 		h.Del(name)
@@ -119,8 +119,8 @@ func dropBodyHeaders(h http.Header) {
 // maxConfig bounds cargo's config.json, in bytes.
 const maxConfig = 64 << 10
 
-// rewriteCargo rewrites the config.json of a cargo index, which says besides
-// addresses that every request must have a token: here none does.
+// rewriteCargo rewrites the config.json of a cargo index. Besides addresses it says
+// that every request needs a token, which is not so at the proxy.
 func rewriteCargo(res *http.Response, body io.Reader, pairs []pair) error {
 	text, err := io.ReadAll(io.LimitReader(newReplaceReader(body, pairs), maxConfig+1))
 	if err == nil && len(text) > maxConfig {
@@ -136,8 +136,8 @@ func rewriteCargo(res *http.Response, body io.Reader, pairs []pair) error {
 	return nil
 }
 
-// rewriteLocation makes a redirect within the upstreams one within the proxy, and
-// leaves every other, as to a store of blobs, for the client to follow without a
+// rewriteLocation turns a redirect to an upstream into one to the proxy. Every other
+// redirect, such as one to a blob store, is left for the client to follow without a
 // token.
 func (p *Proxy) rewriteLocation(res *http.Response) {
 	for _, name := range []string{"Location", "Content-Location"} {
@@ -154,7 +154,8 @@ func (p *Proxy) rewriteLocation(res *http.Response) {
 	}
 }
 
-// local is the proxy's address for one of an upstream's, and any other as it is.
+// local is the proxy's address in place of an upstream's. Other addresses stay as
+// they are.
 func (p *Proxy) local(to *url.URL) string {
 	for _, r := range p.routes {
 		path := to.EscapedPath()
@@ -180,14 +181,14 @@ func sameHost(a, b *url.URL) bool {
 
 func replaceAll(text string, pairs []pair) string {
 	out, err := io.ReadAll(newReplaceReader(strings.NewReader(text), pairs))
-	if err != nil { // a string does not fail
+	if err != nil { // reading a string does not fail
 		panic(err)
 	}
 	return string(out)
 }
 
-// unescaped is a path without its encoding. It was checked, or is an address that
-// was parsed.
+// unescaped is a path without its encoding. The path was checked before, or is part
+// of a parsed address.
 func unescaped(path string) string {
 	plain, err := url.PathUnescape(path)
 	if err != nil {

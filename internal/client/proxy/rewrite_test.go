@@ -10,7 +10,7 @@ import (
 )
 
 // Documents name the proxy; everything else is what the upstream has.
-func TestAddresses(t *testing.T) {
+func TestProxy_RewritesAddresses(t *testing.T) {
 	const up, here = "UPSTREAM", "PROXY"
 	for name, c := range map[string]struct{ path, media, answer, want string }{
 		"npm": {
@@ -93,7 +93,7 @@ func TestAddresses(t *testing.T) {
 
 // A redirect within what is served stays here; any other is the client's to
 // follow, without a token.
-func TestRedirects(t *testing.T) {
+func TestProxy_Redirects(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
 		w.Header().Set("Location", q.URL.Query().Get("to"))
 		w.Header().Set("Link", q.URL.Query().Get("link"))
@@ -120,7 +120,7 @@ func TestRedirects(t *testing.T) {
 }
 
 // What a client has from before is still good: validators go both ways.
-func TestNotModified(t *testing.T) {
+func TestProxy_NotModified(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
 		if q.Header.Get("If-None-Match") == `W/"1"` {
 			w.WriteHeader(http.StatusNotModified)

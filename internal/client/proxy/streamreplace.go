@@ -5,20 +5,20 @@ import (
 	"io"
 )
 
-// A pair is what is replaced by what.
+// A pair says what is replaced by what.
 type pair struct{ old, new []byte }
 
-// replacing replaces text in a stream, as strings.NewReplacer does in a string:
-// from the front, without overlaps, the first pair that fits winning. It looks
-// behind no further than the longest of what it looks for.
+// A replaceReader replaces text in a stream as strings.NewReplacer does in a
+// string: from the front, without overlaps, and by the first pair that matches. It
+// holds back no more than the length of the longest old text.
 type replaceReader struct {
 	source io.Reader
 	pairs  []pair
-	maxOld int // length of the longest old
+	maxOld int // length of the longest old text
 
-	in   []byte // read and not yet looked at
-	out  []byte // to be given out
-	next []int  // where each pair is found
+	in   []byte // read, not yet searched
+	out  []byte // ready to be returned
+	next []int  // position of each pair's next match
 	err  error  // of the source
 
 	inBuffer, outBuffer []byte
@@ -27,7 +27,8 @@ type replaceReader struct {
 // readSize is how much is read at a time, in bytes.
 const readSize = 32 << 10
 
-// newReplacing returns the stream with every old replaced. An old is not empty.
+// newReplaceReader returns the stream with every old text replaced. An old text
+// must not be empty.
 func newReplaceReader(source io.Reader, pairs []pair) *replaceReader {
 	r := &replaceReader{source: source, pairs: pairs}
 	for _, p := range pairs {
@@ -60,13 +61,13 @@ func (r *replaceReader) fill() {
 	if need := len(r.in) + readSize; len(r.inBuffer) < need {
 		r.inBuffer = make([]byte, need+r.maxOld)
 	}
-	remaining := copy(r.inBuffer, r.in) // from further behind in the same buffer, or another
+	remaining := copy(r.inBuffer, r.in) // from a later place in the same buffer, or from another one
 	n, err := r.source.Read(r.inBuffer[remaining : remaining+readSize])
 	r.in, r.err = r.inBuffer[:remaining+n], err
 }
 
-// replace moves what is certain from in to out: everything at the end of the
-// source, and otherwise whatever is followed by enough to know what begins there.
+// replace moves from in to out what cannot be part of a later match: at the end of
+// the source everything, and otherwise all but the last maxOld-1 bytes.
 func (r *replaceReader) replace() {
 	certain := len(r.in)
 	if r.err == nil {
@@ -74,7 +75,7 @@ func (r *replaceReader) replace() {
 	}
 	r.next = r.next[:0]
 	for _, p := range r.pairs {
-		r.next = append(r.next, bytes.Index(r.in, p.old)) // -1 for nowhere
+		r.next = append(r.next, bytes.Index(r.in, p.old)) // -1 if there is none
 	}
 	out := r.outBuffer[:0]
 	at := 0
@@ -95,8 +96,8 @@ func (r *replaceReader) replace() {
 	r.in = r.in[at:]
 }
 
-// nearest is the pair that is found first from a position on, after looking
-// again for those that were found before it; -1 for none.
+// nearest is the pair with the first match from a position on; -1 if there is none.
+// Matches before the position are searched for again.
 func (r *replaceReader) nearest(from int) int {
 	found := -1
 	for i, p := range r.pairs {

@@ -29,7 +29,7 @@ func (c *chunks) Read(b []byte) (int, error) {
 
 // In whatever parts a text arrives, what comes out is what strings.Replacer makes
 // of the whole.
-func TestReplacingIsWhatReplacerDoes(t *testing.T) {
+func TestReplaceReader_SameAsReplacer(t *testing.T) {
 	word := rapid.StringMatching(`[ab/]{1,4}`)
 	rapid.Check(t, func(t *rapid.T) {
 		var oldnew []string
@@ -65,7 +65,7 @@ func FuzzReplacing(f *testing.F) {
 }
 
 // A source that fails loses nothing of what came before.
-func TestReplacingOfABrokenStream(t *testing.T) {
+func TestReplaceReader_BrokenStream(t *testing.T) {
 	broken := errors.New("broken")
 	source := io.MultiReader(strings.NewReader("one two on"), iotest.ErrReader(broken))
 	got, err := io.ReadAll(proxy.NewReplaceReader(source, "one", "1"))

@@ -74,7 +74,7 @@ func secure(t *testing.T, version2 bool, trusted bool, handler http.HandlerFunc)
 
 // Over TLS it is the same, with both versions of HTTP: a refused token is
 // replaced, and a body sent again.
-func TestTLS(t *testing.T) {
+func TestProxy_TLS(t *testing.T) {
 	large := bytes.Repeat([]byte("large"), 1<<20)
 	for _, version2 := range []bool{false, true} {
 		address := secure(t, version2, true, func(w http.ResponseWriter, q *http.Request) {
@@ -102,7 +102,7 @@ func TestTLS(t *testing.T) {
 }
 
 // An upstream whose certificate is not trusted gets nothing.
-func TestAnUntrustedCertificate(t *testing.T) {
+func TestProxy_UntrustedCertificate(t *testing.T) {
 	address := secure(t, false, false, func(http.ResponseWriter, *http.Request) { t.Error("the upstream was reached") })
 	res, err := http.Get(address + "left")
 	if err != nil {

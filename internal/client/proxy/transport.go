@@ -12,35 +12,36 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 )
 
 const (
 	// continueTimeout is how long an upstream may take to say that it wants a large
-	// body (RFC 9110, 10.1.1) before it gets it anyway.
+	// body (RFC 9110, 10.1.1) before the body is sent anyway.
 	continueTimeout = time.Second
-	// renewAfter is the least time between two tokens that an upstream is asked for
-	// because it refused one: a caller who lacks a permission has a valid token and
-	// is refused all the same.
+	// renewAfter is the shortest time between two tokens that are requested because
+	// the upstream rejected one: a caller who lacks a permission has a valid token
+	// and is rejected all the same.
 	renewAfter = 10 * time.Second
-	// maxMessage is how much of a refusal is looked at for what it says.
+	// maxMessage is how many bytes of a 403 answer are searched for its reason.
 	maxMessage = 4 << 10
 )
 
-// A tokenError says that there is no token to be had.
+// A tokenError says that no token could be obtained.
 type tokenError struct{ err error }
 
-func (e *tokenError) Error() string { return "there is no token: " + e.err.Error() }
+func (e *tokenError) Error() string { return "no token: " + e.err.Error() }
 func (e *tokenError) Unwrap() error { return e.err }
 
 // A retryError asks the client to send its request again.
 type retryError struct{}
 
 func (*retryError) Error() string {
-	return "the token had expired and the request is too large to be kept: there is a new token now, send it again"
+	return "the token had expired, and the request is too large to be sent twice: there is a new token now, send the request again"
 }
 
-// authorized adds a valid token to each request. If the upstream says that it is
-// not valid, it sends the request again with a new one, once.
+// A tokenTransport adds a valid token to each request. If the upstream says that
+// the token is not valid, the request is sent once more with a new one.
 type tokenTransport struct {
 	next   http.RoundTripper
 	tokens Tokens
@@ -50,82 +51,82 @@ type tokenTransport struct {
 	idle   time.Duration
 
 	renewing sync.Mutex
-	renewed  time.Time // when a token was last asked for because one was refused
+	renewed  time.Time // when a token was last requested because one was rejected
 }
 
 // RoundTrip implements http.RoundTripper.
-func (a *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	ctx, dog := watch(r.Context(), a.idle)
-	res, err := a.exchange(r.WithContext(ctx), dog)
+func (t *tokenTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, idle := idletimeout.WithCancel(r.Context(), t.idle)
+	res, err := t.exchange(r.WithContext(ctx), idle)
 	if err != nil {
-		if cause := context.Cause(ctx); errors.Is(cause, errIdle) {
+		if cause := context.Cause(ctx); errors.Is(cause, idletimeout.ErrTimeout) {
 			err = cause
 		}
-		dog.end()
+		idle.Stop()
 		return nil, err
 	}
-	res.Body = watchedBody{res.Body, dog}
+	res.Body = idle.Body(res.Body)
 	return res, nil
 }
 
-func (a *tokenTransport) exchange(r *http.Request, dog *watchdog) (*http.Response, error) {
+func (t *tokenTransport) exchange(r *http.Request, idle *idletimeout.Context) (*http.Response, error) {
 	ctx := r.Context()
-	token, err := a.tokens.Token(ctx)
+	token, err := t.tokens.Token(ctx)
 	if err != nil {
 		return nil, &tokenError{err}
 	}
-	replay := newReplayBody(r, dog)
-	res, err := a.send(r, replay.body(), token)
+	replay := newReplayBody(r, idle)
+	res, err := t.send(r, replay.first(), token)
 	if err != nil || !tokenRejected(res) {
 		return res, err
 	}
-	newer, ok, err := a.renew(ctx, token)
-	if err != nil || !ok { // the upstream's answer says more than that there is no token
+	newer, ok, err := t.renew(ctx, token)
+	if err != nil || !ok { // the upstream's answer says more than "no token" would
 		return res, nil
 	}
-	_ = res.Body.Close() // it is not needed
+	_ = res.Body.Close() // the answer is dropped
 	body, ok := replay.second(ctx)
 	if !ok {
 		return nil, &retryError{}
 	}
-	return a.send(r, body, newer)
+	return t.send(r, body, newer)
 }
 
 // send sends a request with a body and a token.
-func (a *tokenTransport) send(r *http.Request, body io.ReadCloser, t authtoken.Token) (*http.Response, error) {
+func (t *tokenTransport) send(r *http.Request, body io.ReadCloser, token authtoken.Token) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.Body = body
-	out.Header.Set("Authorization", a.scheme(t))
+	out.Header.Set("Authorization", t.scheme(token))
 	if r.ContentLength < 0 || r.ContentLength > maxReplay {
-		// Whether the token is valid shows before a large body is sent.
+		// The upstream checks the token before a large body is sent.
 		out.Header.Set("Expect", "100-continue")
 	}
-	return a.next.RoundTrip(out)
+	return t.next.RoundTrip(out)
 }
 
-// renew returns another token than the one that was refused. ok is false where
-// there is none: it has been renewed just now.
-func (a *tokenTransport) renew(ctx context.Context, was authtoken.Token) (token authtoken.Token, ok bool, err error) {
-	a.renewing.Lock()
-	defer a.renewing.Unlock()
-	token, err = a.tokens.Token(ctx)
-	if err == nil && token.Value != was.Value { // another request was first
+// renew returns another token than the rejected one. ok is false if there is none,
+// because it was renewed a moment ago.
+func (t *tokenTransport) renew(ctx context.Context, rejected authtoken.Token) (token authtoken.Token, ok bool, err error) {
+	t.renewing.Lock()
+	defer t.renewing.Unlock()
+	token, err = t.tokens.Token(ctx)
+	if err == nil && token.Value != rejected.Value { // another request has renewed it
 		return token, true, nil
 	}
-	if !a.renewed.IsZero() && a.now().Sub(a.renewed) < renewAfter {
+	if !t.renewed.IsZero() && t.now().Sub(t.renewed) < renewAfter {
 		return token, false, nil
 	}
-	a.renewed = a.now()
-	a.log.InfoContext(ctx, "the token was refused; asking for another")
-	if err := a.tokens.Forget(ctx); err != nil {
+	t.renewed = t.now()
+	t.log.InfoContext(ctx, "the token was rejected; requesting another one")
+	if err := t.tokens.Forget(ctx); err != nil {
 		return token, false, err
 	}
-	token, err = a.tokens.Token(ctx)
-	return token, err == nil && token.Value != was.Value, err
+	token, err = t.tokens.Token(ctx)
+	return token, err == nil && token.Value != rejected.Value, err
 }
 
-// refused reports whether an answer says that the token is not valid: 401, or
-// the 403 with which ECR says that it has expired.
+// tokenRejected reports whether an answer says that the token is not valid: a 401,
+// or the 403 with which ECR says that it has expired.
 func tokenRejected(res *http.Response) bool {
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
@@ -139,19 +140,20 @@ func tokenRejected(res *http.Response) bool {
 	return false
 }
 
-// rejoined is a body with what has been read of it put back.
+// A concatBody is a body that reads from something else, such as what was read of
+// it and the rest.
 type concatBody struct {
 	io.Reader
 	io.Closer
 }
 
-// failing fails, or is empty.
+// An errReader returns an error, or is empty.
 type errReader struct{ err error }
 
 // Read implements io.Reader.
-func (f errReader) Read([]byte) (int, error) {
-	if f.err != nil {
-		return 0, fmt.Errorf("reading a refusal: %w", f.err)
+func (r errReader) Read([]byte) (int, error) {
+	if r.err != nil {
+		return 0, fmt.Errorf("reading the upstream's answer: %w", r.err)
 	}
 	return 0, io.EOF
 }

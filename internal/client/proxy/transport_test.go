@@ -34,7 +34,7 @@ type unknown struct{ io.Reader }
 
 // A token that was taken back before its time is replaced, and the request sent
 // again: with its body, if that was kept or has not been read yet.
-func TestARefusedToken(t *testing.T) {
+func TestProxy_RejectedToken(t *testing.T) {
 	small, large := bytes.Repeat([]byte("s"), 1<<20), bytes.Repeat([]byte("large"), 1<<20)
 	for name, c := range map[string]struct {
 		method string
@@ -62,7 +62,7 @@ func TestARefusedToken(t *testing.T) {
 			if n := r.issuer.count(); n != 2 {
 				t.Errorf("%d tokens", n)
 			}
-			if !strings.Contains(r.logged(), "the token was refused") {
+			if !strings.Contains(r.logged(), "the token was rejected") {
 				t.Error("the log does not say it")
 			}
 		})
@@ -71,7 +71,7 @@ func TestARefusedToken(t *testing.T) {
 
 // An upstream that reads a large body before it refuses it cannot be sent it
 // again: the client is asked to, and finds a new token.
-func TestARefusedTokenAfterALargeBody(t *testing.T) {
+func TestProxy_RejectedTokenAfterLargeBody(t *testing.T) {
 	large := bytes.Repeat([]byte("large"), 1<<20)
 	var once sync.Once
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
@@ -98,7 +98,7 @@ func (d *discarding) WriteHeader(int)             {}
 
 // ECR says with a 403 that a token has expired; any other 403 is an answer, and
 // arrives whole.
-func TestForbidden(t *testing.T) {
+func TestProxy_Forbidden(t *testing.T) {
 	message := `{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`
 	denied := `{"errors":[{"code":"DENIED","message":"no permission"}]}` + strings.Repeat(" ", 10_000) + "."
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
@@ -128,7 +128,7 @@ func TestForbidden(t *testing.T) {
 
 // An upstream that refuses every token is not a reason to ask for one at each
 // request, nor for a challenge that would make the client ask for a password.
-func TestAnUpstreamThatRefusesAll(t *testing.T) {
+func TestProxy_UpstreamRejectsAllTokens(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="https://registry.example/token"`)
 		w.WriteHeader(http.StatusUnauthorized)
@@ -160,7 +160,7 @@ func TestAnUpstreamThatRefusesAll(t *testing.T) {
 }
 
 // Many requests that are refused at once share one new token.
-func TestManyRefusedAtOnce(t *testing.T) {
+func TestProxy_ManyRejectedAtOnce(t *testing.T) {
 	r := start(t, echo, "npm")
 	res, text := r.get("/acme-lib/npm/left")
 	r.want(http.StatusOK, res, text)
@@ -186,7 +186,7 @@ func TestManyRefusedAtOnce(t *testing.T) {
 }
 
 // Both ways, what has been sent arrives before the rest is there.
-func TestStreaming(t *testing.T) {
+func TestProxy_Streaming(t *testing.T) {
 	up, down := make(chan string), make(chan struct{})
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
 		if q.Method == http.MethodPatch {
@@ -242,7 +242,7 @@ func TestStreaming(t *testing.T) {
 }
 
 // A large upload and a large download come through as they are.
-func TestLargeBodies(t *testing.T) {
+func TestProxy_LargeBodies(t *testing.T) {
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // 16 MiB
 	r := start(t, func(w http.ResponseWriter, q *http.Request) {
 		if q.Method == http.MethodGet {
@@ -264,7 +264,7 @@ func TestLargeBodies(t *testing.T) {
 }
 
 // An upstream that breaks off is not an answer that came to its end.
-func TestABrokenAnswer(t *testing.T) {
+func TestProxy_BrokenAnswer(t *testing.T) {
 	r := start(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"half":`)
@@ -284,7 +284,7 @@ func TestABrokenAnswer(t *testing.T) {
 	r.upstream.Close()
 	res, text := r.get("/acme-lib/npm/left")
 	r.want(http.StatusBadGateway, res, text)
-	if !strings.Contains(text, "does not answer") {
+	if !strings.Contains(text, "did not answer") {
 		t.Error(text)
 	}
 }

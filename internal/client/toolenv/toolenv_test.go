@@ -99,7 +99,7 @@ func file(env toolenv.Environment, path string) string {
 }
 
 // What each tool is told, as its documentation has it.
-func TestTools(t *testing.T) {
+func TestEnvironment_Tools(t *testing.T) {
 	env := environment(t, command(nil, nil,
 		of(t, "lib", "npm"), of(t, "team", "npm", "@acme"),
 		of(t, "lib", "pypi"), of(t, "more-lib", "pypi"),
@@ -177,7 +177,7 @@ func TestTools(t *testing.T) {
 
 // The person's npmrc counts, but for what is ours; passwords for others become
 // variables.
-func TestOwnNpmrc(t *testing.T) {
+func TestEnvironment_OwnNpmrc(t *testing.T) {
 	at := strings.TrimPrefix(host, "https:") + "/npm/lib/"
 	files := map[string]string{"/home/ada/.npmrc": "; mine\r\nfund = false\nregistry=https://registry.example/\n" +
 		at + ":_authToken=expired\n" + at + ":username=x\n" + at + ":_password=eA==\n" +
@@ -206,7 +206,7 @@ func TestOwnNpmrc(t *testing.T) {
 }
 
 // The person's docker configuration counts, without its passwords.
-func TestOwnDockerConfiguration(t *testing.T) {
+func TestEnvironment_OwnDockerConfiguration(t *testing.T) {
 	home := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(home, "contexts/meta"), 0o700); err != nil {
 		t.Fatal(err)
@@ -228,7 +228,7 @@ func TestOwnDockerConfiguration(t *testing.T) {
 
 // Whatever the endpoints and the person's files, no secret is in a file, and none
 // is shown.
-func TestNoSecretInAFile(t *testing.T) {
+func TestEnvironment_NoSecretInFiles(t *testing.T) {
 	formats := []string{"npm", "pypi", "cargo", "maven", "ruby", "nuget", "swift", ""}
 	rapid.Check(t, func(rt *rapid.T) {
 		var endpoints []project.Endpoint
@@ -264,7 +264,7 @@ func TestNoSecretInAFile(t *testing.T) {
 
 // Behind a proxy there is no secret at all, and stale ones of the person's are
 // taken away.
-func TestWithoutTokens(t *testing.T) {
+func TestEnvironment_WithoutTokens(t *testing.T) {
 	var endpoints []project.Endpoint
 	for _, format := range []string{"npm", "pypi", "cargo", "maven", "ruby", "nuget", ""} {
 		e := of(t, "lib", format)
@@ -329,7 +329,7 @@ func TestEnvironment_NpmLockFileBehindTheProxy(t *testing.T) {
 	}
 }
 
-func TestChosenTools(t *testing.T) {
+func TestEnvironment_ChosenTools(t *testing.T) {
 	c := command(nil, nil, of(t, "lib", "npm"), of(t, "lib", "pypi"))
 	c.Tools = []string{"pip"}
 	env := environment(t, c)
@@ -343,7 +343,7 @@ func TestChosenTools(t *testing.T) {
 }
 
 // What the person has for tools that take several is kept.
-func TestAppended(t *testing.T) {
+func TestEnvironment_Appended(t *testing.T) {
 	env := environment(t, command(nil, map[string]string{"MAVEN_ARGS": "-ntp", "YARN_PLUGINS": "/a.cjs"}, of(t, "lib", "npm"), of(t, "lib", "maven")))
 	if got := value(env, "MAVEN_ARGS"); got != "-ntp -gs "+dir+"/settings.xml" {
 		t.Error(got)
@@ -353,7 +353,7 @@ func TestAppended(t *testing.T) {
 	}
 }
 
-func TestWrite(t *testing.T) {
+func TestEnvironment_Write(t *testing.T) {
 	private := t.TempDir()
 	env := toolenv.Environment{
 		Files: []toolenv.File{{Path: "a/b", Text: []byte("text")}}, Links: []toolenv.Link{{Path: "bin/c", To: filepath.Join(private, "a/b")}},

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential/credentialtest"
 )
 
-func TestProtocol(t *testing.T) {
+func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		operation, in, out string
 		fails              bool

@@ -12,7 +12,7 @@ import (
 )
 
 // The messages of The Cargo Book, "Credential Provider Protocol".
-func TestProtocol(t *testing.T) {
+func TestRun(t *testing.T) {
 	const registry = `"registry":{"index-url":"sparse+https://gate.example/cargo/lib/","name":"lib","headers":["WWW-Authenticate: Bearer"]}`
 	for name, c := range map[string]struct{ in, out string }{
 		"read": {
@@ -54,7 +54,7 @@ func TestProtocol(t *testing.T) {
 }
 
 // cargo sends a request only when it has read the answer before.
-func TestConversation(t *testing.T) {
+func TestRun_Conversation(t *testing.T) {
 	ask, asked := io.Pipe()
 	answers, answer := io.Pipe()
 	done := make(chan error, 1)

@@ -11,7 +11,7 @@ import (
 )
 
 // What the clients' own library sends, and what it understands of the answers.
-func TestProtocol(t *testing.T) {
+func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		operation, in, out string
 		fails              bool

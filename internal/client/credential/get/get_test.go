@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential/get"
 )
 
-func TestProtocol(t *testing.T) {
+func TestRun(t *testing.T) {
 	const found = "username=aws\npassword=secret\npassword_expiry_utc=1798135200\n"
 	for _, c := range []struct {
 		operation, in, out string
@@ -35,7 +35,7 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-func TestErase(t *testing.T) {
+func TestRun_Erase(t *testing.T) {
 	tokens := new(credentialtest.Tokens)
 	if err := get.Run(t.Context(), "erase", strings.NewReader("protocol=https\nhost=denied.example\npath=a/b\n"), nil, tokens); err != nil {
 		t.Error(err)

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential/kubelet"
 )
 
-func TestProtocol(t *testing.T) {
+func TestRun(t *testing.T) {
 	const head, answer = `{"apiVersion":"credentialprovider.kubelet.k8s.io/`, `","kind":"CredentialProviderResponse","cacheKeyType":"Registry",`
 	for _, c := range []struct {
 		in, out string

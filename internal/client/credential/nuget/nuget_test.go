@@ -30,7 +30,7 @@ func response(id, method, payload string) string {
 }
 
 // The messages of "NuGet cross platform plugins", as NuGet writes them.
-func TestProtocol(t *testing.T) {
+func TestRun(t *testing.T) {
 	for name, c := range map[string]struct{ in, out string }{
 		"handshake": {
 			request("1", "Handshake", `{"ProtocolVersion":"2.0.0","MinimumProtocolVersion":"1.0.0"}`),
@@ -93,7 +93,7 @@ func TestProtocol(t *testing.T) {
 }
 
 // Credentials that were refused are not given again.
-func TestRetry(t *testing.T) {
+func TestRun_Retry(t *testing.T) {
 	tokens := new(credentialtest.Tokens)
 	in := request("6", "GetAuthenticationCredentials", `{"Uri":"https://gate.example/v3/index.json","IsRetry":true,"IsNonInteractive":true}`)
 	var out strings.Builder
@@ -122,7 +122,7 @@ func (s *slow) Packages(ctx context.Context, address string) (authtoken.Token, e
 
 // A person may have to sign in meanwhile: NuGet is told that it goes on, answers
 // to other requests do not wait for it, and it can be cancelled.
-func TestSlow(t *testing.T) {
+func TestRun_Slow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ask, asked := io.Pipe()
 		answers, answer := io.Pipe()
@@ -182,7 +182,7 @@ func TestSlow(t *testing.T) {
 }
 
 // A client that is gone ends the plug-in.
-func TestBrokenPipe(t *testing.T) {
+func TestRun_BrokenPipe(t *testing.T) {
 	answers, answer := io.Pipe()
 	answers.Close()
 	if err := nuget.Run(t.Context(), strings.NewReader(request("1", "SetLogLevel", "{}")+"\n"), answer, new(credentialtest.Tokens)); err == nil {

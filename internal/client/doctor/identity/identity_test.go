@@ -174,7 +174,7 @@ func TestAnswer(t *testing.T) {
 }
 
 // Which of the two permissions is missing, and what stays unknown.
-func TestRefusals(t *testing.T) {
+func TestAnswer_Refusals(t *testing.T) {
 	for _, denied := range []string{credential.ActionECR, credential.ActionCodeArtifact, credential.ActionBearer, "codeartifact:ListDomains"} {
 		t.Run(denied, func(t *testing.T) {
 			endpoint(t, denied)
@@ -208,7 +208,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestNobody(t *testing.T) {
+func TestAnswer_NoCredentials(t *testing.T) {
 	endpoint(t)
 	if _, err := identity.Answer(t.Context(), identity.Question{AWS: credential.AWS{Profile: "nobody"}}); err == nil || !strings.Contains(err.Error(), `no AWS profile "nobody"`) {
 		t.Error(err)

@@ -46,7 +46,7 @@ func run(t *testing.T, stdin string, environment func(string) ([]string, error),
 	return code, out.String(), err
 }
 
-func TestCodes(t *testing.T) {
+func TestRun_ExitCodes(t *testing.T) {
 	broken := filepath.Join(t.TempDir(), "broken")
 	if err := os.WriteFile(broken, []byte("#!/no/such/interpreter\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -73,7 +73,7 @@ func TestCodes(t *testing.T) {
 
 // The command has its input, its environment and a folder that nobody else can
 // look into; the folder ends with it.
-func TestFolder(t *testing.T) {
+func TestRun_Folder(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var private string
 	code, out, err := run(t, "input", func(dir string) ([]string, error) {
@@ -104,7 +104,7 @@ func TestFolder(t *testing.T) {
 
 // A signal for the program reaches the command, which ends in order: its code is
 // the program's, and the folder is gone.
-func TestSignals(t *testing.T) {
+func TestRun_Signals(t *testing.T) {
 	for signal, want := range map[syscall.Signal]int{
 		syscall.SIGINT: 10, syscall.SIGTERM: 11, syscall.SIGHUP: 12, syscall.SIGQUIT: 13, syscall.SIGUSR1: 14,
 	} {

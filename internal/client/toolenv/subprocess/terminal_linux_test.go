@@ -38,7 +38,7 @@ func terminal(t *testing.T) (keyboard, screen *os.File) {
 // Ctrl-C at the terminal reaches the command once, from the terminal, and not a
 // second time from the program; a signal from elsewhere that no key sends does
 // reach it.
-func TestTerminal(t *testing.T) {
+func TestRun_Terminal(t *testing.T) {
 	keyboard, screen := terminal(t)
 	cmd := exec.Command(os.Args[0])
 	// What arrives after the first is counted until TERM comes.

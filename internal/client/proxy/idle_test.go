@@ -15,7 +15,7 @@ import (
 const shortly = 200 * time.Millisecond
 
 // What does not move any more is given up, wherever it has stopped.
-func TestStandstill(t *testing.T) {
+func TestProxy_IdleTimeout(t *testing.T) {
 	release := make(chan struct{})
 	r := startWith(t, shortly, func(w http.ResponseWriter, q *http.Request) {
 		switch q.URL.Path {
@@ -64,7 +64,7 @@ func TestStandstill(t *testing.T) {
 
 // What moves slowly takes as long as it takes: many times the idle limit, and the
 // connection can be used again afterwards.
-func TestSlowButMoving(t *testing.T) {
+func TestProxy_SlowTransfer(t *testing.T) {
 	const steps = 12
 	r := startWith(t, shortly, func(w http.ResponseWriter, q *http.Request) {
 		got, err := io.ReadAll(q.Body)
