@@ -9,3 +9,6 @@ func (s *Service) UploadUsers(uploadID string) int {
 	}
 	return 0
 }
+
+// CompiledPolicy returns the compiled policy of a repository.
+func (s *Service) CompiledPolicy(id RepositoryID) any { return s.repositories.get(id).policies[0] }

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -48,7 +50,7 @@ func TestPutManifest_ManyMembers(t *testing.T) {
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := s.PutManifest(t.Context(), app, images.PutManifest{Body: strings.NewReader(body), Length: int64(len(body))})
+			_, err := s.PutManifest(t.Context(), app, images.PutManifest{Body: strings.NewReader(body)})
 			runtime.ReadMemStats(&after)
 			wantFault(t, err, "InvalidManifest")
 			if used := after.TotalAlloc - before.TotalAlloc; used > uint64(3*len(body))+8<<20 {
@@ -90,6 +92,9 @@ func TestPutManifest_TooLarge(t *testing.T) {
 	wantFault(t, err, "ManifestTooLarge")
 	_, err = s.PutManifest(t.Context(), app, images.PutManifest{Body: io.MultiReader(strings.NewReader("{"), brokenReader{})})
 	wantFault(t, err, "UploadInterrupted")
+	busy := fault.New(fault.Unavailable, "Busy", "no memory")
+	_, err = s.PutManifest(t.Context(), app, images.PutManifest{Body: iotest.ErrReader(busy)})
+	wantFault(t, err, "Busy")
 }
 
 type brokenReader struct{}

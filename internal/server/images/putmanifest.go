@@ -26,8 +26,6 @@ type PutManifest struct {
 	MediaType string
 	// Body is read after the caller was authorized, and not beyond [MaxManifest].
 	Body io.Reader
-	// Length is the number of bytes in Body if it is known. It saves memory.
-	Length int64
 	// Existing says what happens to a push that changes nothing.
 	Existing Existing
 }
@@ -91,8 +89,10 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 func (p *PutManifest) read() ([]byte, error) {
 	const limit = MaxManifest + 1 // one byte more shows that it is too large
 	var body bytes.Buffer
-	body.Grow(int(min(max(p.Length, 0), limit)) + bytes.MinRead)
 	if _, err := body.ReadFrom(io.LimitReader(p.Body, limit)); err != nil {
+		if f, ok := errors.AsType[*fault.Error](err); ok {
+			return nil, f // for example, that the memory for bodies is in use
+		}
 		return nil, fault.Wrap(err, fault.Invalid, "UploadInterrupted", "The connection ended before the whole manifest had arrived. Send it again.")
 	}
 	if body.Len() > MaxManifest {

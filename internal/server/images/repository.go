@@ -1,6 +1,7 @@
 package images
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -83,28 +84,21 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 	}
 	settings.Encryption = settings.Encryption.withDefaultKey(id)
 	r := &Repository{ID: id, Created: s.now().UTC().Truncate(time.Microsecond), Settings: settings, row: randid.Row()}
-	if err := r.compile(); err != nil {
+	if err := r.compile(nil); err != nil {
 		return nil, err
 	}
 	text, err := json.Marshal(r.Settings)
 	if err != nil {
 		return nil, err
 	}
-	s.repositories.changing.Lock()
-	defer s.repositories.changing.Unlock()
-	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+	return s.changeRepository(ctx, id, func(tx *db.Tx) (*Repository, error) {
 		_, err := tx.Exec(ctx, `INSERT INTO image_repository (`+repositoryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, '')`,
 			r.row, id.Account, id.Region, id.Name, db.Micros(r.Created), string(text))
-		return err
+		if s.db.IsUnique(err) {
+			return nil, fault.New(fault.Conflict, "RepositoryAlreadyExists", "The repository with name '%s' already exists in the registry with id '%s'", id.Name, id.Account)
+		}
+		return r, err
 	})
-	if s.db.IsUnique(err) {
-		return nil, fault.New(fault.Conflict, "RepositoryAlreadyExists", "The repository with name '%s' already exists in the registry with id '%s'", id.Name, id.Account)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.repositories.put(r)
-	return r, nil
 }
 
 // DescribeRepository returns a repository. Action ecr:DescribeRepositories.
@@ -154,39 +148,39 @@ func (s *Service) change(ctx context.Context, id RepositoryID, action string, ed
 }
 
 // edit reads the repository in a transaction, applies the function edit to it, and
-// commits and publishes the result.
+// commits and publishes the result. An edit that changes nothing writes nothing.
 func (s *Service) edit(ctx context.Context, repo *Repository, edit func(*Repository) error) (*Repository, error) {
-	s.repositories.changing.Lock()
-	defer s.repositories.changing.Unlock()
-	var changed *Repository
-	err := s.db.Tx(ctx, func(tx *db.Tx) error {
-		r, err := db.One(ctx, tx, scanRepository, `SELECT `+repositoryColumns+` FROM image_repository WHERE id = $1`, repo.row)
+	return s.changeRepository(ctx, repo.ID, func(tx *db.Tx) (*Repository, error) {
+		known := s.repositories.get(repo.ID)
+		old, err := db.One(ctx, tx, scanRepository(known), `SELECT `+repositoryColumns+` FROM image_repository WHERE id = $1`, repo.row)
 		if errors.Is(err, db.ErrNoRows) {
-			return repositoryNotFound(repo.ID)
+			return nil, repositoryNotFound(repo.ID)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
-		r.Tags = maps.Clone(r.Tags)
-		if err := edit(r); err != nil {
-			return err
-		}
-		if err := r.compile(); err != nil {
-			return err
-		}
-		text, err := json.Marshal(r.Settings)
+		before, err := json.Marshal(old.Settings)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		changed = r
-		_, err = tx.Exec(ctx, `UPDATE image_repository SET settings = $2, policy = $3 WHERE id = $1`, r.row, string(text), r.Policy)
-		return err
+		r := *old
+		r.Tags = maps.Clone(old.Tags)
+		if err := edit(&r); err != nil {
+			return nil, err
+		}
+		if err := r.compile(old); err != nil {
+			return nil, err
+		}
+		after, err := json.Marshal(r.Settings)
+		if err != nil {
+			return nil, err
+		}
+		if bytes.Equal(before, after) && r.Policy == old.Policy {
+			return old, nil
+		}
+		_, err = tx.Exec(ctx, `UPDATE image_repository SET settings = $2, policy = $3 WHERE id = $1`, r.row, string(after), r.Policy)
+		return &r, err
 	})
-	if err != nil {
-		return nil, err
-	}
-	s.repositories.put(changed)
-	return changed, nil
 }
 
 // Contents says what happens to the images of a repository that is deleted.
@@ -207,35 +201,39 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID, content
 	if err != nil {
 		return nil, err
 	}
-	s.repositories.changing.Lock()
-	defer s.repositories.changing.Unlock()
 	var uploads []string
-	err = s.db.Tx(ctx, func(tx *db.Tx) error {
-		if err := checkExists(ctx, tx, repo); err != nil {
-			return err
-		}
-		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM (SELECT 1 FROM image_manifest WHERE repository = $1 LIMIT 1) AS any_image`, repo.row)
-		if err != nil {
-			return err
-		}
-		if n > 0 && contents == KeepContents {
-			return fault.New(fault.Conflict, "RepositoryNotEmpty", "The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", id.Name, id.Account)
-		}
-		if uploads, err = db.All(ctx, tx, db.Scalar[string], `SELECT object FROM image_upload WHERE repository = $1`, repo.row); err != nil {
-			return err
-		}
-		for _, table := range []string{"image_tag", "image_reference", "image_manifest", "image_blob_link", "image_upload"} {
-			if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE repository = $1`, repo.row); err != nil {
-				return err
-			}
-		}
-		_, err = tx.Exec(ctx, `DELETE FROM image_repository WHERE id = $1`, repo.row)
-		return err
+	_, err = s.changeRepository(ctx, id, func(tx *db.Tx) (*Repository, error) {
+		uploads, err = deleteRepository(ctx, tx, repo, contents)
+		return nil, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.repositories.remove(id)
 	s.discard(ctx, uploads...)
 	return repo, nil
+}
+
+// deleteRepository deletes the rows of a repository, and returns the objects of its
+// unfinished uploads.
+func deleteRepository(ctx context.Context, tx *db.Tx, repo *Repository, contents Contents) (uploads []string, err error) {
+	if err := checkExists(ctx, tx, repo); err != nil {
+		return nil, err
+	}
+	n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM (SELECT 1 FROM image_manifest WHERE repository = $1 LIMIT 1) AS any_image`, repo.row)
+	if err != nil {
+		return nil, err
+	}
+	if n > 0 && contents == KeepContents {
+		return nil, fault.New(fault.Conflict, "RepositoryNotEmpty", "The repository with name '%s' in registry with id '%s' cannot be deleted because it still contains images", repo.ID.Name, repo.ID.Account)
+	}
+	if uploads, err = db.All(ctx, tx, db.Scalar[string], `SELECT object FROM image_upload WHERE repository = $1`, repo.row); err != nil {
+		return nil, err
+	}
+	for _, table := range []string{"image_tag", "image_reference", "image_manifest", "image_blob_link", "image_upload"} {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE repository = $1`, repo.row); err != nil {
+			return nil, err
+		}
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM image_repository WHERE id = $1`, repo.row)
+	return uploads, err
 }

@@ -3,6 +3,7 @@ package images_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,6 +64,48 @@ func TestRepository_Restart(t *testing.T) {
 	wantFault(t, err, "RepositoryPolicyNotFound")
 	_, err = s.DeletePolicy(t.Context(), app)
 	wantFault(t, err, "RepositoryPolicyNotFound")
+}
+
+// An edit that changes no policy compiles none, and an edit that changes nothing writes
+// nothing. If a write fails, readers see what the database has.
+func TestRepository_Edits(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	const text = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:*"}]}`
+	if _, err := s.SetPolicy(t.Context(), app, text, images.AllowLockout); err != nil {
+		t.Fatal(err)
+	}
+	compiled := s.CompiledPolicy(app)
+	tag := map[string]string{"team": "web"}
+	edit := func(mode images.Mutability) error {
+		_, err := s.SetMutability(t.Context(), app, mode, nil)
+		_, scanErr := s.SetScanOnPush(t.Context(), app, mode == images.Immutable)
+		_, policyErr := s.SetPolicy(t.Context(), app, text, images.AllowLockout)
+		return errors.Join(err, scanErr, policyErr, s.TagResource(t.Context(), app, tag))
+	}
+	if err := edit(images.Immutable); err != nil {
+		t.Fatal(err)
+	}
+	if s.CompiledPolicy(app) != compiled {
+		t.Error("the policy was compiled again")
+	}
+	err := s.db.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `CREATE TRIGGER read_only BEFORE UPDATE ON image_repository BEGIN SELECT raise(ABORT, 'a write'); END`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := edit(images.Immutable); err != nil {
+		t.Errorf("an edit that changes nothing: %v", err)
+	}
+	if _, err := s.SetMutability(t.Context(), app, images.Mutable, nil); err == nil {
+		t.Error("an edit succeeded without a write")
+	}
+	r, err := s.DescribeRepository(t.Context(), app)
+	if err != nil || r.Mutability != images.Immutable || s.CompiledPolicy(app) != compiled {
+		t.Errorf("after a failed write: %+v, %v", r, err)
+	}
 }
 
 func TestCreateRepository_InvalidSettings(t *testing.T) {

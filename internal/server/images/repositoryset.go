@@ -3,12 +3,14 @@ package images
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"github.com/benbjohnson/immutable"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -30,7 +32,7 @@ const repositoryColumns = `id, account, region, name, created, settings, policy`
 
 // load fills the set from the database.
 func (set *repositorySet) load(ctx context.Context, q db.Querier) error {
-	all, err := db.All(ctx, q, scanRepository, `SELECT `+repositoryColumns+` FROM image_repository`)
+	all, err := db.All(ctx, q, scanRepository(nil), `SELECT `+repositoryColumns+` FROM image_repository`)
 	if err != nil {
 		return err
 	}
@@ -69,15 +71,61 @@ func (set *repositorySet) list(account, region, name string, limit int) (list []
 	return list, false
 }
 
-// put adds or replaces a repository. The caller has locked changing.
-func (set *repositorySet) put(r *Repository) { set.current.Store(set.current.Load().Set(r.ID, r)) }
-
-// remove removes a repository. The caller has locked changing.
-func (set *repositorySet) remove(id RepositoryID) {
-	set.current.Store(set.current.Load().Delete(id))
+// publish makes r the repository with the id, which does not exist if r is nil. The
+// caller has locked changing.
+func (set *repositorySet) publish(id RepositoryID, r *Repository) {
+	if r == nil {
+		set.current.Store(set.current.Load().Delete(id))
+	} else {
+		set.current.Store(set.current.Load().Set(id, r))
+	}
 }
 
-func scanRepository(row db.Row) (*Repository, error) {
+// changeRepository runs a transaction that changes one repository, and publishes what
+// fn returns; nil means that the repository no longer exists. All changes go through
+// here. A change takes the time of this one repository, however many there are.
+//
+// A fault means that the transaction was rolled back. After any other error it may have
+// been committed, so the repository is read from the database.
+func (s *Service) changeRepository(ctx context.Context, id RepositoryID, fn func(*db.Tx) (*Repository, error)) (*Repository, error) {
+	s.repositories.changing.Lock()
+	defer s.repositories.changing.Unlock()
+	var r *Repository
+	err := s.db.Tx(ctx, func(tx *db.Tx) (err error) {
+		r, err = fn(tx)
+		return err
+	})
+	if _, rolledBack := errors.AsType[*fault.Error](err); rolledBack {
+		return nil, err
+	}
+	if err != nil {
+		stored, lookErr := s.readRepository(context.WithoutCancel(ctx), id)
+		if lookErr != nil {
+			return nil, errors.Join(err, lookErr)
+		}
+		s.repositories.publish(id, stored)
+		return nil, err
+	}
+	s.repositories.publish(id, r)
+	return r, nil
+}
+
+// readRepository reads a repository from the database. It is nil if it does not exist.
+func (s *Service) readRepository(ctx context.Context, id RepositoryID) (*Repository, error) {
+	r, err := db.One(ctx, s.db, scanRepository(s.repositories.get(id)), `SELECT `+repositoryColumns+` FROM image_repository WHERE account = $1 AND region = $2 AND name = $3`, id.Account, id.Region, id.Name)
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, nil
+	}
+	return r, err
+}
+
+// scanRepository returns a function that scans a repository. A policy whose text is that
+// of known, which may be nil, is not compiled again.
+func scanRepository(known *Repository) func(db.Row) (*Repository, error) {
+	return func(row db.Row) (*Repository, error) { return scanRow(row, known) }
+}
+
+func scanRow(row db.Row, known *Repository) (*Repository, error) {
 	r := new(Repository)
 	var created int64
 	var settings []byte
@@ -89,7 +137,7 @@ func scanRepository(row db.Row) (*Repository, error) {
 		return nil, fmt.Errorf("settings of %s: %w", r.ID.ARN(), err)
 	}
 	r.Encryption = r.Encryption.withDefaultKey(r.ID)
-	if err := r.compile(); err != nil {
+	if err := r.compile(known); err != nil {
 		return nil, fmt.Errorf("policy of %s: %w", r.ID.ARN(), err)
 	}
 	return r, nil
@@ -103,10 +151,15 @@ func scanSettings(row db.Row) (s Settings, err error) {
 	return s, json.Unmarshal(text, &s)
 }
 
-// compile computes what authorization needs.
-func (r *Repository) compile() error {
+// compile computes what authorization needs. It takes over the policy of known, which
+// may be nil, if the text is the same.
+func (r *Repository) compile(known *Repository) error {
 	r.arn, r.policies = r.ID.ARN(), nil
-	if r.Policy == "" {
+	switch {
+	case r.Policy == "":
+		return nil
+	case known != nil && known.arn == r.arn && known.Policy == r.Policy:
+		r.policies = known.policies
 		return nil
 	}
 	p, err := policy.Parse(r.Policy, policy.Resource)

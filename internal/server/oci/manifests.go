@@ -54,7 +54,6 @@ func (h *Handler) putManifest(w http.ResponseWriter, r *http.Request, t target) 
 		Tags:      tags,
 		MediaType: mediaType(r.Header),
 		Body:      body,
-		Length:    r.ContentLength,
 		Existing:  images.AcceptExisting,
 	})
 	if err != nil {

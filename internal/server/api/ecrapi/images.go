@@ -21,7 +21,6 @@ func (a *API) PutImage(ctx context.Context, in *ecr.PutImageInput) (*ecr.PutImag
 		Digest:    digest.Digest(deref(in.ImageDigest)),
 		MediaType: deref(in.ImageManifestMediaType),
 		Body:      strings.NewReader(deref(in.ImageManifest)),
-		Length:    int64(len(deref(in.ImageManifest))),
 		Existing:  images.RejectExisting,
 	}
 	if in.ImageTag != nil {
