@@ -1,6 +1,7 @@
-// Package arn reads and writes Amazon Resource Names,
+// Package arn parses and formats Amazon Resource Names,
 // arn:partition:service:region:account-id:resource (AWS General Reference,
-// "Amazon Resource Names").
+// "Amazon Resource Names"). An [ARN] is the parsed form. The package knows the six
+// parts and no service, and must import nothing of the server or the client.
 package arn
 
 import (
@@ -11,22 +12,22 @@ import (
 // Partition is the only partition that Gatehouse has.
 const Partition = "aws"
 
-// An ARN is a parsed name. Region and AccountID are empty where a service has
-// none, such as IAM's region.
+// An ARN is a parsed name. Region and AccountID are empty if the service has
+// none, as IAM has no region.
 type ARN struct {
 	Partition, Service, Region, AccountID, Resource string
 }
 
-// ErrMalformed says that a text is not an ARN.
+// ErrMalformed is the error of [Parse].
 var ErrMalformed = errors.New("not an ARN: want arn:partition:service:region:account-id:resource")
 
-// New returns an ARN in our partition.
+// New returns an ARN in [Partition].
 func New(service, region, account, resource string) ARN {
 	return ARN{Partition, service, region, account, resource}
 }
 
-// Parse reads an ARN. Only its shape is checked: six parts, and a partition, a
-// service and a resource that are not empty.
+// Parse parses an ARN. It checks the form only: six parts, of which partition,
+// service and resource are not empty. The error is [ErrMalformed].
 func Parse(s string) (ARN, error) {
 	p := strings.SplitN(s, ":", 6)
 	if len(p) != 6 || p[0] != "arn" || p[1] == "" || p[2] == "" || p[5] == "" {
@@ -40,7 +41,7 @@ func (a ARN) String() string {
 	return "arn:" + a.Partition + ":" + a.Service + ":" + a.Region + ":" + a.AccountID + ":" + a.Resource
 }
 
-// IsAccountID reports whether s is an account's id: twelve ASCII digits.
+// IsAccountID reports whether s is an account id: twelve ASCII digits.
 func IsAccountID(s string) bool {
 	if len(s) != 12 {
 		return false

@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestStringInvertsParse(t *testing.T) {
+func TestARN_StringInvertsParse(t *testing.T) {
 	part := rapid.StringMatching(`[a-z0-9-]{1,8}`)
 	rapid.Check(t, func(t *rapid.T) {
 		want := arn.ARN{part.Draw(t, "partition"), part.Draw(t, "service"), rapid.StringMatching(`[a-z0-9-]{0,8}`).Draw(t, "region"), rapid.StringMatching(`[0-9]{0,12}`).Draw(t, "account"), rapid.StringMatching(`[a-zA-Z0-9/:*-]{1,20}`).Draw(t, "resource")}

@@ -8,13 +8,13 @@ import (
 	"net/http"
 )
 
-// HTTPClient is an SDK's HTTP client that sends a copy of a request's body. The
-// SDK closes the body when the answer begins, and where that is sooner than the
-// transport has looked for the end of it, the transport closes the connection
-// under a large answer. A server on the same machine is that quick, and cannot
-// help it. Its zero value works.
+// HTTPClient is an HTTP client for the SDK that sends a copy of the request's
+// body. The SDK closes the body when the answer begins. If the transport has not
+// yet read the body to its end at that moment, it closes the connection, and a
+// large answer is cut off. That happens with a server on the same machine, which
+// answers very fast. The zero value is ready to use.
 type HTTPClient struct {
-	// Transport is what sends the requests; nil is [http.DefaultTransport].
+	// Transport sends the requests; nil means [http.DefaultTransport].
 	Transport http.RoundTripper
 }
 

@@ -12,11 +12,12 @@ const (
 	algorithm  = "AWS4-HMAC-SHA256"
 	terminator = "aws4_request"
 	timeLayout = "20060102T150405Z"
-	// maxAuthorization bounds the header, whose lists are walked more than once.
+	// maxAuthorization bounds the header in bytes, since its lists are read more
+	// than once.
 	maxAuthorization = 8 << 10
 )
 
-// signature is what an Authorization header and the headers beside it say.
+// signature is what Authorization, X-Amz-Date and X-Amz-Security-Token say.
 type signature struct {
 	Credential
 	date      string // of the scope: yyyymmdd
@@ -34,7 +35,7 @@ func parseRequest(r *http.Request) (*signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	date, err := single(r, "X-Amz-Date")
+	date, err := singleValue(r, "X-Amz-Date")
 	if err != nil {
 		return nil, err
 	}
@@ -42,19 +43,19 @@ func parseRequest(r *http.Request) (*signature, error) {
 		return nil, fail(Incomplete, "The request has no X-Amz-Date header.")
 	}
 	if s.Time, err = time.Parse(timeLayout, date); err != nil || len(date) != len(timeLayout) {
-		return nil, fail(Incomplete, "The X-Amz-Date header is not of the form YYYYMMDD'T'HHMMSS'Z'.")
+		return nil, fail(Incomplete, "The X-Amz-Date header does not have the form YYYYMMDD'T'HHMMSS'Z'.")
 	}
 	if date[:8] != s.date {
-		return nil, fail(Scope, "The signature's scope is of the day %s, and X-Amz-Date is %s.", s.date, date)
+		return nil, fail(Scope, "The signature's scope has the date %s, and X-Amz-Date is %s.", s.date, date)
 	}
-	if s.SessionToken, err = single(r, "X-Amz-Security-Token"); err != nil {
+	if s.SessionToken, err = singleValue(r, "X-Amz-Security-Token"); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// authorization returns the Authorization header of a request that is signed by
-// it alone.
+// authorization returns the Authorization header of a request. A request that is
+// signed in its query is refused.
 func authorization(r *http.Request) (string, error) {
 	presigned := isPresigned(r.URL.RawQuery)
 	values := r.Header["Authorization"]
@@ -74,7 +75,7 @@ func authorization(r *http.Request) (string, error) {
 }
 
 // isPresigned reports whether a query holds one of the parameters of a presigned
-// request. The name counts however it is escaped and in whatever case: no client
+// request. The name counts in any case and with any escaping: no client
 // uses it for anything else.
 func isPresigned(query string) bool {
 	for pair := range strings.SplitSeq(query, "&") {
@@ -121,13 +122,13 @@ func parseAuthorization(header string) (*signature, error) {
 		case "Signature":
 			into = &sum
 		default:
-			return nil, fail(Incomplete, "The Authorization header holds something other than Credential, SignedHeaders and Signature.")
+			return nil, fail(Incomplete, "The Authorization header has a field other than Credential, SignedHeaders and Signature.")
 		}
 		if *into != "" {
-			return nil, fail(Incomplete, "The Authorization header holds %s twice.", name)
+			return nil, fail(Incomplete, "The Authorization header has %s twice.", name)
 		}
 		if value == "" {
-			return nil, fail(Incomplete, "The Authorization header holds an empty %s.", name)
+			return nil, fail(Incomplete, "The Authorization header has an empty %s.", name)
 		}
 		*into = value
 	}
@@ -165,7 +166,7 @@ func (s *signature) setHeaders(text string) error {
 	s.headers = strings.Split(text, ";")
 	for i, name := range s.headers {
 		if !isHeaderName(name) || i > 0 && s.headers[i-1] >= name {
-			return fail(Incomplete, "SignedHeaders of the Authorization header must be names of headers in lower case, sorted, each once.")
+			return fail(Incomplete, "SignedHeaders of the Authorization header must be header names in lower case, sorted, without repetition.")
 		}
 	}
 	return nil
@@ -199,8 +200,8 @@ func (s *signature) signs(header string) bool {
 	return false
 }
 
-// single returns the value of a header that may be there once, and otherwise "".
-func single(r *http.Request, name string) (string, error) {
+// singleValue returns the value of a header that may occur once, or "".
+func singleValue(r *http.Request, name string) (string, error) {
 	switch values := r.Header[name]; len(values) {
 	case 0:
 		return "", nil

@@ -17,20 +17,20 @@ func BenchmarkVerify(b *testing.B) {
 	r := sign(b, unsigned, vectorSecret, body, noon)
 
 	b.Run("cached", func(b *testing.B) {
-		verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+		verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := verifier.Verify(r, sigv4.Protected, "ecr", body, known); err != nil {
+			if _, err := verifier.Verify(r, sigv4.Protected, "ecr", body, knownSecret); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 	b.Run("cold", func(b *testing.B) {
-		verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+		verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 		b.ReportAllocs()
 		for b.Loop() {
-			// A signature that is not right is never cached, and costs all the
-			// work there is.
+			// The key of a wrong signature is never cached, so each request
+			// derives it.
 			if _, err := verifier.Verify(r, sigv4.Protected, "ecr", body, func(*sigv4.Credential) (string, error) {
 				return "a wrong secret of the same length, forty", nil
 			}); err == nil {

@@ -11,15 +11,15 @@ import (
 
 type digest = [sha256.Size]byte
 
-// payloadHash returns the SHA-256 that the client must have signed: of the body,
-// or for one that is still to be read the one in X-Amz-Content-Sha256.
+// payloadHash returns the SHA-256 that the client must have signed: the hash of
+// the body or, if the body is read later, the one in X-Amz-Content-Sha256.
 func payloadHash(r *http.Request, body []byte) (digest, error) {
 	for _, coding := range r.Header["Content-Encoding"] {
 		if strings.Contains(strings.ToLower(coding), "aws-chunked") {
 			return digest{}, fail(Unsupported, "Bodies in the aws-chunked encoding are not accepted.")
 		}
 	}
-	claimed, err := single(r, "X-Amz-Content-Sha256")
+	claimed, err := singleValue(r, "X-Amz-Content-Sha256")
 	if err != nil {
 		return digest{}, err
 	}
@@ -54,7 +54,7 @@ func parseDigest(text string) (d digest, err error) {
 }
 
 func bodyMismatch() *Error {
-	return fail(BodyMismatch, "The body is not the one that X-Amz-Content-Sha256 names.")
+	return fail(BodyMismatch, "X-Amz-Content-Sha256 is not the SHA-256 of the body.")
 }
 
 // verifiedBody hashes a body while it is read.

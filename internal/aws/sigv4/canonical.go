@@ -36,8 +36,8 @@ func canonicalRequest(r *http.Request, headers []string, payload []byte) ([]byte
 	return hex.AppendEncode(b, payload), nil
 }
 
-// appendPath appends the path as it stands in the request line, escaped once
-// more: that is the rule for every service but S3.
+// appendPath appends the path of the request line, escaped once more: that is the
+// rule for every service but S3.
 func appendPath(b []byte, path string) ([]byte, error) {
 	if path == "" {
 		path = "/"
@@ -60,8 +60,8 @@ func appendPath(b []byte, path string) ([]byte, error) {
 	return b, nil
 }
 
-// appendEscaped appends a byte as the unreserved characters of RFC 3986 have it,
-// or escaped.
+// appendEscaped appends a byte, escaped unless it is an unreserved character of
+// RFC 3986.
 func appendEscaped(b []byte, c byte) []byte {
 	if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~' {
 		return append(b, c)
@@ -74,7 +74,7 @@ func appendEscaped(b []byte, c byte) []byte {
 type parameter struct{ name, value string }
 
 // appendQuery appends the parameters, sorted by escaped name and then by escaped
-// value. That is not the order of the texts name=value: '=' is greater than '-'.
+// value. Sorting the texts name=value would be wrong: '=' is greater than '-'.
 func appendQuery(b []byte, query string) ([]byte, error) {
 	if query == "" {
 		return b, nil
@@ -86,8 +86,8 @@ func appendQuery(b []byte, query string) ([]byte, error) {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		n, okName := escapeAnew(name)
-		v, okValue := escapeAnew(value)
+		n, okName := reescape(name)
+		v, okValue := reescape(value)
 		if !okName || !okValue {
 			return nil, fail(Unsupported, "The query of the request is malformed: it has a semicolon or an incomplete escape.")
 		}
@@ -110,9 +110,8 @@ func appendQuery(b []byte, query string) ([]byte, error) {
 	return b, nil
 }
 
-// escapeAnew returns s, a part of a query, in the one form of escaping that is
-// signed.
-func escapeAnew(s string) (string, bool) {
+// reescape returns s, a part of a query, with the escaping that is signed.
+func reescape(s string) (string, bool) {
 	if isUnreserved(s) {
 		return s, true
 	}
@@ -137,8 +136,8 @@ func isUnreserved(s string) bool {
 	return true
 }
 
-// unescape decodes a part of a query as net/url does, in which a plus is a
-// space. It refuses what net/url drops.
+// unescape decodes a part of a query as net/url does: a plus is a space. It
+// refuses what net/url drops.
 func unescape(s string) (string, bool) {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -164,8 +163,8 @@ func unescape(s string) (string, bool) {
 	return string(b), true
 }
 
-// appendHeader appends name:value and a newline. Values of a header that is
-// there more than once are joined by commas.
+// appendHeader appends name:value and a newline. The values of a repeated header
+// are joined by commas.
 func appendHeader(b []byte, r *http.Request, name string) ([]byte, error) {
 	b = append(append(b, name...), ':')
 	switch name {
@@ -178,7 +177,7 @@ func appendHeader(b []byte, r *http.Request, name string) ([]byte, error) {
 	// The conversion in the index makes no copy.
 	values, ok := r.Header[string(appendCanonicalName(buf[:0], name))]
 	if !ok {
-		return nil, fail(Incomplete, "The header %s is signed and is not in the request.", name)
+		return nil, fail(Incomplete, "The header %s is signed but is not in the request.", name)
 	}
 	for i, value := range values {
 		if i > 0 {
@@ -189,7 +188,7 @@ func appendHeader(b []byte, r *http.Request, name string) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// appendCanonicalName appends a header's name as net/http keeps it.
+// appendCanonicalName appends a header's name in the form of net/http.
 func appendCanonicalName(b []byte, name string) []byte {
 	upper := true
 	for i := range len(name) {
@@ -203,8 +202,8 @@ func appendCanonicalName(b []byte, name string) []byte {
 	return b
 }
 
-// appendTrimmed appends a header's value without space around it, and with each
-// run of spaces inside it as one.
+// appendTrimmed appends a header's value without the space around it, and with one
+// space for each run of spaces inside it.
 func appendTrimmed(b []byte, value string) []byte {
 	value = strings.Trim(value, " \t")
 	for i := range len(value) {

@@ -9,7 +9,8 @@ import (
 
 // A dialect is how one family of clients signs, read from its source: the
 // headers that it sends, which of them it signs, and how it writes path, query
-// and Authorization header. e2e runs those that can be installed.
+// and Authorization header. The e2e script signatures.txtar runs the clients that
+// can be installed.
 type dialect struct {
 	client string
 	// line is the request line without the protocol: an ECR token if it is empty.
@@ -299,12 +300,12 @@ func TestVerify_Dialects(t *testing.T) {
 			if service == "" {
 				service = "ecr"
 			}
-			v := sigv4.New(sigv4.Config{Now: at(noon)})
+			v := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 			for channel, want := range map[sigv4.Channel]sigv4.Reason{sigv4.Open: d.open, sigv4.Protected: d.protected} {
 				checkVerify(t, want, v, d.text(), channel, service)
 				// What is signed cannot be another body.
 				r, body := d.text().request(t)
-				if _, err := v.Verify(r, channel, service, append(body, ' '), known); err == nil {
+				if _, err := v.Verify(r, channel, service, append(body, ' '), knownSecret); err == nil {
 					t.Errorf("channel %d: another body is accepted", channel)
 				}
 			}

@@ -55,25 +55,25 @@ func drawRequest(t *rapid.T) (*http.Request, []byte) {
 	if rapid.Bool().Draw(t, "names its body") {
 		r.Header.Set("X-Amz-Content-Sha256", hexSHA256(body))
 	}
-	// What the verifier reads, and refuses when it is not right.
+	// The verifier reads these, and refuses random values.
 	for _, name := range []string{"X-Amz-Date", "X-Amz-Security-Token"} {
 		r.Header.Del(name)
 	}
 	return r, body
 }
 
-func TestAcceptsWhatTheSDKSigns(t *testing.T) {
-	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+func TestVerify_SignedBySDK(t *testing.T) {
+	verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	rapid.Check(t, func(rt *rapid.T) {
 		r, body := drawRequest(rt)
-		if _, err := verifier.Verify(sign(t, r, vectorSecret, body, noon), sigv4.Protected, "ecr", body, known); err != nil {
+		if _, err := verifier.Verify(sign(t, r, vectorSecret, body, noon), sigv4.Protected, "ecr", body, knownSecret); err != nil {
 			rt.Fatalf("%s %s %v: %v", r.Method, r.URL, r.Header, err)
 		}
 	})
 }
 
-func TestRefusesWhatWasChanged(t *testing.T) {
-	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+func TestVerify_ChangedRequest(t *testing.T) {
+	verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	changes := map[string]func(*http.Request, *[]byte){
 		"method": func(r *http.Request, _ *[]byte) { r.Method = "OPTIONS" },
 		"host":   func(r *http.Request, _ *[]byte) { r.Host = "other.example" },
@@ -121,7 +121,7 @@ func FuzzVerify(f *testing.F) {
 	}
 	f.Add("AWS4-HMAC-SHA256 Credential=a/b/c/d/aws4_request, SignedHeaders=host, Signature=00", "", "/?%", "UNSIGNED-PAYLOAD", "")
 	f.Add("AWS4-HMAC-SHA256 =,=,;", "2026", "//?;=&&", "x", "y")
-	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+	verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	// No request in the corpus has a signature with this secret.
 	secret := func(*sigv4.Credential) (string, error) { return "a secret of the fuzz target alone", nil }
 	f.Fuzz(func(t *testing.T, authorization, date, target, hash, body string) {

@@ -2,27 +2,26 @@ package sigv4
 
 import "fmt"
 
-// A Reason is the class of a refusal, from which each service makes a code of
-// its own.
+// A Reason is the class of an error. Each service has its own codes for them.
 type Reason uint8
 
 // The reasons.
 const (
 	// Missing: the request carries no signature.
 	Missing Reason = iota + 1
-	// Incomplete: a part of the signature is missing or malformed, or does not
-	// cover what it has to.
+	// Incomplete: a part of the signature is missing or malformed, or a header
+	// that must be signed is not.
 	Incomplete
-	// Unsupported: a form of signature, or of body, that is refused.
+	// Unsupported: a kind of signature or of body that is not accepted.
 	Unsupported
 	// Scope: the signature is for another service or another day.
 	Scope
 	// Skewed: the time of the signature is too far from the server's.
 	Skewed
-	// SignatureMismatch: the signature was not made with the secret of its
-	// access key, or not of this request.
+	// SignatureMismatch: the signature was made with another secret or of another
+	// request.
 	SignatureMismatch
-	// BodyMismatch: the body is not the one that X-Amz-Content-Sha256 names.
+	// BodyMismatch: X-Amz-Content-Sha256 is not the hash of the body.
 	BodyMismatch
 )
 
@@ -47,8 +46,8 @@ func (r Reason) String() string {
 	}
 }
 
-// An Error is why a signature was refused. It holds no secret and is meant for
-// the client to read.
+// An Error says why a signature was refused. Its message is for the client and
+// holds no secret.
 type Error struct {
 	Reason  Reason
 	Message string

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// signingScope is what a signing key is derived for, with the access key.
+// signingScope is the access key and the scope that a signing key is derived for.
 type signingScope struct{ accessKeyID, date, region, service string }
 
 type signingKey = [sha256.Size]byte
@@ -44,12 +44,14 @@ func macBytes(key, text []byte) (out [sha256.Size]byte) {
 	return out
 }
 
-// cacheSlots bounds the cache: access keys times services in use on one day.
+// cacheSlots bounds the number of entries. Each access key needs one a service
+// and day.
 const cacheSlots = 4096
 
-// keyCache keeps signing keys that have verified a signature. Each scope has one
-// slot, by its hash, and takes it from whichever scope had it: no lock, and no
-// growth. An entry counts only for the secret that it was derived from.
+// keyCache keeps signing keys that have verified a signature. The hash of a scope
+// selects its slot, and a new entry replaces the old one: there is no lock, and the
+// cache does not grow. An entry is used only for the secret that it was derived
+// from.
 type keyCache struct {
 	slots [cacheSlots]atomic.Pointer[cachedKey]
 	seed  maphash.Seed
@@ -75,7 +77,7 @@ func (c *keyCache) get(s signingScope, secret string) (signingKey, bool) {
 }
 
 func (c *keyCache) put(s signingScope, secret string, key signingKey) {
-	// The scope's texts are parts of a whole header.
+	// The texts are parts of a header, which the entry must not keep alive.
 	s = signingScope{strings.Clone(s.accessKeyID), strings.Clone(s.date), strings.Clone(s.region), strings.Clone(s.service)}
 	c.slot(s).Store(&cachedKey{s, secret, key})
 }

@@ -4,8 +4,8 @@
 //
 // A [Verifier] rebuilds what the client signed from the request that arrived:
 // method, path, query, the headers that the client names, and the SHA-256 of
-// the body. It is stricter than it could be, where leniency has been the hole
-// of others:
+// the body. It is strict in these points, which have been vulnerabilities of
+// other servers:
 //
 //   - host and every X-Amz-* header that is sent must be signed, with the
 //     exceptions that [Config] explains;
@@ -16,8 +16,11 @@
 //     on what to sign for it;
 //   - a query that decoders read in different ways is refused.
 //
-// The package knows no service and no store: it is told which service is meant
-// and looks secrets up through a [Lookup].
+// A request is parsed first, then its scope and time are checked, then the body is
+// hashed and the canonical request is built, and only then is the secret looked up
+// through a [Lookup] and the signature compared.
+//
+// The package knows no service and no store, and must import nothing of the server.
 package sigv4
 
 import (
@@ -30,22 +33,22 @@ import (
 // MaxSkew is how far the time of the signature may be from the server's.
 const MaxSkew = 15 * time.Minute
 
-// A Credential is what a request says about who signed it, and for what.
+// A Credential is what a request says about its signer and its scope.
 type Credential struct {
 	AccessKeyID string
 	// SessionToken is X-Amz-Security-Token, which the signature covers. It is
 	// empty for long-term keys.
 	SessionToken string
-	// Region and Service are those of the signature's scope.
+	// Region and Service are parts of the signature's scope.
 	Region, Service string
 	// Time is X-Amz-Date.
 	Time time.Time
 }
 
 // A Lookup returns the secret access key of a credential. Its error refuses the
-// request and is returned by [Verifier.Verify] as it is. Whether the region is
-// one of the server's, and the session token the access key's, is for the Lookup
-// to judge.
+// request and is returned by [Verifier.Verify] as it is. The Lookup
+// also decides whether the server has the region, and whether the session token
+// belongs to the access key.
 type Lookup func(*Credential) (secret string, err error)
 
 // A Verifier verifies signatures. It is safe for use by many goroutines.
@@ -59,10 +62,10 @@ type Verifier struct {
 // Config is what a [Verifier] is made of.
 //
 // Some clients send X-Amz-Target and X-Amz-Content-Sha256 and do not sign them:
-// OCaml's awsm and awso, awscurl up to 0.37, aws-requests-auth, curl up to 7.86. AWS accepts them.
-// For the hash that is harmless: the hash of the body is part of what is signed,
-// and a header that says otherwise is refused. The target names the operation,
-// so UnsignedTarget decides where it may come unsigned. X-Amz-User-Agent need not
+// OCaml's awsm and awso, awscurl up to 0.37, aws-requests-auth, curl up to 7.86.
+// AWS accepts that. For the hash it is harmless: the hash of the body is part of
+// what is signed, and a different value in the header is refused. The target names
+// the operation, so UnsignedTarget decides when it may be unsigned. X-Amz-User-Agent need not
 // be signed either, since the server does not read it.
 type Config struct {
 	// Now is the clock that the times of signatures are compared with.
@@ -80,20 +83,19 @@ func New(c Config) *Verifier {
 // that lookup returns, and returns the credential. channel is how the request
 // came.
 //
-// body is the whole body of the request. Where it is nil the body is still to
-// be read: then X-Amz-Content-Sha256 is required, and r.Body is replaced by a
-// reader that ends with a BodyMismatch error instead of [io.EOF] where the bytes
-// are others than those signed. Whoever reads it must keep nothing of it before
-// it has ended.
+// body is the whole body of the request. If it is nil, the body is read later:
+// then X-Amz-Content-Sha256 is required, and r.Body is replaced by a reader that
+// ends with a BodyMismatch error instead of [io.EOF] if the bytes are not the
+// signed ones. The reader's user must keep nothing of the body before its end.
 //
-// The errors are *[Error] and what lookup returns. An unknown key and a wrong
+// Errors are *[Error] and the errors of lookup. An unknown key and a wrong
 // signature take the same time.
 func (v *Verifier) Verify(r *http.Request, channel Channel, service string, body []byte, lookup Lookup) (*Credential, error) {
 	s, err := v.parse(r, channel)
 	if err != nil {
 		return nil, err
 	}
-	if err := v.current(s, service); err != nil {
+	if err := v.checkScopeAndTime(s, service); err != nil {
 		return nil, err
 	}
 	payload, err := payloadHash(r, body)
@@ -106,7 +108,7 @@ func (v *Verifier) Verify(r *http.Request, channel Channel, service string, body
 	}
 	secret, unknown := lookup(&s.Credential)
 	if unknown != nil {
-		v.matches(s, v.unknownSecret, request) // for the time that it takes
+		v.matches(s, v.unknownSecret, request) // takes as long as for a known key
 		return nil, unknown
 	}
 	if !v.matches(s, secret, request) {
@@ -118,22 +120,22 @@ func (v *Verifier) Verify(r *http.Request, channel Channel, service string, body
 	return &s.Credential, nil
 }
 
-// Precheck reports an error for a request that cannot be signed, whatever its
-// body is: no signature, another service's, one that is not of now, or one whose
-// credential the lookup refuses. It does not verify the signature.
+// Precheck reports the errors that need no body: no signature, a signature for
+// another service or time, or a credential that the lookup refuses. It does not
+// verify the signature.
 func (v *Verifier) Precheck(r *http.Request, channel Channel, service string, lookup Lookup) error {
 	s, err := v.parse(r, channel)
 	if err != nil {
 		return err
 	}
-	if err := v.current(s, service); err != nil {
+	if err := v.checkScopeAndTime(s, service); err != nil {
 		return err
 	}
 	_, err = lookup(&s.Credential)
 	return err
 }
 
-// parse reads the signature of a request, which has to cover what matters.
+// parse reads the signature of a request and checks which headers it covers.
 func (v *Verifier) parse(r *http.Request, channel Channel) (*signature, error) {
 	s, err := parseRequest(r)
 	if err != nil {
@@ -142,8 +144,9 @@ func (v *Verifier) parse(r *http.Request, channel Channel) (*signature, error) {
 	return s, v.covers(s, r, channel)
 }
 
-// current reports an error unless the signature is for the service and of now.
-func (v *Verifier) current(s *signature, service string) error {
+// checkScopeAndTime reports an error unless the signature is for the service and
+// its time is within MaxSkew.
+func (v *Verifier) checkScopeAndTime(s *signature, service string) error {
 	if s.Service != service {
 		return fail(Scope, "The signature is for the service %q, and this operation belongs to %q.", s.Service, service)
 	}
@@ -165,7 +168,7 @@ func (v *Verifier) matches(s *signature, secret string, request []byte) bool {
 	want := sign(&key, s, request)
 	if subtle.ConstantTimeCompare(want[:], s.signature[:]) != 1 {
 		if cached {
-			// As long as for a key that nobody has used, or that is not there.
+			// Takes as long as for a key that is not cached or does not exist.
 			deriveKey(scope, secret)
 		}
 		return false

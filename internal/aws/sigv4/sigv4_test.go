@@ -29,19 +29,19 @@ const (
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 
-func at(t time.Time) func() time.Time { return func() time.Time { return t } }
+func clockAt(t time.Time) func() time.Time { return func() time.Time { return t } }
 
-// known looks up the secret of whatever key is asked for.
-func known(*sigv4.Credential) (string, error) { return vectorSecret, nil }
+// knownSecret looks up the secret of whatever key is asked for.
+func knownSecret(*sigv4.Credential) (string, error) { return vectorSecret, nil }
 
-// vector is a request as it stands on the wire, and its signature.
+// vector is a request as sent, and its signature.
 type vector struct {
 	name, line, host, body string
 	headers                []string
 	signed, signature      string
 }
 
-// request reads a request from the wire form, as a server does.
+// request reads a request from its text, as a server does.
 func request(t testing.TB, line, host string, headers []string, body string) *http.Request {
 	t.Helper()
 	var b strings.Builder
@@ -69,12 +69,12 @@ func (v *vector) request(t testing.TB) *http.Request {
 	}, v.headers...), v.body)
 }
 
-func TestVectors(t *testing.T) {
-	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+func TestVerify_Vectors(t *testing.T) {
+	verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	for _, v := range vectors {
 		t.Run(v.name, func(t *testing.T) {
 			for _, now := range []string{"the first time", "with a cached key"} {
-				c, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte(v.body), known)
+				c, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte(v.body), knownSecret)
 				if err != nil {
 					t.Fatalf("%s: %v", now, err)
 				}
@@ -96,7 +96,7 @@ func TestVectors(t *testing.T) {
 // refusedFor fails unless the request is refused for the reason.
 func refusedFor(t testing.TB, want sigv4.Reason, v *sigv4.Verifier, r *http.Request, body []byte) {
 	t.Helper()
-	c, err := v.Verify(r, sigv4.Protected, "ecr", body, known)
+	c, err := v.Verify(r, sigv4.Protected, "ecr", body, knownSecret)
 	checkReason(t, want, err)
 	if c != nil {
 		t.Errorf("a credential came with the refusal: %+v", c)
@@ -124,11 +124,11 @@ func sign(t testing.TB, r *http.Request, secret string, body []byte, at time.Tim
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sent(t, r)
+	return readBack(t, r)
 }
 
-// sent returns the request that a server reads when a client sends r.
-func sent(t testing.TB, r *http.Request) *http.Request {
+// readBack returns the request that a server reads when a client sends r.
+func readBack(t testing.TB, r *http.Request) *http.Request {
 	t.Helper()
 	var wire bytes.Buffer
 	if err := r.Write(&wire); err != nil {
@@ -150,7 +150,7 @@ func post(t testing.TB, url string, body []byte) *http.Request {
 	return r
 }
 
-func TestRefused(t *testing.T) {
+func TestVerify_Refused(t *testing.T) {
 	const (
 		credential = "Credential=" + keyID + "/20260314/us-east-1/ecr/aws4_request"
 		headers    = "SignedHeaders=host;x-amz-date"
@@ -158,9 +158,9 @@ func TestRefused(t *testing.T) {
 		good       = "AWS4-HMAC-SHA256 " + credential + ", " + headers + ", " + signature
 		date       = "X-Amz-Date: 20260314T120000Z"
 	)
-	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+	verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	try := func(line string, headers ...string) error {
-		_, err := verifier.Verify(request(t, line, "registry.example", headers, ""), sigv4.Protected, "ecr", []byte{}, known)
+		_, err := verifier.Verify(request(t, line, "registry.example", headers, ""), sigv4.Protected, "ecr", []byte{}, knownSecret)
 		return err
 	}
 	if err := try("GET /", "Authorization: "+good, date); err != nil {
@@ -259,13 +259,13 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-func TestSkew(t *testing.T) {
+func TestVerify_Skew(t *testing.T) {
 	now := noon
 	verifier := sigv4.New(sigv4.Config{Now: func() time.Time { return now }})
 	v := vectors[0]
 	for _, off := range []time.Duration{0, sigv4.MaxSkew, -sigv4.MaxSkew} {
 		now = noon.Add(off)
-		if _, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte{}, known); err != nil {
+		if _, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte{}, knownSecret); err != nil {
 			t.Errorf("off by %s: %v", off, err)
 		}
 	}
@@ -275,8 +275,8 @@ func TestSkew(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
-	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+func TestVerify_Lookup(t *testing.T) {
+	verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	v := vectors[0]
 	unknown := errors.New("no such key")
 	no := func(*sigv4.Credential) (string, error) { return vectorSecret, unknown }
@@ -288,7 +288,7 @@ func TestLookup(t *testing.T) {
 				t.Errorf("an unknown key: %+v, %v, want the lookup's error", c, err)
 			}
 		}
-		if _, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte{}, known); err != nil {
+		if _, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte{}, knownSecret); err != nil {
 			t.Error(err)
 		}
 	}
@@ -302,11 +302,11 @@ func TestLookup(t *testing.T) {
 	refusedFor(t, sigv4.SignatureMismatch, verifier, r, []byte{})
 }
 
-// A request by nobody costs what one with a wrong signature costs: the derivation
-// of a key, and the signature. The clock would tell, but not reliably; the memory
-// that this takes does.
-func TestAnUnknownKeyCostsAsMuchAsAWrongSignature(t *testing.T) {
-	v := sigv4.New(sigv4.Config{Now: at(noon)})
+// A request with an unknown key costs as much as one with a wrong signature: the
+// derivation of a key, and the signature. A clock would not show that reliably, so
+// the test counts allocations.
+func TestVerify_UnknownKeyCostsAsMuchAsWrongSignature(t *testing.T) {
+	v := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	body := []byte("body")
 	r := sign(t, post(t, "http://registry.example/", body), "another secret", body, noon)
 	unknown := errors.New("unknown")
@@ -317,25 +317,25 @@ func TestAnUnknownKeyCostsAsMuchAsAWrongSignature(t *testing.T) {
 			}
 		})
 	}
-	nobody := cost(func(*sigv4.Credential) (string, error) { return "", unknown })
-	wrong := cost(known)
-	// The error of a wrong signature is made where it is found; that of nobody is there.
-	if wrong-nobody > 3 || nobody > wrong {
-		t.Errorf("an unknown key takes %v allocations, and a wrong signature %v", nobody, wrong)
+	unknownKey := cost(func(*sigv4.Credential) (string, error) { return "", unknown })
+	wrong := cost(knownSecret)
+	// Verify allocates the error of a wrong signature; the error of the lookup exists already.
+	if wrong-unknownKey > 3 || unknownKey > wrong {
+		t.Errorf("an unknown key takes %v allocations, and a wrong signature %v", unknownKey, wrong)
 	}
 }
 
-// A signing key is remembered after a success and not before: what outsiders send
-// costs a derivation each time, and pushes nothing out.
-func TestOnlyASuccessIsRemembered(t *testing.T) {
+// A signing key is cached after a success only: requests of outsiders cost a
+// derivation each time and evict nothing.
+func TestVerify_CachesKeyAfterSuccessOnly(t *testing.T) {
 	body := []byte("body")
 	good := sign(t, post(t, "http://registry.example/", body), vectorSecret, body, noon)
 	bad := sign(t, post(t, "http://registry.example/", body), "another secret", body, noon)
 	after := func(first *http.Request) float64 {
 		return testing.AllocsPerRun(20, func() {
-			v := sigv4.New(sigv4.Config{Now: at(noon)})
-			_, _ = v.Verify(first, sigv4.Protected, "ecr", body, known)
-			if _, err := v.Verify(good, sigv4.Protected, "ecr", body, known); err != nil {
+			v := sigv4.New(sigv4.Config{Now: clockAt(noon)})
+			_, _ = v.Verify(first, sigv4.Protected, "ecr", body, knownSecret)
+			if _, err := v.Verify(good, sigv4.Protected, "ecr", body, knownSecret); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -346,8 +346,8 @@ func TestOnlyASuccessIsRemembered(t *testing.T) {
 	}
 }
 
-func TestBody(t *testing.T) {
-	verifier, body := sigv4.New(sigv4.Config{Now: at(noon)}), []byte("the bytes of an asset")
+func TestVerify_Body(t *testing.T) {
+	verifier, body := sigv4.New(sigv4.Config{Now: clockAt(noon)}), []byte("the bytes of an asset")
 	signed := func(hash string) *http.Request {
 		r := post(t, "http://registry.example/v1/package/version/publish", body)
 		if hash != "" {
@@ -357,10 +357,10 @@ func TestBody(t *testing.T) {
 			r, cmp.Or(hash, hexSHA256(body)), "ecr", "us-east-1", noon); err != nil {
 			t.Fatal(err)
 		}
-		return sent(t, r)
+		return readBack(t, r)
 	}
 	for _, hash := range []string{"", hexSHA256(body)} {
-		if _, err := verifier.Verify(signed(hash), sigv4.Protected, "ecr", body, known); err != nil {
+		if _, err := verifier.Verify(signed(hash), sigv4.Protected, "ecr", body, knownSecret); err != nil {
 			t.Error(err)
 		}
 	}
@@ -390,15 +390,15 @@ func TestBody(t *testing.T) {
 	refusedFor(t, sigv4.Incomplete, verifier, signed(""), nil) // nothing says what will come
 }
 
-func TestStreamedBody(t *testing.T) {
-	verifier, body := sigv4.New(sigv4.Config{Now: at(noon)}), bytes.Repeat([]byte("0123456789"), 100_000)
+func TestVerify_StreamedBody(t *testing.T) {
+	verifier, body := sigv4.New(sigv4.Config{Now: clockAt(noon)}), bytes.Repeat([]byte("0123456789"), 100_000)
 	verified := func(arriving []byte) io.ReadCloser {
 		t.Helper()
 		r := post(t, "http://registry.example/v1/package/version/publish", body)
 		r.Header.Set("X-Amz-Content-Sha256", hexSHA256(body))
 		r = sign(t, r, vectorSecret, body, noon)
 		r.Body = io.NopCloser(bytes.NewReader(arriving))
-		if _, err := verifier.Verify(r, sigv4.Protected, "ecr", nil, known); err != nil {
+		if _, err := verifier.Verify(r, sigv4.Protected, "ecr", nil, knownSecret); err != nil {
 			t.Fatal(err)
 		}
 		return r.Body
@@ -418,14 +418,14 @@ func TestStreamedBody(t *testing.T) {
 	}
 }
 
-func TestConcurrent(t *testing.T) {
-	verifier := sigv4.New(sigv4.Config{Now: at(noon)})
+func TestVerify_Concurrent(t *testing.T) {
+	verifier := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 20 {
 				for _, v := range vectors {
-					if _, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte(v.body), known); err != nil {
+					if _, err := verifier.Verify(v.request(t), sigv4.Protected, "ecr", []byte(v.body), knownSecret); err != nil {
 						t.Errorf("%s: %v", v.name, err)
 					}
 				}
@@ -435,7 +435,7 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 }
 
-func TestReasonsHaveNames(t *testing.T) {
+func TestReason_String(t *testing.T) {
 	seen := map[string]bool{}
 	for r := sigv4.Missing; r <= sigv4.BodyMismatch; r++ {
 		if seen[r.String()] || strings.HasPrefix(r.String(), "reason") {

@@ -30,9 +30,9 @@ const (
 	// UnsignedTargetNever refuses it. The clients listed at [Config] cannot make
 	// a call then.
 	UnsignedTargetNever
-	// UnsignedTargetAlways accepts it on every channel. On plain HTTP whoever is
-	// on the path can then replace the operation of a request by another one
-	// that takes the same body.
+	// UnsignedTargetAlways accepts it on every channel. On plain HTTP somebody on
+	// the path can then replace the operation of a request with another one that
+	// takes the same body.
 	UnsignedTargetAlways
 )
 

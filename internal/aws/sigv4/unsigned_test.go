@@ -92,7 +92,7 @@ const accepted sigv4.Reason = 0 // in place of the reason of a refusal
 func checkVerify(t *testing.T, want sigv4.Reason, v *sigv4.Verifier, s signedText, channel sigv4.Channel, service string) {
 	t.Helper()
 	r, body := s.request(t)
-	_, err := v.Verify(r, channel, service, body, known)
+	_, err := v.Verify(r, channel, service, body, knownSecret)
 	if want == accepted {
 		if err != nil {
 			t.Errorf("channel %d: %v", channel, err)
@@ -129,7 +129,7 @@ func TestVerify_UnsignedTargetAndHash(t *testing.T) {
 		{"another x-amz header beside the target", "X-Amz-Target: " + tokenTarget + "\nX-Amz-Zone: z\n", sigv4.Incomplete, sigv4.Incomplete},
 	} {
 		t.Run(c.description, func(t *testing.T) {
-			v := sigv4.New(sigv4.Config{Now: at(noon)})
+			v := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 			checkVerify(t, c.protected, v, unsignedTarget(c.headers), sigv4.Protected, "ecr")
 			checkVerify(t, c.open, v, unsignedTarget(c.headers), sigv4.Open, "ecr")
 		})
@@ -139,13 +139,13 @@ func TestVerify_UnsignedTargetAndHash(t *testing.T) {
 // A body that is read later has the hash of X-Amz-Content-Sha256, which is what
 // the signature covers, whether or not the header itself is signed.
 func TestVerify_UnsignedHashOfStreamedBody(t *testing.T) {
-	v := sigv4.New(sigv4.Config{Now: at(noon)})
+	v := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	r, _ := unsignedTarget("X-Amz-Content-Sha256: {sha256}\n").request(t)
-	if _, err := v.Verify(r, sigv4.Open, "ecr", nil, known); err != nil {
+	if _, err := v.Verify(r, sigv4.Open, "ecr", nil, knownSecret); err != nil {
 		t.Error(err)
 	}
 	r, _ = unsignedTarget("X-Amz-Content-Sha256: " + hexSHA256([]byte("[]")) + "\n").request(t)
-	_, err := v.Verify(r, sigv4.Protected, "ecr", nil, known)
+	_, err := v.Verify(r, sigv4.Protected, "ecr", nil, knownSecret)
 	checkReason(t, sigv4.SignatureMismatch, err)
 }
 
@@ -160,7 +160,7 @@ func TestVerify_UnsignedTargetSetting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := sigv4.New(sigv4.Config{Now: at(noon), UnsignedTarget: setting})
+		v := sigv4.New(sigv4.Config{Now: clockAt(noon), UnsignedTarget: setting})
 		checkVerify(t, want.protected, v, target, sigv4.Protected, "ecr")
 		checkVerify(t, want.open, v, target, sigv4.Open, "ecr")
 		checkVerify(t, accepted, v, unsignedTarget("X-Amz-Content-Sha256: {sha256}\n"), sigv4.Open, "ecr")
@@ -178,11 +178,11 @@ func TestVerify_UnsignedTargetSetting(t *testing.T) {
 func TestVerify_UnsignedTargetMessage(t *testing.T) {
 	target := unsignedTarget("X-Amz-Target: " + tokenTarget + "\n")
 	for want, c := range map[string]sigv4.Config{
-		"plain HTTP from another machine": {Now: at(noon)},
-		"no request with an unsigned":     {Now: at(noon), UnsignedTarget: sigv4.UnsignedTargetNever},
+		"plain HTTP from another machine": {Now: clockAt(noon)},
+		"no request with an unsigned":     {Now: clockAt(noon), UnsignedTarget: sigv4.UnsignedTargetNever},
 	} {
 		r, body := target.request(t)
-		_, err := sigv4.New(c).Verify(r, sigv4.Open, "ecr", body, known)
+		_, err := sigv4.New(c).Verify(r, sigv4.Open, "ecr", body, knownSecret)
 		if err == nil || !strings.Contains(err.Error(), "x-amz-target must be signed") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -191,10 +191,10 @@ func TestVerify_UnsignedTargetMessage(t *testing.T) {
 
 // The order of a map decides nothing: the error names the same header each time.
 func TestVerify_UnsignedHeadersNamedInOrder(t *testing.T) {
-	v := sigv4.New(sigv4.Config{Now: at(noon)})
+	v := sigv4.New(sigv4.Config{Now: clockAt(noon)})
 	for range 50 {
 		r, body := unsignedTarget("X-Amz-Zone: z\nX-Amz-Target: " + tokenTarget + "\nX-Amz-Security-Token: t\nX-Amz-Meta-A: a\nX-Amz-Meta-B: b\n").request(t)
-		if _, err := v.Verify(r, sigv4.Open, "ecr", body, known); err == nil || !strings.Contains(err.Error(), "The header x-amz-meta-a must be signed") {
+		if _, err := v.Verify(r, sigv4.Open, "ecr", body, knownSecret); err == nil || !strings.Contains(err.Error(), "The header x-amz-meta-a must be signed") {
 			t.Fatal(err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestVerify_UnsignedHeadersNamedInOrder(t *testing.T) {
 // channel and with any setting.
 func TestVerify_SignedTargetCannotBeChanged(t *testing.T) {
 	for _, setting := range []sigv4.UnsignedTarget{sigv4.UnsignedTargetIfProtected, sigv4.UnsignedTargetNever, sigv4.UnsignedTargetAlways} {
-		v := sigv4.New(sigv4.Config{Now: at(noon), UnsignedTarget: setting})
+		v := sigv4.New(sigv4.Config{Now: clockAt(noon), UnsignedTarget: setting})
 		for change, edit := range map[string]func(http.Header){
 			"swapped": func(h http.Header) { h.Set("X-Amz-Target", deleteTarget) },
 			"removed": func(h http.Header) { h.Del("X-Amz-Target") },
@@ -220,7 +220,7 @@ func TestVerify_SignedTargetCannotBeChanged(t *testing.T) {
 			r = sign(t, r, vectorSecret, body, noon)
 			edit(r.Header)
 			for _, channel := range []sigv4.Channel{sigv4.Open, sigv4.Protected} {
-				if _, err := v.Verify(r, channel, "ecr", body, known); err == nil {
+				if _, err := v.Verify(r, channel, "ecr", body, knownSecret); err == nil {
 					t.Errorf("%s, setting %d, channel %d: accepted", change, setting, channel)
 				}
 			}

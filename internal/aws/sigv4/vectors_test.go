@@ -1,7 +1,6 @@
 package sigv4_test
 
-// vectors are requests of our own that cover the kinds of case of AWS's public
-// signing test suite, signed by botocore with vectorSecret at noon for
+// vectors cover the kinds of case of AWS's public signing test suite, signed by botocore with vectorSecret at noon for
 // us-east-1 and ecr.
 var vectors = []vector{
 	{

@@ -48,8 +48,8 @@ func (x *exchange) failJSON(contentType string, f failure) {
 	})
 }
 
-// appendOutput appends the body of an answer, which is an object even where
-// there is nothing to say.
+// appendOutput appends the body of an answer, which is an object even if it has
+// no members.
 func appendOutput(b []byte, n *node, v reflect.Value) []byte {
 	if n == nil || !v.IsValid() {
 		return append(b, "{}"...)
@@ -57,7 +57,7 @@ func appendOutput(b []byte, n *node, v reflect.Value) []byte {
 	return appendJSON(b, n, v)
 }
 
-// appendMembers appends what a JSON error says besides its code.
+// appendMembers appends the members of a JSON error besides its code.
 func (f failure) appendMembers(b []byte) []byte {
 	if f.members != nil {
 		if out := appendMembers(b, f.members, f.value); len(out) > len(b) {

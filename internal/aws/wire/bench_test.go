@@ -99,15 +99,15 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// discard is a response that nobody reads.
+// discard is a response that is not read.
 type discard struct{ header http.Header }
 
 func (d discard) Header() http.Header         { return d.header }
 func (d discard) Write(p []byte) (int, error) { return len(p), nil }
 func (d discard) WriteHeader(int)             {}
 
-// BenchmarkServe is the whole way of the token operations through the mux,
-// without HTTP itself and without a signature.
+// BenchmarkServe serves the token operations through the mux, without HTTP and
+// without a signature.
 func BenchmarkServe(b *testing.B) {
 	e, c, s := newService(b, "ecr", Options{}), newService(b, "codeartifact", Options{}), newService(b, "sts", Options{})
 	token, expires := strings.Repeat("t", 300), time.Unix(1_700_000_000, 0)

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// An Error is an error that the SDK has no type for: a client sees its code and
+// An Error is an error for which the SDK has no type. A client gets its code and
 // message as they are.
 type Error struct {
 	Code    string
 	Message string
-	Status  int // 400 where it is 0
+	Status  int // 0 means 400
 	// RetryAfter tells the client when to come back, in whole seconds.
 	RetryAfter time.Duration
 }
@@ -20,7 +20,7 @@ func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // A SerializationError is a request that cannot be read.
 type SerializationError struct {
-	// Message says what is wrong and where, and repeats no value.
+	// Message says which part is wrong and why, and repeats no value.
 	Message string
 }
 
@@ -42,7 +42,7 @@ func (e *TooLargeError) Error() string {
 // An UnknownOperationError is a request for what the service does not have.
 type UnknownOperationError struct {
 	// Operation is as the request names it: an action, a target, or a method
-	// with a path. It is empty where the request names none.
+	// with a path. It is empty if the request names none.
 	Operation string
 	// Version is the API version that the request asks for, in awsQuery alone.
 	Version string
@@ -69,7 +69,7 @@ func (e *MethodError) Error() string {
 }
 
 // An UnimplementedError is a request for an operation that AWS has and this
-// server has not.
+// server does not have.
 type UnimplementedError struct {
 	Service   string
 	Operation string
@@ -79,13 +79,13 @@ func (e *UnimplementedError) Error() string {
 	return "This server does not implement the operation " + e.Operation + " of " + e.Service + "."
 }
 
-// A ValidationError is a request that was read and breaks constraints of its
-// operation. It lists all that it breaks.
+// A ValidationError is a well-formed request that violates constraints of its
+// operation. It lists all of them.
 type ValidationError struct {
 	Failures []Failure
 }
 
-// A Failure is one constraint that a request breaks.
+// A Failure is one constraint that a request violates.
 type Failure struct {
 	// Member is the path to the member with names that begin in lower case, as
 	// all services write it: repositoryName, tags.1.member.key.

@@ -61,7 +61,7 @@ func status(err error) int {
 	return r.HTTPStatusCode()
 }
 
-func TestModelledErrorsArriveAsTheirTypes(t *testing.T) {
+func TestErrors_Modelled(t *testing.T) {
 	const text = "no <such> thing & more: 'é'"
 	var notFound *ecrtypes.RepositoryNotFoundException
 	if err := failures(t, &ecrtypes.RepositoryNotFoundException{Message: aws.String(text)})["ecr"]; !errors.As(err, &notFound) || notFound.ErrorMessage() != text || status(err) != 400 {
@@ -96,7 +96,7 @@ func TestModelledErrorsArriveAsTheirTypes(t *testing.T) {
 	}
 }
 
-func TestPlainErrorsKeepCodeMessageAndStatus(t *testing.T) {
+func TestErrors_Plain(t *testing.T) {
 	for service, err := range failures(t, &Error{Code: "AccessDenied", Message: "no & <never>", Status: 403}) {
 		var api smithy.APIError
 		if !errors.As(err, &api) || api.ErrorCode() != "AccessDenied" || api.ErrorMessage() != "no & <never>" || status(err) != 403 {
@@ -105,7 +105,7 @@ func TestPlainErrorsKeepCodeMessageAndStatus(t *testing.T) {
 	}
 }
 
-func TestUnknownErrorsTellNothing(t *testing.T) {
+func TestErrors_UnknownTextIsHidden(t *testing.T) {
 	for service, err := range failures(t, errors.New("disk on fire at /secret/path")) {
 		var api smithy.APIError
 		if !errors.As(err, &api) || api.ErrorCode() != "InternalFailure" || status(err) != 500 || strings.Contains(err.Error(), "fire") {
@@ -114,7 +114,7 @@ func TestUnknownErrorsTellNothing(t *testing.T) {
 	}
 }
 
-func TestThrottlingSaysWhenToComeBack(t *testing.T) {
+func TestErrors_RetryAfter(t *testing.T) {
 	for _, c := range []struct {
 		err  error
 		want string
@@ -137,7 +137,7 @@ func TestThrottlingSaysWhenToComeBack(t *testing.T) {
 	}
 }
 
-func TestUnhandledOperationsAreNamed(t *testing.T) {
+func TestErrors_UnhandledOperation(t *testing.T) {
 	e, c, i := newService(t, "ecr", Options{}), newService(t, "codeartifact", Options{}), newService(t, "iam", Options{})
 	cfg := config(serve(t, NewMux(e, c, i)))
 	_, ecrErr := ecr.NewFromConfig(cfg).DescribeRegistry(t.Context(), nil)
@@ -157,7 +157,7 @@ func TestUnhandledOperationsAreNamed(t *testing.T) {
 	}
 }
 
-func TestMapErrorSeesEveryError(t *testing.T) {
+func TestMapError_SeesEveryError(t *testing.T) {
 	denied := errors.New("denied")
 	var seen []error
 	var told []string
@@ -205,7 +205,7 @@ func TestMapErrorSeesEveryError(t *testing.T) {
 	}
 }
 
-func TestInterceptWrapsTheHandler(t *testing.T) {
+func TestIntercept_WrapsHandler(t *testing.T) {
 	type key struct{}
 	s := newService(t, "sts", Options{
 		Intercept: func(ctx context.Context, op string, in any, next func(context.Context) (any, error)) (any, error) {
@@ -230,7 +230,7 @@ func TestInterceptWrapsTheHandler(t *testing.T) {
 
 // Clients look for an error's code in different places, some of them in one
 // alone: the header, __type or code of a JSON body, Code of an XML one.
-func TestErrorCodeIsWhereAnyClientLooks(t *testing.T) {
+func TestErrors_CodeInEveryPlace(t *testing.T) {
 	url := failing(t, &ecrtypes.RepositoryNotFoundException{Message: aws.String("no <such> thing")})
 	const form = "application/x-www-form-urlencoded"
 	for _, c := range []struct {
@@ -276,7 +276,7 @@ func TestErrorCodeIsWhereAnyClientLooks(t *testing.T) {
 }
 
 // No error of a model has a member that would be in its body twice.
-func TestErrorMembersLeaveRoomForTheCode(t *testing.T) {
+func TestErrors_NoMemberNamedCode(t *testing.T) {
 	for _, service := range []string{"ecr", "codeartifact"} {
 		s := newService(t, service, Options{})
 		for name, shape := range s.table.Shapes {

@@ -24,7 +24,7 @@ type failure struct {
 	value   reflect.Value
 }
 
-// retryAfter is what a throttled client that is told nothing else waits.
+// retryAfter is how long a throttled client waits by default.
 const retryAfter = time.Second
 
 // fail answers with an error.
@@ -89,7 +89,7 @@ func (x *exchange) modelled(api smithy.APIError) failure {
 		return f
 	}
 	f.status = shape.Status
-	// A type of that name that does not fit is another service's.
+	// A type with the same name that does not fit belongs to another service.
 	if members, err := x.planner.plan(name, v.Type()); err == nil {
 		f.members, f.value = members, v.Elem()
 	}
@@ -102,9 +102,9 @@ type codes struct {
 	status      int
 }
 
-// Known reports whether an error has a form for the client already: it is one of
-// this package's or of the SDK's. Any other is an internal failure, for which a
-// service may have words of its own.
+// Known reports whether an error has a form for clients already: it is an error
+// of this package or of the SDK. Any other error is an internal failure, for which
+// a service may have its own code.
 func Known(err error) bool {
 	var own *Error
 	var api smithy.APIError
@@ -112,8 +112,7 @@ func Known(err error) bool {
 	return standard || errors.As(err, &own) || errors.As(err, &api)
 }
 
-// standard is the failure of an error of this package, and of one that nobody
-// knows.
+// standard is the failure of an error of this package, and of an unknown error.
 func (x *exchange) standard(err error) failure {
 	c, ok := standardCodes(err)
 	if !ok {
@@ -132,7 +131,7 @@ func (x *exchange) standard(err error) failure {
 	return failure{code: c.json, message: err.Error(), status: c.status}
 }
 
-// standardCodes are those of an error of this package.
+// standardCodes returns the codes of an error of this package.
 func standardCodes(err error) (c codes, ok bool) {
 	var (
 		serialization *SerializationError

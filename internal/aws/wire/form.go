@@ -12,7 +12,7 @@ import (
 )
 
 // A form is the parameters of an awsQuery request in the order of their names,
-// so that all that lies below a name stands together.
+// so that everything below a name is adjacent.
 type form []parameter
 
 type parameter struct{ name, value string }
@@ -21,8 +21,8 @@ type parameter struct{ name, value string }
 // two bytes that it can have.
 const maxParameters = 20_000
 
-// parseForm parses the query string and the body of a request, which count
-// alike. A name may be there once.
+// parseForm parses the query string and the body of a request as one form. A
+// name may occur once.
 func parseForm(query, body string) (form, error) {
 	var f form
 	if n := strings.Count(query, "&") + strings.Count(body, "&") + 2; n > maxParameters {
@@ -54,13 +54,13 @@ func parseForm(query, body string) (form, error) {
 	slices.SortFunc(f, func(a, b parameter) int { return strings.Compare(a.name, b.name) })
 	for i := 1; i < len(f); i++ {
 		if f[i].name == f[i-1].name {
-			return nil, malformed("The parameter %s is there twice.", truncate.String(f[i].name, 100))
+			return nil, malformed("The parameter %s occurs twice.", truncate.String(f[i].name, 100))
 		}
 	}
 	return f, nil
 }
 
-// get returns the parameter of that very name.
+// get returns the parameter with exactly that name.
 func (f form) get(name string) string {
 	v, _ := f.lookup([]byte(name))
 	return v
@@ -73,8 +73,8 @@ func (f form) lookup(name []byte) (string, bool) {
 	return "", false
 }
 
-// below counts the parameters whose name begins with prefix, which ends in a dot.
-func (f form) below(prefix []byte) int {
+// countBelow counts the parameters whose name begins with prefix, which ends in a dot.
+func (f form) countBelow(prefix []byte) int {
 	first := f.search(prefix)
 	n := 0
 	for i := first; i < len(f) && strings.HasPrefix(f[i].name, string(prefix)); i++ {
@@ -184,7 +184,7 @@ func (r *formReader) union(n *node, v reflect.Value) error {
 
 func (r *formReader) list(n *node, v reflect.Value) error {
 	s := reflect.MakeSlice(n.typ, 0, 4)
-	err := r.each(".member.", func() error {
+	err := r.elements(".member.", func() error {
 		s = extend(s)
 		return r.value(n.elem, elementOf(s.Index(s.Len()-1)))
 	})
@@ -194,7 +194,7 @@ func (r *formReader) list(n *node, v reflect.Value) error {
 
 func (r *formReader) mapping(n *node, v reflect.Value) error {
 	m := reflect.MakeMap(n.typ)
-	err := r.each(".entry.", func() error {
+	err := r.elements(".entry.", func() error {
 		length := len(r.path)
 		key, ok := r.lookup(append(r.path, ".key"...))
 		if !ok {
@@ -202,7 +202,7 @@ func (r *formReader) mapping(n *node, v reflect.Value) error {
 		}
 		k := reflect.ValueOf(key).Convert(n.typ.Key())
 		if m.MapIndex(k).IsValid() {
-			return malformed("The parameter %s has a key that is there twice.", truncate.String(string(r.path), 100))
+			return malformed("The parameter %s has a key that occurs twice.", truncate.String(string(r.path), 100))
 		}
 		e := reflect.New(n.typ.Elem()).Elem()
 		r.path = append(r.path, ".value"...)
@@ -220,15 +220,15 @@ func (r *formReader) mapping(n *node, v reflect.Value) error {
 	return err
 }
 
-// each reads the numbered elements below the value being read, from 1 upwards.
-// "Name=" is how a client says that there are none.
-func (r *formReader) each(infix string, read func() error) error {
+// elements reads the numbered elements below the value being read, from 1 upwards.
+// "Name=" is an empty list.
+func (r *formReader) elements(infix string, read func() error) error {
 	start := len(r.path)
 	if s, ok := r.lookup(r.path); ok && s != "" {
 		return malformed("The parameter %s must be numbered.", truncate.String(string(r.path), 100))
 	}
 	r.path = append(r.path, '.')
-	left := r.below(r.path)
+	left := r.countBelow(r.path)
 	r.path = append(r.path[:start], infix...)
 	length := len(r.path)
 	for i := 1; left > 0; i++ {
@@ -244,7 +244,7 @@ func (r *formReader) each(infix string, read func() error) error {
 			return err
 		}
 		r.path = append(r.path[:end], '.')
-		left -= r.below(r.path)
+		left -= r.countBelow(r.path)
 	}
 	r.path = r.path[:start]
 	return nil

@@ -24,8 +24,8 @@ func planOf(t testing.TB, s *Service, op string, in reflect.Type) *node {
 	return n
 }
 
-// decoded checks what a decoder made of outsiders' bytes: a SerializationError,
-// or an input that can be checked against its constraints.
+// decoded checks the result of a decoder: a SerializationError, or an input that
+// can be validated.
 func decoded(t *testing.T, n *node, v reflect.Value, err error) bool {
 	var serialization *SerializationError
 	if err != nil && !errors.As(err, &serialization) {
@@ -63,8 +63,8 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// FuzzForm does not let a form crash the decoder, or make it work more than the
-// form is long.
+// FuzzForm checks that no form crashes the decoder or makes it do more work than
+// the form's length justifies.
 func FuzzForm(f *testing.F) {
 	f.Add("Action=SimulatePrincipalPolicy", "PolicySourceArn=a&ActionNames.member.1=s3%3AGetObject&PolicyExclusionList.member.1.PolicyArn=x")
 	f.Add("", "ContextEntries.member.1.ContextKeyValues.member.1=a&ContextEntries.member.1.ContextKeyName=k&ContextEntries.member.2=")

@@ -24,7 +24,7 @@ const maxDepth = 100
 
 var jsonDecoders = sync.Pool{New: func() any { return new(jsontext.Decoder) }}
 
-// readJSON reads a whole document into v. An empty one is as good as {}. The
+// readJSON reads a whole document into v. An empty one counts as {}. The
 // decoder refuses duplicate names and invalid UTF-8 by default.
 func readJSON(body *bytes.Buffer, n *node, v reflect.Value) error {
 	if len(bytes.TrimSpace(body.Bytes())) == 0 {
@@ -74,13 +74,13 @@ func (d jsonReader) value(n *node, v reflect.Value) error {
 }
 
 // object reads an object, and each known member of it with read. Members that
-// are null or not known are passed over, as AWS does.
+// are null or unknown are ignored, as AWS does.
 func (d jsonReader) object(n *node, read func(*field) error) error {
 	if err := d.open(n, '{'); err != nil {
 		return err
 	}
 	for d.PeekKind() != '}' {
-		name, err := d.ReadValue() // as it stands, so that a known name costs nothing
+		name, err := d.ReadValue() // raw, since unquoting a known name would allocate
 		if err != nil {
 			return err
 		}
@@ -104,18 +104,18 @@ func (d jsonReader) object(n *node, read func(*field) error) error {
 
 func (d jsonReader) union(n *node, v reflect.Value) error {
 	if len(n.fields) == 0 {
-		return malformed("%s is not supported by this server.", d.where())
+		return malformed("%s is not supported by this server.", d.location())
 	}
 	err := d.object(n, func(f *field) error {
 		if !v.IsNil() {
-			return malformed("%s has more than one member.", d.where())
+			return malformed("%s has more than one member.", d.location())
 		}
 		c := reflect.New(f.union.Elem())
 		v.Set(c)
 		return d.value(f.node, c.Elem().Field(f.index))
 	})
 	if err == nil && v.IsNil() {
-		return malformed("%s has no member that is known.", d.where())
+		return malformed("%s has no member that this server knows.", d.location())
 	}
 	return err
 }
@@ -174,11 +174,11 @@ func (d jsonReader) open(n *node, delimiter jsontext.Kind) error {
 
 // mismatch says that the value that was just read is not what n holds.
 func (d jsonReader) mismatch(n *node) error {
-	return malformed("%s must be %s.", d.where(), n.kind)
+	return malformed("%s must be %s.", d.location(), n.kind)
 }
 
-// where names the value that was just read, or the one that is open.
-func (d jsonReader) where() string {
+// location names the value that was just read, or the one that is open.
+func (d jsonReader) location() string {
 	p := string(d.StackPointer())
 	if p == "" {
 		return "The request body"
@@ -232,8 +232,7 @@ func unquote(raw jsontext.Value) (string, bool) {
 	return string(b), err == nil
 }
 
-// setBlob decodes base64. It is worth doing straight from the body: a layer part
-// has 20 MiB.
+// setBlob decodes base64 directly from the body: a layer part has 20 MiB.
 func setBlob(v reflect.Value, raw jsontext.Value) bool {
 	if raw[0] != '"' {
 		return false
@@ -255,8 +254,7 @@ func setBlob(v reflect.Value, raw jsontext.Value) bool {
 	return true
 }
 
-// The times that can be written in four digits of a year, which every protocol
-// can carry.
+// The times whose year has four digits, which every protocol can carry.
 const minEpoch, maxEpoch = -62135596800, 253402300799
 
 func setEpoch(v reflect.Value, f float64) bool {

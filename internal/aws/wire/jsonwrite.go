@@ -87,9 +87,9 @@ func appendMembers(b []byte, n *node, v reflect.Value) []byte {
 	return b
 }
 
-// alwaysWrites reports whether a list is written even where it is nil. The lists
-// of an answer are always there, if empty: users of scripting languages iterate
-// over them without asking.
+// alwaysWrites reports whether a list is written even if it is nil. An answer
+// always has its lists, since programs in scripting languages iterate over them
+// without a check.
 func (n *node) alwaysWrites(f *field) bool {
 	return f.node.kind == kindList && (n.answer || f.required)
 }
@@ -106,7 +106,7 @@ func (n *node) caseOf(v reflect.Value) (*field, reflect.Value) {
 }
 
 func appendQuoted(b []byte, s string) []byte {
-	b, _ = jsontext.AppendQuote(b, s) // the error is for invalid UTF-8, which it mends
+	b, _ = jsontext.AppendQuote(b, s) // the error reports invalid UTF-8, which AppendQuote replaces
 	return b
 }
 
@@ -138,8 +138,8 @@ func appendEpoch(b []byte, v reflect.Value) []byte {
 	return append(b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
 }
 
-// sortedKeys returns the keys of a map in order, so that an answer is always
-// the same.
+// sortedKeys returns the keys of a map in order, which makes answers
+// reproducible.
 func sortedKeys(v reflect.Value) []reflect.Value {
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
@@ -147,7 +147,7 @@ func sortedKeys(v reflect.Value) []reflect.Value {
 }
 
 // unset reports whether a member is absent. The SDK's structs have plain strings
-// for enums alone, where "" is absent. Plain numbers and booleans are members
+// for enums only, and "" is an absent enum. Plain numbers and booleans are members
 // with a default, and always there.
 func unset(v reflect.Value) bool {
 	switch v.Kind() {

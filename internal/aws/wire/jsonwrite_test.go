@@ -14,7 +14,7 @@ import (
 
 // AWS never writes a timestamp or a real number of JSON as an integer, and some
 // decoders, such as OCaml's, take nothing else than a number with a fraction.
-func TestJSONRealNumbersHaveFraction(t *testing.T) {
+func TestJSON_RealNumbersHaveFraction(t *testing.T) {
 	var expires time.Time
 	var score float64
 	e, c := newService(t, "ecr", Options{}), newService(t, "codeartifact", Options{})

@@ -7,15 +7,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
-// NewMux serves several services on one address, as a client sees it that has
-// one endpoint for all of AWS. What a request is for is told by, in this order:
+// NewMux serves several services on one address, for clients with one endpoint
+// for all of AWS. The service is found by, in this order:
 //
 //   - the header X-Amz-Target: a service of awsJson1.1, by the prefix;
 //   - the path "/": a service of awsQuery, by the API version among the
 //     parameters, or without one by the service in the SigV4 credential scope;
 //   - any other path: the service of restJson1 that has it.
 //
-// Anything else is answered with 404 and a message that says so.
+// Any other request is answered with 404, or with 400 if X-Amz-Target names an
+// unknown service.
 func NewMux(services ...*Service) http.Handler {
 	m := &mux{requestID: randomID, targets: map[string]*Service{}, versions: map[string]*Service{}, paths: map[string]*Service{}}
 	for i, s := range services {
@@ -41,7 +42,7 @@ type mux struct {
 	requestID func(*http.Request) string // the first service's
 	targets   map[string]*Service        // by the prefix of X-Amz-Target
 	queries   []*Service
-	versions  map[string]*Service // those of queries, by API version
+	versions  map[string]*Service // the queries, by API version
 	paths     map[string]*Service
 }
 
@@ -68,7 +69,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // mayBeForm reports whether a request for "/" can be of awsQuery. AWS reads
-// forms of almost any content type, and so does this; only JSON is surely none.
+// forms of almost any content type, and so does this. Only JSON is certainly not a form.
 func mayBeForm(r *http.Request) bool {
 	if r.Method == http.MethodPost {
 		return !strings.Contains(r.Header.Get("Content-Type"), "json")
@@ -76,9 +77,9 @@ func mayBeForm(r *http.Request) bool {
 	return r.Method == http.MethodGet && r.URL.Query().Has("Action")
 }
 
-// serveQuery reads the parameters, which say what the request is for.
+// serveQuery reads the parameters, which name the operation.
 func (m *mux) serveQuery(w http.ResponseWriter, r *http.Request) {
-	x := m.queries[0].exchange(w, r) // answers what no service can be found for
+	x := m.queries[0].exchange(w, r) // answers if no service is found
 	defer x.end()
 	if err := x.admit(m.scoped(r), ""); err != nil {
 		x.Service = m.scoped(r)
@@ -117,8 +118,8 @@ func (m *mux) scoped(r *http.Request) *Service {
 }
 
 // scopeService returns the service in the credential scope of a request that
-// SigV4 signs, in the header or the query string, and "" where there is none.
-// It says where to go and proves nothing.
+// SigV4 signs, in the header or the query string, or "".
+// It is a routing hint and proves nothing.
 func scopeService(r *http.Request) string {
 	credential := r.URL.Query().Get("X-Amz-Credential")
 	if _, after, ok := strings.Cut(r.Header.Get("Authorization"), "Credential="); ok {

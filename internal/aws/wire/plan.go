@@ -39,7 +39,7 @@ type node struct {
 	fields []field      // of a struct, or the cases of a union
 	byWire map[string]*field
 	elem   *node // of a list or a map
-	rule   *rule // nil where there is no constraint on the value itself
+	rule   *rule // nil if there is no constraint on the value itself
 	// sensitive values, and lists of them, are not repeated in messages.
 	sensitive bool
 	// answer marks the output of an operation.
@@ -62,7 +62,7 @@ type field struct {
 	union reflect.Type
 }
 
-// A rule is the constraints on one value.
+// A rule holds the constraints on one value.
 type rule struct {
 	pattern  *regexp.Regexp
 	spelled  string // the pattern as the model has it
@@ -94,7 +94,7 @@ func newPlanner(t *model.Service) *planner {
 	return &planner{table: t, cases: map[reflect.Type][]reflect.Type{}, nodes: map[planKey]*node{}}
 }
 
-// plan compiles a shape for a Go type. It fails where they do not fit.
+// plan compiles a shape for a Go type. It fails if they do not match.
 func (p *planner) plan(shape string, t reflect.Type) (*node, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,7 +217,7 @@ func (p *planner) addField(n *node, wire string, m *model.Member, sf reflect.Str
 	return nil
 }
 
-// index makes the members findable by their name, once all are there.
+// index builds the index of the members by name.
 func (n *node) index() {
 	n.byWire = make(map[string]*field, len(n.fields))
 	for i := range n.fields {

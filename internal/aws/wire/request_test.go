@@ -22,7 +22,7 @@ import (
 
 const target = "AmazonEC2ContainerRegistry_V20150921."
 
-// answer is what a raw request got.
+// answer is the answer to a raw request.
 type answer struct {
 	*http.Response
 	text string
@@ -49,8 +49,8 @@ func send(t *testing.T, method, url string, header map[string]string, body io.Re
 	return answer{resp, string(b)}
 }
 
-// echo serves all four services, each with an operation that gives something of
-// its input back.
+// echo serves all four services, each with an operation that returns a part of
+// its input.
 func echo(t *testing.T) string {
 	e, c, s, i := newService(t, "ecr", Options{}), newService(t, "codeartifact", Options{}), newService(t, "sts", Options{}), newService(t, "iam", Options{})
 	Handle(e, func(_ context.Context, in *ecr.DescribeRepositoriesInput) (*ecr.DescribeRepositoriesOutput, error) {
@@ -81,7 +81,7 @@ func echo(t *testing.T) string {
 	return serve(t, NewMux(e, c, s, i))
 }
 
-func TestJSONBodies(t *testing.T) {
+func TestJSON_Bodies(t *testing.T) {
 	url := echo(t)
 	deep := strings.Repeat(`{"a":`, 20_000)
 	for _, c := range []struct{ name, body, want string }{
@@ -123,7 +123,7 @@ func TestJSONBodies(t *testing.T) {
 	}
 }
 
-func TestLayerPartsAreLarge(t *testing.T) {
+func TestJSON_LargeLayerPart(t *testing.T) {
 	url, blob := echo(t), bytes.Repeat([]byte{0xfb, 0xff, 0x00}, 20<<20/3)
 	header := map[string]string{"X-Amz-Target": target + "UploadLayerPart"}
 	body := `{"partFirstByte":0,"partLastByte":1,"repositoryName":"ab","uploadId":"00000000-0000-0000-0000-000000000000","layerPartBlob":"` + base64.StdEncoding.EncodeToString(blob) + `"}`
@@ -137,7 +137,7 @@ func TestLayerPartsAreLarge(t *testing.T) {
 	}
 }
 
-func TestTooLarge(t *testing.T) {
+func TestServe_BodyTooLarge(t *testing.T) {
 	url := echo(t)
 	for name, c := range map[string]struct {
 		path   string
@@ -160,7 +160,7 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-func TestRESTParameters(t *testing.T) {
+func TestREST_Parameters(t *testing.T) {
 	url := echo(t) + "/v1/repository/endpoint"
 	for _, c := range []struct {
 		query  string
@@ -169,7 +169,7 @@ func TestRESTParameters(t *testing.T) {
 	}{
 		{"domain=some-domain&repository=repo&format=npm&endpointType=dualstack", 200, `{"repositoryEndpoint":"dualstack some-domain"}`},
 		{"domain=some%2Ddomain&repository=repo&format=npm&unknown=1", 200, `{"repositoryEndpoint":" some-domain"}`},
-		{"domain=some-domain&domain=other&repository=repo&format=npm", 400, `"message":"The parameter domain is there more than once."}`},
+		{"domain=some-domain&domain=other&repository=repo&format=npm", 400, `"message":"The parameter domain occurs more than once."}`},
 		{"domain=%zz", 400, "invalid escape"},
 		{"domain=some-domain&repository=repo", 400, `"message":"1 validation error detected: Value null at 'format' failed to satisfy constraint: Member must not be null"}`},
 		{"domain=some-domain&domain-owner=&repository=repo&format=npm", 400, "Value '' at 'domainOwner'"},
@@ -180,7 +180,7 @@ func TestRESTParameters(t *testing.T) {
 	}
 }
 
-func TestForms(t *testing.T) {
+func TestQuery_Forms(t *testing.T) {
 	url := echo(t)
 	role := "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::111122223333:role/r&RoleSessionName=s1"
 	for _, c := range []struct {
@@ -197,7 +197,7 @@ func TestForms(t *testing.T) {
 		{"gap", "", role + "&Tags.member.2.Key=a&Tags.member.2.Value=1", 400, "The parameter Tags must be numbered from 1 without gaps."},
 		{"not numbered", "", role + "&Tags=x", 400, "The parameter Tags must be numbered."},
 		{"leading zero", "", role + "&Tags.member.01.Key=a", 400, "without gaps"},
-		{"twice", "", role + "&RoleArn=x", 400, "The parameter RoleArn is there twice."},
+		{"twice", "", role + "&RoleArn=x", 400, "The parameter RoleArn occurs twice."},
 		{"not a number", "", role + "&DurationSeconds=1h", 400, "<Code>MalformedInput</Code><Message>The parameter DurationSeconds must be an integer.</Message>"},
 		{"structure for a scalar", "", role + "&DurationSeconds.x=1", 400, "must be an integer"},
 		{"bad escape", "", role + "&Policy=%", 400, "The value of the parameter Policy has an invalid escape."},
@@ -224,7 +224,7 @@ func manyTags(n int) string {
 	return b.String()
 }
 
-func TestMuxFindsTheService(t *testing.T) {
+func TestMux_FindsService(t *testing.T) {
 	url := echo(t)
 	scope := func(service string) map[string]string {
 		return map[string]string{"Authorization": "AWS4-HMAC-SHA256 Credential=AKIA/20260101/us-east-1/" + service + "/aws4_request, SignedHeaders=host, Signature=0"}
@@ -273,7 +273,7 @@ func TestMuxFindsTheService(t *testing.T) {
 	}
 }
 
-func TestAuthenticateSeesTheBody(t *testing.T) {
+func TestAuthenticate_SeesBody(t *testing.T) {
 	var seen []string
 	o := Options{Authenticate: func(r *http.Request, op string, body []byte) (context.Context, error) {
 		seen = append(seen, fmt.Sprintf("%s %q %t", op, body, body == nil))
@@ -317,7 +317,7 @@ func (a asset) Size() int64    { return 5 }
 func (a asset) File() *os.File { return a.file }
 func (a asset) Close() error   { *a.closed = true; return a.file.Close() }
 
-func TestAssetsStream(t *testing.T) {
+func TestREST_StreamsAssets(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "asset")
 	if err := os.WriteFile(name, []byte("asset"), 0o600); err != nil {
 		t.Fatal(err)
@@ -367,7 +367,7 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, errors.New("the disk failed") }
 
-func TestMisfitsAreRefused(t *testing.T) {
+func TestHandle_RefusesMisfits(t *testing.T) {
 	if _, err := New("dynamodb", Options{Authenticate: anyone}); err == nil {
 		t.Error("an unknown service must be refused")
 	}

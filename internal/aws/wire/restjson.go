@@ -84,7 +84,7 @@ func (f *field) setTexts(v reflect.Value, texts []string) error {
 	fv := settable(v.Field(f.index), f.ptr)
 	if f.node.kind != kindList {
 		if len(texts) > 1 {
-			return malformed("The parameter %s is there more than once.", f.name)
+			return malformed("The parameter %s occurs more than once.", f.name)
 		}
 		if !setText(f.node, fv, texts[0]) {
 			return malformed("The parameter %s must be %s.", f.name, f.node.kind)

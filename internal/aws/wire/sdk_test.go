@@ -26,7 +26,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
 )
 
-// anyone lets every request in.
+// anyone accepts every request.
 func anyone(r *http.Request, _ string, _ []byte) (context.Context, error) { return r.Context(), nil }
 
 func newService(t testing.TB, name string, o Options) *Service {
@@ -69,10 +69,10 @@ func clients(url string) map[string]any {
 	}
 }
 
-// TestEveryOperation sends random inputs of every operation of the SDK's clients
+// TestSDK_EveryOperation sends random inputs of every operation of the SDK's clients
 // to a server, and random outputs back, all over one address. What arrives must
 // equal what was sent, both ways.
-func TestEveryOperation(t *testing.T) {
+func TestSDK_EveryOperation(t *testing.T) {
 	services := map[string]*Service{}
 	var all []*Service
 	for name := range clients("") {
@@ -230,7 +230,7 @@ func (seekable) Close() error { return nil }
 
 func stream(b []byte) io.ReadCloser { return seekable{bytes.NewReader(b)} }
 
-// keepStreams replaces the streams of v by ones that outlive the connection.
+// keepStreams replaces the streams of v with copies that outlive the connection.
 func keepStreams(v any) {
 	s := reflect.ValueOf(v).Elem()
 	for i := range s.NumField() {
@@ -244,8 +244,8 @@ func keepStreams(v any) {
 	}
 }
 
-// snapshot prints v without pointers and the SDK's own fields. What is empty is
-// as good as absent.
+// snapshot prints v without pointers and the SDK's own fields. Empty
+// values count as absent.
 func snapshot(v reflect.Value) string {
 	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
 		if v.IsNil() {

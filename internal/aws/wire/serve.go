@@ -13,26 +13,26 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 )
 
-// A protocol is what the three AWS protocols differ in.
+// A protocol is what distinguishes the three AWS protocols.
 type protocol interface {
 	// open finds the operation and reads the body, both into x.
 	open(x *exchange) error
 	// decode reads the operation's input into v.
 	decode(x *exchange, v reflect.Value) error
-	// encode writes the operation's output. v is not valid where there is none.
+	// encode writes the operation's output. v is not valid if there is none.
 	encode(x *exchange, v reflect.Value)
 	// fail writes an error.
 	fail(x *exchange, f failure)
 }
 
-// An exchange is one request on its way to an answer.
+// An exchange is one request and its answer.
 type exchange struct {
 	*Service
 	w    http.ResponseWriter
 	r    *http.Request
 	id   string
 	op   *operation
-	body *bytes.Buffer // nil where the body streams; from the pool
+	body *bytes.Buffer // nil if the body streams; from the pool
 	form form          // of awsQuery
 	// unbuffer gives back what the body took of [Options].Buffer; nil if it took none.
 	unbuffer func()
@@ -198,8 +198,8 @@ func (x *exchange) send(contentType string, status int, build func([]byte) []byt
 	}
 }
 
-// stream sends a body as it is read, and closes it. Where it is a file of this
-// machine, or says that it has one, the kernel sends it.
+// stream sends a body while it is read, and closes it. If the body is a file of
+// this machine, or has one, the kernel sends it.
 func (x *exchange) stream(body io.ReadCloser) {
 	defer body.Close()
 	h := x.w.Header()
@@ -209,7 +209,7 @@ func (x *exchange) stream(body io.ReadCloser) {
 	}
 	x.w.WriteHeader(http.StatusOK)
 	if _, err := io.Copy(x.w, fileOf(body)); err != nil {
-		// The status is out. A cut connection is the one way left to say so.
+		// The status was sent. Only closing the connection can report the error.
 		panic(http.ErrAbortHandler)
 	}
 }

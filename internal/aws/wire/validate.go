@@ -30,19 +30,19 @@ func validate(n *node, v reflect.Value) error {
 
 type checker struct {
 	failures []Failure
-	// trail is the way to the value that is checked. It becomes text only where
-	// that fails.
+	// trail leads to the value that is being checked. It becomes text only if the
+	// check fails.
 	trail []step
 }
 
-// A step is one part of the way to a value.
+// A step is one part of a trail.
 type step struct {
 	name  string
 	index int // from 1, of a list's element; 0 otherwise
 }
 
-// where is the way as messages write it.
-func (c *checker) where() string {
+// memberPath returns the trail as messages write it.
+func (c *checker) memberPath() string {
 	var b strings.Builder
 	for i, s := range c.trail {
 		if i > 0 {
@@ -57,8 +57,8 @@ func (c *checker) where() string {
 	return b.String()
 }
 
-// at checks what is one step further.
-func (c *checker) at(s step, n *node, v reflect.Value) {
+// child checks a value one step below.
+func (c *checker) child(s step, n *node, v reflect.Value) {
 	c.trail = append(c.trail, s)
 	c.value(n, v)
 	c.trail = c.trail[:len(c.trail)-1]
@@ -82,10 +82,10 @@ func (c *checker) members(n *node, v reflect.Value) {
 		if f.ptr {
 			fv = fv.Elem()
 		} else if f.node.kind == kindInt && fv.IsZero() {
-			continue // a number that has no pointer cannot say that it is absent
+			continue // a number without a pointer may be absent
 		}
 		if f.node.needsCheck() {
-			c.at(step{name: f.path}, f.node, fv)
+			c.child(step{name: f.path}, f.node, fv)
 		}
 	}
 }
@@ -99,20 +99,20 @@ func (c *checker) value(n *node, v reflect.Value) {
 		c.members(n, v)
 	case kindUnion:
 		f, value := n.caseOf(v)
-		c.at(step{name: f.path}, f.node, value)
+		c.child(step{name: f.path}, f.node, value)
 	case kindList:
 		if !n.elem.needsCheck() {
 			return
 		}
 		for i := range v.Len() {
-			c.at(step{index: i + 1}, n.elem, reflect.Indirect(v.Index(i)))
+			c.child(step{index: i + 1}, n.elem, reflect.Indirect(v.Index(i)))
 		}
 	case kindMap:
 		if !n.elem.needsCheck() {
 			return
 		}
 		for _, k := range sortedKeys(v) {
-			c.at(step{name: truncate.String(k.String(), maxValue)}, n.elem, reflect.Indirect(v.MapIndex(k)))
+			c.child(step{name: truncate.String(k.String(), maxValue)}, n.elem, reflect.Indirect(v.MapIndex(k)))
 		}
 	}
 }
@@ -178,6 +178,6 @@ func textOf(v reflect.Value) string {
 
 func (c *checker) fail(constraint Constraint, bound, value string) {
 	if len(c.failures) < maxFailures {
-		c.failures = append(c.failures, Failure{Member: c.where(), Constraint: constraint, Bound: bound, Value: value})
+		c.failures = append(c.failures, Failure{Member: c.memberPath(), Constraint: constraint, Bound: bound, Value: value})
 	}
 }

@@ -34,12 +34,12 @@ func check(t *testing.T, service string, in any) *ValidationError {
 	return bad
 }
 
-func TestConstraints(t *testing.T) {
+func TestValidate_Constraints(t *testing.T) {
 	long := strings.Repeat("x", 3000)
 	for _, c := range []struct {
 		service string
 		in      any
-		want    string // "" where all is well
+		want    string // "" if it is valid
 	}{
 		{"ecr", &ecr.CreateRepositoryInput{RepositoryName: aws.String("team/app.x__y--z")}, ""},
 		{"ecr", &ecr.CreateRepositoryInput{}, "1 validation error detected: Value null at 'repositoryName' failed to satisfy constraint: Member must not be null"},
@@ -71,7 +71,7 @@ func TestConstraints(t *testing.T) {
 	}
 }
 
-func TestInvalidParameterWording(t *testing.T) {
+func TestValidationError_InvalidParameter(t *testing.T) {
 	bad := check(t, "ecr", &ecr.DescribeRepositoriesInput{RegistryId: aws.String("1"), MaxResults: aws.Int32(0)})
 	want := "Invalid parameter at 'maxResults' failed to satisfy constraint: 'must have value greater than or equal to 1'; " +
 		"Invalid parameter at 'registryId' failed to satisfy constraint: 'must satisfy regular expression '[0-9]{12}''"
@@ -80,7 +80,7 @@ func TestInvalidParameterWording(t *testing.T) {
 	}
 }
 
-func TestFailuresAreBounded(t *testing.T) {
+func TestValidate_FailuresAreBounded(t *testing.T) {
 	names := make([]string, 100)
 	for i := range names {
 		names[i] = "BAD"

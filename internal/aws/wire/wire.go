@@ -10,17 +10,17 @@
 // Each function takes and returns the structs that aws-sdk-go-v2's client has
 // for its operation. How these are read from and written to HTTP, and which
 // constraints they must meet, comes from the service's table in package model.
-// Everything reflective is worked out once, in Handle. Operations that the
-// service has and nobody handles answer with an [*UnimplementedError].
+// Handle does all reflection once. Operations that the
+// service has but no function handles answer with an [*UnimplementedError].
 //
-// A request goes through these steps, of which the first that fails answers:
+// A request goes through these steps, and the first that fails answers it:
 // the operation is found, Admit, the body is read (it is bounded), Authenticate, the
 // input is decoded and its constraints are checked, Intercept with the function
-// inside, and the output is encoded. Whatever error comes up passes through
-// MapError, and is written in the protocol's form in one place.
+// inside, and the output is encoded. Every error passes through
+// MapError and is written in the form of the protocol in one place.
 //
-// The package knows protocols and no service: what a service calls an error is
-// for its edge to say, in MapError.
+// The package knows protocols and no service: the package of each service names
+// its errors, in MapError. It must import nothing of the server.
 package wire
 
 import (
@@ -36,9 +36,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
 )
 
-// DefaultMaxBody bounds a request's body in bytes, where the table of the
-// service has no other bound for the operation. Bodies that stream are bounded
-// by whoever reads them.
+// DefaultMaxBody bounds a request's body in bytes, if the table of the
+// service has no other bound for the operation. The reader of a streaming body
+// bounds it.
 const DefaultMaxBody = 1 << 20
 
 // SmallBody is how many bytes of a body are read without a look at the request's
@@ -81,14 +81,14 @@ type Options struct {
 	// [*Error]: a handler's, Authenticate's, and this package's own
 	// [*ValidationError], [*SerializationError], [*TooLargeError],
 	// [*UnknownOperationError], [*MethodError] and [*UnimplementedError]. What
-	// it leaves as it is gets this package's default form; an error that nobody
-	// knows is an internal one, whose text the client never sees. Optional.
+	// it leaves as it is gets this package's default form. Any other error is
+	// internal, and the client never sees its text. Optional.
 	MapError func(error) error
-	// Failed learns of every error: what went wrong, and what the client is told
-	// of it. ctx is the request's. Optional.
-	Failed func(ctx context.Context, err error, told Error)
-	// RequestID names a request in its answer. Optional: the name is random by
-	// default, and where this returns "".
+	// Failed is called for every error with the error itself and with what the
+	// client gets. ctx is the request's context. Optional.
+	Failed func(ctx context.Context, err error, answer Error)
+	// RequestID names a request in its answer. Optional: without it, or if it
+	// returns "", the id is random.
 	RequestID func(*http.Request) string
 }
 
@@ -108,15 +108,15 @@ type operation struct {
 	name    string
 	maxBody int64
 	streams bool // the request's body is a member
-	// in and out are nil where there is nothing to read or to write. Both are
-	// unset, with the functions, while nobody handles the operation.
+	// in and out are nil if there is nothing to read or to write, and all four
+	// are nil if no function handles the operation.
 	in, out *node
 	newIn   func() any
 	call    func(ctx context.Context, in any) (any, error)
 }
 
-// New returns the service called "ecr", "codeartifact", "sts" or "iam", as yet
-// without handlers.
+// New returns the service called "ecr", "codeartifact", "sts" or "iam", without
+// handlers.
 func New(service string, o Options) (*Service, error) {
 	if o.Authenticate == nil {
 		return nil, errors.New("wire: no Authenticate")
@@ -178,10 +178,10 @@ func (s *Service) Handled(op string) bool {
 	return o != nil && o.call != nil
 }
 
-// Handle serves one operation with fn: the one whose input struct I is. It is
-// called before the service serves anything. It panics where I or O are not the
-// structs of an operation of the service, which any test that builds the
-// service finds.
+// Handle serves one operation with fn: the operation whose input struct is I. It
+// must be called before the service serves anything. It panics if I and O are not
+// the structs of an operation of the service; any test that builds the service
+// finds that.
 func Handle[I, O any](s *Service, fn func(context.Context, *I) (*O, error)) {
 	err := s.handle(reflect.TypeFor[I](), reflect.TypeFor[O](),
 		func() any { return new(I) },
@@ -220,8 +220,8 @@ func (s *Service) handle(in, out reflect.Type, newIn func() any, call func(conte
 }
 
 // Union declares the cases of a union: T is the SDK's interface, and the cases
-// are a value of each of its types. It is called before Handle. A union whose
-// cases are not declared is refused where a request has it.
+// are a value of each of its types. It must be called before Handle. A request
+// with a union whose cases are not declared is refused.
 func Union[T any](s *Service, cases ...T) {
 	t := reflect.TypeFor[T]()
 	for _, c := range cases {

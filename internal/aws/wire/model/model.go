@@ -1,11 +1,11 @@
-// Package model holds what is true of the AWS services that Gatehouse speaks:
-// their operations, where each member of a request or an answer travels, which
-// constraints it must meet, and the codes and statuses of errors.
+// Package model describes the AWS services that Gatehouse implements: their
+// operations, the part of the message that carries each member, the constraints on
+// it, and the codes and statuses of errors.
 //
 // There is one table a service, embedded as JSON. The tables are written by
 // genmodel out of the API models in the Go module of the first AWS SDK for Go,
 // the Go structs of the second one, which know what is newer, and overlay.json,
-// which says what neither can. They hold facts alone, and nothing edits them by
+// which says what neither can. They hold facts only and are never edited by
 // hand:
 //
 //	go generate ./internal/aws/wire/model
@@ -56,10 +56,10 @@ type Operation struct {
 	// Method and Path are restJson1's; the others always POST to "/".
 	Method string `json:"method,omitempty"`
 	Path   string `json:"path,omitempty"`
-	// Input and Output name shapes, and are empty where there is nothing to say.
+	// Input and Output name shapes, and are empty if there is no such structure.
 	Input  string `json:"input,omitempty"`
 	Output string `json:"output,omitempty"`
-	// MaxBody is the largest request body in bytes, where it is not the default.
+	// MaxBody is the largest request body in bytes, if it is not the default.
 	MaxBody int64 `json:"maxBody,omitempty"`
 }
 
@@ -72,7 +72,7 @@ const (
 	Boolean   Type = "boolean"
 	Integer   Type = "integer" // of any size; the Go type says which
 	Float     Type = "float"   // of any size
-	Blob      Type = "blob"    // bytes, or a stream where the Go type is a reader
+	Blob      Type = "blob"    // bytes, or a stream if the Go type is a reader
 	Timestamp Type = "timestamp"
 	Structure Type = "structure"
 	List      Type = "list"
@@ -92,7 +92,7 @@ type Shape struct {
 	// Enum lists the values that a string may have, in the order of the model.
 	Enum []string `json:"enum,omitempty"`
 	// Pattern is the expression that a whole string must match, as the model
-	// spells it. Expression is the same in RE2's syntax where that differs.
+	// spells it. Expression is the same in RE2's syntax if that differs.
 	Pattern    string `json:"pattern,omitempty"`
 	Expression string `json:"expression,omitempty"`
 	// Min and Max bound a number, the characters of a string, the bytes of a
@@ -101,8 +101,8 @@ type Shape struct {
 	Max *int64 `json:"max,omitempty"`
 	// Sensitive values are never repeated to anyone.
 	Sensitive bool `json:"sensitive,omitempty"`
-	// Status is the HTTP status of an error, and 0 for what is none. An error's
-	// code is not here: the SDK's type knows it.
+	// Status is the HTTP status of an error, and 0 for other shapes. The
+	// SDK's type has the error's code.
 	Status int `json:"status,omitempty"`
 }
 
@@ -110,10 +110,11 @@ type Shape struct {
 type Member struct {
 	Shape    string `json:"shape"`
 	Required bool   `json:"required,omitempty"`
-	// Field is the Go field, where it is not the member's name with its first
+	// Field is the Go field, if it is not the member's name with its first
 	// letter in upper case. Of a union it is the Go type of the case.
 	Field string `json:"field,omitempty"`
-	// In says where restJson1 puts the member, and Name under which name.
+	// In is the part of the message in which restJson1 has the member, and Name
+	// its name there.
 	In   Location `json:"in,omitempty"`
 	Name string   `json:"name,omitempty"`
 }

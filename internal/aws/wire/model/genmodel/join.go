@@ -81,7 +81,7 @@ func (j *joiner) join() error {
 	return nil
 }
 
-// structure makes the members of a shape those of the Go struct.
+// structure gives a shape the members of the Go struct.
 func (j *joiner) structure(shape string, n *types.Named) error {
 	if key := (join{shape, n.Obj().Name()}); j.done[key] {
 		return nil
@@ -162,7 +162,7 @@ func (j *joiner) fits(shape string, t types.Type) bool {
 	return true
 }
 
-// memberShape is the shape of a new member: the usual one where the service
+// memberShape is the shape of a new member: the usual one if the service
 // gives the name one meaning. A type with a name of its own says more than the
 // member's name.
 func (j *joiner) memberShape(name string, t types.Type) string {

@@ -9,7 +9,7 @@
 // What overlay.json says now, and why:
 //
 //   - Bodies: a layer part has up to 20 MiB in base64, and an image manifest 4 MiB
-//     that grow where they are quoted inside JSON.
+//     that grow if they are quoted inside JSON.
 //   - ECR: what the API reference says since the models were frozen, above all that
 //     names of repositories may have the separators of the OCI specification, that
 //     ROOT is a prefix, and that partitions other than aws exist.

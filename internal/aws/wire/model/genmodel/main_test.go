@@ -7,9 +7,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
 )
 
-// TestTablesFitTheSDK finds tables that were not generated again after the SDK
+// TestTables_FitSDK finds tables that were not generated again after the SDK
 // was upgraded: the SDK's structs must add nothing to them.
-func TestTablesFitTheSDK(t *testing.T) {
+func TestTables_FitSDK(t *testing.T) {
 	for _, service := range []string{"ecr", "codeartifact", "sts", "iam"} {
 		t.Run(service, func(t *testing.T) {
 			table, err := model.Load(service)

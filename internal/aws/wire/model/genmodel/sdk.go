@@ -103,8 +103,8 @@ func (s *sdk) readTypes(scope *types.Scope) {
 	}
 }
 
-// readField notes the fields whose comment says that they must be set. It is
-// the one place where the SDK says so in a form that can be read.
+// readField notes the fields whose comment says that they must be set. Only
+// this comment of the SDK says so in a form that a program can read.
 func (s *sdk) readField(n ast.Node) bool {
 	f, ok := n.(*ast.Field)
 	if ok && len(f.Names) == 1 && strings.Contains(f.Doc.Text(), "This member is required.") {
