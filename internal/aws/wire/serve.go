@@ -142,10 +142,10 @@ func (x *exchange) readBody() error {
 
 // admit looks at the credentials of a request with a body that is not small.
 func (x *exchange) admit(s *Service, op string) error {
-	if isSmall(x.r) || s.options.Admit == nil {
+	if isSmall(x.r) || s.options.Precheck == nil {
 		return nil
 	}
-	return s.options.Admit(x.r, op)
+	return s.options.Precheck(x.r, op)
 }
 
 func isSmall(r *http.Request) bool { return r.ContentLength >= 0 && r.ContentLength <= SmallBody }

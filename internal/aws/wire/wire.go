@@ -14,7 +14,7 @@
 // service has but no function handles answer with an [*UnimplementedError].
 //
 // A request goes through these steps, and the first that fails answers it:
-// the operation is found, Admit, the body is read (it is bounded), Authenticate, the
+// the operation is found, Precheck, the body is read (it is bounded), Authenticate, the
 // input is decoded and its constraints are checked, Intercept with the function
 // inside, and the output is encoded. Every error passes through
 // MapError and is written in the form of the protocol in one place.
@@ -63,11 +63,11 @@ type Options struct {
 	// operation with a streaming body, which is then still in r.Body:
 	// Authenticate may set r.Body to a reader that verifies it on the way.
 	Authenticate func(r *http.Request, op string, body []byte) (context.Context, error)
-	// Admit looks at a request whose body has more than SmallBody bytes or an unknown
+	// Precheck looks at a request whose body has more than SmallBody bytes or an unknown
 	// length, before the body is read. It proves nothing, since that takes the body. It
 	// keeps clients without credentials from making the server hold large bodies. op is
 	// "" if only the body says which operation it is. Optional.
-	Admit func(r *http.Request, op string) error
+	Precheck func(r *http.Request, op string) error
 	// Buffer wraps a body of more than SmallBody bytes, or of unknown length, before it
 	// is read into memory; release is called when the request has been answered. An
 	// error of the reader that is not the body's own must be a [*BufferError].

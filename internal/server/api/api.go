@@ -65,7 +65,7 @@ func (m *Middleware) Options(service string, mapError func(error) error) wire.Op
 			e.Caller(c)
 			return authn.WithCaller(ctx, c), nil
 		},
-		Admit: func(r *http.Request, operation string) error {
+		Precheck: func(r *http.Request, operation string) error {
 			audit.From(r.Context()).Operation(service, operation)
 			return m.Authn.PrecheckSigned(r, service)
 		},

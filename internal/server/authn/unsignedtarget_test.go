@@ -47,7 +47,7 @@ func TestSigned_UnsignedTarget(t *testing.T) {
 				t.Errorf("%s, setting %d: Signed: %v, want %q", c.description, setting, err, want)
 			}
 			if err := a.PrecheckSigned(r, "ecr"); code(err) != want {
-				t.Errorf("%s, setting %d: Admit: %v, want %q", c.description, setting, err, want)
+				t.Errorf("%s, setting %d: PrecheckSigned: %v, want %q", c.description, setting, err, want)
 			}
 		}
 	}
