@@ -45,6 +45,8 @@ type fixture struct {
 	log    *buffer
 	offset atomic.Int64 // nanoseconds that the server's clock is ahead
 	stop   func()       // stops the server and waits for its end
+	change func(*config.Config)
+	server *app.Server
 }
 
 // A buffer is written by the server and read by the test.
@@ -69,7 +71,13 @@ func (b *buffer) String() string {
 // which logs everything that it ever logs.
 func start(t *testing.T) *fixture {
 	t.Helper()
-	g := &fixture{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(buffer)}
+	return startWith(t, func(*config.Config) {})
+}
+
+// startWith is start with a configuration that is changed.
+func startWith(t *testing.T, change func(*config.Config)) *fixture {
+	t.Helper()
+	g := &fixture{t: t, data: filepath.Join(t.TempDir(), "data"), log: new(buffer), change: change}
 	g.serve()
 	return g
 }
@@ -80,6 +88,7 @@ func (g *fixture) serve() {
 	c := config.Default()
 	c.Data, c.Listen, c.Accounts, c.Regions = g.data, "127.0.0.1:0", []string{stranger}, []string{secondRegion}
 	c.DomainSuffix, c.Log.Level = suffix, "debug"
+	g.change(c)
 	ctx, cancel := context.WithCancel(context.Background())
 	s, err := app.Start(ctx, c, app.WithClock(g.now), app.WithLog(g.log))
 	if err != nil {
@@ -94,7 +103,7 @@ func (g *fixture) serve() {
 		}
 	})
 	g.t.Cleanup(g.stop)
-	g.url = s.URL()
+	g.url, g.server = s.Address(), s
 }
 
 func (g *fixture) now() time.Time { return time.Now().Add(time.Duration(g.offset.Load())) }

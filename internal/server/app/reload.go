@@ -40,6 +40,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	p.guardrails.Store(&guardrail)
+	p.iam.RefreshGuardrails()
 	if pair != nil {
 		s.certificates.loaded.Store(pair)
 	}

@@ -175,6 +175,16 @@ func (s *Service) Follow(ctx context.Context) error {
 	return nil
 }
 
+// RefreshGuardrails makes every decision from now on use what [Config].Guardrail
+// returns now.
+func (s *Service) RefreshGuardrails() {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	next := *s.current.Load()
+	next.generation++ // what was resolved has the old ones
+	s.current.Store(&next)
+}
+
 // caller returns who calls an operation of IAM.
 func caller(ctx context.Context) (*authn.Caller, error) {
 	c := authn.FromContext(ctx)
