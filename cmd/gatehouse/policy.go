@@ -20,6 +20,7 @@ const exitDenied = 1
 var errDenied = errors.New("denied")
 
 type policyCommand struct {
+	Lint    lintCommand    `cmd:"" help:"Check policy documents: what AWS would refuse, and what is legal and seldom meant."`
 	Explain explainCommand `cmd:"" help:"Say whether somebody may do something, and which statement of which policy decides."`
 }
 

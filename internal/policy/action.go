@@ -16,11 +16,11 @@ func compileAction(s string) (action, error) {
 	switch {
 	case s == "*" || s == "*:*":
 	case !ok || service == "" || operation == "":
-		return action{}, malformed("%s: %s", noVendor, s)
-	case !consistsOf(service, isAlphanumeric, "-"):
+		return action{}, detailed(noVendor, "%s", s)
+	case !consistsOf(service, isAlphanumeric, "-."):
 		return action{}, malformed("Vendor %s is not valid", service)
-	case !consistsOf(operation, isAlphanumeric, "*?-_."):
-		return action{}, malformed("Action %s is not valid", s)
+	case strings.Contains(operation, ":"):
+		return action{}, malformed("Actions/Condition can contain only one colon.")
 	}
 	p, err := compilePattern(strings.ToLower(s), wildcards)
 	return action{p.elements}, err

@@ -19,7 +19,7 @@ func read(document string) reader {
 // end is an error where anything is left.
 func (r reader) end() error {
 	if _, err := r.d.ReadToken(); !errors.Is(err, io.EOF) {
-		return malformed("Syntax errors in policy: there is more after the end of the document")
+		return detailed(syntaxErrors, "there is more after the end of the document")
 	}
 	return nil
 }
@@ -118,12 +118,12 @@ func (r reader) expect(what string, kinds ...jsontext.Kind) error {
 			return syntax(err)
 		}
 	}
-	return malformed("Syntax errors in policy: this must be %s", what)
+	return detailed(syntaxErrors, "this must be %s", what)
 }
 
 func syntax(err error) error {
 	if err == nil {
 		return nil
 	}
-	return malformed("Syntax errors in policy: %s", strings.TrimPrefix(err.Error(), "jsontext: "))
+	return &MalformedError{Message: syntaxErrors, Detail: strings.TrimPrefix(err.Error(), "jsontext: "), invalidJSON: true}
 }

@@ -51,11 +51,12 @@ var operators = map[string]operator{
 	"arnnotlike":   {true, compileARN},
 }
 
+// unknownOperator is the sentence for policies with principals; identity policies
+// have "Syntax errors in policy.".
+const unknownOperator = "Invalid Condition type"
+
 // compileCondition compiles one key of one operator.
 func compileCondition(name, key string, values []string, with features) (condition, error) {
-	if !prefixed(key) {
-		return condition{}, malformed("%s: %s", noVendor, key)
-	}
 	c := condition{key: strings.ToLower(key)}
 	base := strings.ToLower(name)
 	if base == "null" {
@@ -71,7 +72,7 @@ func compileCondition(name, key string, values []string, with features) (conditi
 	base, c.ifExists = strings.CutSuffix(base, "ifexists")
 	op, ok := operators[base]
 	if !ok {
-		return condition{}, malformed("Invalid Condition type : %s", name)
+		return condition{}, detailed(unknownOperator, "%s", name)
 	}
 	c.negated = op.negated
 	var err error
@@ -167,7 +168,7 @@ func compileOrder[T any](t orderTest[T], values []string, what string) (test, er
 	for _, s := range values {
 		v, ok := t.parse(s)
 		if !ok {
-			return nil, malformed("%s is not %s", s, what)
+			return nil, detailed(legacyParsing, "%s is not %s", s, what)
 		}
 		t.values = append(t.values, v)
 	}
@@ -194,7 +195,7 @@ func parseBools(values []string) ([]bool, error) {
 	for i, s := range values {
 		v, ok := parseBool(s)
 		if !ok {
-			return nil, malformed("%s is not true or false", s)
+			return nil, detailed(legacyParsing, "%s is not true or false", s)
 		}
 		bools[i] = v
 	}
@@ -227,7 +228,7 @@ func compileBinary(values []string, _ features) (test, error) {
 	for i, s := range values {
 		b, err := base64.StdEncoding.Strict().DecodeString(s)
 		if err != nil {
-			return nil, malformed("%s is not base64", s)
+			return nil, detailed(legacyParsing, "%s is not base64", s)
 		}
 		t[i] = string(b)
 	}
@@ -254,7 +255,7 @@ func compileIPAddress(values []string, _ features) (test, error) {
 	for i, s := range values {
 		p, ok := parsePrefix(s)
 		if !ok {
-			return nil, malformed("%s is not an IP address or a range in CIDR form", s)
+			return nil, detailed(legacyParsing, "%s is not an IP address or a range in CIDR form", s)
 		}
 		t[i] = p
 	}

@@ -32,10 +32,15 @@ func Parse(document string, kind Kind) (*Policy, error) {
 	if kind == Identity {
 		p.with = incompleteARNs
 	}
-	if err := p.parse(document); err != nil {
-		return nil, err
+	err := p.parse(document)
+	if err == nil {
+		return p.policy, nil
 	}
-	return p.policy, nil
+	var wrong *MalformedError
+	if errors.As(err, &wrong) && wrong.invalidJSON && kind == Trust {
+		wrong.Message = invalidJSON
+	}
+	return nil, err
 }
 
 type parser struct {
@@ -50,6 +55,18 @@ func malformed(format string, args ...any) error {
 	return &MalformedError{Message: fmt.Sprintf(format, args...)}
 }
 
+// The sentences that AWS answers for several faults, which detailed adds to.
+const (
+	syntaxErrors  = "Syntax errors in policy."
+	legacyParsing = "The policy failed legacy parsing"
+	invalidJSON   = "This policy contains invalid Json" // in a trust policy
+)
+
+// detailed is malformed with AWS's sentence and what more is known.
+func detailed(message, format string, args ...any) error {
+	return &MalformedError{Message: message, Detail: fmt.Sprintf(format, args...)}
+}
+
 // at makes an error about a place in the document: the one named, and inside it
 // the one that err names. at(path, nil) is nil.
 func at(path string, err error) error {
@@ -57,7 +74,9 @@ func at(path string, err error) error {
 	if !errors.As(err, &inner) {
 		return err
 	}
-	return &MalformedError{strings.Trim(path+"."+inner.Path, "."), inner.Message}
+	outer := *inner
+	outer.Path = strings.Trim(path+"."+inner.Path, ".")
+	return &outer
 }
 
 func (p *parser) parse(document string) error {
@@ -78,7 +97,7 @@ func (p *parser) parse(document string) error {
 			statements, err = string(value), syntax(failed)
 			offset = int(r.d.InputOffset()) - len(value)
 		default:
-			err = malformed("Syntax errors in policy: unknown element")
+			err = detailed(syntaxErrors, "unknown element")
 		}
 		return at(name, err)
 	})
@@ -89,7 +108,7 @@ func (p *parser) parse(document string) error {
 		return err
 	}
 	if statements == "" {
-		return malformed("Syntax errors in policy: there is no Statement")
+		return detailed(syntaxErrors, "there is no Statement")
 	}
 	return p.statements(statements, offset)
 }
@@ -104,7 +123,7 @@ func (p *parser) version(r reader) error {
 		p.with |= variables
 		p.policy.replacesVariables = true
 	case s != "2008-10-17":
-		return malformed("The policy must contain a valid version string: 2012-10-17, not %q", s)
+		return p.syntax("The policy must contain a valid version string", "want 2012-10-17, not %q", s)
 	}
 	return nil
 }
@@ -136,10 +155,19 @@ func (p *parser) statements(value string, offset int) error {
 		return nil
 	})
 	if err == nil && n == 0 {
-		err = at("Statement", malformed("Syntax errors in policy: there is no statement"))
+		err = at("Statement", detailed(syntaxErrors, "there is no statement"))
 	}
 	p.policy.keys = slices.Sorted(maps.Keys(p.keys))
 	return err
+}
+
+// syntax is an error for which AWS answers "Syntax errors in policy." about
+// identity policies, and a sentence of its own about policies with principals.
+func (p *parser) syntax(sentence, format string, args ...any) error {
+	if sentence == "" || !p.policy.kind.namesPrincipals() {
+		sentence = syntaxErrors
+	}
+	return detailed(sentence, format, args...)
 }
 
 func (p *parser) statement(r reader) (s statement, err error) {
@@ -178,7 +206,7 @@ func (p *parser) element(s *statement, name string, r reader) (err error) {
 	case "Condition":
 		s.conditions, err = p.conditions(r)
 	default:
-		err = malformed("Syntax errors in policy: unknown element")
+		err = detailed(syntaxErrors, "unknown element")
 	}
 	return err
 }
@@ -188,12 +216,12 @@ func (p *parser) complete(s *statement, elements []string) error {
 	has := func(name string) bool { return slices.Contains(elements, name) }
 	for _, name := range []string{"Action", "Resource", "Principal"} {
 		if has(name) && has("Not"+name) {
-			return malformed("Statement cannot have both %s and Not%s", name, name)
+			return p.syntax("", "a statement cannot have both %s and Not%s", name, name)
 		}
 	}
 	switch {
 	case !has("Effect"):
-		return malformed("Missing required field Effect")
+		return p.syntax("Missing required field Effect", "Effect is missing")
 	case len(s.actions) == 0:
 		return malformed("Policy statement must contain actions.")
 	case !p.policy.kind.namesPrincipals() && s.resources == nil:
@@ -232,8 +260,10 @@ func readEffect(r reader) (effect, error) {
 		return allow, nil
 	case s == "Deny":
 		return deny, nil
+	case strings.EqualFold(s, "Allow") || strings.EqualFold(s, "Deny"):
+		return deny, detailed(legacyParsing, "the effect %q must be written Allow or Deny", s)
 	default:
-		return deny, malformed("Invalid effect: %q, want Allow or Deny", s)
+		return deny, detailed(syntaxErrors, "the effect is %q and must be Allow or Deny", s)
 	}
 }
 
@@ -276,7 +306,7 @@ func readPrincipals(r reader) (*principals, error) {
 	var p principals
 	if r.d.PeekKind() == '"' {
 		if s, err := r.text(); err != nil || s != "*" {
-			return nil, malformed(`Invalid principal in policy: a text alone can only be "*"`)
+			return nil, detailed("Invalid principal in policy", `a string alone can only be "*"`)
 		}
 		p.everyone = true
 		return &p, nil
@@ -294,7 +324,7 @@ func readPrincipals(r reader) (*principals, error) {
 		return nil
 	})
 	if err == nil && !p.everyone && p.count() == 0 {
-		err = malformed("Invalid principal in policy: it names nobody")
+		err = detailed("Invalid principal in policy", "it is empty")
 	}
 	return &p, err
 }
@@ -306,7 +336,7 @@ func (p *parser) conditions(r reader) (conditions []condition, err error) {
 			if err != nil {
 				return err
 			}
-			c, err := compileCondition(operator, key, values, p.with)
+			c, err := p.condition(operator, key, values)
 			if err != nil {
 				return err
 			}
@@ -317,6 +347,19 @@ func (p *parser) conditions(r reader) (conditions []condition, err error) {
 		}))
 	})
 	return conditions, err
+}
+
+// condition compiles one key of one operator.
+func (p *parser) condition(operator, key string, values []string) (condition, error) {
+	if !prefixed(key) && p.policy.kind != Identity && p.policy.kind != Session {
+		return condition{}, detailed(noVendor, "%s", key)
+	}
+	c, err := compileCondition(operator, key, values, p.with)
+	var wrong *MalformedError
+	if errors.As(err, &wrong) && wrong.Message == unknownOperator && !p.policy.kind.namesPrincipals() {
+		wrong.Message, wrong.Detail = syntaxErrors, "there is no condition operator "+wrong.Detail
+	}
+	return c, err
 }
 
 // note remembers the keys of variables.

@@ -152,19 +152,27 @@ func (p *Policy) statement(index int) *statement {
 	return nil
 }
 
-// A MalformedError says what is wrong with a document, in the words that AWS's
-// MalformedPolicyDocument uses where it has some.
+// A MalformedError says what is wrong with a document.
 type MalformedError struct {
+	// Message is AWS's own sentence if AWS has one, and is what the API answers.
+	Message string
+	// Detail is what more is known; empty if the message says it all.
+	Detail string
 	// Path is the place in the document, such as "Statement[0].Action"; empty
 	// for the document as a whole.
 	Path string
-	// Message is a sentence.
-	Message string
+
+	invalidJSON bool
 }
 
+// Error is the message with the detail and the place.
 func (e *MalformedError) Error() string {
-	if e.Path == "" {
-		return e.Message
+	text := e.Message
+	if e.Detail != "" {
+		text = strings.TrimSuffix(text, ".") + ": " + e.Detail
 	}
-	return e.Message + " (at " + e.Path + ")"
+	if e.Path != "" {
+		text += " (at " + e.Path + ")"
+	}
+	return text
 }

@@ -18,7 +18,7 @@ func compileResource(s string, with features) (pattern, error) {
 		return pattern{}, malformed("Resource %s must be in ARN format or \"*\".", s)
 	}
 	if parts[2] == "" || strings.ContainsAny(parts[2], "*?") {
-		return pattern{}, malformed("Resource vendor must be fully qualified and cannot contain regexes: %s", s)
+		return pattern{}, detailed(vendorQualified, "%s", s)
 	}
 	complete := s
 	switch missing := 6 - len(parts); {
@@ -44,6 +44,9 @@ func compileResource(s string, with features) (pattern, error) {
 	}
 	return p, nil
 }
+
+// vendorQualified is IAM's own sentence for an ARN without a service.
+const vendorQualified = "Resource vendor must be fully qualified and cannot contain regexes."
 
 // An arnPattern is a value of the Arn operators: six parts, each with wildcards
 // of its own, or one variable that holds a whole ARN.

@@ -23,15 +23,16 @@ type documents struct {
 
 // statement shows one of the statements of the answer.
 func (d *documents) statement(ctx context.Context, s types.Statement) (out Statement, notes []string) {
-	out = Statement{Policy: aws.ToString(s.SourcePolicyId), Type: string(s.SourcePolicyType), Index: -1}
+	source := d.kindOf(ctx, s.SourcePolicyType, aws.ToString(s.SourcePolicyId))
+	out = Statement{Policy: aws.ToString(s.SourcePolicyId), Type: string(source), Index: -1}
 	if s.StartPosition != nil {
 		out.Line = int(s.StartPosition.Line)
 	}
-	text, err := d.read(ctx, s.SourcePolicyType, out.Policy)
+	text, err := d.read(ctx, source, out.Policy)
 	if err != nil {
 		return out, []string{fmt.Sprintf("policy %s was not read: %v", out.Policy, err)}
 	}
-	p, err := parse(text, s.SourcePolicyType)
+	p, err := parse(text, source)
 	if err != nil {
 		return out, []string{fmt.Sprintf("policy %s was not read: %v", out.Policy, err)}
 	}
@@ -80,6 +81,32 @@ func (d *documents) read(ctx context.Context, source types.PolicySourceType, id 
 		return d.resourcePolicy, nil
 	}
 	return "", errors.New("it is part of the server's configuration")
+}
+
+// identityPolicy is how AWS names the type of every identity-based policy,
+// although its model has a word for each kind of holder.
+const identityPolicy types.PolicySourceType = "IAM Policy"
+
+// kindOf tells identity-based policies apart: a managed one by its ARN, and an
+// inline one by who has it, the principal or one of its groups.
+func (d *documents) kindOf(ctx context.Context, source types.PolicySourceType, id string) types.PolicySourceType {
+	if source != identityPolicy {
+		return source
+	}
+	kind, name := entity(d.principal)
+	switch {
+	case strings.HasPrefix(id, "arn:aws:iam::aws:"):
+		return types.PolicySourceTypeAwsManaged
+	case strings.HasPrefix(id, "arn:"):
+		return types.PolicySourceTypeUserManaged
+	case kind != "user":
+		return types.PolicySourceType(kind) // a role or a group has all of them itself
+	}
+	var none *types.NoSuchEntityException
+	if _, err := d.client.GetUserPolicy(ctx, &iam.GetUserPolicyInput{UserName: &name, PolicyName: &id}); errors.As(err, &none) {
+		return types.PolicySourceTypeGroup
+	}
+	return types.PolicySourceTypeUser
 }
 
 // ofGroup returns an inline policy of one of the principal's groups. Where two of

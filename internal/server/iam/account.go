@@ -51,7 +51,7 @@ func (s *Service) CreateAccountAlias(ctx context.Context, alias string) error {
 		if len(alias) < 3 || len(alias) > 63 || !aliasPattern.MatchString(alias) {
 			return invalid("The account alias %q is invalid: it has 3 to 63 lower case letters, digits and single dashes inside.", alias)
 		}
-		if old.Alias != alias && d.uses(aliasOf(alias)) > 0 {
+		if d.uses(aliasOf(alias)) > 0 {
 			return fault.New(fault.Conflict, "EntityAlreadyExists", "The account alias %s already exists.", alias)
 		}
 		a := *old

@@ -26,7 +26,7 @@ const lease = iam.DefaultLease
 // where a test lets it pass, and then everything that is due has happened.
 type cluster struct {
 	t       testing.TB
-	file    string
+	db      *db.DB
 	keyring *token.Keyring
 	replicas
 }
@@ -37,7 +37,6 @@ type replicas []*server
 type server struct {
 	*iam.Service
 	authn *authn.Authenticator
-	db    *db.DB
 	ctx   context.Context // of its first admin
 	stop  context.CancelFunc
 	ended chan struct{}
@@ -111,9 +110,11 @@ func (s *server) flow() {
 // bubble runs a test with n replicas.
 func bubble(t *testing.T, n int, test func(*testing.T, *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, file: filepath.Join(t.TempDir(), "gatehouse.db")}
+		c := &cluster{t: t}
 		var err error
 		c.keyring, err = token.CreateKeyring(filepath.Join(t.TempDir(), "keyring"), time.Now)
+		ok(t, err)
+		c.db, err = db.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
 		ok(t, err)
 		for range n {
 			c.replicas = append(c.replicas, c.start())
@@ -122,18 +123,19 @@ func bubble(t *testing.T, n int, test func(*testing.T, *cluster)) {
 		for _, s := range c.replicas {
 			s.stop()
 			<-s.ended
-			ok(t, s.db.Close())
 		}
+		ok(t, c.db.Close())
 	})
 }
 
 // start starts another server.
 func (c *cluster) start() *server {
 	c.t.Helper()
-	d, err := db.OpenSQLite(c.t.Context(), c.file)
-	ok(c.t, err)
-	s := &server{db: d}
-	s.Service, err = iam.New(c.t.Context(), iam.Config{DB: d, Keyring: c.keyring, Authz: &authz.PolicyAuthorizer{}, Now: time.Now, Lease: lease})
+	// All have one handle: the driver waits for a busy database by the bubble's clock,
+	// which stands still while another goroutine waits for a mutex.
+	s := &server{}
+	var err error
+	s.Service, err = iam.New(c.t.Context(), iam.Config{DB: c.db, Keyring: c.keyring, Authz: &authz.PolicyAuthorizer{}, Now: time.Now, Lease: lease})
 	ok(c.t, err)
 	iam.Disturb(s.Service, s.cross)
 	keys, err := s.Bootstrap(c.t.Context(), []string{account})
@@ -163,7 +165,6 @@ func (s *server) kill() {
 	renewed := iam.Renewed(s.Service)
 	s.stop()
 	<-s.ended
-	s.db.Close() // whatever was going on
 	iam.SetRenewed(s.Service, renewed)
 }
 

@@ -80,6 +80,9 @@ func (s *Service) admit(ctx context.Context, sn *Snapshot, kind Kind, prefix tok
 func (s *Service) second() time.Time { return s.now().UTC().Truncate(time.Second) }
 
 func exists(kind Kind, name string) error {
+	if kind == KindPolicy {
+		return fault.New(fault.Conflict, "EntityAlreadyExists", "A policy called %s already exists. Duplicate names are not allowed.", name).About(kind.Noun(), name)
+	}
 	return fault.New(fault.Conflict, "EntityAlreadyExists", "%s with name %s already exists.", kind, name).About(kind.Noun(), name)
 }
 

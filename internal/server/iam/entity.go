@@ -262,6 +262,11 @@ func (p *Policy) Version(number int) (PolicyVersion, bool) {
 	return PolicyVersion{}, false
 }
 
+// ofService reports whether the policy is for service-linked roles alone.
+func (p *Policy) ofService() bool {
+	return p.AWSManaged() && strings.HasPrefix(p.Path, serviceLinkedPath)
+}
+
 // AWSAccount stands in ARNs for the owner of AWS's managed policies.
 const AWSAccount = "aws"
 

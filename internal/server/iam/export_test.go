@@ -76,6 +76,20 @@ func principalText(p *authn.Principal) string {
 
 func sourceText(p *policy.Policy) string { return fmt.Sprintf(" %v %s", p.Source(), p.Document()) }
 
+// LoseAnswer makes a change whose commit succeeds and is answered with an error,
+// which is cause. With commit false it fails instead.
+func LoseAnswer(ctx context.Context, s *Service, e Entity, commit bool, cause error) error {
+	d := &Draft{Snapshot: s.current.Load(), base: s.current.Load(), id: "lost"}
+	d.set(e)
+	if commit {
+		if err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.save(ctx, tx) }); err != nil {
+			return err
+		}
+	}
+	_, err := s.resolve(ctx, d, cause)
+	return err
+}
+
 // A Line is a server's way to hear of the others, for tests to disturb.
 type Line struct {
 	replicaLog

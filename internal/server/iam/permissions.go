@@ -3,9 +3,11 @@ package iam
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
@@ -126,10 +128,17 @@ func CheckInlineSize(kind Kind, name string, inline []InlinePolicy) error {
 
 // CheckDocument parses a policy. Fault: MalformedPolicyDocument.
 func CheckDocument(document string, kind policy.Kind) error {
-	if _, err := policy.Parse(document, kind); err != nil {
-		return fault.New(fault.Invalid, "MalformedPolicyDocument", "%s", err.Error())
+	return malformed(policy.Check(document, kind))
+}
+
+// malformed turns an error of package policy into the fault
+// MalformedPolicyDocument: AWS's sentence, with the details as its cause.
+func malformed(err error) error {
+	var wrong *policy.MalformedError
+	if !errors.As(err, &wrong) {
+		return err
 	}
-	return nil
+	return fault.Wrap(wrong, fault.Invalid, "MalformedPolicyDocument", "%s", wrong.Message)
 }
 
 // InlinePolicy returns an inline policy. Faults: NoSuchEntity.
@@ -177,11 +186,22 @@ func (s *Service) DeleteInlinePolicy(ctx context.Context, kind Kind, name, polic
 // usable returns the managed policy that the account may attach, or a fault
 // NoSuchEntity: one of its own or of AWS's.
 func usable(sn *Snapshot, account, policyARN string) (*Policy, error) {
+	if err := checkPolicyARN(policyARN); err != nil {
+		return nil, err
+	}
 	p, ok := sn.policyByARN(policyARN)
 	if !ok || p.Account != account && !p.AWSManaged() {
 		return nil, fault.New(fault.NotFound, "NoSuchEntity", "Policy %s does not exist or is not attachable.", policyARN).About("policy", policyARN)
 	}
 	return p, nil
+}
+
+// checkPolicyARN refuses what is not an ARN.
+func checkPolicyARN(policyARN string) error {
+	if _, err := arn.Parse(policyARN); err != nil {
+		return invalid("Invalid ARN:  Could not be parsed!") // AWS's sentence, with both spaces
+	}
+	return nil
 }
 
 func policyKey(policyARN string) map[string][]string {
@@ -193,8 +213,12 @@ func policyKey(policyARN string) map[string][]string {
 func (s *Service) AttachPolicy(ctx context.Context, kind Kind, name, policyARN string) error {
 	req := authz.Request{Action: "iam:Attach" + string(kind) + "Policy", Keys: policyKey(policyARN)}
 	return s.edit(ctx, kind, name, req, func(d *Draft, h principalEntity) error {
-		if _, err := usable(d.Snapshot, h.Base().Account, policyARN); err != nil {
+		attached, err := usable(d.Snapshot, h.Base().Account, policyARN)
+		if err != nil {
 			return err
+		}
+		if attached.ofService() {
+			return fault.New(fault.Invalid, "PolicyNotAttachable", "Cannot attach a Service Role Policy to a Customer %s.", kind)
 		}
 		p := h.permissions()
 		if slices.Contains(p.Attached, policyARN) {
@@ -216,6 +240,9 @@ func TooManyAttached(kind Kind) error {
 func (s *Service) DetachPolicy(ctx context.Context, kind Kind, name, policyARN string) error {
 	req := authz.Request{Action: "iam:Detach" + string(kind) + "Policy", Keys: policyKey(policyARN)}
 	return s.edit(ctx, kind, name, req, func(_ *Draft, h principalEntity) error {
+		if err := checkPolicyARN(policyARN); err != nil {
+			return err
+		}
 		p := h.permissions()
 		if !slices.Contains(p.Attached, policyARN) {
 			return fault.New(fault.NotFound, "NoSuchEntity", "Policy %s was not found.", policyARN).About("policy", policyARN)

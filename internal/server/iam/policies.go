@@ -27,7 +27,7 @@ func (s *Service) CreatePolicy(ctx context.Context, n NewEntity, description, do
 		if err != nil {
 			return err
 		}
-		if err := CheckManagedPolicy(document); err != nil {
+		if err := checkNewVersion(document); err != nil {
 			return err
 		}
 		p = &Policy{
@@ -48,11 +48,25 @@ func CheckManagedPolicy(document string) error {
 	return CheckDocument(document, policy.Identity)
 }
 
+// checkNewVersion is [CheckManagedPolicy] for the API, which also refuses the old
+// version of the policy language. A declared policy may have it: files that were
+// accepted once go on working.
+func checkNewVersion(document string) error {
+	err := CheckManagedPolicy(document)
+	if err == nil {
+		err = malformed(policy.CheckVersion(document))
+	}
+	return err
+}
+
 // managed authorizes an action on a managed policy and returns it. Faults:
 // NoSuchEntity.
 func (s *Service) managed(ctx context.Context, sn *Snapshot, policyARN string, req authz.Request) (*Policy, error) {
 	c, err := caller(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := checkPolicyARN(policyARN); err != nil {
 		return nil, err
 	}
 	p, ok := sn.policyByARN(policyARN)
@@ -226,7 +240,7 @@ func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document s
 		if len(p.Versions) == MaxVersions {
 			return limit("A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.", MaxVersions)
 		}
-		if err := CheckManagedPolicy(document); err != nil {
+		if err := checkNewVersion(document); err != nil {
 			return err
 		}
 		v = p.AddVersion(document, s.second())
@@ -253,7 +267,9 @@ func (s *Service) SetDefaultPolicyVersion(ctx context.Context, policyARN string,
 		if _, ok := p.Version(number); !ok {
 			return noVersion(policyARN, number)
 		}
-		p.Default, p.Updated = number, s.second()
+		if number != p.Default {
+			p.Default, p.Updated = number, s.second()
+		}
 		return nil
 	})
 }

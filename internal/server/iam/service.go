@@ -24,13 +24,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -67,8 +67,9 @@ type Service struct {
 
 	// current is what every reader sees.
 	current atomic.Pointer[Snapshot]
-	// changing makes this server's changes one after the other.
-	changing sync.Mutex
+	// changing makes this server's changes one after the other: who sends to it
+	// has the turn. A channel, since a caller who gives up must not wait on.
+	changing chan struct{}
 
 	// replica is nil where there is no other server.
 	replica *replica
@@ -79,14 +80,14 @@ type Service struct {
 
 // New applies the migrations and loads everything into memory.
 func New(ctx context.Context, c Config) (*Service, error) {
-	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), replicaMigration)...); err != nil {
+	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), replicaMigration, changeIDMigration)...); err != nil {
 		return nil, fmt.Errorf("iam: %w", err)
 	}
 	awsManaged, err := awsManagedPolicies()
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged}
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged, changing: make(chan struct{}, 1)}
 	s.replica = newReplica(c.DB, c.Lease, c.Now)
 	loaded, err := s.load(ctx)
 	if err != nil {
@@ -133,11 +134,13 @@ func (s *Service) commit(ctx context.Context, fn func(*Draft) error) error {
 
 // decide is commit for this server alone.
 func (s *Service) decide(ctx context.Context, fn func(*Draft) error) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	if err := s.lockChanges(ctx); err != nil {
+		return err
+	}
+	defer s.unlockChanges()
 	for {
 		base := s.current.Load()
-		d := &Draft{Snapshot: base, base: base}
+		d := &Draft{Snapshot: base, base: base, id: randid.Text()}
 		if err := fn(d); err != nil {
 			return err
 		}
@@ -150,23 +153,59 @@ func (s *Service) decide(ctx context.Context, fn func(*Draft) error) error {
 			d.warn()
 			return nil
 		}
-		// Another server was first, or the commit's answer was lost. Either way
-		// the database says what is true now.
-		next, followErr := s.follow(context.WithoutCancel(ctx), base)
-		if followErr != nil {
-			return errors.Join(err, followErr)
-		}
-		s.current.Store(next)
-		if next == base || !s.db.IsUnique(err) {
+		again, err := s.resolve(ctx, d, err)
+		if err != nil || !again {
 			return err
 		}
 	}
 }
 
+// resolve finds out what became of a draft whose commit failed with cause: the
+// answer may have been lost, or another server was first. The log of changes says
+// which. It returns nil and false if the draft was committed after all, and true
+// if it must be decided anew.
+func (s *Service) resolve(ctx context.Context, d *Draft, cause error) (again bool, err error) {
+	ctx = context.WithoutCancel(ctx)
+	next, err := s.follow(ctx, d.base)
+	if err != nil {
+		return false, errors.Join(cause, err)
+	}
+	s.current.Store(next)
+	if next == d.base {
+		return false, cause
+	}
+	committed, err := d.committed(ctx, s.db)
+	switch {
+	case err != nil:
+		return false, errors.Join(cause, err)
+	case committed:
+		d.warn()
+		return false, nil
+	}
+	if s.db.IsUnique(cause) {
+		return true, nil
+	}
+	return false, cause
+}
+
+// lockChanges waits for this server's turn to make a change.
+func (s *Service) lockChanges(ctx context.Context) error {
+	select {
+	case s.changing <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Service) unlockChanges() { <-s.changing }
+
 // Follow takes over what other servers on the same database have changed.
 func (s *Service) Follow(ctx context.Context) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	if err := s.lockChanges(ctx); err != nil {
+		return err
+	}
+	defer s.unlockChanges()
 	next, err := s.follow(ctx, s.current.Load())
 	if err != nil {
 		return fmt.Errorf("iam: follow: %w", err)

@@ -19,11 +19,12 @@ import (
 // serviceLinkedPath begins the path of every service-linked role.
 const serviceLinkedPath = "/aws-service-role/"
 
-// serviceLinked are the roles of the services that an artifact platform meets
-// (Amazon ECR User Guide, "Using service-linked roles for Amazon ECR").
-var serviceLinked = map[string]string{
-	"replication.ecr.amazonaws.com":      "AWSServiceRoleForECRReplication",
-	"pullthroughcache.ecr.amazonaws.com": "AWSServiceRoleForECRPullThroughCache",
+// serviceLinked has the name and the policy of the role of each service that an
+// artifact platform meets (Amazon ECR User Guide, "Using service-linked roles for
+// Amazon ECR").
+var serviceLinked = map[string]struct{ role, policy string }{
+	"replication.ecr.amazonaws.com":      {"AWSServiceRoleForECRReplication", "ECRReplicationServiceRolePolicy"},
+	"pullthroughcache.ecr.amazonaws.com": {"AWSServiceRoleForECRPullThroughCache", "AWSECRPullThroughCache_ServiceRolePolicy"},
 }
 
 // ServiceLinked reports whether the role is a service's, and cannot be changed.
@@ -44,7 +45,8 @@ func (s *Service) CreateServiceLinkedRole(ctx context.Context, service, suffix, 
 	if err != nil {
 		return nil, err
 	}
-	name, known := serviceLinked[service]
+	linked, known := serviceLinked[service]
+	name := linked.role
 	path := serviceLinkedPath + service + "/"
 	if err := s.authz.Authorize(ctx, &authz.Request{
 		Action: "iam:CreateServiceLinkedRole", Resource: arn.New("iam", "", c.Account, "role"+path+name).String(),
@@ -64,6 +66,7 @@ func (s *Service) CreateServiceLinkedRole(ctx context.Context, service, suffix, 
 		}
 		r = &Role{
 			Common:      Common{ID: token.NewID(token.RoleID), Account: c.Account, Path: path, Name: name, Created: s.second()},
+			Permissions: Permissions{Attached: []string{arn.New("iam", "", AWSAccount, "policy"+serviceLinkedPath+linked.policy).String()}},
 			Description: description, MaxSession: DefaultMaxSession,
 			Trust: `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"` + service + `"},"Action":"sts:AssumeRole"}]}`,
 		}
@@ -101,7 +104,7 @@ func (s *Service) ServiceLinkedRoleDeleted(ctx context.Context, taskID string) (
 	}
 	path, ok := strings.CutPrefix(taskID, "task"+serviceLinkedPath)
 	parts := strings.Split(path, "/")
-	ok = ok && len(parts) == 3 && serviceLinked[parts[0]] == parts[1] && parts[1] != ""
+	ok = ok && len(parts) == 3 && serviceLinked[parts[0]].role == parts[1] && parts[1] != ""
 	resource := "*"
 	if ok {
 		resource = arn.New("iam", "", c.Account, "role"+serviceLinkedPath+parts[0]+"/"+parts[1]).String()

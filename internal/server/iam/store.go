@@ -1,6 +1,7 @@
 package iam
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -60,6 +61,13 @@ CREATE TABLE iam_credential_report (
 );
 `,
 }}
+
+// changeIDMigration lets a server recognise its own change, if the answer to its
+// commit was lost.
+var changeIDMigration = db.Migration{
+	Name: "iam/004-change-id",
+	SQL:  `ALTER TABLE iam_change ADD COLUMN id {text} NOT NULL DEFAULT '';`,
+}
 
 type entityRow struct{ id, kind, account, body string }
 
@@ -143,15 +151,26 @@ func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*Snapshot, error
 type Draft struct {
 	*Snapshot
 	base    *Snapshot
+	id      string              // of the change, by which its server recognises it
 	changed []string            // each once, in the order of the changes
 	seen    map[string]struct{} // the same, to be found
 }
 
 // set puts e, which no snapshot holds yet, into the draft.
 func (d *Draft) set(e Entity) {
+	if old, ok := d.byID.Get(e.Base().ID); ok && storedAlike(old, e) {
+		return // an edit that changes nothing writes nothing
+	}
 	e.compile(newCompiler())
 	d.Snapshot = d.put(e)
 	d.touch(e.Base().ID)
+}
+
+// storedAlike reports whether two versions of an entity are the same row.
+func storedAlike(a, b Entity) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // remove takes e out of the draft.
@@ -202,7 +221,7 @@ func (d *Draft) next() *Snapshot { return d.at(d.base.seq + 1) }
 // save writes the draft as the change that follows the one it is based on. It
 // fails with a unique violation where that number is taken.
 func (d *Draft) save(ctx context.Context, tx *db.Tx) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO iam_change (seq, entities) VALUES ($1, $2)`, d.base.seq+1, strings.Join(d.changed, " ")); err != nil {
+	if _, err := tx.Exec(ctx, `INSERT INTO iam_change (seq, entities, id) VALUES ($1, $2, $3)`, d.base.seq+1, strings.Join(d.changed, " "), d.id); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `DELETE FROM iam_change WHERE seq <= $1`, d.base.seq-keptChanges); err != nil {
@@ -235,6 +254,16 @@ func saveEntity(ctx context.Context, tx *db.Tx, e Entity) error {
 	_, err = tx.Exec(ctx, `INSERT INTO iam_entity (id, kind, account, name, body) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body`, e.Base().ID, string(k.kind), k.account, k.name, string(body))
 	return err
+}
+
+// committed reports whether the draft is in the database, although its commit was
+// answered with an error.
+func (d *Draft) committed(ctx context.Context, q db.Querier) (bool, error) {
+	id, err := db.One(ctx, q, db.Scalar[string], `SELECT id FROM iam_change WHERE seq = $1`, d.base.seq+1)
+	if errors.Is(err, db.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil && id == d.id, err
 }
 
 // keptChanges is how far a server can be behind and still catch up without

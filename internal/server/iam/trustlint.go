@@ -40,7 +40,7 @@ var sharedIssuers = map[string][]string{
 func checkSharedIssuers(document string) error {
 	var p struct{ Statement oneOrMore[trustStatement] }
 	if err := json.Unmarshal([]byte(document), &p); err != nil {
-		return fault.New(fault.Invalid, "MalformedPolicyDocument", "%s", err.Error())
+		return malformed(err)
 	}
 	for _, s := range p.Statement {
 		if s.Effect != "Allow" || s.onlyAdds() {

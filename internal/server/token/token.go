@@ -117,6 +117,11 @@ func (k *key) mint(p Purpose, c *Claims) (string, error) {
 	return string(encoding.AppendEncode(append(text[:0], p.prefix()...), frame)), nil
 }
 
+// MaxSkew is how far the clock of the server that issued a token may be ahead. A
+// token from further in the future was issued while a clock was wrong, and would
+// outlive its time.
+const MaxSkew = time.Minute
+
 func (k *Keyring) open(p Purpose, token string) (Claims, *key, error) {
 	if !p.valid() {
 		return Claims{}, nil, fmt.Errorf("token: unknown purpose %d", p)
@@ -138,7 +143,11 @@ func (k *Keyring) open(p Purpose, token string) (Claims, *key, error) {
 	if !ok {
 		return Claims{}, nil, invalid(p, "it was issued by another version of this server")
 	}
-	if !k.now().Before(c.Expires) {
+	now := k.now()
+	if c.Issued.After(now.Add(MaxSkew)) {
+		return Claims{}, nil, invalid(p, "it was issued in the future: compare the clock of this server with the one that issued it")
+	}
+	if !now.Before(c.Expires) {
 		return Claims{}, nil, fault.New(fault.Expired, "ExpiredToken", "The %s expired at %s. %s", p, c.Expires.Format(time.RFC3339), p.renew())
 	}
 	return c, key, nil

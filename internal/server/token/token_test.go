@@ -400,3 +400,29 @@ func BenchmarkAccessKeySecret(b *testing.B) {
 		}
 	}
 }
+
+// A token that was issued while a clock was wrong would outlive its time.
+func TestOpen_IssuedInTheFuture(t *testing.T) {
+	now := noon
+	ring := newKeyring(t, func() time.Time { return now })
+	for _, ahead := range []time.Duration{token.MaxSkew, token.MaxSkew + time.Second, 365 * 24 * time.Hour} {
+		now = noon.Add(ahead)
+		claims := token.Claims{ID: "id", Account: "000000000001", PrincipalID: "AIDA2222333344445555", Issued: now, Expires: now.Add(time.Hour), Region: "us-east-1"}
+		text, err := ring.Mint(token.ECR, claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, _, err := ring.MintSession(claims)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now = noon // somebody has set the clock right
+		_, err = ring.Open(token.ECR, text)
+		_, _, sessionErr := ring.OpenSession(session)
+		if accepted := ahead <= token.MaxSkew; (err == nil) != accepted || (sessionErr == nil) != accepted {
+			t.Errorf("issued %v ahead: %v, %v", ahead, err, sessionErr)
+		} else if !accepted && (!fault.Is(err, "InvalidToken") || !strings.Contains(err.Error(), "future")) {
+			t.Errorf("issued %v ahead: %v", ahead, err)
+		}
+	}
+}

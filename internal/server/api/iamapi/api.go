@@ -68,6 +68,8 @@ func MapError(err error) error {
 		return &types.DeleteConflictException{Message: message}
 	case "LimitExceeded":
 		return &types.LimitExceededException{Message: message}
+	case "PolicyNotAttachable":
+		return &types.PolicyNotAttachableException{Message: message}
 	case "MalformedPolicyDocument":
 		return &types.MalformedPolicyDocumentException{Message: message}
 	case "UnmodifiableEntity":
@@ -149,13 +151,16 @@ func tagsOut(tags []iam.Tag) []types.Tag {
 	return convert(tags, func(t iam.Tag) types.Tag { return types.Tag{Key: &t.Key, Value: &t.Value} })
 }
 
+// boundaryType is what AWS answers. Its model has PermissionsBoundaryPolicy alone.
+const boundaryType types.PermissionsBoundaryAttachmentType = "Policy"
+
 func boundaryOut(policyARN string) *types.AttachedPermissionsBoundary {
 	if policyARN == "" {
 		return nil
 	}
 	return &types.AttachedPermissionsBoundary{
 		PermissionsBoundaryArn:  &policyARN,
-		PermissionsBoundaryType: types.PermissionsBoundaryAttachmentTypePolicy,
+		PermissionsBoundaryType: boundaryType,
 	}
 }
 

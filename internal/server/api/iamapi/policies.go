@@ -74,7 +74,9 @@ func (a *API) CreatePolicy(ctx context.Context, in *api.CreatePolicyInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	return &api.CreatePolicyOutput{Policy: new(policyOut(iam.PolicyUse{Policy: p}))}, nil
+	out := listedPolicy(iam.PolicyUse{Policy: p}) // AWS leaves the description out
+	out.Tags = tagsOrNone(p.Tags)
+	return &api.CreatePolicyOutput{Policy: &out}, nil
 }
 
 // GetPolicy returns a managed policy without its text.
@@ -83,7 +85,9 @@ func (a *API) GetPolicy(ctx context.Context, in *api.GetPolicyInput) (*api.GetPo
 	if err != nil {
 		return nil, err
 	}
-	return &api.GetPolicyOutput{Policy: new(policyOut(p))}, nil
+	out := policyOut(p)
+	out.Tags = tagsOut(p.Tags) // an empty list if there are none, unlike in other answers
+	return &api.GetPolicyOutput{Policy: &out}, nil
 }
 
 // ListPolicies lists managed policies.

@@ -52,7 +52,9 @@ func (a *API) CreateRole(ctx context.Context, in *api.CreateRoleInput) (*api.Cre
 	if err != nil {
 		return nil, err
 	}
-	return &api.CreateRoleOutput{Role: new(a.roleOut(r))}, nil
+	out := a.roleOut(r)
+	out.MaxSessionDuration = nil // AWS leaves it out of this answer alone
+	return &api.CreateRoleOutput{Role: &out}, nil
 }
 
 // GetRole returns a role.

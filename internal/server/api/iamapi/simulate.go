@@ -3,7 +3,6 @@ package iamapi
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	api "github.com/aws/aws-sdk-go-v2/service/iam"
@@ -45,7 +44,7 @@ func (a *API) SimulatePrincipalPolicy(ctx context.Context, in *api.SimulatePrinc
 	if err != nil {
 		return nil, err
 	}
-	return &api.SimulatePrincipalPolicyOutput{EvaluationResults: convert(entries, evaluationOut), IsTruncated: next != nil, Marker: next}, nil
+	return &api.SimulatePrincipalPolicyOutput{EvaluationResults: convert(entries, principalEvaluationOut), IsTruncated: next != nil, Marker: next}, nil
 }
 
 // SimulateCustomPolicy says what would be decided with the policies of the
@@ -84,6 +83,16 @@ func simulationIn(entries []types.ContextEntry, boundaries []string) (simulate.S
 		return s, fault.New(fault.Invalid, "InvalidInput", "PermissionsBoundaryPolicyInputList has %d policies, and a principal has one permissions boundary.", len(boundaries))
 	}
 	return s, nil
+}
+
+// principalEvaluationOut is one result about a principal, which is of an account:
+// AWS says whether the account's organization allows, even if there is none.
+func principalEvaluationOut(s simulate.Result) types.EvaluationResult {
+	out := evaluationOut(s)
+	if out.OrganizationsDecisionDetail == nil {
+		out.OrganizationsDecisionDetail = &types.OrganizationsDecisionDetail{AllowedByOrganizations: true}
+	}
+	return out
 }
 
 // evaluationOut is one result. What is about one resource, ResourceSpecificResults
@@ -184,19 +193,21 @@ func statementsOut(t *policy.Trace) []types.Statement {
 	return out
 }
 
+// identityPolicy is the type that AWS gives every identity-based policy of a
+// principal, although its model has a word for each kind of holder.
+const identityPolicy types.PolicySourceType = "IAM Policy"
+
 // sourceOut names a policy: a managed one by its ARN, which says which of the
 // accounts and paths it is in, and others by their name.
 func sourceOut(m policy.Match) (id string, kind types.PolicySourceType) {
 	source := m.Policy.Source()
-	switch holder, _, _ := strings.Cut(source.Attachment, "/"); {
+	switch {
 	case m.Type == policy.ResourceBased || m.Type == policy.RoleTrust:
 		return source.Name, types.PolicySourceTypeResource
-	case holder != "":
-		return source.Name, types.PolicySourceType(holder)
-	case strings.HasPrefix(source.ARN, "arn:aws:iam::aws:"):
-		return source.ARN, types.PolicySourceTypeAwsManaged
 	case source.ARN != "":
-		return source.ARN, types.PolicySourceTypeUserManaged
+		return source.ARN, identityPolicy
+	case source.Attachment != "":
+		return source.Name, identityPolicy
 	}
 	return source.Name, types.PolicySourceTypeNone
 }

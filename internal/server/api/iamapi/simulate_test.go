@@ -53,12 +53,15 @@ func TestSimulationNamesTheStatements(t *testing.T) {
 	for _, s := range pull.MatchedStatements {
 		sources = append(sources, string(s.SourcePolicyType)+" "+*s.SourcePolicyId)
 	}
-	want := []string{"user inline", "aws-managed arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly", "group pull"}
+	want := []string{"IAM Policy inline", "IAM Policy arn:aws:iam::aws:policy/AmazonEC2ContainerRegistryReadOnly", "IAM Policy pull"}
 	if pull.EvalDecision != types.PolicyEvaluationDecisionTypeAllowed || !slices.Equal(sources, want) {
 		t.Errorf("pull: %s by %q, want %q", pull.EvalDecision, sources, want)
 	}
 	if p := pull.MatchedStatements[0]; p.StartPosition.Line != 4 || p.StartPosition.Column != 6 || p.EndPosition.Line != 4 {
 		t.Errorf("the statement stands at %+v to %+v", *p.StartPosition, *p.EndPosition)
+	}
+	if o := pull.OrganizationsDecisionDetail; o == nil || !o.AllowedByOrganizations {
+		t.Errorf("the organization's decision: %+v", o)
 	}
 	if r := pull.ResourceSpecificResults; len(r) != 1 || r[0].EvalResourceDecision != pull.EvalDecision || *r[0].EvalResourceName != aRepository || len(r[0].MatchedStatements) != 3 {
 		t.Errorf("results of the resource: %+v", r)

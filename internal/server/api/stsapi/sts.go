@@ -131,7 +131,7 @@ func (a *API) GetFederationToken(ctx context.Context, in *api.GetFederationToken
 		Credentials:   credentialsOut(s),
 		FederatedUser: &types.FederatedUser{Arn: &s.ARN, FederatedUserId: &s.UserID},
 		//lint:ignore SA1019 all clients but the newest read this one
-		PackedPolicySize: packedSize(s),
+		PackedPolicySize: new(int32(s.PackedSize)), // AWS has it here even if it is 0
 	}, nil
 }
 

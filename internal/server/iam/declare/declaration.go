@@ -117,7 +117,13 @@ type Error struct {
 	Err   error
 }
 
-func (e *Error) Error() string { return e.Where + ": " + fault.From(e.Err).Message }
+func (e *Error) Error() string {
+	var malformed *policy.MalformedError
+	if errors.As(e.Err, &malformed) { // with the details, which the API leaves out
+		return e.Where + ": " + malformed.Error()
+	}
+	return e.Where + ": " + fault.From(e.Err).Message
+}
 
 // Unwrap returns the cause, a fault.
 func (e *Error) Unwrap() error { return e.Err }

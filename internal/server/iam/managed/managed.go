@@ -8,6 +8,7 @@
 package managed
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -38,6 +39,7 @@ func Policies() []Policy {
 // An entry is a policy as the table has it.
 type entry struct {
 	name, description, version string
+	path                       string // "/" if it is empty
 	updated                    time.Time
 	statements                 []statement
 }
@@ -45,6 +47,7 @@ type entry struct {
 // A statement has the members of a policy's statement, in the order in which the
 // document shows them. All of them allow.
 type statement struct {
+	Sid       string                       `json:"Sid,omitempty"`
 	Effect    string                       `json:"Effect"`
 	Action    []string                     `json:"Action,omitempty"`
 	NotAction []string                     `json:"NotAction,omitempty"`
@@ -53,6 +56,7 @@ type statement struct {
 }
 
 func (e entry) policy() Policy {
+	path := cmp.Or(e.path, "/")
 	document, err := json.MarshalIndent(struct {
 		Version   string      `json:"Version"`
 		Statement []statement `json:"Statement"`
@@ -62,8 +66,8 @@ func (e entry) policy() Policy {
 	}
 	return Policy{
 		Name:        e.name,
-		Path:        "/",
-		ARN:         "arn:aws:iam::aws:policy/" + e.name,
+		Path:        path,
+		ARN:         "arn:aws:iam::aws:policy" + path + e.name,
 		Description: e.description,
 		VersionID:   e.version,
 		Updated:     e.updated,

@@ -48,6 +48,14 @@ var table = []entry{
 		},
 	},
 	{
+		name: "AWSECRPullThroughCache_ServiceRolePolicy", path: "/aws-service-role/", version: "v3", updated: on(2025, time.March, 12, 18, 2, 24),
+		description: "What ECR does to fill a pull-through cache. Only the service-linked role has it.",
+		statements: []statement{
+			allow("ecr:GetAuthorizationToken", "ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+				"ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:BatchGetImage", "ecr:BatchImportUpstreamImage", "ecr:GetDownloadUrlForLayer", "ecr:GetImageCopyStatus"),
+		},
+	},
+	{
 		name: "AdministratorAccess", version: "v1", updated: on(2015, time.February, 6, 18, 39, 46),
 		description: "Everything.",
 		statements:  []statement{allow("*")},
@@ -75,6 +83,11 @@ var table = []entry{
 		name: "AmazonEC2ContainerRegistryReadOnly", version: "v3", updated: on(2019, time.December, 10, 20, 56, 32),
 		description: "Pulling from ECR and seeing what is there.",
 		statements:  []statement{allow(pull...)},
+	},
+	{
+		name: "ECRReplicationServiceRolePolicy", path: "/aws-service-role/", version: "v1", updated: on(2020, time.December, 4, 22, 11, 18),
+		description: "What ECR does to replicate images. Only the service-linked role has it.",
+		statements:  []statement{allow("ecr:CreateRepository", "ecr:ReplicateImage")},
 	},
 	{
 		name: "IAMFullAccess", version: "v2", updated: on(2019, time.June, 21, 19, 40, 0),

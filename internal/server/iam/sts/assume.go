@@ -207,7 +207,7 @@ func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (iam.SessionReco
 	for _, key := range in.TransitiveTagKeys {
 		i := resourcetags.Index(in.Tags, key)
 		if i < 0 {
-			return r, fault.New(fault.Invalid, "InvalidParameterValue", "The specified transitive tag key %q must be included in the requested tags.", key)
+			return r, fault.New(fault.Invalid, "InvalidParameterValue", "The specified transitive tag key must be included in the requested tags.")
 		}
 		r.TransitiveKeys = append(r.TransitiveKeys, in.Tags[i].Key) // as the tag spells it
 	}
@@ -220,7 +220,7 @@ func (s *Service) assumedRecord(c *authn.Caller, in AssumeRole) (iam.SessionReco
 		r.TransitiveKeys = append(r.TransitiveKeys, key)
 	}
 	var err error
-	r.Tags, err = iam.MergeTags(nil, tags)
+	r.Tags, err = mergeTags(tags)
 	return r, err
 }
 
@@ -283,4 +283,14 @@ func checkSessionName(name string, most int) error {
 		return invalid("The session name %q is invalid: it has 2 to %d letters, digits or characters of _+=,.@-", name, most)
 	}
 	return nil
+}
+
+// mergeTags checks the tags of a session. STS has another code than IAM for a key
+// that is there twice.
+func mergeTags(tags []iam.Tag) ([]iam.Tag, error) {
+	merged, err := iam.MergeTags(nil, tags)
+	if fault.Is(err, "InvalidInput") {
+		return nil, fault.New(fault.Invalid, "InvalidParameterValue", "%s", fault.From(err).Message)
+	}
+	return merged, err
 }

@@ -79,7 +79,7 @@ func (s *Service) FederationToken(ctx context.Context, in FederationToken) (Sess
 		if err := s.core.Authorize(ctx, &req); err != nil {
 			return none, err
 		}
-		if record.Tags, err = iam.MergeTags(nil, in.Tags); err != nil {
+		if record.Tags, err = mergeTags(in.Tags); err != nil {
 			return none, err
 		}
 	}

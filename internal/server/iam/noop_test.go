@@ -1,0 +1,87 @@
+package iam_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+)
+
+// An edit that changes nothing writes nothing: no row, and no change that every
+// other server would have to follow.
+func TestEdit_WithoutChangeWritesNothing(t *testing.T) {
+	w := iamtest.New(t)
+	ctx := w.AsAdmin()
+	tags := []iam.Tag{{Key: "team", Value: "web"}}
+	u, err := w.IAM.CreateUser(ctx, iam.NewEntity{Name: "u", Tags: tags})
+	ok(t, err)
+	_, err = w.IAM.CreateGroup(ctx, "", "g")
+	ok(t, err)
+	ok(t, w.IAM.AddUserToGroup(ctx, "g", "u"))
+	p, err := w.IAM.CreatePolicy(ctx, iam.NewEntity{Name: "p"}, "", allowECR)
+	ok(t, err)
+	_, err = w.IAM.CreateRole(ctx, iam.NewEntity{Name: "r"}, "d", trustAccount, 0)
+	ok(t, err)
+	_, k, _, err := w.IAM.CreateAccessKey(ctx, "u")
+	ok(t, err)
+	description := "d"
+	edits := map[string]func(context.Context) error{
+		"attach":     func(ctx context.Context) error { return w.IAM.AttachPolicy(ctx, iam.KindUser, "u", p.ARN()) },
+		"inline":     func(ctx context.Context) error { return w.IAM.PutInlinePolicy(ctx, iam.KindUser, "u", "i", allowECR) },
+		"boundary":   func(ctx context.Context) error { return w.IAM.PutBoundary(ctx, iam.KindUser, "u", p.ARN()) },
+		"tag":        func(ctx context.Context) error { return w.IAM.TagEntity(ctx, iam.KindUser, "u", tags) },
+		"untag":      func(ctx context.Context) error { return w.IAM.UntagEntity(ctx, iam.KindUser, "u", []string{"none"}) },
+		"member":     func(ctx context.Context) error { return w.IAM.AddUserToGroup(ctx, "g", "u") },
+		"rename":     func(ctx context.Context) error { return w.IAM.UpdateUser(ctx, "u", "/", "u") },
+		"key":        func(ctx context.Context) error { return w.IAM.SetAccessKeyActive(ctx, "u", k.ID, true) },
+		"default":    func(ctx context.Context) error { return w.IAM.SetDefaultPolicyVersion(ctx, p.ARN(), 1) },
+		"tag policy": func(ctx context.Context) error { return w.IAM.TagPolicy(ctx, p.ARN(), tags) },
+		"trust":      func(ctx context.Context) error { return w.IAM.UpdateTrustPolicy(ctx, "r", trustAccount) },
+		"description": func(ctx context.Context) error {
+			_, err := w.IAM.UpdateRole(ctx, "r", iam.RoleChange{Description: &description})
+			return err
+		},
+	}
+	for name, edit := range edits {
+		ok(t, edit(ctx)) // the first time it may change something
+		before := iam.Describe(w.IAM)["seq"]
+		w.Advance(2e9)
+		ok(t, edit(ctx))
+		if after := iam.Describe(w.IAM)["seq"]; after != before {
+			t.Errorf("%s: the same again is change %s, after %s", name, after, before)
+		}
+	}
+	if again, err := w.IAM.User(ctx, "u"); err != nil || again.ID != u.ID {
+		t.Errorf("the user: %+v, %v", again, err)
+	}
+}
+
+// The log of changes says what became of a change whose answer was lost.
+func TestCommit_AnswerLost(t *testing.T) {
+	w := iamtest.New(t)
+	ctx, lost := w.AsAdmin(), errors.New("connection reset")
+	user := func(name string) *iam.User {
+		return &iam.User{Common: iam.Common{ID: "AIDA" + name, Account: account, Path: "/", Name: name}}
+	}
+	if err := iam.LoseAnswer(ctx, w.IAM, user("GONE"), false, lost); !errors.Is(err, lost) {
+		t.Errorf("a change that was not committed: %v", err)
+	}
+	if err := iam.LoseAnswer(ctx, w.IAM, user("KEPT"), true, lost); err != nil {
+		t.Errorf("a change that was committed: %v", err)
+	}
+	if _, err := w.IAM.User(ctx, "KEPT"); err != nil {
+		t.Errorf("the change is not published: %v", err)
+	}
+	if _, err := w.IAM.User(ctx, "GONE"); code(err) != "NoSuchEntity" {
+		t.Errorf("the failed change: %v", err)
+	}
+	// Another server's change in between is not taken for one's own.
+	other := w.Start()
+	_, err := other.CreateUser(ctx, iam.NewEntity{Name: "other"})
+	ok(t, err)
+	if err := iam.LoseAnswer(ctx, w.IAM, user("LATE"), false, lost); !errors.Is(err, lost) {
+		t.Errorf("a change that another server was before: %v", err)
+	}
+}
