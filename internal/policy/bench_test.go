@@ -72,7 +72,7 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
-func TestAnAllowTakesNoMemory(t *testing.T) {
+func TestEvaluate_Allocations(t *testing.T) {
 	in := &policy.Input{
 		Principal: session, Action: "ecr:PutImage", Resource: aRepository + "team-0/app", Context: keys{"aws:username": {"x"}},
 		Identity:  []*policy.Policy{parse(t, tenStatements(0), policy.Identity)},

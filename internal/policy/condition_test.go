@@ -94,7 +94,7 @@ func TestConditionOperators(t *testing.T) {
 }
 
 // The same conditions in a Deny: what an Allow takes as "not sure" denies.
-func TestWhatCannotBeDecidedDenies(t *testing.T) {
+func TestEvaluate_UndecidableDenies(t *testing.T) {
 	for _, c := range []struct {
 		name, condition, key, value string
 		denied                      bool
@@ -119,7 +119,7 @@ func TestWhatCannotBeDecidedDenies(t *testing.T) {
 	}
 }
 
-func TestEveryKeyAndOperatorMustHold(t *testing.T) {
+func TestCondition_AllKeysAndOperators(t *testing.T) {
 	document := statement(allowAll + `,"Condition":{"StringEquals":{"a:b":"1","a:c":"2"},"StringLike":{"a:b":"?"}}`)
 	for k, want := range map[string]policy.Outcome{"12": policy.Allowed, "13": policy.ImplicitDeny, "32": policy.ImplicitDeny} {
 		if got := evaluateOne(t, document, keys{"a:b": {k[:1]}, "a:c": {k[1:]}}); got != want {

@@ -166,7 +166,7 @@ func denysAllBut(names ...string) []string {
 }
 
 // A policy of the wrong kind in the wrong place gives nothing, and still denies.
-func TestAPolicyOutOfItsPlaceAllowsNothing(t *testing.T) {
+func TestEvaluate_PolicyOfOtherKind(t *testing.T) {
 	allows := parse(t, grants(`"*"`)[0], policy.Resource)
 	denies := parse(t, statement(`"Effect":"Deny","Principal":"*","Action":"*"`), policy.Resource)
 	identity := parse(t, allowsAll, policy.Identity)
@@ -187,7 +187,7 @@ func TestAPolicyOutOfItsPlaceAllowsNothing(t *testing.T) {
 	}
 }
 
-func TestADecisionNamesTheStatementThatDecided(t *testing.T) {
+func TestDecision_Statement(t *testing.T) {
 	first := parse(t, allowsNothing, policy.Identity)
 	second := parse(t, `{"Version":"2012-10-17","Statement":[
 		{"Sid":"Guard","Effect":"Deny","Action":"ecr:Delete*","Resource":"*"},
@@ -201,7 +201,7 @@ func TestADecisionNamesTheStatementThatDecided(t *testing.T) {
 	}
 }
 
-func TestBecauseIsAWSsWording(t *testing.T) {
+func TestDecision_Because(t *testing.T) {
 	const a = "ecr:PutImage"
 	for d, want := range map[policy.Decision]string{
 		{Outcome: policy.Allowed}:                                        "",

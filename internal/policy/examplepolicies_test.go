@@ -11,7 +11,7 @@ import (
 // artifact platform and in words of our own.
 
 // "AWS: Denies access to AWS based on the requested Region".
-func TestExampleOnlyInSomeRegions(t *testing.T) {
+func TestExample_Regions(t *testing.T) {
 	both := one(`{"Version":"2012-10-17","Statement":[{` + allowAll + `},
 		{"Sid":"OutsideOurRegions","Effect":"Deny","NotAction":["iam:*","sts:*"],"Resource":"*",
 			"Condition":{"StringNotEquals":{"aws:RequestedRegion":["eu-central-1","eu-west-1"]}}}]}`)
@@ -29,7 +29,7 @@ func TestExampleOnlyInSomeRegions(t *testing.T) {
 
 // "AWS: Allows access based on date and time", and "Revoke IAM role temporary
 // security credentials", which is a Deny of what is older than a moment.
-func TestExampleForSomeTime(t *testing.T) {
+func TestExample_Dates(t *testing.T) {
 	window := one(statement(`"Effect":"Allow","Action":"ecr:*","Resource":"*","Condition":{
 		"DateGreaterThan":{"aws:CurrentTime":"2026-04-01T00:00:00Z"},"DateLessThan":{"aws:CurrentTime":"2026-06-30T23:59:59Z"}}`))
 	at := func(moment string) request {
@@ -54,7 +54,7 @@ func TestExampleForSomeTime(t *testing.T) {
 }
 
 // "AWS: Allows IAM users to manage their own password, access keys…".
-func TestExampleOwnAccessKeys(t *testing.T) {
+func TestExample_OwnAccessKeys(t *testing.T) {
 	own := one(`{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":["iam:CreateAccessKey","iam:DeleteAccessKey","iam:ListAccessKeys","iam:UpdateAccessKey"],
 			"Resource":"arn:aws:iam::*:user/${aws:username}"},
@@ -75,7 +75,7 @@ func TestExampleOwnAccessKeys(t *testing.T) {
 
 // "Establish permissions guardrails using data perimeters": one's identities reach
 // the resources of one's own accounts.
-func TestExampleOwnResourcesAlone(t *testing.T) {
+func TestExample_DataPerimeter(t *testing.T) {
 	perimeter := one(`{"Version":"2012-10-17","Statement":[{` + allowAll + `},
 		{"Effect":"Deny","Action":"*","Resource":"*","Condition":{"StringNotEqualsIfExists":{"aws:ResourceAccount":"${aws:PrincipalAccount}"}}}]}`)
 	on := func(account string) request {
@@ -90,7 +90,7 @@ func TestExampleOwnResourcesAlone(t *testing.T) {
 
 // "IAM tutorial: Define permissions to access AWS resources based on tags":
 // creating with the tags of one's own, and no way to change them afterwards.
-func TestExampleOnesOwnTags(t *testing.T) {
+func TestExample_OwnTags(t *testing.T) {
 	abac := one(`{"Version":"2012-10-17","Statement":[
 		{"Sid":"Create","Effect":"Allow","Action":["ecr:CreateRepository","ecr:TagResource"],"Resource":"*","Condition":{
 			"StringEquals":{"aws:RequestTag/project":"${aws:PrincipalTag/project}"},
@@ -120,7 +120,7 @@ func TestExampleOnesOwnTags(t *testing.T) {
 
 // "Session policies": a session has what its role and the policy that was passed
 // both allow, and a Deny in either decides.
-func TestExampleASessionPolicy(t *testing.T) {
+func TestExample_SessionPolicy(t *testing.T) {
 	role := one(`{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":["ecr:*","codeartifact:*"],"Resource":"*"},{"Effect":"Deny","Action":"ecr:DeleteRepository","Resource":"*"}]}`)
 	passed := one(`{"Version":"2012-10-17","Statement":[

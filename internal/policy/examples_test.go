@@ -11,7 +11,7 @@ import (
 
 // "Permissions boundaries for IAM entities": the boundary limits and gives
 // nothing.
-func TestExampleAUserWithABoundary(t *testing.T) {
+func TestExample_Boundary(t *testing.T) {
 	boundary := parse(t, statement(`"Effect":"Allow","Action":["ecr:*","codeartifact:*","cloudwatch:*"],"Resource":"*"`), policy.Identity)
 	identity := parse(t, statement(`"Effect":"Allow","Action":["iam:CreateUser","ecr:PutImage"],"Resource":"*"`), policy.Identity)
 	for action, want := range map[string]verdict{
@@ -28,7 +28,7 @@ func TestExampleAUserWithABoundary(t *testing.T) {
 
 // "Delegating responsibility to others using permissions boundaries": users may
 // be created by those who give them the boundary, and nobody may take it away.
-func TestExampleADelegatedAdministrator(t *testing.T) {
+func TestExample_DelegatedAdministrator(t *testing.T) {
 	const boundaryARN = "arn:aws:iam::000000000001:policy/Boundary"
 	identity := parse(t, `{"Version":"2012-10-17","Statement":[
 		{"Sid":"CreateOrChangeOnlyWithBoundary","Effect":"Allow","Action":["iam:AttachUserPolicy","iam:CreateUser","iam:PutUserPolicy"],"Resource":"*",
@@ -60,7 +60,7 @@ func TestExampleADelegatedAdministrator(t *testing.T) {
 
 // "AWS: denies access to AWS based on the source IP", which spares what AWS's
 // services do for the caller.
-func TestExampleOnlyFromTheOffice(t *testing.T) {
+func TestExample_SourceIP(t *testing.T) {
 	identity := parse(t, `{"Version":"2012-10-17","Statement":[{`+allowAll+`},
 		{"Effect":"Deny","Action":"*","Resource":"*","Condition":{
 			"NotIpAddress":{"aws:SourceIp":["192.0.2.0/24","2001:db8:1::/48"]},"Bool":{"aws:ViaAWSService":"false"}}}]}`, policy.Identity)
@@ -80,7 +80,7 @@ func TestExampleOnlyFromTheOffice(t *testing.T) {
 
 // "AWS: denies all requests without MFA": IfExists makes long-term keys, which
 // have no such key, be denied too.
-func TestExampleNothingWithoutMFA(t *testing.T) {
+func TestExample_MFA(t *testing.T) {
 	identity := parse(t, `{"Version":"2012-10-17","Statement":[{`+allowAll+`},
 		{"Effect":"Deny","NotAction":["iam:CreateVirtualMFADevice","sts:GetSessionToken"],"Resource":"*",
 			"Condition":{"BoolIfExists":{"aws:MultiFactorAuthPresent":"false"}}}]}`, policy.Identity)
@@ -103,7 +103,7 @@ func TestExampleNothingWithoutMFA(t *testing.T) {
 
 // "Using multiple keys and values", of the tags in a request: some tags must be
 // there, and no others may.
-func TestExampleTagsThatARequestMustHave(t *testing.T) {
+func TestExample_RequiredTags(t *testing.T) {
 	identity := parse(t, statement(`"Effect":"Allow","Action":"ecr:CreateRepository","Resource":"*","Condition":{
 		"StringEquals":{"aws:RequestTag/environment":["preprod","production"]},
 		"ForAllValues:StringEquals":{"aws:TagKeys":["environment","cost"]},
@@ -127,7 +127,7 @@ func TestExampleTagsThatARequestMustHave(t *testing.T) {
 }
 
 // "How to use an external ID", against the confused deputy.
-func TestExampleAnExternalID(t *testing.T) {
+func TestExample_ExternalID(t *testing.T) {
 	trust := parse(t, statement(`"Effect":"Allow","Principal":{"AWS":"`+ours+`"},"Action":"sts:AssumeRole","Condition":{"StringEquals":{"sts:ExternalId":"12345"}}`), policy.Trust)
 	identity := parse(t, statement(`"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::*:role/deploy"`), policy.Identity)
 	for id, want := range map[string]verdict{

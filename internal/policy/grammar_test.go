@@ -16,7 +16,7 @@ func statement(members string) string {
 
 const allowAll = `"Effect":"Allow","Action":"*","Resource":"*"`
 
-func TestParseAccepts(t *testing.T) {
+func TestParse_Accepts(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind     policy.Kind
 		document string
@@ -54,7 +54,7 @@ func TestParseAccepts(t *testing.T) {
 	}
 }
 
-func TestParseRefuses(t *testing.T) {
+func TestParse_Refuses(t *testing.T) {
 	with := func(condition string) string { return statement(allowAll + `,"Condition":` + condition) }
 	resource := func(r string) string { return statement(`"Effect":"Allow","Action":"*","Resource":` + r) }
 	principal := func(p string) string {
@@ -161,13 +161,13 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestSizeLeavesOutWhiteSpace(t *testing.T) {
+func TestSize_WhiteSpace(t *testing.T) {
 	if n := policy.Size("{ \"a\" :\n\t\"ä\" }"); n != 9 {
 		t.Errorf("Size = %d, want 9", n)
 	}
 }
 
-func TestContextKeysAreThoseOfConditionsAndVariables(t *testing.T) {
+func TestPolicy_ContextKeys(t *testing.T) {
 	p := parse(t, `{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"*","Resource":"arn:aws:ecr:*:*:repository/${aws:username}"},
 		{"Effect":"Deny","Action":"*","Resource":"*","Condition":{
@@ -180,7 +180,7 @@ func TestContextKeysAreThoseOfConditionsAndVariables(t *testing.T) {
 	}
 }
 
-func TestASourceLabelsACopy(t *testing.T) {
+func TestPolicy_WithSource(t *testing.T) {
 	p := parse(t, statement(`"Sid":"Everything",`+allowAll), policy.Identity)
 	labelled := p.WithSource(policy.Source{Name: "n", ARN: "a", Attachment: "user/u"})
 	if p.Source() != (policy.Source{}) || labelled.Source().Name != "n" || labelled.StatementID(0) != "Everything" || labelled.StatementID(1) != "" {

@@ -47,7 +47,7 @@ func one(document string) []string { return []string{document} }
 // "Policy evaluation logic", "Example of identity-based and resource-based policy
 // evaluation": a developer has a broad policy with a Deny, and a repository has
 // one that names the developer.
-func TestGuideIdentityAndResourceInOneAccount(t *testing.T) {
+func TestGuide_IdentityAndResource(t *testing.T) {
 	developer := one(`{"Version":"2012-10-17","Statement":[
 		{"Sid":"Lists","Effect":"Allow","Action":["ecr:Describe*","ecr:List*"],"Resource":"*"},
 		{"Sid":"OwnRepositories","Effect":"Allow","Action":"ecr:*","Resource":"` + aRepository + `alice/*"},
@@ -66,7 +66,7 @@ func TestGuideIdentityAndResourceInOneAccount(t *testing.T) {
 
 // "How AWS enforcement code logic evaluates requests to allow or deny access":
 // each kind of policy in turn has the last word.
-func TestGuideTheStepsOfADecision(t *testing.T) {
+func TestGuide_DecisionSteps(t *testing.T) {
 	push := request{principal: session, action: "ecr:PutImage", resource: aRepository + "a"}
 	all, other := statement(allowAll), statement(`"Effect":"Allow","Action":"codeartifact:*","Resource":"*"`)
 	never := statement(`"Effect":"Deny","Action":"ecr:PutImage","Resource":"*"`)
@@ -91,7 +91,7 @@ func TestGuideTheStepsOfADecision(t *testing.T) {
 
 // "Session policies" and "Permissions boundaries", evaluating effective
 // permissions: whom a resource's policy names says what still limits.
-func TestGuideWhatLimitsAGrantOfAResource(t *testing.T) {
+func TestGuide_ResourceGrantLimits(t *testing.T) {
 	other := statement(`"Effect":"Allow","Action":"codeartifact:*","Resource":"*"`)
 	names := func(principal string) []string {
 		return one(statement(`"Effect":"Allow","Principal":` + principal + `,"Action":"ecr:PutImage"`))
@@ -113,7 +113,7 @@ func TestGuideWhatLimitsAGrantOfAResource(t *testing.T) {
 
 // "Cross-account policy evaluation logic": the account of the resource lets the
 // other account in, and that one says who of its own may go.
-func TestGuideAcrossAccounts(t *testing.T) {
+func TestGuide_AcrossAccounts(t *testing.T) {
 	ourPull := one(statement(`"Effect":"Allow","Action":["ecr:BatchGetImage","ecr:GetDownloadUrlForLayer"],"Resource":"arn:aws:ecr:*:` + theirs + `:repository/base/*"`))
 	lets := func(principal string) []string {
 		return one(statement(`"Effect":"Allow","Principal":` + aws(principal) + `,"Action":["ecr:BatchGetImage","ecr:PutImage"]`))
@@ -137,7 +137,7 @@ func TestGuideAcrossAccounts(t *testing.T) {
 // "IAM tutorial: Define permissions to access AWS resources based on tags": one
 // policy for all teams, which compares the tags of who asks with those of what is
 // asked for.
-func TestGuideAccessByTags(t *testing.T) {
+func TestGuide_AccessByTags(t *testing.T) {
 	abac := one(`{"Version":"2012-10-17","Statement":[
 		{"Sid":"OwnProjectAndTeam","Effect":"Allow","Action":["ecr:BatchGetImage","ecr:PutImage","ecr:DeleteRepository"],"Resource":"*","Condition":{"StringEquals":{
 			"aws:ResourceTag/project":"${aws:PrincipalTag/project}","aws:ResourceTag/team":"${aws:PrincipalTag/team}"}}},
@@ -173,7 +173,7 @@ func TestGuideAccessByTags(t *testing.T) {
 }
 
 // "AWS JSON policy elements: NotPrincipal", "NotAction" and "NotResource".
-func TestGuideWhatIsNotNamed(t *testing.T) {
+func TestGuide_NotElements(t *testing.T) {
 	everyone := statement(`"Effect":"Allow","Principal":` + aws(ours) + `,"Action":"*"`)
 	onlyAlice := []string{everyone, statement(`"Effect":"Deny","NotPrincipal":{"AWS":["` + alice.ARN + `","` + ours + `"]},"Action":"*"`)}
 	bob := alice
@@ -205,7 +205,7 @@ func TestGuideWhatIsNotNamed(t *testing.T) {
 
 // "Conditions with multiple context keys or values": keys and operators are
 // joined with AND, values with OR, and the values of a negated operator with NOR.
-func TestGuideSeveralKeysAndValues(t *testing.T) {
+func TestGuide_SeveralKeysAndValues(t *testing.T) {
 	members := `"Effect":"Allow","Action":"ecr:PutImage","Resource":"*","Condition":{
 		"StringEquals":{"aws:PrincipalTag/team":["build","test"],"aws:PrincipalTag/role":"developer"},
 		"StringNotEquals":{"aws:PrincipalTag/state":["left","on-leave"]},
@@ -240,7 +240,7 @@ func TestGuideSeveralKeysAndValues(t *testing.T) {
 
 // "…IfExists condition operators" and "Condition operator to check existence of
 // condition keys".
-func TestGuideKeysThatMayBeMissing(t *testing.T) {
+func TestGuide_MissingKeys(t *testing.T) {
 	asks := func(condition string, k keys) request {
 		return request{identity: one(statement(`"Effect":"Allow","Action":"*","Resource":"*","Condition":` + condition)), action: "ecr:PutImage", resource: "*", keys: k}
 	}
@@ -264,7 +264,7 @@ func TestGuideKeysThatMayBeMissing(t *testing.T) {
 }
 
 // "Set operators for multivalued context keys".
-func TestGuideSetOperators(t *testing.T) {
+func TestGuide_SetOperators(t *testing.T) {
 	tags := func(effect, operator string, values ...string) request {
 		r := request{action: "ecr:TagResource", resource: "*", keys: keys{}}
 		members := `"Effect":"` + effect + `","Action":"*","Resource":"*","Condition":{"` + operator + `":{"aws:TagKeys":["team","cost"]}}`
@@ -294,7 +294,7 @@ func TestGuideSetOperators(t *testing.T) {
 }
 
 // "IAM policy elements: Variables and tags": one policy for all users.
-func TestGuideVariables(t *testing.T) {
+func TestGuide_Variables(t *testing.T) {
 	home := one(`{"Version":"2012-10-17","Statement":[
 		{"Effect":"Allow","Action":"ecr:*","Resource":"` + aRepository + `home/${aws:username}/*"},
 		{"Effect":"Allow","Action":"ecr:BatchGetImage","Resource":"` + aRepository + `${aws:PrincipalTag/team, 'public'}/*"},
@@ -317,7 +317,7 @@ func TestGuideVariables(t *testing.T) {
 
 // "Principal": a service and an outside identity are let in by a role's trust,
 // and by nothing else.
-func TestGuideTrust(t *testing.T) {
+func TestGuide_Trust(t *testing.T) {
 	const role = "arn:aws:iam::" + ours + ":role/ci"
 	trusts := func(principal, action, condition string) []string {
 		return one(statement(`"Effect":"Allow","Principal":` + principal + `,"Action":"` + action + `"` + condition))

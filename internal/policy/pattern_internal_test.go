@@ -39,7 +39,7 @@ func matchTable(elements []element, subject string) bool {
 }
 
 // Subjects have stars and question marks of their own.
-func TestMatchAgreesWithTheTable(t *testing.T) {
+func TestMatch_Table(t *testing.T) {
 	letters := rapid.SampledFrom([]rune("aab*?/:ä€"))
 	rapid.Check(t, func(t *rapid.T) {
 		source := rapid.StringOfN(letters, 0, 14, -1).Draw(t, "pattern")
@@ -60,7 +60,7 @@ func TestMatchAgreesWithTheTable(t *testing.T) {
 	})
 }
 
-func TestAQuestionMarkIsOneCharacterAndNotOneByte(t *testing.T) {
+func TestMatch_QuestionMarkIsOneCharacter(t *testing.T) {
 	for _, c := range []struct {
 		pattern, subject string
 		want             match
@@ -74,7 +74,7 @@ func TestAQuestionMarkIsOneCharacterAndNotOneByte(t *testing.T) {
 	}
 }
 
-func TestMatchFoldsCaseOfASCIIAlone(t *testing.T) {
+func TestMatch_ASCIICaseFolding(t *testing.T) {
 	letters := rapid.SampledFrom([]rune("aAbB*?kK\u212a"))
 	rapid.Check(t, func(t *rapid.T) {
 		source := rapid.StringOfN(rapid.SampledFrom([]rune("abk*?")), 0, 10, -1).Draw(t, "pattern")
@@ -115,7 +115,7 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-func TestDecimalsCompareAsNumbers(t *testing.T) {
+func TestDecimal_Compare(t *testing.T) {
 	order := []string{"-10", "-9.5", "-9", "-0.01", "0", "0.001", "0.01", "1", "1.5", "9", "10", "10.0000000000000000001", "123456789012345678901234567890"}
 	for i, a := range order {
 		for j, b := range order {

@@ -258,7 +258,7 @@ func drawKeys(t *rapid.T) keys {
 // Every principal of the world asks for every action, in each of a few situations.
 const situations = 8
 
-func TestEvaluateAgreesWithTheReference(t *testing.T) {
+func TestEvaluate_Reference(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawPolicies(t)
 		in := r.compile(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
-// TestATraceIsTheDecisionWithItsReasons over generated policies and requests.
-func TestATraceIsTheDecisionWithItsReasons(t *testing.T) {
+// TestTrace_SameDecision over generated policies and requests.
+func TestTrace_SameDecision(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := drawPolicies(t)
 		in := r.compile(t)
@@ -48,7 +48,7 @@ func checkTrace(t *rapid.T, in *policy.Input, trace *policy.Trace) {
 	}
 }
 
-func TestATraceNamesEveryPieceThatIsMissing(t *testing.T) {
+func TestTrace_MissingTypes(t *testing.T) {
 	other := parse(t, statement(`"Effect":"Allow","Action":"iam:GetUser","Resource":"*"`), policy.Identity)
 	all := parse(t, statement(allowAll), policy.Identity)
 	trust := parse(t, statement(`"Effect":"Allow","Principal":{"AWS":"000000000003"},"Action":"sts:AssumeRole"`), policy.Trust)
@@ -75,7 +75,7 @@ func TestATraceNamesEveryPieceThatIsMissing(t *testing.T) {
 	}
 }
 
-func TestATraceNamesAllStatementsAndTheKeysThatTheRequestLacks(t *testing.T) {
+func TestTrace_StatementsAndMissingKeys(t *testing.T) {
 	p := parse(t, `{"Version":"2012-10-17","Statement":[{`+allowAll+`},
 		{"Effect":"Allow","Action":"ecr:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}},
 		{"Effect":"Allow","Action":"ecr:PutImage","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"${aws:username}"}}}]}`, policy.Identity)
@@ -92,7 +92,7 @@ func TestATraceNamesAllStatementsAndTheKeysThatTheRequestLacks(t *testing.T) {
 	}
 }
 
-func TestAStatementKnowsWhereItStands(t *testing.T) {
+func TestPolicy_StatementPosition(t *testing.T) {
 	const first, second = `{"Sid":"Ä","Effect":"Allow","Principal":"*","Action":"*"}`, "{\n\t\"Effect\": \"Deny\",\n\t\"Principal\": \"*\",\n\t\"Action\": \"*\"\n}"
 	document := "{\n\"Id\": \"ü\", \"Statement\": [" + first + ", " + second + "]}"
 	p := parse(t, document, policy.Resource)

@@ -26,7 +26,7 @@ const (
 	aRepository = "arn:aws:ecr:us-east-1:000000000001:repository/"
 )
 
-func TestVariablesStayAsTheyAreIn2008(t *testing.T) {
+func TestVariables_Version2008(t *testing.T) {
 	const members = `"Action":"*","Resource":"arn:aws:ecr:*:*:repository/${aws:username}"`
 	k := keys{"aws:username": {"alice"}}
 	for _, c := range []struct {
@@ -49,7 +49,7 @@ func TestVariablesStayAsTheyAreIn2008(t *testing.T) {
 	}
 }
 
-func TestAStarInAVariablesValueIsAStar(t *testing.T) {
+func TestVariables_StarInValue(t *testing.T) {
 	const members = `"Action":"*","Resource":"arn:aws:ecr:*:*:repository/${aws:username}/*"`
 	for name, want := range map[string]bool{"*/x": true, "bob/x": false, "**/x": false} {
 		if got := allows(t, v2012, members, "ecr:PutImage", aRepository+name, keys{"aws:username": {"*"}}); got != want {
@@ -64,7 +64,7 @@ func TestAStarInAVariablesValueIsAStar(t *testing.T) {
 	}
 }
 
-func TestTheCharactersThemselves(t *testing.T) {
+func TestVariables_LiteralCharacters(t *testing.T) {
 	const members = `"Action":"*","Resource":"arn:aws:ecr:*:*:repository/${*}-${?}-${$}{x}"`
 	for name, want := range map[string]bool{"*-?-${x}": true, "a-b-${x}": false, "*-b-${x}": false} {
 		if got := allows(t, v2012, members, "ecr:PutImage", aRepository+name, nil); got != want {
@@ -73,7 +73,7 @@ func TestTheCharactersThemselves(t *testing.T) {
 	}
 }
 
-func TestADefaultStandsInForAMissingKey(t *testing.T) {
+func TestVariables_Default(t *testing.T) {
 	const members = `"Action":"*","Resource":"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team, 'shared*'}/x"`
 	for _, c := range []struct {
 		k    keys
@@ -93,7 +93,7 @@ func TestADefaultStandsInForAMissingKey(t *testing.T) {
 	}
 }
 
-func TestAVariableWithoutValueAllowsNothing(t *testing.T) {
+func TestVariables_MissingValue(t *testing.T) {
 	for _, members := range []string{
 		`"Action":"*","Resource":"arn:aws:ecr:*:*:repository/${aws:username}"`,
 		`"Action":"*","NotResource":"arn:aws:ecr:*:*:repository/${aws:username}"`,
@@ -110,7 +110,7 @@ func TestAVariableWithoutValueAllowsNothing(t *testing.T) {
 	}
 }
 
-func TestCaseMattersInResourcesAndNotInActions(t *testing.T) {
+func TestMatch_CaseOfActionsAndResources(t *testing.T) {
 	const members = `"Action":"ECR:put*","Resource":"arn:aws:ecr:*:*:repository/Aa"`
 	if !allows(t, v2012, members, "ecr:PutImage", aRepository+"Aa", nil) || !allows(t, v2012, members, "Ecr:pUTiMAGE", aRepository+"Aa", nil) {
 		t.Error("the case of an action matters")
@@ -130,7 +130,7 @@ func TestCaseMattersInResourcesAndNotInActions(t *testing.T) {
 	}
 }
 
-func TestAStarGoesOnAcrossSlashesAndColons(t *testing.T) {
+func TestResource_StarCrossesSeparators(t *testing.T) {
 	for pattern, want := range map[string]bool{
 		"*":                                        true,
 		"arn:aws:ecr:*":                            true,
@@ -149,7 +149,7 @@ func TestAStarGoesOnAcrossSlashesAndColons(t *testing.T) {
 	}
 }
 
-func TestWhatAnARNLacksIsEverything(t *testing.T) {
+func TestResource_IncompleteARN(t *testing.T) {
 	for _, c := range []struct {
 		pattern, resource string
 		want              bool
@@ -173,7 +173,7 @@ func TestWhatAnARNLacksIsEverything(t *testing.T) {
 	}
 }
 
-func TestAnActionWithoutResourceNeedsAStar(t *testing.T) {
+func TestResource_ActionWithoutResource(t *testing.T) {
 	for members, want := range map[string]bool{
 		`"Action":"*","Resource":"*"`:                                 true,
 		`"Action":"*","Resource":["arn:aws:ecr:*"]`:                   false,
@@ -192,7 +192,7 @@ func TestAnActionWithoutResourceNeedsAStar(t *testing.T) {
 }
 
 // A known engine misses a Deny whose subject has a star in it.
-func TestADenyMatchesASubjectThatHasAStar(t *testing.T) {
+func TestMatch_SubjectWithStar(t *testing.T) {
 	deny := parse(t, statement(`"Effect":"Deny","Action":"*","Resource":"arn:aws:ecr:*:*:repository/secret*"`), policy.Identity)
 	all := parse(t, statement(allowAll), policy.Identity)
 	for _, name := range []string{"secret", "secret*", "secret/*", "secret?", "secret-**?*"} {
@@ -206,7 +206,7 @@ func TestADenyMatchesASubjectThatHasAStar(t *testing.T) {
 }
 
 // Another takes 56 s for ten stars on 40 bytes.
-func TestStarsDoNotMultiplyTheWork(t *testing.T) {
+func TestMatch_LinearInStars(t *testing.T) {
 	pattern := strings.Repeat("*a", 500) + "b"
 	p := parse(t, statement(`"Effect":"Allow","Action":"ecr:`+strings.Repeat("*a", 500)+`b","Resource":"arn:aws:ecr:*:*:repository/`+pattern+`",
 		"Condition":{"StringLike":{"aws:username":"`+pattern+`"},"ArnLike":{"aws:sourcearn":"arn:aws:s3:::`+pattern+`"}}`), policy.Identity)
@@ -232,7 +232,7 @@ func TestStarsDoNotMultiplyTheWork(t *testing.T) {
 	}
 }
 
-func TestAnUnreadablePolicyDeniesEverything(t *testing.T) {
+func TestUnreadable_DeniesEverything(t *testing.T) {
 	broken := policy.Unreadable("{", policy.Identity)
 	d := policy.Evaluate(&policy.Input{
 		Principal: policy.Principal{Type: policy.RootUser, Account: ours}, Action: "ecr:PutImage", Resource: "*",
@@ -248,7 +248,7 @@ func TestAnUnreadablePolicyDeniesEverything(t *testing.T) {
 
 // Whoever gets a deleted user's or role's name does not get what was given to its
 // unique id.
-func TestAUniqueIDMeansTheIdentityAndNotItsName(t *testing.T) {
+func TestPrincipal_UniqueID(t *testing.T) {
 	trust := parse(t, statement(`"Effect":"Allow","Principal":{"AWS":["`+alice.UniqueID+`","`+session.UniqueID+`"]},"Action":"sts:AssumeRole"`), policy.Trust)
 	recreated, again := alice, session
 	recreated.UniqueID, again.UniqueID = "AIDAAAAAAAAAAAAANEWER", "AROAAAAAAAAAAAAANEWER"
@@ -272,7 +272,7 @@ func TestAUniqueIDMeansTheIdentityAndNotItsName(t *testing.T) {
 
 // A session that is named by its role's id is that of this role, and of no other
 // that gets its name.
-func TestASessionByIDIsOfThisRole(t *testing.T) {
+func TestPrincipal_SessionByID(t *testing.T) {
 	again, other, nameless := session, session, session
 	again.UniqueID, other.ARN, nameless.UniqueID = "AROAAAAAAAAAAAAANEWER", session.ARN+"-2", ""
 	name := session.ARN[strings.LastIndexByte(session.ARN, '/')+1:]

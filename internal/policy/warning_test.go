@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
-func TestWarnings(t *testing.T) {
+func TestPolicy_Warnings(t *testing.T) {
 	const condition = `,"Condition":{"StringEquals":{"aws:PrincipalAccount":"000000000001"}}`
 	for name, c := range map[string]struct {
 		kind     policy.Kind

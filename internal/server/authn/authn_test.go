@@ -142,7 +142,7 @@ func code(err error) string {
 	return ""
 }
 
-func TestWhoIsWho(t *testing.T) {
+func TestSigned_Principals(t *testing.T) {
 	f := newFixture(t)
 	f.ok(f.IAM.TagEntity(f.admin, iam.KindRole, "deploy", []iam.Tag{{Key: "Team", Value: "of the role"}, {Key: "k", Value: "of the role"}}))
 	role := f.assume(f.alice, func(in *sts.AssumeRole) {
@@ -173,9 +173,9 @@ func TestWhoIsWho(t *testing.T) {
 	}
 }
 
-// TestTakingAwayClosesAtTheNextRequest: what was taken away opens nothing any
+// TestAuthenticator_Revocation: what was taken away opens nothing any
 // more, whether by signature or by a token that was issued before.
-func TestTakingAwayClosesAtTheNextRequest(t *testing.T) {
+func TestAuthenticator_Revocation(t *testing.T) {
 	deactivate := func(f *fixture) { f.ok(f.IAM.SetAccessKeyActive(f.admin, "alice", f.alice.id, false)) }
 	deleteKey := func(f *fixture) { f.ok(f.IAM.DeleteAccessKey(f.admin, "alice", f.alice.id)) }
 	deleteUser := func(f *fixture) {
@@ -233,8 +233,8 @@ func TestTakingAwayClosesAtTheNextRequest(t *testing.T) {
 	}
 }
 
-// TestTakingAPermissionAwayCounts at the next request, for every way to have it.
-func TestTakingAPermissionAwayCounts(t *testing.T) {
+// TestAuthenticator_RevokedPermission at the next request, for every way to have it.
+func TestAuthenticator_RevokedPermission(t *testing.T) {
 	f := newFixture(t)
 	f.ok(f.IAM.DeleteInlinePolicy(f.admin, iam.KindUser, "alice", "ecr"))
 	text := f.bearer(f.alice)
@@ -279,7 +279,7 @@ func TestTakingAPermissionAwayCounts(t *testing.T) {
 	check("no member any more", false)
 }
 
-func TestSignedRefuses(t *testing.T) {
+func TestSigned_Refuses(t *testing.T) {
 	f := newFixture(t)
 	role := f.assume(f.alice)
 	other := f.assume(f.alice)
@@ -345,7 +345,7 @@ func TestSignedRefuses(t *testing.T) {
 	}
 }
 
-func TestAStreamedBodyIsVerifiedWhileItIsRead(t *testing.T) {
+func TestSigned_StreamedBody(t *testing.T) {
 	f := newFixture(t)
 	stream := func(sent string) error {
 		r := f.request(f.alice, "ecr", iamtest.Region, func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(sent)) })
@@ -370,7 +370,7 @@ func TestAStreamedBodyIsVerifiedWhileItIsRead(t *testing.T) {
 	}
 }
 
-func TestASessionEndsWithItsRecord(t *testing.T) {
+func TestAuthenticator_SessionRecord(t *testing.T) {
 	f := newFixture(t)
 	k := f.assume(f.alice, func(in *sts.AssumeRole) { in.Policies.Document = allowECR })
 	text := f.bearer(k)
@@ -399,7 +399,7 @@ func TestASessionEndsWithItsRecord(t *testing.T) {
 
 // No request reads the database: with it gone, who is known already is known still,
 // by signature and by token, and what they may do is decided.
-func TestRequestsReadNoDatabase(t *testing.T) {
+func TestAuthenticator_NoDatabaseRead(t *testing.T) {
 	f := newFixture(t)
 	keys := map[string]key{
 		"user": f.alice, "role": f.assume(f.alice), "session of a user": f.sessionToken(f.alice),
@@ -432,7 +432,7 @@ func TestRequestsReadNoDatabase(t *testing.T) {
 
 // A token says who its bearer is. What they may do, and what the session carries,
 // is not in it, and so it is no longer for that.
-func TestATokenSaysWhoAndNotWhat(t *testing.T) {
+func TestBearer_TokenHoldsIdentityOnly(t *testing.T) {
 	f := newFixture(t)
 	plain := f.assume(f.alice)
 	laden := f.assume(f.alice, func(in *sts.AssumeRole) {
@@ -459,7 +459,7 @@ func TestATokenSaysWhoAndNotWhat(t *testing.T) {
 	}
 }
 
-func TestBearerHeader(t *testing.T) {
+func TestBearer_Header(t *testing.T) {
 	f := newFixture(t)
 	text := f.bearer(f.alice)
 	basic := func(credentials string) string { return base64.StdEncoding.EncodeToString([]byte(credentials)) }

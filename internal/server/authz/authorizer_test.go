@@ -72,7 +72,7 @@ func session(policies ...*policy.Policy) *authn.Caller {
 	return c
 }
 
-func TestRefusalsAreWordedAsAWSWordsThem(t *testing.T) {
+func TestAuthorize_Message(t *testing.T) {
 	all := managedPolicy(t, "AdministratorAccess")
 	pull := managedPolicy(t, "AmazonEC2ContainerRegistryPullOnly")
 	denies := parse(t, statement(`"Effect":"Deny","Action":"ecr:Put*","Resource":"*"`), policy.Identity)
@@ -137,7 +137,7 @@ func TestRefusalsAreWordedAsAWSWordsThem(t *testing.T) {
 	}
 }
 
-func TestAuthorizeAllowsWhatThePoliciesAllow(t *testing.T) {
+func TestAuthorize_Allows(t *testing.T) {
 	grant := parse(t, statement(`"Effect":"Allow","Principal":{"AWS":"`+ours+`"},"Action":["ecr:BatchGetImage"]`), policy.Resource)
 	root := user()
 	root.Type, root.Name, root.ARN, root.PrincipalARN, root.UniqueID = authn.Root, "", "arn:aws:iam::"+ours+":root", "arn:aws:iam::"+ours+":root", ours
@@ -171,7 +171,7 @@ func TestAuthorizeAllowsWhatThePoliciesAllow(t *testing.T) {
 }
 
 // Each key is asked for through a policy: for its value, or for its absence.
-func TestConditionKeys(t *testing.T) {
+func TestAuthorize_ConditionKeys(t *testing.T) {
 	temporary := session()
 	federated := session()
 	federated.Federation = &authn.Federation{Provider: "arn:aws:iam::" + ours + ":oidc-provider/issuer.example", Keys: map[string][]string{"issuer.example:sub": {"repo:acme/app"}}}
@@ -268,7 +268,7 @@ func TestConditionKeys(t *testing.T) {
 }
 
 // A team's own repositories by tag, as people write it.
-func TestAccessByTags(t *testing.T) {
+func TestAuthorize_Tags(t *testing.T) {
 	byTag := parse(t, statement(`"Effect":"Allow","Action":"ecr:*","Resource":"*",
 		"Condition":{"StringEquals":{"ecr:ResourceTag/team":"${aws:PrincipalTag/team}"}}`), policy.Identity)
 	for team, want := range map[string]bool{"red": true, "blue": false, "r*": false, "": false} {
@@ -284,7 +284,7 @@ func TestAccessByTags(t *testing.T) {
 	}
 }
 
-func TestAuthorizeIsSafeToUseAtOnce(t *testing.T) {
+func TestAuthorize_Concurrent(t *testing.T) {
 	a := &authz.PolicyAuthorizer{}
 	caller := user(parse(t, statement(`"Effect":"Allow","Action":"*","Resource":"arn:aws:ecr:*:*:repository/${aws:PrincipalTag/team}/*"`), policy.Identity))
 	ctx := authn.WithCaller(t.Context(), caller)

@@ -9,8 +9,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 )
 
-// TestASimulationDecidesAsTheRequestWould where it is told the circumstances.
-func TestASimulationDecidesAsTheRequestWould(t *testing.T) {
+// TestSimulation_SameDecision where it is told the circumstances.
+func TestSimulation_SameDecision(t *testing.T) {
 	req := authz.Request{Action: "ecr:PutImage", Resource: repository}
 	for name, document := range map[string]string{
 		"the principal's tag":  statement(`"Effect":"Allow","Action":"ecr:*","Resource":"*","Condition":{"StringEquals":{"aws:PrincipalTag/team":"red"}}`),
@@ -26,7 +26,7 @@ func TestASimulationDecidesAsTheRequestWould(t *testing.T) {
 	}
 }
 
-func TestASimulationHasNoCircumstancesOfItsOwn(t *testing.T) {
+func TestSimulation_NoRequestContext(t *testing.T) {
 	p := parse(t, statement(`"Effect":"Allow","Action":"ecr:*","Resource":"*","Condition":{
 		"DateGreaterThan":{"aws:CurrentTime":"0001-01-01"},"Bool":{"aws:SecureTransport":"false"},
 		"StringEquals":{"aws:PrincipalTag/Team":"red","aws:PrincipalTag/none":"x"}}`), policy.Identity)

@@ -15,11 +15,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
-// TestApplyProperties applies one random declaration after another to one server.
+// TestApply_Properties applies one random declaration after another to one server.
 // After each: everything is as declared and nothing else is; what was declared
 // before under the same name is still the same entity, with the same keys; the
 // database holds what memory holds; and to apply it again changes nothing.
-func TestApplyProperties(t *testing.T) {
+func TestApply_Properties(t *testing.T) {
 	w := iamtest.New(t)
 	undeclared := shown(t, w, func(declared bool) bool { return !declared })
 	ids := map[string]string{}

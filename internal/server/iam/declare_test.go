@@ -78,7 +78,7 @@ func want(t *testing.T, got []string, lines ...string) {
 	}
 }
 
-func TestApplyTwiceIsApplyOnce(t *testing.T) {
+func TestApply_Idempotent(t *testing.T) {
 	w := iamtest.New(t)
 	want(t, applied(t, w, example()), "created policy/own", "created oidc-provider/token.actions.githubusercontent.com", "created group/developers", "created user/alice", "created role/deploy", "created role/build")
 	once := iam.Describe(w.IAM)
@@ -112,7 +112,7 @@ func TestApplyTwiceIsApplyOnce(t *testing.T) {
 	}
 }
 
-func TestApplyFollowsTheFile(t *testing.T) {
+func TestApply_ChangedFile(t *testing.T) {
 	w := iamtest.New(t)
 	applied(t, w, example())
 	ctx := w.AsAdmin()
@@ -173,8 +173,8 @@ func TestApplyFollowsTheFile(t *testing.T) {
 	}
 }
 
-// TestTheAPILeavesTheDeclaredAlone: no operation changes what is declared.
-func TestTheAPILeavesTheDeclaredAlone(t *testing.T) {
+// TestAPI_DeclaredUnmodifiable: no operation changes what is declared.
+func TestAPI_DeclaredUnmodifiable(t *testing.T) {
 	w := iamtest.New(t)
 	applied(t, w, example())
 	ctx := w.AsAdmin()
@@ -255,7 +255,7 @@ func TestTheAPILeavesTheDeclaredAlone(t *testing.T) {
 
 const trustAccount = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"` + account + `"},"Action":"sts:AssumeRole"}}`
 
-func TestApplySparesWhatIsNotDeclared(t *testing.T) {
+func TestApply_KeepsUndeclared(t *testing.T) {
 	w := iamtest.New(t)
 	ctx := w.AsAdmin()
 	created, err := w.IAM.CreateUser(ctx, iam.NewEntity{Name: "Alice"})
@@ -306,9 +306,9 @@ func TestApplySparesWhatIsNotDeclared(t *testing.T) {
 	want(t, applied(t, w, d), "adopted role/a/ops")
 }
 
-// TestApplyDeletesNothingInUse: a policy or a group that others have, which the
+// TestApply_DeletesNothingInUse: a policy or a group that others have, which the
 // file does not know, stays until they have it no more.
-func TestApplyDeletesNothingInUse(t *testing.T) {
+func TestApply_DeletesNothingInUse(t *testing.T) {
 	w := iamtest.New(t)
 	applied(t, w, example())
 	ctx := w.AsAdmin()
@@ -341,7 +341,7 @@ func TestApplyDeletesNothingInUse(t *testing.T) {
 	}
 }
 
-func TestApplyNamesThePlace(t *testing.T) {
+func TestApply_ErrorNamesPlace(t *testing.T) {
 	w := iamtest.New(t)
 	for name, c := range map[string]struct {
 		spoil          func(*declare.Declaration)

@@ -11,10 +11,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/simulate"
 )
 
-// TestGuardrailIsPartOfEveryPrincipal: users, roles, root and the simulation of
+// TestGuardrail_EveryPrincipal: users, roles, root and the simulation of
 // them, and of no other account (AWS Organizations User Guide, "Service control
 // policies": they limit the root user of a member account too).
-func TestGuardrailIsPartOfEveryPrincipal(t *testing.T) {
+func TestGuardrail_EveryPrincipal(t *testing.T) {
 	w := iamtest.New(t)
 	guardrail, err := policy.Parse(allowECR, policy.Identity)
 	ok(t, err)

@@ -38,7 +38,7 @@ func code(err error) string {
 	return fmt.Sprint(err)
 }
 
-func TestBootstrapHappensOnce(t *testing.T) {
+func TestBootstrap_Once(t *testing.T) {
 	w := iamtest.New(t)
 	if w.Admin.Account != account || w.Admin.User != iam.AdminUser || len(w.Admin.Secret) != 40 {
 		t.Errorf("first credentials of %s in %s", w.Admin.User, w.Admin.Account)
@@ -68,7 +68,7 @@ func TestBootstrapHappensOnce(t *testing.T) {
 	}
 }
 
-func TestARestartKeepsEverything(t *testing.T) {
+func TestService_Restart(t *testing.T) {
 	w := iamtest.New(t)
 	ctx := w.AsAdmin()
 	_, err := w.IAM.CreateUser(ctx, iam.NewEntity{Name: "alice", Path: "/a/", Tags: []iam.Tag{{Key: "k", Value: "v"}}})
@@ -98,9 +98,9 @@ func TestARestartKeepsEverything(t *testing.T) {
 	}
 }
 
-// TestTwoServersDecideOneAfterTheOther: of two servers that have not heard of
+// TestCommit_TwoServers: of two servers that have not heard of
 // each other's changes, the second decides on what the first has done.
-func TestTwoServersDecideOneAfterTheOther(t *testing.T) {
+func TestCommit_TwoServers(t *testing.T) {
 	w := iamtest.New(t)
 	ctx, second := w.AsAdmin(), w.Start()
 	_, err := w.IAM.CreateUser(ctx, iam.NewEntity{Name: "alice"})
@@ -133,7 +133,7 @@ func TestTwoServersDecideOneAfterTheOther(t *testing.T) {
 	}
 }
 
-func TestARecreatedUserIsNotTrusted(t *testing.T) {
+func TestTrust_RecreatedUser(t *testing.T) {
 	w := iamtest.New(t)
 	admin := w.AsAdmin()
 	login := func() (alice *authn.Caller) {
@@ -155,7 +155,7 @@ func TestARecreatedUserIsNotTrusted(t *testing.T) {
 
 // A session that a trust policy names is one of the role that there was when the
 // policy was written.
-func TestASessionOfARecreatedRoleIsNotTrusted(t *testing.T) {
+func TestTrust_RecreatedRole(t *testing.T) {
 	w := iamtest.New(t)
 	admin := w.AsAdmin()
 	create := func() *iam.Role {
@@ -194,7 +194,7 @@ func TestASessionOfARecreatedRoleIsNotTrusted(t *testing.T) {
 	}
 }
 
-func TestPrincipalsAreReplacedInPlace(t *testing.T) {
+func TestBindPrincipals_InPlace(t *testing.T) {
 	w := iamtest.New(t)
 	u, err := w.IAM.CreateUser(w.AsAdmin(), iam.NewEntity{Name: "alice"})
 	ok(t, err)
@@ -219,7 +219,7 @@ func TestPrincipalsAreReplacedInPlace(t *testing.T) {
 	}
 }
 
-func TestEveryAWSManagedPolicyIsThere(t *testing.T) {
+func TestManagedPolicies_AWS(t *testing.T) {
 	w := iamtest.New(t)
 	for _, p := range managed.Policies() {
 		got, err := w.IAM.ManagedPolicy(w.AsAdmin(), p.ARN)
@@ -229,7 +229,7 @@ func TestEveryAWSManagedPolicyIsThere(t *testing.T) {
 	}
 }
 
-func TestNobodyIsRefused(t *testing.T) {
+func TestOperations_Anonymous(t *testing.T) {
 	w := iamtest.New(t)
 	for name, call := range map[string]func() error{
 		"read":   func() error { _, err := w.IAM.User(t.Context(), "admin"); return err },

@@ -14,9 +14,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
-// TestSnapshotIsWhatTheDatabaseHolds makes changes of every kind, through two
+// TestSnapshot_EqualsDatabase makes changes of every kind, through two
 // servers, and compares what both hold in memory with a fresh load.
-func TestSnapshotIsWhatTheDatabaseHolds(t *testing.T) {
+func TestSnapshot_EqualsDatabase(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := newMachine(t)
 		rt.Repeat(map[string]func(*rapid.T){

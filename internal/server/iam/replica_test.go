@@ -18,7 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
-func TestAChangeIsAnsweredWhenAllHaveIt(t *testing.T) {
+func TestReplica_ChangeWaitsForAll(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		for i, s := range c.replicas {
@@ -46,7 +46,7 @@ func TestAChangeIsAnsweredWhenAllHaveIt(t *testing.T) {
 }
 
 // Of servers that make changes at once none waits for the other's end.
-func TestChangesDoNotWaitForEachOther(t *testing.T) {
+func TestReplica_ConcurrentChanges(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		began := time.Now()
 		var all []<-chan error
@@ -66,7 +66,7 @@ func TestChangesDoNotWaitForEachOther(t *testing.T) {
 	})
 }
 
-func TestADeadServerDelaysAChangeByALease(t *testing.T) {
+func TestReplica_DeadServer(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		dead := c.replicas[2]
@@ -104,7 +104,7 @@ func TestADeadServerDelaysAChangeByALease(t *testing.T) {
 // settling is what looking now and then adds.
 const settling = 200 * time.Millisecond
 
-func TestAServerWithoutDatabaseRefusesAndComesBack(t *testing.T) {
+func TestReplica_LostDatabase(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		k, revoked := c.key("alice")
 		_, other := c.key("bob")
@@ -140,7 +140,7 @@ func TestAServerWithoutDatabaseRefusesAndComesBack(t *testing.T) {
 func second(_ *authn.Caller, err error) error { return err }
 
 // A server whose reports take longer than its lease has none, however they end.
-func TestASlowServer(t *testing.T) {
+func TestReplica_SlowServer(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		slow := c.replicas[1]
@@ -170,7 +170,7 @@ func TestASlowServer(t *testing.T) {
 
 // A server that nobody knows of any more is not waited for. When it is back, it
 // may hear of a change between looking for changes and being known again.
-func TestAServerThatWasForgottenIsBack(t *testing.T) {
+func TestReplica_ForgottenServer(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		back := c.replicas[1]
@@ -203,7 +203,7 @@ const (
 )
 
 // A lease is counted from before the question whose answer it rests on.
-func TestAnAnswerThatComesLate(t *testing.T) {
+func TestReplica_LateAnswer(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		late := c.replicas[1]
@@ -234,7 +234,7 @@ func TestAnAnswerThatComesLate(t *testing.T) {
 }
 
 // What could not be reported makes no lease, as nobody waits for it.
-func TestAServerThatCannotReport(t *testing.T) {
+func TestReplica_CannotReport(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		c.replicas[1].on(func(name string) error {
 			if name == "report" {
@@ -250,7 +250,7 @@ func TestAServerThatCannotReport(t *testing.T) {
 }
 
 // A server that leaves in order is not waited for, and serves nothing.
-func TestAServerThatEnds(t *testing.T) {
+func TestReplica_Stop(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		gone := c.replicas[1]
@@ -268,7 +268,7 @@ func TestAServerThatEnds(t *testing.T) {
 }
 
 // Without the others' answer a change is made, and its caller is told nothing else.
-func TestWhoStopsWaitingIsNotToldThatItIsDone(t *testing.T) {
+func TestReplica_CanceledWait(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		c.replicas[1].kill()
@@ -287,7 +287,7 @@ func TestWhoStopsWaitingIsNotToldThatItIsDone(t *testing.T) {
 
 // A change that was made a moment ago, and is not everywhere yet, is no reason to
 // answer that there is nothing to do.
-func TestNothingToChangeWaitsAsWell(t *testing.T) {
+func TestReplica_NoChangeWaits(t *testing.T) {
 	bubble(t, 2, func(t *testing.T, c *cluster) {
 		c.key("alice")
 		c.replicas[1].kill()
@@ -310,7 +310,7 @@ func TestNothingToChangeWaitsAsWell(t *testing.T) {
 }
 
 // One server alone writes nothing and waits for nothing.
-func TestOneServerNeedsNoLease(t *testing.T) {
+func TestReplica_SingleServer(t *testing.T) {
 	w := iamtest.New(t)
 	w.IAM.Replicate(t.Context(), slog.New(slog.DiscardHandler)) // returns
 	ok(t, w.IAM.Ready())

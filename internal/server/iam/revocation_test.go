@@ -11,11 +11,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
-// TestNothingIsAcceptedAfterItWasRevoked lets servers die, start, lose their line,
+// TestReplica_Revocation lets servers die, start, lose their line,
 // become slow, and make changes in any order: what one of them has answered as
 // revoked, none of them accepts; and none of them is waited for longer than a
 // lease.
-func TestNothingIsAcceptedAfterItWasRevoked(t *testing.T) {
+func TestReplica_Revocation(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, c *cluster) {
 		round := 0
 		rapid.Check(bubbled{t}, func(rt *rapid.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
-func TestTrustInSharedIssuersSaysWhose(t *testing.T) {
+func TestTrust_SharedIssuers(t *testing.T) {
 	w := iamtest.New(t)
 	ctx := w.AsAdmin()
 	const github, gitlab = "token.actions.githubusercontent.com", "gitlab.com"

@@ -61,7 +61,7 @@ func secretOf(t *testing.T, k *token.Keyring, keyID, accessKeyID string) string 
 	return s
 }
 
-func TestKeyringSurvivesARestart(t *testing.T) {
+func TestKeyring_Restart(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "keyring")
 	if _, err := token.LoadKeyring(path, at(noon)); !errors.Is(err, fs.ErrNotExist) {
@@ -101,13 +101,13 @@ func TestKeyringSurvivesARestart(t *testing.T) {
 	}
 }
 
-func TestCreateKeyringNeedsItsFolder(t *testing.T) {
+func TestCreateKeyring_Folder(t *testing.T) {
 	if _, err := token.CreateKeyring(filepath.Join(t.TempDir(), "no", "keyring"), at(noon)); err == nil {
 		t.Error("a keyring was created in a folder that does not exist")
 	}
 }
 
-func TestKeyringMustBePrivate(t *testing.T) {
+func TestLoadKeyring_Mode(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keyring")
 	if _, err := token.CreateKeyring(path, at(noon)); err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestKeyringMustBePrivate(t *testing.T) {
 	}
 }
 
-func TestDamagedKeyring(t *testing.T) {
+func TestLoadKeyring_Damaged(t *testing.T) {
 	good := fileKey("00000001", "active", 'a')
 	for why, text := range map[string]string{
 		"empty":            "",
@@ -206,9 +206,9 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestFormatIsKept holds what an earlier build made from a known key: what
+// TestOpen_GoldenTokens holds what an earlier build made from a known key: what
 // people have in their configuration files must stay good.
-func TestFormatIsKept(t *testing.T) {
+func TestOpen_GoldenTokens(t *testing.T) {
 	k := mustLoad(t, keyFile(fileKey("0000000a", "active", 'a')))
 	for p, s := range map[token.Purpose]string{
 		token.Session:      goldenSession,
@@ -227,7 +227,7 @@ func TestFormatIsKept(t *testing.T) {
 	}
 }
 
-func TestUnknownKeyIsInvalid(t *testing.T) {
+func TestOpen_UnknownKey(t *testing.T) {
 	s := mint(t, mustLoad(t, keyFile(fileKey("0000000a", "active", 'a'))), token.ECR, typical())
 	k := mustLoad(t, keyFile(fileKey("0000000b", "active", 'a')))
 	if e := refused(t, k, token.ECR, s); e.Kind != fault.Unauthenticated || !strings.Contains(e.Message, "get-login-password") {

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-func TestMessages(t *testing.T) {
+func TestOpenMessage(t *testing.T) {
 	ring := func() *token.Keyring {
 		k, err := token.CreateKeyring(filepath.Join(t.TempDir(), "keyring"), time.Now)
 		if err != nil {

@@ -60,7 +60,7 @@ func refused(t testing.TB, k *token.Keyring, p token.Purpose, s string) *fault.E
 	return fault.From(err)
 }
 
-func TestRoundTrip(t *testing.T) {
+func TestMint_RoundTrip(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringN(0, 20, 33)
@@ -97,7 +97,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-func TestForm(t *testing.T) {
+func TestMint_Form(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	form := regexp.MustCompile(`^gh[ces]t_[A-Za-z0-9_-]{100,}$`)
 	seen := map[string]bool{}
@@ -120,7 +120,7 @@ func TestForm(t *testing.T) {
 
 // The tightest of the clients takes 512 characters, and no claims make a longer
 // token.
-func TestNoTokenIsLongerThan512Characters(t *testing.T) {
+func TestMint_MaxLength(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	longest := 0
 	for n := range 256 {
@@ -143,7 +143,7 @@ func TestNoTokenIsLongerThan512Characters(t *testing.T) {
 
 // The parts of a frame stand where they are documented to stand, and the key that
 // sealed it is the one that is named.
-func TestFrame(t *testing.T) {
+func TestMint_Frame(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	nonces := map[string]bool{}
 	for _, p := range purposes {
@@ -172,7 +172,7 @@ func TestFrame(t *testing.T) {
 	}
 }
 
-func TestEveryFlippedBitIsRefused(t *testing.T) {
+func TestOpen_FlippedBits(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	s := mint(t, k, token.ECR, maximal())
 	for i := range len(s) {
@@ -195,7 +195,7 @@ func TestEveryFlippedBitIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnyOtherTextIsRefused(t *testing.T) {
+func TestOpen_OtherText(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	s := mint(t, k, token.ECR, typical())
 	for i := range len(s) {
@@ -212,7 +212,7 @@ func TestAnyOtherTextIsRefused(t *testing.T) {
 	refused(t, newKeyring(t, at(noon)), token.ECR, s) // of another server
 }
 
-func TestPurposesAreApart(t *testing.T) {
+func TestOpen_OtherPurpose(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	for _, p := range purposes {
 		s := mint(t, k, p, typical())
@@ -238,7 +238,7 @@ func TestPurposesAreApart(t *testing.T) {
 	}
 }
 
-func TestExpiry(t *testing.T) {
+func TestOpen_Expiry(t *testing.T) {
 	now := noon
 	k := newKeyring(t, func() time.Time { return now })
 	for p, renew := range map[token.Purpose]string{
@@ -266,7 +266,7 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-func TestClaimsThatCannotBeAToken(t *testing.T) {
+func TestMint_InvalidClaims(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	for why, change := range map[string]func(*token.Claims){
 		"no expiry":             func(c *token.Claims) { c.Expires = time.Time{} },
@@ -284,7 +284,7 @@ func TestClaimsThatCannotBeAToken(t *testing.T) {
 	}
 }
 
-func TestSessionSecretIsBoundToTheToken(t *testing.T) {
+func TestMintSession_SecretBoundToToken(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	c := typical()
 	c.ID = token.NewID(token.TemporaryKey)

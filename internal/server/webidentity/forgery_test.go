@@ -31,7 +31,7 @@ func raw(header, payload any, sign func(input string) []byte) string {
 	return input + "." + base64.RawURLEncoding.EncodeToString(sign(input))
 }
 
-func TestForgeries(t *testing.T) {
+func TestVerify_Forgeries(t *testing.T) {
 	b := newBench(t)
 	key := b.issuer.Key()
 	good := b.issuer.Token(b.claims(nil))
@@ -112,7 +112,7 @@ func signRaw(t *testing.T, k issuertest.Key, payload string) string {
 	return token
 }
 
-func TestKeysThatCannotSign(t *testing.T) {
+func TestVerify_KeysThatCannotSign(t *testing.T) {
 	b := newBench(t)
 	key := b.issuer.Key()
 	for name, k := range map[string]jose.JSONWebKey{

@@ -35,7 +35,7 @@ func TestRotation(t *testing.T) {
 
 // Whoever invents kids does not make us ask more than once a minute, and whoever
 // comes at once waits for one fetch.
-func TestFloodsOfUnknownKeys(t *testing.T) {
+func TestVerify_UnknownKeyFlood(t *testing.T) {
 	b := newBench(t)
 	stranger := b.issuer.NewKey(jose.ES256)
 	good := b.issuer.Token(b.claims(nil))
@@ -63,7 +63,7 @@ func TestFloodsOfUnknownKeys(t *testing.T) {
 	}
 }
 
-func TestIssuersThatDoNotAnswerAsTheyShould(t *testing.T) {
+func TestVerify_BrokenIssuers(t *testing.T) {
 	b := newBench(t)
 	document := func(w http.ResponseWriter, text string) {
 		w.Header().Set("Content-Type", "application/json")
@@ -134,7 +134,7 @@ func TestIssuersThatDoNotAnswerAsTheyShould(t *testing.T) {
 }
 
 // Whoever waits for a slow issuer can leave, and the fetch ends by itself.
-func TestASlowIssuer(t *testing.T) {
+func TestVerify_SlowIssuer(t *testing.T) {
 	b := newBench(t)
 	released := make(chan struct{})
 	var once sync.Once
@@ -151,7 +151,7 @@ func TestASlowIssuer(t *testing.T) {
 	close(released)
 }
 
-func TestIssuersOverTLS(t *testing.T) {
+func TestVerify_TLS(t *testing.T) {
 	i := issuertest.Start(true)
 	defer i.Close()
 	pool := x509.NewCertPool()

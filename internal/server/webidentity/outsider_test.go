@@ -46,7 +46,7 @@ func text(t *testing.T, v any) string {
 
 // A kid is compared and nothing else: it is no path, no query, no pattern, and no
 // address of anything.
-func TestAKidIsANameAndNothingElse(t *testing.T) {
+func TestVerify_KeyID(t *testing.T) {
 	b := newBench(t)
 	key := b.issuer.Key()
 	b.accepted(rs256(t, key, text(t, map[string]any{"alg": "RS256", "kid": key.ID}), text(t, b.claims(nil))))
@@ -64,7 +64,7 @@ func TestAKidIsANameAndNothingElse(t *testing.T) {
 
 // Even the issuer's own signature proves nothing under a header that can be read
 // in two ways, or brings keys of its own.
-func TestHeadersThatAreRefused(t *testing.T) {
+func TestVerify_RefusedHeaders(t *testing.T) {
 	b := newBench(t)
 	key := b.issuer.Key()
 	mine := b.issuer.NewKey(jose.RS256)
@@ -105,7 +105,7 @@ func TestHeadersThatAreRefused(t *testing.T) {
 }
 
 // Nor does it under a payload that can be read in two ways.
-func TestPayloadsThatAreRefused(t *testing.T) {
+func TestVerify_RefusedPayloads(t *testing.T) {
 	b := newBench(t)
 	key := b.issuer.Key()
 	header := text(t, map[string]any{"alg": "RS256", "kid": key.ID})
@@ -131,7 +131,7 @@ func TestPayloadsThatAreRefused(t *testing.T) {
 }
 
 // An issuer is the one that it is called, to the letter.
-func TestIssuersThatAreNearlyTrusted(t *testing.T) {
+func TestVerify_SimilarIssuers(t *testing.T) {
 	b := newBench(t)
 	host := strings.TrimPrefix(b.issuer.URL, "http://")
 	for _, iss := range []any{
@@ -152,7 +152,7 @@ func TestIssuersThatAreNearlyTrusted(t *testing.T) {
 
 // Nothing that outsiders send makes the server ask an issuer often: not a
 // thousand kids, nor a thousand tokens while the issuer fails.
-func TestFloodsAreBounded(t *testing.T) {
+func TestVerify_BoundedRefresh(t *testing.T) {
 	b := newBench(t)
 	stranger := b.issuer.NewKey(jose.ES256)
 	b.accepted(b.issuer.Token(b.claims(nil)))
@@ -202,7 +202,7 @@ func TestFloodsAreBounded(t *testing.T) {
 
 // What a key can do is not what the issuer says that it does: only the algorithms
 // that discovery lists count, of a key that names none itself.
-func TestAlgorithmsThatAreNotListed(t *testing.T) {
+func TestVerify_OtherAlgorithms(t *testing.T) {
 	b := newBench(t) // which lists RS256, ES256, HS256 and none
 	key := b.issuer.Key()
 	b.issuer.Publish(jose.JSONWebKey{Key: key.Private.Public(), KeyID: key.ID})
@@ -215,7 +215,7 @@ func TestAlgorithmsThatAreNotListed(t *testing.T) {
 }
 
 // A discovery document leads to keys, or to nothing.
-func TestDiscoveryThatLeadsNowhere(t *testing.T) {
+func TestVerify_BrokenDiscovery(t *testing.T) {
 	b := newBench(t)
 	for name, keys := range map[string]string{
 		"none": ``, "an empty address": `,"jwks_uri":""`, "a relative one": `,"jwks_uri":"/jwks"`, "no text": `,"jwks_uri":["` + b.issuer.URL + `/jwks"]`,
@@ -234,7 +234,7 @@ func TestDiscoveryThatLeadsNowhere(t *testing.T) {
 }
 
 // Where discovery redirects, what is found there has to be the issuer's own.
-func TestDiscoveryThatLeadsToAnotherIssuer(t *testing.T) {
+func TestVerify_DiscoveryOfOtherIssuer(t *testing.T) {
 	b := newBench(t)
 	other := issuertest.Start(false)
 	defer other.Close()
@@ -257,7 +257,7 @@ func TestDiscoveryThatLeadsToAnotherIssuer(t *testing.T) {
 }
 
 // No claim has the key of another issuer, whose name may be longer by a port.
-func TestAClaimIsNoOtherIssuersKey(t *testing.T) {
+func TestVerify_ClaimOfOtherIssuer(t *testing.T) {
 	b := newBench(t)
 	id := b.accepted(b.issuer.Token(b.claims(map[string]any{"8443:sub": "repo:acme/secret", "https://acme.example/team": "red", "a:b": "c"})))
 	if v, ok := id.Claims["8443:sub"]; ok {

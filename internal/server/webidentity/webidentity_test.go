@@ -70,7 +70,7 @@ func (b *bench) refused(name, code, token string) {
 	}
 }
 
-func TestATokenProvesItsSubject(t *testing.T) {
+func TestVerify(t *testing.T) {
 	b := newBench(t)
 	for _, algorithm := range []jose.SignatureAlgorithm{jose.RS256, jose.ES256} {
 		b.issuer.Rotate(algorithm)
@@ -101,7 +101,7 @@ func TestATokenProvesItsSubject(t *testing.T) {
 	}
 }
 
-func TestSessionTagsCanBeFlat(t *testing.T) {
+func TestVerify_FlatSessionTags(t *testing.T) {
 	b := newBench(t)
 	id := b.accepted(b.issuer.Token(b.claims(map[string]any{
 		"https://aws.amazon.com/tags/principal_tags/Team": "red",
@@ -113,7 +113,7 @@ func TestSessionTagsCanBeFlat(t *testing.T) {
 }
 
 // Google's rule: azp is whom the token was issued to.
-func TestTheAuthorizedPartyIsTheAudience(t *testing.T) {
+func TestVerify_AuthorizedParty(t *testing.T) {
 	b := newBench(t)
 	id := b.accepted(b.issuer.Token(b.claims(map[string]any{"azp": "other", "aud": "backend"})))
 	if id.Audience != "other" || fmt.Sprint(id.Claims["aud"], id.Claims["oaud"]) != "[other] [backend]" {
@@ -128,7 +128,7 @@ func TestTheAuthorizedPartyIsTheAudience(t *testing.T) {
 }
 
 // A claim cannot pass for another one whose name differs in case alone.
-func TestNamesOfClaimsThatDifferInCase(t *testing.T) {
+func TestVerify_ClaimCase(t *testing.T) {
 	b := newBench(t)
 	id := b.accepted(b.issuer.Token(b.claims(map[string]any{
 		"Sub": "repo:acme/secret:ref:refs/heads/main", "AUD": "else", "OAUD": "else", "env": "test", "Env": "prod",
@@ -141,7 +141,7 @@ func TestNamesOfClaimsThatDifferInCase(t *testing.T) {
 	}
 }
 
-func TestClaimsThatAreRefused(t *testing.T) {
+func TestVerify_RefusedClaims(t *testing.T) {
 	b := newBench(t)
 	at := func(d time.Duration) int64 { return b.now().Add(d).Unix() }
 	for _, c := range []struct {

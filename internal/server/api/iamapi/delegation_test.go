@@ -9,10 +9,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
-// TestDevelopersMakeRolesWithinABoundary is the recipe of docs/iam.md: who may
+// TestCreateRole_DelegatedWithBoundary is the recipe of docs/iam.md: who may
 // make roles with a boundary makes none without it, gives nothing to those that
 // have none, and does not take it off.
-func TestDevelopersMakeRolesWithinABoundary(t *testing.T) {
+func TestCreateRole_DelegatedWithBoundary(t *testing.T) {
 	_, c := serve(t)
 	ctx := t.Context()
 	boundary := must[api.CreatePolicyOutput](t)(c.CreatePolicy(ctx, &api.CreatePolicyInput{PolicyName: aws.String("services"), PolicyDocument: aws.String(allowECR)})).Policy.Arn

@@ -113,7 +113,7 @@ func TestUserLifecycle(t *testing.T) {
 	}
 }
 
-func TestNamesAndPathsAreChecked(t *testing.T) {
+func TestCreate_NamesAndPaths(t *testing.T) {
 	_, c := serve(t)
 	for _, name := range []string{"", "a b", "a/b", "ü", strings.Repeat("x", 65)} {
 		_, err := c.CreateUser(t.Context(), &api.CreateUserInput{UserName: &name})
@@ -135,7 +135,7 @@ func TestNamesAndPathsAreChecked(t *testing.T) {
 	}
 }
 
-func TestListsArePaged(t *testing.T) {
+func TestLists_Paging(t *testing.T) {
 	_, c := serve(t)
 	var want []string
 	for i := range 7 {
@@ -267,7 +267,7 @@ func TestManagedPolicies(t *testing.T) {
 	refused[api.GetPolicyOutput](t, "NoSuchEntity")(c.GetPolicy(ctx, &api.GetPolicyInput{PolicyArn: p.Arn}))
 }
 
-func TestAWSManagedPoliciesCannotBeChanged(t *testing.T) {
+func TestManagedPolicies_AWSUnmodifiable(t *testing.T) {
 	_, c := serve(t)
 	arn := aws.String("arn:aws:iam::aws:policy/AdministratorAccess")
 	p := must[api.GetPolicyOutput](t)(c.GetPolicy(t.Context(), &api.GetPolicyInput{PolicyArn: arn})).Policy
@@ -358,8 +358,8 @@ func TestAccountAliasAndSummary(t *testing.T) {
 	}
 }
 
-// TestCredentialsThatDoNotExist is what Terraform asks when it destroys a user.
-func TestCredentialsThatDoNotExist(t *testing.T) {
+// TestLists_UnsupportedCredentials is what Terraform asks when it destroys a user.
+func TestLists_UnsupportedCredentials(t *testing.T) {
 	_, c := serve(t)
 	ctx, admin, nobody := t.Context(), aws.String("admin"), aws.String("nobody")
 	refused[api.GetLoginProfileOutput](t, "NoSuchEntity")(c.GetLoginProfile(ctx, &api.GetLoginProfileInput{UserName: admin}))

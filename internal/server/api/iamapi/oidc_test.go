@@ -75,7 +75,7 @@ func TestOIDCProviderLifecycle(t *testing.T) {
 	refused[api.AddClientIDToOpenIDConnectProviderOutput](t, "NoSuchEntity")(c.AddClientIDToOpenIDConnectProvider(ctx, &api.AddClientIDToOpenIDConnectProviderInput{OpenIDConnectProviderArn: arn, ClientID: aws.String("c")}))
 }
 
-func TestOIDCProvidersThatAreRefused(t *testing.T) {
+func TestCreateOpenIDConnectProvider_Refused(t *testing.T) {
 	_, c := serve(t)
 	ctx := t.Context()
 	create := func(change func(*api.CreateOpenIDConnectProviderInput)) (*api.CreateOpenIDConnectProviderOutput, error) {
@@ -109,7 +109,7 @@ func TestOIDCProvidersThatAreRefused(t *testing.T) {
 }
 
 // Each operation is a permission of its own, on the provider's ARN.
-func TestOIDCProvidersNeedPermissions(t *testing.T) {
+func TestOIDCProvider_Permissions(t *testing.T) {
 	w, admin := serve(t)
 	arn := "arn:aws:iam::" + account + ":oidc-provider/issuer.example"
 	tagged := []types.Tag{{Key: aws.String("team"), Value: aws.String("red")}}
@@ -195,7 +195,7 @@ func TestOIDCProvidersNeedPermissions(t *testing.T) {
 }
 
 // Terraform looks at the URL without its scheme, and at lists that are there.
-func TestAnOIDCProviderWithNothing(t *testing.T) {
+func TestOIDCProvider_Minimal(t *testing.T) {
 	w, c := serve(t)
 	created := must[api.CreateOpenIDConnectProviderOutput](t)(c.CreateOpenIDConnectProvider(t.Context(), &api.CreateOpenIDConnectProviderInput{Url: aws.String("https://issuer.example/")}))
 	status, body := w.Post(*c.Options().BaseEndpoint, "iam", map[string][]string{"Action": {"GetOpenIDConnectProvider"}, "Version": {"2010-05-08"}, "OpenIDConnectProviderArn": {*created.OpenIDConnectProviderArn}})

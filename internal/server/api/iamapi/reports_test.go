@@ -59,7 +59,7 @@ func TestGetAccountAuthorizationDetails(t *testing.T) {
 	}
 }
 
-func TestDetailsArePagedAndFiltered(t *testing.T) {
+func TestGetAccountAuthorizationDetails_PagingAndFilter(t *testing.T) {
 	_, c := serve(t)
 	fill(t, c)
 	collect := func(in *api.GetAccountAuthorizationDetailsInput) (names []string) {
@@ -148,7 +148,7 @@ func TestCredentialReport(t *testing.T) {
 	}
 }
 
-func TestGetRoleSaysWhenItWasUsed(t *testing.T) {
+func TestGetRole_LastUsed(t *testing.T) {
 	w, c := serve(t)
 	ctx, name := t.Context(), aws.String("ci")
 	role := must[api.CreateRoleOutput](t)(c.CreateRole(ctx, &api.CreateRoleInput{RoleName: name, AssumeRolePolicyDocument: trusting(account)})).Role

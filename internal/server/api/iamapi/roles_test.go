@@ -58,10 +58,10 @@ func TestRoleLifecycle(t *testing.T) {
 	refused[api.GetRoleOutput](t, "NoSuchEntity")(c.GetRole(ctx, &api.GetRoleInput{RoleName: name}))
 }
 
-// TestTrustPoliciesHoldUniqueIDs: what was written by ARN reads as the ARN while
+// TestTrustPolicy_UniqueIDs: what was written by ARN reads as the ARN while
 // the principal exists, and as its id afterwards, even where there is another of
 // that name.
-func TestTrustPoliciesHoldUniqueIDs(t *testing.T) {
+func TestTrustPolicy_UniqueIDs(t *testing.T) {
 	_, c := serve(t)
 	ctx, alice, name := t.Context(), aws.String("alice"), aws.String("deploy")
 	arn := "arn:aws:iam::" + account + ":user/dev/alice"
@@ -100,9 +100,9 @@ func TestTrustPoliciesHoldUniqueIDs(t *testing.T) {
 	}
 }
 
-// TestOperationsAreAuthorized checks that the action, the ARN with its path and
+// TestOperations_Authorization checks that the action, the ARN with its path and
 // the condition keys reach the decision.
-func TestOperationsAreAuthorized(t *testing.T) {
+func TestOperations_Authorization(t *testing.T) {
 	w, c := serve(t)
 	ctx, bob := t.Context(), aws.String("bob")
 	must[api.CreateUserOutput](t)(c.CreateUser(ctx, &api.CreateUserInput{UserName: bob}))
@@ -140,7 +140,7 @@ func TestOperationsAreAuthorized(t *testing.T) {
 	refused[api.GetPolicyOutput](t, "NoSuchEntity")(c.GetPolicy(ctx, &api.GetPolicyInput{PolicyArn: p.Arn}, other))
 }
 
-func TestUnsignedAndUnknownAreRefused(t *testing.T) {
+func TestOperations_UnsignedAndUnknown(t *testing.T) {
 	_, c := serve(t)
 	in := &api.GetUserInput{}
 	refused[api.GetUserOutput](t, "InvalidClientTokenId")(c.GetUser(t.Context(), in, func(o *api.Options) {
@@ -160,9 +160,9 @@ func TestUnsignedAndUnknownAreRefused(t *testing.T) {
 	}))
 }
 
-// TestEveryOperationAnswersAnEmptyRequest with what is wrong or with a result:
+// TestOperations_EmptyRequest with what is wrong or with a result:
 // never with a failure of the server.
-func TestEveryOperationAnswersAnEmptyRequest(t *testing.T) {
+func TestOperations_EmptyRequest(t *testing.T) {
 	w, c := serve(t)
 	s, err := wire.New("iam", w.Options("iam", edge.MapError))
 	if err != nil {
@@ -187,7 +187,7 @@ func TestEveryOperationAnswersAnEmptyRequest(t *testing.T) {
 	}
 }
 
-func TestStatusesOfErrors(t *testing.T) {
+func TestErrors_Status(t *testing.T) {
 	w, c := serve(t)
 	for want, form := range map[int]url.Values{
 		http.StatusNotFound:   {"Action": {"DeleteUser"}, "UserName": {"none"}},

@@ -39,7 +39,7 @@ func simulate(t *testing.T, c *api.Client, in *api.SimulatePrincipalPolicyInput)
 	return results[0]
 }
 
-func TestSimulationNamesTheStatements(t *testing.T) {
+func TestSimulatePrincipalPolicy_Statements(t *testing.T) {
 	_, c := serve(t)
 	alice(t, c, "{\n  \"Version\": \"2012-10-17\",\n  \"Statement\": [\n    {\"Effect\":\"Allow\",\"Action\":\"ecr:*\",\"Resource\":\"*\"},\n    {\"Effect\":\"Deny\",\"Action\":\"ecr:Delete*\",\"Resource\":\"*\"}\n  ]\n}")
 	ctx := t.Context()
@@ -77,7 +77,7 @@ func TestSimulationNamesTheStatements(t *testing.T) {
 	}
 }
 
-func TestSimulationHasTheKeysThatItIsGiven(t *testing.T) {
+func TestSimulatePrincipalPolicy_ContextKeys(t *testing.T) {
 	_, c := serve(t)
 	alice(t, c, document(`"Effect":"Allow","Action":"ecr:*","Resource":"*","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"},"StringEquals":{"aws:PrincipalTag/team":"red","ecr:ResourceTag/team":["red","blue"]}}`))
 	in := &api.SimulatePrincipalPolicyInput{PolicySourceArn: aws.String(aliceARN), ActionNames: []string{"ecr:PutImage"}, ResourceArns: []string{aRepository}}
@@ -104,7 +104,7 @@ func TestSimulationHasTheKeysThatItIsGiven(t *testing.T) {
 	}
 }
 
-func TestSimulationWithABoundaryAndAResourcePolicy(t *testing.T) {
+func TestSimulatePrincipalPolicy_BoundaryAndResourcePolicy(t *testing.T) {
 	_, c := serve(t)
 	ctx := t.Context()
 	alice(t, c, allowECR)
@@ -137,7 +137,7 @@ func TestSimulationWithABoundaryAndAResourcePolicy(t *testing.T) {
 	}
 }
 
-func TestSimulationOfRolesSessionsAndTrust(t *testing.T) {
+func TestSimulatePrincipalPolicy_RolesSessionsTrust(t *testing.T) {
 	_, c := serve(t)
 	ctx, role := t.Context(), aws.String("ci")
 	must[api.CreateRoleOutput](t)(c.CreateRole(ctx, &api.CreateRoleInput{RoleName: role, Path: aws.String("/build/"), AssumeRolePolicyDocument: trusting(account)}))
@@ -203,7 +203,7 @@ func TestSimulateCustomPolicy(t *testing.T) {
 	}
 }
 
-func TestSimulationRefuses(t *testing.T) {
+func TestSimulatePrincipalPolicy_Refuses(t *testing.T) {
 	w, c := serve(t)
 	ctx := t.Context()
 	alice(t, c, allowECR)

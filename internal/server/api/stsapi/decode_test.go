@@ -23,7 +23,7 @@ func encoded(t *testing.T, err error) string {
 	return message
 }
 
-func TestADenialSaysMoreToThoseWhoMayDecodeIt(t *testing.T) {
+func TestDecodeAuthorizationMessage(t *testing.T) {
 	f := federate(t)
 	key := func(name, document string) (as func(*api.Options), asIAM func(*iamapi.Options)) {
 		ctx := f.AsAdmin()
@@ -101,7 +101,7 @@ func TestADenialSaysMoreToThoseWhoMayDecodeIt(t *testing.T) {
 }
 
 // However much policies look at, the message stays within its bound.
-func TestMessagesOfDenialsAreBounded(t *testing.T) {
+func TestDecodeAuthorizationMessage_Bounded(t *testing.T) {
 	f := federate(t)
 	ctx := f.AsAdmin()
 	if _, err := f.IAM.CreateUser(ctx, iam.NewEntity{Name: "bob"}); err != nil {

@@ -10,9 +10,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 )
 
-// TestTrustPoliciesSeeHowARoleIsAssumed: each condition key of AssumeRole reaches
+// TestAssumeRole_ConditionKeys: each condition key of AssumeRole reaches
 // the trust policy, with and without the value that it asks for.
-func TestTrustPoliciesSeeHowARoleIsAssumed(t *testing.T) {
+func TestAssumeRole_ConditionKeys(t *testing.T) {
 	f := serve(t)
 	_, alice := f.user("alice", mayAssume)
 	tags := []types.Tag{{Key: aws.String("team"), Value: aws.String("red")}, {Key: aws.String("cost"), Value: aws.String("7")}}
@@ -53,7 +53,7 @@ func TestTrustPoliciesSeeHowARoleIsAssumed(t *testing.T) {
 	}
 }
 
-func TestLimitsOfSessions(t *testing.T) {
+func TestSessions_Limits(t *testing.T) {
 	f := serve(t)
 	_, alice := f.user("alice", mayAssume)
 	role := f.role("r", trusts(account), "")

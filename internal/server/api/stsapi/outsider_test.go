@@ -28,7 +28,7 @@ func (f *federation) second() (*issuertest.Issuer, string) {
 
 // Of two issuers that a server trusts neither can speak for the other, though both
 // sign for the same audience and the same subjects.
-func TestOneIssuerCannotSpeakForAnother(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_OtherIssuer(t *testing.T) {
 	f := federate(t)
 	other, otherARN := f.second()
 	otherName := webidentity.Name(other.URL)
@@ -59,7 +59,7 @@ func TestOneIssuerCannotSpeakForAnother(t *testing.T) {
 
 // What an account trusts counts at the moment of the request, whatever the server
 // remembers of the issuer.
-func TestAProviderThatIsTakenAwayIsNotTrusted(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_DeletedProvider(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	f.assumedWeb(role, f.token(nil))
@@ -91,7 +91,7 @@ func TestAProviderThatIsTakenAwayIsNotTrusted(t *testing.T) {
 
 // A role that trusts by the name of the provider's ARN and by audience is not for
 // tokens that another account's clients were given.
-func TestAnAudienceIsTheProvidersOfTheRolesAccount(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_AudienceOfAccount(t *testing.T) {
 	f := federate(t)
 	if _, err := f.IAM.CreateOIDCProvider(f.AsOtherAdmin(), iam.NewOIDCProvider{Issuer: f.issuer.URL, ClientIDs: []string{"theirs"}}); err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestAnAudienceIsTheProvidersOfTheRolesAccount(t *testing.T) {
 }
 
 // A token asks for the tags of a session; it does not get what a request would not.
-func TestTagsThatATokenDoesNotGet(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_RefusedTags(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	const claim = "https://aws.amazon.com/tags"
@@ -145,7 +145,7 @@ func TestTagsThatATokenDoesNotGet(t *testing.T) {
 }
 
 // A provider is found by its name, which has no scheme; its issuer has one.
-func TestAnIssuerHasItsScheme(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_IssuerScheme(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	for _, iss := range []string{"https://" + f.name, "HTTP://" + f.name, "x://" + f.name, "://" + f.name, f.name, "http://http://" + f.name} {
@@ -155,7 +155,7 @@ func TestAnIssuerHasItsScheme(t *testing.T) {
 }
 
 // What Gatehouse itself issues is no web identity.
-func TestOwnTokensAreNoWebIdentities(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_OwnTokens(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	out := f.assumedWeb(role, f.token(nil))
@@ -166,7 +166,7 @@ func TestOwnTokensAreNoWebIdentities(t *testing.T) {
 
 // The end of the token is not that of the session, and a token does not become
 // good again.
-func TestATokenIsGoodForItsTime(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_TokenLifetime(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	token := f.token(map[string]any{"exp": f.Now().Add(10 * time.Minute).Unix()})

@@ -17,7 +17,7 @@ import (
 
 // The codes and the statuses with which STS, and IAM with it, refuse credentials
 // (STS API Reference, "Common Errors").
-func TestStatusesOfCredentials(t *testing.T) {
+func TestCredentials_ErrorStatus(t *testing.T) {
 	f := federate(t)
 	long := aws.Credentials{AccessKeyID: f.Admin.AccessKeyID, SecretAccessKey: f.Admin.Secret}
 	wrong, unknown := long, long

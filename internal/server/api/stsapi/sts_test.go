@@ -151,7 +151,7 @@ func trusts(principal string) string {
 	return `{"Effect":"Allow","Principal":{"AWS":"` + principal + `"},"Action":["sts:AssumeRole","sts:TagSession","sts:SetSourceIdentity"]}`
 }
 
-func TestGetCallerIdentityNeedsNoPermission(t *testing.T) {
+func TestGetCallerIdentity_NoPermission(t *testing.T) {
 	f := serve(t)
 	id, as := f.user("alice", denyAll)
 	if got, want := f.identity(as), "arn:aws:iam::"+account+":user/alice "+id+" "+account; got != want {
@@ -159,7 +159,7 @@ func TestGetCallerIdentityNeedsNoPermission(t *testing.T) {
 	}
 }
 
-func TestAssumeRoleInOneAccount(t *testing.T) {
+func TestAssumeRole_OneAccount(t *testing.T) {
 	f := serve(t)
 	_, alice := f.user("alice", "")
 	_, bob := f.user("bob", mayAssume)
@@ -183,7 +183,7 @@ func TestAssumeRoleInOneAccount(t *testing.T) {
 	}
 }
 
-func TestARoleThatDoesNotExistAnswersLikeOneThatDoesNotTrust(t *testing.T) {
+func TestAssumeRole_MissingRoleAnswersLikeUntrusting(t *testing.T) {
 	f := serve(t)
 	_, bob := f.user("bob", mayAssume)
 	exists := f.role("exists", trusts("arn:aws:iam::"+account+":user/admin"), "")
@@ -198,9 +198,9 @@ func TestARoleThatDoesNotExistAnswersLikeOneThatDoesNotTrust(t *testing.T) {
 	}
 }
 
-// TestARoleIsNamedWithItsPath: whoever may assume the roles below a path must
+// TestAssumeRole_Path: whoever may assume the roles below a path must
 // not get at another one by giving it that path.
-func TestARoleIsNamedWithItsPath(t *testing.T) {
+func TestAssumeRole_Path(t *testing.T) {
 	f := serve(t)
 	role := f.role("top", trusts(account), "")
 	_, bob := f.user("bob", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"arn:aws:iam::`+account+`:role/dev/*"}}`)
@@ -209,7 +209,7 @@ func TestARoleIsNamedWithItsPath(t *testing.T) {
 	}
 }
 
-func TestAssumeRoleAcrossAccounts(t *testing.T) {
+func TestAssumeRole_AcrossAccounts(t *testing.T) {
 	f := serve(t)
 	_, bob := f.user("bob", mayAssume)
 	_, carol := f.user("carol", "")
@@ -235,7 +235,7 @@ func TestAssumeRoleAcrossAccounts(t *testing.T) {
 	f.refused("AccessDenied", nobody, bob)
 }
 
-func TestRootAndFederatedUsersCannotAssumeRoles(t *testing.T) {
+func TestAssumeRole_RootAndFederatedUser(t *testing.T) {
 	f := serve(t)
 	role := f.role("r", trusts(account), "")
 	ctx := f.As(account, account, "")
@@ -255,7 +255,7 @@ func TestRootAndFederatedUsersCannotAssumeRoles(t *testing.T) {
 	f.refused("AccessDenied", role, session(federated.Credentials))
 }
 
-func TestDurations(t *testing.T) {
+func TestSessions_Durations(t *testing.T) {
 	f := serve(t)
 	_, alice := f.user("alice", mayAssume)
 	first := f.role("first", trusts(account), mayAssume) // MaxSession two hours
@@ -298,7 +298,7 @@ func packed(out *api.AssumeRoleOutput) *int32 {
 	return out.PackedPolicySize
 }
 
-func TestSessionPoliciesLimit(t *testing.T) {
+func TestAssumeRole_SessionPolicies(t *testing.T) {
 	f := serve(t)
 	_, alice := f.user("alice", mayAssume)
 	role := f.role("r", trusts(account), allowIAM)
@@ -347,7 +347,7 @@ func TestSessionPoliciesLimit(t *testing.T) {
 	})
 }
 
-func TestSessionTagsAndSourceIdentityChain(t *testing.T) {
+func TestAssumeRole_TagsAndSourceIdentity(t *testing.T) {
 	f := serve(t)
 	_, alice := f.user("alice", mayAssume)
 	tagged := `{"Version":"2012-10-17","Statement":[
@@ -388,7 +388,7 @@ func TestSessionTagsAndSourceIdentityChain(t *testing.T) {
 	}
 }
 
-func TestSessionsOfAUserCannotCallIAM(t *testing.T) {
+func TestGetSessionToken_CannotCallIAM(t *testing.T) {
 	f := serve(t)
 	out, err := f.sts.GetSessionToken(t.Context(), &api.GetSessionTokenInput{})
 	if err != nil {
@@ -404,7 +404,7 @@ func TestSessionsOfAUserCannotCallIAM(t *testing.T) {
 	f.assumed(role, session(out.Credentials))
 }
 
-func TestFederatedUsersHaveWhatBothAllow(t *testing.T) {
+func TestGetFederationToken_Permissions(t *testing.T) {
 	f := serve(t)
 	out, err := f.sts.GetFederationToken(t.Context(), &api.GetFederationTokenInput{
 		Name: aws.String("guest"), Tags: []types.Tag{{Key: aws.String("k"), Value: aws.String("v")}},
@@ -456,7 +456,7 @@ func TestGetAccessKeyInfo(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotBuiltSaysSo(t *testing.T) {
+func TestOperations_NotImplemented(t *testing.T) {
 	f := serve(t)
 	_, err := f.sts.AssumeRoot(t.Context(), &api.AssumeRootInput{
 		TargetPrincipal: aws.String(account), TaskPolicyArn: &types.PolicyDescriptorType{Arn: aws.String("arn:aws:iam::aws:policy/root-task/IAMAuditRootUserCredentials")},

@@ -109,7 +109,7 @@ func (f *federation) refusedWeb(want, role, token string, change ...func(*api.As
 	}
 }
 
-func TestAWebIdentityGetsASession(t *testing.T) {
+func TestAssumeRoleWithWebIdentity(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), allowIAM)
 	out := f.assumedWeb(role, f.token(nil))
@@ -129,7 +129,7 @@ func TestAWebIdentityGetsASession(t *testing.T) {
 	}
 }
 
-func TestTrustPoliciesDecideByClaims(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_ConditionKeys(t *testing.T) {
 	f := federate(t)
 	n := 0
 	role := func(actions, conditions string) string {
@@ -174,7 +174,7 @@ func TestTrustPoliciesDecideByClaims(t *testing.T) {
 	}
 }
 
-func TestWhomAWebIdentityIsNot(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_NotNamed(t *testing.T) {
 	f := federate(t)
 	token := f.token(nil)
 	for name, principal := range map[string]string{
@@ -197,7 +197,7 @@ func TestWhomAWebIdentityIsNot(t *testing.T) {
 	f.refusedWeb("InvalidIdentityToken", "arn:aws:iam::"+iamtest.Other+":role/ci", token)
 }
 
-func TestErrorsOfWebIdentities(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_Errors(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	f.refusedWeb("InvalidIdentityToken", role, "not.a.token")
@@ -259,7 +259,7 @@ func (f *federation) post(action string, form url.Values) (int, string) {
 }
 
 // Only the operations that carry their proof in them come in without a signature.
-func TestOtherOperationsNeedASignature(t *testing.T) {
+func TestOperations_NeedSignature(t *testing.T) {
 	f := federate(t)
 	for _, action := range []string{"GetCallerIdentity", "AssumeRole", "GetSessionToken", "GetFederationToken", "GetAccessKeyInfo", "DecodeAuthorizationMessage"} {
 		status, body := f.post(action, url.Values{"RoleArn": {"arn:aws:iam::" + account + ":role/ci"}, "RoleSessionName": {"s-1"}, "Name": {"bob"}, "AccessKeyId": {f.Admin.AccessKeyID}, "EncodedMessage": {"x"}})
@@ -274,7 +274,7 @@ func TestOtherOperationsNeedASignature(t *testing.T) {
 }
 
 // What the token says stays with the session, and what sessions hold limits it.
-func TestTheSessionOfAWebIdentity(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_Session(t *testing.T) {
 	f := federate(t)
 	may := func(name, condition string) {
 		document := `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:ListUsers","Resource":"*","Condition":{` + strings.ReplaceAll(condition, "ISSUER", f.name) + `}}}`
@@ -337,7 +337,7 @@ func TestTheSessionOfAWebIdentity(t *testing.T) {
 }
 
 // A chained role does not pass for the web identity's.
-func TestChainingFromAWebIdentity(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_Chaining(t *testing.T) {
 	f := federate(t)
 	first := f.role("ci", f.trust(mayFederate, onlyMain), mayAssume)
 	second := f.role("deploy", trusts(first), `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:ListUsers","Resource":"*","Condition":{"Null":{"aws:FederatedProvider":"false"}}}}`)
@@ -350,7 +350,7 @@ func TestChainingFromAWebIdentity(t *testing.T) {
 }
 
 // The record says who came, and never with what.
-func TestWebIdentitiesInTheAuditRecord(t *testing.T) {
+func TestAssumeRoleWithWebIdentity_AuditRecord(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	token := f.token(map[string]any{"sub": "repo:acme/other"})

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/managed"
 )
 
-func TestEveryPolicyIsOneThatIAMWouldAccept(t *testing.T) {
+func TestPolicies_Valid(t *testing.T) {
 	var names []string
 	for _, p := range managed.Policies() {
 		if _, err := policy.Parse(p.Document, policy.Identity); err != nil {
@@ -27,7 +27,7 @@ func TestEveryPolicyIsOneThatIAMWouldAccept(t *testing.T) {
 	}
 }
 
-func TestWhatThePoliciesGrant(t *testing.T) {
+func TestPolicies_Grants(t *testing.T) {
 	const account = "000000000001"
 	compiled := map[string]*policy.Policy{}
 	for _, p := range managed.Policies() {
