@@ -217,8 +217,8 @@ func (s *Service) Follow(ctx context.Context) error {
 // RefreshGuardrails makes every decision from now on use what [Config].Guardrail
 // returns now.
 func (s *Service) RefreshGuardrails() {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	s.changing <- struct{}{}
+	defer s.unlockChanges()
 	next := *s.current.Load()
 	next.generation++ // what was resolved has the old ones
 	s.current.Store(&next)
