@@ -10,24 +10,27 @@
 // It works with AWS and with any server that speaks the same API, through the
 // credentials, the region and the endpoint of the aws.Config.
 //
-// A token is kept in memory and in a file, so that the many short processes of a
-// build share one. It is renewed at about half of its life; while it is still
-// valid nobody waits for that, nor suffers when it fails. Of all who wait for a
-// first token, in this process and in others, one makes the call.
+// A token is cached in memory and in a file, so that the many short processes of a
+// build share it. It is renewed at about half of its life. As long as it is still
+// valid, no caller waits for the renewal for more than ten seconds, and a failure
+// has no effect. If several goroutines and processes wait for a first token, one of
+// them makes the call.
 //
-// # What is kept, and for whom
+// Package keychain below this one is an adapter for go-containerregistry.
+//
+// # The cache
 //
 // The file is in [os.UserCacheDir]/gatehouse, with mode 0600 in a folder of mode
 // 0700. Its name and the key that it is encrypted with are derived from the
 // secret access key, the access key id, the session token, the endpoint, the
-// region and everything that was asked for. So other credentials find no file
-// and could not open it, and the file alone is of no use to a thief.
+// region and everything that was requested. So other credentials find no file and
+// could not decrypt it, and the file alone is of no use to a thief.
 //
-// For the same reason, temporary credentials that each process obtains anew (a
-// role that the profile assumes, IAM Identity Center) give each process a token
-// of its own: AWS may have tied different permissions to them.
+// For the same reason each process gets its own token if it obtains new temporary
+// credentials (a role that the profile assumes, IAM Identity Center): AWS may have
+// tied different permissions to them.
 //
-// Where the folder cannot be used, tokens are kept in memory alone.
+// If the folder cannot be used, tokens are cached in memory only.
 package authtoken
 
 import (

@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	// maxEntry bounds what is read of a file. The size of a token is not fixed,
+	// maxEntry is the largest file that is read. The size of a token is not fixed,
 	// but every client sends it in an HTTP header.
 	maxEntry = 1 << 20
-	// stale is the age at which a file holds no valid token any more: none lives
-	// longer than 12 hours.
+	// stale is the age after which a file has no valid token: tokens live for at
+	// most 12 hours.
 	stale = 24 * time.Hour
 
 	entrySuffix = ".token"
@@ -34,14 +34,14 @@ const (
 	tempSuffix  = ".tmp"
 )
 
-// A key says whose token it is and what for. It is comparable.
+// A key identifies a caller and a scope. It is comparable.
 type key struct {
 	name string   // of the file
 	seal [32]byte // what the file is encrypted with
 }
 
-// newKey derives both parts from the secret access key, so that nobody without
-// it can find the file or open it.
+// newKey derives both parts from the secret access key, so that nobody without it
+// can find the file or decrypt it.
 func newKey(c aws.Credentials, s scope) (key, error) {
 	info := "gatehouse authtoken 1"
 	for _, field := range append([]string{c.AccessKeyID, c.SessionToken}, s...) {
@@ -49,7 +49,7 @@ func newKey(c aws.Credentials, s scope) (key, error) {
 	}
 	derived, err := hkdf.Key(sha256.New, []byte(c.SecretAccessKey), nil, info, 64)
 	if err != nil {
-		return key{}, fmt.Errorf("derive the name of the kept token: %w", err)
+		return key{}, fmt.Errorf("derive the name of the cached token: %w", err)
 	}
 	return key{name: hex.EncodeToString(derived[:32]), seal: [32]byte(derived[32:])}, nil
 }
@@ -62,8 +62,8 @@ func (k key) cipher() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// A cache keeps entries in files that the processes of one user share. A nil
-// cache keeps nothing, and is never locked by another.
+// A cache has entries in files that the processes of one user share. A nil cache
+// stores nothing, and is never locked by another process.
 type cache struct {
 	dir string
 	now func() time.Time
@@ -71,8 +71,8 @@ type cache struct {
 
 func (c *cache) path(k key, suffix string) string { return filepath.Join(c.dir, k.name+suffix) }
 
-// read returns the entry for k: the zero entry where there is none, or one that
-// is damaged, of other credentials, or open to others.
+// read returns the entry for k. It is the zero entry if there is none, or if the
+// file is damaged, belongs to other credentials, or is accessible to others.
 func (c *cache) read(k key) entry {
 	if c == nil {
 		return entry{}
@@ -96,7 +96,7 @@ func (c *cache) read(k key) entry {
 	return e
 }
 
-// write replaces the entry for k, whole or not at all.
+// write replaces the entry for k, completely or not at all.
 func (c *cache) write(k key, e entry) {
 	if c == nil || os.MkdirAll(c.dir, 0o700) != nil {
 		return
@@ -119,13 +119,13 @@ func (c *cache) remove(k key) error {
 		return nil
 	}
 	if err := os.Remove(c.path(k, entrySuffix)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget the kept token: %w", err)
+		return fmt.Errorf("forget the cached token: %w", err)
 	}
 	return nil
 }
 
-// sweep removes what expired credentials and crashes have left. Whatever cannot
-// be removed waits for the next time.
+// sweep removes files that expired credentials and crashes have left. What cannot be
+// removed now is tried again the next time.
 func (c *cache) sweep() {
 	files, err := os.ReadDir(c.dir)
 	if err != nil {
@@ -140,7 +140,7 @@ func (c *cache) sweep() {
 		case entrySuffix, tempSuffix:
 			_ = os.Remove(filepath.Join(c.dir, f.Name()))
 		case lockSuffix:
-			// Whoever waits for a lock notices that its file is gone.
+			// A process that waits for the lock notices that its file is gone.
 			if unlock, ok := c.tryLock(key{name: strings.TrimSuffix(f.Name(), lockSuffix)}); ok {
 				_ = os.Remove(filepath.Join(c.dir, f.Name()))
 				unlock()
@@ -149,8 +149,8 @@ func (c *cache) sweep() {
 	}
 }
 
-// lock waits for the lock of k and returns what releases it. After lockTimeout,
-// and where there is no lock to be had, it goes on without: the cost is a call.
+// lock waits for the lock of k and returns the function that releases it. After
+// lockTimeout, or if locks do not work, it goes on without: the cost is a call.
 func (c *cache) lock(ctx context.Context, k key) (unlock func()) {
 	if c == nil {
 		return func() {}
@@ -163,7 +163,7 @@ func (c *cache) lock(ctx context.Context, k key) (unlock func()) {
 	case unlock := <-got:
 		return unlock
 	case <-ctx.Done():
-		go func() { (<-got)() }() // released as soon as it is had
+		go func() { (<-got)() }() // released as soon as it is acquired
 		return func() {}
 	}
 }
@@ -201,8 +201,8 @@ func (c *cache) tryLock(k key) (unlock func(), ok bool) {
 	return func() { f.Close() }, true
 }
 
-// openLock opens the lock file of k. Closing it releases the lock, as does the
-// end of the process.
+// openLock opens the lock file of k. Closing the file, or the end of the process,
+// releases the lock.
 func (c *cache) openLock(k key) (*os.File, error) {
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return nil, err
@@ -210,7 +210,7 @@ func (c *cache) openLock(k key) (*os.File, error) {
 	return os.OpenFile(c.path(k, lockSuffix), os.O_CREATE|os.O_RDWR, 0o600)
 }
 
-// current reports whether the lock's file is still the one of its name.
+// current reports whether the lock's file is still the one that its name leads to.
 func current(f *os.File) bool {
 	named, err := os.Stat(f.Name())
 	if err != nil {
@@ -220,7 +220,7 @@ func current(f *os.File) bool {
 	return err == nil && os.SameFile(named, opened)
 }
 
-// readPrivate reads a file that only its owner can read or write.
+// readPrivate reads a file if only its owner can read and write it.
 func readPrivate(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -237,8 +237,8 @@ func readPrivate(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxEntry))
 }
 
-// replace writes a file beside its name, syncs it and gives it the name: a crash
-// leaves the old file or the new one.
+// replace writes a temporary file, syncs it and renames it: a crash leaves the old
+// file or the new one.
 func replace(path string, content []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "*"+tempSuffix) // mode 0600
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecrpublic"
 )
 
-// CodeArtifact is a source of tokens for the repositories of one domain. The
+// CodeArtifact returns a source of tokens for the repositories of one domain. The
 // caller needs codeartifact:GetAuthorizationToken on the domain and
 // sts:GetServiceBearerToken on "*".
 func CodeArtifact(cfg aws.Config, domain string, opts ...Option) *Source {
@@ -47,7 +47,7 @@ func CodeArtifact(cfg aws.Config, domain string, opts ...Option) *Source {
 	})
 }
 
-// ECR is a source of tokens for every registry that the caller may reach in the
+// ECR returns a source of tokens for every registry that the caller may reach in the
 // configuration's region. The caller needs ecr:GetAuthorizationToken on "*".
 func ECR(cfg aws.Config, opts ...Option) *Source {
 	o := newOptions(opts)
@@ -79,7 +79,7 @@ const (
 	PublicRegion = "us-east-1"
 )
 
-// ECRPublic is a source of tokens for the public registries of ECR, which are at
+// ECRPublic returns a source of tokens for the public registries of ECR, which are at
 // [PublicHost]. The tokens come from [PublicRegion] whatever the configuration's
 // is. The caller needs ecr-public:GetAuthorizationToken and
 // sts:GetServiceBearerToken on "*".
@@ -117,7 +117,7 @@ func basic(value string, expires time.Time, endpoint string) (Token, error) {
 	return Token{Username: username, Password: password, Expires: expires, Endpoint: endpoint, Value: value, Type: "Basic"}, nil
 }
 
-// A scope is everything that a token depends on besides who asks for it.
+// A scope is everything that a token depends on, except the caller.
 type scope []string
 
 func newOptions(opts []Option) *options {
@@ -131,7 +131,7 @@ func newOptions(opts []Option) *options {
 	return o
 }
 
-// UserCacheDir is where sources keep tokens that are told nothing else:
+// UserCacheDir is the default folder for cached tokens:
 // [os.UserCacheDir]/gatehouse.
 func UserCacheDir() (string, error) {
 	dir, err := os.UserCacheDir()
@@ -141,8 +141,8 @@ func UserCacheDir() (string, error) {
 	return filepath.Join(dir, "gatehouse"), nil
 }
 
-// A CredentialsError says that there are no AWS credentials to ask for a token
-// with. Its cause is the SDK's error.
+// A CredentialsError says that there are no AWS credentials to request a token with.
+// It wraps the SDK's error.
 type CredentialsError struct{ Err error }
 
 func (e *CredentialsError) Error() string { return fmt.Sprintf("no AWS credentials: %v", e.Err) }

@@ -17,7 +17,7 @@ import (
 type Registry struct {
 	Account, Region string
 	// Suffix is what follows the region, with the port if there is one:
-	// "amazonaws.com", or a name of one's own where the registry is not AWS's.
+	// "amazonaws.com", or a custom name if the registry is not AWS's.
 	Suffix string
 }
 
@@ -25,7 +25,7 @@ var registryHost = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z
 
 // ParseRegistryHost reads the host of an image reference, or a URL. ok is false
 // for any host that is not of ECR's form, such as that of a Gatehouse without
-// AWS-shaped hosts. That a host has the form does not say whose it is: see
+// AWS-shaped hosts. The form alone does not say who owns the host: see
 // [Registry.AWS].
 func ParseRegistryHost(address string) (r Registry, ok bool) {
 	m := registryHost.FindStringSubmatch(Host(address))
@@ -40,13 +40,13 @@ func ParseRegistryHost(address string) (r Registry, ok bool) {
 //	https://<domain>-<owner>.d.codeartifact.<region>.<suffix>/<format>/<name>/…
 //	http://<suffix>/codeartifact/<region>/<owner>/<domain>/<format>/<name>/…
 //
-// The second form is that of a Gatehouse without AWS-shaped hosts. Format and
-// Name are empty where the address ends before them.
+// The second form is the one of a Gatehouse without AWS-shaped hosts. Format and
+// Name are empty if the address ends before them.
 type Repository struct {
 	Domain, Owner, Region string
 	Format, Name          string
-	// Suffix is the part of the host that says whose it is, with the port if
-	// there is one.
+	// Suffix is the part of the host that says who owns it, with the port if there
+	// is one.
 	Suffix string
 }
 
@@ -56,7 +56,7 @@ var (
 )
 
 // ParseRepositoryURL reads the address of a repository or of anything in it. A
-// host alone is enough where it is of AWS's form.
+// host alone is enough if it is of AWS's form.
 func ParseRepositoryURL(address string) (r Repository, ok bool) {
 	path := ""
 	if u, err := url.Parse(address); err == nil && u.Host != "" {
@@ -117,12 +117,12 @@ func IsAWS(address string) bool {
 	return false
 }
 
-// hostForm is what a host name with a port can consist of. Clients differ in what
-// they make of anything else.
+// hostForm is what a host name with a port can consist of. Clients read everything
+// else in different ways.
 var hostForm = regexp.MustCompile(`^[a-z0-9._:\[\]-]+$`)
 
 // Host is the host of an address, in lower case and with its port if it has one;
-// "" where there is none. An address is a URL, or begins with a host.
+// "" if there is none. An address is a URL, or begins with a host.
 func Host(address string) string {
 	host, _, _ := strings.Cut(address, "/")
 	if strings.Contains(address, "://") {

@@ -12,35 +12,35 @@ import (
 )
 
 const (
-	// margin is how long before its expiry a token is no longer handed out: long
-	// enough to be used.
+	// margin is how long before its expiry a token is no longer returned, so that a
+	// returned token can still be used.
 	margin = time.Minute
-	// retryAfter is how long a valid token is left alone when renewing it failed.
+	// retryAfter is the wait after a failed renewal of a valid token.
 	retryAfter = time.Minute
-	// callTimeout bounds a call for a first token, with the SDK's retries.
+	// callTimeout bounds a call for a first token, including the SDK's retries.
 	callTimeout = time.Minute
-	// renewTimeout bounds a call that somebody with a valid token waits for.
+	// renewTimeout bounds a renewal that a caller with a valid token waits for.
 	renewTimeout = 10 * time.Second
-	// lockTimeout is how long another process is waited for. One that was stopped
-	// while it held the lock must not stop everybody else.
+	// lockTimeout bounds the wait for another process. A process that was stopped
+	// while it held the lock must not stop all others.
 	lockTimeout = 30 * time.Second
 )
 
-// A Source hands out tokens. It is safe for use by many goroutines.
+// A Source returns tokens. It is safe for use by many goroutines.
 type Source struct {
-	credentials aws.CredentialsProvider // nil where the configuration has none
+	credentials aws.CredentialsProvider // nil if the configuration has none
 	region      string
 	scope       scope
 	fetch       fetchFunc
-	cache       *cache // nil: in memory alone
+	cache       *cache // nil: in memory only
 	now         func() time.Time
 
 	flight singleflight.Group
 	mu     sync.Mutex
-	who    [3]string // the credentials that whose was derived from
+	who    [3]string // the credentials from which whose was derived
 	whose  key
-	key    key   // whose token is held
-	held   entry // the zero entry is usable at no time
+	key    key   // identifies the caller whose token is held
+	held   entry // the zero entry is never usable
 }
 
 type fetchFunc func(context.Context, aws.CredentialsProvider) (Token, error)
@@ -53,14 +53,13 @@ func newSource(cfg aws.Config, o *options, s scope, fetch fetchFunc) *Source {
 	return source
 }
 
-// Token returns a token that is valid for at least a minute, or as long as the
-// service makes them.
+// Token returns a token that is valid for at least a minute.
 //
 // Errors are the SDK's: for CodeArtifact the modelled exceptions of
 // codeartifact/types, for ECR those of ecr/types and smithy.APIError; a
-// [*CredentialsError] where there are no credentials and an
-// [*aws.MissingRegionError] where there is no region. While a token is valid,
-// failing to renew it is no error.
+// [*CredentialsError] if there are no credentials and an
+// [*aws.MissingRegionError] if there is no region. As long as a token is valid, a
+// failed renewal is not an error.
 func (s *Source) Token(ctx context.Context) (Token, error) {
 	c, k, err := s.caller(ctx)
 	if err != nil {
@@ -69,7 +68,7 @@ func (s *Source) Token(ctx context.Context) (Token, error) {
 	if e := s.inMemory(k); e.fresh(s.now()) {
 		return e.Token, nil
 	}
-	// The call outlives the caller who happened to begin it.
+	// Others may wait for the call, so it does not end with the caller who began it.
 	work := context.WithoutCancel(ctx)
 	done := s.flight.DoChan(k.name, func() (any, error) { return s.renew(work, c, k) })
 	select {
@@ -83,8 +82,8 @@ func (s *Source) Token(ctx context.Context) (Token, error) {
 	}
 }
 
-// Forget drops the token that is kept, so that the next call fetches a new one:
-// for when the service refuses it before its time.
+// Forget drops the cached token, so that the next call fetches a new one. Use it if
+// the service refuses the token before it expires.
 func (s *Source) Forget(ctx context.Context) error {
 	_, k, err := s.caller(ctx)
 	if err != nil {
@@ -96,9 +95,9 @@ func (s *Source) Forget(ctx context.Context) error {
 	return s.cache.remove(k)
 }
 
-// Kept returns the token that is kept for the caller, and asks for none; ok is
-// false where there is none that [Source.Token] would return. The errors are those
-// of Token about the caller.
+// Cached returns the cached token for the caller without asking for a new one; ok is
+// false if there is none that [Source.Token] would return. The errors are those of
+// Token about the caller's credentials.
 func (s *Source) Cached(ctx context.Context) (t Token, ok bool, err error) {
 	_, k, err := s.caller(ctx)
 	if err != nil {
@@ -111,7 +110,7 @@ func (s *Source) Cached(ctx context.Context) (t Token, ok bool, err error) {
 	return e.Token, true, nil
 }
 
-// caller is who asks, and the key of what is kept for them.
+// caller returns the caller's credentials and the key of their cached token.
 func (s *Source) caller(ctx context.Context) (aws.Credentials, key, error) {
 	if s.region == "" {
 		return aws.Credentials{}, key{}, &aws.MissingRegionError{}
@@ -133,7 +132,7 @@ func (s *Source) caller(ctx context.Context) (aws.Credentials, key, error) {
 	return c, k, err
 }
 
-// keyOf is newKey, which takes longer than all the rest, done once for the same
+// keyOf is newKey, which is the slowest step, computed once for the same
 // credentials.
 func (s *Source) keyOf(c aws.Credentials) (key, error) {
 	s.mu.Lock()
@@ -149,7 +148,7 @@ func (s *Source) keyOf(c aws.Credentials) (key, error) {
 	return k, err
 }
 
-// renew returns a fresh token, by a call unless another process made it first.
+// renew returns a fresh token. It makes a call unless another process was first.
 func (s *Source) renew(ctx context.Context, c aws.Credentials, k key) (entry, error) {
 	held := s.newest(k)
 	if held.fresh(s.now()) {
@@ -167,8 +166,8 @@ func (s *Source) renew(ctx context.Context, c aws.Credentials, k key) (entry, er
 	return s.call(ctx, c, k)
 }
 
-// renewAhead renews a token that is still valid, and returns that one if
-// another process is at it, or if it cannot be done now.
+// renewAhead renews a token that is still valid. It returns the old one if another
+// process is renewing it, or if the renewal fails.
 func (s *Source) renewAhead(ctx context.Context, c aws.Credentials, k key, held entry) entry {
 	unlock, ok := s.cache.tryLock(k)
 	if !ok {
@@ -189,7 +188,7 @@ func (s *Source) renewAhead(ctx context.Context, c aws.Credentials, k key, held 
 	return e
 }
 
-// call asks the service, as c and as nobody else, and keeps the answer.
+// call asks the service with the credentials c and caches the answer.
 func (s *Source) call(ctx context.Context, c aws.Credentials, k key) (entry, error) {
 	t, err := s.fetch(ctx, aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return c, nil }))
 	if err != nil {
@@ -197,15 +196,15 @@ func (s *Source) call(ctx context.Context, c aws.Credentials, k key) (entry, err
 	}
 	now := s.now()
 	life := t.Expires.Sub(now)
-	// At half of its life, give or take a tenth of it, so that what was started
-	// together does not come back together.
+	// At 40 to 60 percent of its life, so that processes which started together do
+	// not renew together.
 	e := entry{Token: t, Refresh: now.Add(life / 1000 * time.Duration(400+rand.IntN(201)))}
 	s.keep(k, e)
 	return e, nil
 }
 
-// keep remembers an entry. A file that cannot be written costs the next process
-// a call, and nothing else.
+// keep caches an entry. If the file cannot be written, the next process makes a call
+// of its own.
 func (s *Source) keep(k key, e entry) {
 	s.mu.Lock()
 	s.key, s.held = k, e
@@ -213,7 +212,7 @@ func (s *Source) keep(k key, e entry) {
 	s.cache.write(k, e)
 }
 
-// newest is the entry for k that expires last, from memory or from the file.
+// newest is the entry for k that expires last, in memory or in the file.
 func (s *Source) newest(k key) entry {
 	e := s.inMemory(k)
 	kept := s.cache.read(k)
@@ -244,7 +243,7 @@ type entry struct {
 func (e entry) usable(now time.Time) bool { return now.Before(e.Token.Expires.Add(-margin)) }
 func (e entry) fresh(now time.Time) bool  { return e.usable(now) && now.Before(e.Refresh) }
 
-// newer reports whether e was made, or put off, after the other.
+// newer reports whether e was fetched, or its renewal put off, after the other.
 func (e entry) newer(than entry) bool {
 	if !e.Token.Expires.Equal(than.Token.Expires) {
 		return e.Token.Expires.After(than.Token.Expires)

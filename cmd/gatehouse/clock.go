@@ -6,8 +6,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// A clock tells the time that a command goes by.
+// A clock tells the time.
 type clock func() time.Time
 
-// tokens makes tokens grow old by it.
+// tokens makes sources of tokens use the clock.
 func (c clock) tokens() authtoken.Option { return authtoken.Clock(c) }

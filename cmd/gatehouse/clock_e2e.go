@@ -12,8 +12,8 @@ import (
 )
 
 // newClock is the machine's clock, moved by the duration in the file that
-// GATEHOUSE_CLOCK names, as it is at each look. The end-to-end tests are built
-// with it, so that they need not wait until a token expires; no other build is.
+// GATEHOUSE_CLOCK names. The file is read each time. Only the end-to-end tests build
+// the program with it, so that they need not wait until a token expires.
 func newClock() clock {
 	file := os.Getenv("GATEHOUSE_CLOCK")
 	if file == "" {
@@ -32,5 +32,5 @@ func newClock() clock {
 	}
 }
 
-// server makes the server go by it.
+// server makes the server use the clock.
 func (c clock) server() []app.Option { return []app.Option{app.WithClock(c)} }

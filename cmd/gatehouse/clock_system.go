@@ -11,5 +11,5 @@ import (
 // newClock is the machine's clock.
 func newClock() clock { return time.Now }
 
-// server is what the server is told about it: nothing, as it has the same.
+// server returns no option: the server uses the machine's clock by itself.
 func (clock) server() []app.Option { return nil }

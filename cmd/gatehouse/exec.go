@@ -15,7 +15,7 @@ import (
 
 type execCommand struct {
 	Command []string `arg:"" optional:"" passthrough:"" help:"The command and its arguments."`
-	Tool    []string `placeholder:"NAME" help:"Tools that are told: npm, yarn, pip, uv, poetry, pdm, twine, cargo, maven, gradle, gem, bundler, nuget, docker (all)."`
+	Tool    []string `placeholder:"NAME" help:"Tools to configure: npm, yarn, pip, uv, poetry, pdm, twine, cargo, maven, gradle, gem, bundler, nuget, docker (all)."`
 	Print   bool     `help:"Print what would be set, with secrets hidden, and run nothing."`
 	Output  string   `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of --print: text or json."`
 	projectFlags
@@ -23,9 +23,9 @@ type execCommand struct {
 
 // Help is what --help shows below the flags.
 func (execCommand) Help() string {
-	return `The command finds its repositories and its tokens in its environment, and nothing
-stays on the disk. The repositories are those of gatehouse.toml, in the working
-folder or above it, or of the flags:
+	return `The command finds its repositories and tokens in its environment, and nothing stays
+on disk. Flags name the repositories, or the nearest gatehouse.toml in the working
+folder or above it:
 
   [[repository]]
   domain = "acme"
@@ -40,15 +40,15 @@ Examples:
   gatehouse exec --registry -- skopeo inspect docker://HOST/app
   gatehouse exec --print
 
-What is set replaces what was set before. To use something else, set it within:
+Variables that were set before are replaced. To override one, set it inside:
 gatehouse exec -- env PIP_INDEX_URL=… pip install …
 
-The command can read the tokens: run what you trust with them, and for the rest
-see gatehouse proxy. The exit code is the command's, or 128 and the number of the
-signal that ended it.`
+The command can read the tokens, so run only what you trust. For everything else
+there is gatehouse proxy. The exit code is the command's, or 128 plus the number of
+the signal that ended it.`
 }
 
-// An exitCode is that of a command which was run, and ours.
+// An exitCode is the exit code of a command that was run, which becomes ours.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("the command ended with code %d", int(c)) }
@@ -57,7 +57,7 @@ func (c exitCode) Error() string { return fmt.Sprintf("the command ended with co
 func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
 	argv := withoutDashes(c.Command)
 	if len(argv) == 0 && !c.Print {
-		return usageError{errors.New("no command is given: gatehouse exec -- COMMAND")}
+		return usageError{errors.New("no command given: gatehouse exec -- COMMAND")}
 	}
 	endpoints, err := c.open(ctx, now)
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *execCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer
 	return runChild(argv, endpoints, c.Tool, stdin, stdout, stderr)
 }
 
-// withoutDashes is a command without the -- in front of it.
+// withoutDashes removes the -- in front of a command.
 func withoutDashes(argv []string) []string {
 	if len(argv) > 0 && argv[0] == "--" {
 		return argv[1:]
@@ -77,7 +77,7 @@ func withoutDashes(argv []string) []string {
 	return argv
 }
 
-// runChild runs a command with its tools pointed at the endpoints.
+// runChild runs a command whose tools are configured for the endpoints.
 func runChild(argv []string, endpoints []project.Endpoint, tools []string, stdin io.Reader, stdout io.Writer, stderr messages) error {
 	code, err := subprocess.Command{
 		Args: argv, Stdin: stdin, Stdout: stdout, Stderr: stderr.Writer,

@@ -10,15 +10,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/project"
 )
 
-// projectFlags name repositories and registries, or the file that names them.
+// projectFlags name repositories and registries, or the file that does.
 type projectFlags struct {
 	Project     string              `placeholder:"FILE" xor:"what" help:"The gatehouse.toml to use, instead of the nearest one from the working folder upwards."`
 	Domain      string              `placeholder:"NAME" xor:"what" help:"The domain of --repository, instead of a gatehouse.toml."`
 	DomainOwner string              `placeholder:"ID" help:"12-digit account that owns the domain, if not the caller's own."`
 	Repository  string              `placeholder:"NAME" help:"The repository."`
-	Format      []string            `placeholder:"FORMAT" help:"Formats of the repository that tools are pointed at: npm, pypi, maven, nuget, cargo, ruby, swift (all)."`
+	Format      []string            `placeholder:"FORMAT" help:"Formats of the repository to configure tools for: npm, pypi, maven, nuget, cargo, ruby, swift (all)."`
 	Scope       []string            `placeholder:"@SCOPE" help:"Scopes of npm that come from the repository (all packages)."`
-	Name        string              `placeholder:"NAME" help:"What tools call the repository (DOMAIN-REPOSITORY)."`
+	Name        string              `placeholder:"NAME" help:"Name of the repository in tools' configurations (DOMAIN-REPOSITORY)."`
 	Duration    credential.Lifetime `placeholder:"TIME" help:"How long tokens live: 15m to 12h, or in seconds (12h)."`
 	Registry    bool                `help:"The container registry of the caller's account, or of --registry-id."`
 	RegistryID  string              `name:"registry-id" placeholder:"ID" help:"12-digit account of the container registry, if not the caller's own."`
@@ -26,7 +26,7 @@ type projectFlags struct {
 	awsFlags
 }
 
-// open finds what the flags or the file name.
+// open finds the addresses and the tokens of what the flags or the file name.
 func (f *projectFlags) open(ctx context.Context, now clock) ([]project.Endpoint, error) {
 	p, err := f.project()
 	if err != nil {
@@ -56,7 +56,7 @@ func (f *projectFlags) project() (project.Project, error) {
 	return p, nil
 }
 
-// named is what the flags name.
+// named is the project that the flags describe.
 func (f *projectFlags) named() (project.Project, error) {
 	var p project.Project
 	if f.Domain != "" {
@@ -77,12 +77,12 @@ func (f *projectFlags) named() (project.Project, error) {
 	return p, p.Validate()
 }
 
-// file is what the file names.
+// file is the project that the file describes.
 func (f *projectFlags) file() (project.Project, error) {
 	if f.Project != "" {
 		return project.Load(f.Project)
 	}
-	home, _ := os.UserHomeDir() // where there is none, no folder is it
+	home, _ := os.UserHomeDir() // without one, no folder is the home folder
 	dir, err := os.Getwd()
 	if err != nil {
 		return project.Project{}, err

@@ -25,7 +25,7 @@ type proxyCommand struct {
 	Command  []string `arg:"" optional:"" passthrough:"" help:"A command to run with the proxy's addresses in its environment; the proxy ends with it."`
 	Listen   string   `placeholder:"ADDRESS" default:"127.0.0.1:0" help:"Address on the loopback to listen on; port 0 is any free one (${default})."`
 	PrintEnv bool     `name:"print-env" help:"Print the lines that set the environment of a shell, instead of the addresses."`
-	Tool     []string `placeholder:"NAME" help:"Tools that --print-env and a command are told about (all)."`
+	Tool     []string `placeholder:"NAME" help:"Tools that are configured in the environment of --print-env and of a command (all)."`
 	Verbose  bool     `help:"Write a line for each request to standard error."`
 	Output   string   `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of the addresses: text or json."`
 	shellFlag
@@ -34,13 +34,13 @@ type proxyCommand struct {
 
 // Help is what --help shows below the flags.
 func (proxyCommand) Help() string {
-	return `The proxy adds a valid token to each request, as long as it runs. It is for tools
-that can be taught nothing about tokens, for builds that take longer than a token
-lives, and for commands that must not see one. Repositories are at
+	return `The proxy adds a valid token to each request for as long as it runs. It is for
+tools that cannot be configured with tokens, for builds that take longer than a
+token lives, and for commands that must not see a token. Repositories are at
 
   http://127.0.0.1:PORT/NAME/FORMAT/
 
-and the registry, of which there can be one, at http://127.0.0.1:PORT/v2/.
+and the registry, of which there can be one, is at http://127.0.0.1:PORT/v2/.
 
 Examples:
 
@@ -48,13 +48,15 @@ Examples:
   gatehouse proxy --domain acme --repository lib --listen 127.0.0.1:4284
   gatehouse proxy --registry -- sh -c 'crane pull $ECR_REGISTRY/app:v1 app.tar'
 
-It answers this machine alone, no web page, and on Linux no other user. Elsewhere,
-whoever is logged in to this machine can use the repositories through it.`
+The proxy listens on this machine only and refuses web pages. On Linux it refuses
+other users; elsewhere every user of this machine can use the repositories through
+it. After the command, lock files in the working folder's project name the
+repositories' own addresses instead of the proxy's.`
 }
 
-// Run serves until a signal, or until the command ends.
+// Run serves until a signal arrives or the command ends.
 func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, stderr messages, now clock) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // a terminal that is closed
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP) // the terminal was closed
 	defer stop()
 	targets, err := c.open(ctx, now)
 	if err != nil {
@@ -92,7 +94,7 @@ func (c *proxyCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Write
 	return p.Serve(ctx)
 }
 
-// served are the upstreams as the proxy wants them.
+// proxyUpstreams are the endpoints in the form that the proxy needs.
 func proxyUpstreams(endpoints []project.Endpoint) []proxy.Upstream {
 	targets := make([]proxy.Upstream, len(endpoints))
 	for i, e := range endpoints {
@@ -101,13 +103,14 @@ func proxyUpstreams(endpoints []project.Endpoint) []proxy.Upstream {
 	return targets
 }
 
-// tokensOf are an endpoint's tokens.
+// endpointTokens is an endpoint's source of tokens.
 type endpointTokens struct{ project.Endpoint }
 
 // Token implements proxy.Tokens.
 func (t endpointTokens) Token(ctx context.Context) (authtoken.Token, error) { return t.Authorize(ctx) }
 
-// local are the endpoints as they are at the proxy, where no token is needed.
+// proxiedEndpoints are the endpoints with their addresses at the proxy, where no
+// token is needed.
 func proxiedEndpoints(p *proxy.Proxy, targets []project.Endpoint) []project.Endpoint {
 	endpoints := make([]project.Endpoint, len(targets))
 	for i, e := range targets {
@@ -117,7 +120,7 @@ func proxiedEndpoints(p *proxy.Proxy, targets []project.Endpoint) []project.Endp
 	return endpoints
 }
 
-// serveCommand serves until a command has ended, which gets the signals.
+// serveCommand serves until a command has ended. The command gets the signals.
 func (c *proxyCommand) serveCommand(ctx context.Context, p *proxy.Proxy, run func() error) error {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -148,8 +151,8 @@ func restoreLockFiles(proxied, targets []project.Endpoint) error {
 	return err
 }
 
-// serveEnvironment prints what a shell is to set. The files that it refers to
-// are there as long as the proxy is.
+// serveEnvironment prints what a shell has to set, and serves. The files that it
+// refers to exist as long as the proxy runs.
 func (c *proxyCommand) serveEnvironment(ctx context.Context, p *proxy.Proxy, endpoints []project.Endpoint, stdout io.Writer) (err error) {
 	dir, err := os.MkdirTemp("", "gatehouse-")
 	if err != nil {

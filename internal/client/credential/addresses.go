@@ -17,27 +17,27 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/userdirs"
 )
 
-// An Address is what the address book says about the registry or the
-// repositories at an address: with which AWS configuration their tokens are got.
-// What it leaves empty is as for any other address.
+// An Address is an entry of the address book: the AWS configuration with which the
+// tokens for a registry, or for the repositories of a domain, are requested. An
+// empty field means the same as without an entry.
 //
-// It does not say that a token may be sent there. That stays the issuer's to say
-// (see the package's comment): the entry only chooses the issuer.
+// An entry does not allow a token to be sent to the address. It only chooses the
+// issuer, and the issuer decides (see the package's comment).
 type Address struct {
-	// Host is a host with its port if it has one, and for repositories below a path
-	// with that path: "127.0.0.1:4283/codeartifact/us-east-1/111122223333/acme".
+	// Host is a host with its port if it has one. For repositories below a path it
+	// includes the path: "127.0.0.1:4283/codeartifact/us-east-1/111122223333/acme".
 	Host string
 	AWS
 	// Duration is how long CodeArtifact's tokens live; 0 is the service's default.
 	Duration time.Duration
 }
 
-// Empty reports whether the entry says nothing.
+// Empty reports whether no field is set.
 func (a Address) Empty() bool { return a.AWS == AWS{} && a.Duration == 0 }
 
-// AddressOf is what the address book calls the repository or the registry at an
-// endpoint: a CodeArtifact domain, whose token opens all of its repositories, or
-// a host.
+// AddressOf is the name in the address book for the repository or the registry at an
+// endpoint. For a repository below a path it is the domain's path, since one token
+// opens all repositories of a domain; otherwise it is the host.
 func AddressOf(endpoint *url.URL) string {
 	host := authtoken.Host(endpoint.String())
 	r, ok := authtoken.ParseRepositoryURL(endpoint.String())
@@ -47,8 +47,8 @@ func AddressOf(endpoint *url.URL) string {
 	return strings.Join([]string{host, "codeartifact", r.Region, r.Owner, r.Domain}, "/")
 }
 
-// Addresses is an address book: a TOML file that login writes and that a person
-// can read and edit. A table is named by the address:
+// Addresses is an address book: a TOML file that login writes and that people can
+// read and edit. The name of a table is an address:
 //
 //	["images.example:5000"]
 //	profile = "work"
@@ -56,19 +56,19 @@ func AddressOf(endpoint *url.URL) string {
 //	endpoint_url = "https://gate.example"
 //	duration = "1h"
 //
-// Every key may be left out. The entry with the longest path that the address
-// begins with is the one that counts.
+// Every key is optional. The entry with the longest path that is a prefix of the
+// address counts.
 type Addresses []Address
 
-// maxAddresses bounds the file, in bytes.
+// maxAddresses is the largest size of the file, in bytes.
 const maxAddresses = 1 << 20
 
 // AddressVariable is the environment variable that names an address book.
 const AddressVariable = "GATEHOUSE_ADDRESSES"
 
-// AddressFile is where the address book is: gatehouse/addresses.toml in the
-// person's folder of configuration, or the file that GATEHOUSE_ADDRESSES names,
-// as `gatehouse exec` does for what it runs.
+// AddressFile is the path of the address book: gatehouse/addresses.toml in the
+// person's configuration folder, or the file that GATEHOUSE_ADDRESSES names.
+// `gatehouse exec` sets that variable for its command.
 func AddressFile(home, goos string, getenv func(string) string) string {
 	if path := getenv(AddressVariable); filepath.IsAbs(path) {
 		return path
@@ -76,8 +76,8 @@ func AddressFile(home, goos string, getenv func(string) string) string {
 	return filepath.Join(userdirs.Folders{Home: home, GOOS: goos, Getenv: getenv}.Config(), "gatehouse", "addresses.toml")
 }
 
-// ReadAddresses reads an address book. A file that is not there is an empty one.
-// The error names the file and the line.
+// ReadAddresses reads an address book. A missing file is an empty one. The error
+// names the file and the line.
 func ReadAddresses(path string) (Addresses, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -87,7 +87,7 @@ func ReadAddresses(path string) (Addresses, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxAddresses {
-		return nil, fmt.Errorf("%s is no regular file of at most 1 MiB", path)
+		return nil, fmt.Errorf("%s is not a regular file of at most 1 MiB", path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -100,9 +100,8 @@ func ReadAddresses(path string) (Addresses, error) {
 	return book, nil
 }
 
-// ParseAddresses reads the text of an address book. The error says what is wrong
-// in which line; a key that means nothing is one, since it was meant to mean
-// something.
+// ParseAddresses reads the text of an address book. The error names the line. An
+// unknown key is an error, since it would have no effect.
 func ParseAddresses(text []byte) (Addresses, error) {
 	var tables map[string]struct {
 		Profile     string      `toml:"profile"`
@@ -118,7 +117,7 @@ func ParseAddresses(text []byte) (Addresses, error) {
 	for name, t := range tables {
 		host, _, _ := strings.Cut(name, "/")
 		if host == "" || authtoken.Host(name) != host {
-			return nil, fmt.Errorf("line %d: [%q] is not named by an address: a host in lower case, and for repositories below a path that path", lineOf(text, name), name)
+			return nil, fmt.Errorf("line %d: [%q] is not an address: write a host in lower case, followed by the path for repositories below a path", lineOf(text, name), name)
 		}
 		book = append(book, Address{
 			Host: name, AWS: AWS{Profile: t.Profile, Region: t.Region, EndpointURL: t.EndpointURL.text}, Duration: time.Duration(t.Duration),
@@ -127,12 +126,12 @@ func ParseAddresses(text []byte) (Addresses, error) {
 	return book, nil
 }
 
-// lineError puts the line in front of what the parser says.
+// lineError puts the line in front of the parser's message.
 func lineError(err error) error {
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {
 		line, _ := unknown.Errors[0].Position()
-		return fmt.Errorf("line %d: %s is unknown: an address has profile, region, endpoint_url and duration",
+		return fmt.Errorf("line %d: unknown key %s: an address has profile, region, endpoint_url and duration",
 			line, strings.Join(unknown.Errors[0].Key(), "."))
 	}
 	var wrong *toml.DecodeError
@@ -143,7 +142,7 @@ func lineError(err error) error {
 	return err
 }
 
-// lineOf finds the line that names a table.
+// lineOf finds the line of a table's name.
 func lineOf(text []byte, name string) int {
 	n := 0
 	for line := range bytes.Lines(text) {
@@ -155,10 +154,11 @@ func lineOf(text []byte, name string) int {
 	return 1
 }
 
-// endpointURL is a struct, since the decoder asks no string type for UnmarshalText.
+// endpointURL is a struct because the decoder does not call UnmarshalText of string
+// types.
 type endpointURL struct{ text string }
 
-// UnmarshalText refuses what is not the address of an endpoint.
+// UnmarshalText refuses what is not an http or https address.
 func (e *endpointURL) UnmarshalText(text []byte) error {
 	u, err := url.Parse(string(text))
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
@@ -169,8 +169,9 @@ func (e *endpointURL) UnmarshalText(text []byte) error {
 }
 
 // Find returns the entry for the address of a registry, a repository or anything
-// in it; the empty one where there is none. Of two for the same path, as for
-// localhost and for 127.0.0.1, it is the one with the address's own name.
+// below it; the empty entry if there is none. If two entries match the same path, as
+// those for localhost and for 127.0.0.1 do, the one with the address's own host name
+// counts.
 func (b Addresses) Find(address string) Address {
 	var found Address
 	best := 0
@@ -199,9 +200,9 @@ func (b Addresses) Find(address string) Address {
 	return found
 }
 
-// SetAddress returns the text of an address book with an entry, in place of the
-// one that it may have for the address. The error says what is wrong with the
-// text, with the line.
+// SetAddress returns the text of an address book with an entry added, or replaced if
+// it has one for the address. The error says what is wrong with the text, and
+// names the line.
 func SetAddress(text []byte, a Address) ([]byte, error) {
 	if _, err := ParseAddresses(text); err != nil {
 		return nil, err
@@ -212,7 +213,7 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 	}
 	created := len(text) == 0
 	if created {
-		text = []byte("\n") // whose last line is ended, as that of the result is
+		text = []byte("\n") // so that the result ends with a line end
 	}
 	for _, v := range [][2]string{{"profile", a.Profile}, {"region", a.Region}, {"endpoint_url", a.EndpointURL}, {"duration", duration}} {
 		var err error
@@ -227,7 +228,7 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 		}
 	}
 	if _, err := ParseAddresses(text); err != nil {
-		return nil, fmt.Errorf("the address %q cannot be remembered: %w", a.Host, err)
+		return nil, fmt.Errorf("the address %q cannot be recorded: %w", a.Host, err)
 	}
 	if created {
 		text = bytes.TrimLeft(text, "\n")
@@ -235,7 +236,7 @@ func SetAddress(text []byte, a Address) ([]byte, error) {
 	return text, nil
 }
 
-// short is a duration as a person writes it.
+// formatDuration writes a duration as people do.
 func formatDuration(d time.Duration) string {
 	text := d.String()
 	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
@@ -248,7 +249,7 @@ func formatDuration(d time.Duration) string {
 }
 
 // RemoveAddress returns the text of an address book without the entry for an
-// address. The error says what is wrong with the text, with the line.
+// address. The error says what is wrong with the text, and names the line.
 func RemoveAddress(text []byte, host string) ([]byte, error) {
 	var err error
 	for _, key := range []string{"profile", "region", "endpoint_url", "duration"} {

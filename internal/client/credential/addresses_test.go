@@ -70,7 +70,7 @@ func TestAddresses_Find_SameMachineTwice(t *testing.T) {
 
 func TestParseAddresses_Errors(t *testing.T) {
 	for text, want := range map[string]string{
-		"[\"a.example\"]\nprofil = \"x\"\n":                      "line 2: a.example.profil is unknown",
+		"[\"a.example\"]\nprofil = \"x\"\n":                      "line 2: unknown key a.example.profil",
 		"\n[\"a.example\"\n":                                     "line 2: ",
 		"[\"a.example\"]\n\nduration = \"5m\"\n":                 "line 3: ",
 		"[\"a.example\"]\nendpoint_url = \"gate.example\"\n":     "line 2: ",

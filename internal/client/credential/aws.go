@@ -12,17 +12,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// AWS is what a person chooses about the AWS configuration. Everything left
-// empty is as the SDK finds it: in the environment, in the profile, on the
-// machine.
+// AWS is what a person chooses about the AWS configuration. An empty field means
+// what the SDK finds in the environment, in the profile, or on the machine.
 type AWS struct {
 	Profile     string
 	Region      string
 	EndpointURL string
 }
 
-// Load reads the configuration. A region that is given wins over everything
-// else, as it is that of the address which a token is for.
+// Load reads the configuration. A given region wins over everything else: it is the
+// region of the address that a token is for.
 func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 	if region == "" {
 		region = a.Region
@@ -52,9 +51,9 @@ func (a AWS) Load(ctx context.Context, region string) (aws.Config, error) {
 	return cfg, nil
 }
 
-// An issuer is where a profile's role is assumed: at the endpoint of STS that the
-// configuration has. The SDK takes AWS's for it, unless AWS_ENDPOINT_URL_STS says
-// otherwise, since it finds the credentials before the endpoint.
+// A stsEndpoint is the configuration's endpoint of STS, at which a profile's role is
+// assumed. The SDK would use AWS's own unless AWS_ENDPOINT_URL_STS is set, since it
+// resolves the credentials before the endpoint.
 type stsEndpoint struct{ url string }
 
 func (e *stsEndpoint) options(more []func(*sts.Options)) []func(*sts.Options) {
@@ -85,8 +84,8 @@ func (i *webIdentityClient) AssumeRoleWithWebIdentity(ctx context.Context, in *s
 	return i.client.AssumeRoleWithWebIdentity(ctx, in, i.endpoint.options(options)...)
 }
 
-// marked credentials say in an error's type that it is about them. For the SDK it
-// is an error of the operation that was to be signed.
+// markedCredentials give errors about credentials a type of their own. The SDK
+// reports them as errors of the operation that was to be signed.
 type markedCredentials struct{ source aws.CredentialsProvider }
 
 // Retrieve implements aws.CredentialsProvider. The error is a
@@ -99,8 +98,8 @@ func (m markedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error
 	return c, err
 }
 
-// LoadRemembered is [AWS.Load] for an address about which the address book says
-// something: what a holds goes before it. See [Lookup] for what else does.
+// LoadRemembered is [AWS.Load] for an address that the address book has an entry
+// for. The fields of a come before the entry's: see [Lookup].
 func (a AWS) LoadRemembered(ctx context.Context, region string, remembered AWS) (aws.Config, error) {
 	return AWS{
 		Profile:     cmp.Or(a.Profile, remembered.Profile),

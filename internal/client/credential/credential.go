@@ -1,19 +1,24 @@
-// Package credential answers what the helpers of package clients and container
-// clients are asked: which user name and password open this address?
+// Package credential answers the question that package clients and container
+// clients ask a credential helper: which user name and password open this address?
 //
-// Each protocol in which clients ask is a package below this one. They have in
-// common [Lookup], which finds the domain or the registry that an address
-// belongs to and, before anything else, whether the token may be sent there: an
-// address comes from a client's configuration, a Dockerfile or a list of
-// requirements, which others may have written, and a token opens everything
-// that its caller may reach.
+// Each package below this one is one client's protocol (docker, cargo, keyring, …).
+// It reads a request, asks a [Lookup] for the token, and writes the answer. The
+// Lookup finds the domain or the registry that the address belongs to, loads the
+// AWS configuration for it, and gets a token from package authtoken. [Problem] and
+// [Explain] turn the SDK's errors into words for people. [Addresses] is the address
+// book, in which `gatehouse login` records the AWS configuration of an address.
 //
-// A token is for an address if one of these holds:
+// Before it asks for a token, a Lookup decides whether the token may be sent to the
+// address at all. The address comes from a client's configuration, a Dockerfile or
+// a list of requirements, which others may have written, and a token opens
+// everything that its caller may reach. A token is for an address if one of these
+// is true:
 //
-//   - it is a name of AWS's own, reached by HTTPS, and the token is AWS's;
-//   - the endpoint that issues the token is at the same host;
-//   - the endpoint names that host as a registry's or a repository's, or, for
-//     registries, as one below the same suffix;
+//   - The address is one of AWS's own names, reached by HTTPS, and AWS issues the
+//     token.
+//   - The endpoint that issues the token is at the same host.
+//   - The endpoint names that host as the host of the repository or of its registry,
+//     or the host is a registry below the same suffix.
 //   - [Lookup.Hosts] has it.
 package credential
 
@@ -34,43 +39,44 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// ErrNotOurs says that no token is for the address. A helper then says that it
+// ErrNotOurs says that there is no token for the address. A helper then says that it
 // has no credentials, and the client goes on without.
-var ErrNotOurs = errors.New("no registry or repository that the configured AWS endpoint knows, so no token is sent there")
+var ErrNotOurs = errors.New("not a registry or repository of the configured AWS endpoint, so no token is sent there")
 
 // A Lookup finds tokens for addresses.
 //
-// Which AWS configuration issues the token for an address is said, from the
-// first to the last that says it, by
+// The AWS configuration for an address comes from the first of these that says
+// something:
 //
-//   - the address, which may name its region;
-//   - what the helper itself was told: its flags, and the variables that are its
-//     own (GATEHOUSE_PROFILE, GATEHOUSE_REGION, GATEHOUSE_ENDPOINT_URL);
-//   - the address book's entry for the address;
-//   - AWS's own variables and files.
+//  1. the address, which may name its region;
+//  2. the helper's flags and its own variables (GATEHOUSE_PROFILE, GATEHOUSE_REGION,
+//     GATEHOUSE_ENDPOINT_URL);
+//  3. the address book's entry for the address;
+//  4. AWS's own variables and files.
 //
-// So the address book goes before AWS_PROFILE. Who sets that in a shell speaks
-// of everything that is started there, mostly with another command in mind, and
-// an image whose pull fails because of it has no helper to be told otherwise;
-// the entry speaks of this one address, and was asked for by name. An address
-// without an entry, which is the usual case, goes by the shell as ever.
+// So the address book comes before AWS_PROFILE. That variable is set for everything
+// that a shell starts, usually with another command in mind, and a pull that fails
+// because of it offers no flag to correct it. The entry is about this one address,
+// and somebody asked for it. Most addresses have no entry; for them AWS_PROFILE
+// counts as usual.
 type Lookup struct {
-	// Config loads the configuration for a region; "" is the profile's own. It is
-	// told what the address book says.
+	// Config loads the AWS configuration for a region ("" means the profile's own) and
+	// for what the address book says.
 	Config func(ctx context.Context, region string, remembered AWS) (aws.Config, error)
-	// Addresses reads the address book; nil is an empty one.
+	// Addresses reads the address book; nil means an empty one.
 	Addresses func() (Addresses, error)
-	// Hosts may get tokens beyond those that the endpoint names, such as a
-	// registry's name of one's own in front of AWS. An entry is a host, with its
-	// port, in which * matches within a name's label. An address that begins with
-	// http:// is meant only by an entry that does.
+	// Hosts get tokens in addition to those that the endpoint names, such as a custom
+	// name in front of AWS's registry. An entry is a host, with its port if it has
+	// one, in which * matches within one label. An address that begins with http://
+	// matches only entries that do.
 	Hosts []string
 	// Options are given to every source of tokens.
 	Options []authtoken.Option
 }
 
-// Token returns the token for any address: of a repository if it has the form of
-// one, and otherwise of a registry. The errors are those of [Lookup.Packages].
+// Token returns the token for any address: a repository's if the address has the
+// form of one, and otherwise a registry's. The errors are as with
+// [Lookup.Packages].
 func (l *Lookup) Token(ctx context.Context, address string) (authtoken.Token, error) {
 	if _, ok := authtoken.ParseRepositoryURL(address); ok {
 		return l.Packages(ctx, address)
@@ -78,8 +84,8 @@ func (l *Lookup) Token(ctx context.Context, address string) (authtoken.Token, er
 	return l.Registry(ctx, address)
 }
 
-// Registry returns the token for the container registry at a host. The errors
-// are those of [Lookup.Packages].
+// Registry returns the token for the container registry at a host. The errors are as
+// with [Lookup.Packages].
 func (l *Lookup) Registry(ctx context.Context, address string) (authtoken.Token, error) {
 	source, req, err := l.registry(ctx, address)
 	if err != nil {
@@ -109,8 +115,8 @@ func (l *Lookup) config(ctx context.Context, address, region string) (aws.Config
 	return cfg, remembered, err
 }
 
-// registry is the source of tokens for a host that may be a registry's. Whether
-// it is shows when the token names its own.
+// registry is the source of tokens for a host that may be a registry. Whether it is
+// one shows when the token names its registry.
 func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Source, Request, error) {
 	if authtoken.Host(address) == authtoken.PublicHost {
 		return l.public(ctx, address)
@@ -121,14 +127,14 @@ func (l *Lookup) registry(ctx context.Context, address string) (*authtoken.Sourc
 		return nil, Request{}, Explain(err, Request{Region: r.Region})
 	}
 	endpoint := aws.ToString(ecr.NewFromConfig(cfg).Options().BaseEndpoint)
-	// AWS's registries have AWS's names: there is no need to ask.
+	// AWS's registries have AWS's names, so no call is needed.
 	if isAWS(endpoint) && !l.hostAllowed(address) && (!r.AWS() || insecure(address)) {
 		return nil, Request{}, notOurs(address)
 	}
 	return authtoken.ECR(cfg, l.Options...), Request{Service: "ecr", Region: cfg.Region, Endpoint: endpoint}, nil
 }
 
-// public is the source of tokens for ECR Public, whose host is AWS's alone.
+// public is the source of tokens for ECR Public, which only AWS has.
 func (l *Lookup) public(ctx context.Context, address string) (*authtoken.Source, Request, error) {
 	cfg, _, err := l.config(ctx, address, authtoken.PublicRegion)
 	if err != nil {
@@ -143,7 +149,7 @@ func (l *Lookup) public(ctx context.Context, address string) (*authtoken.Source,
 
 // Packages returns the token for the repository at an address.
 //
-// The error is [ErrNotOurs] where no token is for the address, and otherwise one
+// The error is [ErrNotOurs] if there is no token for the address, and otherwise one
 // of [Explain].
 func (l *Lookup) Packages(ctx context.Context, address string) (authtoken.Token, error) {
 	source, req, err := l.packages(ctx, address)
@@ -193,7 +199,8 @@ func (l *Lookup) packages(ctx context.Context, address string) (*authtoken.Sourc
 	return authtoken.CodeArtifact(cfg, r.Domain, options...), req, nil
 }
 
-// named asks the endpoint whether the repository is at the address.
+// checkRepositoryEndpoint asks the endpoint whether the repository is at the
+// address.
 func checkRepositoryEndpoint(ctx context.Context, client *codeartifact.Client, r authtoken.Repository, address string, req Request) error {
 	if r.Name == "" {
 		return notOurs(address)
@@ -212,8 +219,8 @@ func checkRepositoryEndpoint(ctx context.Context, client *codeartifact.Client, r
 	return notOurs(address)
 }
 
-// Forget drops the token that is kept for an address, as a client does that was
-// refused with it. An address that no token is for is no error.
+// Forget drops the cached token of an address, for a client whose token was refused.
+// It is not an error if there is no token for the address.
 func (l *Lookup) Forget(ctx context.Context, address string) error {
 	find := l.registry
 	if _, ok := authtoken.ParseRepositoryURL(address); ok {
@@ -229,8 +236,8 @@ func (l *Lookup) Forget(ctx context.Context, address string) error {
 	return source.Forget(ctx)
 }
 
-// Kept returns the token that is kept for an address, and asks for none; ok is
-// false where there is none. An address that no token is for is no error.
+// Cached returns the cached token of an address without asking for a new one; ok is
+// false if there is none. It is not an error if there is no token for the address.
 func (l *Lookup) Cached(ctx context.Context, address string) (t authtoken.Token, ok bool, err error) {
 	find := l.registry
 	if _, ok := authtoken.ParseRepositoryURL(address); ok {
@@ -260,7 +267,7 @@ func (l *Lookup) hostAllowed(address string) bool {
 	return false
 }
 
-// match compares label by label, so that a * does not reach beyond its own.
+// match compares label by label, so that a * stays within one label.
 func match(pattern, host []string) bool {
 	if len(pattern) != len(host) {
 		return false
@@ -283,8 +290,8 @@ func isAWS(endpoint string) bool {
 	return endpoint == "" || authtoken.IsAWS(endpoint) && !insecure(endpoint)
 }
 
-// sameRegistries reports whether the address is a registry of whoever calls its
-// own registry named.
+// sameRegistries reports whether the address is a registry of the same issuer as the
+// one that is named.
 func sameRegistries(address, named string) bool {
 	if sameHost(address, named) {
 		return !insecure(address) || insecure(named)
@@ -297,9 +304,9 @@ func sameRegistries(address, named string) bool {
 	return ok && (a.Suffix == b.Suffix || a.AWS() && b.AWS())
 }
 
-// sameHost compares host and port. localhost is the same as the numbers that it
-// stands for. These are not the same as each other, nor is the rest of the
-// loopback: where the endpoint does not listen, another user of the machine may.
+// sameHost compares host and port. localhost is the same as 127.0.0.1 and as ::1.
+// These two are not the same as each other, nor as the other loopback addresses:
+// where the endpoint does not listen, another user of the machine may.
 func sameHost(a, b string) bool {
 	hostA, portA := splitHost(a)
 	hostB, portB := splitHost(b)
@@ -310,7 +317,8 @@ func isLocalhost(name, number string) bool {
 	return name == "localhost" && (number == "127.0.0.1" || number == "::1")
 }
 
-// split returns the name and the port of an address; a scheme's own port is "".
+// splitHost returns the name and the port of an address; the scheme's default port
+// is "".
 func splitHost(address string) (name, port string) {
 	host := authtoken.Host(address)
 	name, port, err := net.SplitHostPort(host)
@@ -323,8 +331,8 @@ func splitHost(address string) (name, port string) {
 	return name, port
 }
 
-// insecure reports whether the address says that it is reached otherwise than by
-// HTTPS. A host without a scheme does not say so: its client decides.
+// insecure reports whether the address has a scheme other than HTTPS. A host without
+// a scheme is not insecure: its client decides.
 func insecure(address string) bool {
 	scheme, _, ok := strings.Cut(address, "://")
 	return ok && !strings.EqualFold(scheme, "https")

@@ -19,20 +19,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 )
 
-// About is what a token was asked for.
+// A Request says what a token was requested for.
 type Request struct {
 	Service       string // codeartifact, ecr or ecr-public
 	Domain, Owner string
 	Region        string
-	Endpoint      string // empty for AWS's own
-	// Profile is the one that was named on the command line, if one was.
+	Endpoint      string // empty for AWS's own endpoint
+	// Profile is the profile that was named on the command line, if any.
 	Profile string
 }
 
-// A Kind tells apart what a program handles differently.
+// A Kind tells apart problems that a program handles in different ways.
 type Kind string
 
-// The kinds of trouble.
+// The kinds of problems.
 const (
 	NoProfile      Kind = "no profile"
 	NoRegion       Kind = "no region"
@@ -48,24 +48,25 @@ const (
 	Unreachable    Kind = "unreachable"
 )
 
-// A Trouble is why there is no token, in words for a person.
+// A Problem says why there is no token, in words for people.
 type Problem struct {
 	Kind Kind
-	// What is wrong: half a sentence.
+	// Summary says what is wrong: the first half of a sentence.
 	Summary string
-	// Advice is what to do about it: the other half.
+	// Advice says what to do about it: the second half.
 	Advice string
-	// Mend is a line of a POSIX shell that does it; "" where only a person can.
+	// Fix is a line for a POSIX shell that does it; "" if no command can.
 	Fix string
-	// Missing is the action that IAM does not allow, as "ecr:GetAuthorizationToken";
-	// "" where it is not about permissions, or the endpoint does not say which.
+	// Missing is the action that IAM does not allow, such as
+	// "ecr:GetAuthorizationToken"; "" if the problem is not a missing permission, or
+	// the endpoint does not say which one is missing.
 	Missing string
 }
 
 func (t Problem) String() string { return t.Summary + ": " + t.Advice }
 
-// Explain says in front of an error what a person can do about it. The error
-// itself stays in the chain, for [errors.As].
+// Explain puts what a person can do about an error in front of it. The error stays
+// in the chain, for [errors.As].
 func Explain(err error, req Request) error {
 	if err == nil {
 		return nil
@@ -77,8 +78,8 @@ func Explain(err error, req Request) error {
 	return fmt.Errorf("%s (%w)", t, err)
 }
 
-// Diagnose finds out what an error of the SDK or of package authtoken means; ok
-// is false where it is none that a person causes or mends.
+// Diagnose finds out what an error of the SDK or of package authtoken means; ok is
+// false if it is not a problem that a person can fix.
 func Diagnose(err error, req Request) (t Problem, ok bool) {
 	for _, diagnose := range []func(error, Request) (Problem, bool){diagnoseConfiguration, diagnoseCredentials, diagnoseAnswer, diagnoseConnection} {
 		if t, ok := diagnose(err, req); ok {
@@ -88,7 +89,7 @@ func Diagnose(err error, req Request) (t Problem, ok bool) {
 	return Problem{}, false
 }
 
-// diagnoseConfiguration is about what is wrong before anything is sent.
+// diagnoseConfiguration handles what is wrong before a request is sent.
 func diagnoseConfiguration(err error, _ Request) (Problem, bool) {
 	var (
 		noProfile config.SharedConfigProfileNotExistError
@@ -112,7 +113,7 @@ func diagnoseConfiguration(err error, _ Request) (Problem, bool) {
 	return Problem{}, false
 }
 
-// diagnoseCredentials is about credentials that cannot be had.
+// diagnoseCredentials handles missing credentials.
 func diagnoseCredentials(err error, req Request) (Problem, bool) {
 	var (
 		noCredentials *authtoken.CredentialsError
@@ -159,8 +160,8 @@ func diagnoseCredentials(err error, req Request) (Problem, bool) {
 	}, true
 }
 
-// signInExpired reports whether a sign-in of IAM Identity Center is over, or was
-// never made. For profiles with an sso-session the SDK says so in words alone.
+// signInExpired reports whether a sign-in of IAM Identity Center has expired or was
+// never made. For profiles with an sso-session, only the SDK's message says so.
 func signInExpired(err error) bool {
 	var (
 		expired       *ssocreds.InvalidTokenError
@@ -174,7 +175,7 @@ func signInExpired(err error) bool {
 		(strings.Contains(noCredentials.Error(), "SSO token") || errors.As(err, &refused) && refused.ErrorCode() == "UnauthorizedException")
 }
 
-// diagnoseAnswer is about what the service answered.
+// diagnoseAnswer handles errors that the service answered with.
 func diagnoseAnswer(err error, req Request) (Problem, bool) {
 	var answer smithy.APIError
 	if !errors.As(err, &answer) {
@@ -221,7 +222,7 @@ func diagnoseAnswer(err error, req Request) (Problem, bool) {
 		}
 		return Problem{Summary: "the endpoint does not offer " + req.Service, Advice: advice}, true
 	case "RequestExpired", "RequestTimeTooSkewed":
-		return Problem{Kind: WrongClock, Summary: "this machine's clock differs from the endpoint's", Advice: "set it right"}, true
+		return Problem{Kind: WrongClock, Summary: "this machine's clock differs from the endpoint's", Advice: "set the clock"}, true
 	}
 	return Problem{}, false
 }
@@ -234,12 +235,12 @@ const (
 	ActionBearer       = "sts:GetServiceBearerToken" // besides ActionCodeArtifact and ActionECRPublic
 )
 
-// deniedAction is how AWS says which action on what it denies (IAM User Guide,
-// "Troubleshoot access denied error messages").
+// deniedAction matches AWS's message about an action that is denied on a resource
+// (IAM User Guide, "Troubleshoot access denied error messages").
 var deniedAction = regexp.MustCompile(`not authorized to perform: ([a-z0-9-]+:[A-Za-z0-9]+)(?: on resource: (\S+))?`)
 
-// missingPermission says which of the two permissions of CodeArtifact or of ECR
-// Public is missing, or the one of ECR.
+// missingPermission says which permission is missing: the one of ECR, or which of
+// the two of CodeArtifact and of ECR Public.
 func missingPermission(message string, req Request) (action, advice string) {
 	if req.Service == "ecr" {
 		return ActionECR, "the caller needs " + ActionECR + " on *"
@@ -264,7 +265,7 @@ func missingPermission(message string, req Request) (action, advice string) {
 	return "", "see the endpoint's message"
 }
 
-// diagnoseConnection is about why nothing was answered.
+// diagnoseConnection handles requests that were not answered.
 func diagnoseConnection(err error, req Request) (Problem, bool) {
 	endpoint, advice := req.Endpoint, "check endpoint_url and that it runs"
 	if endpoint == "" {

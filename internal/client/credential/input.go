@@ -5,10 +5,10 @@ import (
 	"io"
 )
 
-// maxInput bounds what a client asks, in bytes.
+// maxInput is the largest request of a client, in bytes.
 const maxInput = 1 << 20
 
-// ReadInput reads what a client asks, to its end.
+// ReadInput reads a client's request to its end.
 func ReadInput(in io.Reader) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(in, maxInput+1))
 	if err != nil {

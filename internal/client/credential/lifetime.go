@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A Lifetime is how long a token of CodeArtifact is to live: 15 minutes to 12
-// hours in whole seconds (GetAuthorizationToken, durationSeconds: 900 to 43200).
-// The zero Lifetime leaves it to the service.
+// A Lifetime is how long a CodeArtifact token lives: 15 minutes to 12 hours in whole
+// seconds (GetAuthorizationToken, durationSeconds: 900 to 43200). The zero Lifetime
+// means the service's default.
 type Lifetime time.Duration
 
 const (
@@ -15,7 +15,7 @@ const (
 	longest  = 12 * time.Hour
 )
 
-// UnmarshalText reads 1h, 900s or, as the AWS CLI has it, 900.
+// UnmarshalText reads 1h, 900s or, as the AWS CLI writes it, 900.
 func (l *Lifetime) UnmarshalText(text []byte) error {
 	d, err := time.ParseDuration(string(text))
 	if err != nil {

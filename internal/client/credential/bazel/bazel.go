@@ -36,7 +36,7 @@ type response struct {
 // Run answers one request.
 func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tokens Tokens) error {
 	if operation != "get" {
-		return fmt.Errorf("unknown operation %q: want get", operation)
+		return fmt.Errorf("unknown operation %q: use get", operation)
 	}
 	text, err := credential.ReadInput(in)
 	if err != nil {
@@ -54,7 +54,7 @@ func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tok
 		return err
 	}
 	return json.NewEncoder(out).Encode(response{
-		// In the Basic scheme, which all the formats of CodeArtifact and ECR accept.
+		// All formats of CodeArtifact and ECR accept the Basic scheme.
 		Headers: map[string][]string{"Authorization": {t.BasicAuthorization()}},
 		Expires: t.Expires.UTC().Format(time.RFC3339),
 	})

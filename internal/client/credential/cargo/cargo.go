@@ -47,7 +47,7 @@ type success struct {
 	// seconds since 1970.
 	Cache      string `json:"cache,omitempty"`
 	Expiration int64  `json:"expiration,omitempty"`
-	// OperationIndependent says that the token is good for every operation.
+	// OperationIndependent says that the token is valid for every operation.
 	OperationIndependent bool `json:"operation_independent,omitempty"`
 }
 
@@ -84,17 +84,17 @@ func answer(ctx context.Context, line []byte, tokens Tokens) response {
 		return other(fmt.Errorf("cargo's request is not JSON: %w", err))
 	}
 	if r.Version != version {
-		return other(fmt.Errorf("cargo speaks version %d of the protocol, and this provider version %d", r.Version, version))
+		return other(fmt.Errorf("cargo uses version %d of the protocol, and this provider version %d", r.Version, version))
 	}
 	address, sparse := strings.CutPrefix(r.Registry.IndexURL, "sparse+")
-	if !sparse { // a git index, which neither CodeArtifact nor Gatehouse has
+	if !sparse { // neither CodeArtifact nor Gatehouse has git indexes
 		return response{Err: &failure{Kind: "url-not-supported"}}
 	}
 	switch r.Kind {
 	case "get":
 		return get(ctx, address, tokens)
 	case "login":
-		// cargo would believe that the token which it was given is kept.
+		// If this succeeded, cargo would report that the given token is stored.
 		return response{Err: &failure{Kind: "other", Message: "there is no token to log in with: this provider gets one from the AWS credentials whenever it is needed"}}
 	case "logout":
 		if err := tokens.Forget(ctx, address); err != nil {
@@ -113,7 +113,7 @@ func get(ctx context.Context, address string, tokens Tokens) response {
 	if err != nil {
 		return other(err)
 	}
-	// cargo sends the token as it is, without a scheme.
+	// cargo sends the token without a scheme.
 	return response{Ok: &success{Kind: "get", Token: t.Value, Cache: "expires", Expiration: t.Expires.Unix(), OperationIndependent: true}}
 }
 

@@ -41,7 +41,7 @@ func TestRun(t *testing.T) {
 		},
 		"logout":          {`{"v":1,` + registry + `,"kind":"logout","args":[]}`, `{"Ok":{"kind":"logout"}}`},
 		"later operation": {`{"v":1,` + registry + `,"kind":"owners"}`, `{"Err":{"kind":"operation-not-supported"}}`},
-		"later version":   {`{"v":2,` + registry + `,"kind":"get"}`, `{"Err":{"kind":"other","message":"cargo speaks version 2 of the protocol, and this provider version 1"}}`},
+		"later version":   {`{"v":2,` + registry + `,"kind":"get"}`, `{"Err":{"kind":"other","message":"cargo uses version 2 of the protocol, and this provider version 1"}}`},
 	} {
 		var out strings.Builder
 		if err := cargo.Run(t.Context(), strings.NewReader(c.in+"\n"), &out, new(credentialtest.Tokens)); err != nil {

@@ -1,4 +1,5 @@
-// Package credentialtest has what the tests of the credential protocols share.
+// Package credentialtest has a source of tokens for the tests of the credential
+// protocols.
 package credentialtest
 
 import (
@@ -11,14 +12,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// Expires is when the token of [Tokens] does.
+// Expires is when the token of [Tokens] expires.
 var Expires = time.Date(2026, 12, 24, 18, 0, 0, 0, time.UTC)
 
 // ErrDenied is the answer for addresses that contain "denied".
 var ErrDenied = errors.New("not permitted")
 
-// Tokens has one token for every address that contains "gate", and none for
-// others.
+// Tokens has one token, for every address that contains "gate". Other addresses get
+// [credential.ErrNotOurs].
 type Tokens struct{ Forgotten []string }
 
 // Token returns the token.

@@ -2,9 +2,9 @@
 // docker, podman, skopeo, buildah, crane, helm, oras and containerd's tools
 // share (docker/docker-credential-helpers, README, "Development").
 //
-// The client starts the helper with one operation as its argument and the
-// request on standard input. It reads the answer from standard output; where the
-// exit code is not 0 it takes the text there for the error message.
+// The client starts the helper with an operation as its argument and the request on
+// standard input. It reads the answer from standard output. If the exit code is not
+// 0, the text on standard output is the error message.
 package docker
 
 import (
@@ -19,8 +19,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// notFound is the text by which clients know that they should go on without
-// credentials.
+// notFound is the message for which clients go on without credentials.
 const notFound = "credentials not found in native keychain"
 
 // Tokens finds the token for a registry's host, and forgets it.
@@ -35,11 +34,11 @@ type credentials struct {
 	Secret    string
 }
 
-// Run answers one request. When it returns an error, it has told the client.
+// Run answers one request. If it returns an error, it has written it to the client.
 //
-// There is nothing to store, as every token comes from AWS credentials: store
-// succeeds and keeps nothing, so that `docker login` works. erase drops the kept
-// token. list names no host, since the helper answers for hosts that it has
+// Every token comes from AWS credentials, so there is nothing to store: store
+// succeeds without effect, so that `docker login` works. erase drops the cached
+// token. list names no hosts, since the helper also answers for hosts that it has
 // never seen.
 func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tokens Tokens) error {
 	err := run(ctx, operation, in, out, tokens)
@@ -74,12 +73,12 @@ func run(ctx context.Context, operation string, in io.Reader, out io.Writer, tok
 		_, err := io.WriteString(out, "{}\n")
 		return err
 	}
-	return fmt.Errorf("unknown operation %q: want get, store, erase or list", operation)
+	return fmt.Errorf("unknown operation %q: use get, store, erase or list", operation)
 }
 
 func get(ctx context.Context, address string, out io.Writer, tokens Tokens) error {
 	if address == "" {
-		return errors.New("no credentials server URL") // the protocol's own words
+		return errors.New("no credentials server URL") // the protocol's own message
 	}
 	t, err := tokens.Registry(ctx, address)
 	if err != nil {

@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 		{"erase", "gate.example", "", false},
 		{"erase", "denied.example", "", false},
 		{"list", "", "{}", false},
-		{"version", "", `unknown operation "version": want get, store, erase or list`, true},
+		{"version", "", `unknown operation "version": use get, store, erase or list`, true},
 		{"get", strings.Repeat("a", 2<<20), "the request is larger than 1 MiB", true},
 	} {
 		var out strings.Builder

@@ -1,6 +1,6 @@
 // Package get speaks the protocol of git's credential helpers (git-credential,
-// "Input/Output Format"; gitcredentials, "Custom Helpers"), which is the easiest
-// one for scripts: lines of key=value in, lines of key=value out.
+// "Input/Output Format"; gitcredentials, "Custom Helpers"). It is the easiest
+// protocol for scripts: lines of key=value in, lines of key=value out.
 //
 //	$ echo url=https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/maven/lib/ | gatehouse credential get
 //	username=aws
@@ -27,10 +27,9 @@ type Tokens interface {
 	Forget(ctx context.Context, address string) error
 }
 
-// Run answers one request. An address that no token is for is answered with
-// nothing, so that git asks its next helper. erase, which git calls when the
-// credentials were refused, drops the kept token. Every other operation is
-// ignored, as git demands.
+// Run answers one request. If there is no token for the address, the answer is empty
+// and git asks its next helper. erase drops the cached token; git calls it if the
+// credentials were refused. Every other operation is ignored, as git requires.
 func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tokens Tokens) error {
 	text, err := credential.ReadInput(in)
 	if err != nil {
@@ -58,7 +57,7 @@ func Run(ctx context.Context, operation string, in io.Reader, out io.Writer, tok
 	return err
 }
 
-// parse reads the address, which is one attribute or three.
+// parse reads the address: url, or protocol, host and path.
 func parse(text string) (string, error) {
 	var u url.URL
 	for line := range strings.Lines(text) {
@@ -86,7 +85,7 @@ func parse(text string) (string, error) {
 		}
 	}
 	if u.Host == "" || u.Scheme == "" {
-		return "", errors.New("the request names no address: want url=, or protocol= and host=")
+		return "", errors.New("the request has no address: write url=, or protocol= and host=")
 	}
 	return u.String(), nil
 }

@@ -47,8 +47,8 @@ type authConfig struct {
 	Password string `json:"password"`
 }
 
-// Run answers one request. now is the clock by which the kubelet keeps the
-// answer.
+// Run answers one request. now is the clock for the time that the kubelet may cache
+// the answer.
 func Run(ctx context.Context, in io.Reader, out io.Writer, tokens Tokens, now func() time.Time) error {
 	text, err := credential.ReadInput(in)
 	if err != nil {
@@ -59,11 +59,11 @@ func Run(ctx context.Context, in io.Reader, out io.Writer, tokens Tokens, now fu
 		return fmt.Errorf("the request is not JSON: %w", err)
 	}
 	if r.Kind != "CredentialProviderRequest" || !strings.HasPrefix(r.APIVersion, group) {
-		return fmt.Errorf("the request is a %s of %s: want a CredentialProviderRequest of %sv1", r.Kind, r.APIVersion, group)
+		return fmt.Errorf("the request is a %s of %s, not a CredentialProviderRequest of %sv1", r.Kind, r.APIVersion, group)
 	}
-	// The three versions that there have been have the same fields.
+	// All three versions have the same fields.
 	if v := strings.TrimPrefix(r.APIVersion, group); v != "v1" && v != "v1beta1" && v != "v1alpha1" {
-		return fmt.Errorf("the version %s is not known: want v1, v1beta1 or v1alpha1", v)
+		return fmt.Errorf("the version %s is not known: use v1, v1beta1 or v1alpha1", v)
 	}
 	host := authtoken.Host(r.Image)
 	answer := response{
@@ -81,8 +81,8 @@ func Run(ctx context.Context, in io.Reader, out io.Writer, tokens Tokens, now fu
 	return json.NewEncoder(out).Encode(answer)
 }
 
-// cacheDuration is half of what the token has left: a pull that begins then
-// still has time.
+// cacheDuration is half of the token's remaining time, so that a pull that begins at
+// its end still has time.
 func cacheDuration(t authtoken.Token, now time.Time) time.Duration {
 	return max(0, t.Expires.Sub(now)/2).Truncate(time.Second)
 }

@@ -3,16 +3,15 @@
 // cross platform authentication plugin", protocol version 2.0.0).
 //
 // NuGet starts the plug-in with the argument -Plugin. Both sides then write
-// messages, one line of JSON each: a request, and in any order its response,
-// which bears the request's id. While a request takes long, the plug-in reports
-// progress, since NuGet waits for a few seconds only. A request can be
-// cancelled.
+// messages, one line of JSON each: requests, and in any order their responses, which
+// have the request's id. If a request takes long, the plug-in reports progress,
+// since NuGet waits for a few seconds only. A request can be cancelled.
 //
-// A conversation begins with a handshake that each side asks of the other. NuGet
-// then says what it is (Initialize), asks what the plug-in can do
-// (GetOperationClaims), whereupon this one says Authentication, and asks for
-// credentials (GetAuthenticationCredentials) as often as it needs some. It ends
-// with Close, or when standard input does.
+// A conversation begins with a handshake in both directions. NuGet then describes
+// itself (Initialize), asks what the plug-in can do (GetOperationClaims; the answer
+// is Authentication), and asks for credentials (GetAuthenticationCredentials) as
+// often as it needs some. The conversation ends with Close, or with standard
+// input.
 package nuget
 
 import (
@@ -32,14 +31,14 @@ import (
 )
 
 const (
-	// version is that of the protocol, and minimumVersion the oldest that this
-	// plug-in gets by with: the messages that it uses are the same in both.
+	// version is the version of the protocol, and minimumVersion the oldest one that
+	// works: the messages that the plug-in uses are the same in both.
 	version, minimumVersion = "2.0.0", "1.0.0"
-	// ownID is the id of the messages that answer none.
+	// ownID is the id of messages that are not responses.
 	ownID = "gatehouse"
 	// maxLine bounds a message, in bytes: NuGet sends a whole service index.
 	maxLine = 16 << 20
-	// progressInterval is well below the 5 seconds for which NuGet waits.
+	// progressInterval is well below the 5 seconds that NuGet waits.
 	progressInterval = 2 * time.Second
 )
 
@@ -65,7 +64,7 @@ const (
 	claims        = "GetOperationClaims"
 	credentials   = "GetAuthenticationCredentials"
 	logLevel      = "SetLogLevel"
-	setProxy      = "SetCredentials" // of a proxy or a source, which is not needed
+	setProxy      = "SetCredentials" // for a proxy or a source; not needed here
 	monitorParent = "MonitorNuGetProcessExit"
 	closing       = "Close"
 )
@@ -84,26 +83,26 @@ type message struct {
 	Payload   json.RawMessage `json:"Payload,omitempty"`
 }
 
-// A response is the payload of one. Every method has the code.
+// A response is the payload of a response. Every method has the code.
 type response struct {
 	ResponseCode    string `json:"ResponseCode"`
 	ProtocolVersion string `json:"ProtocolVersion,omitempty"` // of Handshake
-	// Those of GetAuthenticationCredentials.
+	// The following are for GetAuthenticationCredentials.
 	Username            string   `json:"Username,omitempty"`
 	Password            string   `json:"Password,omitempty"`
 	Message             string   `json:"Message,omitempty"`
 	AuthenticationTypes []string `json:"AuthenticationTypes,omitempty"`
 }
 
-// Run speaks with NuGet until it closes the conversation, or in ends, and all
-// requests are answered. The error is of reading or writing.
+// Run talks to NuGet until it closes the conversation, or until in ends and all
+// requests are answered. An error is from reading or writing.
 func Run(ctx context.Context, in io.Reader, out io.Writer, tokens Tokens) error {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &conversation{out: json.NewEncoder(out), tokens: tokens, running: map[string]context.CancelFunc{}}
 	defer c.done.Wait()
 	defer cancel()
-	ours := marshal(map[string]string{"ProtocolVersion": version, "MinimumProtocolVersion": minimumVersion})
-	c.send(message{RequestID: ownID, Type: typeRequest, Method: handshake, Payload: ours})
+	own := marshal(map[string]string{"ProtocolVersion": version, "MinimumProtocolVersion": minimumVersion})
+	c.send(message{RequestID: ownID, Type: typeRequest, Method: handshake, Payload: own})
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
@@ -131,12 +130,12 @@ func Run(ctx context.Context, in io.Reader, out io.Writer, tokens Tokens) error 
 	if err := lines.Err(); err != nil {
 		return err
 	}
-	// Whoever asked in one go and closed its end still reads.
+	// A client that wrote all its requests and closed its end still reads.
 	c.done.Wait()
 	return c.failure()
 }
 
-// A conversation answers requests side by side.
+// A conversation answers requests in parallel.
 type conversation struct {
 	tokens Tokens
 	done   sync.WaitGroup
@@ -169,7 +168,8 @@ func (c *conversation) respond(to message, payload any) {
 	c.send(message{RequestID: to.RequestID, Type: typeResponse, Method: to.Method, Payload: marshal(payload)})
 }
 
-// start answers a request; the one that takes time, in the background.
+// start answers a request; GetAuthenticationCredentials, which takes time, in the
+// background.
 func (c *conversation) start(ctx context.Context, m message) {
 	switch m.Method {
 	case handshake:
@@ -201,7 +201,7 @@ func (c *conversation) cancel(id string) {
 	}
 }
 
-// authenticate finds the credentials, and reports progress meanwhile.
+// authenticate finds the credentials and reports progress in the meantime.
 func (c *conversation) authenticate(ctx context.Context, m message) {
 	found := make(chan response, 1)
 	go func() { found <- find(ctx, m.Payload, c.tokens) }()
@@ -221,7 +221,7 @@ func (c *conversation) authenticate(ctx context.Context, m message) {
 	}
 }
 
-// agree answers a handshake with the newer of the versions that both speak.
+// agree answers a handshake with the newest version that both sides know.
 func agree(payload json.RawMessage) response {
 	var theirs struct {
 		ProtocolVersion        string `json:"ProtocolVersion"`
@@ -245,8 +245,8 @@ func majorVersion(v string) (int, bool) {
 	return n, err == nil
 }
 
-// claimed is what the plug-in does: it authenticates, for whatever source. What
-// it could do for one source in particular, NuGet asks with its address.
+// claimed lists what the plug-in can do: it authenticates, whatever the source. NuGet
+// also asks with the address of a source, and gets an empty list.
 func claimed(payload json.RawMessage) []string {
 	var of struct {
 		PackageSourceRepository *string `json:"PackageSourceRepository"`
@@ -257,8 +257,8 @@ func claimed(payload json.RawMessage) []string {
 	return []string{"Authentication"}
 }
 
-// find answers a request for credentials. A retry says that those it was given
-// were refused, so they are not given again.
+// find answers a request for credentials. A retry means that the earlier ones were
+// refused, so they are dropped first.
 func find(ctx context.Context, payload json.RawMessage, tokens Tokens) response {
 	var asked struct {
 		URI     string `json:"Uri"`
@@ -282,7 +282,7 @@ func find(ctx context.Context, payload json.RawMessage, tokens Tokens) response 
 	return response{ResponseCode: success, Username: t.Username, Password: t.Password, AuthenticationTypes: []string{"basic"}}
 }
 
-// marshal encodes what is made of strings alone.
+// marshal encodes values that consist of strings only.
 func marshal(v any) json.RawMessage {
 	text, err := json.Marshal(v)
 	if err != nil {

@@ -66,7 +66,7 @@ func TestRun(t *testing.T) {
 		},
 		"another source": {
 			request("6", "GetAuthenticationCredentials", `{"Uri":"https://other.example/v3/index.json","IsRetry":false,"IsNonInteractive":true}`),
-			response("6", "GetAuthenticationCredentials", `{"ResponseCode":"NotFound","Message":"no registry or repository that the configured AWS endpoint knows, so no token is sent there"}`),
+			response("6", "GetAuthenticationCredentials", `{"ResponseCode":"NotFound","Message":"not a registry or repository of the configured AWS endpoint, so no token is sent there"}`),
 		},
 		"denied": {
 			request("6", "GetAuthenticationCredentials", `{"Uri":"https://denied.example/v3/index.json","IsRetry":false,"IsNonInteractive":true}`),
