@@ -27,6 +27,8 @@ import (
 const (
 	exitFailed = 1
 	exitUsage  = 2 // the command was typed or configured wrongly
+	// exitInterrupted is what shells report for a process that SIGINT ended.
+	exitInterrupted = 130
 )
 
 // messages is where a command writes what is not its output.
@@ -61,11 +63,16 @@ type commands struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	code := run(ctx, arguments(os.Args), os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+		<-signals
+		stop()
+		<-signals // who asks twice does not want to wait
+		os.Exit(exitInterrupted)
+	}()
+	os.Exit(run(ctx, arguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main without the process: it returns the exit code.

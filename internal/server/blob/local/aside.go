@@ -25,12 +25,12 @@ func (s *Store) SetAside(ctx context.Context, name string, now time.Time) error 
 		return fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
 	day := path.Join(asideDir, now.UTC().Format(dayForm))
-	err := s.root.Rename(path.Join(s.shard(name).name, name), path.Join(day, name))
+	err := s.root.Rename(s.shard(name).path(name), path.Join(day, name))
 	if errors.Is(err, fs.ErrNotExist) { // usually the folder of the day
 		if err := s.root.MkdirAll(day, 0o700); err != nil {
 			return fmt.Errorf("set blob aside: %w", fullDisk(err))
 		}
-		err = s.root.Rename(path.Join(s.shard(name).name, name), path.Join(day, name))
+		err = s.root.Rename(s.shard(name).path(name), path.Join(day, name))
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.Delete(ctx, name) // there is no committed object
@@ -53,7 +53,7 @@ func (s *Store) restore(name string) bool {
 		return false
 	}
 	for _, day := range slices.Backward(days) {
-		if s.root.Rename(path.Join(asideDir, day, name), path.Join(s.shard(name).name, name)) == nil {
+		if s.root.Rename(path.Join(asideDir, day, name), s.shard(name).path(name)) == nil {
 			s.metrics.restored.Inc()
 			return true
 		}

@@ -48,9 +48,8 @@ const (
 
 // A Store is a [blob.Store] in a folder.
 type Store struct {
-	dir    string
-	root   *os.Root
-	shards [shards]shard
+	dir  string
+	root *os.Root
 	// prepared is true once all shards exist durably. preparing is held while
 	// they are created.
 	prepared  atomic.Bool
@@ -90,21 +89,12 @@ func Open(dir string, options ...Option) (*Store, error) {
 	for _, o := range options {
 		o(s)
 	}
-	for i := range s.shards {
-		s.shards[i].name = shardName(byte(i))
-	}
 	return s, nil
 }
 
 // Close releases the folder. Objects and writers that are open can still be read
 // and written, but not committed.
-func (s *Store) Close() error {
-	err := s.root.Close()
-	for i := range s.shards {
-		err = errors.Join(err, s.shards[i].close())
-	}
-	return err
-}
+func (s *Store) Close() error { return s.root.Close() }
 
 // Create implements [blob.Store].
 func (s *Store) Create(_ context.Context, name string) (blob.Writer, error) {
@@ -144,14 +134,10 @@ func (s *Store) claim(name string) (*writer, error) {
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("blob store %s: %w", s.dir, err)
 	}
-	dir, err := s.shard(name).open(s)
-	if err != nil {
-		return nil, fmt.Errorf("blob store %s: %w", s.dir, err)
-	}
 	if _, taken := s.writing.LoadOrStore(name, struct{}{}); taken {
 		return nil, fmt.Errorf("%w: %s is being written", blob.ErrInUse, name)
 	}
-	return &writer{store: s, dir: dir, name: name}, nil
+	return &writer{store: s, shard: s.shard(name), name: name}, nil
 }
 
 // Open implements [blob.Store]. The object is a [blob.Filer].
@@ -180,39 +166,18 @@ func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
 }
 
 // openFile opens the file of a committed object.
-func (s *Store) openFile(name string) (*os.File, error) {
-	dir, err := s.shard(name).open(s)
-	if err != nil {
-		return nil, err
-	}
-	return dir.Open(name)
-}
+func (s *Store) openFile(name string) (*os.File, error) { return s.shard(name).open(name) }
 
 // Delete implements [blob.Store]. Objects that are open can still be read.
 func (s *Store) Delete(_ context.Context, name string) error {
 	if !blob.ValidName(name) {
 		return fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
-	dir, err := s.shard(name).open(s)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil {
-		// The unfinished file first. A Commit that renames it before this is undone
-		// by the second removal, and a Commit that comes later fails.
-		err = errors.Join(remove(dir, name+part), remove(dir, name))
-	}
-	if err != nil {
+	h := s.shard(name)
+	// The unfinished file first. A Commit that renames it before this is undone by
+	// the second removal, and a Commit that comes later fails.
+	if err := errors.Join(h.remove(name+part), h.remove(name)); err != nil {
 		return fmt.Errorf("delete blob: %w", err)
-	}
-	return nil
-}
-
-// remove removes a file. It returns nil if there is none. The removal is not
-// synced: a file that comes back after a crash is an object that no row names.
-func remove(dir *os.Root, name string) error {
-	if err := dir.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
 	}
 	return nil
 }
@@ -220,8 +185,8 @@ func remove(dir *os.Root, name string) error {
 // List implements [blob.Store]. It stops at the first error.
 func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
-		for i := range s.shards {
-			if !s.listShard(ctx, s.shards[i].name, yield) {
+		for i := range shards {
+			if !s.listShard(ctx, shardName(byte(i)), yield) {
 				return
 			}
 		}

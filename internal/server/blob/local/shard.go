@@ -4,31 +4,27 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
-	"sync"
-	"sync/atomic"
 )
 
 const shards = 256
 
-// A shard is one of the folders that contain objects. It is opened when it is
-// first used, and stays open.
+// A shard is one of the folders that contain objects. It has no handle of its folder:
+// 256 of them were a quarter of the descriptors that many systems give a process.
 type shard struct {
+	root *os.Root
 	name string
-	root atomic.Pointer[os.Root] // nil until the first use
-
-	mu     sync.Mutex // of opening and closing
-	closed bool
 }
 
 // shard returns the shard of an object. FNV-1a spreads names well even if they
 // begin alike.
-func (s *Store) shard(name string) *shard {
+func (s *Store) shard(object string) shard {
 	h := uint32(2166136261)
-	for i := range len(name) {
-		h = (h ^ uint32(name[i])) * 16777619
+	for i := range len(object) {
+		h = (h ^ uint32(object[i])) * 16777619
 	}
-	return &s.shards[byte(h>>24^h>>16^h>>8^h)]
+	return shard{s.root, shardName(byte(h>>24 ^ h>>16 ^ h>>8 ^ h))}
 }
 
 func shardName(n byte) string {
@@ -36,36 +32,33 @@ func shardName(n byte) string {
 	return string([]byte{digits[n>>4], digits[n&15]})
 }
 
-// open returns the folder. The error is fs.ErrNotExist if no object was ever
-// written.
-func (h *shard) open(s *Store) (*os.Root, error) {
-	if r := h.root.Load(); r != nil {
-		return r, nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if r := h.root.Load(); r != nil {
-		return r, nil
-	}
-	if h.closed {
-		return nil, os.ErrClosed
-	}
-	r, err := s.root.OpenRoot(h.name)
-	if err == nil {
-		h.root.Store(r)
-	}
-	return r, err
+// path is the path of a file of the shard below the store's folder.
+func (h shard) path(file string) string { return path.Join(h.name, file) }
+
+func (h shard) open(file string) (*os.File, error) { return h.root.Open(h.path(file)) }
+
+func (h shard) openFile(file string, flag int, mode fs.FileMode) (*os.File, error) {
+	return h.root.OpenFile(h.path(file), flag, mode)
 }
 
-func (h *shard) close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	if r := h.root.Load(); r != nil {
-		return r.Close()
+func (h shard) exists(file string) error {
+	_, err := h.root.Lstat(h.path(file))
+	return err
+}
+
+func (h shard) rename(from, to string) error { return h.root.Rename(h.path(from), h.path(to)) }
+
+// remove removes a file. It returns nil if there is none. The removal is not
+// synced: a file that comes back after a crash is an object that no row names.
+func (h shard) remove(file string) error {
+	if err := h.root.Remove(h.path(file)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
+
+// sync makes the names in the shard durable.
+func (h shard) sync() error { return syncFolder(h.root, h.name) }
 
 // prepare creates the shards that are missing and makes the names of all shards
 // durable. The first writer of every process does this, since an earlier process
@@ -79,8 +72,8 @@ func (s *Store) prepare() error {
 	if s.prepared.Load() {
 		return nil
 	}
-	for i := range s.shards {
-		if err := s.root.Mkdir(s.shards[i].name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	for i := range shards {
+		if err := s.root.Mkdir(shardName(byte(i)), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
@@ -88,7 +81,7 @@ func (s *Store) prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(syncFolder(s.root), syncFolder(parent), parent.Close()); err != nil {
+	if err := errors.Join(syncFolder(s.root, "."), syncFolder(parent, "."), parent.Close()); err != nil {
 		return err
 	}
 	s.prepared.Store(true)
@@ -96,8 +89,8 @@ func (s *Store) prepare() error {
 }
 
 // syncFolder makes the names in a folder durable.
-func syncFolder(r *os.Root) error {
-	d, err := r.Open(".")
+func syncFolder(r *os.Root, name string) error {
+	d, err := r.Open(name)
 	if err != nil {
 		return err
 	}

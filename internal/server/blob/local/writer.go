@@ -22,7 +22,7 @@ const writeback = 8 << 20
 // writer is the [blob.Writer] of one unfinished file.
 type writer struct {
 	store *Store
-	dir   *os.Root // the shard
+	shard shard
 	name  string
 	file  *os.File
 	size  int64
@@ -39,12 +39,12 @@ type writer struct {
 
 // create creates the file.
 func (w *writer) create() error {
-	if _, err := w.dir.Lstat(w.name); err == nil {
+	if err := w.shard.exists(w.name); err == nil {
 		return fmt.Errorf("%w: %s exists", blob.ErrInUse, w.name)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("create blob: %w", err)
 	}
-	f, err := w.dir.OpenFile(w.name+part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := w.shard.openFile(w.name+part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w: %s has an unfinished upload", blob.ErrInUse, w.name)
 	}
@@ -57,7 +57,7 @@ func (w *writer) create() error {
 
 // reopen opens the unfinished file and drops the bytes after offset.
 func (w *writer) reopen(offset int64) error {
-	f, err := w.dir.OpenFile(w.name+part, os.O_WRONLY, 0)
+	f, err := w.shard.openFile(w.name+part, os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s is not an unfinished upload", blob.ErrState, w.name)
 	}
@@ -136,17 +136,17 @@ func (w *writer) Commit(context.Context) error {
 		return fmt.Errorf("commit blob %s: %w", w.name, os.ErrClosed)
 	}
 	defer w.finish()
-	err := w.dir.Rename(w.name+part, w.name)
+	err := w.shard.rename(w.name+part, w.name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s was deleted while it was written", blob.ErrNotFound, w.name)
 	}
 	if err != nil {
-		return fmt.Errorf("commit blob: %w", errors.Join(err, remove(w.dir, w.name+part)))
+		return fmt.Errorf("commit blob: %w", errors.Join(err, w.shard.remove(w.name+part)))
 	}
 	w.linked = false
 	began := time.Now()
 	if err := w.sync(); err != nil {
-		return fmt.Errorf("commit blob: %w", errors.Join(fullDisk(err), remove(w.dir, w.name)))
+		return fmt.Errorf("commit blob: %w", errors.Join(fullDisk(err), w.shard.remove(w.name)))
 	}
 	w.store.metrics.commit.Observe(time.Since(began).Seconds())
 	return nil
@@ -173,7 +173,7 @@ func (w *writer) Abort() {
 	}
 	w.finish()
 	// If this fails, the sweep removes the file later.
-	_ = remove(w.dir, w.name+part)
+	_ = w.shard.remove(w.name + part)
 }
 
 // sync makes the bytes and the name of the file durable.
@@ -186,7 +186,7 @@ func (w *writer) sync() error {
 	if w.linked {
 		return nil
 	}
-	return syncFolder(w.dir)
+	return w.shard.sync()
 }
 
 // finish closes the file, whose bytes are synced or not wanted, and releases the
