@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // metrics are what /metrics shows. Labels have small, fixed sets of values: names
@@ -87,6 +88,27 @@ func (m *metrics) damagedObjects(found func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "gatehouse_damaged_objects_total", Help: "Stored objects that were found missing or damaged since the start.",
 	}, func() float64 { return float64(found()) }))
+}
+
+// cacheCollector shows the counters of caches. The name of a cache is a label.
+type cacheCollector func() map[string]lru.Stats
+
+var (
+	cacheHits    = prometheus.NewDesc("gatehouse_cache_hits_total", "Lookups that found a fresh value.", []string{"cache"}, nil)
+	cacheMisses  = prometheus.NewDesc("gatehouse_cache_misses_total", "Lookups that found no fresh value.", []string{"cache"}, nil)
+	cacheEntries = prometheus.NewDesc("gatehouse_cache_entries", "Values in the cache.", []string{"cache"}, nil)
+)
+
+// Describe implements [prometheus.Collector].
+func (c cacheCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements [prometheus.Collector].
+func (c cacheCollector) Collect(ch chan<- prometheus.Metric) {
+	for name, st := range c() {
+		ch <- prometheus.MustNewConstMetric(cacheHits, prometheus.CounterValue, float64(st.Hits), name)
+		ch <- prometheus.MustNewConstMetric(cacheMisses, prometheus.CounterValue, float64(st.Misses), name)
+		ch <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(st.Entries), name)
+	}
 }
 
 func (m *metrics) handler() http.Handler {

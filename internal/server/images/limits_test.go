@@ -14,6 +14,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -225,5 +226,36 @@ func TestDescribeImages_ManyTags(t *testing.T) {
 	}
 	if seen != count || tags != count*1000 {
 		t.Errorf("%d images with %d tags", seen, tags)
+	}
+}
+
+// A repository has a limited number of unfinished uploads.
+func TestStartUpload_TooMany(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	s.create(t, named("other"))
+	first, err := s.StartUpload(t.Context(), app, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.db.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+			INSERT INTO image_upload (id, repository, object, algorithm, size, last_part, short_part, generation, updated)
+			SELECT 'u' || i, repository, 'image-u' || i, algorithm, size, last_part, short_part, generation, updated FROM image_upload, n`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.StartUpload(t.Context(), app, "")
+	wantFault(t, err, "TooManyUploads")
+	if _, err := s.StartUpload(t.Context(), named("other"), ""); err != nil {
+		t.Error(err)
+	}
+	if err := s.CancelUpload(t.Context(), app, first.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.StartUpload(t.Context(), app, ""); err != nil {
+		t.Error(err)
 	}
 }

@@ -97,6 +97,14 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	return s, nil
 }
 
+// Caches returns the counters of the caches by name, for metrics.
+func (s *Service) Caches() map[string]lru.Stats {
+	return map[string]lru.Stats{
+		"image_manifests": s.manifests.Stats(), "image_tags": s.tags.Stats(),
+		"image_tag_lists": s.tagLists.heads.Stats(), "image_blobs": s.locations.Stats(),
+	}
+}
+
 // authorize returns the repository if the caller is allowed all the actions on it.
 // Faults: AccessDenied, RepositoryNotFound.
 func (s *Service) authorize(ctx context.Context, id RepositoryID, actions ...string) (*Repository, error) {

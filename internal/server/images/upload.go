@@ -24,10 +24,24 @@ const AnyOffset int64 = -1
 // a blob that came through an upload it is the id of the upload.
 const objectPrefix = "image-"
 
+// maxUploads is the number of unfinished uploads that a repository can have. Uploads
+// that receive nothing are removed after a time, so that only a client that starts
+// uploads without end reaches it.
+const maxUploads = 10_000
+
+// checkUploads returns TooManyUploads if the repository has maxUploads.
+func checkUploads(ctx context.Context, tx *db.Tx, repo *Repository) error {
+	n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM (SELECT 1 FROM image_upload WHERE repository = $1 LIMIT $2) AS some_uploads`, repo.row, maxUploads)
+	if err == nil && n >= maxUploads {
+		return fault.New(fault.Limit, "TooManyUploads", "The repository with name '%s' has %d unfinished uploads. Complete or cancel some, or wait until the server removes those that receive nothing.", repo.ID.Name, maxUploads)
+	}
+	return err
+}
+
 // StartUpload begins an upload. algorithm is the algorithm of the final digest if
 // the client announces it, and otherwise empty. Even then the digest may be of any
 // supported algorithm. Action ecr:InitiateLayerUpload. Faults: AccessDenied,
-// RepositoryNotFound, DigestUnsupported.
+// RepositoryNotFound, DigestUnsupported, TooManyUploads.
 func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm digest.Algorithm) (Upload, error) {
 	repo, err := s.authorize(ctx, id, "ecr:InitiateLayerUpload")
 	if err != nil {
@@ -42,6 +56,9 @@ func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm di
 	uploadID := randid.UUID()
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := checkExists(ctx, tx, repo); err != nil {
+			return err
+		}
+		if err := checkUploads(ctx, tx, repo); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO image_upload (id, repository, object, algorithm, size, last_part, short_part, generation, updated) VALUES ($1, $2, $3, $4, 0, 0, 0, 0, $5)`,

@@ -35,6 +35,7 @@ var byCode = map[string]errorCode{
 	"UploadNotFound":                {http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
 	"UploadOffset":                  {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},
 	"UploadInterrupted":             {http.StatusBadRequest, "BLOB_UPLOAD_INVALID"},
+	"TooManyUploads":                {http.StatusTooManyRequests, "TOOMANYREQUESTS"},
 	"UploadConflict":                {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},
 	"InvalidDigest":                 {http.StatusBadRequest, "DIGEST_INVALID"},
 	"DigestMismatch":                {http.StatusBadRequest, "DIGEST_INVALID"},
