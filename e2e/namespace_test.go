@@ -272,4 +272,17 @@ func TestUnsignedTargetAndHash(t *testing.T) {
 			}
 		})
 	}
+
+	// Behind a trusted proxy the connection of the client counts, not the proxy's.
+	port, id, secret := listening(t, func(c *config.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })
+	for forwarded, want := range map[string]string{
+		"x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: http\r\n":  incomplete,
+		"x-forwarded-for: 192.0.2.7\r\nx-forwarded-proto: https\r\n": ok,
+		"x-forwarded-for: 192.0.2.7\r\n":                             incomplete,
+	} {
+		call := signedCall(id, secret, noTarget, func(headers string) string { return forwarded + headers })
+		if got := errorCode(t, dialLoopback(t, port), call); got != want {
+			t.Errorf("behind a trusted proxy with %q: %q, want %q", forwarded, got, want)
+		}
+	}
 }
