@@ -126,17 +126,18 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 	}
 	p.closers = append(p.closers, p.audit.Close)
 	p.refusals = &refusals{log: p.log, audit: p.audit, now: p.now, kinds: map[refusalKind]int{}}
-	if p.keyring, err = openKeyring(data, p.now); err != nil {
-		return p, err
-	}
-	if p.db, err = db.OpenSQLite(ctx, data.file("gatehouse.db")); err != nil {
+	if p.db, err = data.openDatabase(ctx); err != nil {
 		return p, err
 	}
 	p.closers = append(p.closers, p.db.Close)
-	if p.blobs, err = local.Open(data.file("blobs")); err != nil {
+	if p.keyring, err = openKeyring(data, p.db.Complete(), p.now); err != nil {
+		return p, err
+	}
+	if p.blobs, err = local.Open(data.file(blobsDir), blobOptions(c)...); err != nil {
 		return p, err
 	}
 	p.closers = append(p.closers, p.blobs.Close)
+	p.metrics.registry.MustRegister(append(p.db.Metrics(), p.blobs.Metrics()...)...)
 	return p, p.openDomain(ctx)
 }
 
@@ -163,12 +164,12 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
-	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now})
+	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err
 	}
 	p.metrics.registry.MustRegister(cacheCollector(p.images.Caches))
-	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now})
+	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err
 	}
@@ -178,6 +179,9 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 // bootstrap creates missing accounts, each with its admin, applies the identities
 // that the configuration declares, and writes profiles for the AWS tools.
 func (p *components) bootstrap(ctx context.Context) error {
+	if err := p.checkAccount(ctx); err != nil {
+		return err
+	}
 	if _, err := p.iam.Bootstrap(ctx, p.config.AllAccounts()); err != nil {
 		return err
 	}
@@ -289,17 +293,25 @@ func auditPath(data *dataDir, path string) string {
 }
 
 // openKeyring loads the keyring, which the first start creates. It refuses a
-// database without its keyring: a new keyring would invalidate every access key and
-// token that was issued, without a word.
-func openKeyring(data *dataDir, now func() time.Time) (*token.Keyring, error) {
-	const file = "keyring.json"
-	if _, err := data.root.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
-		return token.LoadKeyring(data.file(file), now)
+// database in use without its keyring: a new keyring would invalidate every access
+// key and token that was issued, without a word. inUse is whether the first start
+// has finished: a process may be killed after it created the database.
+func openKeyring(data *dataDir, inUse bool, now func() time.Time) (*token.Keyring, error) {
+	if _, err := data.root.Lstat(keyringFile); !errors.Is(err, fs.ErrNotExist) {
+		return token.LoadKeyring(data.file(keyringFile), now)
 	}
-	if _, err := data.root.Lstat("gatehouse.db"); err == nil {
-		return nil, fmt.Errorf("%s is missing beside a database; restore it from a backup, or remove the data folder to start with an empty installation", data.file(file))
+	if inUse {
+		return nil, fmt.Errorf("%s is missing beside a database; restore it from a backup, or remove the data folder to start with an empty installation", data.file(keyringFile))
 	}
-	return token.CreateKeyring(data.file(file), now)
+	return token.CreateKeyring(data.file(keyringFile), now)
+}
+
+// blobOptions are the settings of the blob store.
+func blobOptions(c *config.Config) []local.Option {
+	if c.DiskReserve == nil {
+		return nil
+	}
+	return []local.Option{local.WithReserve(int64(*c.DiskReserve))}
 }
 
 func absolute(path string) (string, error) {

@@ -23,6 +23,7 @@ var ErrDataInUse = errors.New("another process is using the data folder")
 //	tls/             the local authority, if TLS uses one
 //	audit.jsonl      the audit log
 //	lock             held while a server runs
+//	ballast          room for the next start if the disk is full
 type dataDir struct {
 	path string
 	root *os.Root
@@ -51,7 +52,9 @@ func openData(path string) (*dataDir, error) {
 		}
 		return nil, fmt.Errorf("%w: %s; stop that process, or choose another folder with --data", ErrDataInUse, abs)
 	}
-	return &dataDir{abs, root, lock}, nil
+	d := &dataDir{abs, root, lock}
+	d.releaseBallast()
+	return d, nil
 }
 
 // file is the absolute path of a file in the folder, for packages that take paths.
@@ -65,4 +68,7 @@ func (d *dataDir) replace(name string, content []byte) error {
 	return nil
 }
 
-func (d *dataDir) close() error { return errors.Join(d.lock.Close(), d.root.Close()) }
+func (d *dataDir) close() error {
+	d.restoreBallast() // stopping has freed the write-ahead log
+	return errors.Join(d.lock.Close(), d.root.Close())
+}

@@ -108,6 +108,9 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.finishStart(ctx); err != nil {
+		return nil, err
+	}
 	jobsCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{
 		components: p, ctx: ctx, jobsCtx: jobsCtx, stopJobs: stop, served: make(chan error, 1),
@@ -133,6 +136,21 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	s.jobs.Go(func() { p.iam.Replicate(jobsCtx, p.log) })
 	s.jobs.Go(func() { p.refusals.run(jobsCtx) })
 	return s, nil
+}
+
+// finishStart runs when every domain is open and before the first request.
+func (p *components) finishStart(ctx context.Context) error {
+	if err := p.db.CheckSchema(ctx); err != nil {
+		return err
+	}
+	if err := p.db.SetComplete(ctx); err != nil {
+		return err
+	}
+	if err := p.db.Stamp(ctx); err != nil { // a full disk must not stop the start
+		p.log.Warn("the database keeps the stamp of an earlier start", "error", err)
+	}
+	p.data.restoreBallast()
+	return nil
 }
 
 // warnOfPlainHTTP warns if credentials can be read on the network, or if it seems that
@@ -177,7 +195,14 @@ func (p *components) runner(ctx context.Context) (*jobs.Runner, error) {
 		jobs.Job{Name: "images/objects", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: images(p.images.SweepObjects)},
 		jobs.Job{Name: "packages/garbage", Every: 5 * time.Minute, Limit: time.Hour, Run: p.packages.SweepGarbage},
 		jobs.Job{Name: "packages/staged", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: p.packages.SweepStaged},
+		jobs.Job{Name: "blobs/purge", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: p.purgeBlobs},
 	)
+}
+
+// purgeBlobs deletes what the sweeps set aside long enough ago.
+func (p *components) purgeBlobs(ctx context.Context) error {
+	_, err := p.blobs.Purge(ctx, p.now().Add(-p.config.Sweep.Keep))
+	return err
 }
 
 // maintain periodically stores what IAM collects in memory, and once more at the

@@ -28,6 +28,9 @@ func Open(path string) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the audit log: %w", err)
 	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		_ = f.Chmod(0o600) // fails only for a file of somebody else, who chose its mode
+	}
 	if err := endLine(f, path); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open the audit log: %w", err)

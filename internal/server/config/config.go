@@ -84,6 +84,11 @@ type Config struct {
 	DrainDelay time.Duration `yaml:"drain_delay"`
 	// UploadExpiry is how long an unfinished upload is kept after its last byte.
 	UploadExpiry time.Duration `yaml:"upload_expiry"`
+	// DiskReserve is how much of the disk uploads leave free for the database and
+	// the audit log. nil means a twentieth of the disk, at most 1 GiB.
+	DiskReserve *Size `yaml:"disk_reserve"`
+	// Sweep limits what the background work removes.
+	Sweep Sweep `yaml:"sweep"`
 	// IAM declares identities. nil means that the file declares none: declared
 	// identities of earlier starts are kept. An empty one deletes them.
 	IAM *IAM `yaml:"iam"`
@@ -122,6 +127,15 @@ type TLS struct {
 	Key         string `yaml:"key"`
 }
 
+// Sweep limits what the background work removes from the blob store.
+type Sweep struct {
+	// Keep is how long an object that was removed is kept below Data/blobs/aside.
+	Keep time.Duration `yaml:"keep"`
+	// MaxShare is the largest share of all objects, 0 to 1, that one run may remove
+	// because the database does not name them.
+	MaxShare float64 `yaml:"max_share"`
+}
+
 // Log is the form of the server's log.
 type Log struct {
 	// Format is "text" or "json".
@@ -145,6 +159,7 @@ func Default() *Config {
 			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 2000,
 		},
 		UploadExpiry: 24 * time.Hour,
+		Sweep:        Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
 	}
 }
 
@@ -249,6 +264,12 @@ func (c *Config) Validate() error {
 	}
 	if c.UploadExpiry < time.Hour {
 		bad("upload_expiry", "must be an hour or more, because uploads in progress must not be removed")
+	}
+	if c.Sweep.Keep < 0 {
+		bad("sweep.keep", "must not be negative")
+	}
+	if c.Sweep.MaxShare <= 0 || c.Sweep.MaxShare > 1 {
+		bad("sweep.max_share", "%v is not a share: want more than 0 and at most 1, such as 0.25", c.Sweep.MaxShare)
 	}
 	c.validateIdentities(bad)
 	return errors.Join(errs...)

@@ -26,6 +26,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -303,3 +304,17 @@ func Micros(t time.Time) int64 { return t.UnixMicro() }
 
 // Time is the inverse of [Micros].
 func Time(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+// Values returns the list "$1, $2, …" and its arguments, for IN. Callers limit the
+// number of values.
+func Values[T any](values []T) (list string, args []any) {
+	var b strings.Builder
+	for i, v := range values {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+		args = append(args, v)
+	}
+	return b.String(), args
+}

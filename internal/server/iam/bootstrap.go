@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -50,6 +51,11 @@ func (s *Service) createAccount(d *Draft, id string) error {
 	}
 	_, _, err := s.addKey(d, admin)
 	return err
+}
+
+// Accounts returns the accounts that exist, in order.
+func (s *Service) Accounts(ctx context.Context) ([]string, error) {
+	return db.All(ctx, s.db, db.Scalar[string], `SELECT account FROM iam_entity WHERE kind = $1 ORDER BY account`, string(KindAccount))
 }
 
 // AdminCredentials returns the oldest active key of every account's admin. An

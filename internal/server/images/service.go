@@ -26,6 +26,9 @@ type Config struct {
 	Damage *integrity.Monitor
 	// Now is the clock.
 	Now func() time.Time
+	// MaxSweepShare is the largest share of the objects that one run of
+	// [Service.SweepObjects] may remove; 0 means [orphans.DefaultMaxShare].
+	MaxSweepShare float64
 	// ManifestCache is the maximum size in bytes of the manifests in memory; 0
 	// means 64 MiB.
 	ManifestCache int64
@@ -48,6 +51,7 @@ type Service struct {
 	principals authz.Principals
 	damage     *integrity.Monitor
 	now        func() time.Time
+	maxShare   float64
 
 	repositories repositorySet
 	uploading    keyedLocks
@@ -74,7 +78,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now}
+	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}

@@ -2,9 +2,9 @@ package images
 
 import (
 	"context"
-	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/orphans"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -21,11 +21,17 @@ const (
 	// minObjectAge is the least time that [Service.SweepObjects] gives a request
 	// between creating an object and committing the row that names it.
 	minObjectAge = 24 * time.Hour
+	// maxSkew is how far in the future a stored time may be: the clocks of several
+	// servers differ a little.
+	maxSkew = time.Hour
 )
 
 // SweepUploads drops the uploads that have received nothing for olderThan.
 func (s *Service) SweepUploads(ctx context.Context, olderThan time.Duration) (n int, err error) {
 	before := db.Micros(s.now().Add(-olderThan))
+	if err := s.correctFuture(ctx, `UPDATE image_upload SET updated = $1 WHERE updated > $2`); err != nil {
+		return 0, err
+	}
 	ids, err := db.All(ctx, s.db, db.Scalar[string], `SELECT id FROM image_upload WHERE updated < $1`, before)
 	if err != nil {
 		return 0, err
@@ -64,6 +70,9 @@ func (s *Service) sweepUpload(ctx context.Context, id string, before int64) (n i
 // blobs that are in no repository; n is their number.
 func (s *Service) SweepBlobs(ctx context.Context, olderThan time.Duration) (n int, err error) {
 	before := db.Micros(s.now().Add(-max(olderThan, minBlobAge)))
+	if err := s.correctFuture(ctx, `UPDATE image_blob_link SET renewed = $1 WHERE renewed > $2`); err != nil {
+		return 0, err
+	}
 	for {
 		unlinked, err := s.unlinkBlobs(ctx, before)
 		if err != nil {
@@ -84,11 +93,21 @@ func (s *Service) SweepBlobs(ctx context.Context, olderThan time.Duration) (n in
 			return n, err
 		}
 		n += len(objects)
-		s.discard(ctx, objects...)
+		s.setAside(ctx, objects)
 		if len(objects) < sweepBatch {
 			return n, nil
 		}
 	}
+}
+
+// correctFuture sets times that lie in the future to now. They were written while
+// the clock was wrong, and would keep a row from being swept until they come.
+func (s *Service) correctFuture(ctx context.Context, update string) error {
+	now := s.now()
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, update, db.Micros(now), db.Micros(now.Add(maxSkew)))
+		return err
+	})
 }
 
 // unlinkBlobs removes one batch of blobs from their repositories.
@@ -110,30 +129,31 @@ func (s *Service) unlinkBlobs(ctx context.Context, before int64) (n int, err err
 	return len(keys), nil
 }
 
-// SweepObjects deletes the objects of the blob store that no row names. Failed
-// requests and killed processes leave them behind. Objects that were written within
-// olderThan, or a day if that is more, stay.
+// SweepObjects sets aside the objects of the blob store that no row names: what
+// failed requests and killed processes left behind. It leaves objects that were
+// written to within olderThan, or within a day if that is more. See package orphans
+// for what else it leaves.
 func (s *Service) SweepObjects(ctx context.Context, olderThan time.Duration) (n int, err error) {
-	before := s.now().Add(-max(olderThan, minObjectAge))
-	for info, err := range s.blobs.List(ctx) {
-		if err != nil {
-			return n, err
-		}
-		if !strings.HasPrefix(info.Name, objectPrefix) || !info.Modified.Before(before) {
-			continue
-		}
-		// One query, because an object moves from an upload to a blob in one commit.
-		named, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT (SELECT count(*) FROM image_upload WHERE object = $1) + (SELECT count(*) FROM image_blob WHERE object = $1)`, info.Name)
-		if err != nil {
-			return n, err
-		}
-		if named > 0 {
-			continue
-		}
-		if err := s.blobs.Delete(ctx, info.Name); err != nil {
-			return n, err
-		}
-		n++
+	now := s.now()
+	sweep := orphans.Sweep{
+		Store: s.blobs, Prefix: objectPrefix, Now: now, Before: now.Add(-max(olderThan, minObjectAge)),
+		Created: s.db.Created(), MaxShare: s.maxShare, Named: s.namedObjects,
 	}
-	return n, nil
+	return sweep.Run(ctx)
+}
+
+// namedObjects returns those of the names that a row has. It is one query, because
+// an object moves from an upload to a blob in one commit.
+func (s *Service) namedObjects(ctx context.Context, names []string) ([]string, error) {
+	list, args := db.Values(names)
+	return db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM image_upload WHERE object IN (`+list+`)
+		UNION SELECT object FROM image_blob WHERE object IN (`+list+`)`, args...)
+}
+
+// setAside sets objects aside that no row names any more. If this fails,
+// [Service.SweepObjects] does it later.
+func (s *Service) setAside(ctx context.Context, objects []string) {
+	for _, object := range objects {
+		_ = s.blobs.SetAside(context.WithoutCancel(ctx), object, s.now())
+	}
 }

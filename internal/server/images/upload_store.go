@@ -203,6 +203,7 @@ func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) erro
 	size := w.Size()
 	state, err := w.Suspend(ctx)
 	if err != nil {
+		s.dropUnsaved(ctx, u)
 		return err
 	}
 	hash, err := w.hashState()
@@ -218,6 +219,9 @@ func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) erro
 		return err
 	})
 	if err != nil {
+		if !fault.Is(err, "UploadConflict") { // then the bytes are another process's
+			s.dropUnsaved(ctx, u)
+		}
 		return err
 	}
 	u.Size, u.state, u.hash = size, state, hash
@@ -225,12 +229,34 @@ func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) erro
 	return nil
 }
 
+// dropUnsaved drops the bytes of an upload that are beyond its saved state, after
+// they could not be recorded. If this fails, the next request that opens the upload
+// does it.
+func (s *Service) dropUnsaved(ctx context.Context, u *uploadRow) {
+	if u.state == nil {
+		s.discard(ctx, u.object)
+		return
+	}
+	if w, err := s.blobs.Resume(ctx, u.object, u.state); err == nil {
+		w.Rollback()
+	}
+}
+
 // dropUpload removes an upload and its object. A missing upload is not an error.
 func (s *Service) dropUpload(ctx context.Context, u *uploadRow) error {
-	err := s.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `DELETE FROM image_upload WHERE id = $1`, u.ID)
-		return err
-	})
+	remove := func() error {
+		return s.db.Tx(ctx, func(tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `DELETE FROM image_upload WHERE id = $1`, u.ID)
+			return err
+		})
+	}
+	err := remove()
+	if f := (*fault.Error)(nil); errors.As(err, &f) && f.Kind == fault.StorageFull {
+		// Not even the database can write. The bytes go first then: that makes room,
+		// and an upload without bytes is found to be gone when it is opened.
+		s.discard(ctx, u.object)
+		err = remove()
+	}
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,9 @@ type Config struct {
 	Damage *integrity.Monitor
 	// Now is the clock.
 	Now func() time.Time
+	// MaxSweepShare is the largest share of the objects that one run of
+	// [Service.SweepStaged] may remove; 0 means [orphans.DefaultMaxShare].
+	MaxSweepShare float64
 	// CacheBytes bounds the packages in memory, in bytes, approximately. 0 means
 	// [DefaultCacheBytes].
 	CacheBytes int64
@@ -49,6 +52,7 @@ type Service struct {
 	principals authz.Principals
 	damage     *integrity.Monitor
 	now        func() time.Time
+	maxShare   float64
 
 	changing sync.Mutex // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
@@ -67,7 +71,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.CacheBytes = DefaultCacheBytes
 	}
 	s := &Service{
-		db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now,
+		db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
 		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
 	}
 	all, err := loadAll(ctx, c.DB)

@@ -2,10 +2,9 @@ package packages
 
 import (
 	"context"
-	"strings"
 	"time"
 
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/orphans"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -45,9 +44,12 @@ func dropContent(ctx context.Context, tx *db.Tx, domain, sha string, at time.Tim
 	return nil
 }
 
-// SweepGarbage deletes the objects that lost their last asset more than a few minutes
-// ago. It should run every few minutes, on one replica.
+// SweepGarbage sets the objects aside that lost their last asset more than a few
+// minutes ago. It should run every few minutes, on one replica.
 func (s *Service) SweepGarbage(ctx context.Context) error {
+	if err := s.correctFuture(ctx); err != nil {
+		return err
+	}
 	for {
 		objects, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_garbage WHERE since <= $1 ORDER BY since, object LIMIT $2`,
 			db.Micros(s.now().Add(-deleteAfter)), sweepBatch)
@@ -55,9 +57,9 @@ func (s *Service) SweepGarbage(ctx context.Context) error {
 			return err
 		}
 		// First the objects, then the rows: after a crash between the two, the
-		// objects are deleted again, which is not an error.
+		// objects are set aside again, which is not an error.
 		for _, o := range objects {
-			if err := s.blobs.Delete(ctx, o); err != nil {
+			if err := s.blobs.SetAside(ctx, o, s.now()); err != nil {
 				return err
 			}
 		}
@@ -75,46 +77,32 @@ func (s *Service) SweepGarbage(ctx context.Context) error {
 	}
 }
 
-// SweepStaged deletes content that was staged and never published, as crashes and
+// correctFuture sets the times of garbage that lie in the future to now. They were
+// written while the clock was wrong, and would keep it until they come.
+func (s *Service) correctFuture(ctx context.Context) error {
+	now := s.now()
+	return s.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE pkg_garbage SET since = $1 WHERE since > $2`, db.Micros(now), db.Micros(now.Add(time.Hour)))
+		return err
+	})
+}
+
+// SweepStaged sets content aside that was staged and never published, as crashes and
 // aborted requests leave it. It lists all objects and should run once a day, on one
-// replica.
+// replica. See package orphans for what it leaves.
 func (s *Service) SweepStaged(ctx context.Context) error {
-	before := s.now().Add(-2 * stagedFor)
-	var old []string
-	for info, err := range s.blobs.List(ctx) {
-		if err != nil {
-			return err
-		}
-		if !s.sweepable(info, before) {
-			continue
-		}
-		if old = append(old, info.Name); len(old) == sweepBatch {
-			if err := s.deleteUnnamed(ctx, old); err != nil {
-				return err
-			}
-			old = old[:0]
-		}
+	now := s.now()
+	sweep := orphans.Sweep{
+		Store: s.blobs, Prefix: objectPrefix, Now: now, Before: now.Add(-2 * stagedFor),
+		Created: s.db.Created(), MaxShare: s.maxShare, Named: s.namedObjects,
 	}
-	return s.deleteUnnamed(ctx, old)
+	_, err := sweep.Run(ctx)
+	return err
 }
 
-func (s *Service) sweepable(i blob.Info, before time.Time) bool {
-	return strings.HasPrefix(i.Name, objectPrefix) && i.Modified.Before(before)
-}
-
-// deleteUnnamed deletes the objects that no row names.
-func (s *Service) deleteUnnamed(ctx context.Context, objects []string) error {
-	for _, o := range objects {
-		n, err := db.One(ctx, s.db, db.Scalar[int64], `SELECT (SELECT count(*) FROM pkg_content WHERE object = $1) + (SELECT count(*) FROM pkg_garbage WHERE object = $1)`, o)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			continue
-		}
-		if err := s.blobs.Delete(ctx, o); err != nil {
-			return err
-		}
-	}
-	return nil
+// namedObjects returns those of the names that a row has.
+func (s *Service) namedObjects(ctx context.Context, names []string) ([]string, error) {
+	list, args := db.Values(names)
+	return db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE object IN (`+list+`)
+		UNION SELECT object FROM pkg_garbage WHERE object IN (`+list+`)`, args...)
 }

@@ -1,0 +1,88 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+const (
+	databaseFile = "gatehouse.db"
+	keyringFile  = "keyring.json"
+	blobsDir     = "blobs"
+)
+
+// ErrLostDatabase means that the data folder has the rest of an installation but
+// no database. A new database would be empty, and nothing would know what the
+// blobs are any more.
+var ErrLostDatabase = errors.New("the database is missing or empty")
+
+// checkDatabase returns ErrLostDatabase if the folder has a keyring or blobs but
+// no database. Call it before the database is opened, which creates one.
+func (d *dataDir) checkDatabase() error {
+	has, err := db.SQLiteHasData(d.file(databaseFile))
+	if err != nil || has {
+		return err
+	}
+	var rest []string
+	if _, err := d.root.Lstat(keyringFile); err == nil {
+		rest = append(rest, keyringFile)
+	}
+	if d.hasBlobs() {
+		rest = append(rest, blobsDir)
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return fmt.Errorf(`%w: %s, but the folder has %s of an earlier installation. `+
+		`To restore it, put %s of your latest backup there: docs/operations.md, "Lost database", says how. `+
+		`To start with an empty installation on purpose, move %s out of the folder, or choose another folder with --data`,
+		ErrLostDatabase, d.file(databaseFile), strings.Join(rest, " and "), databaseFile, strings.Join(rest, " and "))
+}
+
+// hasBlobs reports whether there is any file below the folder of blobs. A folder
+// that cannot be read counts as one with files.
+func (d *dataDir) hasBlobs() bool {
+	found := errors.New("found")
+	err := filepath.WalkDir(d.file(blobsDir), func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			err = found
+		}
+		return err
+	})
+	return err != nil && !errors.Is(err, fs.ErrNotExist)
+}
+
+// openDatabase opens the database of the folder, or creates it at the first start.
+func (d *dataDir) openDatabase(ctx context.Context) (*db.DB, error) {
+	if err := d.checkDatabase(); err != nil {
+		return nil, err
+	}
+	opened, err := db.OpenSQLite(ctx, d.file(databaseFile))
+	if errors.Is(err, db.ErrForeignLog) {
+		return nil, fmt.Errorf(`%w. This happens if a backup is copied over %s while %s-wal of a server that did not stop cleanly is still there. `+
+			`If you restored a backup, remove %s-wal and %s-shm and start again: what they hold is newer than the backup and does not fit it. `+
+			`If you did not, put back the %s that was there before`,
+			err, d.file(databaseFile), databaseFile, databaseFile, databaseFile, databaseFile)
+	}
+	return opened, err
+}
+
+// checkAccount refuses to serve an existing folder for an account that it does not
+// have: with a wrong or forgotten --account everything would look gone, and a
+// second installation would begin in the same folder.
+func (p *components) checkAccount(ctx context.Context) error {
+	existing, err := p.iam.Accounts(ctx)
+	if err != nil || len(existing) == 0 || slices.Contains(existing, p.config.Account) {
+		return err
+	}
+	return fmt.Errorf(`%w: %s belongs to the account %s, not to %s. Start with --account %s (or "account" in the configuration file). `+
+		`To add %s to it, name it under "accounts" in the configuration file. For a separate installation choose another folder with --data`,
+		ErrConfiguration, p.data.path, strings.Join(existing, ", "), p.config.Account, existing[0], p.config.Account)
+}
