@@ -121,11 +121,13 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 	if p.addresses, err = addresses(c, listener); err != nil {
 		return p, err
 	}
-	if p.audit, err = audit.Open(auditPath(data, c.Audit)); err != nil {
+	rotation := audit.Rotation{MaxSize: int64(c.AuditRotation.MaxSize), MaxAge: c.AuditRotation.MaxAge, MaxTotal: int64(c.AuditRotation.MaxTotal)}
+	if p.audit, err = audit.Open(auditPath(data, c.Audit), rotation, p.now); err != nil {
 		return p, err
 	}
 	p.closers = append(p.closers, p.audit.Close)
 	p.refusals = &refusals{log: p.log, audit: p.audit, now: p.now, kinds: map[refusalKind]int{}}
+	p.metrics.registry.MustRegister(p.audit.Metrics()...)
 	if p.db, err = data.openDatabase(ctx); err != nil {
 		return p, err
 	}
@@ -148,7 +150,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.guardrails.Store(&guardrail)
-	p.authz = &throttledAuthorizer{&authz.PolicyAuthorizer{Observe: p.observeDecision}, p.rates}
+	p.authz = &throttledAuthorizer{&authz.PolicyAuthorizer{Observe: p.observeDecision, Refuse: p.audit.CheckWritable}, p.rates}
 	tokens, err := p.webIdentities()
 	if err != nil {
 		return err
@@ -230,11 +232,9 @@ func (p *components) observeDecision(ctx context.Context, r *authz.Request, d po
 	p.metrics.decided(decision)
 }
 
-// fail makes the server not ready. The first reason is kept.
-func (p *components) fail(err error) {
-	if p.failure.CompareAndSwap(nil, &err) {
-		p.log.Error("not ready", "error", err)
-	}
+// lostRecord logs that an audit record could not be kept.
+func (p *components) lostRecord(err error) {
+	p.log.Error("an audit record is lost", "error", err)
 }
 
 func (p *components) servesRegion(region string) bool {

@@ -5,10 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -308,4 +311,65 @@ func TestStart_FileModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// While the audit log cannot be written, changes are refused and reads go on.
+// When it can, everything works again, and nothing that was recorded is missing.
+func TestServer_AuditLogFull(t *testing.T) {
+	g := start(t)
+	g.createRepository("before")
+	g.stop()
+	log := filepath.Join(g.data, "audit.jsonl")
+	if err := errors.Join(os.Rename(log, log+".old"), os.Symlink("/dev/full", log)); err != nil {
+		t.Fatal(err)
+	}
+	g.serve()
+	client := ecr.NewFromConfig(g.admin(victim))
+	g.repositoryNames() // the first record finds that the disk is full
+	var err error
+	for range 100 { // until the log's goroutine has tried to write it
+		_, err = client.CreateRepository(t.Context(), &ecr.CreateRepositoryInput{RepositoryName: aws.String("refused")})
+		if err != nil {
+			break
+		}
+		_, _ = client.DeleteRepository(t.Context(), &ecr.DeleteRepositoryInput{RepositoryName: aws.String("refused")})
+	}
+	if err == nil || !strings.Contains(err.Error(), "cannot write its audit log") {
+		t.Errorf("CreateRepository = %v, want that the audit log cannot be written", err)
+	}
+	if got := g.repositoryNames(); got != "before" {
+		t.Errorf("repositories = %q", got)
+	}
+	if status := g.status("/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz = %d, want 503", status)
+	}
+	if err := errors.Join(os.Remove(log), os.Rename(log+".old", log)); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); g.status("/readyz") != http.StatusOK; runtime.Gosched() {
+		if time.Since(began) > 30*time.Second {
+			t.Fatal("the server does not recover")
+		}
+	}
+	g.createRepository("after")
+	g.stop()
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"refused"`, `"after"`, `cannot write its audit log`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the audit log does not have %s", want)
+		}
+	}
+}
+
+func (g *fixture) status(path string) int {
+	g.t.Helper()
+	res, err := http.Get(g.url + path)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	res.Body.Close()
+	return res.StatusCode
 }

@@ -48,7 +48,7 @@ func (p *components) handler() (http.Handler, error) {
 		},
 	})
 
-	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.fail}
+	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.lostRecord}
 	// route puts around a handler what all routes have.
 	route := func(name string, h http.Handler, throttled http.HandlerFunc) http.Handler {
 		return requests.wrap(p.metrics.inFlight[name], p.rates.byAddress(sameOrigin(h), throttled))
@@ -161,6 +161,10 @@ func (p *components) ready(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	if failure := p.failure.Load(); failure != nil {
 		http.Error(w, (*failure).Error(), http.StatusServiceUnavailable)
+		return
+	}
+	if err := p.audit.Failing(); err != nil {
+		http.Error(w, "the audit log cannot be written: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	if err := p.iam.Ready(); err != nil {

@@ -4,12 +4,15 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
@@ -32,7 +35,7 @@ func TestLog_RecordHasCloudTrailForm(t *testing.T) {
 	e.Decided(audit.Decision{Action: "ecr:PutImage", Resource: "arn:…", Outcome: "allowed", Reason: "AdministratorAccess statement 1"})
 
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
-	log, err := audit.Open(path)
+	log, err := audit.Open(path, audit.Rotation{}, clock)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,15 +119,17 @@ func TestEntry_Nil(t *testing.T) {
 	}
 }
 
-// A process that is killed within a write leaves part of a line. The record that
-// comes next stands on a line of its own.
-func TestRecordAfterATornOne(t *testing.T) {
+func clock() time.Time { return at }
+
+// A process that is killed during a write leaves a part of a line. The next start
+// removes it, so that every line is a record, and keeps its text in a record.
+func TestOpen_IncompleteRecord(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.jsonl")
 	if err := os.WriteFile(path, []byte(`{"eventVersion":"1.11"}`+"\n"+`{"eventVersion":"1.`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the second finds a line that is whole, and adds none
-		log, err := audit.Open(path)
+	for range 2 { // the second finds whole lines, and adds no event
+		log, err := audit.Open(path, audit.Rotation{}, clock)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,15 +140,172 @@ func TestRecordAfterATornOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	events := readAll(t, path)
+	if want := []string{"", "IncompleteAuditRecord", "", ""}; !slices.Equal(names(events), want) {
+		t.Errorf("events = %q, want %q", names(events), want)
+	}
+	if got := events[1]["requestParameters"].(map[string]any)["text"]; got != `{"eventVersion":"1.` {
+		t.Errorf("text = %v", got)
+	}
+}
+
+// readAll returns the records of a file, each line of which must be one.
+func readAll(t *testing.T, path string) []map[string]any {
+	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var whole []bool
+	var out []map[string]any
 	for line := range bytes.Lines(text) {
-		whole = append(whole, json.Valid(line))
+		var record map[string]any
+		if err := json.Unmarshal(line, &record); err != nil || !bytes.HasSuffix(line, []byte("\n")) {
+			t.Errorf("%q is not a record: %v", line, err)
+		}
+		out = append(out, record)
 	}
-	if want := []bool{true, false, true, true}; !slices.Equal(whole, want) {
-		t.Errorf("whole lines: %v, want %v, in:\n%s", whole, want, text)
+	return out
+}
+
+func names(records []map[string]any) []string {
+	var out []string
+	for _, r := range records {
+		name, _ := r["eventName"].(string)
+		out = append(out, name)
+	}
+	return out
+}
+
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func TestLog_RotatesBySize(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.jsonl")
+	now := at
+	write := func(n int) {
+		t.Helper()
+		log, err := audit.Open(path, audit.Rotation{MaxSize: 2000, MaxTotal: 6000}, func() time.Time { return now })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range n {
+			if err := log.Write(entry().Record(200, at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 30 { // each record has more than 400 bytes
+		write(1)
+		now = now.Add(time.Second)
+	}
+	total, records := int64(0), 0
+	for _, name := range files(t, dir) {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Size() > 2000 || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %d bytes, mode %v, %v", name, info.Size(), info.Mode(), err)
+		}
+		total += info.Size()
+		records += len(readAll(t, filepath.Join(dir, name)))
+	}
+	if n := len(files(t, dir)); n < 3 || total > 6000 || records < 8 {
+		t.Errorf("%d files with %d bytes and %d records: %q", n, total, records, files(t, dir))
+	}
+}
+
+func TestLog_RotatesByAge(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.jsonl")
+	for _, hour := range []int{0, 23, 25} { // the age is that of the first record, also after a restart
+		now := at.Add(time.Duration(hour) * time.Hour)
+		log, err := audit.Open(path, audit.Rotation{MaxAge: 24 * time.Hour}, func() time.Time { return now })
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := entry()
+		e.Started = now
+		if err := log.Write(e.Record(200, now)); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := files(t, dir), []string{"audit-20260507T080809Z.jsonl", "audit.jsonl"}; !slices.Equal(got, want) {
+		t.Fatalf("files = %q, want %q", got, want)
+	}
+	if n := len(readAll(t, filepath.Join(dir, "audit-20260507T080809Z.jsonl"))); n != 2 {
+		t.Errorf("%d records in the ended file, want 2", n)
+	}
+}
+
+// logrotate moves the file away while the server has it open.
+func TestLog_FileMovedAway(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.jsonl")
+	log, err := audit.Open(path, audit.Rotation{}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	for _, name := range []string{"1.jsonl", "2.jsonl"} {
+		if err := log.Write(entry().Record(200, at)); err != nil {
+			t.Fatal(err)
+		}
+		if err := log.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(readAll(t, filepath.Join(dir, "2.jsonl"))); n != 1 {
+		t.Errorf("%d records in the second file, want 1", n)
+	}
+}
+
+// /dev/full is a disk without room.
+func TestLog_FullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.jsonl")
+	if err := os.Symlink("/dev/full", path); err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(path, audit.Rotation{}, clock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := log.CheckWritable("ecr:PutImage"); err != nil {
+		t.Errorf("before anything failed: %v", err)
+	}
+	if err := log.Write(entry().Record(200, at)); err != nil {
+		t.Fatal(err)
+	}
+	if err := log.Flush(); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("Flush = %v, want ENOSPC", err)
+	}
+	var f *fault.Error
+	if err := log.CheckWritable("ecr:PutImage"); !errors.As(err, &f) || f.Kind != fault.Unavailable {
+		t.Errorf("a change: %v, want a fault Unavailable", err)
+	}
+	for _, action := range []string{"ecr:BatchGetImage", "sts:AssumeRoleWithWebIdentity", "codeartifact:ReadFromRepository"} {
+		if err := log.CheckWritable(action); err != nil {
+			t.Errorf("%s: %v, want nil", action, err)
+		}
+	}
+	if err := log.Close(); err == nil {
+		t.Error("Close hides that a record is lost")
 	}
 }

@@ -118,7 +118,7 @@ func request() *Entry {
 
 func BenchmarkRecord(b *testing.B) {
 	e := request()
-	log, err := Open(b.TempDir() + "/audit.jsonl")
+	log, err := Open(b.TempDir()+"/audit.jsonl", Rotation{}, time.Now)
 	if err != nil {
 		b.Fatal(err)
 	}

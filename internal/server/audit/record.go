@@ -130,7 +130,7 @@ func userIdentity(c *authn.Caller) UserIdentity {
 // readOnly is CloudTrail's readOnly flag: the operation changes nothing. AWS names
 // its reading operations consistently, so the name decides.
 func readOnly(name string) bool {
-	for _, verb := range []string{"Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Decode", "Read"} {
+	for _, verb := range []string{"Get", "List", "Describe", "BatchGet", "BatchCheck", "Simulate", "Decode", "Read", "AssumeRole"} {
 		if strings.HasPrefix(name, verb) {
 			return true
 		}

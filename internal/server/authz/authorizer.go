@@ -11,7 +11,8 @@ import (
 // An Authorizer decides whether the caller in a context may do something. The
 // domain packages take this interface; [PolicyAuthorizer] is the server's own.
 type Authorizer interface {
-	// Authorize returns nil, or a fault of kind Denied and code "AccessDenied".
+	// Authorize returns nil, a fault of kind Denied and code "AccessDenied", or a
+	// fault of kind Unavailable if the server cannot do now what is allowed.
 	Authorize(ctx context.Context, req *Request) error
 }
 
@@ -32,6 +33,10 @@ type PolicyAuthorizer struct {
 	// Observe is called with every decision, before Authorize returns: metrics
 	// and audit. Optional. It must not keep the request.
 	Observe func(context.Context, *Request, policy.Decision)
+	// Refuse is asked about every action that is allowed, and returns a fault if the
+	// server cannot do it now: a change whose audit record could not be written.
+	// Optional.
+	Refuse func(action string) error
 }
 
 // Authorize reports whether the caller in ctx may do what req says: nil, or a
@@ -44,6 +49,9 @@ func (a *PolicyAuthorizer) Authorize(ctx context.Context, req *Request) error {
 		a.Observe(ctx, req, decision)
 	}
 	if decision.Allowed() {
+		if a.Refuse != nil {
+			return a.Refuse(req.Action)
+		}
 		return nil
 	}
 	return fault.Wrap(&Refusal{caller, *req, decision}, fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s",

@@ -71,6 +71,8 @@ type Config struct {
 	// Audit is the file that audit records are appended to, relative to Data;
 	// "-" is standard output. Empty means audit.jsonl.
 	Audit string `yaml:"audit"`
+	// AuditRotation limits the files of the audit log.
+	AuditRotation AuditRotation `yaml:"audit_rotation"`
 	// Log is the form of the server's log on standard error.
 	Log Log `yaml:"log"`
 	// DebugListen is an address for operators, HOST:PORT, with profiles of the running
@@ -127,6 +129,15 @@ type TLS struct {
 	Key         string `yaml:"key"`
 }
 
+// AuditRotation limits the files of the audit log. 0 is no limit.
+type AuditRotation struct {
+	// MaxSize and MaxAge say when a file ends and a new one begins.
+	MaxSize Size          `yaml:"max_size"`
+	MaxAge  time.Duration `yaml:"max_age"`
+	// MaxTotal is the size of all files. The oldest ones are deleted.
+	MaxTotal Size `yaml:"max_total"`
+}
+
 // Sweep limits what the background work removes from the blob store.
 type Sweep struct {
 	// Keep is how long an object that was removed is kept below Data/blobs/aside.
@@ -158,8 +169,9 @@ func Default() *Config {
 		Limits: Limits{
 			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 2000,
 		},
-		UploadExpiry: 24 * time.Hour,
-		Sweep:        Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
+		UploadExpiry:  24 * time.Hour,
+		Sweep:         Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
+		AuditRotation: AuditRotation{MaxSize: 256 << 20, MaxAge: 7 * 24 * time.Hour, MaxTotal: 4 << 30},
 	}
 }
 
@@ -264,6 +276,12 @@ func (c *Config) Validate() error {
 	}
 	if c.UploadExpiry < time.Hour {
 		bad("upload_expiry", "must be an hour or more, because uploads in progress must not be removed")
+	}
+	if c.AuditRotation.MaxAge < 0 {
+		bad("audit_rotation.max_age", "must not be negative")
+	}
+	if r := c.AuditRotation; r.MaxTotal > 0 && r.MaxTotal < 2*r.MaxSize {
+		bad("audit_rotation.max_total", "must be at least twice max_size, so that an ended file is kept")
 	}
 	if c.Sweep.Keep < 0 {
 		bad("sweep.keep", "must not be negative")

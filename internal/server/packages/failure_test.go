@@ -23,6 +23,13 @@ func (f *failing) Create(ctx context.Context, name string) (blob.Writer, error) 
 	return failingWriter{w, f}, err
 }
 
+func (f *failing) SetAside(ctx context.Context, name string, now time.Time) error {
+	if f.delete != nil {
+		return f.delete
+	}
+	return f.Store.SetAside(ctx, name, now)
+}
+
 func (f *failing) Delete(ctx context.Context, name string) error {
 	if f.delete != nil {
 		return f.delete
@@ -70,7 +77,7 @@ func TestStage_CommitFails(t *testing.T) {
 }
 
 // What could not be discarded or deleted is found by a later sweep.
-func TestSweep_DeleteFails(t *testing.T) {
+func TestSweepGarbage_SetAsideFails(t *testing.T) {
 	h, f := openFailing(t)
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "one")
 	h.ok(h.DeleteVersions(h.ctx, domain.Repository("base"), npm("lib"), []string{"1.0.0"}))
