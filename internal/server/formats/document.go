@@ -3,6 +3,7 @@ package formats
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -89,12 +90,13 @@ func (d *Document) cost() int64 { return int64(len(d.body)) + int64(len(d.body))
 // to be invalidated.
 type DocumentCache struct {
 	rendering singleflight.Group
+	uncached  chan struct{} // holds a value for each Render
 	documents *lru.Cache[string, *Document]
 }
 
 // NewDocumentCache returns a cache of at most size bytes of documents.
 func NewDocumentCache(size int64) *DocumentCache {
-	return &DocumentCache{documents: lru.New[string](lru.Config[*Document]{MaxCost: size, Cost: (*Document).cost})}
+	return &DocumentCache{uncached: make(chan struct{}, maxUncached), documents: lru.New[string](lru.Config[*Document]{MaxCost: size, Cost: (*Document).cost})}
 }
 
 // Get returns the document with the key. If the cache does not have it, render
@@ -119,6 +121,21 @@ func (c *DocumentCache) Get(key string, render func() (*Document, error)) (*Docu
 		return nil, err
 	}
 	return v.(*Document), nil
+}
+
+// maxUncached is how many documents are rendered at once without being kept.
+const maxUncached = 4
+
+// Render makes a document that is not kept, because a client chose a part of its key.
+// Few run at a time, so clients cannot multiply what rendering takes in memory.
+func (c *DocumentCache) Render(ctx context.Context, render func() (*Document, error)) (*Document, error) {
+	select {
+	case c.uncached <- struct{}{}:
+		defer func() { <-c.uncached }()
+		return render()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Stats returns the counters of the cache.

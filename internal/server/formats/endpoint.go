@@ -36,9 +36,15 @@ func (e RepositoryEndpoint) HostPath() string {
 // Realm names the endpoint in a challenge as CodeArtifact does: domain/repository.
 func (e RepositoryEndpoint) Realm() string { return e.Repository.Domain.Name + "/" + e.Repository.Name }
 
-// Hosts reads the domain from an AWS-shaped host; ok is false for any other host.
+// Hosts knows the server's addresses. *endpoint.Addresses implements it.
 type Hosts interface {
+	// ParseDomainHost reads the domain from an AWS-shaped host; ok is false for any
+	// other host.
 	ParseDomainHost(host string) (d endpoint.Domain, ok bool)
+	// URL is the server's own address.
+	URL() string
+	// PackageURL is the address that GetRepositoryEndpoint answers.
+	PackageURL(d endpoint.Domain, format, repository string) string
 }
 
 // ParsePath reads an escaped path that begins with [Prefix]. prefix is the part

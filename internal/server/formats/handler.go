@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
@@ -37,6 +38,10 @@ type Request struct {
 	// and host, ending in "/". Addresses in documents begin with it, because
 	// clients send their token to no other host.
 	Base string
+	// Listed means that Base is an address under which the server knows the endpoint.
+	// Otherwise the client made up the host, and may make up any number of others:
+	// nothing that contains Base may be cached then.
+	Listed bool
 	// Rest is the path below the endpoint, without a leading "/", still escaped.
 	Rest string
 }
@@ -68,7 +73,7 @@ func (r *Request) params() map[string]string {
 // Config configures a [Handler]. Everything except Origin is required.
 type Config struct {
 	Authenticator authn.BearerAuthenticator
-	// Hosts recognises the AWS-shaped hosts.
+	// Hosts knows the server's addresses.
 	Hosts Hosts
 	// Protocols are the formats that are served.
 	Protocols map[packages.Format]Protocol
@@ -155,7 +160,15 @@ func (h *Handler) parse(r *http.Request) (*Request, bool) {
 	if !ok {
 		e, prefix, rest, ok = ParsePath(path)
 	}
-	return &Request{Request: r, RepositoryEndpoint: e, Base: h.c.Origin(r) + prefix, Rest: rest}, ok
+	req := &Request{Request: r, RepositoryEndpoint: e, Base: h.c.Origin(r) + prefix, Rest: rest}
+	req.Listed = h.listed(req)
+	return req, ok
+}
+
+func (h *Handler) listed(r *Request) bool {
+	d := r.Repository.Domain
+	return r.Base == h.c.Hosts.URL()+r.Path() ||
+		r.Base == h.c.Hosts.PackageURL(endpoint.Domain{Name: d.Name, Owner: d.Owner, Region: d.Region}, string(r.Format), r.Repository.Name)
 }
 
 // checkScope refuses a token that was issued for another domain: "The token works

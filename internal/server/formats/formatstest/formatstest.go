@@ -103,7 +103,8 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	_, err = s.Packages.CreateRepository(admin, packages.NewRepository{ID: App, Upstreams: []string{Shared.Name}})
 	check(t, err)
 
-	addresses, err := endpoint.New("http://registry.example", Suffix)
+	s.Server = httptest.NewUnstartedServer(nil)
+	addresses, err := endpoint.New("http://"+s.Listener.Addr().String(), Suffix)
 	check(t, err)
 	h := formats.New(formats.Config{
 		Authenticator: authn.New(authn.Config{Directory: s.users, Keyring: s.keyring, Serves: func(r string) bool { return r == Region }, Now: s.Now}),
@@ -111,7 +112,8 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 		Protocols:     open(s.Packages),
 		Log:           slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
-	s.Server = httptest.NewServer(s.audited(h))
+	s.Config.Handler = s.audited(h)
+	s.Server.Start()
 	s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(s.Close)
 	return s

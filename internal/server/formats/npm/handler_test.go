@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -171,6 +172,35 @@ func TestTarball(t *testing.T) {
 	want(t, 404, s.Do(formatstest.Reader, "GET", app+"lib/-/lib-2.0.0.tgz", ""), `"error"`)
 	want(t, 404, s.Do(formatstest.Reader, "GET", app+"lib/-/other.tgz", ""), `"error"`)
 	want(t, 404, s.Do(formatstest.Reader, "GET", app+"none", ""), `"error"`)
+}
+
+// A client cannot fill the cache of documents with hosts that it makes up.
+func TestDocument_CacheOfMadeUpHosts(t *testing.T) {
+	var h *npm.Handler
+	s := formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
+		h = npm.New(npm.Config{Packages: p})
+		return map[packages.Format]formats.Protocol{packages.NPM: h}
+	})
+	app := s.Endpoint(formatstest.App, packages.NPM)
+	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
+	for i := range 20 {
+		host := fmt.Sprintf("host-%d.example", i)
+		for _, path := range []string{"lib", "lib/1.0.0"} {
+			want(t, 200, s.Do(formatstest.Reader, "GET", app+path, "", "Host: "+host), "http://"+host+"/")
+		}
+	}
+	if st := h.CacheStats(); st.Entries != 0 {
+		t.Fatalf("%d documents are kept", st.Entries)
+	}
+	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
+	aws := "acme-000000000001.d.codeartifact.us-east-1." + formatstest.Suffix + ":" + port
+	for range 2 {
+		want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib", ""))
+		want(t, 200, s.Do(formatstest.Reader, "GET", s.URL+"/npm/app/lib", "", "Host: "+aws))
+	}
+	if st := h.CacheStats(); st.Entries != 2 || st.Hits != 2 {
+		t.Fatalf("%+v", st)
+	}
 }
 
 func TestDocument_TarballAddress(t *testing.T) {

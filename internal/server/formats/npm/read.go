@@ -6,6 +6,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -20,7 +21,7 @@ func (h *Handler) getDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	if !ok {
 		media = mediaFull // there is no other form, and npm's clients can read it
 	}
-	doc, err := h.documents.Get(cacheKey(media, r.Base, p, ""), func() (*formats.Document, error) {
+	doc, err := h.document(r, cacheKey(media, r.Base, p, ""), func() (*formats.Document, error) {
 		doc := renderer{base: r.Base, p: p}
 		render := doc.full
 		if media == mediaAbbreviated {
@@ -38,6 +39,17 @@ func (h *Handler) getDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	doc.Serve(w, r.Request)
 	return nil
 }
+
+// document returns a document, from the cache if the server knows the address in it.
+func (h *Handler) document(r *formats.Request, key string, render func() (*formats.Document, error)) (*formats.Document, error) {
+	if !r.Listed {
+		return h.documents.Render(r.Context(), render)
+	}
+	return h.documents.Get(key, render)
+}
+
+// CacheStats returns the counters of the cache of documents.
+func (h *Handler) CacheStats() lru.Stats { return h.documents.Stats() }
 
 // cacheKey contains everything that the bytes of a document depend on.
 func cacheKey(media, base string, p *packages.Package, version string) string {
@@ -61,7 +73,7 @@ func (h *Handler) getVersion(w http.ResponseWriter, r *formats.Request, rt route
 		}
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s has no version or tag %s in this repository.", fullName(rt.id), rt.arg)
 	}
-	doc, err := h.documents.Get(cacheKey(mediaFull, r.Base, p, v.Version), func() (*formats.Document, error) {
+	doc, err := h.document(r, cacheKey(mediaFull, r.Base, p, v.Version), func() (*formats.Document, error) {
 		one := renderer{base: r.Base, p: p}
 		if err := one.version(v, func(string) bool { return true }); err != nil {
 			return nil, err
