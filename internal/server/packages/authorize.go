@@ -126,7 +126,7 @@ func (s *Service) find(id RepositoryID) (*domain, *repository) {
 	if d == nil {
 		return nil, nil
 	}
-	return d, d.repositories[id.Name]
+	return d, d.repository(id.Name)
 }
 
 func checkExists(d *domain, r *repository, id RepositoryID) error {

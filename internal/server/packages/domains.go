@@ -1,12 +1,14 @@
 package packages
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -16,8 +18,8 @@ import (
 // A Domain describes a domain.
 type Domain struct {
 	ID DomainID
-	// EncryptionKey is the key that the creator named, or empty. It is only
-	// reported: how bytes are stored does not depend on it.
+	// EncryptionKey is the key that the creator named, or the account's default key.
+	// It is only reported: how bytes are stored does not depend on it.
 	EncryptionKey string
 	Created       time.Time
 	// Repositories is the number of its repositories.
@@ -28,7 +30,7 @@ type Domain struct {
 }
 
 func (d *domain) describe() Domain {
-	return Domain{ID: d.id, EncryptionKey: d.key, Created: d.created, Repositories: len(d.repositories)}
+	return Domain{ID: d.id, EncryptionKey: cmp.Or(d.key, arn.DefaultKMSKey("codeartifact", d.id.Region, d.id.Owner)), Created: d.created, Repositories: d.repositories.Len()}
 }
 
 // A NewDomain is the input of CreateDomain.
@@ -54,7 +56,7 @@ func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error)
 	if err != nil {
 		return Domain{}, err
 	}
-	err = s.changeDomain(ctx, n.ID, func(tx *db.Tx) error {
+	err = s.changeDomain(ctx, n.ID, delta{domain: true}, func(tx *db.Tx) error {
 		changed, err := tx.Exec(ctx, `INSERT INTO pkg_domain (id, owner, region, name, encryption_key, created, tags, policy, policy_revision)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, '', '') ON CONFLICT (owner, region, name) DO NOTHING`,
 			randid.Text(), n.ID.Owner, n.ID.Region, n.ID.Name, n.EncryptionKey, db.Micros(s.now()), asJSON(tags))
@@ -66,7 +68,11 @@ func (s *Service) CreateDomain(ctx context.Context, n NewDomain) (Domain, error)
 	if err != nil {
 		return Domain{}, err
 	}
-	return s.snapshot.Load().domain(n.ID).describe(), nil
+	d := s.snapshot.Load().domain(n.ID)
+	if d == nil { // deleted in the meantime
+		return Domain{}, domainNotFound(n.ID)
+	}
+	return d.describe(), nil
 }
 
 // DescribeDomain returns a domain. codeartifact:DescribeDomain on the domain.
@@ -87,11 +93,11 @@ func (s *Service) ListDomains(ctx context.Context, account, region, after string
 	if err := s.authorizeAccount(ctx, "codeartifact:ListDomains"); err != nil {
 		return nil, false, err
 	}
-	for id, d := range s.snapshot.Load().domains {
-		if id.Owner == account && id.Region == region && id.Name > after {
+	s.snapshot.Load().all(func(d *domain) {
+		if d.id.Owner == account && d.id.Region == region && d.id.Name > after {
 			page = append(page, d.describe())
 		}
-	}
+	})
 	slices.SortFunc(page, func(a, b Domain) int { return strings.Compare(a.ID.Name, b.ID.Name) })
 	page, more = firstPage(page, limit)
 	return page, more, nil
@@ -109,7 +115,7 @@ func (s *Service) DeleteDomain(ctx context.Context, id DomainID) (Domain, bool, 
 	if err != nil {
 		return Domain{}, false, err
 	}
-	err = s.changeDomain(ctx, id, func(tx *db.Tx) error {
+	err = s.changeDomain(ctx, id, delta{domain: true}, func(tx *db.Tx) error {
 		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_repository WHERE domain = $1`, d.row)
 		if err != nil {
 			return err

@@ -196,3 +196,34 @@ func TestARNs(t *testing.T) {
 		}
 	}
 }
+
+// A change of one repository reads and compiles nothing of the others: its cost does not
+// grow with the domain.
+func TestChangeDomain_CostOfOneChange(t *testing.T) {
+	var policies [2]string
+	for i := range policies {
+		var statements []string
+		for j := range 20 {
+			statements = append(statements, fmt.Sprintf(`{"Effect":"Allow","Principal":"*","Action":"codeartifact:Describe*","Resource":"*","Condition":{"StringLike":{"aws:PrincipalTag/team":"team-%d-%d-*"}}}`, i, j))
+		}
+		policies[i] = `{"Version":"2012-10-17","Statement":[` + strings.Join(statements, ",") + `]}`
+	}
+	cost := func(repositories int) float64 {
+		h := open(t)
+		h.repositories()
+		for i := range repositories {
+			id := domain.Repository(fmt.Sprint("r-", i))
+			h.ok(second(h.CreateRepository(h.ctx, packages.NewRepository{ID: id})))
+			h.ok(second(h.SetRepositoryPolicy(h.ctx, id, policies[0], "")))
+		}
+		n := 0
+		return testing.AllocsPerRun(5, func() {
+			n++
+			h.ok(second(h.SetRepositoryPolicy(h.ctx, domain.Repository("r-0"), policies[n%2], "")))
+		})
+	}
+	few, many := cost(2), cost(60)
+	if many > 1.5*few {
+		t.Fatalf("a change takes %.0f allocations in a domain with 2 repositories, and %.0f with 60", few, many)
+	}
+}

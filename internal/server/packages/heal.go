@@ -21,7 +21,7 @@ func (s *Service) lostContent(ctx context.Context, r *repository, assets []Stage
 	lost := map[string]string{}
 	for _, a := range assets {
 		objects, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE domain = $1 AND sha256 = $2`,
-			r.domain.row, a.Content.SHA256)
+			r.domainRow, a.Content.SHA256)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +64,7 @@ func (w *publishTx) restoreContent(ctx context.Context, tx *db.Tx) error {
 		}
 		// The object is still the lost one unless another publication was faster.
 		n, err := tx.Exec(ctx, `UPDATE pkg_content SET object = $4 WHERE domain = $1 AND sha256 = $2 AND object = $3`,
-			w.repository.domain.row, a.Content.SHA256, object, a.Content.object)
+			w.repository.domainRow, a.Content.SHA256, object, a.Content.object)
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (w *publishTx) restoreContent(ctx context.Context, tx *db.Tx) error {
 // currentObject returns the object of an asset's content, which may have changed
 // since the asset was read, or "".
 func (s *Service) currentObject(ctx context.Context, r *repository, a *Asset) (string, error) {
-	objects, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE domain = $1 AND sha256 = $2`, r.domain.row, a.SHA256)
+	objects, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE domain = $1 AND sha256 = $2`, r.domainRow, a.SHA256)
 	if err != nil || len(objects) == 0 {
 		return "", err
 	}

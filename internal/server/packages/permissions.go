@@ -140,6 +140,7 @@ func (s *Service) bindPolicy(document string) (string, error) {
 
 // A policyTable names the row that has the policy of a resource.
 type policyTable struct {
+	delta              delta
 	table, row         string
 	arn                string
 	resourceType, name string
@@ -147,18 +148,18 @@ type policyTable struct {
 }
 
 func (d *domain) policyTable() policyTable {
-	return policyTable{"pkg_domain", d.row, d.id.ARN(), typeDomain, d.id.Name, domainNotFound(d.id)}
+	return policyTable{delta{domain: true}, "pkg_domain", d.row, d.id.ARN(), typeDomain, d.id.Name, domainNotFound(d.id)}
 }
 
 func (r *repository) policyTable() policyTable {
-	return policyTable{"pkg_repository", r.row, r.arn, typeRepository, r.id.Name, repositoryNotFound(r.id)}
+	return policyTable{delta{repository: r.id.Name}, "pkg_repository", r.row, r.arn, typeRepository, r.id.Name, repositoryNotFound(r.id)}
 }
 
 // setPolicy replaces the policy and returns the new one. If document is empty, it
 // removes the policy and returns the removed one.
 func (s *Service) setPolicy(ctx context.Context, id DomainID, t policyTable, document, revision string) (PermissionsPolicy, error) {
 	var out PermissionsPolicy
-	err := s.changeDomain(ctx, id, func(tx *db.Tx) error {
+	err := s.changeDomain(ctx, id, t.delta, func(tx *db.Tx) error {
 		old, err := db.One(ctx, tx, func(r db.Row) (p resourcePolicy, err error) {
 			err = r.Scan(&p.document, &p.revision)
 			return p, err

@@ -50,10 +50,14 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	if err != nil {
 		return nil, err
 	}
-	w := publishTx{Publication: p, description: description, lost: lost, authorizeTags: func() error {
-		_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
-		return err
-	}}
+	w := publishTx{
+		Publication: p, description: description, lost: lost,
+		authorizeTags: func() error {
+			_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
+			return err
+		},
+		walk: func(visit visitor) error { return s.walkUpstreams(r, visit) },
+	}
 	defer s.records.MarkStale(r.cacheKey(p.Package)) // after errors too: some leave the outcome unknown
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {
 		// The transaction may run more than once: start each run afresh.
@@ -61,12 +65,11 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		w.kept, w.replaced, w.published = nil, nil, nil
 		return w.run(ctx, tx)
 	})
-	var refused *fault.Error
-	if err != nil && errors.As(err, &refused) {
+	if known(err) {
 		return nil, err
 	}
-	// After any other error it is unknown whether the commit happened, so the
-	// objects stay. The sweep deletes those that no row names.
+	// Otherwise the commit happened or may have happened, so the objects stay. The
+	// sweep deletes those that no row names.
 	for _, c := range w.kept {
 		c.object = ""
 	}
@@ -130,6 +133,8 @@ type publishTx struct {
 	lost        map[string]string // SHA-256 of content without its bytes → the object that was tried
 	// authorizeTags authorizes a publication that only moves tags.
 	authorizeTags func() error
+	// walk visits the repository and its upstreams.
+	walk func(visitor) error
 
 	kept      []*Staged // content that becomes part of the store
 	replaced  []string  // damaged objects that it replaces
@@ -206,7 +211,7 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 	if w.row.origin.Publish == Block {
 		return originBlocked(w.repository.id, w.id)
 	}
-	return w.repository.walkUpstreams(func(r *repository) (after func(), deeper bool, err error) {
+	return w.walk(func(r *repository) (after func(), deeper bool, err error) {
 		if r == w.repository {
 			return nil, w.created || w.row.origin.Upstream == Allow, nil
 		}
@@ -268,7 +273,7 @@ func (w *publishTx) write(ctx context.Context, tx *db.Tx, v versionRow, fresh []
 			return err
 		}
 		if _, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-			w.row.id, v.key, a.Name, a.Beside, w.repository.domain.row, a.Content.SHA256, db.Micros(w.at), nullable(a.Metadata)); err != nil {
+			w.row.id, v.key, a.Name, a.Beside, w.repository.domainRow, a.Content.SHA256, db.Micros(w.at), nullable(a.Metadata)); err != nil {
 			return err
 		}
 	}
@@ -331,7 +336,7 @@ func (w *publishTx) writeVersion(ctx context.Context, tx *db.Tx, v versionRow) e
 func (w *publishTx) writeContent(ctx context.Context, tx *db.Tx, c *Staged) error {
 	n, err := tx.Exec(ctx, `INSERT INTO pkg_content (domain, sha256, size, md5, sha1, sha512, object) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (domain, sha256) DO NOTHING`,
-		w.repository.domain.row, c.SHA256, c.Size, c.MD5, c.SHA1, c.SHA512, c.object)
+		w.repository.domainRow, c.SHA256, c.Size, c.MD5, c.SHA1, c.SHA512, c.object)
 	if n == 1 && !slices.Contains(w.kept, c) {
 		w.kept = append(w.kept, c)
 	}

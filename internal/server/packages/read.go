@@ -73,7 +73,7 @@ func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID
 	}
 	key := id.Format.versionKey(version)
 	var blocking, hidden string
-	err := r.walkUpstreams(func(u *repository) (func(), bool, error) {
+	err := s.walkUpstreams(r, func(u *repository) (func(), bool, error) {
 		p, err := s.load(ctx, u, id)
 		if err != nil {
 			return nil, false, err
@@ -114,7 +114,7 @@ type found struct {
 // has the package with upstream BLOCK are not searched.
 func (s *Service) search(ctx context.Context, r *repository, id PackageID) (found, error) {
 	var f found
-	err := r.walkUpstreams(func(r *repository) (func(), bool, error) {
+	err := s.walkUpstreams(r, func(r *repository) (func(), bool, error) {
 		p, err := s.load(ctx, r, id)
 		if err != nil {
 			return nil, false, err
@@ -133,22 +133,27 @@ func (s *Service) search(ctx context.Context, r *repository, id PackageID) (foun
 type visitor func(*repository) (after func(), deeper bool, err error)
 
 // walkUpstreams visits the repository and its upstreams, depth first and each once.
-func (r *repository) walkUpstreams(visit visitor) error {
-	return r.walkUpstreamsInto(map[*repository]bool{}, visit)
+func (s *Service) walkUpstreams(r *repository, visit visitor) error {
+	return s.snapshot.Load().domain(r.id.Domain).walkUpstreams(r, map[string]bool{}, visit)
 }
 
-func (r *repository) walkUpstreamsInto(seen map[*repository]bool, visit visitor) error {
-	if seen[r] || len(seen) == maxSearched {
+// walkUpstreams is for a domain that may be nil, if it was deleted meanwhile.
+func (d *domain) walkUpstreams(r *repository, seen map[string]bool, visit visitor) error {
+	if seen[r.row] || len(seen) == maxSearched {
 		return nil
 	}
-	seen[r] = true
+	seen[r.row] = true
 	after, deeper, err := visit(r)
 	if err != nil {
 		return err
 	}
-	if deeper {
-		for _, u := range r.upstreams {
-			if err := u.walkUpstreamsInto(seen, visit); err != nil {
+	if deeper && d != nil {
+		for _, row := range r.upstreams {
+			u := d.repositoryAt(row)
+			if u == nil {
+				continue
+			}
+			if err := d.walkUpstreams(u, seen, visit); err != nil {
 				return err
 			}
 		}

@@ -24,10 +24,12 @@ type Repository struct {
 	Upstreams []string
 }
 
-func (r *repository) describe() Repository {
+func (d *domain) describeRepository(r *repository) Repository {
 	out := Repository{ID: r.id, Description: r.description, Administrator: r.administrator, Created: r.created}
-	for _, u := range r.upstreams {
-		out.Upstreams = append(out.Upstreams, u.id.Name)
+	for _, row := range r.upstreams {
+		if u := d.repositoryAt(row); u != nil {
+			out.Upstreams = append(out.Upstreams, u.id.Name)
+		}
 	}
 	return out
 }
@@ -81,7 +83,7 @@ func (s *Service) CreateRepository(ctx context.Context, n NewRepository) (Reposi
 		administrator = c.Account
 	}
 	return s.changeRepository(ctx, n.ID, func(tx *db.Tx) error {
-		ids, err := upstreamIDs(ctx, tx, d.row, n.ID, n.Upstreams)
+		ids, err := s.upstreamRows(d.row, n.ID, n.Upstreams)
 		if err != nil {
 			return err
 		}
@@ -107,14 +109,18 @@ func validDescription(d string) error {
 
 // changeRepository is changeDomain and returns the changed repository.
 func (s *Service) changeRepository(ctx context.Context, id RepositoryID, fn func(tx *db.Tx) error) (Repository, error) {
-	if err := s.changeDomain(ctx, id.Domain, fn); err != nil {
+	if err := s.changeDomain(ctx, id.Domain, delta{repository: id.Name}, fn); err != nil {
 		return Repository{}, err
 	}
-	r := s.snapshot.Load().repository(id)
+	return s.describeRepository(id)
+}
+
+func (s *Service) describeRepository(id RepositoryID) (Repository, error) {
+	d, r := s.find(id)
 	if r == nil { // deleted in the meantime
 		return Repository{}, repositoryNotFound(id)
 	}
-	return r.describe(), nil
+	return d.describeRepository(r), nil
 }
 
 // checkUpstreams checks everything that needs no transaction.
@@ -136,33 +142,30 @@ func (s *Service) checkUpstreams(ctx context.Context, id RepositoryID, upstreams
 	return nil
 }
 
-// upstreamIDs returns the ids of the upstreams. A repository must not become its own
-// upstream through others.
-func upstreamIDs(ctx context.Context, tx *db.Tx, domainRow string, id RepositoryID, upstreams []string) ([]string, error) {
-	d, err := loadDomain(ctx, tx, id.Domain)
-	if err != nil {
-		return nil, err
-	}
+// upstreamRows returns the rows of the upstreams. A repository must not become its own
+// upstream through others. It is called while the snapshot cannot change.
+func (s *Service) upstreamRows(domainRow string, id RepositoryID, upstreams []string) ([]string, error) {
+	d := s.snapshot.Load().domain(id.Domain)
 	if d == nil || d.row != domainRow {
 		return nil, domainNotFound(id.Domain)
 	}
-	ids := []string{}
+	rows := []string{}
 	for _, name := range upstreams {
-		u := d.repositories[name]
+		u := d.repository(name)
 		if u == nil {
 			return nil, repositoryNotFound(id.Domain.Repository(name))
 		}
-		if u.reaches(id.Name, map[*repository]bool{}) {
+		if d.reaches(u, id.Name, map[*repository]bool{}) {
 			return nil, invalid("The repository %[1]s cannot be an upstream of %[2]s, because %[2]s is an upstream of %[1]s.", name, id.Name)
 		}
-		ids = append(ids, u.row)
+		rows = append(rows, u.row)
 	}
-	return ids, nil
+	return rows, nil
 }
 
-// reaches reports whether the named repository is this one or one of its direct or
-// indirect upstreams.
-func (r *repository) reaches(name string, seen map[*repository]bool) bool {
+// reaches reports whether the named repository is r or one of its direct or indirect
+// upstreams.
+func (d *domain) reaches(r *repository, name string, seen map[*repository]bool) bool {
 	if r.id.Name == name {
 		return true
 	}
@@ -170,17 +173,19 @@ func (r *repository) reaches(name string, seen map[*repository]bool) bool {
 		return false
 	}
 	seen[r] = true
-	return slices.ContainsFunc(r.upstreams, func(u *repository) bool { return u.reaches(name, seen) })
+	return slices.ContainsFunc(r.upstreams, func(row string) bool {
+		u := d.repositoryAt(row)
+		return u != nil && d.reaches(u, name, seen)
+	})
 }
 
 // DescribeRepository returns a repository.
 // codeartifact:DescribeRepository on the repository.
 func (s *Service) DescribeRepository(ctx context.Context, id RepositoryID) (Repository, error) {
-	r, err := s.authorizeRepository(ctx, "codeartifact:DescribeRepository", id)
-	if err != nil {
+	if _, err := s.authorizeRepository(ctx, "codeartifact:DescribeRepository", id); err != nil {
 		return Repository{}, err
 	}
-	return r.describe(), nil
+	return s.describeRepository(id)
 }
 
 // A RepositoryUpdate is the input of UpdateRepository; nil leaves a field as it is.
@@ -209,7 +214,7 @@ func (s *Service) UpdateRepository(ctx context.Context, id RepositoryID, u Repos
 	return s.changeRepository(ctx, id, func(tx *db.Tx) error {
 		var upstreams, description any
 		if u.Upstreams != nil {
-			ids, err := upstreamIDs(ctx, tx, r.domain.row, id, u.Upstreams)
+			ids, err := s.upstreamRows(r.domainRow, id, u.Upstreams)
 			if err != nil {
 				return err
 			}
@@ -237,8 +242,12 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID) (Reposi
 	if err != nil {
 		return Repository{}, err
 	}
-	err = s.changeDomain(ctx, id.Domain, func(tx *db.Tx) error {
-		if err := removeUpstream(ctx, tx, id.Domain, r); err != nil {
+	gone, err := s.describeRepository(id)
+	if err != nil {
+		return Repository{}, err
+	}
+	err = s.changeDomain(ctx, id.Domain, delta{repository: id.Name}, func(tx *db.Tx) error {
+		if err := s.removeUpstream(ctx, tx, r); err != nil {
 			return err
 		}
 		if err := s.deleteRepositoryContent(ctx, tx, r); err != nil {
@@ -253,32 +262,27 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID) (Reposi
 	if err != nil {
 		return Repository{}, err
 	}
-	return r.describe(), nil
+	return gone, nil
 }
 
-// removeUpstream removes the repository from the upstreams of all others.
-func removeUpstream(ctx context.Context, tx *db.Tx, id DomainID, gone *repository) error {
-	d, err := loadDomain(ctx, tx, id)
-	if err != nil || d == nil {
-		return err
+// removeUpstream removes the repository from the upstreams of all others. It is called
+// while the snapshot cannot change. The others need not be read again: a row that does
+// not exist any more is not an upstream.
+func (s *Service) removeUpstream(ctx context.Context, tx *db.Tx, gone *repository) error {
+	d := s.snapshot.Load().domain(gone.id.Domain)
+	if d == nil {
+		return domainNotFound(gone.id.Domain)
 	}
-	for _, r := range d.repositories {
-		ids, had := []string{}, false
-		for _, u := range r.upstreams {
-			if u.row == gone.row {
-				had = true
-				continue
-			}
-			ids = append(ids, u.row)
+	var err error
+	d.all(func(r *repository) {
+		i := slices.Index(r.upstreams, gone.row)
+		if i < 0 || err != nil {
+			return
 		}
-		if !had {
-			continue
-		}
-		if _, err := tx.Exec(ctx, `UPDATE pkg_repository SET upstreams = $2 WHERE id = $1`, r.row, asJSON(ids)); err != nil {
-			return err
-		}
-	}
-	return nil
+		rest := slices.Delete(slices.Clone(r.upstreams), i, i+1)
+		_, err = tx.Exec(ctx, `UPDATE pkg_repository SET upstreams = $2 WHERE id = $1`, r.row, asJSON(rest))
+	})
+	return err
 }
 
 // A RepositoryFilter selects repositories of a listing; empty fields select all.
@@ -299,16 +303,16 @@ func (s *Service) ListRepositories(ctx context.Context, account, region string, 
 	if err := s.authorizeAccount(ctx, "codeartifact:ListRepositories"); err != nil {
 		return nil, false, err
 	}
-	for id, d := range s.snapshot.Load().domains {
-		if id.Region != region {
-			continue
+	s.snapshot.Load().all(func(d *domain) {
+		if d.id.Region != region {
+			return
 		}
-		for _, r := range d.repositories {
-			if (id.Owner == account || r.administrator == account) && f.selects(r) && compareRepositories(r.id, after) > 0 {
-				page = append(page, r.describe())
+		d.all(func(r *repository) {
+			if (d.id.Owner == account || r.administrator == account) && f.selects(r) && compareRepositories(r.id, after) > 0 {
+				page = append(page, d.describeRepository(r))
 			}
-		}
-	}
+		})
+	})
 	page, more = firstPage(sortRepositories(page), limit)
 	return page, more, nil
 }
@@ -321,11 +325,11 @@ func (s *Service) ListRepositoriesInDomain(ctx context.Context, id DomainID, f R
 	if err != nil {
 		return nil, false, err
 	}
-	for _, r := range d.repositories {
+	d.all(func(r *repository) {
 		if f.selects(r) && r.id.Name > after {
-			page = append(page, r.describe())
+			page = append(page, d.describeRepository(r))
 		}
-	}
+	})
 	page, more = firstPage(sortRepositories(page), limit)
 	return page, more, nil
 }

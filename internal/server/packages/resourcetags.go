@@ -17,6 +17,7 @@ const tagResource = "codeartifact:TagResource"
 // A taggedResource is a domain or a repository.
 type taggedResource struct {
 	domain DomainID
+	delta  delta
 	table  string
 	row    string
 	tags   map[string]string
@@ -38,13 +39,13 @@ func (s *Service) authorizeTagged(ctx context.Context, action, resourceARN strin
 		if err != nil {
 			return taggedResource{}, err
 		}
-		return taggedResource{id, "pkg_domain", d.row, d.tags}, nil
+		return taggedResource{id, delta{domain: true}, "pkg_domain", d.row, d.tags}, nil
 	case "repository":
 		r, err := s.authorizeRepositoryWith(ctx, action, id.Repository(repository), more)
 		if err != nil {
 			return taggedResource{}, err
 		}
-		return taggedResource{id, "pkg_repository", r.row, r.tags}, nil
+		return taggedResource{id, delta{repository: repository}, "pkg_repository", r.row, r.tags}, nil
 	}
 	return taggedResource{}, invalid("%q is not the ARN of a domain or a repository. Nothing else has tags.", resourceARN)
 }
@@ -80,7 +81,7 @@ func (s *Service) UntagResource(ctx context.Context, resourceARN string, keys []
 }
 
 func (s *Service) editTags(ctx context.Context, t taggedResource, edit func(map[string]string) (map[string]string, error)) error {
-	return s.changeDomain(ctx, t.domain, func(tx *db.Tx) error {
+	return s.changeDomain(ctx, t.domain, t.delta, func(tx *db.Tx) error {
 		text, err := db.One(ctx, tx, db.Scalar[string], `SELECT tags FROM `+t.table+` WHERE id = $1`, t.row)
 		if err != nil {
 			return err

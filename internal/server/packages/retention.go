@@ -16,7 +16,7 @@ import (
 // package from upstream: publish BLOCK and upstream ALLOW, so further versions come
 // from upstream too.
 func (s *Service) retain(ctx context.Context, r *repository, v *Version, id PackageID, upstream string) error {
-	from := r.domain.repositories[upstream]
+	from := s.snapshot.Load().repository(r.id.Domain.Repository(upstream))
 	if from == nil {
 		return nil // deleted since the version was found: this download is the last
 	}

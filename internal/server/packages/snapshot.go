@@ -1,12 +1,15 @@
 package packages
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"strings"
 	"time"
+
+	"github.com/benbjohnson/immutable"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
@@ -14,9 +17,10 @@ import (
 )
 
 // A snapshot contains what authorization and routing need: every domain and
-// repository with its compiled policy. It is immutable; a change replaces it.
+// repository with its compiled policy. It is immutable and persistent: a change
+// replaces what it changed and shares the rest.
 type snapshot struct {
-	domains map[DomainID]*domain
+	domains *immutable.SortedMap[DomainID, *domain]
 }
 
 // A domain of the snapshot, immutable.
@@ -27,7 +31,8 @@ type domain struct {
 	created      time.Time
 	tags         map[string]string
 	policy       resourcePolicy
-	repositories map[string]*repository
+	repositories *immutable.SortedMap[string, *repository] // by name
+	names        *immutable.Map[string, string]            // a repository's row → its name
 }
 
 // A repository of the snapshot, immutable.
@@ -35,13 +40,13 @@ type repository struct {
 	row           string
 	id            RepositoryID
 	arn           string
-	domain        *domain
+	domainRow     string
 	description   string
 	administrator string
 	created       time.Time
 	tags          map[string]string
 	policy        resourcePolicy
-	upstreams     []*repository
+	upstreams     []string // rows; one that was deleted since is not there
 }
 
 // A resourcePolicy is the policy of a domain or a repository. compiled is nil if
@@ -52,26 +57,74 @@ type resourcePolicy struct {
 	revision string
 }
 
-func (s *snapshot) domain(id DomainID) *domain { return s.domains[id] }
+type domainOrder struct{}
+
+func (domainOrder) Compare(a, b DomainID) int {
+	return cmp.Or(strings.Compare(a.Region, b.Region), strings.Compare(a.Owner, b.Owner), strings.Compare(a.Name, b.Name))
+}
+
+func (s *snapshot) domain(id DomainID) *domain {
+	d, _ := s.domains.Get(id)
+	return d
+}
+
+// all calls f with every domain.
+func (s *snapshot) all(f func(*domain)) {
+	for it := s.domains.Iterator(); !it.Done(); {
+		_, d, _ := it.Next()
+		f(d)
+	}
+}
 
 // repository returns nil if the repository or its domain does not exist.
 func (s *snapshot) repository(id RepositoryID) *repository {
-	if d := s.domains[id.Domain]; d != nil {
-		return d.repositories[id.Name]
-	}
-	return nil
+	return s.domain(id.Domain).repository(id.Name)
 }
 
 // withDomain returns a snapshot in which d is the domain id. If d is nil, the domain
 // is not in it.
 func (s *snapshot) withDomain(id DomainID, d *domain) *snapshot {
-	next := &snapshot{maps.Clone(s.domains)}
 	if d == nil {
-		delete(next.domains, id)
-	} else {
-		next.domains[id] = d
+		return &snapshot{s.domains.Delete(id)}
 	}
-	return next
+	return &snapshot{s.domains.Set(id, d)}
+}
+
+// repository returns nil if the domain, which may be nil, does not have it.
+func (d *domain) repository(name string) *repository {
+	if d == nil {
+		return nil
+	}
+	r, _ := d.repositories.Get(name)
+	return r
+}
+
+// repositoryAt returns the repository with the row, or nil.
+func (d *domain) repositoryAt(row string) *repository {
+	name, ok := d.names.Get(row)
+	if !ok {
+		return nil
+	}
+	return d.repository(name)
+}
+
+// all calls f with every repository, ordered by name.
+func (d *domain) all(f func(*repository)) {
+	for it := d.repositories.Iterator(); !it.Done(); {
+		_, r, _ := it.Next()
+		f(r)
+	}
+}
+
+func (d *domain) set(r *repository) {
+	d.repositories = d.repositories.Set(r.id.Name, r)
+	d.names = d.names.Set(r.row, r.id.Name)
+}
+
+func (d *domain) remove(name string) {
+	if r := d.repository(name); r != nil {
+		d.repositories, d.names = d.repositories.Delete(name), d.names.Delete(r.row)
+	}
 }
 
 // loadAll reads the snapshot from the database.
@@ -83,74 +136,92 @@ func loadAll(ctx context.Context, q db.Querier) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{make(map[DomainID]*domain, len(ids))}
+	s := &snapshot{immutable.NewSortedMap[DomainID, *domain](domainOrder{})}
 	for _, id := range ids {
-		if s.domains[id], err = loadDomain(ctx, q, id); err != nil {
+		d, err := loadDomain(ctx, q, id, nil)
+		if err != nil {
 			return nil, err
 		}
+		s = s.withDomain(id, d)
 	}
 	return s, nil
 }
 
-// loadDomain reads one domain with its repositories; nil if it does not exist.
-func loadDomain(ctx context.Context, q db.Querier, id DomainID) (*domain, error) {
-	d := &domain{id: id, repositories: map[string]*repository{}}
+// loadDomain reads one domain with its repositories; nil if it does not exist. Policies
+// whose text is the same in old, which may be nil, are not compiled again.
+func loadDomain(ctx context.Context, q db.Querier, id DomainID, old *domain) (*domain, error) {
+	d, err := loadDomainRow(ctx, q, id, old)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	all, err := loadRepositories(ctx, q, d, old, ``)
+	if err != nil {
+		return nil, err
+	}
+	d.repositories, d.names = immutable.NewSortedMap[string, *repository](nil), immutable.NewMap[string, string](nil)
+	for _, r := range all {
+		d.set(r)
+	}
+	return d, nil
+}
+
+// loadDomainRow reads a domain without its repositories, which are those of old.
+func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain) (*domain, error) {
+	d := &domain{id: id, repositories: immutable.NewSortedMap[string, *repository](nil), names: immutable.NewMap[string, string](nil)}
+	var had resourcePolicy
+	if old != nil {
+		d.repositories, d.names, had = old.repositories, old.names, old.policy
+	}
 	found, err := db.All(ctx, q, func(r db.Row) (*domain, error) {
 		var created int64
 		var tags string
 		if err := r.Scan(&d.row, &d.key, &created, &tags, &d.policy.document, &d.policy.revision); err != nil {
 			return nil, err
 		}
-		d.created = db.Time(created)
+		d.created, d.tags = db.Time(created), nil
 		return d, json.Unmarshal([]byte(tags), &d.tags)
 	}, `SELECT id, encryption_key, created, tags, policy, policy_revision FROM pkg_domain WHERE owner = $1 AND region = $2 AND name = $3`,
 		id.Owner, id.Region, id.Name)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	if err := d.policy.compile(id.ARN()); err != nil {
-		return nil, err
-	}
-	return d, d.loadRepositories(ctx, q)
+	return d, d.policy.compile(id.ARN(), had)
 }
 
-func (d *domain) loadRepositories(ctx context.Context, q db.Querier) error {
-	byRow := map[string]*repository{}
-	upstreams := map[*repository][]string{}
-	_, err := db.All(ctx, q, func(row db.Row) (*repository, error) {
-		r := &repository{domain: d}
+// loadRepositories reads the repositories of a domain that the condition selects; its
+// first parameter is $2.
+func loadRepositories(ctx context.Context, q db.Querier, d, old *domain, condition string, args ...any) ([]*repository, error) {
+	return db.All(ctx, q, func(row db.Row) (*repository, error) {
+		r := &repository{domainRow: d.row}
 		var created int64
-		var name, up, tags string
-		if err := row.Scan(&r.row, &name, &r.description, &r.administrator, &created, &up, &tags, &r.policy.document, &r.policy.revision); err != nil {
+		var name, upstreams, tags string
+		if err := row.Scan(&r.row, &name, &r.description, &r.administrator, &created, &upstreams, &tags, &r.policy.document, &r.policy.revision); err != nil {
 			return nil, err
 		}
 		r.id, r.created = d.id.Repository(name), db.Time(created)
 		r.arn = r.id.ARN()
-		var ids []string
-		if err := json.Unmarshal([]byte(up), &ids); err != nil {
+		if err := json.Unmarshal([]byte(upstreams), &r.upstreams); err != nil {
 			return nil, fmt.Errorf("upstreams of %s: %w", r.arn, err)
 		}
 		if err := json.Unmarshal([]byte(tags), &r.tags); err != nil {
 			return nil, fmt.Errorf("tags of %s: %w", r.arn, err)
 		}
-		d.repositories[name], byRow[r.row], upstreams[r] = r, r, ids
-		return r, r.policy.compile(r.arn)
-	}, `SELECT id, name, description, administrator, created, upstreams, tags, policy, policy_revision FROM pkg_repository WHERE domain = $1`, d.row)
-	if err != nil {
-		return err
-	}
-	for r, ids := range upstreams {
-		for _, id := range ids {
-			if u := byRow[id]; u != nil {
-				r.upstreams = append(r.upstreams, u)
-			}
+		var had resourcePolicy
+		if before := old.repository(name); before != nil {
+			had = before.policy
 		}
-	}
-	return nil
+		return r, r.policy.compile(r.arn, had)
+	}, `SELECT id, name, description, administrator, created, upstreams, tags, policy, policy_revision FROM pkg_repository WHERE domain = $1`+condition,
+		append([]any{d.row}, args...)...)
 }
 
-func (p *resourcePolicy) compile(arn string) error {
+// compile compiles the policy unless its text is that of old.
+func (p *resourcePolicy) compile(arn string, old resourcePolicy) error {
 	if p.document == "" {
+		return nil
+	}
+	if p.document == old.document {
+		p.compiled = old.compiled
 		return nil
 	}
 	c, err := policy.Parse(p.document, policy.Resource)
@@ -161,31 +232,70 @@ func (p *resourcePolicy) compile(arn string) error {
 	return nil
 }
 
-// changeDomain runs fn in a transaction and then replaces the domain in the snapshot.
-// The new state is read before the commit, so nothing can fail after it.
-func (s *Service) changeDomain(ctx context.Context, id DomainID, fn func(tx *db.Tx) error) error {
+// A delta names the rows of a domain that a transaction wrote.
+type delta struct {
+	domain     bool   // the domain's own row
+	repository string // the name of a repository; empty for none
+}
+
+// changeDomain runs fn in a transaction and then replaces what it changed in the
+// snapshot: the rows of the delta are read before the commit, so nothing can fail after
+// it. If the outcome of the commit is unknown, the whole domain is read.
+func (s *Service) changeDomain(ctx context.Context, id DomainID, changed delta, fn func(tx *db.Tx) error) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
-	var d *domain
+	before := s.snapshot.Load()
+	var after *domain
 	err := s.db.Tx(ctx, func(tx *db.Tx) (err error) {
 		if err = fn(tx); err != nil {
 			return err
 		}
-		d, err = loadDomain(ctx, tx, id)
+		after, err = changed.read(ctx, tx, id, before.domain(id))
 		return err
 	})
-	var refused *fault.Error
-	if errors.As(err, &refused) {
+	if known(err) {
 		return err
 	}
 	if err != nil {
-		// It is unknown whether the commit happened: read the domain.
-		now, lookErr := loadDomain(context.WithoutCancel(ctx), s.db, id)
-		if lookErr != nil {
+		var lookErr error
+		if after, lookErr = loadDomain(context.WithoutCancel(ctx), s.db, id, before.domain(id)); lookErr != nil {
 			return errors.Join(err, lookErr)
 		}
-		d = now
 	}
-	s.snapshot.Store(s.snapshot.Load().withDomain(id, d))
+	s.snapshot.Store(before.withDomain(id, after))
 	return err
+}
+
+// known reports whether an error of a transaction means that nothing was committed: the
+// transaction's own code refused. After any other error the outcome is unknown, and
+// whoever kept something in memory or in the blob store must look.
+func known(err error) bool {
+	var refused *fault.Error
+	return errors.As(err, &refused)
+}
+
+// read returns the domain after the change; nil if it does not exist any more.
+func (c delta) read(ctx context.Context, tx *db.Tx, id DomainID, old *domain) (*domain, error) {
+	var d domain
+	if c.domain || old == nil {
+		row, err := loadDomainRow(ctx, tx, id, old)
+		if err != nil || row == nil {
+			return nil, err
+		}
+		d = *row
+	} else {
+		d = *old
+	}
+	if c.repository == "" {
+		return &d, nil
+	}
+	found, err := loadRepositories(ctx, tx, &d, old, ` AND name = $2`, c.repository)
+	if err != nil {
+		return nil, err
+	}
+	d.remove(c.repository)
+	for _, r := range found {
+		d.set(r)
+	}
+	return &d, nil
 }

@@ -23,7 +23,7 @@ func (c *packageChange) dropAssets(ctx context.Context, tx *db.Tx, versionKey st
 		return err
 	}
 	for _, sha := range shas {
-		if err := dropContent(ctx, tx, c.repository.domain.row, sha, c.at); err != nil {
+		if err := dropContent(ctx, tx, c.repository.domainRow, sha, c.at); err != nil {
 			return err
 		}
 	}

@@ -61,6 +61,22 @@ func TestDomainLifecycle(t *testing.T) {
 
 // Terraform's aws_codeartifact_repository and
 // aws_codeartifact_repository_permissions_policy call in this order.
+// AWS always names a key and a bucket, and Terraform reads both.
+func TestDescribeDomain_Defaults(t *testing.T) {
+	s := serve(t)
+	created := get[*sdk.CreateDomainOutput](t)(s.admin.CreateDomain(t.Context(), &sdk.CreateDomainInput{Domain: aws.String("acme")})).Domain
+	described := get[*sdk.DescribeDomainOutput](t)(s.admin.DescribeDomain(t.Context(), &sdk.DescribeDomainInput{Domain: aws.String("acme")})).Domain
+	listed := get[*sdk.ListDomainsOutput](t)(s.admin.ListDomains(t.Context(), &sdk.ListDomainsInput{})).Domains[0]
+	for _, key := range []*string{created.EncryptionKey, described.EncryptionKey, listed.EncryptionKey} {
+		if key == nil || !strings.HasPrefix(*key, "arn:aws:kms:"+region+":"+account+":key/") || *key != *created.EncryptionKey {
+			t.Fatalf("the key is %v", key)
+		}
+	}
+	if b := described.S3BucketArn; b == nil || !strings.HasPrefix(*b, "arn:aws:s3:::assets-") {
+		t.Fatalf("the bucket is %v", b)
+	}
+}
+
 func TestRepositoryLifecycle(t *testing.T) {
 	s := serve(t)
 	s.domain()

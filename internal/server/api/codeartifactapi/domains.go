@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -71,16 +72,23 @@ func (a *API) ListDomains(ctx context.Context, in *codeartifact.ListDomainsInput
 	return out, nil
 }
 
+// assetBucket names the bucket in which AWS keeps a domain's assets. Here it is only a
+// name: clients such as Terraform expect one.
+func assetBucket(id packages.DomainID) string {
+	return arn.New("s3", "", "", "assets-"+id.Owner+"-"+id.Region).String()
+}
+
 func domainDescription(d packages.Domain) *types.DomainDescription {
-	arn := d.ID.ARN()
+	domainARN := d.ID.ARN()
 	return &types.DomainDescription{
-		Arn:             &arn,
+		Arn:             &domainARN,
 		AssetSizeBytes:  d.AssetBytes,
 		CreatedTime:     &d.Created,
 		EncryptionKey:   optional(d.EncryptionKey),
 		Name:            &d.ID.Name,
 		Owner:           &d.ID.Owner,
 		RepositoryCount: int32(d.Repositories),
+		S3BucketArn:     optional(assetBucket(d.ID)),
 		Status:          types.DomainStatusActive,
 	}
 }
