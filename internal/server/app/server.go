@@ -189,7 +189,7 @@ func (p *components) runner(ctx context.Context) (*jobs.Runner, error) {
 			return err
 		}
 	}
-	return jobs.New(ctx, p.db, randid.Text(), p.now, p.log,
+	runner, err := jobs.New(ctx, p.db, randid.Text(), p.now, p.log,
 		jobs.Job{Name: "images/uploads", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepUploads)},
 		jobs.Job{Name: "images/blobs", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepBlobs)},
 		jobs.Job{Name: "images/objects", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: images(p.images.SweepObjects)},
@@ -197,6 +197,10 @@ func (p *components) runner(ctx context.Context) (*jobs.Runner, error) {
 		jobs.Job{Name: "packages/staged", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: p.packages.SweepStaged},
 		jobs.Job{Name: "blobs/purge", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: p.purgeBlobs},
 	)
+	if err == nil {
+		p.metrics.registry.MustRegister(runner.Metrics()...)
+	}
+	return runner, err
 }
 
 // purgeBlobs deletes what the sweeps set aside long enough ago.
