@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"archive/zip"
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -71,29 +74,36 @@ func wheel(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: wheel FILE NAME VERSION")
 	}
-	name, version := args[1], args[2]
-	f, err := os.Create(ts.MkAbs(args[0]))
-	ts.Check(err)
-	defer f.Close()
-	z := zip.NewWriter(f)
+	ts.Check(writeWheel(ts.MkAbs(args[0]), args[1], args[2]))
+}
+
+func writeWheel(path, name, version string) error {
+	var out bytes.Buffer
+	z := zip.NewWriter(&out)
 	module := strings.ToLower(strings.NewReplacer("-", "_", ".", "_").Replace(name))
 	info := module + "-" + version + ".dist-info/"
 	var record strings.Builder
+	write := func(name, content string) error {
+		w, err := z.Create(name)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(w, content)
+		return err
+	}
 	for _, file := range []struct{ name, content string }{
 		{module + ".py", fmt.Sprintf("VERSION = %q\n", version)},
 		{info + "METADATA", fmt.Sprintf("Metadata-Version: 2.1\nName: %s\nVersion: %s\nSummary: a test\nRequires-Python: >=3.6\n", name, version)},
 		{info + "WHEEL", "Wheel-Version: 1.0\nGenerator: gatehouse\nRoot-Is-Purelib: true\nTag: py3-none-any\n"},
 	} {
-		w, err := z.Create(file.name)
-		ts.Check(err)
-		_, err = w.Write([]byte(file.content))
-		ts.Check(err)
+		if err := write(file.name, file.content); err != nil {
+			return err
+		}
 		sum := sha256.Sum256([]byte(file.content))
 		fmt.Fprintf(&record, "%s,sha256=%s,%d\n", file.name, base64.RawURLEncoding.EncodeToString(sum[:]), len(file.content))
 	}
-	w, err := z.Create(info + "RECORD")
-	ts.Check(err)
-	_, err = fmt.Fprintf(w, "%s%sRECORD,,\n", record.String(), info)
-	ts.Check(err)
-	ts.Check(z.Close())
+	if err := errors.Join(write(info+"RECORD", record.String()+info+"RECORD,,\n"), z.Close()); err != nil {
+		return err
+	}
+	return os.WriteFile(path, out.Bytes(), 0o644)
 }
