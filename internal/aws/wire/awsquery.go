@@ -13,7 +13,7 @@ import (
 type awsQuery struct{ *Service }
 
 func (p awsQuery) open(x *exchange) error {
-	if err := x.admit(p.Service, ""); err != nil {
+	if err := x.precheck(p.Service, ""); err != nil {
 		return err
 	}
 	if err := x.readForm(); err != nil {

@@ -81,10 +81,13 @@ func mayBeForm(r *http.Request) bool {
 func (m *mux) serveQuery(w http.ResponseWriter, r *http.Request) {
 	x := m.queries[0].exchange(w, r) // answers if no service is found
 	defer x.end()
-	if err := x.admit(m.scoped(r), ""); err != nil {
-		x.Service = m.scoped(r)
-		x.fail(err)
-		return
+	if !isSmall(r) { // finding the service in the scope allocates
+		s := m.scoped(r)
+		if err := x.precheck(s, ""); err != nil {
+			x.Service = s
+			x.fail(err)
+			return
+		}
 	}
 	if err := x.readForm(); err != nil {
 		x.fail(err)

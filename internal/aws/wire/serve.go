@@ -134,14 +134,14 @@ func putBuffer(b *bytes.Buffer) {
 
 // readBody reads the body of an operation that was found into x.
 func (x *exchange) readBody() error {
-	if err := x.admit(x.Service, x.op.name); err != nil {
+	if err := x.precheck(x.Service, x.op.name); err != nil {
 		return err
 	}
 	return x.buffer(x.op.maxBody)
 }
 
-// admit looks at the credentials of a request with a body that is not small.
-func (x *exchange) admit(s *Service, op string) error {
+// precheck looks at the credentials of a request with a body that is not small.
+func (x *exchange) precheck(s *Service, op string) error {
 	if isSmall(x.r) || s.options.Precheck == nil {
 		return nil
 	}
@@ -167,14 +167,13 @@ func (x *exchange) buffer(limit int64) error {
 	if n := x.r.ContentLength; n > 0 {
 		b.Grow(int(min(n, maxPooled)) + bytes.MinRead) // more only as it really comes
 	}
-	_, err := b.ReadFrom(io.LimitReader(body, limit+1))
-	var buffer *BufferError
-	switch {
-	case errors.As(err, &buffer):
-		return buffer.Err
-	case err != nil:
+	if _, err := b.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
+		if buffer := (*BufferError)(nil); errors.As(err, &buffer) {
+			return buffer.Err
+		}
 		return malformed("The request body could not be read to its end.")
-	case int64(b.Len()) > limit:
+	}
+	if int64(b.Len()) > limit {
 		return &TooLargeError{Limit: limit}
 	}
 	return nil
