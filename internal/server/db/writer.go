@@ -185,6 +185,10 @@ func (f *follower) inSavepoint(c *connection, fn func(*Tx) error) (err error) {
 		var ended error
 		if !kept {
 			if e := c.exec(`ROLLBACK TO follower`, `RELEASE follower`); e != nil {
+				if c.dialect.full(err) { // for all of them
+					f.ran <- fmt.Errorf("the transaction ended: %w", err)
+					return
+				}
 				// The cause is not wrapped: it is not the other followers' error.
 				ended = fmt.Errorf("another transaction of the same commit failed (%v) and ended it: %w", err, e)
 			}

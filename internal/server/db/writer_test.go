@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -286,8 +287,12 @@ func TestTx_FullDatabase(t *testing.T) {
 			if slices.Contains(found, name) != (err == nil) {
 				t.Errorf("%s was answered %v", name, err)
 			}
-			if err != nil {
-				failures++
+			if err == nil {
+				continue
+			}
+			failures++
+			if f := fault.From(err); f.Kind != fault.StorageFull && !q.IsUnique(err) {
+				t.Errorf("%s was answered %v, want a fault StorageFull", name, err)
 			}
 		}
 		if failures == 0 {
