@@ -21,7 +21,7 @@ type documents struct {
 	resourcePolicy string
 }
 
-// statement shows one of the statements of the answer.
+// statement returns a statement of the answer with its text.
 func (d *documents) statement(ctx context.Context, s types.Statement) (out Statement, notes []string) {
 	source := d.kindOf(ctx, s.SourcePolicyType, aws.ToString(s.SourcePolicyId))
 	out = Statement{Policy: aws.ToString(s.SourcePolicyId), Type: string(source), Index: -1}
@@ -109,8 +109,8 @@ func (d *documents) kindOf(ctx context.Context, source types.PolicySourceType, i
 	return types.PolicySourceTypeUser
 }
 
-// ofGroup returns an inline policy of one of the principal's groups. Where two of
-// them have a policy of that name, it is that of the first.
+// ofGroup returns an inline policy of one of the principal's groups. If two groups
+// have a policy of that name, it is the first one's.
 func (d *documents) ofGroup(ctx context.Context, policyName string) (string, error) {
 	kind, name := entity(d.principal)
 	groups := []string{name}
@@ -146,8 +146,8 @@ func (d *documents) managed(ctx context.Context, policyARN string) (string, erro
 	return url.PathUnescape(*v.PolicyVersion.Document)
 }
 
-// entity is the kind and the name of the user, group or role that an ARN is of; a
-// session's is its role's.
+// entity is the kind and the name of the user, group or role of an ARN. For a role
+// session it is the role.
 func entity(principalARN string) (kind, name string) {
 	_, resource, _ := strings.Cut(principalARN, "::")
 	_, resource, _ = strings.Cut(resource, ":")

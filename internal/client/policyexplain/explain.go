@@ -1,9 +1,11 @@
-// Package policyexplain answers why somebody may or may not do something. It is a
-// client like any other: it asks IAM's policy simulator (SimulatePrincipalPolicy)
-// through the AWS SDK, with the credentials of whoever asks, reads the policies
-// that the answer names, and shows the statements that decided.
+// Package policyexplain says why a principal may or may not do something, for
+// `gatehouse policy explain`. It is a client like any other: [Ask] calls IAM's policy
+// simulator (SimulatePrincipalPolicy) through the AWS SDK, with the caller's
+// credentials, reads the policies that the answer names, and returns the statements
+// that decided.
 //
-// What it may not read, it leaves out and says so. It never decides itself.
+// It leaves out what the caller may not read, and says so in a note. It never decides
+// anything itself, and knows nothing of the server.
 package policyexplain
 
 import (
@@ -20,39 +22,39 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 )
 
-// A Question is what somebody wants to do.
+// A Question says who wants to do what.
 type Question struct {
-	// Principal is the ARN of a user, a role, a session of a role, a group or
-	// root; empty is who asks.
+	// Principal is the ARN of a user, a role, a role session, a group or root; empty
+	// means the caller.
 	Principal string
 	// Action is "service:Operation".
 	Action string
-	// Resource is an ARN; empty is "*".
+	// Resource is an ARN; empty means "*".
 	Resource string
 	// Context are condition keys of the request.
 	Context map[string][]string
-	// ResourcePolicy is the document of the resource's policy. Where it is empty
-	// the policy is read: that of a repository or a domain, or a role's trust
-	// policy; and so are the resource's tags.
+	// ResourcePolicy is the document of the resource's policy. If it is empty, the
+	// policy of the repository or domain, or the role's trust policy, is read from the
+	// server, together with the resource's tags.
 	ResourcePolicy string
 }
 
-// An Answer is what is decided, and why.
+// An Answer is the decision with its reasons.
 type Answer struct {
 	Principal string `json:"principal"`
 	Action    string `json:"action"`
 	Resource  string `json:"resource"`
 	// Decision is "allowed", "implicitDeny" or "explicitDeny".
 	Decision string `json:"decision"`
-	// Statements are those that decide: that deny, or all that allow.
+	// Statements are the deciding ones: those that deny, or all that allow.
 	Statements []Statement `json:"statements"`
-	// Missing are the types of policies that would each have to allow, and do not.
+	// Missing are the types of policies that would have to allow, but do not.
 	Missing []string `json:"missing"`
-	// MissingContext are condition keys that policies look at and that are not
-	// known: give them in the question.
+	// MissingContext are condition keys that policies use and whose values are not
+	// known. Set them in the question.
 	MissingContext []string `json:"missingContext"`
-	// Notes are what could not be read, and what is legal but dangerous in the
-	// policies that were.
+	// Notes say what could not be read, and what in the policies is valid but
+	// dangerous.
 	Notes []string `json:"notes"`
 }
 
@@ -61,29 +63,28 @@ func (a *Answer) Allowed() bool {
 	return a.Decision == string(types.PolicyEvaluationDecisionTypeAllowed)
 }
 
-// A Statement is one that applies.
+// A Statement is a statement that applies.
 type Statement struct {
-	// Policy is its policy's name or ARN, and Type whose policy it is: "user",
+	// Policy is the name or ARN of its policy, and Type the kind of policy: "user",
 	// "group", "role", "aws-managed", "user-managed" or "resource".
 	Policy string `json:"policy"`
 	Type   string `json:"type"`
 	// Line is where it begins in the document.
 	Line int `json:"line"`
-	// Index is its place among the statements, from 0, or -1 where the document
-	// could not be read; then Sid and Text are empty as well.
+	// Index is its place among the statements, from 0; -1 if the document could not be
+	// read, and then Sid and Text are empty too.
 	Index int    `json:"index"`
 	Sid   string `json:"sid,omitempty"`
 	Text  string `json:"text,omitempty"`
 }
 
-// Ask asks the server of the configuration. An error is the
-// server's.
+// Ask asks the configuration's endpoint. Errors are the SDK's.
 func Ask(ctx context.Context, c aws.Config, q Question) (*Answer, error) {
 	q.Resource = cmp.Or(q.Resource, "*")
 	if q.Principal == "" {
 		me, err := sts.NewFromConfig(c).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 		if err != nil {
-			return nil, fmt.Errorf("who asks: %w", err)
+			return nil, fmt.Errorf("find out who the caller is: %w", err)
 		}
 		q.Principal = *me.Arn
 	}
@@ -141,8 +142,8 @@ func simulate(ctx context.Context, client *iam.Client, q Question, tags map[stri
 	return &out.EvaluationResults[0], nil
 }
 
-// missing names the types of policies that would have to allow. The names are
-// those of EvalDecisionDetails, and Gatehouse's where AWS has none.
+// missing returns the types of policies that would have to allow. The names are those
+// of EvalDecisionDetails, or Gatehouse's own if AWS has none.
 func missing(r *types.EvaluationResult) []string {
 	names := []string{}
 	for _, name := range slices.Sorted(maps.Keys(r.EvalDecisionDetails)) {

@@ -16,8 +16,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 )
 
-// readResource reads the policy of a resource and its tags, as condition keys.
-// What cannot be read is a note.
+// readResource reads the policy of a resource, and its tags as condition keys. What
+// cannot be read becomes a note.
 func readResource(ctx context.Context, c aws.Config, resource string) (document string, tags map[string][]string, notes []string) {
 	a, err := arn.Parse(resource)
 	if err != nil || strings.ContainsAny(resource, "*?") {
@@ -54,13 +54,13 @@ func (r *resourceReader) tag(service, key, value string) {
 	}
 }
 
-// failed notes an error, unless it says that there is no such thing.
+// failed adds a note for an error, unless the error says that there is none.
 func (r *resourceReader) failed(what string, err error) {
 	var e smithy.APIError
 	if errors.As(err, &e) && strings.Contains(e.ErrorCode(), "NotFound") {
 		return
 	}
-	r.notes = append(r.notes, fmt.Sprintf("the %s of %s were not read, and are taken for none: %v", what, r.arn, err))
+	r.notes = append(r.notes, fmt.Sprintf("the %s of %s could not be read and are ignored: %v", what, r.arn, err))
 }
 
 func (r *resourceReader) repository(ctx context.Context, client *ecr.Client, account, name string) {
@@ -120,7 +120,7 @@ func (r *resourceReader) role(ctx context.Context, client *iam.Client, name stri
 		return
 	}
 	if aws.ToString(out.Role.Arn) != r.arn {
-		return // one of another path or account
+		return // a role with another path or account
 	}
 	if r.document, err = url.PathUnescape(aws.ToString(out.Role.AssumeRolePolicyDocument)); err != nil {
 		r.failed("permissions", err)

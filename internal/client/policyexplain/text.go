@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// sentences say what a missing type of policy would have to be.
+// sentences describe the missing types of policies.
 var sentences = map[string]string{
 	"IAM Policy":                  "an identity-based policy: no policy of the principal or of its groups allows it",
-	"Resource Policy":             "a resource-based policy: the resource's own policy does not let the principal in",
+	"Resource Policy":             "a resource-based policy: the resource's policy does not allow the principal",
 	"Role Trust Policy":           "the role trust policy: the role does not trust the principal",
 	"Permissions Boundary Policy": "the permissions boundary: it limits the principal to what it allows",
 	"Service Control Policy":      "the guardrail of the account: it limits everybody to what it allows",
 }
 
-// verdicts are the decisions, as a sentence has them.
+// verdicts describe the decisions.
 var verdicts = map[string]string{
 	"allowed":      "allowed",
-	"implicitDeny": "denied: nothing denies it, and something that must allow it does not",
-	"explicitDeny": "denied: a statement denies it, whatever allows it",
+	"implicitDeny": "denied: no statement denies it, but a policy that must allow it does not",
+	"explicitDeny": "denied: a statement denies it, whatever else allows it",
 }
 
 // WriteText writes the answer for a person at a terminal.
@@ -50,7 +50,7 @@ func (a *Answer) WriteText(w io.Writer) error {
 		b.WriteString("\nThe principal is the root of the account, which needs no policy.\n")
 	}
 	if len(a.MissingContext) > 0 {
-		fmt.Fprintf(&b, "\nnot known, and policies look at it; give it with --context KEY=VALUE\n  %s\n", strings.Join(a.MissingContext, "\n  "))
+		fmt.Fprintf(&b, "\npolicies use these condition keys, whose values are not known: set them with --context KEY=VALUE\n  %s\n", strings.Join(a.MissingContext, "\n  "))
 	}
 	for _, note := range a.Notes {
 		fmt.Fprintf(&b, "\nnote: %s\n", note)

@@ -2,5 +2,5 @@
 
 package project
 
-// Own is for the tests.
+// OwnedByUser is for tests.
 var OwnedByUser = ownedByUser

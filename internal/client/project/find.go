@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 )
 
-// ErrNone says that no folder has the file.
-var ErrNone = errors.New("there is no " + Name + " here, nor in a folder above")
+// ErrNone says that there is no project file.
+var ErrNone = errors.New("there is no " + Name + " here or in a folder above")
 
-// Find reads the file in a folder, or in the nearest one above it that has one. It
-// looks no further than the home folder, and the file system's root. The error is
-// [ErrNone], says that the file or a link in its place is another user's, or is
-// one of [Load].
+// Find reads the file in a folder, or in the nearest folder above that has one. It
+// stops at the home folder and at the root of the file system. The error is
+// [ErrNone], or says that the file or a link in its place belongs to another user, or
+// is one of [Load].
 func Find(dir, home string) (Project, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -40,12 +40,13 @@ func Find(dir, home string) (Project, error) {
 	}
 }
 
-// mine refuses a file that nobody has named and that another user has put there.
+// checkOwner refuses a file that was found, not named, and that belongs to another
+// user.
 func checkOwner(path string, info fs.FileInfo) error {
 	if ownedByUser(info) {
 		return nil
 	}
-	return fmt.Errorf("%s belongs to another user, who could choose what your credentials are used for: name it with --project if that is meant", path)
+	return fmt.Errorf("%s belongs to another user, who could choose what your credentials are used for: if you trust it, name it with --project", path)
 }
 
 func sameFolder(a, b string) bool {

@@ -7,11 +7,11 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 )
 
-// lines are where the settings are in the file, by names such as
-// repository[0].profile, and repository[0] for the table's own.
+// lines are the line numbers of the settings in the file, by names such as
+// repository[0].profile; repository[0] is the line of the table itself.
 type lines map[string]int
 
-// linesOf reads a text that has been parsed before.
+// parseLines reads the line numbers of a text that is valid TOML.
 func parseLines(text []byte) lines {
 	found := make(lines)
 	counts := make(map[string]int)
@@ -46,8 +46,8 @@ func parseLines(text []byte) lines {
 	return found
 }
 
-// at is the start of a message about a setting: the setting's line or, where it
-// is missing, its table's. Without a file there is none.
+// prefix is the start of a message about a setting: the line of the setting or, if it
+// is missing, of its table. It is "" without a file.
 func (l lines) prefix(table, setting string) string {
 	for _, name := range []string{table + "." + setting, table} {
 		if line, ok := l[name]; ok {

@@ -18,34 +18,34 @@ import (
 // maxCalls bounds the calls for addresses and tokens at one time.
 const maxCalls = 8
 
-// An Endpoint is what tools are pointed at: a repository in one format, or a
-// registry.
+// An Endpoint is a repository in one format, or a registry, that tools are configured
+// for.
 type Endpoint struct {
-	// Target has the address and the names. Its Token is that of the moment when
-	// the endpoint was opened; the zero Token where none is needed, as behind a
-	// proxy that adds it.
+	// Target has the address and the names. Its Token is the one from when the endpoint
+	// was opened; the zero Token if none is needed, as behind the proxy.
 	login.Target
-	// Format is CodeArtifact's name of the package format; "" for a registry.
+	// Format is CodeArtifact's name for the package format; "" for a registry.
 	Format string
 
 	source *source
 }
 
-// A source is shared by the endpoints whose token is the same.
+// A source is shared by the endpoints with the same token.
 type source struct {
 	tokens *authtoken.Source
 	req    credential.Request
 	http   *http.Transport
 }
 
-// Authorize returns a token for the endpoint that is valid now. The errors are
-// those of [credential.Explain].
+// Authorize returns a token for the endpoint that is valid now. The errors are as
+// with [credential.Explain].
 func (e Endpoint) Authorize(ctx context.Context) (authtoken.Token, error) {
 	t, err := e.source.tokens.Token(ctx)
 	return t, credential.Explain(err, e.source.req)
 }
 
-// Forget drops the kept token, for when the endpoint refuses it before its time.
+// Forget drops the cached token. Use it if the endpoint refuses the token before it
+// expires.
 func (e Endpoint) Forget(ctx context.Context) error { return e.source.tokens.Forget(ctx) }
 
 // Transport returns a new transport that trusts what the AWS configuration
@@ -55,11 +55,12 @@ func (e Endpoint) Transport() *http.Transport { return e.source.http.Clone() }
 // Registry reports whether the endpoint is a container registry.
 func (e Endpoint) Registry() bool { return e.Format == "" }
 
-// Open finds the address of every repository and registry, and fetches their
-// tokens, all at once. They come in the order of the file, those of a repository
-// by format. What is chosen wins over the file; [Trust.Check] comes before.
+// Open finds the addresses of all repositories and registries and fetches their
+// tokens, in parallel. The endpoints are in the order of the file, and those of one
+// repository are sorted by format. What was chosen overrides the file. Call
+// [Trust.Check] before.
 //
-// The errors are those of [credential.Explain].
+// The errors are as with [credential.Explain].
 func (p Project) Open(ctx context.Context, chosen credential.AWS, options ...authtoken.Option) ([]Endpoint, error) {
 	o := opener{chosen: chosen, options: options, sources: make(map[sourceKey]*source)}
 	var steps []func(context.Context) (Endpoint, error)
@@ -94,8 +95,8 @@ func (p Project) Open(ctx context.Context, chosen credential.AWS, options ...aut
 	return endpoints, nil
 }
 
-// registryName is what the registry's variables are called after: registries
-// have no names of their own.
+// registryName is used for the names of the registry's variables, since registries
+// have no names.
 func registryName(i int) string {
 	if i == 0 {
 		return "ecr"
@@ -110,7 +111,7 @@ type opener struct {
 	sources map[sourceKey]*source
 }
 
-// A sourceKey is everything that a token depends on.
+// A sourceKey has everything that a token depends on.
 type sourceKey struct {
 	service       string
 	aws           credential.AWS
@@ -118,7 +119,7 @@ type sourceKey struct {
 	duration      time.Duration
 }
 
-// A grant is what login has in common for both services.
+// A grant is what login.Repository and login.Registry have in common.
 type grant interface {
 	Source(context.Context) (*authtoken.Source, credential.Request, error)
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// own reports whether a file is the user's own or the administrator's.
+// ownedByUser reports whether a file belongs to the user or to the administrator.
 func ownedByUser(info fs.FileInfo) bool {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	return ok && (int(s.Uid) == os.Geteuid() || s.Uid == 0)

@@ -2,7 +2,6 @@ package project
 
 import "io/fs"
 
-// own is true: what Windows keeps plain users from writing into the root of a
-// drive are files, so that there is no folder above a person's own in which
-// another could have put one.
+// ownedByUser is true: Windows does not let plain users create files in the root of a
+// drive, so no folder above a person's own can have another user's file.
 func ownedByUser(fs.FileInfo) bool { return true }

@@ -1,14 +1,17 @@
-// Package project reads gatehouse.toml, the small file in which a project names
-// the repositories and the registries that its builds use, and opens them: finds
-// their addresses and the sources of their tokens.
+// Package project reads gatehouse.toml, in which a project names the repositories and
+// registries of its builds, and opens them: it finds their addresses and tokens.
+//
+// [Find] or [Load] returns a [Project], [Trust.Check] decides whether it may be used,
+// and [Project.Open] returns an [Endpoint] for each repository and format and for
+// each registry. The file:
 //
 //	[[repository]]
 //	domain = "acme"                  # required
 //	name = "lib"                     # required: the repository
 //	domain_owner = "111122223333"    # the domain's account, if not the caller's own
-//	formats = ["npm", "pypi"]        # which tools are pointed at it; all without it
-//	scopes = ["@acme"]               # of npm, which come from it; all packages without it
-//	alias = "acme"                   # what tools call it, instead of acme-lib
+//	formats = ["npm", "pypi"]        # which tools are configured for it; default: all
+//	scopes = ["@acme"]               # npm scopes that come from it; default: all packages
+//	alias = "acme"                   # its name in tools' configurations, instead of acme-lib
 //	duration = "1h"                  # of a token: 15m to 12h
 //	region = "eu-central-1"
 //	profile = "work"                 # of the AWS configuration: see below
@@ -18,32 +21,31 @@
 //	id = "111122223333"              # the registry's account, if not the caller's own
 //	region = "eu-central-1"          # and profile, endpoint_url
 //
-// Of several repositories of one format the first is the one that tools use by
-// default; the others are beside it, as the tool calls that. It names no secret.
+// If several repositories have the same format, the first one is the default for
+// tools, and the others are additional ones. The file contains no secret.
 //
-// # What a file of somebody else's can do
+// # What somebody else's file can do
 //
-// A project is cloned and built, and its gatehouse.toml with it. So the file is
+// Projects are cloned and built together with their gatehouse.toml. So the file is
 // read as if an attacker had written it:
 //
-//   - A token goes to the address that its issuer names for the repository, and
-//     to no other; the file cannot name an address of a repository. What an
-//     endpoint of the attacker's own would issue and name is the attacker's own.
-//   - What the file's endpoint would receive are signed requests. SigV4 signs the
-//     host, the region, the service and the time, so that none of them can be used
-//     anywhere else; no secret key can be had from them. They do say who the
-//     caller is (access key id and session token), and they make this machine send
-//     requests.
-//   - A profile is a choice among the caller's permissions: an attacker would
-//     choose the strongest, and let a build that was meant for a lesser one have
-//     its token.
+//   - A token is sent only to the address that its issuer names for the repository.
+//     The file cannot name the address of a repository. An attacker's endpoint would
+//     only issue tokens for, and name, the attacker's repositories.
+//   - The file's endpoint would receive signed requests. SigV4 signs the host, the
+//     region, the service and the time, so a request cannot be used anywhere else,
+//     and the secret key cannot be derived from it. But the requests say who the
+//     caller is (access key id and session token), and the attacker chooses where
+//     this machine sends them.
+//   - A profile chooses among the caller's permissions. An attacker would choose the
+//     strongest one for a build that was meant to have a weaker one.
 //
-// The last two are why a file that names a profile or an endpoint is used only if
-// the person has said that they trust the folder it is in ([Trust]), or has made
-// the same choice without it. A domain, a repository, a region and an account are
-// taken from any file: with them the caller's own permissions decide.
+// Because of the last two, a file with a profile or an endpoint is used only if the
+// person trusts its folder ([Trust]) or has made the same choice without it. Domains,
+// repositories, regions and accounts are taken from any file: for them the caller's
+// own permissions decide.
 //
-// For the same reason [Find] uses no file that another user of the machine has
+// For the same reason [Find] does not use a file that another user of the machine has
 // put into a folder above.
 package project
 
@@ -67,10 +69,10 @@ const Name = "gatehouse.toml"
 // maxSize bounds the file, in bytes.
 const maxSize = 1 << 20
 
-// A Project is what a file, or the flags in its place, names.
+// A Project is what a file, or flags in its place, describes.
 type Project struct {
-	// Path is the file's, with all links followed, and "" where flags name
-	// everything.
+	// Path is the path of the file, with all links resolved; "" for a project from
+	// flags.
 	Path string `toml:"-"`
 	// Repositories are CodeArtifact's.
 	Repositories []Repository `toml:"repository"`
@@ -80,7 +82,7 @@ type Project struct {
 	lines lines
 }
 
-// A Repository is one of CodeArtifact, in some of its formats.
+// A Repository is a CodeArtifact repository in some of its formats.
 type Repository struct {
 	Domain      string              `toml:"domain"`
 	DomainOwner string              `toml:"domain_owner"`
@@ -92,20 +94,20 @@ type Repository struct {
 	Account
 }
 
-// A Registry is one of ECR.
+// A Registry is an ECR registry.
 type Registry struct {
 	ID string `toml:"id"`
 	Account
 }
 
-// An Account says with what part of the AWS configuration something is reached.
+// An Account says which part of the AWS configuration is used.
 type Account struct {
 	Profile     string `toml:"profile"`
 	Region      string `toml:"region"`
 	EndpointURL string `toml:"endpoint_url"`
 }
 
-// aws is the account as the person chose it, and otherwise as the file has it.
+// aws is the person's choice, and for everything else the file's.
 func (a Account) aws(chosen credential.AWS) credential.AWS {
 	if chosen.Profile == "" {
 		chosen.Profile = a.Profile
@@ -119,15 +121,13 @@ func (a Account) aws(chosen credential.AWS) credential.AWS {
 	return chosen
 }
 
-// Load reads a file. Its errors begin with the path and, where there is one, the
-// line.
+// Load reads a file. Its errors begin with the path and, if there is one, the line.
 func Load(path string) (Project, error) {
 	return load(path, func(string, fs.FileInfo) error { return nil })
 }
 
-// load reads a file if accept says so of the one that has been opened. Links are
-// followed first: whoever can change one could have another file read than the
-// one that is looked at.
+// load reads a file if accept agrees to the opened file. Links are resolved first:
+// otherwise somebody could change a link between the check and the reading.
 func load(path string, accept func(string, fs.FileInfo) error) (Project, error) {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -166,7 +166,7 @@ func load(path string, accept func(string, fs.FileInfo) error) (Project, error) 
 	return p, nil
 }
 
-// Parse reads a file's text. It accepts nothing that it does not know.
+// Parse reads a file's text. Unknown settings are errors.
 func Parse(text []byte) (Project, error) {
 	var p Project
 	decoder := toml.NewDecoder(bytes.NewReader(text))
@@ -178,7 +178,7 @@ func Parse(text []byte) (Project, error) {
 	return p, p.Validate()
 }
 
-// explain says at which line an error is.
+// withLine puts the line of an error in front of it.
 func withLine(err error) error {
 	var unknown *toml.StrictMissingError
 	if errors.As(err, &unknown) && len(unknown.Errors) > 0 {

@@ -70,7 +70,7 @@ func TestParse_Errors(t *testing.T) {
 		repository + "region = \"a@b\"":                      "is not a region",
 		repository + "domain_owner = \"1\"":                  "is not a 12-digit account",
 		repository + "formats = [\"deb\"]":                   `"deb" is not one of npm`,
-		repository + "formats = [\"pypi\"]\nscopes=[\"@a\"]": "line 5: scopes are npm's",
+		repository + "formats = [\"pypi\"]\nscopes=[\"@a\"]": "line 5: scopes are for npm",
 		repository + "scopes = [\"a\"]":                      "is not a scope",
 		repository + "scopes = [\"@a:registry=x\\n\"]":       "is not a scope",
 		repository + "alias = \"a b\"":                       "line 4: alias:",

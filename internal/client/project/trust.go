@@ -9,20 +9,19 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// A Trust says which of a file's choices are the person's own.
+// A Trust says which choices of a file the person agrees with.
 type Trust struct {
-	// Folders are those whose files, and those of the folders in them, may choose
+	// Folders are the folders whose files, and files in folders below them, may choose
 	// a profile and an endpoint.
 	Folders []string
-	// Chosen is what the person chose on the command line, which wins over the
-	// file.
+	// Chosen is what the person chose on the command line. It overrides the file.
 	Chosen credential.AWS
-	// Getenv looks up AWS_PROFILE and AWS_ENDPOINT_URL: a file that names the same
-	// adds nothing to them.
+	// Getenv looks up AWS_PROFILE and AWS_ENDPOINT_URL. A file that names the same
+	// values chooses nothing new.
 	Getenv func(string) string
 }
 
-// Check returns an error for a file that chooses what only a trusted one may.
+// Check returns an error for a file that chooses what only a trusted file may.
 func (t Trust) Check(p Project) error {
 	if p.Path == "" || t.trusts(p.Path) {
 		return nil
@@ -55,8 +54,8 @@ func (t Trust) check(p Project, table string, a Account) error {
 	return nil
 }
 
-// trusts compares folders as the file system does, so that a link leads nowhere
-// else.
+// trusts compares folders by their identity in the file system, so that links cannot
+// deceive it.
 func (t Trust) trusts(path string) bool {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {

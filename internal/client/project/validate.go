@@ -11,24 +11,24 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// Formats are the package formats of CodeArtifact that tools can be pointed at.
-// Generic packages have no address: they go through the API alone.
+// Formats are the package formats of CodeArtifact that tools can be configured for.
+// Generic packages have no address; they are only available through the API.
 var Formats = []string{"npm", "pypi", "maven", "nuget", "cargo", "ruby", "swift"}
 
 var (
 	domainPattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
 	namePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
 	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
-	// regionForm keeps a region from becoming anything else within a host name.
+	// regionPattern keeps a region from changing the rest of a host name.
 	regionPattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
 	profilePattern = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,128}$`)
 )
 
-// Validate checks everything that can be checked without asking anybody. The
-// error says at which line.
+// Validate checks everything that can be checked without a request. The error names
+// the line.
 func (p Project) Validate() error {
 	if len(p.Repositories)+len(p.Registries) == 0 {
-		return errors.New("no [[repository]] and no [[registry]] is named")
+		return errors.New("there is no [[repository]] and no [[registry]]")
 	}
 	for i, r := range p.Repositories {
 		if err := p.check(fmt.Sprintf("repository[%d]", i), r.fields()); err != nil {
@@ -44,7 +44,7 @@ func (p Project) Validate() error {
 	return p.checkTogether()
 }
 
-// A field is a setting with what its values must look like.
+// A field is a setting with the form of its values.
 type field struct {
 	name     string
 	values   []string
@@ -87,7 +87,7 @@ func (p Project) check(table string, fields []field) error {
 	return nil
 }
 
-// checkTogether checks endpoints, and what two repositories cannot both be.
+// checkTogether checks endpoints, and conflicts between repositories.
 func (p Project) checkTogether() error {
 	names := make(map[string]string)
 	var everything string // the repository of all npm packages
@@ -99,12 +99,12 @@ func (p Project) checkTogether() error {
 		}
 		name := r.alias()
 		if other, taken := names[variableName(name)]; taken {
-			return fmt.Errorf("%s%s and %s would have the same name with tools: give one an alias", p.lines.prefix(table, "alias"), other, name)
+			return fmt.Errorf("%s%s and %s would have the same name in tools' configurations: give one an alias", p.lines.prefix(table, "alias"), other, name)
 		}
 		names[variableName(name)] = name
 		if !slices.Contains(r.formats(), "npm") {
 			if len(r.Scopes) > 0 {
-				return fmt.Errorf("%sscopes are npm's, which is not among the formats", p.lines.prefix(table, "scopes"))
+				return fmt.Errorf("%sscopes are for npm, which is not among the formats", p.lines.prefix(table, "scopes"))
 			}
 			continue
 		}
@@ -140,7 +140,7 @@ func checkEndpoint(address string) error {
 	return nil
 }
 
-// alias is what tools call the repository.
+// alias is the repository's name in tools' configurations.
 func (r Repository) alias() string {
 	if r.Alias != "" {
 		return r.Alias
@@ -148,7 +148,7 @@ func (r Repository) alias() string {
 	return login.NameOf(r.Domain, r.Name)
 }
 
-// formats are those that tools are pointed at.
+// formats are the formats that tools are configured for.
 func (r Repository) formats() []string {
 	if len(r.Formats) > 0 {
 		return slices.Compact(slices.Sorted(slices.Values(r.Formats)))
@@ -156,6 +156,6 @@ func (r Repository) formats() []string {
 	return Formats
 }
 
-// fold is a name as environment variables have it, which know no case and no
-// dash.
+// variableName is a name in the form of environment variables, which have no lower
+// case and no dashes.
 func variableName(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }

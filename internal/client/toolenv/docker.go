@@ -14,16 +14,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/jsonedit"
 )
 
-// docker is for every client of container registries: docker and crane by
-// DOCKER_CONFIG; podman, skopeo and buildah by REGISTRY_AUTH_FILE; helm by
-// HELM_REGISTRY_CONFIG. All of them can ask a helper, and that is what they get:
-// the person's configuration of docker with ours for the registries, the helper
-// in a folder on PATH, and an address book that tells it whose tokens are meant.
+// docker is for every client of container registries: docker and crane read
+// DOCKER_CONFIG; podman, skopeo and buildah REGISTRY_AUTH_FILE; helm
+// HELM_REGISTRY_CONFIG. All of them can ask a helper. So they get the person's
+// configuration of docker with our helper for the registries, the helper in a folder
+// on PATH, and an address book that tells the helper which AWS configuration to use.
 //
-// What `docker login` has written into the person's file without a helper is a
-// secret, and so it is not in this one. Logins that a helper keeps count.
+// Passwords that `docker login` wrote into the person's file without a helper are
+// secrets, and are left out. Logins that another helper stores still work.
 func docker(s *setter) {
-	if s.first().Token.Password == "" { // nothing has to be asked for
+	if s.first().Token.Password == "" { // no token is needed
 		return
 	}
 	config, err := s.dockerConfig()
@@ -36,14 +36,15 @@ func docker(s *setter) {
 	s.set("DOCKER_CONFIG", filepath.Dir(path))
 	s.set("REGISTRY_AUTH_FILE", path)
 	s.set("HELM_REGISTRY_CONFIG", path)
-	s.unset("DOCKER_AUTH_CONFIG") // docker 28.3 and later would look there first
+	s.unset("DOCKER_AUTH_CONFIG") // docker 28.3 and later read it first
 	if s.err = s.linkDocker(dir); s.err != nil {
 		return
 	}
 	s.helper()
 }
 
-// dockerConfig is the person's, as login would change it, without passwords.
+// dockerConfig is the person's configuration as login would change it, without
+// passwords.
 func (s *setter) dockerConfig() (text []byte, err error) {
 	for i, e := range s.endpoints {
 		edits, err := containers.Docker().Edits(e.Target, s.Places)
@@ -91,7 +92,7 @@ func (s *setter) linkDocker(dir string) error {
 	return nil
 }
 
-// helper puts the helper on PATH, and what it has to know into a book of its own.
+// helper puts the helper on PATH, and writes an address book for it.
 func (s *setter) helper() {
 	name := containers.Docker().Helper
 	if s.Places.GOOS == "windows" {

@@ -7,14 +7,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/project"
 )
 
-// general sets what configurations and scripts refer to, whatever the tool:
+// general sets variables for scripts and configurations of any tool:
 //
 //	CODEARTIFACT_AUTH_TOKEN      the token of the first repository, by the name that
 //	                             AWS's documentation uses throughout
 //	GATEHOUSE_<NAME>_TOKEN       the token of each repository
 //	GATEHOUSE_<NAME>_<FORMAT>_URL  its address
 //	ECR_REGISTRY, ECR_PASSWORD   the first registry, as `gatehouse token` prints it
-//	GATEHOUSE_ECR_2_REGISTRY, …  the others
+//	GATEHOUSE_ECR_2_REGISTRY, …  the other registries
 func general(s *setter) {
 	seen := make(map[string]bool)
 	packages, registries := 0, 0
@@ -43,10 +43,10 @@ func general(s *setter) {
 // tokenVariable is the name of the variable that has an endpoint's token.
 func tokenVariable(e project.Endpoint) string { return "GATEHOUSE_" + variable(e.Name) + "_TOKEN" }
 
-// variable is a name as environment variables have it.
+// variable is a name in the form of environment variables: ACME_LIB for acme-lib.
 func variable(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "-", "_")) }
 
-// camel is a name as programming languages have it: acmeLib for acme-lib.
+// camel is a name in camel case: acmeLib for acme-lib.
 func camel(name string) string {
 	words := strings.FieldsFunc(name, func(r rune) bool { return r == '-' })
 	for i := 1; i < len(words); i++ {

@@ -9,13 +9,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login/npmrc"
 )
 
-// npm is for npm, pnpm, Yarn 1 and bun, all of which read the user's npmrc and
-// expand ${VARIABLES} in it. Of variables alone they agree on no more than
-// npm_config_registry: pnpm and Yarn 1 find no token in them, bun no scope.
+// npm is for npm, pnpm, Yarn 1 and bun, all of which read the user's npmrc and expand
+// ${VARIABLES} in it. Variables alone are not enough: the only one that all read is
+// npm_config_registry; pnpm and Yarn 1 read no token from variables, bun no scope.
 //
-// So they get an npmrc that is the person's own with the repositories added. A
-// password of another registry that the person's has in it becomes a variable,
-// as the file holds none.
+// So they get a copy of the person's npmrc with the repositories added. Passwords of
+// other registries in it become variables, since the file must hold no secret.
 func npm(s *setter) {
 	path, err := npmrc.Path(s.Places)
 	if err != nil {
@@ -37,7 +36,7 @@ func npm(s *setter) {
 	for _, e := range s.endpoints {
 		if len(e.Scopes) == 0 {
 			line("registry", e.Endpoint.String())
-			s.set("npm_config_registry", e.Endpoint.String()) // over a project's npmrc
+			s.set("npm_config_registry", e.Endpoint.String()) // overrides a project's npmrc
 		}
 		for _, scope := range e.Scopes {
 			line(scope+":registry", e.Endpoint.String())
@@ -48,7 +47,7 @@ func npm(s *setter) {
 			if s.yarn1MayRun() { // which otherwise sends the token for packages with a scope only
 				line(address+":always-auth", "true")
 			}
-			// What else the person has for the address would go first.
+			// Other credentials of the person for this address would come first.
 			for _, k := range []string{"_auth", "username", "_password"} {
 				ours[address+":"+k] = true
 			}
@@ -63,7 +62,7 @@ func npm(s *setter) {
 	s.set("npm_config_userconfig", s.file("npmrc", text))
 }
 
-// lockFiles are those of the clients that read an npmrc, but for Yarn.
+// lockFiles are the lock files of the clients that read an npmrc, except Yarn.
 var lockFiles = []string{"package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "bun.lock", "bun.lockb"}
 
 // yarn1MayRun reports whether the command may start Yarn 1, as far as its name and
@@ -84,9 +83,9 @@ func (s *setter) yarn1MayRun() bool {
 	return has("yarn.lock") || !slices.ContainsFunc(lockFiles, has)
 }
 
-// others are the lines of the person's npmrc but for the keys that are ours, and
-// with references for what is secret. An npmrc has one key=value a line
-// (docs of npm's `ini`).
+// others are the lines of the person's npmrc without the keys that are set here, and
+// with references in place of secrets. An npmrc has one key=value per line (npm's
+// `ini`).
 func (s *setter) others(text string, ours map[string]bool) string {
 	var b strings.Builder
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
@@ -106,12 +105,12 @@ func (s *setter) others(text string, ours map[string]bool) string {
 	return b.String()
 }
 
-// secretKey reports whether npm's setting has a secret for its value.
+// secretKey reports whether the value of an npm setting is a secret.
 func secretKey(key string) bool {
 	last := key[strings.LastIndexByte(key, ':')+1:]
 	switch strings.ToLower(strings.Trim(last, `"'`)) {
 	case "_authtoken", "_auth", "_password", "password", "key", "otp", "proxy", "https-proxy", "http-proxy":
-		return true // an address of a proxy may have a password in it
+		return true // the address of a proxy may contain a password
 	}
 	return false
 }

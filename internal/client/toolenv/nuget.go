@@ -1,7 +1,7 @@
 package toolenv
 
-// nuget gets the password of a source that nuget.config calls by the
-// repository's name.
+// nuget gets the password for the source that nuget.config names like the
+// repository.
 func nuget(s *setter) {
 	for _, e := range s.endpoints {
 		s.secret("NuGetPackageSourceCredentials_"+e.Name,

@@ -6,12 +6,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/project"
 )
 
-// simple is where below a repository the index of PEP 503 is, with its user and
+// simple is the address of a repository's index (PEP 503), with user name and
 // password.
 func simple(e project.Endpoint) string { return withUser(e, "simple/") }
 
-// simples are the indexes of several, for variables that separate them by
-// spaces.
+// simples are the indexes of several repositories, for variables with a list
+// separated by spaces.
 func simples(endpoints []project.Endpoint) string {
 	list := make([]string, len(endpoints))
 	for i, e := range endpoints {
@@ -20,8 +20,8 @@ func simples(endpoints []project.Endpoint) string {
 	return strings.Join(list, " ")
 }
 
-// pip takes the password from the address, as it has no other variable for it.
-// It does not print it.
+// pip reads the password from the address, as it has no other variable for it. It
+// does not print it.
 func pip(s *setter) {
 	s.addressed("PIP_INDEX_URL", simple(s.first()), s.first())
 	s.unset("PIP_EXTRA_INDEX_URL", "PIP_NO_INDEX")
@@ -30,9 +30,9 @@ func pip(s *setter) {
 	}
 }
 
-// uv has variables for the password of an index by its name, which a project's
-// pyproject.toml could give to another address. It writes none of an address into
-// uv.lock.
+// uv has variables for the password of a named index, but a project's pyproject.toml
+// could give that name to another address. So the password is in the address; uv
+// does not write it into uv.lock.
 func uv(s *setter) {
 	s.addressed("UV_DEFAULT_INDEX", simple(s.first()), s.first())
 	s.unset("UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_NO_INDEX", "UV_PUBLISH_TOKEN", "UV_PUBLISH_INDEX")
@@ -43,8 +43,8 @@ func uv(s *setter) {
 	s.user("UV_PUBLISH_USERNAME", "UV_PUBLISH_PASSWORD", s.first())
 }
 
-// poetry gets the password for a source that pyproject.toml calls by the
-// repository's name, and a repository of that name to publish to.
+// poetry gets the password for the source that pyproject.toml names like the
+// repository, and a repository of that name to publish to.
 func poetry(s *setter) {
 	for _, e := range s.endpoints {
 		name := variable(e.Name)
@@ -54,8 +54,8 @@ func poetry(s *setter) {
 	}
 }
 
-// pdm has variables for the password of the index, which win over those of its
-// configuration as the one in an address would not.
+// pdm has variables for the password of the index. They override its configuration,
+// which a password in the address would not.
 func pdm(s *setter) {
 	s.set("PDM_PYPI_URL", s.first().Endpoint.JoinPath("simple/").String())
 	s.user("PDM_PYPI_USERNAME", "PDM_PYPI_PASSWORD", s.first())
@@ -69,8 +69,8 @@ func twine(s *setter) {
 	s.user("TWINE_USERNAME", "TWINE_PASSWORD", s.first())
 }
 
-// user sets a user name and a password. Behind a proxy that adds its own, tools
-// that insist on some get ones that are no secret.
+// user sets a user name and a password. Behind the proxy, which adds the token, tools
+// that require a password get one that is not a secret.
 func (s *setter) user(name, password string, e project.Endpoint) {
 	if e.Token.Password == "" {
 		s.set(name, "aws")

@@ -15,19 +15,19 @@ import (
 // gemSources is the variable that gemPlugin reads.
 const gemSources = "GATEHOUSE_GEM_SOURCES"
 
-// gemPlugin is loaded by gem alone, which looks for files of its name where Ruby
-// looks for libraries (Gem.load_env_plugins).
+// gemPlugin is loaded only by gem, which looks for files of this name in Ruby's
+// library path (Gem.load_env_plugins).
 //
 //go:embed rubygems_plugin.rb
 var gemPlugin string
 
-// gem sends GEM_HOST_API_KEY to whatever host it pushes to: the one that the
-// gem's metadata allows (allowed_push_host), and otherwise RUBYGEMS_HOST, which
-// is ours. It has no variable for what it installs from, but plug-ins.
+// gem sends GEM_HOST_API_KEY to the host that it pushes to: the one in the gem's
+// metadata (allowed_push_host), and otherwise RUBYGEMS_HOST, which is set here. For
+// the sources that it installs from it has no variable, so a plug-in sets them.
 func gem(s *setter) {
 	s.set("RUBYGEMS_HOST", strings.TrimSuffix(s.first().Endpoint.String(), "/"))
 	if s.first().Token.Password == "" {
-		s.set("GEM_HOST_API_KEY", "none") // it insists on one
+		s.set("GEM_HOST_API_KEY", "none") // it requires one
 	} else {
 		s.secret("GEM_HOST_API_KEY", "Bearer "+s.first().Token.Password, s.first())
 	}
@@ -47,10 +47,10 @@ func gem(s *setter) {
 	s.set("RUBYLIB", path)
 }
 
-// bundler has passwords by host, so that of several domains on one host the
-// first's is set. A Gemfile names the source. What the person's configuration
-// holds for ours is renewed by its own name, which may be one that not every shell
-// passes on: nothing else comes before it.
+// bundler has passwords by host, so of several domains on one host only the first
+// one's password is set. A Gemfile names the source. Passwords for the same addresses
+// in the person's configuration would come first, so they are replaced by variables
+// of the same name, even if not every shell passes such names on.
 func bundler(s *setter) {
 	seen := make(map[string]bool)
 	set := func(name, value string, e project.Endpoint) {

@@ -1,24 +1,29 @@
-// Package toolenv knows the environment that package clients and container
-// clients read: which variables point each of them at a repository and let it in.
-// `gatehouse exec` and `gatehouse proxy` start commands with it.
+// Package toolenv makes the environment in which package clients and container
+// clients find their repositories and tokens. `gatehouse exec` and `gatehouse proxy`
+// start commands with it.
 //
-// Each file of the package is one tool, or several that read the same. Three
-// rules hold for all of them:
+// A [Command] says which endpoints and which tools; [Command.Environment] returns an
+// [Environment] of variables and files, which is applied and written before the
+// command starts. Each file of the package is one tool, or several that read the
+// same settings; [Tools] lists them. Three rules apply to all:
 //
-//   - Where a tool binds a password to an address, it gets it so bound: then a
+//   - If a tool can bind a password to an address, the password is bound: then a
 //     configuration file of the project cannot have it sent elsewhere. Some tools
-//     know only names (Poetry, Gradle, NuGet) or nothing at all (gem, twine): those
-//     send it where the project or the person tells them to.
-//   - Secrets are in variables and never in a file. A tool that must have a file
-//     gets one that refers to the variables or names our helper, in a private
+//     know only names (Poetry, Gradle, NuGet) or nothing at all (gem, twine). They
+//     send the password where the project or the person says.
+//   - Secrets are in variables and never in files. A tool that needs a file gets one
+//     that refers to the variables or names the credential helper, in a private
 //     folder that is removed at the end.
-//   - What is set here replaces what was set before, together with every other
-//     variable that would be mixed with it: half of the one and half of the other
-//     would send this token to that address.
+//   - Variables that were set before are replaced, together with all variables that
+//     would be combined with them. Otherwise a mixture of both could send the token
+//     to the other address.
 //
-// Variables keep to names that a shell can have (letters, digits, underscores):
-// some shells drop all others from what their children see, and with them npm's
-// own npm_config_//host/:_authToken.
+// The names of variables have only letters, digits and underscores where the tool
+// allows it. Some shells do not pass other names on, such as npm's
+// npm_config_//host/:_authToken.
+//
+// The package runs nothing and asks no service: package project has found the
+// addresses and tokens, and package subprocess runs the command.
 package toolenv
 
 import (
@@ -33,11 +38,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/project"
 )
 
-// An Environment is what a command gets besides its own.
+// An Environment is what a command gets in addition to its own environment.
 type Environment struct {
 	// Variables are set, in this order.
 	Variables []Variable
-	// Unset are the names of variables that would be mixed with them.
+	// Unset are the names of variables that would be combined with them.
 	Unset []string
 	// Files are written before the command starts, with mode 0600, and removed
 	// after it. They hold no secret.
@@ -53,10 +58,10 @@ type Variable struct {
 	Secret bool
 }
 
-// password is that within an address.
+// password matches an address with a password.
 var password = regexp.MustCompile(`://([^/@:]*):[^/@]*@`)
 
-// Masked is the value with what is secret of it hidden.
+// Masked is the value with its secret part hidden.
 func (v Variable) Masked() string {
 	switch {
 	case !v.Secret:
@@ -76,11 +81,11 @@ type File struct {
 // A Link is a symbolic link below the private folder.
 type Link struct{ Path, To string }
 
-// A Tool is a client whose environment is known here.
+// A Tool is a client whose environment this package knows.
 type Tool struct {
-	// Name is the tool's, or the family's.
+	// Name is the name of the tool, or of a family of tools.
 	Name string
-	// Format is that of the endpoints it is for; "" for container clients.
+	// Format is the format of the endpoints that it uses; "" for container clients.
 	Format string
 	set    func(*setter)
 }
@@ -105,12 +110,12 @@ func Tools() []Tool {
 	}
 }
 
-// A Command says for what and where an environment is made.
+// A Command says what an environment is made for.
 type Command struct {
-	// Endpoints are what the tools are pointed at; the first of a format is their
+	// Endpoints are the repositories and registries; the first one of a format is the
 	// default.
 	Endpoints []project.Endpoint
-	// Tools are the names of those that are told; none stands for all.
+	// Tools are the names of the tools to configure; none means all.
 	Tools []string
 	// Program is the program that is run, by its name or path; "" if that is not
 	// known. Some settings are only for tools that it can be.
@@ -123,8 +128,8 @@ type Command struct {
 	ReadFile login.ReadFile
 }
 
-// Environment makes the environment. The error names a file of the person's that
-// cannot be read, or a tool that is not known.
+// Environment makes the environment. The error names a file of the person that cannot
+// be read, or an unknown tool.
 func (c Command) Environment() (Environment, error) {
 	var env Environment
 	known := Tools()
@@ -160,7 +165,7 @@ func Names() []string {
 	return names
 }
 
-// A setter collects what one tool is told.
+// A setter collects the settings of one tool.
 type setter struct {
 	Command
 	env       *Environment
@@ -181,8 +186,8 @@ func (s *setter) set(name, value string) {
 	s.env.Variables = append(s.env.Variables, Variable{Name: name, Value: value})
 }
 
-// secret sets a variable with a secret in it; where there is no secret, because
-// none is needed, it only clears the variable.
+// secret sets a variable that contains a secret. If no secret is needed, it only
+// unsets the variable.
 func (s *setter) secret(name, value string, e project.Endpoint) {
 	if e.Token.Password == "" {
 		s.unset(name)
@@ -191,8 +196,8 @@ func (s *setter) secret(name, value string, e project.Endpoint) {
 	s.env.Variables = append(s.env.Variables, Variable{Name: name, Value: value, Secret: true})
 }
 
-// addressed sets a variable to an address that has the user and the password in
-// it.
+// addressed sets a variable to an address that contains the user name and the
+// password.
 func (s *setter) addressed(name, value string, endpoints ...project.Endpoint) {
 	secret := slices.ContainsFunc(endpoints, func(e project.Endpoint) bool { return e.Token.Password != "" })
 	s.env.Variables = append(s.env.Variables, Variable{Name: name, Value: value, Secret: secret})
@@ -206,8 +211,8 @@ func (s *setter) file(path, text string) string {
 	return filepath.Join(s.Dir, path)
 }
 
-// withUser is an endpoint's address, or what is below it, with the user name and
-// the password in it.
+// withUser is an endpoint's address, or an address below it, with the user name and
+// the password.
 func withUser(e project.Endpoint, below string) string {
 	u := e.Endpoint.JoinPath(below)
 	if e.Token.Password != "" {
@@ -216,8 +221,8 @@ func withUser(e project.Endpoint, below string) string {
 	return u.String()
 }
 
-// Apply adds the environment to that of this process, as in os.Environ. Names
-// are compared without their case, since several tools read them so.
+// Apply adds the environment to another one, in the form of os.Environ. Names are
+// compared without case, since several tools read them so.
 func (e Environment) Apply(environ []string) []string {
 	replaced := make(map[string]bool)
 	for _, v := range e.Variables {
@@ -236,8 +241,8 @@ func (e Environment) Apply(environ []string) []string {
 	return applied
 }
 
-// Write writes the files and the links into the private folder, which is there
-// and empty.
+// Write writes the files and the links into the private folder, which must exist and
+// be empty.
 func (e Environment) Write(dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -257,7 +262,7 @@ func (e Environment) Write(dir string) error {
 			return err
 		}
 		if err := root.Symlink(l.To, l.Path); err != nil {
-			// Windows lets not everybody make one; a second name will do for a file.
+			// On Windows not everybody may create one; for a file a hard link works too.
 			if os.Link(l.To, filepath.Join(dir, l.Path)) != nil {
 				return err
 			}

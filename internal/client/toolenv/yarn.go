@@ -9,10 +9,10 @@ import (
 
 // yarn is for Yarn 2 and later, which reads no npmrc.
 //
-// YARN_NPM_AUTH_TOKEN would be for every registry that a project's .yarnrc.yml
-// names and that has no token of its own, and scopes cannot be named in variables
-// at all. So a plug-in that YARN_PLUGINS names adds the registries to Yarn's
-// configuration, each with the name of the variable that has its token.
+// YARN_NPM_AUTH_TOKEN would be sent to every registry without its own token that a
+// project's .yarnrc.yml names, and variables cannot set scopes at all. So a plug-in,
+// named by YARN_PLUGINS, adds the registries to Yarn's configuration, each with the
+// name of the variable that has its token.
 func yarn(s *setter) {
 	registries := make(map[string]string) // by address without its scheme: the token's variable
 	scopes := make(map[string]string)     // by name without its @: the address
@@ -46,11 +46,11 @@ func yarn(s *setter) {
 //go:embed yarn-plugin.cjs
 var yarnPlugin string
 
-// literal is a map as JavaScript has it. Addresses and names have been checked;
-// what JSON escapes besides is no more than JavaScript does.
+// literal is a map as a JavaScript literal. Addresses and names were checked before,
+// and JavaScript reads everything that JSON escapes.
 func literal(m map[string]string) string {
 	text, err := json.Marshal(m)
-	if err != nil { // strings do not fail
+	if err != nil { // encoding strings does not fail
 		panic(err)
 	}
 	return string(text)

@@ -1,15 +1,15 @@
-// Package userdirs finds the folders in which this program keeps files of its own on
-// a person's machine: those of the operating system, which the variables of the
-// XDG Base Directory Specification 0.8 move on all systems. As the specification
-// has it, a variable with a relative path counts for nothing.
+// Package userdirs finds the folders for this program's own files on a person's
+// machine. They are the usual ones of the operating system, unless the variables of
+// the XDG Base Directory Specification 0.8 name others; these count on all systems.
+// As the specification says, a variable with a relative path is ignored.
 //
-// Where other tools have their files is those tools' business: they differ in
-// what they make of the same variables.
+// The files of other tools are found by the packages of those tools, since tools
+// interpret the same variables in different ways.
 package userdirs
 
 import "path/filepath"
 
-// Folders are those of one person.
+// Folders are the folders of one person.
 type Folders struct {
 	// Home is the home folder.
 	Home string
@@ -19,7 +19,7 @@ type Folders struct {
 	Getenv func(string) string
 }
 
-// Config is where configuration is: XDG_CONFIG_HOME.
+// Config is the folder for configuration: XDG_CONFIG_HOME.
 func (f Folders) Config() string {
 	dir := filepath.Join(f.Home, ".config")
 	switch f.GOOS {
@@ -31,7 +31,7 @@ func (f Folders) Config() string {
 	return f.named("XDG_CONFIG_HOME", dir)
 }
 
-// State is where the program remembers what it did: XDG_STATE_HOME.
+// State is the folder for records of what the program did: XDG_STATE_HOME.
 func (f Folders) State() string {
 	dir := filepath.Join(f.Home, ".local", "state")
 	switch f.GOOS {
@@ -43,9 +43,9 @@ func (f Folders) State() string {
 	return f.named("XDG_STATE_HOME", dir)
 }
 
-// Data is where files are that other programs' configuration names:
-// XDG_DATA_HOME. On macOS as well it is ~/.local/share, since the space in
-// "Application Support" is not understood everywhere that such a path is written.
+// Data is the folder for files that other programs' configurations refer to:
+// XDG_DATA_HOME. On macOS it is ~/.local/share too, since not every program can read
+// a path with a space, as in "Application Support".
 func (f Folders) Data() string {
 	dir := filepath.Join(f.Home, ".local", "share")
 	if f.GOOS == "windows" {
@@ -62,7 +62,7 @@ func (f Folders) localAppData() string {
 	return f.named("LOCALAPPDATA", filepath.Join(f.Home, "AppData", "Local"))
 }
 
-// named is the folder that a variable names, or else the given one.
+// named is the folder that a variable names, or the given one.
 func (f Folders) named(variable, dir string) string {
 	if named := f.Getenv(variable); filepath.IsAbs(named) {
 		return named

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 )
 
-// A document is a policy of IAM.
+// A document is an IAM policy.
 type document struct {
 	Version   string
 	Statement []statement
@@ -22,10 +22,9 @@ type statement struct {
 	Condition map[string]map[string]string `json:",omitempty"`
 }
 
-// Grant is the line by which somebody who administers the caller's account lets
-// the caller have the token; "" where no permission is missing, and where the
-// caller has no policies that IAM changes: root, and the roles that IAM Identity
-// Center makes.
+// Grant is the command with which an administrator of the caller's account grants the
+// missing permission. It is "" if no permission is missing, and for callers whose
+// policies IAM cannot change: root, and the roles of IAM Identity Center.
 func (c Caller) Grant(p Permission, region string) string {
 	kind, name := c.Entity()
 	if kind == "" || strings.HasPrefix(name, "AWSReservedSSO_") {
@@ -36,14 +35,14 @@ func (c Caller) Grant(p Permission, region string) string {
 		statements []statement
 	)
 	switch p.Missing {
-	default: // somebody has to see first what it is for
+	default: // a person has to decide what it is for
 		return ""
 	case credential.ActionECR:
 		policy = "gatehouse-ecr-tokens"
 		statements = []statement{{Effect: "Allow", Action: credential.ActionECR, Resource: "*"}}
 	case credential.ActionCodeArtifact, credential.ActionBearer:
-		// Both, since one is useless without the other, and replacing a policy that
-		// was granted before must not take one away.
+		// Both, since one is useless without the other, and since replacing the policy
+		// must not remove one that was granted before.
 		policy = "gatehouse-codeartifact-" + p.Domain
 		statements = []statement{
 			{Effect: "Allow", Action: credential.ActionCodeArtifact, Resource: c.domainARN(p, region)},

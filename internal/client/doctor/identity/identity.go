@@ -1,9 +1,10 @@
-// Package identity finds out who the caller is to AWS, or to whatever the
-// configured endpoint is: by which credentials, and which tokens IAM lets them
-// have.
+// Package identity finds out who the caller is to AWS, or to the configured endpoint:
+// where the credentials come from, and which tokens IAM allows.
 //
-// It asks as any client would, and believes nothing but the answers: whether a
-// token may be had is found out by asking for one, which nobody keeps.
+// [Answer] answers a [Question] with a [Report], for `gatehouse whoami`; the doctor
+// uses the steps one by one. Like any client, the package relies on the endpoint's
+// answers only: to find out whether a token is allowed it requests one, and does not
+// store it.
 package identity
 
 import (
@@ -22,7 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// A Caller is who STS takes somebody for.
+// A Caller is who the credentials belong to, as STS says.
 type Caller struct {
 	Account string `json:"account"`
 	ARN     string `json:"arn"`
@@ -30,7 +31,7 @@ type Caller struct {
 }
 
 // Ask asks STS who the caller is (GetCallerIdentity, which needs no permission).
-// The errors are those of [credential.Explain].
+// The errors are as with [credential.Explain].
 func Ask(ctx context.Context, cfg aws.Config) (Caller, error) {
 	client := sts.NewFromConfig(cfg)
 	req := credential.Request{Service: "sts", Region: cfg.Region, Endpoint: aws.ToString(client.Options().BaseEndpoint)}
@@ -41,8 +42,8 @@ func Ask(ctx context.Context, cfg aws.Config) (Caller, error) {
 	return Caller{Account: aws.ToString(out.Account), ARN: aws.ToString(out.Arn), UserID: aws.ToString(out.UserId)}, nil
 }
 
-// Entity is the user or the role that the caller is: kind is "user" or "role",
-// and "" for those who have no policies of their own: root, a federated user.
+// Entity is the user or the role that the caller is. kind is "user" or "role", and ""
+// for callers without policies of their own: root and federated users.
 func (c Caller) Entity() (kind, name string) {
 	parts := strings.SplitN(c.ARN, ":", 6)
 	if len(parts) < 6 {
@@ -58,22 +59,22 @@ func (c Caller) Entity() (kind, name string) {
 	return "", ""
 }
 
-// Credentials say where the caller's are from. They hold no secret.
+// Credentials describe the caller's credentials. They contain no secret.
 type Credentials struct {
-	// Kind is how they were had, in words.
+	// Kind says how they were obtained.
 	Kind string `json:"kind"`
-	// Source is what the SDK calls that, with the file where there is one.
+	// Source is the SDK's name for that, with the file if there is one.
 	Source string `json:"source"`
-	// AccessKeyID identifies them; it is a name, and opens nothing.
+	// AccessKeyID identifies them. It is not a secret.
 	AccessKeyID string `json:"accessKeyId"`
 	// Temporary says that a session token goes with them.
 	Temporary bool `json:"temporary"`
-	// Expires is when they end; nil where they do not, or do not say.
+	// Expires is when they expire; nil if they do not, or do not say when.
 	Expires *time.Time `json:"expires,omitempty"`
 }
 
-// Find gets the credentials of a configuration that [credential.AWS] has loaded.
-// The errors are those of [credential.Explain].
+// Find gets the credentials of a configuration that [credential.AWS] loaded.
+// The errors are as with [credential.Explain].
 func Find(ctx context.Context, cfg aws.Config) (Credentials, error) {
 	if cfg.Credentials == nil {
 		return Credentials{}, credential.Explain(&authtoken.CredentialsError{Err: errors.New("the configuration names no source of them")}, credential.Request{})
@@ -89,8 +90,8 @@ func Find(ctx context.Context, cfg aws.Config) (Credentials, error) {
 	return found, nil
 }
 
-// kinds are the SDK's names for where credentials are from. That of a file is
-// followed by its path.
+// kinds are the SDK's names for sources of credentials. The name of a file source is
+// followed by the path.
 var kinds = []struct{ source, kind string }{
 	{"EnvConfigCredentials", "environment"},
 	{"SharedConfigCredentials", "static"},
@@ -113,15 +114,15 @@ func kind(c aws.Credentials) string {
 	return "other"
 }
 
-// Endpoints are the addresses of the three services that the caller's side asks.
+// Endpoints are the addresses of the three services that clients ask.
 type Endpoints struct {
 	STS          string `json:"sts"`
 	ECR          string `json:"ecr"`
 	CodeArtifact string `json:"codeartifact"`
 }
 
-// Resolve finds the endpoints as the SDK does. An address is "" where there is
-// none without a region.
+// Resolve finds the endpoints as the SDK does. An address is "" if it depends on a
+// region that is not set.
 func Resolve(ctx context.Context, cfg aws.Config) Endpoints {
 	s := sts.NewFromConfig(cfg).Options()
 	e := ecr.NewFromConfig(cfg).Options()
@@ -148,7 +149,7 @@ func Resolve(ctx context.Context, cfg aws.Config) Endpoints {
 	}
 }
 
-// resolve calls the resolver, unless it would make an address of no region.
+// resolve calls the resolver, unless the address would have no region.
 func resolve(region string, base *string, call func() (smithyendpoints.Endpoint, error)) string {
 	if region == "" && aws.ToString(base) == "" {
 		return ""

@@ -17,11 +17,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// A Question is what somebody wants to know about themselves.
+// A Question says what the caller wants to know.
 type Question struct {
 	AWS credential.AWS
-	// Domains are those of CodeArtifact to ask about, with Owner as their 12-digit
-	// account; "" is the caller's own. None stands for all that the caller can list.
+	// Domains are the CodeArtifact domains to request tokens for; none means all that
+	// the caller can list. Owner is their 12-digit account; "" is the caller's own.
 	Domains []string
 	Owner   string
 	// RegistryID is the 12-digit account of the registry; "" is the caller's own.
@@ -37,18 +37,18 @@ type Report struct {
 	Region      string      `json:"region"`
 	Endpoints   Endpoints   `json:"endpoints"`
 	Credentials Credentials `json:"credentials"`
-	// Tokens say for ECR, and for each domain, whether the caller gets one.
+	// Tokens say for ECR, and for each domain, whether the caller gets a token.
 	Tokens []Permission `json:"tokens"`
-	// Unlisted says why there are no domains among them; "" where they were listed
-	// or named.
+	// Unlisted says why the domains could not be listed; "" if they were listed or
+	// named.
 	Unlisted string `json:"unlisted,omitempty"`
 }
 
-// parallel is how many tokens are asked for at once: few enough for the quotas.
+// parallel is how many tokens are requested at once: few enough for the quotas.
 const parallel = 4
 
-// Answer finds out everything, or says why it cannot even be told who asks. The
-// errors are those of [credential.Explain].
+// Answer finds out everything. The error says why the caller is not known; it is as
+// with [credential.Explain].
 func Answer(ctx context.Context, q Question) (*Report, error) {
 	cfg, err := q.AWS.Load(ctx, "")
 	if err != nil {
@@ -65,7 +65,7 @@ func Answer(ctx context.Context, q Question) (*Report, error) {
 	return r, nil
 }
 
-// tokens asks for one of each kind.
+// tokens requests one token of each kind.
 func (q Question) tokens(ctx context.Context, p Prober) (found []Permission, unlisted string) {
 	var (
 		wait sync.WaitGroup
@@ -91,13 +91,13 @@ func (q Question) tokens(ctx context.Context, p Prober) (found []Permission, unl
 			return nil
 		})
 	}
-	_ = group.Wait() // nobody fails
+	_ = group.Wait() // the functions return no error
 	wait.Wait()
 	return append([]Permission{ecr}, found...), unlisted
 }
 
-// Profile is the name of the profile that is used: that of the command line, of
-// the environment, or "default".
+// Profile is the name of the profile that is used: from the command line, from the
+// environment, or "default".
 func Profile(a credential.AWS) string {
 	name := a.Profile
 	if env, err := config.NewEnvConfig(); name == "" && err == nil {
@@ -116,7 +116,7 @@ func (r *Report) Refused(service string) bool {
 	return false
 }
 
-// WriteText writes the report for a person, in lines of a name and a value.
+// WriteText writes the report for people, in lines of a name and a value.
 func (r *Report) WriteText(w io.Writer, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	line := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, value) }
@@ -144,7 +144,7 @@ func (r *Report) WriteText(w io.Writer, now time.Time) error {
 	return table.Flush()
 }
 
-// distinct are the names and addresses to show: one if they are all the same.
+// distinct are the names and addresses to show: one if all are the same.
 func (e Endpoints) distinct() [][2]string {
 	if e.STS == e.ECR && e.ECR == e.CodeArtifact {
 		return [][2]string{{"endpoint", e.STS}}
@@ -166,7 +166,7 @@ func (c Credentials) describe(now time.Time) string {
 	return text + ", does not expire"
 }
 
-// Until says when something ends, and how long that is from now.
+// Until says when something ends, and how far from now that is.
 func Until(end, now time.Time) string {
 	text := end.UTC().Format("2006-01-02 15:04 MST")
 	switch left := end.Sub(now); {

@@ -12,34 +12,34 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// shortest is how long the CodeArtifact tokens live that are asked for to see
-// whether they can be had: as short as the service makes them.
+// shortest is the life of the CodeArtifact tokens that are requested as a test: the
+// shortest that the service allows.
 const shortest = 15 * time.Minute
 
-// maxDomains bounds how many of the listed domains are asked about.
+// maxDomains is how many of the listed domains are tested.
 const maxDomains = 20
 
-// A Permission is whether the caller gets tokens of one kind.
+// A Permission says whether the caller gets tokens of one kind.
 type Permission struct {
 	// Service is ecr or codeartifact.
 	Service string `json:"service"`
-	// Domain and Owner are those of CodeArtifact.
+	// Domain and Owner are for CodeArtifact.
 	Domain string `json:"domain,omitempty"`
 	Owner  string `json:"owner,omitempty"`
-	// Registry is the address that ECR named with the token.
+	// Registry is the address that ECR named together with the token.
 	Registry string `json:"registry,omitempty"`
 	// Allowed says that the service issued a token.
 	Allowed bool `json:"allowed"`
-	// Missing is the action that IAM does not allow, where that is the trouble.
+	// Missing is the action that IAM does not allow, if that is the problem.
 	Missing string `json:"missing,omitempty"`
-	// Problem and Advice say why there is no token, and what to do.
+	// Problem says why there is no token, and Advice what to do.
 	Problem string `json:"problem,omitempty"`
 	Advice  string `json:"advice,omitempty"`
-	// Mend is a line of a POSIX shell that does it; "" where there is none.
+	// Fix is a line for a POSIX shell that does it; "" if there is none.
 	Fix string `json:"fix,omitempty"`
 }
 
-// String is the service with its domain.
+// String is the service and the domain.
 func (p Permission) String() string {
 	if p.Domain == "" {
 		return p.Service
@@ -47,18 +47,18 @@ func (p Permission) String() string {
 	return p.Service + " " + p.Domain
 }
 
-// A Prober asks for tokens, and keeps none.
+// A Prober requests tokens and stores none.
 type Prober struct {
 	Config aws.Config
-	// Caller is who asks, for the line that mends what they lack; the zero Caller
-	// where that is not known.
+	// Caller is used for the line that grants a missing permission; the zero Caller if
+	// it is not known.
 	Caller Caller
 	// Options are given to every source of tokens.
 	Options []authtoken.Option
 }
 
-// ECR asks for a token for container registries. registryID is the 12-digit
-// account of the registry; "" is the caller's own.
+// ECR requests a token for container registries. registryID is the 12-digit account
+// of the registry; "" is the caller's own.
 func (p Prober) ECR(ctx context.Context, registryID string) Permission {
 	options := p.options()
 	if registryID != "" {
@@ -74,7 +74,7 @@ func (p Prober) ECR(ctx context.Context, registryID string) Permission {
 	return found
 }
 
-// CodeArtifact asks for a token for a domain. owner is its 12-digit account; ""
+// CodeArtifact requests a token for a domain. owner is its 12-digit account; ""
 // is the caller's own.
 func (p Prober) CodeArtifact(ctx context.Context, domain, owner string) Permission {
 	options := append(p.options(), authtoken.Duration(shortest))
@@ -108,10 +108,10 @@ func (p Prober) explain(found *Permission, err error, endpoint string) {
 	}
 }
 
-// A Domain is one of CodeArtifact.
+// A Domain is a CodeArtifact domain.
 type Domain struct{ Name, Owner string }
 
-// Domains lists the caller's, at most 20 of them. The errors are the SDK's.
+// Domains lists the caller's domains, at most 20. The errors are the SDK's.
 func (p Prober) Domains(ctx context.Context) ([]Domain, error) {
 	out, err := codeartifact.NewFromConfig(p.Config).ListDomains(ctx, &codeartifact.ListDomainsInput{MaxResults: aws.Int32(maxDomains)})
 	if err != nil {
@@ -124,7 +124,7 @@ func (p Prober) Domains(ctx context.Context) ([]Domain, error) {
 	return domains, nil
 }
 
-// Brief says what an error of CodeArtifact means, without its causes.
+// Brief says what an error of CodeArtifact means, without the error itself.
 func (p Prober) Brief(err error) string {
 	t, ok := credential.Diagnose(err, credential.Request{
 		Service: "codeartifact", Region: p.Config.Region, Endpoint: aws.ToString(codeartifact.NewFromConfig(p.Config).Options().BaseEndpoint),

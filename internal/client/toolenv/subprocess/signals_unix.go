@@ -9,21 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forwarded are the signals that are for the child: those that end a program or
-// ask it for something.
+// forwarded are the signals that the child gets: those that end a program or request
+// something from it.
 var forwarded = []os.Signal{
 	syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2,
 }
 
-// given reports whether the child has had a signal from the terminal, which
-// gives those of its keys to everything in the foreground. A second one would
-// tell many programs to end at once, and not in order.
+// sentByTerminal reports whether the child got a signal from the terminal, which
+// sends the signals of its keys to the whole foreground process group. A second
+// signal would make many programs end at once, without cleaning up.
 func sentByTerminal(s os.Signal) bool {
 	if s != syscall.SIGINT && s != syscall.SIGQUIT {
 		return false
 	}
 	tty, err := os.Open("/dev/tty")
-	if err != nil { // there is none
+	if err != nil { // there is no terminal
 		return false
 	}
 	defer tty.Close()
@@ -31,7 +31,7 @@ func sentByTerminal(s os.Signal) bool {
 	return err == nil && foreground == unix.Getpgrp()
 }
 
-// signalOf is the signal that ended a process.
+// signalOf returns the signal that ended a process.
 func signalOf(state *os.ProcessState) (int, bool) {
 	s, ok := state.Sys().(syscall.WaitStatus)
 	if !ok || !s.Signaled() {

@@ -2,8 +2,8 @@ package subprocess
 
 import "os"
 
-// forwarded is the one signal that Windows has; its console gives it to every
-// program that is attached, and so it is only kept from ending this one.
+// forwarded is the only signal of Windows. The console sends it to every attached
+// program, so it only has to be kept from ending this one.
 var forwarded = []os.Signal{os.Interrupt}
 
 func sentByTerminal(os.Signal) bool { return true }

@@ -1,10 +1,10 @@
-// Package subprocess runs one command in the place of this program: with its
-// terminal, its input and output, its signals and its exit code, and with a
-// private folder that is there as long as the command is.
+// Package subprocess runs a command in place of this program: the command gets this
+// program's terminal, input, output and signals, and its exit code becomes this
+// program's. While it runs, it has a private folder.
 //
-// The command is a child also where exec(2) could replace this program by it:
-// somebody has to remove the folder at the end. When this program is killed (9)
-// the folder stays; nothing secret belongs into it.
+// The command is a child process even where exec(2) could replace this program,
+// since the folder must be removed at the end. If this program is killed (SIGKILL),
+// the folder stays, so nothing secret may be put into it.
 package subprocess
 
 import (
@@ -17,31 +17,32 @@ import (
 	"os/signal"
 )
 
-// Exit codes of a shell for a command that could not be started, and the start
-// of those for one that a signal ended.
+// Exit codes of a shell for a command that could not be started, and the number to
+// which the signal's is added for a command that a signal ended.
 const (
 	notExecutable = 126
 	notFound      = 127
 	signalBase    = 128
 )
 
-// A Command is what is run.
+// A Command is the command to run.
 type Command struct {
 	// Args are the program, looked for on PATH, and its arguments.
 	Args []string
-	// Stdin, Stdout and Stderr are given on; files as they are.
+	// Stdin, Stdout and Stderr are passed on; files directly.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// Environment returns the child's environment, as in os.Environ, and may put
-	// files into the private folder.
+	// Environment returns the child's environment in the form of os.Environ. It may
+	// put files into the private folder.
 	Environment func(dir string) ([]string, error)
 }
 
-// Run runs the command to its end and returns its exit code, which is 128 and
-// the signal's number if a signal ended it. Signals that would end this program
-// reach the child instead, from the moment that Run is called.
+// Run runs the command to its end and returns its exit code, which is 128 plus the
+// signal's number if a signal ended it. Signals that would end this program go to the
+// child instead, as soon as Run is called.
 //
-// The error says why the command could not be started; the code goes with it.
+// The error says why the command could not be started; code is then the one of a
+// shell for that case.
 func (c Command) Run() (code int, err error) {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, forwarded...)
@@ -77,14 +78,14 @@ func (c Command) Run() (code int, err error) {
 	return exitStatus(cmd.ProcessState, err)
 }
 
-// forward gives signals to the child, but for those that the terminal has given
+// forward passes signals on to the child, except those that the terminal has sent to
 // it already.
 func forward(p *os.Process, signals <-chan os.Signal, ended <-chan struct{}) {
 	for {
 		select {
 		case s := <-signals:
 			if !sentByTerminal(s) {
-				// A child that has just ended needs no signal.
+				// An error means that the child has just ended.
 				_ = p.Signal(s)
 			}
 		case <-ended:
@@ -93,19 +94,19 @@ func forward(p *os.Process, signals <-chan os.Signal, ended <-chan struct{}) {
 	}
 }
 
-// refusal says why a command did not start.
+// startError says why a command did not start.
 func startError(name string, err error) (int, error) {
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return notFound, fmt.Errorf("%s: there is no such command", name)
 	case errors.Is(err, exec.ErrDot):
-		return notFound, fmt.Errorf("%s: it is in the working folder alone: say ./%s if that is meant", name, name)
+		return notFound, fmt.Errorf("%s: it is only in the working folder: write ./%s if you mean that", name, name)
 	}
 	return notExecutable, err
 }
 
-// status is the exit code of a command that has ended. Its own failing is no
-// error.
+// exitStatus is the exit code of a command that has ended. A failed command is not
+// an error.
 func exitStatus(state *os.ProcessState, err error) (int, error) {
 	var failed *exec.ExitError
 	if err != nil && !errors.As(err, &failed) {
