@@ -26,6 +26,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type DB struct {
 	read    pool
 	write   *writer
 	file    string
+	raw     *os.File // the database file; see makePrivate
 	info    info
 	metrics *metrics
 
@@ -95,7 +97,9 @@ func (p pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 // Close closes the database. Committed changes stay. On SQLite it also moves
 // them from the write-ahead log into the database file and removes the log, so
 // that the file alone is a complete copy.
-func (db *DB) Close() error { return errors.Join(db.read.close(), db.write.Close()) }
+func (db *DB) Close() error {
+	return errors.Join(db.read.close(), db.write.Close(), db.raw.Close()) // raw last: see makePrivate
+}
 
 // close closes the statements first. SQLite keeps a connection open, and with it
 // the write-ahead log, as long as one of its statements is.

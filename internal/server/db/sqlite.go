@@ -33,9 +33,22 @@ func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 	if err := checkLog(file); err != nil {
 		return nil, err
 	}
-	if err := makePrivate(file); err != nil {
+	raw, err := makePrivate(file)
+	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
+	db, err := openSQLite(ctx, file, raw)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	if err := db.loadInfo(ctx); err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, db.Close()))
+	}
+	return db, nil
+}
+
+// openSQLite opens the connections.
+func openSQLite(ctx context.Context, file string, raw *os.File) (*DB, error) {
 	pragmas := url.Values{"_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
 	}}
@@ -57,35 +70,39 @@ func OpenSQLite(ctx context.Context, file string) (*DB, error) {
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	m := newMetrics()
-	db := &DB{
+	return &DB{
 		dialect: sqliteDialect{},
 		read:    newPool(read, sqliteDialect{}),
 		write:   &writer{pool: write, dialect: sqliteDialect{}, metrics: m},
-		file:    file, metrics: m, known: map[string]bool{infoMigration.Name: true},
-	}
-	if err := db.loadInfo(ctx); err != nil {
-		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, db.Close()))
-	}
-	return db, nil
+		file:    file, raw: raw, metrics: m, known: map[string]bool{infoMigration.Name: true},
+	}, nil
 }
 
 // makePrivate creates the file with mode 0600 if there is none, and takes the
 // permissions of others from files that an older version created. SQLite gives
 // the mode of the database file to the files that it creates beside it.
-func makePrivate(file string) error {
+//
+// It returns the open file, which must stay open until SQLite has closed its own:
+// closing any descriptor of a file releases all POSIX locks that the process has on
+// it. Then another process, such as sqlite3 making a backup, would take the database
+// for unused, and remove the write-ahead log that this process writes to
+// (https://www.sqlite.org/howtocorrupt.html, section 2.2). For the same reason
+// nothing here opens the file by its name while the database is open.
+func makePrivate(file string) (*os.File, error) {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
-		return err
-	}
+	err = f.Chmod(0o600)
 	for _, beside := range []string{logFile(file), file + "-shm"} {
-		if err := os.Chmod(beside, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		if e := os.Chmod(beside, 0o600); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
 		}
 	}
-	return nil
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
 }
 
 type sqliteDialect struct{}

@@ -73,7 +73,12 @@ func checkLog(file string) error {
 	if err != nil || len(recorded.Stamps) == 0 {
 		return err
 	}
-	now, err := readStamp(file)
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	now, err := readStamp(f)
 	if err != nil {
 		return err
 	}
@@ -96,15 +101,10 @@ func sizeOf(file string) (int64, error) {
 }
 
 // readStamp reads the stamp from the header of the file itself, without the log.
-func readStamp(file string) (stamp, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return stamp{}, err
-	}
-	defer f.Close()
+func readStamp(file io.ReaderAt) (stamp, error) {
 	var header [headerBytes]byte
-	if _, err := f.ReadAt(header[:], 0); err != nil {
-		return stamp{}, fmt.Errorf("read the header of %s: %w", file, err)
+	if _, err := file.ReadAt(header[:], 0); err != nil {
+		return stamp{}, fmt.Errorf("read the header of the database: %w", err)
 	}
 	return stamp{
 		UserVersion:   binary.BigEndian.Uint32(header[userVersionOffset:]),
@@ -144,7 +144,7 @@ func writeStamps(file string, stamps ...stamp) error {
 // migrations are applied, before the database is used. If it fails, as on a full
 // disk, the database is as good as before: an old stamp stays valid.
 func (db *DB) Stamp(ctx context.Context) error {
-	before, err := readStamp(db.file)
+	before, err := readStamp(db.raw)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (db *DB) Stamp(ctx context.Context) error {
 	if err := db.write.checkpoint(); err != nil {
 		return err
 	}
-	if now, err := readStamp(db.file); err != nil || now != after {
+	if now, err := readStamp(db.raw); err != nil || now != after {
 		return err // the checkpoint was not complete: all stamps stay valid
 	}
 	return writeStamps(db.file, after)
