@@ -4,7 +4,7 @@ package policy
 type condition struct {
 	key      string // in lower case
 	ifExists bool
-	// negated operators (StringNotEquals) are satisfied where the test that
+	// negated operators (StringNotEquals) are satisfied if the test that
 	// they negate is not.
 	negated bool
 	over    quantifier

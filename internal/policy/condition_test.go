@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
-// alice is who asks where it does not matter who does.
+// alice is who asks if it does not matter who does.
 var alice = policy.Principal{
 	Type: policy.User, Account: ours, ARN: "arn:aws:iam::" + ours + ":user/alice", UniqueID: "AIDAAAAAAAAAAAAAALICE",
 }

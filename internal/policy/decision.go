@@ -65,7 +65,7 @@ type Decision struct {
 	// Type is the type of the policy that allowed or denied; for an implicit
 	// deny, the type that has no policy which allows the request.
 	Type Type
-	// Policy is the one that decided. It is nil for an implicit deny, and where
+	// Policy is the one that decided. It is nil for an implicit deny, and if
 	// root is allowed because it is root.
 	Policy *Policy
 	// Statement is the index of the statement in Policy that decided.

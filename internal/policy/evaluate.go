@@ -13,12 +13,12 @@ package policy
 //     boundary and the session policies must allow. An account: nothing yet.
 //  4. Otherwise identity-based policies must allow, or the principal must be the
 //     account's root, and so must the permissions boundary and the session
-//     policies, where there are any.
+//     policies, if there are any.
 //  5. Across accounts a resource-based policy must allow, whomever it names, and
 //     then rule 4 holds as well.
 //  6. A role's trust policy must allow in any case.
 //
-// Who has no account of ours (a web identity, a service, nobody) needs a
+// Who has no account of this server (a web identity, a service, no one) needs a
 // resource-based policy's permission and no more.
 func Evaluate(in *Input) Decision {
 	if d, denied := explicitDeny(in); denied {
@@ -37,7 +37,7 @@ func Evaluate(in *Input) Decision {
 		return Decision{Type: resourceType(in)}
 	case account == "":
 		return granted
-	case local && as == asItself:
+	case local && as == self:
 		return granted
 	case local && as == asSession:
 		return limitedBySession(in, granted)
@@ -84,7 +84,7 @@ func explicitDeny(in *Input) (Decision, bool) {
 // denying returns the index of a Deny that applies.
 func (p *Policy) denying(in *Input) (int, bool) {
 	for i := range p.denies {
-		if s := &p.denies[i]; s.applies(in) && s.concerns(in) {
+		if s := &p.denies[i]; s.applies(in) && s.appliesTo(in) {
 			return s.index, true
 		}
 	}
@@ -106,11 +106,11 @@ func (p *Policy) allowing(in *Input) (int, bool) {
 
 // grantedByResource finds the Allow of a resource-based policy that names the
 // principal most strongly.
-func grantedByResource(in *Input) (granted Decision, as naming) {
+func grantedByResource(in *Input) (granted Decision, as nameForm) {
 	for _, p := range in.Resources {
 		for i := range p.allows {
 			s := &p.allows[i]
-			if n := s.naming(&in.Principal); n > as && s.applies(in) {
+			if n := s.nameForm(&in.Principal); n > as && s.applies(in) {
 				granted, as = Decision{Allowed, p.resourceType(), p, s.index}, n
 			}
 		}
@@ -141,7 +141,7 @@ func limitedByBoundaryAndSession(in *Input, granted Decision) Decision {
 	return limitedBySession(in, granted)
 }
 
-// limitedBySession is what was granted, where the session has no policies or one
+// limitedBySession is what was granted, if the session has no policies or one
 // of them allows.
 func limitedBySession(in *Input, granted Decision) Decision {
 	if in.Session == nil {

@@ -27,7 +27,7 @@ func TestExample_Boundary(t *testing.T) {
 }
 
 // "Delegating responsibility to others using permissions boundaries": users may
-// be created by those who give them the boundary, and nobody may take it away.
+// be created by those who give them the boundary, and no one may take it away.
 func TestExample_DelegatedAdministrator(t *testing.T) {
 	const boundaryARN = "arn:aws:iam::000000000001:policy/Boundary"
 	identity := parse(t, `{"Version":"2012-10-17","Statement":[
@@ -58,7 +58,7 @@ func TestExample_DelegatedAdministrator(t *testing.T) {
 	}
 }
 
-// "AWS: denies access to AWS based on the source IP", which spares what AWS's
+// "AWS: denies access to AWS based on the source IP", which exempts what AWS's
 // services do for the caller.
 func TestExample_SourceIP(t *testing.T) {
 	identity := parse(t, `{"Version":"2012-10-17","Statement":[{`+allowAll+`},

@@ -185,7 +185,7 @@ func TestGuide_NotElements(t *testing.T) {
 	ownOnly := []string{statement(allowAll), statement(`"Effect":"Deny","Action":"ecr:*","NotResource":"` + aRepository + `alice/*"`)}
 	byResourceDenied := verdict{policy.ExplicitDeny, policy.ResourceBased}
 	checkGuide(t, []guideCase{
-		{"NotPrincipal spares who is named", request{identity: all, resources: onlyAlice, action: "ecr:PutImage", resource: aRepository + "a"}, byIdentity},
+		{"NotPrincipal exempts who is named", request{identity: all, resources: onlyAlice, action: "ecr:PutImage", resource: aRepository + "a"}, byIdentity},
 		{"NotPrincipal denies the others", request{principal: bob, identity: all, resources: onlyAlice, action: "ecr:PutImage", resource: aRepository + "a"}, byResourceDenied},
 		{"NotPrincipal denies a role's session that is not named", request{principal: session, identity: all, resources: onlyAlice, action: "ecr:PutImage", resource: aRepository + "a"}, byResourceDenied},
 		{"NotPrincipal denies who has a boundary", request{identity: all, boundary: statement(allowAll), resources: onlyAlice, action: "ecr:PutImage", resource: aRepository + "a"}, byResourceDenied},
@@ -194,11 +194,11 @@ func TestGuide_NotElements(t *testing.T) {
 		{"NotAction allows nothing that it names", request{identity: notIAM, action: "iam:CreateUser", resource: "*"}, nothing},
 		{"NotAction with Deny, inside", request{identity: onlyOneRegion, action: "ecr:PutImage", resource: "*", keys: keys{"aws:requestedregion": {"eu-central-1"}}}, byIdentity},
 		{"NotAction with Deny, outside", request{identity: onlyOneRegion, action: "ecr:PutImage", resource: "*", keys: keys{"aws:requestedregion": {"us-east-1"}}}, forbidden},
-		{"NotAction with Deny, what it spares", request{identity: onlyOneRegion, action: "iam:GetUser", resource: "*", keys: keys{"aws:requestedregion": {"us-east-1"}}}, byIdentity},
+		{"NotAction with Deny, what it exempts", request{identity: onlyOneRegion, action: "iam:GetUser", resource: "*", keys: keys{"aws:requestedregion": {"us-east-1"}}}, byIdentity},
 
 		{"NotResource allows what it does not name", request{identity: notSecret, action: "ecr:PutImage", resource: aRepository + "a"}, byIdentity},
 		{"NotResource allows nothing that it names", request{identity: notSecret, action: "ecr:PutImage", resource: aRepository + "secret/a"}, nothing},
-		{"NotResource with Deny spares", request{identity: ownOnly, action: "ecr:PutImage", resource: aRepository + "alice/a"}, byIdentity},
+		{"NotResource with Deny exempts", request{identity: ownOnly, action: "ecr:PutImage", resource: aRepository + "alice/a"}, byIdentity},
 		{"NotResource with Deny denies", request{identity: ownOnly, action: "ecr:PutImage", resource: aRepository + "bob/a"}, forbidden},
 	})
 }
@@ -257,9 +257,9 @@ func TestGuide_MissingKeys(t *testing.T) {
 		{"Null true: there", asks(missing, keys{"aws:tokenissuetime": {"2026-01-01T00:00:00Z"}}), nothing},
 		{"Null true: missing", asks(missing, nil), byIdentity},
 		{"a Deny with IfExists denies where the key is missing", request{identity: longTerm, action: "sts:AssumeRole", resource: "*"}, forbidden},
-		{"a Deny with IfExists spares a good value", request{identity: longTerm, action: "sts:AssumeRole", resource: "*", keys: keys{"sts:durationseconds": {"900"}}}, byIdentity},
+		{"a Deny with IfExists exempts a good value", request{identity: longTerm, action: "sts:AssumeRole", resource: "*", keys: keys{"sts:durationseconds": {"900"}}}, byIdentity},
 		{"a negated Deny denies where the key is missing", request{identity: noTag, action: "ecr:CreateRepository", resource: "*"}, forbidden},
-		{"a negated Deny spares the value", request{identity: noTag, action: "ecr:CreateRepository", resource: "*", keys: keys{"aws:requesttag/team": {"red"}}}, byIdentity},
+		{"a negated Deny exempts the value", request{identity: noTag, action: "ecr:CreateRepository", resource: "*", keys: keys{"aws:requesttag/team": {"red"}}}, byIdentity},
 	})
 }
 

@@ -3,7 +3,7 @@ package policy
 // A PrincipalType says what kind of principal makes a request.
 type PrincipalType uint8
 
-// The types of principals. The zero value is nobody.
+// The types of principals. The zero value is anonymous.
 const (
 	Anonymous PrincipalType = iota
 	RootUser
@@ -45,7 +45,7 @@ func (p *Principal) account() string {
 
 // A Context gives the condition keys of a request.
 type Context interface {
-	// Lookup returns the values of a key, and false where the request has no
+	// Lookup returns the values of a key, and false if the request has no
 	// such key. The key comes in lower case. The slice is read at once and not
 	// kept, so that an implementation may use it again.
 	Lookup(key string) (values []string, ok bool)
@@ -65,13 +65,13 @@ type Input struct {
 
 	// Identity holds the identity-based policies.
 	Identity []*Policy
-	// Boundary is the permissions boundary, nil where there is none.
+	// Boundary is the permissions boundary, nil if there is none.
 	Boundary *Policy
-	// Session holds the session policies: nil where the session has none, and an
+	// Session holds the session policies: nil if the session has none, and an
 	// empty slice, which is not nil, allows nothing.
 	Session []*Policy
 	// Guardrail is the account-wide policy that limits all of the principal's
-	// account, as a service control policy does. nil where there is none.
+	// account, as a service control policy does. nil if there is none.
 	Guardrail *Policy
 	// Resources holds the resource-based policies, among them a role's trust
 	// policy.

@@ -16,7 +16,7 @@ func read(document string) reader {
 	return reader{jsontext.NewDecoder(strings.NewReader(document))}
 }
 
-// end is an error where anything is left.
+// end is an error if anything is left.
 func (r reader) end() error {
 	if _, err := r.d.ReadToken(); !errors.Is(err, io.EOF) {
 		return detailed(syntaxErrors, "there is more after the end of the document")
@@ -42,7 +42,7 @@ func (r reader) object(member func(name string) error) error {
 	return syntax(err)
 }
 
-// list calls item for each item of a list, and once where there are no brackets.
+// list calls item for each item of a list, and once if there are no brackets.
 func (r reader) list(item func() error) error {
 	if r.d.PeekKind() != '[' {
 		return item()
@@ -105,7 +105,7 @@ func (r reader) open(kind jsontext.Kind, what string) error {
 	return syntax(err)
 }
 
-// expect is an error where something else than one of the kinds comes.
+// expect is an error if something else than one of the kinds comes.
 func (r reader) expect(what string, kinds ...jsontext.Kind) error {
 	next := r.d.PeekKind()
 	for _, k := range kinds {

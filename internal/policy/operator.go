@@ -10,7 +10,7 @@ import (
 // An operator is a condition operator without its prefix and suffix.
 type operator struct {
 	negated bool
-	// compile makes the test of the values, which are those of the document.
+	// compile makes a test from the values in the document.
 	compile func(values []string, with features) (test, error)
 }
 
@@ -80,7 +80,7 @@ func compileCondition(name, key string, values []string, with features) (conditi
 	return c, err
 }
 
-// stringTest compares with patterns: those of StringLike have wildcards.
+// stringTest compares with patterns. Patterns of StringLike have wildcards.
 type stringTest []pattern
 
 func (t stringTest) match(value string, ctx Context) match {

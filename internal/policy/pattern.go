@@ -13,7 +13,7 @@ const (
 	yes
 	// undecided is the answer of a comparison that cannot be made: with a
 	// variable whose key the request lacks, or of a text that should be a number.
-	// A statement that depends on it applies where it denies and not where it
+	// A statement that depends on it applies if it denies and not if it
 	// allows.
 	undecided
 )
@@ -47,7 +47,7 @@ type element struct {
 	kind elementKind
 	// text is a text's, or a variable's key in lower case.
 	text string
-	// fallback is a variable's default, where it has one.
+	// fallback is a variable's default, if it has one.
 	fallback    string
 	hasFallback bool
 }
@@ -117,7 +117,7 @@ type comparison struct {
 var (
 	// exactly is the comparison of everything but actions.
 	exactly = comparison{strings.HasPrefix, strings.Index}
-	// foldingCase is that of actions, whose patterns are in lower case.
+	// foldingCase is for actions, whose patterns are in lower case.
 	foldingCase = comparison{hasPrefixFold, indexFold}
 )
 
@@ -208,7 +208,7 @@ func runeLength(s string) int {
 }
 
 // lower maps an ASCII letter to lower case and leaves every other byte: actions
-// are ASCII, and a letter such as K (the Kelvin sign) is no k.
+// are ASCII, and a letter such as K (the Kelvin sign) does not match k.
 func lower(c byte) byte {
 	if 'A' <= c && c <= 'Z' {
 		return c + 'a' - 'A'

@@ -1,17 +1,20 @@
-// Package policy is the IAM policy language: it parses, validates and compiles
-// policy documents and evaluates requests against them. It is pure: no I/O, and
-// everything that a decision depends on, the time too, is handed in.
+// Package policy is the IAM policy language. It parses, checks and compiles policy
+// documents, and evaluates requests against them. It has no I/O and no clock:
+// everything that a decision depends on is passed in.
 //
-// [Parse] makes a [Policy] of a document: once, when it is written or loaded.
-// What it accepts it understands; a document with anything unknown is refused,
-// so that no statement is ever half understood. [Evaluate] takes the policies
-// that apply to a request, and who asks for what, and gives a [Decision]: the
-// outcome, and the statement that decided or the type of policy that was missing.
+// [Parse] turns a document into a [Policy], when it is written or loaded. A
+// document with anything unknown is refused, so no statement is ever half
+// understood. [Check] also applies the rules that IAM has only for new documents.
+// [Evaluate] takes the policies that apply to a request and returns a [Decision]:
+// the outcome, and the statement that decided or the type of policy that was
+// missing. [Explain] returns all the reasons.
 //
-// The rules are those of the IAM User Guide: "Grammar of the IAM JSON policy
-// language" and "Policy evaluation logic". Where it leaves something open, the
-// stricter reading is taken; what cannot be decided (a variable without value)
-// denies.
+// The rules come from the IAM User Guide: "Grammar of the IAM JSON policy
+// language" and "Policy evaluation logic". If the guide leaves something open,
+// this package takes the stricter reading. What cannot be evaluated (a variable
+// without a value) denies.
+//
+// It must not import any other package of this module.
 package policy
 
 import (
@@ -47,7 +50,7 @@ func (k Kind) namesPrincipals() bool { return k == Resource || k == Trust }
 type Source struct {
 	// Name is the policy's: "AdministratorAccess", or an inline policy's.
 	Name string
-	// ARN is a managed policy's, or that of the resource a policy belongs to.
+	// ARN is the ARN of a managed policy, or of the resource that a policy belongs to.
 	ARN string
 	// Attachment is what the policy is attached to: "user/alice", "group/ops".
 	Attachment string
@@ -98,7 +101,7 @@ func (p *Policy) Document() string { return p.document }
 // variables: sorted, in lower case, each once.
 func (p *Policy) ContextKeys() []string { return p.keys }
 
-// StatementID is the Sid of the statement with the index, empty where it has none.
+// StatementID is the Sid of the statement with the index, empty if it has none.
 func (p *Policy) StatementID(index int) string {
 	if s := p.statement(index); s != nil {
 		return s.sid
@@ -110,7 +113,7 @@ func (p *Policy) StatementID(index int) string {
 func (p *Policy) Statements() int { return len(p.allows) + len(p.denies) }
 
 // StatementText is the text of the statement with the index, as the document has
-// it; empty where there is no such statement.
+// it; empty if there is no such statement.
 func (p *Policy) StatementText(index int) string {
 	if s := p.statement(index); s != nil {
 		return p.document[s.start:s.end]
@@ -124,7 +127,7 @@ type Position struct{ Line, Column int }
 
 // StatementPosition says where the statement with the index stands: the places
 // after its opening and after its closing brace, which are those that IAM's
-// policy simulator gives. Both are zero where there is no such statement.
+// policy simulator gives. Both are zero if there is no such statement.
 func (p *Policy) StatementPosition(index int) (start, end Position) {
 	s := p.statement(index)
 	if s == nil || s.end == 0 {
@@ -133,7 +136,7 @@ func (p *Policy) StatementPosition(index int) (start, end Position) {
 	return p.position(s.start + 1), p.position(s.end)
 }
 
-// position is that of what comes after the first n bytes of the document.
+// position returns the line and column after the first n bytes of the document.
 func (p *Policy) position(n int) Position {
 	before := p.document[:n]
 	line := before[strings.LastIndexByte(before, '\n')+1:]

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// A naming says as whom a statement names a principal. What a resource's policy
+// A nameForm says as whom a statement names a principal. What a resource's policy
 // gives depends on it (see [Evaluate]). They are in ascending order of strength.
-type naming uint8
+type nameForm uint8
 
 const (
-	notNamed naming = iota
+	notNamed nameForm = iota
 	// asAccount: by the account's id or its root's ARN, which stands for the
 	// account. It leaves the decision to the account's own policies.
 	asAccount
 	// asRole: by the ARN of the role that a session is of.
 	asRole
-	// asSession: by the ARN of the session itself, or as one of everybody.
+	// asSession: by the ARN of the session itself, or as one of everyone.
 	asSession
-	// asItself: a user, a federated user, a service or a web identity.
-	asItself
+	// self: a user, a federated user, a service or a web identity.
+	self
 )
 
 // principals is a Principal or NotPrincipal element. A user, a role or a role's
@@ -35,39 +35,39 @@ type principals struct {
 	federated []string
 }
 
-// naming returns the strongest way in which p names who. A star names every
+// nameForm returns the strongest way in which p names who. A star names every
 // AWS principal and the anonymous one; it does not name a service or an
 // outside identity, so that a trust policy which is open to all accounts is not
 // open to every OIDC provider as well.
-func (p *principals) naming(who *Principal) naming {
+func (p *principals) nameForm(who *Principal) nameForm {
 	switch who.Type {
 	case Service:
-		return namingIf(slices.Contains(p.services, who.Provider), asItself)
+		return nameFormIf(slices.Contains(p.services, who.Provider), self)
 	case WebIdentity:
-		return namingIf(slices.Contains(p.federated, who.Provider), asItself)
+		return nameFormIf(slices.Contains(p.federated, who.Provider), self)
 	case Anonymous:
-		return namingIf(p.everyone, asItself)
+		return nameFormIf(p.everyone, self)
 	}
-	strongest := namingIf(who.Account != "" && slices.Contains(p.accounts, who.Account), asAccount)
+	strongest := nameFormIf(who.Account != "" && slices.Contains(p.accounts, who.Account), asAccount)
 	switch who.Type {
 	case User:
-		strongest = max(strongest, namingIf(names(p.users, who.ARN, who.UniqueID), asItself))
+		strongest = max(strongest, nameFormIf(names(p.users, who.ARN, who.UniqueID), self))
 	case FederatedUser:
-		strongest = max(strongest, namingIf(slices.Contains(p.sessions, who.ARN), asItself))
+		strongest = max(strongest, nameFormIf(slices.Contains(p.sessions, who.ARN), self))
 	case RoleSession:
 		strongest = max(strongest,
-			namingIf(names(p.roles, who.RoleARN, who.UniqueID), asRole),
-			namingIf(p.namesSession(who), asSession))
+			nameFormIf(names(p.roles, who.RoleARN, who.UniqueID), asRole),
+			nameFormIf(p.namesSession(who), asSession))
 	}
-	return max(strongest, namingIf(p.everyone, asSession))
+	return max(strongest, nameFormIf(p.everyone, asSession))
 }
 
-// spares reports whether a Deny with NotPrincipal p leaves who alone. The
+// exempts reports whether a Deny with NotPrincipal p leaves who alone. The
 // account must be named beside the user, and beside a role's session both the
 // account and the role (IAM User Guide, "AWS JSON policy elements: NotPrincipal":
 // the account is looked at first, then the role, then the session, and there is
 // no way to name all sessions).
-func (p *principals) spares(who *Principal) bool {
+func (p *principals) exempts(who *Principal) bool {
 	if p.everyone {
 		return true
 	}
@@ -75,9 +75,9 @@ func (p *principals) spares(who *Principal) bool {
 	case Anonymous:
 		return false
 	case Service, WebIdentity:
-		return p.naming(who) != notNamed
+		return p.nameForm(who) != notNamed
 	case RootUser:
-		return p.naming(who) == asAccount
+		return p.nameForm(who) == asAccount
 	}
 	if !slices.Contains(p.accounts, who.Account) {
 		return false
@@ -91,7 +91,7 @@ func (p *principals) spares(who *Principal) bool {
 	return names(p.users, who.ARN, who.UniqueID)
 }
 
-func namingIf(isNamed bool, n naming) naming {
+func nameFormIf(isNamed bool, n nameForm) nameForm {
 	if isNamed {
 		return n
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
-// The world of the generated policies is small, so that what they say and what
+// The generated policies use a small set of names, so that what they say and what
 // is asked often meet.
 const (
 	ours   = "000000000001"
@@ -255,7 +255,7 @@ func drawKeys(t *rapid.T) keys {
 	return k
 }
 
-// Every principal of the world asks for every action, in each of a few situations.
+// Every principal asks for every action, in each of a few situations.
 const situations = 8
 
 func TestEvaluate_Reference(t *testing.T) {

@@ -272,7 +272,7 @@ func must(err error) {
 	}
 }
 
-// denies reports whether a Deny concerns the principal.
+// denies reports whether a Deny applies to the principal.
 func (s *refStatement) denies(r *request) bool {
 	if s.principal == nil {
 		return true

@@ -7,7 +7,7 @@ import "strings"
 // "/", and across ":" too, so that "arn:aws:ecr:*" is every resource of ECR
 // (IAM User Guide, "IAM JSON policy elements: Resource").
 //
-// Where incompleteARNs are allowed, a star stands for each part that is missing
+// If incompleteARNs are allowed, a star stands for each part that is missing
 // (IAM User Guide, "IAM identifiers", IAM ARNs).
 func compileResource(s string, with features) (pattern, error) {
 	if s == "*" {
@@ -38,7 +38,7 @@ func compileResource(s string, with features) (pattern, error) {
 			colons += strings.Count(e.text, ":")
 		case variable:
 			if colons < 5 {
-				return pattern{}, malformed("Resource %s has a policy variable before its fifth colon, where none is replaced", s)
+				return pattern{}, malformed("Resource %s has a policy variable before its fifth colon, and none is replaced there", s)
 			}
 		}
 	}

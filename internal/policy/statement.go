@@ -34,7 +34,7 @@ type statement struct {
 }
 
 // applies reports whether the statement is about the action, the resource and
-// the circumstances of the request; whom it names is [statement.naming].
+// the circumstances of the request; whom it names is [statement.nameForm].
 func (s *statement) applies(in *Input) bool {
 	if matchAction(s.actions, in.Action) == s.notActions {
 		return false
@@ -53,25 +53,25 @@ func (s *statement) applies(in *Input) bool {
 	return true
 }
 
-// naming says how an Allow names the principal. NotPrincipal with Allow does not
+// nameForm says how an Allow names the principal. NotPrincipal with Allow does not
 // exist.
-func (s *statement) naming(who *Principal) naming {
+func (s *statement) nameForm(who *Principal) nameForm {
 	if s.principals == nil || s.notPrincipals {
 		return notNamed
 	}
-	return s.principals.naming(who)
+	return s.principals.nameForm(who)
 }
 
-// concerns reports whether a Deny is about the principal. A star denies all,
+// appliesTo reports whether a Deny is about the principal. A star denies all,
 // also those whom it does not allow.
-func (s *statement) concerns(in *Input) bool {
+func (s *statement) appliesTo(in *Input) bool {
 	switch {
 	case s.principals == nil:
 		return true
 	case s.notPrincipals:
 		// A principal with a permissions boundary is denied whatever is named
 		// (IAM User Guide, "AWS JSON policy elements: NotPrincipal").
-		return in.Boundary != nil || !s.principals.spares(&in.Principal)
+		return in.Boundary != nil || !s.principals.exempts(&in.Principal)
 	}
-	return s.principals.everyone || s.principals.naming(&in.Principal) != notNamed
+	return s.principals.everyone || s.principals.nameForm(&in.Principal) != notNamed
 }

@@ -60,7 +60,7 @@ var dateLayouts = []string{
 }
 
 // parseDate reads a date (IAM User Guide, "Date condition operators"): one of
-// W3C's forms, UTC where it has no zone, or seconds since 1970. Four digits
+// W3C's forms, UTC if it has no zone, or seconds since 1970. Four digits
 // alone are a year.
 func parseDate(s string) (time.Time, bool) {
 	if len(s) != len("2006") && len(s) <= len("253402300799") && s != "" && consistsOf(s, isDigit, "") {

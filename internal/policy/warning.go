@@ -36,18 +36,18 @@ func (p *Policy) statementWarnings(s *statement) (warnings []string) {
 	if s.effect == allow {
 		open := len(s.conditions) == 0
 		add(p.kind == Identity && open && s.allActions() && s.allResources(), "allows every action on every resource")
-		add(s.notActions && !s.notResources, "allows with NotAction everything that it does not name, future actions too")
-		add(s.notResources, "allows with NotResource every resource that it does not name, future ones too")
-		add(s.principals != nil && s.principals.everyone && open, "allows everybody, in every account, without a condition")
+		add(s.notActions && !s.notResources, "allows with NotAction every action that it does not name, including future ones")
+		add(s.notResources, "allows with NotResource every resource that it does not name, including future ones")
+		add(s.principals != nil && s.principals.everyone && open, "allows everyone, in every account, without a condition")
 		add(p.kind == Identity && open && s.allResources() && !s.allActions() && s.names("iam:PassRole"), "allows passing every role")
-		add(p.kind == Identity && open && s.allResources() && !s.allActions() && s.names("sts:AssumeRole"), "allows assuming every role that lets it")
+		add(p.kind == Identity && open && s.allResources() && !s.allActions() && s.names("sts:AssumeRole"), "allows assuming every role that trusts the caller")
 		for i := range s.conditions {
 			c := &s.conditions[i]
-			add(c.over == forAllValues && !s.requires(c.key), fmt.Sprintf("tests %s with ForAllValues alone, which a request without that key passes; add Null", c.key))
+			add(c.over == forAllValues && !s.requires(c.key), fmt.Sprintf("tests %s only with ForAllValues, which a request without that key passes; add Null", c.key))
 		}
 	}
 	add(s.notPrincipals && len(s.principals.roles) > 0 && len(s.principals.sessions) == 0,
-		"spares a role with NotPrincipal and none of its sessions, which are all denied; use ArnNotEquals with aws:PrincipalArn")
+		"exempts a role with NotPrincipal but none of its sessions, so all of them are denied; use ArnNotEquals with aws:PrincipalArn")
 	add(!p.replacesVariables && strings.Contains(p.StatementText(s.index), "${"), "has ${…}, which is replaced only in policies with Version 2012-10-17")
 	return warnings
 }

@@ -12,7 +12,7 @@ func TestPolicy_Warnings(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind     policy.Kind
 		document string
-		want     string // a part of the one warning; "" where there is none
+		want     string // a part of the one warning; "" if there is none
 	}{
 		"everything":                  {policy.Identity, statement(`"Sid":"All",` + allowAll), "statement 0 (All) allows every action on every resource"},
 		"everything by *:*":           {policy.Identity, statement(`"Effect":"Allow","Action":"*:*","Resource":"*"`), "every action"},

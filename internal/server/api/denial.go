@@ -19,7 +19,7 @@ type MessageSealer interface {
 // Reference, DecodeAuthorizationMessage). A denial that the domain left without a
 // reason on purpose does not change.
 func (m *Middleware) explained(err error) error {
-	var refusal *authz.Refusal
+	var refusal *authz.Denial
 	var f *fault.Error
 	if m.Messages == nil || !errors.As(err, &f) || f.Kind != fault.Denied || !errors.As(err, &refusal) {
 		return err

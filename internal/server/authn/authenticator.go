@@ -57,8 +57,8 @@ func New(c Config) *Authenticator {
 }
 
 // identify makes p the principal that the claims are about: the identity as it
-// is now, in the session that the claims describe. claims are either those of
-// temporary credentials, or those of a bearer token. The errors are faults
+// is now, in the session that the claims describe. The claims come either
+// from temporary credentials or from a bearer token. The errors are faults
 // InvalidToken: what the claims rest on was taken away.
 func (a *Authenticator) identify(ctx context.Context, p *Principal, claims *token.Claims) error {
 	identity := a.directory.Identity(claims.Account, claims.PrincipalID)
@@ -128,7 +128,7 @@ func mergedTags(identity, session map[string]string) map[string]string {
 		merged[k] = v
 	}
 	for k, v := range session {
-		for old := range merged { // keys that differ in case alone are the same
+		for old := range merged { // keys that differ only in case are the same
 			if strings.EqualFold(old, k) {
 				delete(merged, old)
 			}
@@ -143,7 +143,7 @@ func closed(why string) error {
 }
 
 // Unsigned returns the caller of a request whose operation needs no signature:
-// nobody, on a connection. What the request itself proves, the domain finds out.
+// no one, on a connection. What the request itself proves, the domain finds out.
 // The error is a fault ServiceUnavailable, as [Directory] has it.
 func (a *Authenticator) Unsigned(r *http.Request) (*Caller, error) {
 	if err := a.directory.Ready(); err != nil {

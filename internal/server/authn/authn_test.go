@@ -36,9 +36,9 @@ const (
 // A key is a set of credentials that signs.
 type key struct{ id, secret, session string }
 
-// A fixture is a world with a user alice and a role deploy, who may use ECR.
+// A fixture has a user alice and a role deploy, who may use ECR.
 type fixture struct {
-	*iamtest.World
+	*iamtest.Fixture
 	t     testing.TB
 	admin context.Context
 	alice key
@@ -47,7 +47,7 @@ type fixture struct {
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	w := iamtest.New(t)
-	f := &fixture{World: w, t: t, admin: w.AsAdmin()}
+	f := &fixture{Fixture: w, t: t, admin: w.AsAdmin()}
 	_, err := w.IAM.CreateUser(f.admin, iam.NewEntity{Name: "alice", Tags: []iam.Tag{{Key: "team", Value: "x"}}})
 	f.ok(err)
 	f.ok(w.IAM.PutInlinePolicy(f.admin, iam.KindUser, "alice", "ecr", allowECR))

@@ -16,7 +16,7 @@ import (
 //
 // Errors are faults: MissingAuthenticationToken; ExpiredToken; InvalidToken for
 // a header that cannot be read, a token of another purpose, and one that was
-// closed by taking the identity or its access key away; ServiceUnavailable, as
+// revoked with its identity or its access key; ServiceUnavailable, as
 // [Directory] has it.
 func (a *Authenticator) Bearer(r *http.Request, purpose token.Purpose) (*Caller, error) {
 	if err := a.directory.Ready(); err != nil {

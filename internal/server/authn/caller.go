@@ -1,13 +1,13 @@
-// Package authn turns credentials into a [Caller]: who makes a request, proven.
+// Package authn turns credentials into a [Caller]: who makes a request.
 //
 // There are two kinds of credentials: a SigV4 signature made with an access key
 // (the AWS APIs) and a bearer token that [token] opens (the registry and the
-// package endpoints). Both end in a [Principal] as the snapshot of IAM has it at
-// this very moment, so that a key, a user or a role that was taken away closes
-// what was issued to it at the next request. Nothing here reads a database.
+// package endpoints). Both lead to a [Principal] as IAM has it at this moment, so
+// deleting a key, a user or a role ends what was issued to it at the next request.
+// Nothing here reads a database.
 //
-// An edge authenticates once and puts the caller into the request's context;
-// what the caller may do is decided by package authz, in the domain.
+// A handler authenticates once and puts the caller into the request's context.
+// Package authz, called by the domain, decides what the caller may do.
 package authn
 
 import (
@@ -58,25 +58,25 @@ type Principal struct {
 	// SessionName is of a role session or a federated user.
 	SessionName string
 	// Policies are the identity-based policies in force: inline, attached and
-	// those of the user's groups. Empty for root, which needs none.
+	// from the user's groups. Empty for root, which needs none.
 	Policies []*policy.Policy
-	// Boundary is the permissions boundary; nil where there is none.
+	// Boundary is the permissions boundary; nil if there is none.
 	Boundary *policy.Policy
-	// Guardrail is the account-wide policy that limits everybody of the account,
-	// root too; nil where there is none.
+	// Guardrail is the account-wide policy that limits everyone of the account,
+	// root too; nil if there is none.
 	Guardrail *policy.Policy
-	// SessionPolicies limit a session: nil where it has none, and an empty,
+	// SessionPolicies limit a session: nil if it has none, and an empty,
 	// non-nil slice allows nothing.
 	SessionPolicies []*policy.Policy
 	// Tags are aws:PrincipalTag/*: the identity's, overridden by the session's.
 	Tags map[string]string
-	// TransitiveTagKeys are those of the session's tags that the next role
+	// TransitiveTagKeys are the session's tags that the next role
 	// inherits when this session assumes it.
 	TransitiveTagKeys []string
 	// SourceIdentity is aws:SourceIdentity.
 	SourceIdentity string
 	// Federation is where a web identity comes from, and the session that it
-	// began; nil for everybody else.
+	// began; nil for everyone else.
 	Federation *Federation
 	// AccessKeyID is the key that signed, or that obtained the bearer token.
 	AccessKeyID string
@@ -110,10 +110,10 @@ type Caller struct {
 	*Principal
 	// Region is the one that the signature or the token is for.
 	Region string
-	// Token is what the bearer token says, and nil for a signed request. A door
-	// that is opened by tokens checks the scope in it.
+	// Token is what the bearer token says, and nil for a signed request. Handlers
+	// that accept tokens check the scope in it.
 	Token *token.Claims
-	// SourceIP, Secure and UserAgent are those of the connection.
+	// SourceIP, Secure and UserAgent describe the connection.
 	SourceIP  netip.Addr
 	Secure    bool
 	UserAgent string
@@ -147,7 +147,7 @@ func WithCaller(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
-// FromContext returns the caller, or nil where nobody was authenticated.
+// FromContext returns the caller, or nil if the request was not authenticated.
 func FromContext(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)
 	return c

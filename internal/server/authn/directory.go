@@ -10,7 +10,7 @@ import (
 // A Directory is what package iam knows at this moment. It answers from memory.
 type Directory interface {
 	// Ready reports whether what it knows is what holds: nil, or a fault
-	// ServiceUnavailable where something may have been taken away that this server
+	// ServiceUnavailable if something may have been taken away that this server
 	// has not heard of. It is asked before everything else about a request.
 	Ready() error
 	// KeyOwner returns whose a long-term access key is: the user's unique id, or
@@ -21,12 +21,12 @@ type Directory interface {
 	Secret(accessKeyID string) (secret string, ok bool)
 	// Identity returns the user (AIDA…), the role (AROA…) or, with the account's
 	// own id, the root of the account, as it is by itself, without a session.
-	// It is shared: copy it before setting a field. It is nil where there is no
+	// It is shared: copy it before setting a field. It is nil if there is no
 	// such identity in the account (any more).
 	Identity(account, uniqueID string) *Principal
 	// Session returns the record of a session. It reads the database once for
 	// each session and replica, and needs no lock after. The error is a fault
-	// InvalidToken where there is no such record.
+	// InvalidToken if there is no such record.
 	Session(ctx context.Context, id string) (*Session, error)
 	// Used notes that a long-term access key was used, for GetAccessKeyLastUsed,
 	// or a session of the role with the unique id, for GetRole.

@@ -28,9 +28,9 @@ func isGlobal(service, region string) bool {
 
 // Signed returns the caller who signed a request for the service with a
 // long-term key AKIA…, or with temporary credentials ASIA… and their session
-// token. body is the whole body; where it is nil the body is still to be read,
+// token. body is the whole body; if it is nil the body is still to be read,
 // and r.Body verifies it on the way: it ends with a fault SignatureDoesNotMatch
-// instead of io.EOF where it is not the one that was signed.
+// instead of io.EOF if it is not the one that was signed.
 //
 // Errors are faults: MissingAuthenticationToken, IncompleteSignature,
 // InvalidClientTokenId (no such key, or not any more), SignatureDoesNotMatch
@@ -69,7 +69,7 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 
 // PrecheckSigned reports whether a request can be one that Signed accepts, as far as can
 // be told before its body is read: the signature has its form, is of now, and is
-// said to be by a key that exists. Errors are those of Signed.
+// said to be by a key that exists. It returns the same errors as Signed.
 func (a *Authenticator) PrecheckSigned(r *http.Request, service string) error {
 	if err := a.directory.Ready(); err != nil {
 		return err
@@ -135,8 +135,8 @@ func (a *Authenticator) temporary(r *http.Request, c *sigv4.Credential, p *Princ
 	return secret, nil
 }
 
-// unknownKey is the one answer for a key that does not exist, is inactive or
-// was closed, and for a session token that is not its own.
+// unknownKey is the same answer for a key that does not exist, is inactive or was
+// revoked, and for a session token that does not belong to its key.
 func unknownKey() error {
 	return fault.New(fault.Unauthenticated, "InvalidClientTokenId", "The security token included in the request is invalid.")
 }

@@ -41,7 +41,7 @@ type PolicyAuthorizer struct {
 
 // Authorize reports whether the caller in ctx may do what req says: nil, or a
 // fault of kind Denied and code "AccessDenied" with AWS's wording, whose cause is a
-// [*Refusal]. Nobody in ctx is denied.
+// [*Denial]. A context without a caller is denied.
 func (a *PolicyAuthorizer) Authorize(ctx context.Context, req *Request) error {
 	caller := authn.FromContext(ctx)
 	decision := Decide(caller, req)
@@ -54,11 +54,11 @@ func (a *PolicyAuthorizer) Authorize(ctx context.Context, req *Request) error {
 		}
 		return nil
 	}
-	return fault.Wrap(&Refusal{caller, *req, decision}, fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s",
+	return fault.Wrap(&Denial{caller, *req, decision}, fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on resource: %s %s",
 		name(caller), req.Action, req.Resource, decision.Because(req.Action))
 }
 
-// Decide is the decision alone, without an observer. A nil caller is nobody, and
+// Decide is the decision alone, without an observer. A nil caller is anonymous, and
 // denied. See [Simulation.Explain] for what a caller would be allowed, and why.
 func Decide(caller *authn.Caller, req *Request) policy.Decision {
 	if caller == nil || caller.Principal == nil {
@@ -94,7 +94,7 @@ func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input 
 	}
 }
 
-// principalType translates; a type that is unknown is nobody's.
+// principalType translates; an unknown type is anonymous.
 func principalType(t authn.PrincipalType) policy.PrincipalType {
 	switch t {
 	case authn.Root:

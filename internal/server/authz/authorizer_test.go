@@ -307,7 +307,7 @@ func TestAuthorize_Concurrent(t *testing.T) {
 	}
 }
 
-// BenchmarkAuthorize is a docker push of somebody with ECR's power user policy.
+// BenchmarkAuthorize is a docker push of someone with ECR's power user policy.
 func BenchmarkAuthorize(b *testing.B) {
 	a := &authz.PolicyAuthorizer{Observe: func(context.Context, *authz.Request, policy.Decision) {}}
 	ctx := authn.WithCaller(b.Context(), user(managedPolicy(b, "AmazonEC2ContainerRegistryPowerUser")))

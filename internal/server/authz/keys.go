@@ -130,7 +130,7 @@ func (k *conditionKeys) ofPrincipal(key string) string {
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
 // tag returns the value of a tag. The case of its key does not matter in a
-// policy; where tags differ in nothing else, all their values are the key's, and
+// policy; if tags differ in nothing else, all their values are the key's, and
 // so no condition on it lets an Allow through that only one of them would.
 func (k *conditionKeys) tag(tags map[string]string, key string) ([]string, bool) {
 	var found []string

@@ -1,7 +1,8 @@
-// Package authz decides: principal + action + resource → a decision and its
-// reason. The evaluation itself is package policy's; this package gathers what
-// it needs (the caller, the resource's policies and tags, the context keys) and
-// turns a refusal into the domain's error with AWS's wording.
+// Package authz decides whether a principal may do an action on a resource, and
+// why. Package policy evaluates; this package collects its input (the caller, the
+// resource's policies and tags, the condition keys) and turns a denial into an
+// error with AWS's wording. Domain packages take an [Authorizer] and call it first
+// in each of their methods.
 package authz
 
 import "github.com/gatehouse-registry/gatehouse/internal/policy"

@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// A Simulation is a request that nobody makes: it asks what would be decided, and
+// A Simulation is a request that no one makes: it asks what would be decided, and
 // why. It is what IAM's policy simulator answers from.
 type Simulation struct {
 	Principal *authn.Principal
@@ -19,7 +19,7 @@ type Simulation struct {
 
 // Explain decides as [Decide] does, and says why. What a request has by its
 // circumstances (aws:SourceIp, aws:CurrentTime, aws:SecureTransport…) is there
-// only where Keys has it; what follows from the principal (aws:PrincipalArn,
+// only if Keys has it; what follows from the principal (aws:PrincipalArn,
 // aws:PrincipalTag/*, aws:username…) is there by itself.
 func (s *Simulation) Explain() *policy.Trace {
 	keys := &simulatedKeys{given: s.Keys, rest: conditionKeys{caller: &authn.Caller{Principal: s.Principal}, req: &s.Request}}

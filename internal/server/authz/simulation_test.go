@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 )
 
-// TestSimulation_SameDecision where it is told the circumstances.
+// TestSimulation_SameDecision if it is told the circumstances.
 func TestSimulation_SameDecision(t *testing.T) {
 	req := authz.Request{Action: "ecr:PutImage", Resource: repository}
 	for name, document := range map[string]string{

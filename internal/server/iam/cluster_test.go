@@ -22,8 +22,8 @@ import (
 
 const lease = iam.DefaultLease
 
-// A cluster is a database with several servers on it, in a bubble: time passes
-// where a test lets it pass, and then everything that is due has happened.
+// A cluster is a database with several servers on it, with synthetic time: it passes
+// if a test lets it pass, and then everything that is due has happened.
 type cluster struct {
 	t       testing.TB
 	db      *db.DB
@@ -43,7 +43,7 @@ type server struct {
 
 	mu   sync.Mutex
 	cut  bool          // the line is
-	hold chan struct{} // whoever crosses the line waits until it is closed; nil: nobody
+	hold chan struct{} // whoever crosses the line waits until it is closed; nil: no one
 	free int           // crossings before that
 	at   func(crossing string) error
 }
@@ -107,8 +107,8 @@ func (s *server) flow() {
 	s.hold = nil
 }
 
-// bubble runs a test with n replicas.
-func bubble(t *testing.T, n int, test func(*testing.T, *cluster)) {
+// withCluster runs a test with n replicas.
+func withCluster(t *testing.T, n int, test func(*testing.T, *cluster)) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{t: t}
 		var err error
@@ -131,7 +131,7 @@ func bubble(t *testing.T, n int, test func(*testing.T, *cluster)) {
 // start starts another server.
 func (c *cluster) start() *server {
 	c.t.Helper()
-	// All have one handle: the driver waits for a busy database by the bubble's clock,
+	// All have one handle: the driver waits for a busy database by the test's synthetic clock,
 	// which stands still while another goroutine waits for a mutex.
 	s := &server{}
 	var err error
@@ -158,7 +158,7 @@ func (s *server) run() {
 	}()
 }
 
-// kill ends a server as kill -9 does: it renews nothing, and nobody hears of it.
+// kill ends a server as kill -9 does: it renews nothing, and no one hears of it.
 // What it still serves is the worst that could be left of it.
 func (s *server) kill() {
 	s.setCut(true)
@@ -191,7 +191,7 @@ func (c *cluster) key(name string) (k iam.AccessKey, text string) {
 	return k, text
 }
 
-// open is the answer to a token: "" where it is accepted.
+// open is the answer to a token: "" if it is accepted.
 func (s *server) open(text string) string {
 	r := httptest.NewRequest(http.MethodGet, "http://registry.example/v2/", nil)
 	r.Header.Set("Authorization", "Bearer "+text)

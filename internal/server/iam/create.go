@@ -16,7 +16,7 @@ import (
 
 // A NewEntity is what a user, a group, a role or a managed policy begins with.
 type NewEntity struct {
-	// Path is "/" where it is empty.
+	// Path is "/" if it is empty.
 	Path, Name string
 	// Boundary is the ARN of the permissions boundary, or empty. Only users and
 	// roles have one.
@@ -104,7 +104,7 @@ var boundaryActions = []string{
 }
 
 // withBoundary returns the keys with the permissions boundary of the entity,
-// where the action has it.
+// if the action has it.
 func withBoundary(keys map[string][]string, action string, e Entity) map[string][]string {
 	h, ok := e.(principalEntity)
 	if !ok || h.permissions().Boundary == "" || !slices.Contains(boundaryActions, action) {

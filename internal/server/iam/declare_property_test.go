@@ -88,8 +88,8 @@ func texts(m map[string]shownEntity) map[string]string {
 }
 
 // shown returns the users, groups, roles and policies of both accounts that want
-// accepts, by their ARN or, where the path can change, their name.
-func shown(t *testing.T, w *iamtest.World, want func(declared bool) bool) map[string]shownEntity {
+// accepts, by their ARN or, if the path can change, their name.
+func shown(t *testing.T, w *iamtest.Fixture, want func(declared bool) bool) map[string]shownEntity {
 	t.Helper()
 	out := map[string]shownEntity{}
 	for account, ctx := range map[string]context.Context{iamtest.Account: w.AsAdmin(), iamtest.Other: w.AsOtherAdmin()} {

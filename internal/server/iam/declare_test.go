@@ -60,7 +60,7 @@ func example() declare.Declaration {
 }
 
 // applied applies and returns the changes, one line each.
-func applied(t *testing.T, w *iamtest.World, d declare.Declaration) []string {
+func applied(t *testing.T, w *iamtest.Fixture, d declare.Declaration) []string {
 	t.Helper()
 	changes, err := declare.Apply(t.Context(), w.IAM, d)
 	ok(t, err)

@@ -126,7 +126,7 @@ func (s *Snapshot) compiled(policyARNs []string) []*policy.Policy {
 	return out
 }
 
-// boundary returns the permissions boundary, nil where there is none. One that
+// boundary returns the permissions boundary, nil if there is none. One that
 // does not exist allows nothing.
 func (s *Snapshot) boundary(p *Permissions) *policy.Policy {
 	if p.Boundary == "" {
@@ -138,7 +138,7 @@ func (s *Snapshot) boundary(p *Permissions) *policy.Policy {
 	return policy.Unreadable("", policy.Identity)
 }
 
-// guardrail returns the account-wide policy of an account, nil where there is none.
+// guardrail returns the account-wide policy of an account, nil if there is none.
 func (s *Snapshot) guardrail(account string) *policy.Policy {
 	if s.guardrails == nil {
 		return nil
@@ -151,6 +151,9 @@ func (s *Service) Session(ctx context.Context, id string) (*authn.Session, error
 	r, err := s.sessions.get(ctx, s.db, id)
 	if err != nil {
 		return nil, err
+	}
+	if !r.expires.After(s.now()) { // its row is gone, or soon will be
+		return nil, errNoSession()
 	}
 	return r.resolve(s.current.Load()), nil
 }

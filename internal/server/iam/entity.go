@@ -14,7 +14,7 @@ import (
 // operations: CreateUser, PutRolePolicy.
 type Kind string
 
-// The kinds. An account stands for its root as well.
+// The kinds. An account also stands for its root.
 const (
 	KindAccount Kind = "Account"
 	KindUser    Kind = "User"
@@ -42,7 +42,7 @@ type InlinePolicy struct {
 	Document string `json:"document"`
 }
 
-// An entity is what the snapshot holds, and is immutable in it. To change one,
+// An Entity is what the snapshot holds, and is immutable in it. To change one,
 // copy it, change the copy, and replace every slice that changes.
 type Entity interface {
 	Kind() Kind
@@ -117,7 +117,7 @@ func aliasOf(alias string) string { return "alias " + alias }
 // An Account owns everything else, and has a root with all permissions.
 type Account struct {
 	Common
-	// Alias is unique over all accounts; empty where there is none.
+	// Alias is unique over all accounts; empty if there is none.
 	Alias string      `json:"alias,omitzero"`
 	Keys  []AccessKey `json:"keys,omitempty"`
 }
@@ -270,7 +270,7 @@ func (p *Policy) ofService() bool {
 // AWSAccount stands in ARNs for the owner of AWS's managed policies.
 const AWSAccount = "aws"
 
-// AWSManaged reports whether the policy is one of AWS's own, which nobody changes.
+// AWSManaged reports whether the policy is one of AWS's own, which no one changes.
 func (p *Policy) AWSManaged() bool { return p.Account == AWSAccount }
 
 // An AccessKey is a long-term key. Its secret is derived from the keyring.
@@ -280,7 +280,7 @@ type AccessKey struct {
 	KeyringID string    `json:"keyring_id"`
 	Active    bool      `json:"active"`
 	Created   time.Time `json:"created"`
-	// Name is that of a declared key: see [DeclaredUser].
+	// Name is the name of a declared key: see declare.User.
 	Name string `json:"name,omitzero"`
 }
 

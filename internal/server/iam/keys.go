@@ -14,11 +14,11 @@ import (
 // MaxKeys is the number of access keys that a user or root can have.
 const MaxKeys = 2
 
-// A KeyOwner is whose access key is meant: a user or, where User is empty, root.
+// A KeyOwner is whose access key is meant: a user or, if User is empty, root.
 type KeyOwner struct{ Account, User string }
 
-// owner returns whose keys an operation is about: those of the named user, or of
-// the caller where the name is empty, and authorizes req.
+// owner returns whose keys an operation is about: the named user's, or those of
+// the caller if the name is empty, and authorizes req.
 func (s *Service) owner(ctx context.Context, sn *Snapshot, user string, req authz.Request) (Entity, error) {
 	c, err := caller(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func withResource(req authz.Request, resource string) *authz.Request {
 	return &req
 }
 
-// CreateAccessKey gives a user of the caller's account, or the caller where the
+// CreateAccessKey gives a user of the caller's account, or the caller if the
 // name is empty, another access key, and returns its secret, which can be had
 // once. Faults: NoSuchEntity, LimitExceeded, ValidationError.
 func (s *Service) CreateAccessKey(ctx context.Context, user string) (owner KeyOwner, k AccessKey, secret string, err error) {
@@ -154,7 +154,7 @@ func NoSuchKey(keyID string) error {
 }
 
 // AccessKeyLastUsed returns when a key of the caller's account was used last,
-// and whose it is. The use is nil where there was none. Faults: NoSuchEntity.
+// and whose it is. The use is nil if there was none. Faults: NoSuchEntity.
 func (s *Service) AccessKeyLastUsed(ctx context.Context, keyID string) (KeyOwner, *KeyUse, error) {
 	c, err := caller(ctx)
 	if err != nil {

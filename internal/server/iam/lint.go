@@ -25,7 +25,7 @@ func (d *Draft) warn() {
 				continue
 			}
 			for _, warning := range p.Warnings() {
-				slog.Warn("a policy is legal and dangerous", "entity", ARNOf(e), "policy", p.Source().Name, "warning", warning)
+				slog.Warn("a policy is legal but may be a mistake", "entity", ARNOf(e), "policy", p.Source().Name, "warning", warning)
 			}
 		}
 	}

@@ -29,7 +29,7 @@ func CheckName(kind Kind, name string) error {
 	return nil
 }
 
-// CheckPath returns the path, "/" where it is empty.
+// CheckPath returns the path, "/" if it is empty.
 func CheckPath(path string) (string, error) {
 	if path == "" {
 		return "/", nil

@@ -27,7 +27,7 @@ const (
 const OIDCProviderID token.IDPrefix = "OIDC"
 
 // An OIDCProvider is an OpenID Connect issuer that the account trusts to say who
-// somebody is. What they may then do is for the trust policies of roles to say.
+// someone is. What they may then do is for the trust policies of roles to say.
 //
 // Its Name is the issuer's URL without the scheme, and its path "/".
 type OIDCProvider struct {
@@ -211,7 +211,7 @@ func (s *Service) OIDCProviders(ctx context.Context) ([]*OIDCProvider, error) {
 }
 
 // DeleteOIDCProvider ends the trust in an issuer. Sessions that its tokens have
-// begun go on. Where there is no such provider, that is no error. Faults:
+// begun go on. If there is no such provider, that is not an error. Faults:
 // InvalidInput.
 func (s *Service) DeleteOIDCProvider(ctx context.Context, providerARN string) error {
 	return s.change(ctx, func(d *Draft) error {
@@ -253,7 +253,7 @@ func (s *Service) AddClientID(ctx context.Context, providerARN, clientID string)
 }
 
 // RemoveClientID is the inverse of [Service.AddClientID]. One that the provider
-// does not have is no error. Faults: InvalidInput, NoSuchEntity.
+// does not have is not an error. Faults: InvalidInput, NoSuchEntity.
 func (s *Service) RemoveClientID(ctx context.Context, providerARN, clientID string) error {
 	req := authz.Request{Action: "iam:RemoveClientIDFromOpenIDConnectProvider"}
 	return s.editProvider(ctx, providerARN, req, func(p *OIDCProvider) error {

@@ -4,7 +4,7 @@ import "strings"
 
 // A Page asks for a part of a list, in the order of the names.
 type Page struct {
-	// PathPrefix, where it is not empty, is what paths begin with.
+	// PathPrefix, if it is not empty, is what paths begin with.
 	PathPrefix string
 	// After is [Listing.Next] of the page before, or empty.
 	After string

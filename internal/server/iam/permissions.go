@@ -15,7 +15,7 @@ import (
 )
 
 // Users, groups and roles get their permissions in the same ways, through
-// operations whose names differ in the kind alone: PutUserPolicy, PutGroupPolicy,
+// operations whose names differ only in the kind: PutUserPolicy, PutGroupPolicy,
 // PutRolePolicy. So here is one of each, and the kind is a parameter.
 
 // A principalEntity has permissions: a user, a group or a role.

@@ -92,7 +92,7 @@ func (s *Service) customerManaged(ctx context.Context, sn *Snapshot, policyARN s
 		return nil, err
 	}
 	if p.AWSManaged() {
-		return nil, fault.New(fault.Denied, "AccessDenied", "Policy %s is managed by AWS, and nobody can change it.", policyARN)
+		return nil, fault.New(fault.Denied, "AccessDenied", "The policy %s is managed by AWS and cannot be changed.", policyARN)
 	}
 	return p, nil
 }
@@ -168,7 +168,7 @@ func (f PolicyFilter) accepts(u PolicyUse) bool {
 	return true
 }
 
-// ManagedPolicies lists managed policies: first those of the caller's account,
+// ManagedPolicies lists managed policies: first the ones of the caller's account,
 // then AWS's.
 func (s *Service) ManagedPolicies(ctx context.Context, f PolicyFilter, p Page) (Listing[PolicyUse], error) {
 	var l Listing[PolicyUse]
@@ -232,7 +232,7 @@ func (s *Service) DeletePolicy(ctx context.Context, policyARN string) error {
 	})
 }
 
-// CreatePolicyVersion adds a version, and makes it the default where asDefault
+// CreatePolicyVersion adds a version, and makes it the default if asDefault
 // is set. Faults: NoSuchEntity, MalformedPolicyDocument, LimitExceeded.
 func (s *Service) CreatePolicyVersion(ctx context.Context, policyARN, document string, asDefault bool) (p *Policy, v PolicyVersion, err error) {
 	err = s.editPolicy(ctx, policyARN, authz.Request{Action: "iam:CreatePolicyVersion"}, func(edited *Policy) error {

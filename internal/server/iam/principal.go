@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// Principal returns who has the ARN, and whether there is one; nil where it is no
+// Principal returns who has the ARN, and whether there is one; nil if it is no
 // principal's ARN. Of a user, a role or a session of a role that do not exist it
 // returns what their ARN says. A group stands for a member without anything else.
 func (s *Snapshot) Principal(text string) (p *authn.Principal, found bool) {

@@ -33,7 +33,7 @@ import (
 // differ, and for what passes between looking at the lease and deciding, a
 // replica gives up a tenth of its lease early.
 //
-// Where there is one server only, none of this takes place: [Config.Lease] is 0.
+// If there is one server only, none of this takes place: [Config.Lease] is 0.
 
 // DefaultLease is how long a replica goes on without its database, and so how
 // long a change waits at the most for one that died.
@@ -55,7 +55,7 @@ type replica struct {
 	log   replicaLog
 	now   func() time.Time
 	// renewed is when the report began that gave the lease. Its wall clock counts
-	// as well as its monotonic one. Nil is no lease.
+	// as well as its monotonic one. Nil means no lease.
 	renewed atomic.Pointer[time.Time]
 	// settled is a change that no replica decides without any more.
 	settled atomic.Int64
@@ -92,7 +92,7 @@ func newReplica(d *db.DB, lease time.Duration, now func() time.Time) *replica {
 }
 
 // Ready reports whether what this server knows may be decided by: nil, or a fault
-// ServiceUnavailable where it did not hear from its database for so long that a
+// ServiceUnavailable if it did not hear from its database for so long that a
 // permission may have been taken away elsewhere. Ask before reading anything of
 // which a decision is made. It reads no database, and takes no memory.
 func (s *Service) Ready() error {
@@ -104,7 +104,7 @@ func (s *Service) Ready() error {
 }
 
 var errNotLive = fault.New(fault.Unavailable, "ServiceUnavailable",
-	"This server does not hear from its database, and so cannot know what was taken away in the meantime. Try again in some seconds, or at another server.")
+	"This server cannot reach its database, so it may not know about a permission that was revoked. Try again in a few seconds, or use another server.")
 
 func (r *replica) live() bool {
 	renewed := r.renewed.Load()
@@ -183,7 +183,7 @@ func (s *Service) renew(ctx context.Context) error {
 	return nil
 }
 
-// heartbeat renews the lease where it is time to, or where others wait for this
+// heartbeat renews the lease if it is time to, or if others wait for this
 // server to have a change.
 func (s *Service) heartbeat(ctx context.Context) error {
 	r := s.replica
@@ -207,7 +207,7 @@ func (s *Service) heartbeat(ctx context.Context) error {
 
 // Replicate keeps this server one of the replicas of its database until ctx ends:
 // it takes over what the others change, and renews its lease. It returns at once
-// where [Config.Lease] is 0. Stop serving before ctx ends: what was served after
+// if [Config.Lease] is 0. Stop serving before ctx ends: what was served after
 // that is refused.
 func (s *Service) Replicate(ctx context.Context, log *slog.Logger) {
 	r := s.replica
@@ -225,7 +225,7 @@ func (s *Service) Replicate(ctx context.Context, log *slog.Logger) {
 		}
 		switch {
 		case err != nil && !failing:
-			log.Error("the database does not answer; without it this server answers nothing soon", "lease", r.lease, "error", err)
+			log.Error("the database does not answer; this server will soon refuse all requests", "lease", r.lease, "error", err)
 		case err == nil && failing:
 			log.Info("the database answers again")
 		}
@@ -238,7 +238,7 @@ func (s *Service) Replicate(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// leave gives the lease up, so that nobody waits for this server.
+// leave gives the lease up, so that no one waits for this server.
 func (s *Service) leave(ctx context.Context) {
 	r := s.replica
 	r.renewed.Store(nil)

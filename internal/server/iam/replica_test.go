@@ -19,7 +19,7 @@ import (
 )
 
 func TestReplica_ChangeWaitsForAll(t *testing.T) {
-	bubble(t, 3, func(t *testing.T, c *cluster) {
+	withCluster(t, 3, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		for i, s := range c.replicas {
 			if got := s.open(text); got != "" {
@@ -47,7 +47,7 @@ func TestReplica_ChangeWaitsForAll(t *testing.T) {
 
 // Of servers that make changes at once none waits for the other's end.
 func TestReplica_ConcurrentChanges(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		began := time.Now()
 		var all []<-chan error
 		for i := range 10 {
@@ -67,7 +67,7 @@ func TestReplica_ConcurrentChanges(t *testing.T) {
 }
 
 func TestReplica_DeadServer(t *testing.T) {
-	bubble(t, 3, func(t *testing.T, c *cluster) {
+	withCluster(t, 3, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		dead := c.replicas[2]
 		dead.kill()
@@ -105,7 +105,7 @@ func TestReplica_DeadServer(t *testing.T) {
 const settling = 200 * time.Millisecond
 
 func TestReplica_LostDatabase(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, revoked := c.key("alice")
 		_, other := c.key("bob")
 		alone := c.replicas[1]
@@ -141,7 +141,7 @@ func second(_ *authn.Caller, err error) error { return err }
 
 // A server whose reports take longer than its lease has none, however they end.
 func TestReplica_SlowServer(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		slow := c.replicas[1]
 		slow.stall(0)
@@ -168,10 +168,10 @@ func TestReplica_SlowServer(t *testing.T) {
 	})
 }
 
-// A server that nobody knows of any more is not waited for. When it is back, it
+// A server that no one knows of any more is not waited for. When it is back, it
 // may hear of a change between looking for changes and being known again.
 func TestReplica_ForgottenServer(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		back := c.replicas[1]
 		back.setCut(true)
@@ -204,7 +204,7 @@ const (
 
 // A lease is counted from before the question whose answer it rests on.
 func TestReplica_LateAnswer(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		late := c.replicas[1]
 		answer, look, crossings := make(chan struct{}), make(chan struct{}), 0
@@ -233,9 +233,9 @@ func TestReplica_LateAnswer(t *testing.T) {
 	})
 }
 
-// What could not be reported makes no lease, as nobody waits for it.
+// What could not be reported makes no lease, as no one waits for it.
 func TestReplica_CannotReport(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		c.replicas[1].on(func(name string) error {
 			if name == "report" {
 				return errCut
@@ -251,7 +251,7 @@ func TestReplica_CannotReport(t *testing.T) {
 
 // A server that leaves in order is not waited for, and serves nothing.
 func TestReplica_Stop(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		gone := c.replicas[1]
 		gone.stop()
@@ -269,7 +269,7 @@ func TestReplica_Stop(t *testing.T) {
 
 // Without the others' answer a change is made, and its caller is told nothing else.
 func TestReplica_CanceledWait(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		c.replicas[1].kill()
 		ctx, cancel := context.WithCancel(c.replicas[0].ctx)
@@ -285,10 +285,10 @@ func TestReplica_CanceledWait(t *testing.T) {
 	})
 }
 
-// A change that was made a moment ago, and is not everywhere yet, is no reason to
+// A change that was made a moment ago, and is not everywhere yet, is not a reason to
 // answer that there is nothing to do.
 func TestReplica_NoChangeWaits(t *testing.T) {
-	bubble(t, 2, func(t *testing.T, c *cluster) {
+	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		c.key("alice")
 		c.replicas[1].kill()
 		s := c.replicas[0]
@@ -322,7 +322,7 @@ func TestReplica_SingleServer(t *testing.T) {
 	}
 }
 
-func BenchmarkLive(b *testing.B) {
+func BenchmarkReady(b *testing.B) {
 	for _, l := range []time.Duration{0, time.Hour} {
 		b.Run(fmt.Sprint(l), func(b *testing.B) {
 			w := iamtest.New(b)

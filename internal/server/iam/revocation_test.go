@@ -16,14 +16,14 @@ import (
 // revoked, none of them accepts; and none of them is waited for longer than a
 // lease.
 func TestReplica_Revocation(t *testing.T) {
-	bubble(t, 3, func(t *testing.T, c *cluster) {
+	withCluster(t, 3, func(t *testing.T, c *cluster) {
 		round := 0
 		rapid.Check(bubbled{t}, func(rt *rapid.T) {
 			round++
 			m := &revocations{cluster: c, rt: rt, round: round, stalled: map[*server]bool{}}
 			defer func() {
 				if rt.Failed() {
-					m.mend() // for the next run
+					m.repair() // for the next run
 				}
 			}()
 			// Fewer steps than Repeat would take: each lets seconds pass on all servers.
@@ -51,7 +51,7 @@ func TestReplica_Revocation(t *testing.T) {
 	})
 }
 
-// bubbled has no deadline, which must not be asked for in a bubble.
+// bubbled has no deadline, which must not be asked for under synctest.
 type bubbled struct{ testing.TB }
 
 // revocations are the keys of one run, and what was done to them.
@@ -99,7 +99,7 @@ func (m *revocations) begin() {
 	}
 }
 
-// other is a change that concerns nobody, and that nobody waits for here.
+// other is a change that concerns no one, and that no one waits for here.
 func (m *revocations) other() {
 	s := m.server()
 	begin(func() error {
@@ -165,7 +165,7 @@ func (m *revocations) check() {
 	}
 }
 
-func (m *revocations) mend() {
+func (m *revocations) repair() {
 	for s := range m.stalled {
 		s.flow()
 		delete(m.stalled, s)
@@ -176,9 +176,9 @@ func (m *revocations) mend() {
 	pass(lease + settling)
 }
 
-// end mends everything: then all is answered, and all servers serve again.
+// end repairs everything: then all is answered, and all servers serve again.
 func (m *revocations) end() {
-	m.mend()
+	m.repair()
 	m.check()
 	for _, i := range m.keys {
 		if i.done != nil && !i.revoked {

@@ -33,7 +33,7 @@ func (s *Service) CreateRole(ctx context.Context, n NewEntity, description, trus
 		return nil, err
 	}
 	if strings.HasPrefix(n.Path, serviceLinkedPath) {
-		return nil, invalidInput("The path %s is that of service-linked roles: use CreateServiceLinkedRole.", serviceLinkedPath)
+		return nil, invalidInput("The path %s is reserved for service-linked roles. Use CreateServiceLinkedRole.", serviceLinkedPath)
 	}
 	err = s.change(ctx, func(d *Draft) error {
 		common, err := s.begin(ctx, d.Snapshot, KindRole, token.RoleID, n)
@@ -63,7 +63,7 @@ func (s *Service) Role(ctx context.Context, name string) (*Role, error) {
 	return find[*Role](ctx, s, s.current.Load(), KindRole, name, authz.Request{Action: "iam:GetRole"})
 }
 
-// RoleLastUsed is when a session of the role signed a request last, nil where
+// RoleLastUsed is when a session of the role signed a request last, nil if
 // none did that is known.
 func (s *Service) RoleLastUsed(r *Role) *KeyUse { return s.uses.last(r.ID) }
 

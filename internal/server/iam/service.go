@@ -1,22 +1,26 @@
-// Package iam is who exists and what they are given: accounts, users, groups,
-// roles, access keys, policies, and the sessions that AWS STS issues.
+// Package iam holds who exists and what they may do: accounts, users, groups,
+// roles, access keys and policies. Below it, sts has the sessions of AWS STS,
+// declare the identities of the configuration file, simulate the policy simulator,
+// and report the reports about an account. They reach the snapshot through [Core].
 //
-// Everything is held in memory as an immutable snapshot behind an atomic
-// pointer. To read is to load the pointer; no request reads the database. A
-// change is decided on the snapshot, committed, and then published as the next
-// snapshot, so that what was taken away is gone for the very next request. Of
-// several servers on one database each follows the others' changes, and a change
-// returns when all have it (replica.go). store.go has the tables.
+// Everything is in memory, in an immutable [Snapshot] behind an atomic pointer.
+// Reading means loading the pointer; no request reads the database. A change is
+// made on a [Draft] of the snapshot, committed, and then published as the next
+// snapshot, so a revocation takes effect at the next request. If several servers
+// share a database, each follows the changes of the others, and a change returns
+// when all of them have it (replica.go). store.go has the tables.
+//
+// It must not import HTTP handlers, images or packages.
 //
 // A [Service] is three things:
 //
-//   - the rules of IAM's and STS's operations, whose methods take the caller
-//     from the context and authorize themselves, like every domain method;
-//   - the [authn.Directory] that credentials are proven against (directory.go);
-//   - [Service.Bootstrap], with which a new server begins.
+//   - the rules of IAM's operations: its methods take the caller from the context
+//     and authorize first, like every domain method;
+//   - the [authn.Directory] that credentials are checked against (directory.go);
+//   - [Service.Bootstrap], which creates the first accounts and users.
 //
-// The rules are those of the IAM User Guide and the IAM and STS API References;
-// where one has a section of its own, the code names it.
+// The rules come from the IAM User Guide and the IAM API Reference. The code names
+// the section if a rule has one.
 package iam
 
 import (
@@ -38,7 +42,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// Config is what a [Service] is made of. All but Guardrail is required.
+// Config configures a [Service]. Everything is required, unless it says otherwise.
 type Config struct {
 	DB      *db.DB
 	Keyring *token.Keyring
@@ -49,13 +53,17 @@ type Config struct {
 	// Guardrail returns the account-wide policy that limits all of an account, or
 	// nil. It always returns the same. Optional.
 	Guardrail func(account string) *policy.Policy
-	// Lease is 0 where this process is the only one on its database. Where there
+	// Lease is 0 if this process is the only one on its database. If there
 	// are others, all have the same, such as [DefaultLease], and each of them runs
 	// [Service.Replicate]. Optional.
 	Lease time.Duration
+	// SessionMemory is about how many bytes of sessions are kept in memory; 0 is
+	// [DefaultSessionMemory]. Optional.
+	SessionMemory int64
 }
 
-// A Service holds IAM. It is safe for use by many goroutines.
+// A Service has the identities and the operations of IAM. It is safe for concurrent
+// use.
 type Service struct {
 	db         *db.DB
 	keyring    *token.Keyring
@@ -71,7 +79,7 @@ type Service struct {
 	// has the turn. A channel, since a caller who gives up must not wait on.
 	changing chan struct{}
 
-	// replica is nil where there is no other server.
+	// replica is nil if there is no other server.
 	replica *replica
 
 	sessions sessions
@@ -87,7 +95,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged, changing: make(chan struct{}, 1)}
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged, changing: make(chan struct{}, 1), sessions: newSessions(c.SessionMemory)}
 	s.replica = newReplica(c.DB, c.Lease, c.Now)
 	loaded, err := s.load(ctx)
 	if err != nil {
@@ -112,7 +120,7 @@ func (s *Service) change(ctx context.Context, fn func(*Draft) error) error {
 		if err := fn(d); err != nil {
 			return err
 		}
-		return d.sparesDeclared()
+		return d.exemptsDeclared()
 	})
 }
 
@@ -123,11 +131,11 @@ func (s *Service) commit(ctx context.Context, fn func(*Draft) error) error {
 	if err := s.decide(ctx, fn); err != nil {
 		return err
 	}
-	// Also where fn found nothing to change: it may have been changed a moment
+	// Also if fn found nothing to change: it may have been changed a moment
 	// ago. Not under the lock: two servers that wait for each other's change have
 	// to take it over meanwhile.
 	if err := s.replica.settle(ctx, s.current.Load().seq); err != nil {
-		return fmt.Errorf("iam: the change is made, and not every server is known to have it: %w", err)
+		return fmt.Errorf("iam: the change was made, but some servers may not have it yet: %w", err)
 	}
 	return nil
 }
@@ -240,7 +248,7 @@ func caller(ctx context.Context) (*authn.Caller, error) {
 
 // authorize checks that the caller may do req.Action on the entity of the
 // caller's account, and returns the caller. The resource is the entity's ARN,
-// or what that would be without a path where there is no such entity.
+// or what that would be without a path if there is no such entity.
 func (s *Service) authorize(ctx context.Context, sn *Snapshot, kind Kind, name string, req authz.Request) (*authn.Caller, error) {
 	c, err := caller(ctx)
 	if err != nil {
@@ -290,7 +298,7 @@ func invalidInput(format string, args ...any) error {
 	return fault.New(fault.Invalid, "InvalidInput", format, args...)
 }
 
-// errAnonymous answers a request that nobody signed.
+// errAnonymous answers a request that no one signed.
 func errAnonymous() error {
 	return fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "Request is missing Authentication Token")
 }

@@ -14,7 +14,7 @@ import (
 // A service-linked role belongs to a service of AWS's, which alone may assume it
 // (IAM User Guide, "Create a service-linked role"). Here the server does itself
 // what those services do, without the role: it exists for the sake of clients
-// that create it first, and nobody can assume it.
+// that create it first, and no one can assume it.
 
 // serviceLinkedPath begins the path of every service-linked role.
 const serviceLinkedPath = "/aws-service-role/"

@@ -1,10 +1,10 @@
 package iam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
@@ -52,6 +53,7 @@ func (r *SessionRecord) Empty() bool {
 type liveSession struct {
 	record   SessionRecord
 	expires  time.Time
+	size     int // of the stored record, in bytes
 	inline   []*policy.Policy
 	resolved atomic.Pointer[resolvedSession]
 }
@@ -71,16 +73,29 @@ func (l *liveSession) resolve(s *Snapshot) *authn.Session {
 		session.Federation = &authn.Federation{Provider: f.Provider, Keys: f.Keys}
 	}
 	if l.record.Limited {
-		session.Policies = append([]*policy.Policy{}, l.inline...) // not nil: nil is no limit
+		session.Policies = append([]*policy.Policy{}, l.inline...) // not nil: nil would mean no limit
 		session.Policies = append(session.Policies, s.compiled(l.record.PolicyARNs)...)
 	}
 	l.resolved.Store(&resolvedSession{s.generation, session})
 	return session
 }
 
-// sessions are the records that this server has seen, by their id: the access
-// key id of the session.
-type sessions struct{ byID sync.Map } // string → *liveSession
+// sessions are the records of sessions, by their id: the access key id of the
+// session. The ones that were used last are in memory, up to a bound: a caller who
+// may assume a role can begin any number of sessions.
+type sessions struct {
+	cache *lru.Cache[string, *liveSession]
+}
+
+// DefaultSessionMemory is about how many bytes the sessions in memory take at most.
+const DefaultSessionMemory = 64 << 20
+
+func newSessions(bytes int64) sessions {
+	return sessions{lru.New[string](lru.Config[*liveSession]{MaxCost: cmp.Or(bytes, DefaultSessionMemory), Shards: 16, Cost: (*liveSession).cost})}
+}
+
+// SessionCache says how well the sessions in memory serve.
+func (s *Service) SessionCache() lru.Stats { return s.sessions.cache.Stats() }
 
 // save makes a record durable. expires is the end of the session.
 func (c *sessions) save(ctx context.Context, d *db.DB, id string, r SessionRecord, expires time.Time) error {
@@ -95,23 +110,33 @@ func (c *sessions) save(ctx context.Context, d *db.DB, id string, r SessionRecor
 	}); err != nil {
 		return fmt.Errorf("iam: save session: %w", err)
 	}
-	c.byID.Store(id, newLiveSession(r, until))
+	c.cache.Store(id, newLiveSession(r, until, len(body)), c.cache.Lookup(id))
 	return nil
 }
 
-func newLiveSession(r SessionRecord, expires time.Time) *liveSession {
-	l := &liveSession{record: r, expires: expires}
+// newLiveSession takes the size of the stored record, from which its cost in
+// memory follows.
+func newLiveSession(r SessionRecord, expires time.Time, size int) *liveSession {
+	l := &liveSession{record: r, expires: expires, size: size}
 	if r.Policy != "" {
 		l.inline = []*policy.Policy{newCompiler().policy(r.Policy, policy.Session, policy.Source{Name: "session policy"})}
 	}
 	return l
 }
 
-// get returns a record, which only the first time is read from the database.
+// cost is about what a session takes in memory: the record, its tags as a map, and
+// its policy compiled.
+func (l *liveSession) cost() int64 { return 1024 + 8*int64(l.size) }
+
+// get returns a record. It is read from the database only if it is not in memory.
 func (c *sessions) get(ctx context.Context, d *db.DB, id string) (*liveSession, error) {
-	if l, ok := c.byID.Load(id); ok {
-		return l.(*liveSession), nil
+	if l := c.cache.Lookup(id); l.State == lru.Fresh {
+		return l.Value, nil
 	}
+	return c.cache.Load(id, func() (*liveSession, error) { return readSession(ctx, d, id) })
+}
+
+func readSession(ctx context.Context, d *db.DB, id string) (*liveSession, error) {
 	type row struct {
 		expires int64
 		body    string
@@ -121,7 +146,7 @@ func (c *sessions) get(ctx context.Context, d *db.DB, id string) (*liveSession, 
 		return v, err
 	}, `SELECT expires, body FROM iam_session WHERE id = $1`, id)
 	if errors.Is(err, db.ErrNoRows) {
-		return nil, fault.New(fault.Unauthenticated, "InvalidToken", "The token is not valid: its session does not exist.")
+		return nil, errNoSession()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("iam: read session %s: %w", id, err)
@@ -130,8 +155,11 @@ func (c *sessions) get(ctx context.Context, d *db.DB, id string) (*liveSession, 
 	if err := json.Unmarshal([]byte(found.body), &r); err != nil {
 		return nil, fmt.Errorf("iam: session %s: %w", id, err)
 	}
-	l, _ := c.byID.LoadOrStore(id, newLiveSession(r, db.Time(found.expires)))
-	return l.(*liveSession), nil
+	return newLiveSession(r, db.Time(found.expires), len(found.body)), nil
+}
+
+func errNoSession() error {
+	return fault.New(fault.Unauthenticated, "InvalidToken", "The token is not valid: its session does not exist.")
 }
 
 // sweep forgets the records that no live token can name.
@@ -142,12 +170,6 @@ func (c *sessions) sweep(ctx context.Context, d *db.DB, now time.Time) error {
 	}); err != nil {
 		return fmt.Errorf("iam: sweep sessions: %w", err)
 	}
-	c.byID.Range(func(id, l any) bool {
-		if !l.(*liveSession).expires.After(now) {
-			c.byID.Delete(id)
-		}
-		return true
-	})
 	return nil
 }
 

@@ -31,7 +31,7 @@ type Snapshot struct {
 	guardrails func(account string) *policy.Policy
 }
 
-// nameKey orders entities as lists do. Names that differ in case alone are the
+// nameKey orders entities as lists do. Names that differ only in case are the
 // same name (IAM User Guide, "IAM and AWS STS quotas", name requirements).
 type nameKey struct {
 	account string

@@ -15,12 +15,11 @@ import (
 )
 
 // The tables. IAM is always read whole, into the snapshot, and every rule is
-// checked there; no query ever looks inside an entity. So an entity is one row,
-// and what it consists of is a document. The unique names are a second lock on
-// the same door.
+// checked there; no query looks inside an entity. So an entity is one row with a
+// JSON document. The unique names in the table are a second check of the same rule.
 //
 // iam_change makes the changes a sequence. A change is made on a snapshot and
-// takes the number that follows the snapshot's; where another server took it
+// takes the number that follows the snapshot's; if another server took it
 // first, the primary key refuses, and this one catches up and decides anew. It
 // is also how a server learns what others changed.
 var migrations = []db.Migration{{
@@ -190,9 +189,9 @@ func (d *Draft) touch(id string) {
 	d.changed = append(d.changed, id)
 }
 
-// sparesDeclared reports an UnmodifiableEntity where the draft changes or deletes
+// exemptsDeclared reports an UnmodifiableEntity if the draft changes or deletes
 // what the configuration declares.
-func (d *Draft) sparesDeclared() error {
+func (d *Draft) exemptsDeclared() error {
 	for _, id := range d.changed {
 		if e, ok := d.base.byID.Get(id); ok {
 			if err := undeclared(e); err != nil {
@@ -203,9 +202,9 @@ func (d *Draft) sparesDeclared() error {
 	return nil
 }
 
-// undeclared reports an UnmodifiableEntity where the configuration declares e.
+// undeclared reports an UnmodifiableEntity if the configuration declares e.
 // [Service.change] asks for everything that a draft touches; an operation asks
-// earlier where another answer would send its caller the wrong way.
+// earlier if another answer would send its caller the wrong way.
 func undeclared(e Entity) error {
 	if !e.Base().Declared {
 		return nil
@@ -219,7 +218,7 @@ func undeclared(e Entity) error {
 func (d *Draft) next() *Snapshot { return d.at(d.base.seq + 1) }
 
 // save writes the draft as the change that follows the one it is based on. It
-// fails with a unique violation where that number is taken.
+// fails with a unique violation if that number is taken.
 func (d *Draft) save(ctx context.Context, tx *db.Tx) error {
 	if _, err := tx.Exec(ctx, `INSERT INTO iam_change (seq, entities, id) VALUES ($1, $2, $3)`, d.base.seq+1, strings.Join(d.changed, " "), d.id); err != nil {
 		return err
@@ -311,7 +310,7 @@ func (s *Service) follow(ctx context.Context, base *Snapshot) (*Snapshot, error)
 	return next, nil
 }
 
-// at returns the snapshot as that of a change.
+// at returns the snapshot with the number of a change.
 func (s *Snapshot) at(seq int64) *Snapshot {
 	next := new(*s)
 	next.seq = seq

@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
-// TrustsNobody is a trust policy that lets nobody in: no unique id has this form.
+// TrustsNobody is a trust policy that lets no one in: no unique id has this form.
 const TrustsNobody = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"AROA00000000000000000"},"Action":"sts:AssumeRole"}}`
 
 // principalPointer matches the JSON pointers of the AWS principals of a policy.
@@ -36,7 +36,7 @@ func (s *Snapshot) bindTrust(document string) (string, error) {
 // roles in the place of their ARNs, so that it does not come to trust whoever
 // gets the name of one that was deleted (IAM User Guide, "AWS JSON policy
 // elements: Principal", IAM role principals). The ARN of a role's session becomes
-// AROA…:SESSION. Fault: MalformedPolicyDocument where one does not exist.
+// AROA…:SESSION. Fault: MalformedPolicyDocument if one does not exist.
 func (s *Service) BindPrincipals(document string) (string, error) {
 	return s.current.Load().bindPrincipals(document)
 }

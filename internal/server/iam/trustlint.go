@@ -10,7 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-// sharedIssuers sign tokens for everybody who has an account with them, and so
+// sharedIssuers sign tokens for everyone who has an account with them, and so
 // do not say, by their name alone, whose token it is. Each has the claims, one of
 // which does (IAM User Guide, "Identity-provider controls for shared OIDC
 // providers").
@@ -34,7 +34,7 @@ var sharedIssuers = map[string][]string{
 	"sts.windows.net/33e01921-4d64-4f8c-a055-5bdaffd5e33d": {"sub"},
 }
 
-// checkSharedIssuers refuses a trust policy, which parses, that lets everybody in
+// checkSharedIssuers refuses a trust policy, which parses, that lets everyone in
 // who has an account with an issuer that many share. Fault:
 // MalformedPolicyDocument.
 func checkSharedIssuers(document string) error {
@@ -54,7 +54,7 @@ func checkSharedIssuers(document string) error {
 			claims, shared := sharedIssuers[strings.ToLower(strings.TrimSuffix(issuer, "/"))]
 			if shared && !s.chooses(issuer, claims) {
 				return fault.New(fault.Invalid, "MalformedPolicyDocument",
-					"The trust in %s needs a condition on %s:%s, with StringEquals or StringLike and a value that names whom you trust: everybody can get tokens of this issuer.",
+					"The trust in %s needs a condition on %s:%s, with StringEquals or StringLike and a value that names whom you trust. Anyone can get tokens from this issuer.",
 					provider, issuer, strings.Join(claims, " or "+issuer+":"))
 			}
 		}
@@ -81,7 +81,7 @@ func (o *oneOrMore[T]) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, &(*o)[0])
 }
 
-// onlyAdds reports whether a statement lets nobody in by itself: it allows what
+// onlyAdds reports whether a statement lets no one in by itself: it allows what
 // comes with a session that another statement allows.
 func (s *trustStatement) onlyAdds() bool {
 	return !slices.ContainsFunc(s.Action, func(action string) bool {
@@ -97,7 +97,7 @@ func (s *trustStatement) federated() []string {
 	return p.Federated
 }
 
-// choosing are the operators that hold only where the claim is there and is one of
+// choosing are the operators that hold only if the claim is there and is one of
 // the values.
 var choosing = []string{
 	"stringequals", "stringequalsignorecase", "stringlike",
@@ -124,7 +124,7 @@ func (s *trustStatement) chooses(issuer string, claims []string) bool {
 	return false
 }
 
-// fitsAnyTenant reports whether a value names nobody: its wildcards or variables
+// fitsAnyTenant reports whether a value names no one: its wildcards or variables
 // begin before more is said than what kind of name follows, as in repo:*.
 func fitsAnyTenant(value string) bool {
 	i := strings.IndexAny(value, "*?$")

@@ -26,8 +26,8 @@ func (s *Service) CreateUser(ctx context.Context, n NewEntity) (u *User, err err
 	return u, err
 }
 
-// User returns a user of the caller's account; the caller, where name is empty.
-// Faults: NoSuchEntity, and ValidationError where the caller is no user.
+// User returns a user of the caller's account; the caller, if name is empty.
+// Faults: NoSuchEntity, and ValidationError if the caller is not a user.
 func (s *Service) User(ctx context.Context, name string) (*User, error) {
 	name, err := orCaller(ctx, name)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Service) User(ctx context.Context, name string) (*User, error) {
 	return find[*User](ctx, s, s.current.Load(), KindUser, name, authz.Request{Action: "iam:GetUser"})
 }
 
-// orCaller returns name or, where it is empty, the name of the user who calls.
+// orCaller returns name or, if it is empty, the name of the user who calls.
 func orCaller(ctx context.Context, name string) (string, error) {
 	if name != "" {
 		return name, nil
@@ -74,7 +74,7 @@ func (s *Service) UpdateUser(ctx context.Context, name, newPath, newName string)
 	})
 }
 
-// rename gives e, a copy, another path and another name, where they are not
+// rename gives e, a copy, another path and another name, if they are not
 // empty. The caller needs the permission for the old ARN, which was checked, and
 // for the new one (IAM API Reference, UpdateUser and UpdateGroup).
 func (s *Service) rename(ctx context.Context, d *Draft, e Entity, newPath, newName string) error {
@@ -157,7 +157,7 @@ func (s *Service) CheckUser(ctx context.Context, action, name string) error {
 	return err
 }
 
-// LoginProfile is the password of a user for the console, which nobody has.
+// LoginProfile is the password of a user for the console, which no one has.
 // Faults: NoSuchEntity, always.
 func (s *Service) LoginProfile(ctx context.Context, action, name string) error {
 	name, err := orCaller(ctx, name)

@@ -37,7 +37,7 @@ const (
 	KeyLength                       // empty, or more than MaxKeyLength characters
 	ValueLength                     // more than MaxValueLength characters
 	ReservedKey                     // begins with aws:
-	BadCharacters                   // only where the service restricts them: see [MergeOrdered]
+	BadCharacters                   // only if the service restricts them: see [MergeOrdered]
 	DuplicateKey                    // twice in one request, only in [MergeOrdered]
 )
 

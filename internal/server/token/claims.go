@@ -75,7 +75,7 @@ type Claims struct {
 	// SessionName is a role session's or a federated user's name.
 	SessionName string
 	// SessionID names the stored record of session policies, tags and source
-	// identity; empty where the session has none of them.
+	// identity; empty if the session has none of them.
 	SessionID string
 	// AccessKeyID is the key that signed the call which issued this token. When
 	// it is taken away or deactivated, the token is closed too.

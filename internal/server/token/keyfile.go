@@ -59,7 +59,7 @@ func CreateKeyring(path string, now func() time.Time) (*Keyring, error) {
 	return ring, nil
 }
 
-// LoadKeyring reads the keyring at path. The error is [fs.ErrNotExist] where
+// LoadKeyring reads the keyring at path. The error is [fs.ErrNotExist] if
 // there is none. It refuses a file that anyone but its owner can read or write.
 func LoadKeyring(path string, now func() time.Time) (*Keyring, error) {
 	text, err := readPrivate(path)

@@ -94,7 +94,7 @@ func (k *Keyring) ActiveKeyID() string { return formatKeyID(k.active.number) }
 
 // AccessKeySecret returns the secret of the long-term access key that was
 // created under the key keyID: 40 characters of base64, as AWS's are. It fails
-// where the keyring has no such key, and then no caller can use the access key.
+// if the keyring has no such key, and then no caller can use the access key.
 func (k *Keyring) AccessKeySecret(keyID, accessKeyID string) (string, error) {
 	number, err := parseKeyID(keyID)
 	if err != nil {

@@ -1,9 +1,8 @@
-// Package token mints and opens every bearer token, and derives every secret
-// that Gatehouse gives out. It is the only package that sees the keys.
+// Package token mints and opens every bearer token, and derives every secret that
+// Gatehouse gives out. It is the only package that sees the keys.
 //
-// A token is one text of at most [MaxLength] characters, without a colon, so
-// that it can stand in Basic credentials, in a URL and in every client's
-// configuration:
+// A token is a string of at most [MaxLength] characters without a colon, so it
+// fits into Basic credentials, URLs and the configuration of every client:
 //
 //	ghct_  the authorization token of CodeArtifact
 //	ghet_  the password of an ECR authorization token
@@ -15,15 +14,14 @@
 //
 // A scanner for leaked secrets can look for gh[ces]t_[A-Za-z0-9_-]{100,}.
 //
-// Each purpose has a subkey of its own, and version, key id and purpose are the
-// associated data, so that no token passes for one of another kind. The claims
-// are identity alone: [Claims]. A token is opened without a look at any store;
-// whether its principal still exists, and what it may do, is decided by the
-// packages that ask.
+// Each purpose has its own subkey, and version, key id and purpose are the
+// associated data, so a token of one kind is never accepted as another. The
+// [Claims] hold only the identity. Opening a token reads no store: package authn
+// checks whether the principal still exists, and package authz what it may do.
 //
-// The keys are a [Keyring], a file of mode 0600. Secret access keys are derived
-// from it and never stored, so whoever has that file has everything: guard it
-// like a certificate authority's key, and keep a copy, since no long-term access
+// The keys are in a [Keyring], a file of mode 0600. Secret access keys are derived
+// from it and never stored, so whoever has that file has everything. Protect it
+// like the key of a certificate authority, and keep a copy: no long-term access
 // key works without it.
 package token
 
@@ -107,7 +105,7 @@ func (k *key) mint(p Purpose, c *Claims) (string, error) {
 	frame[0] = frameVersion
 	binary.BigEndian.PutUint32(frame[1:], k.number)
 	nonce := frame[headerSize:head]
-	// Cannot fail: crypto/rand ends the process where the system has no
+	// Cannot fail: crypto/rand ends the process if the system has no
 	// randomness.
 	_, _ = rand.Read(nonce)
 	// In place: the claims become the sealed claims.
@@ -159,7 +157,7 @@ func decode(p Purpose, token string) ([]byte, error) {
 	if !ok {
 		for other := Session; other.valid(); other++ {
 			if strings.HasPrefix(token, other.prefix()) {
-				return nil, invalid(p, fmt.Sprintf("what was sent is a %s, which opens nothing here", other))
+				return nil, invalid(p, fmt.Sprintf("this is a %s, which is not accepted here", other))
 			}
 		}
 		return nil, invalid(p, fmt.Sprintf("it does not begin with %s", p.prefix()))

@@ -220,7 +220,7 @@ func TestOpen_OtherPurpose(t *testing.T) {
 			if other == p {
 				continue
 			}
-			if m := refused(t, k, other, s).Message; !strings.Contains(m, p.String()) || !strings.Contains(m, "opens nothing here") {
+			if m := refused(t, k, other, s).Message; !strings.Contains(m, p.String()) || !strings.Contains(m, "is not accepted here") {
 				t.Errorf("the message does not say what was sent: %s", m)
 			}
 			// Nor with the prefix changed.
@@ -416,7 +416,7 @@ func TestOpen_IssuedInTheFuture(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		now = noon // somebody has set the clock right
+		now = noon // someone has set the clock right
 		_, err = ring.Open(token.ECR, text)
 		_, _, sessionErr := ring.OpenSession(session)
 		if accepted := ahead <= token.MaxSkew; (err == nil) != accepted || (sessionErr == nil) != accepted {

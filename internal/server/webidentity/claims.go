@@ -65,7 +65,7 @@ func textsOf(v jsontext.Value) ([]string, bool) {
 		list := make([]string, len(raw))
 		for i, e := range raw {
 			if e.Kind() != '"' || json.Unmarshal(e, &list[i]) != nil {
-				return nil, false // null is no text
+				return nil, false // null is not a string
 			}
 		}
 		return list, true
@@ -156,7 +156,7 @@ func (c claims) subject() (string, error) {
 	return sub, nil
 }
 
-// audience returns the client id that the token is for. Where it has azp, that
+// audience returns the client id that the token is for. If it has azp, that
 // is the party to which it was issued, and the one that must be known; aud is
 // then whoever that party talks to.
 func (c claims) audience(p Provider, aud []string) (string, error) {
@@ -176,7 +176,7 @@ func (c claims) audience(p Provider, aud []string) (string, error) {
 }
 
 // conditionKeys are the claims that conditions can ask for. Of claims whose names
-// differ in case alone, which a condition cannot tell apart, all values count.
+// differ only in case, which a condition cannot tell apart, all values count.
 func (c claims) conditionKeys(id *Identity, aud []string) map[string][]string {
 	keys := make(map[string][]string, len(c)+1)
 	for name := range c {
@@ -193,7 +193,7 @@ func (c claims) conditionKeys(id *Identity, aud []string) map[string][]string {
 	return keys
 }
 
-// beginsWithPort reports whether a claim's key could be that of another issuer: with
+// beginsWithPort reports whether a claim's key could be another issuer's: with
 // ISSUER before it, 8443:sub is the claim sub of ISSUER:8443.
 func beginsWithPort(name string) bool {
 	port, _, ok := strings.Cut(name, ":")

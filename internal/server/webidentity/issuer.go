@@ -18,7 +18,7 @@ var issuerPattern = regexp.MustCompile(`^https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:
 
 // CheckIssuer reports whether the server can be told to trust an issuer: an
 // https URL, in lower case up to its path, with a path or none (IAM API
-// Reference, CreateOpenIDConnectProvider, Url); http on loopback where the
+// Reference, CreateOpenIDConnectProvider, Url); http on loopback if the
 // server allows it. Unlike AWS it may have a port, as issuers inside an
 // organization do. Nothing is fetched. Fault: InvalidInput.
 func (v *Verifier) CheckIssuer(issuer string) error {

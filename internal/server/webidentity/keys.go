@@ -55,7 +55,7 @@ type issuer struct {
 	mu      sync.Mutex
 	known   *keySet   // nil before the first success
 	tried   time.Time // when the last fetch ended
-	failure error     // of the last fetch; nil where it succeeded
+	failure error     // of the last fetch; nil if it succeeded
 }
 
 // A keySet is what an issuer publishes. It is immutable.
@@ -66,7 +66,7 @@ type keySet struct {
 }
 
 // keys returns the keys that may have signed a token with the header: usually
-// one, and none where the issuer has none. Fault: IDPCommunicationError.
+// one, and none if the issuer has none. Fault: IDPCommunicationError.
 func (v *Verifier) keys(ctx context.Context, iss string, h jose.Header) ([]jose.JSONWebKey, error) {
 	is, ok := v.issuers.Get(iss)
 	if !ok {
@@ -78,7 +78,7 @@ func (v *Verifier) keys(ctx context.Context, iss string, h jose.Header) ([]jose.
 	if keys, settled, err := is.lookup(h, v.now()); settled {
 		return keys, err
 	}
-	// One fetch for all who wait, which goes on where the first of them leaves.
+	// One fetch for all who wait, which goes on if the first of them leaves.
 	done := is.fetching.DoChan("", func() (any, error) {
 		if _, settled, _ := is.lookup(h, v.now()); settled {
 			return nil, nil // a fetch ended between our look and this one
@@ -102,7 +102,7 @@ func (v *Verifier) keys(ctx context.Context, iss string, h jose.Header) ([]jose.
 	return is.known.candidates(h), nil
 }
 
-// lookup answers from memory; it is not settled where the issuer is to be asked.
+// lookup answers from memory; it is not settled if the issuer is to be asked.
 func (i *issuer) lookup(h jose.Header, now time.Time) (keys []jose.JSONWebKey, settled bool, err error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -259,7 +259,7 @@ func fits(k jose.JSONWebKey, alg jose.SignatureAlgorithm) bool {
 }
 
 // reason says why a fetch failed, without what the other side answered: the one
-// who presents a token is nobody yet.
+// who presents a token is not authenticated yet.
 func reason(err error) string {
 	var mismatch *oidc.IssuerMismatchError
 	var status statusError

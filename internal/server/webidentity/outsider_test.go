@@ -44,7 +44,7 @@ func text(t *testing.T, v any) string {
 	return string(b)
 }
 
-// A kid is compared and nothing else: it is no path, no query, no pattern, and no
+// A kid is compared and nothing else: it is not a path, no query, no pattern, and no
 // address of anything.
 func TestVerify_KeyID(t *testing.T) {
 	b := newBench(t)
@@ -233,7 +233,7 @@ func TestVerify_BrokenDiscovery(t *testing.T) {
 	}
 }
 
-// Where discovery redirects, what is found there has to be the issuer's own.
+// If discovery redirects, what is found there has to be the issuer's own.
 func TestVerify_DiscoveryOfOtherIssuer(t *testing.T) {
 	b := newBench(t)
 	other := issuertest.Start(false)

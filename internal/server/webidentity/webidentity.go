@@ -1,18 +1,17 @@
-// Package webidentity proves the tokens of OpenID Connect issuers: that one was
-// signed by the issuer that it names, for an audience that the provider accepts,
-// and is good at this moment. What its subject may then do is decided by the
-// trust policy of a role, in package iam.
+// Package webidentity verifies the tokens of OpenID Connect issuers: that a token
+// was signed by the issuer that it names, is for an audience that the provider
+// accepts, and is valid now. The trust policy of a role, in package iam, decides
+// what its subject may do.
 //
-// The issuer's keys come from its discovery document and its JWKS, fetched
-// through package upstream and remembered (keys.go). A token chooses among them
-// by its kid and nothing else: keys and addresses in a token's own header (jwk,
-// jku, x5c, x5u) are not looked at, and only signatures of the RSA and ECDSA
-// families exist here, so that neither "none" nor a public key taken for an HMAC
-// secret can prove anything.
+// The keys of an issuer come from its discovery document and its JWKS. They are
+// fetched through package egress and cached (keys.go). A token selects one of them
+// by its kid only: keys and URLs in its own header (jwk, jku, x5c, x5u) are
+// ignored. Only signatures of the RSA and ECDSA families are supported, so neither
+// "none" nor a public key that is used as an HMAC secret can pass.
 //
-// The rules are those of OpenID Connect Core 1.0 (3.1.3.7, ID Token Validation),
-// Discovery 1.0, and STS's AssumeRoleWithWebIdentity, whose error codes the
-// faults have: InvalidIdentityToken, ExpiredWebIdentityToken, IDPRejectedClaim,
+// The rules come from OpenID Connect Core 1.0 (3.1.3.7, ID Token Validation),
+// Discovery 1.0, and STS's AssumeRoleWithWebIdentity. Faults have STS's error
+// codes: InvalidIdentityToken, ExpiredWebIdentityToken, IDPRejectedClaim,
 // IDPCommunicationError.
 package webidentity
 
@@ -50,7 +49,7 @@ type Identity struct {
 	// Audience is the client id of the provider that the token is meant for.
 	Audience string
 	// Claims are the claims that are texts or lists of texts, for condition keys:
-	// by name in lower case. The key aud follows AWS's rule: it is azp where the
+	// by name in lower case. The key aud follows AWS's rule: it is azp if the
 	// token has one, and oaud then is aud (IAM User Guide, "Available keys for AWS
 	// OIDC federation").
 	Claims map[string][]string

@@ -31,7 +31,7 @@ const (
 // A fixture is the API on real stores, with the SDK's client of a user who is allowed
 // everything.
 type fixture struct {
-	*iamtest.World
+	*iamtest.Fixture
 	t      testing.TB
 	images *images.Service
 	client *ecr.Client

@@ -1,6 +1,6 @@
 // Package iamapi is the AWS API of IAM: one method for each operation, with the
-// signature of the SDK's client. It turns inputs into calls of the domain's
-// package iam and its answers into outputs, and decides nothing.
+// signature of the SDK's client. It translates inputs into calls of package iam and
+// the packages below it, and their results into outputs. It has no rules of its own.
 //
 // Operations that are not registered answer that they are not implemented.
 package iamapi
@@ -51,7 +51,7 @@ func Register(s *wire.Service, a *API) {
 	registerServiceLinkedRoles(s, a)
 }
 
-// MapError turns errors of the domain into those of the IAM API (IAM API
+// MapError turns errors of the domain into errors of the IAM API (IAM API
 // Reference, the Errors of each operation).
 func MapError(err error) error {
 	var f *fault.Error

@@ -14,7 +14,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
-	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
@@ -25,14 +25,14 @@ const (
 )
 
 // serve returns a client with the first admin's credentials.
-func serve(t *testing.T) (*iamtest.World, *api.Client) {
+func serve(t *testing.T) (*iamtest.Fixture, *api.Client) {
 	t.Helper()
 	w := iamtest.New(t)
-	s, err := wire.New("iam", w.Options("iam", edge.MapError))
+	s, err := wire.New("iam", w.Options("iam", iamapi.MapError))
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge.Register(s, edge.New(edge.Config{IAM: w.IAM}))
+	iamapi.Register(s, iamapi.New(iamapi.Config{IAM: w.IAM}))
 	return w, api.NewFromConfig(w.Serve(s))
 }
 

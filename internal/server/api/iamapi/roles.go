@@ -68,7 +68,7 @@ func (a *API) GetRole(ctx context.Context, in *api.GetRoleInput) (*api.GetRoleOu
 	return &api.GetRoleOutput{Role: &out}, nil
 }
 
-// roleLastUsed is empty where no session of the role is known to have done
+// roleLastUsed is empty if no session of the role is known to have done
 // anything.
 func (a *API) roleLastUsed(r *iam.Role) *types.RoleLastUsed {
 	if use := a.iam.RoleLastUsed(r); use != nil {

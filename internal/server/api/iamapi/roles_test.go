@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
-	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
@@ -59,7 +59,7 @@ func TestRoleLifecycle(t *testing.T) {
 }
 
 // TestTrustPolicy_UniqueIDs: what was written by ARN reads as the ARN while
-// the principal exists, and as its id afterwards, even where there is another of
+// the principal exists, and as its id afterwards, even if there is another of
 // that name.
 func TestTrustPolicy_UniqueIDs(t *testing.T) {
 	_, c := serve(t)
@@ -164,11 +164,11 @@ func TestOperations_UnsignedAndUnknown(t *testing.T) {
 // never with a failure of the server.
 func TestOperations_EmptyRequest(t *testing.T) {
 	w, c := serve(t)
-	s, err := wire.New("iam", w.Options("iam", edge.MapError))
+	s, err := wire.New("iam", w.Options("iam", iamapi.MapError))
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge.Register(s, edge.New(edge.Config{IAM: w.IAM}))
+	iamapi.Register(s, iamapi.New(iamapi.Config{IAM: w.IAM}))
 	handled := 0
 	for _, op := range s.Operations() {
 		status, body := w.Post(*c.Options().BaseEndpoint, "iam", url.Values{"Action": {op}, "Version": {"2010-05-08"}})

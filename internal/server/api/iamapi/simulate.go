@@ -174,7 +174,7 @@ func contribution(t *policy.Trace, of policy.Type) (took, allowed bool) {
 	return took, allowed
 }
 
-// statementsOut are the statements that determine the decision: where one denies,
+// statementsOut are the statements that determine the decision: if one denies,
 // those that deny.
 func statementsOut(t *policy.Trace) []types.Statement {
 	out := []types.Statement{}

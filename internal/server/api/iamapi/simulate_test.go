@@ -166,7 +166,7 @@ func TestSimulatePrincipalPolicy_RolesSessionsTrust(t *testing.T) {
 	if got := simulate(t, c, assume); got.EvalDecision != types.PolicyEvaluationDecisionTypeAllowed {
 		t.Errorf("a role that trusts the account: %+v", got)
 	}
-	// As somebody else, with her policies.
+	// As someone else, with her policies.
 	assume.CallerArn, assume.ResourcePolicy = aws.String("arn:aws:iam::"+account+":user/bob"), trusting("arn:aws:iam::"+account+":user/bob")
 	if got := simulate(t, c, assume); got.EvalDecision != types.PolicyEvaluationDecisionTypeAllowed {
 		t.Errorf("as bob: %+v", got)

@@ -48,7 +48,7 @@ func listedUser(u *iam.User) types.User {
 	return out
 }
 
-// tagsOrNone leaves the element out where there are no tags.
+// tagsOrNone leaves the element out if there are no tags.
 func tagsOrNone(tags []iam.Tag) []types.Tag {
 	if len(tags) == 0 {
 		return nil
@@ -156,7 +156,7 @@ func (a *API) DeleteAccessKey(ctx context.Context, in *api.DeleteAccessKeyInput)
 	return done[api.DeleteAccessKeyOutput](a.iam.DeleteAccessKey(ctx, aws.ToString(in.UserName), *in.AccessKeyId))
 }
 
-// notUsed stands for the service and the region of a key that nobody used (IAM
+// notUsed stands for the service and the region of a key that no one used (IAM
 // API Reference, AccessKeyLastUsed).
 const notUsed = "N/A"
 

@@ -80,7 +80,7 @@ func TestAssumeRoleWithWebIdentity_DeletedProvider(t *testing.T) {
 	if n := f.issuer.Asked(); n != asked {
 		t.Errorf("the keys were fetched again, %d times: the cache was not what was tested", n-asked)
 	}
-	// Another account's provider of the same issuer is no help, nor is it harmed.
+	// Another account's provider of the same issuer does not help, and is not harmed.
 	_, err := f.IAM.CreateOIDCProvider(f.AsOtherAdmin(), iam.NewOIDCProvider{Issuer: f.issuer.URL, ClientIDs: []string{audience}})
 	ok(err)
 	f.refusedWeb("InvalidIdentityToken", role, f.token(nil))
@@ -154,7 +154,7 @@ func TestAssumeRoleWithWebIdentity_IssuerScheme(t *testing.T) {
 	f.assumedWeb(role, f.token(nil))
 }
 
-// What Gatehouse itself issues is no web identity.
+// What Gatehouse itself issues is not a web identity.
 func TestAssumeRoleWithWebIdentity_OwnTokens(t *testing.T) {
 	f := federate(t)
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")

@@ -1,6 +1,5 @@
 // Package stsapi is the AWS API of the Security Token Service: one method for each
-// operation, with the signature of the SDK's client. The rules are those of the
-// domain's package iam.
+// operation, with the signature of the SDK's client. Package iam/sts has the rules.
 package stsapi
 
 import (
@@ -41,7 +40,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.DecodeAuthorizationMessage)
 }
 
-// MapError turns errors of the domain into those of the STS API (STS API
+// MapError turns errors of the domain into errors of the STS API (STS API
 // Reference, the Errors of each operation, and "Common Errors").
 func MapError(err error) error {
 	var f *fault.Error
@@ -118,7 +117,7 @@ func (a *API) GetSessionToken(ctx context.Context, in *api.GetSessionTokenInput)
 	return &api.GetSessionTokenOutput{Credentials: credentialsOut(s)}, nil
 }
 
-// GetFederationToken gives temporary credentials for somebody else.
+// GetFederationToken gives temporary credentials for someone else.
 func (a *API) GetFederationToken(ctx context.Context, in *api.GetFederationTokenInput) (*api.GetFederationTokenOutput, error) {
 	s, err := a.sts.FederationToken(ctx, sts.FederationToken{
 		Name: *in.Name, Seconds: int(aws.ToInt32(in.DurationSeconds)),
@@ -153,7 +152,7 @@ func (a *API) DecodeAuthorizationMessage(ctx context.Context, in *api.DecodeAuth
 	return &api.DecodeAuthorizationMessageOutput{DecodedMessage: &message}, nil
 }
 
-// noMFA refuses the code of an MFA device: nobody has one, so none is right.
+// noMFA refuses the code of an MFA device: no one has one, so none is right.
 func noMFA(serial, code *string) error {
 	if serial == nil && code == nil {
 		return nil

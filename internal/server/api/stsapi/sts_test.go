@@ -15,16 +15,16 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	iamedge "github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
-	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
 
 const account = iamtest.Account
 
-// A fixture is a world with its two query APIs.
+// A fixture has the two query APIs.
 type fixture struct {
-	*iamtest.World
+	*iamtest.Fixture
 	t   *testing.T
 	sts *api.Client
 	iam *iamapi.Client
@@ -33,11 +33,11 @@ type fixture struct {
 func serve(t *testing.T) *fixture {
 	t.Helper()
 	w := iamtest.New(t)
-	s, err := wire.New("sts", w.Options("sts", edge.MapError))
+	s, err := wire.New("sts", w.Options("sts", stsapi.MapError))
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge.Register(s, edge.New(edge.Config{IAM: w.IAM}))
+	stsapi.Register(s, stsapi.New(stsapi.Config{IAM: w.IAM}))
 	i, err := wire.New("iam", w.Options("iam", iamedge.MapError))
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func serve(t *testing.T) *fixture {
 	return &fixture{w, t, api.NewFromConfig(c), iamapi.NewFromConfig(c)}
 }
 
-// user creates a user with an inline policy (none where it is empty) and returns
+// user creates a user with an inline policy (none if it is empty) and returns
 // its access key as credentials for the API.
 func (f *fixture) user(name, document string) (id string, as func(*api.Options)) {
 	f.t.Helper()

@@ -19,7 +19,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	serverapi "github.com/gatehouse-registry/gatehouse/internal/server/api"
 	iamedge "github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
-	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -48,11 +48,11 @@ func federate(t *testing.T) *federation {
 	issuer := issuertest.Start(false)
 	t.Cleanup(issuer.Close)
 	s := &serverapi.Middleware{Authn: w.Authn, Messages: w.Keyring, Log: slog.New(slog.DiscardHandler)}
-	sts, err := wire.New("sts", s.Options("sts", edge.MapError))
+	sts, err := wire.New("sts", s.Options("sts", stsapi.MapError))
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge.Register(sts, edge.New(edge.Config{IAM: w.IAM}))
+	stsapi.Register(sts, stsapi.New(stsapi.Config{IAM: w.IAM}))
 	i, err := wire.New("iam", s.Options("iam", iamedge.MapError))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func federate(t *testing.T) *federation {
 	}
 }
 
-// trust is a statement that trusts the issuer with the actions, where the
+// trust is a statement that trusts the issuer with the actions, if the
 // conditions hold. ISSUER in them is its name.
 func (f *federation) trust(actions, conditions string) string {
 	return `{"Effect":"Allow","Principal":{"Federated":"` + f.provider + `"},"Action":` + actions + `,"Condition":{` + strings.ReplaceAll(conditions, "ISSUER", f.name) + `}}`
@@ -355,11 +355,11 @@ func TestAssumeRoleWithWebIdentity_AuditRecord(t *testing.T) {
 	role := f.role("ci", f.trust(mayFederate, onlyMain), "")
 	token := f.token(map[string]any{"sub": "repo:acme/other"})
 	s := &serverapi.Middleware{Authn: f.Authn, Log: slog.New(slog.DiscardHandler)}
-	sts, err := wire.New("sts", s.Options("sts", edge.MapError))
+	sts, err := wire.New("sts", s.Options("sts", stsapi.MapError))
 	if err != nil {
 		t.Fatal(err)
 	}
-	edge.Register(sts, edge.New(edge.Config{IAM: f.IAM}))
+	stsapi.Register(sts, stsapi.New(stsapi.Config{IAM: f.IAM}))
 	e := &audit.Entry{Started: f.Now()}
 	mux := wire.NewMux(sts)
 	r, err := http.NewRequestWithContext(audit.WithEntry(t.Context(), e), http.MethodPost, "/", strings.NewReader(url.Values{
@@ -383,7 +383,7 @@ func TestAssumeRoleWithWebIdentity_AuditRecord(t *testing.T) {
 	}
 }
 
-// discard is an answer that nobody reads.
+// discard is an answer that no one reads.
 type discard struct {
 	header http.Header
 	status int

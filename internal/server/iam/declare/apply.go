@@ -38,15 +38,15 @@ type Change struct {
 }
 
 // Apply makes the declared identities what the declaration says, and deletes
-// those of earlier declarations that it does not have any more, all in one
+// what earlier declarations had and this one does not, all in one
 // transaction: it is applied whole or not at all. Applied again, it changes
 // nothing. What was created through the API is left alone, unless it is adopted.
 //
 // The changes are in the order in which they were made. Errors are
-// [*Error]s where the declaration is to blame: its form, a name that is
+// [*Error]s if the declaration is to blame: its form, a name that is
 // taken by what was not declared, something that does not exist or is in use.
 //
-// Apply authorizes nobody: who writes the configuration owns the server.
+// Apply authorizes no one: who writes the configuration owns the server.
 func Apply(ctx context.Context, s *iam.Service, declaration Declaration) ([]Change, error) {
 	if err := declaration.Validate(); err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func Count(s *iam.Service) int {
 	return n
 }
 
-// Credentials are those of a declared access key.
+// Credentials are the credentials of a declared access key.
 type Credentials struct {
 	iam.Credentials
 	// Key is the name of the key.
@@ -193,7 +193,7 @@ func (a *applier) removeUndeclared(d *Declaration) {
 }
 
 // checkRemoved reports what is gone and still in use by what is not declared: to
-// take a policy or a group away from it could also give it more, where there is a
+// take a policy or a group away from it could also give it more, if there is a
 // Deny, and is not ours to decide.
 func (a *applier) checkRemoved() error {
 	for _, e := range a.removed {
@@ -203,14 +203,14 @@ func (a *applier) checkRemoved() error {
 		}
 		noun, account := e.Kind().Noun(), e.Base().Account
 		return &Error{"iam", fault.New(fault.Conflict, "DeleteConflict",
-			"The %s %s is not declared any more, or under another path, and still in use by %s of account %s. Keep it in the file, or take it from them first.",
+			"The %s %s is no longer declared, or is declared with another path, but %s of account %s still use it. Keep it in the file, or remove it from them first.",
 			noun, e.Base().Name, strings.Join(users, ", "), account)}
 	}
 	return nil
 }
 
 // begin returns what the declared entity begins with, and the one that exists
-// already; that is nil where it is to be created.
+// already; that is nil if it is to be created.
 func (a *applier) begin(kind iam.Kind, d *Entity) (common iam.Common, old iam.Entity, err error) {
 	path, err := iam.CheckPath(d.Path)
 	if err != nil {
@@ -225,9 +225,9 @@ func (a *applier) begin(kind iam.Kind, d *Entity) (common iam.Common, old iam.En
 	switch {
 	case !had.Declared && !d.Adopt:
 		return common, nil, fault.New(fault.Conflict, "EntityAlreadyExists",
-			"The %s %s exists already and was not created by this file. Set adopt: true to take it over (it becomes what the file says, and what else it has is taken away), or choose another name.", kind.Noun(), had.Name)
+			"The %s %s already exists and was not created by this file. Set adopt: true to take it over (it becomes what the file says, and everything else that it has is removed), or choose another name.", kind.Noun(), had.Name)
 	case had.Name != d.Name:
-		return common, nil, fault.New(fault.Conflict, "EntityAlreadyExists", "The name is %s, as it exists: names that differ in case alone are the same name.", had.Name)
+		return common, nil, fault.New(fault.Conflict, "EntityAlreadyExists", "It already exists with the name %s. Names that differ only in case are the same name.", had.Name)
 	case had.Path != path && (kind == iam.KindRole || kind == iam.KindPolicy):
 		if !had.Declared {
 			return common, nil, invalid("The %s %s exists with the path %s, which cannot change: declare it with path: %s to take it over.", kind.Noun(), had.Name, had.Path, had.Path)

@@ -32,7 +32,7 @@ type Declaration struct {
 type Entity struct {
 	// Where is the place in the configuration, for messages: "iam.users.alice".
 	Where string
-	// Path is "/" where it is empty.
+	// Path is "/" if it is empty.
 	Account, Path, Name string
 	// Tags are in the order of their keys. Groups have none.
 	Tags []iam.Tag
@@ -53,7 +53,7 @@ type Document struct {
 // Permissions are what users, groups and roles are given.
 type Permissions struct {
 	// Policies are managed policies: ARNs, or the names of policies of the
-	// account or, where it has none of that name, of AWS.
+	// account or, if it has none of that name, of AWS.
 	Policies []string
 	Inline   []Document // in the order of their names
 	// Boundary is one such policy, or empty. Groups have none.
@@ -129,7 +129,7 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // at names the place of an error. at(where, nil) is nil, and an error that has a
-// place keeps it. What is no fault is a failed machine, and no one's declaration.
+// place keeps it. What is not a fault is a failed machine, and no one's declaration.
 func at(where string, err error) error {
 	var placed *Error
 	var f *fault.Error
@@ -143,7 +143,7 @@ func at(where string, err error) error {
 // CreatePolicy).
 const maxDescription = 1000
 
-// keyNamePattern is that of declared access keys, whose names become part of a
+// keyNamePattern matches names of declared access keys, which become part of a
 // profile's.
 var keyNamePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
 
@@ -216,7 +216,7 @@ func (v *declarationCheck) entity(kind iam.Kind, e *Entity) {
 func (v *declarationCheck) once(kind iam.Kind, e *Entity) {
 	key := keyOfDeclared(kind, e)
 	if other, ok := v.seen[key]; ok {
-		v.add(e.Where, invalid("There is %s too, and names that differ in case alone are the same name.", other))
+		v.add(e.Where, invalid("There is also %s. Names that differ only in case are the same name.", other))
 	}
 	v.seen[key] = e.Where
 }
@@ -290,7 +290,7 @@ func isKeyID(name string) bool {
 	return len(name) == keyIDLength && strings.HasPrefix(name, string(token.LongTermKey))
 }
 
-// keyIDLength is that of AKIA….
+// keyIDLength is the length of an id AKIA….
 const keyIDLength = 20
 
 func invalid(format string, args ...any) error {

@@ -1,5 +1,5 @@
-// Package iamtest is a small world to test against: a database, a keyring, IAM
-// with its first users, and the proof of who calls, all of them the real ones.
+// Package iamtest is a fixture for tests: a database, a keyring, IAM with its first
+// users, and an authenticator. All of them are the real ones.
 package iamtest
 
 import (
@@ -31,15 +31,15 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/webidentity"
 )
 
-// Account and Other are the accounts of a world, and Region is its region.
+// Account and Other are the accounts of a fixture, and Region is its region.
 const (
 	Account = "000000000001"
 	Other   = "000000000002"
 	Region  = "eu-central-1"
 )
 
-// A World is everything that IAM needs, and IAM.
-type World struct {
+// A Fixture has IAM and everything that it needs.
+type Fixture struct {
 	IAM     *iam.Service
 	Authn   *authn.Authenticator
 	Keyring *token.Keyring
@@ -51,10 +51,11 @@ type World struct {
 	offset atomic.Int64
 }
 
-// New returns a world of two accounts, as a first start leaves it.
-func New(t testing.TB) *World {
+// New returns a fixture with two accounts, as the first start of a server creates
+// them.
+func New(t testing.TB) *Fixture {
 	t.Helper()
-	w := &World{t: t}
+	w := &Fixture{t: t}
 	dir := t.TempDir()
 	var err error
 	if w.Keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), w.Now); err != nil {
@@ -81,8 +82,8 @@ func New(t testing.TB) *World {
 	return w
 }
 
-// Start returns another IAM on the world's database, as a second server would.
-func (w *World) Start() *iam.Service {
+// Start returns another IAM on the same database, as a second server would have.
+func (w *Fixture) Start() *iam.Service {
 	w.t.Helper()
 	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, WebIdentities: w.webIdentities(), Now: w.Now})
 	if err != nil {
@@ -92,19 +93,19 @@ func (w *World) Start() *iam.Service {
 }
 
 // webIdentities proves the tokens of issuers on this machine.
-func (w *World) webIdentities() *webidentity.Verifier {
+func (w *Fixture) webIdentities() *webidentity.Verifier {
 	return webidentity.New(webidentity.Config{Upstream: egress.New(egress.Config{LoopbackHTTP: true}), Now: w.Now})
 }
 
-// Now is the world's clock: the machine's, and what [World.Advance] added.
-func (w *World) Now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
+// Now is the fixture's clock: the machine's, plus what [Fixture.Advance] added.
+func (w *Fixture) Now() time.Time { return time.Now().Add(time.Duration(w.offset.Load())) }
 
 // Advance moves the clock.
-func (w *World) Advance(d time.Duration) { w.offset.Add(int64(d)) }
+func (w *Fixture) Advance(d time.Duration) { w.offset.Add(int64(d)) }
 
 // As is a context of the identity with the unique id, as a request signed with
 // its long-term key has it.
-func (w *World) As(account, uniqueID, accessKeyID string) context.Context {
+func (w *Fixture) As(account, uniqueID, accessKeyID string) context.Context {
 	w.t.Helper()
 	p := w.IAM.Identity(account, uniqueID)
 	if p == nil {
@@ -115,13 +116,13 @@ func (w *World) As(account, uniqueID, accessKeyID string) context.Context {
 	return authn.WithCaller(w.t.Context(), &authn.Caller{Principal: &caller, Region: Region, Time: w.Now()})
 }
 
-// AsAdmin is a context of the first user of the world's first account.
-func (w *World) AsAdmin() context.Context { return w.as(w.Admin) }
+// AsAdmin is a context of the first user of the first account.
+func (w *Fixture) AsAdmin() context.Context { return w.as(w.Admin) }
 
 // AsOtherAdmin is one of the first user of the second account.
-func (w *World) AsOtherAdmin() context.Context { return w.as(w.OtherAdmin) }
+func (w *Fixture) AsOtherAdmin() context.Context { return w.as(w.OtherAdmin) }
 
-func (w *World) as(c iam.Credentials) context.Context {
+func (w *Fixture) as(c iam.Credentials) context.Context {
 	w.t.Helper()
 	account, id, ok := w.IAM.KeyOwner(c.AccessKeyID)
 	if !ok {
@@ -130,8 +131,8 @@ func (w *World) as(c iam.Credentials) context.Context {
 	return w.As(account, id, c.AccessKeyID)
 }
 
-// Options are those of a service whose requests are authenticated for real.
-func (w *World) Options(service string, mapError func(error) error) wire.Options {
+// Options are for a service whose requests are really authenticated.
+func (w *Fixture) Options(service string, mapError func(error) error) wire.Options {
 	return wire.Options{
 		Authenticate: func(r *http.Request, _ string, body []byte) (context.Context, error) {
 			c, err := w.Authn.Signed(r, service, body)
@@ -145,7 +146,7 @@ func (w *World) Options(service string, mapError func(error) error) wire.Options
 }
 
 // Serve serves the services and returns an SDK configuration for them.
-func (w *World) Serve(services ...*wire.Service) aws.Config {
+func (w *Fixture) Serve(services ...*wire.Service) aws.Config {
 	w.t.Helper()
 	server := httptest.NewServer(wire.NewMux(services...))
 	w.t.Cleanup(server.Close)
@@ -160,7 +161,7 @@ func (w *World) Serve(services ...*wire.Service) aws.Config {
 
 // Post sends a form to an awsQuery service, signed as the first admin, and
 // returns the status and the body of the answer.
-func (w *World) Post(endpoint, service string, form url.Values) (status int, body string) {
+func (w *Fixture) Post(endpoint, service string, form url.Values) (status int, body string) {
 	w.t.Helper()
 	text := form.Encode()
 	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, endpoint, strings.NewReader(text))

@@ -1,5 +1,5 @@
 // Package internal has the key to the parts of package iam that authorize
-// nobody. Go lets only packages below iam import it.
+// no one. Go lets only packages below iam import it.
 package internal
 
 // A CoreKey opens [iam.Service.Core].

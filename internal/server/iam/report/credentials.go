@@ -102,7 +102,7 @@ func (s *Service) credentialReport(sn *iam.Snapshot, a *iam.Account) ([]byte, er
 	return b.Bytes(), w.Error()
 }
 
-// reportLine is that of a user or of root; password are the values of
+// reportLine is the line of a user or of root; password has the values of
 // reportPassword.
 func (s *Service) reportLine(name, arn string, e iam.Entity, password ...string) []string {
 	line := append([]string{name, arn, reportTime(e.Base().Created)}, password...)

@@ -34,7 +34,7 @@ var detailKinds = []struct {
 	{DetailAWSPolicy, iam.KindPolicy},
 }
 
-// A Detail is an entity with what it is given: one of User, Group, Role and
+// A Detail is an entity with its permissions: one of User, Group, Role and
 // Policy is set.
 type Detail struct {
 	User   *iam.User
@@ -43,7 +43,7 @@ type Detail struct {
 	Policy *iam.PolicyUse
 	// Attached are the managed policies of a user, a group or a role.
 	Attached []*iam.Policy
-	// Groups are those of a user.
+	// Groups are the groups of a user.
 	Groups []*iam.Group
 }
 

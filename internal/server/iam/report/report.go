@@ -1,6 +1,6 @@
 // Package report answers the operations of IAM that look at a whole account: the
 // summary (GetAccountSummary), the credential report, and the details of
-// everybody and everything (GetAccountAuthorizationDetails).
+// everyone and everything (GetAccountAuthorizationDetails).
 package report
 
 import (

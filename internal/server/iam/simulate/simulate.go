@@ -1,5 +1,5 @@
 // Package simulate answers IAM's policy simulator: what would be decided about
-// requests that nobody makes, and why. The decision itself is [authz.Simulation]'s;
+// requests that no one makes, and why. The decision itself is [authz.Simulation]'s;
 // this package finds the principal and reads the documents of the simulation.
 package simulate
 
@@ -26,7 +26,7 @@ type Service struct{ core iam.Core }
 // New returns the simulations over the identities of s.
 func New(s *iam.Service) *Service { return &Service{s.Core(internal.CoreKey{})} }
 
-// A Simulation asks what would be decided about requests that nobody makes: every
+// A Simulation asks what would be decided about requests that no one makes: every
 // action on every resource (IAM User Guide, "Testing IAM policies with the IAM
 // policy simulator").
 type Simulation struct {
@@ -70,7 +70,7 @@ const maxResult = 1000
 
 // Principal simulates with the policies of a user, a group or a role of
 // the caller's account. Unlike AWS it takes a role's session for the role (what
-// session policies it has, nobody can know), and root. Faults: InvalidInput,
+// session policies it has, no one can know), and root. Faults: InvalidInput,
 // NoSuchEntity.
 func (s *Service) Principal(ctx context.Context, principalARN string, in Simulation) ([]Result, error) {
 	p, err := s.simulatedPrincipal(ctx, "iam:SimulatePrincipalPolicy", principalARN)
@@ -171,7 +171,7 @@ func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Result, error) 
 		return nil, err
 	}
 	if in.ResourcePolicy != "" && who.ARN == "" {
-		return nil, invalidInput("CallerArn is required where there is a ResourcePolicy and no user or role: say who asks.")
+		return nil, invalidInput("CallerArn is required if there is a ResourcePolicy but no user or role. It says who makes the request.")
 	}
 	if err := in.check(); err != nil {
 		return nil, err
@@ -207,7 +207,7 @@ func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Result, error) 
 
 var actionPattern = regexp.MustCompile(`^[a-zA-Z0-9-]+:[a-zA-Z0-9]+$`)
 
-// check checks the form, and puts "*" where there is no resource.
+// check checks the form, and puts "*" if there is no resource.
 func (in *Simulation) check() error {
 	if len(in.Resources) == 0 {
 		in.Resources = []string{"*"}

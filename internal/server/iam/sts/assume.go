@@ -58,7 +58,7 @@ type SessionCredentials struct {
 	// ARN and UserID are the session's, as GetCallerIdentity answers them.
 	ARN, UserID string
 	// PackedSize is the percentage of what session policies and tags may take.
-	// It is 0 where there are none.
+	// It is 0 if there are none.
 	PackedSize     int
 	SourceIdentity string
 }
@@ -96,7 +96,7 @@ func (in *AssumeRole) check() error {
 	return checkSessionName(in.SessionName, 64)
 }
 
-// assume begins the session with the record, where the role trusts the caller, who
+// assume begins the session with the record, if the role trusts the caller, who
 // is also the one in the context, with the action.
 func (s *Service) assume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, record iam.SessionRecord) (SessionCredentials, error) {
 	var none SessionCredentials

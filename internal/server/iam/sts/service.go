@@ -7,8 +7,8 @@
 // keeps an [iam.SessionRecord], which [authn] reads back. Access key id, secret
 // and session token come from the keyring.
 //
-// The rules are those of the STS API Reference and the IAM User Guide; the code
-// names the section where a rule has one.
+// The rules come from the STS API Reference and the IAM User Guide. The code names
+// the section if a rule has one.
 package sts
 
 import (

@@ -40,7 +40,7 @@ func (s *Service) SessionToken(ctx context.Context, seconds int) (SessionCredent
 	return out, err
 }
 
-// A FederationToken asks for a session of somebody whom the caller vouches for.
+// A FederationToken asks for a session of someone whom the caller vouches for.
 type FederationToken struct {
 	Name string
 	// Seconds is how long; 0 is 12 hours.
@@ -111,7 +111,7 @@ func userSeconds(c *authn.Caller, asked int) (int, error) {
 }
 
 // AccessKeyAccount returns the account of an access key, AKIA… or ASIA…. Faults:
-// ValidationError where it is not a key of ours.
+// ValidationError if it is not a key of this server.
 func (s *Service) AccessKeyAccount(ctx context.Context, keyID string) (string, error) {
 	if _, err := caller(ctx); err != nil {
 		return "", err
@@ -134,7 +134,7 @@ func (s *Service) AccessKeyAccount(ctx context.Context, keyID string) (string, e
 }
 
 // DecodeAuthorizationMessage returns what an encoded message says about a denial
-// of somebody of the caller's account. Faults: InvalidAuthorizationMessage.
+// of someone of the caller's account. Faults: InvalidAuthorizationMessage.
 func (s *Service) DecodeAuthorizationMessage(ctx context.Context, encoded string) (string, error) {
 	c, err := caller(ctx)
 	if err != nil {

@@ -149,7 +149,7 @@ func write(w http.ResponseWriter, v any) {
 	}
 }
 
-// Claims are those of a token of the issuer for an audience, that is good from
+// Claims are the claims of a token of the issuer for an audience, valid from
 // now on for five minutes, with the changes; nil takes a claim away.
 func (i *Issuer) Claims(now time.Time, subject, audience string, changes map[string]any) map[string]any {
 	claims := map[string]any{

@@ -10,21 +10,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
-// A Refusal is the cause of the fault that [Authorizer] returns: what was
-// asked, and how it was decided. Edges that can tell it to those who may know find
-// it with errors.As.
-type Refusal struct {
-	Caller   *authn.Caller // nil where nobody called
+// A Denial is the cause of the fault that [Authorizer] returns: the request and the
+// decision. Handlers find it with errors.As, to seal it for those who may read it.
+type Denial struct {
+	Caller   *authn.Caller // nil if there was no caller
 	Request  Request
 	Decision policy.Decision
 }
 
-func (r *Refusal) Error() string { return r.Decision.Outcome.String() }
+func (r *Denial) Error() string { return r.Decision.Outcome.String() }
 
-// The bounds of a [Refusal.Document].
+// The bounds of a [Denial.Document].
 const (
-	maxRefusalKeys  = 40
-	maxRefusalValue = 256 // bytes of a text in it
+	maxDenialKeys  = 40
+	maxDenialValue = 256 // bytes of a text in it
 )
 
 // The parts of a Document, as DecodeAuthorizationMessage answers them.
@@ -32,13 +31,13 @@ type (
 	items[T any] struct {
 		Items []T `json:"items"`
 	}
-	refusalDocument struct {
+	denialDocument struct {
 		Allowed           bool                    `json:"allowed"`
 		ExplicitDeny      bool                    `json:"explicitDeny"`
 		MatchedStatements items[matchedStatement] `json:"matchedStatements"`
 		Failures          items[string]           `json:"failures"`
 		Reason            string                  `json:"reason"`
-		Context           refusalContext          `json:"context"`
+		Context           denialContext           `json:"context"`
 	}
 	matchedStatement struct {
 		StatementID string `json:"statementId"`
@@ -46,21 +45,21 @@ type (
 		PolicyType  string `json:"policyType"`
 		Policy      string `json:"policy"`
 	}
-	refusalContext struct {
-		Principal  refusedPrincipal        `json:"principal"`
-		Action     string                  `json:"action"`
-		Resource   string                  `json:"resource"`
-		Conditions items[refusedCondition] `json:"conditions"`
+	denialContext struct {
+		Principal  deniedPrincipal        `json:"principal"`
+		Action     string                 `json:"action"`
+		Resource   string                 `json:"resource"`
+		Conditions items[deniedCondition] `json:"conditions"`
 	}
-	refusedPrincipal struct {
+	deniedPrincipal struct {
 		ID  string `json:"id"`
 		ARN string `json:"arn"`
 	}
-	refusedCondition struct {
-		Key    string              `json:"key"`
-		Values items[refusedValue] `json:"values"`
+	deniedCondition struct {
+		Key    string             `json:"key"`
+		Values items[deniedValue] `json:"values"`
 	}
-	refusedValue struct {
+	deniedValue struct {
 		Value string `json:"value"`
 	}
 )
@@ -68,15 +67,15 @@ type (
 // Document is the decision as a JSON object of at most limit bytes, in the form of
 // STS's DecodeAuthorizationMessage: the statement that denied, if one did, who asked
 // for what, and the values of the condition keys that the policies look at. What
-// does not fit leaves out the conditions; nil is a refusal of nobody.
-func (r *Refusal) Document(limit int) []byte {
+// does not fit leaves out the conditions; nil means that there is no caller.
+func (r *Denial) Document(limit int) []byte {
 	if r.Caller == nil || r.Caller.Principal == nil {
 		return nil
 	}
-	d := refusalDocument{
+	d := denialDocument{
 		ExplicitDeny: r.Decision.Outcome == policy.ExplicitDeny, Reason: clip(r.Decision.Because(r.Request.Action)),
-		Context: refusalContext{
-			Principal: refusedPrincipal{r.Caller.UserID, r.Caller.ARN}, Action: clip(r.Request.Action), Resource: clip(r.Request.Resource),
+		Context: denialContext{
+			Principal: deniedPrincipal{r.Caller.UserID, r.Caller.ARN}, Action: clip(r.Request.Action), Resource: clip(r.Request.Resource),
 		},
 	}
 	if p := r.Decision.Policy; p != nil {
@@ -100,7 +99,7 @@ func (r *Refusal) Document(limit int) []byte {
 // conditions are the keys that the policies look at, and that the request has, but
 // for the tags of the resource: by its length alone the sealed document would tell
 // whether there is one.
-func (r *Refusal) conditions() []refusedCondition {
+func (r *Denial) conditions() []deniedCondition {
 	policies := append([]*policy.Policy{}, r.Caller.Policies...)
 	policies = append(policies, r.Caller.SessionPolicies...)
 	if r.Caller.Boundary != nil {
@@ -108,17 +107,17 @@ func (r *Refusal) conditions() []refusedCondition {
 	}
 	seen := map[string]bool{}
 	keys := &conditionKeys{caller: r.Caller, req: &r.Request}
-	var out []refusedCondition
+	var out []deniedCondition
 	for _, p := range policies {
 		for _, key := range p.ContextKeys() {
 			values, ok := keys.Lookup(key)
-			if !ok || seen[key] || strings.Contains(key, ":resourcetag/") || len(out) == maxRefusalKeys {
+			if !ok || seen[key] || strings.Contains(key, ":resourcetag/") || len(out) == maxDenialKeys {
 				continue
 			}
 			seen[key] = true
-			c := refusedCondition{Key: clip(key)}
+			c := deniedCondition{Key: clip(key)}
 			for _, v := range values {
-				c.Values.Items = append(c.Values.Items, refusedValue{clip(v)})
+				c.Values.Items = append(c.Values.Items, deniedValue{clip(v)})
 			}
 			out = append(out, c)
 		}
@@ -126,4 +125,4 @@ func (r *Refusal) conditions() []refusedCondition {
 	return out
 }
 
-func clip(s string) string { return truncate.String(s, maxRefusalValue) }
+func clip(s string) string { return truncate.String(s, maxDenialValue) }

@@ -1,6 +1,6 @@
-// Package queryerrors puts the domain's errors into the words that the awsQuery
-// services have in common: IAM and STS ("Common Errors" of their API References).
-// What is one service's own, its edge maps before it asks here.
+// Package queryerrors maps domain errors to the error codes that IAM and STS have
+// in common ("Common Errors" of their API References). A handler maps the errors of
+// its own service before it calls this package.
 package queryerrors
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
-// statuses are those of the common codes.
+// statuses has the HTTP status of each common code.
 var statuses = map[string]int{
 	"AccessDenied":                http.StatusForbidden,
 	"MissingAuthenticationToken":  http.StatusForbidden,

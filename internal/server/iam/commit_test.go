@@ -3,10 +3,14 @@ package iam_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
 )
 
 // An edit that changes nothing writes nothing: no row, and no change that every
@@ -83,5 +87,36 @@ func TestCommit_AnswerLost(t *testing.T) {
 	ok(t, err)
 	if err := iam.LoseAnswer(ctx, w.IAM, user("LATE"), false, lost); !errors.Is(err, lost) {
 		t.Errorf("a change that another server was before: %v", err)
+	}
+}
+
+// A caller who may assume a role can begin any number of sessions. The server
+// keeps some of them in memory and reads the others again.
+func TestSessions_BoundedMemory(t *testing.T) {
+	w := iamtest.New(t)
+	_, err := w.IAM.CreateRole(w.AsAdmin(), iam.NewEntity{Name: "r"}, "", strings.Replace(trustAccount, `"sts:AssumeRole"`, `["sts:AssumeRole","sts:TagSession"]`, 1), 0)
+	ok(t, err)
+	const memory = 16 * 8 << 10 // 16 shards
+	s, err := iam.New(t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, Now: w.Now, SessionMemory: memory})
+	ok(t, err)
+	var ids []string
+	for i := range 300 {
+		c, err := sts.New(s).AssumeRole(w.AsAdmin(), sts.AssumeRole{
+			RoleARN: "arn:aws:iam::" + account + ":role/r", SessionName: fmt.Sprint("s-", i), Tags: []iam.Tag{{Key: "n", Value: fmt.Sprint(i)}},
+		})
+		ok(t, err)
+		ids = append(ids, c.AccessKeyID)
+	}
+	if stats := s.SessionCache(); stats.Cost > memory {
+		t.Errorf("the sessions take %d bytes, want at most %d", stats.Cost, memory)
+	}
+	for i, id := range ids {
+		session, err := s.Session(t.Context(), id)
+		if err != nil || session.Tags["n"] != fmt.Sprint(i) {
+			t.Fatalf("session %d: %+v, %v", i, session, err)
+		}
+	}
+	if stats := s.SessionCache(); stats.Cost > memory || stats.Misses == 0 {
+		t.Errorf("after reading all: %+v", stats)
 	}
 }
