@@ -27,7 +27,7 @@ func Check(document string, kind Kind) error {
 					if _, parseErr := Parse(document, kind); precedes(parseErr) {
 						return parseErr
 					}
-					return at(fmt.Sprintf("Statement[%d].Resource", i), err)
+					return atPath(fmt.Sprintf("Statement[%d].Resource", i), err)
 				}
 			}
 		}

@@ -67,9 +67,9 @@ func detailed(message, format string, args ...any) error {
 	return &MalformedError{Message: message, Detail: fmt.Sprintf(format, args...)}
 }
 
-// at makes an error about a place in the document: the one named, and inside it
-// the one that err names. at(path, nil) is nil.
-func at(path string, err error) error {
+// atPath makes an error about a place in the document: the one named, and inside it
+// the one that err names. atPath(path, nil) is nil.
+func atPath(path string, err error) error {
 	var inner *MalformedError
 	if !errors.As(err, &inner) {
 		return err
@@ -99,7 +99,7 @@ func (p *parser) parse(document string) error {
 		default:
 			err = detailed(syntaxErrors, "unknown element")
 		}
-		return at(name, err)
+		return atPath(name, err)
 	})
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (p *parser) statements(value string, offset int) error {
 		before := int(r.d.InputOffset()) // a comma or a bracket may still come
 		s, err := p.statement(r)
 		if err != nil {
-			return at(path(n), err)
+			return atPath(path(n), err)
 		}
 		s.index = n
 		s.start = offset + before + strings.IndexByte(value[before:], '{')
@@ -155,7 +155,7 @@ func (p *parser) statements(value string, offset int) error {
 		return nil
 	})
 	if err == nil && n == 0 {
-		err = at("Statement", detailed(syntaxErrors, "there is no statement"))
+		err = atPath("Statement", detailed(syntaxErrors, "there is no statement"))
 	}
 	p.policy.keys = slices.Sorted(maps.Keys(p.keys))
 	return err
@@ -174,7 +174,7 @@ func (p *parser) statement(r reader) (s statement, err error) {
 	var elements []string
 	err = r.object(func(name string) error {
 		elements = append(elements, name)
-		return at(name, p.element(&s, name, r))
+		return atPath(name, p.element(&s, name, r))
 	})
 	if err == nil {
 		err = p.complete(&s, elements)
@@ -314,7 +314,7 @@ func readPrincipals(r reader) (*principals, error) {
 	err := r.object(func(kind string) error {
 		values, err := r.texts()
 		if err != nil {
-			return at(kind, err)
+			return atPath(kind, err)
 		}
 		for _, value := range values {
 			if err := p.add(kind, value); err != nil {
@@ -331,7 +331,7 @@ func readPrincipals(r reader) (*principals, error) {
 
 func (p *parser) conditions(r reader) (conditions []condition, err error) {
 	err = r.object(func(operator string) error {
-		return at(operator, r.object(func(key string) error {
+		return atPath(operator, r.object(func(key string) error {
 			values, err := r.scalars()
 			if err != nil {
 				return err

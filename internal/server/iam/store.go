@@ -215,7 +215,7 @@ func undeclared(e Entity) error {
 }
 
 // next returns the draft's snapshot as the one that the change leads to.
-func (d *Draft) next() *Snapshot { return d.at(d.base.seq + 1) }
+func (d *Draft) next() *Snapshot { return d.withSeq(d.base.seq + 1) }
 
 // save writes the draft as the change that follows the one it is based on. It
 // fails with a unique violation if that number is taken.
@@ -305,13 +305,13 @@ func (s *Service) follow(ctx context.Context, base *Snapshot) (*Snapshot, error)
 			e.compile(compiler)
 			next = next.put(e)
 		}
-		next = next.at(c.seq)
+		next = next.withSeq(c.seq)
 	}
 	return next, nil
 }
 
-// at returns the snapshot with the number of a change.
-func (s *Snapshot) at(seq int64) *Snapshot {
+// withSeq returns the snapshot with the number of a change.
+func (s *Snapshot) withSeq(seq int64) *Snapshot {
 	next := new(*s)
 	next.seq = seq
 	return next

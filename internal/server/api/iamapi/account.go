@@ -32,12 +32,12 @@ func (a *API) GetAccountSummary(ctx context.Context, _ *api.GetAccountSummaryInp
 
 // CreateAccountAlias sets the account's alias.
 func (a *API) CreateAccountAlias(ctx context.Context, in *api.CreateAccountAliasInput) (*api.CreateAccountAliasOutput, error) {
-	return done[api.CreateAccountAliasOutput](a.iam.CreateAccountAlias(ctx, *in.AccountAlias))
+	return emptyOutput[api.CreateAccountAliasOutput](a.iam.CreateAccountAlias(ctx, *in.AccountAlias))
 }
 
 // DeleteAccountAlias takes the account's alias away.
 func (a *API) DeleteAccountAlias(ctx context.Context, in *api.DeleteAccountAliasInput) (*api.DeleteAccountAliasOutput, error) {
-	return done[api.DeleteAccountAliasOutput](a.iam.DeleteAccountAlias(ctx, *in.AccountAlias))
+	return emptyOutput[api.DeleteAccountAliasOutput](a.iam.DeleteAccountAlias(ctx, *in.AccountAlias))
 }
 
 // ListAccountAliases lists the account's alias, if it has one.

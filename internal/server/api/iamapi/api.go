@@ -111,9 +111,9 @@ func invalidMarker() error {
 // defaultItems is the length of a page if the request does not say it.
 const defaultItems = 100
 
-// part returns one page of a list that is in memory as a whole, and the marker of
+// pageOf returns one page of a list that is in memory as a whole, and the marker of
 // the next page.
-func part[E any](list pagetoken.Scope, all []E, marker *string, maxItems *int32) (entries []E, next *string, err error) {
+func pageOf[E any](list pagetoken.Scope, all []E, marker *string, maxItems *int32) (entries []E, next *string, err error) {
 	text, err := afterMarker(list, marker)
 	if err != nil {
 		return nil, nil, err
@@ -181,8 +181,8 @@ func attachedOut(p *iam.Policy) types.AttachedPolicy {
 	return types.AttachedPolicy{PolicyArn: new(p.ARN()), PolicyName: &p.Name}
 }
 
-// done is the answer of an operation without output.
-func done[O any](err error) (*O, error) {
+// emptyOutput is the answer of an operation without output.
+func emptyOutput[O any](err error) (*O, error) {
 	if err != nil {
 		return nil, err
 	}

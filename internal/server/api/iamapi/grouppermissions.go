@@ -23,7 +23,7 @@ func registerGroupPermissions(s *wire.Service, a *API) {
 
 // PutGroupPolicy adds or replaces an inline policy.
 func (a *API) PutGroupPolicy(ctx context.Context, in *api.PutGroupPolicyInput) (*api.PutGroupPolicyOutput, error) {
-	return done[api.PutGroupPolicyOutput](a.iam.PutInlinePolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyName, *in.PolicyDocument))
+	return emptyOutput[api.PutGroupPolicyOutput](a.iam.PutInlinePolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyName, *in.PolicyDocument))
 }
 
 // GetGroupPolicy returns an inline policy.
@@ -42,7 +42,7 @@ func (a *API) ListGroupPolicies(ctx context.Context, in *api.ListGroupPoliciesIn
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListGroupPolicies", *in.GroupName)
-	names, next, err := part(list, inlineNames(policies), in.Marker, in.MaxItems)
+	names, next, err := pageOf(list, inlineNames(policies), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -51,17 +51,17 @@ func (a *API) ListGroupPolicies(ctx context.Context, in *api.ListGroupPoliciesIn
 
 // DeleteGroupPolicy deletes an inline policy.
 func (a *API) DeleteGroupPolicy(ctx context.Context, in *api.DeleteGroupPolicyInput) (*api.DeleteGroupPolicyOutput, error) {
-	return done[api.DeleteGroupPolicyOutput](a.iam.DeleteInlinePolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyName))
+	return emptyOutput[api.DeleteGroupPolicyOutput](a.iam.DeleteInlinePolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyName))
 }
 
 // AttachGroupPolicy attaches a managed policy.
 func (a *API) AttachGroupPolicy(ctx context.Context, in *api.AttachGroupPolicyInput) (*api.AttachGroupPolicyOutput, error) {
-	return done[api.AttachGroupPolicyOutput](a.iam.AttachPolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyArn))
+	return emptyOutput[api.AttachGroupPolicyOutput](a.iam.AttachPolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyArn))
 }
 
 // DetachGroupPolicy detaches a managed policy.
 func (a *API) DetachGroupPolicy(ctx context.Context, in *api.DetachGroupPolicyInput) (*api.DetachGroupPolicyOutput, error) {
-	return done[api.DetachGroupPolicyOutput](a.iam.DetachPolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyArn))
+	return emptyOutput[api.DetachGroupPolicyOutput](a.iam.DetachPolicy(ctx, iam.KindGroup, *in.GroupName, *in.PolicyArn))
 }
 
 // ListAttachedGroupPolicies lists the managed policies that are attached.
@@ -71,7 +71,7 @@ func (a *API) ListAttachedGroupPolicies(ctx context.Context, in *api.ListAttache
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListAttachedGroupPolicies", *in.GroupName, aws.ToString(in.PathPrefix))
-	attached, next, err := part(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
+	attached, next, err := pageOf(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

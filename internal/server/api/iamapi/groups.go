@@ -69,20 +69,20 @@ func (a *API) ListGroups(ctx context.Context, in *api.ListGroupsInput) (*api.Lis
 
 // UpdateGroup renames or moves a group.
 func (a *API) UpdateGroup(ctx context.Context, in *api.UpdateGroupInput) (*api.UpdateGroupOutput, error) {
-	return done[api.UpdateGroupOutput](a.iam.UpdateGroup(ctx, *in.GroupName, aws.ToString(in.NewPath), aws.ToString(in.NewGroupName)))
+	return emptyOutput[api.UpdateGroupOutput](a.iam.UpdateGroup(ctx, *in.GroupName, aws.ToString(in.NewPath), aws.ToString(in.NewGroupName)))
 }
 
 // DeleteGroup deletes a group.
 func (a *API) DeleteGroup(ctx context.Context, in *api.DeleteGroupInput) (*api.DeleteGroupOutput, error) {
-	return done[api.DeleteGroupOutput](a.iam.DeleteGroup(ctx, *in.GroupName))
+	return emptyOutput[api.DeleteGroupOutput](a.iam.DeleteGroup(ctx, *in.GroupName))
 }
 
 // AddUserToGroup makes a user a member.
 func (a *API) AddUserToGroup(ctx context.Context, in *api.AddUserToGroupInput) (*api.AddUserToGroupOutput, error) {
-	return done[api.AddUserToGroupOutput](a.iam.AddUserToGroup(ctx, *in.GroupName, *in.UserName))
+	return emptyOutput[api.AddUserToGroupOutput](a.iam.AddUserToGroup(ctx, *in.GroupName, *in.UserName))
 }
 
 // RemoveUserFromGroup ends a membership.
 func (a *API) RemoveUserFromGroup(ctx context.Context, in *api.RemoveUserFromGroupInput) (*api.RemoveUserFromGroupOutput, error) {
-	return done[api.RemoveUserFromGroupOutput](a.iam.RemoveUserFromGroup(ctx, *in.GroupName, *in.UserName))
+	return emptyOutput[api.RemoveUserFromGroupOutput](a.iam.RemoveUserFromGroup(ctx, *in.GroupName, *in.UserName))
 }

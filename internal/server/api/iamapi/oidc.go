@@ -64,32 +64,32 @@ func (a *API) ListOpenIDConnectProviders(ctx context.Context, _ *api.ListOpenIDC
 
 // DeleteOpenIDConnectProvider ends the trust in an issuer.
 func (a *API) DeleteOpenIDConnectProvider(ctx context.Context, in *api.DeleteOpenIDConnectProviderInput) (*api.DeleteOpenIDConnectProviderOutput, error) {
-	return done[api.DeleteOpenIDConnectProviderOutput](a.iam.DeleteOIDCProvider(ctx, *in.OpenIDConnectProviderArn))
+	return emptyOutput[api.DeleteOpenIDConnectProviderOutput](a.iam.DeleteOIDCProvider(ctx, *in.OpenIDConnectProviderArn))
 }
 
 // AddClientIDToOpenIDConnectProvider adds an audience.
 func (a *API) AddClientIDToOpenIDConnectProvider(ctx context.Context, in *api.AddClientIDToOpenIDConnectProviderInput) (*api.AddClientIDToOpenIDConnectProviderOutput, error) {
-	return done[api.AddClientIDToOpenIDConnectProviderOutput](a.iam.AddClientID(ctx, *in.OpenIDConnectProviderArn, *in.ClientID))
+	return emptyOutput[api.AddClientIDToOpenIDConnectProviderOutput](a.iam.AddClientID(ctx, *in.OpenIDConnectProviderArn, *in.ClientID))
 }
 
 // RemoveClientIDFromOpenIDConnectProvider removes an audience.
 func (a *API) RemoveClientIDFromOpenIDConnectProvider(ctx context.Context, in *api.RemoveClientIDFromOpenIDConnectProviderInput) (*api.RemoveClientIDFromOpenIDConnectProviderOutput, error) {
-	return done[api.RemoveClientIDFromOpenIDConnectProviderOutput](a.iam.RemoveClientID(ctx, *in.OpenIDConnectProviderArn, *in.ClientID))
+	return emptyOutput[api.RemoveClientIDFromOpenIDConnectProviderOutput](a.iam.RemoveClientID(ctx, *in.OpenIDConnectProviderArn, *in.ClientID))
 }
 
 // UpdateOpenIDConnectProviderThumbprint replaces the thumbprints.
 func (a *API) UpdateOpenIDConnectProviderThumbprint(ctx context.Context, in *api.UpdateOpenIDConnectProviderThumbprintInput) (*api.UpdateOpenIDConnectProviderThumbprintOutput, error) {
-	return done[api.UpdateOpenIDConnectProviderThumbprintOutput](a.iam.SetThumbprints(ctx, *in.OpenIDConnectProviderArn, in.ThumbprintList))
+	return emptyOutput[api.UpdateOpenIDConnectProviderThumbprintOutput](a.iam.SetThumbprints(ctx, *in.OpenIDConnectProviderArn, in.ThumbprintList))
 }
 
 // TagOpenIDConnectProvider adds tags.
 func (a *API) TagOpenIDConnectProvider(ctx context.Context, in *api.TagOpenIDConnectProviderInput) (*api.TagOpenIDConnectProviderOutput, error) {
-	return done[api.TagOpenIDConnectProviderOutput](a.iam.TagOIDCProvider(ctx, *in.OpenIDConnectProviderArn, tagsIn(in.Tags)))
+	return emptyOutput[api.TagOpenIDConnectProviderOutput](a.iam.TagOIDCProvider(ctx, *in.OpenIDConnectProviderArn, tagsIn(in.Tags)))
 }
 
 // UntagOpenIDConnectProvider removes tags.
 func (a *API) UntagOpenIDConnectProvider(ctx context.Context, in *api.UntagOpenIDConnectProviderInput) (*api.UntagOpenIDConnectProviderOutput, error) {
-	return done[api.UntagOpenIDConnectProviderOutput](a.iam.UntagOIDCProvider(ctx, *in.OpenIDConnectProviderArn, in.TagKeys))
+	return emptyOutput[api.UntagOpenIDConnectProviderOutput](a.iam.UntagOIDCProvider(ctx, *in.OpenIDConnectProviderArn, in.TagKeys))
 }
 
 // ListOpenIDConnectProviderTags lists the tags.
@@ -99,7 +99,7 @@ func (a *API) ListOpenIDConnectProviderTags(ctx context.Context, in *api.ListOpe
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListOpenIDConnectProviderTags", *in.OpenIDConnectProviderArn)
-	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

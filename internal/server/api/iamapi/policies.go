@@ -111,7 +111,7 @@ func (a *API) ListPolicies(ctx context.Context, in *api.ListPoliciesInput) (*api
 
 // DeletePolicy deletes a managed policy.
 func (a *API) DeletePolicy(ctx context.Context, in *api.DeletePolicyInput) (*api.DeletePolicyOutput, error) {
-	return done[api.DeletePolicyOutput](a.iam.DeletePolicy(ctx, *in.PolicyArn))
+	return emptyOutput[api.DeletePolicyOutput](a.iam.DeletePolicy(ctx, *in.PolicyArn))
 }
 
 // CreatePolicyVersion adds a version.
@@ -147,7 +147,7 @@ func (a *API) ListPolicyVersions(ctx context.Context, in *api.ListPolicyVersions
 	versions := convert(p.Versions, func(v iam.PolicyVersion) types.PolicyVersion { return versionOut(p, v) })
 	slices.Reverse(versions)
 	list := pagetoken.NewScope("ListPolicyVersions", *in.PolicyArn)
-	entries, next, err := part(list, versions, in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, versions, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (a *API) SetDefaultPolicyVersion(ctx context.Context, in *api.SetDefaultPol
 	if err != nil {
 		return nil, err
 	}
-	return done[api.SetDefaultPolicyVersionOutput](a.iam.SetDefaultPolicyVersion(ctx, *in.PolicyArn, number))
+	return emptyOutput[api.SetDefaultPolicyVersionOutput](a.iam.SetDefaultPolicyVersion(ctx, *in.PolicyArn, number))
 }
 
 // DeletePolicyVersion deletes a version.
@@ -169,7 +169,7 @@ func (a *API) DeletePolicyVersion(ctx context.Context, in *api.DeletePolicyVersi
 	if err != nil {
 		return nil, err
 	}
-	return done[api.DeletePolicyVersionOutput](a.iam.DeletePolicyVersion(ctx, *in.PolicyArn, number))
+	return emptyOutput[api.DeletePolicyVersionOutput](a.iam.DeletePolicyVersion(ctx, *in.PolicyArn, number))
 }
 
 // A policyEntity is one of the entities that use a policy: the protocol pages
@@ -205,7 +205,7 @@ func (a *API) ListEntitiesForPolicy(ctx context.Context, in *api.ListEntitiesFor
 		}
 	}
 	list := pagetoken.NewScope("ListEntitiesForPolicy", *in.PolicyArn, string(in.EntityFilter), string(in.PolicyUsageFilter), aws.ToString(in.PathPrefix))
-	entries, next, err := part(list, all, in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, all, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -228,12 +228,12 @@ func (a *API) ListEntitiesForPolicy(ctx context.Context, in *api.ListEntitiesFor
 
 // TagPolicy adds tags.
 func (a *API) TagPolicy(ctx context.Context, in *api.TagPolicyInput) (*api.TagPolicyOutput, error) {
-	return done[api.TagPolicyOutput](a.iam.TagPolicy(ctx, *in.PolicyArn, tagsIn(in.Tags)))
+	return emptyOutput[api.TagPolicyOutput](a.iam.TagPolicy(ctx, *in.PolicyArn, tagsIn(in.Tags)))
 }
 
 // UntagPolicy removes tags.
 func (a *API) UntagPolicy(ctx context.Context, in *api.UntagPolicyInput) (*api.UntagPolicyOutput, error) {
-	return done[api.UntagPolicyOutput](a.iam.UntagPolicy(ctx, *in.PolicyArn, in.TagKeys))
+	return emptyOutput[api.UntagPolicyOutput](a.iam.UntagPolicy(ctx, *in.PolicyArn, in.TagKeys))
 }
 
 // ListPolicyTags lists the tags.
@@ -243,7 +243,7 @@ func (a *API) ListPolicyTags(ctx context.Context, in *api.ListPolicyTagsInput) (
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListPolicyTags", *in.PolicyArn)
-	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

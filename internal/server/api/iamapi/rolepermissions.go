@@ -28,7 +28,7 @@ func registerRolePermissions(s *wire.Service, a *API) {
 
 // PutRolePolicy adds or replaces an inline policy.
 func (a *API) PutRolePolicy(ctx context.Context, in *api.PutRolePolicyInput) (*api.PutRolePolicyOutput, error) {
-	return done[api.PutRolePolicyOutput](a.iam.PutInlinePolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyName, *in.PolicyDocument))
+	return emptyOutput[api.PutRolePolicyOutput](a.iam.PutInlinePolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyName, *in.PolicyDocument))
 }
 
 // GetRolePolicy returns an inline policy.
@@ -47,7 +47,7 @@ func (a *API) ListRolePolicies(ctx context.Context, in *api.ListRolePoliciesInpu
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListRolePolicies", *in.RoleName)
-	names, next, err := part(list, inlineNames(policies), in.Marker, in.MaxItems)
+	names, next, err := pageOf(list, inlineNames(policies), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +56,17 @@ func (a *API) ListRolePolicies(ctx context.Context, in *api.ListRolePoliciesInpu
 
 // DeleteRolePolicy deletes an inline policy.
 func (a *API) DeleteRolePolicy(ctx context.Context, in *api.DeleteRolePolicyInput) (*api.DeleteRolePolicyOutput, error) {
-	return done[api.DeleteRolePolicyOutput](a.iam.DeleteInlinePolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyName))
+	return emptyOutput[api.DeleteRolePolicyOutput](a.iam.DeleteInlinePolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyName))
 }
 
 // AttachRolePolicy attaches a managed policy.
 func (a *API) AttachRolePolicy(ctx context.Context, in *api.AttachRolePolicyInput) (*api.AttachRolePolicyOutput, error) {
-	return done[api.AttachRolePolicyOutput](a.iam.AttachPolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyArn))
+	return emptyOutput[api.AttachRolePolicyOutput](a.iam.AttachPolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyArn))
 }
 
 // DetachRolePolicy detaches a managed policy.
 func (a *API) DetachRolePolicy(ctx context.Context, in *api.DetachRolePolicyInput) (*api.DetachRolePolicyOutput, error) {
-	return done[api.DetachRolePolicyOutput](a.iam.DetachPolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyArn))
+	return emptyOutput[api.DetachRolePolicyOutput](a.iam.DetachPolicy(ctx, iam.KindRole, *in.RoleName, *in.PolicyArn))
 }
 
 // ListAttachedRolePolicies lists the managed policies that are attached.
@@ -76,7 +76,7 @@ func (a *API) ListAttachedRolePolicies(ctx context.Context, in *api.ListAttached
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListAttachedRolePolicies", *in.RoleName, aws.ToString(in.PathPrefix))
-	attached, next, err := part(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
+	attached, next, err := pageOf(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -85,22 +85,22 @@ func (a *API) ListAttachedRolePolicies(ctx context.Context, in *api.ListAttached
 
 // PutRolePermissionsBoundary sets the permissions boundary.
 func (a *API) PutRolePermissionsBoundary(ctx context.Context, in *api.PutRolePermissionsBoundaryInput) (*api.PutRolePermissionsBoundaryOutput, error) {
-	return done[api.PutRolePermissionsBoundaryOutput](a.iam.PutBoundary(ctx, iam.KindRole, *in.RoleName, *in.PermissionsBoundary))
+	return emptyOutput[api.PutRolePermissionsBoundaryOutput](a.iam.PutBoundary(ctx, iam.KindRole, *in.RoleName, *in.PermissionsBoundary))
 }
 
 // DeleteRolePermissionsBoundary takes the permissions boundary away.
 func (a *API) DeleteRolePermissionsBoundary(ctx context.Context, in *api.DeleteRolePermissionsBoundaryInput) (*api.DeleteRolePermissionsBoundaryOutput, error) {
-	return done[api.DeleteRolePermissionsBoundaryOutput](a.iam.DeleteBoundary(ctx, iam.KindRole, *in.RoleName))
+	return emptyOutput[api.DeleteRolePermissionsBoundaryOutput](a.iam.DeleteBoundary(ctx, iam.KindRole, *in.RoleName))
 }
 
 // TagRole adds tags.
 func (a *API) TagRole(ctx context.Context, in *api.TagRoleInput) (*api.TagRoleOutput, error) {
-	return done[api.TagRoleOutput](a.iam.TagEntity(ctx, iam.KindRole, *in.RoleName, tagsIn(in.Tags)))
+	return emptyOutput[api.TagRoleOutput](a.iam.TagEntity(ctx, iam.KindRole, *in.RoleName, tagsIn(in.Tags)))
 }
 
 // UntagRole removes tags.
 func (a *API) UntagRole(ctx context.Context, in *api.UntagRoleInput) (*api.UntagRoleOutput, error) {
-	return done[api.UntagRoleOutput](a.iam.UntagEntity(ctx, iam.KindRole, *in.RoleName, in.TagKeys))
+	return emptyOutput[api.UntagRoleOutput](a.iam.UntagEntity(ctx, iam.KindRole, *in.RoleName, in.TagKeys))
 }
 
 // ListRoleTags lists the tags.
@@ -110,7 +110,7 @@ func (a *API) ListRoleTags(ctx context.Context, in *api.ListRoleTagsInput) (*api
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListRoleTags", *in.RoleName)
-	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

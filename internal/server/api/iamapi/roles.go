@@ -98,7 +98,7 @@ func (a *API) UpdateRole(ctx context.Context, in *api.UpdateRoleInput) (*api.Upd
 		change.MaxSession = new(int(*in.MaxSessionDuration))
 	}
 	_, err := a.iam.UpdateRole(ctx, *in.RoleName, change)
-	return done[api.UpdateRoleOutput](err)
+	return emptyOutput[api.UpdateRoleOutput](err)
 }
 
 // UpdateRoleDescription changes the description.
@@ -112,12 +112,12 @@ func (a *API) UpdateRoleDescription(ctx context.Context, in *api.UpdateRoleDescr
 
 // UpdateAssumeRolePolicy replaces the trust policy.
 func (a *API) UpdateAssumeRolePolicy(ctx context.Context, in *api.UpdateAssumeRolePolicyInput) (*api.UpdateAssumeRolePolicyOutput, error) {
-	return done[api.UpdateAssumeRolePolicyOutput](a.iam.UpdateTrustPolicy(ctx, *in.RoleName, *in.PolicyDocument))
+	return emptyOutput[api.UpdateAssumeRolePolicyOutput](a.iam.UpdateTrustPolicy(ctx, *in.RoleName, *in.PolicyDocument))
 }
 
 // DeleteRole deletes a role.
 func (a *API) DeleteRole(ctx context.Context, in *api.DeleteRoleInput) (*api.DeleteRoleOutput, error) {
-	return done[api.DeleteRoleOutput](a.iam.DeleteRole(ctx, *in.RoleName))
+	return emptyOutput[api.DeleteRoleOutput](a.iam.DeleteRole(ctx, *in.RoleName))
 }
 
 // ListInstanceProfilesForRole lists none: there are no instances.

@@ -40,7 +40,7 @@ func (a *API) SimulatePrincipalPolicy(ctx context.Context, in *api.SimulatePrinc
 		return nil, err
 	}
 	list := pagetoken.NewScope("SimulatePrincipalPolicy", *in.PolicySourceArn)
-	entries, next, err := part(list, results, in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, results, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (a *API) SimulateCustomPolicy(ctx context.Context, in *api.SimulateCustomPo
 		return nil, err
 	}
 	list := pagetoken.NewScope("SimulateCustomPolicy")
-	entries, next, err := part(list, results, in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, results, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (a *API) GetContextKeysForPrincipalPolicy(ctx context.Context, in *api.GetC
 	if err != nil {
 		return nil, err
 	}
-	return &api.GetContextKeysForPrincipalPolicyOutput{ContextKeyNames: convert(keys, itself)}, nil
+	return &api.GetContextKeysForPrincipalPolicyOutput{ContextKeyNames: convert(keys, identity)}, nil
 }
 
 // GetContextKeysForCustomPolicy lists the condition keys that documents use.
@@ -227,7 +227,7 @@ func (a *API) GetContextKeysForCustomPolicy(ctx context.Context, in *api.GetCont
 	if err != nil {
 		return nil, err
 	}
-	return &api.GetContextKeysForCustomPolicyOutput{ContextKeyNames: convert(keys, itself)}, nil
+	return &api.GetContextKeysForCustomPolicyOutput{ContextKeyNames: convert(keys, identity)}, nil
 }
 
-func itself(s string) string { return s }
+func identity(s string) string { return s }

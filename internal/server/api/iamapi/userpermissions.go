@@ -28,7 +28,7 @@ func registerUserPermissions(s *wire.Service, a *API) {
 
 // PutUserPolicy adds or replaces an inline policy.
 func (a *API) PutUserPolicy(ctx context.Context, in *api.PutUserPolicyInput) (*api.PutUserPolicyOutput, error) {
-	return done[api.PutUserPolicyOutput](a.iam.PutInlinePolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyName, *in.PolicyDocument))
+	return emptyOutput[api.PutUserPolicyOutput](a.iam.PutInlinePolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyName, *in.PolicyDocument))
 }
 
 // GetUserPolicy returns an inline policy.
@@ -47,7 +47,7 @@ func (a *API) ListUserPolicies(ctx context.Context, in *api.ListUserPoliciesInpu
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListUserPolicies", *in.UserName)
-	names, next, err := part(list, inlineNames(policies), in.Marker, in.MaxItems)
+	names, next, err := pageOf(list, inlineNames(policies), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -56,17 +56,17 @@ func (a *API) ListUserPolicies(ctx context.Context, in *api.ListUserPoliciesInpu
 
 // DeleteUserPolicy deletes an inline policy.
 func (a *API) DeleteUserPolicy(ctx context.Context, in *api.DeleteUserPolicyInput) (*api.DeleteUserPolicyOutput, error) {
-	return done[api.DeleteUserPolicyOutput](a.iam.DeleteInlinePolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyName))
+	return emptyOutput[api.DeleteUserPolicyOutput](a.iam.DeleteInlinePolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyName))
 }
 
 // AttachUserPolicy attaches a managed policy.
 func (a *API) AttachUserPolicy(ctx context.Context, in *api.AttachUserPolicyInput) (*api.AttachUserPolicyOutput, error) {
-	return done[api.AttachUserPolicyOutput](a.iam.AttachPolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyArn))
+	return emptyOutput[api.AttachUserPolicyOutput](a.iam.AttachPolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyArn))
 }
 
 // DetachUserPolicy detaches a managed policy.
 func (a *API) DetachUserPolicy(ctx context.Context, in *api.DetachUserPolicyInput) (*api.DetachUserPolicyOutput, error) {
-	return done[api.DetachUserPolicyOutput](a.iam.DetachPolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyArn))
+	return emptyOutput[api.DetachUserPolicyOutput](a.iam.DetachPolicy(ctx, iam.KindUser, *in.UserName, *in.PolicyArn))
 }
 
 // ListAttachedUserPolicies lists the managed policies that are attached.
@@ -76,7 +76,7 @@ func (a *API) ListAttachedUserPolicies(ctx context.Context, in *api.ListAttached
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListAttachedUserPolicies", *in.UserName, aws.ToString(in.PathPrefix))
-	attached, next, err := part(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
+	attached, next, err := pageOf(list, convert(policies, attachedOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
@@ -85,22 +85,22 @@ func (a *API) ListAttachedUserPolicies(ctx context.Context, in *api.ListAttached
 
 // PutUserPermissionsBoundary sets the permissions boundary.
 func (a *API) PutUserPermissionsBoundary(ctx context.Context, in *api.PutUserPermissionsBoundaryInput) (*api.PutUserPermissionsBoundaryOutput, error) {
-	return done[api.PutUserPermissionsBoundaryOutput](a.iam.PutBoundary(ctx, iam.KindUser, *in.UserName, *in.PermissionsBoundary))
+	return emptyOutput[api.PutUserPermissionsBoundaryOutput](a.iam.PutBoundary(ctx, iam.KindUser, *in.UserName, *in.PermissionsBoundary))
 }
 
 // DeleteUserPermissionsBoundary takes the permissions boundary away.
 func (a *API) DeleteUserPermissionsBoundary(ctx context.Context, in *api.DeleteUserPermissionsBoundaryInput) (*api.DeleteUserPermissionsBoundaryOutput, error) {
-	return done[api.DeleteUserPermissionsBoundaryOutput](a.iam.DeleteBoundary(ctx, iam.KindUser, *in.UserName))
+	return emptyOutput[api.DeleteUserPermissionsBoundaryOutput](a.iam.DeleteBoundary(ctx, iam.KindUser, *in.UserName))
 }
 
 // TagUser adds tags.
 func (a *API) TagUser(ctx context.Context, in *api.TagUserInput) (*api.TagUserOutput, error) {
-	return done[api.TagUserOutput](a.iam.TagEntity(ctx, iam.KindUser, *in.UserName, tagsIn(in.Tags)))
+	return emptyOutput[api.TagUserOutput](a.iam.TagEntity(ctx, iam.KindUser, *in.UserName, tagsIn(in.Tags)))
 }
 
 // UntagUser removes tags.
 func (a *API) UntagUser(ctx context.Context, in *api.UntagUserInput) (*api.UntagUserOutput, error) {
-	return done[api.UntagUserOutput](a.iam.UntagEntity(ctx, iam.KindUser, *in.UserName, in.TagKeys))
+	return emptyOutput[api.UntagUserOutput](a.iam.UntagEntity(ctx, iam.KindUser, *in.UserName, in.TagKeys))
 }
 
 // ListUserTags lists the tags.
@@ -110,7 +110,7 @@ func (a *API) ListUserTags(ctx context.Context, in *api.ListUserTagsInput) (*api
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListUserTags", *in.UserName)
-	entries, next, err := part(list, tagsOut(tags), in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, tagsOut(tags), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

@@ -92,12 +92,12 @@ func (a *API) ListUsers(ctx context.Context, in *api.ListUsersInput) (*api.ListU
 
 // UpdateUser renames or moves a user.
 func (a *API) UpdateUser(ctx context.Context, in *api.UpdateUserInput) (*api.UpdateUserOutput, error) {
-	return done[api.UpdateUserOutput](a.iam.UpdateUser(ctx, *in.UserName, aws.ToString(in.NewPath), aws.ToString(in.NewUserName)))
+	return emptyOutput[api.UpdateUserOutput](a.iam.UpdateUser(ctx, *in.UserName, aws.ToString(in.NewPath), aws.ToString(in.NewUserName)))
 }
 
 // DeleteUser deletes a user who has nothing left.
 func (a *API) DeleteUser(ctx context.Context, in *api.DeleteUserInput) (*api.DeleteUserOutput, error) {
-	return done[api.DeleteUserOutput](a.iam.DeleteUser(ctx, *in.UserName))
+	return emptyOutput[api.DeleteUserOutput](a.iam.DeleteUser(ctx, *in.UserName))
 }
 
 func status(active bool) types.StatusType {
@@ -133,7 +133,7 @@ func (a *API) ListAccessKeys(ctx context.Context, in *api.ListAccessKeysInput) (
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListAccessKeys", aws.ToString(in.UserName))
-	entries, next, err := part(list, convert(keys, func(k iam.AccessKey) types.AccessKeyMetadata {
+	entries, next, err := pageOf(list, convert(keys, func(k iam.AccessKey) types.AccessKeyMetadata {
 		return types.AccessKeyMetadata{AccessKeyId: &k.ID, Status: status(k.Active), CreateDate: &k.Created, UserName: userName(owner)}
 	}), in.Marker, in.MaxItems)
 	if err != nil {
@@ -148,12 +148,12 @@ func (a *API) UpdateAccessKey(ctx context.Context, in *api.UpdateAccessKeyInput)
 	if err != nil {
 		return nil, err
 	}
-	return done[api.UpdateAccessKeyOutput](a.iam.SetAccessKeyActive(ctx, aws.ToString(in.UserName), *in.AccessKeyId, active))
+	return emptyOutput[api.UpdateAccessKeyOutput](a.iam.SetAccessKeyActive(ctx, aws.ToString(in.UserName), *in.AccessKeyId, active))
 }
 
 // DeleteAccessKey deletes an access key.
 func (a *API) DeleteAccessKey(ctx context.Context, in *api.DeleteAccessKeyInput) (*api.DeleteAccessKeyOutput, error) {
-	return done[api.DeleteAccessKeyOutput](a.iam.DeleteAccessKey(ctx, aws.ToString(in.UserName), *in.AccessKeyId))
+	return emptyOutput[api.DeleteAccessKeyOutput](a.iam.DeleteAccessKey(ctx, aws.ToString(in.UserName), *in.AccessKeyId))
 }
 
 // notUsed stands for the service and the region of a key that no one used (IAM
@@ -180,7 +180,7 @@ func (a *API) ListGroupsForUser(ctx context.Context, in *api.ListGroupsForUserIn
 		return nil, err
 	}
 	list := pagetoken.NewScope("ListGroupsForUser", *in.UserName)
-	entries, next, err := part(list, convert(groups, groupOut), in.Marker, in.MaxItems)
+	entries, next, err := pageOf(list, convert(groups, groupOut), in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}

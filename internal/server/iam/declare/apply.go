@@ -118,34 +118,34 @@ func (a *applier) apply(d *Declaration) error {
 	a.removeUndeclared(d)
 	for i := range d.Policies {
 		if err := a.policy(&d.Policies[i]); err != nil {
-			return at(d.Policies[i].Where, err)
+			return atPlace(d.Policies[i].Where, err)
 		}
 	}
 	for i := range d.OIDCProviders {
 		if err := a.provider(&d.OIDCProviders[i]); err != nil {
-			return at(d.OIDCProviders[i].Where, err)
+			return atPlace(d.OIDCProviders[i].Where, err)
 		}
 	}
 	for i := range d.Groups {
 		if err := a.group(&d.Groups[i]); err != nil {
-			return at(d.Groups[i].Where, err)
+			return atPlace(d.Groups[i].Where, err)
 		}
 	}
 	for i := range d.Users {
 		if err := a.user(&d.Users[i]); err != nil {
-			return at(d.Users[i].Where, err)
+			return atPlace(d.Users[i].Where, err)
 		}
 	}
 	roles := make([]*iam.Role, len(d.Roles))
 	for i := range d.Roles {
 		var err error
 		if roles[i], err = a.beginRole(&d.Roles[i]); err != nil {
-			return at(d.Roles[i].Where, err)
+			return atPlace(d.Roles[i].Where, err)
 		}
 	}
 	for i := range d.Roles {
 		if err := a.role(&d.Roles[i], roles[i]); err != nil {
-			return at(d.Roles[i].Where, err)
+			return atPlace(d.Roles[i].Where, err)
 		}
 	}
 	return a.checkRemoved()

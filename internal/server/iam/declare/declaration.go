@@ -128,9 +128,9 @@ func (e *Error) Error() string {
 // Unwrap returns the cause, a fault.
 func (e *Error) Unwrap() error { return e.Err }
 
-// at names the place of an error. at(where, nil) is nil, and an error that has a
+// at names the place of an error. atPlace(where, nil) is nil, and an error that has a
 // place keeps it. What is not a fault is a failed machine, and no one's declaration.
-func at(where string, err error) error {
+func atPlace(where string, err error) error {
 	var placed *Error
 	var f *fault.Error
 	if err == nil || errors.As(err, &placed) || !errors.As(err, &f) {
@@ -199,7 +199,7 @@ type declarationCheck struct {
 
 func (v *declarationCheck) add(where string, err error) {
 	if err != nil {
-		v.errs = append(v.errs, at(where, err))
+		v.errs = append(v.errs, atPlace(where, err))
 	}
 }
 
@@ -227,15 +227,15 @@ func (v *declarationCheck) permissions(kind iam.Kind, e *Entity, p *Permissions)
 		v.add(doc.Where, iam.CheckDocument(doc.Text, policy.Identity))
 	}
 	v.add(e.Where, iam.CheckInlineSize(kind, e.Name, p.inline()))
-	v.add(e.Where, once("policy", p.Policies))
+	v.add(e.Where, checkUnique("policy", p.Policies))
 }
 
 // checkUser checks what only users have.
 func checkUser(u *User) error {
-	if err := once("group", u.Groups); err != nil {
+	if err := checkUnique("group", u.Groups); err != nil {
 		return err
 	}
-	if err := once("access key", u.AccessKeys); err != nil {
+	if err := checkUnique("access key", u.AccessKeys); err != nil {
 		return err
 	}
 	switch {
@@ -259,7 +259,7 @@ func checkDescription(text string) error {
 	return nil
 }
 
-func once(what string, names []string) error {
+func checkUnique(what string, names []string) error {
 	for i, name := range names {
 		if slices.Contains(names[:i], name) {
 			return invalid("The %s %s is named twice.", what, name)

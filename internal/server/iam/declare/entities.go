@@ -141,7 +141,7 @@ func (a *applier) role(d *Role, old *iam.Role) error {
 		return err
 	}
 	if r.Trust, err = a.BindTrust(d.Trust.Text); err != nil {
-		return at(d.Trust.Where, err)
+		return atPlace(d.Trust.Where, err)
 	}
 	if old == nil { // not a nil *iam.Role in an interface
 		return a.finish(r, nil)
