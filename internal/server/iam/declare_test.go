@@ -277,7 +277,7 @@ func TestApply_KeepsUndeclared(t *testing.T) {
 	d := example()
 	refused(d, "iam.users.alice", "adopt: true")
 	d.Users[0].Adopt = true
-	refused(d, "iam.users.alice", "The name is Alice, as it exists")
+	refused(d, "iam.users.alice", "already exists with the name Alice")
 	d.Users[0].Name, d.Users[0].AccessKeys = "Alice", []string{"AKIAAAAAAAAAAAAAAAAA"}
 	refused(d, "iam.users.alice", "AKIAAAAAAAAAAAAAAAAA cannot be found")
 	if !maps.Equal(before, iam.Describe(w.IAM)) {

@@ -17,7 +17,7 @@ func TestPolicies_Valid(t *testing.T) {
 		if size := policy.Size(p.Document); size > 6144 {
 			t.Errorf("%s has %d characters, more than a managed policy may have", p.Name, size)
 		}
-		if p.ARN != "arn:aws:iam::aws:policy/"+p.Name || p.Path != "/" || p.Description == "" || p.VersionID == "" || p.Updated.IsZero() {
+		if p.ARN != "arn:aws:iam::aws:policy"+p.Path+p.Name || p.Path != "/" && p.Path != "/aws-service-role/" || p.Description == "" || p.VersionID == "" || p.Updated.IsZero() {
 			t.Errorf("%+v is not complete", p)
 		}
 		names = append(names, p.Name)
@@ -72,6 +72,8 @@ func TestPolicies_Grants(t *testing.T) {
 			[]string{"codeartifact:GetAuthorizationToken", "codeartifact:ReadFromRepository", "sts:GetServiceBearerToken"},
 			[]string{"codeartifact:PublishPackageVersion", "codeartifact:CreateRepository"},
 		},
+		{"ECRReplicationServiceRolePolicy", []string{"ecr:ReplicateImage", "ecr:CreateRepository"}, []string{"ecr:DeleteRepository"}},
+		{"AWSECRPullThroughCache_ServiceRolePolicy", []string{"ecr:BatchImportUpstreamImage", "ecr:PutImage"}, []string{"ecr:DeleteRepository", "ecr:SetRepositoryPolicy"}},
 		{"IAMFullAccess", []string{"iam:CreateUser"}, []string{"sts:AssumeRole"}},
 		{"IAMReadOnlyAccess", []string{"iam:GetUser", "iam:SimulatePrincipalPolicy"}, []string{"iam:CreateUser"}},
 		{"PowerUserAccess", []string{"ecr:DeleteRepository", "sts:AssumeRole", "iam:ListRoles"}, []string{"iam:CreateUser"}},
