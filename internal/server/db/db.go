@@ -113,8 +113,24 @@ func (p pool) close() error {
 	return errors.Join(append(errs, p.DB.Close())...)
 }
 
-// Ping reports whether the database answers.
-func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
+// Ping reports whether the database answers and its file is still there.
+func (db *DB) Ping(ctx context.Context) error {
+	return errors.Join(db.checkFile(), db.read.PingContext(ctx))
+}
+
+// checkFile returns an error if the database file was removed or replaced. The
+// connections still work then, but what they write would be lost.
+func (db *DB) checkFile() error {
+	open, err := db.raw.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(db.file)
+	if err != nil || !os.SameFile(open, named) {
+		return fmt.Errorf("the database file %s was removed or replaced while it is open: stop the server, put the file back, and start again", db.file)
+	}
+	return nil
+}
 
 // IsUnique reports whether err is the violation of a primary key or of a
 // unique constraint.
@@ -224,6 +240,9 @@ const maxTries = 10
 // sees what the ones before it wrote. Reads through the DB see it after the
 // commit.
 func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
+	if err := db.checkFile(); err != nil {
+		return err
+	}
 	for try := 1; ; try++ {
 		err := db.write.tx(ctx, fn)
 		if err == nil || try == maxTries || !db.dialect.retry(err) {

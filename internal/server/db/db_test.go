@@ -1,6 +1,7 @@
 package db_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,6 +40,32 @@ func TestOpenSQLite_CommitsToDisk(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A change that would go to a file without a name is refused.
+func TestTx_FileRemoved(t *testing.T) {
+	for name, change := range map[string]func(file string) error{
+		"removed": os.Remove,
+		"replaced": func(file string) error {
+			return errors.Join(os.Rename(file, file+".old"), os.WriteFile(file, nil, 0o600))
+		},
+	} {
+		file := filepath.Join(t.TempDir(), "gatehouse.db")
+		d, err := db.OpenSQLite(t.Context(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if err := change(file); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Tx(t.Context(), func(*db.Tx) error { return nil }); err == nil {
+			t.Errorf("%s: a transaction succeeded", name)
+		}
+		if err := d.Ping(t.Context()); err == nil {
+			t.Errorf("%s: Ping succeeded", name)
+		}
 	}
 }
 
