@@ -158,6 +158,10 @@ func (r *repository) policyTable() policyTable {
 // setPolicy replaces the policy and returns the new one. If document is empty, it
 // removes the policy and returns the removed one.
 func (s *Service) setPolicy(ctx context.Context, id DomainID, t policyTable, document, revision string) (PermissionsPolicy, error) {
+	t.delta.policy.document = document
+	if err := t.delta.policy.compile(t.arn); err != nil {
+		return PermissionsPolicy{}, err
+	}
 	var out PermissionsPolicy
 	err := s.changeDomain(ctx, id, t.delta, func(tx *db.Tx) error {
 		old, err := db.One(ctx, tx, func(r db.Row) (p resourcePolicy, err error) {

@@ -113,6 +113,13 @@ type found struct {
 // Repositories without the package are left out. The upstreams of a repository that
 // has the package with upstream BLOCK are not searched.
 func (s *Service) search(ctx context.Context, r *repository, id PackageID) (found, error) {
+	if len(r.upstreams) == 0 { // the most frequent case, without the bookkeeping
+		p, err := s.load(ctx, r, id)
+		if err != nil || !p.exists() {
+			return found{}, err
+		}
+		return found{records: []*record{p}}, nil
+	}
 	var f found
 	err := s.walkUpstreams(r, func(r *repository) (func(), bool, error) {
 		p, err := s.load(ctx, r, id)

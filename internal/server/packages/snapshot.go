@@ -150,11 +150,11 @@ func loadAll(ctx context.Context, q db.Querier) (*snapshot, error) {
 // loadDomain reads one domain with its repositories; nil if it does not exist. Policies
 // whose text is the same in old, which may be nil, are not compiled again.
 func loadDomain(ctx context.Context, q db.Querier, id DomainID, old *domain) (*domain, error) {
-	d, err := loadDomainRow(ctx, q, id, old)
+	d, err := loadDomainRow(ctx, q, id, old, resourcePolicy{})
 	if err != nil || d == nil {
 		return nil, err
 	}
-	all, err := loadRepositories(ctx, q, d, old, ``)
+	all, err := loadRepositories(ctx, q, d, old, resourcePolicy{}, ``)
 	if err != nil {
 		return nil, err
 	}
@@ -165,8 +165,9 @@ func loadDomain(ctx context.Context, q db.Querier, id DomainID, old *domain) (*d
 	return d, nil
 }
 
-// loadDomainRow reads a domain without its repositories, which are those of old.
-func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain) (*domain, error) {
+// loadDomainRow reads a domain without its repositories, which are those of old. set is
+// a policy that is compiled already.
+func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain, set resourcePolicy) (*domain, error) {
 	d := &domain{id: id, repositories: immutable.NewSortedMap[string, *repository](nil), names: immutable.NewMap[string, string](nil)}
 	var had resourcePolicy
 	if old != nil {
@@ -185,12 +186,12 @@ func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain) 
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	return d, d.policy.compile(id.ARN(), had)
+	return d, d.policy.compile(id.ARN(), had, set)
 }
 
 // loadRepositories reads the repositories of a domain that the condition selects; its
 // first parameter is $2.
-func loadRepositories(ctx context.Context, q db.Querier, d, old *domain, condition string, args ...any) ([]*repository, error) {
+func loadRepositories(ctx context.Context, q db.Querier, d, old *domain, set resourcePolicy, condition string, args ...any) ([]*repository, error) {
 	return db.All(ctx, q, func(row db.Row) (*repository, error) {
 		r := &repository{domainRow: d.row}
 		var created int64
@@ -210,19 +211,22 @@ func loadRepositories(ctx context.Context, q db.Querier, d, old *domain, conditi
 		if before := old.repository(name); before != nil {
 			had = before.policy
 		}
-		return r, r.policy.compile(r.arn, had)
+		return r, r.policy.compile(r.arn, had, set)
 	}, `SELECT id, name, description, administrator, created, upstreams, tags, policy, policy_revision FROM pkg_repository WHERE domain = $1`+condition,
 		append([]any{d.row}, args...)...)
 }
 
-// compile compiles the policy unless its text is that of old.
-func (p *resourcePolicy) compile(arn string, old resourcePolicy) error {
+// compile compiles the policy unless its text is that of one which is compiled for the
+// same resource already.
+func (p *resourcePolicy) compile(arn string, compiled ...resourcePolicy) error {
 	if p.document == "" {
 		return nil
 	}
-	if p.document == old.document {
-		p.compiled = old.compiled
-		return nil
+	for _, c := range compiled {
+		if p.document == c.document {
+			p.compiled = c.compiled
+			return nil
+		}
 	}
 	c, err := policy.Parse(p.document, policy.Resource)
 	if err != nil {
@@ -236,6 +240,9 @@ func (p *resourcePolicy) compile(arn string, old resourcePolicy) error {
 type delta struct {
 	domain     bool   // the domain's own row
 	repository string // the name of a repository; empty for none
+	// policy is the policy that the transaction sets, compiled before it, so that
+	// other writers do not wait for that.
+	policy resourcePolicy
 }
 
 // changeDomain runs fn in a transaction and then replaces what it changed in the
@@ -278,7 +285,7 @@ func known(err error) bool {
 func (c delta) read(ctx context.Context, tx *db.Tx, id DomainID, old *domain) (*domain, error) {
 	var d domain
 	if c.domain || old == nil {
-		row, err := loadDomainRow(ctx, tx, id, old)
+		row, err := loadDomainRow(ctx, tx, id, old, c.policy)
 		if err != nil || row == nil {
 			return nil, err
 		}
@@ -289,7 +296,7 @@ func (c delta) read(ctx context.Context, tx *db.Tx, id DomainID, old *domain) (*
 	if c.repository == "" {
 		return &d, nil
 	}
-	found, err := loadRepositories(ctx, tx, &d, old, ` AND name = $2`, c.repository)
+	found, err := loadRepositories(ctx, tx, &d, old, c.policy, ` AND name = $2`, c.repository)
 	if err != nil {
 		return nil, err
 	}
