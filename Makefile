@@ -4,7 +4,7 @@
 .PHONY: build test unit e2e lint bench fuzz clients generate
 
 build:
-	go build -o bin/gatehouse ./cmd/gatehouse
+	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
 
 # Everything that a change has to pass.
 test: unit e2e

@@ -52,7 +52,7 @@ type Token struct {
 	// Expires is when the service stops accepting the token.
 	Expires time.Time
 	// Endpoint is the address of the registry that ECR named together with the
-	// token, its proxyEndpoint; that of PublicHost for ECR Public. It is empty for
+	// token, its proxyEndpoint; for ECR Public, PublicHost. It is empty for
 	// CodeArtifact.
 	Endpoint string
 	// Value is what the service answered: the password itself for CodeArtifact,

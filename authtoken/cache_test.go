@@ -102,7 +102,7 @@ func TestCache_ProcessDiesInItsCall(t *testing.T) {
 	}
 }
 
-// Whatever a crash or somebody else makes of a file, it is no token.
+// A file that a crash or somebody else has damaged is not read as a token.
 func TestCache_DamagedFiles(t *testing.T) {
 	g, dir := startServer(t), t.TempDir()
 	source := func() *authtoken.Source { return authtoken.CodeArtifact(g.cfg, "acme", authtoken.CacheDir(dir)) }
@@ -185,7 +185,7 @@ func TestCache_OtherCredentials(t *testing.T) {
 	if got, err := authtoken.CodeArtifact(denied, "acme", shared).Token(t.Context()); err == nil {
 		t.Errorf("%v without the permission", got)
 	}
-	// One source whose credentials change, as those of a role do.
+	// One source whose credentials change, as a role's do.
 	current := g.cfg.Credentials
 	cfg := g.cfg.Copy()
 	cfg.Credentials = &changing{&current}

@@ -24,7 +24,7 @@ type Registry struct {
 var registryHost = regexp.MustCompile(`^([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)$`)
 
 // ParseRegistryHost reads the host of an image reference, or a URL. ok is false
-// for any host that is not of ECR's form, such as that of a Gatehouse without
+// for any host that is not of ECR's form, such as the host of a Gatehouse without
 // AWS-shaped hosts. The form alone does not say who owns the host: see
 // [Registry.AWS].
 func ParseRegistryHost(address string) (r Registry, ok bool) {

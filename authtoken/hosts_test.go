@@ -90,7 +90,7 @@ func TestIsAWS(t *testing.T) {
 	}
 }
 
-// Below AWS's names are those of its customers' machines too.
+// Names of customers' machines are below AWS's names too.
 func TestAWS(t *testing.T) {
 	for suffix, want := range map[string]bool{
 		"amazonaws.com": true, "amazonaws.com:443": true, "amazonaws.com.cn": true, "on.aws": true,

@@ -215,14 +215,14 @@ func (s *Source) keep(k key, e entry) {
 // newest is the entry for k that expires last, in memory or in the file.
 func (s *Source) newest(k key) entry {
 	e := s.inMemory(k)
-	kept := s.cache.read(k)
-	if !kept.newer(e) {
+	cached := s.cache.read(k)
+	if !cached.newer(e) {
 		return e
 	}
 	s.mu.Lock()
-	s.key, s.held = k, kept
+	s.key, s.held = k, cached
 	s.mu.Unlock()
-	return kept
+	return cached
 }
 
 func (s *Source) inMemory(k key) entry {

@@ -87,8 +87,8 @@ func TestToken_OneCallForAllWaiters(t *testing.T) {
 	}
 }
 
-// Renewal is ahead of the expiry, at 40 to 60 percent of the life; nobody
-// suffers while it fails, and nobody gets a token that has expired.
+// Tokens are renewed at 40 to 60 percent of their life. A failed renewal has no
+// effect, and no caller gets an expired token.
 func TestToken_Renewal(t *testing.T) {
 	for name, keep := range map[string]authtoken.Option{"memory": authtoken.InMemory(), "file": authtoken.CacheDir(t.TempDir())} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestToken_Renewal(t *testing.T) {
 	}
 }
 
-// A token expires on the server, and whoever asks the source is let in again.
+// A token expires on the server, and the source has a new one.
 func TestToken_Expired(t *testing.T) {
 	g := startServer(t)
 	g.cfg.RetryMaxAttempts = 2 // the first request after the clock jumps corrects the SDK's
@@ -210,7 +210,7 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// Looking at what is kept asks for nothing, and shows nothing that is over.
+// Cached makes no call, and returns no expired token.
 func TestCached(t *testing.T) {
 	g, dir, c := startServer(t), t.TempDir(), &clock{}
 	source := func() *authtoken.Source {

@@ -38,6 +38,7 @@ func TestComplete(t *testing.T) {
 		{[]string{"token", "ecr", "--output", "=", "n"}, "netrc"}, // bash
 		{[]string{"token", "ecr", "--output", "="}, "text json export header authorization netrc"},
 		{[]string{"logout", "--dry-run", "--tool", "pi"}, "pip"},
+		{[]string{"login", "docker", "pi"}, "pip"},
 		{[]string{"exec", "--format", "n"}, "npm nuget"},
 		{[]string{"exec", "--domain", "acme", "--", ""}, completeCommands},
 		{[]string{"exec", "npm", "--v"}, completeCommands},

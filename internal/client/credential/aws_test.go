@@ -64,7 +64,7 @@ func TestLoad_AssumesRolesAtTheEndpoint(t *testing.T) {
 	}
 }
 
-// Where there are no credentials, every use of the configuration says so.
+// Without credentials, every use of the configuration says so.
 func TestLoad_NoCredentials(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(file, []byte("[profile process]\nregion = us-east-1\ncredential_process = false\n"), 0o600); err != nil {

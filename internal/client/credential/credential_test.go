@@ -72,7 +72,7 @@ func (s *service) lookup(endpoint string) *credential.Lookup {
 	}
 }
 
-// A token goes where its issuer says, and nowhere else.
+// A token is sent only where its issuer says.
 func TestLookup_Hosts(t *testing.T) {
 	const (
 		aws1   = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
@@ -99,7 +99,7 @@ func TestLookup_Hosts(t *testing.T) {
 				"http://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
 				"https://acme-111122223333.d.codeartifact.us-east-1.evil.example/pypi/lib/",
 				"ftp://" + aws1, "git+http://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com/pypi/lib/",
-				// Below AWS's names there are those of its customers' machines.
+				// Names of customers' machines are below AWS's names too.
 				"111122223333.dkr.ecr.us-east-1.evil-1.us-east-1.elb.amazonaws.com", "111122223333.dkr-ecr.us-east-1.evil.lambda-url.us-east-1.on.aws",
 				"https://acme-111122223333.d.codeartifact.us-east-1.s3.amazonaws.com/pypi/lib/simple/",
 				aws1 + ":8443", "https://acme-111122223333.d.codeartifact.us-east-1.amazonaws.com:8443/pypi/lib/",
@@ -189,8 +189,8 @@ func TestLookup_Hosts(t *testing.T) {
 	}
 }
 
-// The address says which region and which domain are asked; AWS is not asked
-// about hosts that are none of its own.
+// The address says which region and which domain are asked. AWS is not asked about
+// hosts that are not its own.
 func TestLookup_Requests(t *testing.T) {
 	s := &service{registry: "https://111122223333.dkr.ecr.us-east-1.amazonaws.com"}
 	l := s.lookup("")

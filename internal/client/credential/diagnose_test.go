@@ -18,7 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
-// Each trouble says what mends it, and stays the error that it was.
+// Each problem says how to fix it, and stays the error that it was.
 func TestExplain(t *testing.T) {
 	answer := func(code, message string) error { return &smithy.GenericAPIError{Code: code, Message: message} }
 	ca := credential.Request{Service: "codeartifact", Domain: "acme", Owner: "111122223333", Region: "eu-west-1"}
@@ -70,9 +70,9 @@ func TestExplain(t *testing.T) {
 func TestDiagnose(t *testing.T) {
 	denied := &smithy.GenericAPIError{Code: "AccessDeniedException", Message: "not authorized to perform: sts:GetServiceBearerToken on"}
 	for name, c := range map[string]struct {
-		err           error
-		about         credential.Request
-		mend, missing string
+		err          error
+		about        credential.Request
+		fix, missing string
 	}{
 		"expired SSO":       {&authtoken.CredentialsError{Err: &ssocreds.InvalidTokenError{}}, credential.Request{Profile: "work"}, "aws sso login --profile work", ""},
 		"no region":         {&aws.MissingRegionError{}, credential.Request{}, "export AWS_REGION=us-east-1", ""},
@@ -80,7 +80,7 @@ func TestDiagnose(t *testing.T) {
 		"ECR, whatever for": {denied, credential.Request{Service: "ecr"}, "", credential.ActionECR},
 	} {
 		got, ok := credential.Diagnose(c.err, c.about)
-		if !ok || got.Fix != c.mend || got.Missing != c.missing {
+		if !ok || got.Fix != c.fix || got.Missing != c.missing {
 			t.Errorf("%s: %+v, %v", name, got, ok)
 		}
 	}

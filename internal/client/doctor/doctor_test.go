@@ -14,8 +14,8 @@ func says(findings ...doctor.Finding) func(context.Context) []doctor.Finding {
 	return func(context.Context) []doctor.Finding { return findings }
 }
 
-// The answers stand in the order of the checks, whichever ends first, and one
-// that never ends keeps nobody.
+// The findings are in the order of the checks, whichever ends first. A check that
+// never ends does not delay the others.
 func TestRun(t *testing.T) {
 	second := make(chan struct{})
 	found := doctor.Run(t.Context(), []doctor.Check{
@@ -46,7 +46,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// Whatever a check quotes, no token is shown.
+// No finding shows a token, whatever a check quotes.
 func TestRun_NoTokens(t *testing.T) {
 	for _, token := range []string{
 		"ghct_" + strings.Repeat("aB3_-", 20), "ghet_" + strings.Repeat("x", 40),

@@ -289,7 +289,7 @@ func TestChecks_TokensInFiles(t *testing.T) {
 	b.refuse = token
 	b.want("files", "error npm DIR/etc/npm holds a token that HOST refuses: it has expired, or was revoked | gatehouse login --tool npm --domain acme --domain-owner 111122223333 --repository lib --region us-east-1")
 
-	// A token is shown to nobody but to whom it is for.
+	// A token is sent only to the host that it is for.
 	b.write("etc/npm", b.url+repository("npm")+" https://packages.example/ "+token)
 	b.want("files", "ok npm DIR/etc/npm holds a token; it does not say until when it is valid")
 
@@ -325,7 +325,7 @@ func TestChecks_TokensInFiles_Expiry(t *testing.T) {
 	}
 }
 
-// only takes the words out that are no addresses.
+// only removes the words that are not addresses.
 func only(all func(login.Environment, login.ReadFile) ([]string, error), prefix string) func(login.Environment, login.ReadFile) ([]string, error) {
 	return func(p login.Environment, read login.ReadFile) ([]string, error) {
 		found, err := all(p, read)

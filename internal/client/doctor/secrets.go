@@ -50,7 +50,7 @@ func findTokens(text []byte) []foundToken {
 }
 
 // expiry reads a member of an encoded JSON object that is a time in seconds since
-// 1970; the zero Time where there is none.
+// 1970; the zero Time if there is none.
 func expiry(encoded string, encoding *base64.Encoding, member string) time.Time {
 	text, err := encoding.DecodeString(encoded)
 	if err != nil {

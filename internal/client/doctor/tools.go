@@ -97,7 +97,7 @@ func keyOf(t login.Tool, address string) (k grantKey, ok bool) {
 type grant struct {
 	key     grantKey
 	address string // one of those that it opens
-	err     error  // credential.ErrNotOurs if it is none of ours
+	err     error  // credential.ErrNotOurs if the endpoint does not know the address
 	known   bool   // the token was asked for
 }
 
@@ -198,7 +198,7 @@ func unreadable(err error) error {
 }
 
 // describeAddress says what one address of a tool is, and how the tool gets its
-// token. mine reports whether that token is, or should be, one of ours.
+// token. mine reports whether the token comes, or should come, from this program.
 func (m *Machine) describeAddress(ctx context.Context, c configured, address string, grants map[grantKey]grant) (f Finding, mine bool) {
 	source := c.source(address)
 	address = withoutPassword(address)

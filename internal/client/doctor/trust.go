@@ -141,7 +141,7 @@ func fetchCertificates(ctx context.Context, host string) *hostCertificates {
 		return p
 	}
 	res.Body.Close()
-	p.chain = res.TLS.PeerCertificates // at least one, as TLS without any is no HTTPS
+	p.chain = res.TLS.PeerCertificates // at least one: HTTPS servers always have a certificate
 	return p
 }
 

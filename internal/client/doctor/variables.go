@@ -22,7 +22,7 @@ var (
 // that are asked.
 var endpointVariables = []string{"GATEHOUSE_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_ECR", "AWS_ENDPOINT_URL_CODEARTIFACT", "AWS_ENDPOINT_URL"}
 
-// set returns those of some variables that the environment has.
+// set returns the names of the variables that are set.
 func (m *Machine) set(names []string) []string {
 	var found []string
 	for _, name := range names {

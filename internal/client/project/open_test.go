@@ -148,7 +148,7 @@ func TestOpenErrors(t *testing.T) {
 	if _, err := unknown.Open(t.Context(), credential.AWS{}, authtoken.InMemory()); err == nil || !strings.Contains(err.Error(), `no domain "unknown"`) {
 		t.Error(err)
 	}
-	// An issuer names an address that is no plain one.
+	// An issuer names an address with a user name or a query.
 	known := parse(t, "[[repository]]\ndomain=\"acme\"\nname=\"lib\"\nformats=[\"npm\"]\n")
 	s.repository = "http://user:secret@evil.example/%s/"
 	if _, err := known.Open(t.Context(), credential.AWS{}, authtoken.InMemory()); err == nil || !strings.Contains(err.Error(), "not a plain http or https address") {

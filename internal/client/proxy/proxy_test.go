@@ -22,7 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/proxy"
 )
 
-// lifetime is that of the issuer's tokens.
+// lifetime is the life of the issuer's tokens.
 const lifetime = 15 * time.Minute
 
 // An issuer answers GetAuthorizationToken, by a clock that tests move.

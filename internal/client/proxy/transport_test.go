@@ -33,7 +33,7 @@ func hashOf(b []byte) string {
 type unknown struct{ io.Reader }
 
 // A token that was taken back before its time is replaced, and the request sent
-// again: with its body, if that was kept or has not been read yet.
+// again: with its body, if the body was saved or has not been read yet.
 func TestProxy_RejectedToken(t *testing.T) {
 	small, large := bytes.Repeat([]byte("s"), 1<<20), bytes.Repeat([]byte("large"), 1<<20)
 	for name, c := range map[string]struct {

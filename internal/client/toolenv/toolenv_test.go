@@ -175,7 +175,7 @@ func TestEnvironment_Tools(t *testing.T) {
 	}
 }
 
-// The person's npmrc counts, but for what is ours; passwords for others become
+// The person's npmrc is used, except for what is set here. Other passwords become
 // variables.
 func TestEnvironment_OwnNpmrc(t *testing.T) {
 	at := strings.TrimPrefix(host, "https:") + "/npm/lib/"
@@ -262,7 +262,7 @@ func TestEnvironment_NoSecretInFiles(t *testing.T) {
 	})
 }
 
-// Behind a proxy there is no secret at all, and stale ones of the person's are
+// Behind the proxy there is no secret at all, and old ones in the environment are
 // taken away.
 func TestEnvironment_WithoutTokens(t *testing.T) {
 	var endpoints []project.Endpoint
@@ -342,7 +342,7 @@ func TestEnvironment_ChosenTools(t *testing.T) {
 	}
 }
 
-// What the person has for tools that take several is kept.
+// Settings of the person for tools that accept several stay.
 func TestEnvironment_Appended(t *testing.T) {
 	env := environment(t, command(nil, map[string]string{"MAVEN_ARGS": "-ntp", "YARN_PLUGINS": "/a.cjs"}, of(t, "lib", "npm"), of(t, "lib", "maven")))
 	if got := value(env, "MAVEN_ARGS"); got != "-ntp -gs "+dir+"/settings.xml" {
