@@ -6,10 +6,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -65,7 +67,7 @@ func New(t testing.TB) *Fixture {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := w.DB.Close(); err != nil {
+		if err := w.DB.Close(); err != nil && !errors.Is(err, os.ErrClosed) { // a test may have closed it
 			t.Error(err)
 		}
 	})
