@@ -34,6 +34,8 @@ func TestPutManifest_ManyMembers(t *testing.T) {
 		return b.String()
 	}
 	empty := func(int) string { return "{}" }
+	stored := s.push(t, app, "layer")
+	layer := func(int) string { return fmt.Sprintf(`{"digest":%q,"size":5}`, stored.Digest) }
 	named := func(i int) string { return fmt.Sprintf(`"%d":""`, i) }
 	const head = `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",`
 	for name, body := range map[string]string{
@@ -41,8 +43,8 @@ func TestPutManifest_ManyMembers(t *testing.T) {
 		"annotations":        head + `"manifests":[],"annotations":{` + repeat(330_000, named) + `}}`,
 		"unknown members":    head + `"manifests":[],"x":{` + repeat(330_000, named) + `}}`,
 		"unknown elements":   head + `"manifests":[],"x":[` + repeat(2_000_000, func(int) string { return "0" }) + `]}`,
-		"10,001 descriptors": head + `"manifests":[` + repeat(10_001, empty) + `]}`,
-		"10,001 layers":      `{"schemaVersion":2,"config":{},"layers":[` + repeat(10_001, empty) + `]}`,
+		"10,001 descriptors": head + `"manifests":[` + repeat(10_001, layer) + `]}`,
+		"10,001 layers":      `{"schemaVersion":2,"config":` + layer(0) + `,"layers":[` + repeat(10_001, layer) + `]}`,
 		"10,001 annotations": head + `"manifests":[],"annotations":{` + repeat(10_001, named) + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
