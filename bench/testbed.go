@@ -89,10 +89,15 @@ func (b *testbed) startBaseline(ctx context.Context) (*process, error) {
 	return start(ctx, b.baselinePath, "-files", b.files, "-secret", baselineSecret)
 }
 
-// startGatehouse runs the server as an operator would, except that it does not log
-// each request, since the baselines do not either. It writes audit records.
+// startGatehouse runs the server as an operator would, with two exceptions: it does
+// not log each request, since the baselines do not either, and it does not limit how
+// many actions a second its only principal performs. It writes audit records.
 func (b *testbed) startGatehouse(ctx context.Context, data string) (*process, error) {
-	return start(ctx, b.gatehousePath, "serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn")
+	config := data + ".yaml"
+	if err := os.WriteFile(config, []byte("limits: {principal_rate: 0}\n"), 0o600); err != nil {
+		return nil, err
+	}
+	return start(ctx, b.gatehousePath, "serve", "--config", config, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn")
 }
 
 // close stops the servers and removes their data.

@@ -112,6 +112,7 @@ type Limits struct {
 	// BodyMemory bounds the memory that bodies of requests take altogether.
 	BodyMemory Size `yaml:"body_memory"`
 	// AddressRate is how many requests a second one address may make. 0 is no limit.
+	// Addresses of this machine have none.
 	AddressRate int `yaml:"address_rate"`
 	// PrincipalRate is how many actions a second one principal may perform. 0 is no
 	// limit.
@@ -167,7 +168,7 @@ func Default() *Config {
 		Log:            Log{Format: "text", Level: "info"},
 		DrainTimeout:   30 * time.Second,
 		Limits: Limits{
-			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 2000,
+			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 5000,
 		},
 		UploadExpiry:  24 * time.Hour,
 		Sweep:         Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},

@@ -16,7 +16,7 @@ func TestRead_Limits(t *testing.T) {
 	if err := c.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if l := c.Limits; l.Idle != 30*time.Second || l.MinRate != 0 || l.BodyMemory != 1<<30 || l.AddressRate != 5 || l.PrincipalRate != 2000 || !l.AWSQuotas {
+	if l := c.Limits; l.Idle != 30*time.Second || l.MinRate != 0 || l.BodyMemory != 1<<30 || l.AddressRate != 5 || l.PrincipalRate != 5000 || !l.AWSQuotas {
 		t.Errorf("limits = %+v", l)
 	}
 	if n, err := c.ProxyNetworks(); err != nil || len(n) != 2 {
