@@ -15,7 +15,7 @@ const (
 	// Open is plain HTTP from another machine: anybody on the path can change
 	// what the signature does not cover.
 	Open Channel = iota
-	// Protected is TLS, or a connection from this machine.
+	// Protected is TLS, or a connection from this machine without a proxy.
 	Protected
 )
 
@@ -72,7 +72,7 @@ func (v *Verifier) covers(s *signature, r *http.Request, channel Channel) error 
 		return unsignedOnce(s, r)
 	case "X-Amz-Target":
 		if v.unsignedTarget == UnsignedTargetIfProtected {
-			return fail(Incomplete, "The header x-amz-target must be signed: this request came over plain HTTP from another machine, and without a signature anybody on the way could replace the operation. Connect with https, or sign x-amz-target.")
+			return fail(Incomplete, "The header x-amz-target must be signed: this request came over plain HTTP from another machine or through a proxy, and without a signature anybody on the way could replace the operation. Connect with https, or sign x-amz-target. A proxy that terminates TLS must be listed in trusted_proxies.")
 		}
 		return fail(Incomplete, "The header x-amz-target must be signed: this server accepts no request with an unsigned target.")
 	}

@@ -165,10 +165,22 @@ func (c *Caller) connection(r *http.Request, at time.Time) {
 }
 
 // channel says who could have changed the request on its way. It rests on what
-// connection found out, so that both always agree.
-func (c *Caller) channel() sigv4.Channel {
-	if c.Secure || c.SourceIP.IsLoopback() {
+// connection found out, so that both always agree. A request that a proxy of this
+// machine passed on may have come from another one.
+func (c *Caller) channel(h http.Header) sigv4.Channel {
+	if c.Secure || c.SourceIP.IsLoopback() && !forwarded(h) {
 		return sigv4.Protected
 	}
 	return sigv4.Open
+}
+
+// forwarded reports whether a proxy says that it passed the request on. A client can
+// say so too, and then its request counts as less protected than it is.
+func forwarded(h http.Header) bool {
+	for _, name := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
+		if len(h[name]) > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -47,7 +47,7 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 	})
 	now := a.now()
 	s.caller.connection(r, now)
-	credential, err := a.verifier.Verify(r, s.caller.channel(), service, body, a.lookup(r, service, &s.principal))
+	credential, err := a.verifier.Verify(r, s.caller.channel(r.Header), service, body, a.lookup(r, service, &s.principal))
 	if err != nil {
 		return nil, signatureFault(err)
 	}
@@ -76,7 +76,7 @@ func (a *Authenticator) PrecheckSigned(r *http.Request, service string) error {
 	}
 	var c Caller
 	c.connection(r, a.now())
-	return signatureFault(a.verifier.Precheck(r, c.channel(), service, a.lookup(r, service, new(Principal))))
+	return signatureFault(a.verifier.Precheck(r, c.channel(r.Header), service, a.lookup(r, service, new(Principal))))
 }
 
 // lookup finds the secret of a credential, and makes p its principal.

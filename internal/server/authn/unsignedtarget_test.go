@@ -20,6 +20,12 @@ func TestSigned_UnsignedTarget(t *testing.T) {
 			r.Header.Set("X-Amz-Target", "AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken")
 		}
 	}
+	passedOn := func(state *tls.ConnectionState, name, value string) func(*http.Request) {
+		return func(r *http.Request) {
+			from("127.0.0.1:5", state)(r)
+			r.Header.Set(name, value)
+		}
+	}
 	const ok, refused = "", "IncompleteSignature"
 	for _, c := range []struct {
 		description              string
@@ -35,6 +41,17 @@ func TestSigned_UnsignedTarget(t *testing.T) {
 		{"HTTP from a private network", from("10.0.0.1:5", nil), refused, refused, ok},
 		{"HTTP from the link", from("[fe80::1%eth0]:5", nil), refused, refused, ok},
 		{"HTTP from an unknown address", from("@", nil), refused, refused, ok},
+		{"HTTP from 127.1, which is no address", from("127.1:5", nil), refused, refused, ok},
+		{"HTTP from a compatible address", from("[::127.0.0.1]:5", nil), refused, refused, ok},
+		{"HTTP from the unspecified address", from("0.0.0.0:5", nil), refused, refused, ok},
+		{"HTTP through a proxy of this machine", passedOn(nil, "X-Forwarded-For", "192.0.2.1"), refused, refused, ok},
+		{"HTTP through a proxy, said to be local", passedOn(nil, "X-Forwarded-For", "127.0.0.1"), refused, refused, ok},
+		{"HTTP through a proxy, said to be https", passedOn(nil, "X-Forwarded-Proto", "https"), refused, refused, ok},
+		{"HTTP through a proxy that sends Forwarded", passedOn(nil, "Forwarded", "for=127.0.0.1;proto=https"), refused, refused, ok},
+		{"HTTP through a proxy that sends Via", passedOn(nil, "Via", "1.1 proxy"), refused, refused, ok},
+		{"HTTP through a proxy that sends X-Real-IP", passedOn(nil, "X-Real-IP", "127.0.0.1"), refused, refused, ok},
+		{"HTTP through a proxy that sends an empty header", passedOn(nil, "X-Forwarded-Host", ""), refused, refused, ok},
+		{"TLS through a proxy", passedOn(new(tls.ConnectionState), "X-Forwarded-For", "192.0.2.1"), ok, refused, ok},
 	} {
 		for setting, want := range map[sigv4.UnsignedTarget]string{
 			sigv4.UnsignedTargetIfProtected: c.protected,

@@ -45,15 +45,17 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if peer, err := netip.ParseAddrPort(c.RemoteAddr().String()); err != nil || !l.proxies.Trusts(peer.Addr()) {
+	peer, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil || !l.proxies.Trusts(peer.Addr()) {
 		return c, nil
 	}
-	return &conn{Conn: c}, nil
+	return &conn{Conn: c, peer: peer.Addr()}, nil
 }
 
 // A conn reads its header before anything else.
 type conn struct {
 	net.Conn
+	peer   netip.Addr // the proxy's
 	once   sync.Once
 	buffer *bufio.Reader
 	remote net.Addr // the client's; nil if the proxy speaks for itself
@@ -64,7 +66,10 @@ func (c *conn) header() {
 	c.once.Do(func() {
 		c.buffer = bufio.NewReaderSize(c.Conn, maxHeader)
 		_ = c.Conn.SetReadDeadline(time.Now().Add(headerTimeout))
-		c.remote, c.err = readHeader(c.buffer)
+		var client netip.AddrPort
+		if client, c.err = readHeader(c.buffer); client.IsValid() && !isElsewhere(client.Addr(), c.peer) {
+			c.remote = net.TCPAddrFromAddrPort(client)
+		}
 		if !errors.Is(c.err, os.ErrDeadlineExceeded) {
 			_ = c.Conn.SetReadDeadline(time.Time{})
 		}
@@ -108,12 +113,12 @@ func (c *conn) CloseWrite() error {
 	return nil
 }
 
-// readHeader reads a header. It returns nil if the proxy connected on its own
-// behalf, as for a health check.
-func readHeader(r *bufio.Reader) (net.Addr, error) {
+// readHeader reads a header and returns the client's address. It returns an invalid
+// one if the proxy connected on its own behalf, as for a health check.
+func readHeader(r *bufio.Reader) (client netip.AddrPort, err error) {
 	start, err := r.Peek(len(signature))
 	if err != nil {
-		return nil, err
+		return client, err
 	}
 	if bytes.Equal(start, signature) {
 		return readVersion2(r)
@@ -122,60 +127,59 @@ func readHeader(r *bufio.Reader) (net.Addr, error) {
 }
 
 // readVersion1 reads a line such as "PROXY TCP4 192.0.2.1 192.0.2.2 1234 443".
-func readVersion1(r *bufio.Reader) (net.Addr, error) {
+func readVersion1(r *bufio.Reader) (client netip.AddrPort, err error) {
 	const most = 107 // bytes, with the end of the line
 	var line []byte
 	for !bytes.HasSuffix(line, []byte("\r\n")) {
 		b, err := r.ReadByte()
 		if err != nil {
-			return nil, err
+			return client, err
 		}
 		if line = append(line, b); len(line) > most || len(line) <= 6 && line[len(line)-1] != "PROXY "[len(line)-1] {
-			return nil, errHeader
+			return client, errHeader
 		}
 	}
 	f := strings.Split(strings.TrimSuffix(string(line), "\r\n"), " ")
 	if len(f) >= 2 && f[1] == "UNKNOWN" {
-		return nil, nil
+		return client, nil
 	}
 	if len(f) != 6 || f[1] != "TCP4" && f[1] != "TCP6" {
-		return nil, errHeader
+		return client, errHeader
 	}
-	client, err := netip.ParseAddrPort(net.JoinHostPort(f[2], f[4]))
-	if err != nil {
-		return nil, errHeader
+	if client, err = netip.ParseAddrPort(net.JoinHostPort(f[2], f[4])); err != nil {
+		return client, errHeader
 	}
-	return net.TCPAddrFromAddrPort(client), nil
+	return client, nil
 }
 
 // readVersion2 reads a binary header: the signature, version and command, family, the
 // length of the rest, and the addresses.
-func readVersion2(r *bufio.Reader) (net.Addr, error) {
+func readVersion2(r *bufio.Reader) (client netip.AddrPort, err error) {
 	fixed := make([]byte, 16)
 	if _, err := io.ReadFull(r, fixed); err != nil {
-		return nil, err
+		return client, err
 	}
 	length := int(binary.BigEndian.Uint16(fixed[14:]))
 	if fixed[12]>>4 != 2 || length > maxHeader {
-		return nil, errHeader
+		return client, errHeader
 	}
 	rest := make([]byte, length)
 	if _, err := io.ReadFull(r, rest); err != nil {
-		return nil, err
+		return client, err
 	}
 	const local, tcp4, tcp6 = 0, 0x11, 0x21
 	switch family := fixed[13]; {
 	case fixed[12]&0xf == local:
-		return nil, nil
+		return client, nil
 	case family == tcp4 && length >= 12:
-		return tcpAddr(rest[:4], rest[8:10]), nil
+		return addrPort(rest[:4], rest[8:10]), nil
 	case family == tcp6 && length >= 36:
-		return tcpAddr(rest[:16], rest[32:34]), nil
+		return addrPort(rest[:16], rest[32:34]), nil
 	}
-	return nil, nil // another family: the proxy's own address is all that is known
+	return client, nil // another family: the proxy's own address is all that is known
 }
 
-func tcpAddr(ip, port []byte) net.Addr {
+func addrPort(ip, port []byte) netip.AddrPort {
 	a, _ := netip.AddrFromSlice(ip)
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.Unmap(), binary.BigEndian.Uint16(port)))
+	return netip.AddrPortFrom(a.Unmap(), binary.BigEndian.Uint16(port))
 }

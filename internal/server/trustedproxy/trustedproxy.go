@@ -39,16 +39,16 @@ func (p *Proxies) Handler(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && p.Trusts(peer.Addr()) {
-			r = p.rewritten(r)
+			r = p.rewritten(r, peer.Addr())
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
 // rewritten is the request as the client sent it to the first proxy.
-func (p *Proxies) rewritten(r *http.Request) *http.Request {
+func (p *Proxies) rewritten(r *http.Request, peer netip.Addr) *http.Request {
 	out := r.WithContext(r.Context())
-	if client := p.client(r.Header.Values("X-Forwarded-For")); client.IsValid() {
+	if client := p.client(peer, r.Header.Values("X-Forwarded-For")); client.IsValid() {
 		// The port of the client is not known, and nothing depends on it.
 		out.RemoteAddr = netip.AddrPortFrom(client, 0).String()
 	}
@@ -69,19 +69,26 @@ func (p *Proxies) rewritten(r *http.Request) *http.Request {
 // client returns the last address in the values of X-Forwarded-For that is not a
 // trusted proxy. Each proxy appends the address that it was reached from, so that
 // everything before this address is the client's own word. If all are trusted, the
-// first one is returned; if one is not an address, the one after it.
-func (p *Proxies) client(values []string) (client netip.Addr) {
+// first one is returned; if one cannot be believed, the one after it.
+func (p *Proxies) client(peer netip.Addr, values []string) (client netip.Addr) {
+	reporter := peer
 	entries := strings.Split(strings.Join(values, ","), ",")
 	for _, text := range slices.Backward(entries) {
 		a, ok := parseAddress(strings.TrimSpace(text))
-		if !ok {
+		if !ok || isElsewhere(a, reporter) {
 			return client
 		}
-		if client = a; !p.Trusts(a) {
+		if client, reporter = a, a; !p.Trusts(a) {
 			return client
 		}
 	}
 	return client
+}
+
+// isElsewhere reports whether a client has a loopback address of another machine: the
+// one that reports it. Here the address would make it a client of this machine.
+func isElsewhere(client, reporter netip.Addr) bool {
+	return client.Unmap().IsLoopback() && !reporter.Unmap().IsLoopback()
 }
 
 // parseAddress parses an address, which some proxies send with a port.

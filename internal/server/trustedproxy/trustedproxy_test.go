@@ -43,6 +43,12 @@ func TestHandler(t *testing.T) {
 		{"only proxies", "10.0.0.1:99", false, []string{"X-Forwarded-For", "10.2.2.2, 10.3.3.3"}, "10.2.2.2:0 http own"},
 		{"garbage", "10.0.0.1:99", false, []string{"X-Forwarded-For", "203.0.113.7, unknown"}, "10.0.0.1:99 http own"},
 		{"garbage before a proxy", "10.0.0.1:99", false, []string{"X-Forwarded-For", "unknown, 10.3.3.3"}, "10.3.3.3:0 http own"},
+		{"a loopback address of the proxy's machine", "10.0.0.1:99", false, []string{"X-Forwarded-For", "127.0.0.1"}, "10.0.0.1:99 http own"},
+		{"a mapped loopback address", "10.0.0.1:99", false, []string{"X-Forwarded-For", "::ffff:127.0.0.1"}, "10.0.0.1:99 http own"},
+		{"a loopback address with a zone", "10.0.0.1:99", false, []string{"X-Forwarded-For", "[::1%eth0]:80"}, "10.0.0.1:99 http own"},
+		{"a loopback address that a client between proxies claims", "10.0.0.1:99", false, []string{"X-Forwarded-For", "127.0.0.1, 10.2.2.2"}, "10.2.2.2:0 http own"},
+		{"a client of this machine", "127.0.0.1:99", false, []string{"X-Forwarded-For", "127.0.0.2"}, "127.0.0.2:0 http own"},
+		{"a loopback address before a proxy elsewhere", "127.0.0.1:99", false, []string{"X-Forwarded-For", "127.0.0.2, 10.2.2.2"}, "10.2.2.2:0 http own"},
 		{"a port", "10.0.0.1:99", false, []string{"X-Forwarded-For", "203.0.113.7:1234"}, client + " http own"},
 		{"IPv6 in brackets", "10.0.0.1:99", false, []string{"X-Forwarded-For", "[2001:db8::1]:1234"}, "[2001:db8::1]:0 http own"},
 		{"TLS to the proxy only on the inside", "10.0.0.1:99", true, []string{"X-Forwarded-Proto", "http"}, "10.0.0.1:99 http own"},
@@ -61,7 +67,7 @@ func TestHandler(t *testing.T) {
 			r.Header.Add(tt.header[i], tt.header[i+1])
 		}
 		got := ""
-		proxies("10.0.0.0/8").Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		proxies("10.0.0.0/8", "127.0.0.1/32").Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			scheme := "http"
 			if r.TLS != nil {
 				scheme = "https"
@@ -127,13 +133,43 @@ func TestListen(t *testing.T) {
 	}
 }
 
+// A loopback address that another machine reports is one of that machine.
+func TestListen_LoopbackAddressOfTheProxy(t *testing.T) {
+	mapped := make([]byte, 36)
+	copy(mapped, netip.MustParseAddr("::ffff:127.0.0.1").AsSlice())
+	for _, header := range []string{
+		"PROXY TCP4 127.0.0.1 10.0.0.1 1234 80\r\n",
+		"PROXY TCP6 ::1 ::1 1234 80\r\n",
+		"PROXY TCP6 ::ffff:127.0.0.1 ::1 1234 80\r\n",
+		version2(1, 0x11, []byte{127, 0, 0, 1, 10, 0, 0, 1, 4, 210, 0, 80}),
+		version2(1, 0x21, mapped),
+	} {
+		for peer, want := range map[string]string{"10.0.0.9": "10.0.0.9:1", "127.0.0.1": "loopback"} {
+			client, server := net.Pipe()
+			go func() { io.WriteString(client, header); client.Close() }()
+			c, err := proxies("10.0.0.0/8", "127.0.0.0/8").Listen(single{addressedConn{server, peer}}).Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := c.RemoteAddr().String()
+			if want == "loopback" && netip.MustParseAddrPort(got).Addr().IsLoopback() {
+				got = want
+			}
+			if got != want {
+				t.Errorf("%q from %s: %s, want %s", header, peer, got, want)
+			}
+			c.Close()
+		}
+	}
+}
+
 func FuzzListen(f *testing.F) {
 	f.Add([]byte("PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\nx"))
 	f.Add([]byte(version2(1, 0x11, make([]byte, 12))))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		client, server := net.Pipe()
 		go func() { client.Write(data); client.Close() }()
-		l := single{loopbackConn{server}}
+		l := single{addressedConn{server, "127.0.0.1"}}
 		c, err := proxies("127.0.0.0/8").Listen(l).Accept()
 		if err != nil {
 			t.Fatal(err)
@@ -151,7 +187,12 @@ func (s single) Accept() (net.Conn, error) { return s.c, nil }
 func (s single) Close() error              { return nil }
 func (s single) Addr() net.Addr            { return s.c.LocalAddr() }
 
-// A loopbackConn says that it is from this machine.
-type loopbackConn struct{ net.Conn }
+// An addressedConn is a connection from an address.
+type addressedConn struct {
+	net.Conn
+	from string
+}
 
-func (loopbackConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (c addressedConn) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(c.from), 1))
+}
