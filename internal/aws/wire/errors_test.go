@@ -248,6 +248,12 @@ func TestErrors_CodeInEveryPlace(t *testing.T) {
 		{"CodeArtifact, an error of the model", "POST", "/v1/domain?domain=some-domain", nil, "{}", 400, "RepositoryNotFoundException", ""},
 		{"CodeArtifact, a wrong method", "PUT", "/v1/domain", nil, "{}", 405, "MethodNotAllowedException", ""},
 		{"an unknown path", "GET", "/v1/nonsense", nil, "", 404, "UnknownOperationException", ""},
+		{"a form for an unknown path", "POST", "/iam/", map[string]string{"Content-Type": form}, "Action=GetRole&Version=2010-05-08", 404, "", "UnknownOperation"},
+		{"JSON for no service", "POST", "/", map[string]string{"Content-Type": "application/x-amz-json-1.1"}, "{}", 404, "UnknownOperationException", ""},
+		{"a method that no service has", "PATCH", "/", nil, "", 404, "UnknownOperationException", ""},
+		{"ECR, a wrong method", "GET", "/", map[string]string{"X-Amz-Target": target + "DescribeRepositories"}, "", 405, "MethodNotAllowedException", ""},
+		{"a body that is too large", "POST", "/", map[string]string{"X-Amz-Target": target + "DescribeRepositories"}, strings.Repeat(" ", DefaultMaxBody+1), 413, "RequestEntityTooLargeException", ""},
+		{"a form that is too large", "POST", "/", map[string]string{"Content-Type": form}, strings.Repeat(" ", DefaultMaxBody+1), 413, "", "RequestEntityTooLarge"},
 		{"STS, a missing parameter", "POST", "/", map[string]string{"Content-Type": form}, "Action=AssumeRoleWithWebIdentity&Version=2011-06-15", 400, "", "ValidationError"},
 		{"IAM, an unknown action", "POST", "/", map[string]string{"Content-Type": form}, "Action=Nonsense&Version=2010-05-08", 400, "", "InvalidAction"},
 	} {

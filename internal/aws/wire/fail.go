@@ -40,8 +40,8 @@ func (x *exchange) fail(err error) {
 	h := x.w.Header()
 	h.Set("X-Amzn-Errortype", f.code)
 	var own *Error
-	if errors.As(err, &own) && own.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(own.RetryAfter.Seconds()), 'f', 0, 64))
+	if errors.As(err, &own) {
+		setRetryAfter(h, own.RetryAfter)
 	}
 	var method *MethodError
 	if errors.As(err, &method) {
@@ -54,6 +54,13 @@ func (x *exchange) fail(err error) {
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter/time.Second)))
 	}
 	x.proto.fail(x, f)
+}
+
+// setRetryAfter tells the client when to come back, unless after is 0.
+func setRetryAfter(h http.Header, after time.Duration) {
+	if after > 0 {
+		h.Set("Retry-After", strconv.FormatFloat(math.Ceil(after.Seconds()), 'f', 0, 64))
+	}
 }
 
 // failure finds the code, the message and the status of an error.

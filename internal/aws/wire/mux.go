@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
@@ -53,7 +54,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			s.ServeHTTP(w, r)
 			return
 		}
-		m.notFound(w, r, awsJSON{}, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
+		m.notFound(w, r, http.StatusBadRequest, "The header X-Amz-Target names no service of this server.")
 		return
 	}
 	path := r.URL.EscapedPath() // as it was signed: one operation has one spelling
@@ -65,7 +66,7 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.ServeHTTP(w, r)
 		return
 	}
-	m.notFound(w, r, restJSON{}, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+truncate.String(path, 200)+".")
+	m.notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+truncate.String(path, 200)+".")
 }
 
 // mayBeForm reports whether a request for "/" can be of awsQuery. AWS reads
@@ -134,12 +135,47 @@ func scopeService(r *http.Request) string {
 	return ""
 }
 
-// notFound answers a request that no service can be found for, in the protocol
-// that its client speaks.
-func (m *mux) notFound(w http.ResponseWriter, r *http.Request, p protocol, status int, message string) {
-	const code = "UnknownOperationException"
-	x := &exchange{w: w, r: r, id: m.requestID(r)}
-	w.Header().Set("X-Amzn-Requestid", x.id)
-	w.Header().Set("X-Amzn-Errortype", code)
-	p.fail(x, failure{code: code, message: message, status: status})
+// notFound answers a request that no service can be found for.
+func (m *mux) notFound(w http.ResponseWriter, r *http.Request, status int, message string) {
+	w.Header().Set("X-Amzn-Requestid", m.requestID(r))
+	WriteError(w, r, Error{Code: "UnknownOperationException", Message: message, Status: status})
+}
+
+// WriteError answers a request that reaches no service, in the form of the protocol
+// that the request seems to speak. The id of the request is the one in the header
+// X-Amzn-Requestid of the answer. In awsQuery, whose codes have no such ending, the
+// code loses the ending Exception; and there and in awsJson1.1 the status 429 becomes
+// 400, as AWS has it for throttling.
+func WriteError(w http.ResponseWriter, r *http.Request, e Error) {
+	p := spoken(r)
+	f := failure{code: e.Code, message: e.Message, status: e.Status}
+	if _, rest := p.(restJSON); !rest && f.status == http.StatusTooManyRequests {
+		f.status = http.StatusBadRequest
+	}
+	if _, query := p.(awsQuery); query {
+		f.code = strings.TrimSuffix(f.code, "Exception")
+	}
+	h := w.Header()
+	h.Set("X-Amzn-Errortype", f.code)
+	setRetryAfter(h, e.RetryAfter)
+	p.fail(&exchange{w: w, r: r, id: h.Get("X-Amzn-Requestid")}, f)
+}
+
+// noService is the service of an answer to a request that reaches none.
+var noService = &Service{table: new(model.Service)}
+
+// spoken returns the protocol that a request seems to speak.
+func spoken(r *http.Request) protocol {
+	switch {
+	case r.Header.Get("X-Amz-Target") != "":
+		return awsJSON{noService}
+	case isForm(r), r.URL.EscapedPath() == "/" && mayBeForm(r):
+		return awsQuery{noService}
+	}
+	return restJSON{Service: noService}
+}
+
+// isForm reports whether a request says that it is a form.
+func isForm(r *http.Request) bool {
+	return strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "application/x-www-form-urlencoded")
 }

@@ -26,7 +26,7 @@ func (s *Server) startDebug() error {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.Handle("/metrics", p.metrics.handler())
-	s.debug = &http.Server{Addr: l.Addr().String(), Handler: sameOrigin(mux), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout}
+	s.debug = &http.Server{Addr: l.Addr().String(), Handler: sameOrigin(mux, answerText), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout}
 	p.log.Info("serving profiles", "address", s.debug.Addr)
 	go func() {
 		if err := s.debug.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -201,7 +201,7 @@ func TestLimits_AddressRate(t *testing.T) {
 		{g.get(libPath, ""), 429, `{"message":"Rate exceeded"}`},
 		{g.call("DescribeRepositories", ""), 400, "ThrottlingException"},
 		{g.get("/v1/domain", ""), 429, "ThrottlingException"},
-		{g.get("/", ""), 400, "<Code>Throttling</Code>"},
+		{g.get("/?Action=GetCallerIdentity", ""), 400, "<Code>Throttling</Code>"},
 	} {
 		res, body := throttled(tt.r)
 		if res.StatusCode != tt.status || !strings.Contains(body, tt.text) || res.Header.Get("Retry-After") != "1" {

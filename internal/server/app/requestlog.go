@@ -31,8 +31,9 @@ type requestLog struct {
 	failed func(error)
 }
 
-// wrap returns the handler of a route. inFlight counts its requests.
-func (l *requestLog) wrap(inFlight *atomic.Int64, next http.Handler) http.Handler {
+// wrap returns the handler of a route. inFlight counts its requests, and write answers
+// for a handler that panicked.
+func (l *requestLog) wrap(inFlight *atomic.Int64, write answerer, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ip, _, _ := net.SplitHostPort(r.RemoteAddr)
 		e := &audit.Entry{ID: randid.UUID(), Started: l.now(), SourceIP: ip, UserAgent: r.UserAgent()}
@@ -44,7 +45,7 @@ func (l *requestLog) wrap(inFlight *atomic.Int64, next http.Handler) http.Handle
 		defer func() {
 			p := recover()
 			if p != nil {
-				l.recovered(rec, r, e, p)
+				l.recovered(rec, r, e, write, p)
 			}
 			l.finish(rec, r, e)
 			if p == http.ErrAbortHandler {
@@ -57,14 +58,18 @@ func (l *requestLog) wrap(inFlight *atomic.Int64, next http.Handler) http.Handle
 
 // recovered answers for a handler that panicked. http.ErrAbortHandler is how a
 // handler cuts a connection on purpose; it needs no answer.
-func (l *requestLog) recovered(rec *respwriter.Recorder, r *http.Request, e *audit.Entry, p any) {
+func (l *requestLog) recovered(rec *respwriter.Recorder, r *http.Request, e *audit.Entry, write answerer, p any) {
 	e.Failed("InternalError", "the server failed")
 	if p == http.ErrAbortHandler {
 		return
 	}
 	l.log.ErrorContext(r.Context(), "panic", "request", e.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	if rec.Status == 0 {
-		http.Error(rec, "The server failed to answer. Its log says why, under request "+e.ID+".", http.StatusInternalServerError)
+		// What the handler said about its own answer is not true of this one.
+		for _, name := range []string{"Cache-Control", "Content-Encoding", "Content-Length", "Content-Range", "Docker-Content-Digest", "Etag", "Last-Modified", "Location"} {
+			rec.Header().Del(name)
+		}
+		write.answer(rec, r, panicked(e.ID))
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
-	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
@@ -50,8 +49,8 @@ func (p *components) handler() (http.Handler, error) {
 
 	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.lostRecord}
 	// route puts around a handler what all routes have.
-	route := func(name string, h http.Handler, throttled http.HandlerFunc) http.Handler {
-		return requests.wrap(p.metrics.inFlight[name], p.rates.byAddress(sameOrigin(h), throttled))
+	route := func(name string, h http.Handler, write answerer) http.Handler {
+		return requests.wrap(p.metrics.inFlight[name], write, p.rates.byAddress(sameOrigin(h, write), write))
 	}
 	return idletimeout.Handler(p.proxies.Handler(p.dateHeader(&opsMux{
 		health:  http.HandlerFunc(healthy),
@@ -59,21 +58,19 @@ func (p *components) handler() (http.Handler, error) {
 		metrics: p.metrics.handler(),
 		rest: &router{
 			addresses: p.addresses,
-			registry:  route(routeRegistry, registry, throttledRegistry),
-			packages:  route(routePackages, packageFormats, throttledPackages),
-			aws:       route(routeAPI, aws, throttledAPI),
+			registry:  route(routeRegistry, registry, answerRegistry),
+			packages:  route(routePackages, packageFormats, answerPackages),
+			aws:       route(routeAPI, aws, answerAPI),
 		},
 	})), p.clientLimits()), nil
 }
 
 // sameOrigin refuses requests that a browser sends for a page of another site, and
 // that could change something. Browsers add remembered Basic credentials to them.
-func sameOrigin(next http.Handler) http.Handler {
+func sameOrigin(next http.Handler, refuse answerer) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		const message = "The request comes from a web page of another site."
-		audit.From(r.Context()).Failed("CrossOriginRequest", message)
-		http.Error(w, message, http.StatusForbidden)
+		refuse.answer(w, r, crossOrigin)
 	}))
 	return protection.Handler(next)
 }

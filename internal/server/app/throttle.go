@@ -2,16 +2,11 @@ package app
 
 import (
 	"context"
-	"encoding/xml"
-	"fmt"
-	"io"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
@@ -67,9 +62,9 @@ func (t *throttledAuthorizer) Authorize(ctx context.Context, r *authz.Request) e
 }
 
 // byAddress refuses requests of an address that exceeds its rate, before anything
-// else is done for them. answer writes the refusal. This machine has no rate: a proxy
+// else is done for them. This machine has no rate: a proxy
 // on it that is not configured would share one between all clients.
-func (t *rates) byAddress(next http.Handler, answer http.HandlerFunc) http.Handler {
+func (t *rates) byAddress(next http.Handler, refuse answerer) http.Handler {
 	if t.address == nil {
 		return next
 	}
@@ -83,43 +78,6 @@ func (t *rates) byAddress(next http.Handler, answer http.HandlerFunc) http.Handl
 			next.ServeHTTP(w, r)
 			return
 		}
-		audit.From(r.Context()).Failed("Throttling", "Rate exceeded")
-		w.Header().Set("Retry-After", "1")
-		answer(w, r)
+		refuse.answer(w, r, throttled)
 	})
-}
-
-// The refusals below have the form of their protocol, so that SDKs and clients
-// recognize them and wait.
-
-func throttledRegistry(w http.ResponseWriter, _ *http.Request) {
-	writeThrottled(w, http.StatusTooManyRequests, "application/json", `{"errors":[{"code":"TOOMANYREQUESTS","message":"Rate exceeded"}]}`)
-}
-
-func throttledPackages(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("X-Amzn-Errortype", "ThrottlingException")
-	writeThrottled(w, http.StatusTooManyRequests, "application/json", `{"message":"Rate exceeded"}`)
-}
-
-func throttledAPI(w http.ResponseWriter, r *http.Request) {
-	const asJSON = `{"__type":"ThrottlingException","message":"Rate exceeded"}`
-	switch {
-	case r.Header.Get("X-Amz-Target") != "":
-		w.Header().Set("X-Amzn-Errortype", "ThrottlingException")
-		writeThrottled(w, http.StatusBadRequest, "application/x-amz-json-1.1", asJSON)
-	case strings.HasPrefix(r.URL.Path, "/v1/"):
-		w.Header().Set("X-Amzn-Errortype", "ThrottlingException")
-		writeThrottled(w, http.StatusTooManyRequests, "application/json", asJSON)
-	default:
-		var id strings.Builder
-		_ = xml.EscapeText(&id, []byte(w.Header().Get("X-Amzn-Requestid"))) // a Builder does not fail
-		writeThrottled(w, http.StatusBadRequest, "text/xml", fmt.Sprintf(
-			"<ErrorResponse><Error><Type>Sender</Type><Code>Throttling</Code><Message>Rate exceeded</Message></Error><RequestId>%s</RequestId></ErrorResponse>", id.String()))
-	}
-}
-
-func writeThrottled(w http.ResponseWriter, status int, contentType, body string) {
-	w.Header().Set("Content-Type", contentType)
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body)
 }
