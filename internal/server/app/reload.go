@@ -20,7 +20,7 @@ const watchInterval = time.Second
 // Reload applies what can change while the server runs: the listener's certificate,
 // declared identities, guardrails and the log level. c has been validated. If
 // anything is wrong, nothing changes. Other settings keep their values; the log names
-// those that need a restart.
+// those that differ from the ones that the server runs with.
 func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	p := s.components
 	if err := checkDeclaration(c); err != nil {
@@ -45,7 +45,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 		s.certificates.loaded.Store(pair)
 	}
 	p.setLogLevel(c.Log.Level)
-	if names := needRestart(s.applied.Swap(c), c); len(names) > 0 {
+	if names := needRestart(p.config, c); len(names) > 0 {
 		p.log.Warn("changed settings take effect after a restart", "settings", strings.Join(names, ","))
 	}
 	if err := p.writeProfiles(); err != nil {
@@ -60,7 +60,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 }
 
 // needRestart returns the names of settings that differ and that Reload does not
-// apply.
+// apply. before is the configuration with which the server was started.
 func needRestart(before, after *config.Config) (names []string) {
 	b, a := reflect.ValueOf(before).Elem(), reflect.ValueOf(after).Elem()
 	for i := range b.NumField() {

@@ -144,6 +144,22 @@ func (r *reloading) flush() {
 	}
 }
 
+// A setting that needs a restart is named by each reload until the file says again
+// what the server runs with.
+func TestServer_ReloadNamesPendingRestart(t *testing.T) {
+	r := startReloading(t, "region: us-east-1\n")
+	for _, text := range []string{"region: eu-west-1\n", "region: eu-west-1\nlog: {level: debug}\n", "region: us-east-1\nlog: {level: warn}\n"} {
+		r.write(text)
+		r.hangup()
+	}
+	// The last reload warns of log.format, so all lines before are there too.
+	r.write("log: {format: json}\n")
+	r.hangup()
+	if n := strings.Count(r.waitLog("settings=log.format"), "settings=region"); n != 4 { // hangup reloads twice
+		t.Errorf("%d of 6 reloads named the region, which differed in 4: %s", n, r.log)
+	}
+}
+
 func TestServer_ReloadLogLevel(t *testing.T) {
 	r := startReloading(t, "log: {level: error}\n")
 	r.write("log: {level: info}\n")

@@ -11,7 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
@@ -39,6 +39,14 @@ const (
 // shutdownTime is how long connections have to end when no request is in flight.
 const shutdownTime = 2 * time.Second
 
+// listenError says what to do about an address that is taken.
+func listenError(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w: stop the program that uses it, or choose another address with --listen", err)
+	}
+	return err
+}
+
 // errDraining is the reason why a server that is shutting down is not ready.
 var errDraining = errors.New("shutting down")
 
@@ -49,7 +57,6 @@ type Server struct {
 	debug        *http.Server // nil if there is none
 	certificates *certificates
 	listener     net.Listener
-	applied      atomic.Pointer[config.Config] // as it was loaded last
 	jobsCtx      context.Context
 	stopJobs     context.CancelFunc
 	jobs         sync.WaitGroup
@@ -70,7 +77,7 @@ func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, e
 	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
+		return nil, listenError(err)
 	}
 	data, err := openData(c.Data)
 	if err != nil {
@@ -123,7 +130,6 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 			BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 		},
 	}
-	s.applied.Store(p.config)
 	if p.config.TLS != nil {
 		if s.certificates, err = p.openCertificates(); err != nil {
 			stop()

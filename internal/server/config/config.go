@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"time"
@@ -207,9 +208,19 @@ func (c *Config) Read(path string) error {
 		return fmt.Errorf("configuration %s: %w", path, ambiguous.err)
 	}
 	if err := yaml.NodeToValue(file.Docs[0].Body, c, yaml.Strict()); err != nil {
-		return fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, true))
+		return fmt.Errorf("configuration %s: %s", path, explain(err))
 	}
 	return nil
+}
+
+// explain is the YAML library's message with the place in the file. The library names
+// Go's types to someone who wrote a duration without a unit.
+func explain(err error) string {
+	var mismatch *yaml.TypeError
+	if errors.As(err, &mismatch) && mismatch.DstType == reflect.TypeFor[time.Duration]() {
+		return fmt.Sprintf("line %d: %q is not a duration, such as 30s, 5m or 24h", mismatch.Token.Position.Line, mismatch.Token.Value)
+	}
+	return yaml.FormatError(err, false, true)
 }
 
 var regionPattern = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)

@@ -47,6 +47,13 @@ func TestRead_KeepsOtherSettings(t *testing.T) {
 	}
 }
 
+func TestRead_DurationWithoutUnit(t *testing.T) {
+	_, err := read(t, "limits:\n  idle: 5\n")
+	if err == nil || !strings.Contains(err.Error(), `line 2: "5" is not a duration, such as 30s`) {
+		t.Errorf("the message does not say what a duration is: %v", err)
+	}
+}
+
 func TestRead_ErrorShowsLine(t *testing.T) {
 	for _, text := range []string{"listen: x:1\nlisten_on: y\n", "account: [1]\n", "a: b: c\n", "listen: [\n"} {
 		_, err := read(t, text)
