@@ -23,8 +23,7 @@ type execCommand struct {
 
 // Help is what --help shows below the flags.
 func (execCommand) Help() string {
-	return `The command finds its repositories and tokens in its environment, and nothing stays
-on disk. Flags name the repositories, or the nearest gatehouse.toml in the working
+	return `Nothing stays on disk. Flags name the repositories, or the nearest gatehouse.toml in the working
 folder or above it:
 
   [[repository]]

@@ -37,9 +37,9 @@ type explainCommand struct {
 
 // Help is what --help shows below the flags.
 func (explainCommand) Help() string {
-	return `It asks the server's policy simulator, as any AWS client could, and so needs iam:SimulatePrincipalPolicy, and to show the statements the permissions to read policies. What depends on the moment of a request (aws:SourceIp, aws:CurrentTime, aws:SecureTransport …) it does not know: give it with --context.
+	return `It asks the server's policy simulator, as any AWS client could. So it needs the permission iam:SimulatePrincipalPolicy, and the permissions to read policies if it is to show the statements. It does not know what depends on the moment of a request (aws:SourceIp, aws:CurrentTime, aws:SecureTransport and others): give these keys with --context.
 
-Exit code: 0 allowed, 1 denied, 2 where there is no answer.
+Exit code: 0 allowed, 1 denied, 2 if there is no answer.
 
 Examples:
 

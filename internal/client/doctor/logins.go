@@ -99,7 +99,7 @@ func (m *Machine) recordedExpiry(path string) time.Time {
 // recordedLine is the command that repeats a login.
 func recordedLine(l login.Recorded) string {
 	t := l.Target
-	words := []string{"gatehouse", "login", "--tool", l.Tool}
+	words := []string{"gatehouse", "login", l.Tool}
 	for _, f := range [][2]string{
 		{"--domain", t.Domain},
 		{"--domain-owner", t.Owner},
@@ -129,7 +129,7 @@ func recordedLine(l login.Recorded) string {
 }
 
 func logoutLine(l login.Recorded) string {
-	words := []string{"gatehouse", "logout", "--tool", l.Tool}
+	words := []string{"gatehouse", "logout", l.Tool}
 	if l.Target.Domain != "" {
 		words = append(words, "--domain", l.Target.Domain, "--repository", l.Target.Repository)
 	} else {

@@ -287,7 +287,7 @@ func TestChecks_TokensInFiles(t *testing.T) {
 	path := b.tool(login.Tool{Name: "npm", Format: "npm", Secret: login.Stored}, true, b.url+repository("npm")+" "+token)
 	b.want("files", "ok npm DIR/etc/npm holds a token that is valid now; it does not say until when")
 	b.refuse = token
-	b.want("files", "error npm DIR/etc/npm holds a token that HOST refuses: it has expired, or was revoked | gatehouse login --tool npm --domain acme --domain-owner 111122223333 --repository lib --region us-east-1")
+	b.want("files", "error npm DIR/etc/npm holds a token that HOST refuses: it has expired, or was revoked | gatehouse login npm --domain acme --domain-owner 111122223333 --repository lib --region us-east-1")
 
 	// A token is sent only to the host that it is for.
 	b.write("etc/npm", b.url+repository("npm")+" https://packages.example/ "+token)
@@ -312,7 +312,7 @@ func TestChecks_TokensInFiles(t *testing.T) {
 func TestChecks_TokensInFiles_Expiry(t *testing.T) {
 	for until, want := range map[int64]string{
 		4102444800: "ok npm DIR/etc/npm holds a token until 2100-01-01 00:00 UTC, in …",
-		946684800:  "error npm DIR/etc/npm holds a token until 2000-01-01 00:00 UTC, which is over | gatehouse login --tool npm …",
+		946684800:  "error npm DIR/etc/npm holds a token until 2000-01-01 00:00 UTC, which is over | gatehouse login npm …",
 	} {
 		header := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"ver":1,"exp":%d,"alg":"A128GCMKW"}`, until))
 		pair := base64.StdEncoding.EncodeToString([]byte("AWS:" + base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"payload":"x","type":"DATA_KEY","expiration":%d}`, until))))
@@ -351,9 +351,9 @@ func TestChecks_Logins(t *testing.T) {
 	b.want("login", "ok npm URL"+repository("npm")+", with a token until 2100-01-01 00:00 UTC, in …")
 	b.logins[0].Expires = time.Unix(946684800, 0)
 	b.want("login", "error npm URL"+repository("npm")+", with a token until 2000-01-01 00:00 UTC, which is over | "+
-		`gatehouse login --tool npm --domain acme --domain-owner 111122223333 --repository lib --profile 'it'\''s' --name work --scope @a --extra --duration 930`)
+		`gatehouse login npm --domain acme --domain-owner 111122223333 --repository lib --profile 'it'\''s' --name work --scope @a --extra --duration 930`)
 	b.write("etc/npm", "https://packages.example/")
-	b.want("login", "warning npm URL"+repository("npm")+" is recorded, but is not in the configuration any more | gatehouse logout --tool npm --domain acme --repository lib")
+	b.want("login", "warning npm URL"+repository("npm")+" is recorded, but is not in the configuration any more | gatehouse logout npm --domain acme --repository lib")
 	b.m.Logins = func() ([]login.Recorded, error) { return nil, fmt.Errorf("the record of logins is damaged") }
 	b.want("login", "error the record of logins is damaged")
 }

@@ -337,7 +337,7 @@ func sorted(grants map[grantKey]grant) []grant {
 
 // loginLine is the command that logs the tool in to the address.
 func loginLine(t login.Tool, address string) string {
-	words := []string{"gatehouse", "login", "--tool", t.Name}
+	words := []string{"gatehouse", "login", t.Name}
 	if r, ok := authtoken.ParseRepositoryURL(address); ok {
 		words = append(words, "--domain", r.Domain, "--domain-owner", r.Owner, "--repository", r.Name, "--region", r.Region)
 	} else if r, ok := authtoken.ParseRegistryHost(address); ok {

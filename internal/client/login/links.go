@@ -29,7 +29,7 @@ func helperLink(name, bin string, p Environment, d disk, ours []link) (made *lin
 	dir := bin
 	if dir == "" {
 		if found != "" {
-			return nil, []string{fmt.Sprintf("%s is %s, which is another program and was not changed: to use this program instead, choose with --bin-dir a folder that comes before %s on PATH",
+			return nil, []string{fmt.Sprintf("%s is %s, which is another program and was not changed: the tool asks that one and gets no token; log in again with --bin-dir and a folder that comes before %s on PATH",
 				name, found, filepath.Dir(found))}
 		}
 		dir = linkDir(p)
@@ -47,7 +47,7 @@ func helperLink(name, bin string, p Environment, d disk, ours []link) (made *lin
 		made = &link{Name: name, Path: path, Program: p.Program}
 	}
 	if !onPath(p, dir) {
-		notes = append(notes, fmt.Sprintf("%s is not on PATH, where %s is looked for: %s", dir, name, pathCommand(p, dir)))
+		notes = append(notes, fmt.Sprintf("%s is not on PATH, so the tool does not find %s: %s", dir, name, pathCommand(p, dir)))
 	} else if found != "" && comesBefore(p, filepath.Dir(found), dir) {
 		notes = append(notes, fmt.Sprintf("%s comes before %s on PATH, so the program %s there is used instead of this one", filepath.Dir(found), dir, name))
 	}

@@ -18,7 +18,7 @@ var sentences = map[string]string{
 // verdicts describe the decisions.
 var verdicts = map[string]string{
 	"allowed":      "allowed",
-	"implicitDeny": "denied: no statement denies it, but a policy that must allow it does not",
+	"implicitDeny": "denied: no statement denies it, but a policy that is needed does not allow it",
 	"explicitDeny": "denied: a statement denies it, whatever else allows it",
 }
 
