@@ -175,6 +175,9 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := p.checkBlobs(ctx); err != nil {
+		return err
+	}
 	return p.bootstrap(ctx)
 }
 

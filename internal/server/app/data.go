@@ -28,6 +28,9 @@ type dataDir struct {
 	path string
 	root *os.Root
 	lock *flock.Flock
+	// folder is a lock of the folder itself, which holds also if the file lock is
+	// deleted while a server runs.
+	folder *flock.Flock
 }
 
 // openData creates the folder if it is missing, and locks it.
@@ -43,18 +46,34 @@ func openData(path string) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	// The operating system releases the lock when the process ends, however it ends.
-	lock := flock.New(filepath.Join(abs, "lock"), flock.SetPermissions(0o600))
-	if locked, err := lock.TryLock(); err != nil || !locked {
-		root.Close()
-		if err != nil {
-			return nil, fmt.Errorf("lock data folder %s: %w", abs, err)
-		}
-		return nil, fmt.Errorf("%w: %s; stop that process, or choose another folder with --data", ErrDataInUse, abs)
+	d := &dataDir{
+		path: abs, root: root,
+		lock:   flock.New(filepath.Join(abs, "lock"), flock.SetPermissions(0o600)),
+		folder: flock.New(abs, flock.SetFlag(os.O_RDONLY)),
 	}
-	d := &dataDir{abs, root, lock}
+	if err := d.takeLocks(); err != nil {
+		return nil, errors.Join(err, d.lock.Close(), d.folder.Close(), root.Close())
+	}
 	d.releaseBallast()
 	return d, nil
+}
+
+// takeLocks takes the locks, which the operating system releases when the process
+// ends, however it ends.
+func (d *dataDir) takeLocks() error {
+	locked, err := d.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock data folder %s: %w", d.path, err)
+	}
+	if locked {
+		// Windows and some network file systems cannot lock a folder.
+		free, err := d.folder.TryLock()
+		locked = free || err != nil
+	}
+	if !locked {
+		return fmt.Errorf("%w: %s; stop that process, or choose another folder with --data", ErrDataInUse, d.path)
+	}
+	return nil
 }
 
 // file is the absolute path of a file in the folder, for packages that take paths.
@@ -70,5 +89,5 @@ func (d *dataDir) replace(name string, content []byte) error {
 
 func (d *dataDir) close() error {
 	d.restoreBallast() // stopping has freed the write-ahead log
-	return errors.Join(d.lock.Close(), d.root.Close())
+	return errors.Join(d.folder.Close(), d.lock.Close(), d.root.Close())
 }

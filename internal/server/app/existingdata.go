@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -34,7 +33,7 @@ func (d *dataDir) checkDatabase() error {
 	if _, err := d.root.Lstat(keyringFile); err == nil {
 		rest = append(rest, keyringFile)
 	}
-	if d.hasBlobs() {
+	if has, err := local.HasObjects(d.file(blobsDir)); has || err != nil { // what cannot be read may be blobs
 		rest = append(rest, blobsDir)
 	}
 	if len(rest) == 0 {
@@ -46,19 +45,6 @@ func (d *dataDir) checkDatabase() error {
 		ErrLostDatabase, d.file(databaseFile), strings.Join(rest, " and "), databaseFile, strings.Join(rest, " and "))
 }
 
-// hasBlobs reports whether there is any file below the folder of blobs. A folder
-// that cannot be read counts as one with files.
-func (d *dataDir) hasBlobs() bool {
-	found := errors.New("found")
-	err := filepath.WalkDir(d.file(blobsDir), func(_ string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() {
-			err = found
-		}
-		return err
-	})
-	return err != nil && !errors.Is(err, fs.ErrNotExist)
-}
-
 // openDatabase opens the database of the folder, or creates it at the first start.
 func (d *dataDir) openDatabase(ctx context.Context) (*db.DB, error) {
 	if err := d.checkDatabase(); err != nil {
@@ -66,12 +52,46 @@ func (d *dataDir) openDatabase(ctx context.Context) (*db.DB, error) {
 	}
 	opened, err := db.OpenSQLite(ctx, d.file(databaseFile))
 	if errors.Is(err, db.ErrForeignLog) {
-		return nil, fmt.Errorf(`%w. This happens if a backup is copied over %s while %s-wal of a server that did not stop cleanly is still there. `+
-			`If you restored a backup, remove %s-wal and %s-shm and start again: what they hold is newer than the backup and does not fit it. `+
+		return nil, fmt.Errorf(`%w. This happens if a backup is copied over %s while %s-wal or %s-journal of a process that did not stop cleanly is still there. `+
+			`If you restored a backup, remove %s-wal, %s-shm and %s-journal and start again: what they hold does not fit the backup. `+
 			`If you did not, put back the %s that was there before`,
-			err, d.file(databaseFile), databaseFile, databaseFile, databaseFile, databaseFile)
+			err, d.file(databaseFile), databaseFile, databaseFile, databaseFile, databaseFile, databaseFile, databaseFile)
 	}
 	return opened, err
+}
+
+// explainDamage adds the way out to an error that says that the database is damaged.
+func (d *dataDir) explainDamage(err error) error {
+	if !db.IsDamaged(err) {
+		return err
+	}
+	return fmt.Errorf(`%w. %s is damaged: restore it from a backup as docs/operations.md, "Restore", says, and keep the damaged file and its -wal aside until you have what you need`, err, d.file(databaseFile))
+}
+
+// ErrLostBlobs means that the database names blobs and there is no folder of blobs,
+// as if the file system that has them is not mounted. Everything would seem to be
+// missing, and what clients push again would go to the wrong disk.
+var ErrLostBlobs = errors.New("the blobs are missing")
+
+// checkBlobs returns ErrLostBlobs. The first write to a store creates its folders,
+// so a database that names objects has had some.
+func (p *components) checkBlobs(ctx context.Context) error {
+	if exists, err := local.Exists(p.data.file(blobsDir)); exists || err != nil {
+		return err
+	}
+	for _, holds := range []func(context.Context) (bool, error){p.images.HoldsObjects, p.packages.HoldsObjects} {
+		has, err := holds(ctx)
+		if err != nil {
+			return err
+		}
+		if has {
+			return fmt.Errorf(`%w: the database names blobs, but %s has none of their folders. `+
+				`Check whether a file system is not mounted, or restore the folder from a backup. `+
+				`If the blobs are lost, create the folder %s and start again; docs/operations.md, "Lost blobs", says more`,
+				ErrLostBlobs, p.data.file(blobsDir), p.data.file(blobsDir+"/aside"))
+		}
+	}
+	return nil
 }
 
 // checkAccount refuses to serve an existing folder for an account that it does not

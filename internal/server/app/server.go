@@ -87,12 +87,12 @@ func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, e
 	p, err := openComponents(ctx, c, listener, data, options)
 	if err != nil {
 		listener.Close()
-		return nil, errors.Join(err, data.close())
+		return nil, errors.Join(data.explainDamage(err), data.close())
 	}
 	s, err := newServer(ctx, p)
 	if err != nil {
 		listener.Close()
-		return nil, errors.Join(err, p.close(), data.close())
+		return nil, errors.Join(data.explainDamage(err), p.close(), data.close())
 	}
 	if err := s.startDebug(); err != nil {
 		listener.Close()

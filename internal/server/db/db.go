@@ -29,6 +29,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
@@ -43,7 +44,8 @@ type DB struct {
 	read    pool
 	write   *writer
 	file    string
-	raw     *os.File // the database file; see makePrivate
+	raw     *os.File              // the database file; see makePrivate
+	stamp   atomic.Pointer[stamp] // of the file since [DB.Stamp]; nil before
 	info    info
 	metrics *metrics
 
@@ -98,7 +100,11 @@ func (p pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 // them from the write-ahead log into the database file and removes the log, so
 // that the file alone is a complete copy.
 func (db *DB) Close() error {
-	return errors.Join(db.read.close(), db.write.Close(), db.raw.Close()) // raw last: see makePrivate
+	err := errors.Join(db.read.close(), db.write.Close(), db.raw.Close()) // raw last: see makePrivate
+	if err == nil {
+		recordClean(db.file)
+	}
+	return err
 }
 
 // close closes the statements first. SQLite keeps a connection open, and with it
@@ -129,7 +135,7 @@ func (db *DB) checkFile() error {
 	if err != nil || !os.SameFile(open, named) {
 		return fmt.Errorf("the database file %s was removed or replaced while it is open: stop the server, put the file back, and start again", db.file)
 	}
-	return nil
+	return db.checkStamp()
 }
 
 // IsUnique reports whether err is the violation of a primary key or of a

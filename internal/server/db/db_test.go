@@ -1,9 +1,11 @@
 package db_test
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -66,6 +68,49 @@ func TestTx_FileRemoved(t *testing.T) {
 		if err := d.Ping(t.Context()); err == nil {
 			t.Errorf("%s: Ping succeeded", name)
 		}
+	}
+}
+
+// cp of a backup over the file of a running server keeps the file, not its content.
+func TestTx_ContentReplaced(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "gatehouse.db")
+	d := openFile(t, file)
+	defer d.Close()
+	if err := d.Migrate(t.Context(), db.Migration{Name: "test/001", SQL: `CREATE TABLE item (name {text} NOT NULL)`}); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Stamp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	backup := file + ".backup"
+	if _, err := other.Exec(`VACUUM INTO ?`, backup); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Tx(t.Context(), func(*db.Tx) error { return nil }); err != nil {
+		t.Errorf("after a backup: %v", err)
+	}
+	text, err := os.ReadFile(backup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := os.OpenFile(file, os.O_WRONLY, 0) // closed after the database: see makePrivate
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { copied.Close() })
+	if _, err := copied.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Tx(t.Context(), func(*db.Tx) error { return nil }); err == nil || !strings.Contains(err.Error(), "was overwritten") {
+		t.Errorf("a transaction after the copy: %v", err)
+	}
+	if err := d.Ping(t.Context()); err == nil {
+		t.Error("Ping succeeded after the copy")
 	}
 }
 

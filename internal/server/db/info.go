@@ -124,6 +124,5 @@ func SQLiteHasData(file string) (bool, error) {
 	}
 	// The first page is for the schema's table, so every table needs a second
 	// page. Offset 28 is the number of pages.
-	const pagesOffset = 28
 	return binary.BigEndian.Uint32(header[pagesOffset:]) != 1, nil
 }

@@ -34,6 +34,10 @@ var ErrForeignLog = errors.New("the write-ahead log belongs to another database 
 // A backup that was made since the last start has the same user version, but
 // another schema version: both VACUUM INTO and SQLite's backup API change that
 // one in the copy.
+//
+// A clean stop leaves no log, and records that. Otherwise a copy of the whole
+// folder, made after a clean stop and put back beside the log of a crash, would
+// bring the record that makes the log valid.
 type stamp struct {
 	UserVersion   uint32 `json:"userVersion"`
 	SchemaVersion uint32 `json:"schemaVersion"`
@@ -43,12 +47,15 @@ type stamp struct {
 // changes the stamp.
 type stampRecord struct {
 	Stamps []stamp `json:"stamps"`
+	// Clean means that the database was closed, and that every log is foreign.
+	Clean bool `json:"clean,omitzero"`
 }
 
 const (
 	headerBytes         = 100
 	schemaVersionOffset = 40
 	userVersionOffset   = 60
+	pagesOffset         = 28
 	maxStampFile        = 4 << 10
 )
 
@@ -58,10 +65,18 @@ func logFile(file string) string { return file + "-wal" }
 
 // checkLog returns ErrForeignLog if there is a write-ahead log with content
 // beside the file and the file does not have the recorded stamp. Without a
-// record, as before the first start that writes one, any log is accepted.
+// record, as before the first start that writes one, any log is accepted. A
+// rollback journal is checked too.
 func checkLog(file string) error {
-	if size, err := sizeOf(logFile(file)); err != nil || size == 0 {
+	if err := checkJournal(file); err != nil {
 		return err
+	}
+	recorded, err := readStamps(file)
+	if err != nil {
+		return err
+	}
+	if size, err := sizeOf(logFile(file)); err != nil || size == 0 {
+		return errors.Join(err, reopenStamps(file, recorded))
 	}
 	if size, err := sizeOf(file); err != nil || size == 0 {
 		if err != nil {
@@ -69,16 +84,13 @@ func checkLog(file string) error {
 		}
 		return fmt.Errorf("%s is missing or empty, but %s is there: %w", file, logFile(file), ErrForeignLog)
 	}
-	recorded, err := readStamps(file)
-	if err != nil || len(recorded.Stamps) == 0 {
-		return err
+	if recorded.Clean {
+		return fmt.Errorf("%s: %w", logFile(file), ErrForeignLog)
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		return err
+	if len(recorded.Stamps) == 0 {
+		return nil
 	}
-	defer f.Close()
-	now, err := readStamp(f)
+	now, err := stampOf(file)
 	if err != nil {
 		return err
 	}
@@ -86,6 +98,68 @@ func checkLog(file string) error {
 		return fmt.Errorf("%s: %w", logFile(file), ErrForeignLog)
 	}
 	return nil
+}
+
+// reopenStamps replaces the record of a clean stop before a log can come into
+// being. If the disk is full, no record is better than that one.
+func reopenStamps(file string, recorded stampRecord) error {
+	if !recorded.Clean {
+		return nil
+	}
+	if now, err := stampOf(file); err == nil && writeStamps(file, stampRecord{Stamps: []stamp{now}}) == nil {
+		return nil
+	}
+	return os.Remove(stampFile(file))
+}
+
+// checkJournal returns ErrForeignLog if SQLite would roll the database back to
+// another size. SQLite does so with any rollback journal that it finds, also with
+// one that a killed process left of another database file. The server itself
+// writes a journal only when it changes a file to a write-ahead log, which keeps
+// the size: https://www.sqlite.org/fileformat2.html#the_rollback_journal
+func checkJournal(file string) error {
+	const initialPagesOffset, journalHeaderBytes = 16, 28
+	pages, err := headerOf(file, pagesOffset+4)
+	if err != nil || pages == nil {
+		return err
+	}
+	journal, err := headerOf(file+"-journal", journalHeaderBytes)
+	if err != nil || journal == nil || journal[0] == 0 { // 0: it was completed
+		return err
+	}
+	have, want := binary.BigEndian.Uint32(pages[pagesOffset:]), binary.BigEndian.Uint32(journal[initialPagesOffset:])
+	if have > 1 && have != want {
+		return fmt.Errorf("%s-journal: %w", file, ErrForeignLog)
+	}
+	return nil
+}
+
+// headerOf returns the first n bytes of a file, nil if it is missing or shorter.
+func headerOf(file string, n int) ([]byte, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	header := make([]byte, n)
+	_, err = io.ReadFull(f, header)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, nil
+	}
+	return header, err
+}
+
+// stampOf reads the stamp of a file that this process has not opened by SQLite.
+func stampOf(file string) (stamp, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return stamp{}, err
+	}
+	defer f.Close()
+	return readStamp(f)
 }
 
 // sizeOf returns the size of a file, 0 if there is none.
@@ -132,8 +206,8 @@ func readStamps(file string) (stampRecord, error) {
 	return r, nil
 }
 
-func writeStamps(file string, stamps ...stamp) error {
-	text, err := json.Marshal(stampRecord{stamps})
+func writeStamps(file string, r stampRecord) error {
+	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
@@ -161,7 +235,7 @@ func (db *DB) Stamp(ctx context.Context) error {
 	// Both stamps are valid until the file certainly has the new one.
 	after := stamp{UserVersion: next, SchemaVersion: schema}
 	mixed := stamp{UserVersion: before.UserVersion, SchemaVersion: schema}
-	if err := writeStamps(db.file, before, mixed, after); err != nil {
+	if err := writeStamps(db.file, stampRecord{Stamps: []stamp{before, mixed, after}}); err != nil {
 		return err
 	}
 	err = db.Tx(ctx, func(tx *Tx) error {
@@ -176,5 +250,33 @@ func (db *DB) Stamp(ctx context.Context) error {
 	if now, err := readStamp(db.raw); err != nil || now != after {
 		return err // the checkpoint was not complete: all stamps stay valid
 	}
-	return writeStamps(db.file, after)
+	db.stamp.Store(&after)
+	return writeStamps(db.file, stampRecord{Stamps: []stamp{after}})
+}
+
+// recordClean records that the database was closed and left no log. If it fails,
+// the stamps of this start stay valid.
+func recordClean(file string) {
+	if size, err := sizeOf(logFile(file)); err != nil || size > 0 {
+		return
+	}
+	if recorded, err := readStamps(file); err != nil || len(recorded.Stamps) == 0 {
+		return // there is nothing that a log could be compared with
+	}
+	_ = writeStamps(file, stampRecord{Clean: true})
+}
+
+// checkStamp returns an error if the content of the file was replaced after
+// [DB.Stamp], as by cp of a backup while the server runs. It cannot tell this from
+// another program's VACUUM, which needs a restart for the sake of the stamp.
+func (db *DB) checkStamp() error {
+	want := db.stamp.Load()
+	if want == nil {
+		return nil
+	}
+	now, err := readStamp(db.raw)
+	if err != nil || now == *want {
+		return err
+	}
+	return fmt.Errorf("the database file %s was overwritten, or its schema was changed, by another program while it is open: stop the server; if a backup was copied over the file, restore it again; then start the server", db.file)
 }

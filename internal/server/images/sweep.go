@@ -157,3 +157,9 @@ func (s *Service) setAside(ctx context.Context, objects []string) {
 		_ = s.blobs.SetAside(context.WithoutCancel(ctx), object, s.now())
 	}
 }
+
+// HoldsObjects reports whether the database names any object of the blob store.
+func (s *Service) HoldsObjects(ctx context.Context) (bool, error) {
+	found, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM image_blob LIMIT 1`)
+	return len(found) > 0, err
+}

@@ -106,3 +106,9 @@ func (s *Service) namedObjects(ctx context.Context, names []string) ([]string, e
 	return db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE object IN (`+list+`)
 		UNION SELECT object FROM pkg_garbage WHERE object IN (`+list+`)`, args...)
 }
+
+// HoldsObjects reports whether the database names any object of the blob store.
+func (s *Service) HoldsObjects(ctx context.Context) (bool, error) {
+	found, err := db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content LIMIT 1`)
+	return len(found) > 0, err
+}

@@ -102,7 +102,7 @@ func (k *Keyring) AccessKeySecret(keyID, accessKeyID string) (string, error) {
 	}
 	key := k.keys[number]
 	if key == nil {
-		return "", fmt.Errorf("keyring: no key %s, under which access key %s was created", keyID, accessKeyID)
+		return "", fmt.Errorf("keyring: no key %s, under which access key %s was created: restore the keyring.json that belongs to this database", keyID, accessKeyID)
 	}
 	return key.accessKeys.derive(accessKeyID), nil
 }
