@@ -80,6 +80,10 @@ func TestSeed01OneDomain(t *testing.T) {
 	if notFound := (*types.ResourceNotFoundException)(nil); !errors.As(err, &notFound) {
 		t.Errorf("an unknown domain: %v", err)
 	}
+	// The SDK sends no request without a domain.
+	if status, body := g.signed("codeartifact", http.MethodPost, "/v1/authorization-token", "", nil); status != http.StatusBadRequest || !strings.Contains(body, "ValidationException") {
+		t.Errorf("no domain: %d %s", status, body)
+	}
 	var validation *types.ValidationException
 	for _, bad := range []string{"", "A", "a", "-a", "a_b"} {
 		_, err := codeArtifactToken(t, g.profile(account), func(in *codeartifact.GetAuthorizationTokenInput) { in.Domain = &bad })

@@ -216,6 +216,13 @@ func TestSeed17JSONOnTheWire(t *testing.T) {
 	if !regexp.MustCompile(`"expiresAt":[0-9]+\.[0-9]+[,}]`).MatchString(body) {
 		t.Errorf("expiresAt has no fraction: %s", body)
 	}
+	// ECR takes no form, with or without a target.
+	const form = "Action=GetAuthorizationToken&Version=2015-09-21"
+	for _, header := range []http.Header{{"Content-Type": {"application/x-www-form-urlencoded"}}, header} {
+		if status, body := g.signed("ecr", http.MethodPost, "/", form, header); status != http.StatusBadRequest || strings.Contains(body, "authorizationToken") {
+			t.Errorf("a form with %v was answered with %d %s", header, status, body)
+		}
+	}
 	for _, bad := range []string{"{} {}", "[]", `{"registryIds":"x"}`, `{"registryIds":["1"`, "\xff"} {
 		if status, body := g.signed("ecr", http.MethodPost, "/", bad, header); status != http.StatusBadRequest || !strings.Contains(body, "Exception") {
 			t.Errorf("%q was answered with %d %s", bad, status, body)
