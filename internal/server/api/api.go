@@ -18,6 +18,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
@@ -54,13 +55,13 @@ func (m *Middleware) Options(service string, mapError func(error) error) wire.Op
 			if unsigned[[2]string{service, operation}] {
 				c, err := m.Authn.Unsigned(r)
 				if err != nil {
-					return ctx, err
+					return ctx, clientLeft(ctx, err)
 				}
 				return authn.WithCaller(ctx, c), nil
 			}
 			c, err := m.Authn.Signed(r, service, body)
 			if err != nil {
-				return ctx, err
+				return ctx, clientLeft(ctx, err)
 			}
 			e.Caller(c)
 			return authn.WithCaller(ctx, c), nil
@@ -76,7 +77,7 @@ func (m *Middleware) Options(service string, mapError func(error) error) wire.Op
 		Intercept: func(ctx context.Context, _ string, in any, next func(context.Context) (any, error)) (any, error) {
 			audit.From(ctx).Params(params(in))
 			out, err := next(ctx)
-			return out, m.explained(err)
+			return out, clientLeft(ctx, m.explained(err))
 		},
 		MapError: mapError,
 		Failed:   m.failed,
@@ -102,6 +103,15 @@ func (b bufferErrors) Read(p []byte) (int, error) {
 		err = &wire.BufferError{Err: err}
 	}
 	return n, err
+}
+
+// clientLeft replaces an error that is due to the client's leaving. No service has a
+// code for it: only logs, metrics and audit records show it.
+func clientLeft(ctx context.Context, err error) error {
+	if respwriter.ClientLeft(ctx, err) {
+		return &wire.Error{Code: "RequestCancelled", Message: "The client closed the connection.", Status: respwriter.StatusClientLeft}
+	}
+	return err
 }
 
 // failed records what the client is told. It logs the cause of a server error, which

@@ -1,14 +1,13 @@
 package formats
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
@@ -187,8 +186,10 @@ func checkScope(c *token.Claims, d packages.DomainID) error {
 }
 
 func (h *Handler) refuse(w http.ResponseWriter, r *Request, protocol Protocol, err error) {
-	if r.Context().Err() != nil && errors.Is(err, context.Canceled) {
-		return // the client is gone
+	if respwriter.ClientLeft(r.Context(), err) {
+		audit.From(r.Context()).Failed("RequestCancelled", "The client closed the connection.")
+		w.WriteHeader(respwriter.StatusClientLeft)
+		return
 	}
 	e := fault.From(err)
 	status := Status(e.Kind)

@@ -1,12 +1,12 @@
 package oci
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 )
 
@@ -113,19 +113,14 @@ type errorDetail struct {
 	Reason string `json:"reason"`
 }
 
-// statusClientClosedRequest is what logs and metrics show for a request whose client
-// left before it was answered. The number is nginx's; HTTP has none.
-const statusClientClosedRequest = 499
-
 // writeError turns an error into an answer.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.From(err)
 	entry := audit.From(r.Context())
 	if f.Kind == fault.Internal {
-		if gone := r.Context().Err(); gone != nil && errors.Is(err, gone) {
-			// Not an error of the server, and nobody reads the answer.
+		if respwriter.ClientLeft(r.Context(), err) {
 			entry.Failed("RequestCancelled", "The client closed the connection.")
-			w.WriteHeader(statusClientClosedRequest)
+			w.WriteHeader(respwriter.StatusClientLeft)
 			return
 		}
 		h.logInternal(r, f)
