@@ -1,5 +1,5 @@
 // Package httpheader reads the request headers by which a client says what it
-// has and what it takes: If-None-Match, Accept and Accept-Encoding (RFC 9110,
+// has and what it accepts: If-None-Match, Accept and Accept-Encoding (RFC 9110,
 // sections 13.1.2, 12.5.1 and 12.5.3). Server and client side share it. It reads
 // headers and writes none.
 //

@@ -1,11 +1,11 @@
 // Package idletimeout ends exchanges in which nothing moves any more, or so
-// little that the peer keeps them open on purpose. Exchanges as a whole may take
-// as long as they take: layers are large and lines are slow.
+// little that the peer keeps them open on purpose. An exchange as a
+// whole may take any time: layers are large and networks are slow.
 //
 // A peer has an allowance of [Limits.Idle]. Time in which the server waits for
 // the peer is taken from it; each byte that moves gives 1/[Limits.MinRate] seconds
 // back, up to Idle. Time that the server itself needs does not count. So a peer
-// that stops is let go after Idle, and one that stays below MinRate soon after.
+// that stops is disconnected after Idle, and one that stays below MinRate soon after.
 //
 // It takes two halves, and a server needs both:
 //
@@ -15,8 +15,8 @@
 //     stream whose client opens no window for it. It also reads what a handler left
 //     of a body, so that a client which sends before it reads gets its answer.
 //
-// Headers and idle connections are for http.Server's ReadHeaderTimeout and
-// IdleTimeout to bound. [WithCancel] is for exchanges with an upstream, which end
+// http.Server's ReadHeaderTimeout and IdleTimeout bound the headers and idle
+// connections. [WithCancel] is for exchanges with an upstream, which end
 // by their context.
 package idletimeout
 

@@ -17,6 +17,8 @@
 // is written to its files. The others store the token itself or, if they can,
 // refer to an environment variable that `gatehouse exec` sets.
 //
+// To add a tool, write a package that returns a Tool, and add it to package tools.
+//
 // The package imports nothing of the server, and no package of a tool.
 package login
 

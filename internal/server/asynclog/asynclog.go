@@ -8,8 +8,8 @@
 // keeps what fits into memory; [Writer.Err] says that it is failing, and a line
 // that does not fit is refused with [ErrBacklog].
 //
-// A crash loses the lines that are in memory. The stores have acknowledged what
-// these lines report; the lines themselves were not.
+// A crash loses the lines that are in memory. It does not lose the changes that
+// these lines report: the stores made them durable before the answer.
 //
 // The audit log and the server's log use it. It imports no other package of this
 // module.

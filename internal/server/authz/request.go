@@ -3,6 +3,9 @@
 // resource's policies and tags, the condition keys) and turns a denial into an
 // error with AWS's wording. Domain packages take an [Authorizer] and call it first
 // in each of their methods.
+//
+// keys.go has the condition keys of every request. The keys of one service are in
+// [Request.Keys], which the domain's method sets.
 package authz
 
 import "github.com/gatehouse-registry/gatehouse/internal/policy"

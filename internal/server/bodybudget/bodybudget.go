@@ -3,8 +3,8 @@
 // A handler that reads a body into memory reads it through [Budget.Reader], and
 // releases it when it is done. Small bodies are free: what they take is bounded by
 // the number of connections. A larger one takes from the budget as its bytes arrive,
-// not as they are announced, and waits if nothing is left. If it waits in vain, it
-// fails with a fault of kind Unavailable, for which clients try again.
+// not as they are announced, and waits if nothing is left. If nothing is released
+// in time, it fails with a fault of kind Unavailable, for which clients try again.
 //
 // Handlers that stream bodies need no budget.
 package bodybudget

@@ -13,6 +13,10 @@
 // kept in a [DocumentCache] and made once for each revision of a package, and the
 // bytes of an asset ([ServeAsset]).
 //
+// To add a format, write a package below this one that implements Protocol, and
+// add it to Config.Protocols in package app. Package packages has the rules for
+// the names and versions of every format of CodeArtifact.
+//
 // A protocol imports this package, packages and base packages. It must not import
 // another protocol, a database or policies.
 package formats

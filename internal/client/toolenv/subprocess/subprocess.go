@@ -2,7 +2,7 @@
 // program's terminal, input, output and signals, and its exit code becomes this
 // program's. While it runs, it has a private folder.
 //
-// The command is a child process even where exec(2) could replace this program,
+// The command is a child process, although exec(2) could replace this program on Unix,
 // since the folder must be removed at the end. If this program is killed (SIGKILL),
 // the folder stays, so nothing secret may be put into it.
 package subprocess

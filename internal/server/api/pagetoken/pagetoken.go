@@ -2,8 +2,8 @@
 // a list: nextToken in the JSON protocols, Marker in IAM.
 //
 // A token holds a cursor: a few texts that name the last entry that the client
-// got. It is neither secret nor signed. Who makes one up sees no more than by
-// asking for one page after the other, since every page is authorized.
+// got. It is neither secret nor signed. A client that makes one up gets no more
+// than one that asks for each page in turn, since every page is authorized.
 //
 // A token also holds its [Scope]: the operation and those of its parameters that
 // choose the list. A token of another scope is refused, because it would silently
