@@ -309,3 +309,26 @@ func TestLog_FullDisk(t *testing.T) {
 		t.Error("Close hides that a record is lost")
 	}
 }
+
+// Files that ended while the clock was wrong do not push out the new ones.
+func TestLog_EndedInTheFuture(t *testing.T) {
+	dir := t.TempDir()
+	path, future := filepath.Join(dir, "audit.jsonl"), filepath.Join(dir, "audit-20990101T000000Z.jsonl")
+	if err := os.WriteFile(future, bytes.Repeat([]byte("{}\n"), 1300), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := at
+	for range 30 {
+		log, err := audit.Open(path, audit.Rotation{MaxSize: 2000, MaxTotal: 6000}, func() time.Time { return now })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(log.Write(entry().Record(200, now)), log.Close()); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+	}
+	if got := files(t, dir); len(got) < 3 || slices.Contains(got, filepath.Base(future)) {
+		t.Errorf("files = %q, want the new ones", got)
+	}
+}

@@ -25,6 +25,9 @@ type Rotation struct {
 	MaxTotal int64
 }
 
+// endedForm is the time in the name of an ended file.
+const endedForm = "20060102T150405Z"
+
 // maxTorn is how much of an incomplete record is kept, in bytes.
 const maxTorn = 64 << 10
 
@@ -151,6 +154,9 @@ func (f *file) prepare(n int64) error {
 		f.began = f.now() // it is new, or was copied and truncated
 		return nil
 	}
+	if f.began.After(f.now()) {
+		f.began = f.now() // the first record was written while the clock was wrong
+	}
 	r := f.rotation
 	if (r.MaxSize > 0 && info.Size()+n > r.MaxSize) || (r.MaxAge > 0 && f.now().Sub(f.began) >= r.MaxAge) {
 		return f.rotate()
@@ -185,7 +191,7 @@ func (f *file) rotate() error {
 // freeName returns a name for the file that ends now.
 func (f *file) freeName() (string, error) {
 	extension := filepath.Ext(f.path)
-	stem := strings.TrimSuffix(f.path, extension) + "-" + f.now().UTC().Format("20060102T150405Z")
+	stem := strings.TrimSuffix(f.path, extension) + "-" + f.now().UTC().Format(endedForm)
 	for i := range 1000 {
 		name := stem + extension
 		if i > 0 {
@@ -209,7 +215,11 @@ func (f *file) deleteOldest() error {
 	if err != nil {
 		return err
 	}
-	slices.Sort(names)
+	stem := strings.TrimSuffix(f.path, extension) + "-"
+	now := f.now().UTC().Format(endedForm)
+	slices.SortFunc(names, func(a, b string) int {
+		return strings.Compare(ageKey(strings.TrimSuffix(strings.TrimPrefix(a, stem), extension), now), ageKey(strings.TrimSuffix(strings.TrimPrefix(b, stem), extension), now))
+	})
 	total := f.rotation.MaxSize
 	for _, name := range slices.Backward(names) {
 		info, err := os.Lstat(name)
@@ -223,6 +233,16 @@ func (f *file) deleteOldest() error {
 		}
 	}
 	return nil
+}
+
+// ageKey returns what orders the names of ended files, the oldest first. A file that
+// ended in the future was written while the clock was wrong. It counts as the oldest:
+// otherwise the new ones would be deleted until that time comes.
+func ageKey(ended, now string) string {
+	if ended[:min(len(ended), len(now))] > now {
+		return ""
+	}
+	return ended
 }
 
 // globQuote makes a path match itself in filepath.Glob.
