@@ -40,8 +40,8 @@ type key struct {
 	seal [32]byte // what the file is encrypted with
 }
 
-// newKey derives both parts from the secret access key, so that nobody without it
-// can find the file or decrypt it.
+// newKey derives both parts from the secret access key, so the file cannot
+// be found or decrypted without it.
 func newKey(c aws.Credentials, s scope) (key, error) {
 	info := "gatehouse authtoken 1"
 	for _, field := range append([]string{c.AccessKeyID, c.SessionToken}, s...) {

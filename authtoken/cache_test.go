@@ -163,8 +163,8 @@ func TestCache_PrivateAndEncrypted(t *testing.T) {
 	}
 }
 
-// Other credentials find nothing of the first ones', even where they bring the
-// same access key id.
+// Other credentials do not find the tokens of the first ones, even with the same
+// access key id.
 func TestCache_OtherCredentials(t *testing.T) {
 	g, dir := startServer(t), t.TempDir()
 	shared := authtoken.CacheDir(dir)

@@ -12,7 +12,7 @@ import (
 
 // overriding are the variables that AWS's SDKs and tools prefer to what the profile
 // says (AWS SDKs and Tools Reference Guide, "Settings reference"). If one of them
-// stays in a shell, the tools there ask somebody else, or sign with other keys.
+// stays in a shell, the tools there call another endpoint, or sign with other keys.
 // AWS_DEFAULT_PROFILE is botocore's, which reads it before AWS_PROFILE.
 var overriding = []string{
 	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN",

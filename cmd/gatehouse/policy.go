@@ -30,7 +30,7 @@ type explainCommand struct {
 	Resource       string   `default:"*" placeholder:"ARN" help:"On what; * without it."`
 	Context        []string `sep:"none" placeholder:"KEY=VALUE" help:"A condition key of the request, such as aws:SourceIp=10.0.0.1; again for another, or for another value of the same."`
 	ResourcePolicy string   `placeholder:"FILE" help:"Take the resource's policy, or the role's trust policy, from a file; without it, it is read from the server."`
-	Profile        string   `placeholder:"NAME" help:"Profile of the AWS configuration; without it, that of the environment."`
+	Profile        string   `placeholder:"NAME" help:"Profile of the AWS configuration; without it, the environment's."`
 	Output         string   `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of the output: text or json."`
 	JSON           bool     `hidden:"" help:"An older name of --output json."`
 }

@@ -109,8 +109,8 @@ type endpointTokens struct{ project.Endpoint }
 // Token implements proxy.Tokens.
 func (t endpointTokens) Token(ctx context.Context) (authtoken.Token, error) { return t.Authorize(ctx) }
 
-// proxiedEndpoints are the endpoints with their addresses at the proxy, where no
-// token is needed.
+// proxiedEndpoints returns the endpoints with their addresses at the proxy, which
+// needs no token.
 func proxiedEndpoints(p *proxy.Proxy, targets []project.Endpoint) []project.Endpoint {
 	endpoints := make([]project.Endpoint, len(targets))
 	for i, e := range targets {

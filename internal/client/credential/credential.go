@@ -306,7 +306,7 @@ func sameRegistries(address, named string) bool {
 
 // sameHost compares host and port. localhost is the same as 127.0.0.1 and as ::1.
 // These two are not the same as each other, nor as the other loopback addresses:
-// where the endpoint does not listen, another user of the machine may.
+// another user of the machine may listen on one that the endpoint does not use.
 func sameHost(a, b string) bool {
 	hostA, portA := splitHost(a)
 	hostB, portB := splitHost(b)

@@ -113,7 +113,7 @@ func TestLookup_Hosts(t *testing.T) {
 				"http://127.0.0.1:4283/codeartifact/us-east-1/000000000001/acme/npm/lib/", "http://aws@localhost:4283/codeartifact/us-east-1/000000000001/acme/pypi/lib/simple/",
 			},
 			refused: []string{
-				// Where the endpoint does not listen, another user of the machine may.
+				// Another user of the machine may listen on these.
 				"127.0.0.2:4283", "[::1]:4283", "http://[::1]:4283/codeartifact/us-east-1/000000000001/acme/npm/lib/",
 				"127.0.0.1:4284", "evil.example:4283", aws1, shaped, "public.ecr.aws",
 				"http://127.0.0.1:4284/codeartifact/us-east-1/000000000001/acme/npm/lib/",

@@ -10,10 +10,10 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
-// A foundToken token is one that stands in a file.
+// A foundToken is a token that stands in a file.
 type foundToken struct {
 	password string
-	// expires is when it ends, where the token itself says so.
+	// expires is when it ends; the zero Time if the token does not say.
 	expires time.Time
 }
 

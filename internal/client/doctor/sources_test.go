@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 )
 
-// A variable that overrides the profile is named where it is the cause, with the
-// line that removes it.
+// A variable that overrides the profile is named if it is the cause, with the line
+// that removes it.
 func TestChecks_NameTheVariable(t *testing.T) {
 	b := newFixture(t)
 	b.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

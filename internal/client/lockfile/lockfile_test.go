@@ -61,7 +61,7 @@ func TestRestore_Forms(t *testing.T) {
 		// Another port, and another file.
 		"poetry.lock": {"http://127.0.0.1:43210/acme-lib/npm/x", "http://127.0.0.1:43210/acme-lib/npm/x"},
 		"README.md":   {"http://127.0.0.1:4321/acme-lib/npm/x", "http://127.0.0.1:4321/acme-lib/npm/x"},
-		// What is installed is none of the project's files.
+		// Installed packages are not the project's own files.
 		"node_modules/left/package-lock.json": {"http://127.0.0.1:4321/acme-lib/npm/x", "http://127.0.0.1:4321/acme-lib/npm/x"},
 	} {
 		dir := t.TempDir()

@@ -109,7 +109,7 @@ func (pl *plan) loginsOf(s *fileEdit, removed []*loginEdits) (all, rest []*login
 
 // findBase finds the text without our changes.
 func (s *fileEdit) findBase(logins []*loginEdits) error {
-	if s.text == nil { // nothing of ours is left in a file that was removed
+	if s.text == nil { // a file that was removed has none of our changes
 		s.state = fileState{patch: newPatch(nil, nil), Absent: true}
 		return nil
 	}

@@ -78,8 +78,8 @@ func rewrite(t *testing.T, fx *fixture, path string) {
 	fx.write(path, strings.Join(lines, ""), 0o600)
 }
 
-// Whatever others have made of a file, logout leaves no line of ours in it, and
-// every line of theirs.
+// Whatever others have changed in a file, logout removes every line that login
+// wrote, and keeps every other line.
 func TestLogout_ArbitraryChanges(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

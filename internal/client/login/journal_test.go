@@ -49,12 +49,12 @@ func TestLoginLogout(t *testing.T) {
 func TestLogout_UndoesOnlyOurs(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	fixture, worlds := 0, sync.Mutex{}
+	fixture, mu := 0, sync.Mutex{}
 	rapid.Check(t, func(rt *rapid.T) {
-		worlds.Lock()
+		mu.Lock()
 		fixture++
 		fx := newFixture(t, filepath.Join(root, fmt.Sprint(fixture)))
-		worlds.Unlock()
+		mu.Unlock()
 		rc := fx.path(".config/storing/storingrc")
 		f := newOtherEditor(rt, fx, rc)
 		before := fx.tree()

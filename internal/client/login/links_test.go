@@ -176,7 +176,7 @@ func TestInstalled(t *testing.T) {
 	}
 	fx.write(fx.path(".local/bin/storing"), "", 0o644)
 	if storingTool().Installed(fx.places) {
-		t.Error("a file that is no program was found")
+		t.Error("a file that is not executable was found")
 	}
 	if err := os.Chmod(fx.path(".local/bin/storing"), 0o755); err != nil {
 		t.Fatal(err)

@@ -8,8 +8,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
 )
 
-// reportLosses notes what of a file could not be undone, when no change of ours
-// is left in it.
+// reportLosses notes which parts of a file could not be restored, once login's
+// last change is out of it.
 func (pl *plan) reportLosses(s *fileEdit, state fileState) {
 	for _, lost := range state.Lost {
 		pl.notes = append(pl.notes, fmt.Sprintf("%s was rewritten after the login, so this could not be restored: %s", s.path, redact.Config(string(bytes.TrimSpace(lost)), pl.secrets...)))

@@ -1,6 +1,6 @@
 package proxy
 
-// OwnerCheck and Owner are for the tests.
+// PeerCheck and SocketOwner are for the tests.
 var (
 	PeerCheck   = peerCheck
 	SocketOwner = socketOwner

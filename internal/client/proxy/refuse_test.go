@@ -63,7 +63,7 @@ func TestProxy_Attacks(t *testing.T) {
 		"up, encoded slash":          {"GET /acme-lib/npm/..%2f..%2fv1/domains" + end + "\r\n", 400},
 		"up, encoded twice":          {"GET /acme-lib/npm/%252e%252e/v1/domains" + end + "\r\n", 400},
 		"up, encoded over and over":  {"GET /acme-lib/npm/%2525252525252e%2525252525252e/" + end + "\r\n", 400},
-		"up, beside what is none":    {"GET /acme-lib/npm/%252e%252e/%252e%252e/%25zz" + end + "\r\n", 400},
+		"up, beside invalid escapes": {"GET /acme-lib/npm/%252e%252e/%252e%252e/%25zz" + end + "\r\n", 400},
 		"up, backslash":              {"GET /acme-lib/npm/..%5c..%5cv1/domains" + end + "\r\n", 400},
 		"up, with a parameter":       {"GET /acme-lib/npm/..;/..;/v1/domains" + end + "\r\n", 400},
 		"a dot":                      {"GET /acme-lib/npm/./left" + end + "\r\n", 400},
@@ -155,7 +155,7 @@ func TestProxy_HostHeader(t *testing.T) {
 	}
 }
 
-// triplet is a percent-encoded byte, for servers that let pass what is none.
+// triplet is a percent-encoded byte. Some servers leave invalid ones as they are.
 var triplet = regexp.MustCompile("%[0-9A-Fa-f]{2}")
 
 // A path that is let through stays where it is, however often somebody decodes

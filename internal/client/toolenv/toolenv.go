@@ -18,7 +18,7 @@
 //     would be combined with them. Otherwise a mixture of both could send the token
 //     to the other address.
 //
-// The names of variables have only letters, digits and underscores where the tool
+// The names of variables have only letters, digits and underscores if the tool
 // allows it. Some shells do not pass other names on, such as npm's
 // npm_config_//host/:_authToken.
 //

@@ -35,8 +35,8 @@ func TestEntity(t *testing.T) {
 	}
 }
 
-// The line grants what is missing, to whom it is missing, in one policy that can
-// be granted again; and nothing where IAM is not the place.
+// The line grants the missing permissions to the caller in one policy, and can be
+// run again. There is no line if IAM cannot grant them.
 func TestGrant(t *testing.T) {
 	ci := identity.Caller{Account: "111122223333", ARN: "arn:aws:iam::111122223333:user/ci"}
 	role := identity.Caller{Account: "111122223333", ARN: "arn:aws-us-gov:sts::111122223333:assumed-role/it's/s"}

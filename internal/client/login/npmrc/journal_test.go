@@ -24,10 +24,10 @@ import (
 // scopes, followed by logouts in any order, leave every file as it was.
 func TestJournal_NpmClients(t *testing.T) {
 	root := t.TempDir()
-	var worlds atomic.Int64
+	var homes atomic.Int64
 	tools := []login.Tool{npm.Tool(), pnpm.Tool(), yarn.Tool(), yarn.Classic(), bun.Tool()}
 	rapid.Check(t, func(rt *rapid.T) {
-		home := filepath.Join(root, fmt.Sprint(worlds.Add(1)))
+		home := filepath.Join(root, fmt.Sprint(homes.Add(1)))
 		before := map[string][]byte{}
 		for name, pieces := range map[string][]string{
 			".npmrc": {

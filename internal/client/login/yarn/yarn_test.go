@@ -72,7 +72,7 @@ func TestConfiguration(t *testing.T) {
 			if again, err := rc.Apply(got); err != nil || string(again) != want {
 				t.Errorf("again: %q, %v", again, err)
 			}
-			// What somebody else has added stays, and nothing of ours does.
+			// What somebody else has added stays, and login's own lines go.
 			if got, err = rc.Remove(append(got, "enableTelemetry: false\n"...)); err != nil {
 				t.Fatal(err)
 			}

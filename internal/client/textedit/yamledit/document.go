@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
 )
 
-// A document is a text with its nodes. Their positions are those of the text as
-// it was parsed.
+// A document is a text with its nodes. Their positions are in the text as it
+// was parsed.
 type document struct {
 	*lines.Text
 	root *ast.MappingNode // nil if the text is empty

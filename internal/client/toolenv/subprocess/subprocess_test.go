@@ -71,8 +71,8 @@ func TestRun_ExitCodes(t *testing.T) {
 	}
 }
 
-// The command has its input, its environment and a folder that nobody else can
-// look into; the folder ends with it.
+// The command has its input, its environment and a folder that no other
+// user can read; the folder is removed when the command ends.
 func TestRun_Folder(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	var private string
