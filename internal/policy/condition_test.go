@@ -99,10 +99,10 @@ func TestEvaluate_UndecidableDenies(t *testing.T) {
 		name, condition, key, value string
 		denied                      bool
 	}{
-		{"a number that is none", `{"NumericGreaterThan":{"a:b":1}}`, "a:b", "many", true},
+		{"an invalid number", `{"NumericGreaterThan":{"a:b":1}}`, "a:b", "many", true},
 		{"its negation", `{"NumericNotEquals":{"a:b":1}}`, "a:b", "many", true},
-		{"a date that is none", `{"DateLessThan":{"a:b":"2020-01-01"}}`, "a:b", "soon", true},
-		{"an address that is none", `{"IpAddress":{"a:b":"10.0.0.0/8"}}`, "a:b", "here", true},
+		{"an invalid date", `{"DateLessThan":{"a:b":"2020-01-01"}}`, "a:b", "soon", true},
+		{"an invalid address", `{"IpAddress":{"a:b":"10.0.0.0/8"}}`, "a:b", "here", true},
 		{"a variable without value", `{"StringEquals":{"a:b":"${aws:username}"}}`, "a:b", "x", true},
 		{"a variable without value, negated", `{"StringNotEquals":{"a:b":"${aws:username}"}}`, "a:b", "x", true},
 		{"a variable without value, in an ARN", `{"ArnLike":{"a:b":"arn:aws:iam::1:user/${aws:username}"}}`, "a:b", "arn:aws:iam::1:user/x", true},

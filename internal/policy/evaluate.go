@@ -18,7 +18,7 @@ package policy
 //     then rule 4 holds as well.
 //  6. A role's trust policy must allow in any case.
 //
-// Who has no account of this server (a web identity, a service, no one) needs a
+// A principal without an account of this server (a web identity, a service, no one) needs a
 // resource-based policy's permission and no more.
 func Evaluate(in *Input) Decision {
 	if d, denied := explicitDeny(in); denied {

@@ -104,7 +104,7 @@ func TestEvaluate(t *testing.T) {
 		{"the owner's own account is named", request{principal: alice, identity: all, resourceAccount: theirs, resources: grants(aws(theirs))}, verdict{policy.ImplicitDeny, policy.ResourceBased}},
 
 		// Trust policies.
-		{"an identity's Allow is no trust", request{principal: alice, identity: all, trust: trusts(aws(theirs))}, verdict{policy.ImplicitDeny, policy.RoleTrust}},
+		{"an identity's Allow does not replace trust", request{principal: alice, identity: all, trust: trusts(aws(theirs))}, verdict{policy.ImplicitDeny, policy.RoleTrust}},
 		{"root is not trusted by itself", request{principal: root, trust: trusts(aws(theirs))}, verdict{policy.ImplicitDeny, policy.RoleTrust}},
 		{"trust of the user", request{principal: alice, trust: trusts(aws(alice.ARN))}, verdict{policy.Allowed, policy.RoleTrust}},
 		{"trust of the account", request{principal: alice, trust: trusts(aws(ours))}, verdict{policy.ImplicitDeny, policy.IdentityBased}},
@@ -118,22 +118,22 @@ func TestEvaluate(t *testing.T) {
 
 		{"a service", request{principal: service, resourceAccount: ours, resources: grants(`{"Service":"replication.example.com"}`)}, verdict{policy.Allowed, policy.ResourceBased}},
 		{"everybody is not every service", request{principal: service, resourceAccount: ours, resources: grants(`"*"`)}, verdict{policy.ImplicitDeny, policy.ResourceBased}},
-		{"nobody", request{resourceAccount: ours, identity: all}, verdict{policy.ImplicitDeny, policy.ResourceBased}},
-		{"nobody, where everybody may", request{resourceAccount: ours, resources: grants(`"*"`)}, verdict{policy.Allowed, policy.ResourceBased}},
-		{"nobody who claims an account", request{principal: policy.Principal{Account: ours}, identity: all}, verdict{policy.ImplicitDeny, policy.ResourceBased}},
+		{"anonymous", request{resourceAccount: ours, identity: all}, verdict{policy.ImplicitDeny, policy.ResourceBased}},
+		{"anonymous, allowed for everybody", request{resourceAccount: ours, resources: grants(`"*"`)}, verdict{policy.Allowed, policy.ResourceBased}},
+		{"anonymous, claims an account", request{principal: policy.Principal{Account: ours}, identity: all}, verdict{policy.ImplicitDeny, policy.ResourceBased}},
 
 		// NotPrincipal with Deny.
-		{"spared: user and account", request{principal: alice, identity: all, resources: denysAllBut(alice.ARN, ours)}, verdict{policy.Allowed, policy.IdentityBased}},
-		{"not spared: user without account", request{principal: alice, identity: all, resources: denysAllBut(alice.ARN)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
-		{"not spared: another user of the account", request{principal: alice, identity: all, resources: denysAllBut("arn:aws:iam::"+ours+":user/bob", ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
-		{"not spared: who has a boundary", request{principal: alice, identity: all, boundary: allowsAll, resources: denysAllBut(alice.ARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
-		{"spared: session, role and account", request{principal: session, identity: all, resources: denysAllBut(session.ARN, session.RoleARN, ours)}, verdict{policy.Allowed, policy.IdentityBased}},
-		{"not spared: session without its role", request{principal: session, identity: all, resources: denysAllBut(session.ARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
-		{"not spared: role without the session", request{principal: session, identity: all, resources: denysAllBut(session.RoleARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
-		{"not spared: another session of the role", request{principal: session, identity: all, resources: denysAllBut(session.ARN+"2", session.RoleARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
-		{"not spared: another account", request{principal: from(theirs, alice), identity: all, resourceAccount: theirs, resources: denysAllBut(alice.ARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
-		{"spared: root", request{principal: root, resources: denysAllBut(ours)}, verdict{policy.Allowed, policy.IdentityBased}},
-		{"not spared: nobody", request{resourceAccount: ours, resources: append(grants(`"*"`), denysAllBut(ours)...)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"exempt: user and account", request{principal: alice, identity: all, resources: denysAllBut(alice.ARN, ours)}, verdict{policy.Allowed, policy.IdentityBased}},
+		{"not exempt: user without account", request{principal: alice, identity: all, resources: denysAllBut(alice.ARN)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"not exempt: another user of the account", request{principal: alice, identity: all, resources: denysAllBut("arn:aws:iam::"+ours+":user/bob", ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"not exempt: a user with a boundary", request{principal: alice, identity: all, boundary: allowsAll, resources: denysAllBut(alice.ARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"exempt: session, role and account", request{principal: session, identity: all, resources: denysAllBut(session.ARN, session.RoleARN, ours)}, verdict{policy.Allowed, policy.IdentityBased}},
+		{"not exempt: session without its role", request{principal: session, identity: all, resources: denysAllBut(session.ARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"not exempt: role without the session", request{principal: session, identity: all, resources: denysAllBut(session.RoleARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"not exempt: another session of the role", request{principal: session, identity: all, resources: denysAllBut(session.ARN+"2", session.RoleARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"not exempt: another account", request{principal: from(theirs, alice), identity: all, resourceAccount: theirs, resources: denysAllBut(alice.ARN, ours)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
+		{"exempt: root", request{principal: root, resources: denysAllBut(ours)}, verdict{policy.Allowed, policy.IdentityBased}},
+		{"not exempt: anonymous", request{resourceAccount: ours, resources: append(grants(`"*"`), denysAllBut(ours)...)}, verdict{policy.ExplicitDeny, policy.ResourceBased}},
 		{"no guardrail for those without account", request{principal: service, guardrail: deniesPut, resourceAccount: ours, identity: none, resources: grants(`{"Service":"replication.example.com"}`)}, verdict{policy.Allowed, policy.ResourceBased}},
 	} {
 		c.action, c.resource = "ecr:PutImage", aRepository+"a"

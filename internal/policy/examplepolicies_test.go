@@ -7,8 +7,8 @@ import (
 )
 
 // The section "Example IAM identity-based policies" of the IAM User Guide, and
-// those of the guide's procedures that are policies, with the actions of an
-// artifact platform and in words of our own.
+// the policies in the guide's procedures, with the actions of ECR and CodeArtifact
+// and in our own words.
 
 // "AWS: Denies access to AWS based on the requested Region".
 func TestExample_Regions(t *testing.T) {
@@ -69,7 +69,7 @@ func TestExample_OwnAccessKeys(t *testing.T) {
 		{"one's own below a path", of("people/alice", "alice"), nothing},
 		{"a user named by a star", of("bob", "*"), nothing},
 		{"a session, which has no username", request{principal: session, identity: own, action: "iam:CreateAccessKey", resource: "arn:aws:iam::000000000001:user/"}, nothing},
-		{"what has no resource", request{identity: own, action: "iam:ListUsers", resource: "*"}, byIdentity},
+		{"an action without a resource", request{identity: own, action: "iam:ListUsers", resource: "*"}, byIdentity},
 	})
 }
 
@@ -112,9 +112,9 @@ func TestExample_OwnTags(t *testing.T) {
 		{"tags its own", with("ecr:TagResource", keys{"aws:requesttag/project": {"peg"}, "aws:tagkeys": {"project", "name"}, "aws:resourcetag/project": {"peg"}}), byIdentity},
 		{"uses its own", with("ecr:DeleteRepository", keys{"aws:resourcetag/project": {"peg"}}), byIdentity},
 		{"uses another's", with("ecr:DeleteRepository", keys{"aws:resourcetag/project": {"uni"}}), nothing},
-		{"uses what has no tag", with("ecr:DeleteRepository", keys{}), nothing},
+		{"a resource without a tag", with("ecr:DeleteRepository", keys{}), nothing},
 		{"untags", with("ecr:UntagResource", keys{"aws:resourcetag/project": {"peg"}}), forbidden},
-		{"who has no project", request{identity: abac, action: "ecr:BatchGetImage", resource: aRepository + "a", keys: keys{"aws:resourcetag/project": {"peg"}}}, nothing},
+		{"a principal without a project", request{identity: abac, action: "ecr:BatchGetImage", resource: aRepository + "a", keys: keys{"aws:resourcetag/project": {"peg"}}}, nothing},
 	})
 }
 

@@ -135,8 +135,7 @@ func TestGuide_AcrossAccounts(t *testing.T) {
 }
 
 // "IAM tutorial: Define permissions to access AWS resources based on tags": one
-// policy for all teams, which compares the tags of who asks with those of what is
-// asked for.
+// policy for all teams, which compares the principal's tags with the resource's.
 func TestGuide_AccessByTags(t *testing.T) {
 	abac := one(`{"Version":"2012-10-17","Statement":[
 		{"Sid":"OwnProjectAndTeam","Effect":"Allow","Action":["ecr:BatchGetImage","ecr:PutImage","ecr:DeleteRepository"],"Resource":"*","Condition":{"StringEquals":{
@@ -306,7 +305,7 @@ func TestGuide_Variables(t *testing.T) {
 	checkGuide(t, []guideCase{
 		{"her home", asks("ecr:PutImage", "home/alice/app", me), byIdentity},
 		{"another's", asks("ecr:PutImage", "home/bob/app", me), nothing},
-		{"who has no name has no home", asks("ecr:PutImage", "home//app", nil), nothing},
+		{"a principal without a name has no home", asks("ecr:PutImage", "home//app", nil), nothing},
 		{"a default", asks("ecr:BatchGetImage", "public/app", me), byIdentity},
 		{"a default gives way to the value", asks("ecr:BatchGetImage", "public/app", keys{"aws:principaltag/team": {"red"}}), nothing},
 		{"the value", asks("ecr:BatchGetImage", "red/app", keys{"aws:principaltag/team": {"red"}}), byIdentity},

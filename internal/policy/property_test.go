@@ -202,7 +202,7 @@ func drawDocument(t *rapid.T, kind policy.Kind) string {
 	d["Statement"] = oneOrMany(t, statements)
 	b, err := json.Marshal(d)
 	if err == nil && bytes.Contains(b, []byte(wholeARN)) {
-		d["Version"] = "2012-10-17" // in an older one that is no ARN
+		d["Version"] = "2012-10-17" // in an older version it is not an ARN
 		b, err = json.Marshal(d)
 	}
 	if err != nil {

@@ -270,8 +270,8 @@ func TestPrincipal_UniqueID(t *testing.T) {
 	}
 }
 
-// A session that is named by its role's id is that of this role, and of no other
-// that gets its name.
+// A session that is named by its role's id belongs to this role, and not to a later
+// role of the same name.
 func TestPrincipal_SessionByID(t *testing.T) {
 	again, other, nameless := session, session, session
 	again.UniqueID, other.ARN, nameless.UniqueID = "AROAAAAAAAAAAAAANEWER", session.ARN+"-2", ""

@@ -6,7 +6,7 @@ import (
 )
 
 // DefaultKMSKey returns the ARN of the key with which AWS encrypts what a service
-// stores if nobody names another one: one key for each service, region and account
+// stores unless another key is named: one key for each service, region and account
 // ("AWS managed keys" in the KMS Developer Guide). There is no KMS here. Answers name
 // the key because clients expect one, and it is the same whenever it is asked for.
 func DefaultKMSKey(service, region, account string) string {

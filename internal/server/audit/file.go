@@ -14,7 +14,7 @@ import (
 )
 
 // A Rotation says when the log begins a new file, and how much all files may use.
-// A zero field is no limit. The files before are named after the time at which
+// A zero field means no limit. The files before are named after the time at which
 // they ended: audit-20261130T021500Z.jsonl beside audit.jsonl.
 type Rotation struct {
 	// MaxSize is the size in bytes from which on a file is not continued.

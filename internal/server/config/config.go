@@ -112,7 +112,7 @@ type Limits struct {
 	Connections int `yaml:"connections"`
 	// BodyMemory bounds the memory that bodies of requests take altogether.
 	BodyMemory Size `yaml:"body_memory"`
-	// AddressRate is how many requests a second one address may make. 0 is no limit.
+	// AddressRate is how many requests a second one address may make. 0 means no limit.
 	// Addresses of this machine have none.
 	AddressRate int `yaml:"address_rate"`
 	// PrincipalRate is how many actions a second one principal may perform. 0 is no
@@ -131,7 +131,7 @@ type TLS struct {
 	Key         string `yaml:"key"`
 }
 
-// AuditRotation limits the files of the audit log. 0 is no limit.
+// AuditRotation limits the files of the audit log. 0 means no limit.
 type AuditRotation struct {
 	// MaxSize and MaxAge say when a file ends and a new one begins.
 	MaxSize Size          `yaml:"max_size"`

@@ -100,7 +100,7 @@ func (db *DB) SetComplete(ctx context.Context) error {
 
 // SQLiteHasData reports whether there is a database in the file, or in the
 // write-ahead log beside it. It does not open the database. An empty file, and
-// one without any table, is no database.
+// one without any table, does not count.
 func SQLiteHasData(file string) (bool, error) {
 	if size, err := sizeOf(logFile(file)); err != nil || size > 0 {
 		return size > 0, err

@@ -95,7 +95,7 @@ func (s *Service) DeleteServiceLinkedRole(ctx context.Context, name string) (tas
 }
 
 // ServiceLinkedRoleDeleted reports whether the role is gone whose deletion has
-// the id; it is not, where it was created again since. Faults: NoSuchEntity where
+// the id. It is not gone if it was created again since. Faults: NoSuchEntity if
 // there is no such deletion.
 func (s *Service) ServiceLinkedRoleDeleted(ctx context.Context, taskID string) (bool, error) {
 	c, err := caller(ctx)

@@ -117,7 +117,7 @@ func TestConformancePushBlobs(t *testing.T) {
 			s := c.do("GET", r.location(), nil).want(204).has("Range", "0-3")
 			c.finish(s.location(), content, d, strings.NewReader(content[4:]), chunk("4-9")...)
 		}},
-		{"Pushing a blob in chunks", "ranges that are none", func(c *client) {
+		{"Pushing a blob in chunks", "invalid ranges", func(c *client) {
 			at := c.start("")
 			for _, bad := range []string{"0", "3-0", "-3", "a-b", "0-", "bytes */4", "0-99999999999999999999"} {
 				c.do("PATCH", at, strings.NewReader("0123"), chunk(bad)...).fails(400, "BLOB_UPLOAD_INVALID")

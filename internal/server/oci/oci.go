@@ -50,8 +50,8 @@ type Config struct {
 	// LayerURLs verifies signed URLs of layers. If it is nil, a signed URL is refused
 	// like any request without credentials.
 	LayerURLs *LayerURLs
-	// Bodies bounds the memory of manifests that are being pushed. If it is nil, there
-	// is no bound.
+	// Bodies bounds the memory of manifests that are being pushed. Without it, there is
+	// no limit.
 	Bodies *bodybudget.Budget
 	// Log receives internal errors. Required.
 	Log *slog.Logger

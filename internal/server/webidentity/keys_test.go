@@ -98,7 +98,7 @@ func TestVerify_BrokenIssuers(t *testing.T) {
 			}
 			document(w, discovery)
 		}},
-		{"keys that are no JSON", "answer", keys("hello")},
+		{"keys that are not JSON", "answer", keys("hello")},
 		{"too many keys", "answer", keys(many)},
 		{"too large", "too large", keys(`{"keys":[],"padding":"` + strings.Repeat("x", 2<<20) + `"}`)},
 		{"keys elsewhere", "fetches from", func(w http.ResponseWriter, _ *http.Request) {

@@ -120,7 +120,7 @@ func TestVerify_AuthorizedParty(t *testing.T) {
 		t.Errorf("%+v", id)
 	}
 	b.refused("a stranger's azp", "InvalidIdentityToken", b.issuer.Token(b.claims(map[string]any{"azp": "stranger"})))
-	b.refused("an azp that is no text", "InvalidIdentityToken", b.issuer.Token(b.claims(map[string]any{"azp": 7})))
+	b.refused("an azp that is not a string", "InvalidIdentityToken", b.issuer.Token(b.claims(map[string]any{"azp": 7})))
 	id = b.accepted(b.issuer.Token(b.claims(map[string]any{"aud": []string{"backend", audience}})))
 	if id.Audience != audience || len(id.Claims["aud"]) != 2 {
 		t.Errorf("%+v", id)
@@ -151,15 +151,15 @@ func TestVerify_RefusedClaims(t *testing.T) {
 		{"another audience", "InvalidIdentityToken", map[string]any{"aud": "else"}},
 		{"no audience", "InvalidIdentityToken", map[string]any{"aud": nil}},
 		{"an empty list of audiences", "InvalidIdentityToken", map[string]any{"aud": []string{}}},
-		{"an audience that is no text", "InvalidIdentityToken", map[string]any{"aud": []any{audience, 7}}},
+		{"an audience that is not a string", "InvalidIdentityToken", map[string]any{"aud": []any{audience, 7}}},
 		{"another issuer", "InvalidIdentityToken", map[string]any{"iss": "https://issuer.example"}},
 		{"an issuer with a slash more", "InvalidIdentityToken", map[string]any{"iss": b.issuer.URL + "/"}},
 		{"an issuer in capitals", "InvalidIdentityToken", map[string]any{"iss": strings.ToUpper(b.issuer.URL)}},
 		{"no issuer", "InvalidIdentityToken", map[string]any{"iss": nil}},
-		{"an issuer that is no text", "InvalidIdentityToken", map[string]any{"iss": []string{b.issuer.URL}}},
+		{"an issuer that is not a string", "InvalidIdentityToken", map[string]any{"iss": []string{b.issuer.URL}}},
 		{"no subject", "InvalidIdentityToken", map[string]any{"sub": nil}},
 		{"an empty subject", "InvalidIdentityToken", map[string]any{"sub": ""}},
-		{"a subject that is no text", "InvalidIdentityToken", map[string]any{"sub": []string{subject}}},
+		{"a subject that is not a string", "InvalidIdentityToken", map[string]any{"sub": []string{subject}}},
 		{"a subject with a line break", "InvalidIdentityToken", map[string]any{"sub": "a\nb"}},
 		{"a long subject", "InvalidIdentityToken", map[string]any{"sub": strings.Repeat("a", 256)}},
 		{"expired", "ExpiredWebIdentityToken", map[string]any{"exp": at(-2 * time.Minute)}},

@@ -110,7 +110,7 @@ func exclusion(filter string) []types.ImageTagMutabilityExclusionFilter {
 }
 
 // emptyMembers names the exported fields below v that have no value: Type.Field. Of a
-// list it looks at the first element. NextToken is checked where the test asks for pages.
+// list it looks at the first element. It skips NextToken: the tests of pages check it.
 func emptyMembers(v reflect.Value) (empty []string) {
 	for i := range v.NumField() {
 		field, name := v.Type().Field(i), v.Type().Name()+"."+v.Type().Field(i).Name

@@ -82,10 +82,10 @@ func TestErrors_SentencesAsAWS(t *testing.T) {
 		{"a managed policy without a version", "MalformedPolicyDocument", "Policy document must be version 2012-10-17 or greater.", func(ctx context.Context) error {
 			return second(c.CreatePolicy(ctx, &api.CreatePolicyInput{PolicyName: aws.String("old"), PolicyDocument: &old}))
 		}},
-		{"a policy that is no JSON", "MalformedPolicyDocument", "Syntax errors in policy.", func(ctx context.Context) error {
+		{"a policy that is not JSON", "MalformedPolicyDocument", "Syntax errors in policy.", func(ctx context.Context) error {
 			return second(c.PutUserPolicy(ctx, &api.PutUserPolicyInput{UserName: aws.String("u"), PolicyName: name, PolicyDocument: noJSON}))
 		}},
-		{"a trust policy that is no JSON", "MalformedPolicyDocument", "This policy contains invalid Json", func(ctx context.Context) error {
+		{"a trust policy that is not JSON", "MalformedPolicyDocument", "This policy contains invalid Json", func(ctx context.Context) error {
 			return second(c.CreateRole(ctx, &api.CreateRoleInput{RoleName: aws.String("r"), AssumeRolePolicyDocument: noJSON}))
 		}},
 		{"the alias that the account has", "EntityAlreadyExists", "The account alias an-alias already exists.", func(ctx context.Context) error {

@@ -54,7 +54,8 @@ func policyOut(p iam.PolicyUse) types.Policy {
 // A version's id is v and its number (IAM User Guide, "Versioning IAM policies").
 func versionID(number int) *string { return new("v" + strconv.Itoa(number)) }
 
-// versionIn reads a version's id; what is none is a version that is not there.
+// versionIn reads a version's id. An id in another form is a version that does not
+// exist.
 func versionIn(id string) (int, error) {
 	number, err := strconv.Atoi(strings.TrimPrefix(id, "v"))
 	if err != nil || number < 1 || !strings.HasPrefix(id, "v") {

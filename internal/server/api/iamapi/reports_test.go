@@ -157,7 +157,7 @@ func TestGetRole_LastUsed(t *testing.T) {
 		return must[api.GetRoleOutput](t)(c.GetRole(ctx, &api.GetRoleInput{RoleName: name})).Role.RoleLastUsed
 	}
 	if used := lastUsed(); used == nil || used.LastUsedDate != nil {
-		t.Errorf("a role that nobody used: %+v", used)
+		t.Errorf("a role that was never used: %+v", used)
 	}
 	session, secret, err := w.Keyring.MintSession(token.Claims{
 		ID: token.NewID(token.TemporaryKey), Account: account, PrincipalID: *role.RoleId, SessionName: "build", AccessKeyID: w.Admin.AccessKeyID,

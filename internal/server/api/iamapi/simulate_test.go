@@ -212,9 +212,9 @@ func TestSimulatePrincipalPolicy_Refuses(t *testing.T) {
 		"no principal":            {PolicySourceArn: aws.String("arn:aws:ecr:eu-central-1:" + account + ":repository/r"), ActionNames: action},
 		"an action with stars":    {PolicySourceArn: aws.String(aliceARN), ActionNames: []string{"ecr:*"}},
 		"a resource without form": {PolicySourceArn: aws.String(aliceARN), ActionNames: action, ResourceArns: []string{"repository/r"}},
-		"a document that is none": {PolicySourceArn: aws.String(aliceARN), ActionNames: action, PolicyInputList: []string{"{}"}},
+		"an invalid document":     {PolicySourceArn: aws.String(aliceARN), ActionNames: action, PolicyInputList: []string{"{}"}},
 		"two boundaries":          {PolicySourceArn: aws.String(aliceARN), ActionNames: action, PermissionsBoundaryPolicyInputList: []string{allowECR, denyECR}},
-		"a caller who is none":    {PolicySourceArn: aws.String(aliceARN), ActionNames: action, CallerArn: aws.String("arn:aws:iam::aws:policy/x")},
+		"an invalid caller ARN":   {PolicySourceArn: aws.String(aliceARN), ActionNames: action, CallerArn: aws.String("arn:aws:iam::aws:policy/x")},
 		"an owner without form":   {PolicySourceArn: aws.String(aliceARN), ActionNames: action, ResourceOwner: aws.String("me")},
 		"too much": {
 			PolicySourceArn: aws.String(aliceARN), ActionNames: slices.Repeat(action, 101), ResourceArns: slices.Repeat([]string{aRepository}, 10),

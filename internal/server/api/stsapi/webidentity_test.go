@@ -161,11 +161,11 @@ func TestAssumeRoleWithWebIdentity_ConditionKeys(t *testing.T) {
 		{"another action", "AccessDenied", role(`"sts:AssumeRole"`, onlyMain), nil},
 		{"tags", "<nil>", role(mayFederate, `"StringEquals":{"aws:RequestTag/team":"red"}`), tagged},
 		{"other tags", "AccessDenied", role(mayFederate, `"StringEquals":{"aws:RequestTag/team":"blue"}`), tagged},
-		{"tags that nobody allowed", "AccessDenied", role(only, onlyMain), tagged},
+		{"tags that are not allowed", "AccessDenied", role(only, onlyMain), tagged},
 		{"a source identity", "<nil>", role(mayFederate, `"StringEquals":{"sts:SourceIdentity":"alice"}`), map[string]any{source: "alice"}},
-		{"a source identity that nobody allowed", "AccessDenied", role(only, onlyMain), map[string]any{source: "alice"}},
-		{"a source identity that is none", "IDPRejectedClaim", all, map[string]any{source: "a b"}},
-		{"a tag that is none", "IDPRejectedClaim", all, map[string]any{tags: map[string]any{"principal_tags": map[string]any{"aws:a": "1"}}}},
+		{"a source identity that is not allowed", "AccessDenied", role(only, onlyMain), map[string]any{source: "alice"}},
+		{"an invalid source identity", "IDPRejectedClaim", all, map[string]any{source: "a b"}},
+		{"an invalid tag", "IDPRejectedClaim", all, map[string]any{tags: map[string]any{"principal_tags": map[string]any{"aws:a": "1"}}}},
 		{"a transitive key without its tag", "IDPRejectedClaim", all, map[string]any{tags: map[string]any{"transitive_tag_keys": []string{"a"}}}},
 	} {
 		if _, err := f.assumeWeb(c.role, f.token(c.changes)); code(err) != c.want {

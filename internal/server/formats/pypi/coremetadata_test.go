@@ -113,7 +113,7 @@ func TestReadSdistMetadata(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := readSdistMetadata("p-1.0.tar.gz", strings.NewReader("not gzip"), 8); err == nil || errors.Is(err, errNoMetadata) {
-		t.Error("bytes that are no archive were taken as one without metadata:", err)
+		t.Error("bytes that are not an archive were read as an archive without metadata:", err)
 	}
 }
 

@@ -69,7 +69,7 @@ func (s *Service) CredentialReport(ctx context.Context) (CredentialReport, error
 	return r, nil
 }
 
-// What the report says where there is nothing to say.
+// What the report writes into a field without a value.
 const (
 	notApplicable = "N/A"
 	notSupported  = "not_supported"
