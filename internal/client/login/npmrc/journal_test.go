@@ -29,20 +29,25 @@ func TestJournal_NpmClients(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		home := filepath.Join(root, fmt.Sprint(homes.Add(1)))
 		before := map[string][]byte{}
-		for name, pieces := range map[string][]string{
-			".npmrc": {
+		// In a fixed order, so that rapid can repeat and shorten a failure.
+		for _, file := range []struct {
+			name   string
+			pieces []string
+		}{
+			{".npmrc", []string{
 				"; mine", "", "registry=https://registry.example/", "@acme:registry = https://registry.example/acme/ ; theirs",
 				"//registry.example/:_authToken=${TOKEN}", "fund = false", "//registry.example:80/npm/lib/:_authToken=stale",
-			},
-			".yarnrc.yml": {
+			}},
+			{".yarnrc.yml", []string{
 				"# mine", "", "npmRegistryServer: \"https://registry.example\"", "plugins:\n  - path: mine.cjs\n    spec: mine",
 				"npmScopes:\n  acme:\n    npmAuthToken: theirs # note\n  other:\n    npmRegistryServer: https://registry.example/other", "unsafeHttpWhitelist: [registry.example]",
-			},
-			".bunfig.toml": {
+			}},
+			{".bunfig.toml", []string{
 				"# mine", "", "telemetry = false", "[install]\nregistry = \"https://registry.example/\" # note\nexact = true",
 				"[install.scopes]\nacme = { url = \"https://registry.example/acme/\", token = \"theirs\" }\n\"@other\" = \"https://registry.example/\"",
-			},
+			}},
 		} {
+			name, pieces := file.name, file.pieces
 			if rapid.IntRange(0, 4).Draw(rt, "none") == 0 {
 				continue
 			}
