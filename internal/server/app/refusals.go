@@ -3,10 +3,12 @@ package app
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
+	"github.com/gatehouse-registry/gatehouse/internal/server/ratelimit"
 )
 
 const (
@@ -44,6 +46,9 @@ func (f *refusals) summarized(e *audit.Entry, status int) bool {
 		return false
 	}
 	kind := refusalKind{e.SourceIP, status, e.Code()}
+	if a, err := netip.ParseAddr(e.SourceIP); err == nil {
+		kind.source = ratelimit.Client(a).String()
+	}
 	if principal := e.Principal(); principal != "" {
 		if kind.code != "Throttling" {
 			return false // what known callers do is always recorded

@@ -12,14 +12,15 @@ package bodybudget
 import (
 	"context"
 	"io"
-	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/ratelimit"
 )
 
 const (
@@ -80,9 +81,9 @@ type Reader struct {
 // many bytes of memory a byte of the body takes while the request is handled. Release
 // must be called when the memory is not needed any more.
 func (b *Budget) Reader(r *http.Request, body io.Reader, weight int) *Reader {
-	client, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		client = r.RemoteAddr
+	client := r.RemoteAddr
+	if a, err := netip.ParseAddrPort(client); err == nil {
+		client = ratelimit.Client(a.Addr()).String()
 	}
 	return &Reader{ctx: r.Context(), budget: b, client: client, weight: int64(weight), body: body}
 }
@@ -128,6 +129,9 @@ func (r *Reader) take() error {
 	defer cancel()
 	if err := b.left.Acquire(ctx, n); err != nil {
 		b.account(r.client, -n)
+		if gone := r.ctx.Err(); gone != nil {
+			return gone // not for want of memory
+		}
 		return full()
 	}
 	r.taken += n

@@ -2,6 +2,7 @@ package bodybudget_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -88,6 +89,36 @@ func TestReader_Share(t *testing.T) {
 }
 
 // A client that stops in the middle does not keep its memory.
+// A client that leaves while its body waits for memory is not told that there is none.
+func TestReader_ClientLeaves(t *testing.T) {
+	b := bodybudget.New(4 * mib)
+	for _, client := range []string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"} {
+		if _, err := read(t, b, client, mib); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := b.Reader(request(t, "192.0.2.5").WithContext(ctx), bytes.NewReader(make([]byte, mib)), 1)
+	if _, err := io.ReadAll(r); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// The addresses of one IPv6 network have one share.
+func TestReader_ShareOfNetwork(t *testing.T) {
+	b := bodybudget.New(4 * mib)
+	if _, err := read(t, b, "[2001:db8::1]", mib); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := read(t, b, "[2001:db8::2]", mib); !fault.Is(err, "ServiceUnavailable") {
+		t.Errorf("another address of the network: %v", err)
+	}
+	if _, err := read(t, b, "[2001:db8:0:1::1]", mib); err != nil {
+		t.Errorf("another network: %v", err)
+	}
+}
+
 func TestReader_Slow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bodybudget.New(64 * mib)

@@ -52,18 +52,24 @@ func (l *Limiter) Allow(key string) (wait time.Duration, ok bool) {
 	return l.take(maphash.String(l.seed, key))
 }
 
-// AllowAddr is [Limiter.Allow] for an address. The addresses of one IPv6 network of
-// 64 bits have one rate, since one client usually has all of them.
+// AllowAddr is [Limiter.Allow] for the client of an address: see [Client].
 func (l *Limiter) AllowAddr(a netip.Addr) (wait time.Duration, ok bool) {
 	if l == nil {
 		return 0, true
 	}
-	bytes := a.Unmap().As16()
-	key := bytes[:]
-	if !a.Unmap().Is4() {
-		key = bytes[:8]
+	bytes := Client(a).As16()
+	return l.take(maphash.Bytes(l.seed, bytes[:]))
+}
+
+// Client is the address by which clients are told apart if something is limited for
+// each of them. It is the address itself, or the first one of the IPv6 network of 64
+// bits, since one client usually has all addresses of such a network.
+func Client(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	if !a.Is6() {
+		return a
 	}
-	return l.take(maphash.Bytes(l.seed, key))
+	return netip.PrefixFrom(a, 64).Masked().Addr()
 }
 
 func (l *Limiter) take(hash uint64) (wait time.Duration, ok bool) {
