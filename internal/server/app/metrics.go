@@ -23,6 +23,8 @@ type metrics struct {
 	duration  *prometheus.HistogramVec
 	decisions *prometheus.CounterVec
 	refused   prometheus.Counter
+	// refusedRequests are those beyond the limit of requests in flight.
+	refusedRequests prometheus.Counter
 }
 
 // The routes that metrics tell apart.
@@ -38,6 +40,9 @@ func newMetrics() *metrics {
 		inFlight: map[string]*atomic.Int64{},
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatehouse_connections_shed_total", Help: "Connections that were refused or closed because too many were open.",
+		}),
+		refusedRequests: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatehouse_requests_shed_total", Help: "Requests that were refused because too many were in flight.",
 		}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gatehouse_requests_total", Help: "Answered requests by service, operation and status.",
@@ -57,7 +62,7 @@ func newMetrics() *metrics {
 			Name: "gatehouse_requests_in_flight", Help: "Requests being answered, by route.", ConstLabels: prometheus.Labels{"route": route},
 		}, func() float64 { return float64(n.Load()) }))
 	}
-	m.registry.MustRegister(m.refused, m.requests, m.duration, m.decisions,
+	m.registry.MustRegister(m.refused, m.refusedRequests, m.requests, m.duration, m.decisions,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -56,12 +56,12 @@ func (p *components) handler() (http.Handler, error) {
 		health:  http.HandlerFunc(healthy),
 		ready:   http.HandlerFunc(p.ready),
 		metrics: p.metrics.handler(),
-		rest: &router{
+		rest: limitRequests(&router{
 			addresses: p.addresses,
 			registry:  route(routeRegistry, registry, answerRegistry),
 			packages:  route(routePackages, packageFormats, answerPackages),
 			aws:       route(routeAPI, aws, answerAPI),
-		},
+		}, maxConnections(p.config.Limits.Connections), p.metrics.refusedRequests),
 	})), p.clientLimits()), nil
 }
 

@@ -131,6 +131,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 		},
 	}
 	if p.config.TLS != nil {
+		s.http.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: min(maxStreams, streamsPerClient(maxConnections(p.config.Limits.Connections)))}
 		if s.certificates, err = p.openCertificates(); err != nil {
 			stop()
 			return nil, err
