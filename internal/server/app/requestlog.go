@@ -59,6 +59,10 @@ func (l *requestLog) wrap(inFlight *atomic.Int64, write answerer, next http.Hand
 // recovered answers for a handler that panicked. http.ErrAbortHandler is how a
 // handler cuts a connection on purpose; it needs no answer.
 func (l *requestLog) recovered(rec *respwriter.Recorder, r *http.Request, e *audit.Entry, write answerer, p any) {
+	if p == http.ErrAbortHandler && r.Context().Err() != nil {
+		e.Failed("RequestCancelled", "the client closed the connection")
+		return
+	}
 	e.Failed("InternalError", "the server failed")
 	if p == http.ErrAbortHandler {
 		return
