@@ -57,7 +57,9 @@ func TestReader(t *testing.T) {
 		if _, err := read(t, b, "e", mib); !fault.Is(err, "ServiceUnavailable") || fault.From(err).Kind != fault.Unavailable || time.Since(began) == 0 {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
+		released := make(chan struct{})
 		go func() {
+			defer close(released)
 			time.Sleep(time.Second)
 			held[0].Release()
 			held[0].Release()
@@ -67,6 +69,7 @@ func TestReader(t *testing.T) {
 			t.Error(err)
 		}
 		r.Release()
+		<-released
 		for _, r := range held {
 			r.Release()
 		}
