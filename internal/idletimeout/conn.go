@@ -32,6 +32,9 @@ type conn struct {
 	deadline  time.Time // of the connection, as it was set last
 }
 
+// NetConn returns the connection below, as that of [crypto/tls.Conn] does.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 // Write implements io.Writer.
 func (c *conn) Write(p []byte) (sent int, err error) {
 	for {

@@ -170,7 +170,6 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.metrics.registry.MustRegister(cacheCollector(p.images.Caches))
 	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err

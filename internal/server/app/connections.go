@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"net"
 	"slices"
@@ -22,7 +23,9 @@ const (
 	// defaultConnections is the limit if the system does not limit descriptors.
 	defaultConnections = 16384
 	// A connection is closed in favour of a new one if it has been silent for so long,
-	// or has not sent anything at all.
+	// has not sent anything at all, or has had no request for headerTime: clients that
+	// send their headers a byte at a time kept all others out.
+	headerTime    = 2 * time.Second
 	silentAfter   = 5 * time.Second
 	untouchedFor  = 250 * time.Millisecond
 	scanInterval  = 50 * time.Millisecond
@@ -69,7 +72,8 @@ func (l *connectionLimit) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		t := &trackedConn{Conn: c, limit: l}
-		t.active.Store(int64(time.Since(l.start)))
+		t.moved()
+		t.waiting.Store(t.active.Load())
 		if l.add(t) {
 			return t, nil
 		}
@@ -115,11 +119,14 @@ func (l *connectionLimit) silent() []*trackedConn {
 	}
 	var found []candidate
 	for c := range l.open {
-		limit := silentAfter
-		if !c.touched.Load() {
+		limit, at := silentAfter, c.active.Load()
+		switch {
+		case !c.touched.Load():
 			limit = untouchedFor
+		case c.requests.Load() == 0:
+			limit, at = headerTime, c.waiting.Load()
 		}
-		if at := c.active.Load(); now-time.Duration(at) >= limit {
+		if now-time.Duration(at) >= limit {
 			found = append(found, candidate{c, at})
 		}
 	}
@@ -137,6 +144,42 @@ type trackedConn struct {
 	limit   *connectionLimit
 	active  atomic.Int64 // time since the limit's start
 	touched atomic.Bool  // the client has sent something
+	// requests is how many of its requests are handled now, and waiting is since when
+	// there has been none.
+	requests atomic.Int64
+	waiting  atomic.Int64
+}
+
+type connKey struct{}
+
+// withConnection puts the tracked connection below c into the context of its requests.
+func withConnection(ctx context.Context, c net.Conn) context.Context {
+	for {
+		if t, ok := c.(*trackedConn); ok {
+			return context.WithValue(ctx, connKey{}, t)
+		}
+		above, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return ctx
+		}
+		c = above.NetConn()
+	}
+}
+
+// trackRequest notes that a request of the connection is handled until the returned
+// function is called.
+func trackRequest(ctx context.Context) (done func()) {
+	c, ok := ctx.Value(connKey{}).(*trackedConn)
+	if !ok {
+		return func() {}
+	}
+	c.requests.Add(1)
+	return c.requestDone
+}
+
+func (c *trackedConn) requestDone() {
+	c.waiting.Store(int64(time.Since(c.limit.start)))
+	c.requests.Add(-1)
 }
 
 func (c *trackedConn) moved() { c.active.Store(int64(time.Since(c.limit.start))) }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -173,6 +174,59 @@ func TestLimits_Connections(t *testing.T) {
 		last = fmt.Errorf("status %d", res.StatusCode)
 	}
 	t.Errorf("60 silent connections lock everybody out: %v", last)
+}
+
+// Clients that send their headers a byte at a time do not keep others out.
+func TestLimits_SlowHeaders(t *testing.T) {
+	g := startWith(t, func(c *config.Config) { c.Limits.Connections = 40 })
+	var dripping sync.WaitGroup
+	stop := make(chan struct{})
+	for range 60 {
+		dripping.Go(func() {
+			for {
+				c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+				for err == nil {
+					_, err = c.Write([]byte("x"))
+					select {
+					case <-stop:
+						c.Close()
+						return
+					case <-time.After(100 * time.Millisecond):
+					}
+				}
+				if c != nil {
+					c.Close()
+				}
+				select { // refused: try again later, as long as others do
+				case <-stop:
+					return
+				case <-time.After(200 * time.Millisecond):
+				}
+			}
+		})
+	}
+	defer dripping.Wait()
+	defer close(stop)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
+	healthy := func() bool {
+		res, err := client.Get(g.url + "/healthz")
+		if err != nil {
+			return false
+		}
+		res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	}
+	for healthy() { // until they have taken all connections
+	}
+	served := 0
+	for deadline := time.Now().Add(8 * time.Second); served < 3 && time.Now().Before(deadline); {
+		if healthy() {
+			served++
+		}
+	}
+	if served < 3 {
+		t.Errorf("%d of 3 requests were served within 8 s, below the limit of 10 s for headers", served)
+	}
 }
 
 // A rate of an address is answered in the form of each protocol.

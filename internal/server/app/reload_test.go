@@ -155,8 +155,9 @@ func TestServer_ReloadNamesPendingRestart(t *testing.T) {
 	// The last reload warns of log.format, so all lines before are there too.
 	r.write("log: {format: json}\n")
 	r.hangup()
-	if n := strings.Count(r.waitLog("settings=log.format"), "settings=region"); n != 4 { // hangup reloads twice
-		t.Errorf("%d of 6 reloads named the region, which differed in 4: %s", n, r.log)
+	if n := strings.Count(r.waitLog("settings=log.format"), "settings=region"); n < 3 || n > 4 {
+		// hangup reloads twice, and the second time may read the next text already.
+		t.Errorf("%d of 6 reloads named the region, which differed in 3 or 4: %s", n, r.log)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -30,8 +31,9 @@ type requestLimit struct {
 	max     int
 	refused prometheus.Counter
 
+	total atomic.Int64
+
 	mu      sync.Mutex
-	total   int
 	streams map[netip.Addr]int // requests of HTTP/2 by client
 }
 
@@ -56,32 +58,35 @@ func (l *requestLimit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer l.leave(client)
+	defer trackRequest(r.Context())()
 	l.next.ServeHTTP(w, r)
 }
 
 func (l *requestLimit) enter(client netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.total >= l.max {
+	if l.total.Add(1) > int64(l.max) || client.IsValid() && !l.enterStream(client) {
+		l.total.Add(-1)
 		return false
 	}
-	if client.IsValid() {
-		if l.streams[client] >= streamsPerClient(l.max) {
-			return false
-		}
-		l.streams[client]++
+	return true
+}
+
+func (l *requestLimit) enterStream(client netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.streams[client] >= streamsPerClient(l.max) {
+		return false
 	}
-	l.total++
+	l.streams[client]++
 	return true
 }
 
 func (l *requestLimit) leave(client netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.total--
+	l.total.Add(-1)
 	if !client.IsValid() {
 		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if l.streams[client]--; l.streams[client] == 0 {
 		delete(l.streams, client)
 	}

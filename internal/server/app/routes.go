@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -38,12 +40,20 @@ func (p *components) handler() (http.Handler, error) {
 		return nil, err
 	}
 	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Bodies: p.bodies, Log: p.log})
+	npmHandler := npm.New(npm.Config{Packages: p.packages, Bodies: p.bodies})
+	pypiHandler := pypi.New(pypi.Config{Packages: p.packages})
+	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
+		all := map[string]lru.Stats{"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents()}
+		maps.Copy(all, p.images.Caches())
+		maps.Copy(all, p.packages.Caches())
+		return all
+	}))
 	packageFormats := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
 		Origin: p.addresses.Origin,
 		Protocols: map[packages.Format]formats.Protocol{
-			packages.NPM:  npm.New(npm.Config{Packages: p.packages, Bodies: p.bodies}),
-			packages.PyPI: pypi.New(pypi.Config{Packages: p.packages}),
+			packages.NPM:  npmHandler,
+			packages.PyPI: pypiHandler,
 		},
 	})
 

@@ -128,6 +128,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 			MaxHeaderBytes:    maxHeaderBytes,
 			ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug),
 			BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+			ConnContext:       withConnection,
 		},
 	}
 	if p.config.TLS != nil {

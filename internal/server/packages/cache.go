@@ -30,3 +30,8 @@ func newCache[V sized](limit int64) *lru.Cache[cacheKey, V] {
 
 // minEntry is the size in bytes that the smallest entry is taken to have.
 const minEntry = 256
+
+// Caches returns the counters of the caches by name, for metrics.
+func (s *Service) Caches() map[string]lru.Stats {
+	return map[string]lru.Stats{"package_records": s.records.Stats(), "package_views": s.views.Stats()}
+}

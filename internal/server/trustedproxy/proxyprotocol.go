@@ -62,6 +62,9 @@ type conn struct {
 	err    error
 }
 
+// NetConn returns the connection below, as that of [crypto/tls.Conn] does.
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
 func (c *conn) header() {
 	c.once.Do(func() {
 		c.buffer = bufio.NewReaderSize(c.Conn, maxHeader)

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -202,3 +203,6 @@ func username(c *authn.Caller) string {
 	}
 	return c.ARN[strings.LastIndexByte(c.ARN, ':')+1:]
 }
+
+// Documents returns the counters of the cache of rendered documents, for metrics.
+func (h *Handler) Documents() lru.Stats { return h.documents.Stats() }

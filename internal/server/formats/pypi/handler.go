@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -162,3 +163,6 @@ func (rt route) path() string {
 	}
 	return p
 }
+
+// Documents returns the counters of the cache of rendered documents, for metrics.
+func (h *Handler) Documents() lru.Stats { return h.pages.Stats() }
