@@ -314,7 +314,7 @@ func (c *canary) messages() {
 	for _, command := range []string{
 		"token codeartifact --domain nowhere", "token ecr --region eu-west-1", "token ecr --endpoint-url http://127.0.0.1:1",
 		"login --tool pip --domain acme --repository nothing", "login --tool npm --domain nowhere --repository lib", "login --tool emacs",
-		"exec --domain nowhere --repository lib -- true", "exec --domain acme --repository lib -- false", "proxy --domain nowhere --repository lib -- true",
+		"exec --domain nowhere --repository lib -- true", "exec --domain acme --repository lib -- env " + child + " false", "proxy --domain nowhere --repository lib -- true",
 		"whoami --region eu-west-1", "doctor --region eu-west-1",
 	} {
 		stdout, stderr, err := c.run("", append([]string{"gatehouse"}, strings.Fields(command)...)...)
