@@ -49,6 +49,10 @@ type options struct {
 	json     bool
 	binary   string
 	dir      string
+	// scale is the part of a large installation that measureScale fills; 0 runs the
+	// jobs instead.
+	scale float64
+	plot  string
 }
 
 func main() {
@@ -62,7 +66,11 @@ func main() {
 		fmt.Fprintf(os.Stderr, "bench: %v; see go run ./bench -h\n", err)
 		os.Exit(2)
 	}
-	if err := measureAll(ctx, o, os.Stdout); err != nil {
+	measure := measureAll
+	if o.scale > 0 {
+		measure = measureScale
+	}
+	if err := measure(ctx, o, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -77,6 +85,8 @@ func parse(args []string) (*options, error) {
 	f.BoolVar(&o.json, "json", false, "print every round as JSON instead of the table")
 	f.StringVar(&o.binary, "gatehouse", "", "measure the program at `path` instead of building it")
 	f.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to measure (default: the system's temporary folder)")
+	f.Float64Var(&o.scale, "scale", 0, "instead of the jobs, fill this `part` of an installation with 1,000,000 tags, 1,000,000 package versions and 100,000 identities, and measure on the way")
+	f.StringVar(&o.plot, "plot", "", "with -scale: write a plot to the SVG `file`")
 	f.SetOutput(io.Discard) // main prints the error
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -85,8 +95,8 @@ func parse(args []string) (*options, error) {
 		}
 		return nil, err
 	}
-	if f.NArg() > 0 || o.rounds < 1 || o.duration <= 0 {
-		return nil, errors.New("only flags are allowed, and -rounds and -duration must be above 0")
+	if f.NArg() > 0 || o.rounds < 1 || o.duration <= 0 || o.scale < 0 || o.scale > 1 {
+		return nil, errors.New("only flags are allowed; -rounds and -duration must be above 0, and -scale from 0 to 1")
 	}
 	var err error
 	o.run, err = regexp.Compile(*run)

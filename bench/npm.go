@@ -122,7 +122,11 @@ func (n *npmRepository) publish(ctx context.Context, size int) error {
 }
 
 func (n *npmRepository) put(ctx context.Context, body []byte) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPut, n.url+"/"+npmPackage, bytes.NewReader(body))
+	return n.putPackage(ctx, npmPackage, body)
+}
+
+func (n *npmRepository) putPackage(ctx context.Context, name string, body []byte) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, n.url+"/"+name, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

@@ -17,40 +17,47 @@ import (
 type object = map[string]any
 
 func version(n int) string     { return fmt.Sprintf("1.0.%d", n) }
-func tarballName(n int) string { return npmPackage + "-" + version(n) + ".tgz" }
+func tarballName(n int) string { return tarballNameOf(npmPackage, n) }
+
+func tarballNameOf(name string, n int) string { return name + "-" + version(n) + ".tgz" }
 
 // npmPublication returns the body of the request with which npm publishes the n-th
-// version. Its tarball has about size bytes.
+// version of [npmPackage]. Its tarball has about size bytes.
 func npmPublication(registry string, n, size int) ([]byte, error) {
-	tarball, err := npmTarball(n, size)
+	return npmPublicationOf(npmPackage, registry, n, size)
+}
+
+// npmPublicationOf is npmPublication for any package.
+func npmPublicationOf(name, registry string, n, size int) ([]byte, error) {
+	tarball, err := npmTarball(name, n, size)
 	if err != nil {
 		return nil, err
 	}
 	sum1, sum512 := sha1.Sum(tarball), sha512.Sum512(tarball)
-	manifest := npmManifest(n)
-	manifest["_id"] = npmPackage + "@" + version(n)
+	manifest := npmManifest(name, n)
+	manifest["_id"] = name + "@" + version(n)
 	manifest["_nodeVersion"] = "22.20.0"
 	manifest["_npmVersion"] = "11.6.2"
 	manifest["dist"] = object{
 		"integrity": "sha512-" + base64.StdEncoding.EncodeToString(sum512[:]),
 		"shasum":    hex.EncodeToString(sum1[:]),
-		"tarball":   registry + "/" + npmPackage + "/-/" + tarballName(n),
+		"tarball":   registry + "/" + name + "/-/" + tarballNameOf(name, n),
 	}
 	return json.Marshal(object{
-		"_id": npmPackage, "name": npmPackage, "description": manifest["description"],
+		"_id": name, "name": name, "description": manifest["description"],
 		"dist-tags": object{"latest": version(n)},
 		"versions":  object{version(n): manifest},
 		"access":    nil,
-		"_attachments": object{tarballName(n): object{
+		"_attachments": object{tarballNameOf(name, n): object{
 			"content_type": "application/octet-stream", "data": tarball, "length": len(tarball),
 		}},
 	})
 }
 
 // npmManifest returns a package.json of typical length.
-func npmManifest(n int) object {
+func npmManifest(name string, n int) object {
 	return object{
-		"name": npmPackage, "version": version(n), "description": "A package to measure a registry with",
+		"name": name, "version": version(n), "description": "A package to measure a registry with",
 		"main": "index.js", "license": "Apache-2.0", "keywords": []string{"bench", "registry", "measure"},
 		"author":       object{"name": "A. N. Author", "email": "author@registry.example"},
 		"repository":   object{"type": "git", "url": "git+https://registry.example/bench.git"},
@@ -64,8 +71,8 @@ func npmManifest(n int) object {
 
 // npmTarball returns a tarball with the package.json and a file of random bytes,
 // which do not compress.
-func npmTarball(n, size int) ([]byte, error) {
-	manifest, err := json.Marshal(npmManifest(n))
+func npmTarball(name string, n, size int) ([]byte, error) {
+	manifest, err := json.Marshal(npmManifest(name, n))
 	if err != nil {
 		return nil, err
 	}

@@ -92,12 +92,13 @@ func (b *testbed) startBaseline(ctx context.Context) (*process, error) {
 // startGatehouse runs the server as an operator would, with two exceptions: it does
 // not log each request, since the baselines do not either, and it does not limit how
 // many actions a second its only principal performs. It writes audit records.
-func (b *testbed) startGatehouse(ctx context.Context, data string) (*process, error) {
+func (b *testbed) startGatehouse(ctx context.Context, data string, flags ...string) (*process, error) {
 	config := data + ".yaml"
 	if err := os.WriteFile(config, []byte("limits: {principal_rate: 0}\n"), 0o600); err != nil {
 		return nil, err
 	}
-	return start(ctx, b.gatehousePath, "serve", "--config", config, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn")
+	args := []string{"serve", "--config", config, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}
+	return start(ctx, b.gatehousePath, append(args, flags...)...)
 }
 
 // close stops the servers and removes their data.
