@@ -22,7 +22,7 @@ func issuer(ts *testscript.TestScript, neg bool, args []string) {
 	case neg || len(args) == 0:
 		ts.Fatalf("usage: issuer start | rotate | token FILE SUBJECT AUDIENCE [CLAIM=VALUE...]")
 	case args[0] == "start":
-		i := issuertest.Start(false)
+		i := issuertest.Start()
 		ts.Defer(i.Close)
 		*ts.Value(issuerKey{}).(**issuertest.Issuer) = i
 		ts.Setenv("ISSUER", i.URL)

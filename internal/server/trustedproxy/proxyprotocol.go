@@ -170,10 +170,12 @@ func readVersion2(r *bufio.Reader) (client netip.AddrPort, err error) {
 	if _, err := io.ReadFull(r, rest); err != nil {
 		return client, err
 	}
-	const local, tcp4, tcp6 = 0, 0x11, 0x21
-	switch family := fixed[13]; {
-	case fixed[12]&0xf == local:
+	const local, proxy, tcp4, tcp6 = 0, 1, 0x11, 0x21
+	switch command, family := fixed[12]&0xf, fixed[13]; {
+	case command == local:
 		return client, nil
+	case command != proxy: // section 2.2: receivers must drop other commands
+		return client, errHeader
 	case family == tcp4 && length >= 12:
 		return addrPort(rest[:4], rest[8:10]), nil
 	case family == tcp6 && length >= 36:

@@ -100,6 +100,7 @@ func TestListen(t *testing.T) {
 		{"version 2 with IPv6", "127.0.0.0/8", version2(1, 0x21, ipv6), "[2001:db8::1]:1234"},
 		{"version 2 with TLVs", "127.0.0.0/8", version2(1, 0x11, append(ipv4, 4, 0, 1, 0)), "203.0.113.7:1234"},
 		{"version 2, health check", "127.0.0.0/8", version2(0, 0, nil), "127.0.0.1"},
+		{"version 2, unknown command", "127.0.0.0/8", version2(2, 0x11, ipv4), "refused"},
 		{"version 2, another family", "127.0.0.0/8", version2(1, 0x31, make([]byte, 216)), "127.0.0.1"},
 		{"no header", "127.0.0.0/8", "", "refused"},
 		{"a broken header", "127.0.0.0/8", "PROXY TCP4 203.0.113.7 10.0.0.1 x 80\r\n", "refused"},

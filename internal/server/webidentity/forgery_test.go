@@ -61,7 +61,7 @@ func TestVerify_Forgeries(t *testing.T) {
 	b.refused("another key under the same kid", "InvalidIdentityToken", issuertest.Sign(mine, b.claims(nil), nil))
 	jwk := jose.JSONWebKey{Key: mine.Private.Public(), KeyID: mine.ID, Algorithm: "RS256"}
 	b.refused("an embedded jwk", "InvalidIdentityToken", issuertest.Sign(mine, b.claims(nil), map[string]any{"jwk": jwk}))
-	elsewhere := issuertest.Start(false)
+	elsewhere := issuertest.Start()
 	defer elsewhere.Close()
 	for _, header := range []string{"jku", "x5u"} {
 		b.refused(header, "InvalidIdentityToken", issuertest.Sign(mine, b.claims(nil), map[string]any{header: elsewhere.URL + "/jwks"}))

@@ -152,7 +152,7 @@ func TestVerify_SlowIssuer(t *testing.T) {
 }
 
 func TestVerify_TLS(t *testing.T) {
-	i := issuertest.Start(true)
+	i := issuertest.StartTLS()
 	defer i.Close()
 	pool := x509.NewCertPool()
 	pool.AddCert(i.Server().Certificate())

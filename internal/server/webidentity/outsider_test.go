@@ -73,7 +73,7 @@ func TestVerify_RefusedHeaders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := issuertest.Start(false)
+	elsewhere := issuertest.Start()
 	defer elsewhere.Close()
 	claims := text(t, b.claims(nil))
 	id := fmt.Sprintf(`"kid":%q`, key.ID)
@@ -236,7 +236,7 @@ func TestVerify_BrokenDiscovery(t *testing.T) {
 // If discovery redirects, what is found there has to be the issuer's own.
 func TestVerify_DiscoveryOfOtherIssuer(t *testing.T) {
 	b := newBench(t)
-	other := issuertest.Start(false)
+	other := issuertest.Start()
 	defer other.Close()
 	b.issuer.Answer(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, other.URL+r.URL.Path, http.StatusFound)

@@ -31,7 +31,7 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{t: t, issuer: issuertest.Start(false)}
+	b := &bench{t: t, issuer: issuertest.Start()}
 	t.Cleanup(b.issuer.Close)
 	b.Verifier = webidentity.New(webidentity.Config{Upstream: egress.New(egress.Config{LoopbackHTTP: true}), Now: b.now})
 	return b

@@ -17,7 +17,7 @@ import (
 // second is another issuer that the account trusts, and its ARN.
 func (f *federation) second() (*issuertest.Issuer, string) {
 	f.t.Helper()
-	other := issuertest.Start(false)
+	other := issuertest.Start()
 	f.t.Cleanup(other.Close)
 	p, err := f.IAM.CreateOIDCProvider(f.AsAdmin(), iam.NewOIDCProvider{Issuer: other.URL, ClientIDs: []string{audience}})
 	if err != nil {

@@ -45,7 +45,7 @@ type federation struct {
 func federate(t *testing.T) *federation {
 	t.Helper()
 	w := iamtest.New(t)
-	issuer := issuertest.Start(false)
+	issuer := issuertest.Start()
 	t.Cleanup(issuer.Close)
 	s := &serverapi.Middleware{Authn: w.Authn, Messages: w.Keyring, Log: slog.New(slog.DiscardHandler)}
 	sts, err := wire.New("sts", s.Options("sts", stsapi.MapError))

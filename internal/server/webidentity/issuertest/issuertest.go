@@ -40,15 +40,15 @@ type Key struct {
 	Private   crypto.Signer
 }
 
-// Start returns an issuer with an RSA key. It serves http, or https if secure;
-// then it has a certificate of httptest's authority. Close it.
-func Start(secure bool) *Issuer {
+// Start returns an issuer with an RSA key, which serves HTTP. Close it.
+func Start() *Issuer { return start(httptest.NewServer) }
+
+// StartTLS is Start over HTTPS, with a certificate of httptest's authority.
+func StartTLS() *Issuer { return start(httptest.NewTLSServer) }
+
+func start(serve func(http.Handler) *httptest.Server) *Issuer {
 	i := &Issuer{algorithms: []string{"RS256", "ES256", "HS256", "none"}}
-	if secure {
-		i.server = httptest.NewTLSServer(i)
-	} else {
-		i.server = httptest.NewServer(i)
-	}
+	i.server = serve(i)
 	i.URL = i.server.URL
 	i.Rotate(jose.RS256)
 	return i
