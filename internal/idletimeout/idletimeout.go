@@ -47,7 +47,7 @@ func newAllowance(l Limits) allowance { return allowance{limits: l, left: l.Idle
 // account takes the time that was waited, and gives back what the bytes are worth.
 func (a *allowance) account(waited time.Duration, bytes int64) {
 	if a.limits.MinRate == 0 {
-		if bytes > 0 {
+		if a.left -= waited; bytes > 0 {
 			a.left = a.limits.Idle
 		}
 		return

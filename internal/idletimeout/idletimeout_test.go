@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -304,6 +305,158 @@ func TestListen_File(t *testing.T) {
 			t.Errorf("%q: %d bytes, %v", rng, len(got), err)
 		}
 	}
+}
+
+// A file goes on where it was when the reader of it is slow.
+func TestListen_FileSlowReader(t *testing.T) {
+	want := make([]byte, 8<<20)
+	for i := range want {
+		want[i] = byte(i / 251)
+	}
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Each call waits for 5 ms at most.
+	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })}
+	go s.Serve(idletimeout.Listen(l, idletimeout.Limits{Idle: 40 * time.Millisecond, MinRate: 1000}))
+	defer s.Close()
+	res, err := http.Get("http://" + l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var got bytes.Buffer
+	for range time.Tick(10 * time.Millisecond) {
+		if _, err := io.CopyN(&got, res.Body, 512<<10); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("%d bytes, which are not those of the file", got.Len())
+	}
+}
+
+// A copyingConn sends files as a connection does whose kernel cannot.
+type copyingConn struct{ net.Conn }
+
+func (c copyingConn) ReadFrom(src io.Reader) (int64, error) {
+	return io.Copy(struct{ io.Writer }{c.Conn}, src)
+}
+
+func TestListen_FileThatIsCopied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	want := make([]byte, 200_000)
+	for i := range want {
+		want[i] = byte(i / 251)
+	}
+	if err := os.WriteFile(path, want, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		l := make(pipeListener, 1)
+		client, server := net.Pipe()
+		defer client.Close()
+		l <- copyingConn{server}
+		c, err := idletimeout.Listen(l, limits).Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				if _, err := io.CopyN(&got, client, 10_001); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Second)
+			}
+		}()
+		if n, err := io.Copy(c, io.LimitReader(f, 150_000)); n != 150_000 || err != nil {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		c.Close()
+		<-done
+		if !bytes.Equal(got.Bytes(), want[:150_000]) {
+			t.Errorf("%d bytes, which are not those of the file", got.Len())
+		}
+	})
+}
+
+// A deadline that a caller sets holds beside the allowance.
+func TestListen_DeadlineOfTheCaller(t *testing.T) {
+	for _, tt := range []struct {
+		deadline time.Duration // from now; 0 means none
+		want     time.Duration
+	}{{10 * time.Second, 10 * time.Second}, {-time.Hour, 0}, {time.Hour, limits.Idle}, {0, limits.Idle}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := make(pipeListener, 1)
+			client, server := net.Pipe()
+			defer client.Close()
+			l <- server
+			c, err := idletimeout.Listen(l, limits).Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			go io.CopyN(io.Discard, client, 1) // which makes c set a deadline of its own
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			began, deadline := time.Now(), time.Time{}
+			if tt.deadline != 0 {
+				deadline = began.Add(tt.deadline)
+			}
+			if err := c.SetDeadline(deadline); err != nil {
+				t.Fatal(err)
+			}
+			_, err = c.Write([]byte("x"))
+			if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != tt.want {
+				t.Errorf("with a deadline in %v: %v after %v, want %v", tt.deadline, err, took, tt.want)
+			}
+		})
+	}
+}
+
+// net/http removes its deadline when the handshake is over. An answer that is written
+// soon after that is bounded all the same.
+func TestListen_TLSReaderStops(t *testing.T) {
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	synctest.Test(t, func(t *testing.T) {
+		l := make(pipeListener, 1)
+		client, server := net.Pipe()
+		l <- server
+		ended := make(chan error, 1)
+		s := &http.Server{
+			ReadHeaderTimeout: time.Minute,
+			TLSConfig:         &tls.Config{Certificates: certified.TLS.Certificates, SessionTicketsDisabled: true},
+			Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, err := w.Write(make([]byte, 1<<20))
+				ended <- err
+			}),
+		}
+		go s.ServeTLS(idletimeout.Listen(l, limits), "", "")
+		defer func() { client.Close(); s.Close() }()
+		began := time.Now()
+		fmt.Fprint(tls.Client(client, &tls.Config{InsecureSkipVerify: true}), "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) > limits.Idle {
+			t.Errorf("the answer ended with %v after %v", err, time.Since(began))
+		}
+	})
 }
 
 // In HTTP/2 a connection can be healthy while one stream stands still.

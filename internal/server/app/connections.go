@@ -199,7 +199,9 @@ func (c *trackedConn) Read(p []byte) (int, error) {
 // Write implements io.Writer.
 func (c *trackedConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	c.moved()
+	if n > 0 {
+		c.moved()
+	}
 	return n, err
 }
 
@@ -210,7 +212,9 @@ func (c *trackedConn) ReadFrom(src io.Reader) (int64, error) {
 		return io.Copy(struct{ io.Writer }{c}, src)
 	}
 	n, err := below.ReadFrom(src)
-	c.moved()
+	if n > 0 {
+		c.moved()
+	}
 	return n, err
 }
 
