@@ -25,18 +25,19 @@ const (
 
 // layers names the layer of every package. The longest prefix of its path counts.
 var layers = map[string]layer{
-	"internal/atomicfile":  base,
-	"internal/aws":         base,
-	"internal/fault":       base,
-	"internal/httpheader":  base,
-	"internal/idletimeout": base,
-	"internal/loopback":    base,
-	"internal/policy":      base,
-	"internal/randid":      base,
-	"internal/redact":      base,
-	"internal/respwriter":  base,
-	"internal/truncate":    base,
-	"authtoken":            base,
+	"internal/atomicfile":    base,
+	"internal/aws":           base,
+	"internal/fault":         base,
+	"internal/httpheader":    base,
+	"internal/idletimeout":   base,
+	"internal/loopback":      base,
+	"internal/operatormodel": base,
+	"internal/policy":        base,
+	"internal/randid":        base,
+	"internal/redact":        base,
+	"internal/respwriter":    base,
+	"internal/truncate":      base,
+	"authtoken":              base,
 
 	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage,
 	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage,
@@ -44,8 +45,8 @@ var layers = map[string]layer{
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain,
 	"internal/server/ratelimit": domain, "internal/server/bodybudget": domain, "internal/server/trustedproxy": domain,
 	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain, "internal/server/jobs": domain,
-	"internal/server/egress": domain, "internal/server/webidentity": domain,
-	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, // shared by the APIs
+	"internal/server/installation": domain, "internal/server/egress": domain, "internal/server/webidentity": domain,
+	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, "internal/server/api/jsonerrors": domain, // shared by the APIs
 
 	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler,
 	"internal/server/app": wiring,

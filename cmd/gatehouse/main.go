@@ -47,6 +47,9 @@ type commands struct {
 	Policy  policyCommand  `cmd:"" help:"Explain what IAM's policies decide."`
 	Version versionCommand `cmd:"" help:"Print the version, the commit and the date of the build."`
 
+	// For those who run a server. They call it with their AWS credentials.
+	Server serverCommand `cmd:"" help:"Ask a running server about itself."`
+
 	// The client side, which works with AWS as well.
 	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`
 	Credential credentialCommand `cmd:"" help:"Answer the clients that ask a credential helper."`

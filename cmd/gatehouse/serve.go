@@ -51,7 +51,7 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, stderr message
 	if err != nil {
 		return err
 	}
-	server, err := app.Start(ctx, cfg, now.server()...)
+	server, err := app.Start(ctx, cfg, append(now.server(), app.WithVersion(readVersion().Version))...)
 	if errors.Is(err, app.ErrConfiguration) {
 		return usageError{err}
 	}

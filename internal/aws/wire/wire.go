@@ -118,15 +118,21 @@ type operation struct {
 // New returns the service called "ecr", "codeartifact", "sts" or "iam", without
 // handlers.
 func New(service string, o Options) (*Service, error) {
+	t, err := model.Load(service)
+	if err != nil {
+		return nil, fmt.Errorf("wire: %w", err)
+	}
+	return NewFromTable(t, o)
+}
+
+// NewFromTable returns the service of a table, without handlers. The table must not
+// change afterwards.
+func NewFromTable(t *model.Service, o Options) (*Service, error) {
 	if o.Authenticate == nil {
 		return nil, errors.New("wire: no Authenticate")
 	}
 	if o.RequestID == nil {
 		o.RequestID = randomID
-	}
-	t, err := model.Load(service)
-	if err != nil {
-		return nil, fmt.Errorf("wire: %w", err)
 	}
 	s := &Service{table: t, options: o, planner: newPlanner(t), ops: map[string]*operation{}}
 	for name, mo := range t.Operations {
@@ -140,7 +146,7 @@ func New(service string, o Options) (*Service, error) {
 	case model.Query:
 		s.proto = awsQuery{s}
 	default:
-		return nil, fmt.Errorf("wire: %s: unknown protocol %q", service, t.Protocol)
+		return nil, fmt.Errorf("wire: %s: unknown protocol %q", t.Name, t.Protocol)
 	}
 	return s, nil
 }

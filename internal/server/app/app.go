@@ -33,6 +33,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
 	"github.com/gatehouse-registry/gatehouse/internal/server/asynclog"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
@@ -46,6 +47,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/trustedproxy"
@@ -63,6 +65,9 @@ func WithClock(now func() time.Time) Option {
 // WithLog sends the server's log to w instead of standard error.
 func WithLog(w io.Writer) Option { return func(p *components) { p.logTo = w } }
 
+// WithVersion says which version of the program this is. The default is "unknown".
+func WithVersion(version string) Option { return func(p *components) { p.version = version } }
+
 // components are what a server consists of, in the order in which they are opened.
 // They are closed in reverse order.
 type components struct {
@@ -70,6 +75,9 @@ type components struct {
 	now        func() time.Time
 	dateHeader func(http.Handler) http.Handler // sets Date
 	logTo      io.Writer
+	version    string
+	serverID   string // of this process among the servers of the installation
+	started    time.Time
 
 	lines     *asynclog.Writer
 	logLevel  *slog.LevelVar
@@ -91,6 +99,9 @@ type components struct {
 	images    *images.Service
 	packages  *packages.Service
 
+	operators    installation.Operators
+	installation *installation.Service
+
 	guardrails atomic.Pointer[guardrailFunc]
 	failure    atomic.Pointer[error] // why the server is not ready
 	closers    []func() error
@@ -99,10 +110,11 @@ type components struct {
 // openComponents opens everything except the HTTP server. The listener is open
 // already, because its port can be part of the address that clients are told.
 func openComponents(ctx context.Context, c *config.Config, listener net.Listener, data *dataDir, options []Option) (p *components, err error) {
-	p = &components{config: c, now: time.Now, dateHeader: withMachineClock, logTo: os.Stderr, data: data, metrics: newMetrics()}
+	p = &components{config: c, now: time.Now, dateHeader: withMachineClock, logTo: os.Stderr, version: "unknown", serverID: randid.Text(), data: data, metrics: newMetrics()}
 	for _, o := range options {
 		o(p)
 	}
+	p.started = p.now()
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -174,6 +186,10 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
+	p.installation = installation.New(installation.Config{DB: p.db, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
+		Version: p.version, ServerID: p.serverID, Started: p.started, Account: p.config.Account, Regions: p.config.AllRegions(), URL: p.addresses.URL(), Database: "sqlite",
+	}})
 	if err := p.checkBlobs(ctx); err != nil {
 		return err
 	}

@@ -11,10 +11,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
+	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/codeartifactapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/operatorapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -158,7 +160,12 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 		s.register(service)
 		services = append(services, service)
 	}
-	return wire.NewMux(services...), nil
+	operator, err := operatorapi.NewService(middleware.Options(operatormodel.Service, operatorapi.MapError))
+	if err != nil {
+		return nil, err
+	}
+	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation}))
+	return wire.NewMux(append(services, operator)...), nil
 }
 
 // ready answers 200 while the server can do its work, and 503 with the reason if

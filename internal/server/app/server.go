@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
-	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/jobs"
@@ -197,7 +196,7 @@ func (p *components) runner(ctx context.Context) (*jobs.Runner, error) {
 			return err
 		}
 	}
-	runner, err := jobs.New(ctx, p.db, randid.Text(), p.now, p.log,
+	runner, err := jobs.New(ctx, p.db, p.serverID, p.now, p.log,
 		jobs.Job{Name: "images/uploads", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepUploads)},
 		jobs.Job{Name: "images/blobs", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepBlobs)},
 		jobs.Job{Name: "images/objects", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: images(p.images.SweepObjects)},

@@ -2,12 +2,12 @@ package ecrapi
 
 import (
 	"errors"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/jsonerrors"
 )
 
 // MapError turns any error into what an ECR client gets: an exception of ECR's model
@@ -32,41 +32,17 @@ func mapFault(f *fault.Error) error {
 	if modelled := exceptions[f.Code]; modelled != nil {
 		return modelled(&f.Message)
 	}
-	if code := signatureErrors[f.Code]; code != "" {
-		return &wire.Error{Code: code, Message: f.Message, Status: http.StatusBadRequest}
+	if common := jsonerrors.Common(f); common != nil {
+		return common
 	}
 	switch f.Kind {
-	case fault.Denied:
-		return &wire.Error{Code: "AccessDeniedException", Message: f.Message, Status: http.StatusBadRequest}
-	case fault.Unauthenticated, fault.Expired:
-		return &wire.Error{Code: "UnrecognizedClientException", Message: f.Message, Status: http.StatusBadRequest}
 	case fault.Limit:
 		return &types.LimitExceededException{Message: &f.Message}
-	case fault.Throttled:
-		return &wire.Error{Code: "ThrottlingException", Message: f.Message, Status: http.StatusBadRequest}
-	case fault.Unavailable:
-		return &wire.Error{Code: "ServiceUnavailable", Message: f.Message, Status: http.StatusServiceUnavailable}
-	case fault.StorageFull:
-		return &wire.Error{Code: "StorageFullException", Message: f.Message, Status: http.StatusInsufficientStorage}
-	case fault.Unimplemented:
-		return &wire.Error{Code: "NotImplementedException", Message: f.Message, Status: http.StatusNotImplemented}
 	case fault.Invalid, fault.NotFound, fault.Conflict, fault.TooLarge:
 		return &types.InvalidParameterException{Message: &f.Message}
 	default:
 		return &types.ServerException{Message: &f.Message}
 	}
-}
-
-// signatureErrors has the codes that all AWS JSON services return for a request without
-// a valid signature.
-var signatureErrors = map[string]string{
-	"MissingAuthenticationToken": "MissingAuthenticationTokenException",
-	"IncompleteSignature":        "IncompleteSignatureException",
-	"InvalidClientTokenId":       "UnrecognizedClientException",
-	"InvalidToken":               "UnrecognizedClientException",
-	"SignatureDoesNotMatch":      "InvalidSignatureException",
-	"RequestExpired":             "InvalidSignatureException",
-	"ExpiredToken":               "ExpiredTokenException",
 }
 
 // exceptions has the faults of the domain for which ECR's model has an exception.

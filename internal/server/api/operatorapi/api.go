@@ -1,0 +1,78 @@
+// Package operatorapi is the handler of Gatehouse's own API for those who run an
+// installation, which package operatormodel describes. It works like the handlers of
+// the AWS APIs: each operation is one method of [API], and [Register] adds all of them
+// to a wire.Service. The rules and the authorization are in the domain packages:
+// installation has what is about the installation as a whole.
+//
+// This package must not import another handler, or a database.
+package operatorapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/jsonerrors"
+	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
+)
+
+// Config has what an [API] needs. All fields are required.
+type Config struct {
+	Installation *installation.Service
+}
+
+// An API is the operator API.
+type API struct{ c Config }
+
+// New returns the API.
+func New(c Config) *API { return &API{c} }
+
+// NewService returns the service without operations, for [Register].
+func NewService(o wire.Options) (*wire.Service, error) {
+	table, err := operatormodel.Table()
+	if err != nil {
+		return nil, err
+	}
+	return wire.NewFromTable(table, o)
+}
+
+// Register adds the operations of a to s.
+func Register(s *wire.Service, a *API) {
+	wire.Handle(s, a.GetServerInfo)
+}
+
+// GetServerInfo describes the server that answers.
+func (a *API) GetServerInfo(ctx context.Context, _ *operatormodel.GetServerInfoInput) (*operatormodel.GetServerInfoOutput, error) {
+	info, err := a.c.Installation.ServerInfo(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &operatormodel.GetServerInfoOutput{
+		Version: info.Version, ServerID: info.ServerID, StartedAt: info.Started, UptimeSeconds: int64(info.Uptime.Seconds()),
+		Account: info.Account, Regions: info.Regions, URL: info.URL, Database: info.Database, SchemaSteps: info.SchemaSteps,
+	}, nil
+}
+
+// MapError turns any error into what a client gets. A fault keeps its code, with the
+// ending Exception that the codes of awsJson1.1 have. Errors of package wire stay as
+// they are.
+func MapError(err error) error {
+	var f *fault.Error
+	switch {
+	case errors.As(err, &f):
+	case wire.Known(err):
+		return err
+	default:
+		f = fault.From(err)
+	}
+	if common := jsonerrors.Common(f); common != nil {
+		return common
+	}
+	if f.Kind == fault.Internal {
+		return &wire.Error{Code: "ServerException", Message: f.Message, Status: http.StatusInternalServerError}
+	}
+	return &wire.Error{Code: f.Code + "Exception", Message: f.Message, Status: http.StatusBadRequest}
+}

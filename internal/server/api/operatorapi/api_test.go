@@ -1,0 +1,175 @@
+package operatorapi_test
+
+import (
+	"errors"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/smithy-go"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/operator"
+	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/operatorapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
+)
+
+// A fixture is the API on real stores.
+type fixture struct {
+	*iamtest.Fixture
+	t      *testing.T
+	config aws.Config // of the first account's admin
+}
+
+func serve(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{Fixture: iamtest.New(t), t: t}
+	s, err := operatorapi.NewService(f.Options(operatormodel.Service, operatorapi.MapError))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}
+	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
+		Installation: installation.New(installation.Config{DB: f.DB, Operators: operators, Now: f.Now, Server: installation.ServerInfo{
+			Version: "1.2.3", ServerID: "one", Started: f.Now().Add(-time.Hour), Account: iamtest.Account, Regions: []string{iamtest.Region}, URL: "http://registry.example", Database: "sqlite",
+		}}),
+	}))
+	for _, operation := range s.Operations() {
+		if !s.Handled(operation) {
+			t.Errorf("%s has no handler", operation)
+		}
+	}
+	f.config = f.Serve(s)
+	return f
+}
+
+// as returns the client of an access key.
+func (f *fixture) as(id, secret string) *operator.Client {
+	f.t.Helper()
+	cfg := f.config
+	cfg.Credentials = iamtest.Static(id, secret, "")
+	c, err := operator.New(cfg, f.Now)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return c
+}
+
+func (f *fixture) admin() *operator.Client { return f.as(f.Admin.AccessKeyID, f.Admin.Secret) }
+
+// user returns the client of a new user with a statement as policy.
+func (f *fixture) user(name, statement string) *operator.Client {
+	f.t.Helper()
+	if _, err := f.IAM.CreateUser(f.AsAdmin(), iam.NewEntity{Name: name}); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := f.IAM.PutInlinePolicy(f.AsAdmin(), iam.KindUser, name, "p", `{"Version":"2012-10-17","Statement":`+statement+`}`); err != nil {
+		f.t.Fatal(err)
+	}
+	_, key, secret, err := f.IAM.CreateAccessKey(f.AsAdmin(), name)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return f.as(key.ID, secret)
+}
+
+func wantCode(t *testing.T, err error, code string) {
+	t.Helper()
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorCode() != code || api.ErrorMessage() == "" {
+		t.Errorf("err = %v, want %s", err, code)
+	}
+}
+
+func TestGetServerInfo(t *testing.T) {
+	f := serve(t)
+	info, err := f.admin().GetServerInfo(t.Context(), &operatormodel.GetServerInfoInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Version != "1.2.3" || info.ServerID != "one" || info.UptimeSeconds < 3600 || time.Since(info.StartedAt).Round(time.Minute) != time.Hour ||
+		info.Database != "sqlite" || !slices.Contains(info.SchemaSteps, "db/001-info") || len(info.Regions) != 1 || info.Account != iamtest.Account {
+		t.Errorf("%+v", info)
+	}
+}
+
+// Whoever the policies of the first account allow may operate the installation, and
+// no administrator of another account.
+func TestAPI_Authorization(t *testing.T) {
+	f := serve(t)
+	in := &operatormodel.GetServerInfoInput{}
+	for name, c := range map[string]struct {
+		client *operator.Client
+		code   string
+	}{
+		"a wrong secret":          {f.as(f.Admin.AccessKeyID, "wrong"), "InvalidSignatureException"},
+		"an unknown key":          {f.as("AKIAIOSFODNN7EXAMPLE", "secret"), "UnrecognizedClientException"},
+		"another account's admin": {f.as(f.OtherAdmin.AccessKeyID, f.OtherAdmin.Secret), "AccessDeniedException"},
+		"a user with another action": {
+			f.user("reader", `{"Effect":"Allow","Action":"ecr:*","Resource":"*"}`), "AccessDeniedException",
+		},
+		"a user with another region": {
+			f.user("elsewhere", `{"Effect":"Allow","Action":"gatehouse:*","Resource":"arn:aws:gatehouse:us-west-2:`+iamtest.Account+`:*"}`), "AccessDeniedException",
+		},
+		"an operator": {
+			f.user("operator", `{"Effect":"Allow","Action":"gatehouse:Get*","Resource":"arn:aws:gatehouse:`+iamtest.Region+`:`+iamtest.Account+`:server"}`), "",
+		},
+	} {
+		_, err := c.client.GetServerInfo(t.Context(), in)
+		if c.code == "" && err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.code != "" {
+			wantCode(t, err, c.code)
+		}
+	}
+}
+
+// Each operation is denied to whoever has no permission.
+func TestAPI_EveryOperationIsAuthorized(t *testing.T) {
+	f := serve(t)
+	client := reflect.ValueOf(f.user("nobody", `{"Effect":"Deny","Action":"*","Resource":"*"}`))
+	asked := 0
+	for i := range client.NumMethod() {
+		m := client.Type().Method(i)
+		if m.Type.NumIn() != 3 || !strings.HasSuffix(m.Type.In(2).String(), "Input") {
+			continue
+		}
+		asked++
+		out := client.Method(i).Call([]reflect.Value{reflect.ValueOf(t.Context()), reflect.ValueOf(validInput(m.Type.In(2).Elem()))})
+		err, _ := out[1].Interface().(error)
+		t.Log(m.Name, err)
+		wantCode(t, err, "AccessDeniedException")
+	}
+	table, err := operatormodel.Table()
+	if err != nil || asked != len(table.Operations) {
+		t.Errorf("asked for %d of %d operations: %v", asked, len(table.Operations), err)
+	}
+}
+
+// validInput returns an input that passes the constraints of its operation.
+func validInput(t reflect.Type) any { return reflect.New(t).Interface() }
+
+func TestAPI_UnknownOperation(t *testing.T) {
+	f := serve(t)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, aws.ToString(f.config.BaseEndpoint), strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Amz-Target", operatormodel.TargetPrefix+".Explode")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusBadRequest || response.Header.Get("X-Amzn-Errortype") != "UnknownOperationException" {
+		t.Errorf("%s %v", response.Status, response.Header)
+	}
+}
