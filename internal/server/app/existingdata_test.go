@@ -318,6 +318,7 @@ func TestStart_FileModes(t *testing.T) {
 func TestServer_AuditLogFull(t *testing.T) {
 	g := start(t)
 	g.createRepository("before")
+	password := g.imageToken(g.admin(victim))
 	g.stop()
 	log := filepath.Join(g.data, "audit.jsonl")
 	if err := errors.Join(os.Rename(log, log+".old"), os.Symlink("/dev/full", log)); err != nil {
@@ -336,6 +337,11 @@ func TestServer_AuditLogFull(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "cannot write its audit log") {
 		t.Errorf("CreateRepository = %v, want that the audit log cannot be written", err)
+	}
+	push := g.request("POST", "/v2/before/blobs/uploads/", "")
+	push.Header.Set("Authorization", "Basic "+password)
+	if status, body := g.send(push); status != http.StatusServiceUnavailable || !strings.Contains(body, `"UNAVAILABLE"`) {
+		t.Errorf("a push = %d %s, want 503 UNAVAILABLE", status, body)
 	}
 	if got := g.repositoryNames(); got != "before" {
 		t.Errorf("repositories = %q", got)

@@ -74,11 +74,11 @@ func codeOf(f *fault.Error) errorCode {
 		return errorCode{http.StatusRequestEntityTooLarge, "SIZE_INVALID"}
 	case fault.Throttled:
 		return errorCode{http.StatusTooManyRequests, "TOOMANYREQUESTS"}
-	case fault.Unavailable:
-		return errorCode{http.StatusServiceUnavailable, "UNSUPPORTED"}
+	case fault.Unavailable: // the specification has no code for it; this one is docker's registry's
+		return errorCode{http.StatusServiceUnavailable, "UNAVAILABLE"}
 	case fault.Unimplemented:
 		return errorCode{http.StatusNotImplemented, "UNSUPPORTED"}
-	case fault.StorageFull: // the specification has no code for it; this one is docker's registry's
+	case fault.StorageFull: // as above
 		return errorCode{http.StatusInsufficientStorage, "UNAVAILABLE"}
 	}
 	return errorCode{http.StatusInternalServerError, "UNSUPPORTED"}
