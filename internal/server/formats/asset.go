@@ -9,13 +9,31 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// ServeAsset answers with the bytes of an asset and closes the object. The kernel
-// copies them from the file to the connection if both allow it. Range, If-Range,
-// If-None-Match and HEAD work as in RFC 9110. The bytes under an asset's name never
-// change, so clients may keep them.
-func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob.Object) {
+// assetURLLifetime is how long the address of an asset in the blob store works. A
+// client follows a redirect at once; the rest is for the retries of a slow download.
+const assetURLLifetime = time.Hour
+
+// ServeAsset answers a GET or HEAD with an asset and closes the object. If the blob
+// store lets clients fetch the object, the answer to a GET is 307 and the address
+// there: the clients of all formats follow it, and send no credentials to another
+// host. Otherwise it is the bytes; then the kernel copies them from the file to the
+// connection if both allow it, and Range, If-Range, If-None-Match and HEAD work as in
+// RFC 9110. The bytes under an asset's name never change, so clients may keep them.
+func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob.Object) error {
 	defer o.Close()
 	h := w.Header()
+	// A client that has the bytes gets 304 here. The address is for GET only.
+	if p, ok := o.(blob.Presigner); ok && r.Method == http.MethodGet && r.Header.Get("If-None-Match") == "" {
+		address, err := p.Presign(r.Context(), assetURLLifetime)
+		if err != nil {
+			return err
+		}
+		h.Set("Location", address)
+		h.Set("Cache-Control", "no-store") // the address expires
+		h.Set("Content-Length", "0")
+		w.WriteHeader(http.StatusTemporaryRedirect)
+		return nil
+	}
 	h.Set("ETag", `"`+a.SHA256+`"`)
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	h.Set("Content-Type", "application/octet-stream")
@@ -25,4 +43,5 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 		content = f.File()
 	}
 	http.ServeContent(w, r, "", time.Time{}, content)
+	return nil
 }

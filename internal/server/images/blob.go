@@ -98,7 +98,8 @@ func (s *Service) locate(ctx context.Context, repo *Repository, d digest.Digest)
 	return l, err
 }
 
-// OpenBlob opens a blob for reading; close it. Action
+// OpenBlob opens a blob for reading; close it. If it is a [blob.Presigner], a client
+// may be sent to the blob store instead. Action
 // ecr:GetDownloadUrlForLayer. Faults: AccessDenied, RepositoryNotFound,
 // BlobNotFound.
 func (s *Service) OpenBlob(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, blob.Object, error) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -25,7 +24,7 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 	ctx = context.WithoutCancel(ctx) // all bytes have arrived
 	f := &commitTx{s: s, repo: repo, upload: u, digest: d, size: w.Size()}
 	b := Blob{Digest: d, Size: f.size}
-	committed, err := s.verify(ctx, repo, u, w, d)
+	committed, err := s.verify(ctx, u, w, d)
 	if err != nil {
 		return Blob{}, err
 	}
@@ -42,7 +41,7 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 		}
 	}
 	if !committed {
-		if err := s.commit(ctx, repo, u, w); err != nil {
+		if err := s.commit(ctx, u, w); err != nil {
 			return Blob{}, err
 		}
 	}
@@ -65,12 +64,12 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 // verify checks the digest of the received bytes. If it does not match, verify
 // drops the bytes and returns DigestMismatch. If the writer hashed with another
 // algorithm, the object is committed and read again.
-func (s *Service) verify(ctx context.Context, repo *Repository, u *uploadRow, w *hashingWriter, d digest.Digest) (committed bool, err error) {
+func (s *Service) verify(ctx context.Context, u *uploadRow, w *hashingWriter, d digest.Digest) (committed bool, err error) {
 	var got digest.Digest
 	if d.Algorithm() == w.algorithm {
 		got = digest.NewDigest(w.algorithm, w.hash)
 	} else {
-		if err := s.commit(ctx, repo, u, w); err != nil {
+		if err := s.commit(ctx, u, w); err != nil {
 			return false, err
 		}
 		committed = true
@@ -85,11 +84,12 @@ func (s *Service) verify(ctx context.Context, repo *Repository, u *uploadRow, w 
 }
 
 // commit commits the writer's object. There is no object any more if the upload
-// or its repository was deleted meanwhile.
-func (s *Service) commit(ctx context.Context, repo *Repository, u *uploadRow, w *hashingWriter) error {
+// or its repository was deleted meanwhile, and there is another one if another server
+// completed the upload.
+func (s *Service) commit(ctx context.Context, u *uploadRow, w *hashingWriter) error {
 	err := w.Commit(ctx)
-	if u != nil && errors.Is(err, blob.ErrNotFound) {
-		return uploadNotFound(repo.ID, u.ID)
+	if u != nil {
+		return conflict(u, err)
 	}
 	return err
 }

@@ -182,7 +182,7 @@ func wantFault(t testing.TB, err error, code string) {
 // objects returns how many objects the blob store has.
 func (s *store) objects(t testing.TB) (n int) {
 	t.Helper()
-	for _, err := range s.blobs.List(t.Context()) {
+	for _, err := range s.blobs.List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}

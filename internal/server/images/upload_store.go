@@ -105,7 +105,7 @@ func (s *Service) receive(ctx context.Context, u *uploadRow, w *hashingWriter, b
 		return errors.Join(interrupted(err), s.save(ctx, u, w))
 	}
 	w.Rollback()
-	return interrupted(err)
+	return interrupted(conflict(u, err))
 }
 
 // disconnectDelay is the time in which the HTTP server notices that a client left.
@@ -139,6 +139,7 @@ func interrupted(err error) error {
 
 // openUpload opens an upload for appending.
 func (s *Service) openUpload(ctx context.Context, u *uploadRow) (*hashingWriter, error) {
+	ctx = context.WithoutCancel(ctx) // the bytes are kept, even if the client leaves
 	if u.state == nil {
 		w, err := s.newHashingWriter(ctx, u.object, u.algorithm)
 		if errors.Is(err, blob.ErrInUse) {
@@ -165,9 +166,14 @@ func (s *Service) openUpload(ctx context.Context, u *uploadRow) (*hashingWriter,
 	return w, nil
 }
 
+// conflict turns an error of the blob store into the fault of an upload that another
+// request, perhaps at another server, is writing to or has ended.
 func conflict(u *uploadRow, err error) error {
-	if errors.Is(err, blob.ErrInUse) {
+	switch {
+	case errors.Is(err, blob.ErrInUse):
 		return uploadConflict(u.ID)
+	case errors.Is(err, blob.ErrNotFound):
+		return uploadNotFound(u.repository, u.ID)
 	}
 	return err
 }
@@ -203,8 +209,7 @@ func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) erro
 	size := w.Size()
 	state, err := w.Suspend(ctx)
 	if err != nil {
-		s.dropUnsaved(ctx, u)
-		return err
+		return conflict(u, err)
 	}
 	hash, err := w.hashState()
 	if err != nil {
@@ -220,7 +225,7 @@ func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) erro
 	})
 	if err != nil {
 		if !fault.Is(err, "UploadConflict") { // then the bytes are another process's
-			s.dropUnsaved(ctx, u)
+			s.dropUnsaved(ctx, u, state)
 		}
 		return err
 	}
@@ -229,12 +234,14 @@ func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) erro
 	return nil
 }
 
-// dropUnsaved drops the bytes of an upload that are beyond its saved state, after
-// they could not be recorded. If this fails, the next request that opens the upload
-// does it.
-func (s *Service) dropUnsaved(ctx context.Context, u *uploadRow) {
+// dropUnsaved drops the bytes of an upload that unsaved has beyond the upload's own
+// state, after they could not be recorded. If this fails, the next request that opens
+// the upload does it.
+func (s *Service) dropUnsaved(ctx context.Context, u *uploadRow, unsaved blob.State) {
 	if u.state == nil {
-		s.discard(ctx, u.object)
+		if w, err := s.blobs.Resume(ctx, u.object, unsaved); err == nil {
+			w.Abort()
+		}
 		return
 	}
 	if w, err := s.blobs.Resume(ctx, u.object, u.state); err == nil {

@@ -356,7 +356,7 @@ func TestAppendUpload_DiskFull(t *testing.T) {
 			t.Errorf("the upload has %d bytes, %v, want %d", got.Size, err, acknowledged)
 		}
 		stored := int64(0)
-		for info, err := range s.blobs.List(t.Context()) {
+		for info, err := range s.blobs.List(t.Context(), "") {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,24 +11,28 @@ import (
 )
 
 // getBlob serves a blob, whole or in ranges (OCI distribution-spec 1.1, "Pulling
-// blobs"). If the blob store has URLs for downloads, it redirects there, as ECR does.
+// blobs"). If clients can fetch it from the blob store, it redirects there, as ECR does.
 func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) error {
-	address, ok, err := h.images.PresignBlob(r.Context(), t.repository, t.digest, layerURLLifetime)
-	if err != nil {
-		return err
-	}
-	if ok {
-		w.Header().Set("Location", address)
-		w.Header().Set("Docker-Content-Digest", t.digest.String())
-		w.Header().Set("Content-Length", "0")
-		w.WriteHeader(http.StatusTemporaryRedirect)
-		return nil
-	}
 	b, object, err := h.images.OpenBlob(r.Context(), t.repository, t.digest)
 	if err != nil {
 		return err
 	}
-	serveBlob(w, r, b, object)
+	presigner, ok := object.(blob.Presigner)
+	if !ok {
+		serveBlob(w, r, b, object)
+		return nil
+	}
+	defer func() { _ = object.Close() }() // it was not read
+	address, err := presigner.Presign(r.Context(), layerURLLifetime)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	header.Set("Location", address)
+	header.Set("Docker-Content-Digest", t.digest.String())
+	header.Set("Cache-Control", "no-store") // the address expires
+	header.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusTemporaryRedirect)
 	return nil
 }
 

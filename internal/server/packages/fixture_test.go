@@ -182,7 +182,7 @@ func (h *fixture) read(repo string, id packages.PackageID, version, asset string
 func (h *fixture) objects() int {
 	h.t.Helper()
 	n := 0
-	for _, err := range h.blobs.List(h.t.Context()) {
+	for _, err := range h.blobs.List(h.t.Context(), "") {
 		h.ok(err)
 		n++
 	}

@@ -23,13 +23,15 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,7 +44,7 @@ const (
 	// part is the suffix of an unfinished object's file. Object names have no
 	// dot, so it cannot be part of one.
 	part = ".part"
-	// batch is the number of names that List reads at a time.
+	// batch is the number of names that Purge reads at a time.
 	batch = 512
 )
 
@@ -182,59 +184,76 @@ func (s *Store) Delete(_ context.Context, name string) error {
 	return nil
 }
 
-// List implements [blob.Store]. It stops at the first error.
-func (s *Store) List(ctx context.Context) iter.Seq2[blob.Info, error] {
+// List implements [blob.Store]. The order is that of the shards, and of the names in
+// each.
+func (s *Store) List(ctx context.Context, startAfter string) iter.Seq2[blob.Info, error] {
 	return func(yield func(blob.Info, error) bool) {
-		for i := range shards {
-			if !s.listShard(ctx, shardName(byte(i)), yield) {
+		first := 0
+		if startAfter != "" {
+			first = shardOf(startAfter)
+		}
+		for i := first; i < shards; i++ {
+			if !s.listShard(ctx, shardName(byte(i)), startAfter, yield) {
 				return
 			}
+			startAfter = "" // it is of the first shard
 		}
 	}
 }
 
-// listShard yields the objects of one shard and reports whether to go on.
-func (s *Store) listShard(ctx context.Context, shard string, yield func(blob.Info, error) bool) bool {
+// listShard yields the objects of one shard whose names are after startAfter, and
+// reports whether to go on.
+func (s *Store) listShard(ctx context.Context, shard, startAfter string, yield func(blob.Info, error) bool) bool {
 	fail := func(err error) bool {
 		yield(blob.Info{}, fmt.Errorf("list blobs: %w", err))
 		return false
 	}
-	dir, err := s.root.Open(shard)
-	if errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
+	files, err := s.shardFiles(shard)
 	if err != nil {
 		return fail(err)
 	}
-	defer dir.Close()
-	for {
+	last := startAfter
+	for _, name := range files {
+		object := strings.TrimSuffix(name, part)
+		if object <= last || !blob.ValidName(object) {
+			continue // yielded already, or not an object
+		}
 		if err := ctx.Err(); err != nil {
 			return fail(err)
 		}
-		entries, err := dir.ReadDir(batch)
-		for _, e := range entries {
-			name := strings.TrimSuffix(e.Name(), part)
-			if !blob.ValidName(name) {
-				continue // not an object
-			}
-			file, err := e.Info()
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // deleted or committed meanwhile
-			}
-			if err != nil {
-				return fail(err)
-			}
-			if !yield(blob.Info{Name: name, Size: file.Size(), Modified: file.ModTime()}, nil) {
-				return false
-			}
+		file, err := s.root.Lstat(path.Join(shard, name))
+		if errors.Is(err, fs.ErrNotExist) && name != object {
+			file, err = s.root.Lstat(path.Join(shard, object)) // committed meanwhile
 		}
-		if err == io.EOF {
-			return true
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // deleted meanwhile
 		}
 		if err != nil {
 			return fail(err)
 		}
+		last = object
+		if !yield(blob.Info{Name: object, Size: file.Size(), Modified: file.ModTime()}, nil) {
+			return false
+		}
 	}
+	return true
+}
+
+// shardFiles returns the names of the files of a shard, in the order of the objects'
+// names. '.' is between '-' and the digits, so it is not simply that of the files.
+func (s *Store) shardFiles(shard string) ([]string, error) {
+	dir, err := s.root.Open(shard)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	names, err := dir.Readdirnames(-1)
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(strings.Compare(strings.TrimSuffix(a, part), strings.TrimSuffix(b, part)), strings.Compare(a, b))
+	})
+	return names, errors.Join(err, dir.Close())
 }
 
 // object is an open file with its size at the time of opening. A committed file
@@ -249,6 +268,8 @@ var _ blob.Filer = (*object)(nil)
 func (o *object) Read(p []byte) (int, error) { return o.file.Read(p) }
 
 func (o *object) Seek(offset int64, whence int) (int64, error) { return o.file.Seek(offset, whence) }
+
+func (o *object) ReadAt(p []byte, off int64) (int, error) { return o.file.ReadAt(p, off) }
 
 func (o *object) Close() error { return o.file.Close() }
 

@@ -60,6 +60,48 @@ func TestStore_Conformance(t *testing.T) {
 	})
 }
 
+// The folder belongs to one process, so the store sees who writes to what.
+func TestResume_WhileAnotherWriterIsOpen(t *testing.T) {
+	s := open(t, t.TempDir())
+	w, err := s.Create(t.Context(), "object")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(t.Context(), "object"); !errors.Is(err, blob.ErrInUse) {
+		t.Errorf("a second Create = %v, want ErrInUse", err)
+	}
+	state, err := w.Suspend(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err = s.Resume(t.Context(), "object", state); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Resume(t.Context(), "object", state); !errors.Is(err, blob.ErrInUse) {
+		t.Errorf("a second Resume = %v, want ErrInUse", err)
+	}
+	if err := w.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Create(t.Context(), "object"); !errors.Is(err, blob.ErrInUse) {
+		t.Errorf("Create of a committed object = %v, want ErrInUse", err)
+	}
+}
+
+func TestCommit_AfterDelete(t *testing.T) {
+	s := open(t, t.TempDir())
+	w, err := s.Create(t.Context(), "object")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(t.Context(), "object"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Commit(t.Context()); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("Commit = %v, want ErrNotFound", err)
+	}
+}
+
 func TestStore_FileModes(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "blobs")
 	put(t, open(t, dir), "object", []byte("x"))
@@ -98,7 +140,7 @@ func TestList_SkipsForeignFiles(t *testing.T) {
 		}
 	}
 	n := 0
-	for info, err := range s.List(t.Context()) {
+	for info, err := range s.List(t.Context(), "") {
 		if n++; err != nil || info.Name != "object" {
 			t.Errorf("List yields %+v, %v", info, err)
 		}

@@ -17,14 +17,17 @@ type shard struct {
 	name string
 }
 
-// shard returns the shard of an object. FNV-1a spreads names well even if they
-// begin alike.
-func (s *Store) shard(object string) shard {
+// shard returns the shard of an object.
+func (s *Store) shard(object string) shard { return shard{s.root, shardName(byte(shardOf(object)))} }
+
+// shardOf returns the number of an object's shard. FNV-1a spreads names well even if
+// they begin alike.
+func shardOf(object string) int {
 	h := uint32(2166136261)
 	for i := range len(object) {
 		h = (h ^ uint32(object[i])) * 16777619
 	}
-	return shard{s.root, shardName(byte(h>>24 ^ h>>16 ^ h>>8 ^ h))}
+	return int(byte(h>>24 ^ h>>16 ^ h>>8 ^ h))
 }
 
 func shardName(n byte) string {

@@ -117,15 +117,16 @@ func (w *writer) Write(p []byte) (int, error) {
 // Size implements [blob.Writer].
 func (w *writer) Size() int64 { return w.size }
 
-// Suspend implements [blob.Writer]. If it fails, an earlier state stays valid.
+// Suspend implements [blob.Writer].
 func (w *writer) Suspend(context.Context) (blob.State, error) {
 	if w.done {
 		return nil, fmt.Errorf("suspend blob %s: %w", w.name, os.ErrClosed)
 	}
-	defer w.finish()
 	if err := w.sync(); err != nil {
+		w.Rollback()
 		return nil, fmt.Errorf("suspend blob: %w", fullDisk(err))
 	}
+	w.finish()
 	return formatState(w.size), nil
 }
 

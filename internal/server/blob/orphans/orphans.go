@@ -55,17 +55,14 @@ type Sweep struct {
 	// MaxShare is the largest share of the domain's objects that may be removed;
 	// 0 means DefaultMaxShare, and 1 removes any number.
 	MaxShare float64
-	// Named returns those of the names that a row names.
+	// Named returns those of the names that a row names. It gets at most 200 at a
+	// time.
 	Named func(ctx context.Context, names []string) ([]string, error)
 }
 
 // Run removes the orphans and returns how many.
 func (s *Sweep) Run(ctx context.Context) (n int, err error) {
-	all, old, err := s.list(ctx)
-	if err != nil {
-		return 0, err
-	}
-	orphans, err := s.unnamed(ctx, old)
+	all, orphans, err := s.find(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -85,10 +82,12 @@ func (s *Sweep) Run(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// list returns how many objects there are, and the names of those that are old
-// enough to be removed.
-func (s *Sweep) list(ctx context.Context) (all int, old []string, err error) {
-	for info, err := range s.Store.List(ctx) {
+// find returns how many objects there are, and the names of the orphans among them.
+// It looks names up while it lists, because the names of all objects would need
+// memory in proportion to the store.
+func (s *Sweep) find(ctx context.Context) (all int, orphans []string, err error) {
+	var old []string // names that were not looked up yet
+	for info, err := range s.Store.List(ctx, "") {
 		if err != nil {
 			return 0, nil, err
 		}
@@ -96,11 +95,19 @@ func (s *Sweep) list(ctx context.Context) (all int, old []string, err error) {
 			continue
 		}
 		all++
-		if s.removable(info.Modified) {
-			old = append(old, info.Name)
+		if !s.removable(info.Modified) {
+			continue
 		}
+		if old = append(old, info.Name); len(old) < batch {
+			continue
+		}
+		if orphans, err = s.appendUnnamed(ctx, orphans, old); err != nil {
+			return 0, nil, err
+		}
+		old = old[:0]
 	}
-	return all, old, nil
+	orphans, err = s.appendUnnamed(ctx, orphans, old)
+	return all, orphans, err
 }
 
 func (s *Sweep) removable(written time.Time) bool {
@@ -110,25 +117,23 @@ func (s *Sweep) removable(written time.Time) bool {
 	return written.Before(s.Before) && !written.Before(s.Created)
 }
 
-// unnamed returns those of the names that no row names.
-func (s *Sweep) unnamed(ctx context.Context, names []string) ([]string, error) {
-	var orphans []string
-	for len(names) > 0 {
-		n := min(len(names), batch)
-		named, err := s.Named(ctx, names[:n])
-		if err != nil {
-			return nil, err
+// appendUnnamed appends those of the names to orphans that no row names.
+func (s *Sweep) appendUnnamed(ctx context.Context, orphans, names []string) ([]string, error) {
+	if len(names) == 0 {
+		return orphans, nil
+	}
+	named, err := s.Named(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]bool{}
+	for _, name := range named {
+		known[name] = true
+	}
+	for _, name := range names {
+		if !known[name] {
+			orphans = append(orphans, name)
 		}
-		known := map[string]bool{}
-		for _, name := range named {
-			known[name] = true
-		}
-		for _, name := range names[:n] {
-			if !known[name] {
-				orphans = append(orphans, name)
-			}
-		}
-		names = names[n:]
 	}
 	return orphans, nil
 }

@@ -77,7 +77,7 @@ func (f *fixture) run(want int) {
 func (f *fixture) want(names ...string) {
 	f.Helper()
 	var got []string
-	for info, err := range f.store.List(f.Context()) {
+	for info, err := range f.store.List(f.Context(), "") {
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -142,7 +142,7 @@ func (s *Server) audited(next http.Handler) http.Handler {
 func (s *Server) Objects() int {
 	s.t.Helper()
 	n := 0
-	for _, err := range s.blobs.List(context.Background()) {
+	for _, err := range s.blobs.List(context.Background(), "") {
 		check(s.t, err)
 		n++
 	}

@@ -98,8 +98,7 @@ func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route
 	if err != nil {
 		return err
 	}
-	formats.ServeAsset(w, r.Request, asset, content)
-	return nil
+	return formats.ServeAsset(w, r.Request, asset, content)
 }
 
 // readPackage returns the package that a request reads.

@@ -135,6 +135,5 @@ func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, rt route) e
 	if err != nil {
 		return err
 	}
-	formats.ServeAsset(w, r.Request, asset, content)
-	return nil
+	return formats.ServeAsset(w, r.Request, asset, content)
 }

@@ -316,8 +316,8 @@ func (u *upload) metadata(ctx context.Context) (*coreMetadata, error) {
 	return m, nil
 }
 
-// A readerAt reads an object at offsets, for one goroutine. err keeps an error of
-// the store apart from the errors of a bad archive.
+// A readerAt keeps an error of the store apart from the errors of a bad archive. It
+// is for one goroutine.
 type readerAt struct {
 	object blob.Object
 	size   int64
@@ -328,16 +328,8 @@ func (r *readerAt) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > r.size { // an offset that a broken archive names
 		return 0, errors.New("an offset outside of the file")
 	}
-	if _, err := r.object.Seek(off, io.SeekStart); err != nil {
-		r.err = err
-		return 0, err
-	}
-	n, err := io.ReadFull(r.object, p)
-	switch err {
-	case io.ErrUnexpectedEOF:
-		err = io.EOF
-	case nil, io.EOF:
-	default:
+	n, err := r.object.ReadAt(p, off)
+	if err != nil && err != io.EOF {
 		r.err = err
 	}
 	return n, err
