@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/declare"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -145,7 +146,7 @@ func (b *testbed) fillIdentities(ctx context.Context) (*manyIdentities, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.identities, err = db.OpenSQLite(ctx, filepath.Join(b.dir, "identities.db")); err != nil {
+	if b.identities, err = sqlite.Open(ctx, filepath.Join(b.dir, "identities.db")); err != nil {
 		return nil, err
 	}
 	m := &manyIdentities{b.identities, keyring}

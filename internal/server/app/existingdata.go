@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
 )
 
 const (
@@ -25,7 +26,7 @@ var ErrLostDatabase = errors.New("the database is missing or empty")
 // checkDatabase returns ErrLostDatabase if the folder has a keyring or blobs but
 // no database. Call it before the database is opened, which creates one.
 func (d *dataDir) checkDatabase() error {
-	has, err := db.SQLiteHasData(d.file(databaseFile))
+	has, err := sqlite.HasData(d.file(databaseFile))
 	if err != nil || has {
 		return err
 	}
@@ -50,8 +51,8 @@ func (d *dataDir) openDatabase(ctx context.Context) (*db.DB, error) {
 	if err := d.checkDatabase(); err != nil {
 		return nil, err
 	}
-	opened, err := db.OpenSQLite(ctx, d.file(databaseFile))
-	if errors.Is(err, db.ErrForeignLog) {
+	opened, err := sqlite.Open(ctx, d.file(databaseFile))
+	if errors.Is(err, sqlite.ErrForeignLog) {
 		return nil, fmt.Errorf(`%w. This happens if a backup is copied over %s while %s-wal or %s-journal of a process that did not stop cleanly is still there. `+
 			`If you restored a backup, remove %s-wal, %s-shm and %s-journal and start again: what they hold does not fit the backup. `+
 			`If you did not, put back the %s that was there before`,
@@ -62,7 +63,7 @@ func (d *dataDir) openDatabase(ctx context.Context) (*db.DB, error) {
 
 // explainDamage adds the way out to an error that says that the database is damaged.
 func (d *dataDir) explainDamage(err error) error {
-	if !db.IsDamaged(err) {
+	if !sqlite.IsDamaged(err) {
 		return err
 	}
 	return fmt.Errorf(`%w. %s is damaged: restore it from a backup as docs/operations.md, "Restore", says, and keep the damaged file and its -wal aside until you have what you need`, err, d.file(databaseFile))

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/app"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
 )
 
 // tryStart starts a server on a folder and stops it when the test ends.
@@ -164,7 +165,7 @@ func TestStart_LostDatabaseBesideBlobsAlone(t *testing.T) {
 // keyring, or both and no account. The next start goes on.
 func TestStart_AfterInterruptedFirstStart(t *testing.T) {
 	data := t.TempDir()
-	d, err := db.OpenSQLite(t.Context(), filepath.Join(data, "gatehouse.db"))
+	d, err := sqlite.Open(t.Context(), filepath.Join(data, "gatehouse.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +193,7 @@ func TestStart_LogOfAnotherDatabase(t *testing.T) {
 	image := g.data
 	copyFile(t, backup, filepath.Join(image, "gatehouse.db"))
 	err := tryStart(t, image, nil)
-	if !errors.Is(err, db.ErrForeignLog) || !strings.Contains(err.Error(), "remove gatehouse.db-wal") {
+	if !errors.Is(err, sqlite.ErrForeignLog) || !strings.Contains(err.Error(), "remove gatehouse.db-wal") {
 		t.Errorf("err = %v, want ErrForeignLog and the way out", err)
 	}
 	for _, name := range []string{"gatehouse.db-wal", "gatehouse.db-shm"} {

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/app"
-	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
 )
 
 func (g *fixture) file(name string) string { return filepath.Join(g.data, name) }
@@ -39,7 +39,7 @@ func TestStart_FolderOfCleanStopBesideLogOfCrash(t *testing.T) {
 	for _, name := range []string{"gatehouse.db", "gatehouse.db-stamp", "keyring.json"} {
 		copyFile(t, filepath.Join(backup, name), g.file(name))
 	}
-	if err := tryStart(t, g.data, nil); !errors.Is(err, db.ErrForeignLog) {
+	if err := tryStart(t, g.data, nil); !errors.Is(err, sqlite.ErrForeignLog) {
 		t.Fatalf("err = %v, want ErrForeignLog", err)
 	}
 	g.remove("gatehouse.db-wal", "gatehouse.db-shm")
@@ -95,7 +95,7 @@ func TestStart_JournalOfAnotherDatabase(t *testing.T) {
 	g.stop()
 	copyFile(t, rollbackJournal(t), g.file("gatehouse.db-journal"))
 	err := tryStart(t, g.data, nil)
-	if !errors.Is(err, db.ErrForeignLog) || !strings.Contains(err.Error(), "gatehouse.db-journal") {
+	if !errors.Is(err, sqlite.ErrForeignLog) || !strings.Contains(err.Error(), "gatehouse.db-journal") {
 		t.Fatalf("err = %v, want ErrForeignLog and the way out", err)
 	}
 	g.remove("gatehouse.db-journal")

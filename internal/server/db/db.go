@@ -4,21 +4,22 @@
 // once, in the common part of SQLite and PostgreSQL: placeholders $1, $2, …,
 // upserts by ON CONFLICT, RETURNING, row values, common table expressions.
 // Three words of a schema differ and are replaced when it is applied: {int},
-// {text} and {bytes}; {text} compares bytewise on every database. Times are
-// stored as {int} microseconds since 1970 (see [Micros] and [Time]), booleans as
-// 0 and 1.
+// {text} and {bytes}; {text} compares bytewise on every database, and holds valid
+// UTF-8 without NUL bytes. Times are stored as {int} microseconds since 1970 (see
+// [Micros] and [Time]), booleans as 0 and 1.
 //
-// Package app opens the [DB] and hands it to the domain packages. A domain
-// package applies its [Migration]s when it is constructed, reads through [One]
-// and [All], and writes inside [DB.Tx] only. When Tx returns nil the change
-// survives a crash of the process and of the machine.
+// Package app opens the [DB] by package sqlite or postgres, which implement
+// [Backend], and hands it to the domain packages. A domain package applies its
+// [Migration]s when it is constructed, reads through [One] and [All], and writes
+// inside [DB.Tx] only. When Tx returns nil the change survives a crash of the
+// process and of the machine.
 //
-// On SQLite, transactions run one after the other on one connection, and those
-// that wait at the same time share a commit; see writer.go. Reads use their own
-// connections and see what is committed.
+// Other servers may use the same PostgreSQL database ([DB.Shared]). What keeps
+// their memory current is built on [Tx.Position], [DB.Horizon], [DB.Wake] and
+// [DB.Woken].
 //
-// SQLite is the only database so far. Package dbtest is the conformance suite
-// that another one has to pass. This package imports no domain package.
+// Package dbtest is the conformance suite of the engines and opens databases for
+// tests. This package imports no domain package and neither engine.
 package db
 
 import (
@@ -26,152 +27,122 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"os"
+	"math/rand/v2"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
 )
 
 // ErrNoRows is returned by [One] if the query finds no row.
 var ErrNoRows = sql.ErrNoRows
 
+// ErrUnclearCommit means that the connection was lost during a commit: the
+// transaction may be committed or not. The caller has to read what is stored.
+var ErrUnclearCommit = errors.New("the connection to the database was lost during a commit, which may be done or not")
+
 // A DB is an open database. It is safe for use by many goroutines.
 type DB struct {
-	dialect dialect
-	read    pool
-	write   *writer
-	file    string
-	raw     *os.File              // the database file; see makePrivate
-	stamp   atomic.Pointer[stamp] // of the file since [DB.Stamp]; nil before
-	info    info
-	metrics *metrics
+	backend  Backend
+	rehearse bool
+	info     info
+	retries  prometheus.Counter
 
 	mu    sync.Mutex
 	known map[string]bool // the migrations that this program has
 }
 
-// A dialect is what differs between databases.
-type dialect interface {
-	// query rewrites the $1 placeholders if the database has others.
-	query(string) string
-	// schema replaces {int}, {text} and {bytes}.
-	schema(string) string
-	// retry reports whether a transaction that failed with this error should
-	// run again.
-	retry(error) bool
-	// unique reports whether err is the violation of a unique constraint.
-	unique(error) bool
-	// full reports whether the database could not grow: its disk is full.
-	full(error) bool
-}
-
-// pool is a *sql.DB with its prepared statements.
-type pool struct {
-	*sql.DB
-	dialect    dialect
-	statements *sync.Map // query as written → *sql.Stmt
-}
-
-func newPool(d *sql.DB, dialect dialect) pool {
-	return pool{d, dialect, new(sync.Map)}
-}
-
-// prepare returns the statement of query, prepared once for the pool.
-func (p pool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := p.statements.Load(query); ok {
-		return s.(*sql.Stmt), nil
+// New returns the database of an engine and creates the tables that describe it.
+// It closes the backend if that fails.
+func New(ctx context.Context, b Backend) (*DB, error) {
+	db := &DB{
+		backend: b, known: map[string]bool{infoMigration.Name: true},
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatehouse_db_retries_total", Help: "Transactions that ran again after a conflict with another.",
+		}),
 	}
-	// Not with the request's cancellation: the statement outlives the request.
-	s, err := p.PrepareContext(context.WithoutCancel(ctx), p.dialect.query(query))
+	err := db.loadInfo(ctx)
+	if err == nil {
+		err = db.Migrate(ctx, b.Migrations()...)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("prepare %q: %w", query, err)
+		return nil, errors.Join(err, b.Close())
 	}
-	if other, lost := p.statements.LoadOrStore(query, s); lost {
-		s.Close()
-		return other.(*sql.Stmt), nil
-	}
-	return s, nil
+	return db, nil
 }
 
 // Close closes the database. Committed changes stay. On SQLite it also moves
 // them from the write-ahead log into the database file and removes the log, so
 // that the file alone is a complete copy.
-func (db *DB) Close() error {
-	err := errors.Join(db.read.close(), db.write.Close(), db.raw.Close()) // raw last: see makePrivate
-	if err == nil {
-		recordClean(db.file)
-	}
-	return err
-}
+func (db *DB) Close() error { return db.backend.Close() }
 
-// close closes the statements first. SQLite keeps a connection open, and with it
-// the write-ahead log, as long as one of its statements is.
-func (p pool) close() error {
-	var errs []error
-	p.statements.Range(func(query, s any) bool {
-		p.statements.Delete(query)
-		errs = append(errs, s.(*sql.Stmt).Close())
-		return true
-	})
-	return errors.Join(append(errs, p.DB.Close())...)
-}
+// Ping reports whether the database answers. On SQLite its file must still be there.
+func (db *DB) Ping(ctx context.Context) error { return db.backend.Ping(ctx) }
 
-// Ping reports whether the database answers and its file is still there.
-func (db *DB) Ping(ctx context.Context) error {
-	return errors.Join(db.checkFile(), db.read.PingContext(ctx))
-}
+// Stamp marks a SQLite file, so that the next start detects a write-ahead log
+// that belongs to another file; see package sqlite. Call it when all migrations
+// are applied, before the database is used. If it fails, as on a full disk, the
+// database is as good as before. It does nothing on PostgreSQL.
+func (db *DB) Stamp(ctx context.Context) error { return db.backend.Stamp(ctx) }
 
-// checkFile returns an error if the database file was removed or replaced. The
-// connections still work then, but what they write would be lost.
-func (db *DB) checkFile() error {
-	open, err := db.raw.Stat()
-	if err != nil {
-		return err
-	}
-	named, err := os.Stat(db.file)
-	if err != nil || !os.SameFile(open, named) {
-		return fmt.Errorf("the database file %s was removed or replaced while it is open: stop the server, put the file back, and start again", db.file)
-	}
-	return db.checkStamp()
+// Metrics returns the database's metrics, for one registration.
+func (db *DB) Metrics() []prometheus.Collector {
+	return append(db.backend.Metrics(), db.retries)
 }
 
 // IsUnique reports whether err is the violation of a primary key or of a
 // unique constraint.
-func (db *DB) IsUnique(err error) bool { return err != nil && db.dialect.unique(err) }
+func (db *DB) IsUnique(err error) bool { return err != nil && db.backend.Unique(err) }
 
-func (db *DB) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	if len(query) > maxPrepared {
-		return db.read.QueryContext(ctx, db.dialect.query(query), args...)
-	}
-	s, err := db.read.prepare(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	return s.QueryContext(ctx, args...)
+// Shared reports whether other processes may use the database at the same time.
+// A SQLite file has one server.
+func (db *DB) Shared() bool { return db.backend.Shared() }
+
+// Horizon returns a number below which every [Tx.Position] belongs to a
+// transaction that is finished: a query that begins after Horizon sees its
+// changes if it was committed.
+func (db *DB) Horizon(ctx context.Context) (int64, error) {
+	n, err := db.backend.Horizon(ctx)
+	return n, db.explain(err)
 }
 
-func (*DB) failed(err error) error { return err }
+// Wake tells the other processes that use the database that something was
+// committed. It returns at once: calls that come while one is being sent are
+// sent as one, and what cannot be sent is dropped.
+func (db *DB) Wake(ctx context.Context) { db.backend.Wake(ctx) }
+
+// Woken returns a channel that receives after another process, or this one, has
+// called [DB.Wake], and whenever calls may have been missed. It holds one value.
+// The channel is nil if the database is not [DB.Shared]. It has one receiver.
+func (db *DB) Woken() <-chan struct{} { return db.backend.Woken() }
+
+func (db *DB) query(ctx context.Context, query string, args []any) (Rows, error) {
+	rows, err := db.backend.Query(ctx, query, args)
+	return rows, db.explain(err)
+}
+
+func (db *DB) failed(err error) error { return db.explain(err) }
 
 // A Tx is a transaction. It ends when the function given to [DB.Tx] returns.
 // After one statement has failed, all further statements fail, and so does the
 // transaction.
-//
-// Canceling the context stops the next statement but not the running one: SQLite
-// would end the whole transaction, and others may share its commit.
 type Tx struct {
-	conn *connection
-	err  error // of the first statement that failed
+	conn     Conn
+	backend  Backend
+	err      error // of the first statement that failed
+	position int64 // 0 before it was asked for
 }
 
-// begin returns the context for one statement.
-func (t *Tx) begin(ctx context.Context) (context.Context, error) {
+// usable returns the error of an earlier statement or of the context.
+func (t *Tx) usable(ctx context.Context) error {
 	if t.err == nil {
 		t.err = ctx.Err()
 	}
-	return context.WithoutCancel(ctx), t.err
+	return t.err
 }
 
 // failed records a statement's error and returns it.
@@ -182,109 +153,142 @@ func (t *Tx) failed(err error) error {
 	return err
 }
 
-// maxPrepared is the length in bytes of the longest query that is kept prepared.
-// Longer ones contain lists of values, and clients choose how many.
-const maxPrepared = 2 << 10
-
-func (t *Tx) rows(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	ctx, err := t.begin(ctx)
-	if err != nil {
+func (t *Tx) query(ctx context.Context, query string, args []any) (Rows, error) {
+	if err := t.usable(ctx); err != nil {
 		return nil, err
 	}
-	if len(query) > maxPrepared {
-		rows, err := t.conn.QueryContext(ctx, t.conn.dialect.query(query), args...)
-		return rows, t.failed(err)
-	}
-	s, err := t.conn.prepare(query)
-	if err != nil {
-		return nil, t.failed(err)
-	}
-	rows, err := s.QueryContext(ctx, args...)
+	rows, err := t.conn.Query(ctx, query, args)
 	return rows, t.failed(err)
 }
 
 // Exec runs a statement and returns the number of rows that it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx, err := t.begin(ctx)
-	if err != nil {
+	if err := t.usable(ctx); err != nil {
 		return 0, err
 	}
-	if len(query) > maxPrepared {
-		return t.changed(t.conn.ExecContext(ctx, t.conn.dialect.query(query), args...))
-	}
-	s, err := t.conn.prepare(query)
-	if err != nil {
-		return 0, t.failed(err)
-	}
-	return t.changed(s.ExecContext(ctx, args...))
-}
-
-// script runs any number of statements and keeps none of them prepared.
-func (t *Tx) script(ctx context.Context, statements string) error {
-	ctx, err := t.begin(ctx)
-	if err == nil {
-		_, err = t.changed(t.conn.ExecContext(ctx, statements))
-	}
-	return err
-}
-
-func (t *Tx) changed(res sql.Result, err error) (int64, error) {
+	res, err := t.conn.Exec(ctx, query, args)
 	if err != nil {
 		return 0, t.failed(err)
 	}
 	return res.RowsAffected()
 }
 
-// maxTries is how often a transaction runs at most, if it conflicts with others.
-const maxTries = 10
+// Position returns the position of the transaction in the order of commits. It
+// is the same at each call in one transaction and greater than 0. Positions are
+// not dense, and a lower one may be committed later: [DB.Horizon] tells when all
+// below a number are finished.
+func (t *Tx) Position(ctx context.Context) (int64, error) {
+	if err := t.usable(ctx); err != nil || t.position != 0 {
+		return t.position, err
+	}
+	var err error
+	t.position, err = t.backend.Position(ctx, t.conn)
+	return t.position, t.failed(err)
+}
 
-// Tx runs fn in a serializable transaction and commits it if fn returns nil.
-// fn may run more than once, so its only effect must be through tx.
-//
-// On SQLite transactions run one after the other: keep them short, and do no
-// other I/O inside. Transactions that wait at the same time share a commit: each
-// sees what the ones before it wrote. Reads through the DB see it after the
-// commit.
-func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
-	if err := db.checkFile(); err != nil {
+// script runs any number of statements and keeps none of them prepared.
+func (t *Tx) script(ctx context.Context, statements string) error {
+	if err := t.usable(ctx); err != nil {
 		return err
 	}
+	return t.failed(t.conn.Script(ctx, statements))
+}
+
+// maxTries is how often a transaction runs at most, if it conflicts with others.
+const maxTries = 12
+
+// Tx runs fn in a serializable transaction and commits it if fn returns nil.
+// fn may run more than once, so its only effect must be through tx: it must
+// assign what it returns through captured variables anew each time.
+//
+// Keep transactions short, and do no other I/O inside. On SQLite they run one
+// after the other, and those that wait at the same time share a commit: each sees
+// what the ones before it wrote. Reads through the DB see it after the commit.
+//
+// Canceling ctx stops the next statement. It does not stop a running commit. If
+// the result of a commit is unknown, the error is [ErrUnclearCommit].
+func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
+	run := db.backend.Run
+	if db.rehearse {
+		run = db.runTwice
+	}
+	return db.explain(db.try(ctx, run, fn))
+}
+
+// try runs a transaction until it does not conflict with others.
+func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) error) error, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
-		err := db.write.tx(ctx, fn)
-		if err == nil || try == maxTries || !db.dialect.retry(err) {
-			return db.explain(err)
+		err := run(ctx, func(c Conn) error { return db.call(c, fn) })
+		if err == nil || try == maxTries || !db.backend.Retry(err) {
+			return err
 		}
-		db.metrics.retries.Inc()
+		db.retries.Inc()
+		wait := time.Millisecond << min(try, 8)
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
-		case <-time.After(time.Millisecond << try):
+		case <-time.After(wait/2 + rand.N(wait)):
 		}
 	}
 }
 
-// explain makes a full disk a fault of its own kind. Other errors stay as they
-// are.
-func (db *DB) explain(err error) error {
-	if err == nil || !db.dialect.full(err) {
+// call runs fn and ends its Tx.
+func (db *DB) call(c Conn, fn func(*Tx) error) error {
+	t := &Tx{conn: c, backend: db.backend}
+	defer func() { t.err = sql.ErrTxDone }()
+	if err := fn(t); err != nil {
 		return err
 	}
-	return diskspace.Fault(err)
+	return t.err
+}
+
+// Rehearse makes every transaction run its function twice: the first time the
+// transaction is rolled back. Tests use it to find functions that keep something
+// from a run that did not count. Call it before the database is used.
+func (db *DB) Rehearse() { db.rehearse = true }
+
+var errRehearsed = errors.New("rehearsed")
+
+func (db *DB) runTwice(ctx context.Context, fn func(Conn) error) error {
+	err := db.backend.Run(ctx, func(c Conn) error {
+		if err := fn(c); err != nil {
+			return err
+		}
+		return errRehearsed
+	})
+	if err != nil && !errors.Is(err, errRehearsed) {
+		return err
+	}
+	return db.backend.Run(ctx, fn)
+}
+
+// explain makes a full disk and a database that is away faults of their own
+// kinds. Other errors stay as they are.
+func (db *DB) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case db.backend.Full(err):
+		return diskspace.Fault(err)
+	case db.backend.Unavailable(err):
+		return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "The server cannot reach its database. Try again in a moment.")
+	}
+	return err
 }
 
 // A Querier is a [DB], which reads what is committed, or a [Tx], which also
 // reads its own writes.
 type Querier interface {
-	rows(ctx context.Context, query string, args []any) (*sql.Rows, error)
+	query(ctx context.Context, query string, args []any) (Rows, error)
 	failed(error) error
 }
 
-// A Row is the row that a scan function reads, a *sql.Rows.
+// A Row is the row that a scan function reads.
 type Row interface{ Scan(dest ...any) error }
 
 // All returns every row of a query, each read by scan.
 func All[T any](ctx context.Context, q Querier, scan func(Row) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := q.rows(ctx, query, args)
+	rows, err := q.query(ctx, query, args)
 	if err != nil {
 		return nil, err
 	}
@@ -303,7 +307,7 @@ func All[T any](ctx context.Context, q Querier, scan func(Row) (T, error), query
 // One returns the first row of a query, or [ErrNoRows].
 func One[T any](ctx context.Context, q Querier, scan func(Row) (T, error), query string, args ...any) (T, error) {
 	var zero T
-	rows, err := q.rows(ctx, query, args)
+	rows, err := q.query(ctx, query, args)
 	if err != nil {
 		return zero, err
 	}

@@ -2,11 +2,6 @@ package db
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"time"
 )
 
@@ -25,36 +20,44 @@ var infoMigration = Migration{Name: "db/001-info", SQL: `CREATE TABLE db_info (
 // loadInfo reads the row, and writes it if there is none. It writes nothing to a
 // database that has it, so that a server can start on a full disk.
 func (db *DB) loadInfo(ctx context.Context) error {
-	tables, err := All(ctx, db, Scalar[string], `SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('db_info', 'migration')`)
-	if err != nil {
+	if err := db.ensureInfo(ctx); err != nil {
 		return err
 	}
-	now := time.Now()
-	if len(tables) < 2 { // a new database, or one of a version without db_info
-		created := info{created: Micros(now)}
-		if len(tables) == 1 {
-			created = info{complete: true}
-		}
-		if err := db.createInfo(ctx, created); err != nil {
-			return err
-		}
-	}
+	var err error
 	db.info, err = One(ctx, db, func(r Row) (i info, err error) {
 		var complete int64
 		err = r.Scan(&i.created, &complete)
 		i.complete = complete == 1
 		return i, err
 	}, `SELECT created, complete FROM db_info`)
-	if err == nil && db.info.created > Micros(now) {
+	now := Micros(time.Now())
+	if err == nil && db.info.created > now {
 		// The clock was ahead when the database was created. Left as it is, this
 		// would keep every sweep from removing anything.
-		db.info.created = Micros(now)
+		db.info.created = now
 		err = db.Tx(ctx, func(tx *Tx) error {
 			_, err := tx.Exec(ctx, `UPDATE db_info SET created = $1`, db.info.created)
 			return err
 		})
 	}
 	return err
+}
+
+// ensureInfo creates the table and its row.
+func (db *DB) ensureInfo(ctx context.Context) error {
+	used, err := db.backend.HasTable(ctx, "migration")
+	if err != nil {
+		return err
+	}
+	i := info{created: Micros(time.Now())}
+	if used {
+		has, err := db.backend.HasTable(ctx, "db_info")
+		if err != nil || has {
+			return err
+		}
+		i = info{complete: true} // the database of a version without db_info
+	}
+	return db.createInfo(ctx, i)
 }
 
 func (db *DB) createInfo(ctx context.Context, i info) error {
@@ -96,33 +99,4 @@ func (db *DB) SetComplete(ctx context.Context) error {
 	})
 	db.info.complete = err == nil
 	return err
-}
-
-// SQLiteHasData reports whether there is a database in the file, or in the
-// write-ahead log beside it. It does not open the database. An empty file, and
-// one without any table, does not count.
-func SQLiteHasData(file string) (bool, error) {
-	if size, err := sizeOf(logFile(file)); err != nil || size > 0 {
-		return size > 0, err
-	}
-	size, err := sizeOf(file)
-	if err != nil || size == 0 {
-		return false, err
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return false, err
-	}
-	defer f.Close()
-	var header [headerBytes]byte
-	_, err = f.ReadAt(header[:], 0)
-	if errors.Is(err, io.EOF) {
-		return true, nil // not a SQLite file: opening it says so
-	}
-	if err != nil {
-		return false, fmt.Errorf("read %s: %w", file, err)
-	}
-	// The first page is for the schema's table, so every table needs a second
-	// page. Offset 28 is the number of pages.
-	return binary.BigEndian.Uint32(header[pagesOffset:]) != 1, nil
 }

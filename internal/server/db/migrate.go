@@ -24,9 +24,9 @@ type Migration struct {
 const migrationTable = `CREATE TABLE IF NOT EXISTS migration (name {text} NOT NULL PRIMARY KEY)`
 
 // Migrate applies those migrations that the database does not have yet, in the
-// given order and in one transaction. It returns ErrNewerSchema, and changes
-// nothing, if the database has a migration of the same domain that is not among
-// them.
+// given order and in one transaction. Several servers may call it at the same
+// time. It returns ErrNewerSchema, and changes nothing, if the database has a
+// migration of the same domain that is not among them and was not given before.
 func (db *DB) Migrate(ctx context.Context, migrations ...Migration) error {
 	db.mu.Lock()
 	for _, m := range migrations {
@@ -37,8 +37,8 @@ func (db *DB) Migrate(ctx context.Context, migrations ...Migration) error {
 	for _, m := range migrations {
 		domains[domainOf(m.Name)] = true
 	}
-	return db.Tx(ctx, func(tx *Tx) error {
-		if err := tx.script(ctx, db.dialect.schema(migrationTable)); err != nil {
+	return db.explain(db.try(ctx, db.backend.Migrate, func(tx *Tx) error {
+		if err := tx.script(ctx, db.backend.Schema(migrationTable)); err != nil {
 			return err
 		}
 		if err := db.checkKnown(ctx, tx, func(name string) bool { return domains[domainOf(name)] }); err != nil {
@@ -50,7 +50,7 @@ func (db *DB) Migrate(ctx context.Context, migrations ...Migration) error {
 			}
 		}
 		return nil
-	})
+	}))
 }
 
 // apply applies a migration unless the database has it.
@@ -59,7 +59,7 @@ func (db *DB) apply(ctx context.Context, tx *Tx, m Migration) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	return tx.script(ctx, db.dialect.schema(m.SQL))
+	return tx.script(ctx, db.backend.Schema(m.SQL))
 }
 
 // CheckSchema returns ErrNewerSchema if the database has a migration that was not

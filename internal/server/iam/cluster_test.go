@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -114,8 +115,7 @@ func withCluster(t *testing.T, n int, test func(*testing.T, *cluster)) {
 		var err error
 		c.keyring, err = token.CreateKeyring(filepath.Join(t.TempDir(), "keyring"), time.Now)
 		ok(t, err)
-		c.db, err = db.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
-		ok(t, err)
+		c.db = dbtest.Open(t)
 		for range n {
 			c.replicas = append(c.replicas, c.start())
 		}
@@ -124,7 +124,6 @@ func withCluster(t *testing.T, n int, test func(*testing.T, *cluster)) {
 			s.stop()
 			<-s.ended
 		}
-		ok(t, c.db.Close())
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -477,11 +478,7 @@ func TestMountBlob(t *testing.T) {
 // With the real authorizer: a repository's policy gives another account the listed
 // actions until the policy is deleted.
 func TestService_CrossAccount(t *testing.T) {
-	d, err := db.OpenSQLite(t.Context(), t.TempDir()+"/gatehouse.db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
+	d := dbtest.Open(t)
 	blobs, err := local.Open(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

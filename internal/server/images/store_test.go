@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -76,10 +77,7 @@ func newStore(t testing.TB) *store {
 // process had been killed.
 func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.Store) *store {
 	t.Helper()
-	d, err := db.OpenSQLite(t.Context(), filepath.Join(dir, "gatehouse.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := dbtest.OpenAt(t, dir)
 	b, err := local.Open(filepath.Join(dir, "blobs"))
 	if err != nil {
 		t.Fatal(err)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/jobs"
 )
 
@@ -37,12 +37,7 @@ func runner(t *testing.T, d *db.DB, holder string, c *clock, js ...jobs.Job) *jo
 
 func open(t *testing.T) *db.DB {
 	t.Helper()
-	d, err := db.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
+	return dbtest.Open(t)
 }
 
 // counting returns a job that counts its runs.

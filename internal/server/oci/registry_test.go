@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
@@ -61,11 +62,7 @@ func newRegistry(t testing.TB) *registry {
 
 func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	t.Helper()
-	database, err := db.OpenSQLite(context.Background(), filepath.Join(t.TempDir(), "gatehouse.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = database.Close() })
+	database := dbtest.Open(t)
 	clock := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: clock.now})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -53,11 +54,7 @@ func open(t testing.TB) *fixture {
 // reopen opens the data of an earlier fixture, as the next process does.
 func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	t.Helper()
-	d, err := db.OpenSQLite(t.Context(), filepath.Join(dir, "db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
+	d := dbtest.OpenAt(t, dir)
 	blobs, err := local.Open(filepath.Join(dir, "blobs"))
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
-	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -54,9 +54,7 @@ type server struct {
 func serve(t *testing.T) *server {
 	t.Helper()
 	dir := t.TempDir()
-	d, err := db.OpenSQLite(t.Context(), filepath.Join(dir, "db"))
-	must(t, err)
-	t.Cleanup(func() { d.Close() })
+	d := dbtest.Open(t)
 	blobs, err := local.Open(filepath.Join(dir, "blobs"))
 	must(t, err)
 	t.Cleanup(func() { blobs.Close() })

@@ -22,7 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
-	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -82,9 +82,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	ctx := context.Background()
 	s := &Server{t: t, records: make(chan *audit.Record, 1000)}
 
-	database, err := db.OpenSQLite(ctx, filepath.Join(dir, "test.db"))
-	check(t, err)
-	t.Cleanup(func() { check(t, database.Close()) })
+	database := dbtest.Open(t)
 	blobs, err := local.Open(filepath.Join(dir, "blobs"))
 	check(t, err)
 	t.Cleanup(func() { check(t, blobs.Close()) })

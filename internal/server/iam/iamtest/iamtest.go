@@ -6,12 +6,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -27,6 +25,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -63,14 +62,7 @@ func New(t testing.TB) *Fixture {
 	if w.Keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), w.Now); err != nil {
 		t.Fatal(err)
 	}
-	if w.DB, err = db.OpenSQLite(t.Context(), filepath.Join(dir, "gatehouse.db")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := w.DB.Close(); err != nil && !errors.Is(err, os.ErrClosed) { // a test may have closed it
-			t.Error(err)
-		}
-	})
+	w.DB = dbtest.Open(t)
 	w.IAM = w.Start()
 	first, err := w.IAM.Bootstrap(t.Context(), []string{Account, Other})
 	if err != nil {

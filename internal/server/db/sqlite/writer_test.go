@@ -1,4 +1,4 @@
-package db_test
+package sqlite_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
 )
 
 // A queue is a database on which one transaction runs. Transactions that start
@@ -46,7 +47,7 @@ func grouped(t *testing.T, test func(*testing.T, *queue)) {
 
 func openFile(t *testing.T, file string) *db.DB {
 	t.Helper()
-	d, err := db.OpenSQLite(t.Context(), file)
+	d, err := sqlite.Open(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +318,7 @@ func TestTx_EndsWithItsFunction(t *testing.T) {
 func BenchmarkTx(b *testing.B) {
 	for _, writers := range []int{1, 4, 32} {
 		b.Run(fmt.Sprint(writers), func(b *testing.B) {
-			d, err := db.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "gatehouse.db"))
+			d, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gatehouse.db"))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package db_test
+package sqlite_test
 
 import (
 	"database/sql"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
 )
 
 func TestSQLite_Conformance(t *testing.T) {
@@ -17,7 +18,7 @@ func TestSQLite_Conformance(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "a folder with ? and %", "gatehouse.db")
 		mkdir(t, filepath.Dir(file))
 		return func() *db.DB {
-			d, err := db.OpenSQLite(t.Context(), file)
+			d, err := sqlite.Open(t.Context(), file)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -27,7 +28,7 @@ func TestSQLite_Conformance(t *testing.T) {
 }
 
 func TestOpenSQLite_CommitsToDisk(t *testing.T) {
-	d, err := db.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
+	d, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +55,7 @@ func TestTx_FileRemoved(t *testing.T) {
 		},
 	} {
 		file := filepath.Join(t.TempDir(), "gatehouse.db")
-		d, err := db.OpenSQLite(t.Context(), file)
+		d, err := sqlite.Open(t.Context(), file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +116,7 @@ func TestTx_ContentReplaced(t *testing.T) {
 }
 
 func BenchmarkOne(b *testing.B) {
-	d, err := db.OpenSQLite(b.Context(), filepath.Join(b.TempDir(), "gatehouse.db"))
+	d, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gatehouse.db"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package db
+package sqlite
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
 // maxGroup is how many transactions share a commit at most. The first one waits
@@ -30,7 +32,6 @@ const maxGroup = 32
 // group fail with the commit's error.
 type writer struct {
 	pool    *sql.DB
-	dialect dialect
 	metrics *metrics
 
 	mu      sync.Mutex
@@ -52,7 +53,7 @@ func newFollower() *follower {
 }
 
 // tx runs fn in a transaction.
-func (w *writer) tx(ctx context.Context, fn func(*Tx) error) error {
+func (w *writer) tx(ctx context.Context, fn func(db.Conn) error) error {
 	f, c, err := w.enter(ctx)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -113,7 +114,7 @@ func (w *writer) gather() []*follower {
 }
 
 // lead runs fn and then the waiting transactions, and commits.
-func (w *writer) lead(ctx context.Context, fn func(*Tx) error) error {
+func (w *writer) lead(ctx context.Context, fn func(db.Conn) error) error {
 	defer w.leave()
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -133,7 +134,7 @@ func (w *writer) lead(ctx context.Context, fn func(*Tx) error) error {
 			rollback()
 		}
 	}()
-	if err := c.run(fn); err != nil {
+	if err := fn(c); err != nil {
 		return err
 	}
 	group, err := w.call(c, w.gather())
@@ -169,7 +170,7 @@ func (w *writer) call(c *connection, group []*follower) ([]*follower, error) {
 }
 
 // follow runs fn as a part of the group's transaction and waits for its end.
-func (f *follower) follow(c *connection, fn func(*Tx) error) error {
+func (f *follower) follow(c *connection, fn func(db.Conn) error) error {
 	err := f.inSavepoint(c, fn)
 	if failed := <-f.outcome; failed != nil {
 		return failed
@@ -179,13 +180,13 @@ func (f *follower) follow(c *connection, fn func(*Tx) error) error {
 
 // inSavepoint runs fn and returns the turn to the leader. If fn fails or
 // panics, its writes are undone.
-func (f *follower) inSavepoint(c *connection, fn func(*Tx) error) (err error) {
+func (f *follower) inSavepoint(c *connection, fn func(db.Conn) error) (err error) {
 	kept := false
 	defer func() {
 		var ended error
 		if !kept {
 			if e := c.exec(`ROLLBACK TO follower`, `RELEASE follower`); e != nil {
-				if c.dialect.full(err) { // for all of them
+				if full(err) { // for all of them
 					f.ran <- fmt.Errorf("the transaction ended: %w", err)
 					return
 				}
@@ -198,7 +199,7 @@ func (f *follower) inSavepoint(c *connection, fn func(*Tx) error) (err error) {
 	if err = c.exec(`SAVEPOINT follower`); err != nil {
 		return err
 	}
-	if err = c.run(fn); err != nil {
+	if err = fn(c); err != nil {
 		return err
 	}
 	err = c.exec(`RELEASE follower`)
@@ -236,7 +237,7 @@ func (w *writer) connect() (*connection, error) {
 	if w.closed {
 		return nil, errors.Join(sql.ErrConnDone, conn.Close())
 	}
-	w.conn = &connection{conn, w.dialect, map[string]*sql.Stmt{}}
+	w.conn = &connection{conn, map[string]*sql.Stmt{}}
 	return w.conn, nil
 }
 
@@ -299,7 +300,6 @@ func (w *writer) enterAsLeader() (*follower, *connection, error) {
 // the transaction that has the turn uses it.
 type connection struct {
 	*sql.Conn
-	dialect    dialect
 	statements map[string]*sql.Stmt // by the query as written
 }
 
@@ -308,7 +308,7 @@ func (c *connection) prepare(query string) (*sql.Stmt, error) {
 	if s := c.statements[query]; s != nil {
 		return s, nil
 	}
-	s, err := c.PrepareContext(context.Background(), c.dialect.query(query))
+	s, err := c.PrepareContext(context.Background(), rewrite(query))
 	if err != nil {
 		return nil, err
 	}
@@ -342,12 +342,37 @@ func (c *connection) exec(queries ...string) error {
 	return nil
 }
 
-// run runs fn and ends its Tx.
-func (c *connection) run(fn func(*Tx) error) error {
-	t := &Tx{conn: c}
-	defer func() { t.err = sql.ErrTxDone }()
-	if err := fn(t); err != nil {
-		return err
+// The statements of a transaction do not end with the caller's context: SQLite
+// would end the whole transaction, and others may share its commit.
+
+// Query implements [db.Conn].
+func (c *connection) Query(ctx context.Context, query string, args []any) (db.Rows, error) {
+	ctx = context.WithoutCancel(ctx)
+	if len(query) > maxPrepared {
+		return rowsOf(c.QueryContext(ctx, rewrite(query), args...))
 	}
-	return t.err
+	s, err := c.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return rowsOf(s.QueryContext(ctx, args...))
+}
+
+// Exec implements [db.Conn].
+func (c *connection) Exec(ctx context.Context, query string, args []any) (sql.Result, error) {
+	ctx = context.WithoutCancel(ctx)
+	if len(query) > maxPrepared {
+		return c.ExecContext(ctx, rewrite(query), args...)
+	}
+	s, err := c.prepare(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+// Script implements [db.Conn].
+func (c *connection) Script(ctx context.Context, statements string) error {
+	_, err := c.ExecContext(context.WithoutCancel(ctx), statements)
+	return err
 }

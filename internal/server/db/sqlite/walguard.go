@@ -1,4 +1,4 @@
-package db
+package sqlite
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
 // ErrForeignLog means that the write-ahead log beside the database belongs to
@@ -214,18 +215,16 @@ func writeStamps(file string, r stampRecord) error {
 	return atomicfile.Replace(stampFile(file), append(text, '\n'), 0o600)
 }
 
-// Stamp gives the database file a new stamp; see [stamp]. Call it when all
-// migrations are applied, before the database is used. If it fails, as on a full
-// disk, the database is as good as before: an old stamp stays valid.
-func (db *DB) Stamp(ctx context.Context) error {
-	before, err := readStamp(db.raw)
+// Stamp implements [db.Backend]: it gives the database file a new stamp.
+func (b *backend) Stamp(ctx context.Context) error {
+	before, err := readStamp(b.raw)
 	if err != nil {
 		return err
 	}
 	next := rand.Uint32()>>1 | 1 // user_version is a signed number, and 0 means unset
 	var schema uint32
-	err = db.Tx(ctx, func(tx *Tx) error {
-		v, err := One(ctx, tx, Scalar[int64], `PRAGMA schema_version`)
+	err = b.Run(ctx, func(c db.Conn) error {
+		v, err := number(c.Query(ctx, `PRAGMA schema_version`, nil))
 		schema = uint32(v)
 		return err
 	})
@@ -235,23 +234,23 @@ func (db *DB) Stamp(ctx context.Context) error {
 	// Both stamps are valid until the file certainly has the new one.
 	after := stamp{UserVersion: next, SchemaVersion: schema}
 	mixed := stamp{UserVersion: before.UserVersion, SchemaVersion: schema}
-	if err := writeStamps(db.file, stampRecord{Stamps: []stamp{before, mixed, after}}); err != nil {
+	if err := writeStamps(b.file, stampRecord{Stamps: []stamp{before, mixed, after}}); err != nil {
 		return err
 	}
-	err = db.Tx(ctx, func(tx *Tx) error {
-		return tx.script(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, next))
+	err = b.Run(ctx, func(c db.Conn) error {
+		return c.Script(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, next))
 	})
 	if err != nil {
 		return err
 	}
-	if err := db.write.checkpoint(); err != nil {
+	if err := b.write.checkpoint(); err != nil {
 		return err
 	}
-	if now, err := readStamp(db.raw); err != nil || now != after {
+	if now, err := readStamp(b.raw); err != nil || now != after {
 		return err // the checkpoint was not complete: all stamps stay valid
 	}
-	db.stamp.Store(&after)
-	return writeStamps(db.file, stampRecord{Stamps: []stamp{after}})
+	b.stamp.Store(&after)
+	return writeStamps(b.file, stampRecord{Stamps: []stamp{after}})
 }
 
 // recordClean records that the database was closed and left no log. If it fails,
@@ -267,16 +266,16 @@ func recordClean(file string) {
 }
 
 // checkStamp returns an error if the content of the file was replaced after
-// [DB.Stamp], as by cp of a backup while the server runs. It cannot tell this from
+// Stamp, as by cp of a backup while the server runs. It cannot tell this from
 // another program's VACUUM, which needs a restart for the sake of the stamp.
-func (db *DB) checkStamp() error {
-	want := db.stamp.Load()
+func (b *backend) checkStamp() error {
+	want := b.stamp.Load()
 	if want == nil {
 		return nil
 	}
-	now, err := readStamp(db.raw)
+	now, err := readStamp(b.raw)
 	if err != nil || now == *want {
 		return err
 	}
-	return fmt.Errorf("the database file %s was overwritten, or its schema was changed, by another program while it is open: stop the server; if a backup was copied over the file, restore it again; then start the server", db.file)
+	return fmt.Errorf("the database file %s was overwritten, or its schema was changed, by another program while it is open: stop the server; if a backup was copied over the file, restore it again; then start the server", b.file)
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package db_test
+package sqlite_test
 
 import (
 	"io"
@@ -15,7 +15,7 @@ import (
 )
 
 // databaseOfChild names the database that the test process looks at.
-const databaseOfChild = "GATEHOUSE_TEST_DATABASE"
+const databaseOfChild = "GATEHOUSE_TEST_LOCKED_FILE"
 
 // Another process, such as sqlite3 making a backup, must see that the database is
 // in use. Otherwise it removes the write-ahead log when it closes its connection.

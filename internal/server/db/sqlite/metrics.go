@@ -1,12 +1,11 @@
-package db
+package sqlite
 
 import "github.com/prometheus/client_golang/prometheus"
 
 // metrics are what a database counts about itself.
 type metrics struct {
-	group   prometheus.Histogram
-	commit  prometheus.Histogram
-	retries prometheus.Counter
+	group  prometheus.Histogram
+	commit prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -19,13 +18,5 @@ func newMetrics() *metrics {
 			Name: "gatehouse_db_commit_seconds", Help: "Time of a commit, which includes the sync to the disk.",
 			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .5, 1, 5},
 		}),
-		retries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gatehouse_db_retries_total", Help: "Transactions that ran again after a conflict with another.",
-		}),
 	}
-}
-
-// Metrics returns the database's metrics, for one registration.
-func (db *DB) Metrics() []prometheus.Collector {
-	return []prometheus.Collector{db.metrics.group, db.metrics.commit, db.metrics.retries}
 }

@@ -1,5 +1,3 @@
-// Package dbtest is the conformance suite of [db.DB]: what the domain packages
-// rely on and every database must do. A database's own test calls [Run].
 package dbtest
 
 import (

@@ -1,0 +1,70 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A Backend is one database engine. Packages sqlite and postgres have one each;
+// domain packages use it through a [DB] only.
+type Backend interface {
+	// Schema replaces {int}, {text} and {bytes} in the statements of a migration.
+	Schema(statements string) string
+	// Migrations are the engine's own tables.
+	Migrations() []Migration
+	// HasTable reports whether the database has a table of this name.
+	HasTable(ctx context.Context, name string) (bool, error)
+
+	// Query runs a query outside of transactions. It sees what is committed.
+	Query(ctx context.Context, query string, args []any) (Rows, error)
+	// Run runs fn once, in a serializable transaction, and commits if fn returns
+	// nil. If it cannot tell whether the commit was done, the error is
+	// [ErrUnclearCommit].
+	Run(ctx context.Context, fn func(Conn) error) error
+	// Migrate is like Run, and no other process migrates this database meanwhile.
+	// fn sees what the process before it committed.
+	Migrate(ctx context.Context, fn func(Conn) error) error
+	// Position returns the position of a transaction in the order of commits, and
+	// Horizon the number below which all of them are finished; see [Tx.Position]
+	// and [DB.Horizon].
+	Position(ctx context.Context, c Conn) (int64, error)
+	Horizon(ctx context.Context) (int64, error)
+
+	// Retry reports whether a transaction that failed with this error certainly has
+	// no effect and may succeed if it runs again.
+	Retry(err error) bool
+	// Unique reports whether err is the violation of a unique constraint.
+	Unique(err error) bool
+	// Full reports whether the database could not grow: its disk is full.
+	Full(err error) bool
+	// Unavailable reports whether the database cannot be reached, or is starting or
+	// stopping.
+	Unavailable(err error) bool
+
+	Shared() bool
+	Wake(ctx context.Context)
+	Woken() <-chan struct{}
+
+	Ping(ctx context.Context) error
+	Stamp(ctx context.Context) error
+	Metrics() []prometheus.Collector
+	Close() error
+}
+
+// A Conn runs the statements of one transaction.
+type Conn interface {
+	Query(ctx context.Context, query string, args []any) (Rows, error)
+	Exec(ctx context.Context, query string, args []any) (sql.Result, error)
+	// Script runs any number of statements without arguments.
+	Script(ctx context.Context, statements string) error
+}
+
+// Rows are the rows of a query, a *sql.Rows.
+type Rows interface {
+	Row
+	Next() bool
+	Err() error
+	Close() error
+}

@@ -1,0 +1,44 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// positionMigration is the counter of the transactions that asked for their
+// position. Transactions run one after the other, so its order is that of commits.
+var positionMigration = db.Migration{Name: "db/002-position", SQL: `CREATE TABLE db_position (
+	one {int} NOT NULL PRIMARY KEY, -- 1
+	n   {int} NOT NULL -- of the last transaction
+); INSERT INTO db_position (one, n) VALUES (1, 0)`}
+
+// Position implements [db.Backend].
+func (*backend) Position(ctx context.Context, c db.Conn) (int64, error) {
+	return number(c.Query(ctx, `UPDATE db_position SET n = n + 1 RETURNING n`, nil))
+}
+
+// Horizon implements [db.Backend].
+func (b *backend) Horizon(ctx context.Context) (int64, error) {
+	n, err := number(b.Query(ctx, `SELECT n FROM db_position`, nil))
+	return n + 1, err
+}
+
+// number reads the one number of a query's one row.
+func number(rows db.Rows, err error) (n int64, _ error) {
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return 0, err
+		}
+		return 0, sql.ErrNoRows
+	}
+	if err := rows.Scan(&n); err != nil {
+		return 0, err
+	}
+	return n, rows.Close()
+}
