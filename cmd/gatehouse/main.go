@@ -45,6 +45,7 @@ type commands struct {
 	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
 	Env     envCommand     `cmd:"" help:"Print the lines that point every AWS tool in a shell at the server."`
 	Policy  policyCommand  `cmd:"" help:"Explain what IAM's policies decide."`
+	Config  configCommand  `cmd:"" help:"Check a configuration file, or print an example of one."`
 	Version versionCommand `cmd:"" help:"Print the version, the commit and the date of the build."`
 
 	// For those who run a server. They call it with their AWS credentials.

@@ -64,6 +64,9 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 func needRestart(before, after *config.Config) (names []string) {
 	b, a := reflect.ValueOf(before).Elem(), reflect.ValueOf(after).Elem()
 	for i := range b.NumField() {
+		if !b.Type().Field(i).IsExported() {
+			continue
+		}
 		name := b.Type().Field(i).Tag.Get("yaml")
 		switch name {
 		case "iam", "guardrail":

@@ -13,12 +13,10 @@ import (
 	"io"
 	"net"
 	"os"
-	"reflect"
 	"regexp"
 	"slices"
 	"time"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 
@@ -97,6 +95,8 @@ type Config struct {
 	IAM *IAM `yaml:"iam"`
 	// Guardrail limits whole accounts. nil means no limit.
 	Guardrail *Guardrail `yaml:"guardrail"`
+
+	lines map[string]int // of the settings in the file
 }
 
 // Limits are bounds for what clients can take of the server.
@@ -179,7 +179,7 @@ func Default() *Config {
 
 // Read sets the settings of a YAML file in c; others keep their values. An unknown
 // setting, a wrong type, a scalar that YAML would change, and anything after the
-// document are errors. They show the line.
+// document are errors. All of them are returned, with their lines: see [Problems].
 func (c *Config) Read(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -195,7 +195,7 @@ func (c *Config) Read(path string) error {
 	}
 	file, err := parser.ParseBytes(raw, 0)
 	if err != nil {
-		return fmt.Errorf("configuration %s: %s", path, yaml.FormatError(err, false, true))
+		return fmt.Errorf("configuration %s: %w", path, explain(err))
 	}
 	if len(file.Docs) > 1 {
 		return fmt.Errorf("configuration %s: more than one YAML document", path)
@@ -203,38 +203,31 @@ func (c *Config) Read(path string) error {
 	if len(file.Docs) == 0 || file.Docs[0].Body == nil || file.Docs[0].Body.Type() == ast.NullType || file.Docs[0].Body.Type() == ast.CommentType {
 		return nil // decoding an empty file would set everything to zero
 	}
+	document := file.Docs[0].Body
 	var ambiguous ambiguityFinder
-	if ast.Walk(&ambiguous, file.Docs[0].Body); ambiguous.err != nil {
-		return fmt.Errorf("configuration %s: %w", path, ambiguous.err)
+	if ast.Walk(&ambiguous, document); ambiguous.errs != nil {
+		return fmt.Errorf("configuration %s: %w", path, errors.Join(ambiguous.errs...))
 	}
-	if err := yaml.NodeToValue(file.Docs[0].Body, c, yaml.Strict()); err != nil {
-		return fmt.Errorf("configuration %s: %s", path, explain(err))
+	if err := c.decode(document); err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
 	}
+	c.lines = map[string]int{}
+	addLines(c.lines, "", document)
 	return nil
-}
-
-// explain is the YAML library's message with the place in the file. The library names
-// Go's types to someone who wrote a duration without a unit.
-func explain(err error) string {
-	var mismatch *yaml.TypeError
-	if errors.As(err, &mismatch) && mismatch.DstType == reflect.TypeFor[time.Duration]() {
-		return fmt.Sprintf("line %d: %q is not a duration, such as 30s, 5m or 24h", mismatch.Token.Position.Line, mismatch.Token.Value)
-	}
-	return yaml.FormatError(err, false, true)
 }
 
 var regionPattern = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
 
-// Validate reports everything that is wrong with c, one error per line.
+// Validate reports everything that is wrong with c, one error per line: see [Problems].
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(setting, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: %s", setting, fmt.Sprintf(format, args...)))
+		errs = append(errs, c.ProblemAt(setting, fmt.Sprintf(format, args...)))
 	}
 	if c.Data == "" {
 		bad("data", "is missing: name a folder")
 	}
-	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+	if !isHostPort(c.Listen) {
 		bad("listen", "%q is not HOST:PORT", c.Listen)
 	}
 	if c.URL != "" {
@@ -265,7 +258,7 @@ func (c *Config) Validate() error {
 		bad("proxy_protocol", "needs trusted_proxies: only trusted proxies may send its header")
 	}
 	c.Limits.validate(bad)
-	if _, _, err := net.SplitHostPort(c.DebugListen); c.DebugListen != "" && err != nil {
+	if c.DebugListen != "" && !isHostPort(c.DebugListen) {
 		bad("debug_listen", "%q is not HOST:PORT", c.DebugListen)
 	}
 	if _, err := c.OIDC.Networks(); err != nil {
@@ -303,6 +296,16 @@ func (c *Config) Validate() error {
 	}
 	c.validateIdentities(bad)
 	return errors.Join(errs...)
+}
+
+// isHostPort reports whether an address has the form HOST:PORT, with a port that
+// exists. The host is not looked up.
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	return err == nil
 }
 
 // AllAccounts returns the accounts, the first one first.

@@ -126,12 +126,12 @@ func TestRead_Guardrail(t *testing.T) {
 
 func TestValidate_NamesAccountsAndLines(t *testing.T) {
 	for text, want := range map[string]string{
-		"iam: {accounts: {\"000000000001\": {}}}":            "iam.accounts: 000000000001 is the first account",
-		"iam: {accounts: {\"000000000009\": {}}}":            `iam.accounts: "000000000009" is not one of`,
+		"iam: {accounts: {\"000000000001\": {}}}":            "iam.accounts (line 1): 000000000001 is the first account",
+		"iam: {accounts: {\"000000000009\": {}}}":            `iam.accounts (line 1): "000000000009" is not one of`,
 		"region: us-east-1\nguardrail: {}":                   "guardrail (line 2): ",
 		"guardrail:\n  Version: 2012-10-17\n  Statement: {}": "guardrail (line 2): ",
 		"guardrail: text":                                    "guardrail (line 1): ",
-		"guardrail:\n  000000000009: " + denyAll:             `guardrail: "000000000009" is not one of`,
+		"guardrail:\n  000000000009: " + denyAll:             `guardrail (line 1): "000000000009" is not one of`,
 		"guardrail:\n  \"000000000001\": {Statement: 1}":     `guardrail.000000000001 (line 2): `,
 	} {
 		c, err := read(t, text)

@@ -26,19 +26,19 @@ func TestRead_Limits(t *testing.T) {
 
 func TestValidate_Limits(t *testing.T) {
 	for text, want := range map[string]string{
-		"limits: {idle: 0s}":                   "limits.idle: ",
-		"limits: {body_memory: 1MiB}":          "limits.body_memory: must be 512MiB",
+		"limits: {idle: 0s}":                   "limits.idle (line 1): ",
+		"limits: {body_memory: 1MiB}":          "limits.body_memory (line 1): must be 512MiB",
 		"limits: {body_memory: lots}":          `line 1: "lots" is not a size`,
 		"limits: {body_memory: -1}":            "is not a size",
 		"limits: {body_memory: 9999999999GiB}": "is not a size",
-		"limits: {connections: -1}":            "limits.connections: ",
-		"limits: {address_rate: -1}":           "limits.address_rate: ",
-		"limits: {principal_rate: -1}":         "limits.principal_rate: ",
-		"limits: {min_rate: -1}":               "limits.min_rate: ",
-		"trusted_proxies: [10.0.0.1]":          "trusted_proxies: ",
-		"proxy_protocol: true":                 "proxy_protocol: needs trusted_proxies",
-		"debug_listen: here":                   "debug_listen: ",
-		"drain_delay: -1s":                     "drain_delay: ",
+		"limits: {connections: -1}":            "limits.connections (line 1): ",
+		"limits: {address_rate: -1}":           "limits.address_rate (line 1): ",
+		"limits: {principal_rate: -1}":         "limits.principal_rate (line 1): ",
+		"limits: {min_rate: -1}":               "limits.min_rate (line 1): ",
+		"trusted_proxies: [10.0.0.1]":          "trusted_proxies (line 1): ",
+		"proxy_protocol: true":                 "proxy_protocol (line 1): needs trusted_proxies",
+		"debug_listen: here":                   "debug_listen (line 1): ",
+		"drain_delay: -1s":                     "drain_delay (line 1): ",
 	} {
 		c, err := read(t, text)
 		if err == nil {

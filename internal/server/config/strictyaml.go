@@ -11,13 +11,10 @@ import (
 // than the file says. Such text is refused, not guessed: an account id without its
 // zeros is another account, and a condition key that is cut at its colon is not a
 // condition.
-type ambiguityFinder struct{ err error }
+type ambiguityFinder struct{ errs []error }
 
 // Visit implements [ast.Visitor].
 func (a *ambiguityFinder) Visit(node ast.Node) ast.Visitor {
-	if a.err != nil {
-		return nil
-	}
 	switch n := node.(type) {
 	case *ast.IntegerNode:
 		a.number(n.Token, n.Value)
@@ -33,7 +30,7 @@ func (a *ambiguityFinder) Visit(node ast.Node) ast.Visitor {
 // 1.50.
 func (a *ambiguityFinder) number(t *token.Token, value any) {
 	if fmt.Sprint(value) != t.Value {
-		a.err = fmt.Errorf("line %d: put %s in quotes: YAML reads it as the number %v", t.Position.Line, t.Value, value)
+		a.add(t, "put %s in quotes: YAML reads it as the number %v", t.Value, value)
 	}
 }
 
@@ -47,6 +44,10 @@ func (a *ambiguityFinder) colon(n *ast.MappingValueNode) {
 	plain := next.CharacterType == token.CharacterTypeMiscellaneous
 	adjacent := next.Position.Line == n.Start.Position.Line && next.Position.Column == n.Start.Position.Column+1
 	if plain && adjacent {
-		a.err = fmt.Errorf("line %d: put the text with a colon that begins with %s: in quotes, or a space after the colon", key.Position.Line, key.Value)
+		a.add(key, "put the text with a colon that begins with %s: in quotes, or a space after the colon", key.Value)
 	}
+}
+
+func (a *ambiguityFinder) add(at *token.Token, format string, args ...any) {
+	a.errs = append(a.errs, &Problem{Line: at.Position.Line, Message: fmt.Sprintf(format, args...)})
 }

@@ -1,0 +1,172 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// A Problem is one thing that is wrong in a configuration. [Config.Read] and
+// [Config.Validate] return all of them, joined: see [Problems].
+type Problem struct {
+	// Line is the line of the file, or 0 if the setting is not in a file.
+	Line int
+	// Setting is the path of the setting, such as log.level. It is empty if the file
+	// is not valid YAML of this form.
+	Setting string
+	Message string
+
+	excerpt string // the message with the lines of the file around it
+}
+
+func (p *Problem) Error() string {
+	switch {
+	case p.excerpt != "":
+		return p.excerpt
+	case p.Setting == "":
+		return fmt.Sprintf("line %d: %s", p.Line, p.Message)
+	case p.Line == 0:
+		return p.Setting + ": " + p.Message
+	}
+	return fmt.Sprintf("%s (line %d): %s", p.Setting, p.Line, p.Message)
+}
+
+// Problems returns the problems in an error, in the order of their lines. It returns
+// nil if there are none, for example because the file cannot be opened.
+func Problems(err error) []*Problem {
+	var all []*Problem
+	var find func(error)
+	find = func(err error) {
+		if p, ok := err.(*Problem); ok {
+			all = append(all, p)
+			return
+		}
+		switch e := err.(type) {
+		case interface{ Unwrap() []error }:
+			for _, inner := range e.Unwrap() {
+				find(inner)
+			}
+		case interface{ Unwrap() error }:
+			find(e.Unwrap())
+		}
+	}
+	find(err)
+	slices.SortStableFunc(all, func(a, b *Problem) int { return a.Line - b.Line })
+	return all
+}
+
+// ProblemAt returns a problem of a setting with its line. A line at the end of the
+// setting, as in "guardrail (line 3)", is used.
+func (c *Config) ProblemAt(setting, message string) *Problem {
+	p := &Problem{Setting: setting, Message: message}
+	if m := lineSuffix.FindStringSubmatch(setting); m != nil {
+		p.Setting = strings.TrimSuffix(setting, m[0])
+		p.Line, _ = strconv.Atoi(m[1])
+		return p
+	}
+	// A setting that is missing has the line of the section that it is missing in.
+	for path := setting; ; {
+		if line, ok := c.lines[path]; ok {
+			p.Line = line
+			return p
+		}
+		dot := strings.LastIndexByte(path, '.')
+		if dot < 0 {
+			return p
+		}
+		path = path[:dot]
+	}
+}
+
+var (
+	lineSuffix = regexp.MustCompile(` \(line (\d+)\)$`)
+	linePrefix = regexp.MustCompile(`^line (\d+): `)
+)
+
+// addLines records the line of each setting in a mapping.
+func addLines(lines map[string]int, in string, node ast.Node) {
+	for _, value := range valuesOf(node) {
+		token := value.Key.GetToken()
+		path := in + token.Value
+		lines[path] = token.Position.Line
+		addLines(lines, path+".", value.Value)
+	}
+}
+
+// valuesOf returns the pairs of a mapping, and nothing for another node.
+func valuesOf(node ast.Node) []*ast.MappingValueNode {
+	switch n := node.(type) {
+	case *ast.MappingNode:
+		return n.Values
+	case *ast.MappingValueNode: // a mapping of one
+		return []*ast.MappingValueNode{n}
+	}
+	return nil
+}
+
+// decode sets the settings of a document in c.
+func (c *Config) decode(document ast.Node) error {
+	err := yaml.NodeToValue(document, c, yaml.Strict())
+	if err == nil {
+		return nil
+	}
+	// The library stops at the first error. To find all of them, each setting is
+	// decoded on its own. An alias cannot be: its anchor may be elsewhere.
+	var errs []error
+	for _, setting := range split(document, 4) {
+		if err := yaml.NodeToValue(setting, new(Config), yaml.Strict()); err != nil {
+			p := explain(err)
+			if !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == p.Error() }) && !strings.Contains(p.Message, "could not find alias") {
+				errs = append(errs, p)
+			}
+		}
+	}
+	if len(errs) == 0 {
+		return explain(err)
+	}
+	return errors.Join(errs...)
+}
+
+// split returns a document for each setting of a mapping: {a: {b: 1, c: 2}} becomes
+// {a: {b: 1}} and {a: {c: 2}}. Mappings that are deeper than depth stay whole.
+func split(node ast.Node, depth int) []ast.Node {
+	values := valuesOf(node)
+	if len(values) == 0 || depth == 0 {
+		return []ast.Node{node}
+	}
+	var all []ast.Node
+	for _, value := range values {
+		for _, inner := range split(value.Value, depth-1) {
+			one := ast.MappingValue(value.Start, value.Key, inner)
+			all = append(all, ast.Mapping(value.Start, false, one))
+		}
+	}
+	return all
+}
+
+// explain is the YAML library's message with the place in the file. The library names
+// Go's types to someone who wrote a duration without a unit.
+func explain(err error) *Problem {
+	var mismatch *yaml.TypeError
+	if errors.As(err, &mismatch) && mismatch.DstType == reflect.TypeFor[time.Duration]() {
+		return &Problem{Line: mismatch.Token.Position.Line, Message: fmt.Sprintf("%q is not a duration, such as 30s, 5m or 24h", mismatch.Token.Value)}
+	}
+	var placed yaml.Error
+	if errors.As(err, &placed) && placed.GetToken() != nil {
+		return &Problem{Line: placed.GetToken().Position.Line, Message: placed.GetMessage(), excerpt: yaml.FormatError(err, false, true)}
+	}
+	p := &Problem{Message: err.Error(), excerpt: err.Error()}
+	if m := linePrefix.FindStringSubmatch(p.Message); m != nil {
+		p.Line, _ = strconv.Atoi(m[1])
+		p.Message, p.excerpt = strings.TrimPrefix(p.Message, m[0]), ""
+	}
+	return p
+}
