@@ -8,6 +8,9 @@
 // keeps what fits into memory; [Writer.Err] says that it is failing, and a line
 // that does not fit is refused with [ErrBacklog].
 //
+// A line that comes after a pause is written at once. Under load, lines are collected
+// for a few milliseconds.
+//
 // A crash loses the lines that are in memory. It does not lose the changes that
 // these lines report: the stores made them durable before the answer.
 //
@@ -30,6 +33,9 @@ const (
 	// firstRetry and lastRetry bound the time between attempts of a failed write.
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 2 * time.Second
+	// minInterval is the time between the beginnings of two writes at least. Under
+	// load, a write of its own for each line takes as long as the requests do.
+	minInterval = 2 * time.Millisecond
 )
 
 var (
@@ -133,6 +139,7 @@ func (w *Writer) Close() error {
 func (w *Writer) run() {
 	defer close(w.done)
 	var batch []byte
+	var last time.Time // when the last write began
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for {
@@ -142,9 +149,15 @@ func (w *Writer) run() {
 		if len(w.pending) == 0 {
 			return
 		}
+		if early := minInterval - time.Since(last); early > 0 && !w.closed {
+			w.mu.Unlock()
+			time.Sleep(early)
+			w.mu.Lock()
+		}
 		batch, w.pending = w.pending, batch[:0]
 		w.changed.Broadcast() // there is room again
 		taken := time.Now()
+		last = taken
 		if !w.writeAll(batch) {
 			return
 		}

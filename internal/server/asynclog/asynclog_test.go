@@ -179,3 +179,38 @@ func TestClose_FullDisk(t *testing.T) {
 		t.Errorf("Close = %v, want that of the disk", err)
 	}
 }
+
+// A counter counts writes and the lines in them.
+type counter struct{ writes, lines int }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.writes++
+	c.lines += bytes.Count(p, []byte("\n"))
+	return len(p), nil
+}
+
+// Under load lines share a write. A line that comes alone does not wait for others.
+func TestWriter_LinesShareWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out counter
+		w := asynclog.New(&out)
+		defer w.Close()
+		for range 1000 {
+			fmt.Fprintln(w, "line")
+			time.Sleep(10 * time.Microsecond)
+		}
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if out.lines != 1000 || out.writes > 10 {
+			t.Errorf("%d lines in %d writes", out.lines, out.writes)
+		}
+		time.Sleep(time.Second)
+		began, before := time.Now(), out.lines
+		fmt.Fprintln(w, "line")
+		synctest.Wait()
+		if out.lines != before+1 || time.Since(began) > 0 {
+			t.Errorf("%d lines are written %v after a single one", out.lines-before, time.Since(began))
+		}
+	})
+}
