@@ -275,6 +275,8 @@ func (g *fixture) rotate(first, second string) {
 		})
 	}
 	file.Keys[0]["state"], file.Keys[1]["state"] = first, second
+	file.Version = 1 // the form that is edited by hand
+	delete(file.Keys[0], "activated")
 	if err := os.WriteFile(path, must(json.Marshal(file))(g.t), 0o600); err != nil {
 		g.t.Fatal(err)
 	}

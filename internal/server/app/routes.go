@@ -33,10 +33,7 @@ const readyTimeout = 2 * time.Second
 // handler connects the handlers to one address. A request whose host or path names
 // the registry or a package repository goes there; everything else is an AWS API.
 func (p *components) handler() (http.Handler, error) {
-	layers, err := oci.NewLayerURLs(p.keyring.LayerAddressKey(), p.addresses, p.now)
-	if err != nil {
-		return nil, err
-	}
+	layers := oci.NewLayerURLs(p.keyring.LayerAddressKeys, p.addresses, p.now)
 	aws, err := p.awsAPIs(layers)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ import (
 // is made for a caller who is allowed to read the blob, and signed as a whole with
 // HMAC-SHA256.
 type LayerURLs struct {
-	key       []byte
+	keys      func() ([][]byte, error)
 	addresses *endpoint.Addresses
 	now       func() time.Time
 }
@@ -41,33 +42,51 @@ const (
 	paramSignature = "signature"
 )
 
-// NewLayerURLs returns LayerURLs that sign with key. It must have at least 32 bytes
-// and be the same in all replicas.
-func NewLayerURLs(key []byte, addresses *endpoint.Addresses, now func() time.Time) (*LayerURLs, error) {
-	if len(key) < sha256.Size {
-		return nil, errors.New("oci: the key of layer URLs is shorter than 32 bytes")
-	}
-	return &LayerURLs{key: key, addresses: addresses, now: now}, nil
+// NewLayerURLs returns LayerURLs that sign with the first of the keys, and accept the
+// signatures of all. keys is called for each URL, so the keys can change; each has at
+// least 32 bytes. All servers must accept what one of them signs.
+func NewLayerURLs(keys func() ([][]byte, error), addresses *endpoint.Addresses, now func() time.Time) *LayerURLs {
+	return &LayerURLs{keys: keys, addresses: addresses, now: now}
 }
 
 // LayerURL returns the URL of a blob. It does not authorize: call it only after the
-// domain has.
-func (l *LayerURLs) LayerURL(id images.RepositoryID, d digest.Digest) string {
+// domain has. It fails if the server does not know which keys are good.
+func (l *LayerURLs) LayerURL(id images.RepositoryID, d digest.Digest) (string, error) {
+	keys, err := l.signingKeys()
+	if err != nil {
+		return "", err
+	}
 	p := path{kind: kindBlob, name: id.Name, digest: d}
 	query := url.Values{
 		paramAccount: {id.Account},
 		paramRegion:  {id.Region},
 		paramExpires: {strconv.FormatInt(l.now().Add(layerURLLifetime).Unix(), 10)},
 	}
-	query.Set(paramSignature, l.sign(p, query))
+	query.Set(paramSignature, sign(keys[0], p, query))
 	base := l.addresses.RegistryURL(endpoint.Registry{Account: id.Account, Region: id.Region})
-	return base + p.String() + "?" + query.Encode()
+	return base + p.String() + "?" + query.Encode(), nil
+}
+
+func (l *LayerURLs) signingKeys() ([][]byte, error) {
+	keys, err := l.keys()
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("oci: there is no key for layer URLs")
+	}
+	for _, key := range keys {
+		if len(key) < sha256.Size {
+			return nil, errors.New("oci: a key of layer URLs is shorter than 32 bytes")
+		}
+	}
+	return keys, nil
 }
 
 // sign returns the signature of a URL in its canonical form. The host is not part of
 // it, because a server has several.
-func (l *LayerURLs) sign(p path, query url.Values) string {
-	mac := hmac.New(sha256.New, l.key)
+func sign(key []byte, p path, query url.Values) string {
+	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("gatehouse layer address 1\n" + p.String() + "?" + query.Encode()))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
@@ -77,10 +96,15 @@ func isSigned(u *url.URL) bool { return strings.Contains(u.RawQuery, paramSignat
 
 // verify checks a URL and returns the repository that it is about.
 func (l *LayerURLs) verify(p path, u *url.URL) (images.RepositoryID, error) {
+	keys, err := l.signingKeys()
+	if err != nil {
+		return images.RepositoryID{}, err
+	}
 	query := u.Query()
 	signature := query.Get(paramSignature)
 	query.Del(paramSignature)
-	if !hmac.Equal([]byte(signature), []byte(l.sign(p, query))) {
+	signed := func(key []byte) bool { return hmac.Equal([]byte(signature), []byte(sign(key, p, query))) }
+	if !slices.ContainsFunc(keys, signed) {
 		return images.RepositoryID{}, fault.New(fault.Denied, "InvalidLayerURL", "This registry did not sign the URL. Call GetDownloadUrlForLayer and use its URL unchanged.")
 	}
 	expires, err := strconv.ParseInt(query.Get(paramExpires), 10, 64)

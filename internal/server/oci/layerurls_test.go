@@ -1,6 +1,8 @@
 package oci_test
 
 import (
+	"bytes"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -22,9 +24,9 @@ func TestLayerURLs(t *testing.T) {
 	c.pushBlob("another layer", "")
 	c.in("another").pushBlob("0123456789", "")
 
-	address, err := url.Parse(r.layers.LayerURL(id, layer))
-	if err != nil || address.Host[:12] != account {
-		t.Fatalf("%v, %v", address, err)
+	address := r.layerURL(t, id, layer)
+	if address.Host[:12] != account {
+		t.Fatal(address)
 	}
 	anyone := r.client(t, "")
 	anyone.password = ""
@@ -96,19 +98,57 @@ func TestLayerURLs(t *testing.T) {
 	}
 
 	c.do("DELETE", "blobs/"+layer.String(), nil).want(202)
-	again, err := url.Parse(r.layers.LayerURL(id, layer))
+	anyone.do("GET", r.layerURL(t, id, layer).RequestURI(), nil).fails(404, "BLOB_UNKNOWN")
+}
+
+// layerURL is the signed URL of a blob.
+func (r *registry) layerURL(t *testing.T, id images.RepositoryID, d digest.Digest) *url.URL {
+	t.Helper()
+	text, err := r.layers.LayerURL(id, d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	anyone.do("GET", again.RequestURI(), nil).fails(404, "BLOB_UNKNOWN")
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
 }
 
-func TestLayerURLKey(t *testing.T) {
+// A URL stays good while the keyring is rotated, until its key is retired.
+func TestLayerURLs_Rotation(t *testing.T) {
+	r := newRegistry(t)
+	id := r.create(t, account, "app", images.Settings{})
+	layer := r.client(t, "admin").in("app").pushBlob("content", "").Digest
+	anyone := r.client(t, "")
+	anyone.password = ""
+	former, next := r.layerKeys[0], bytes.Repeat([]byte{8}, 32)
+
+	old := r.layerURL(t, id, layer).RequestURI()
+	r.layerKeys = [][]byte{next, former}
+	anyone.do("GET", old, nil).want(200)
+	first := r.layerURL(t, id, layer).RequestURI()
+	r.layerKeys = [][]byte{former, next} // a server that does not know yet that next is active
+	anyone.do("GET", first, nil).want(200)
+	r.layerKeys = [][]byte{next}
+	anyone.do("GET", first, nil).want(200)
+	anyone.do("GET", old, nil).fails(403, "DENIED")
+}
+
+func TestLayerURLs_Keys(t *testing.T) {
 	addresses, err := endpoint.New("https://registry.example", "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := oci.NewLayerURLs(make([]byte, 31), addresses, time.Now); err == nil {
-		t.Error("a short key was taken")
+	stale := errors.New("stale")
+	for name, keys := range map[string]func() ([][]byte, error){
+		"none":        func() ([][]byte, error) { return nil, nil },
+		"a short one": func() ([][]byte, error) { return [][]byte{make([]byte, 32), make([]byte, 31)}, nil },
+		"unknown":     func() ([][]byte, error) { return nil, stale },
+	} {
+		id := images.RepositoryID{Account: account, Region: "us-east-1", Name: "app"}
+		if u, err := oci.NewLayerURLs(keys, addresses, time.Now).LayerURL(id, digest.FromString("")); err == nil {
+			t.Errorf("%s: signed %s", name, u)
+		}
 	}
 }

@@ -36,16 +36,17 @@ const (
 
 // A registry is the whole endpoint on a real store, behind a real server.
 type registry struct {
-	url     string
-	oci     *oci.Handler
-	handler http.Handler // the same, with an audit trail
-	images  *images.Service
-	layers  *oci.LayerURLs
-	clock   *clock
-	trail   *trail
-	log     *serverLog
-	db      *db.DB
-	users   users
+	url       string
+	oci       *oci.Handler
+	handler   http.Handler // the same, with an audit trail
+	images    *images.Service
+	layers    *oci.LayerURLs
+	layerKeys [][]byte // of layers, the signing one first
+	clock     *clock
+	trail     *trail
+	log       *serverLog
+	db        *db.DB
+	users     users
 }
 
 // newRegistry starts a registry with host names like those of AWS, below aws.example.
@@ -83,10 +84,8 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.layers, err = oci.NewLayerURLs(bytes.Repeat([]byte{7}, 32), addresses, clock.now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.layerKeys = [][]byte{bytes.Repeat([]byte{7}, 32)}
+	r.layers = oci.NewLayerURLs(func() ([][]byte, error) { return r.layerKeys, nil }, addresses, clock.now)
 	r.oci = oci.New(oci.Config{
 		Images:    store,
 		Authn:     r.users,

@@ -191,10 +191,7 @@ func TestGetBlob_Redirect(t *testing.T) {
 	c.do("HEAD", "blobs/"+d.String(), nil).want(200).has("Content-Length", "7")
 	c.do("GET", "blobs/"+digest.FromString("absent").String(), nil).fails(404, "BLOB_UNKNOWN")
 
-	signed, err := url.Parse(r.layers.LayerURL(id, d))
-	if err != nil {
-		t.Fatal(err)
-	}
+	signed := r.layerURL(t, id, d)
 	anyone.do("GET", signed.RequestURI(), nil).want(200).is("content")
 
 	r.users.policies["reader"] = allow("ecr:BatchGetImage", "*")

@@ -1,8 +1,6 @@
 package token
 
 import (
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,107 +13,151 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
 )
 
-// maxKeyFile bounds what is read of a keyring: thousands of keys.
-const maxKeyFile = 1 << 20
+// MaxKeyFile bounds the stored form of a keyring, in bytes: thousands of keys.
+const MaxKeyFile = 1 << 20
 
-// keyFile is the form of the file.
+// keyFile is the stored form of [Keys]. Version 1 has no revision and no times but
+// created, and is read, not written.
 type keyFile struct {
-	Version int       `json:"version"`
-	Keys    []fileKey `json:"keys"`
+	Version  int       `json:"version"`
+	Revision int64     `json:"revision,omitzero"`
+	Keys     []fileKey `json:"keys"`
 }
 
 type fileKey struct {
-	ID      string    `json:"id"`
-	State   state     `json:"state"`
-	Created time.Time `json:"created"`
-	Secret  []byte    `json:"secret"`
+	ID          string    `json:"id"`
+	State       State     `json:"state"`
+	Created     time.Time `json:"created"`
+	Activated   time.Time `json:"activated,omitzero"`
+	Deactivated time.Time `json:"deactivated,omitzero"`
+	Secret      []byte    `json:"secret"`
 }
 
-const fileVersion = 1
+const fileVersion = 2
+
+// Encode returns the stored form, which [ParseKeys] reads. The secrets are in it as
+// they are.
+func (k *Keys) Encode() ([]byte, error) {
+	file := keyFile{Version: fileVersion, Revision: k.revision}
+	for _, key := range k.keys {
+		file.Keys = append(file.Keys, fileKey{key.ID, key.State, key.Created, key.Activated, key.Deactivated, key.secret})
+	}
+	text, err := json.Marshal(file, jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, errors.New("keyring: it cannot be written as JSON") // the error may quote it
+	}
+	return append(text, '\n'), nil
+}
+
+// ParseKeys reads the stored form of a keyring. Its errors quote nothing of it but key
+// ids and states.
+func ParseKeys(text []byte) (*Keys, error) {
+	if len(text) > MaxKeyFile {
+		return nil, fmt.Errorf("it is larger than any keyring: %d bytes", len(text))
+	}
+	var version struct {
+		Version int `json:"version"`
+	}
+	if json.Unmarshal(text, &version) == nil && version.Version > fileVersion {
+		return nil, fmt.Errorf("it has version %d, and this program knows versions up to %d: use the version of Gatehouse that wrote it, or a newer one", version.Version, fileVersion)
+	}
+	var file keyFile
+	// Not the decoder's error: it may quote what it could not read.
+	if json.Unmarshal(text, &file, json.RejectUnknownMembers(true)) != nil {
+		return nil, errors.New("it is not a keyring: its JSON is damaged; restore it from a copy")
+	}
+	return file.content()
+}
+
+// content checks what was read.
+func (f *keyFile) content() (*Keys, error) {
+	switch {
+	case f.Version < 1:
+		return nil, errors.New("it has no version, so it is not a keyring")
+	case f.Version == 1 && f.Revision != 0:
+		return nil, errors.New("it has version 1, which has no revision")
+	case f.Version > 1 && f.Revision < 1:
+		return nil, errors.New("its revision is missing or not positive")
+	}
+	k := &Keys{revision: f.Revision}
+	for _, fk := range f.Keys {
+		key, err := fk.key(f.Version)
+		if err != nil {
+			return nil, err
+		}
+		if _, taken := k.Key(key.ID); taken {
+			return nil, fmt.Errorf("two keys have the id %s", key.ID)
+		}
+		k.keys = append(k.keys, key)
+	}
+	actives := 0
+	for _, key := range k.keys {
+		if key.State == Active {
+			actives++
+		}
+	}
+	switch {
+	case actives == 0:
+		return nil, errors.New("no key is active")
+	case actives > 1:
+		return nil, errors.New("more than one key is active")
+	}
+	return k, nil
+}
+
+func (f *fileKey) key(version int) (Key, error) {
+	number, err := parseKeyID(f.ID)
+	switch {
+	case err != nil:
+		return Key{}, err
+	case len(f.Secret) != keySize:
+		return Key{}, fmt.Errorf("the secret of key %s has %d bytes, want %d", f.ID, len(f.Secret), keySize)
+	case f.State != Active && f.State != VerifyOnly && f.State != Retired:
+		return Key{}, fmt.Errorf("key %s has a state that is not %s, %s or %s", f.ID, Active, VerifyOnly, Retired)
+	}
+	k := Key{formatKeyID(number), f.State, f.Created, f.Activated, f.Deactivated, number, f.Secret}
+	if version == 1 { // a key may have been active; only the file's editor knows
+		k.Activated, k.Deactivated = f.Created, time.Time{}
+	}
+	if k.State == Active && (k.Activated.IsZero() || !k.Deactivated.IsZero()) {
+		return Key{}, fmt.Errorf("key %s is active, so it must have the time of its activation and none of its end", f.ID)
+	}
+	return k, nil
+}
 
 // CreateKeyring makes a keyring with one new key and writes it to path, which
 // must not exist: the error is then [fs.ErrExist], and the file stays as it is.
 // When it returns, the file survives a crash; a crash before leaves none. now
 // is the clock by which tokens expire.
 func CreateKeyring(path string, now func() time.Time) (*Keyring, error) {
-	secret, id := make([]byte, keySize), make([]byte, keyIDSize)
-	_, _ = rand.Read(secret) // cannot fail
-	_, _ = rand.Read(id)
-	file := keyFile{fileVersion, []fileKey{{
-		ID: formatKeyID(binary.BigEndian.Uint32(id)), State: active,
-		Created: now().UTC().Truncate(time.Second), Secret: secret,
-	}}}
-	text, err := json.Marshal(file, jsontext.WithIndent("  "))
+	keys := NewKeys(now())
+	text, err := keys.Encode()
 	if err != nil {
+		return nil, err
+	}
+	if err := atomicfile.Create(path, text, 0o600); err != nil {
 		return nil, fmt.Errorf("create keyring: %w", err)
 	}
-	ring, err := file.keyring(now)
-	if err != nil {
-		return nil, fmt.Errorf("create keyring: %w", err)
-	}
-	if err := atomicfile.Create(path, append(text, '\n'), 0o600); err != nil {
-		return nil, fmt.Errorf("create keyring: %w", err)
-	}
-	return ring, nil
+	return NewKeyring(keys, now, nil)
 }
 
 // LoadKeyring reads the keyring at path. The error is [fs.ErrNotExist] if
 // there is none. It refuses a file that anyone but its owner can read or write.
 func LoadKeyring(path string, now func() time.Time) (*Keyring, error) {
-	text, err := readPrivate(path)
+	text, err := ReadPrivate(path)
 	if err != nil {
 		return nil, fmt.Errorf("load keyring: %w", err)
 	}
-	var file keyFile
-	// Not the decoder's error: it may quote what it could not read.
-	if json.Unmarshal(text, &file, json.RejectUnknownMembers(true)) != nil {
-		return nil, fmt.Errorf("load keyring: %s is not a keyring: its JSON is damaged; restore it from a copy", path)
-	}
-	ring, err := file.keyring(now)
+	keys, err := ParseKeys(text)
 	if err != nil {
 		return nil, fmt.Errorf("load keyring %s: %w", path, err)
 	}
-	return ring, nil
+	return NewKeyring(keys, now, nil)
 }
 
-// keyring checks the file and derives what its keys are for.
-func (f *keyFile) keyring(now func() time.Time) (*Keyring, error) {
-	if f.Version != fileVersion {
-		return nil, fmt.Errorf("it has version %d, and this server knows version %d", f.Version, fileVersion)
-	}
-	ring := &Keyring{now: now, keys: make(map[uint32]*key, len(f.Keys))}
-	for _, fk := range f.Keys {
-		number, err := parseKeyID(fk.ID)
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case ring.keys[number] != nil:
-			return nil, fmt.Errorf("two keys have the id %s", fk.ID)
-		case len(fk.Secret) != keySize:
-			return nil, fmt.Errorf("the secret of key %s has %d bytes, want %d", fk.ID, len(fk.Secret), keySize)
-		case fk.State != active && fk.State != verifyOnly && fk.State != retired:
-			return nil, fmt.Errorf("key %s has the state %q, want %s, %s or %s", fk.ID, fk.State, active, verifyOnly, retired)
-		case fk.State == active && ring.active != nil:
-			return nil, errors.New("more than one key is active")
-		}
-		k, err := newKey(number, fk.State, fk.Secret)
-		if err != nil {
-			return nil, err
-		}
-		ring.keys[number] = k
-		if k.state == active {
-			ring.active = k
-		}
-	}
-	if ring.active == nil {
-		return nil, errors.New("no key is active")
-	}
-	return ring, nil
-}
-
-// readPrivate reads a file that belongs to its owner alone.
-func readPrivate(path string) ([]byte, error) {
+// ReadPrivate reads a file that belongs to its owner alone, at most [MaxKeyFile]
+// bytes.
+func ReadPrivate(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -132,11 +174,11 @@ func readPrivate(path string) ([]byte, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("%s has mode %04o, and others than its owner may reach the keys in it. Run: chmod 600 %s", path, mode, path)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, MaxKeyFile+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxKeyFile {
+	if len(text) > MaxKeyFile {
 		return nil, fmt.Errorf("%s is larger than any keyring", path)
 	}
 	return text, nil

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"bytes"
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -10,7 +11,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -21,32 +24,86 @@ const (
 	keySize   = 32
 )
 
-// A state is what a key is still good for.
-type state string
-
-const (
-	// active mints, opens and derives. Exactly one key of a keyring is.
-	active state = "active"
-	// verifyOnly opens and derives. A new key is verify-only until every
-	// replica has it, an old one until the last token that it sealed expired.
-	verifyOnly state = "verify-only"
-	// retired only derives the secrets of the long-term access keys that were
-	// created under it.
-	retired state = "retired"
-)
-
-// A Keyring holds the server's keys. It is immutable and safe for use by many
-// goroutines.
+// A Keyring mints and opens tokens with the keys that were loaded last, and derives
+// secrets from them. It is safe for use by many goroutines, which take no lock.
 type Keyring struct {
-	now    func() time.Time
-	keys   map[uint32]*key
-	active *key
+	now   func() time.Time
+	ready func() error
+	ring  atomic.Pointer[ring]
+}
+
+// A ring is the content of a keyring, ready for use. It is immutable.
+type ring struct {
+	content   *Keys
+	keys      map[uint32]*key
+	active    *key
+	addresses [][]byte // the keys of layer addresses, the active one first
+}
+
+// NewKeyring returns a keyring with the given keys. now is the clock by which tokens
+// expire. ready, which may be nil, is asked before each use of a key that another
+// server may have retired; its error refuses the use. It must be fast.
+func NewKeyring(keys *Keys, now func() time.Time, ready func() error) (*Keyring, error) {
+	if ready == nil {
+		ready = func() error { return nil }
+	}
+	r, err := newRing(keys)
+	if err != nil {
+		return nil, err
+	}
+	k := &Keyring{now: now, ready: ready}
+	k.ring.Store(r)
+	return k, nil
+}
+
+// Load puts other keys in the place of those that were loaded before. Whatever
+// began with the former ones ends with them. It refuses keys that are older, and keys
+// among which one is missing that is loaded: access keys may depend on it. Calls of
+// Load must not overlap.
+func (k *Keyring) Load(keys *Keys) error {
+	loaded := k.Keys()
+	if keys.revision < loaded.revision {
+		return fmt.Errorf("keyring: revision %d is older than revision %d, which is loaded: restart the server if it was restored on purpose", keys.revision, loaded.revision)
+	}
+	for _, key := range loaded.keys {
+		if other, ok := keys.Key(key.ID); !ok || !bytes.Equal(other.secret, key.secret) {
+			return fmt.Errorf("keyring: key %s is loaded and is missing or different now: access keys may depend on it; put it back, or restart the server if that is on purpose", key.ID)
+		}
+	}
+	r, err := newRing(keys)
+	if err != nil {
+		return err
+	}
+	k.ring.Store(r)
+	return nil
+}
+
+// Keys returns what is loaded.
+func (k *Keyring) Keys() *Keys { return k.ring.Load().content }
+
+func newRing(keys *Keys) (*ring, error) {
+	r := &ring{content: keys, keys: make(map[uint32]*key, len(keys.keys))}
+	for _, key := range keys.keys {
+		derived, err := newKey(key.number, key.State, key.secret)
+		if err != nil {
+			return nil, err
+		}
+		r.keys[key.number] = derived
+		switch key.State {
+		case Active:
+			r.active = derived
+			r.addresses = slices.Insert(r.addresses, 0, derived.addresses)
+		case VerifyOnly:
+			r.addresses = append(r.addresses, derived.addresses)
+		}
+	}
+	return r, nil
 }
 
 // key is one key of the ring with everything that is derived from it.
 type key struct {
 	number     uint32
-	state      state
+	state      State
 	aead       [purposes]cipher.AEAD
 	associated [purposes][]byte
 	accessKeys *secrets // of long-term access keys
@@ -57,7 +114,7 @@ type key struct {
 
 // newKey derives the subkeys of a secret: HKDF-SHA256 (RFC 5869), each with
 // the name of its use as the info.
-func newKey(number uint32, s state, secret []byte) (*key, error) {
+func newKey(number uint32, s State, secret []byte) (*key, error) {
 	k := &key{number: number, state: s}
 	subkey := func(use string) ([]byte, error) {
 		return hkdf.Key(sha256.New, secret, nil, "gatehouse "+use, keySize)
@@ -90,7 +147,7 @@ func newKey(number uint32, s state, secret []byte) (*key, error) {
 
 // ActiveKeyID is the id of the key that seals tokens now, 8 hexadecimal digits.
 // Who creates a long-term access key stores it beside the access key's id.
-func (k *Keyring) ActiveKeyID() string { return formatKeyID(k.active.number) }
+func (k *Keyring) ActiveKeyID() string { return formatKeyID(k.ring.Load().active.number) }
 
 // AccessKeySecret returns the secret of the long-term access key that was
 // created under the key keyID: 40 characters of base64, as AWS's are. It fails
@@ -100,17 +157,22 @@ func (k *Keyring) AccessKeySecret(keyID, accessKeyID string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	key := k.keys[number]
+	key := k.ring.Load().keys[number]
 	if key == nil {
-		return "", fmt.Errorf("keyring: no key %s, under which access key %s was created: restore the keyring.json that belongs to this database", keyID, accessKeyID)
+		return "", fmt.Errorf("keyring: no key %s, under which access key %s was created: restore the keyring that belongs to this database", keyID, accessKeyID)
 	}
 	return key.accessKeys.derive(accessKeyID), nil
 }
 
-// LayerAddressKey is the 32-byte HMAC key of the signed addresses under which
-// layers are downloaded. It is the active key's: an address lasts minutes, and
-// is asked for again when the key has changed.
-func (k *Keyring) LayerAddressKey() []byte { return k.active.addresses }
+// LayerAddressKeys are the 32-byte HMAC keys of the signed addresses under which
+// layers are downloaded: the first one signs, and each of them verifies. A client may
+// bring an address to another server, or after a rotation.
+func (k *Keyring) LayerAddressKeys() ([][]byte, error) {
+	if err := k.ready(); err != nil {
+		return nil, err
+	}
+	return k.ring.Load().addresses, nil
+}
 
 // sessionSecret returns the secret access key of temporary credentials.
 func (k *key) sessionSecret(accessKeyID string) string { return k.sessions.derive(accessKeyID) }

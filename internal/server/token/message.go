@@ -24,9 +24,10 @@ func (k *Keyring) SealMessage(account string, message []byte) (string, error) {
 	const head = headerSize + nonceSize
 	frame := make([]byte, head, overhead+len(message))
 	frame[0] = frameVersion
-	binary.BigEndian.PutUint32(frame[1:], k.active.number)
+	active := k.ring.Load().active
+	binary.BigEndian.PutUint32(frame[1:], active.number)
 	_, _ = rand.Read(frame[headerSize:]) // cannot fail
-	frame = k.active.messages.Seal(frame, frame[headerSize:head], message, messageData(frame, account))
+	frame = active.messages.Seal(frame, frame[headerSize:head], message, messageData(frame, account))
 	return encoding.EncodeToString(frame), nil
 }
 
@@ -38,8 +39,8 @@ func (k *Keyring) OpenMessage(account, text string) ([]byte, error) {
 	if err != nil || len(frame) < overhead || len(frame) > overhead+MaxMessage || frame[0] != frameVersion {
 		return nil, invalid
 	}
-	key := k.keys[binary.BigEndian.Uint32(frame[1:])]
-	if key == nil || key.state == retired {
+	key := k.ring.Load().keys[binary.BigEndian.Uint32(frame[1:])]
+	if key == nil || key.state == Retired {
 		return nil, invalid
 	}
 	const head = headerSize + nonceSize

@@ -19,10 +19,22 @@
 // [Claims] hold only the identity. Opening a token reads no store: package authn
 // checks whether the principal still exists, and package authz what it may do.
 //
-// The keys are in a [Keyring], a file of mode 0600. Secret access keys are derived
-// from it and never stored, so whoever has that file has everything. Protect it
-// like the key of a certificate authority, and keep a copy: no long-term access
-// key works without it.
+// A [Keyring] has the keys. Their stored form, [Keys], is a file of mode 0600 or a row
+// of the shared database; package keys stores, wraps and rotates it. Secret access keys
+// are derived from it and never stored, so whoever has it has everything. Protect it
+// like the key of a certificate authority, and keep a copy: no long-term access key
+// works without it.
+//
+// From each key of the ring several are derived, one for each use:
+//
+//	what                                 lives                 after the key is retired
+//	tokens, session tokens               36 hours at the most  refused
+//	secrets of temporary credentials     as their session      of no use without its token
+//	addresses of layers                  an hour               refused
+//	encoded authorization messages       for ever              cannot be decoded any more
+//	secrets of long-term access keys     until deleted         go on working
+//
+// So a key is never removed from the ring while an access key depends on it.
 package token
 
 import (
@@ -57,10 +69,25 @@ const (
 var encoding = base64.RawURLEncoding.Strict()
 
 // Mint returns a token that says c, sealed with the active key. Times are cut to
-// the second. It fails for claims that cannot be a token: no expiry, or texts
-// too long to stay within [MaxLength].
+// the second. It fails for claims that cannot be a token: no expiry, one after
+// [LongestLife], or texts too long to stay within [MaxLength].
 func (k *Keyring) Mint(p Purpose, c Claims) (string, error) {
-	return k.active.mint(p, &c)
+	active, err := k.sealing(&c)
+	if err != nil {
+		return "", err
+	}
+	return active.mint(p, &c)
+}
+
+// sealing returns the key that seals a token with these claims.
+func (k *Keyring) sealing(c *Claims) (*key, error) {
+	if err := k.ready(); err != nil {
+		return nil, err
+	}
+	if c.Expires.After(k.now().Add(LongestLife + MaxSkew)) {
+		return nil, errTooLongLived
+	}
+	return k.ring.Load().active, nil
 }
 
 // Open returns what a token of the purpose says. Its errors are *[fault.Error]:
@@ -74,11 +101,14 @@ func (k *Keyring) Open(p Purpose, token string) (Claims, error) {
 // MintSession returns the session token of temporary credentials and the secret
 // access key that goes with it. c.ID is their access key id.
 func (k *Keyring) MintSession(c Claims) (token, secret string, err error) {
-	token, err = k.active.mint(Session, &c)
+	active, err := k.sealing(&c)
 	if err != nil {
 		return "", "", err
 	}
-	return token, k.active.sessionSecret(c.ID), nil
+	if token, err = active.mint(Session, &c); err != nil {
+		return "", "", err
+	}
+	return token, active.sessionSecret(c.ID), nil
 }
 
 // OpenSession opens a session token as [Keyring.Open] does, and returns the
@@ -128,8 +158,11 @@ func (k *Keyring) open(p Purpose, token string) (Claims, *key, error) {
 	if err != nil {
 		return Claims{}, nil, err
 	}
-	key := k.keys[binary.BigEndian.Uint32(frame[1:])]
-	if key == nil || key.state == retired {
+	if err := k.ready(); err != nil {
+		return Claims{}, nil, err
+	}
+	key := k.ring.Load().keys[binary.BigEndian.Uint32(frame[1:])]
+	if key == nil || key.state == Retired {
 		return Claims{}, nil, invalid(p, "it was made with a key that this server does not have or no longer uses")
 	}
 	nonce, sealed := frame[headerSize:headerSize+nonceSize], frame[headerSize+nonceSize:]
@@ -187,7 +220,8 @@ func invalid(p Purpose, why string) *fault.Error {
 }
 
 var (
-	errNoExpiry = errors.New("the claims have no expiry, or one before the time of issue")
-	errTooLong  = fmt.Errorf("the claims do not fit into a token of %d characters", MaxLength)
-	errTime     = errors.New("a time of the claims is before 1970 or too far away")
+	errNoExpiry     = errors.New("the claims have no expiry, or one before the time of issue")
+	errTooLong      = fmt.Errorf("the claims do not fit into a token of %d characters", MaxLength)
+	errTooLongLived = fmt.Errorf("the claims expire after more than %s", LongestLife)
+	errTime         = errors.New("a time of the claims is before 1970 or too far away")
 )

@@ -81,7 +81,7 @@ func TestMint_RoundTrip(t *testing.T) {
 				t.Fatalf("the test cannot fill %s", name)
 			}
 		}
-		c.Expires = noon.Add(time.Duration(rapid.Int64Range(1, 1e6).Draw(t, "lifetime")) * time.Second)
+		c.Expires = noon.Add(time.Duration(rapid.Int64Range(1, int64(token.LongestLife/time.Second)).Draw(t, "lifetime")) * time.Second)
 		if c.Issued.After(c.Expires) {
 			c.Issued = noon
 		}
@@ -270,6 +270,7 @@ func TestMint_InvalidClaims(t *testing.T) {
 	k := newKeyring(t, at(noon))
 	for why, change := range map[string]func(*token.Claims){
 		"no expiry":             func(c *token.Claims) { c.Expires = time.Time{} },
+		"too long a life":       func(c *token.Claims) { c.Expires = noon.Add(token.LongestLife + token.MaxSkew + time.Second) },
 		"expires before issue":  func(c *token.Claims) { c.Expires = c.Issued.Add(-time.Second) },
 		"a time before 1970":    func(c *token.Claims) { c.SessionIssued = time.Unix(-1, 0) },
 		"a time that overflows": func(c *token.Claims) { c.Expires = time.Unix(1<<40, 0) },

@@ -40,7 +40,7 @@ type Addresses interface {
 
 // LayerURLs makes signed URLs of blobs, after the domain has authorized. It is *oci.LayerURLs.
 type LayerURLs interface {
-	LayerURL(images.RepositoryID, digest.Digest) string
+	LayerURL(images.RepositoryID, digest.Digest) (string, error)
 }
 
 // Config has what an [API] needs. All fields are required.

@@ -66,8 +66,8 @@ func serve(t testing.TB) *fixture {
 // layerURLs makes URLs that show what they were made for.
 type layerURLs struct{}
 
-func (layerURLs) LayerURL(id images.RepositoryID, d digest.Digest) string {
-	return "http://" + host + "/" + id.Account + "/" + id.Region + "/" + id.Name + "/" + string(d)
+func (layerURLs) LayerURL(id images.RepositoryID, d digest.Digest) (string, error) {
+	return "http://" + host + "/" + id.Account + "/" + id.Region + "/" + id.Name + "/" + string(d), nil
 }
 
 // user creates a user with a statement as inline policy, unless it is empty, and

@@ -98,5 +98,9 @@ func (a *API) GetDownloadUrlForLayer(ctx context.Context, in *ecr.GetDownloadUrl
 	if err != nil {
 		return nil, err
 	}
-	return &ecr.GetDownloadUrlForLayerOutput{DownloadUrl: new(a.c.LayerURLs.LayerURL(id, b.Digest)), LayerDigest: new(string(b.Digest))}, nil
+	url, err := a.c.LayerURLs.LayerURL(id, b.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return &ecr.GetDownloadUrlForLayerOutput{DownloadUrl: &url, LayerDigest: new(string(b.Digest))}, nil
 }
