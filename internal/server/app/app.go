@@ -42,6 +42,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
@@ -94,6 +95,7 @@ type components struct {
 	bodies    *bodybudget.Budget
 	proxies   *trustedproxy.Proxies
 	refusals  *refusals
+	feed      *changefeed.Feed
 	iam       *iam.Service
 	authn     *authn.Authenticator
 	images    *images.Service
@@ -167,7 +169,11 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: p.guardrail})
+	if p.feed, err = changefeed.New(ctx, changefeed.Config{DB: p.db, Log: p.log}); err != nil {
+		return err
+	}
+	p.metrics.registry.MustRegister(p.feed.Metrics()...)
+	p.iam, err = iam.New(ctx, iam.Config{Feed: p.feed, DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: p.guardrail})
 	if err != nil {
 		return err
 	}

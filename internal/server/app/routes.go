@@ -178,7 +178,7 @@ func (p *components) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the audit log cannot be written: "+err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	if err := p.iam.Ready(); err != nil {
+	if err := p.feed.Ready(); err != nil {
 		http.Error(w, fault.From(err).Message, http.StatusServiceUnavailable)
 		return
 	}

@@ -140,7 +140,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	}
 	s.jobs.Go(func() { runner.Loop(jobsCtx, jobTick) })
 	s.jobs.Go(func() { p.maintain(jobsCtx) })
-	s.jobs.Go(func() { p.iam.Replicate(jobsCtx, p.log) })
+	s.jobs.Go(func() { p.feed.Run(jobsCtx) })
 	s.jobs.Go(func() { p.refusals.run(jobsCtx) })
 	return s, nil
 }
@@ -157,7 +157,7 @@ func (p *components) finishStart(ctx context.Context) error {
 		p.log.Warn("the database keeps the stamp of an earlier start", "error", err)
 	}
 	p.data.restoreBallast()
-	return nil
+	return p.feed.Begin(ctx)
 }
 
 // warnOfPlainHTTP warns if credentials can be read on the network, or if it seems that

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
@@ -62,32 +64,44 @@ func TestEdit_WithoutChangeWritesNothing(t *testing.T) {
 	}
 }
 
-// The log of changes says what became of a change whose answer was lost.
+// The change feed says what became of a change whose answer was lost.
 func TestCommit_AnswerLost(t *testing.T) {
 	w := iamtest.New(t)
-	ctx, lost := w.AsAdmin(), errors.New("connection reset")
-	user := func(name string) *iam.User {
-		return &iam.User{Common: iam.Common{ID: "AIDA" + name, Account: account, Path: "/", Name: name}}
+	lost := errors.New("connection reset")
+	line := changefeedtest.NewLine(w.DB, nil)
+	feed, err := changefeed.New(t.Context(), changefeed.Config{DB: w.DB, Store: line})
+	ok(t, err)
+	s, err := iam.New(t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, Now: w.Now, Feed: feed})
+	ok(t, err)
+	changefeedtest.Run(t, feed)
+	lose := func(crossing string) {
+		line.On(func(name string) error {
+			if name == crossing {
+				return lost
+			}
+			return nil
+		})
 	}
-	if err := iam.LoseAnswer(ctx, w.IAM, user("GONE"), false, lost); !errors.Is(err, lost) {
-		t.Errorf("a change that was not committed: %v", err)
+	create := func(name string) error {
+		_, err := s.CreateUser(w.AsAdmin(), iam.NewEntity{Name: name})
+		return err
 	}
-	if err := iam.LoseAnswer(ctx, w.IAM, user("KEPT"), true, lost); err != nil {
+	lose("commit answered")
+	if err := create("kept"); err != nil {
 		t.Errorf("a change that was committed: %v", err)
 	}
-	if _, err := w.IAM.User(ctx, "KEPT"); err != nil {
+	if _, err := s.User(w.AsAdmin(), "kept"); err != nil {
 		t.Errorf("the change is not published: %v", err)
 	}
-	if _, err := w.IAM.User(ctx, "GONE"); code(err) != "NoSuchEntity" {
+	lose("commit")
+	if err := create("gone"); !errors.Is(err, lost) || !changefeed.PerhapsMade(err) {
+		t.Errorf("a change whose commit cannot be found: %v", err)
+	}
+	if _, err := s.User(w.AsAdmin(), "gone"); code(err) != "NoSuchEntity" {
 		t.Errorf("the failed change: %v", err)
 	}
-	// Another server's change in between is not taken for one's own.
-	other := w.Start()
-	_, err := other.CreateUser(ctx, iam.NewEntity{Name: "other"})
-	ok(t, err)
-	if err := iam.LoseAnswer(ctx, w.IAM, user("LATE"), false, lost); !errors.Is(err, lost) {
-		t.Errorf("a change that another server was before: %v", err)
-	}
+	lose("")
+	ok(t, create("gone"))
 }
 
 // A caller who may assume a role can begin any number of sessions. The server

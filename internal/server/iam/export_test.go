@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/go-json-experiment/json"
 
@@ -76,74 +75,8 @@ func principalText(p *authn.Principal) string {
 
 func sourceText(p *policy.Policy) string { return fmt.Sprintf(" %v %s", p.Source(), p.Document()) }
 
-// LoseAnswer makes a change whose commit succeeds and is answered with an error,
-// which is cause. With commit false it fails instead.
-func LoseAnswer(ctx context.Context, s *Service, e Entity, commit bool, cause error) error {
-	d := &Draft{Snapshot: s.current.Load(), base: s.current.Load(), id: "lost"}
-	d.set(e)
-	if commit {
-		if err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.save(ctx, tx) }); err != nil {
-			return err
-		}
-	}
-	_, err := s.resolve(ctx, d, cause)
-	return err
-}
-
-// A Line is a server's way to hear of the others, for tests to disturb.
-type Line struct {
-	replicaLog
-	// Crossing is called before and after everything that goes over the line, with
-	// its name. Its error is the line's.
-	Crossing func(name string) error
-}
-
-// Disturb puts a line in the way of s, before it is used.
-func Disturb(s *Service, crossing func(name string) error) {
-	s.replica.log = &Line{s.replica.log, crossing}
-}
-
-func over[T any](l *Line, name string, do func() (T, error)) (T, error) {
-	var none T
-	if err := l.Crossing(name); err != nil {
-		return none, err
-	}
-	v, err := do()
-	if err != nil {
-		return none, err
-	}
-	return v, l.Crossing(name + " answered")
-}
-
-func (l *Line) report(ctx context.Context, id string, n, applied int64) error {
-	_, err := over(l, "report", func() (struct{}, error) { return struct{}{}, l.replicaLog.report(ctx, id, n, applied) })
-	return err
-}
-
-func (l *Line) newest(ctx context.Context) (int64, error) {
-	return over(l, "newest", func() (int64, error) { return l.replicaLog.newest(ctx) })
-}
-
-func (l *Line) without(ctx context.Context, change int64, id string) ([]report, error) {
-	return over(l, "without", func() ([]report, error) { return l.replicaLog.without(ctx, change, id) })
-}
-
-func (l *Line) forget(ctx context.Context, r report) error {
-	_, err := over(l, "forget", func() (struct{}, error) { return struct{}{}, l.replicaLog.forget(ctx, r) })
-	return err
-}
-
-// Renewed and SetRenewed are the lease of s, which ends with its goroutine, but
-// not with that of a process that was killed in the middle of an answer.
-func Renewed(s *Service) *time.Time { return s.replica.renewed.Load() }
-
-// SetRenewed is described at [Renewed].
-func SetRenewed(s *Service, t *time.Time) { s.replica.renewed.Store(t) }
-
-// Replicas returns how many servers are known to the database of s.
-func Replicas(ctx context.Context, s *Service) (int, error) {
-	return db.One(ctx, s.db, db.Scalar[int], `SELECT count(*) FROM iam_replica`)
-}
+// Follow takes over what other services on the database have changed.
+func Follow(ctx context.Context, s *Service) error { return s.feed.CatchUp(ctx) }
 
 // Fill writes n users with an inline policy and an access key each, as so many
 // calls of CreateUser would have.

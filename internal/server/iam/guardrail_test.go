@@ -33,7 +33,7 @@ func TestGuardrail_EveryPrincipal(t *testing.T) {
 	ok(t, w.IAM.AttachPolicy(w.AsAdmin(), iam.KindRole, "r", "arn:aws:iam::aws:policy/AdministratorAccess"))
 	admin, err := w.IAM.User(w.AsAdmin(), iam.AdminUser)
 	ok(t, err)
-	ok(t, limited.Follow(t.Context())) // which keeps it
+	ok(t, iam.Follow(t.Context(), limited)) // which keeps it
 
 	for _, id := range []string{admin.ID, role.ID, account} {
 		c := &authn.Caller{Principal: limited.Identity(account, id)}

@@ -126,8 +126,8 @@ func TestCommit_TwoServers(t *testing.T) {
 	if len(created) != 2 {
 		t.Errorf("two servers made %d keys of one user, want 2", len(created))
 	}
-	ok(t, w.IAM.Follow(t.Context()))
-	ok(t, second.Follow(t.Context()))
+	ok(t, iam.Follow(t.Context(), w.IAM))
+	ok(t, iam.Follow(t.Context(), second))
 	if !maps.Equal(iam.Describe(second), iam.Describe(w.IAM)) {
 		t.Error("the servers hold different things")
 	}

@@ -194,7 +194,7 @@ func (m *machine) compare(rt *rapid.T) {
 		rt.Fatal(err)
 	}
 	for i, s := range m.servers {
-		if err := s.Follow(m.t.Context()); err != nil {
+		if err := iam.Follow(m.t.Context(), s); err != nil {
 			rt.Fatal(err)
 		}
 		if got := iam.Describe(s); !maps.Equal(got, want) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -14,6 +13,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 )
@@ -90,8 +91,8 @@ func TestReplica_DeadServer(t *testing.T) {
 		if got := dead.open(text); got != "ServiceUnavailable" {
 			t.Errorf("after its lease it answers %q", got)
 		}
-		if n, err := iam.Replicas(t.Context(), c.replicas[0].Service); err != nil || n != 2 {
-			t.Errorf("%d servers are waited for, %v, want 2", n, err)
+		if n := c.waitedFor(); n != 2 {
+			t.Errorf("%d servers are waited for, want 2", n)
 		}
 		began = time.Now()
 		ok(t, c.replicas[0].SetAccessKeyActive(c.replicas[0].ctx, "alice", k.ID, true))
@@ -109,7 +110,7 @@ func TestReplica_LostDatabase(t *testing.T) {
 		k, revoked := c.key("alice")
 		_, other := c.key("bob")
 		alone := c.replicas[1]
-		alone.setCut(true)
+		alone.SetCut(true)
 		pass(lease)
 		for name, err := range map[string]error{
 			"live":     alone.Ready(),
@@ -126,7 +127,7 @@ func TestReplica_LostDatabase(t *testing.T) {
 			t.Errorf("a token is answered with %q", got)
 		}
 		ok(t, <-c.revoke(c.replicas[0], "alice", k))
-		alone.setCut(false)
+		alone.SetCut(false)
 		pass(time.Second)
 		if got := alone.open(other); got != "" {
 			t.Errorf("with the database back, a good token is answered with %q", got)
@@ -144,7 +145,7 @@ func TestReplica_SlowServer(t *testing.T) {
 	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		slow := c.replicas[1]
-		slow.stall(0)
+		slow.Stall(0)
 		pass(lease / 2)
 		done := c.revoke(c.replicas[0], "alice", k)
 		pass(lease/2 - lease/10)
@@ -156,7 +157,7 @@ func TestReplica_SlowServer(t *testing.T) {
 			t.Error("a server that is slow holds a change up for longer than a lease")
 		}
 		ok(t, <-done)
-		slow.flow()
+		slow.Flow()
 		synctest.Wait()
 		if got := slow.open(text); got == "" {
 			t.Error("a report that came too late made a lease")
@@ -174,32 +175,31 @@ func TestReplica_ForgottenServer(t *testing.T) {
 	withCluster(t, 2, func(t *testing.T, c *cluster) {
 		k, text := c.key("alice")
 		back := c.replicas[1]
-		back.setCut(true)
+		back.SetCut(true)
 		pass(lease)
 		c.key("bob") // waits for it, and forgets it
-		back.stall(toReport)
-		back.setCut(false)
+		back.Stall(toReport)
+		back.SetCut(false)
 		pass(time.Second)
 		began := time.Now()
 		ok(t, <-c.revoke(c.replicas[0], "alice", k))
 		if took := time.Since(began); took > 0 {
 			t.Fatalf("nobody knows of it, and the change took %v", took)
 		}
-		back.stall(toNextLook)
+		back.Stall(toNextLook)
 		synctest.Wait()
 		if got := back.open(text); got != "InvalidToken" {
 			t.Errorf("back again it answers %q", got)
 		}
-		back.flow()
+		back.Flow()
 	})
 }
 
 // The crossings of a server that looks for changes, and then renews its lease:
-// newest, newest answered, report, report answered, newest, newest answered.
+// horizon, since, report, horizon, since, each of them twice.
 const (
-	toReport   = 2 // stands still before report
-	toNextLook = 4 // from there to the end, and no further
-	toAnswer   = 5 // stands still before the last
+	toReport   = 4 // stands still before report
+	toNextLook = 6 // from there to the end, and no further
 )
 
 // A lease is counted from before the question whose answer it rests on.
@@ -208,14 +208,14 @@ func TestReplica_LateAnswer(t *testing.T) {
 		k, text := c.key("alice")
 		late := c.replicas[1]
 		answer, look, crossings := make(chan struct{}), make(chan struct{}), 0
-		late.on(func(name string) error {
+		late.On(func(name string) error {
 			if name == "report" || crossings > 0 {
 				crossings++
 			}
 			switch crossings {
-			case 4: // newest answered
+			case 6: // since answered
 				<-answer
-			case 5: // the next look for changes
+			case 7: // the next look for changes
 				<-look
 			}
 			return nil
@@ -236,9 +236,9 @@ func TestReplica_LateAnswer(t *testing.T) {
 // What could not be reported makes no lease, as no one waits for it.
 func TestReplica_CannotReport(t *testing.T) {
 	withCluster(t, 2, func(t *testing.T, c *cluster) {
-		c.replicas[1].on(func(name string) error {
+		c.replicas[1].On(func(name string) error {
 			if name == "report" {
-				return errCut
+				return changefeedtest.ErrCut
 			}
 			return nil
 		})
@@ -255,7 +255,6 @@ func TestReplica_Stop(t *testing.T) {
 		k, text := c.key("alice")
 		gone := c.replicas[1]
 		gone.stop()
-		<-gone.ended
 		if got := gone.open(text); got != "ServiceUnavailable" {
 			t.Errorf("a server that ended answers %q", got)
 		}
@@ -309,25 +308,26 @@ func TestReplica_NoChangeWaits(t *testing.T) {
 	})
 }
 
-// One server alone writes nothing and waits for nothing.
+// One server alone has no lease and waits for nothing.
 func TestReplica_SingleServer(t *testing.T) {
 	w := iamtest.New(t)
-	w.IAM.Replicate(t.Context(), slog.New(slog.DiscardHandler)) // returns
 	ok(t, w.IAM.Ready())
-	if n, err := iam.Replicas(t.Context(), w.IAM); err != nil || n != 0 {
-		t.Errorf("%d rows for one server, %v", n, err)
-	}
 	if allocs := testing.AllocsPerRun(100, func() { _ = w.IAM.Ready() }); allocs != 0 {
 		t.Errorf("asking takes %v allocations", allocs)
 	}
 }
 
 func BenchmarkReady(b *testing.B) {
-	for _, l := range []time.Duration{0, time.Hour} {
-		b.Run(fmt.Sprint(l), func(b *testing.B) {
-			w := iamtest.New(b)
-			s, err := iam.New(b.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, Now: time.Now, Lease: l})
+	w := iamtest.New(b)
+	shared, _ := changefeedtest.Servers(b, w.DB, 1)
+	for name, feed := range map[string]*changefeed.Feed{"alone": nil, "shared": shared[0]} {
+		b.Run(name, func(b *testing.B) {
+			s, err := iam.New(b.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, Now: time.Now, Feed: feed})
 			ok(b, err)
+			if feed != nil {
+				ok(b, feed.Begin(b.Context()))
+				defer changefeedtest.Run(b, feed)()
+			}
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := s.Ready(); err != nil {

@@ -1,6 +1,7 @@
 package iam_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 )
 
@@ -78,7 +80,7 @@ type issued struct {
 func (m *revocations) server() *server { return rapid.SampledFrom(m.replicas).Draw(m.rt, "server") }
 
 func (m *revocations) issue() {
-	if s := m.replicas[0]; m.stalled[s] || s.Ready() != nil {
+	if s := m.replicas[0]; m.stalled[s] || s.IsCut() || s.Ready() != nil {
 		return // it cannot answer
 	}
 	m.names++
@@ -116,17 +118,17 @@ func (m *revocations) pass() {
 const pollNear = 101 * time.Millisecond
 
 func (m *revocations) line() {
-	m.server().setCut(rapid.Bool().Draw(m.rt, "cut"))
+	m.server().SetCut(rapid.Bool().Draw(m.rt, "cut"))
 }
 
 func (m *revocations) stall() {
 	s := m.server()
 	if after := rapid.IntRange(-1, 6).Draw(m.rt, "crossings"); after >= 0 {
-		s.stall(after)
+		s.Stall(after)
 		m.stalled[s] = true
 		return
 	}
-	s.flow()
+	s.Flow()
 	delete(m.stalled, s)
 }
 
@@ -147,7 +149,12 @@ func (m *revocations) check() {
 	synctest.Wait()
 	for _, i := range m.keys {
 		if i.done != nil && !i.revoked && len(i.done) > 0 {
-			if err := <-i.done; err != nil {
+			err := <-i.done
+			if errors.Is(err, changefeedtest.ErrCut) { // it could not learn what to decide by
+				i.done = nil
+				continue
+			}
+			if err != nil {
 				m.rt.Fatalf("revoking %s: %v", i.name, err)
 			}
 			i.revoked = true
@@ -167,11 +174,11 @@ func (m *revocations) check() {
 
 func (m *revocations) repair() {
 	for s := range m.stalled {
-		s.flow()
+		s.Flow()
 		delete(m.stalled, s)
 	}
 	for _, s := range m.replicas {
-		s.setCut(false)
+		s.SetCut(false)
 	}
 	pass(lease + settling)
 }

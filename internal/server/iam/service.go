@@ -7,8 +7,9 @@
 // Reading means loading the pointer; no request reads the database. A change is
 // made on a [Draft] of the snapshot, committed, and then published as the next
 // snapshot, so a revocation takes effect at the next request. If several servers
-// share a database, each follows the changes of the others, and a change returns
-// when all of them have it (replica.go). store.go has the tables.
+// share a database, each follows the changes of the others through package
+// changefeed, and a change returns when all of them have it (follow.go). store.go has
+// the tables.
 //
 // It must not import HTTP handlers, images or packages.
 //
@@ -34,9 +35,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
-	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -53,10 +54,9 @@ type Config struct {
 	// Guardrail returns the account-wide policy that limits all of an account, or
 	// nil. It always returns the same. Optional.
 	Guardrail func(account string) *policy.Policy
-	// Lease is 0 if this process is the only one on its database. If there
-	// are others, all have the same, such as [DefaultLease], and each of them runs
-	// [Service.Replicate]. Optional.
-	Lease time.Duration
+	// Feed keeps the servers on the database current. nil means that this service is
+	// the only one on it. Optional.
+	Feed *changefeed.Feed
 	// SessionMemory is about how many bytes of sessions are kept in memory; 0 is
 	// [DefaultSessionMemory]. Optional.
 	SessionMemory int64
@@ -75,12 +75,9 @@ type Service struct {
 
 	// current is what every reader sees.
 	current atomic.Pointer[Snapshot]
-	// changing makes this server's changes one after the other: who sends to it
-	// has the turn. A channel, since a caller who gives up must not wait on.
-	changing chan struct{}
-
-	// replica is nil if there is no other server.
-	replica *replica
+	// changing makes this server's changes one after the other.
+	changing changefeed.Turn
+	feed     *changefeed.Feed
 
 	sessions sessions
 	uses     keyUses
@@ -88,15 +85,20 @@ type Service struct {
 
 // New applies the migrations and loads everything into memory.
 func New(ctx context.Context, c Config) (*Service, error) {
-	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), replicaMigration, changeIDMigration)...); err != nil {
+	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), replicaMigration, changeIDMigration, versionMigration)...); err != nil {
 		return nil, fmt.Errorf("iam: %w", err)
 	}
 	awsManaged, err := awsManagedPolicies()
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged, changing: make(chan struct{}, 1), sessions: newSessions(c.SessionMemory)}
-	s.replica = newReplica(c.DB, c.Lease, c.Now)
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged, changing: changefeed.NewTurn(), feed: c.Feed, sessions: newSessions(c.SessionMemory)}
+	if s.feed == nil {
+		if s.feed, err = changefeed.Alone(ctx, c.DB); err != nil {
+			return nil, err
+		}
+	}
+	s.feed.Follow(scope, follower{s})
 	loaded, err := s.load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("iam: load: %w", err)
@@ -104,11 +106,6 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.current.Store(loaded)
 	if err := s.uses.load(ctx, c.DB); err != nil {
 		return nil, fmt.Errorf("iam: load: %w", err)
-	}
-	if s.replica != nil {
-		if err := s.renew(ctx); err != nil {
-			return nil, fmt.Errorf("iam: join the replicas: %w", err)
-		}
 	}
 	return s, nil
 }
@@ -128,105 +125,49 @@ func (s *Service) change(ctx context.Context, fn func(*Draft) error) error {
 // and publishes it. fn may run more than once; what it returns is returned. When
 // it returns nil, no server decides without the change any more.
 func (s *Service) commit(ctx context.Context, fn func(*Draft) error) error {
-	if err := s.decide(ctx, fn); err != nil {
-		return err
-	}
-	// Also if fn found nothing to change: it may have been changed a moment
-	// ago. Not under the lock: two servers that wait for each other's change have
-	// to take it over meanwhile.
-	if err := s.replica.settle(ctx, s.current.Load().seq); err != nil {
-		return fmt.Errorf("iam: the change was made, but some servers may not have it yet: %w", err)
-	}
-	return nil
-}
-
-// decide is commit for this server alone.
-func (s *Service) decide(ctx context.Context, fn func(*Draft) error) error {
-	if err := s.lockChanges(ctx); err != nil {
-		return err
-	}
-	defer s.unlockChanges()
 	for {
-		base := s.current.Load()
-		d := &Draft{Snapshot: base, base: base, id: randid.Text()}
-		if err := fn(d); err != nil {
+		err := s.attempt(ctx, fn)
+		if !errors.Is(err, errStale) {
 			return err
 		}
-		if len(d.changed) == 0 {
-			return nil
-		}
-		err := s.db.Tx(ctx, func(tx *db.Tx) error { return d.save(ctx, tx) })
-		if err == nil {
-			s.current.Store(d.next())
-			d.warn()
-			return nil
-		}
-		again, err := s.resolve(ctx, d, err)
-		if err != nil || !again {
-			return err
+		// Another server changed something first. Decide anew with it.
+		if err := s.feed.CatchUp(ctx); err != nil {
+			return fmt.Errorf("iam: %w", err)
 		}
 	}
 }
 
-// resolve finds out what became of a draft whose commit failed with cause: the
-// answer may have been lost, or another server was first. The log of changes says
-// which. It returns nil and false if the draft was committed after all, and true
-// if it must be decided anew.
-func (s *Service) resolve(ctx context.Context, d *Draft, cause error) (again bool, err error) {
-	ctx = context.WithoutCancel(ctx)
-	next, err := s.follow(ctx, d.base)
-	if err != nil {
-		return false, errors.Join(cause, err)
-	}
-	s.current.Store(next)
-	if next == d.base {
-		return false, cause
-	}
-	committed, err := d.committed(ctx, s.db)
-	switch {
-	case err != nil:
-		return false, errors.Join(cause, err)
-	case committed:
+// attempt is commit on the snapshot as it is. It returns errStale if that is not the
+// newest.
+func (s *Service) attempt(ctx context.Context, fn func(*Draft) error) error {
+	var d *Draft
+	err := s.feed.Make(ctx, changefeed.Change{
+		Scope: scope, Turn: &s.changing,
+		Prepare: func() error {
+			base := s.current.Load()
+			d = &Draft{Snapshot: base, base: base}
+			if err := fn(d); err != nil {
+				return err
+			}
+			if len(d.changed) == 0 {
+				return changefeed.ErrUnchanged
+			}
+			return nil
+		},
+		Run:     func(tx *db.Tx) ([]string, error) { return d.keys(), d.save(ctx, tx) },
+		Publish: func() { s.current.Store(d.next()) },
+	})
+	if err == nil {
 		d.warn()
-		return false, nil
 	}
-	if s.db.IsUnique(cause) {
-		return true, nil
-	}
-	return false, cause
-}
-
-// lockChanges waits for this server's turn to make a change.
-func (s *Service) lockChanges(ctx context.Context) error {
-	select {
-	case s.changing <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (s *Service) unlockChanges() { <-s.changing }
-
-// Follow takes over what other servers on the same database have changed.
-func (s *Service) Follow(ctx context.Context) error {
-	if err := s.lockChanges(ctx); err != nil {
-		return err
-	}
-	defer s.unlockChanges()
-	next, err := s.follow(ctx, s.current.Load())
-	if err != nil {
-		return fmt.Errorf("iam: follow: %w", err)
-	}
-	s.current.Store(next)
-	return nil
+	return err
 }
 
 // RefreshGuardrails makes every decision from now on use what [Config].Guardrail
 // returns now.
 func (s *Service) RefreshGuardrails() {
-	s.changing <- struct{}{}
-	defer s.unlockChanges()
+	_ = s.changing.Lock(context.Background()) // without an end it cannot fail
+	defer s.changing.Unlock()
 	next := *s.current.Load()
 	next.generation++ // what was resolved has the old ones
 	s.current.Store(&next)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 
@@ -18,10 +17,10 @@ import (
 // checked there; no query looks inside an entity. So an entity is one row with a
 // JSON document. The unique names in the table are a second check of the same rule.
 //
-// iam_change makes the changes a sequence. A change is made on a snapshot and
-// takes the number that follows the snapshot's; if another server took it
-// first, the primary key refuses, and this one catches up and decides anew. It
-// is also how a server learns what others changed.
+// iam_version makes the changes a sequence. A change is made on a snapshot and
+// takes the number that follows the snapshot's. If another server took it first,
+// this one catches up and decides anew. (iam_change had this task before the servers
+// had a change feed.)
 var migrations = []db.Migration{{
 	Name: "iam/001-entities",
 	SQL: `
@@ -66,6 +65,32 @@ CREATE TABLE iam_credential_report (
 var changeIDMigration = db.Migration{
 	Name: "iam/004-change-id",
 	SQL:  `ALTER TABLE iam_change ADD COLUMN id {text} NOT NULL DEFAULT '';`,
+}
+
+// replicaMigration is from when IAM alone could have several servers.
+var replicaMigration = db.Migration{
+	Name: "iam/003-replicas",
+	SQL: `
+CREATE TABLE iam_replica (
+	id      {text} NOT NULL PRIMARY KEY,
+	report  {int}  NOT NULL, -- the number of its last report
+	applied {int}  NOT NULL  -- the last change that it has
+);
+`,
+}
+
+// versionMigration leaves it to package changefeed to tell the servers of changes.
+var versionMigration = db.Migration{
+	Name: "iam/005-version",
+	SQL: `
+CREATE TABLE iam_version (
+	one     {int} NOT NULL PRIMARY KEY, -- 1
+	version {int} NOT NULL -- the number of the last change
+);
+INSERT INTO iam_version (one, version) SELECT 1, COALESCE(MAX(seq), 0) FROM iam_change;
+DROP TABLE iam_change;
+DROP TABLE iam_replica;
+`,
 }
 
 type entityRow struct{ id, kind, account, body string }
@@ -118,7 +143,7 @@ func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*Snapshot, error
 	var rows []entityRow
 	var seq int64
 	err := d.Tx(ctx, func(tx *db.Tx) (err error) {
-		if seq, err = db.One(ctx, tx, db.Scalar[int64], `SELECT COALESCE(MAX(seq), 0) FROM iam_change`); err != nil {
+		if seq, err = db.One(ctx, tx, db.Scalar[int64], `SELECT version FROM iam_version`); err != nil {
 			return err
 		}
 		rows, err = db.All(ctx, tx, scanEntity, entityColumns)
@@ -150,7 +175,6 @@ func load(ctx context.Context, d *db.DB, awsManaged []*Policy) (*Snapshot, error
 type Draft struct {
 	*Snapshot
 	base    *Snapshot
-	id      string              // of the change, by which its server recognises it
 	changed []string            // each once, in the order of the changes
 	seen    map[string]struct{} // the same, to be found
 }
@@ -217,14 +241,18 @@ func undeclared(e Entity) error {
 // next returns the draft's snapshot as the one that the change leads to.
 func (d *Draft) next() *Snapshot { return d.withSeq(d.base.seq + 1) }
 
-// save writes the draft as the change that follows the one it is based on. It
-// fails with a unique violation if that number is taken.
+// errStale means that another server made a change after the snapshot of a draft.
+var errStale = errors.New("iam: the snapshot is not the newest")
+
+// save writes the draft as the change that follows the one it is based on, or
+// returns errStale.
 func (d *Draft) save(ctx context.Context, tx *db.Tx) error {
-	if _, err := tx.Exec(ctx, `INSERT INTO iam_change (seq, entities, id) VALUES ($1, $2, $3)`, d.base.seq+1, strings.Join(d.changed, " "), d.id); err != nil {
+	n, err := tx.Exec(ctx, `UPDATE iam_version SET version = $2 WHERE version = $1`, d.base.seq, d.base.seq+1)
+	if err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM iam_change WHERE seq <= $1`, d.base.seq-keptChanges); err != nil {
-		return err
+	if n == 0 {
+		return errStale
 	}
 	// Rows first that give up a name which another may take.
 	for _, id := range d.changed {
@@ -253,61 +281,6 @@ func saveEntity(ctx context.Context, tx *db.Tx, e Entity) error {
 	_, err = tx.Exec(ctx, `INSERT INTO iam_entity (id, kind, account, name, body) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, body = excluded.body`, e.Base().ID, string(k.kind), k.account, k.name, string(body))
 	return err
-}
-
-// committed reports whether the draft is in the database, although its commit was
-// answered with an error.
-func (d *Draft) committed(ctx context.Context, q db.Querier) (bool, error) {
-	id, err := db.One(ctx, q, db.Scalar[string], `SELECT id FROM iam_change WHERE seq = $1`, d.base.seq+1)
-	if errors.Is(err, db.ErrNoRows) {
-		return false, nil
-	}
-	return err == nil && id == d.id, err
-}
-
-// keptChanges is how far a server can be behind and still catch up without
-// loading everything.
-const keptChanges = 10_000
-
-// follow returns base with the changes that were made since, or base itself.
-func (s *Service) follow(ctx context.Context, base *Snapshot) (*Snapshot, error) {
-	type change struct {
-		seq      int64
-		entities string
-	}
-	changes, err := db.All(ctx, s.db, func(r db.Row) (c change, err error) {
-		err = r.Scan(&c.seq, &c.entities)
-		return c, err
-	}, `SELECT seq, entities FROM iam_change WHERE seq > $1 ORDER BY seq`, base.seq)
-	if err != nil || len(changes) == 0 {
-		return base, err
-	}
-	if changes[0].seq != base.seq+1 {
-		return s.load(ctx)
-	}
-	next, compiler := base, newCompiler()
-	for _, c := range changes {
-		for id := range strings.FieldsSeq(c.entities) {
-			// The entity as it is by now, which may be newer than this change;
-			// then a later change names it again, to the same effect.
-			row, err := db.One(ctx, s.db, scanEntity, entityColumns+` WHERE id = $1`, id)
-			if errors.Is(err, db.ErrNoRows) {
-				next = next.drop(id)
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			e, err := row.decode()
-			if err != nil {
-				return nil, err
-			}
-			e.compile(compiler)
-			next = next.put(e)
-		}
-		next = next.withSeq(c.seq)
-	}
-	return next, nil
 }
 
 // withSeq returns the snapshot with the number of a change.

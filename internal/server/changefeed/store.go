@@ -1,0 +1,191 @@
+package changefeed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Store is where servers hear of each other. [NewStore] is the real one; tests put
+// others in its way.
+type Store interface {
+	// Tx is [db.DB.Tx].
+	Tx(ctx context.Context, fn func(*db.Tx) error) error
+	// Record writes the row of a change in its transaction and returns its position.
+	Record(ctx context.Context, tx *db.Tx, e Entry) (position int64, err error)
+	// Find looks for a committed change.
+	Find(ctx context.Context, id string) (position int64, found bool, err error)
+	// Horizon is [db.DB.Horizon].
+	Horizon(ctx context.Context) (int64, error)
+	// Since returns the committed changes at and above a position, in order.
+	Since(ctx context.Context, position int64) ([]Entry, error)
+	// Join adds a reader that decides nothing yet. Rows at and above the horizon are
+	// kept for it from then on.
+	Join(ctx context.Context, reader string, horizon int64) error
+	// Report says what a reader has. It reports false, and does nothing, if the
+	// reader was removed.
+	Report(ctx context.Context, r Report) (known bool, err error)
+	// Readers returns the last report of each reader.
+	Readers(ctx context.Context) ([]Report, error)
+	// Retire makes a reader one that nothing waits for, unless it has reported anew.
+	Retire(ctx context.Context, r Report) error
+	// Leave removes a reader, unless it has reported anew.
+	Leave(ctx context.Context, r Report) error
+	// Trim removes the rows that all readers have.
+	Trim(ctx context.Context) error
+	// Wake and Woken are those of [db.DB].
+	Wake(ctx context.Context)
+	Woken() <-chan struct{}
+}
+
+// An Entry is a row of the feed.
+type Entry struct {
+	Position int64
+	ID       string // of the change, chosen by the server that makes it
+	Scope    string
+	Keys     []string
+}
+
+// A Report is what a server says about itself.
+type Report struct {
+	Reader string
+	Number int64 // grows with each report of the reader
+	// Horizon is below which position the reader has everything.
+	Horizon int64
+	// Applied are the positions at and above it that the reader has, in order.
+	Applied []int64
+	// Live says that the reader may have a lease.
+	Live bool
+}
+
+var migrations = []db.Migration{{
+	Name: "changefeed/001-feed",
+	SQL: `
+CREATE TABLE change_feed (
+	position {int}  NOT NULL,
+	id       {text} NOT NULL PRIMARY KEY,
+	scope    {text} NOT NULL,
+	keys     {text} NOT NULL -- a JSON array of strings
+);
+CREATE INDEX change_feed_position ON change_feed (position);
+CREATE TABLE change_reader (
+	id      {text} NOT NULL PRIMARY KEY,
+	report  {int}  NOT NULL, -- the number of its last report
+	horizon {int}  NOT NULL, -- it has every change below
+	applied {text} NOT NULL, -- and these at and above: a JSON array of positions
+	live    {int}  NOT NULL  -- 1 if it may have a lease
+);
+`,
+}}
+
+// table is the [Store] in the database.
+type table struct{ db *db.DB }
+
+// NewStore returns the store in a database, to whose tables [New] applies the
+// migrations.
+func NewStore(d *db.DB) Store { return table{d} }
+
+// keptAlone is how many positions are kept if there is no reader.
+const keptAlone = 1000
+
+func (t table) Tx(ctx context.Context, fn func(*db.Tx) error) error { return t.db.Tx(ctx, fn) }
+
+func (t table) Record(ctx context.Context, tx *db.Tx, e Entry) (int64, error) {
+	position, err := tx.Position(ctx)
+	if err != nil {
+		return 0, err
+	}
+	keys, err := json.Marshal(e.Keys)
+	if err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO change_feed (position, id, scope, keys) VALUES ($1, $2, $3, $4)`, position, e.ID, e.Scope, string(keys))
+	if err == nil && !t.db.Shared() && position%keptAlone == 0 {
+		_, err = tx.Exec(ctx, `DELETE FROM change_feed WHERE position < $1 AND NOT EXISTS (SELECT 1 FROM change_reader)`, position-keptAlone)
+	}
+	return position, err
+}
+
+func (t table) Find(ctx context.Context, id string) (int64, bool, error) {
+	position, err := db.One(ctx, t.db, db.Scalar[int64], `SELECT position FROM change_feed WHERE id = $1`, id)
+	if errors.Is(err, db.ErrNoRows) {
+		return 0, false, nil
+	}
+	return position, err == nil, err
+}
+
+func (t table) Horizon(ctx context.Context) (int64, error) { return t.db.Horizon(ctx) }
+
+func (t table) Since(ctx context.Context, position int64) ([]Entry, error) {
+	return db.All(ctx, t.db, func(r db.Row) (e Entry, err error) {
+		var keys string
+		if err := r.Scan(&e.Position, &e.ID, &e.Scope, &keys); err != nil {
+			return e, err
+		}
+		if err := json.Unmarshal([]byte(keys), &e.Keys); err != nil {
+			return e, fmt.Errorf("keys of the change %s: %w", e.ID, err)
+		}
+		return e, nil
+	}, `SELECT position, id, scope, keys FROM change_feed WHERE position >= $1 ORDER BY position`, position)
+}
+
+func (t table) Join(ctx context.Context, reader string, horizon int64) error {
+	return t.exec(ctx, `INSERT INTO change_reader (id, report, horizon, applied, live) VALUES ($1, 0, $2, '[]', 0)
+		ON CONFLICT (id) DO UPDATE SET horizon = excluded.horizon, applied = excluded.applied, live = 0`, reader, horizon)
+}
+
+func (t table) Report(ctx context.Context, r Report) (known bool, err error) {
+	applied, err := json.Marshal(r.Applied)
+	if err != nil {
+		return false, err
+	}
+	err = t.db.Tx(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(ctx, `UPDATE change_reader SET report = $2, horizon = $3, applied = $4, live = 1 WHERE id = $1`, r.Reader, r.Number, r.Horizon, string(applied))
+		known = n == 1
+		return err
+	})
+	return known, err
+}
+
+func (t table) Readers(ctx context.Context) ([]Report, error) {
+	reports, err := db.All(ctx, t.db, func(row db.Row) (r Report, err error) {
+		var applied string
+		var live int64
+		if err := row.Scan(&r.Reader, &r.Number, &r.Horizon, &applied, &live); err != nil {
+			return r, err
+		}
+		r.Live = live != 0
+		return r, json.Unmarshal([]byte(applied), &r.Applied)
+	}, `SELECT id, report, horizon, applied, live FROM change_reader`)
+	for _, r := range reports {
+		slices.Sort(r.Applied)
+	}
+	return reports, err
+}
+
+func (t table) Retire(ctx context.Context, r Report) error {
+	return t.exec(ctx, `UPDATE change_reader SET live = 0 WHERE id = $1 AND report = $2`, r.Reader, r.Number)
+}
+
+func (t table) Leave(ctx context.Context, r Report) error {
+	return t.exec(ctx, `DELETE FROM change_reader WHERE id = $1 AND report = $2`, r.Reader, r.Number)
+}
+
+func (t table) Trim(ctx context.Context) error {
+	return t.exec(ctx, `DELETE FROM change_feed WHERE position < (SELECT MIN(horizon) FROM change_reader)`)
+}
+
+func (t table) exec(ctx context.Context, query string, args ...any) error {
+	return t.db.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, query, args...)
+		return err
+	})
+}
+
+func (t table) Wake(ctx context.Context) { t.db.Wake(ctx) }
+
+func (t table) Woken() <-chan struct{} { return t.db.Woken() }
