@@ -1,11 +1,11 @@
 package formats
 
 import (
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobhttp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -38,10 +38,6 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("X-Content-Type-Options", "nosniff")
-	var content io.ReadSeeker = o
-	if f, ok := o.(blob.Filer); ok {
-		content = f.File()
-	}
-	http.ServeContent(w, r, "", time.Time{}, content)
+	blobhttp.Serve(w, r, o)
 	return nil
 }

@@ -1,12 +1,11 @@
 package oci
 
 import (
-	"io"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobhttp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -36,18 +35,12 @@ func (h *Handler) getBlob(w http.ResponseWriter, r *http.Request, t target) erro
 	return nil
 }
 
-// serveBlob sends an open blob and closes it. [http.ServeContent] gets the file itself
-// and the server's own ResponseWriter, so the kernel copies from the file to the
-// socket.
+// serveBlob sends an open blob and closes it.
 func serveBlob(w http.ResponseWriter, r *http.Request, b images.Blob, object blob.Object) {
 	defer func() { _ = object.Close() }() // it was only read
 	contentHeaders(w, b.Digest)
 	w.Header().Set("Content-Type", "application/octet-stream")
-	var content io.ReadSeeker = object
-	if f, ok := object.(blob.Filer); ok {
-		content = f.File()
-	}
-	http.ServeContent(w, r, "", time.Time{}, content)
+	blobhttp.Serve(w, r, object)
 }
 
 // headBlob describes a blob (OCI distribution-spec 1.1, "Checking if content

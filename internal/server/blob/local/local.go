@@ -52,6 +52,8 @@ const (
 type Store struct {
 	dir  string
 	root *os.Root
+	// committed opens committed objects.
+	committed *folder
 	// prepared is true once all shards exist durably. preparing is held while
 	// they are created.
 	prepared  atomic.Bool
@@ -84,7 +86,11 @@ func Open(dir string, options ...Option) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", err)
 	}
-	s := &Store{dir: dir, root: root, metrics: newMetrics()}
+	committed, err := openFolder(root)
+	if err != nil {
+		return nil, fmt.Errorf("blob store: %w", errors.Join(err, root.Close()))
+	}
+	s := &Store{dir: dir, root: root, committed: committed, metrics: newMetrics()}
 	if space, ok := diskspace.Of(dir); ok {
 		s.reserve = int64(space.Reserve())
 	}
@@ -96,7 +102,7 @@ func Open(dir string, options ...Option) (*Store, error) {
 
 // Close releases the folder. Objects and writers that are open can still be read
 // and written, but not committed.
-func (s *Store) Close() error { return s.root.Close() }
+func (s *Store) Close() error { return s.committed.close() }
 
 // Create implements [blob.Store].
 func (s *Store) Create(_ context.Context, name string) (blob.Writer, error) {
@@ -168,7 +174,9 @@ func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
 }
 
 // openFile opens the file of a committed object.
-func (s *Store) openFile(name string) (*os.File, error) { return s.shard(name).open(name) }
+func (s *Store) openFile(name string) (*os.File, error) {
+	return s.committed.open(s.shard(name).path(name))
+}
 
 // Delete implements [blob.Store]. Objects that are open can still be read.
 func (s *Store) Delete(_ context.Context, name string) error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 )
 
@@ -36,9 +35,7 @@ func shardName(n byte) string {
 }
 
 // path is the path of a file of the shard below the store's folder.
-func (h shard) path(file string) string { return path.Join(h.name, file) }
-
-func (h shard) open(file string) (*os.File, error) { return h.root.Open(h.path(file)) }
+func (h shard) path(file string) string { return h.name + "/" + file }
 
 func (h shard) openFile(file string, flag int, mode fs.FileMode) (*os.File, error) {
 	return h.root.OpenFile(h.path(file), flag, mode)
