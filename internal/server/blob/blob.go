@@ -93,7 +93,8 @@ type Store interface {
 	// List yields every object, committed or not, each once and in an order of the
 	// store's own, which is always the same. startAfter is the name after which it
 	// begins, of an object that an earlier listing yielded; "" is the beginning. List
-	// ends at the first error. Objects may be deleted while they are listed.
+	// ends at the first error. Objects may be deleted while they are listed. Uploads
+	// of which the store has nothing yet are not listed.
 	List(ctx context.Context, startAfter string) iter.Seq2[Info, error]
 }
 
