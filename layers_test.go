@@ -39,7 +39,7 @@ var layers = map[string]layer{
 	"internal/truncate":      base,
 	"authtoken":              base,
 
-	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage, "internal/server/changefeed": storage,
+	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage, "internal/server/changefeed": storage, "internal/server/sdnotify": storage,
 	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage,
 
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain,

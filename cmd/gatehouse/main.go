@@ -42,11 +42,12 @@ func (e usageError) Unwrap() error { return e.error }
 type commands struct {
 	ShowVersion versionFlag `name:"version" help:"Print the version and exit."`
 
-	Serve   serveCommand   `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
-	Env     envCommand     `cmd:"" help:"Print the lines that point every AWS tool in a shell at the server."`
-	Policy  policyCommand  `cmd:"" help:"Explain what IAM's policies decide."`
-	Config  configCommand  `cmd:"" help:"Check a configuration file, or print an example of one."`
-	Version versionCommand `cmd:"" help:"Print the version, the commit and the date of the build."`
+	Serve       serveCommand       `cmd:"" help:"Serve the AWS APIs, the container registry and the package repositories."`
+	Env         envCommand         `cmd:"" help:"Print the lines that point every AWS tool in a shell at the server."`
+	Policy      policyCommand      `cmd:"" help:"Explain what IAM's policies decide."`
+	Config      configCommand      `cmd:"" help:"Check a configuration file, or print an example of one."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Ask the server on this machine whether it is healthy."`
+	Version     versionCommand     `cmd:"" help:"Print the version, the commit and the date of the build."`
 
 	// For those who run a server. They call it with their AWS credentials.
 	Server serverCommand `cmd:"" help:"Ask a running server about itself."`

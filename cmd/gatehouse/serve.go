@@ -14,12 +14,13 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/app"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
 )
 
 type serveCommand struct {
-	Config    string `placeholder:"FILE" help:"Read the configuration from a YAML file; flags win over it."`
-	Data      string `placeholder:"DIR" help:"Folder for everything the server keeps (${default_data})."`
-	Listen    string `placeholder:"HOST:PORT" help:"Address to listen on (${default_listen}); port 0 takes a free one."`
+	Config    string `placeholder:"FILE" env:"GATEHOUSE_CONFIG" help:"Read the configuration from a YAML file; flags win over it."`
+	Data      string `placeholder:"DIR" env:"GATEHOUSE_DATA" help:"Folder for everything the server keeps (${default_data})."`
+	Listen    string `placeholder:"HOST:PORT" env:"GATEHOUSE_LISTEN" help:"Address to listen on (${default_listen}); port 0 takes a free one."`
 	Account   string `placeholder:"ID" help:"12-digit id of the first account (${default_account})."`
 	Region    string `placeholder:"REGION" help:"Region of the profiles that are written (${default_region})."`
 	LogFormat string `placeholder:"FORMAT" help:"text or json (text)."`
@@ -51,7 +52,11 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, stderr message
 	if err != nil {
 		return err
 	}
-	server, err := app.Start(ctx, cfg, append(now.server(), app.WithVersion(readVersion().Version))...)
+	notifier, err := sdnotify.FromEnvironment()
+	if err != nil {
+		return usageError{err}
+	}
+	server, err := app.Start(ctx, cfg, append(now.server(), app.WithVersion(readVersion().Version), app.WithNotifier(notifier))...)
 	if errors.Is(err, app.ErrConfiguration) {
 		return usageError{err}
 	}

@@ -50,6 +50,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/trustedproxy"
 )
@@ -76,6 +77,7 @@ type components struct {
 	now        func() time.Time
 	dateHeader func(http.Handler) http.Handler // sets Date
 	logTo      io.Writer
+	notifier   *sdnotify.Notifier // nil if there is no supervisor
 	version    string
 	serverID   string // of this process among the servers of the installation
 	started    time.Time

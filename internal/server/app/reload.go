@@ -131,10 +131,13 @@ func (s *Server) ReloadOn(signals <-chan os.Signal, load func() (*config.Config,
 }
 
 func (s *Server) reloadFrom(load func() (*config.Config, error)) {
-	c, err := load()
-	if err == nil {
-		err = s.Reload(s.jobsCtx, c)
-	}
+	err := s.supervision.reload(func() error {
+		c, err := load()
+		if err != nil {
+			return err
+		}
+		return s.Reload(s.jobsCtx, c)
+	})
 	if err != nil {
 		s.components.log.Error("the configuration was not reloaded; nothing has changed", "error", err)
 	}

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -168,23 +170,28 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 // ready answers 200 while the server can do its work, and 503 with the reason if
 // it cannot.
 func (p *components) ready(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
-	defer cancel()
-	if failure := p.failure.Load(); failure != nil {
-		http.Error(w, (*failure).Error(), http.StatusServiceUnavailable)
-		return
-	}
-	if err := p.audit.Failing(); err != nil {
-		http.Error(w, "the audit log cannot be written: "+err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	if err := p.feed.Ready(); err != nil {
-		http.Error(w, fault.From(err).Message, http.StatusServiceUnavailable)
-		return
-	}
-	if err := p.db.Ping(ctx); err != nil {
-		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+	if err := p.checkReady(r.Context()); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	io.WriteString(w, "ready\n")
+}
+
+// checkReady returns why the server cannot do its work, or nil if it can.
+func (p *components) checkReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	if failure := p.failure.Load(); failure != nil {
+		return *failure
+	}
+	if err := p.audit.Failing(); err != nil {
+		return fmt.Errorf("the audit log cannot be written: %w", err)
+	}
+	if err := p.feed.Ready(); err != nil {
+		return errors.New(fault.From(err).Message)
+	}
+	if err := p.db.Ping(ctx); err != nil {
+		return errors.New("the database does not answer")
+	}
+	return nil
 }

@@ -38,6 +38,9 @@ const (
 // shutdownTime is how long connections have to end when no request is in flight.
 const shutdownTime = 2 * time.Second
 
+// stopMargin is how long the server may take to stop beyond Config.DrainTimeout.
+const stopMargin = 30 * time.Second
+
 // listenError says what to do about an address that is taken.
 func listenError(err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
@@ -55,6 +58,7 @@ type Server struct {
 	http         *http.Server
 	debug        *http.Server // nil if there is none
 	certificates *certificates
+	supervision  *supervision
 	listener     net.Listener
 	jobsCtx      context.Context
 	stopJobs     context.CancelFunc
@@ -102,6 +106,7 @@ func Start(ctx context.Context, c *config.Config, options ...Option) (*Server, e
 	s.listener = listener
 	p.warnOfPlainHTTP(listener.Addr())
 	go func() { s.served <- s.serve(listener) }()
+	s.jobs.Go(func() { s.supervision.run(s.jobsCtx, p.checkReady, "serving at "+s.URL()) })
 	return s, nil
 }
 
@@ -120,6 +125,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	jobsCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s := &Server{
 		components: p, ctx: ctx, jobsCtx: jobsCtx, stopJobs: stop, served: make(chan error, 1),
+		supervision: &supervision{notifier: p.notifier, log: p.log},
 		http: &http.Server{
 			Handler:           handler,
 			ReadHeaderTimeout: readHeaderTimeout,
@@ -278,6 +284,7 @@ func (s *Server) Wait() error {
 func (s *Server) drain() {
 	p := s.components
 	p.failure.CompareAndSwap(nil, &errDraining)
+	s.supervision.stop(p.config.DrainTimeout + stopMargin)
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
 	p.log.Info("shutting down; interrupt again to stop at once", "requests in flight", p.metrics.requestsInFlight(), "at most", p.config.DrainTimeout)
