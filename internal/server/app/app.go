@@ -175,7 +175,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.metrics.registry.MustRegister(p.feed.Metrics()...)
-	p.iam, err = iam.New(ctx, iam.Config{Feed: p.feed, DB: p.db, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: p.guardrail})
+	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Feed: p.feed, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: p.guardrail})
 	if err != nil {
 		return err
 	}
@@ -186,7 +186,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
-	p.images, err = images.New(ctx, images.Config{DB: p.db, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
+	p.images, err = images.New(ctx, images.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err
 	}

@@ -219,23 +219,18 @@ func (s *Service) DeleteBlob(ctx context.Context, id RepositoryID, d digest.Dige
 	if err != nil {
 		return err
 	}
-	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+	return s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
 		user, err := db.One(ctx, tx, db.Scalar[string], `SELECT manifest FROM image_reference WHERE repository = $1 AND digest = $2 LIMIT 1`, repo.row, string(d))
 		if err == nil {
-			return fault.New(fault.Conflict, "BlobReferenced", "The layer with digest '%s' belongs to the image with digest '%s'. Delete the image first.", d, user)
+			return nil, fault.New(fault.Conflict, "BlobReferenced", "The layer with digest '%s' belongs to the image with digest '%s'. Delete the image first.", d, user)
 		}
 		if !errors.Is(err, db.ErrNoRows) {
-			return err
+			return nil, err
 		}
 		n, err := tx.Exec(ctx, `DELETE FROM image_blob_link WHERE repository = $1 AND digest = $2`, repo.row, string(d))
 		if err == nil && n == 0 {
-			return blobNotFound(id, d)
+			return nil, blobNotFound(id, d)
 		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	s.locations.Drop(digestKey{repo.row, d})
-	return nil
+		return []string{rowKey(blobKey, repo.row, string(d))}, err
+	}, func() { s.locations.Drop(digestKey{repo.row, d}) })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -46,9 +47,9 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 		}
 	}
 	err = f.record(ctx, w.object)
-	// After an error that is not a fault, the transaction may have been committed,
-	// and then a row names the object.
-	_, rolledBack := errors.AsType[*fault.Error](err)
+	// Otherwise the transaction may have been committed, and then a row names the object.
+	_, refused := errors.AsType[*fault.Error](err)
+	rolledBack := refused && !errors.Is(err, db.ErrUnclearCommit) && !changefeed.PerhapsMade(err)
 	if (rolledBack && u == nil) || (err == nil && !f.used) {
 		s.discard(ctx, w.object)
 	}
@@ -164,30 +165,38 @@ type commitTx struct {
 // record ends the upload and links the blob. If the registry does not have the
 // blob yet, object becomes its object; object is empty if it is not committed.
 func (f *commitTx) record(ctx context.Context, object string) error {
-	err := f.s.db.Tx(ctx, func(tx *db.Tx) error {
-		f.used = false
-		if err := checkExists(ctx, tx, f.repo); err != nil {
-			return err
+	key := digestKey{f.repo.row, f.digest}
+	if f.damaged == "" { // caches hold only blobs that exist
+		err := f.s.db.Tx(ctx, func(tx *db.Tx) error { return f.run(ctx, tx, object) })
+		if err == nil { // the link was renewed
+			f.s.locations.Drop(key)
 		}
-		if u := f.upload; u != nil {
-			n, err := tx.Exec(ctx, `DELETE FROM image_upload WHERE id = $1 AND generation = $2`, u.ID, u.generation)
-			if err != nil {
-				return err
-			}
-			if n == 0 {
-				return uploadConflict(u.ID)
-			}
-		}
-		row, err := f.blob(ctx, tx, object)
+		return err
+	}
+	return f.s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
+		return []string{rowKey(blobKey, key.repository, string(key.digest))}, f.run(ctx, tx, object)
+	}, func() { f.s.locations.Drop(key) })
+}
+
+func (f *commitTx) run(ctx context.Context, tx *db.Tx, object string) error {
+	f.used = false
+	if err := checkExists(ctx, tx, f.repo); err != nil {
+		return err
+	}
+	if u := f.upload; u != nil {
+		n, err := tx.Exec(ctx, `DELETE FROM image_upload WHERE id = $1 AND generation = $2`, u.ID, u.generation)
 		if err != nil {
 			return err
 		}
-		return f.s.link(ctx, tx, f.repo, f.digest, row)
-	})
-	if err == nil {
-		f.s.locations.Drop(digestKey{f.repo.row, f.digest})
+		if n == 0 {
+			return uploadConflict(u.ID)
+		}
 	}
-	return err
+	row, err := f.blob(ctx, tx, object)
+	if err != nil {
+		return err
+	}
+	return f.s.link(ctx, tx, f.repo, f.digest, row)
 }
 
 // blob returns the row of the blob, which it inserts, or updates if its object is

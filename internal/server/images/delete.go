@@ -121,15 +121,10 @@ const (
 // delete deletes an image or a tag, and returns what was deleted.
 func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, last untagged) (gone []Reference, err error) {
 	d := &deleteTx{s: s, repo: repo, ref: ref, last: last}
-	err = s.db.Tx(ctx, func(tx *db.Tx) error { return d.run(ctx, tx) })
-	// Also after an error: the commit may have succeeded although its answer was lost.
-	s.tagLists.invalidate(repo.row)
-	for _, ref := range d.gone {
-		s.tags.Drop(tagKey{repo.row, ref.Tag})
-	}
-	if d.deleted {
-		s.manifests.Drop(digestKey{repo.row, d.digest})
-	}
+	err = s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
+		err := d.run(ctx, tx)
+		return d.keys(), err
+	}, d.forget)
 	if err != nil {
 		return nil, err
 	}
@@ -145,6 +140,31 @@ type deleteTx struct {
 	digest  digest.Digest
 	gone    []Reference
 	deleted bool
+}
+
+// keys returns what the change feed tells other servers.
+func (d *deleteTx) keys() (keys []string) {
+	for _, ref := range d.gone {
+		if ref.Tag != "" {
+			keys = append(keys, rowKey(imageTagKey, d.repo.row, ref.Tag))
+		}
+	}
+	if d.deleted {
+		keys = append(keys, rowKey(manifestKey, d.repo.row, string(d.digest)))
+	}
+	return keys
+}
+
+// forget drops what the caches of this server have of the same.
+func (d *deleteTx) forget() {
+	for _, ref := range d.gone {
+		if ref.Tag != "" {
+			d.s.forgetTags(d.repo.row, ref.Tag)
+		}
+	}
+	if d.deleted {
+		d.s.manifests.Drop(digestKey{d.repo.row, d.digest})
+	}
 }
 
 func (d *deleteTx) run(ctx context.Context, tx *db.Tx) error {

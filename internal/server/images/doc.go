@@ -33,8 +33,9 @@
 //
 // Readers use caches (manifests, tags, locations of blobs). A change drops their
 // entries after its commit and before its answer. Nothing is hashed again when it
-// is read. Snapshot and caches know only the changes of their own process: one
-// process at a time serves a database.
+// is read. If several servers share the database, the change feed makes the others do
+// the same before the change is answered (follow.go). The caches never hold that
+// something does not exist, so what is only added concerns no cache.
 //
 // This package must not import a handler, or another domain package except authz.
 package images

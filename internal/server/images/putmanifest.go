@@ -71,13 +71,13 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 		return nil, err
 	}
 	put := &manifestTx{PutManifest: p, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
-	err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
-	// Also after an error: the commit may have succeeded although its answer was lost.
-	for _, tag := range p.Tags {
-		s.tags.Drop(tagKey{repo.row, tag})
-	}
-	if len(p.Tags) > 0 {
-		s.tagLists.invalidate(repo.row)
+	if len(p.Tags) == 0 { // caches hold only manifests that exist
+		err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
+	} else {
+		err = s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
+			err := put.run(ctx, tx)
+			return put.keys(), err
+		}, func() { s.forgetTags(repo.row, p.Tags...) })
 	}
 	if err != nil {
 		return nil, err
@@ -124,6 +124,15 @@ type manifestTx struct {
 	digest digest.Digest
 	now    time.Time
 	stored *Manifest
+	moved  []string // the tags that were set
+}
+
+// keys returns what the change feed tells other servers.
+func (p *manifestTx) keys() (keys []string) {
+	for _, tag := range p.moved {
+		keys = append(keys, rowKey(imageTagKey, p.repo.row, tag))
+	}
+	return keys
 }
 
 func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
@@ -145,11 +154,10 @@ func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
-	moved, err := p.setTags(ctx, tx, &settings)
-	if err != nil {
+	if err := p.setTags(ctx, tx, &settings); err != nil {
 		return err
 	}
-	if !fresh && !moved && p.Existing == RejectExisting {
+	if !fresh && len(p.moved) == 0 && p.Existing == RejectExisting {
 		return p.alreadyExists()
 	}
 	return nil
@@ -204,29 +212,30 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	return insertReferences(ctx, tx, row, p.digest, r.needs())
 }
 
-// setTags sets the tags, and reports whether it changed any.
-func (p *manifestTx) setTags(ctx context.Context, tx *db.Tx, settings *Settings) (moved bool, err error) {
+// setTags sets the tags, and records which of them it moved.
+func (p *manifestTx) setTags(ctx context.Context, tx *db.Tx, settings *Settings) error {
+	p.moved = nil
 	for _, tag := range p.Tags {
 		old, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, p.repo.row, tag)
 		if err != nil && !errors.Is(err, db.ErrNoRows) {
-			return false, err
+			return err
 		}
 		if err == nil && old == p.digest {
 			continue
 		}
 		if err == nil && settings.immutable(tag) {
-			return false, fault.New(fault.Conflict, "ImageTagAlreadyExists", "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, p.repo.ID.Name)
+			return fault.New(fault.Conflict, "ImageTagAlreadyExists", "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, p.repo.ID.Name)
 		}
-		moved = true
 		_, err = tx.Exec(ctx, `INSERT INTO image_tag (repository, tag, digest) VALUES ($1, $2, $3) ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest`, p.repo.row, tag, string(p.digest))
 		if err != nil {
-			return false, err
+			return err
 		}
+		p.moved = append(p.moved, tag)
 	}
-	if moved {
-		err = p.checkTagCount(ctx, tx)
+	if len(p.moved) > 0 {
+		return p.checkTagCount(ctx, tx)
 	}
-	return moved, err
+	return nil
 }
 
 // maxImageTags is the number of tags that an image can have (Amazon ECR User Guide,

@@ -91,13 +91,13 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 	if err != nil {
 		return nil, err
 	}
-	return s.changeRepository(ctx, id, func(tx *db.Tx) (*Repository, error) {
+	return s.changeRepository(ctx, id, func(tx *db.Tx) (*Repository, bool, error) {
 		_, err := tx.Exec(ctx, `INSERT INTO image_repository (`+repositoryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, '')`,
 			r.row, id.Account, id.Region, id.Name, db.Micros(r.Created), string(text))
 		if s.db.IsUnique(err) {
-			return nil, fault.New(fault.Conflict, "RepositoryAlreadyExists", "The repository with name '%s' already exists in the registry with id '%s'", id.Name, id.Account)
+			return nil, false, fault.New(fault.Conflict, "RepositoryAlreadyExists", "The repository with name '%s' already exists in the registry with id '%s'", id.Name, id.Account)
 		}
-		return r, err
+		return r, true, err
 	})
 }
 
@@ -150,36 +150,36 @@ func (s *Service) change(ctx context.Context, id RepositoryID, action string, ed
 // edit reads the repository in a transaction, applies the function edit to it, and
 // commits and publishes the result. An edit that changes nothing writes nothing.
 func (s *Service) edit(ctx context.Context, repo *Repository, edit func(*Repository) error) (*Repository, error) {
-	return s.changeRepository(ctx, repo.ID, func(tx *db.Tx) (*Repository, error) {
+	return s.changeRepository(ctx, repo.ID, func(tx *db.Tx) (*Repository, bool, error) {
 		known := s.repositories.get(repo.ID)
 		old, err := db.One(ctx, tx, scanRepository(known), `SELECT `+repositoryColumns+` FROM image_repository WHERE id = $1`, repo.row)
 		if errors.Is(err, db.ErrNoRows) {
-			return nil, repositoryNotFound(repo.ID)
+			return nil, false, repositoryNotFound(repo.ID)
 		}
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		before, err := json.Marshal(old.Settings)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		r := *old
 		r.Tags = maps.Clone(old.Tags)
 		if err := edit(&r); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if err := r.compile(old); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		after, err := json.Marshal(r.Settings)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if bytes.Equal(before, after) && r.Policy == old.Policy {
-			return old, nil
+			return old, false, nil
 		}
 		_, err = tx.Exec(ctx, `UPDATE image_repository SET settings = $2, policy = $3 WHERE id = $1`, r.row, string(after), r.Policy)
-		return &r, err
+		return &r, true, err
 	})
 }
 
@@ -202,9 +202,9 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID, content
 		return nil, err
 	}
 	var uploads []string
-	_, err = s.changeRepository(ctx, id, func(tx *db.Tx) (*Repository, error) {
+	_, err = s.changeRepository(ctx, id, func(tx *db.Tx) (_ *Repository, changed bool, err error) {
 		uploads, err = deleteRepository(ctx, tx, repo, contents)
-		return nil, err
+		return nil, true, err
 	})
 	if err != nil {
 		return nil, err

@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"sync/atomic"
 
 	"github.com/benbjohnson/immutable"
 
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -19,9 +18,9 @@ import (
 // is replaced after each commit. Readers take no lock.
 type repositorySet struct {
 	current atomic.Pointer[immutable.SortedMap[RepositoryID, *Repository]]
-	// changing is locked while a repository is changed, from before the transaction
+	// changing is held while a repository is changed, from before the transaction
 	// until its result is in current. So results get there in the order of commits.
-	changing sync.Mutex
+	changing changefeed.Turn
 }
 
 type byID struct{}
@@ -82,31 +81,25 @@ func (set *repositorySet) publish(id RepositoryID, r *Repository) {
 }
 
 // changeRepository runs a transaction that changes one repository, and publishes what
-// fn returns; nil means that the repository no longer exists. All changes go through
-// here. A change takes the time of this one repository, however many there are.
-//
-// A fault means that the transaction was rolled back. After any other error it may have
-// been committed, so the repository is read from the database.
-func (s *Service) changeRepository(ctx context.Context, id RepositoryID, fn func(*db.Tx) (*Repository, error)) (*Repository, error) {
-	s.repositories.changing.Lock()
-	defer s.repositories.changing.Unlock()
+// fn returns; nil means that the repository no longer exists. changed is false if fn
+// wrote nothing. All changes go through here. A change takes the time of this one
+// repository, however many there are. When it returns, every server has the change.
+func (s *Service) changeRepository(ctx context.Context, id RepositoryID, fn func(*db.Tx) (r *Repository, changed bool, err error)) (*Repository, error) {
 	var r *Repository
-	err := s.db.Tx(ctx, func(tx *db.Tx) (err error) {
-		r, err = fn(tx)
-		return err
+	err := s.feed.Make(ctx, changefeed.Change{
+		Scope: scope, Turn: &s.repositories.changing,
+		Run: func(tx *db.Tx) (keys []string, err error) {
+			var changed bool
+			if r, changed, err = fn(tx); changed {
+				keys = []string{id.key()}
+			}
+			return keys, err
+		},
+		Publish: func() { s.repositories.publish(id, r) },
 	})
-	if _, rolledBack := errors.AsType[*fault.Error](err); rolledBack {
-		return nil, err
-	}
 	if err != nil {
-		stored, lookErr := s.readRepository(context.WithoutCancel(ctx), id)
-		if lookErr != nil {
-			return nil, errors.Join(err, lookErr)
-		}
-		s.repositories.publish(id, stored)
 		return nil, err
 	}
-	s.repositories.publish(id, r)
 	return r, nil
 }
 

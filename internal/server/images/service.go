@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
@@ -16,6 +17,9 @@ import (
 // Config has what a [Service] needs.
 type Config struct {
 	DB *db.DB
+	// Feed keeps the servers on the database current. nil means that this service is
+	// the only one on it. Optional.
+	Feed *changefeed.Feed
 	// Blobs may be shared with other domains: the names of this package's objects
 	// begin with "image-", and it touches no others.
 	Blobs blob.Store
@@ -46,6 +50,7 @@ const (
 // A Service is the store. It is safe for concurrent use.
 type Service struct {
 	db         *db.DB
+	feed       *changefeed.Feed
 	blobs      blob.Store
 	authz      authz.Authorizer
 	principals authz.Principals
@@ -78,7 +83,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}
@@ -89,9 +94,17 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.tags = lru.New[tagKey](lru.Config[digest.Digest]{MaxCost: cachedTags, Shards: cacheShards})
 	s.tagLists = newTagLists()
 	s.locations = lru.New[digestKey](lru.Config[*location]{MaxCost: cachedBlobs, Shards: cacheShards})
+	s.repositories.changing = changefeed.NewTurn()
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, err
 	}
+	if s.feed == nil {
+		var err error
+		if s.feed, err = changefeed.Alone(ctx, c.DB); err != nil {
+			return nil, err
+		}
+	}
+	s.feed.Follow(scope, follower{s})
 	if err := s.reindex(ctx); err != nil {
 		return nil, err
 	}

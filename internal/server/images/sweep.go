@@ -113,19 +113,21 @@ func (s *Service) correctFuture(ctx context.Context, update string) error {
 // unlinkBlobs removes one batch of blobs from their repositories.
 func (s *Service) unlinkBlobs(ctx context.Context, before int64) (n int, err error) {
 	var keys []digestKey
-	err = s.db.Tx(ctx, func(tx *db.Tx) (err error) {
+	err = s.changeCached(ctx, func(tx *db.Tx) (changed []string, err error) {
 		const unneeded = `SELECT l.repository, l.digest FROM image_blob_link l WHERE l.renewed < $1
 			AND NOT EXISTS (SELECT 1 FROM image_reference r WHERE r.repository = l.repository AND r.digest = l.digest) LIMIT $2`
 		keys, err = db.All(ctx, tx, func(r db.Row) (k digestKey, err error) {
 			err = r.Scan(&k.repository, &k.digest)
 			return k, err
 		}, `DELETE FROM image_blob_link WHERE (repository, digest) IN (`+unneeded+`) RETURNING repository, digest`, before, sweepBatch)
-		return err
-	})
+		for _, k := range keys {
+			changed = append(changed, rowKey(blobKey, k.repository, string(k.digest)))
+		}
+		return changed, err
+	}, func() { s.locations.Drop(keys...) })
 	if err != nil {
 		return 0, err
 	}
-	s.locations.Drop(keys...)
 	return len(keys), nil
 }
 

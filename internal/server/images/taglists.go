@@ -52,6 +52,14 @@ func newTagLists() *tagLists {
 // before it is answered.
 func (t *tagLists) invalidate(repository int64) { t.counter(repository).Add(1) }
 
+// clear drops all lists.
+func (t *tagLists) clear() {
+	for i := range t.changes {
+		t.changes[i].Add(1)
+	}
+	t.heads.Clear()
+}
+
 func (t *tagLists) counter(repository int64) *atomic.Uint64 {
 	return &t.changes[uint64(repository)%uint64(len(t.changes))]
 }

@@ -177,6 +177,17 @@ func (c *Cache[K, V]) Drop(keys ...K) {
 	}
 }
 
+// Clear is [Cache.Drop] for all keys.
+func (c *Cache[K, V]) Clear() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.drops++
+		s.entries.Purge()
+		s.mu.Unlock()
+	}
+}
+
 // MarkStale is [Cache.Drop] for values that the next reader builds on: they stay,
 // and lookups return them as [Stale].
 func (c *Cache[K, V]) MarkStale(keys ...K) {
