@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -144,7 +145,7 @@ func CreateKeyring(path string, now func() time.Time) (*Keyring, error) {
 // LoadKeyring reads the keyring at path. The error is [fs.ErrNotExist] if
 // there is none. It refuses a file that anyone but its owner can read or write.
 func LoadKeyring(path string, now func() time.Time) (*Keyring, error) {
-	text, err := ReadPrivate(path)
+	text, err := ReadPrivate(path, 0o077)
 	if err != nil {
 		return nil, fmt.Errorf("load keyring: %w", err)
 	}
@@ -155,9 +156,9 @@ func LoadKeyring(path string, now func() time.Time) (*Keyring, error) {
 	return NewKeyring(keys, now, nil)
 }
 
-// ReadPrivate reads a file that belongs to its owner alone, at most [MaxKeyFile]
-// bytes.
-func ReadPrivate(path string) ([]byte, error) {
+// ReadPrivate reads a file whose mode has none of the forbidden bits, at most
+// [MaxKeyFile] bytes.
+func ReadPrivate(path string, forbidden fs.FileMode) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -171,7 +172,7 @@ func ReadPrivate(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
 	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); mode&forbidden != 0 {
 		return nil, fmt.Errorf("%s has mode %04o, and others than its owner may reach the keys in it. Run: chmod 600 %s", path, mode, path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, MaxKeyFile+1))

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package keys
+
+import "os/exec"
+
+// endWithChildren is for systems with process groups.
+func endWithChildren(*exec.Cmd) {}
