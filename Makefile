@@ -1,13 +1,13 @@
 # make unit runs lint and the package tests and needs only Go and a C compiler.
 # make test runs everything and installs the real clients that e2e drives.
 .DEFAULT_GOAL := build
-.PHONY: build test unit e2e lint bench bench-scale fuzz clients generate
+.PHONY: build test unit stores e2e lint bench bench-scale fuzz clients generate
 
 build:
 	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
 
 # Everything that a change has to pass.
-test: unit e2e
+test: unit stores e2e
 
 lint:
 	@test -z "$$(go tool gofumpt -l $$(git ls-files '*.go'))" || { echo 'not formatted; run: go tool gofumpt -w .'; go tool gofumpt -l $$(git ls-files '*.go'); exit 1; }
@@ -17,6 +17,15 @@ lint:
 # No real client and no network but the Go module proxy.
 unit: lint
 	go test -race $(TESTFLAGS) -timeout 30m $$(go list ./... | grep -v /e2e)
+
+# The packages that touch a store, on PostgreSQL and S3 instead of SQLite and
+# files, and the tests of these two engines. Package app has a server's tests, of
+# which only those for these engines run here: TestStores….
+STORED = db blob changefeed jobs work iam images packages oci api formats
+stores:
+	GATEHOUSE_TEST_DATABASE=postgres scripts/with-stores sh -e -c '\
+		go test -race -tags stores $(TESTFLAGS) -timeout 20m $$(go list $(STORED:%=./internal/server/%/...)); \
+		go test -race -tags stores $(TESTFLAGS) -timeout 20m -run "^TestStores" ./internal/server/app'
 
 # The built binary, driven by real clients. Go caches a pass without seeing that
 # the binary has changed, hence -count=1.

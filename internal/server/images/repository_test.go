@@ -17,7 +17,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
-	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
@@ -90,13 +89,7 @@ func TestRepository_Edits(t *testing.T) {
 	if s.CompiledPolicy(app) != compiled {
 		t.Error("the policy was compiled again")
 	}
-	err := s.db.Tx(t.Context(), func(tx *db.Tx) error {
-		_, err := tx.Exec(t.Context(), `CREATE TRIGGER read_only BEFORE UPDATE ON image_repository BEGIN SELECT raise(ABORT, 'a write'); END`)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	dbtest.RefuseUpdates(t, s.db, "image_repository")
 	if err := edit(images.Immutable); err != nil {
 		t.Errorf("an edit that changes nothing: %v", err)
 	}

@@ -72,3 +72,25 @@ func schemaOf(t testing.TB, dir string) string {
 	schemas.Store(dir, url)
 	return url
 }
+
+// RefuseUpdates makes every update of a table's rows fail from now on.
+func RefuseUpdates(t testing.TB, d *db.DB, table string) {
+	t.Helper()
+	statements := []string{`CREATE TRIGGER read_only BEFORE UPDATE ON ` + table + ` BEGIN SELECT raise(ABORT, 'the table is read-only'); END`}
+	if d.Shared() { // PostgreSQL
+		statements = []string{
+			`CREATE FUNCTION read_only() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''the table is read-only''; END'`,
+			`CREATE TRIGGER read_only BEFORE UPDATE ON ` + table + ` FOR EACH ROW EXECUTE FUNCTION read_only()`,
+		}
+	}
+	if err := d.Tx(t.Context(), func(tx *db.Tx) error {
+		for _, s := range statements {
+			if _, err := tx.Exec(t.Context(), s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
