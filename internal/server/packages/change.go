@@ -84,9 +84,7 @@ func nullable(b []byte) any {
 // changePackage runs fn between begin and save and makes the change visible to all
 // readers. The transaction may run more than once, each time with a fresh copy of c.
 func (s *Service) changePackage(ctx context.Context, c packageChange, fn func(*db.Tx, *packageChange) error) error {
-	// Marked after errors too: some leave the outcome unknown.
-	defer s.records.MarkStale(c.repository.cacheKey(c.id))
-	return s.db.Tx(ctx, func(tx *db.Tx) error {
+	return s.changeCached(ctx, c.repository.cacheKey(c.id), func(tx *db.Tx) error {
 		c := c
 		c.at = s.now()
 		if err := c.begin(ctx, tx); err != nil {

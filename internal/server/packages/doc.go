@@ -29,8 +29,8 @@
 // A read ([Service.Package], [Service.OpenAsset]) then merges what the repository and
 // its upstreams contain, usually from memory: domains, repositories and their
 // compiled policies are in an immutable snapshot (snapshot.go), and packages are in a
-// bounded cache (cache.go, record.go). Both belong to the process that makes the
-// changes: one process with a Service works on a database at a time.
+// bounded cache (cache.go, record.go). If several servers share the database, the change
+// feed brings the changes of the others into both before they are answered (follow.go).
 //
 // A publication is staged first ([Service.Stage], staging.go): its bytes become
 // durable. Then [Service.Publish] writes the rows that name them, in one transaction.

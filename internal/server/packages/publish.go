@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -58,14 +59,13 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		},
 		walk: func(visit visitor) error { return s.walkUpstreams(r, visit) },
 	}
-	defer s.records.MarkStale(r.cacheKey(p.Package)) // after errors too: some leave the outcome unknown
-	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+	err = s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
 		// The transaction may run more than once: start each run afresh.
 		w.packageChange = packageChange{repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
 		w.kept, w.replaced, w.published = nil, nil, nil
 		return w.run(ctx, tx)
 	})
-	if known(err) {
+	if err != nil && !changefeed.PerhapsMade(err) {
 		return nil, err
 	}
 	// Otherwise the commit happened or may have happened, so the objects stay. The

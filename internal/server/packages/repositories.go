@@ -3,6 +3,8 @@ package packages
 import (
 	"cmp"
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -83,7 +85,7 @@ func (s *Service) CreateRepository(ctx context.Context, n NewRepository) (Reposi
 		administrator = c.Account
 	}
 	return s.changeRepository(ctx, n.ID, func(tx *db.Tx) error {
-		ids, err := s.upstreamRows(d.row, n.ID, n.Upstreams)
+		ids, err := upstreamRows(ctx, tx, d.row, n.ID, n.Upstreams)
 		if err != nil {
 			return err
 		}
@@ -143,40 +145,54 @@ func (s *Service) checkUpstreams(ctx context.Context, id RepositoryID, upstreams
 }
 
 // upstreamRows returns the rows of the upstreams. A repository must not become its own
-// upstream through others. It is called while the snapshot cannot change.
-func (s *Service) upstreamRows(domainRow string, id RepositoryID, upstreams []string) ([]string, error) {
-	d := s.snapshot.Load().domain(id.Domain)
-	if d == nil || d.row != domainRow {
-		return nil, domainNotFound(id.Domain)
-	}
+// upstream through others. The transaction reads all of it: another server may have
+// changed what the snapshot has.
+func upstreamRows(ctx context.Context, tx *db.Tx, domainRow string, id RepositoryID, upstreams []string) ([]string, error) {
 	rows := []string{}
 	for _, name := range upstreams {
-		u := d.repository(name)
-		if u == nil {
-			return nil, repositoryNotFound(id.Domain.Repository(name))
+		row, err := db.One(ctx, tx, db.Scalar[string], `SELECT id FROM pkg_repository WHERE domain = $1 AND name = $2`, domainRow, name)
+		if err != nil {
+			return nil, orNotFound(err, repositoryNotFound(id.Domain.Repository(name)))
 		}
-		if d.reaches(u, id.Name, map[*repository]bool{}) {
+		cycle, err := reaches(ctx, tx, row, id.Name, map[string]bool{})
+		if err != nil {
+			return nil, err
+		}
+		if cycle {
 			return nil, invalid("The repository %[1]s cannot be an upstream of %[2]s, because %[2]s is an upstream of %[1]s.", name, id.Name)
 		}
-		rows = append(rows, u.row)
+		rows = append(rows, row)
 	}
 	return rows, nil
 }
 
-// reaches reports whether the named repository is r or one of its direct or indirect
-// upstreams.
-func (d *domain) reaches(r *repository, name string, seen map[*repository]bool) bool {
-	if r.id.Name == name {
-		return true
+// reaches reports whether the named repository has the row or is one of the direct or
+// indirect upstreams of that one.
+func reaches(ctx context.Context, tx *db.Tx, row, name string, seen map[string]bool) (bool, error) {
+	if seen[row] {
+		return false, nil
 	}
-	if seen[r] {
-		return false
+	seen[row] = true
+	var upstreams []string
+	found, err := db.One(ctx, tx, func(r db.Row) (found string, err error) {
+		var text []byte
+		if err := r.Scan(&found, &text); err != nil {
+			return "", err
+		}
+		return found, json.Unmarshal(text, &upstreams)
+	}, `SELECT name, upstreams FROM pkg_repository WHERE id = $1`, row)
+	if errors.Is(err, db.ErrNoRows) { // deleted since it became an upstream
+		return false, nil
 	}
-	seen[r] = true
-	return slices.ContainsFunc(r.upstreams, func(row string) bool {
-		u := d.repositoryAt(row)
-		return u != nil && d.reaches(u, name, seen)
-	})
+	if err != nil || found == name {
+		return err == nil, err
+	}
+	for _, row := range upstreams {
+		if found, err := reaches(ctx, tx, row, name, seen); found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // DescribeRepository returns a repository.
@@ -214,7 +230,7 @@ func (s *Service) UpdateRepository(ctx context.Context, id RepositoryID, u Repos
 	return s.changeRepository(ctx, id, func(tx *db.Tx) error {
 		var upstreams, description any
 		if u.Upstreams != nil {
-			ids, err := s.upstreamRows(r.domainRow, id, u.Upstreams)
+			ids, err := upstreamRows(ctx, tx, r.domainRow, id, u.Upstreams)
 			if err != nil {
 				return err
 			}
@@ -265,9 +281,10 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID) (Reposi
 	return gone, nil
 }
 
-// removeUpstream removes the repository from the upstreams of all others. It is called
-// while the snapshot cannot change. The others need not be read again: a row that does
-// not exist any more is not an upstream.
+// removeUpstream removes the repository from the upstreams of all others. The snapshot
+// says which these are; if it lacks one, that keeps the row of a repository that does
+// not exist, which is not an upstream. For the same reason the others need not be read
+// again.
 func (s *Service) removeUpstream(ctx context.Context, tx *db.Tx, gone *repository) error {
 	d := s.snapshot.Load().domain(gone.id.Domain)
 	if d == nil {
@@ -275,13 +292,27 @@ func (s *Service) removeUpstream(ctx context.Context, tx *db.Tx, gone *repositor
 	}
 	var err error
 	d.all(func(r *repository) {
-		i := slices.Index(r.upstreams, gone.row)
-		if i < 0 || err != nil {
-			return
+		if err == nil && slices.Contains(r.upstreams, gone.row) {
+			err = removeUpstreamOf(ctx, tx, r.row, gone.row)
 		}
-		rest := slices.Delete(slices.Clone(r.upstreams), i, i+1)
-		_, err = tx.Exec(ctx, `UPDATE pkg_repository SET upstreams = $2 WHERE id = $1`, r.row, asJSON(rest))
 	})
+	return err
+}
+
+func removeUpstreamOf(ctx context.Context, tx *db.Tx, row, gone string) error {
+	text, err := db.One(ctx, tx, db.Scalar[[]byte], `SELECT upstreams FROM pkg_repository WHERE id = $1`, row)
+	if errors.Is(err, db.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	rest := []string{}
+	if err := json.Unmarshal(text, &rest); err != nil {
+		return err
+	}
+	rest = slices.DeleteFunc(rest, func(u string) bool { return u == gone })
+	_, err = tx.Exec(ctx, `UPDATE pkg_repository SET upstreams = $2 WHERE id = $1`, row, asJSON(rest))
 	return err
 }
 

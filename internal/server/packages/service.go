@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,13 +13,17 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // A Config configures a [Service].
 type Config struct {
-	DB    *db.DB
+	DB *db.DB
+	// Feed keeps the servers on the database current. nil means that this service is
+	// the only one on it. Optional.
+	Feed  *changefeed.Feed
 	Blobs blob.Store
 	Authz authz.Authorizer
 	// Principals is required to set policies.
@@ -47,6 +50,7 @@ const DefaultCacheBytes = 128 << 20
 // asset) and Validation. The comment of a method names its other faults.
 type Service struct {
 	db         *db.DB
+	feed       *changefeed.Feed
 	blobs      blob.Store
 	authz      authz.Authorizer
 	principals authz.Principals
@@ -54,7 +58,7 @@ type Service struct {
 	now        func() time.Time
 	maxShare   float64
 
-	changing sync.Mutex // held while the snapshot is replaced
+	changing changefeed.Turn // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
 
 	records *lru.Cache[cacheKey, *record]     // packages as they are in one repository
@@ -71,9 +75,16 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.CacheBytes = DefaultCacheBytes
 	}
 	s := &Service{
-		db: c.DB, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
+		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
 		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
 	}
+	if s.feed == nil {
+		var err error
+		if s.feed, err = changefeed.Alone(ctx, c.DB); err != nil {
+			return nil, err
+		}
+	}
+	s.feed.Follow(scope, follower{s})
 	all, err := loadAll(ctx, c.DB)
 	if err != nil {
 		return nil, fmt.Errorf("packages: load domains and repositories: %w", err)

@@ -4,15 +4,14 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/benbjohnson/immutable"
 
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -186,6 +185,9 @@ func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain, 
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
+	if old != nil && old.row != d.row { // another domain of the same name
+		d.repositories, d.names = immutable.NewSortedMap[string, *repository](nil), immutable.NewMap[string, string](nil)
+	}
 	return d, d.policy.compile(id.ARN(), had, set)
 }
 
@@ -247,45 +249,27 @@ type delta struct {
 
 // changeDomain runs fn in a transaction and then replaces what it changed in the
 // snapshot: the rows of the delta are read before the commit, so nothing can fail after
-// it. If the outcome of the commit is unknown, the whole domain is read.
+// it. When it returns, every server has the change.
 func (s *Service) changeDomain(ctx context.Context, id DomainID, changed delta, fn func(tx *db.Tx) error) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	before := s.snapshot.Load()
 	var after *domain
-	err := s.db.Tx(ctx, func(tx *db.Tx) (err error) {
-		if err = fn(tx); err != nil {
-			return err
-		}
-		after, err = changed.read(ctx, tx, id, before.domain(id))
-		return err
+	return s.feed.Make(ctx, changefeed.Change{
+		Scope: scope, Turn: &s.changing,
+		Run: func(tx *db.Tx) (_ []string, err error) {
+			if err = fn(tx); err != nil {
+				return nil, err
+			}
+			after, err = changed.read(ctx, tx, id, s.snapshot.Load().domain(id))
+			return changed.keys(id), err
+		},
+		Publish: func() { s.snapshot.Store(s.snapshot.Load().withDomain(id, after)) },
 	})
-	if known(err) {
-		return err
-	}
-	if err != nil {
-		var lookErr error
-		if after, lookErr = loadDomain(context.WithoutCancel(ctx), s.db, id, before.domain(id)); lookErr != nil {
-			return errors.Join(err, lookErr)
-		}
-	}
-	s.snapshot.Store(before.withDomain(id, after))
-	return err
-}
-
-// known reports whether an error of a transaction means that nothing was committed: the
-// transaction's own code refused. After any other error the outcome is unknown, and
-// whoever kept something in memory or in the blob store must look.
-func known(err error) bool {
-	var refused *fault.Error
-	return errors.As(err, &refused)
 }
 
 // read returns the domain after the change; nil if it does not exist any more.
-func (c delta) read(ctx context.Context, tx *db.Tx, id DomainID, old *domain) (*domain, error) {
+func (c delta) read(ctx context.Context, q db.Querier, id DomainID, old *domain) (*domain, error) {
 	var d domain
 	if c.domain || old == nil {
-		row, err := loadDomainRow(ctx, tx, id, old, c.policy)
+		row, err := loadDomainRow(ctx, q, id, old, c.policy)
 		if err != nil || row == nil {
 			return nil, err
 		}
@@ -296,7 +280,7 @@ func (c delta) read(ctx context.Context, tx *db.Tx, id DomainID, old *domain) (*
 	if c.repository == "" {
 		return &d, nil
 	}
-	found, err := loadRepositories(ctx, tx, &d, old, c.policy, ` AND name = $2`, c.repository)
+	found, err := loadRepositories(ctx, q, &d, old, c.policy, ` AND name = $2`, c.repository)
 	if err != nil {
 		return nil, err
 	}
