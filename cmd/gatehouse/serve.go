@@ -20,6 +20,7 @@ import (
 type serveCommand struct {
 	Config    string `placeholder:"FILE" env:"GATEHOUSE_CONFIG" help:"Read the configuration from a YAML file; flags win over it."`
 	Data      string `placeholder:"DIR" env:"GATEHOUSE_DATA" help:"Folder for everything the server keeps (${default_data})."`
+	Blobs     string `placeholder:"URL" env:"GATEHOUSE_BLOBS" help:"Bucket for the bytes of images and packages: s3://bucket/prefix?region=… (files in the data folder)."`
 	Listen    string `placeholder:"HOST:PORT" env:"GATEHOUSE_LISTEN" help:"Address to listen on (${default_listen}); port 0 takes a free one."`
 	Account   string `placeholder:"ID" help:"12-digit id of the first account (${default_account})."`
 	Region    string `placeholder:"REGION" help:"Region of the profiles that are written (${default_region})."`
@@ -90,6 +91,7 @@ func (c *serveCommand) config() (*config.Config, error) {
 		into  *string
 	}{
 		{c.Data, &cfg.Data},
+		{c.Blobs, &cfg.Blobs},
 		{c.Listen, &cfg.Listen},
 		{c.Account, &cfg.Account},
 		{c.Region, &cfg.Region},

@@ -40,7 +40,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
@@ -90,7 +89,7 @@ type components struct {
 	metrics   *metrics
 	keyring   *token.Keyring
 	db        *db.DB
-	blobs     *local.Store
+	blobs     blobStore
 	addresses *endpoint.Addresses
 	authz     authz.Authorizer
 	rates     *rates
@@ -144,6 +143,10 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 	p.closers = append(p.closers, p.audit.Close)
 	p.refusals = &refusals{log: p.log, audit: p.audit, now: p.now, kinds: map[refusalKind]int{}}
 	p.metrics.registry.MustRegister(p.audit.Metrics()...)
+	if err := p.openBlobs(ctx); err != nil {
+		return p, err
+	}
+	p.closers = append(p.closers, p.blobs.Close)
 	if p.db, err = data.openDatabase(ctx); err != nil {
 		return p, err
 	}
@@ -151,10 +154,6 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 	if p.keyring, err = openKeyring(data, p.db.Complete(), p.now); err != nil {
 		return p, err
 	}
-	if p.blobs, err = local.Open(data.file(blobsDir), blobOptions(c)...); err != nil {
-		return p, err
-	}
-	p.closers = append(p.closers, p.blobs.Close)
 	p.metrics.registry.MustRegister(append(p.db.Metrics(), p.blobs.Metrics()...)...)
 	return p, p.openDomain(ctx)
 }
@@ -330,14 +329,6 @@ func openKeyring(data *dataDir, inUse bool, now func() time.Time) (*token.Keyrin
 		return nil, fmt.Errorf("%s is missing beside a database; restore it from a backup, or remove the data folder to start with an empty installation", data.file(keyringFile))
 	}
 	return token.CreateKeyring(data.file(keyringFile), now)
-}
-
-// blobOptions are the settings of the blob store.
-func blobOptions(c *config.Config) []local.Option {
-	if c.DiskReserve == nil {
-		return nil
-	}
-	return []local.Option{local.WithReserve(int64(*c.DiskReserve))}
 }
 
 func absolute(path string) (string, error) {

@@ -69,32 +69,6 @@ func (d *dataDir) explainDamage(err error) error {
 	return fmt.Errorf(`%w. %s is damaged: restore it from a backup as docs/operations.md, "Restore", says, and keep the damaged file and its -wal aside until you have what you need`, err, d.file(databaseFile))
 }
 
-// ErrLostBlobs means that the database names blobs and there is no folder of blobs,
-// as if the file system that has them is not mounted. Everything would seem to be
-// missing, and what clients push again would go to the wrong disk.
-var ErrLostBlobs = errors.New("the blobs are missing")
-
-// checkBlobs returns ErrLostBlobs. The first write to a store creates its folders,
-// so a database that names objects has had some.
-func (p *components) checkBlobs(ctx context.Context) error {
-	if exists, err := local.Exists(p.data.file(blobsDir)); exists || err != nil {
-		return err
-	}
-	for _, holds := range []func(context.Context) (bool, error){p.images.HoldsObjects, p.packages.HoldsObjects} {
-		has, err := holds(ctx)
-		if err != nil {
-			return err
-		}
-		if has {
-			return fmt.Errorf(`%w: the database names blobs, but %s has none of their folders. `+
-				`Check whether a file system is not mounted, or restore the folder from a backup. `+
-				`If the blobs are lost, create the folder %s and start again; docs/operations.md, "Lost blobs", says more`,
-				ErrLostBlobs, p.data.file(blobsDir), p.data.file(blobsDir+"/aside"))
-		}
-	}
-	return nil
-}
-
 // checkAccount refuses to serve an existing folder for an account that it does not
 // have: with a wrong or forgotten --account everything would look gone, and a
 // second installation would begin in the same folder.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/s3"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 )
 
@@ -34,6 +35,13 @@ type Config struct {
 	// Data is the folder that holds everything the server keeps. It is created
 	// with mode 0700 and used by one process at a time.
 	Data string `yaml:"data"`
+	// Blobs is where the bytes of images and packages are: the address of an S3 bucket,
+	// as [s3.ParseURL] reads it. Empty means files below Data.
+	Blobs string `yaml:"blobs"`
+	// Downloads says how clients get bytes that are in a bucket: "redirect" sends them
+	// to it, "stream" passes the bytes through this server. Empty is redirect, unless
+	// clients would send their credentials along.
+	Downloads string `yaml:"downloads"`
 	// Listen is the TCP address of the one listener, HOST:PORT. Port 0 takes a
 	// free one.
 	Listen string `yaml:"listen"`
@@ -226,6 +234,14 @@ func (c *Config) Validate() error {
 	}
 	if c.Data == "" {
 		bad("data", "is missing: name a folder")
+	}
+	if c.Blobs != "" {
+		if _, err := s3.ParseURL(c.Blobs); err != nil {
+			bad("blobs", "%v", err)
+		}
+	}
+	if !slices.Contains([]string{"", "redirect", "stream"}, c.Downloads) {
+		bad("downloads", "%q is not redirect or stream", c.Downloads)
 	}
 	if !isHostPort(c.Listen) {
 		bad("listen", "%q is not HOST:PORT", c.Listen)

@@ -1,7 +1,7 @@
 package blobtest
 
 import (
-	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -31,14 +31,24 @@ func Open(t testing.TB) blob.Store {
 	return s
 }
 
-// S3Config returns the tests' S3 store with a prefix that no other test has.
+// S3URL returns the address of the tests' S3 store, with a prefix that no other test
+// has.
+func S3URL(t testing.TB) string {
+	t.Helper()
+	u, err := url.Parse(os.Getenv(S3Variable))
+	if err != nil || u.Scheme != "s3" {
+		t.Fatalf("%s is %q; run the tests through scripts/with-stores", S3Variable, os.Getenv(S3Variable))
+	}
+	return u.JoinPath("test-" + randid.Text()).String()
+}
+
+// S3Config is [S3URL] as a configuration.
 func S3Config(t testing.TB) s3.Config {
 	t.Helper()
-	c, err := s3.ParseURL(os.Getenv(S3Variable))
+	c, err := s3.ParseURL(S3URL(t))
 	if err != nil {
-		t.Fatal(errors.Join(errors.New("run the tests through scripts/with-stores"), err))
+		t.Fatal(err)
 	}
-	c.Prefix += "test-" + randid.Text() + "/"
 	return c
 }
 

@@ -221,7 +221,6 @@ type window struct {
 	sync.Mutex
 	off   int64
 	bytes []byte
-	next  int // how many bytes the next window has, if reading goes on in order
 }
 
 func (w *window) end() int64 { return w.off + int64(len(w.bytes)) }

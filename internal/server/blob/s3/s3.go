@@ -187,3 +187,6 @@ func (s *Store) head(ctx context.Context, key *string) (*awss3.HeadObjectOutput,
 	}
 	return out, nil
 }
+
+// String is the store's address, for messages.
+func (s *Store) String() string { return s.config.String() }
