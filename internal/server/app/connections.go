@@ -166,20 +166,25 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	}
 }
 
-// trackRequest notes that a request of the connection is handled until the returned
-// function is called.
-func trackRequest(ctx context.Context) (done func()) {
-	c, ok := ctx.Value(connKey{}).(*trackedConn)
-	if !ok {
-		return func() {}
-	}
-	c.requests.Add(1)
-	return c.requestDone
+// connectionOf returns the connection of a request, or nil if it is not tracked.
+func connectionOf(ctx context.Context) *trackedConn {
+	c, _ := ctx.Value(connKey{}).(*trackedConn)
+	return c
 }
 
-func (c *trackedConn) requestDone() {
-	c.waiting.Store(int64(time.Since(c.limit.start)))
-	c.requests.Add(-1)
+// requestBegins notes that a request of the connection is handled from now on.
+func (c *trackedConn) requestBegins() {
+	if c != nil {
+		c.requests.Add(1)
+	}
+}
+
+// requestEnds notes that a request is no longer handled.
+func (c *trackedConn) requestEnds() {
+	if c != nil {
+		c.waiting.Store(int64(time.Since(c.limit.start)))
+		c.requests.Add(-1)
+	}
 }
 
 func (c *trackedConn) moved() { c.active.Store(int64(time.Since(c.limit.start))) }

@@ -48,8 +48,10 @@ func streamsPerClient(most int) int { return max(most/clientShare, 1) }
 // ServeHTTP implements http.Handler.
 func (l *requestLimit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var client netip.Addr // not valid for HTTP/1
-	if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && r.ProtoMajor >= 2 {
-		client = ratelimit.Client(from.Addr())
+	if r.ProtoMajor >= 2 {
+		if from, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			client = ratelimit.Client(from.Addr())
+		}
 	}
 	if !l.enter(client) {
 		l.refused.Inc()
@@ -57,8 +59,12 @@ func (l *requestLimit) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "Too many requests are being answered. Try again in a moment.", http.StatusServiceUnavailable)
 		return
 	}
-	defer l.leave(client)
-	defer trackRequest(r.Context())()
+	c := connectionOf(r.Context())
+	c.requestBegins()
+	defer func() {
+		c.requestEnds()
+		l.leave(client)
+	}()
 	l.next.ServeHTTP(w, r)
 }
 

@@ -97,11 +97,19 @@ func (e *Entry) Resource(resourceType, arn string) {
 	if e == nil {
 		return
 	}
-	r := Resource{ARN: arn, Type: resourceType}
-	if parts := strings.SplitN(arn, ":", 6); len(parts) == 6 {
-		r.AccountID = parts[4]
+	e.resources = append(e.resources, Resource{ARN: arn, AccountID: accountOf(arn), Type: resourceType})
+}
+
+// accountOf returns the account of an ARN, or "" if it is none.
+func accountOf(arn string) string {
+	account := ""
+	for range 5 {
+		var found bool
+		if account, arn, found = strings.Cut(arn, ":"); !found {
+			return ""
+		}
 	}
-	e.resources = append(e.resources, r)
+	return account
 }
 
 // Decided adds a decision.
