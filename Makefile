@@ -1,10 +1,25 @@
 # make unit runs lint and the package tests and needs only Go and a C compiler.
 # make test runs everything and installs the real clients that e2e drives.
 .DEFAULT_GOAL := build
-.PHONY: build test unit stores e2e lint bench bench-scale fuzz clients generate
+.PHONY: build image image-context test unit stores e2e lint bench bench-scale fuzz clients generate
 
 build:
 	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
+
+# A container image without a base image: deploy/container/Dockerfile. ENGINE is docker,
+# podman or buildah.
+ENGINE ?= docker
+IMAGE ?= gatehouse:latest
+image: image-context
+	$(ENGINE) build -t $(IMAGE) bin/image
+
+# The context of the image.
+image-context:
+	rm -rf bin/image
+	mkdir -p bin/image
+	mkdir -m 0700 bin/image/data
+	cp deploy/container/Dockerfile bin/image/
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/image/gatehouse ./cmd/gatehouse
 
 # Everything that a change has to pass.
 test: unit stores e2e

@@ -66,7 +66,7 @@ func TestDocs_NamedTestsExist(t *testing.T) {
 
 // TestDocs_NamedFilesExist checks paths of the source tree and links between pages.
 func TestDocs_NamedFilesExist(t *testing.T) {
-	path := regexp.MustCompile("`((?:internal|cmd|e2e|bench|docs|scripts|authtoken)(?:/[\\w.-]+)+)`")
+	path := regexp.MustCompile("`((?:internal|cmd|deploy|e2e|bench|docs|scripts|authtoken)(?:/[\\w.-]+)+)`")
 	link := regexp.MustCompile(`\]\(([\w./-]+\.md|LICENSE|NOTICE)(?:#[\w-]+)?\)`)
 	for page, text := range pages(t) {
 		var files []string

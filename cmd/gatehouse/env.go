@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
 	"github.com/gatehouse-registry/gatehouse/internal/server/app"
@@ -30,7 +34,8 @@ type shellFlag struct {
 }
 
 type envCommand struct {
-	Data   string `placeholder:"DIR" help:"The server's data folder (${default_data})."`
+	Data   string `placeholder:"DIR" env:"GATEHOUSE_DATA" help:"The server's data folder (${default_data})."`
+	Keys   bool   `help:"Print the keys of the admin themselves, for a server whose folder is elsewhere, such as in a container."`
 	Output string `short:"o" enum:"text,json" default:"text" placeholder:"FORM" help:"Form of the output: text, for the shell, or json."`
 	shellFlag
 }
@@ -44,31 +49,56 @@ Examples:
 
   eval "$(gatehouse env)"
   eval "$(gatehouse env --data /var/lib/gatehouse)"
+  eval "$(docker exec gatehouse /gatehouse env --keys)"
   gatehouse env --shell fish | source
   gatehouse env --shell powershell | Out-String | Invoke-Expression`
 }
 
 // Run prints what the shell evaluates.
-func (c *envCommand) Run(stdout io.Writer) error {
+func (c *envCommand) Run(ctx context.Context, stdout io.Writer) error {
 	data := c.Data
 	if data == "" {
 		data = config.Default().Data
 	}
 	env, err := app.Environment(data)
+	unset := overriding
+	if c.Keys && err == nil {
+		env, err = keysOf(ctx, env)
+		unset = slices.Concat(overriding, []string{"AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"})
+	}
 	if err != nil {
 		return err
 	}
 	set := map[string]string{}
 	var text strings.Builder
-	text.WriteString(c.Shell.Unset(overriding...))
+	text.WriteString(c.Shell.Unset(unset...))
 	for _, v := range env {
 		name, value, _ := strings.Cut(v, "=")
 		set[name] = value
 		text.WriteString(c.Shell.Set(name, value))
 	}
 	if c.Output == outputJSON {
-		return printJSON(stdout, map[string]any{"set": set, "unset": overriding})
+		return printJSON(stdout, map[string]any{"set": set, "unset": unset})
 	}
 	_, err = fmt.Fprint(stdout, text.String())
 	return err
+}
+
+// keysOf replaces the names of files in an environment by what the profile in them says.
+func keysOf(ctx context.Context, env []string) ([]string, error) {
+	files := map[string]string{}
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		files[name] = value
+	}
+	profile, err := awsconfig.LoadSharedConfigProfile(ctx, files["AWS_PROFILE"], func(o *awsconfig.LoadSharedConfigOptions) {
+		o.ConfigFiles, o.CredentialsFiles = []string{files["AWS_CONFIG_FILE"]}, []string{files["AWS_SHARED_CREDENTIALS_FILE"]}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return []string{
+		"AWS_ACCESS_KEY_ID=" + profile.Credentials.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + profile.Credentials.SecretAccessKey,
+		"AWS_REGION=" + profile.Region, "AWS_DEFAULT_REGION=" + profile.Region, "AWS_ENDPOINT_URL=" + profile.BaseEndpoint,
+	}, nil
 }

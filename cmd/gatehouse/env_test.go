@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,28 @@ func TestEnv_RemovesWhatOverridesTheProfile(t *testing.T) {
 		if err != nil || string(out) != want {
 			t.Errorf("%s: %v\n%s", shell, err, out)
 		}
+	}
+}
+
+func TestEnv_Keys(t *testing.T) {
+	data := writeProfile(t)
+	for name, text := range map[string]string{
+		"config":      "[profile gatehouse]\nregion = eu-west-1\nendpoint_url = https://gatehouse.example\n",
+		"credentials": "[gatehouse]\naws_access_key_id = AKIAEXAMPLE\naws_secret_access_key = a secret\n",
+	} {
+		if err := os.WriteFile(filepath.Join(data, "aws", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, script, stderr := execute(t, "env", "--keys", "--data", data)
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	cmd := exec.Command("sh", "-euc", script+"env | grep -e ^AWS_ | sort")
+	cmd.Env = []string{"AWS_PROFILE=other", "AWS_CONFIG_FILE=other", "AWS_SESSION_TOKEN=other", "PATH=/usr/bin:/bin"}
+	out, err := cmd.CombinedOutput()
+	if want := "AWS_ACCESS_KEY_ID=AKIAEXAMPLE\nAWS_DEFAULT_REGION=eu-west-1\nAWS_ENDPOINT_URL=https://gatehouse.example\nAWS_REGION=eu-west-1\nAWS_SECRET_ACCESS_KEY=a secret\n"; err != nil || string(out) != want {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

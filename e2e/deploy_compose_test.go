@@ -1,0 +1,99 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// A composeFile has the elements of the Compose specification that deploy/compose uses.
+type composeFile struct {
+	Name     string                    `json:"name"`
+	Services map[string]composeService `json:"services"`
+	Volumes  map[string]any            `json:"volumes"`
+	Configs  map[string]struct {
+		Content string `json:"content"`
+		File    string `json:"file"`
+	} `json:"configs"`
+}
+
+type composeService struct {
+	Image           string                                `json:"image"`
+	Command         []string                              `json:"command"`
+	Ports           []string                              `json:"ports"`
+	Volumes         []string                              `json:"volumes"`
+	Configs         []struct{ Source, Target string }     `json:"configs"`
+	Environment     map[string]string                     `json:"environment"`
+	DependsOn       map[string]struct{ Condition string } `json:"depends_on"`
+	Healthcheck     map[string]any                        `json:"healthcheck"`
+	Restart         string                                `json:"restart"`
+	StopGracePeriod string                                `json:"stop_grace_period"`
+	ReadOnly        bool                                  `json:"read_only"`
+	CapDrop         []string                              `json:"cap_drop"`
+	SecurityOpt     []string                              `json:"security_opt"`
+	Tmpfs           []string                              `json:"tmpfs"`
+	Ulimits         map[string]int                        `json:"ulimits"`
+	User            string                                `json:"user"`
+}
+
+// TestCompose checks that each file has no unknown element, that what its services name
+// is there, and that the server accepts its configuration.
+func TestCompose(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(module, "deploy/compose/*.yaml"))
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) { testCompose(t, path) })
+	}
+}
+
+func testCompose(t *testing.T, path string) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c composeFile
+	if err := yaml.UnmarshalStrict(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range c.Services {
+		_, tag, _ := strings.Cut(s.Image, ":")
+		if tag == "" {
+			t.Errorf("%s: the image %s has no version", name, s.Image)
+		}
+		for _, volume := range s.Volumes {
+			if from, _, _ := strings.Cut(volume, ":"); !strings.HasPrefix(from, ".") {
+				if _, ok := c.Volumes[from]; !ok {
+					t.Errorf("%s: there is no volume %s", name, from)
+				}
+			}
+		}
+		for dependency, d := range s.DependsOn {
+			other, ok := c.Services[dependency]
+			if !ok || d.Condition == "service_healthy" && other.Healthcheck == nil && !strings.Contains(other.Image, "gatehouse") {
+				t.Errorf("%s waits for the health of %s", name, dependency)
+			}
+		}
+		for _, use := range s.Configs {
+			config, ok := c.Configs[use.Source]
+			if !ok {
+				t.Errorf("%s: there is no configuration %s", name, use.Source)
+			}
+			if !slices.Contains([]string{"", use.Target}, s.Environment["GATEHOUSE_CONFIG"]) {
+				t.Errorf("%s reads another file than %s", name, use.Target)
+			}
+			if strings.Contains(s.Image, "gatehouse") {
+				file := filepath.Join(t.TempDir(), "gatehouse.yaml")
+				if err := os.WriteFile(file, []byte(config.Content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				checkConfig(t, file)
+			}
+		}
+	}
+}
