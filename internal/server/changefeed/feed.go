@@ -31,6 +31,8 @@ type Config struct {
 	// Store is where the servers hear of each other; nil means tables of DB. If it is
 	// given, the database counts as shared.
 	Store Store
+	// Alone says that there is no other server, whatever the database is.
+	Alone bool
 }
 
 // A Feed is this process's place among the servers on its database. It is safe for
@@ -86,13 +88,7 @@ type Follower interface {
 // New joins the servers on the database. Construct the domains after that: what they
 // load has everything that was changed before.
 func New(ctx context.Context, c Config) (*Feed, error) {
-	return open(ctx, c, c.Store != nil || c.DB.Shared())
-}
-
-// Alone returns a feed for the only server on a database, whatever the database is.
-func Alone(ctx context.Context, d *db.DB) (*Feed, error) { return open(ctx, Config{DB: d}, false) }
-
-func open(ctx context.Context, c Config, shared bool) (*Feed, error) {
+	shared := !c.Alone && (c.Store != nil || c.DB.Shared())
 	if c.Store == nil {
 		c.Store = NewStore(c.DB)
 	}
@@ -116,6 +112,11 @@ func open(ctx context.Context, c Config, shared bool) (*Feed, error) {
 		return nil, fmt.Errorf("changefeed: join the servers on the database: %w", err)
 	}
 	return f, nil
+}
+
+// Alone returns a feed for the only server on a database.
+func Alone(ctx context.Context, d *db.DB) (*Feed, error) {
+	return New(ctx, Config{DB: d, Alone: true})
 }
 
 func (f *Feed) join(ctx context.Context) (err error) {
