@@ -51,6 +51,7 @@ type commands struct {
 
 	// For those who run a server. They call it with their AWS credentials.
 	Server serverCommand `cmd:"" help:"Ask a running server about itself."`
+	Work   workCommand   `cmd:"" help:"Show the background work of a running server, and try failed work again."`
 
 	// The client side, which works with AWS as well.
 	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`
