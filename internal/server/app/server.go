@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -147,6 +148,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	s.jobs.Go(func() { p.maintain(jobsCtx) })
 	s.jobs.Go(func() { p.feed.Run(jobsCtx) })
 	s.jobs.Go(func() { p.refusals.run(jobsCtx) })
+	s.jobs.Go(func() { p.afterStart(jobsCtx) })
 	return s, nil
 }
 
@@ -161,9 +163,19 @@ func (p *components) finishStart(ctx context.Context) error {
 	if err := p.db.Stamp(ctx); err != nil { // a full disk must not stop the start
 		p.log.Warn("the database keeps the stamp of an earlier start", "error", err)
 	}
-	p.data.restoreBallast()
 	return p.feed.Begin(ctx)
 }
+
+// afterStart does what the first requests need not wait for.
+func (p *components) afterStart(ctx context.Context) {
+	p.data.restoreBallast()
+	wait(ctx, startGarbageDelay)
+	debug.FreeOSMemory()
+}
+
+// startGarbageDelay is when the memory that the start has used is given back. The
+// next garbage collection could be hours away on a server with little to do.
+const startGarbageDelay = 200 * time.Millisecond
 
 // warnOfPlainHTTP warns if credentials can be read on the network, or if it seems that
 // a proxy is not configured.
