@@ -23,6 +23,9 @@ type Backend interface {
 	// nil. If it cannot tell whether the commit was done, the error is
 	// [ErrUnclearCommit].
 	Run(ctx context.Context, fn func(Conn) error) error
+	// Snapshot runs fn with a connection that sees the database as it is at one moment.
+	// It may take hours. It does not make writers wait.
+	Snapshot(ctx context.Context, fn func(Conn) error) error
 	// Migrate is like Run, and no other process migrates this database meanwhile.
 	// fn sees what the process before it committed.
 	Migrate(ctx context.Context, fn func(Conn) error) error

@@ -75,6 +75,11 @@ func New(ctx context.Context, b Backend) (*DB, error) {
 	return db, nil
 }
 
+// NewReader returns the database of an engine that only reads. It creates nothing.
+func NewReader(b Backend) *DB {
+	return &DB{backend: b, known: map[string]bool{}, retries: prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_db_retries_total"})}
+}
+
 // Close closes the database. Committed changes stay. On SQLite it also moves
 // them from the write-ahead log into the database file and removes the log, so
 // that the file alone is a complete copy.
@@ -135,13 +140,7 @@ type Tx struct {
 	backend  Backend
 	err      error // of the first statement that failed
 	position int64 // 0 before it was asked for
-	after    []func()
 }
-
-// AfterCommit calls f once the transaction is committed, before [DB.Tx] returns. It
-// does not call f if the transaction fails, or if the result of the commit is unknown:
-// f must be something that is good to do and not needed, such as waking a reader.
-func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
 
 // usable returns the error of an earlier statement or of the context.
 func (t *Tx) usable(ctx context.Context) error {
@@ -224,18 +223,8 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 // try runs a transaction until it does not conflict with others.
 func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) error) error, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
-		var committed *Tx // of the last run
-		err := run(ctx, func(c Conn) (err error) {
-			committed, err = db.call(c, fn)
-			return err
-		})
-		if err == nil {
-			for _, f := range committed.after {
-				f()
-			}
-			return nil
-		}
-		if try == maxTries || !db.backend.Retry(err) {
+		err := run(ctx, func(c Conn) error { return db.call(c, fn) })
+		if err == nil || try == maxTries || !db.backend.Retry(err) {
 			return err
 		}
 		db.retries.Inc()
@@ -249,13 +238,22 @@ func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) erro
 }
 
 // call runs fn and ends its Tx.
-func (db *DB) call(c Conn, fn func(*Tx) error) (t *Tx, err error) {
-	t = &Tx{conn: c, backend: db.backend}
+func (db *DB) call(c Conn, fn func(*Tx) error) error {
+	t := &Tx{conn: c, backend: db.backend}
 	defer func() { t.err = sql.ErrTxDone }()
 	if err := fn(t); err != nil {
-		return t, err
+		return err
 	}
-	return t, t.err
+	return t.err
+}
+
+// Snapshot runs fn with a Querier that sees the database as it is at one moment,
+// whatever is committed meanwhile. It may take hours: writers do not wait for it, but
+// the database keeps what they replace, and so grows, until fn returns.
+func (db *DB) Snapshot(ctx context.Context, fn func(Querier) error) error {
+	return db.explain(db.backend.Snapshot(ctx, func(c Conn) error {
+		return db.call(c, func(t *Tx) error { return fn(t) })
+	}))
 }
 
 // Rehearse makes every transaction run its function twice: the first time the

@@ -49,6 +49,19 @@ func (b *backend) Run(ctx context.Context, fn func(db.Conn) error) error {
 	return b.transaction(ctx, transactionLimit, `BEGIN ISOLATION LEVEL SERIALIZABLE`, func(t *transaction) error { return fn(t) })
 }
 
+// snapshotLimit is for all statements of a snapshot.
+const snapshotLimit = 48 * time.Hour
+
+// Snapshot implements [db.Backend].
+func (b *backend) Snapshot(ctx context.Context, fn func(db.Conn) error) error {
+	return b.transaction(ctx, snapshotLimit, `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY`, func(t *transaction) error {
+		if err := t.Script(ctx, `SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0`); err != nil {
+			return err
+		}
+		return fn(t)
+	})
+}
+
 // transaction runs fn in a transaction that the statement begin begins.
 func (b *backend) transaction(ctx context.Context, limit time.Duration, begin string, fn func(*transaction) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)

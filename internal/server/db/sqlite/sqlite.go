@@ -15,7 +15,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"sync/atomic"
 
@@ -71,11 +70,10 @@ func Open(ctx context.Context, file string) (*db.DB, error) {
 
 // connect opens the connections.
 func connect(ctx context.Context, file string, raw *os.File) (*backend, error) {
-	pragmas := url.Values{"_pragma": {
+	pragmas := []string{
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
-	}}
-	dsn := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}).String() + "?" + pragmas.Encode()
-	write, err := sql.Open("sqlite", dsn)
+	}
+	write, err := sql.Open("sqlite", dataSource(file, "", pragmas...))
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +82,7 @@ func connect(ctx context.Context, file string, raw *os.File) (*backend, error) {
 		write.Close()
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
-	read, err := sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
+	read, err := sql.Open("sqlite", dataSource(file, "", append(pragmas, "query_only(1)")...))
 	if err != nil {
 		write.Close()
 		return nil, err

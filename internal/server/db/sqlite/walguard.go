@@ -69,36 +69,54 @@ func logFile(file string) string { return file + "-wal" }
 // record, as before the first start that writes one, any log is accepted. A
 // rollback journal is checked too.
 func checkLog(file string) error {
-	if err := checkJournal(file); err != nil {
-		return err
-	}
-	recorded, err := readStamps(file)
+	recorded, err := checkForeign(file)
 	if err != nil {
 		return err
 	}
 	if size, err := sizeOf(logFile(file)); err != nil || size == 0 {
 		return errors.Join(err, reopenStamps(file, recorded))
 	}
+	return nil
+}
+
+// CheckLog returns ErrForeignLog if [Open] would, and changes nothing. Call it only if
+// no server uses the file.
+func CheckLog(file string) error {
+	_, err := checkForeign(file)
+	return err
+}
+
+// checkForeign is checkLog without its effect on the record.
+func checkForeign(file string) (recorded stampRecord, err error) {
+	if err := checkJournal(file); err != nil {
+		return recorded, err
+	}
+	if recorded, err = readStamps(file); err != nil {
+		return recorded, err
+	}
+	if size, err := sizeOf(logFile(file)); err != nil || size == 0 {
+		return recorded, err
+	}
 	if size, err := sizeOf(file); err != nil || size == 0 {
 		if err != nil {
-			return err
+			return recorded, err
 		}
-		return fmt.Errorf("%s is missing or empty, but %s is there: %w", file, logFile(file), ErrForeignLog)
+		return recorded, fmt.Errorf("%s is missing or empty, but %s is there: %w", file, logFile(file), ErrForeignLog)
 	}
 	if recorded.Clean {
-		return fmt.Errorf("%s: %w", logFile(file), ErrForeignLog)
+		return recorded, fmt.Errorf("%s: %w", logFile(file), ErrForeignLog)
 	}
 	if len(recorded.Stamps) == 0 {
-		return nil
+		return recorded, nil
 	}
 	now, err := stampOf(file)
 	if err != nil {
-		return err
+		return recorded, err
 	}
 	if !slices.Contains(recorded.Stamps, now) {
-		return fmt.Errorf("%s: %w", logFile(file), ErrForeignLog)
+		return recorded, fmt.Errorf("%s: %w", logFile(file), ErrForeignLog)
 	}
-	return nil
+	return recorded, nil
 }
 
 // reopenStamps replaces the record of a clean stop before a log can come into
