@@ -62,6 +62,9 @@ type Report struct {
 	Live bool
 }
 
+// Migrations returns the schema of this package.
+func Migrations() []db.Migration { return slices.Clone(migrations) }
+
 var migrations = []db.Migration{{
 	Name: "changefeed/001-feed",
 	SQL: `

@@ -28,7 +28,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -85,7 +84,7 @@ type Service struct {
 
 // New applies the migrations and loads everything into memory.
 func New(ctx context.Context, c Config) (*Service, error) {
-	if err := c.DB.Migrate(ctx, append(slices.Clip(migrations), replicaMigration, changeIDMigration, versionMigration)...); err != nil {
+	if err := c.DB.Migrate(ctx, Migrations()...); err != nil {
 		return nil, fmt.Errorf("iam: %w", err)
 	}
 	awsManaged, err := awsManagedPolicies()

@@ -93,6 +93,11 @@ DROP TABLE iam_replica;
 `,
 }
 
+// Migrations returns the schema of this package.
+func Migrations() []db.Migration {
+	return append(slices.Clip(migrations), replicaMigration, changeIDMigration, versionMigration)
+}
+
 type entityRow struct{ id, kind, account, body string }
 
 func scanEntity(r db.Row) (row entityRow, err error) {

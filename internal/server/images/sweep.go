@@ -144,12 +144,8 @@ func (s *Service) SweepObjects(ctx context.Context, olderThan time.Duration) (n 
 	return sweep.Run(ctx)
 }
 
-// namedObjects returns those of the names that a row has. It is one query, because
-// an object moves from an upload to a blob in one commit.
 func (s *Service) namedObjects(ctx context.Context, names []string) ([]string, error) {
-	list, args := db.Values(names)
-	return db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM image_upload WHERE object IN (`+list+`)
-		UNION SELECT object FROM image_blob WHERE object IN (`+list+`)`, args...)
+	return NamedObjects(ctx, s.db, names)
 }
 
 // setAside sets objects aside that no row names any more. If this fails,

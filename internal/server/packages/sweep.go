@@ -102,9 +102,7 @@ func (s *Service) SweepStaged(ctx context.Context) error {
 
 // namedObjects returns those of the names that a row has.
 func (s *Service) namedObjects(ctx context.Context, names []string) ([]string, error) {
-	list, args := db.Values(names)
-	return db.All(ctx, s.db, db.Scalar[string], `SELECT object FROM pkg_content WHERE object IN (`+list+`)
-		UNION SELECT object FROM pkg_garbage WHERE object IN (`+list+`)`, args...)
+	return NamedObjects(ctx, s.db, names)
 }
 
 // HoldsObjects reports whether the database names any object of the blob store.

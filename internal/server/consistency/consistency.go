@@ -1,0 +1,77 @@
+// Package consistency has the types in which the domain packages say what they
+// store and what is wrong with it.
+//
+// Each domain package has a function Check, which reads all its tables and yields a
+// [Finding] for everything that does not fit together, and a function Objects, which
+// yields the [Object]s of the blob store that its rows name. Package verify runs
+// both, and compares the objects with the rows. Package backup copies the objects.
+// Package migrate moves them.
+//
+// The functions only read. They read page by page, so the memory that they need does
+// not depend on the number of rows. They may run while a server changes the
+// database, if they read through a snapshot: see [db.DB.Snapshot].
+package consistency
+
+import (
+	"context"
+	"iter"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// A Severity says how much a [Finding] matters.
+type Severity int
+
+const (
+	// Notice is something that a running server removes or corrects by itself.
+	Notice Severity = iota
+	// Problem is damage: something that was stored is lost, wrong, or not found.
+	Problem
+)
+
+// String returns "notice" or "problem".
+func (s Severity) String() string {
+	if s == Notice {
+		return "notice"
+	}
+	return "problem"
+}
+
+// A Finding is one thing that is wrong.
+type Finding struct {
+	Severity Severity
+	// Kind is a short name for programs: "missing-object", "dangling-tag".
+	Kind string
+	// Subject is what is affected: an ARN, with a tag, digest or version if it has
+	// one.
+	Subject string
+	// Message says what is wrong, and Advice what to do, in whole sentences.
+	Message string
+	Advice  string
+	// Fix repairs it; nil if only a person can.
+	Fix *Fix
+}
+
+// A Fix is a repair that loses nothing that a client has stored.
+type Fix struct {
+	// Name says what it does: "record again what the manifest says".
+	Name string
+	// Run does it. It decides by what it sees then, not by the finding.
+	Run func(ctx context.Context, d *db.DB) error
+}
+
+// An Object is an object of the blob store that a row names.
+type Object struct {
+	Name string
+	// Size is in bytes.
+	Size int64
+	// Digests are of the content, "sha256:<hex>". There is at least one.
+	Digests []string
+}
+
+// Findings is a sequence of findings. It ends after the first error.
+type Findings = iter.Seq2[Finding, error]
+
+// Objects is a sequence of objects in the order of their names. It ends after the
+// first error.
+type Objects = iter.Seq2[Object, error]
