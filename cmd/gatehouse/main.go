@@ -51,7 +51,11 @@ type commands struct {
 
 	// For those who run a server. They call it with their AWS credentials.
 	Server serverCommand `cmd:"" help:"Ask a running server about itself."`
-	Work   workCommand   `cmd:"" help:"Show the background work of a running server, and try failed work again."`
+
+	// For those who run a server, on its machine.
+	Backup  backupCommand  `cmd:"" help:"Make a backup of an installation, also while its server runs."`
+	Restore restoreCommand `cmd:"" help:"Restore an installation from a backup."`
+	Verify  verifyCommand  `cmd:"" help:"Check every row and every stored byte of an installation, and repair what can be repaired."`
 
 	// The client side, which works with AWS as well.
 	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`

@@ -64,9 +64,7 @@ type field struct {
 
 // A rule holds the constraints on one value.
 type rule struct {
-	// pattern is compiled when a value is first compared with it, which makes the start
-	// shorter; nil means any value. A test of package model compiles them all.
-	pattern  func() *regexp.Regexp
+	pattern  *regexp.Regexp
 	spelled  string // the pattern as the model has it
 	enum     []string
 	min, max *int64
@@ -117,11 +115,14 @@ func (p *planner) compile(shape string, t reflect.Type) (*node, error) {
 	}
 	n := &node{typ: t, sensitive: s.Sensitive}
 	p.nodes[key] = n // before its members, which may lead back here
-	if err := p.fill(n, s); err != nil {
+	err := p.fill(n, s)
+	if err == nil {
+		n.rule, err = newRule(s)
+	}
+	if err != nil {
 		delete(p.nodes, key)
 		return nil, fmt.Errorf("%s: %w", shape, err)
 	}
-	n.rule = newRule(s)
 	return n, nil
 }
 
@@ -254,9 +255,9 @@ func kindOf(t model.Type, g reflect.Type) (kind, bool) {
 	return 0, false
 }
 
-func newRule(s *model.Shape) *rule {
+func newRule(s *model.Shape) (*rule, error) {
 	if s.Pattern == "" && s.Enum == nil && s.Min == nil && s.Max == nil {
-		return nil
+		return nil, nil
 	}
 	r := &rule{enum: s.Enum, spelled: s.Pattern, min: s.Min, max: s.Max}
 	if s.Pattern != "" {
@@ -264,9 +265,12 @@ func newRule(s *model.Shape) *rule {
 		if s.Expression != "" {
 			expression = s.Expression
 		}
-		r.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?:` + expression + `)\z`) })
+		var err error
+		if r.pattern, err = regexp.Compile(`\A(?:` + expression + `)\z`); err != nil {
+			return nil, err
+		}
 	}
-	return r
+	return r, nil
 }
 
 func upperFirst(s string) string {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"errors"
-	"io"
 	"math/rand/v2"
 	"os"
 
@@ -45,8 +44,11 @@ func (d *dataDir) restoreBallast() {
 		return
 	}
 	// Random bytes, since a file system may store zeros in no room.
+	content := make([]byte, size)
 	var seed [32]byte
-	_, err = io.CopyN(f, rand.NewChaCha8(seed), int64(size))
+	random := rand.NewChaCha8(seed)
+	_, _ = random.Read(content) // never fails
+	_, err = f.Write(content)
 	if errors.Join(err, f.Sync(), f.Close()) != nil {
 		_ = d.root.Remove(ballastFile)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
+	"github.com/gatehouse-registry/gatehouse/internal/server/backup"
 )
 
 // ErrDataInUse says that another process serves from the data folder.
@@ -33,6 +34,8 @@ type dataDir struct {
 	folder *flock.Flock
 }
 
+const lockFile = "lock"
+
 // openData creates the folder if it is missing, and locks it.
 func openData(path string) (*dataDir, error) {
 	abs, err := filepath.Abs(path)
@@ -48,14 +51,25 @@ func openData(path string) (*dataDir, error) {
 	}
 	d := &dataDir{
 		path: abs, root: root,
-		lock:   flock.New(filepath.Join(abs, "lock"), flock.SetPermissions(0o600)),
+		lock:   flock.New(filepath.Join(abs, lockFile), flock.SetPermissions(0o600)),
 		folder: flock.New(abs, flock.SetFlag(os.O_RDONLY)),
 	}
 	if err := d.takeLocks(); err != nil {
 		return nil, errors.Join(err, d.lock.Close(), d.folder.Close(), root.Close())
 	}
+	if err := d.checkFinished(); err != nil {
+		return nil, errors.Join(err, d.lock.Close(), d.folder.Close(), root.Close())
+	}
 	d.releaseBallast()
 	return d, nil
+}
+
+// checkFinished returns ErrUnfinished if a restore to the folder was interrupted.
+func (d *dataDir) checkFinished() error {
+	if _, err := d.root.Lstat(backup.UnfinishedFile); err == nil {
+		return fmt.Errorf("%w: a restore to %s was interrupted. Run the same gatehouse restore again, which goes on where it was", ErrUnfinished, d.path)
+	}
+	return nil
 }
 
 // takeLocks takes the locks, which the operating system releases when the process

@@ -52,13 +52,18 @@ func (d *dataDir) openDatabase(ctx context.Context) (*db.DB, error) {
 		return nil, err
 	}
 	opened, err := sqlite.Open(ctx, d.file(databaseFile))
-	if errors.Is(err, sqlite.ErrForeignLog) {
-		return nil, fmt.Errorf(`%w. This happens if a backup is copied over %s while %s-wal or %s-journal of a process that did not stop cleanly is still there. `+
-			`If you restored a backup, remove %s-wal, %s-shm and %s-journal and start again: what they hold does not fit the backup. `+
-			`If you did not, put back the %s that was there before`,
-			err, d.file(databaseFile), databaseFile, databaseFile, databaseFile, databaseFile, databaseFile, databaseFile)
+	return opened, explainForeignLog(d, err)
+}
+
+// explainForeignLog adds the way out to an ErrForeignLog.
+func explainForeignLog(d *dataDir, err error) error {
+	if !errors.Is(err, sqlite.ErrForeignLog) {
+		return err
 	}
-	return opened, err
+	return fmt.Errorf(`%w. This happens if a backup is copied over %s while %s-wal or %s-journal of a process that did not stop cleanly is still there. `+
+		`If you restored a backup, remove %s-wal, %s-shm and %s-journal and start again: what they hold does not fit the backup. `+
+		`If you did not, put back the %s that was there before`,
+		err, d.file(databaseFile), databaseFile, databaseFile, databaseFile, databaseFile, databaseFile, databaseFile)
 }
 
 // explainDamage adds the way out to an error that says that the database is damaged.
@@ -66,7 +71,7 @@ func (d *dataDir) explainDamage(err error) error {
 	if !sqlite.IsDamaged(err) {
 		return err
 	}
-	return fmt.Errorf(`%w. %s is damaged: restore it from a backup as docs/operations.md, "Restore", says, and keep the damaged file and its -wal aside until you have what you need`, err, d.file(databaseFile))
+	return fmt.Errorf(`%w. %s is damaged: restore it from a backup as docs/operations.md, "Damaged database", says, and keep the damaged file and its -wal aside until you have what you need`, err, d.file(databaseFile))
 }
 
 // checkAccount refuses to serve an existing folder for an account that it does not

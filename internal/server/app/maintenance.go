@@ -1,0 +1,291 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/s3"
+	"github.com/gatehouse-registry/gatehouse/internal/server/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
+	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+	"github.com/gatehouse-registry/gatehouse/internal/server/verify"
+)
+
+// ErrUnfinished means that a data folder is being restored or migrated, and was not
+// finished.
+var ErrUnfinished = errors.New("the data folder is not complete")
+
+// A DataFolder is the data folder of an installation, opened by a command beside or
+// instead of a server.
+type DataFolder struct {
+	data *dataDir
+	// Served is true if a server uses the folder. It may be read then, and must not
+	// be changed. Otherwise no server starts on it until it is closed.
+	Served bool
+}
+
+// OpenDataFolder opens a data folder that exists.
+func OpenDataFolder(path string) (*DataFolder, error) {
+	if _, err := os.Stat(filepath.Join(path, databaseFile)); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s has no %s: name the data folder of the server with --data or its configuration file with --config", path, databaseFile)
+		}
+		return nil, err
+	}
+	return lockDataFolder(path)
+}
+
+// CreateDataFolder creates a data folder, or opens one, that no server uses.
+func CreateDataFolder(path string) (*DataFolder, error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	f, err := lockDataFolder(path)
+	if err == nil && f.Served {
+		err = errors.Join(fmt.Errorf("%w: %s; stop that process first", ErrDataInUse, path), f.Close())
+	}
+	return f, err
+}
+
+func lockDataFolder(path string) (*DataFolder, error) {
+	abs, err := absolute(path)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	d := &dataDir{
+		path: abs, root: root,
+		lock:   flock.New(filepath.Join(abs, lockFile), flock.SetPermissions(0o600)),
+		folder: flock.New(abs, flock.SetFlag(os.O_RDONLY)),
+	}
+	err = d.takeLocks()
+	if errors.Is(err, ErrDataInUse) {
+		return &DataFolder{data: d, Served: true}, nil
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.lock.Close(), d.folder.Close(), root.Close())
+	}
+	return &DataFolder{data: d}, nil
+}
+
+// Close releases the folder.
+func (f *DataFolder) Close() error {
+	return errors.Join(f.data.folder.Close(), f.data.lock.Close(), f.data.root.Close())
+}
+
+// Path is the absolute path of the folder.
+func (f *DataFolder) Path() string { return f.data.path }
+
+// Database is the path of the SQLite file. Only SQLite must open it while the folder is
+// served by this process.
+func (f *DataFolder) Database() string { return f.data.file(databaseFile) }
+
+// CheckLog returns an error if the write-ahead log beside the database is another one's.
+func (f *DataFolder) CheckLog() error {
+	if f.Served {
+		return nil // the server has checked it
+	}
+	return explainForeignLog(f.data, sqlite.CheckLog(f.Database()))
+}
+
+// Blobs is the path of the blob store.
+func (f *DataFolder) Blobs() string { return f.data.file(blobsDir) }
+
+// KeyringFile is the path of the keyring.
+func (f *DataFolder) KeyringFile() string { return f.data.file(keyringFile) }
+
+// Keyring reads the keyring; nil if there is none.
+func (f *DataFolder) Keyring() (*token.Keyring, error) {
+	keyring, err := token.LoadKeyring(f.KeyringFile(), time.Now)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return keyring, err
+}
+
+// BackupFiles are further files that a backup has, by their names in it: the keys and
+// certificates of the local authority, and the audit log if it is wanted.
+func (f *DataFolder) BackupFiles(c *config.Config, withKeys, withAudit bool) (map[string]string, error) {
+	files := map[string]string{}
+	var patterns []string
+	if withKeys {
+		patterns = append(patterns, "tls/*.pem")
+	}
+	if withAudit && c.Audit != "-" {
+		patterns = append(patterns, "audit*.jsonl")
+	}
+	for _, pattern := range patterns {
+		found, err := fs.Glob(f.data.root.FS(), pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range found {
+			files[name] = f.data.file(name)
+		}
+	}
+	return files, nil
+}
+
+// Stores are the database and the blobs of an installation, opened by a command.
+type Stores struct {
+	folder  *DataFolder
+	db      *db.DB
+	blobs   verify.Objects
+	store   blob.Store // nil if the stores are open for reading only
+	keyring *token.Keyring
+	closers []func() error
+}
+
+// ErrOldSchema means that the database is of an older version of the program.
+var ErrOldSchema = errors.New("the database is of an older version of Gatehouse")
+
+// OpenStores opens the stores of an installation for reading, which is possible while
+// its server runs.
+func OpenStores(ctx context.Context, c *config.Config) (*Stores, error) {
+	return openStores(ctx, c, (*Stores).openForReading)
+}
+
+// OpenStoresForRepair opens the stores of an installation whose server is stopped.
+func OpenStoresForRepair(ctx context.Context, c *config.Config) (*Stores, error) {
+	return openStores(ctx, c, (*Stores).openForRepair)
+}
+
+func openStores(ctx context.Context, c *config.Config, open func(*Stores, context.Context, *config.Config) error) (s *Stores, err error) {
+	s = new(Stores)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if s.folder, err = OpenDataFolder(c.Data); err != nil {
+		return s, err
+	}
+	s.closers = append(s.closers, s.folder.Close)
+	if err := errors.Join(s.folder.data.checkFinished(), s.folder.CheckLog()); err != nil {
+		return s, err
+	}
+	if err := open(s, ctx, c); err != nil {
+		return s, s.folder.data.explainDamage(err)
+	}
+	if err := checkSchemaIsCurrent(ctx, s.db); err != nil {
+		return s, s.folder.data.explainDamage(err)
+	}
+	s.keyring, err = s.folder.Keyring()
+	return s, err
+}
+
+func (s *Stores) openForReading(ctx context.Context, c *config.Config) (err error) {
+	if s.db, err = sqlite.OpenReadOnly(ctx, s.folder.Database()); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.db.Close)
+	if c.Blobs != "" {
+		_, err := s.openBucket(ctx, c)
+		return err
+	}
+	return s.openView()
+}
+
+func (s *Stores) openForRepair(ctx context.Context, c *config.Config) (err error) {
+	if s.folder.Served {
+		return fmt.Errorf("%w: %s; stop the server before you repair", ErrDataInUse, s.folder.Path())
+	}
+	if s.db, err = sqlite.Open(ctx, s.folder.Database()); err != nil {
+		return err
+	}
+	s.closers = append(s.closers, s.db.Close)
+	if c.Blobs != "" {
+		s.store, err = s.openBucket(ctx, c)
+		return err
+	}
+	store, err := local.Open(s.folder.Blobs(), blobOptions(c)...)
+	if err != nil {
+		return err
+	}
+	s.store, s.closers = store, append(s.closers, store.Close)
+	return s.openView()
+}
+
+// openView opens the store of files for reading.
+func (s *Stores) openView() error {
+	if err := os.MkdirAll(s.folder.Blobs(), 0o700); err != nil { // a new installation has none
+		return err
+	}
+	view, err := local.OpenView(s.folder.Blobs())
+	if err != nil {
+		return err
+	}
+	s.blobs, s.closers = view, append(s.closers, view.Close)
+	return nil
+}
+
+func (s *Stores) openBucket(ctx context.Context, c *config.Config) (blob.Store, error) {
+	bucket, err := s3.ParseURL(c.Blobs)
+	if err != nil {
+		return nil, err
+	}
+	store, err := s3.Open(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	s.blobs, s.closers = store, append(s.closers, store.Close)
+	return store, nil
+}
+
+// Close closes the stores.
+func (s *Stores) Close() error {
+	var errs []error
+	for _, c := range slices.Backward(s.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// Verification returns what package verify needs to verify the stores.
+func (s *Stores) Verification() verify.Config {
+	c := verify.Config{DB: s.db, Blobs: s.blobs, Store: s.store, Structure: sqlite.CheckStructure}
+	if s.keyring != nil {
+		c.Keyring = s.keyring
+	}
+	return c
+}
+
+// checkSchemaIsCurrent returns an error unless the database has exactly the schema of
+// this program, since it is read without being migrated.
+func checkSchemaIsCurrent(ctx context.Context, d *db.DB) error {
+	has, err := d.SchemaSteps(ctx)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	has = slices.DeleteFunc(has, func(name string) bool { return strings.HasPrefix(name, "db/") })
+	for _, m := range Schema() {
+		if i := slices.Index(has, m.Name); i >= 0 {
+			has = slices.Delete(has, i, i+1)
+		} else {
+			missing = append(missing, m.Name)
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		return fmt.Errorf("%w: it does not have the schema steps %s. Start the server of this version once, or use the version that the server has", ErrOldSchema, strings.Join(missing, ", "))
+	case len(has) > 0:
+		return fmt.Errorf("%w: it has the schema steps %s. Use the version that the server has", db.ErrNewerSchema, strings.Join(has, ", "))
+	}
+	return nil
+}
