@@ -20,10 +20,14 @@ import (
 	"github.com/opencontainers/go-digest"
 )
 
+// TestCrash_UnderLoad kills each of a few installations many times: 200 kills in all.
+// One installation would have so much to compare after each kill that most of the time
+// would go into that.
 const (
-	rounds = 8   // how often TestCrash_UnderLoad kills the server
-	events = 800 // it is killed at most this many events after its start
-	starts = 6   // how often TestCrash_DuringStart kills a server
+	installations = 4
+	rounds        = 50  // how often each is killed
+	events        = 250 // a server is killed at most this many events after its start
+	starts        = 6   // how often TestCrash_DuringStart kills a server
 )
 
 // newSeed returns the seed of a test's random choices. A failed test logs it, and
@@ -50,6 +54,12 @@ func newSeed(t *testing.T) uint64 {
 // byte.
 func TestCrash_UnderLoad(t *testing.T) {
 	seed := newSeed(t)
+	for i := range installations {
+		t.Run(fmt.Sprint(i), func(t *testing.T) { crashUnderLoad(t, seed+uint64(i)) })
+	}
+}
+
+func crashUnderLoad(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	data := filepath.Join(t.TempDir(), "data")
 	ledger, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
@@ -189,7 +199,7 @@ func (s *session) drain(t *testing.T, clients []*client) {
 	}
 	due := make(chan struct{})
 	s.trigger.kill = func() { close(due) }
-	s.trigger.left.Store(events / 5)
+	s.trigger.left.Store(events / 2)
 	var working sync.WaitGroup
 	for _, c := range clients {
 		working.Go(func() {
