@@ -38,7 +38,7 @@ unit: lint
 # which only those for these engines run here: TestStores….
 STORED = db blob changefeed jobs work iam images packages oci api formats
 stores:
-	GATEHOUSE_TEST_DATABASE=postgres scripts/with-stores sh -e -c '\
+	GATEHOUSE_TEST_DATABASE=postgres GATEHOUSE_TEST_BLOBS=s3 scripts/with-stores sh -e -c '\
 		go test -race -tags stores $(TESTFLAGS) -timeout 20m $$(go list $(STORED:%=./internal/server/%/...)); \
 		go test -race -tags stores $(TESTFLAGS) -timeout 20m -run "^TestStores" ./internal/server/app'
 

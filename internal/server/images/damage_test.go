@@ -2,8 +2,6 @@ package images_test
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -12,28 +10,18 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
-// objectFile returns the path of the file that has content.
-func (s *store) objectFile(t *testing.T, content string) string {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.dir, "blobs", "*", "image-*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if got, err := os.ReadFile(file); err == nil && string(got) == content {
-			return file
-		}
-	}
-	t.Fatalf("no file has the %d bytes", len(content))
-	return ""
+// damages are what a fault of the disk does to the bytes of an object; nil removes it.
+var damages = map[string]func(content string) []byte{
+	"missing": func(string) []byte { return nil },
+	"empty":   func(string) []byte { return []byte{} },
+	"short":   func(content string) []byte { return []byte(content[:len(content)/2]) },
+	"long":    func(content string) []byte { return []byte(content + "x") },
 }
 
-// damages are what a fault of the disk does to a file.
-var damages = map[string]func(file, content string) error{
-	"missing": func(file, _ string) error { return os.Remove(file) },
-	"empty":   func(file, _ string) error { return os.WriteFile(file, nil, 0o600) },
-	"short":   func(file, content string) error { return os.WriteFile(file, []byte(content[:len(content)/2]), 0o600) },
-	"long":    func(file, content string) error { return os.WriteFile(file, []byte(content+"x"), 0o600) },
+// damageObject damages the object that has content.
+func (s *store) damageObject(t *testing.T, content string, damage func(content string) []byte) {
+	t.Helper()
+	s.disk.Damage(t, s.disk.Find(t, []byte(content)), damage(content))
 }
 
 // A blob whose object is missing or has another size does not exist for clients.
@@ -47,9 +35,7 @@ func TestBlob_DamagedObject(t *testing.T) {
 			layer := s.push(t, app, content)
 			s.put(t, app, image(s.push(t, app, "config"), layer))
 			s.wantBlob(t, app, content) // fills the cache
-			if err := damage(s.objectFile(t, content), content); err != nil {
-				t.Fatal(err)
-			}
+			s.damageObject(t, content, damage)
 			for range 2 {
 				_, err := s.BlobInfo(t.Context(), app, layer.Digest)
 				wantFault(t, err, "BlobNotFound")
@@ -79,10 +65,10 @@ func TestBlob_DamagedObject(t *testing.T) {
 // for all repositories. This also holds if only the content is wrong.
 func TestPush_ReplacesDamagedObject(t *testing.T) {
 	damages := maps.Clone(damages)
-	damages["flipped"] = func(file, content string) error {
+	damages["flipped"] = func(content string) []byte {
 		b := []byte(content)
 		b[len(b)/2] ^= 1
-		return os.WriteFile(file, b, 0o600)
+		return b
 	}
 	for name, damage := range damages {
 		for way, push := range map[string]func(*store, images.RepositoryID, string) error{
@@ -120,9 +106,7 @@ func TestPush_ReplacesDamagedObject(t *testing.T) {
 					s.push(t, app, content)
 					s.push(t, named("third"), content)
 					s.wantBlob(t, named("third"), content)
-					if err := damage(s.objectFile(t, content), content); err != nil {
-						t.Fatal(err)
-					}
+					s.damageObject(t, content, damage)
 					if err := push(s, id, content); err != nil {
 						t.Fatal(err)
 					}

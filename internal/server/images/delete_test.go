@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -254,6 +255,7 @@ func TestSweepBlobs_ForeignLayerPushedAfterManifest(t *testing.T) {
 
 func TestSweepUploads(t *testing.T) {
 	s := newStore(t)
+	content := noise(blob.MaxState) // the state of a smaller upload may have its bytes
 	s.create(t, app)
 	var ids []string
 	for range 2 {
@@ -261,7 +263,7 @@ func TestSweepUploads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, reader("abc")); err != nil {
+		if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, reader(content)); err != nil {
 			t.Fatal(err)
 		}
 		ids = append(ids, u.ID)
@@ -270,9 +272,10 @@ func TestSweepUploads(t *testing.T) {
 	if n, err := s.SweepUploads(t.Context(), 90*time.Minute); err != nil || n != 1 {
 		t.Fatalf("swept %d, %v", n, err)
 	}
-	_, err := s.AppendUpload(t.Context(), app, ids[0], 3, reader("d"))
+	size := int64(len(content))
+	_, err := s.AppendUpload(t.Context(), app, ids[0], size, reader("d"))
 	wantFault(t, err, "UploadNotFound")
-	if _, err := s.AppendUpload(t.Context(), app, ids[1], 3, reader("d")); err != nil {
+	if _, err := s.AppendUpload(t.Context(), app, ids[1], size, reader("d")); err != nil {
 		t.Error(err)
 	}
 	if n := s.objects(t); n != 1 {

@@ -16,7 +16,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
@@ -472,11 +472,7 @@ func TestMountBlob(t *testing.T) {
 // actions until the policy is deleted.
 func TestService_CrossAccount(t *testing.T) {
 	d := dbtest.Open(t)
-	blobs, err := local.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer blobs.Close()
+	blobs := blobtest.Open(t)
 	s, err := images.New(t.Context(), images.Config{DB: d, Blobs: blobs, Authz: new(authz.PolicyAuthorizer), Principals: iamtest.Unbound{}, Now: newClock().now})
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -26,15 +25,12 @@ func newServers(t testing.TB, n int) ([]*store, []*changefeedtest.Line) {
 	t.Helper()
 	dir := t.TempDir()
 	d := dbtest.OpenAt(t, dir)
-	b, err := local.Open(filepath.Join(dir, "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
+	b := blobtest.OpenAt(t, dir)
 	feeds, lines := changefeedtest.Servers(t, d, n)
 	var all []*store
 	for _, feed := range feeds {
-		s := &store{dir: dir, blobs: b, db: d, clock: newClock(), authz: new(grants)}
+		s := &store{dir: dir, disk: b, blobs: b, db: d, clock: newClock(), authz: new(grants)}
+		var err error
 		s.Service, err = images.New(t.Context(), images.Config{DB: d, Feed: feed, Blobs: b, Authz: s.authz, Principals: iamtest.Unbound{}, Now: s.clock.now})
 		if err != nil {
 			t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,8 +18,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -31,7 +30,8 @@ import (
 type store struct {
 	*images.Service
 	dir   string
-	blobs blob.Store
+	disk  *blobtest.Store
+	blobs blob.Store // the disk, perhaps with faults
 	db    *db.DB
 	clock *clock
 	authz *grants
@@ -78,13 +78,11 @@ func newStore(t testing.TB) *store {
 func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.Store) *store {
 	t.Helper()
 	d := dbtest.OpenAt(t, dir)
-	b, err := local.Open(filepath.Join(dir, "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &store{dir: dir, blobs: wrap(b), db: d, clock: c, authz: new(grants), damage: integrity.NewMonitor(slog.New(slog.DiscardHandler))}
+	b := blobtest.OpenAt(t, dir)
+	s := &store{dir: dir, disk: b, blobs: wrap(b), db: d, clock: c, authz: new(grants), damage: integrity.NewMonitor(slog.New(slog.DiscardHandler))}
 	s.close = sync.OnceFunc(func() { d.Close(); b.Close() })
 	t.Cleanup(s.close)
+	var err error
 	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -18,7 +17,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
@@ -53,12 +52,7 @@ type registry struct {
 // The server's address works too.
 func newRegistry(t testing.TB) *registry {
 	t.Helper()
-	blobs, err := local.Open(filepath.Join(t.TempDir(), "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = blobs.Close() })
-	return newRegistryOn(t, blobs)
+	return newRegistryOn(t, blobtest.Open(t))
 }
 
 func newRegistryOn(t testing.TB, blobs blob.Store) *registry {

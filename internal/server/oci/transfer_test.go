@@ -51,7 +51,12 @@ func (s *fileSink) Write(p []byte) (int, error) {
 
 // Blobs reach the connection as files, so that the kernel can send them.
 func TestGetBlob_SentAsFile(t *testing.T) {
-	r := newRegistry(t)
+	files, err := local.Open(filepath.Join(t.TempDir(), "blobs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	r := newRegistryOn(t, files)
 	r.create(t, account, "app", images.Settings{})
 	content := strings.Repeat("x", 1<<20)
 	d := r.client(t, "admin").in("app").pushBlob(content, "").Digest

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,8 +13,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -30,13 +29,13 @@ const (
 
 var domain = packages.DomainID{Owner: account, Region: region, Name: "acme"}
 
-// A fixture is the package store on a real database and real files.
+// A fixture is the package store on a real database and a real blob store.
 type fixture struct {
 	*packages.Service
 	t     testing.TB
 	dir   string
 	db    *db.DB
-	blobs *local.Store
+	blobs *blobtest.Store
 	// damage counts damaged objects.
 	damage *integrity.Monitor
 	// ctx carries an administrator of the account.
@@ -55,12 +54,9 @@ func open(t testing.TB) *fixture {
 func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	t.Helper()
 	d := dbtest.OpenAt(t, dir)
-	blobs, err := local.Open(filepath.Join(dir, "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { blobs.Close() })
+	blobs := blobtest.OpenAt(t, dir)
 	h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock, damage: integrity.NewMonitor(testLog(t))}
+	var err error
 	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
 	if err != nil {
 		t.Fatal(err)

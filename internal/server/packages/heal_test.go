@@ -2,8 +2,6 @@ package packages_test
 
 import (
 	"log/slog"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -14,12 +12,12 @@ import (
 // repositories that share it and for readers with a cached package.
 func TestPublish_RestoresLostContent(t *testing.T) {
 	for what, damage := range map[string]struct {
-		do     func(path string) error
+		bytes  []byte
 		hidden bool
 	}{
-		"missing":   {os.Remove, true},
-		"too short": {func(path string) error { return os.Truncate(path, 3) }, true},
-		"changed":   {func(path string) error { return os.WriteFile(path, []byte("damaged!"), 0o600) }, false},
+		"missing":   {nil, true},
+		"too short": {[]byte("con"), true},
+		"changed":   {[]byte("damaged!"), false},
 	} {
 		t.Run(what, func(t *testing.T) {
 			h := open(t)
@@ -27,7 +25,7 @@ func TestPublish_RestoresLostContent(t *testing.T) {
 			id := npm("lib")
 			h.mustPublish("origin", id, "1.0.0", "a", "contents")
 			h.ok(second(h.read("app", id, "1.0.0", "a")))
-			h.ok(h.damageObjects(damage.do))
+			h.damageObjects(damage.bytes)
 			for _, repo := range []string{"origin", "app"} {
 				_, err := h.read(repo, id, "1.0.0", "a")
 				if damage.hidden {
@@ -60,7 +58,7 @@ func TestPublish_RestoresSharedContent(t *testing.T) {
 	h := open(t)
 	h.repositories("store")
 	h.mustPublish("store", npm("lib"), "1.0.0", "a", "contents")
-	h.ok(h.damageObjects(os.Remove))
+	h.damageObjects(nil)
 	h.mustPublish("store", npm("other"), "2.0.0", "a", "contents")
 	for id, version := range map[packages.PackageID]string{npm("lib"): "1.0.0", npm("other"): "2.0.0"} {
 		if s, err := h.read("store", id, version, "a"); s != "contents" || err != nil {
@@ -69,17 +67,17 @@ func TestPublish_RestoresSharedContent(t *testing.T) {
 	}
 }
 
-// damageObjects does something to the file of each object.
-func (h *fixture) damageObjects(do func(path string) error) error {
-	return filepath.WalkDir(filepath.Join(h.dir, "blobs"), func(path string, d os.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		if filepath.Base(path)[:8] != "package-" {
-			return nil
-		}
-		return do(path)
-	})
+// damageObjects gives each object other bytes; nil removes it.
+func (h *fixture) damageObjects(content []byte) {
+	h.t.Helper()
+	var names []string
+	for info, err := range h.blobs.List(h.t.Context(), "") {
+		h.ok(err)
+		names = append(names, info.Name)
+	}
+	for _, name := range names {
+		h.blobs.Damage(h.t, name, content)
+	}
 }
 
 func testLog(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -14,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -27,17 +26,14 @@ func newServers(t testing.TB, n int) ([]*fixture, []*changefeedtest.Line) {
 	t.Helper()
 	dir := t.TempDir()
 	d := dbtest.OpenAt(t, dir)
-	blobs, err := local.Open(filepath.Join(dir, "blobs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { blobs.Close() })
+	blobs := blobtest.OpenAt(t, dir)
 	clock := new(atomic.Int64)
 	clock.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Unix())
 	feeds, lines := changefeedtest.Servers(t, d, n)
 	var all []*fixture
 	for _, feed := range feeds {
 		h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
+		var err error
 		h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Feed: feed, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 		if err != nil {
 			t.Fatal(err)

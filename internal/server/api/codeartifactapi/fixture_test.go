@@ -22,7 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/codeartifactapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -55,12 +55,10 @@ func serve(t *testing.T) *server {
 	t.Helper()
 	dir := t.TempDir()
 	d := dbtest.Open(t)
-	blobs, err := local.Open(filepath.Join(dir, "blobs"))
-	must(t, err)
-	t.Cleanup(func() { blobs.Close() })
 	s := &server{t: t, clock: new(atomic.Int64), callers: map[string]*authn.Principal{}}
 	s.clock.Store(start.Unix())
-	s.packages, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.now})
+	var err error
+	s.packages, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobtest.Open(t), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.now})
 	must(t, err)
 	s.keys, err = token.CreateKeyring(filepath.Join(dir, "keys"), s.now)
 	must(t, err)

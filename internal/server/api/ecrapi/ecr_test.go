@@ -14,7 +14,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -40,12 +40,7 @@ type fixture struct {
 func serve(t testing.TB) *fixture {
 	t.Helper()
 	w := iamtest.New(t)
-	blobs, err := local.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { blobs.Close() })
-	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
+	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobtest.Open(t), Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

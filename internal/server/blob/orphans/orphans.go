@@ -114,7 +114,8 @@ func (s *Sweep) removable(written time.Time) bool {
 	if written.After(s.Now.Add(future)) {
 		return true
 	}
-	return written.Before(s.Before) && !written.Before(s.Created)
+	// Object stores tell the time of an object in whole seconds.
+	return written.Before(s.Before) && !written.Before(s.Created.Truncate(time.Second))
 }
 
 // appendUnnamed appends those of the names to orphans that no row names.

@@ -27,21 +27,19 @@ func (s *Store) SetAside(ctx context.Context, name string, now time.Time) error 
 	}
 	from := s.key(objectsDir, name)
 	err := s.copy(ctx, from, s.key(asideDir, now.UTC().Format(dayForm), "/", name, separator, newID()))
-	if errors.Is(err, blob.ErrNotFound) {
-		// Not Delete: another server may just be restoring the object.
-		err = s.dropUnfinished(ctx, name)
-		if err != nil {
-			return fmt.Errorf("set blob aside: %w", err)
-		}
-		return nil
-	}
-	if err == nil {
-		err = s.deleteKey(ctx, from)
+	committed := err == nil
+	switch {
+	case committed:
+		err = errors.Join(s.deleteKey(ctx, from), s.dropUnfinished(ctx, name))
+	case errors.Is(err, blob.ErrNotFound):
+		err = s.dropUnfinished(ctx, name) // not Delete: another server may just be restoring the object
 	}
 	if err != nil {
 		return fmt.Errorf("set blob aside: %w", err)
 	}
-	s.metrics.setAside.Inc()
+	if committed {
+		s.metrics.setAside.Inc()
+	}
 	return nil
 }
 

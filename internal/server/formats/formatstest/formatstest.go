@@ -21,7 +21,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -83,14 +83,12 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	s := &Server{t: t, records: make(chan *audit.Record, 1000)}
 
 	database := dbtest.Open(t)
-	blobs, err := local.Open(filepath.Join(dir, "blobs"))
-	check(t, err)
-	t.Cleanup(func() { check(t, blobs.Close()) })
-	s.blobs = blobs
+	s.blobs = blobtest.Open(t)
+	var err error
 	s.keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), s.Now)
 	check(t, err)
 
-	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
+	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
 	check(t, err)
 	s.users = newDirectory(t)
 	admin := authn.WithCaller(ctx, s.Caller(Admin))

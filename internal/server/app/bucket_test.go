@@ -46,7 +46,7 @@ func (g *fixture) answer(r *http.Request) (*http.Response, string) {
 
 // The address of the store is of this machine, as the server's is, so clients would
 // send their credentials along.
-func TestDownloads_StreamedOnTheServersHost(t *testing.T) {
+func TestStores_DownloadIsStreamedOnTheServersHost(t *testing.T) {
 	g, token, path := startOnBucket(t, blobtest.S3URL(t), "")
 	if status, body := g.raw(http.MethodGet, path, token); status != http.StatusOK || body != "layer" {
 		t.Errorf("GET = %d %q", status, body)
@@ -60,7 +60,7 @@ func TestDownloads_StreamedOnTheServersHost(t *testing.T) {
 	}
 }
 
-func TestDownloads_Redirected(t *testing.T) {
+func TestStores_DownloadIsRedirected(t *testing.T) {
 	address := blobtest.S3URL(t)
 	u, err := url.Parse(address)
 	if err != nil {
@@ -117,7 +117,7 @@ func TestDownloads_Redirected(t *testing.T) {
 	}
 }
 
-func TestStart_BucketWithoutItsDatabase(t *testing.T) {
+func TestStores_BucketWithoutItsDatabase(t *testing.T) {
 	address := blobtest.S3URL(t)
 	g, token, path := startOnBucket(t, address, "stream")
 	g.stop()
@@ -154,7 +154,7 @@ func TestStart_BucketWithoutItsDatabase(t *testing.T) {
 	}
 }
 
-func TestStart_BucketThatCannotBeUsed(t *testing.T) {
+func TestStores_BucketThatCannotBeUsed(t *testing.T) {
 	address := blobtest.S3URL(t)
 	u, err := url.Parse(address)
 	if err != nil {
