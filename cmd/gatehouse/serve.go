@@ -21,6 +21,7 @@ type serveCommand struct {
 	Config    string `placeholder:"FILE" env:"GATEHOUSE_CONFIG" help:"Read the configuration from a YAML file; flags win over it."`
 	Data      string `placeholder:"DIR" env:"GATEHOUSE_DATA" help:"Folder for everything the server keeps (${default_data})."`
 	Blobs     string `placeholder:"URL" env:"GATEHOUSE_BLOBS" help:"Bucket for the bytes of images and packages: s3://bucket/prefix?region=… (files in the data folder)."`
+	Database  string `placeholder:"URL" env:"GATEHOUSE_DATABASE" help:"sqlite, or the postgres:// URL of a database that servers can share (sqlite). A URL with a password belongs in the environment or in the configuration file, not on the command line."`
 	Listen    string `placeholder:"HOST:PORT" env:"GATEHOUSE_LISTEN" help:"Address to listen on (${default_listen}); port 0 takes a free one."`
 	Account   string `placeholder:"ID" help:"12-digit id of the first account (${default_account})."`
 	Region    string `placeholder:"REGION" help:"Region of the profiles that are written (${default_region})."`
@@ -92,6 +93,7 @@ func (c *serveCommand) config() (*config.Config, error) {
 	}{
 		{c.Data, &cfg.Data},
 		{c.Blobs, &cfg.Blobs},
+		{c.Database, &cfg.Database},
 		{c.Listen, &cfg.Listen},
 		{c.Account, &cfg.Account},
 		{c.Region, &cfg.Region},

@@ -147,7 +147,7 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 		return p, err
 	}
 	p.closers = append(p.closers, p.blobs.Close)
-	if p.db, err = data.openDatabase(ctx); err != nil {
+	if p.db, err = data.openDatabase(ctx, c.Database); err != nil {
 		return p, err
 	}
 	p.closers = append(p.closers, p.db.Close)
@@ -195,7 +195,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	}
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
 	p.installation = installation.New(installation.Config{DB: p.db, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
-		Version: p.version, ServerID: p.serverID, Started: p.started, Account: p.config.Account, Regions: p.config.AllRegions(), URL: p.addresses.URL(), Database: "sqlite",
+		Version: p.version, ServerID: p.serverID, Started: p.started, Account: p.config.Account, Regions: p.config.AllRegions(), URL: p.addresses.URL(), Database: databaseEngine(p.config),
 	}})
 	if err := p.checkBlobs(ctx); err != nil {
 		return err

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
+	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/postgres"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
 )
 
@@ -30,6 +32,20 @@ func (d *dataDir) checkDatabase() error {
 	if err != nil || has {
 		return err
 	}
+	rest := d.restOfInstallation()
+	if len(rest) == 0 {
+		return nil
+	}
+	return fmt.Errorf(`%w: %s, but the folder has %s of an earlier installation. `+
+		`To restore it, put %s of your latest backup there: docs/operations.md, "Lost database", says how. `+
+		`If it has moved to PostgreSQL, set "database" to its URL. `+
+		`To start with an empty installation on purpose, move %s out of the folder, or choose another folder with --data`,
+		ErrLostDatabase, d.file(databaseFile), strings.Join(rest, " and "), databaseFile, strings.Join(rest, " and "))
+}
+
+// restOfInstallation names what an installation keeps in the folder beside a
+// database.
+func (d *dataDir) restOfInstallation() []string {
 	var rest []string
 	if _, err := d.root.Lstat(keyringFile); err == nil {
 		rest = append(rest, keyringFile)
@@ -37,17 +53,38 @@ func (d *dataDir) checkDatabase() error {
 	if has, err := local.HasObjects(d.file(blobsDir)); has || err != nil { // what cannot be read may be blobs
 		rest = append(rest, blobsDir)
 	}
-	if len(rest) == 0 {
-		return nil
-	}
-	return fmt.Errorf(`%w: %s, but the folder has %s of an earlier installation. `+
-		`To restore it, put %s of your latest backup there: docs/operations.md, "Lost database", says how. `+
-		`To start with an empty installation on purpose, move %s out of the folder, or choose another folder with --data`,
-		ErrLostDatabase, d.file(databaseFile), strings.Join(rest, " and "), databaseFile, strings.Join(rest, " and "))
+	return rest
 }
 
-// openDatabase opens the database of the folder, or creates it at the first start.
-func (d *dataDir) openDatabase(ctx context.Context) (*db.DB, error) {
+// openDatabase opens the configured database, or creates its content at the first
+// start.
+func (d *dataDir) openDatabase(ctx context.Context, database string) (*db.DB, error) {
+	if database == config.SQLite {
+		return d.openSQLite(ctx)
+	}
+	return d.openPostgres(ctx, database)
+}
+
+// openPostgres opens a PostgreSQL database. The error is ErrLostDatabase if the
+// database is empty and the folder is not.
+func (d *dataDir) openPostgres(ctx context.Context, url string) (*db.DB, error) {
+	has, err := postgres.HasData(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	rest := d.restOfInstallation()
+	if !has && len(rest) > 0 {
+		return nil, fmt.Errorf(`%w: %s has no table of Gatehouse, but the folder %s has %s of an earlier installation. `+
+			`Check that "database" names the right server, database and schema. `+
+			`If it does, restore the database from a backup, or move the installation there with gatehouse migrate. `+
+			`To start with an empty installation on purpose, move %s out of the folder, or choose another folder with --data`,
+			ErrLostDatabase, postgres.Redact(url), d.path, strings.Join(rest, " and "), strings.Join(rest, " and "))
+	}
+	return postgres.Open(ctx, url)
+}
+
+// openSQLite opens the database file of the folder, or creates it.
+func (d *dataDir) openSQLite(ctx context.Context) (*db.DB, error) {
 	if err := d.checkDatabase(); err != nil {
 		return nil, err
 	}
@@ -85,4 +122,12 @@ func (p *components) checkAccount(ctx context.Context) error {
 	return fmt.Errorf(`%w: %s belongs to the account %s, not to %s. Start with --account %s (or "account" in the configuration file). `+
 		`To add %s to it, name it under "accounts" in the configuration file. For a separate installation choose another folder with --data`,
 		ErrConfiguration, p.data.path, strings.Join(existing, ", "), p.config.Account, existing[0], p.config.Account)
+}
+
+// databaseEngine is the name of the configured engine.
+func databaseEngine(c *config.Config) string {
+	if c.Database == config.SQLite {
+		return "sqlite"
+	}
+	return "postgresql"
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/s3"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/postgres"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 )
 
@@ -42,6 +43,10 @@ type Config struct {
 	// to it, "stream" passes the bytes through this server. Empty is redirect, unless
 	// clients would send their credentials along.
 	Downloads string `yaml:"downloads"`
+	// Database is "sqlite", a file in Data, or the URL of a PostgreSQL database, which
+	// several servers can share: see package postgres. The URL may hold a password, so
+	// it must not be shown.
+	Database string `yaml:"database"`
 	// Listen is the TCP address of the one listener, HOST:PORT. Port 0 takes a
 	// free one.
 	Listen string `yaml:"listen"`
@@ -165,10 +170,14 @@ type Log struct {
 	Level string `yaml:"level"`
 }
 
+// SQLite is the value of [Config.Database] for a file in the data folder.
+const SQLite = "sqlite"
+
 // Default returns the configuration of a server without a file.
 func Default() *Config {
 	return &Config{
 		Data:           "./gatehouse-data",
+		Database:       SQLite,
 		Listen:         "127.0.0.1:4283",
 		Account:        "000000000001",
 		Region:         "us-east-1",
@@ -245,6 +254,11 @@ func (c *Config) Validate() error {
 	}
 	if !isHostPort(c.Listen) {
 		bad("listen", "%q is not HOST:PORT", c.Listen)
+	}
+	if c.Database != SQLite {
+		if err := postgres.CheckURL(c.Database); err != nil {
+			bad("database", "%v", err)
+		}
 	}
 	if c.URL != "" {
 		if _, err := endpoint.New(c.URL, c.DomainSuffix); err != nil {

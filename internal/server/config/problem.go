@@ -12,6 +12,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/postgres"
 )
 
 // A Problem is one thing that is wrong in a configuration. [Config.Read] and
@@ -155,6 +157,13 @@ func split(node ast.Node, depth int) []ast.Node {
 // explain is the YAML library's message with the place in the file. The library names
 // Go's types to someone who wrote a duration without a unit.
 func explain(err error) *Problem {
+	p := place(err)
+	p.Message, p.excerpt = postgres.Redact(p.Message), postgres.Redact(p.excerpt)
+	return p
+}
+
+// place finds the line of an error.
+func place(err error) *Problem {
 	var mismatch *yaml.TypeError
 	if errors.As(err, &mismatch) && mismatch.DstType == reflect.TypeFor[time.Duration]() {
 		return &Problem{Line: mismatch.Token.Position.Line, Message: fmt.Sprintf("%q is not a duration, such as 30s, 5m or 24h", mismatch.Token.Value)}

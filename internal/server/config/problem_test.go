@@ -84,3 +84,55 @@ func TestRead_AliasesOfAnchors(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestRead_HidesPassword checks that no error shows the password of a database.
+func TestRead_HidesPassword(t *testing.T) {
+	for _, text := range []string{
+		"database: postgres://gatehouse:hunter2@db.example/gatehouse",                             // how it is protected is missing
+		"database: postgres://gatehouse:hunter2%zz@db.example/gatehouse?sslmode=require",          // not a URL
+		"database: postgres://gatehouse:hunter2/@db.example/gatehouse?sslmode=require",            // not a URL
+		"database: postgres://gatehouse:hunter2@db.example:port/gatehouse?sslmode=require",        // not a port
+		"database: postgres://gatehouse:hunter2@db.example/gatehouse?sslmode=perhaps",             // not a mode
+		"database: postgres://gatehouse:hunter2@db.example/gatehouse?pool_max_conns=all",          // not a number
+		"database: postgres://gatehouse@db.example/gatehouse?sslmode=perhaps&password=hunter2",    // not a mode
+		"database: mysql://gatehouse:hunter2@db.example/gatehouse",                                // another database
+		"databse: postgres://gatehouse:hunter2@db.example/gatehouse?sslmode=require",              // not a setting
+		"database: [postgres://gatehouse:hunter2@db.example/gatehouse]",                           // not a text
+		"database: postgres://gatehouse:hunter2@db.example/gatehouse?sslmode=require\n listen: x", // not YAML
+	} {
+		c, err := read(t, text)
+		if err == nil {
+			err = c.Validate()
+		}
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", text, err)
+		}
+		for _, p := range config.Problems(err) {
+			if strings.Contains(p.Message, "hunter2") {
+				t.Errorf("%s: %s", text, p.Message)
+			}
+		}
+	}
+}
+
+func TestValidate_Database(t *testing.T) {
+	for url, valid := range map[string]bool{
+		"sqlite": true,
+		"postgres://gatehouse@127.0.0.1/gatehouse":                                    true,
+		"postgresql://gatehouse@localhost:5433/gatehouse?pool_max_conns=50":           true,
+		"postgres:///gatehouse?host=/run/postgresql":                                  true,
+		"postgres://gatehouse@db.example/gatehouse?sslmode=disable":                   true,
+		"postgres://gatehouse@a.example,b.example/gatehouse?sslmode=require":          true,
+		"postgres://gatehouse@a.example,b.example/gatehouse":                          false,
+		"postgres://gatehouse@127.0.0.1/gatehouse?pool_max_conns=1":                   false,
+		"postgres://gatehouse@127.0.0.1/gatehouse?sslmode=verify-full&sslrootcert=/x": false,
+		"":              false,
+		"/var/lib/x.db": false,
+	} {
+		c := config.Default()
+		c.Database = url
+		if err := c.Validate(); (err == nil) != valid {
+			t.Errorf("%q: %v", url, err)
+		}
+	}
+}

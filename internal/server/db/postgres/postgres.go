@@ -80,6 +80,27 @@ func Open(ctx context.Context, url string) (*db.DB, error) {
 	return d, nil
 }
 
+// HasData reports whether the database of a URL has the tables of an installation.
+// It creates none.
+func HasData(ctx context.Context, url string) (bool, error) {
+	config, _, err := parse(url)
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statementLimit)
+	defer cancel()
+	var has bool
+	c, err := pgx.ConnectConfig(ctx, config)
+	if err == nil {
+		err = c.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'migration')`).Scan(&has)
+		err = errors.Join(err, c.Close(ctx))
+	}
+	if err != nil {
+		return false, fmt.Errorf("open the database %s: %w", Redact(url), err)
+	}
+	return has, nil
+}
+
 // check refuses a server that would not keep what is committed to it.
 func (b *backend) check(ctx context.Context) error {
 	var version int

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -46,43 +47,31 @@ func CheckURL(text string) error {
 	return err
 }
 
-// Redact returns a URL without its password, for messages.
-func Redact(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "postgres://…"
-	}
-	q := u.Query()
-	for _, secret := range []string{"password", "sslpassword"} {
-		if q.Has(secret) {
-			q.Set(secret, "xxxxx")
-			u.RawQuery = q.Encode()
-		}
-	}
-	return u.Redacted()
-}
+// passwords are the places of a URL that have one. Before the last @ everything
+// counts as the password, also in a URL that is not valid because the password has
+// special characters.
+var passwords = regexp.MustCompile(`(postgres(?:ql)?://[^\s/@:"']*:)[^\s"']*(@)|((?:ssl)?password=)[^&\s"']+`)
+
+// Redact returns a text without the passwords of the PostgreSQL URLs in it.
+func Redact(text string) string { return passwords.ReplaceAllString(text, "${1}${3}xxxxx${2}") }
 
 func parse(text string) (config *pgx.ConnConfig, pool int, err error) {
 	u, err := url.Parse(text)
 	if err != nil || !IsURL(text) { // the error has the URL, with the password
-		return nil, 0, errors.New("the database is not a valid URL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the password as %XX")
+		return nil, 0, errors.New("neither sqlite nor a valid URL: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters of the password as %XX")
 	}
 	q := u.Query()
 	pool = defaultPool
 	if size := q.Get("pool_max_conns"); size != "" {
 		if pool, err = strconv.Atoi(size); err != nil || pool < 2 || pool > 1000 {
-			return nil, 0, fmt.Errorf("database: pool_max_conns is %q, and must be a number from 2 to 1000", size)
+			return nil, 0, fmt.Errorf("pool_max_conns is %q, and must be a number from 2 to 1000", size)
 		}
 		q.Del("pool_max_conns")
 		u.RawQuery = q.Encode()
 	}
 	config, err = pgx.ParseConfig(u.String())
 	if err != nil {
-		message := err.Error()
-		for _, secret := range secrets(u) {
-			message = strings.ReplaceAll(message, secret, "xxxxx")
-		}
-		return nil, 0, fmt.Errorf("database: %s", message)
+		return nil, 0, errors.New(Redact(err.Error()))
 	}
 	if err := checkTLS(config, q.Get("sslmode")); err != nil {
 		return nil, 0, err
@@ -99,20 +88,6 @@ func parse(text string) (config *pgx.ConnConfig, pool int, err error) {
 	return config, pool, nil
 }
 
-// secrets returns the parts of a URL that no message may have.
-func secrets(u *url.URL) []string {
-	var out []string
-	if password, ok := u.User.Password(); ok && password != "" {
-		out = append(out, password, url.QueryEscape(password), url.PathEscape(password))
-	}
-	for _, name := range []string{"password", "sslpassword"} {
-		if v := u.Query().Get(name); v != "" {
-			out = append(out, v, url.QueryEscape(v))
-		}
-	}
-	return out
-}
-
 // checkTLS refuses a URL that leaves it to the server on the network whether the
 // connection is encrypted, which is the default of PostgreSQL's clients.
 func checkTLS(config *pgx.ConnConfig, mode string) error {
@@ -126,7 +101,7 @@ func checkTLS(config *pgx.ConnConfig, mode string) error {
 	for _, host := range hosts {
 		ip := net.ParseIP(host)
 		if local := strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback(); !local {
-			return fmt.Errorf("database: the URL does not say how the connection to %s is protected: add sslmode=verify-full (with sslrootcert=FILE for a private authority), or sslmode=disable if the network between is trusted", host)
+			return fmt.Errorf("the URL does not say how the connection to %s is protected: add sslmode=verify-full (with sslrootcert=FILE for a private authority), or sslmode=disable if the network between is trusted", host)
 		}
 	}
 	return nil
