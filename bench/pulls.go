@@ -14,6 +14,8 @@ const (
 
 	tagCount = 10_000
 	pageSize = 100
+	// tagsPerImage is ECR's limit (Amazon ECR User Guide, "Amazon ECR service quotas").
+	tagsPerImage = 1000
 
 	kib = 1 << 10
 	mib = 1 << 20
@@ -99,28 +101,33 @@ func (b *testbed) fillImages(ctx context.Context) (*storedImage, error) {
 	return &storedImage{r, i}, r.push(ctx, pullRepository, "latest", i)
 }
 
-// fillTags pushes one image and gives it many tags.
+// fillTags pushes images and gives each as many tags as it may have.
 func (b *testbed) fillTags(ctx context.Context) (*registry, error) {
 	r, err := b.registry(ctx)
-	if err != nil {
-		return nil, err
-	}
-	i, err := newImage(kib)
 	if err != nil {
 		return nil, err
 	}
 	if err := r.create(ctx, tagsRepository); err != nil {
 		return nil, err
 	}
-	if err := r.push(ctx, tagsRepository, tagName(0), i); err != nil {
-		return nil, err
+	for first := 0; first < tagCount; first += tagsPerImage {
+		i, err := newImage(kib)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.push(ctx, tagsRepository, tagName(first), i); err != nil {
+			return nil, err
+		}
+		g, ctx := errgroup.WithContext(ctx)
+		g.SetLimit(32)
+		for n := first + 1; n < min(first+tagsPerImage, tagCount); n++ {
+			g.Go(func() error { return r.pushManifest(ctx, tagsRepository, tagName(n), i.manifest) })
+		}
+		if err := g.Wait(); err != nil {
+			return nil, err
+		}
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(32)
-	for n := 1; n < tagCount; n++ {
-		g.Go(func() error { return r.pushManifest(ctx, tagsRepository, tagName(n), i.manifest) })
-	}
-	return r, g.Wait()
+	return r, nil
 }
 
 // tagName returns the n-th tag; tags sort by their numbers.
