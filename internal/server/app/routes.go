@@ -188,7 +188,7 @@ func (p *components) checkReady(ctx context.Context) error {
 		return fmt.Errorf("the audit log cannot be written: %w", err)
 	}
 	if err := p.feed.Ready(); err != nil {
-		return errors.New(fault.From(err).Message)
+		return errors.Join(errors.New(fault.From(err).Message), p.feed.Failure())
 	}
 	if err := p.db.Ping(ctx); err != nil {
 		return errors.New("the database does not answer")

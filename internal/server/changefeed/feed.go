@@ -57,6 +57,8 @@ type Feed struct {
 	// shared database that cannot be read ends the lease.
 	behind atomic.Bool
 	kick   chan struct{} // tells Run that behind was set
+	// failure is the error of the last reading of Run, or nil.
+	failure atomic.Pointer[error]
 
 	settler settler
 
@@ -156,6 +158,15 @@ func (f *Feed) Ready() error {
 
 var errNotLive = fault.New(fault.Unavailable, "ServiceUnavailable",
 	"This server cannot reach its database, so it may not know about a permission that was revoked. Try again in a few seconds, or use another server.")
+
+// Failure returns why the feed cannot be read at the moment, or nil. It is for
+// operators.
+func (f *Feed) Failure() error {
+	if err := f.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 func (f *Feed) live() bool {
 	renewed := f.renewed.Load()

@@ -51,6 +51,10 @@ func (f *Feed) Run(ctx context.Context) {
 			f.log.Info("the changes of other servers can be read again")
 		}
 		failing = err != nil
+		f.failure.Store(nil)
+		if failing {
+			f.failure.Store(&err)
+		}
 		if !failing && f.now().Sub(trimmed) >= trimEvery {
 			f.trim(ctx)
 			trimmed = f.now()

@@ -113,8 +113,13 @@ func (s *Service) OpenBlob(ctx context.Context, id RepositoryID, d digest.Digest
 // OpenGrantedBlob is [Service.OpenBlob] for a client that has a signed URL, made
 // from the result of [Service.DownloadableLayer]. It does not authorize:
 // that call did. The handler must have verified the signature, the repository, the
-// digest and the expiry of the URL. Faults: RepositoryNotFound, BlobNotFound.
+// digest and the expiry of the URL. Faults: RepositoryNotFound, BlobNotFound,
+// ServiceUnavailable (no one was authenticated, so nothing else has asked whether this
+// server may still decide by its memory).
 func (s *Service) OpenGrantedBlob(ctx context.Context, id RepositoryID, d digest.Digest) (Blob, blob.Object, error) {
+	if err := s.feed.Ready(); err != nil {
+		return Blob{}, nil, err
+	}
 	repo := s.repositories.get(id)
 	if repo == nil {
 		return Blob{}, nil, repositoryNotFound(id)
