@@ -39,13 +39,13 @@ var layers = map[string]layer{
 	"internal/truncate":      base,
 	"authtoken":              base,
 
-	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage, "internal/server/changefeed": storage, "internal/server/sdnotify": storage,
+	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage, "internal/server/changefeed": storage, "internal/server/sdnotify": storage, "internal/server/work": storage,
 	"internal/server/progress": storage, "internal/server/consistency": storage,
 	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage,
 
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain, "internal/server/keys": domain,
 	"internal/server/ratelimit": domain, "internal/server/bodybudget": domain, "internal/server/trustedproxy": domain,
-	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain, "internal/server/jobs": domain,
+	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain,
 	"internal/server/installation": domain, "internal/server/egress": domain, "internal/server/webidentity": domain,
 	"internal/server/backup": domain, "internal/server/verify": domain,
 	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, "internal/server/api/jsonerrors": domain, // shared by the APIs

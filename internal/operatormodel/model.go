@@ -46,6 +46,8 @@ const (
 // operations has the input and the output of each operation.
 var operations = [][2]any{
 	{GetServerInfoInput{}, GetServerInfoOutput{}},
+	{ListWorkInput{}, ListWorkOutput{}},
+	{RetryWorkInput{}, RetryWorkOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.

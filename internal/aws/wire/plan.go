@@ -64,7 +64,9 @@ type field struct {
 
 // A rule holds the constraints on one value.
 type rule struct {
-	pattern  *regexp.Regexp
+	// pattern is compiled when a value is first compared with it, which makes the start
+	// shorter; nil means any value. A test of package model compiles them all.
+	pattern  func() *regexp.Regexp
 	spelled  string // the pattern as the model has it
 	enum     []string
 	min, max *int64
@@ -115,14 +117,11 @@ func (p *planner) compile(shape string, t reflect.Type) (*node, error) {
 	}
 	n := &node{typ: t, sensitive: s.Sensitive}
 	p.nodes[key] = n // before its members, which may lead back here
-	err := p.fill(n, s)
-	if err == nil {
-		n.rule, err = newRule(s)
-	}
-	if err != nil {
+	if err := p.fill(n, s); err != nil {
 		delete(p.nodes, key)
 		return nil, fmt.Errorf("%s: %w", shape, err)
 	}
+	n.rule = newRule(s)
 	return n, nil
 }
 
@@ -255,9 +254,9 @@ func kindOf(t model.Type, g reflect.Type) (kind, bool) {
 	return 0, false
 }
 
-func newRule(s *model.Shape) (*rule, error) {
+func newRule(s *model.Shape) *rule {
 	if s.Pattern == "" && s.Enum == nil && s.Min == nil && s.Max == nil {
-		return nil, nil
+		return nil
 	}
 	r := &rule{enum: s.Enum, spelled: s.Pattern, min: s.Min, max: s.Max}
 	if s.Pattern != "" {
@@ -265,12 +264,9 @@ func newRule(s *model.Shape) (*rule, error) {
 		if s.Expression != "" {
 			expression = s.Expression
 		}
-		var err error
-		if r.pattern, err = regexp.Compile(`\A(?:` + expression + `)\z`); err != nil {
-			return nil, err
-		}
+		r.pattern = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\A(?:` + expression + `)\z`) })
 	}
-	return r, nil
+	return r
 }
 
 func upperFirst(s string) string {

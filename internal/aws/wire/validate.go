@@ -125,7 +125,7 @@ func (c *checker) rule(n *node, v reflect.Value) {
 		if r.enum != nil && !slices.Contains(r.enum, s) {
 			c.fail(Enum, strings.Join(r.enum, ", "), n.show(s))
 		}
-		if r.pattern != nil && !r.pattern.MatchString(s) {
+		if r.pattern != nil && !r.pattern().MatchString(s) {
 			c.fail(Pattern, r.spelled, n.show(s))
 		}
 		if r.min != nil || r.max != nil {

@@ -40,6 +40,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal"
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
@@ -52,6 +53,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/trustedproxy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // An Option changes how a server is constructed, beyond its configuration.
@@ -102,6 +104,8 @@ type components struct {
 	images    *images.Service
 	packages  *packages.Service
 
+	work         *work.Queue
+	removals     *removal.Outbox
 	operators    installation.Operators
 	installation *installation.Service
 
@@ -183,6 +187,13 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
+	if p.work, err = work.New(ctx, work.Config{DB: p.db, Now: p.now, Log: p.log, Server: p.serverID, Exclusive: !p.db.Shared()}); err != nil {
+		return err
+	}
+	p.metrics.registry.MustRegister(p.work.Metrics()...)
+	if p.removals, err = removal.New(p.work, p.blobs, p.now); err != nil {
+		return err
+	}
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
 	p.images, err = images.New(ctx, images.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
@@ -194,7 +205,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
-	p.installation = installation.New(installation.Config{DB: p.db, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
+	p.installation = installation.New(installation.Config{DB: p.db, Work: p.work, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
 		Version: p.version, ServerID: p.serverID, Started: p.started, Account: p.config.Account, Regions: p.config.AllRegions(), URL: p.addresses.URL(), Database: databaseEngine(p.config),
 	}})
 	if err := p.checkBlobs(ctx); err != nil {

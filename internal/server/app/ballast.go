@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"io"
 	"math/rand/v2"
 	"os"
 
@@ -44,11 +45,8 @@ func (d *dataDir) restoreBallast() {
 		return
 	}
 	// Random bytes, since a file system may store zeros in no room.
-	content := make([]byte, size)
 	var seed [32]byte
-	random := rand.NewChaCha8(seed)
-	_, _ = random.Read(content) // never fails
-	_, err = f.Write(content)
+	_, err = io.CopyN(f, rand.NewChaCha8(seed), int64(size))
 	if errors.Join(err, f.Sync(), f.Close()) != nil {
 		_ = d.root.Remove(ballastFile)
 	}

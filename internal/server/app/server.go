@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,7 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
-	"github.com/gatehouse-registry/gatehouse/internal/server/jobs"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // Bounds of a connection between and before bodies.
@@ -25,7 +26,7 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 64 << 10
-	jobTick           = time.Minute
+	maintainEvery     = time.Minute
 )
 
 // A body that a handler leaves unread is read within these bounds, so that the client
@@ -115,8 +116,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	runner, err := p.runner(ctx)
-	if err != nil {
+	if err := p.sweeps(); err != nil {
 		return nil, err
 	}
 	if err := p.finishStart(ctx); err != nil {
@@ -144,10 +144,11 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 		}
 		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificates.get}
 	}
-	s.jobs.Go(func() { runner.Loop(jobsCtx, jobTick) })
+	s.jobs.Go(func() { p.work.Run(jobsCtx) })
 	s.jobs.Go(func() { p.maintain(jobsCtx) })
 	s.jobs.Go(func() { p.feed.Run(jobsCtx) })
 	s.jobs.Go(func() { p.refusals.run(jobsCtx) })
+	s.jobs.Go(func() { p.afterStart(jobsCtx) })
 	return s, nil
 }
 
@@ -162,9 +163,19 @@ func (p *components) finishStart(ctx context.Context) error {
 	if err := p.db.Stamp(ctx); err != nil { // a full disk must not stop the start
 		p.log.Warn("the database keeps the stamp of an earlier start", "error", err)
 	}
-	p.data.restoreBallast()
 	return p.feed.Begin(ctx)
 }
+
+// afterStart does what the first requests need not wait for.
+func (p *components) afterStart(ctx context.Context) {
+	p.data.restoreBallast()
+	wait(ctx, startGarbageDelay)
+	debug.FreeOSMemory()
+}
+
+// startGarbageDelay is when the memory that the start has used is given back. The
+// next garbage collection could be hours away on a server with little to do.
+const startGarbageDelay = 200 * time.Millisecond
 
 // warnOfPlainHTTP warns if credentials can be read on the network, or if it seems that
 // a proxy is not configured.
@@ -193,27 +204,26 @@ func (s *Server) serve(l net.Listener) error {
 	return s.http.Serve(l)
 }
 
-// runner does the background work: it removes uploads that were never finished and
+// sweeps registers the work that recurs: it removes uploads that were never finished and
 // data that nothing refers to.
-func (p *components) runner(ctx context.Context) (*jobs.Runner, error) {
-	images := func(sweep func(context.Context, time.Duration) (int, error)) func(context.Context) error {
-		return func(ctx context.Context) error {
+func (p *components) sweeps() error {
+	images := func(sweep func(context.Context, time.Duration) (int, error)) work.Handler {
+		return func(ctx context.Context, _ work.Run) error {
 			_, err := sweep(ctx, p.config.UploadExpiry)
 			return err
 		}
 	}
-	runner, err := jobs.New(ctx, p.db, p.serverID, p.now, p.log,
-		jobs.Job{Name: "images/uploads", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepUploads)},
-		jobs.Job{Name: "images/blobs", Every: time.Hour, Limit: time.Hour, Run: images(p.images.SweepBlobs)},
-		jobs.Job{Name: "images/objects", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: images(p.images.SweepObjects)},
-		jobs.Job{Name: "packages/garbage", Every: 5 * time.Minute, Limit: time.Hour, Run: p.packages.SweepGarbage},
-		jobs.Job{Name: "packages/staged", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: p.packages.SweepStaged},
-		jobs.Job{Name: "blobs/purge", Every: 24 * time.Hour, Limit: 6 * time.Hour, Run: p.purgeBlobs},
-	)
-	if err == nil {
-		p.metrics.registry.MustRegister(runner.Metrics()...)
+	run := func(sweep func(context.Context) error) work.Handler {
+		return func(ctx context.Context, _ work.Run) error { return sweep(ctx) }
 	}
-	return runner, err
+	return p.work.Handle(
+		work.Kind{Name: "images/uploads", Every: time.Hour, Run: images(p.images.SweepUploads)},
+		work.Kind{Name: "images/blobs", Every: time.Hour, Run: images(p.images.SweepBlobs)},
+		work.Kind{Name: "images/objects", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: images(p.images.SweepObjects)},
+		work.Kind{Name: "packages/garbage", Every: time.Hour, Run: run(p.packages.SweepGarbage)},
+		work.Kind{Name: "packages/staged", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: run(p.packages.SweepStaged)},
+		work.Kind{Name: "blobs/purge", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: run(p.purgeBlobs)},
+	)
 }
 
 // purgeBlobs deletes what the sweeps set aside long enough ago.
@@ -223,9 +233,9 @@ func (p *components) purgeBlobs(ctx context.Context) error {
 }
 
 // maintain periodically stores what IAM collects in memory, and once more at the
-// end. It is not a job, because each replica has its own to store.
+// end. It is not in the work queue, because each server has its own to store.
 func (p *components) maintain(ctx context.Context) {
-	tick := time.NewTicker(jobTick)
+	tick := time.NewTicker(maintainEvery)
 	defer tick.Stop()
 	for ended := false; !ended; {
 		select {

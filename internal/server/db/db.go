@@ -140,7 +140,13 @@ type Tx struct {
 	backend  Backend
 	err      error // of the first statement that failed
 	position int64 // 0 before it was asked for
+	after    []func()
 }
+
+// AfterCommit calls f once the transaction is committed, before [DB.Tx] returns. It
+// does not call f if the transaction fails, or if the result of the commit is unknown:
+// f must be something that is good to do and not needed, such as waking a reader.
+func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
 
 // usable returns the error of an earlier statement or of the context.
 func (t *Tx) usable(ctx context.Context) error {
@@ -223,8 +229,18 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 // try runs a transaction until it does not conflict with others.
 func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) error) error, fn func(*Tx) error) error {
 	for try := 1; ; try++ {
-		err := run(ctx, func(c Conn) error { return db.call(c, fn) })
-		if err == nil || try == maxTries || !db.backend.Retry(err) {
+		var committed *Tx // of the last run
+		err := run(ctx, func(c Conn) (err error) {
+			committed, err = db.call(c, fn)
+			return err
+		})
+		if err == nil {
+			for _, f := range committed.after {
+				f()
+			}
+			return nil
+		}
+		if try == maxTries || !db.backend.Retry(err) {
 			return err
 		}
 		db.retries.Inc()
@@ -238,13 +254,13 @@ func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) erro
 }
 
 // call runs fn and ends its Tx.
-func (db *DB) call(c Conn, fn func(*Tx) error) error {
-	t := &Tx{conn: c, backend: db.backend}
+func (db *DB) call(c Conn, fn func(*Tx) error) (t *Tx, err error) {
+	t = &Tx{conn: c, backend: db.backend}
 	defer func() { t.err = sql.ErrTxDone }()
 	if err := fn(t); err != nil {
-		return err
+		return t, err
 	}
-	return t.err
+	return t, t.err
 }
 
 // Snapshot runs fn with a Querier that sees the database as it is at one moment,
@@ -252,7 +268,8 @@ func (db *DB) call(c Conn, fn func(*Tx) error) error {
 // the database keeps what they replace, and so grows, until fn returns.
 func (db *DB) Snapshot(ctx context.Context, fn func(Querier) error) error {
 	return db.explain(db.backend.Snapshot(ctx, func(c Conn) error {
-		return db.call(c, func(t *Tx) error { return fn(t) })
+		_, err := db.call(c, func(t *Tx) error { return fn(t) })
+		return err
 	}))
 }
 

@@ -1,7 +1,6 @@
 // Package installation answers what concerns an installation as a whole: which server
-// this is, and what it runs on. It also has the rule who may operate an installation,
-// [Operators], which other domain packages with operations for operators use: work
-// and token.
+// this is, what it runs on, and what is in its work queue. It also has the rule who may operate an installation,
+// [Operators], which other domain packages with operations for operators use.
 //
 // The package imports no handler.
 package installation
@@ -14,6 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // Operators decides who may operate an installation: identities of its first account
@@ -43,6 +43,7 @@ func (o Operators) Authorize(ctx context.Context, operation, resource string) er
 // Config has what a [Service] needs. All fields are required.
 type Config struct {
 	DB        *db.DB
+	Work      *work.Queue
 	Operators Operators
 	Now       func() time.Time
 	// Server describes this server. Uptime and SchemaSteps are filled in.

@@ -42,6 +42,8 @@ func NewService(o wire.Options) (*wire.Service, error) {
 // Register adds the operations of a to s.
 func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetServerInfo)
+	wire.Handle(s, a.ListWork)
+	wire.Handle(s, a.RetryWork)
 }
 
 // GetServerInfo describes the server that answers.

@@ -2,6 +2,7 @@ package operatorapi_test
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // A fixture is the API on real stores.
@@ -26,6 +28,7 @@ type fixture struct {
 	*iamtest.Fixture
 	t      *testing.T
 	config aws.Config // of the first account's admin
+	work   *work.Queue
 }
 
 func serve(t *testing.T) *fixture {
@@ -35,9 +38,12 @@ func serve(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if f.work, err = work.New(t.Context(), work.Config{DB: f.DB, Now: f.Now, Log: slog.New(slog.DiscardHandler), Server: "one"}); err != nil {
+		t.Fatal(err)
+	}
 	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}
 	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
-		Installation: installation.New(installation.Config{DB: f.DB, Operators: operators, Now: f.Now, Server: installation.ServerInfo{
+		Installation: installation.New(installation.Config{DB: f.DB, Work: f.work, Operators: operators, Now: f.Now, Server: installation.ServerInfo{
 			Version: "1.2.3", ServerID: "one", Started: f.Now().Add(-time.Hour), Account: iamtest.Account, Regions: []string{iamtest.Region}, URL: "http://registry.example", Database: "sqlite",
 		}}),
 	}))
@@ -155,7 +161,12 @@ func TestAPI_EveryOperationIsAuthorized(t *testing.T) {
 }
 
 // validInput returns an input that passes the constraints of its operation.
-func validInput(t reflect.Type) any { return reflect.New(t).Interface() }
+func validInput(t reflect.Type) any {
+	if t == reflect.TypeFor[operatormodel.RetryWorkInput]() {
+		return &operatormodel.RetryWorkInput{Kind: aws.String("k")}
+	}
+	return reflect.New(t).Interface()
+}
 
 func TestAPI_UnknownOperation(t *testing.T) {
 	f := serve(t)

@@ -26,7 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) func() *db.DB) {
 	for name, test := range map[string]func(*testing.T, func() *db.DB){
 		"Migrate": migrate, "Placeholders": placeholders, "Rollback": rollback, "Unique": unique,
 		"Collation": collation, "Serializable": serializable, "Durable": durable, "Types": types,
-		"FailedStatement": failedStatement, "FailedCommit": failedCommit, "Concurrent": concurrent, "Canceled": canceled, "Closed": closed, "Snapshot": snapshot,
+		"FailedStatement": failedStatement, "FailedCommit": failedCommit, "Concurrent": concurrent, "AfterCommit": afterCommit, "Canceled": canceled, "Closed": closed, "Snapshot": snapshot,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -367,6 +367,30 @@ func concurrent(t *testing.T, open func() *db.DB) {
 	}
 	if n != len(found) || n == 0 {
 		t.Errorf("%d transactions succeeded, %d are stored", n, len(found))
+	}
+}
+
+// What is to be done after the commit is done once and only if there is a commit,
+// although the function may run more often.
+func afterCommit(t *testing.T, open func() *db.DB) {
+	d := ready(t, open)
+	calls := 0
+	run := func(fail error) error {
+		return d.Tx(t.Context(), func(tx *db.Tx) error {
+			tx.AfterCommit(func() { calls++ })
+			if err := put(t.Context(), tx, "a", fmt.Sprint(calls), 1); err != nil {
+				return err
+			}
+			return fail
+		})
+	}
+	boom := errors.New("boom")
+	if err := run(boom); !errors.Is(err, boom) || calls != 0 {
+		t.Errorf("after a failed transaction: %d calls, %v", calls, err)
+	}
+	d.Rehearse()
+	if err := run(nil); err != nil || calls != 1 {
+		t.Errorf("after a commit: %d calls, %v", calls, err)
 	}
 }
 
