@@ -19,7 +19,7 @@ const (
 // useClock gives the script's server and all its gatehouse commands one clock, which
 // advance moves. It must come before serve.
 func useClock(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 0 || ts.Value(serverKey{}).(*server).cmd != nil {
+	if neg || len(args) != 0 || ts.Value(serverKey{}).(*server).running != nil {
 		ts.Fatalf("usage: clocked, before serve")
 	}
 	ts.Setenv(clockFile, ts.MkAbs("clock"))

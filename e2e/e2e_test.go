@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -120,9 +121,32 @@ func linkJava(dir string) error {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
-		Setup:               setup,
+	p := scripts()
+	p.Dir, p.Setup = "testdata/script", setup
+	testscript.Run(t, p)
+}
+
+// TestScripts_SeveralServers runs stories of clients on three servers behind a plain
+// load balancer: each request of a client meets another server.
+func TestScripts_SeveralServers(t *testing.T) {
+	stores := newStores(t)
+	p := scripts()
+	for _, story := range []string{
+		"images", "images_kill", "npm", "pypi", "permissions", "roles", "signatures", "webidentity", "exec",
+		"login_docker", "login_podman", "login_helm", "login_npm", "login_pip", "login_twine", "login_uv",
+	} {
+		p.Files = append(p.Files, filepath.Join("testdata/script", story+".txtar"))
+	}
+	p.Setup = func(env *testscript.Env) error {
+		err := setup(env)
+		env.Values[serverKey{}] = &server{stores: stores}
+		return err
+	}
+	testscript.Run(t, p)
+}
+
+func scripts() testscript.Params {
+	return testscript.Params{
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -143,7 +167,7 @@ func TestScripts(t *testing.T) {
 			return terraformPlugins() != "", nil
 		},
 		Deadline: time.Now().Add(time.Hour),
-	})
+	}
 }
 
 // TestScripts_NoStopCommand checks that no script contains testscript's own command
@@ -214,20 +238,72 @@ func setup(env *testscript.Env) error {
 
 type serverKey struct{}
 
-// A server is the gatehouse process of one script.
-type server struct{ cmd *exec.Cmd }
+// A server is the gatehouse process of one script, or several on one database and one
+// bucket behind a load balancer.
+type server struct {
+	running  []*exec.Cmd
+	stores   *stores // nil for one server on SQLite and files
+	balancer *balancer
+	database string // its name
+}
+
+// several is how many servers a script has if it has several.
+const several = 3
 
 // serve starts a server on the script's data folder and on a free port, waits
 // until it answers, and points the AWS tools at it: $URL, $HOST and the AWS
-// variables.
+// variables. If the script has several servers, $URL is their load balancer's.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("unsupported: ! serve")
 	}
 	s := ts.Value(serverKey{}).(*server)
-	if s.cmd != nil {
+	if len(s.running) > 0 {
 		ts.Fatalf("a server is running")
 	}
+	if s.stores == nil {
+		pointAt(ts, s.start(ts, ts.Getenv("DATA"), nil, args...))
+		return
+	}
+	s.startSeveral(ts, args)
+	pointAt(ts, s.balancer.url)
+}
+
+// startSeveral starts the servers. A configuration that the script has is extended.
+func (s *server) startSeveral(ts *testscript.TestScript, args []string) {
+	if s.balancer == nil {
+		var stop func()
+		var err error
+		s.balancer, stop = newBalancer(several)
+		ts.Defer(stop)
+		s.database, err = s.stores.newDatabase(context.Background())
+		ts.Check(err)
+	}
+	settings := ""
+	if len(args) >= 2 && args[0] == "--config" {
+		settings, args = ts.ReadFile(args[1]), args[2:]
+	}
+	file := ts.MkAbs("servers.yaml")
+	ts.Check(writeSharedConfig(file, s.balancer.url, s.stores.bucket(s.database), settings))
+	args = append([]string{"--config", file, "--database", s.stores.url(s.database)}, args...)
+	first := ts.Getenv("DATA")
+	for i := range several {
+		data := first
+		if i > 0 {
+			data = fmt.Sprintf("%s-%d", first, i)
+		}
+		ts.Check(shareKeyring(first, data))
+		s.balancer.set(i, s.start(ts, data, s.stores.environment(), args...))
+	}
+	for deadline := time.Now().Add(waitTimeout); s.balancer.count() < several; time.Sleep(healthInterval) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("the servers are not ready")
+		}
+	}
+}
+
+// start starts one server and returns its address.
+func (s *server) start(ts *testscript.TestScript, data string, env []string, args ...string) string {
 	log, err := os.OpenFile(ts.MkAbs("server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	ts.Check(err)
 	defer log.Close()
@@ -235,15 +311,15 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	if ts.Getenv(clockFile) != "" {
 		gatehouse = filepath.Join(binary, clocked, "gatehouse")
 	}
-	cmd := exec.Command(gatehouse, append([]string{"serve", "--data", ts.Getenv("DATA"), "--listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.Command(gatehouse, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0"}, args...)...)
 	cmd.Dir, cmd.Stderr = ts.MkAbs("."), log
-	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), clockFile+"="+ts.Getenv(clockFile))
+	cmd.Env = append(append(os.Environ(), "HOME="+ts.Getenv("HOME"), clockFile+"="+ts.Getenv(clockFile)), env...)
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	s.cmd = cmd
+	s.running = append(s.running, cmd)
 	ts.Defer(func() {
-		if s.cmd == cmd {
+		if slices.Contains(s.running, cmd) {
 			cmd.Process.Kill()
 			cmd.Wait()
 		}
@@ -263,10 +339,11 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 			text, _ := os.ReadFile(ts.MkAbs("server.log"))
 			ts.Fatalf("the server did not start:\n%s", text)
 		}
-		pointAt(ts, address)
+		return address
 	case <-time.After(waitTimeout):
 		ts.Fatalf("the server did not start in time")
 	}
+	return ""
 }
 
 func pointAt(ts *testscript.TestScript, url string) {
@@ -278,32 +355,38 @@ func pointAt(ts *testscript.TestScript, url string) {
 	ts.Setenv("AWS_PROFILE", "gatehouse")
 }
 
-// shutdown ends the server with SIGTERM, or SIGKILL if the argument is KILL, and
-// waits for it. After SIGTERM the server must exit with code 0.
+// shutdown ends the servers with SIGTERM, or SIGKILL if the argument is KILL, and
+// waits for them. After SIGTERM a server must exit with code 0.
 func shutdown(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(serverKey{}).(*server)
-	if s.cmd == nil || neg {
+	if len(s.running) == 0 || neg {
 		ts.Fatalf("no server is running")
 	}
 	sig := syscall.SIGTERM
 	if len(args) == 1 && args[0] == "KILL" {
 		sig = syscall.SIGKILL
 	}
-	ts.Check(s.cmd.Process.Signal(sig))
+	for _, cmd := range s.running {
+		ts.Check(cmd.Process.Signal(sig))
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), waitTimeout)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- s.cmd.Wait() }()
-	select {
-	case err := <-done:
-		s.cmd = nil
-		if err != nil && sig == syscall.SIGTERM {
-			text, _ := os.ReadFile(ts.MkAbs("server.log"))
-			ts.Fatalf("after SIGTERM: %v\n%s", err, text)
-		}
-	case <-ctx.Done():
-		ts.Fatalf("the server did not exit")
+	done := make(chan error, len(s.running))
+	for _, cmd := range s.running {
+		go func() { done <- cmd.Wait() }()
 	}
+	for range s.running {
+		select {
+		case err := <-done:
+			if err != nil && sig == syscall.SIGTERM {
+				text, _ := os.ReadFile(ts.MkAbs("server.log"))
+				ts.Fatalf("after SIGTERM: %v\n%s", err, text)
+			}
+		case <-ctx.Done():
+			ts.Fatalf("the server did not exit")
+		}
+	}
+	s.running = nil
 }
 
 // setenv NAME FILE sets a variable to a file's content without the trailing newline.

@@ -29,6 +29,12 @@ type process struct {
 // additional flags of serve.
 func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 	t.Helper()
+	return launchWith(t, nil, data, flags...)
+}
+
+// launchWith is launch with variables in the server's environment.
+func launchWith(t *testing.T, env []string, data string, flags ...string) (*process, io.Reader) {
+	t.Helper()
 	p := &process{t: t, log: data + ".log", ended: make(chan error, 1)}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -36,7 +42,7 @@ func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 	}
 	defer log.Close()
 	p.cmd = exec.Command(filepath.Join(binary, "gatehouse"), append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}, flags...)...)
-	p.cmd.Dir, p.cmd.Stderr = t.TempDir(), log
+	p.cmd.Dir, p.cmd.Stderr, p.cmd.Env = t.TempDir(), log, append(os.Environ(), env...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +57,13 @@ func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 // startProcess starts the built server on a data folder and waits until it answers.
 func startProcess(t *testing.T, data string, flags ...string) *process {
 	t.Helper()
-	p, out := launch(t, data, flags...)
+	return startProcessWith(t, nil, data, flags...)
+}
+
+// startProcessWith is startProcess with variables in the server's environment.
+func startProcessWith(t *testing.T, env []string, data string, flags ...string) *process {
+	t.Helper()
+	p, out := launchWith(t, env, data, flags...)
 	url := make(chan string, 1)
 	go func() {
 		defer close(url)

@@ -84,8 +84,12 @@ func isHostWithin(host, other string) bool {
 }
 
 // checkOwner returns ErrLostDatabase if the bucket is in use and this server has no
-// database at all: it would create an empty one.
+// database file at all: it would create an empty one. A new server on PostgreSQL has
+// none; claimBucket compares its database with the bucket.
 func (p *components) checkOwner(ctx context.Context, store *s3.Store) error {
+	if p.config.Database != config.SQLite {
+		return nil
+	}
 	owner, owned, err := store.Installation(ctx)
 	if err != nil || !owned {
 		return err
