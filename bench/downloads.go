@@ -14,6 +14,7 @@ type download struct {
 	header      []string // name, value, …
 	connections int
 	unit        unit
+	stored      bool // the answer is a blob
 }
 
 // download prepares the job. It requests the first path to learn the answer.
@@ -38,10 +39,22 @@ func (b *testbed) download(ctx context.Context, d download) (*comparison, error)
 		}
 		ours = append(ours, request)
 	}
-	return &comparison{
+	c := &comparison{
 		gatehouse: (&loadTest{b.gatehouse, ours, d.connections, b.duration, d.unit}).measure,
 		baselines: []baseline{{"FileServer", (&loadTest{b.baseline, [][]byte{theirs}, d.connections, b.duration, d.unit}).measure}},
-	}, nil
+	}
+	if b.stores != nil && d.stored {
+		object, err := b.stores.presigned(ctx, answer)
+		if err != nil {
+			return nil, err
+		}
+		get, err := writtenGet(ctx, object.String(), nil)
+		if err != nil {
+			return nil, err
+		}
+		c.baselines = append(c.baselines, baseline{"S3 GET", (&loadTest{address(object.Host), [][]byte{get}, d.connections, b.duration, d.unit}).measure})
+	}
+	return c, nil
 }
 
 // fetch returns the body of an answer as it is on the wire.

@@ -111,9 +111,17 @@ func (o *outcome) compare() {
 	for i, g := range o.Gatehouse {
 		y := o.Measured[i]
 		ratios = append(ratios, o.Unit.ratio(g.Value, y.Value))
-		cpu = append(cpu, float64(y.CPU)/float64(g.CPU))
+		cpu = append(cpu, cpuRatio(y.CPU, g.CPU))
 	}
 	o.Ratio, o.CPURatio = distributionOf(ratios), distributionOf(cpu)
+}
+
+// cpuRatio is NaN if a side has no figure: it is not a server, or not ours.
+func cpuRatio(baseline, gatehouse time.Duration) float64 {
+	if baseline == 0 || gatehouse == 0 {
+		return math.NaN()
+	}
+	return float64(baseline) / float64(gatehouse)
 }
 
 func distributionOf(values []float64) distribution {

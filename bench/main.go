@@ -23,6 +23,10 @@
 // one request to Gatehouse; "cpu ratio" compares that with the baseline's. If
 // client and server share few processors, it says more than the rate does.
 //
+// With -postgres and -s3 the server runs on these stores, and a baseline more says what
+// their own round trips cost: a presigned GET for a download, and PutObject and a
+// commit for an upload. scripts/with-stores starts both.
+//
 // Two ratios of one job from different versions can be compared when their
 // spreads are narrow. If they are wide, the machine was busy: use more -rounds.
 package main
@@ -53,6 +57,8 @@ type options struct {
 	// jobs instead.
 	scale float64
 	plot  string
+	// postgres and s3 are the stores of the servers; see [stores].
+	postgres, s3 string
 }
 
 func main() {
@@ -87,6 +93,8 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.dir, "dir", "", "`folder` for the servers' data, on the disk to measure (default: the system's temporary folder)")
 	f.Float64Var(&o.scale, "scale", 0, "instead of the jobs, fill this `part` of an installation with 1,000,000 tags, 1,000,000 package versions and 100,000 identities, and measure on the way")
 	f.StringVar(&o.plot, "plot", "", "with -scale: write a plot to the SVG `file`")
+	f.StringVar(&o.postgres, "postgres", "", "measure on PostgreSQL: the `URL` of a database in which schemas may be created; needs -s3")
+	f.StringVar(&o.s3, "s3", "", "measure on S3: the `URL` of a bucket, as --blobs of gatehouse serve has it")
 	f.SetOutput(io.Discard) // main prints the error
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -97,6 +105,9 @@ func parse(args []string) (*options, error) {
 	}
 	if f.NArg() > 0 || o.rounds < 1 || o.duration <= 0 || o.scale < 0 || o.scale > 1 {
 		return nil, errors.New("only flags are allowed; -rounds and -duration must be above 0, and -scale from 0 to 1")
+	}
+	if (o.postgres == "") != (o.s3 == "") {
+		return nil, errors.New("-postgres and -s3 belong together")
 	}
 	var err error
 	o.run, err = regexp.Compile(*run)

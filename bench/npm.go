@@ -34,33 +34,40 @@ const (
 func (b *testbed) npmJobs() []job {
 	return []job{
 		{"npm document, 500 versions, c=8", perSecond, func(ctx context.Context) (*comparison, error) {
-			return b.npmDownload(ctx, "/"+npmPackage, "Accept", abbreviated, "Accept-Encoding", "gzip")
+			return b.npmDownload(ctx, download{paths: []string{"/" + npmPackage}, header: []string{"Accept", abbreviated, "Accept-Encoding", "gzip"}})
 		}},
 		{"npm document, whole, no gzip, c=8", perSecond, func(ctx context.Context) (*comparison, error) {
-			return b.npmDownload(ctx, "/"+npmPackage, "Accept", "application/json")
+			return b.npmDownload(ctx, download{paths: []string{"/" + npmPackage}, header: []string{"Accept", "application/json"}})
 		}},
 		{"npm tarball of 100 KiB, c=8", perSecond, func(ctx context.Context) (*comparison, error) {
-			return b.npmDownload(ctx, "/"+npmPackage+"/-/"+tarballName(1))
+			return b.npmDownload(ctx, download{paths: []string{"/" + npmPackage + "/-/" + tarballName(1)}, stored: true})
 		}},
 		{"npm publish onto 500 versions", seconds, func(ctx context.Context) (*comparison, error) {
 			n, err := b.npm(ctx)
 			if err != nil {
 				return nil, err
 			}
-			return &comparison{n.publishMore, []baseline{{"write + fsync", n.storeMore(b.dir)}}}, nil
+			c := &comparison{n.publishMore, []baseline{{"write + fsync", n.storeMore(b.dir)}}}
+			if b.stores != nil {
+				c.baselines = append(c.baselines, baseline{"PutObject + commit", func(ctx context.Context) (sample, error) {
+					return n.timed(func(body []byte) error { return b.stores.store(ctx, body) })
+				}})
+			}
+			return c, nil
 		}},
 	}
 }
 
-func (b *testbed) npmDownload(ctx context.Context, path string, header ...string) (*comparison, error) {
+// npmDownload completes d, whose path is relative to the repository.
+func (b *testbed) npmDownload(ctx context.Context, d download) (*comparison, error) {
 	n, err := b.npm(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return b.download(ctx, download{
-		paths:  []string{strings.TrimPrefix(n.url, b.gatehouse.url) + path},
-		header: append(header, "Authorization", n.authorization), connections: 8, unit: perSecond,
-	})
+	d.paths = []string{strings.TrimPrefix(n.url, b.gatehouse.url) + d.paths[0]}
+	d.header = append(d.header, "Authorization", n.authorization)
+	d.connections, d.unit = 8, perSecond
+	return b.download(ctx, d)
 }
 
 // An npmRepository is a Gatehouse repository with one npm package in it.

@@ -59,7 +59,7 @@ func (b *testbed) pullJobs() []job {
 			}
 			return b.download(ctx, download{
 				paths:  []string{"/v2/" + pullRepository + "/blobs/" + stored.layers[i].digest.String()},
-				header: stored.header(), connections: l.connections, unit: l.unit,
+				header: stored.header(), connections: l.connections, unit: l.unit, stored: true,
 			})
 		}})
 	}

@@ -49,12 +49,22 @@ func (b *testbed) pushComparison(ctx context.Context, repository string, layers 
 			return sample{Value: time.Since(start).Seconds()}, err
 		}
 	}
-	return &comparison{
+	c := &comparison{
 		gatehouse: timed(func(ctx context.Context, i *image) error { return r.push(ctx, repository, rand.Text(), i) }),
 		baselines: []baseline{{"hash + write + fsync", timed(func(ctx context.Context, i *image) error {
 			return storeFiles(ctx, b.dir, append(i.layers, i.manifest))
 		})}},
-	}, nil
+	}
+	if b.stores != nil {
+		c.baselines = append(c.baselines, baseline{"PutObject + commit", timed(func(ctx context.Context, i *image) error {
+			var all [][]byte
+			for _, l := range i.layers {
+				all = append(all, l.bytes)
+			}
+			return b.stores.store(ctx, all...)
+		})})
+	}
+	return c, nil
 }
 
 // storeFiles hashes the contents and stores them in new files, as many at a time as

@@ -18,12 +18,25 @@ import (
 
 // A loadTest sends requests to one server in each round of a job.
 type loadTest struct {
-	server      *process
+	server      target
 	requests    [][]byte
 	connections int
 	duration    time.Duration
 	unit        unit // perSecond or megabytes
 }
+
+// A target is a server under load.
+type target interface {
+	address() string // HOST:PORT
+	// cpu returns the processor time that the server has used, or 0 if it is not known.
+	cpu() (time.Duration, error)
+}
+
+// An address is a server of someone else.
+type address string
+
+func (a address) address() string           { return string(a) }
+func (address) cpu() (time.Duration, error) { return 0, nil }
 
 func (p *loadTest) measure(ctx context.Context) (sample, error) {
 	before, err := p.server.cpu()

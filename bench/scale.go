@@ -46,7 +46,7 @@ type stage struct {
 	latency  map[string]time.Duration
 	start    time.Duration // from the start of the process to the first answer
 	memory   int64         // resident, right after the start
-	database int64         // bytes, 0 if they cannot be read here
+	database int64         // bytes
 }
 
 // measureScale fills an installation step by step, and measures the same requests at
@@ -92,8 +92,8 @@ func (f *filler) stage(ctx context.Context, want installation) (s stage, err err
 	if s.latency, err = f.latencies(ctx); err != nil {
 		return s, err
 	}
-	s.database = fileSizes(f.bed.data, "gatehouse.db*")
-	return s, nil
+	s.database, err = f.databaseSize(ctx)
+	return s, err
 }
 
 // restart stops the server and starts it on the same data and at the same address.
@@ -118,6 +118,13 @@ func (f *filler) restart(ctx context.Context) (time.Duration, int64, error) {
 	taken := time.Since(begin)
 	memory, err := b.gatehouse.memory()
 	return taken, memory, err
+}
+
+func (f *filler) databaseSize(ctx context.Context) (int64, error) {
+	if s := f.bed.stores; s != nil {
+		return s.size(ctx, f.bed.data)
+	}
+	return fileSizes(f.bed.data, "gatehouse.db*"), nil
 }
 
 func fileSizes(dir, pattern string) (size int64) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type testbed struct {
 	gatehouse, baseline         *process
 	// identities is the database of the jobs with many identities, once it is filled.
 	identities *db.DB
+	// stores is nil if the server keeps its data in files.
+	stores *stores
 	// aws has Gatehouse's credentials and endpoint, from the profile it wrote.
 	aws aws.Config
 
@@ -78,6 +81,9 @@ func (b *testbed) open(ctx context.Context, o *options) error {
 	if b.baseline, err = b.startBaseline(ctx); err != nil {
 		return err
 	}
+	if b.stores, err = openStores(ctx, o); err != nil {
+		return err
+	}
 	if b.gatehouse, err = b.startGatehouse(ctx, b.data); err != nil {
 		return err
 	}
@@ -93,12 +99,16 @@ func (b *testbed) startBaseline(ctx context.Context) (*process, error) {
 // not log each request, since the baselines do not either, and it does not limit how
 // many actions a second its only principal performs. It writes audit records.
 func (b *testbed) startGatehouse(ctx context.Context, data string, flags ...string) (*process, error) {
+	stores, err := b.stores.flags(ctx, data)
+	if err != nil {
+		return nil, err
+	}
 	config := data + ".yaml"
-	if err := os.WriteFile(config, []byte("limits: {principal_rate: 0}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("limits: {principal_rate: 0}\ndownloads: stream\n"), 0o600); err != nil {
 		return nil, err
 	}
 	args := []string{"serve", "--config", config, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}
-	return start(ctx, b.gatehousePath, append(args, flags...)...)
+	return start(ctx, b.gatehousePath, slices.Concat(args, stores, flags)...)
 }
 
 // close stops the servers and removes their data.
@@ -112,7 +122,7 @@ func (b *testbed) close() error {
 	if b.identities != nil {
 		errs = append(errs, b.identities.Close())
 	}
-	return errors.Join(append(errs, os.RemoveAll(b.dir))...)
+	return errors.Join(append(errs, b.stores.close(), os.RemoveAll(b.dir))...)
 }
 
 func build(ctx context.Context, path, command string) error {
