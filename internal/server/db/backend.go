@@ -38,6 +38,9 @@ type Backend interface {
 	// Retry reports whether a transaction that failed with this error certainly has
 	// no effect and may succeed if it runs again.
 	Retry(err error) bool
+	// Conflict reports whether a transaction failed because of another one that ran at
+	// the same time.
+	Conflict(err error) bool
 	// Unique reports whether err is the violation of a unique constraint.
 	Unique(err error) bool
 	// Full reports whether the database could not grow: its disk is full.

@@ -51,6 +51,7 @@ type DB struct {
 	rehearse bool
 	info     info
 	retries  prometheus.Counter
+	again    chan struct{} // held by the transaction that runs again
 
 	mu    sync.Mutex
 	known map[string]bool // the migrations that this program has
@@ -59,12 +60,8 @@ type DB struct {
 // New returns the database of an engine and creates the tables that describe it.
 // It closes the backend if that fails.
 func New(ctx context.Context, b Backend) (*DB, error) {
-	db := &DB{
-		backend: b, known: map[string]bool{infoMigration.Name: true},
-		retries: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gatehouse_db_retries_total", Help: "Transactions that ran again after a conflict with another.",
-		}),
-	}
+	db := NewReader(b)
+	db.known[infoMigration.Name] = true
 	err := db.loadInfo(ctx)
 	if err == nil {
 		err = db.Migrate(ctx, b.Migrations()...)
@@ -77,7 +74,12 @@ func New(ctx context.Context, b Backend) (*DB, error) {
 
 // NewReader returns the database of an engine that only reads. It creates nothing.
 func NewReader(b Backend) *DB {
-	return &DB{backend: b, known: map[string]bool{}, retries: prometheus.NewCounter(prometheus.CounterOpts{Name: "gatehouse_db_retries_total"})}
+	return &DB{
+		backend: b, known: map[string]bool{}, again: make(chan struct{}, 1),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatehouse_db_retries_total", Help: "Transactions that ran again after a conflict with another.",
+		}),
+	}
 }
 
 // Close closes the database. Committed changes stay. On SQLite it also moves
@@ -205,8 +207,12 @@ func (t *Tx) script(ctx context.Context, statements string) error {
 	return t.failed(t.conn.Script(ctx, statements))
 }
 
-// maxTries is how often a transaction runs at most, if it conflicts with others.
-const maxTries = 12
+// A transaction that conflicts with others runs again, at least minTries times and for
+// as long as triesFor.
+const (
+	minTries = 12
+	triesFor = 10 * time.Second
+)
 
 // Tx runs fn in a serializable transaction and commits it if fn returns nil.
 // fn may run more than once, so its only effect must be through tx: it must
@@ -226,8 +232,12 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 	return db.explain(db.try(ctx, run, fn))
 }
 
-// try runs a transaction until it does not conflict with others.
+// try runs a transaction until it does not conflict with others. Of the transactions
+// that run again, one at a time does so in this process: otherwise many changes of one
+// thing would go on to conflict with each other. Eight clients that published versions
+// of one package at the same time did.
 func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) error) error, fn func(*Tx) error) error {
+	began, waited := time.Now(), false
 	for try := 1; ; try++ {
 		var committed *Tx // of the last run
 		err := run(ctx, func(c Conn) (err error) {
@@ -240,10 +250,19 @@ func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) erro
 			}
 			return nil
 		}
-		if try == maxTries || !db.backend.Retry(err) {
+		if !db.backend.Retry(err) || try >= minTries && time.Since(began) >= triesFor {
 			return err
 		}
 		db.retries.Inc()
+		if !waited && db.backend.Conflict(err) {
+			waited = true
+			select {
+			case <-ctx.Done():
+				return errors.Join(ctx.Err(), err)
+			case db.again <- struct{}{}:
+				defer func() { <-db.again }()
+			}
+		}
 		wait := time.Millisecond << min(try, 8)
 		select {
 		case <-ctx.Done():
@@ -301,6 +320,8 @@ func (db *DB) explain(err error) error {
 		return nil
 	case db.backend.Full(err):
 		return diskspace.Fault(err)
+	case db.backend.Conflict(err):
+		return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "Too many requests change the same thing at the same time. Try again in a moment.")
 	case db.backend.Unavailable(err):
 		return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "The server cannot reach its database. Try again in a moment.")
 	}

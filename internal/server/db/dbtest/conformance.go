@@ -26,7 +26,7 @@ func Run(t *testing.T, open func(t *testing.T) func() *db.DB) {
 	for name, test := range map[string]func(*testing.T, func() *db.DB){
 		"Migrate": migrate, "Placeholders": placeholders, "Rollback": rollback, "Unique": unique,
 		"Collation": collation, "Serializable": serializable, "Durable": durable, "Types": types,
-		"FailedStatement": failedStatement, "FailedCommit": failedCommit, "Concurrent": concurrent, "AfterCommit": afterCommit, "Canceled": canceled, "Closed": closed, "Snapshot": snapshot,
+		"FailedStatement": failedStatement, "FailedCommit": failedCommit, "Concurrent": concurrent, "Contended": contended, "AfterCommit": afterCommit, "Canceled": canceled, "Closed": closed, "Snapshot": snapshot,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -413,5 +413,40 @@ func closed(t *testing.T, open func() *db.DB) {
 	}
 	if err := d.Tx(t.Context(), func(*db.Tx) error { return nil }); err == nil {
 		t.Error("a transaction ran on a closed database")
+	}
+}
+
+// contended has many transactions that change one row, as clients do that publish
+// versions of one package. None of them may be refused.
+func contended(t *testing.T, open func() *db.DB) {
+	const clients, each = 16, 25
+	d := ready(t, open)
+	ctx := t.Context()
+	if err := d.Tx(ctx, func(tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO counter (name, n) VALUES ('hot', 0)`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range clients {
+		wg.Go(func() {
+			for range each {
+				if err := d.Tx(ctx, func(tx *db.Tx) error {
+					n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT n FROM counter WHERE name = 'hot'`)
+					if err != nil {
+						return err
+					}
+					_, err = tx.Exec(ctx, `UPDATE counter SET n = $1 WHERE name = 'hot'`, n+1)
+					return err
+				}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n, err := db.One(ctx, d, db.Scalar[int64], `SELECT n FROM counter WHERE name = 'hot'`); err != nil || n != clients*each {
+		t.Errorf("the counter is %d (%v), want %d", n, err, clients*each)
 	}
 }

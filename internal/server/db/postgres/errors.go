@@ -40,16 +40,18 @@ func code(err error) string {
 // Retry implements [db.Backend]. The server has rolled a transaction back that
 // conflicts with another, and one whose connection was lost before its commit. A
 // connection that cannot be made is not tried again: that takes too long.
-func (*backend) Retry(err error) bool {
+func (b *backend) Retry(err error) bool {
 	if errors.Is(err, db.ErrUnclearCommit) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	switch code(err) {
-	case serializationFailure, deadlockDetected:
-		return true
-	}
 	var unreachable *pgconn.ConnectError
-	return lost(err) && !errors.As(err, &unreachable)
+	return b.Conflict(err) || lost(err) && !errors.As(err, &unreachable)
+}
+
+// Conflict implements [db.Backend].
+func (*backend) Conflict(err error) bool {
+	c := code(err)
+	return c == serializationFailure || c == deadlockDetected
 }
 
 // Unique implements [db.Backend].
@@ -64,7 +66,7 @@ func (*backend) Unavailable(err error) bool {
 		return false
 	}
 	switch code(err) {
-	case tooManyConnections, queryCanceled, lockNotAvailable, idleInTransaction, serializationFailure, deadlockDetected:
+	case tooManyConnections, queryCanceled, lockNotAvailable, idleInTransaction:
 		return true
 	}
 	return errors.Is(err, db.ErrUnclearCommit) || errors.Is(err, context.DeadlineExceeded) || lost(err)

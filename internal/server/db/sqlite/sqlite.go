@@ -186,6 +186,9 @@ func (*backend) Woken() <-chan struct{} { return nil }
 // lock when it begins.
 func (*backend) Retry(error) bool { return false }
 
+// Conflict implements [db.Backend].
+func (*backend) Conflict(error) bool { return false }
+
 // Unavailable implements [db.Backend].
 func (*backend) Unavailable(error) bool { return false }
 
