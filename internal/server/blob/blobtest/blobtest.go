@@ -736,7 +736,7 @@ func twoWriters(t *testing.T, open func() blob.Store) {
 		wg.Wait()
 		switch {
 		case won[0] && won[1]:
-			t.Error("two writers committed different bytes")
+			t.Errorf("two writers of %s committed different bytes", name)
 		case won[0]:
 			holds(t, s, name, append(slices.Clone(base), content(30, sizes[1])...))
 		case won[1]:

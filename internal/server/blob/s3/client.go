@@ -92,7 +92,7 @@ func limitTransport(t *http.Transport) {
 		if err != nil {
 			return nil, err
 		}
-		return stallingConn{c}, nil
+		return stallingConn{c, stall}, nil
 	}
 	t.TLSHandshakeTimeout = dialTimeout
 	t.MaxResponseHeaderBytes = 64 << 10
@@ -102,17 +102,20 @@ func limitTransport(t *http.Transport) {
 
 // A stallingConn fails if nothing moves for a time. A read waits while a body is sent,
 // so a write moves the deadline of both.
-type stallingConn struct{ net.Conn }
+type stallingConn struct {
+	net.Conn
+	limit time.Duration
+}
 
 func (c stallingConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(stall)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
 func (c stallingConn) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(stall)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(c.limit)); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

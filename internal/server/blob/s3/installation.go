@@ -94,9 +94,11 @@ func (s *Store) Claim(ctx context.Context, id string) error {
 		return err
 	}
 	for try := 1; try <= attempts; try++ {
-		err = s.putSmall(ctx, s.key(installationKey), b, s.ifNew())
-		if isUnknown(err) {
-			s.unconditional.Store(true)
+		if !s.unconditional.Load() {
+			err = s.putSmall(ctx, s.key(installationKey), b, s.ifNew())
+			s.unconditional.Store(isUnknown(err))
+		}
+		if s.unconditional.Load() {
 			err = s.putUnlessOwned(ctx, b)
 		}
 		if err != nil && !isTaken(err) && !isRace(err) {

@@ -22,7 +22,9 @@
 //
 // A completed object is created under the condition that there is none, if the store
 // knows such conditions. Its metadata name the upload. So after an answer that was
-// lost, the writer can tell its own object from another one.
+// lost, the writer can tell its own object from another one. A completed multipart
+// upload is looked at once more, because stores answer a repeated or concurrent request
+// to complete it with success before it is complete.
 //
 // Every request has a checksum of its body (SHA-256 in the signature), and every
 // object a CRC-32C that the store verifies when the object is completed and that

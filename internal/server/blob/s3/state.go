@@ -26,7 +26,7 @@ type state struct {
 	// Name is the name of the object, so that the state of one upload is not taken for
 	// that of another.
 	Name string `json:"name"`
-	// Upload identifies the upload in the object's metadata.
+	// Upload identifies the multipart upload in the object's metadata.
 	Upload string `json:"upload"`
 	// Multipart is the id of the multipart upload; empty if there is none yet.
 	Multipart string `json:"multipart,omitzero"`
@@ -103,7 +103,10 @@ func (w *writer) load(ctx context.Context, st *state) (err error) {
 			return err
 		}
 	}
-	w.id, w.multipart, w.size, w.crc = st.Upload, st.Multipart, st.Size, st.CRC
+	w.size, w.crc = st.Size, st.CRC
+	if st.Multipart != "" {
+		w.multipart, w.id = st.Multipart, st.Upload
+	}
 	if st.Last != "" { // this state was recorded, so nobody needs the one before
 		w.store.dropTail(ctx, st.Name, st.Last)
 	}

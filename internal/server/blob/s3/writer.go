@@ -2,12 +2,15 @@ package s3
 
 import (
 	"context"
+	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,7 +59,7 @@ type writer struct {
 	store *Store
 	ctx   context.Context // of Create or Resume
 	name  string
-	id    string // of the upload
+	id    string // of the multipart upload, or of this writer if there is none
 	size  int64
 	crc   uint32 // of all bytes
 	buf   buffer // the bytes after the parts
@@ -288,6 +291,8 @@ func (w *writer) complete(ctx context.Context) error {
 	for try := 1; ; try++ {
 		err := create(ctx)
 		switch {
+		case err == nil && w.multipart != "":
+			return w.confirm(ctx)
 		case err == nil:
 			return nil
 		case isUnknown(err) && !w.store.unconditional.Load():
@@ -350,10 +355,57 @@ func (w *writer) explainRefusal(ctx context.Context, refused error) error {
 		return w.explainMissing(ctx, refused)
 	case err != nil:
 		return err
-	case out.Metadata[metaUpload] == w.id && *out.ContentLength == w.size && (out.ChecksumCRC32C == nil || *out.ChecksumCRC32C == *formatCRC(w.crc)):
+	case w.isOwn(out):
 		return nil
 	}
 	return fmt.Errorf("%w: %w", blob.ErrInUse, refused)
+}
+
+// confirm makes sure that a completed upload is the object. A store may say that it has
+// completed an upload while another request for the same upload is being completed or
+// was: that of another server, or an earlier try whose answer was lost.
+func (w *writer) confirm(ctx context.Context) error {
+	for try := 1; ; try++ {
+		out, err := w.store.head(ctx, w.store.key(objectsDir, w.name))
+		switch {
+		case err == nil && w.isOwn(out):
+			return nil
+		case err == nil:
+			return fmt.Errorf("%w: another server completed the upload", blob.ErrInUse)
+		case !errors.Is(err, blob.ErrNotFound) || try == 2*attempts:
+			return err
+		}
+		if err := sleep(ctx, time.Duration(try)*50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// isOwn reports whether the object is what this writer has written. Another server that
+// resumed the same multipart upload has the same name for it, but other bytes.
+func (w *writer) isOwn(out *awss3.HeadObjectOutput) bool {
+	if out.Metadata[metaUpload] != w.id || *out.ContentLength != w.size {
+		return false
+	}
+	if crc, ok := parseCRC(out.ChecksumCRC32C); ok && out.ChecksumType != types.ChecksumTypeComposite {
+		return crc == w.crc
+	}
+	want := multipartETag(w.parts)
+	return w.multipart == "" || want == "" || want == strings.Trim(aws.ToString(out.ETag), `"`)
+}
+
+// multipartETag returns the ETag that an object of the parts has, or "" if the ETags are
+// not MD5 hashes, as in a bucket that is encrypted with a KMS key.
+func multipartETag(parts []types.CompletedPart) string {
+	h := md5.New()
+	for _, p := range parts {
+		b, err := hex.DecodeString(strings.Trim(aws.ToString(p.ETag), `"`))
+		if err != nil || len(b) != md5.Size {
+			return ""
+		}
+		h.Write(b)
+	}
+	return fmt.Sprintf("%x-%d", h.Sum(nil), len(parts))
 }
 
 // explainMissing is for an object that does not exist. The upload was deleted, or its
