@@ -62,6 +62,9 @@ type DB struct {
 func New(ctx context.Context, b Backend) (*DB, error) {
 	db := NewReader(b)
 	db.known[infoMigration.Name] = true
+	for _, m := range b.Migrations() {
+		db.known[m.Name] = true // another server may apply them while this one opens
+	}
 	err := db.loadInfo(ctx)
 	if err == nil {
 		err = db.Migrate(ctx, b.Migrations()...)

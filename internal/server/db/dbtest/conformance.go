@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) func() *db.DB) {
 		"Migrate": migrate, "Placeholders": placeholders, "Rollback": rollback, "Unique": unique,
 		"Collation": collation, "Serializable": serializable, "Durable": durable, "Types": types,
 		"FailedStatement": failedStatement, "FailedCommit": failedCommit, "Concurrent": concurrent, "Contended": contended, "AfterCommit": afterCommit, "Canceled": canceled, "Closed": closed, "Snapshot": snapshot,
+		"MigrateTogether": migrateTogether, "NewerSchema": newerSchema, "Rehearse": rehearse, "Position": position, "Horizon": horizon,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
