@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/app"
 	"github.com/gatehouse-registry/gatehouse/internal/server/backup"
+	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 )
 
 type backupCommand struct {
@@ -71,8 +73,8 @@ func (c *backupCommand) Run(ctx context.Context, stdout io.Writer, stderr messag
 	if c.Config != "" {
 		source.Files["config/"+filepath.Base(c.Config)] = c.Config
 	}
-	if !c.WithoutKeys {
-		source.Keyring = folder.KeyringFile()
+	if !c.WithoutKeys && cfg.Keyring != config.InDatabase { // there it is in the copy of the database
+		source.Keyring = cmp.Or(cfg.KeyringFile(), folder.KeyringFile())
 	}
 	bars, end := newProgress(stderr)
 	g, err := backup.Create(ctx, source, c.Dir, backup.Options{Version: readVersion().Version, Now: now, Keep: c.Keep, Copies: c.Copies, Progress: bars})

@@ -46,6 +46,7 @@ type configProblem struct {
 // Run prints one line for each problem, as compilers do: FILE:LINE: SETTING: MESSAGE.
 func (c *configCheckCommand) Run(stdout io.Writer, now clock) error {
 	cfg := config.Default()
+	cfg.WrappingKeys = wrappingKeys()
 	err := cfg.Read(c.File)
 	if err == nil {
 		err = app.CheckConfig(cfg, now())

@@ -52,6 +52,7 @@ type commands struct {
 	// For those who run a server. They call it with their AWS credentials.
 	Server serverCommand `cmd:"" help:"Ask a running server about itself."`
 	Work   workCommand   `cmd:"" help:"Show the background work of a running server, and try failed work again."`
+	Keys   keysCommand   `cmd:"" help:"List, rotate, retire and wrap the keys of the keyring."`
 
 	// For those who run a server, on its machine.
 	Backup  backupCommand  `cmd:"" help:"Make a backup of an installation, also while its server runs."`

@@ -104,10 +104,17 @@ func (c *serveCommand) config() (*config.Config, error) {
 			*flag.into = flag.given
 		}
 	}
+	cfg.WrappingKeys = wrappingKeys()
 	if err := cfg.Validate(); err != nil {
 		return nil, usageError{err}
 	}
 	return cfg, nil
+}
+
+// wrappingKeys are the keys of the keyring in the environment. They are no flags: other
+// users of a machine can see those.
+func wrappingKeys() config.WrappingKeys {
+	return config.WrappingKeys{Key: os.Getenv("GATEHOUSE_KEYRING_KEY"), Former: os.Getenv("GATEHOUSE_KEYRING_FORMER_KEY")}
 }
 
 // listening says where the server listens and, if that is another address, which

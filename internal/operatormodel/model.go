@@ -48,6 +48,9 @@ var operations = [][2]any{
 	{GetServerInfoInput{}, GetServerInfoOutput{}},
 	{ListWorkInput{}, ListWorkOutput{}},
 	{RetryWorkInput{}, RetryWorkOutput{}},
+	{ListKeysInput{}, ListKeysOutput{}},
+	{RetireKeyInput{}, RetireKeyOutput{}},
+	{RotateKeysInput{}, RotateKeysOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.

@@ -64,6 +64,21 @@ func (c *Client) GetServerInfo(ctx context.Context, in *operatormodel.GetServerI
 	return call[operatormodel.GetServerInfoOutput](ctx, c, in)
 }
 
+// ListKeys describes the keys of the keyring.
+func (c *Client) ListKeys(ctx context.Context, in *operatormodel.ListKeysInput) (*operatormodel.ListKeysOutput, error) {
+	return call[operatormodel.ListKeysOutput](ctx, c, in)
+}
+
+// RetireKey ends what a key of the keyring has sealed.
+func (c *Client) RetireKey(ctx context.Context, in *operatormodel.RetireKeyInput) (*operatormodel.RetireKeyOutput, error) {
+	return call[operatormodel.RetireKeyOutput](ctx, c, in)
+}
+
+// RotateKeys makes a new key of the keyring active.
+func (c *Client) RotateKeys(ctx context.Context, in *operatormodel.RotateKeysInput) (*operatormodel.RotateKeysOutput, error) {
+	return call[operatormodel.RotateKeysOutput](ctx, c, in)
+}
+
 // call calls the operation whose input struct is I. An error that the server answers
 // with is a smithy.APIError.
 func call[O, I any](ctx context.Context, c *Client, in *I) (*O, error) {

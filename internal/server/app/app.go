@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -49,6 +48,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
+	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -89,7 +89,8 @@ type components struct {
 	data      *dataDir
 	audit     *audit.Log
 	metrics   *metrics
-	keyring   *token.Keyring
+	follower  *keys.Follower
+	keyring   *token.Keyring // of follower
 	db        *db.DB
 	blobs     blobStore
 	addresses *endpoint.Addresses
@@ -108,6 +109,7 @@ type components struct {
 	removals     *removal.Outbox
 	operators    installation.Operators
 	installation *installation.Service
+	keys         *keys.Service
 
 	guardrails atomic.Pointer[guardrailFunc]
 	failure    atomic.Pointer[error] // why the server is not ready
@@ -155,7 +157,7 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 		return p, err
 	}
 	p.closers = append(p.closers, p.db.Close)
-	if p.keyring, err = openKeyring(data, p.db.Complete(), p.now); err != nil {
+	if err = p.openKeyring(ctx); err != nil {
 		return p, err
 	}
 	p.metrics.registry.MustRegister(append(p.db.Metrics(), p.blobs.Metrics()...)...)
@@ -205,6 +207,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
+	p.keys = keys.New(keys.Config{Follower: p.follower, Operators: p.operators, AccessKeys: p.accessKeysOf, Now: p.now})
 	p.installation = installation.New(installation.Config{DB: p.db, Work: p.work, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
 		Version: p.version, ServerID: p.serverID, Started: p.started, Account: p.config.Account, Regions: p.config.AllRegions(), URL: p.addresses.URL(), Database: databaseEngine(p.config),
 	}})
@@ -326,20 +329,6 @@ func auditPath(data *dataDir, path string) string {
 		return path
 	}
 	return data.file(path)
-}
-
-// openKeyring loads the keyring, which the first start creates. It refuses a
-// database in use without its keyring: a new keyring would invalidate every access
-// key and token that was issued, without a word. inUse is whether the first start
-// has finished: a process may be killed after it created the database.
-func openKeyring(data *dataDir, inUse bool, now func() time.Time) (*token.Keyring, error) {
-	if _, err := data.root.Lstat(keyringFile); !errors.Is(err, fs.ErrNotExist) {
-		return token.LoadKeyring(data.file(keyringFile), now)
-	}
-	if inUse {
-		return nil, fmt.Errorf("%s is missing beside a database; restore it from a backup, or remove the data folder to start with an empty installation", data.file(keyringFile))
-	}
-	return token.CreateKeyring(data.file(keyringFile), now)
 }
 
 func absolute(path string) (string, error) {

@@ -32,6 +32,9 @@ func CheckConfig(c *config.Config, now time.Time) error {
 	if dir := filepath.Dir(c.Audit); filepath.IsAbs(c.Audit) {
 		check.folder("audit", dir)
 	}
+	if _, err := keyringCodec(c); err != nil {
+		check.add("keyring_wrapping", err)
+	}
 	check.identities()
 	return errors.Join(check.errs...)
 }

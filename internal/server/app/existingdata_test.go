@@ -179,7 +179,7 @@ func TestStart_AfterInterruptedFirstStart(t *testing.T) {
 	if err := os.Remove(filepath.Join(data, "keyring.json")); err != nil {
 		t.Fatal(err)
 	}
-	if err := tryStart(t, data, nil); err == nil || !strings.Contains(err.Error(), "keyring.json is missing") {
+	if err := tryStart(t, data, nil); err == nil || !strings.Contains(err.Error(), "the keyring is missing beside a database") {
 		t.Errorf("err = %v, want that the keyring is missing", err)
 	}
 }

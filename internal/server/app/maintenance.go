@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/gofrs/flock"
 
@@ -109,15 +108,6 @@ func (f *DataFolder) Blobs() string { return f.data.file(blobsDir) }
 // KeyringFile is the path of the keyring.
 func (f *DataFolder) KeyringFile() string { return f.data.file(keyringFile) }
 
-// Keyring reads the keyring; nil if there is none.
-func (f *DataFolder) Keyring() (*token.Keyring, error) {
-	keyring, err := token.LoadKeyring(f.KeyringFile(), time.Now)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return keyring, err
-}
-
 // BackupFiles are further files that a backup has, by their names in it: the keys and
 // certificates of the local authority, and the audit log if it is wanted.
 func (f *DataFolder) BackupFiles(c *config.Config, withKeys, withAudit bool) (map[string]string, error) {
@@ -185,7 +175,7 @@ func openStores(ctx context.Context, c *config.Config, open func(*Stores, contex
 	if err := checkSchemaIsCurrent(ctx, s.db); err != nil {
 		return s, s.folder.data.explainDamage(err)
 	}
-	s.keyring, err = s.folder.Keyring()
+	s.keyring, err = storedKeyring(ctx, c, s.folder.data, s.db)
 	return s, err
 }
 

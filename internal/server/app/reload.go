@@ -69,6 +69,8 @@ func needRestart(before, after *config.Config) (names []string) {
 		}
 		name := b.Type().Field(i).Tag.Get("yaml")
 		switch name {
+		case "-": // not of the file
+			continue
 		case "iam", "guardrail":
 			continue
 		case "log":
@@ -116,6 +118,7 @@ func (s *Server) ReloadOn(signals <-chan os.Signal, load func() (*config.Config,
 			case <-s.jobsCtx.Done():
 				return
 			case <-signals:
+				s.components.reloadKeyring(s.jobsCtx)
 				s.reloadFrom(load)
 				loaded = stampsOf(files)
 			case <-tick.C:
@@ -128,6 +131,14 @@ func (s *Server) ReloadOn(signals <-chan os.Signal, load func() (*config.Config,
 			}
 		}
 	})
+}
+
+// reloadKeyring loads the keyring if it was changed, without waiting for the next time
+// that it is looked at.
+func (p *components) reloadKeyring(ctx context.Context) {
+	if err := p.follower.Refresh(ctx); err != nil {
+		p.log.Error("the keyring was not loaded; nothing has changed", "error", err)
+	}
 }
 
 func (s *Server) reloadFrom(load func() (*config.Config, error)) {

@@ -163,7 +163,7 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation}))
+	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation, Keys: p.keys}))
 	return wire.NewMux(append(services, operator)...), nil
 }
 

@@ -147,6 +147,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 	s.jobs.Go(func() { p.work.Run(jobsCtx) })
 	s.jobs.Go(func() { p.maintain(jobsCtx) })
 	s.jobs.Go(func() { p.feed.Run(jobsCtx) })
+	s.jobs.Go(func() { p.follower.Run(jobsCtx) })
 	s.jobs.Go(func() { p.refusals.run(jobsCtx) })
 	s.jobs.Go(func() { p.afterStart(jobsCtx) })
 	return s, nil

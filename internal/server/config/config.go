@@ -101,6 +101,13 @@ type Config struct {
 	// DiskReserve is how much of the disk uploads leave free for the database and
 	// the audit log. nil means a twentieth of the disk, at most 1 GiB.
 	DiskReserve *Size `yaml:"disk_reserve"`
+	// Keyring says where the keys are: "" is keyring.json in Data, file:///PATH is
+	// another file, and "database" is the database, in which they must be wrapped.
+	Keyring string `yaml:"keyring"`
+	// KeyringWrapping says how the keyring is encrypted where it is stored.
+	KeyringWrapping KeyringWrapping `yaml:"keyring_wrapping"`
+	// WrappingKeys are not settings of the file: they come from the environment.
+	WrappingKeys WrappingKeys `yaml:"-"`
 	// Sweep limits what the background work removes.
 	Sweep Sweep `yaml:"sweep"`
 	// IAM declares identities. nil means that the file declares none: declared
@@ -188,9 +195,11 @@ func Default() *Config {
 		Limits: Limits{
 			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 5000,
 		},
-		UploadExpiry:  24 * time.Hour,
-		Sweep:         Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
-		AuditRotation: AuditRotation{MaxSize: 256 << 20, MaxAge: 7 * 24 * time.Hour, MaxTotal: 4 << 30},
+		UploadExpiry: 24 * time.Hour,
+		Sweep:        Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
+
+		KeyringWrapping: KeyringWrapping{Timeout: 10 * time.Second},
+		AuditRotation:   AuditRotation{MaxSize: 256 << 20, MaxAge: 7 * 24 * time.Hour, MaxTotal: 4 << 30},
 	}
 }
 
@@ -324,6 +333,7 @@ func (c *Config) Validate() error {
 	if c.Sweep.MaxShare <= 0 || c.Sweep.MaxShare > 1 {
 		bad("sweep.max_share", "%v is not a share: want more than 0 and at most 1, such as 0.25", c.Sweep.MaxShare)
 	}
+	c.validateKeyring(bad)
 	c.validateIdentities(bad)
 	return errors.Join(errs...)
 }

@@ -95,3 +95,32 @@ func TestValidate_NamesSetting(t *testing.T) {
 		}
 	}
 }
+
+func TestValidate_Keyring(t *testing.T) {
+	key := config.KeyringWrapping{KeyFile: "/k", Timeout: time.Second}
+	for name, c := range map[string]struct {
+		keyring  string
+		wrapping config.KeyringWrapping
+		want     string // "" is valid
+	}{
+		"a file":                     {"file:///etc/keyring.json", config.KeyringWrapping{Timeout: time.Second}, ""},
+		"the database":               {"database", key, ""},
+		"the database, by commands":  {"database", config.KeyringWrapping{Wrap: []string{"a"}, Unwrap: []string{"b"}, Timeout: time.Second}, ""},
+		"from commands to a key":     {"", config.KeyringWrapping{KeyFile: "/k", Unwrap: []string{"b"}, Timeout: time.Second}, ""},
+		"the database, not wrapped":  {"database", config.KeyringWrapping{Timeout: time.Second}, "must be wrapped"},
+		"a relative file":            {"file:keyring.json", key, "neither"},
+		"a path":                     {"/etc/keyring.json", key, "neither"},
+		"a file of another machine":  {"file://host/etc/keyring.json", key, "neither"},
+		"wrap without unwrap":        {"", config.KeyringWrapping{Wrap: []string{"a"}, Timeout: time.Second}, "needs unwrap"},
+		"unwrap without any wrapper": {"", config.KeyringWrapping{Unwrap: []string{"a"}, Timeout: time.Second}, "needs wrap"},
+		"a command without a name":   {"", config.KeyringWrapping{Wrap: []string{""}, Unwrap: []string{"b"}, Timeout: time.Second}, "a program"},
+		"no timeout":                 {"", config.KeyringWrapping{}, "more than zero"},
+	} {
+		cfg := config.Default()
+		cfg.Keyring, cfg.KeyringWrapping = c.keyring, c.wrapping
+		err := cfg.Validate()
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}

@@ -102,7 +102,7 @@ func fields(in string, t reflect.Type) (paths []string) {
 		f := t.Field(i)
 		tag, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		switch {
-		case !f.IsExported() || tag == "" && options == "": // a document has a form of its own
+		case !f.IsExported() || tag == "-" || tag == "" && options == "": // a document has a form of its own
 		case options == "inline":
 			paths = append(paths, fields(in, f.Type)...)
 		default:

@@ -3,6 +3,7 @@ package iam
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
@@ -175,4 +176,27 @@ func (s *Service) AccessKeyLastUsed(ctx context.Context, keyID string) (KeyOwner
 		return KeyOwner{}, nil, NoSuchKey(keyID)
 	}
 	return ownerOf(e), s.uses.last(keyID), nil
+}
+
+// A DerivedKey is an access key whose secret is derived from a key of the keyring.
+type DerivedKey struct {
+	Owner KeyOwner
+	AccessKey
+}
+
+// DerivedFrom returns the access keys, of all accounts, whose secrets are derived from
+// a key of the keyring, in the order of their ids. It does not authorize: it is for
+// the operations on the keyring.
+func (s *Service) DerivedFrom(keyringID string) []DerivedKey {
+	var derived []DerivedKey
+	for i := s.current.Load().keys.Iterator(); !i.Done(); {
+		id, owner, _ := i.Next()
+		for _, k := range owner.AccessKeys() {
+			if k.ID == id && k.KeyringID == keyringID {
+				derived = append(derived, DerivedKey{ownerOf(owner), k})
+			}
+		}
+	}
+	slices.SortFunc(derived, func(a, b DerivedKey) int { return strings.Compare(a.ID, b.ID) })
+	return derived
 }

@@ -92,7 +92,11 @@ func NewFollower(ctx context.Context, c FollowerConfig) (*Follower, error) {
 			return nil, fmt.Errorf("keyring: %w", err)
 		}
 	}
-	if err := f.open(ctx); err != nil {
+	err := f.open(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the keyring is missing beside a database in use, and should be in %s: restore it from a backup, or copy it from another server of the installation; to start with an empty installation, remove the data", c.Store)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("keyring in %s: %w", c.Store, err)
 	}
 	return f, f.heartbeat(ctx)
@@ -105,9 +109,6 @@ func (f *Follower) open(ctx context.Context) error {
 		if stored, err = f.create(ctx); errors.Is(err, fs.ErrExist) {
 			stored, err = f.c.Store.Load(ctx) // of another server, which was first
 		}
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("it is missing beside a database in use: restore it from a backup, or remove the data to start with an empty installation")
 	}
 	if err != nil {
 		return err

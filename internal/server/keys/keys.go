@@ -28,7 +28,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -141,7 +140,7 @@ func (s *Service) Rotate(ctx context.Context) (*Rotation, error) {
 	}
 	r := &Rotation{Former: f.keyring.ActiveKeyID()}
 	staged, err := s.change(ctx, func(k *token.Keys) (*token.Keys, error) {
-		if active(k).ID != r.Former { // another server's rotation was faster
+		if k.Active().ID != r.Former { // another server's rotation was faster
 			return k, nil
 		}
 		return k.Stage(s.c.Now()), nil
@@ -151,7 +150,7 @@ func (s *Service) Rotate(ctx context.Context) (*Rotation, error) {
 	}
 	key, ok := staged.Staged()
 	if !ok {
-		key = active(staged)
+		key = staged.Active()
 	}
 	r.New, r.Revision = key.ID, staged.Revision()
 	if r.Behind = s.settle(ctx, staged.Revision()); len(r.Behind) > 0 {
@@ -170,11 +169,6 @@ func (s *Service) Rotate(ctx context.Context) (*Rotation, error) {
 	r.Done, r.Revision, r.OpensUntil = true, promoted.Revision(), former.OpensUntil()
 	r.Behind = s.settle(ctx, promoted.Revision())
 	return r, nil
-}
-
-func active(k *token.Keys) token.Key {
-	keys := k.List()
-	return keys[slices.IndexFunc(keys, func(key token.Key) bool { return key.State == token.Active })]
 }
 
 // Retire ends what a key has sealed. It is refused while there may be tokens and

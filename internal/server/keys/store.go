@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/internal/atomicfile"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -86,6 +87,9 @@ CREATE TABLE keyring_server (
 	seen     {int}  NOT NULL  -- when that was, by its own clock; for people
 );
 `}}
+
+// Migrations are the schema of the package.
+func Migrations() []db.Migration { return slices.Clone(migrations) }
 
 // A DBStore keeps a keyring in the database, where it must be wrapped: whoever reads
 // the database, or a backup of it, must not be able to act as anyone.

@@ -108,6 +108,11 @@ func (k *Keys) Key(id string) (Key, bool) {
 	return Key{}, false
 }
 
+// Active returns the key that seals tokens.
+func (k *Keys) Active() Key {
+	return k.keys[slices.IndexFunc(k.keys, func(key Key) bool { return key.State == Active })]
+}
+
 // Staged returns the key that the next [Keys.Promote] makes active.
 func (k *Keys) Staged() (Key, bool) {
 	for _, key := range k.keys {

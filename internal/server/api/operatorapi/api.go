@@ -17,11 +17,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/jsonerrors"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
+	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 )
 
 // Config has what an [API] needs. All fields are required.
 type Config struct {
 	Installation *installation.Service
+	Keys         *keys.Service
 }
 
 // An API is the operator API.
@@ -44,6 +46,9 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetServerInfo)
 	wire.Handle(s, a.ListWork)
 	wire.Handle(s, a.RetryWork)
+	wire.Handle(s, a.ListKeys)
+	wire.Handle(s, a.RetireKey)
+	wire.Handle(s, a.RotateKeys)
 }
 
 // GetServerInfo describes the server that answers.

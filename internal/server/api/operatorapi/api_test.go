@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
+	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -42,7 +44,17 @@ func serve(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}
+	follower, err := keys.NewFollower(t.Context(), keys.FollowerConfig{
+		DB: f.DB, Store: &keys.FileStore{Path: filepath.Join(t.TempDir(), "keyring.json")}, Codec: &keys.Codec{}, Create: true, ID: "one", Host: "host",
+		Now: f.Now, Log: slog.New(slog.DiscardHandler), Timing: keys.DefaultTiming,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
+		Keys: keys.New(keys.Config{Follower: follower, Operators: operators, Now: f.Now, AccessKeys: func(id string) []keys.AccessKey {
+			return []keys.AccessKey{{Account: iamtest.Account, User: "admin", ID: "AKIA" + id, Active: true}}
+		}}),
 		Installation: installation.New(installation.Config{DB: f.DB, Work: f.work, Operators: operators, Now: f.Now, Server: installation.ServerInfo{
 			Version: "1.2.3", ServerID: "one", Started: f.Now().Add(-time.Hour), Account: iamtest.Account, Regions: []string{iamtest.Region}, URL: "http://registry.example", Database: "sqlite",
 		}}),
@@ -162,8 +174,11 @@ func TestAPI_EveryOperationIsAuthorized(t *testing.T) {
 
 // validInput returns an input that passes the constraints of its operation.
 func validInput(t reflect.Type) any {
-	if t == reflect.TypeFor[operatormodel.RetryWorkInput]() {
+	switch t {
+	case reflect.TypeFor[operatormodel.RetryWorkInput]():
 		return &operatormodel.RetryWorkInput{Kind: aws.String("k")}
+	case reflect.TypeFor[operatormodel.RetireKeyInput]():
+		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}
 	return reflect.New(t).Interface()
 }
