@@ -169,9 +169,9 @@ func (p *components) finishStart(ctx context.Context) error {
 
 // afterStart does what the first requests need not wait for.
 func (p *components) afterStart(ctx context.Context) {
-	p.data.restoreBallast()
 	wait(ctx, startGarbageDelay)
 	debug.FreeOSMemory()
+	p.data.restoreBallast() // its sync can take long
 }
 
 // startGarbageDelay is when the memory that the start has used is given back. The
