@@ -176,7 +176,10 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.feed, err = changefeed.New(ctx, changefeed.Config{DB: p.db, Log: p.log}); err != nil {
+	if err := p.openWork(ctx); err != nil {
+		return err
+	}
+	if p.feed, err = changefeed.New(ctx, changefeed.Config{DB: p.db, Log: p.log, Woken: p.work.Wake}); err != nil {
 		return err
 	}
 	p.metrics.registry.MustRegister(p.feed.Metrics()...)
@@ -189,20 +192,13 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
-	if p.work, err = work.New(ctx, work.Config{DB: p.db, Now: p.now, Log: p.log, Server: p.serverID, Exclusive: !p.db.Shared()}); err != nil {
-		return err
-	}
-	p.metrics.registry.MustRegister(p.work.Metrics()...)
-	if p.removals, err = removal.New(p.work, p.blobs, p.now); err != nil {
-		return err
-	}
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
-	p.images, err = images.New(ctx, images.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
+	p.images, err = images.New(ctx, images.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err
 	}
-	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
+	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err
 	}
@@ -215,6 +211,17 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	return p.bootstrap(ctx)
+}
+
+// openWork opens the work queue, which the domains use. It runs nothing yet.
+func (p *components) openWork(ctx context.Context) (err error) {
+	p.work, err = work.New(ctx, work.Config{DB: p.db, Now: p.now, Log: p.log, Server: p.serverID, Exclusive: !p.db.Shared()})
+	if err != nil {
+		return err
+	}
+	p.metrics.registry.MustRegister(p.work.Metrics()...)
+	p.removals, err = removal.New(p.work, p.blobs, p.now)
+	return err
 }
 
 // bootstrap creates missing accounts, each with its admin, applies the identities

@@ -31,6 +31,9 @@ type Config struct {
 	// Store is where the servers hear of each other; nil means tables of DB. If it is
 	// given, the database counts as shared.
 	Store Store
+	// Woken is called when another server may have committed something, for others
+	// than the feed: the database has one channel for all. Optional.
+	Woken func()
 	// Alone says that there is no other server, whatever the database is.
 	Alone bool
 }
@@ -48,6 +51,7 @@ type Feed struct {
 	log     *slog.Logger
 	id      string
 	metrics *metrics
+	woken   func()
 
 	// renewed is when the report began that gave the lease; nil means that there is
 	// none. Its wall clock counts as well as its monotonic one.
@@ -101,7 +105,7 @@ func New(ctx context.Context, c Config) (*Feed, error) {
 		c.Now = time.Now
 	}
 	f := &Feed{
-		store: c.Store, shared: shared, lease: cmp.Or(c.Lease, DefaultLease), now: c.Now, log: c.Log, id: randid.Text(),
+		store: c.Store, shared: shared, lease: cmp.Or(c.Lease, DefaultLease), now: c.Now, log: c.Log, id: randid.Text(), woken: c.Woken,
 		kick: make(chan struct{}, 1), reading: NewTurn(),
 		applied: map[string]int64{}, followers: map[string]Follower{}, own: map[string]*ownChange{}, silent: map[string]silence{},
 	}

@@ -66,6 +66,9 @@ func (f *Feed) Run(ctx context.Context) {
 		case <-tick.C:
 		case <-f.store.Woken():
 			f.settler.wake()
+			if f.woken != nil {
+				f.woken()
+			}
 		case <-ctx.Done():
 			return
 		}

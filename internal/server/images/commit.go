@@ -47,17 +47,18 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 		}
 	}
 	err = f.record(ctx, w.object)
-	// Otherwise the transaction may have been committed, and then a row names the object.
-	_, refused := errors.AsType[*fault.Error](err)
-	rolledBack := refused && !errors.Is(err, db.ErrUnclearCommit) && !changefeed.PerhapsMade(err)
-	if (rolledBack && u == nil) || (err == nil && !f.used) {
-		s.discard(ctx, w.object)
-	}
-	if err == nil && f.used && damaged != "" {
-		s.discard(ctx, damaged)
-	}
 	if err != nil {
+		// Otherwise the transaction may have been committed, and then a row names the object.
+		_, refused := errors.AsType[*fault.Error](err)
+		if refused && u == nil && !errors.Is(err, db.ErrUnclearCommit) && !changefeed.PerhapsMade(err) {
+			s.discard(ctx, w.object)
+		}
 		return Blob{}, err
+	}
+	if f.used && damaged != "" {
+		// Cached locations still name it, and without it readers look for the new one.
+		// What cannot be deleted now, the work queue deletes.
+		s.discard(ctx, damaged)
 	}
 	return b, nil
 }
@@ -196,7 +197,22 @@ func (f *commitTx) run(ctx context.Context, tx *db.Tx, object string) error {
 	if err != nil {
 		return err
 	}
+	if err := f.remove(ctx, tx, object); err != nil {
+		return err
+	}
 	return f.s.link(ctx, tx, f.repo, f.digest, row)
+}
+
+// remove removes the object that is not needed: the new one if the registry had the
+// blob, or the damaged one that it replaces.
+func (f *commitTx) remove(ctx context.Context, tx *db.Tx, object string) error {
+	switch {
+	case object != "" && !f.used:
+		return f.s.removals.Delete(ctx, tx, object)
+	case f.used && f.damaged != "":
+		return f.s.removals.Delete(ctx, tx, f.damaged)
+	}
+	return nil
 }
 
 // blob returns the row of the blob, which it inserts, or updates if its object is

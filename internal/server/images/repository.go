@@ -201,15 +201,16 @@ func (s *Service) DeleteRepository(ctx context.Context, id RepositoryID, content
 	if err != nil {
 		return nil, err
 	}
-	var uploads []string
 	_, err = s.changeRepository(ctx, id, func(tx *db.Tx) (_ *Repository, changed bool, err error) {
-		uploads, err = deleteRepository(ctx, tx, repo, contents)
-		return nil, true, err
+		uploads, err := deleteRepository(ctx, tx, repo, contents)
+		if err != nil {
+			return nil, true, err
+		}
+		return nil, true, s.removals.Delete(ctx, tx, uploads...)
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.discard(ctx, uploads...)
 	return repo, nil
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
@@ -473,7 +474,7 @@ func TestMountBlob(t *testing.T) {
 func TestService_CrossAccount(t *testing.T) {
 	d := dbtest.Open(t)
 	blobs := blobtest.Open(t)
-	s, err := images.New(t.Context(), images.Config{DB: d, Blobs: blobs, Authz: new(authz.PolicyAuthorizer), Principals: iamtest.Unbound{}, Now: newClock().now})
+	s, err := images.New(t.Context(), images.Config{DB: d, Blobs: blobs, Removals: removaltest.New(t, d, blobs, newClock().now), Authz: new(authz.PolicyAuthorizer), Principals: iamtest.Unbound{}, Now: newClock().now})
 	if err != nil {
 		t.Fatal(err)
 	}

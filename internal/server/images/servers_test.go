@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -31,7 +32,7 @@ func newServers(t testing.TB, n int) ([]*store, []*changefeedtest.Line) {
 	for _, feed := range feeds {
 		s := &store{dir: dir, disk: b, blobs: b, db: d, clock: newClock(), authz: new(grants)}
 		var err error
-		s.Service, err = images.New(t.Context(), images.Config{DB: d, Feed: feed, Blobs: b, Authz: s.authz, Principals: iamtest.Unbound{}, Now: s.clock.now})
+		s.Service, err = images.New(t.Context(), images.Config{DB: d, Feed: feed, Blobs: b, Removals: removaltest.New(t, d, b, s.clock.now), Authz: s.authz, Principals: iamtest.Unbound{}, Now: s.clock.now})
 		if err != nil {
 			t.Fatal(err)
 		}

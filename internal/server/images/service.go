@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
@@ -23,7 +24,9 @@ type Config struct {
 	// Blobs may be shared with other domains: the names of this package's objects
 	// begin with "image-", and it touches no others.
 	Blobs blob.Store
-	Authz authz.Authorizer
+	// Removals removes objects that no row names any more.
+	Removals *removal.Outbox
+	Authz    authz.Authorizer
 	// Principals is needed to set policies.
 	Principals authz.Principals
 	// Damage counts and logs objects that are missing or damaged. It may be nil.
@@ -52,6 +55,7 @@ type Service struct {
 	db         *db.DB
 	feed       *changefeed.Feed
 	blobs      blob.Store
+	removals   *removal.Outbox
 	authz      authz.Authorizer
 	principals authz.Principals
 	damage     *integrity.Monitor
@@ -83,7 +87,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}

@@ -20,10 +20,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // A store is a Service on a real database and real files.
@@ -33,6 +35,7 @@ type store struct {
 	disk  *blobtest.Store
 	blobs blob.Store // the disk, perhaps with faults
 	db    *db.DB
+	work  *work.Queue
 	clock *clock
 	authz *grants
 	// damage counts the damaged objects that the store found.
@@ -83,7 +86,9 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	s.close = sync.OnceFunc(func() { d.Close(); b.Close() })
 	t.Cleanup(s.close)
 	var err error
-	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
+	removals, queue := removaltest.Open(t, d, s.blobs, c.now)
+	s.work = queue
+	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Removals: removals, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,6 +183,9 @@ func wantFault(t testing.TB, err error, code string) {
 // objects returns how many objects the blob store has.
 func (s *store) objects(t testing.TB) (n int) {
 	t.Helper()
+	if err := s.work.RunDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	for _, err := range s.blobs.List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)

@@ -52,16 +52,18 @@ func (s *Service) sweepUpload(ctx context.Context, id string, before int64) (n i
 		return 0, nil // a request is writing to it
 	}
 	defer unlock()
-	var objects []string
-	err = s.db.Tx(ctx, func(tx *db.Tx) (err error) {
-		objects, err = db.All(ctx, tx, db.Scalar[string], `DELETE FROM image_upload WHERE id = $1 AND updated < $2 RETURNING object`, id, before)
-		return err
+	err = s.db.Tx(ctx, func(tx *db.Tx) error {
+		objects, err := db.All(ctx, tx, db.Scalar[string], `DELETE FROM image_upload WHERE id = $1 AND updated < $2 RETURNING object`, id, before)
+		if err != nil {
+			return err
+		}
+		n = len(objects)
+		return s.removals.Delete(ctx, tx, objects...)
 	})
 	if err != nil {
 		return 0, err
 	}
-	s.discard(ctx, objects...)
-	return len(objects), nil
+	return n, nil
 }
 
 // SweepBlobs removes a blob from a repository if no manifest of the repository
@@ -87,13 +89,15 @@ func (s *Service) SweepBlobs(ctx context.Context, olderThan time.Duration) (n in
 		err := s.db.Tx(ctx, func(tx *db.Tx) (err error) {
 			objects, err = db.All(ctx, tx, db.Scalar[string], `DELETE FROM image_blob WHERE id IN
 				(SELECT b.id FROM image_blob b WHERE NOT EXISTS (SELECT 1 FROM image_blob_link l WHERE l.blob = b.id) LIMIT $1) RETURNING object`, sweepBatch)
-			return err
+			if err != nil {
+				return err
+			}
+			return s.removals.SetAside(ctx, tx, time.Time{}, objects...)
 		})
 		if err != nil {
 			return n, err
 		}
 		n += len(objects)
-		s.setAside(ctx, objects)
 		if len(objects) < sweepBatch {
 			return n, nil
 		}
@@ -146,14 +150,6 @@ func (s *Service) SweepObjects(ctx context.Context, olderThan time.Duration) (n 
 
 func (s *Service) namedObjects(ctx context.Context, names []string) ([]string, error) {
 	return NamedObjects(ctx, s.db, names)
-}
-
-// setAside sets objects aside that no row names any more. If this fails,
-// [Service.SweepObjects] does it later.
-func (s *Service) setAside(ctx context.Context, objects []string) {
-	for _, object := range objects {
-		_ = s.blobs.SetAside(context.WithoutCancel(ctx), object, s.now())
-	}
 }
 
 // HoldsObjects reports whether the database names any object of the blob store.

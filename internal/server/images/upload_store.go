@@ -253,8 +253,11 @@ func (s *Service) dropUnsaved(ctx context.Context, u *uploadRow, unsaved blob.St
 func (s *Service) dropUpload(ctx context.Context, u *uploadRow) error {
 	remove := func() error {
 		return s.db.Tx(ctx, func(tx *db.Tx) error {
-			_, err := tx.Exec(ctx, `DELETE FROM image_upload WHERE id = $1`, u.ID)
-			return err
+			n, err := tx.Exec(ctx, `DELETE FROM image_upload WHERE id = $1`, u.ID)
+			if err != nil || n == 0 {
+				return err
+			}
+			return s.removals.Delete(ctx, tx, u.object)
 		})
 	}
 	err := remove()
@@ -264,14 +267,11 @@ func (s *Service) dropUpload(ctx context.Context, u *uploadRow) error {
 		s.discard(ctx, u.object)
 		err = remove()
 	}
-	if err != nil {
-		return err
-	}
-	s.discard(ctx, u.object)
-	return nil
+	return err
 }
 
-// discard deletes objects that no row names any more. If this fails,
+// discard deletes objects at once, without the work queue: those that no row ever named,
+// and those that are in the way. If this fails,
 // [Service.SweepObjects] deletes them later.
 func (s *Service) discard(ctx context.Context, objects ...string) {
 	for _, object := range objects {

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
@@ -59,7 +60,7 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 	t.Helper()
 	database := dbtest.Open(t)
 	clock := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: clock.now})
+	store, err := images.New(context.Background(), images.Config{DB: database, Blobs: blobs, Removals: removaltest.New(t, database, blobs, clock.now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

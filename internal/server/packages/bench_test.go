@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -81,7 +82,7 @@ func BenchmarkRead(b *testing.B) {
 	h.publishMany(b, "base", 500)
 	b.ReportAllocs()
 	for b.Loop() {
-		s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: h.blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
+		s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: h.blobs, Removals: removaltest.New(b, h.db, h.blobs, h.now), Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 		h.ok(err)
 		h.ok(second(s.Package(h.ctx, domain.Repository("base"), npm("lib"))))
 	}

@@ -12,6 +12,7 @@ import (
 // A packageChange is one change of a package in a repository, within a
 // transaction: begin, the changes of its versions, save.
 type packageChange struct {
+	service    *Service
 	repository *repository
 	id         PackageID
 	at         time.Time
@@ -86,7 +87,7 @@ func nullable(b []byte) any {
 func (s *Service) changePackage(ctx context.Context, c packageChange, fn func(*db.Tx, *packageChange) error) error {
 	return s.changeCached(ctx, c.repository.cacheKey(c.id), func(tx *db.Tx) error {
 		c := c
-		c.at = s.now()
+		c.service, c.at = s, s.now()
 		if err := c.begin(ctx, tx); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -117,7 +118,7 @@ func TestOpenAsset_ConcurrentRetention(t *testing.T) {
 // With room for next to nothing the store answers the same.
 func TestPackage_TinyCache(t *testing.T) {
 	h := open(t)
-	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: h.blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now, CacheBytes: 1})
+	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: h.blobs, Removals: removaltest.New(t, h.db, h.blobs, h.now), Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now, CacheBytes: 1})
 	h.ok(err)
 	h.Service = s
 	h.repositories("base", "app: base")

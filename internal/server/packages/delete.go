@@ -74,7 +74,7 @@ func (s *Service) deleteRepositoryContent(ctx context.Context, tx *db.Tx, r *rep
 	}
 	at := s.now()
 	for _, sha := range shas {
-		if err := dropContent(ctx, tx, r.domainRow, sha, at); err != nil {
+		if err := s.dropContent(ctx, tx, r.domainRow, sha, at); err != nil {
 			return err
 		}
 	}

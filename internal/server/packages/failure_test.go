@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -59,7 +60,9 @@ func (w failingWriter) Commit(ctx context.Context) error {
 func openFailing(t *testing.T) (*fixture, *failing) {
 	h := open(t)
 	f := &failing{Store: h.blobs}
-	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: f, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
+	removals, queue := removaltest.Open(t, h.db, f, h.now)
+	h.work = queue
+	s, err := packages.New(h.ctx, packages.Config{DB: h.db, Blobs: f, Removals: removals, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 	h.ok(err)
 	h.Service = s
 	h.repositories("base", "app: base")
@@ -76,18 +79,20 @@ func TestStage_CommitFails(t *testing.T) {
 	}
 }
 
-// What could not be discarded or deleted is found by a later sweep.
-func TestSweepGarbage_SetAsideFails(t *testing.T) {
+// What could not be removed is tried again.
+func TestDeleteVersions_SetAsideFails(t *testing.T) {
 	h, f := openFailing(t)
 	h.mustPublish("base", npm("lib"), "1.0.0", "a", "one")
 	h.ok(h.DeleteVersions(h.ctx, domain.Repository("base"), npm("lib"), []string{"1.0.0"}))
 	h.pass(time.Hour)
 	f.delete = errBroken
-	if err := h.SweepGarbage(h.ctx); !errors.Is(err, errBroken) || h.objects() != 1 {
-		t.Fatalf("%v, %d objects", err, h.objects())
+	h.runWork()
+	if h.objects() != 1 {
+		t.Fatalf("%d objects", h.objects())
 	}
 	f.delete = nil
-	h.ok(h.SweepGarbage(h.ctx))
+	h.pass(time.Minute)
+	h.runWork()
 	if h.objects() != 0 {
 		t.Fatalf("%d objects", h.objects())
 	}

@@ -15,10 +15,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 const (
@@ -36,6 +38,7 @@ type fixture struct {
 	dir   string
 	db    *db.DB
 	blobs *blobtest.Store
+	work  *work.Queue // removes objects
 	// damage counts damaged objects.
 	damage *integrity.Monitor
 	// ctx carries an administrator of the account.
@@ -57,7 +60,9 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	blobs := blobtest.OpenAt(t, dir)
 	h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock, damage: integrity.NewMonitor(testLog(t))}
 	var err error
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
+	removals, queue := removaltest.Open(t, d, h.blobs, h.now)
+	h.work = queue
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +73,12 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 func (h *fixture) authorizer() authz.Authorizer { return &authz.PolicyAuthorizer{} }
 
 func (h *fixture) now() time.Time { return time.Unix(h.clock.Load(), 0).UTC() }
+
+// runWork runs the background work that is due.
+func (h *fixture) runWork() {
+	h.t.Helper()
+	h.ok(h.work.RunDue(h.t.Context()))
+}
 
 func (h *fixture) pass(d time.Duration) { h.clock.Add(int64(d / time.Second)) }
 

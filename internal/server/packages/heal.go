@@ -75,7 +75,7 @@ func (w *publishTx) restoreContent(ctx context.Context, tx *db.Tx) error {
 		if !slices.Contains(w.kept, a.Content) {
 			w.kept = append(w.kept, a.Content)
 		}
-		if _, err := tx.Exec(ctx, `INSERT INTO pkg_garbage (object, since) VALUES ($1, $2)`, object, db.Micros(w.at)); err != nil {
+		if err := w.service.removals.SetAside(ctx, tx, w.at.Add(deleteAfter), object); err != nil {
 			return err
 		}
 	}

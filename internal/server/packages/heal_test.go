@@ -45,7 +45,7 @@ func TestPublish_RestoresLostContent(t *testing.T) {
 			}
 			// What is swept is the damaged object.
 			h.pass(1 << 40)
-			h.ok(h.SweepGarbage(h.ctx))
+			h.runWork()
 			if s, err := h.read("app", id, "1.0.0", "a"); s != "contents" || err != nil || h.objects() != 1 {
 				t.Fatalf("after the sweep: %q, %v, %d objects", s, err, h.objects())
 			}

@@ -61,7 +61,7 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	}
 	err = s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
 		// The transaction may run more than once: start each run afresh.
-		w.packageChange = packageChange{repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
+		w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
 		w.kept, w.replaced, w.published = nil, nil, nil
 		return w.run(ctx, tx)
 	})
@@ -77,7 +77,7 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		return nil, err
 	}
 	// Cached records still name the damaged objects. Without them, readers look for
-	// the new ones. What cannot be deleted now is garbage that the sweep deletes.
+	// the new ones. What cannot be deleted now, the work queue deletes.
 	for _, object := range w.replaced {
 		_ = s.blobs.Delete(ctx, object)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -34,7 +35,7 @@ func newServers(t testing.TB, n int) ([]*fixture, []*changefeedtest.Line) {
 	for _, feed := range feeds {
 		h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
 		var err error
-		h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Feed: feed, Blobs: blobs, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
+		h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Feed: feed, Blobs: blobs, Removals: removaltest.New(t, d, blobs, h.now), Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 		if err != nil {
 			t.Fatal(err)
 		}

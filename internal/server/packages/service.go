@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
@@ -25,7 +26,9 @@ type Config struct {
 	// the only one on it. Optional.
 	Feed  *changefeed.Feed
 	Blobs blob.Store
-	Authz authz.Authorizer
+	// Removals removes objects that no row names any more.
+	Removals *removal.Outbox
+	Authz    authz.Authorizer
 	// Principals is required to set policies.
 	Principals authz.Principals
 	// Damage counts and logs missing and damaged objects. It may be nil.
@@ -52,6 +55,7 @@ type Service struct {
 	db         *db.DB
 	feed       *changefeed.Feed
 	blobs      blob.Store
+	removals   *removal.Outbox
 	authz      authz.Authorizer
 	principals authz.Principals
 	damage     *integrity.Monitor
@@ -75,7 +79,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.CacheBytes = DefaultCacheBytes
 	}
 	s := &Service{
-		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
+		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
 		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
 	}
 	if s.feed == nil {

@@ -15,37 +15,34 @@ const deleteAfter = 5 * time.Minute
 // sweepBatch is the number of objects in one step of a sweep.
 const sweepBatch = 100
 
-// dropAssets removes the assets of a version and records the objects that nothing in
-// the domain refers to any more. The sweep deletes them.
+// dropAssets removes the assets of a version, and later the objects that nothing in
+// the domain refers to any more.
 func (c *packageChange) dropAssets(ctx context.Context, tx *db.Tx, versionKey string) error {
 	shas, err := db.All(ctx, tx, db.Scalar[string], `DELETE FROM pkg_asset WHERE package = $1 AND version_key = $2 RETURNING sha256`, c.row.id, versionKey)
 	if err != nil {
 		return err
 	}
 	for _, sha := range shas {
-		if err := dropContent(ctx, tx, c.repository.domainRow, sha, c.at); err != nil {
+		if err := c.service.dropContent(ctx, tx, c.repository.domainRow, sha, c.at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func dropContent(ctx context.Context, tx *db.Tx, domain, sha string, at time.Time) error {
+// dropContent removes content of the domain that no asset has any more, and its object
+// after a while.
+func (s *Service) dropContent(ctx context.Context, tx *db.Tx, domain, sha string, at time.Time) error {
 	objects, err := db.All(ctx, tx, db.Scalar[string], `DELETE FROM pkg_content WHERE domain = $1 AND sha256 = $2
 		AND NOT EXISTS (SELECT 1 FROM pkg_asset WHERE domain = $1 AND sha256 = $2) RETURNING object`, domain, sha)
 	if err != nil {
 		return err
 	}
-	for _, o := range objects {
-		if _, err := tx.Exec(ctx, `INSERT INTO pkg_garbage (object, since) VALUES ($1, $2)`, o, db.Micros(at)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.removals.SetAside(ctx, tx, at.Add(deleteAfter), objects...)
 }
 
-// SweepGarbage sets the objects aside that lost their last asset more than a few
-// minutes ago. It should run every few minutes, on one replica.
+// SweepGarbage sets the objects aside that versions of the program before the work queue
+// have recorded as garbage. During an upgrade they may still run beside this one.
 func (s *Service) SweepGarbage(ctx context.Context) error {
 	if err := s.correctFuture(ctx); err != nil {
 		return err

@@ -230,7 +230,7 @@ func TestSweep_SharedContent(t *testing.T) {
 	}
 	h.ok(second(h.DeletePackage(h.ctx, domain.Repository("one"), npm("lib"))))
 	h.pass(time.Hour)
-	h.ok(h.SweepGarbage(h.ctx))
+	h.runWork()
 	if s, err := h.read("two", npm("other"), "1.0.0", "b"); s != "hello" || err != nil {
 		t.Fatalf("%q, %v", s, err)
 	}
@@ -238,12 +238,12 @@ func TestSweep_SharedContent(t *testing.T) {
 	if size() != 0 {
 		t.Fatalf("%d bytes", size())
 	}
-	h.ok(h.SweepGarbage(h.ctx))
+	h.runWork()
 	if h.objects() != 1 {
 		t.Fatal("who just began to read must still find the object")
 	}
 	h.pass(time.Hour)
-	h.ok(h.SweepGarbage(h.ctx))
+	h.runWork()
 	if h.objects() != 0 {
 		t.Fatalf("%d objects are left", h.objects())
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -57,8 +58,9 @@ func serve(t *testing.T) *server {
 	d := dbtest.Open(t)
 	s := &server{t: t, clock: new(atomic.Int64), callers: map[string]*authn.Principal{}}
 	s.clock.Store(start.Unix())
+	blobs := blobtest.Open(t)
 	var err error
-	s.packages, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobtest.Open(t), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.now})
+	s.packages, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removaltest.New(t, d, blobs, s.now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.now})
 	must(t, err)
 	s.keys, err = token.CreateKeyring(filepath.Join(dir, "keys"), s.now)
 	must(t, err)

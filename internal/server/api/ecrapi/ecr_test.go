@@ -15,6 +15,7 @@ import (
 	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
@@ -40,7 +41,8 @@ type fixture struct {
 func serve(t testing.TB) *fixture {
 	t.Helper()
 	w := iamtest.New(t)
-	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobtest.Open(t), Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
+	blobs := blobtest.Open(t)
+	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Removals: removaltest.New(t, w.DB, blobs, w.Now), Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -88,7 +89,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	s.keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), s.Now)
 	check(t, err)
 
-	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
+	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Removals: removaltest.New(t, database, s.blobs, s.Now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
 	check(t, err)
 	s.users = newDirectory(t)
 	admin := authn.WithCaller(ctx, s.Caller(Admin))
