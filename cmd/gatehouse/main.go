@@ -75,6 +75,7 @@ type commands struct {
 }
 
 func main() {
+	useFallbackRoots()
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		signals := make(chan os.Signal, 1)
