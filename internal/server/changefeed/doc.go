@@ -16,9 +16,10 @@
 //
 // Each row has the position of its transaction ([db.Tx.Position]). Transactions are
 // not committed in the order of their positions, so a reader cannot go on after the
-// last position that it saw. [db.DB.Horizon] says below which position everything is
-// finished. A reader reads all rows at or above the horizon of its last reading and
-// skips those that it has applied.
+// last position that it saw. [db.DB.Finished] says which transactions are finished. A
+// reader reads the rows of those that were not finished at its last reading, and
+// reports what is finished. So a transaction that stays open for long, perhaps of
+// another program, delays nothing but the removal of rows.
 //
 // # Leases
 //

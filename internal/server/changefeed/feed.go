@@ -67,12 +67,12 @@ type Feed struct {
 	settler settler
 
 	reading Turn // held while rows are read and applied; guards what follows
-	// horizon is that of the last reading.
-	horizon int64
-	// applied are the changes at or above the horizon that this server has: id → position.
+	// finished are the transactions whose changes this server has.
+	finished db.Finished
+	// applied are further ones that were read already: id of the change → position.
 	applied map[string]int64
-	// unreported says that applied has changes of others that no report named yet.
-	unreported bool
+	// unreported are the positions of changes of others that no report has yet.
+	unreported []int64
 	reports    int64 // how many there were
 
 	mu        sync.Mutex
@@ -126,10 +126,10 @@ func Alone(ctx context.Context, d *db.DB) (*Feed, error) {
 }
 
 func (f *Feed) join(ctx context.Context) (err error) {
-	if f.horizon, err = f.store.Horizon(ctx); err != nil || !f.shared {
+	if f.finished, err = f.store.Finished(ctx); err != nil || !f.shared {
 		return err
 	}
-	return f.store.Join(ctx, f.id, f.horizon)
+	return f.store.Join(ctx, f.id, f.finished)
 }
 
 // Follow registers the memory of a domain, before it is loaded. The scope names the

@@ -238,7 +238,7 @@ func TestMake_AnswerLostAlone(t *testing.T) {
 	}
 	s := start(t, d, f, l)
 	s.ok(s.Ready())
-	s.lose("commit answered", "horizon")
+	s.lose("commit answered", "finished")
 	if err := s.write("a", 1); !errors.Is(err, errLost) || !changefeed.PerhapsMade(err) {
 		t.Errorf("the error is %v", err)
 	}

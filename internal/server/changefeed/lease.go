@@ -2,6 +2,7 @@ package changefeed
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -110,28 +111,31 @@ func (f *Feed) heartbeat(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	renewed := f.renewed.Load()
-	if renewed != nil && !f.unreported && f.since(*renewed) < f.lease/3 {
+	if renewed != nil && len(f.unreported) == 0 && f.since(*renewed) < f.lease/3 {
 		return false, nil
 	}
 	err = f.renew(ctx)
-	return f.unreported, err
+	return len(f.unreported) > 0, err
 }
 
 // renew reports, reads the feed and begins another lease.
 func (f *Feed) renew(ctx context.Context) error {
 	began := f.now()
 	f.reports++
-	known, err := f.store.Report(ctx, Report{Reader: f.id, Number: f.reports, Horizon: f.horizon, Applied: f.aboveHorizon(), Live: true})
+	reported := f.finished
+	known, err := f.store.Report(ctx, Report{Reader: f.id, Number: f.reports, Finished: reported, Live: true})
 	if err != nil {
 		return err
 	}
 	if !known {
 		return f.rejoin(ctx) // the next heartbeat renews
 	}
-	if f.unreported {
+	if len(f.unreported) > 0 {
 		f.store.Wake(ctx) // others may wait for the report
 	}
-	f.unreported = false
+	// What was committed between the two steps of a reading was applied, but the report
+	// does not have it yet. The next one does.
+	f.unreported = slices.DeleteFunc(f.unreported, reported.Has)
 	if err := f.read(ctx); err != nil {
 		return err
 	}

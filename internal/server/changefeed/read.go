@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
 // CatchUp takes over everything that is committed.
@@ -18,19 +19,19 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 
 // read is CatchUp for a caller who has the turn.
 func (f *Feed) read(ctx context.Context) error {
-	// The horizon first: whatever is below it is among the rows.
-	horizon, err := f.store.Horizon(ctx)
+	// This first: the rows of all that is finished now are among those that follow.
+	finished, err := f.store.Finished(ctx)
 	if err != nil {
-		return fmt.Errorf("changefeed: read the horizon: %w", err)
+		return fmt.Errorf("changefeed: read what is finished: %w", err)
 	}
-	entries, err := f.store.Since(ctx, f.horizon)
+	entries, err := f.store.Since(ctx, f.finished)
 	if err != nil {
 		return fmt.Errorf("changefeed: read the changes: %w", err)
 	}
 	var scopes []string
 	keys := map[string][]string{}
 	fresh := map[string]int64{}
-	foreign := false
+	var foreign []int64
 	for _, e := range entries {
 		if _, ok := f.applied[e.ID]; ok {
 			continue
@@ -43,7 +44,7 @@ func (f *Feed) read(ctx context.Context) error {
 		if published {
 			continue
 		}
-		foreign = true
+		foreign = append(foreign, e.Position)
 		if len(e.Keys) == 0 {
 			continue
 		}
@@ -61,54 +62,36 @@ func (f *Feed) read(ctx context.Context) error {
 			return fmt.Errorf("changefeed: apply a change of %s: %w", scope, err)
 		}
 	}
-	f.advance(horizon, fresh, foreign)
+	f.advance(finished, fresh, foreign)
 	return nil
 }
 
 // advance records what was read.
-func (f *Feed) advance(horizon int64, fresh map[string]int64, foreign bool) {
+func (f *Feed) advance(finished db.Finished, fresh map[string]int64, foreign []int64) {
 	f.mu.Lock()
 	for id, position := range fresh {
 		f.applied[id] = position
 		delete(f.own, id)
 	}
 	f.mu.Unlock()
-	f.horizon = max(f.horizon, horizon)
+	f.finished = finished
 	for id, position := range f.applied {
-		if position < f.horizon {
+		if finished.Has(position) {
 			delete(f.applied, id)
 		}
 	}
-	if foreign {
-		f.unreported = true
-	}
+	f.unreported = append(f.unreported, foreign...)
 	f.metrics.applied.Add(float64(len(fresh)))
-}
-
-// maxReported is how many positions above the horizon a report names. More of them
-// are there only if a transaction of someone else holds the horizon back for long; then
-// the changes beyond that are waited for until the lease ends.
-const maxReported = 1000
-
-// aboveHorizon returns the positions at or above the horizon that are applied, the
-// highest ones if there are too many.
-func (f *Feed) aboveHorizon() []int64 {
-	positions := make([]int64, 0, len(f.applied))
-	for _, p := range f.applied {
-		positions = append(positions, p)
-	}
-	slices.Sort(positions)
-	return positions[max(0, len(positions)-maxReported):]
 }
 
 // rejoin is for a server that was silent for so long that its row, and perhaps rows of
 // the feed that it has not read, were removed.
 func (f *Feed) rejoin(ctx context.Context) error {
-	horizon, err := f.store.Horizon(ctx)
+	finished, err := f.store.Finished(ctx)
 	if err != nil {
 		return err
 	}
-	if err := f.store.Join(ctx, f.id, horizon); err != nil {
+	if err := f.store.Join(ctx, f.id, finished); err != nil {
 		return err
 	}
 	f.mu.Lock()
@@ -119,6 +102,6 @@ func (f *Feed) rejoin(ctx context.Context) error {
 			return fmt.Errorf("changefeed: reload %s: %w", scope, err)
 		}
 	}
-	f.horizon, f.applied, f.unreported = horizon, map[string]int64{}, true
+	f.finished, f.applied, f.unreported = finished, map[string]int64{}, nil
 	return nil
 }

@@ -120,7 +120,7 @@ func (s *settler) release(waiting []*waiter) {
 	// Only now, so that what was read is at least as old as the wait will be long.
 	now := f.now()
 	for _, w := range waiting {
-		lacking := slices.DeleteFunc(slices.Clone(readers), func(r Report) bool { return r.has(w.position) })
+		lacking := slices.DeleteFunc(slices.Clone(readers), func(r Report) bool { return r.Finished.Has(w.position) })
 		switch {
 		case err == nil && len(lacking) == 0:
 			s.finish(w)
@@ -145,13 +145,4 @@ func (s *settler) retire(ctx context.Context, reports []Report) {
 func (s *settler) finish(w *waiter) {
 	s.remove(w)
 	close(w.done)
-}
-
-// has reports whether a server has the change at the position.
-func (r Report) has(position int64) bool {
-	if r.Horizon > position {
-		return true
-	}
-	_, found := slices.BinarySearch(r.Applied, position)
-	return found
 }

@@ -19,13 +19,13 @@ type Store interface {
 	Record(ctx context.Context, tx *db.Tx, e Entry) (position int64, err error)
 	// Find looks for a committed change.
 	Find(ctx context.Context, id string) (position int64, found bool, err error)
-	// Horizon is [db.DB.Horizon].
-	Horizon(ctx context.Context) (int64, error)
-	// Since returns the committed changes at and above a position, in order.
-	Since(ctx context.Context, position int64) ([]Entry, error)
-	// Join adds a reader that decides nothing yet. Rows at and above the horizon are
-	// kept for it from then on.
-	Join(ctx context.Context, reader string, horizon int64) error
+	// Finished is [db.DB.Finished].
+	Finished(ctx context.Context) (db.Finished, error)
+	// Since returns the committed changes that were not finished at a moment, in order.
+	Since(ctx context.Context, f db.Finished) ([]Entry, error)
+	// Join adds a reader that decides nothing yet. Rows of what was not finished at a
+	// moment are kept for it from then on.
+	Join(ctx context.Context, reader string, f db.Finished) error
 	// Report says what a reader has. It reports false, and does nothing, if the
 	// reader was removed.
 	Report(ctx context.Context, r Report) (known bool, err error)
@@ -54,10 +54,8 @@ type Entry struct {
 type Report struct {
 	Reader string
 	Number int64 // grows with each report of the reader
-	// Horizon is below which position the reader has everything.
-	Horizon int64
-	// Applied are the positions at and above it that the reader has, in order.
-	Applied []int64
+	// Finished are the changes that the reader has.
+	Finished db.Finished
 	// Live says that the reader may have a lease.
 	Live bool
 }
@@ -79,7 +77,8 @@ CREATE TABLE change_reader (
 	id      {text} NOT NULL PRIMARY KEY,
 	report  {int}  NOT NULL, -- the number of its last report
 	horizon {int}  NOT NULL, -- it has every change below
-	applied {text} NOT NULL, -- and these at and above: a JSON array of positions
+	below   {int}  NOT NULL, -- and every change below this number
+	running {text} NOT NULL, -- but not these: a JSON array of positions
 	live    {int}  NOT NULL  -- 1 if it may have a lease
 );
 `,
@@ -121,9 +120,15 @@ func (t table) Find(ctx context.Context, id string) (int64, bool, error) {
 	return position, err == nil, err
 }
 
-func (t table) Horizon(ctx context.Context) (int64, error) { return t.db.Horizon(ctx) }
+func (t table) Finished(ctx context.Context) (db.Finished, error) { return t.db.Finished(ctx) }
 
-func (t table) Since(ctx context.Context, position int64) ([]Entry, error) {
+func (t table) Since(ctx context.Context, f db.Finished) ([]Entry, error) {
+	condition, args := `position >= $1`, []any{f.Below}
+	if len(f.Running) > 0 {
+		var list string
+		list, args = db.Values(append([]int64{f.Below}, f.Running...))
+		condition += ` OR position IN (` + list + `)`
+	}
 	return db.All(ctx, t.db, func(r db.Row) (e Entry, err error) {
 		var keys string
 		if err := r.Scan(&e.Position, &e.ID, &e.Scope, &keys); err != nil {
@@ -133,21 +138,22 @@ func (t table) Since(ctx context.Context, position int64) ([]Entry, error) {
 			return e, fmt.Errorf("keys of the change %s: %w", e.ID, err)
 		}
 		return e, nil
-	}, `SELECT position, id, scope, keys FROM change_feed WHERE position >= $1 ORDER BY position`, position)
+	}, `SELECT position, id, scope, keys FROM change_feed WHERE `+condition+` ORDER BY position`, args...)
 }
 
-func (t table) Join(ctx context.Context, reader string, horizon int64) error {
-	return t.exec(ctx, `INSERT INTO change_reader (id, report, horizon, applied, live) VALUES ($1, 0, $2, '[]', 0)
-		ON CONFLICT (id) DO UPDATE SET horizon = excluded.horizon, applied = excluded.applied, live = 0`, reader, horizon)
+func (t table) Join(ctx context.Context, reader string, f db.Finished) error {
+	return t.exec(ctx, `INSERT INTO change_reader (id, report, horizon, below, running, live) VALUES ($1, 0, $2, $2, '[]', 0)
+		ON CONFLICT (id) DO UPDATE SET horizon = excluded.horizon, below = excluded.below, running = excluded.running, live = 0`, reader, f.Horizon())
 }
 
 func (t table) Report(ctx context.Context, r Report) (known bool, err error) {
-	applied, err := json.Marshal(r.Applied)
+	running, err := json.Marshal(append([]int64{}, r.Finished.Running...)) // not null
 	if err != nil {
 		return false, err
 	}
 	err = t.db.Tx(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE change_reader SET report = $2, horizon = $3, applied = $4, live = 1 WHERE id = $1`, r.Reader, r.Number, r.Horizon, string(applied))
+		n, err := tx.Exec(ctx, `UPDATE change_reader SET report = $2, horizon = $3, below = $4, running = $5, live = 1 WHERE id = $1`,
+			r.Reader, r.Number, r.Finished.Horizon(), r.Finished.Below, string(running))
 		known = n == 1
 		return err
 	})
@@ -155,19 +161,15 @@ func (t table) Report(ctx context.Context, r Report) (known bool, err error) {
 }
 
 func (t table) Readers(ctx context.Context) ([]Report, error) {
-	reports, err := db.All(ctx, t.db, func(row db.Row) (r Report, err error) {
-		var applied string
+	return db.All(ctx, t.db, func(row db.Row) (r Report, err error) {
+		var running string
 		var live int64
-		if err := row.Scan(&r.Reader, &r.Number, &r.Horizon, &applied, &live); err != nil {
+		if err := row.Scan(&r.Reader, &r.Number, &r.Finished.Below, &running, &live); err != nil {
 			return r, err
 		}
 		r.Live = live != 0
-		return r, json.Unmarshal([]byte(applied), &r.Applied)
-	}, `SELECT id, report, horizon, applied, live FROM change_reader`)
-	for _, r := range reports {
-		slices.Sort(r.Applied)
-	}
-	return reports, err
+		return r, json.Unmarshal([]byte(running), &r.Finished.Running)
+	}, `SELECT id, report, below, running, live FROM change_reader`)
 }
 
 func (t table) Retire(ctx context.Context, r Report) error {

@@ -30,10 +30,9 @@ type Backend interface {
 	// fn sees what the process before it committed.
 	Migrate(ctx context.Context, fn func(Conn) error) error
 	// Position returns the position of a transaction in the order of commits, and
-	// Horizon the number below which all of them are finished; see [Tx.Position]
-	// and [DB.Horizon].
+	// Finished says which of them are finished; see [Tx.Position] and [DB.Finished].
 	Position(ctx context.Context, c Conn) (int64, error)
-	Horizon(ctx context.Context) (int64, error)
+	Finished(ctx context.Context) (Finished, error)
 
 	// Retry reports whether a transaction that failed with this error certainly has
 	// no effect and may succeed if it runs again.

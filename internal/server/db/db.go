@@ -112,12 +112,18 @@ func (db *DB) IsUnique(err error) bool { return err != nil && db.backend.Unique(
 // A SQLite file has one server.
 func (db *DB) Shared() bool { return db.backend.Shared() }
 
+// Finished says which transactions are finished: a query that begins after it sees
+// the changes of those that were committed.
+func (db *DB) Finished(ctx context.Context) (Finished, error) {
+	f, err := db.backend.Finished(ctx)
+	return f, db.explain(err)
+}
+
 // Horizon returns a number below which every [Tx.Position] belongs to a
-// transaction that is finished: a query that begins after Horizon sees its
-// changes if it was committed.
+// transaction that is finished; see [DB.Finished].
 func (db *DB) Horizon(ctx context.Context) (int64, error) {
-	n, err := db.backend.Horizon(ctx)
-	return n, db.explain(err)
+	f, err := db.Finished(ctx)
+	return f.Horizon(), err
 }
 
 // Wake tells the other processes that use the database that something was

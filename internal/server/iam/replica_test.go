@@ -196,7 +196,7 @@ func TestReplica_ForgottenServer(t *testing.T) {
 }
 
 // The crossings of a server that looks for changes, and then renews its lease:
-// horizon, since, report, horizon, since, each of them twice.
+// finished, since, report, finished, since, each of them twice.
 const (
 	toReport   = 4 // stands still before report
 	toNextLook = 6 // from there to the end, and no further

@@ -178,14 +178,14 @@ func (l *Line) Find(ctx context.Context, id string) (int64, bool, error) {
 	return f.position, f.ok, err
 }
 
-// Horizon implements [changefeed.Store].
-func (l *Line) Horizon(ctx context.Context) (int64, error) {
-	return over(l, "horizon", func() (int64, error) { return l.Store.Horizon(ctx) })
+// Finished implements [changefeed.Store].
+func (l *Line) Finished(ctx context.Context) (db.Finished, error) {
+	return over(l, "finished", func() (db.Finished, error) { return l.Store.Finished(ctx) })
 }
 
 // Since implements [changefeed.Store].
-func (l *Line) Since(ctx context.Context, position int64) ([]changefeed.Entry, error) {
-	return over(l, "since", func() ([]changefeed.Entry, error) { return l.Store.Since(ctx, position) })
+func (l *Line) Since(ctx context.Context, f db.Finished) ([]changefeed.Entry, error) {
+	return over(l, "since", func() ([]changefeed.Entry, error) { return l.Store.Since(ctx, f) })
 }
 
 // Report implements [changefeed.Store].

@@ -17,6 +17,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -191,10 +194,45 @@ func (*backend) Position(ctx context.Context, c db.Conn) (int64, error) {
 	return number(c.Query(ctx, `SELECT pg_current_xact_id()::text::bigint`, nil))
 }
 
-// Horizon implements [db.Backend]: it is the oldest transaction that still runs,
-// in any database of the server.
-func (b *backend) Horizon(ctx context.Context) (int64, error) {
-	return number(b.Query(ctx, `SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint`, nil))
+// Finished implements [db.Backend]. The transactions are those in all databases of
+// the server.
+func (b *backend) Finished(ctx context.Context) (db.Finished, error) {
+	rows, err := b.Query(ctx, `SELECT pg_current_snapshot()::text`, nil)
+	if err != nil {
+		return db.Finished{}, err
+	}
+	defer rows.Close()
+	var text string
+	if rows.Next() {
+		if err := rows.Scan(&text); err != nil {
+			return db.Finished{}, err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return db.Finished{}, err
+	}
+	return parseSnapshot(text)
+}
+
+// parseSnapshot parses a pg_snapshot, "xmin:xmax:xip,xip,…" (PostgreSQL's manual,
+// "Transaction ID and Snapshot Information Functions").
+func parseSnapshot(text string) (f db.Finished, err error) {
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 {
+		return f, fmt.Errorf("PostgreSQL's snapshot is %q", text)
+	}
+	if f.Below, err = strconv.ParseInt(parts[1], 10, 64); err != nil || parts[2] == "" {
+		return f, err
+	}
+	for number := range strings.SplitSeq(parts[2], ",") {
+		n, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return f, err
+		}
+		f.Running = append(f.Running, n)
+	}
+	slices.Sort(f.Running)
+	return f, nil
 }
 
 // number reads the one number of a query's one row.

@@ -19,10 +19,10 @@ func (*backend) Position(ctx context.Context, c db.Conn) (int64, error) {
 	return number(c.Query(ctx, `UPDATE db_position SET n = n + 1 RETURNING n`, nil))
 }
 
-// Horizon implements [db.Backend].
-func (b *backend) Horizon(ctx context.Context) (int64, error) {
+// Finished implements [db.Backend].
+func (b *backend) Finished(ctx context.Context) (db.Finished, error) {
 	n, err := number(b.Query(ctx, `SELECT n FROM db_position`, nil))
-	return n + 1, err
+	return db.Finished{Below: n + 1}, err
 }
 
 // number reads the one number of a query's one row.
