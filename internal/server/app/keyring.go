@@ -28,6 +28,9 @@ func (p *components) openKeyring(ctx context.Context) error {
 		if store, err = keys.NewDBStore(ctx, p.db); err != nil {
 			return err
 		}
+		if err := p.importKeyring(ctx, store, codec); err != nil {
+			return err
+		}
 	}
 	host, _ := os.Hostname() // for people
 	p.follower, err = keys.NewFollower(ctx, keys.FollowerConfig{
@@ -38,6 +41,36 @@ func (p *components) openKeyring(ctx context.Context) error {
 		return err
 	}
 	p.keyring = p.follower.Keyring()
+	return nil
+}
+
+// importKeyring puts the keyring of the data folder into a database that has none: the
+// setting keyring was changed.
+func (p *components) importKeyring(ctx context.Context, to keys.Store, codec *keys.Codec) error {
+	if _, err := to.Load(ctx); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	from := &keys.FileStore{Path: p.data.file(keyringFile)}
+	stored, err := from.Load(ctx)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !keys.Wrapped(stored) {
+		content, err := token.ParseKeys(stored)
+		if err != nil {
+			return fmt.Errorf("keyring %s: %w", from, err)
+		}
+		if stored, err = codec.Encode(ctx, content); err != nil {
+			return err
+		}
+	}
+	if err := to.Create(ctx, stored); err != nil && !errors.Is(err, fs.ErrExist) { // another server may be first
+		return err
+	}
+	p.log.Warn("the keyring was copied into the database, where it is kept from now on; move the file to a safe place", "file", from.Path)
 	return nil
 }
 
