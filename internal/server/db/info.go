@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -60,18 +61,16 @@ func (db *DB) ensureInfo(ctx context.Context) error {
 	return db.createInfo(ctx, i)
 }
 
+// createInfo creates the table together with its row: another server, and the next
+// start, must not find one without the other.
 func (db *DB) createInfo(ctx context.Context, i info) error {
-	if err := db.Migrate(ctx, infoMigration); err != nil {
-		return err
-	}
 	complete := 0
 	if i.complete {
 		complete = 1
 	}
-	return db.Tx(ctx, func(tx *Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO db_info (one, created, complete) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING`, i.created, complete)
-		return err
-	})
+	m := infoMigration
+	m.SQL += fmt.Sprintf(`; INSERT INTO db_info (one, created, complete) VALUES (1, %d, %d)`, i.created, complete)
+	return db.Migrate(ctx, m)
 }
 
 // Created returns when the database was created, by this machine's clock. It is
