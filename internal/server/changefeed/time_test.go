@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,7 +80,7 @@ func TestFeed_LostWakeUps(t *testing.T) {
 // heldBack is a store on whose database another transaction is never finished.
 type heldBack struct {
 	*changefeedtest.Line
-	most *int // rows that were read at once
+	most *atomic.Int64 // rows that were read at once
 }
 
 func (s heldBack) Finished(ctx context.Context) (db.Finished, error) {
@@ -90,8 +91,11 @@ func (s heldBack) Finished(ctx context.Context) (db.Finished, error) {
 
 func (s heldBack) Since(ctx context.Context, f db.Finished) ([]changefeed.Entry, error) {
 	entries, err := s.Line.Since(ctx, f)
-	*s.most = max(*s.most, len(entries))
-	return entries, err
+	for n := int64(len(entries)); ; {
+		if most := s.most.Load(); most >= n || s.most.CompareAndSwap(most, n) {
+			return entries, err
+		}
+	}
 }
 
 // A transaction of someone else that does not end must not make changes slow.
@@ -99,7 +103,7 @@ func TestFeed_HorizonHeldBack(t *testing.T) {
 	withTime(t, func(t *testing.T, d *db.DB) {
 		bus := new(changefeedtest.Bus)
 		var all []*server
-		most := 0
+		var most atomic.Int64
 		for range 2 {
 			l := changefeedtest.NewLine(d, bus)
 			f, err := changefeed.New(t.Context(), changefeed.Config{DB: d, Store: heldBack{l, &most}})
@@ -116,8 +120,8 @@ func TestFeed_HorizonHeldBack(t *testing.T) {
 				t.Errorf("the servers have %d and %d, want %d", a, b, i)
 			}
 		}
-		if most > 2 {
-			t.Errorf("%d rows were read at once: rows that were applied are read again", most)
+		if n := most.Load(); n > 2 {
+			t.Errorf("%d rows were read at once: rows that were applied are read again", n)
 		}
 		for _, s := range all {
 			s.stop()
