@@ -155,3 +155,13 @@ func (b *balancer) watch(ctx context.Context, i int) {
 		b.mu.Unlock()
 	}
 }
+
+// pause waits a moment between two looks at something that another process does.
+func pause() { time.Sleep(healthInterval) }
+
+func keysOf[K comparable, V any](m map[K]V) (keys []K) {
+	for key := range m {
+		keys = append(keys, key)
+	}
+	return keys
+}

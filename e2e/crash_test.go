@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -83,6 +85,17 @@ func crashUnderLoad(t *testing.T, seed uint64) {
 	s.check(t, "after SIGTERM")
 	s.stop()
 	checkAudit(t, filepath.Join(data, "audit.jsonl"))
+	verifyInstallation(t, nil, "--data", data)
+}
+
+// verifyInstallation runs gatehouse verify on a stopped server.
+func verifyInstallation(t *testing.T, env []string, flags ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), filepath.Join(binary, "gatehouse"), append([]string{"verify"}, flags...)...)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("verify: %v\n%s", err, out)
+	}
 }
 
 // work runs the clients until the process is dead.
@@ -91,7 +104,7 @@ func (s *session) work(t *testing.T, clients []*client) {
 	for _, c := range clients {
 		working.Go(func() {
 			for !s.trigger.fired() {
-				if err := c.step(c); err != nil && !(s.trigger.fired() && connectionLost(err)) {
+				if err := c.step(c); err != nil && !(s.trigger.fired() && (connectionLost(err) || s.storeKilled && serverFailed(err))) {
 					t.Errorf("client %s: %v", c.kind, err)
 					s.trigger.left.Store(0)
 					s.kill()
@@ -108,6 +121,14 @@ func connectionLost(err error) bool {
 	var sending *url.Error
 	var receiving *net.OpError
 	return errors.As(err, &sending) || errors.As(err, &receiving) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// serverFailed reports whether an error is an answer that says that the server, and not
+// the request, is the reason.
+func serverFailed(err error) bool {
+	var status *statusError
+	var aws *smithyhttp.ResponseError
+	return errors.As(err, &status) && status.status >= 500 || errors.As(err, &aws) && aws.HTTPStatusCode() >= 500
 }
 
 // check compares the server's contents with the ledger.

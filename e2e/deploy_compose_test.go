@@ -13,6 +13,7 @@ import (
 // A composeFile has the elements of the Compose specification that deploy/compose uses.
 type composeFile struct {
 	Name     string                    `json:"name"`
+	Common   composeService            `json:"x-gatehouse"`
 	Services map[string]composeService `json:"services"`
 	Volumes  map[string]any            `json:"volumes"`
 	Configs  map[string]struct {
@@ -37,6 +38,7 @@ type composeService struct {
 	SecurityOpt     []string                              `json:"security_opt"`
 	Tmpfs           []string                              `json:"tmpfs"`
 	Ulimits         map[string]int                        `json:"ulimits"`
+	Entrypoint      []string                              `json:"entrypoint"`
 	User            string                                `json:"user"`
 }
 
@@ -62,8 +64,7 @@ func testCompose(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	for name, s := range c.Services {
-		_, tag, _ := strings.Cut(s.Image, ":")
-		if tag == "" {
+		if !strings.Contains(s.Image, ":") {
 			t.Errorf("%s: the image %s has no version", name, s.Image)
 		}
 		for _, volume := range s.Volumes {
@@ -87,12 +88,30 @@ func testCompose(t *testing.T, path string) {
 			if !slices.Contains([]string{"", use.Target}, s.Environment["GATEHOUSE_CONFIG"]) {
 				t.Errorf("%s reads another file than %s", name, use.Target)
 			}
-			if strings.Contains(s.Image, "gatehouse") {
-				file := filepath.Join(t.TempDir(), "gatehouse.yaml")
-				if err := os.WriteFile(file, []byte(config.Content), 0o600); err != nil {
+			content := config.Content
+			if config.File != "" {
+				text, err := os.ReadFile(filepath.Join(filepath.Dir(path), config.File))
+				if err != nil {
 					t.Fatal(err)
 				}
+				content = string(text)
+			}
+			file := filepath.Join(t.TempDir(), "config")
+			if strings.Contains(s.Image, "haproxy") { // which looks its servers up
+				for other := range c.Services {
+					content = strings.ReplaceAll(content, " "+other+":", " 127.0.0.1:")
+				}
+			}
+			if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case strings.Contains(s.Image, "haproxy"):
+				run(t, "haproxy", "-c", "-q", "-f", file)
+			case strings.Contains(s.Image, "gatehouse"):
 				checkConfig(t, file)
+			default:
+				t.Errorf("%s: nothing checks the configuration %s", name, use.Source)
 			}
 		}
 	}

@@ -25,7 +25,9 @@ type session struct {
 	aws     aws.Config
 	basic   string // Authorization of the container registry
 	bearer  string // Authorization of the packages
-	lib     string // URL of the package endpoints of "lib", with %s for the format
+	// storeKilled means that the trigger kills the database or the object store too.
+	storeKilled bool
+	lib         string // URL of the package endpoints of "lib", with %s for the format
 }
 
 const (
@@ -156,8 +158,16 @@ func (s *session) do(r *request, statuses ...int) (*answer, error) {
 			return a, nil
 		}
 	}
-	return a, fmt.Errorf("%s %s: %d: %s", r.method, r.url, a.status, a.body)
+	return a, &statusError{a.status, fmt.Sprintf("%s %s: %d: %s", r.method, r.url, a.status, a.body)}
 }
+
+// A statusError is an answer with another status than expected.
+type statusError struct {
+	status int
+	text   string
+}
+
+func (e *statusError) Error() string { return e.text }
 
 // write calls do, which makes the change, and records the change in the ledger.
 func (s *session) write(c change, do func() error) error {

@@ -141,14 +141,11 @@ func interrupted(err error) error {
 func (s *Service) openUpload(ctx context.Context, u *uploadRow) (*hashingWriter, error) {
 	ctx = context.WithoutCancel(ctx) // the bytes are kept, even if the client leaves
 	if u.state == nil {
+		// Nothing is acknowledged yet, so the object can have another name. A process that
+		// was killed may have left one of the old name, complete: not every store sees
+		// that before the new one is committed.
+		u.object = objectPrefix + randid.UUID()
 		w, err := s.newHashingWriter(ctx, u.object, u.algorithm)
-		if errors.Is(err, blob.ErrInUse) {
-			// A killed process left it before anything was acknowledged.
-			if err := s.blobs.Delete(ctx, u.object); err != nil {
-				return nil, err
-			}
-			w, err = s.newHashingWriter(ctx, u.object, u.algorithm)
-		}
 		return w, conflict(u, err)
 	}
 	object, err := s.blobs.Resume(ctx, u.object, u.state)

@@ -1,0 +1,73 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+)
+
+const (
+	storeInstallations = 2  // at a time, since most of the time is spent waiting
+	storeRounds        = 25 // how often the server of each is killed
+)
+
+// TestCrash_Stores kills a server on PostgreSQL and S3 again and again, and in every
+// second round PostgreSQL or the S3 server a moment before. The rules are those of
+// TestCrash_UnderLoad.
+func TestCrash_Stores(t *testing.T) {
+	seed := newSeed(t)
+	for i := range storeInstallations {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			crashStores(t, seed+uint64(i))
+		})
+	}
+}
+
+func crashStores(t *testing.T, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 0))
+	stores := newStores(t)
+	name, err := stores.newDatabase(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	flags := []string{"--database", stores.url(name), "--blobs", stores.bucket(name), "--log-level", "error"}
+	start := func() *process { return startProcessWith(t, stores.environment(), data, flags...) }
+	ledger, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
+
+	s := connectFirst(t, start(), data, ledger)
+	killed := map[string]int{}
+	for round := range storeRounds {
+		store := []*storeServer{nil, nil, stores.postgres, stores.s3}[round%4]
+		if s.storeKilled = store != nil; s.storeKilled {
+			s.trigger.kill = store.kill
+			killed[store.name]++
+		}
+		s.trigger.left.Store(1 + r.Int64N(events))
+		s.work(t, clients(s, round, seed, begun))
+		if t.Failed() {
+			return
+		}
+		if s.storeKilled {
+			s.kill()
+			store.start()
+		}
+		if err := s.wait(); err == nil || !s.trigger.fired() {
+			t.Fatalf("round %d: the server ended by itself: %v", round, err)
+		}
+		killed["gatehouse"]++
+		s = connect(t, start(), data, ledger)
+		s.check(t, fmt.Sprintf("round %d", round))
+		s.resume(t, begun)
+	}
+	s.trigger.left.Store(1 << 40)
+	s.check(t, "at the end")
+	s.idle()
+	s.terminate()
+	if err := s.wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
+	}
+	t.Logf("kills: %v", killed)
+}

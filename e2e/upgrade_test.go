@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"database/sql"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestRollingUpgrade_NextVersionsSchema checks the half of the rule for upgrades that this
+// version must keep: while a server of the next version has brought the schema up to date,
+// with all that docs/operations.md allows such a step to do, the servers of this version
+// that still run must work as before. A server of this version that is started then must
+// be refused, since it cannot know what else is different.
+func TestRollingUpgrade_NextVersionsSchema(t *testing.T) {
+	s := newServers(t, newStores(t), 2, "log: {level: warn}")
+	ledger := newLedger()
+	session := connectFirst(t, &process{t: t, url: s.balancer.url}, s.data(0), ledger)
+	begun := &uploads{bytes: map[string][]byte{}}
+	work := func(round int) {
+		t.Helper()
+		var working sync.WaitGroup
+		for _, c := range clients(session, round, newSeed(t), begun) {
+			working.Go(func() {
+				for range 10 {
+					if err := c.step(c); err != nil {
+						t.Errorf("client %s in round %d: %v", c.kind, round, err)
+						return
+					}
+				}
+			})
+		}
+		working.Wait()
+		session.check(t, "the next version's schema")
+		session.resume(t, begun)
+	}
+	work(0)
+	applyNextSchema(t, s.database)
+	work(1)
+
+	// While it runs, it is ready; started again, it is refused.
+	s.balancer.waitFor(t, 2)
+	if err := shareKeyring(s.data(0), s.data(2)); err != nil {
+		t.Fatal(err)
+	}
+	p, _ := launchWith(t, s.stores.environment(), s.data(2), "--config", s.config, "--database", s.database)
+	if err := p.cmd.Wait(); err == nil || !strings.Contains(p.logged(), "which this version does not know") {
+		t.Errorf("a server of this version started on the next one's database: %v\n%s", err, p.logged())
+	}
+	for i := range 2 {
+		s.stop(i)
+		if log := s.process[i].logged(); log != "" {
+			t.Errorf("server %d logged:\n%s", i, log)
+		}
+	}
+}
+
+// applyNextSchema does to a database what a step of the next version may do: new tables,
+// new columns with a default, new indexes.
+func applyNextSchema(t *testing.T, address string) {
+	t.Helper()
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), `SELECT tablename FROM pg_tables WHERE schemaname = 'public'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps,
+			`ALTER TABLE "`+table+`" ADD COLUMN next_version text NOT NULL DEFAULT 'x'`,
+			`CREATE INDEX "`+table+`_next_version" ON "`+table+`" (next_version)`)
+	}
+	if err := rows.Err(); err != nil || len(steps) < 20 {
+		t.Fatalf("%d steps, %v", len(steps), err)
+	}
+	steps = append(steps, `CREATE TABLE next_version (id bigint PRIMARY KEY)`, `INSERT INTO migration (name) VALUES ('images/999-next-version')`)
+	for _, step := range steps {
+		if _, err := db.ExecContext(t.Context(), step); err != nil {
+			t.Fatalf("%s: %v", step, err)
+		}
+	}
+}
