@@ -58,6 +58,7 @@ type commands struct {
 	Backup  backupCommand  `cmd:"" help:"Make a backup of an installation, also while its server runs."`
 	Restore restoreCommand `cmd:"" help:"Restore an installation from a backup."`
 	Verify  verifyCommand  `cmd:"" help:"Check every row and every stored byte of an installation, and repair what can be repaired."`
+	Migrate migrateCommand `cmd:"" help:"Move an installation between SQLite and PostgreSQL, and between local files and S3."`
 
 	// The client side, which works with AWS as well.
 	Token      tokenCommand      `cmd:"" help:"Print an authorization token of CodeArtifact or ECR, from AWS or from Gatehouse."`

@@ -49,6 +49,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
+	"github.com/gatehouse-registry/gatehouse/internal/server/migrate"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -157,6 +158,10 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 		return p, err
 	}
 	p.closers = append(p.closers, p.db.Close)
+	p.db.Know(laterSchema()...)
+	if err := migrate.CheckFinished(ctx, p.db); err != nil {
+		return p, err
+	}
 	if err = p.openKeyring(ctx); err != nil {
 		return p, err
 	}

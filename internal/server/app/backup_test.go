@@ -299,23 +299,24 @@ func TestBackup_Killed(t *testing.T) {
 	}
 	g.stop()
 	dir, target := filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "restored")
-	killed := untilDone(t, killedJob{Source: g.source(), Dir: dir}, func() {
+	killed := untilDone(t, "TestBackup_Killed", killedEnv, killedJob{Source: g.source(), Dir: dir}, func() bool {
 		list, err := backup.List(dir)
-		if err != nil && !errors.Is(err, backup.ErrNoBackup) || len(list) > 0 {
+		if err != nil && !errors.Is(err, backup.ErrNoBackup) {
 			t.Errorf("after a kill: %v, %v", list, err)
 		}
+		return len(list) > 0
 	})
-	killed += untilDone(t, killedJob{Dir: dir, Restore: target}, func() {
-		if _, err := os.Stat(target); errors.Is(err, fs.ErrNotExist) {
-			return
+	killed += untilDone(t, "TestBackup_Killed", killedEnv, killedJob{Dir: dir, Restore: target}, func() bool {
+		if entries, err := os.ReadDir(target); errors.Is(err, fs.ErrNotExist) || len(entries) == 0 {
+			return false
 		}
-		if entries, err := os.ReadDir(target); err != nil || len(entries) == 0 {
-			return
+		if _, err := os.Stat(filepath.Join(target, backup.UnfinishedFile)); errors.Is(err, fs.ErrNotExist) {
+			return true
 		}
 		if err := tryStart(t, target, nil); !errors.Is(err, app.ErrUnfinished) {
 			t.Errorf("a server on what a killed restore left: %v", err)
 		}
-		removeFile(t, filepath.Join(target, "lock"))
+		return false
 	})
 	if killed == 0 {
 		t.Error("no process was killed")
@@ -347,17 +348,18 @@ func runKilledJob(t *testing.T, text string) {
 	}
 }
 
-// untilDone runs a job in processes that are killed later and later, until one ends by
-// itself. check runs after each kill. It returns how many were killed.
-func untilDone(t *testing.T, job killedJob, check func()) (killed int) {
+// untilDone runs a test in processes that find job in the environment variable env, and
+// that are killed later and later, until one ends by itself, or until check, which runs
+// after each kill, finds that one had done everything. It returns how many were killed.
+func untilDone(t *testing.T, test, env string, job any, check func() (done bool)) (killed int) {
 	t.Helper()
 	text, err := json.Marshal(job)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for limit := 20 * time.Millisecond; ; limit += limit / 6 {
-		child := exec.Command(os.Args[0], "-test.run=^TestBackup_Killed$")
-		child.Env = append(os.Environ(), killedEnv+"="+string(text))
+		child := exec.Command(os.Args[0], "-test.run=^"+test+"$")
+		child.Env = append(os.Environ(), env+"="+string(text))
 		var out buffer
 		child.Stdout, child.Stderr = &out, &out
 		if err := child.Start(); err != nil {
@@ -373,7 +375,9 @@ func untilDone(t *testing.T, job killedJob, check func()) (killed int) {
 			t.Fatalf("the process failed by itself: %v: %s", err, out.String())
 		}
 		killed++
-		check()
+		if check() {
+			return killed
+		}
 	}
 }
 

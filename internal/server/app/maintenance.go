@@ -15,9 +15,12 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/local"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/s3"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/postgres"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/sqlite"
+	"github.com/gatehouse-registry/gatehouse/internal/server/migrate"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/verify"
 )
@@ -133,12 +136,13 @@ func (f *DataFolder) BackupFiles(c *config.Config, withKeys, withAudit bool) (ma
 
 // Stores are the database and the blobs of an installation, opened by a command.
 type Stores struct {
-	folder  *DataFolder
-	db      *db.DB
-	blobs   verify.Objects
-	store   blob.Store // nil if the stores are open for reading only
-	keyring *token.Keyring
-	closers []func() error
+	folder    *DataFolder // nil if there is none
+	db        *db.DB
+	structure func(context.Context, db.Querier) ([]string, error) // nil on PostgreSQL
+	blobs     verify.Objects
+	store     blob.Store // nil if files are open for reading only
+	keyring   *token.Keyring
+	closers   []func() error
 }
 
 // ErrOldSchema means that the database is of an older version of the program.
@@ -147,72 +151,127 @@ var ErrOldSchema = errors.New("the database is of an older version of Gatehouse"
 // OpenStores opens the stores of an installation for reading, which is possible while
 // its server runs.
 func OpenStores(ctx context.Context, c *config.Config) (*Stores, error) {
-	return openStores(ctx, c, (*Stores).openForReading)
+	return openStores(ctx, c, access{sqlite.OpenReadOnly, (*Stores).openView, func(context.Context, *Stores) error { return nil }})
 }
 
 // OpenStoresForRepair opens the stores of an installation whose server is stopped.
 func OpenStoresForRepair(ctx context.Context, c *config.Config) (*Stores, error) {
-	return openStores(ctx, c, (*Stores).openForRepair)
+	return openStores(ctx, c, access{sqlite.Open, (*Stores).openFiles, checkStopped})
 }
 
-func openStores(ctx context.Context, c *config.Config, open func(*Stores, context.Context, *config.Config) error) (s *Stores, err error) {
+// An access is how a command opens the stores.
+type access struct {
+	sqlite func(ctx context.Context, file string) (*db.DB, error)
+	blobs  func(s *Stores, c *config.Config) error
+	// check returns an error if a server runs and must not. It is called before and
+	// after the database is opened.
+	check func(ctx context.Context, s *Stores) error
+}
+
+func openStores(ctx context.Context, c *config.Config, a access) (s *Stores, err error) {
 	s = new(Stores)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.folder, err = OpenDataFolder(c.Data); err != nil {
+	if err := s.openFolder(c); err != nil {
 		return s, err
 	}
-	s.closers = append(s.closers, s.folder.Close)
-	if err := errors.Join(s.folder.data.checkFinished(), s.folder.CheckLog()); err != nil {
+	if err := a.check(ctx, s); err != nil { // opening the file for changes disturbs a server
 		return s, err
 	}
-	if err := open(s, ctx, c); err != nil {
-		return s, s.folder.data.explainDamage(err)
+	if c.Database == config.SQLite {
+		s.db, err = a.sqlite(ctx, s.folder.Database())
+		s.structure = sqlite.CheckStructure
+	} else {
+		s.db, err = openExistingPostgres(ctx, c.Database)
 	}
-	if err := checkSchemaIsCurrent(ctx, s.db); err != nil {
-		return s, s.folder.data.explainDamage(err)
+	if err != nil {
+		return s, s.explain(err)
 	}
-	s.keyring, err = storedKeyring(ctx, c, s.folder.data, s.db)
+	s.closers = append(s.closers, s.db.Close)
+	if err := errors.Join(migrate.CheckFinished(ctx, s.db), checkSchemaIsCurrent(ctx, s.db), a.check(ctx, s)); err != nil {
+		return s, s.explain(err)
+	}
+	if c.Blobs != "" {
+		err = s.openBucket(ctx, c)
+	} else {
+		err = a.blobs(s, c)
+	}
+	if err == nil && s.folder != nil {
+		s.keyring, err = storedKeyring(ctx, c, s.folder.data, s.db)
+	}
 	return s, err
 }
 
-func (s *Stores) openForReading(ctx context.Context, c *config.Config) (err error) {
-	if s.db, err = sqlite.OpenReadOnly(ctx, s.folder.Database()); err != nil {
+// openFolder opens the data folder. A server on PostgreSQL and S3 needs none for its
+// stores.
+func (s *Stores) openFolder(c *config.Config) (err error) {
+	if c.Database == config.SQLite {
+		s.folder, err = OpenDataFolder(c.Data)
+	} else {
+		if _, err := os.Stat(c.Data); errors.Is(err, fs.ErrNotExist) && c.Blobs != "" {
+			return nil
+		}
+		s.folder, err = lockDataFolder(c.Data)
+	}
+	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, s.db.Close)
-	if c.Blobs != "" {
-		_, err := s.openBucket(ctx, c)
-		return err
+	s.closers = append(s.closers, s.folder.Close)
+	if c.Database == config.SQLite {
+		err = s.folder.CheckLog()
 	}
-	return s.openView()
+	return errors.Join(s.folder.data.checkFinished(), err)
 }
 
-func (s *Stores) openForRepair(ctx context.Context, c *config.Config) (err error) {
-	if s.folder.Served {
-		return fmt.Errorf("%w: %s; stop the server before you repair", ErrDataInUse, s.folder.Path())
+// openExistingPostgres opens a PostgreSQL database that has an installation.
+func openExistingPostgres(ctx context.Context, url string) (*db.DB, error) {
+	has, err := postgres.HasData(ctx, url)
+	if err != nil {
+		return nil, err
 	}
-	if s.db, err = sqlite.Open(ctx, s.folder.Database()); err != nil {
+	if !has {
+		return nil, fmt.Errorf("%s has no table of Gatehouse: check the server, the database and the schema", postgres.Redact(url))
+	}
+	return postgres.Open(ctx, url)
+}
+
+func (s *Stores) explain(err error) error {
+	if s.folder == nil {
 		return err
 	}
-	s.closers = append(s.closers, s.db.Close)
-	if c.Blobs != "" {
-		s.store, err = s.openBucket(ctx, c)
-		return err
+	return s.folder.data.explainDamage(err)
+}
+
+// checkStopped returns an error if a server runs.
+func checkStopped(ctx context.Context, s *Stores) error {
+	served := s.folder != nil && s.folder.Served
+	if !served && s.db != nil && s.db.Shared() {
+		var err error
+		if served, err = changefeed.IsServed(ctx, s.db); err != nil {
+			return err
+		}
 	}
+	if served {
+		return fmt.Errorf("%w: stop the server first, or all of them if there are several", ErrDataInUse)
+	}
+	return nil
+}
+
+// openFiles opens the store of files for changes.
+func (s *Stores) openFiles(c *config.Config) error {
 	store, err := local.Open(s.folder.Blobs(), blobOptions(c)...)
 	if err != nil {
 		return err
 	}
 	s.store, s.closers = store, append(s.closers, store.Close)
-	return s.openView()
+	return s.openView(c)
 }
 
 // openView opens the store of files for reading.
-func (s *Stores) openView() error {
+func (s *Stores) openView(*config.Config) error {
 	if err := os.MkdirAll(s.folder.Blobs(), 0o700); err != nil { // a new installation has none
 		return err
 	}
@@ -224,17 +283,17 @@ func (s *Stores) openView() error {
 	return nil
 }
 
-func (s *Stores) openBucket(ctx context.Context, c *config.Config) (blob.Store, error) {
+func (s *Stores) openBucket(ctx context.Context, c *config.Config) error {
 	bucket, err := s3.ParseURL(c.Blobs)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	store, err := s3.Open(ctx, bucket)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s.blobs, s.closers = store, append(s.closers, store.Close)
-	return store, nil
+	s.store, s.blobs, s.closers = store, store, append(s.closers, store.Close)
+	return nil
 }
 
 // Close closes the stores.
@@ -248,7 +307,7 @@ func (s *Stores) Close() error {
 
 // Verification returns what package verify needs to verify the stores.
 func (s *Stores) Verification() verify.Config {
-	c := verify.Config{DB: s.db, Blobs: s.blobs, Store: s.store, Structure: sqlite.CheckStructure}
+	c := verify.Config{DB: s.db, Blobs: s.blobs, Store: s.store, Structure: s.structure}
 	if s.keyring != nil {
 		c.Keyring = s.keyring
 	}
@@ -263,13 +322,13 @@ func checkSchemaIsCurrent(ctx context.Context, d *db.DB) error {
 		return err
 	}
 	var missing []string
-	has = slices.DeleteFunc(has, func(name string) bool { return strings.HasPrefix(name, "db/") })
 	for _, m := range Schema() {
-		if i := slices.Index(has, m.Name); i >= 0 {
-			has = slices.Delete(has, i, i+1)
-		} else {
+		if !slices.Contains(has, m.Name) {
 			missing = append(missing, m.Name)
 		}
+	}
+	for _, m := range slices.Concat(Schema(), laterSchema()) {
+		has = slices.DeleteFunc(has, func(name string) bool { return name == m.Name || strings.HasPrefix(name, "db/") })
 	}
 	switch {
 	case len(missing) > 0:

@@ -12,9 +12,22 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
-// Schema returns the migrations of all domains, which a server applies when it starts.
-// The databases' own, "db/…", are not among them. Commands that work on a database
-// without a server need them; a test compares them with what a server has applied.
+// Schema returns the migrations that a server applies when it starts. The databases'
+// own, "db/…", are not among them. Commands that work on a database without a server
+// need them; a test compares them with what a server has applied.
 func Schema() []db.Migration {
 	return slices.Concat(changefeed.Migrations(), iam.Migrations(), images.Migrations(), packages.Migrations(), work.Migrations(), keys.Migrations())
 }
+
+// laterSchema returns the migrations that a server applies when something is used for
+// the first time.
+func laterSchema() []db.Migration {
+	return slices.Concat(db.InstallationMigrations(), keys.Migrations())
+}
+
+// tablesOfServers are the tables of what runs: they are not needed when no server runs, and
+// their positions are of the one database.
+var tablesOfServers = []string{"change_feed", "change_reader", "keyring_server"}
+
+// tableOfUploads has uploads that are not finished. Their bytes are not among the blobs.
+const tableOfUploads = "image_upload"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -86,6 +87,38 @@ CREATE TABLE change_reader (
 
 // table is the [Store] in the database.
 type table struct{ db *db.DB }
+
+// IsServed reports whether a server uses the database now. It watches for a while: a
+// server reports more often than once in a lease.
+func IsServed(ctx context.Context, d *db.DB) (bool, error) {
+	reports := func() (map[string]int64, error) {
+		found := map[string]int64{}
+		_, err := db.All(ctx, d, func(row db.Row) (struct{}, error) {
+			var id string
+			var report int64
+			err := row.Scan(&id, &report)
+			found[id] = report
+			return struct{}{}, err
+		}, `SELECT id, report FROM change_reader WHERE live = 1`)
+		return found, err
+	}
+	before, err := reports()
+	if err != nil || len(before) == 0 {
+		return false, err
+	}
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-time.After(DefaultLease):
+	}
+	after, err := reports()
+	for id, report := range after {
+		if former, ok := before[id]; !ok || former != report {
+			return true, err
+		}
+	}
+	return false, err
+}
 
 // NewStore returns the store in a database, to whose tables [New] applies the
 // migrations.

@@ -11,6 +11,9 @@ var installationMigration = Migration{Name: "installation/001-id", SQL: `CREATE 
 	id {text} NOT NULL -- random
 )`}
 
+// InstallationMigrations returns the schema of what [DB.Installation] returns.
+func InstallationMigrations() []Migration { return []Migration{installationMigration} }
+
 // Installation returns the random id of the installation that the database belongs to,
 // and makes it at the first call. A copy of the database has the same id. What is kept
 // elsewhere, such as a bucket, can say by it which database it belongs to.

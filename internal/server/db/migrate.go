@@ -62,6 +62,16 @@ func (db *DB) apply(ctx context.Context, tx *Tx, m Migration) error {
 	return tx.script(ctx, db.backend.Schema(m.SQL))
 }
 
+// Know says that the database may have these migrations although they are not given to
+// [DB.Migrate] this time: what they are for is not used now.
+func (db *DB) Know(migrations ...Migration) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for _, m := range migrations {
+		db.known[m.Name] = true
+	}
+}
+
 // CheckSchema returns ErrNewerSchema if the database has a migration that was not
 // given to [DB.Migrate] since it was opened. Call it when every domain has
 // applied its migrations, before the server answers requests.
