@@ -108,6 +108,9 @@ func testCompose(t *testing.T, path string) {
 			switch {
 			case strings.Contains(s.Image, "haproxy"):
 				run(t, "haproxy", "-c", "-q", "-f", file)
+				if use.Target != "/usr/local/etc/haproxy/haproxy.cfg" {
+					t.Errorf("%s: the image does not read %s", name, use.Target)
+				}
 			case strings.Contains(s.Image, "gatehouse"):
 				checkConfig(t, file)
 			default:

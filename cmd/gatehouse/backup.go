@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -50,6 +51,9 @@ func (c *backupCommand) Run(ctx context.Context, stdout io.Writer, stderr messag
 	cfg, err := c.config()
 	if err != nil {
 		return err
+	}
+	if cfg.Database != config.SQLite { // also if the folder has the file from before a migration
+		return usageError{errors.New("the database is on PostgreSQL, which gatehouse backup does not cover; docs/operations.md, \"Backup of PostgreSQL and S3\", has the recipe")}
 	}
 	if cfg.Blobs != "" {
 		return usageError{fmt.Errorf("the blobs are in %s, which gatehouse backup does not cover; docs/operations.md, \"Backup of PostgreSQL and S3\", has the recipe", cfg.Blobs)}
@@ -100,7 +104,7 @@ func (c *backupCommand) print(w io.Writer, g *backup.Generation) error {
 		text += "The new blobs share their blocks with the data folder, since both are on one file system: copy the backup folder to another disk or machine as well.\n"
 	}
 	if g.HasKeyring() {
-		text += "It has the keyring: whoever can read it can act as anyone.\n"
+		text += "It has the keyring. Unless that is wrapped, whoever can read it can act as anyone.\n"
 	} else {
 		text += "It does not have the keyring. Without keyring.json every access key and token is lost, so keep a copy elsewhere.\n"
 	}

@@ -16,12 +16,13 @@ type configCommand struct {
 
 type configCheckCommand struct {
 	File       string `arg:"" help:"The configuration file."`
+	storeFlags `embed:""`
 	outputFlag `embed:""`
 }
 
 // Help is what --help shows below the flags.
 func (configCheckCommand) Help() string {
-	return `It reports everything that would keep a server from starting with the file and that can be seen without starting one: unknown and wrong settings, files that are missing or that you may not read, a certificate and a key that do not belong together, addresses, identities and policies. Run it as the user of the server.
+	return `It reports everything that would keep a server from starting with the file and that can be seen without starting one: unknown and wrong settings, files that are missing or that you may not read, a certificate and a key that do not belong together, addresses, identities and policies. Run it as the user of the server, and with its environment if that has settings, such as the wrapping key of the keyring.
 
 Exit code: 0 no problem, 1 a problem, 2 the file cannot be read.
 
@@ -49,6 +50,7 @@ func (c *configCheckCommand) Run(stdout io.Writer, now clock) error {
 	cfg.WrappingKeys = wrappingKeys()
 	err := cfg.Read(c.File)
 	if err == nil {
+		c.apply(cfg)
 		err = app.CheckConfig(cfg, now())
 	}
 	problems := config.Problems(err)

@@ -26,16 +26,17 @@ type keysCommand struct {
 
 // keyringFlags choose a keyring without asking a running server.
 type keyringFlags struct {
-	Config string `placeholder:"FILE" help:"Work on the keyring that a configuration names. Its server must be stopped."`
-	Data   string `placeholder:"DIR" help:"Work on the keyring in a data folder. Its server must be stopped."`
-	File   string `placeholder:"FILE" help:"Work on a keyring file that stands alone, one step of a rotation at a time."`
+	Config     string `placeholder:"FILE" help:"Work on the keyring that a configuration names. Its server must be stopped."`
+	Data       string `placeholder:"DIR" help:"Work on the keyring in a data folder. Its server must be stopped."`
+	File       string `placeholder:"FILE" help:"Work on a keyring file that stands alone, one step of a rotation at a time."`
+	storeFlags `embed:""`
 }
 
 // offline reports whether one of the flags is set.
 func (f keyringFlags) offline() bool { return f.Config != "" || f.Data != "" || f.File != "" }
 
 func (f keyringFlags) load() (*config.Config, error) {
-	c, err := (&serveCommand{Config: f.Config, Data: f.Data}).config()
+	c, err := (&serveCommand{Config: f.Config, Data: f.Data, Database: f.Database, Blobs: f.Blobs}).config()
 	if err == nil && f.File != "" && f.Data != "" {
 		err = usageError{errors.New("--file and --data name two keyrings: choose one")}
 	}
@@ -57,6 +58,9 @@ func (f keyringFlags) use(ctx context.Context, fn func(*app.StoredKeyring) error
 		return err
 	}
 	k, err := f.open(ctx, c)
+	if errors.Is(err, app.ErrDataInUse) {
+		return fmt.Errorf("%w: %s; leave out --data and --config to ask the running server (list, rotate, retire), or stop it first", app.ErrDataInUse, c.Data)
+	}
 	if err != nil {
 		return err
 	}

@@ -25,12 +25,16 @@ Examples:
 
 // Run wraps the keyring.
 func (c *keysWrapCommand) Run(ctx context.Context, stdout io.Writer) error {
-	return c.store(ctx, stdout, func(k *app.StoredKeyring) (from, to *keys.Codec, err error) {
+	err := c.store(ctx, stdout, func(k *app.StoredKeyring) (from, to *keys.Codec, err error) {
 		if k.Codec.Wrapper == nil {
 			return nil, nil, usageError{errors.New("nothing says how to wrap the keyring: set GATEHOUSE_KEYRING_KEY, or keyring_wrapping in the configuration")}
 		}
 		return &keys.Codec{}, k.Codec, nil
 	})
+	if errors.Is(err, keys.ErrWrapped) {
+		return errors.New("the keyring is wrapped already; gatehouse keys rewrap wraps it with another key or command")
+	}
+	return err
 }
 
 type keysUnwrapCommand struct{ keyringFlags }

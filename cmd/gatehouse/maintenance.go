@@ -17,8 +17,21 @@ import (
 
 // dataFlags name the installation of a command that works on its files.
 type dataFlags struct {
-	Config string `placeholder:"FILE" help:"The configuration file of the server."`
-	Data   string `placeholder:"DIR" help:"The data folder of the server (${default_data})."`
+	Config     string `placeholder:"FILE" env:"GATEHOUSE_CONFIG" help:"The configuration file of the server."`
+	Data       string `placeholder:"DIR" env:"GATEHOUSE_DATA" help:"The data folder of the server (${default_data})."`
+	storeFlags `embed:""`
+}
+
+// storeFlags are settings that a server often has from its environment, because they
+// can have a password. The commands beside a server must see the same.
+type storeFlags struct {
+	Database string `placeholder:"URL" env:"GATEHOUSE_DATABASE" help:"The database of the server, if it is PostgreSQL and the configuration file does not name it."`
+	Blobs    string `placeholder:"URL" env:"GATEHOUSE_BLOBS" help:"The bucket of the server, if it has one and the configuration file does not name it."`
+}
+
+func (f storeFlags) apply(c *config.Config) {
+	c.Database = cmp.Or(f.Database, c.Database)
+	c.Blobs = cmp.Or(f.Blobs, c.Blobs)
 }
 
 func (f dataFlags) config() (*config.Config, error) {
@@ -29,6 +42,8 @@ func (f dataFlags) config() (*config.Config, error) {
 		}
 	}
 	cfg.Data = cmp.Or(f.Data, cfg.Data)
+	f.apply(cfg)
+	cfg.WrappingKeys = wrappingKeys()
 	return cfg, nil
 }
 
