@@ -94,7 +94,7 @@ func NewFollower(ctx context.Context, c FollowerConfig) (*Follower, error) {
 	}
 	err := f.open(ctx)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the keyring is missing beside a database in use, and should be in %s: restore it from a backup, or copy it from another server of the installation; to start with an empty installation, remove the data", c.Store)
+		return nil, fmt.Errorf("the keyring is missing beside a database in use, and should be in %s: restore it from a backup, or copy it from another server of the installation; if the servers share it elsewhere, such as in the database, say so with the setting keyring; to start with an empty installation, remove the data", c.Store)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keyring in %s: %w", c.Store, err)
