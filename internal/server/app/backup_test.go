@@ -273,6 +273,19 @@ func TestBackup_Refused(t *testing.T) {
 	}
 }
 
+// A backup that is killed while it writes its marker leaves a temporary file.
+func TestBackup_KilledAtItsBeginning(t *testing.T) {
+	g := start(t)
+	dir := filepath.Join(t.TempDir(), "backup")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".gatehouse-backup.json.123.tmp"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	g.createBackup(dir, backup.Options{Now: time.Now})
+}
+
 // killedEnv tells the test process what to do until it is killed.
 const killedEnv = "GATEHOUSE_TEST_KILLED_BACKUP"
 

@@ -22,7 +22,7 @@ func Schema() []db.Migration {
 // laterSchema returns the migrations that a server applies when something is used for
 // the first time.
 func laterSchema() []db.Migration {
-	return slices.Concat(db.InstallationMigrations(), keys.Migrations())
+	return db.InstallationMigrations()
 }
 
 // tablesOfServers are the tables of what runs: they are not needed when no server runs, and

@@ -131,7 +131,7 @@ func openFolder(dir string) (*folder, error) {
 		return nil, fmt.Errorf("backup folder: %w", err)
 	}
 	if err := checkMarker(dir); errors.Is(err, fs.ErrNotExist) {
-		if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != lockFile && e.Name() != "lost+found" }) {
+		if slices.ContainsFunc(entries, isForeign) {
 			return nil, fmt.Errorf("%s has other files and is not a backup folder: choose an empty or a new folder", dir)
 		}
 	} else if err != nil {
@@ -151,6 +151,14 @@ func openFolder(dir string) (*folder, error) {
 		return nil, errors.Join(err, f.lock.Close())
 	}
 	return f, nil
+}
+
+// isForeign reports whether a folder that has this entry, and no marker, may belong to
+// someone else. A backup that was killed right at its beginning leaves the lock and the
+// temporary file of the marker.
+func isForeign(e fs.DirEntry) bool {
+	name := e.Name()
+	return name != lockFile && name != "lost+found" && !(strings.HasPrefix(name, "."+markerFile+".") && strings.HasSuffix(name, ".tmp"))
 }
 
 // openForReading opens a backup folder that must exist. Several processes may read it.
