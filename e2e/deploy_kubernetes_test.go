@@ -131,6 +131,7 @@ func TestKubernetes_FitsTheServer(t *testing.T) {
 	if err := os.WriteFile(file, []byte(get[*corev1.ConfigMap](m).Data["gatehouse.yaml"]), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("GATEHOUSE_KEYRING_KEY", "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=") // of the secret
 	checkConfig(t, file)
 	checkConfig(t, filepath.Join(module, "deploy/kubernetes/base/gatehouse.yaml"))
 	c := config.Default()

@@ -309,7 +309,7 @@ func TestListen_File(t *testing.T) {
 
 // A file goes on where it was when the reader of it is slow.
 func TestListen_FileSlowReader(t *testing.T) {
-	want := make([]byte, 8<<20)
+	want := make([]byte, 32<<20)
 	for i := range want {
 		want[i] = byte(i / 251)
 	}
@@ -321,9 +321,9 @@ func TestListen_FileSlowReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each call waits for 5 ms at most.
+	// Each call waits for half a second at most, which is less than the reader pauses.
 	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, path) })}
-	go s.Serve(idletimeout.Listen(l, idletimeout.Limits{Idle: 40 * time.Millisecond, MinRate: 1000}))
+	go s.Serve(idletimeout.Listen(l, idletimeout.Limits{Idle: 4 * time.Second, MinRate: 1000}))
 	defer s.Close()
 	res, err := http.Get("http://" + l.Addr().String())
 	if err != nil {
@@ -331,12 +331,12 @@ func TestListen_FileSlowReader(t *testing.T) {
 	}
 	defer res.Body.Close()
 	var got bytes.Buffer
-	for range time.Tick(10 * time.Millisecond) {
-		if _, err := io.CopyN(&got, res.Body, 512<<10); err == io.EOF {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
+	if _, err := io.CopyN(&got, res.Body, 512<<10); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(700 * time.Millisecond) // the reader is slow
+	if _, err := got.ReadFrom(res.Body); err != nil {
+		t.Fatal(err)
 	}
 	if !bytes.Equal(got.Bytes(), want) {
 		t.Errorf("%d bytes, which are not those of the file", got.Len())

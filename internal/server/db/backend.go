@@ -44,6 +44,8 @@ type Backend interface {
 	Unique(err error) bool
 	// Full reports whether the database could not grow: its disk is full.
 	Full(err error) bool
+	// Unstorable reports whether a text has a character that the database cannot hold.
+	Unstorable(err error) bool
 	// Unavailable reports whether the database cannot be reached, or is starting or
 	// stopping.
 	Unavailable(err error) bool

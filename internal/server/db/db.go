@@ -329,6 +329,8 @@ func (db *DB) explain(err error) error {
 		return nil
 	case db.backend.Full(err):
 		return diskspace.Fault(err)
+	case db.backend.Unstorable(err):
+		return fault.Wrap(err, fault.Invalid, "InvalidCharacter", "A text of the request has a NUL character or is not valid UTF-8, and cannot be stored.")
 	case db.backend.Conflict(err):
 		return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "Too many requests change the same thing at the same time. Try again in a moment.")
 	case db.backend.Unavailable(err):

@@ -21,7 +21,7 @@ func TestDeleteRepository_KilledBeforeRemoval(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, strings.NewReader("part of a layer")); err != nil {
+	if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, strings.NewReader(noise(blob.MaxState))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.DeleteRepository(t.Context(), app, images.DeleteContents); err != nil {

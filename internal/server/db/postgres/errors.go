@@ -19,6 +19,7 @@ const (
 	uniqueViolation      = "23505"
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
+	notInRepertoire      = "22021" // a NUL byte, or not UTF-8
 	diskFull             = "53100"
 	tooManyConnections   = "53300"
 	queryCanceled        = "57014" // by statement_timeout: the caller's cancellation is context.Canceled
@@ -59,6 +60,9 @@ func (*backend) Unique(err error) bool { return code(err) == uniqueViolation }
 
 // Full implements [db.Backend].
 func (*backend) Full(err error) bool { return code(err) == diskFull }
+
+// Unstorable implements [db.Backend].
+func (*backend) Unstorable(err error) bool { return code(err) == notInRepertoire }
 
 // Unavailable implements [db.Backend].
 func (*backend) Unavailable(err error) bool {

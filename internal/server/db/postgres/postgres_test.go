@@ -283,6 +283,36 @@ func TestTx_StatementTimeout(t *testing.T) {
 	}
 }
 
+// What PostgreSQL cannot hold is the fault of the request.
+func TestTx_UnstorableText(t *testing.T) {
+	d := open(t, dbtest.Schema(t))
+	set(t, d, "a")
+	for _, name := range []string{"nul \x00", "not UTF-8 \xff"} {
+		err := d.Tx(t.Context(), func(tx *db.Tx) error {
+			_, err := tx.Exec(t.Context(), `INSERT INTO counter (name, n) VALUES ($1, 0)`, name)
+			return err
+		})
+		if fault.From(err).Kind != fault.Invalid {
+			t.Errorf("%q: %v, want a fault Invalid", name, err)
+		}
+		_, err = db.One(t.Context(), d, db.Scalar[int64], `SELECT n FROM counter WHERE name = $1`, name)
+		if fault.From(err).Kind != fault.Invalid {
+			t.Errorf("looking for %q: %v, want a fault Invalid", name, err)
+		}
+	}
+}
+
+// A server that may lose what it has committed is refused.
+func TestOpen_AsynchronousCommit(t *testing.T) {
+	d, err := postgres.Open(t.Context(), dbtest.Schema(t)+"&synchronous_commit=off")
+	if err == nil {
+		d.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), "synchronous_commit") {
+		t.Errorf("err = %v", err)
+	}
+}
+
 // A long list of values is not kept prepared, and works the same.
 func TestQuery_Long(t *testing.T) {
 	d := open(t, dbtest.Schema(t))

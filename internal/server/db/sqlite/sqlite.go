@@ -189,6 +189,9 @@ func (*backend) Retry(error) bool { return false }
 // Conflict implements [db.Backend].
 func (*backend) Conflict(error) bool { return false }
 
+// Unstorable implements [db.Backend]. SQLite keeps any bytes.
+func (*backend) Unstorable(error) bool { return false }
+
 // Unavailable implements [db.Backend].
 func (*backend) Unavailable(error) bool { return false }
 
