@@ -246,7 +246,7 @@ func (db *DB) Tx(ctx context.Context, fn func(*Tx) error) error {
 // thing would go on to conflict with each other. Eight clients that published versions
 // of one package at the same time did.
 func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) error) error, fn func(*Tx) error) error {
-	began, waited := time.Now(), false
+	began, waited, taken := time.Now(), false, 0
 	for try := 1; ; try++ {
 		var committed *Tx // of the last run
 		err := run(ctx, func(c Conn) (err error) {
@@ -259,7 +259,13 @@ func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) erro
 			}
 			return nil
 		}
-		if !db.backend.Retry(err) || try >= minTries && time.Since(began) >= triesFor {
+		retry := db.backend.Retry(err)
+		if db.Shared() && db.IsUnique(err) && taken < minTries {
+			// Another transaction may have added the row after this one had looked. If it
+			// runs again, it sees the row, and says what that means.
+			taken, retry = taken+1, true
+		}
+		if !retry || try >= minTries && time.Since(began) >= triesFor {
 			return err
 		}
 		db.retries.Inc()
