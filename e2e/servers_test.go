@@ -93,8 +93,3 @@ func (s *servers) stop(i int) {
 		s.t.Errorf("server %d after SIGTERM: %v\n%s", i, err, s.process[i].logged())
 	}
 }
-
-// fixture is the servers as a client sees them.
-func (s *servers) fixture() *fixture {
-	return &fixture{t: s.t, url: s.balancer.url, data: s.data(0)}
-}
