@@ -45,6 +45,15 @@
 // What is promised: after Make has returned, no server decides without the change.
 // While Make still waits, some servers have the change and others do not.
 //
+// # Restored databases
+//
+// After a restore from a backup, or after a standby took over, the database may lack
+// what memory has, and positions may start again at lower numbers. A server notices it
+// by positions that went back, by a row of change_reader that is older than its last
+// report, or by [db.DB.Incarnation], which it reads between each report and the lease.
+// Then it gives its lease up and loads everything again. A maker of a change does not
+// believe a report of positions higher than those of the database.
+//
 // # One server
 //
 // If no other process can use the database ([db.DB.Shared] is false), nothing of this

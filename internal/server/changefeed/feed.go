@@ -74,6 +74,10 @@ type Feed struct {
 	// unreported are the positions of changes of others that no report has yet.
 	unreported []int64
 	reports    int64 // how many there were
+	// acknowledged is the number of the last report that was certainly committed.
+	acknowledged int64
+	incarnation  string // of the database that memory was read from
+	astray       bool   // memory must be read again before the next lease
 
 	mu        sync.Mutex
 	followers map[string]Follower
@@ -129,7 +133,10 @@ func (f *Feed) join(ctx context.Context) (err error) {
 	if f.finished, err = f.store.Finished(ctx); err != nil || !f.shared {
 		return err
 	}
-	return f.store.Join(ctx, f.id, f.finished)
+	if f.incarnation, err = f.store.Incarnation(ctx); err != nil {
+		return err
+	}
+	return f.store.Join(ctx, f.id, f.reports, f.finished)
 }
 
 // Follow registers the memory of a domain, before it is loaded. The scope names the

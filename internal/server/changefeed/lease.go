@@ -2,6 +2,8 @@ package changefeed
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -101,13 +103,20 @@ func (f *Feed) runAlone(ctx context.Context) {
 // heartbeat reads the feed. It reports if there is something to report, or if it is
 // time to renew the lease. again is true if there is something to report already.
 func (f *Feed) heartbeat(ctx context.Context) (again bool, err error) {
+	outer := ctx
 	ctx, cancel := context.WithTimeout(ctx, f.lease)
 	defer cancel()
 	if err := f.reading.Lock(ctx); err != nil {
 		return false, err
 	}
 	defer f.reading.Unlock()
-	if err := f.read(ctx); err != nil {
+	if f.astray {
+		return true, f.rejoin(outer) // which may take longer than a lease
+	}
+	if err := f.read(ctx); errors.Is(err, errRestored) {
+		f.stray()
+		return true, nil
+	} else if err != nil {
 		return false, err
 	}
 	renewed := f.renewed.Load()
@@ -115,7 +124,7 @@ func (f *Feed) heartbeat(ctx context.Context) (again bool, err error) {
 		return false, nil
 	}
 	err = f.renew(ctx)
-	return len(f.unreported) > 0, err
+	return len(f.unreported) > 0 || f.astray, err
 }
 
 // renew reports, reads the feed and begins another lease.
@@ -123,12 +132,23 @@ func (f *Feed) renew(ctx context.Context) error {
 	began := f.now()
 	f.reports++
 	reported := f.finished
-	known, err := f.store.Report(ctx, Report{Reader: f.id, Number: f.reports, Finished: reported, Live: true})
+	known, err := f.store.Report(ctx, Report{Reader: f.id, Number: f.reports, Acknowledged: f.acknowledged, Finished: reported, Live: true})
 	if err != nil {
 		return err
 	}
 	if !known {
-		return f.rejoin(ctx) // the next heartbeat renews
+		f.stray() // the next heartbeat rejoins
+		return nil
+	}
+	f.acknowledged = f.reports
+	// After the report: what is asked here is the database that got it, or a later one.
+	incarnation, err := f.store.Incarnation(ctx)
+	if err != nil {
+		return fmt.Errorf("changefeed: ask for the incarnation of the database: %w", err)
+	}
+	if incarnation != f.incarnation {
+		f.stray()
+		return nil
 	}
 	if len(f.unreported) > 0 {
 		f.store.Wake(ctx) // others may wait for the report
@@ -136,7 +156,10 @@ func (f *Feed) renew(ctx context.Context) error {
 	// What was committed between the two steps of a reading was applied, but the report
 	// does not have it yet. The next one does.
 	f.unreported = slices.DeleteFunc(f.unreported, reported.Has)
-	if err := f.read(ctx); err != nil {
+	if err := f.read(ctx); errors.Is(err, errRestored) {
+		f.stray()
+		return nil
+	} else if err != nil {
 		return err
 	}
 	f.renewed.Store(&began)

@@ -2,8 +2,10 @@ package changefeed
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -17,12 +19,18 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 	return f.read(ctx)
 }
 
+// errRestored says that the database is older than what this server has of it.
+var errRestored = errors.New("changefeed: the database was restored to an older state")
+
 // read is CatchUp for a caller who has the turn.
 func (f *Feed) read(ctx context.Context) error {
 	// This first: the rows of all that is finished now are among those that follow.
 	finished, err := f.store.Finished(ctx)
 	if err != nil {
 		return fmt.Errorf("changefeed: read what is finished: %w", err)
+	}
+	if f.shared && finished.Below < f.finished.Below {
+		return errRestored
 	}
 	entries, err := f.store.Since(ctx, f.finished)
 	if err != nil {
@@ -84,16 +92,37 @@ func (f *Feed) advance(finished db.Finished, fresh map[string]int64, foreign []i
 	f.metrics.applied.Add(float64(len(fresh)))
 }
 
-// rejoin is for a server that was silent for so long that its row, and perhaps rows of
-// the feed that it has not read, were removed.
+// stray gives the lease up until [Feed.rejoin] has succeeded.
+func (f *Feed) stray() {
+	f.renewed.Store(nil)
+	f.astray = true
+	f.log.Warn("everything is read from the database again, because it was started again, restored or replaced, or because this server was away for long")
+}
+
+// rejoinTime bounds one attempt to load everything again.
+const rejoinTime = 10 * time.Minute
+
+// rejoin loads everything again. It is for a server that was silent for so long that
+// its row, and perhaps rows of the feed that it has not read, were removed; and for one
+// whose database was restored from a backup, or replaced by a standby that had not
+// received everything. Then memory may have changes that never happened, and positions
+// say nothing about it, so the server decides nothing until it is done.
 func (f *Feed) rejoin(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rejoinTime)
+	defer cancel()
+	incarnation, err := f.store.Incarnation(ctx)
+	if err != nil {
+		return err
+	}
 	finished, err := f.store.Finished(ctx)
 	if err != nil {
 		return err
 	}
-	if err := f.store.Join(ctx, f.id, finished); err != nil {
+	f.reports++
+	if err := f.store.Join(ctx, f.id, f.reports, finished); err != nil {
 		return err
 	}
+	f.acknowledged = f.reports
 	f.mu.Lock()
 	followers := maps.Clone(f.followers)
 	f.mu.Unlock()
@@ -102,6 +131,7 @@ func (f *Feed) rejoin(ctx context.Context) error {
 			return fmt.Errorf("changefeed: reload %s: %w", scope, err)
 		}
 	}
+	f.incarnation, f.astray = incarnation, false
 	f.finished, f.applied, f.unreported = finished, map[string]int64{}, nil
 	return nil
 }

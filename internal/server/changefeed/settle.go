@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
 const (
@@ -116,11 +118,17 @@ func (s *settler) release(waiting []*waiter) {
 	ctx, cancel := context.WithTimeout(context.Background(), settleRead)
 	defer cancel()
 	readers, err := f.store.Readers(ctx)
+	// Positions only grow. A report of higher ones is from before the database was
+	// restored, and says nothing about the changes since.
+	var finished db.Finished
+	if err == nil {
+		finished, err = f.store.Finished(ctx)
+	}
 	readers = slices.DeleteFunc(readers, func(r Report) bool { return !r.Live || r.Reader == f.id })
 	// Only now, so that what was read is at least as old as the wait will be long.
 	now := f.now()
 	for _, w := range waiting {
-		lacking := slices.DeleteFunc(slices.Clone(readers), func(r Report) bool { return r.Finished.Has(w.position) })
+		lacking := slices.DeleteFunc(slices.Clone(readers), func(r Report) bool { return r.Finished.Below <= finished.Below && r.Finished.Has(w.position) })
 		switch {
 		case err == nil && len(lacking) == 0:
 			s.finish(w)

@@ -22,13 +22,17 @@ type Store interface {
 	Find(ctx context.Context, id string) (position int64, found bool, err error)
 	// Finished is [db.DB.Finished].
 	Finished(ctx context.Context) (db.Finished, error)
+	// Incarnation is [db.DB.Incarnation].
+	Incarnation(ctx context.Context) (string, error)
 	// Since returns the committed changes that were not finished at a moment, in order.
 	Since(ctx context.Context, f db.Finished) ([]Entry, error)
 	// Join adds a reader that decides nothing yet. Rows of what was not finished at a
-	// moment are kept for it from then on.
-	Join(ctx context.Context, reader string, f db.Finished) error
+	// moment are kept for it from then on, and rows of before a restore are removed. If the database has the reader already, it keeps its
+	// Live, since it may have decided until now.
+	Join(ctx context.Context, reader string, number int64, f db.Finished) error
 	// Report says what a reader has. It reports false, and does nothing, if the
-	// reader was removed.
+	// reader was removed, or if its last report is older than the acknowledged one:
+	// then the database was restored.
 	Report(ctx context.Context, r Report) (known bool, err error)
 	// Readers returns the last report of each reader.
 	Readers(ctx context.Context) ([]Report, error)
@@ -55,6 +59,9 @@ type Entry struct {
 type Report struct {
 	Reader string
 	Number int64 // grows with each report of the reader
+	// Acknowledged is the number of the last report that the reader knows to be
+	// committed. It is not stored.
+	Acknowledged int64
 	// Finished are the changes that the reader has.
 	Finished db.Finished
 	// Live says that the reader may have a lease.
@@ -155,6 +162,8 @@ func (t table) Find(ctx context.Context, id string) (int64, bool, error) {
 
 func (t table) Finished(ctx context.Context) (db.Finished, error) { return t.db.Finished(ctx) }
 
+func (t table) Incarnation(ctx context.Context) (string, error) { return t.db.Incarnation(ctx) }
+
 func (t table) Since(ctx context.Context, f db.Finished) ([]Entry, error) {
 	condition, args := `position >= $1`, []any{f.Below}
 	if len(f.Running) > 0 {
@@ -174,9 +183,24 @@ func (t table) Since(ctx context.Context, f db.Finished) ([]Entry, error) {
 	}, `SELECT position, id, scope, keys FROM change_feed WHERE `+condition+` ORDER BY position`, args...)
 }
 
-func (t table) Join(ctx context.Context, reader string, f db.Finished) error {
-	return t.exec(ctx, `INSERT INTO change_reader (id, report, horizon, below, running, live) VALUES ($1, 0, $2, $2, '[]', 0)
-		ON CONFLICT (id) DO UPDATE SET horizon = excluded.horizon, below = excluded.below, running = excluded.running, live = 0`, reader, f.Horizon())
+// A row that is visible to a transaction was committed before, and has a lower
+// position. If it has a higher one, it is from before the database was restored to
+// another cluster: everyone has loaded it or will load everything again, and no report
+// could ever name it.
+func (t table) Join(ctx context.Context, reader string, number int64, f db.Finished) error {
+	return t.db.Tx(ctx, func(tx *db.Tx) error {
+		position, err := tx.Position(ctx) // first, so that what is visible is older
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM change_feed WHERE position > $1`, position); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO change_reader (id, report, horizon, below, running, live) VALUES ($1, $2, $3, $3, '[]', 0)
+			ON CONFLICT (id) DO UPDATE SET report = excluded.report, horizon = excluded.horizon, below = excluded.below, running = excluded.running`,
+			reader, number, f.Horizon())
+		return err
+	})
 }
 
 func (t table) Report(ctx context.Context, r Report) (known bool, err error) {
@@ -185,8 +209,8 @@ func (t table) Report(ctx context.Context, r Report) (known bool, err error) {
 		return false, err
 	}
 	err = t.db.Tx(ctx, func(tx *db.Tx) error {
-		n, err := tx.Exec(ctx, `UPDATE change_reader SET report = $2, horizon = $3, below = $4, running = $5, live = 1 WHERE id = $1`,
-			r.Reader, r.Number, r.Finished.Horizon(), r.Finished.Below, string(running))
+		n, err := tx.Exec(ctx, `UPDATE change_reader SET report = $2, horizon = $3, below = $4, running = $5, live = 1 WHERE id = $1 AND report >= $6`,
+			r.Reader, r.Number, r.Finished.Horizon(), r.Finished.Below, string(running), r.Acknowledged)
 		known = n == 1
 		return err
 	})

@@ -33,6 +33,8 @@ type Backend interface {
 	// Finished says which of them are finished; see [Tx.Position] and [DB.Finished].
 	Position(ctx context.Context, c Conn) (int64, error)
 	Finished(ctx context.Context) (Finished, error)
+	// Incarnation is [DB.Incarnation].
+	Incarnation(ctx context.Context) (string, error)
 
 	// Retry reports whether a transaction that failed with this error certainly has
 	// no effect and may succeed if it runs again.

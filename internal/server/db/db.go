@@ -126,6 +126,15 @@ func (db *DB) Horizon(ctx context.Context) (int64, error) {
 	return f.Horizon(), err
 }
 
+// Incarnation returns a text that differs after the database was restored from a
+// backup, a standby took over, or its server was started again. Then positions and
+// horizons may be lower than before, and what was read may never have been committed.
+// It is empty on SQLite, whose file does not change below a server.
+func (db *DB) Incarnation(ctx context.Context) (string, error) {
+	s, err := db.backend.Incarnation(ctx)
+	return s, db.explain(err)
+}
+
 // Wake tells the other processes that use the database that something was
 // committed. It returns at once: calls that come while one is being sent are
 // sent as one, and what cannot be sent is dropped.

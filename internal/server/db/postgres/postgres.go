@@ -235,6 +235,16 @@ func parseSnapshot(text string) (f db.Finished, err error) {
 	return f, nil
 }
 
+// Incarnation implements [db.Backend]: it is when the server was started, which a
+// standby that takes over was at another time, and which database and schema it has.
+func (b *backend) Incarnation(ctx context.Context) (text string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, statementLimit)
+	defer cancel()
+	err = b.pool.QueryRowContext(ctx, `SELECT concat(extract(epoch FROM pg_postmaster_start_time()), '/', d.oid, '/', n.oid)
+		FROM pg_database d, pg_namespace n WHERE d.datname = current_database() AND n.nspname = current_schema()`).Scan(&text)
+	return text, err
+}
+
 // number reads the one number of a query's one row.
 func number(rows db.Rows, err error) (n int64, _ error) {
 	if err != nil {

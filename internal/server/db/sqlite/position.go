@@ -25,6 +25,9 @@ func (b *backend) Finished(ctx context.Context) (db.Finished, error) {
 	return db.Finished{Below: n + 1}, err
 }
 
+// Incarnation implements [db.Backend].
+func (*backend) Incarnation(context.Context) (string, error) { return "", nil }
+
 // number reads the one number of a query's one row.
 func number(rows db.Rows, err error) (n int64, _ error) {
 	if err != nil {
