@@ -75,3 +75,30 @@ type Findings = iter.Seq2[Finding, error]
 // Objects is a sequence of objects in the order of their names. It ends after the
 // first error.
 type Objects = iter.Seq2[Object, error]
+
+// objectsPage is the number of objects that [ReadObjects] reads at a time.
+const objectsPage = 1000
+
+// ReadObjects returns the objects that scan reads from the rows of a query, page by
+// page. The query orders them by name. Its parameters are the name after which a page
+// begins and the number of rows.
+func ReadObjects(ctx context.Context, q db.Querier, scan func(db.Row) (Object, error), query string) Objects {
+	return func(yield func(Object, error) bool) {
+		for last := ""; ; {
+			page, err := db.All(ctx, q, scan, query, last, objectsPage)
+			if err != nil {
+				yield(Object{}, err)
+				return
+			}
+			for _, o := range page {
+				if !yield(o, nil) {
+					return
+				}
+			}
+			if len(page) < objectsPage {
+				return
+			}
+			last = page[len(page)-1].Name
+		}
+	}
+}

@@ -77,3 +77,22 @@ type Rows interface {
 	Err() error
 	Close() error
 }
+
+// Number reads the one number of a query's one row. It takes the results of a query
+// of a [Backend] or a [Conn]. It returns [ErrNoRows] if there is no row.
+func Number(rows Rows, err error) (n int64, _ error) {
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		if err := rows.Err(); err != nil {
+			return 0, err
+		}
+		return 0, ErrNoRows
+	}
+	if err := rows.Scan(&n); err != nil {
+		return 0, err
+	}
+	return n, rows.Close()
+}

@@ -16,34 +16,14 @@ const ObjectPrefix = objectPrefix
 // Migrations returns the schema of this package.
 func Migrations() []db.Migration { return slices.Clone(migrations) }
 
-// objectsPage is the number of objects that [Objects] reads at a time.
-const objectsPage = 1000
-
 // Objects yields the objects of all blobs. The objects of unfinished uploads are not
 // among them.
 func Objects(ctx context.Context, q db.Querier) consistency.Objects {
-	return func(yield func(consistency.Object, error) bool) {
-		for last := ""; ; {
-			page, err := db.All(ctx, q, func(r db.Row) (o consistency.Object, err error) {
-				o.Digests = make([]string, 1)
-				err = r.Scan(&o.Name, &o.Size, &o.Digests[0])
-				return o, err
-			}, `SELECT object, size, digest FROM image_blob WHERE object > $1 ORDER BY object LIMIT $2`, last, objectsPage)
-			if err != nil {
-				yield(consistency.Object{}, err)
-				return
-			}
-			for _, o := range page {
-				if !yield(o, nil) {
-					return
-				}
-			}
-			if len(page) < objectsPage {
-				return
-			}
-			last = page[len(page)-1].Name
-		}
-	}
+	return consistency.ReadObjects(ctx, q, func(r db.Row) (o consistency.Object, err error) {
+		o.Digests = make([]string, 1)
+		err = r.Scan(&o.Name, &o.Size, &o.Digests[0])
+		return o, err
+	}, `SELECT object, size, digest FROM image_blob WHERE object > $1 ORDER BY object LIMIT $2`)
 }
 
 // ObjectTotals returns the number and the bytes of what [Objects] yields.

@@ -124,7 +124,7 @@ func TestCommandWrapper_Failures(t *testing.T) {
 		"it prints nothing":             {program(t, "cat >/dev/null"), "kms printed nothing"},
 		"it prints too much":            {program(t, "cat /dev/zero"), "printed more than"},
 		"it prints another key":         {program(t, "head -c 32 /dev/zero"), "another key"},
-		"it prints what is no key":      {program(t, "echo topsecret"), "does not open it"},
+		"it prints something else":      {program(t, "echo topsecret"), "does not open it"},
 		"it is not there":               {[]string{filepath.Join(t.TempDir(), "none")}, "none"},
 		"there is no command to unwrap": {nil, "no command is configured"},
 	} {

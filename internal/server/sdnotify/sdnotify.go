@@ -56,7 +56,7 @@ func New(socket string, watchdog time.Duration) *Notifier {
 }
 
 // FromEnvironment returns the notifier that the supervisor set up with NOTIFY_SOCKET,
-// WATCHDOG_USEC and WATCHDOG_PID. It returns nil if there is no supervisor.
+// WATCHDOG_USEC and WATCHDOG_PID. It returns nil if the program was started without a supervisor.
 func FromEnvironment() (*Notifier, error) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {

@@ -191,7 +191,7 @@ func (*backend) Stamp(context.Context) error { return nil }
 
 // Position implements [db.Backend]: it is the id of the transaction.
 func (*backend) Position(ctx context.Context, c db.Conn) (int64, error) {
-	return number(c.Query(ctx, `SELECT pg_current_xact_id()::text::bigint`, nil))
+	return db.Number(c.Query(ctx, `SELECT pg_current_xact_id()::text::bigint`, nil))
 }
 
 // Finished implements [db.Backend]. The transactions are those in all databases of
@@ -243,22 +243,4 @@ func (b *backend) Incarnation(ctx context.Context) (text string, err error) {
 	err = b.pool.QueryRowContext(ctx, `SELECT concat(extract(epoch FROM pg_postmaster_start_time()), '/', d.oid, '/', n.oid)
 		FROM pg_database d, pg_namespace n WHERE d.datname = current_database() AND n.nspname = current_schema()`).Scan(&text)
 	return text, err
-}
-
-// number reads the one number of a query's one row.
-func number(rows db.Rows, err error) (n int64, _ error) {
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		if err := rows.Err(); err != nil {
-			return 0, err
-		}
-		return 0, sql.ErrNoRows
-	}
-	if err := rows.Scan(&n); err != nil {
-		return 0, err
-	}
-	return n, rows.Close()
 }

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -16,32 +15,14 @@ var positionMigration = db.Migration{Name: "db/002-position", SQL: `CREATE TABLE
 
 // Position implements [db.Backend].
 func (*backend) Position(ctx context.Context, c db.Conn) (int64, error) {
-	return number(c.Query(ctx, `UPDATE db_position SET n = n + 1 RETURNING n`, nil))
+	return db.Number(c.Query(ctx, `UPDATE db_position SET n = n + 1 RETURNING n`, nil))
 }
 
 // Finished implements [db.Backend].
 func (b *backend) Finished(ctx context.Context) (db.Finished, error) {
-	n, err := number(b.Query(ctx, `SELECT n FROM db_position`, nil))
+	n, err := db.Number(b.Query(ctx, `SELECT n FROM db_position`, nil))
 	return db.Finished{Below: n + 1}, err
 }
 
 // Incarnation implements [db.Backend].
 func (*backend) Incarnation(context.Context) (string, error) { return "", nil }
-
-// number reads the one number of a query's one row.
-func number(rows db.Rows, err error) (n int64, _ error) {
-	if err != nil {
-		return 0, err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		if err := rows.Err(); err != nil {
-			return 0, err
-		}
-		return 0, sql.ErrNoRows
-	}
-	if err := rows.Scan(&n); err != nil {
-		return 0, err
-	}
-	return n, rows.Close()
-}

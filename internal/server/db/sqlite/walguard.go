@@ -242,7 +242,7 @@ func (b *backend) Stamp(ctx context.Context) error {
 	next := rand.Uint32()>>1 | 1 // user_version is a signed number, and 0 means unset
 	var schema uint32
 	err = b.Run(ctx, func(c db.Conn) error {
-		v, err := number(c.Query(ctx, `PRAGMA schema_version`, nil))
+		v, err := db.Number(c.Query(ctx, `PRAGMA schema_version`, nil))
 		schema = uint32(v)
 		return err
 	})
