@@ -3,6 +3,7 @@ package changefeed_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,10 +13,15 @@ import (
 )
 
 // A cluster is what a restore changes about a database besides its rows.
-type cluster struct {
+// The servers read it while the test changes it.
+type cluster struct{ state atomic.Pointer[clusterState] }
+
+type clusterState struct {
 	ahead       int64 // how much higher positions are than those of the test's database
 	incarnation string
 }
+
+func (c *cluster) ahead() int64 { return c.state.Load().ahead }
 
 // onCluster is the store of a server on a cluster.
 type onCluster struct {
@@ -25,23 +31,27 @@ type onCluster struct {
 
 func (s onCluster) Finished(ctx context.Context) (db.Finished, error) {
 	f, err := s.Line.Finished(ctx)
-	f.Below += s.ahead
+	f.Below += s.ahead()
 	return f, err
 }
 
-func (s onCluster) Incarnation(context.Context) (string, error) { return s.incarnation, nil }
+func (s onCluster) Incarnation(context.Context) (string, error) {
+	return s.state.Load().incarnation, nil
+}
 
 func (s onCluster) Record(ctx context.Context, tx *db.Tx, e changefeed.Entry) (int64, error) {
 	n, err := s.Line.Record(ctx, tx, e)
-	if err == nil && s.ahead > 0 {
-		_, err = tx.Exec(ctx, `UPDATE change_feed SET position = $1 WHERE id = $2`, n+s.ahead, e.ID)
+	n += s.ahead()
+	if err == nil {
+		_, err = tx.Exec(ctx, `UPDATE change_feed SET position = $1 WHERE id = $2`, n, e.ID)
 	}
-	return n + s.ahead, err
+	return n, err
 }
 
 // onClusters returns two servers on a cluster whose positions are high.
 func onClusters(t *testing.T, d *db.DB) (*cluster, []*server) {
-	c, bus := &cluster{ahead: 1_000_000, incarnation: "first"}, new(changefeedtest.Bus)
+	c, bus := new(cluster), new(changefeedtest.Bus)
+	c.state.Store(&clusterState{ahead: 1_000_000, incarnation: "first"})
 	var all []*server
 	for range 2 {
 		l := changefeedtest.NewLine(d, bus)
@@ -96,7 +106,7 @@ func TestFeed_RestoredToNewCluster(t *testing.T) {
 		c, all := onClusters(t, d)
 		all[0].ok(all[0].write("lost", 1))
 		pass(3 * time.Second)
-		*c = cluster{incarnation: "second"}
+		c.state.Store(&clusterState{incarnation: "second"})
 		lost(t, d, `DELETE FROM number`)
 		all[0].check(t, all)
 	})
@@ -107,8 +117,7 @@ func TestFeed_LaggingStandby(t *testing.T) {
 	withTime(t, func(t *testing.T, d *db.DB) {
 		c, all := onClusters(t, d)
 		all[0].ok(all[0].write("lost", 1))
-		c.incarnation = "standby"
-		c.ahead += 1000
+		c.state.Store(&clusterState{ahead: c.ahead() + 1000, incarnation: "standby"})
 		lost(t, d, `DELETE FROM number`)
 		pass(3 * time.Second)
 		all[0].check(t, all)
