@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -33,8 +34,14 @@ func crashStores(t *testing.T, seed uint64) {
 		t.Fatal(err)
 	}
 	data := filepath.Join(t.TempDir(), "data")
-	flags := []string{"--database", stores.url(name), "--blobs", stores.bucket(name), "--log-level", "error"}
-	start := func() *process { return startProcessWith(t, stores.environment(), data, flags...) }
+	config := filepath.Join(t.TempDir(), "gatehouse.yaml")
+	settings := fmt.Sprintf("data: %s\ndatabase: %s\nblobs: %s\n", data, stores.url(name), stores.bucket(name))
+	if err := os.WriteFile(config, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start := func() *process {
+		return startProcessWith(t, stores.environment(), data, "--config", config, "--log-level", "error")
+	}
 	ledger, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
 
 	s := connectFirst(t, start(), data, ledger)
@@ -61,6 +68,9 @@ func crashStores(t *testing.T, seed uint64) {
 		s = connect(t, start(), data, ledger)
 		s.check(t, fmt.Sprintf("round %d", round))
 		s.resume(t, begun)
+		if round%verifyEvery == 0 {
+			verifyInstallation(t, stores.environment(), "--config", config)
+		}
 	}
 	s.trigger.left.Store(1 << 40)
 	s.check(t, "at the end")
@@ -70,4 +80,5 @@ func crashStores(t *testing.T, seed uint64) {
 		t.Errorf("after SIGTERM: %v", err)
 	}
 	t.Logf("kills: %v", killed)
+	verifyInstallation(t, stores.environment(), "--config", config)
 }

@@ -30,6 +30,8 @@ const (
 	rounds        = 50  // how often each is killed
 	events        = 250 // a server is killed at most this many events after its start
 	starts        = 6   // how often TestCrash_DuringStart kills a server
+	// verifyEvery is in how many rounds gatehouse verify runs beside the server.
+	verifyEvery = 10
 )
 
 // newSeed returns the seed of a test's random choices. A failed test logs it, and
@@ -79,6 +81,9 @@ func crashUnderLoad(t *testing.T, seed uint64) {
 		s = connect(t, startProcess(t, data), data, ledger)
 		s.check(t, fmt.Sprintf("round %d", round))
 		s.resume(t, begun)
+		if round%verifyEvery == 0 {
+			verifyInstallation(t, nil, "--data", data)
+		}
 	}
 	s.drain(t, clients(s, rounds, seed, begun))
 	s = connect(t, startProcess(t, data), data, ledger)
@@ -88,14 +93,17 @@ func crashUnderLoad(t *testing.T, seed uint64) {
 	verifyInstallation(t, nil, "--data", data)
 }
 
-// verifyInstallation runs gatehouse verify on a stopped server.
+// verifyInstallation runs gatehouse verify, which must find no problem.
 func verifyInstallation(t *testing.T, env []string, flags ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(binary, "gatehouse"), append([]string{"verify"}, flags...)...)
 	cmd.Env = append(os.Environ(), env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("verify: %v\n%s", err, out)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("verify: %v\n%s", err, out)
 	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	t.Logf("verify: %s", lines[len(lines)-1])
 }
 
 // work runs the clients until the process is dead.

@@ -292,7 +292,6 @@ func (s *server) startSeveral(ts *testscript.TestScript, args []string) {
 		if i > 0 {
 			data = fmt.Sprintf("%s-%d", first, i)
 		}
-		ts.Check(shareKeyring(first, data))
 		s.balancer.set(i, s.start(ts, data, s.stores.environment(), args...))
 	}
 	for deadline := time.Now().Add(waitTimeout); s.balancer.count() < several; time.Sleep(healthInterval) {

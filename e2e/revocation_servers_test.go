@@ -86,7 +86,8 @@ func waitUntil(t *testing.T, what string, holds func() bool) time.Duration {
 
 // TestRevocation_SeveralServers revokes a permission again and again while three servers
 // get requests that need it, and cuts one of them off from the database. A request that
-// begins after the revoking call has returned must be refused by every server.
+// begins after the revoking call has returned must be refused by every server. Then the
+// keyring is rotated: see rotateUnderLoad.
 func TestRevocation_SeveralServers(t *testing.T) {
 	stores := newStores(t)
 	s := newServers(t, stores, several, "log: {level: error}")
@@ -186,7 +187,6 @@ func TestRevocation_SeveralServers(t *testing.T) {
 	t.Logf("cut off: the revocation took %v, the server refused after %v, and recovered after %v", took, refused, recovered)
 	permit()
 	waitUntil(t, "a request of a user with the permission", progress(loads...))
-
 	stop()
 	running.Wait()
 	for i, l := range loads {
@@ -200,4 +200,5 @@ func TestRevocation_SeveralServers(t *testing.T) {
 			return true
 		})
 	}
+	rotateUnderLoad(t, g, s.process, bob)
 }

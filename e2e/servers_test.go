@@ -3,7 +3,6 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -43,10 +42,15 @@ func newServers(t *testing.T, stores *stores, n int, settings string) *servers {
 	return s
 }
 
-// writeSharedConfig writes the configuration that several servers have in common.
+// writeSharedConfig writes the configuration that several servers have in common, and
+// beside it the key that wraps their keyring.
 func writeSharedConfig(file, url, blobs, settings string) error {
-	text := fmt.Sprintf("url: %s\nblobs: %s\ndrain_delay: 1s\n%s\n", url, blobs, settings)
-	return os.WriteFile(file, []byte(text), 0o600)
+	key := filepath.Join(filepath.Dir(file), "wrapping.key")
+	text := fmt.Sprintf("url: %s\nblobs: %s\nkeyring: database\nkeyring_wrapping: {key_file: %s}\ndrain_delay: 1s\n%s\n", url, blobs, key, settings)
+	return errors.Join(
+		os.WriteFile(key, []byte("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="), 0o600),
+		os.WriteFile(file, []byte(text), 0o600),
+	)
 }
 
 // data is the folder of a server. The first one has the profiles that tests use.
@@ -61,26 +65,8 @@ func (s *servers) start(i int) {
 // startAt starts a server that reaches the database at another address.
 func (s *servers) startAt(i int, database string) {
 	s.t.Helper()
-	if err := shareKeyring(s.data(0), s.data(i)); err != nil {
-		s.t.Fatal(err)
-	}
 	s.process[i] = startProcessWith(s.t, s.stores.environment(), s.data(i), "--config", s.config, "--database", database)
 	s.balancer.set(i, s.process[i].url)
-}
-
-// shareKeyring gives a server the keyring that the first one created, if it is a file.
-func shareKeyring(from, to string) error {
-	text, err := os.ReadFile(filepath.Join(from, "keyring.json"))
-	if errors.Is(err, fs.ErrNotExist) || from == to {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(to, "keyring.json"), text, 0o600)
 }
 
 // stop ends a server with SIGTERM, and expects that it ends well.

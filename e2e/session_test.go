@@ -79,8 +79,11 @@ func (s *session) stop() {
 	if err := s.wait(); err != nil {
 		s.t.Errorf("after SIGTERM: %v", err)
 	}
-	if log := s.logged(); log != "" {
-		s.t.Errorf("the servers logged:\n%s", log)
+	for line := range strings.Lines(s.logged()) {
+		// A server was killed while it did the work.
+		if !strings.Contains(line, `msg="work begins again: the server that ran it has stopped"`) {
+			s.t.Errorf("the servers logged: %s", line)
+		}
 	}
 }
 
