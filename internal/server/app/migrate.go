@@ -48,25 +48,36 @@ func Migrate(ctx context.Context, from, to *config.Config, o MigrateOptions) (re
 	if m.Blobs != nil { // otherwise uploads go on where they are
 		skipped = append(slices.Clone(skipped), tableOfUploads)
 	}
-	scratch, err := os.MkdirTemp("", "gatehouse-migrate-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(scratch)
-	plan, err := sqlite.Open(ctx, filepath.Join(scratch, "plan.db"))
-	if err != nil {
-		return nil, err
-	}
-	defer plan.Close()
-	schema, err := source.schema(ctx)
+	plan, err := m.plan(ctx, skipped)
 	if err != nil {
 		return nil, err
 	}
 	return migrate.Run(ctx, migrate.Config{
-		Schema: schema, Skipped: skipped,
-		From: migrate.Source{DB: source.db, Blobs: source.blobs}, To: m.Target,
-		Plan: plan, Damaged: o.Damaged, Progress: o.Progress,
+		Plan: plan, From: migrate.Source{DB: source.db, Blobs: source.blobs}, To: m.Target,
+		Damaged: o.Damaged, Progress: o.Progress,
 	})
+}
+
+// planDir has the database by which a migration is planned. It is in the target's
+// folder, so that a run removes what a killed one has left.
+const planDir = "migrate-plan"
+
+func (m *migrationTarget) plan(ctx context.Context, skipped []string) (plan *migrate.Plan, err error) {
+	schema, err := m.source.schema(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir := m.path(planDir)
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	scratch, err := sqlite.Open(ctx, filepath.Join(dir, "plan.db"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, scratch.Close()) }()
+	return migrate.NewPlan(ctx, scratch, schema, skipped)
 }
 
 // schema returns the schema that the database has.

@@ -249,7 +249,8 @@ func TestMigrate_Killed(t *testing.T) {
 	g := start(t)
 	g.fillRandomly(rand.New(rand.NewPCG(1, 1)))
 	g.stop()
-	target := filepath.Join(t.TempDir(), "target")
+	target, temporary := filepath.Join(t.TempDir(), "target"), t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	killed := untilDone(t, "TestMigrate_Killed", migratedEnv, [2]string{g.data, target}, func() (done bool) {
 		if _, err := os.Stat(filepath.Join(target, "gatehouse.db")); err != nil {
 			return false
@@ -265,5 +266,10 @@ func TestMigrate_Killed(t *testing.T) {
 		t.Error("no process was killed")
 	}
 	t.Logf("%d processes were killed", killed)
+	for _, pattern := range []string{filepath.Join(temporary, "gatehouse-*"), filepath.Join(target, "migrate-*")} {
+		if left, err := filepath.Glob(pattern); len(left) > 0 || err != nil {
+			t.Errorf("killed migrations left %v, %v", left, err)
+		}
+	}
 	wantSameContents(t, contents(t, target), contents(t, g.data))
 }

@@ -70,7 +70,7 @@ func (m *migration) begin(ctx context.Context) error {
 	if err := m.To.DB.Migrate(ctx, progressMigration); err != nil {
 		return err
 	}
-	if err := m.To.DB.Migrate(ctx, m.Schema...); err != nil {
+	if err := m.To.DB.Migrate(ctx, m.Plan.schema...); err != nil {
 		return err
 	}
 	return m.To.DB.Tx(ctx, func(tx *db.Tx) error {
@@ -99,8 +99,8 @@ func isDomainStep(name string) bool { return !isOwnStep(name) }
 
 // deleteRows deletes all rows of the tables of the plan.
 func (m *migration) deleteRows(ctx context.Context, tx *db.Tx) error {
-	for i := range slices.Backward(m.plan) { // what refers to others first
-		if _, err := tx.Exec(ctx, `DELETE FROM `+m.plan[i].name); err != nil {
+	for i := range slices.Backward(m.Plan.tables) { // what refers to others first
+		if _, err := tx.Exec(ctx, `DELETE FROM `+m.Plan.tables[i].name); err != nil {
 			return err
 		}
 	}
@@ -110,8 +110,8 @@ func (m *migration) deleteRows(ctx context.Context, tx *db.Tx) error {
 // copyTables copies the rows of all tables.
 func (m *migration) copyTables(ctx context.Context) error {
 	var total int64
-	for i := range m.plan {
-		n, err := db.One(ctx, m.From.DB, db.Scalar[int64], `SELECT count(*) FROM `+m.plan[i].name)
+	for i := range m.Plan.tables {
+		n, err := db.One(ctx, m.From.DB, db.Scalar[int64], `SELECT count(*) FROM `+m.Plan.tables[i].name)
 		if err != nil {
 			return err
 		}
@@ -119,8 +119,8 @@ func (m *migration) copyTables(ctx context.Context) error {
 	}
 	phase := m.Progress.Begin("rows", total, progress.Items)
 	defer phase.End()
-	for i := range m.plan {
-		if err := m.copyTable(ctx, &m.plan[i], phase); err != nil {
+	for i := range m.Plan.tables {
+		if err := m.copyTable(ctx, &m.Plan.tables[i], phase); err != nil {
 			return err
 		}
 	}
@@ -248,8 +248,8 @@ func appendValue(b []byte, v any) []byte {
 func (m *migration) compare(ctx context.Context) error {
 	phase := m.Progress.Begin("comparing", 0, progress.Items)
 	defer phase.End()
-	for i := range m.plan {
-		t := &m.plan[i]
+	for i := range m.Plan.tables {
+		t := &m.Plan.tables[i]
 		source, err := t.digest(ctx, m.From.DB, phase)
 		if err != nil {
 			return err

@@ -52,15 +52,10 @@ var (
 
 // Config is what is migrated. All fields except Damaged and Progress are required.
 type Config struct {
-	// Schema is the schema of this program, which both databases have.
-	Schema []db.Migration
-	// Skipped are tables that are not copied: what they hold is of running servers, or
-	// of the store that is left.
-	Skipped []string
-	From    Source
-	To      Target
-	// Plan is an empty SQLite database that Run may use to find out about the schema.
-	Plan *db.DB
+	// Plan is of the schema that the source has.
+	Plan *Plan
+	From Source
+	To   Target
 	// Damaged is what happens with blobs that are missing or damaged in the source.
 	Damaged DamagedBlobs
 	// Progress may be nil.
@@ -124,17 +119,13 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 
 type migration struct {
 	Config
-	plan []table
 
 	mu     sync.Mutex
 	result *Result
 }
 
-func (m *migration) run(ctx context.Context) (err error) {
+func (m *migration) run(ctx context.Context) error {
 	if m.To.DB != nil {
-		if m.plan, err = planTables(ctx, m.Plan, m.Schema, m.Skipped); err != nil {
-			return err
-		}
 		if err := m.begin(ctx); err != nil {
 			return err
 		}

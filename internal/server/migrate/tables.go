@@ -24,9 +24,17 @@ type column struct {
 	required bool
 }
 
-// planTables finds out which tables the schema has, by applying it to an empty SQLite
-// database. A table comes after those that its foreign keys refer to.
-func planTables(ctx context.Context, scratch *db.DB, schema []db.Migration, skipped []string) ([]table, error) {
+// A Plan is what is copied: the tables of a schema.
+type Plan struct {
+	schema []db.Migration
+	tables []table
+}
+
+// NewPlan finds out which tables the schema has, by applying it to scratch, an empty
+// SQLite database that is not needed afterwards. A table comes after those that its
+// foreign keys refer to. Tables that are skipped hold what is of running servers, or of
+// the store that is left.
+func NewPlan(ctx context.Context, scratch *db.DB, schema []db.Migration, skipped []string) (*Plan, error) {
 	if err := scratch.Migrate(ctx, schema...); err != nil {
 		return nil, fmt.Errorf("plan: %w", err)
 	}
@@ -45,7 +53,8 @@ func planTables(ctx context.Context, scratch *db.DB, schema []db.Migration, skip
 		}
 		tables = append(tables, t)
 	}
-	return inOrder(tables)
+	tables, err = inOrder(tables)
+	return &Plan{schema, tables}, err
 }
 
 // ownTables are of the database itself, and each has its own; db_info is copied by
