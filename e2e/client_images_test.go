@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -103,7 +104,9 @@ func (c *client) continueUpload(path string, at int) error {
 	}
 	for ; len(b)-at > size; at += size {
 		err := c.write(change{"upload" + path: fmt.Sprint(at + size)}, func() error {
-			a, err := c.do(c.oci("PATCH", path).with("Content-Range", fmt.Sprintf("%d-%d", at, at+size-1)).sends(b[at:at+size]), http.StatusAccepted)
+			a, err := c.send(path, at, http.StatusAccepted, func() *request {
+				return c.oci("PATCH", path).with("Content-Range", fmt.Sprintf("%d-%d", at, at+size-1)).sends(b[at : at+size])
+			})
 			if want := fmt.Sprintf("0-%d", at+size-1); err == nil && a.header.Get("Range") != want {
 				err = fmt.Errorf("%s: Range %q, want %q", path, a.header.Get("Range"), want)
 			}
@@ -115,9 +118,32 @@ func (c *client) continueUpload(path string, at int) error {
 	}
 	d := digest.FromBytes(b)
 	return c.write(change{"upload" + path: "", blobKey(d): present}, func() error {
-		_, err := c.do(c.oci("PUT", path+"?digest="+d.String()).sends(b[at:]), http.StatusCreated)
+		_, err := c.send(path, at, http.StatusCreated, func() *request {
+			return c.oci("PUT", path+"?digest="+d.String()).sends(b[at:])
+		})
 		return err
 	})
+}
+
+// send sends the bytes of an upload that begin at the offset at. A request of a server
+// that was killed may still be under way between that server and S3. It can be a conflict
+// for a new request, which changes nothing: the client gets the upload's status, as the
+// answer says, and sends the bytes again.
+func (c *client) send(path string, at, status int, again func() *request) (*answer, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		a, err := c.do(again(), status)
+		if err == nil || try == tries || a == nil || a.status != http.StatusRequestedRangeNotSatisfiable || !bytes.Contains(a.body, []byte("UploadConflict")) {
+			return a, err
+		}
+		now, err := c.do(c.oci("GET", path), http.StatusNoContent)
+		if want := fmt.Sprintf("0-%d", max(at-1, 0)); err == nil && now.header.Get("Range") != want {
+			err = fmt.Errorf("%s: Range %q after a conflict, want %q", path, now.header.Get("Range"), want)
+		}
+		if err != nil {
+			return now, err
+		}
+	}
 }
 
 // changeImages pushes an image, and sometimes deletes a tag, an image or a blob.
