@@ -156,6 +156,36 @@ func present(_ packages.PermissionsPolicy, err error) error {
 	return err
 }
 
+// What the package is called stands in the bytes: whoever may publish all packages, or
+// read from the repository, may send them. Publish decides about the package.
+func TestStageUnnamed_Authorizes(t *testing.T) {
+	h := open(t)
+	h.repositories("store")
+	const base = "arn:aws:codeartifact:" + region + ":" + account + ":"
+	for _, c := range []struct {
+		policy, code string
+	}{
+		{allow("codeartifact:ReadFromRepository", base+"repository/acme/store"), ""},
+		{allow("codeartifact:PublishPackageVersion", base+"package/acme/store/nuget/*"), ""},
+		{allow("codeartifact:PublishPackageVersion", base+"package/acme/store/nuget//one"), "AccessDenied"},
+		{allow("codeartifact:PublishPackageVersion", base+"package/acme/store/npm/*"), "AccessDenied"},
+		{allow("codeartifact:ReadFromRepository", base+"repository/acme/other"), "AccessDenied"},
+	} {
+		staged, err := h.StageUnnamed(as(t, account, "u", c.policy), domain.Repository("store"), packages.NuGet, strings.NewReader("x"), 10)
+		if c.code == "" && err != nil || c.code != "" && !fault.Is(err, c.code) {
+			t.Errorf("%s: error %v, want %q", c.policy, err, c.code)
+		}
+		staged.Discard()
+	}
+	staged, err := h.StageUnnamed(as(t, account, "u", allow("codeartifact:ReadFromRepository", "*")), domain.Repository("store"), packages.NuGet, strings.NewReader("x"), 10)
+	h.ok(err)
+	_, err = h.Publish(as(t, account, "u", allow("codeartifact:ReadFromRepository", "*")), packages.Publication{
+		Repository: domain.Repository("store"), Package: packages.PackageID{Format: packages.NuGet, Name: "one"}, Version: "1.0.0",
+		Assets: []packages.StagedAsset{{Name: "one.1.0.0.nupkg", Content: staged}},
+	})
+	fails(t, err, "AccessDenied")
+}
+
 func TestService_NoCaller(t *testing.T) {
 	h := open(t)
 	h.repositories("store")

@@ -1,6 +1,7 @@
 package packages
 
 import (
+	"slices"
 	"strings"
 
 	"deps.dev/util/pypi"
@@ -35,6 +36,9 @@ type rules struct {
 	system semver.System
 	// sealed means that a Published version accepts no further assets.
 	sealed bool
+	// lateSidecars means that a sealed version accepts further sidecars: NuGet's
+	// clients push the symbols of a package after the package.
+	lateSidecars bool
 	// defaultTag is the tag that clients install if they name no version; empty
 	// if the format has no tags.
 	defaultTag string
@@ -45,7 +49,7 @@ var formats = map[Format]rules{
 	NPM:     {name: asIs, nameKey: asIs, versionKey: withoutBuild, system: semver.NPM, sealed: true, defaultTag: "latest"},
 	PyPI:    {name: canonPyPI, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
 	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven},
-	NuGet:   {name: strings.ToLower, nameKey: asIs, versionKey: canonNuGet, system: semver.NuGet, sealed: true},
+	NuGet:   {name: strings.ToLower, nameKey: asIs, versionKey: canonNuGet, system: semver.NuGet, sealed: true, lateSidecars: true},
 	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true},
 	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems},
 	Swift:   {name: strings.ToLower, nameKey: asIs, versionKey: withoutBuild, system: semver.DefaultSystem, sealed: true},
@@ -60,6 +64,11 @@ func (f Format) rules() rules {
 		return r
 	}
 	return unknownFormat
+}
+
+// takes reports whether a Published version accepts further files.
+func (r rules) takes(files []StagedAsset) bool {
+	return !r.sealed || r.lateSidecars && !slices.ContainsFunc(files, func(a StagedAsset) bool { return a.Beside == "" })
 }
 
 // Known reports whether f is a format of CodeArtifact.

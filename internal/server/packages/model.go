@@ -203,8 +203,8 @@ type Publication struct {
 // A StagedAsset is staged content with the name of the asset that it becomes.
 type StagedAsset struct {
 	Name string
-	// Beside is the name of another asset of the publication. It makes this one a
-	// sidecar of that asset. Empty for an asset.
+	// Beside is the name of another asset, of the publication or of the version. It
+	// makes this one a sidecar of that asset. Empty for an asset.
 	Beside   string
 	Content  *Staged
 	Metadata json.RawMessage

@@ -105,9 +105,6 @@ func (s *Service) validPublication(p *Publication) error {
 	}
 	names := map[string]bool{}
 	for _, a := range p.Assets {
-		if a.Beside != "" && !slices.ContainsFunc(p.Assets, func(b StagedAsset) bool { return b.Name == a.Beside && b.Beside == "" }) {
-			return invalid("The publication has no asset %q, which %q is about.", a.Beside, a.Name)
-		}
 		if err := validAssetName(a.Name); err != nil {
 			return err
 		}
@@ -231,6 +228,9 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 func (w *publishTx) newAssets(v versionRow, have map[string]Asset) ([]StagedAsset, error) {
 	var fresh []StagedAsset
 	for _, a := range w.Assets {
+		if !w.hasBeside(a, have) {
+			return nil, invalid("There is no asset %q, which %q is about.", a.Beside, a.Name)
+		}
 		switch same, ok := have[a.Name]; {
 		case !ok:
 			fresh = append(fresh, a)
@@ -244,7 +244,7 @@ func (w *publishTx) newAssets(v versionRow, have map[string]Asset) ([]StagedAsse
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s is %s.", w.Version, w.id, v.status)
 	case v.status != Unfinished && w.Status == Unfinished:
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s is %s and cannot become Unfinished.", w.Version, w.id, v.status)
-	case v.status != Unfinished && w.id.Format.rules().sealed:
+	case v.status != Unfinished && !w.id.Format.rules().takes(fresh):
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s was published already and takes no further assets.", w.Version, w.id)
 	}
 	count := 0
@@ -262,6 +262,16 @@ func (w *publishTx) newAssets(v versionRow, have map[string]Asset) ([]StagedAsse
 		return nil, quotaExceeded(typeVersion, w.Version, "A package version has at most %d assets.", maxAssets)
 	}
 	return fresh, nil
+}
+
+// hasBeside reports whether the asset that a sidecar is about is in the publication or in
+// the version.
+func (w *publishTx) hasBeside(a StagedAsset, have map[string]Asset) bool {
+	if a.Beside == "" || slices.ContainsFunc(w.Assets, func(b StagedAsset) bool { return b.Name == a.Beside && b.Beside == "" }) {
+		return true
+	}
+	about, ok := have[a.Beside]
+	return ok && about.beside == ""
 }
 
 func (w *publishTx) write(ctx context.Context, tx *db.Tx, v versionRow, fresh []StagedAsset) error {

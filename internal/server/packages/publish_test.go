@@ -320,3 +320,28 @@ func TestPublish_Sidecar(t *testing.T) {
 	c := stage("x")
 	fails(t, second(h.Publish(h.ctx, packages.Publication{Repository: repo, Package: id, Version: "2.0", Assets: []packages.StagedAsset{{Name: "a.metadata", Beside: "a", Content: c}}})), "Validation")
 }
+
+// A NuGet package is sealed, but its symbols are pushed after it. npm's are sealed whole.
+func TestPublish_LateSidecar(t *testing.T) {
+	h := open(t)
+	h.repositories("store")
+	repo := domain.Repository("store")
+	late := func(id packages.PackageID, beside, name string) error {
+		c, err := h.Stage(h.ctx, repo, id, strings.NewReader(name), 1<<20)
+		h.ok(err)
+		return second(h.Publish(h.ctx, packages.Publication{Repository: repo, Package: id, Version: "1.0.0", Assets: []packages.StagedAsset{{Name: name, Beside: beside, Content: c}}}))
+	}
+	lib := packages.PackageID{Format: packages.NuGet, Name: "Acme.Lib"}
+	before := h.mustPublish("store", lib, "1.0.0", "acme.lib.1.0.0.nupkg", "package")
+	h.ok(late(lib, "acme.lib.1.0.0.nupkg", "acme.lib.1.0.0.snupkg"))
+	v, err := h.VersionAssets(h.ctx, repo, lib, "1.0.0")
+	h.ok(err)
+	if len(v.Assets) != 1 || len(v.Sidecars) != 1 || v.Revision == before.Revision {
+		t.Fatalf("version %+v", v)
+	}
+	fails(t, late(lib, "missing.nupkg", "other.snupkg"), "Validation")
+	fails(t, late(lib, "acme.lib.1.0.0.snupkg", "other.snupkg"), "Validation") // not an asset
+	fails(t, second(h.publish("store", lib, "1.0.0", "second.nupkg", "x")), "Conflict")
+	h.mustPublish("store", npm("lib"), "1.0.0", "lib.tgz", "package")
+	fails(t, late(npm("lib"), "lib.tgz", "lib.sidecar"), "Conflict")
+}

@@ -59,6 +59,29 @@ func (s *Service) Stage(ctx context.Context, repo RepositoryID, id PackageID, bo
 	if _, err := s.authorizePackage(ctx, publishPackageVersion, repo, id); err != nil {
 		return nil, err
 	}
+	return s.stage(ctx, body, limit)
+}
+
+// StageUnnamed is [Service.Stage] for an asset whose package is known only from its
+// bytes: NuGet's packages and gems. Publish authorizes the package itself. So that
+// strangers cannot fill the store, the caller must be allowed to publish every package
+// of the format, or to read from the repository, which AWS asks of those who publish
+// NuGet's packages too (CodeArtifact User Guide, "Publish packages to CodeArtifact" of
+// NuGet). codeartifact:PublishPackageVersion on all packages of the format, or
+// codeartifact:ReadFromRepository on the repository.
+func (s *Service) StageUnnamed(ctx context.Context, repo RepositoryID, f Format, body io.Reader, limit int64) (*Staged, error) {
+	if _, err := s.authorizePackage(ctx, publishPackageVersion, repo, PackageID{Format: f, Name: "*"}); err != nil {
+		if fault.From(err).Kind != fault.Denied {
+			return nil, err
+		}
+		if _, readErr := s.authorizeRepository(ctx, readFromRepository, repo); readErr != nil {
+			return nil, err
+		}
+	}
+	return s.stage(ctx, body, limit)
+}
+
+func (s *Service) stage(ctx context.Context, body io.Reader, limit int64) (*Staged, error) {
 	object := objectPrefix + randid.Text()
 	w, err := s.blobs.Create(ctx, object)
 	if err != nil {
