@@ -24,19 +24,20 @@ type Kind uint8
 // The kinds. The number in each comment is the HTTP status of the kind, unless a
 // protocol has its own.
 const (
-	Internal        Kind = iota // 500: a defect of the server, or a failing machine
-	Invalid                     // 400: the request breaks a rule of its own form
-	Unauthenticated             // 401: there are no credentials, or they are not valid
-	Expired                     // 401: the credentials have expired
-	Denied                      // 403: the caller is known and not allowed
-	NotFound                    // 404
-	Conflict                    // 409: the state of the store forbids it
-	Limit                       // 402 or 400: a quota or a size limit is reached
-	TooLarge                    // 413: the body is too large
-	Throttled                   // 429: try again later
-	Unavailable                 // 503: cannot answer now
-	Unimplemented               // 501: the protocol has it, this server does not
-	StorageFull                 // 507: the server's disk is full, and nothing was stored
+	Internal         Kind = iota // 500: a defect of the server, or a failing machine
+	Invalid                      // 400: the request breaks a rule of its own form
+	Unauthenticated              // 401: there are no credentials, or they are not valid
+	Expired                      // 401: the credentials have expired
+	Denied                       // 403: the caller is known and not allowed
+	NotFound                     // 404
+	MethodNotAllowed             // 405: what the address names has no such operation
+	Conflict                     // 409: the state of the store forbids it
+	Limit                        // 402 or 400: a quota or a size limit is reached
+	TooLarge                     // 413: the body is too large
+	Throttled                    // 429: try again later
+	Unavailable                  // 503: cannot answer now
+	Unimplemented                // 501: the protocol has it, this server does not
+	StorageFull                  // 507: the server's disk is full, and nothing was stored
 )
 
 // An Error is an error in the terms of the domain.

@@ -508,6 +508,27 @@ func TestBearer_Header(t *testing.T) {
 	}
 }
 
+// Tools for packages have users of their own: only the token counts.
+func TestBearer_BasicUserOfPackages(t *testing.T) {
+	f := newFixture(t)
+	c, err := f.signed(f.alice)
+	f.ok(err)
+	claims := c.BearerClaims()
+	claims.ID, claims.Issued, claims.Expires = token.NewID(token.BearerToken), f.Now(), f.Now().Add(12*time.Hour)
+	text, err := f.Keyring.Mint(token.CodeArtifact, claims)
+	f.ok(err)
+	for user, want := range map[string]string{
+		"aws": "", "AWS": "", "token": "", "__token__": "", "": "", "someone@example.com": "",
+		strings.Repeat("x", 64): "", strings.Repeat("x", 700): "InvalidToken",
+	} {
+		r := httptest.NewRequest(http.MethodGet, "http://registry.example/npm/app/", nil)
+		r.SetBasicAuth(user, text)
+		if _, err := f.Authn.Bearer(r, token.CodeArtifact); code(err) != want {
+			t.Errorf("the user %q: %v, want %q", user, err, want)
+		}
+	}
+}
+
 func FuzzBearerHeader(f *testing.F) {
 	fx := newFixture(f)
 	text := fx.bearer(fx.alice)

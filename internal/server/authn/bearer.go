@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"bytes"
 	"encoding/base64"
 	"net/http"
 	"strings"
@@ -11,8 +12,10 @@ import (
 
 // Bearer returns the caller who sends a bearer token of the purpose. The token
 // stands in the Authorization header in one of three ways, all of which clients
-// use: "Bearer TOKEN", "Basic" with any spelling of "aws" as the user and the
-// token as the password, or as it is.
+// use: "Bearer TOKEN", "Basic" with the token as the password, or as it is. The user
+// of Basic credentials is any spelling of "AWS" for the container registry (ECR User
+// Guide). For packages it may be anything: build tools have users of their own there,
+// and only the token says who the caller is.
 //
 // Errors are faults: MissingAuthenticationToken; ExpiredToken; InvalidToken for
 // a header that cannot be read, a token of another purpose, and one that was
@@ -22,7 +25,7 @@ func (a *Authenticator) Bearer(r *http.Request, purpose token.Purpose) (*Caller,
 	if err := a.directory.Ready(); err != nil {
 		return nil, err
 	}
-	text, err := bearerToken(r.Header["Authorization"])
+	text, err := bearerToken(r.Header["Authorization"], purpose)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +48,7 @@ func (a *Authenticator) Bearer(r *http.Request, purpose token.Purpose) (*Caller,
 }
 
 // bearerToken finds the token in the values of the Authorization header.
-func bearerToken(values []string) (string, error) {
+func bearerToken(values []string, purpose token.Purpose) (string, error) {
 	if len(values) == 0 || len(values) == 1 && values[0] == "" {
 		return "", fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "The request has no authorization token. Log in first.")
 	}
@@ -59,20 +62,23 @@ func bearerToken(values []string) (string, error) {
 	case strings.EqualFold(scheme, "Bearer"):
 		return strings.TrimLeft(credentials, " "), nil
 	case strings.EqualFold(scheme, "Basic"):
-		return basicPassword(strings.TrimLeft(credentials, " "))
+		return basicPassword(strings.TrimLeft(credentials, " "), purpose)
 	}
 	return "", unreadable("the scheme is neither Basic nor Bearer")
 }
 
-// basicUser is the user that stands before every token in Basic credentials
-// (CodeArtifact User Guide, ECR User Guide). Clients spell it in both cases.
+// basicUser is the user of Basic credentials for the container registry. Clients spell
+// it in both cases.
 const basicUser = "aws"
 
+// maxUser bounds the user of Basic credentials, in bytes.
+const maxUser = 64
+
 // maxBasic bounds what is decoded: the user, the colon and the longest token.
-const maxBasic = len(basicUser) + 1 + token.MaxLength
+const maxBasic = maxUser + 1 + token.MaxLength
 
 // basicPassword decodes Basic credentials (RFC 7617).
-func basicPassword(encoded string) (string, error) {
+func basicPassword(encoded string, purpose token.Purpose) (string, error) {
 	if base64.StdEncoding.DecodedLen(len(encoded)) > maxBasic+2 { // +2: padding
 		return "", unreadable("the Basic credentials are longer than any token")
 	}
@@ -82,10 +88,14 @@ func basicPassword(encoded string) (string, error) {
 	if err != nil {
 		return "", unreadable("the Basic credentials are not base64")
 	}
-	if n <= len(basicUser) || decoded[len(basicUser)] != ':' || !strings.EqualFold(string(decoded[:len(basicUser)]), basicUser) {
+	user, password, ok := bytes.Cut(decoded[:n], []byte(":"))
+	switch {
+	case !ok:
+		return "", unreadable("the Basic credentials have no password")
+	case purpose != token.CodeArtifact && !strings.EqualFold(string(user), basicUser):
 		return "", unreadable("the user of the Basic credentials is not AWS")
 	}
-	return string(decoded[len(basicUser)+1 : n]), nil
+	return string(password), nil
 }
 
 func unreadable(why string) error {

@@ -9,13 +9,16 @@
 // alike. A protocol returns errors; Handler chooses the status, adds the challenge,
 // writes the audit record, and lets the protocol write the error in its own form.
 //
-// Two kinds of answers are served here for all protocols: a rendered [Document],
-// kept in a [DocumentCache] and made once for each revision of a package, and the
-// bytes of an asset ([ServeAsset]).
+// A protocol is a [Table] of routes: it parses the address below the endpoint into a
+// kind and its parts, and has one [Route] for each kind and method, with the
+// CodeArtifact action that the audit record names and that the caller must be allowed.
+// What the protocols share is here too: the challenges of a 401 ([Authentication]),
+// the bytes of an asset ([ServeAsset]), a rendered [Document], kept in a
+// [DocumentCache] and made once for each revision of a package, checksum files
+// ([Sums]), and the errors of a publication ([OverExisting], [BadContent]).
 //
-// To add a format, write a package below this one that implements Protocol, and
-// add it to Config.Protocols in package app. Package packages has the rules for
-// the names and versions of every format of CodeArtifact.
+// CONTRIBUTING.md says how to add a format. Package packages has the rules for the
+// names and versions of every format of CodeArtifact.
 //
 // A protocol imports this package, packages and base packages. It must not import
 // another protocol, a database or policies.

@@ -68,6 +68,8 @@ func codeOf(f *fault.Error) errorCode {
 		return errorCode{http.StatusForbidden, "DENIED"}
 	case fault.NotFound:
 		return errorCode{http.StatusNotFound, "NAME_UNKNOWN"}
+	case fault.MethodNotAllowed:
+		return errorCode{http.StatusMethodNotAllowed, "UNSUPPORTED"}
 	case fault.Conflict:
 		return errorCode{http.StatusConflict, "UNSUPPORTED"}
 	case fault.TooLarge:

@@ -27,18 +27,19 @@ var statuses = map[string]int{
 
 // kinds are the statuses of the codes that are not common.
 var kinds = map[fault.Kind]int{
-	fault.Invalid:         http.StatusBadRequest,
-	fault.Unauthenticated: http.StatusForbidden,
-	fault.Expired:         http.StatusForbidden,
-	fault.Denied:          http.StatusForbidden,
-	fault.NotFound:        http.StatusNotFound,
-	fault.Conflict:        http.StatusConflict,
-	fault.Limit:           http.StatusConflict,
-	fault.TooLarge:        http.StatusRequestEntityTooLarge,
-	fault.Throttled:       http.StatusBadRequest,
-	fault.Unavailable:     http.StatusServiceUnavailable,
-	fault.Unimplemented:   http.StatusNotImplemented,
-	fault.StorageFull:     http.StatusInsufficientStorage,
+	fault.Invalid:          http.StatusBadRequest,
+	fault.Unauthenticated:  http.StatusForbidden,
+	fault.Expired:          http.StatusForbidden,
+	fault.Denied:           http.StatusForbidden,
+	fault.NotFound:         http.StatusNotFound,
+	fault.MethodNotAllowed: http.StatusMethodNotAllowed,
+	fault.Conflict:         http.StatusConflict,
+	fault.Limit:            http.StatusConflict,
+	fault.TooLarge:         http.StatusRequestEntityTooLarge,
+	fault.Throttled:        http.StatusBadRequest,
+	fault.Unavailable:      http.StatusServiceUnavailable,
+	fault.Unimplemented:    http.StatusNotImplemented,
+	fault.StorageFull:      http.StatusInsufficientStorage,
 }
 
 // Map turns a domain's error into the form for the client. Others, which are

@@ -33,6 +33,7 @@ type Handler struct {
 	maxTarball int64
 	documents  *formats.DocumentCache
 	bodies     *bodybudget.Budget
+	table      *formats.Table[route]
 }
 
 // New returns a handler.
@@ -43,93 +44,22 @@ func New(c Config) *Handler {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 64 << 20
 	}
-	return &Handler{packages: c.Packages, maxTarball: c.MaxTarball, documents: formats.NewDocumentCache(c.CacheBytes), bodies: c.Bodies}
+	h := &Handler{packages: c.Packages, maxTarball: c.MaxTarball, documents: formats.NewDocumentCache(c.CacheBytes), bodies: c.Bodies}
+	h.table = h.routes()
+	return h
 }
 
 // LoginTool is npm.
 func (h *Handler) LoginTool(*http.Request) string { return "npm" }
 
 // Serve answers one request.
-func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error {
-	rt := parseRoute(strings.TrimPrefix(r.Rest, "/"))
-	serve := h.operation(r.Method, rt.kind)
-	if serve == nil {
-		return notServed(r, rt)
-	}
-	return serve(w, r, rt)
-}
+func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error { return h.table.Serve(w, r) }
 
-type operation func(w http.ResponseWriter, r *formats.Request, rt route) error
+// Routes are npm's requests.
+func (h *Handler) Routes() []formats.RouteInfo { return h.table.Routes() }
 
-// operation returns nil for a request that is not served.
-func (h *Handler) operation(method string, k kind) operation {
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	switch method {
-	case http.MethodGet:
-		switch k {
-		case document:
-			return h.getDocument
-		case version:
-			return h.getVersion
-		case tarball:
-			return h.getTarball
-		case distTags:
-			return h.getTags
-		case root, ping:
-			return h.ping
-		case whoami:
-			return h.whoami
-		case search:
-			return h.search
-		case attestations:
-			return h.getAttestations
-		}
-	case http.MethodPut:
-		switch k {
-		case document:
-			return h.putDocument
-		case revision:
-			return h.putRevision
-		case distTag:
-			return h.putTag
-		case distTags:
-			return h.replaceTags
-		}
-	case http.MethodPost:
-		if k == distTags {
-			return h.mergeTags
-		}
-		if k == distTag {
-			return h.putTag
-		}
-	case http.MethodDelete:
-		switch k {
-		case revision:
-			return h.deletePackage
-		case tarballRev:
-			return h.deleteTarball
-		case distTag:
-			return h.deleteTag
-		}
-	}
-	return nil
-}
-
-// notServed says why a request is not served.
-func notServed(r *formats.Request, rt route) error {
-	switch rt.kind {
-	case advisories:
-		return fault.New(fault.NotFound, "NoAdvisories", "This registry has no database of security advisories, so nothing was audited.")
-	case account:
-		return fault.New(fault.NotFound, "NoAccounts", "This registry has no accounts, teams, owners or tokens of its own: it knows you by your AWS credentials, and IAM says what you may do. Log in with: aws codeartifact login --tool npm --domain %s --repository %s",
-			r.Repository.Domain.Name, r.Repository.Name)
-	case unknown:
-		return fault.New(fault.NotFound, "NotFound", "This registry has nothing at /%s.", r.Rest)
-	}
-	return fault.New(fault.NotFound, "NotFound", "This registry does not answer %s /%s.", r.Method, r.Rest)
-}
+// Authentication is by Bearer, or by Basic for _auth and old clients.
+func (h *Handler) Authentication() formats.Authentication { return formats.BearerOrBasic() }
 
 // WriteError writes {"error": …}, the form that every client shows. The reason of a
 // 401 is in the header npm-notice as well, which npm shows before anything else.

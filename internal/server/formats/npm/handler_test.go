@@ -189,7 +189,7 @@ func TestDocument_CacheOfMadeUpHosts(t *testing.T) {
 			want(t, 200, s.Do(formatstest.Reader, "GET", app+path, "", "Host: "+host), "http://"+host+"/")
 		}
 	}
-	if st := h.CacheStats(); st.Entries != 0 {
+	if st := h.Documents(); st.Entries != 0 {
 		t.Fatalf("%d documents are kept", st.Entries)
 	}
 	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
@@ -198,7 +198,7 @@ func TestDocument_CacheOfMadeUpHosts(t *testing.T) {
 		want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib", ""))
 		want(t, 200, s.Do(formatstest.Reader, "GET", s.URL+"/npm/app/lib", "", "Host: "+aws))
 	}
-	if st := h.CacheStats(); st.Entries != 2 || st.Hits != 2 {
+	if st := h.Documents(); st.Entries != 2 || st.Hits != 2 {
 		t.Fatalf("%+v", st)
 	}
 }
@@ -328,7 +328,7 @@ func TestPingAndWhoami(t *testing.T) {
 	want(t, 404, s.Do(formatstest.Reader, "POST", app+"-/npm/v1/security/advisories/bulk", "{}"), "nothing was audited")
 	want(t, 404, s.Do(formatstest.Reader, "PUT", app+"-/user/org.couchdb.user:x", "{}"), "aws codeartifact login")
 	want(t, 404, s.Do(formatstest.Reader, "GET", app+"-/all", ""), `"error"`)
-	want(t, 404, s.Do(formatstest.Reader, "PATCH", app+"lib", ""), "PATCH")
+	want(t, 405, s.Do(formatstest.Reader, "PATCH", app+"lib", ""), "PATCH")
 }
 
 // What npm's users do in a repository with versions that it only sees upstream.

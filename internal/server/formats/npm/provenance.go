@@ -192,7 +192,7 @@ func predicateType(a *packages.Asset) string {
 
 // getAttestations answers the provenance of a version.
 func (h *Handler) getAttestations(w http.ResponseWriter, r *formats.Request, rt route) error {
-	r.Operation("ReadFromRepository", rt.id, rt.arg)
+	r.About(rt.id, rt.arg)
 	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, rt.id, rt.arg, provenanceName)
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ type sentAttachment struct {
 // putDocument publishes a version if its tarball is attached. Without a tarball it
 // changes the metadata of published versions.
 func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt route) error {
-	r.Operation("PublishPackageVersion", rt.id, "")
+	r.About(rt.id, "")
 	if err := h.packages.AuthorizedToWrite(r.Context(), r.Repository, rt.id); err != nil {
 		return err
 	}
@@ -71,25 +71,14 @@ func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	if err != nil {
 		return err
 	}
-	r.Operation("PublishPackageVersion", rt.id, p.Version)
+	r.About(rt.id, p.Version)
 	if err := h.addProvenance(r.Context(), doc, p, tarball.content.SHA512); err != nil {
 		return err
 	}
 	if _, err := h.packages.Publish(r.Context(), *p); err != nil {
-		return publishConflict(err, p.Version)
+		return formats.OverExisting(err, "You cannot publish over the previously published versions: %s.", p.Version)
 	}
 	return writeOK(w, r, http.StatusCreated)
-}
-
-// publishConflict puts a conflict into the words that npm's users know.
-func publishConflict(err error, version string) error {
-	e := fault.From(err)
-	if e.Kind != fault.Conflict || packages.IsOriginBlocked(err) {
-		return err
-	}
-	explained := *e
-	explained.Message = "You cannot publish over the previously published versions: " + version + ". " + e.Message
-	return &explained
 }
 
 // An attachedTarball is the tarball in a document.

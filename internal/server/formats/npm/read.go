@@ -6,7 +6,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
-	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -47,9 +46,6 @@ func (h *Handler) document(r *formats.Request, key string, render func() (*forma
 	}
 	return h.documents.Get(key, render)
 }
-
-// CacheStats returns the counters of the cache of documents.
-func (h *Handler) CacheStats() lru.Stats { return h.documents.Stats() }
 
 // cacheKey contains everything that the bytes of a document depend on.
 func cacheKey(media, base string, p *packages.Package, version string) string {
@@ -93,7 +89,7 @@ func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route
 	if !ok {
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
 	}
-	r.Operation("ReadFromRepository", rt.id, v)
+	r.About(rt.id, v)
 	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, rt.id, v, assetName)
 	if err != nil {
 		return err
@@ -103,6 +99,6 @@ func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route
 
 // readPackage returns the package that a request reads.
 func (h *Handler) readPackage(r *formats.Request, rt route) (*packages.Package, error) {
-	r.Operation("ReadFromRepository", rt.id, "")
+	r.About(rt.id, "")
 	return h.packages.Package(r.Context(), r.Repository, rt.id)
 }

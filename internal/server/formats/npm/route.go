@@ -1,36 +1,80 @@
 package npm
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// A kind is the resource that an address names.
-type kind uint8
-
+// What an address names.
 const (
-	unknown      kind = iota
-	root              // the endpoint itself
-	document          // {package}
-	version           // {package}/{version or tag}
-	tarball           // {package}/-/{file}
-	tarballRev        // {package}/-/{file}/-rev/{rev}
-	revision          // {package}/-rev/{rev}
-	distTags          // -/package/{package}/dist-tags
-	distTag           // -/package/{package}/dist-tags/{tag}
-	ping              // -/ping
-	whoami            // -/whoami
-	search            // -/v1/search
-	attestations      // -/npm/v1/attestations/{package}@{version}
-	advisories        // -/npm/v1/security/…
-	account           // logins, users, teams, tokens
+	unknown      formats.Kind = ""
+	root         formats.Kind = "root"         // the endpoint itself
+	document     formats.Kind = "document"     // {package}
+	version      formats.Kind = "version"      // {package}/{version or tag}
+	tarball      formats.Kind = "tarball"      // {package}/-/{file}
+	tarballRev   formats.Kind = "tarball-rev"  // {package}/-/{file}/-rev/{rev}
+	revision     formats.Kind = "revision"     // {package}/-rev/{rev}
+	distTags     formats.Kind = "dist-tags"    // -/package/{package}/dist-tags
+	distTag      formats.Kind = "dist-tag"     // -/package/{package}/dist-tags/{tag}
+	ping         formats.Kind = "ping"         // -/ping
+	whoami       formats.Kind = "whoami"       // -/whoami
+	search       formats.Kind = "search"       // -/v1/search
+	attestations formats.Kind = "attestations" // -/npm/v1/attestations/{package}@{version}
+	advisories   formats.Kind = "advisories"   // -/npm/v1/security/…
+	account      formats.Kind = "account"      // logins, users, teams, tokens
 )
+
+// routes is everything that npm's clients may ask for.
+func (h *Handler) routes() *formats.Table[route] {
+	type serve = func(http.ResponseWriter, *formats.Request, route) error
+	of := func(k formats.Kind, method, action, example string, s serve) formats.Route[route] {
+		return formats.Route[route]{Kind: k, Method: method, Action: action, Example: example, Serve: s}
+	}
+	const (
+		read, publish, change = "ReadFromRepository", "PublishPackageVersion", "PutPackageMetadata"
+		get, put, post, del   = http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete
+	)
+	return formats.NewTable(func(escaped string) (formats.Kind, route) { rt := parseRoute(escaped); return rt.kind, rt }, "",
+		of(root, get, read, "", h.ping),
+		of(ping, get, read, "-/ping", h.ping),
+		of(whoami, get, read, "-/whoami", h.whoami),
+		of(search, get, read, "-/v1/search?text=sample", h.search),
+		of(document, get, read, "sample", h.getDocument),
+		of(document, put, publish, "sample", h.putDocument),
+		of(version, get, read, "sample/1.0.0", h.getVersion),
+		of(tarball, get, read, "sample/-/sample-1.0.0.tgz", h.getTarball),
+		of(attestations, get, read, "-/npm/v1/attestations/sample@1.0.0", h.getAttestations),
+		of(distTags, get, read, "-/package/sample/dist-tags", h.getTags),
+		of(distTags, put, change, "-/package/sample/dist-tags", h.replaceTags),
+		of(distTags, post, change, "-/package/sample/dist-tags", h.mergeTags),
+		of(distTag, put, change, "-/package/sample/dist-tags/next", h.putTag),
+		of(distTag, post, change, "-/package/sample/dist-tags/next", h.putTag),
+		of(distTag, del, change, "-/package/sample/dist-tags/next", h.deleteTag),
+		of(revision, put, "DeletePackageVersions", "sample/-rev/1-REV", h.putRevision),
+		of(revision, del, "DeletePackage", "sample/-rev/1-REV", h.deletePackage),
+		of(tarballRev, del, "DeletePackageVersions", "sample/-/sample-1.0.0.tgz/-rev/1-REV", h.deleteTarball),
+		of(advisories, "", "", "-/npm/v1/security/advisories/bulk", noAdvisories),
+		of(account, "", "", "-/user/org.couchdb.user:sample", noAccounts),
+	)
+}
+
+func noAdvisories(http.ResponseWriter, *formats.Request, route) error {
+	return fault.New(fault.NotFound, "NoAdvisories", "This registry has no database of security advisories, so nothing was audited.")
+}
+
+func noAccounts(_ http.ResponseWriter, r *formats.Request, _ route) error {
+	return fault.New(fault.NotFound, "NoAccounts", "This registry has no accounts, teams, owners or tokens of its own: it knows you by your AWS credentials, and IAM says what you may do. Log in with: aws codeartifact login --tool npm --domain %s --repository %s",
+		r.Repository.Domain.Name, r.Repository.Name)
+}
 
 // A route is an address below the endpoint, parsed.
 type route struct {
-	kind kind
+	kind formats.Kind
 	id   packages.PackageID
 	// arg is the version or tag, the tarball's file, or the dist-tag.
 	arg string

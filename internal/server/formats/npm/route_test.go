@@ -5,6 +5,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -19,7 +20,7 @@ func anyID(t *rapid.T) packages.PackageID {
 func TestParseRoute_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := route{
-			kind: rapid.SampledFrom([]kind{document, version, tarball, tarballRev, revision, distTags, distTag}).Draw(t, "kind"),
+			kind: rapid.SampledFrom([]formats.Kind{document, version, tarball, tarballRev, revision, distTags, distTag}).Draw(t, "kind"),
 			id:   anyID(t),
 		}
 		arg, rev := rapid.StringMatching(`[A-Za-z0-9][A-Za-z0-9._+-]{0,20}`), rapid.StringMatching(`[0-9]-[A-Z2-7]{1,20}`)

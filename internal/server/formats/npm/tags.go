@@ -84,7 +84,7 @@ func (h *Handler) deleteTag(w http.ResponseWriter, r *formats.Request, rt route)
 }
 
 func (h *Handler) setTags(r *formats.Request, id packages.PackageID, set map[string]string, remove []string) error {
-	r.Operation("PutPackageMetadata", id, "")
+	r.About(id, "")
 	for tag, version := range set {
 		if err := checkTag(tag); err != nil {
 			return err
@@ -101,7 +101,7 @@ func (h *Handler) setTags(r *formats.Request, id packages.PackageID, set map[str
 
 // readTags decodes a bounded JSON body of a caller who may set tags.
 func (h *Handler) readTags(r *formats.Request, rt route, into any) error {
-	r.Operation("PutPackageMetadata", rt.id, "")
+	r.About(rt.id, "")
 	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:PutPackageMetadata"); err != nil {
 		return err
 	}

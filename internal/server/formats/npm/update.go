@@ -64,7 +64,7 @@ func deprecate(metadata, sent []byte) (json.RawMessage, error) {
 // putRevision deletes the versions that the client removed from the document and
 // moves the dist-tags as it did: the first step of `npm unpublish package@version`.
 func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt route) error {
-	r.Operation("DeletePackageVersions", rt.id, "")
+	r.About(rt.id, "")
 	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func fromUpstream(id packages.PackageID, v *packages.Version) error {
 
 // deletePackage unpublishes the whole package.
 func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt route) error {
-	r.Operation("DeletePackage", rt.id, "")
+	r.About(rt.id, "")
 	p, err := h.packageAtRevision(r, rt)
 	if err != nil {
 		return err
@@ -141,7 +141,7 @@ func (h *Handler) deleteTarball(w http.ResponseWriter, r *formats.Request, rt ro
 	if !valid {
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
 	}
-	r.Operation("DeletePackageVersions", rt.id, version)
+	r.About(rt.id, version)
 	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
 	if e := fault.From(err); e != nil && e.Kind != fault.NotFound {
 		return err

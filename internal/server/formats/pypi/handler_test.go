@@ -309,7 +309,7 @@ func TestAuth_ExpiredToken(t *testing.T) {
 	token := "Authorization: Bearer " + s.Token(formatstest.Admin, formatstest.Domain)
 	s.Advance(13 * time.Hour)
 	r := want(t, http.StatusUnauthorized, s.Do("", "GET", app+"simple/p/", "", token), "expired", "--tool pip")
-	if h := r.Header.Get("WWW-Authenticate"); !strings.Contains(h, "expired") || !strings.Contains(h, `Basic realm="acme/app"`) {
+	if h := strings.Join(r.Header["Www-Authenticate"], ", "); !strings.Contains(h, "expired") || !strings.Contains(h, `Basic realm="acme/app"`) {
 		t.Error(h)
 	}
 	want(t, http.StatusUnauthorized, s.Do("", "POST", app, "", token), "expired", "--tool twine")

@@ -102,7 +102,7 @@ func (h *Handler) names(r *formats.Request) ([]string, error) {
 // and form.
 func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := project(rt.project)
-	r.Operation("ReadFromRepository", id, "")
+	r.About(id, "")
 	if rt.project != id.Name || !rt.slash {
 		http.Redirect(w, r.Request, r.Base+route{kind: detail, project: id.Name, slash: true}.path(), http.StatusMovedPermanently)
 		return nil
@@ -130,7 +130,7 @@ func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route)
 // getFile answers a file, or the core metadata beside it.
 func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := project(rt.project)
-	r.Operation("ReadFromRepository", id, rt.version)
+	r.About(id, rt.version)
 	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, id, rt.version, rt.file)
 	if err != nil {
 		return err

@@ -4,12 +4,14 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 )
 
 func TestParseRoute_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := route{
-			kind:  rapid.SampledFrom([]kind{root, legacy, index, detail, distribution}).Draw(t, "kind"),
+			kind:  rapid.SampledFrom([]formats.Kind{root, legacy, index, detail, distribution}).Draw(t, "kind"),
 			slash: rapid.Bool().Draw(t, "slash"),
 		}
 		if r.kind == detail || r.kind == distribution {
@@ -32,7 +34,7 @@ func FuzzParseRoute(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, path string) {
 		r := parseRoute(path)
-		if r.kind != unknown && parseRoute(r.path()) != r {
+		if r.kind != "" && parseRoute(r.path()) != r {
 			t.Fatalf("%q is %+v, whose path %q is %+v", path, r, r.path(), parseRoute(r.path()))
 		}
 	})

@@ -67,12 +67,13 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, u *upload) 
 	}
 	id := project(u.fields["name"])
 	p := &packages.Publication{Repository: r.Repository, Package: id, Version: u.fields["version"]}
-	r.Operation("PublishPackageVersion", id, p.Version)
+	r.About(id, p.Version)
 	if err := h.describe(r.Context(), u, p); err != nil {
 		return err
 	}
 	if _, err := h.packages.Publish(r.Context(), *p); err != nil {
-		return alreadyExists(err, u.file)
+		// twine --skip-existing and uv recognise the words.
+		return formats.OverExisting(err, "File already exists: %s.", u.file)
 	}
 	text := u.file + " is published.\n"
 	for _, ignored := range []string{"attestations", "gpg_signature"} {
@@ -82,18 +83,6 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, u *upload) 
 	}
 	writeText(w, r, http.StatusOK, text)
 	return nil
-}
-
-// alreadyExists puts a conflict with an existing file into the words by which twine
-// --skip-existing and uv recognise it.
-func alreadyExists(err error, file string) error {
-	e := fault.From(err)
-	if e.Kind != fault.Conflict || packages.IsOriginBlocked(err) {
-		return err
-	}
-	explained := *e
-	explained.Message = "File already exists: " + file + ". " + e.Message
-	return &explained
 }
 
 // receive reads the form and stages the file. The caller discards the file.
@@ -198,7 +187,7 @@ func (h *Handler) stage(r *formats.Request, part *multipart.Part, u *upload) err
 		}
 	}
 	id := project(name)
-	r.Operation("PublishPackageVersion", id, u.fields["version"])
+	r.About(id, u.fields["version"])
 	sum, err := blake2b.New256(nil)
 	if err != nil {
 		return err

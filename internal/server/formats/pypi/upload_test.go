@@ -82,7 +82,7 @@ func TestUpload_Invalid(t *testing.T) {
 	want(t, 400, s.Do(formatstest.Admin, "POST", app, body[:len(body)-60], "Content-Type: "+contentType), "end")
 	want(t, 400, s.Do(formatstest.Admin, "POST", app, body, "Content-Type: text/plain"), "multipart/form-data")
 	want(t, 403, s.Do(formatstest.Reader, "POST", app, body, "Content-Type: "+contentType), "codeartifact:PublishPackageVersion")
-	want(t, 404, s.Do(formatstest.Admin, "POST", app+"simple/", body, "Content-Type: "+contentType), "POST")
+	want(t, 405, s.Do(formatstest.Admin, "POST", app+"simple/", body, "Content-Type: "+contentType), "POST")
 	if n := s.Objects(); n != 0 {
 		t.Errorf("%d objects are left behind", n)
 	}
