@@ -15,9 +15,13 @@ const (
 
 // TestCrash_Stores kills a server on PostgreSQL and S3 again and again, and in every
 // second round PostgreSQL or the S3 server a moment before. The rules are those of
-// TestCrash_UnderLoad.
+// TestCrash_UnderLoad. At the same time, gatehouse migrate is killed.
 func TestCrash_Stores(t *testing.T) {
 	seed := newSeed(t)
+	t.Run("migrate", func(t *testing.T) {
+		t.Parallel()
+		migrateThereAndBack(t, seed)
+	})
 	for i := range storeInstallations {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()

@@ -123,6 +123,23 @@ func (s *session) work(t *testing.T, clients []*client) {
 	working.Wait()
 }
 
+// workSteps lets each client do so many steps of its work.
+func (s *session) workSteps(t *testing.T, clients []*client, steps int) {
+	t.Helper()
+	var working sync.WaitGroup
+	for _, c := range clients {
+		working.Go(func() {
+			for range steps {
+				if err := c.step(c); err != nil {
+					t.Errorf("client %s in round %d: %v", c.kind, c.round, err)
+					return
+				}
+			}
+		})
+	}
+	working.Wait()
+}
+
 // connectionLost reports whether an error means that the process died or accepts no
 // more connections. An answer of the server is never such an error.
 func connectionLost(err error) bool {

@@ -3,7 +3,6 @@ package e2e
 import (
 	"database/sql"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -19,18 +18,7 @@ func TestRollingUpgrade_NextVersionsSchema(t *testing.T) {
 	begun := &uploads{bytes: map[string][]byte{}}
 	work := func(round int) {
 		t.Helper()
-		var working sync.WaitGroup
-		for _, c := range clients(session, round, newSeed(t), begun) {
-			working.Go(func() {
-				for range 10 {
-					if err := c.step(c); err != nil {
-						t.Errorf("client %s in round %d: %v", c.kind, round, err)
-						return
-					}
-				}
-			})
-		}
-		working.Wait()
+		session.workSteps(t, clients(session, round, newSeed(t), begun), 10)
 		session.check(t, "the next version's schema")
 		session.resume(t, begun)
 	}

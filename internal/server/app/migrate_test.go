@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -159,6 +160,25 @@ func TestMigrate_ThereAndBack(t *testing.T) {
 			g.pull("Basic "+g.imageToken(g.admin(victim)), "signed", layerContent)
 		})
 	}
+}
+
+// A migration that was killed after its end can be repeated: it changes nothing. It is
+// refused when one of the sides has changed.
+func TestMigrate_Again(t *testing.T) {
+	g := start(t)
+	g.fill()
+	g.stop()
+	from, to := localStores(g.data), localStores(filepath.Join(t.TempDir(), "target"))
+	first, again := mustMigrate(t, from, to), mustMigrate(t, from, to)
+	if !reflect.DeepEqual(first, again) {
+		t.Errorf("the second run: %+v, want %+v", again, first)
+	}
+	change(t, to.Data, `UPDATE image_manifest SET pulled = 1`)
+	before := contents(t, to.Data)
+	if _, err := app.Migrate(t.Context(), from, to, app.MigrateOptions{}); !errors.Is(err, migrate.ErrNotEmpty) || !strings.Contains(err.Error(), "image_manifest") {
+		t.Errorf("to a target that has changed: %v", err)
+	}
+	wantSameContents(t, contents(t, to.Data), before)
 }
 
 // A target that is in use, or that another installation is migrated to, is refused, and

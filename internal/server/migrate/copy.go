@@ -44,36 +44,36 @@ func CheckFinished(ctx context.Context, d *db.DB) error {
 }
 
 // begin prepares the target database, unless an interrupted migration of the same source
-// has done so.
-func (m *migration) begin(ctx context.Context) error {
+// has done so. finished means that one has ended.
+func (m *migration) begin(ctx context.Context) (finished bool, err error) {
 	source, err := m.From.DB.Installation(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	steps, err := m.To.DB.SchemaSteps(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if slices.Contains(steps, progressStep) {
 		begun, err := db.One(ctx, m.To.DB, db.Scalar[string], `SELECT state FROM migrate_progress WHERE name = ''`)
 		switch {
 		case err == nil && begun == source:
-			return nil
+			return false, nil
 		case err == nil:
-			return fmt.Errorf("%w: its database has an unfinished migration of another installation, %s. Choose an empty one", ErrNotEmpty, begun)
+			return false, fmt.Errorf("%w: its database has an unfinished migration of another installation, %s. Choose an empty one", ErrNotEmpty, begun)
 		case !errors.Is(err, db.ErrNoRows): // none: it was interrupted in the next lines
-			return err
+			return false, err
 		}
 	} else if m.To.DB.Complete() || slices.ContainsFunc(steps, isDomainStep) {
-		return m.notEmpty(ctx, source, steps)
+		return true, m.checkOwner(ctx, source, steps)
 	}
 	if err := m.To.DB.Migrate(ctx, progressMigration); err != nil {
-		return err
+		return false, err
 	}
 	if err := m.To.DB.Migrate(ctx, m.Plan.schema...); err != nil {
-		return err
+		return false, err
 	}
-	return m.To.DB.Tx(ctx, func(tx *db.Tx) error {
+	return false, m.To.DB.Tx(ctx, func(tx *db.Tx) error {
 		if err := m.deleteRows(ctx, tx); err != nil { // those that migrations insert
 			return err
 		}
@@ -82,11 +82,11 @@ func (m *migration) begin(ctx context.Context) error {
 	})
 }
 
-// notEmpty says what is in the target database.
-func (m *migration) notEmpty(ctx context.Context, source string, steps []string) error {
+// checkOwner returns ErrNotEmpty unless a database in use has the same installation.
+func (m *migration) checkOwner(ctx context.Context, source string, steps []string) error {
 	if slices.ContainsFunc(db.InstallationMigrations(), func(s db.Migration) bool { return slices.Contains(steps, s.Name) }) {
-		if id, err := m.To.DB.Installation(ctx); err == nil && id == source {
-			return fmt.Errorf("%w: the installation was migrated there already", ErrNotEmpty)
+		if id, err := m.To.DB.Installation(ctx); err != nil || id == source {
+			return err
 		}
 	}
 	return fmt.Errorf("%w: its database is in use. Choose an empty one", ErrNotEmpty)
@@ -243,29 +243,40 @@ func appendValue(b []byte, v any) []byte {
 	return append(b, 'n')
 }
 
-// compare compares the rows of both sides. A table that differs is copied anew by the
-// next call.
-func (m *migration) compare(ctx context.Context) error {
+// compare compares the rows of both sides, and returns what differs.
+func (m *migration) compare(ctx context.Context) (difference string, err error) {
 	phase := m.Progress.Begin("comparing", 0, progress.Items)
 	defer phase.End()
 	for i := range m.Plan.tables {
 		t := &m.Plan.tables[i]
 		source, err := t.digest(ctx, m.From.DB, phase)
 		if err != nil {
-			return err
+			return "", err
 		}
 		target, err := t.digest(ctx, m.To.DB, phase)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if source != target {
-			return errors.Join(fmt.Errorf("%w: the table %s has %d rows with the digest %s, and %d rows with %s were copied. Stop all servers of the source and migrate again",
-				ErrChanged, t.name, source.rows, source.sum, target.rows, target.sum), m.forget(ctx))
+			return fmt.Sprintf("the table %s of the source has %d rows with the digest %s, and the target's has %d rows with %s", t.name, source.rows, source.sum, target.rows, target.sum), nil
 		}
 		m.result.Tables++
 		m.result.Rows += source.rows
 	}
-	return nil
+	return "", nil
+}
+
+// confirm compares the sides of a migration that has finished already: it may have been
+// killed before it could say so.
+func (m *migration) confirm(ctx context.Context) error {
+	difference, err := m.compare(ctx)
+	if err == nil && difference != "" {
+		err = fmt.Errorf("%w: the installation was migrated there already, and since then one of the two was changed: %s", ErrNotEmpty, difference)
+	}
+	if err != nil || m.To.Blobs == nil {
+		return err
+	}
+	return m.copyBlobs(ctx)
 }
 
 // forget empties the target's tables, so that the next call copies them anew.

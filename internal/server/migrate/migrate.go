@@ -16,6 +16,7 @@
 // Batches of rows and their progress are written in one transaction, and blobs that
 // are there are not copied again, so the same call goes on where it was. Until it has
 // finished, the table is there, and a server refuses the database ([CheckFinished]).
+// Afterwards the same call compares both sides, and succeeds if they are the same.
 //
 // The package imports the domain packages only for the names of their objects.
 package migrate
@@ -124,9 +125,10 @@ type migration struct {
 	result *Result
 }
 
-func (m *migration) run(ctx context.Context) error {
+func (m *migration) run(ctx context.Context) (err error) {
+	finished := false
 	if m.To.DB != nil {
-		if err := m.begin(ctx); err != nil {
+		if finished, err = m.begin(ctx); err != nil {
 			return err
 		}
 	}
@@ -134,6 +136,9 @@ func (m *migration) run(ctx context.Context) error {
 		if err := m.checkBlobs(ctx); err != nil {
 			return err
 		}
+	}
+	if finished {
+		return m.confirm(ctx)
 	}
 	if m.To.DB != nil {
 		if err := m.copyTables(ctx); err != nil {
@@ -148,8 +153,12 @@ func (m *migration) run(ctx context.Context) error {
 	if m.To.DB == nil {
 		return m.To.Prepare(ctx)
 	}
-	if err := m.compare(ctx); err != nil {
+	difference, err := m.compare(ctx)
+	if err != nil {
 		return err
+	}
+	if difference != "" { // the next run copies anew
+		return errors.Join(fmt.Errorf("%w: %s. Stop all servers of the source and migrate again", ErrChanged, difference), m.forget(ctx))
 	}
 	if err := m.To.Prepare(ctx); err != nil {
 		return err
