@@ -42,6 +42,8 @@ type rules struct {
 	// defaultTag is the tag that clients install if they name no version; empty
 	// if the format has no tags.
 	defaultTag string
+	// ownOnly means that versions are never taken from upstream repositories.
+	ownOnly bool
 }
 
 // formats has the rules of each format, also of those without a handler yet.
@@ -50,7 +52,7 @@ var formats = map[Format]rules{
 	PyPI:    {name: canonPyPI, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
 	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven},
 	NuGet:   {name: strings.ToLower, nameKey: asIs, versionKey: canonNuGet, system: semver.NuGet, sealed: true, lateSidecars: true},
-	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true},
+	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true, ownOnly: true},
 	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems},
 	Swift:   {name: strings.ToLower, nameKey: asIs, versionKey: withoutBuild, system: semver.DefaultSystem, sealed: true},
 	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true},

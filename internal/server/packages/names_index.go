@@ -128,7 +128,7 @@ type namesPage struct {
 func (s *Service) namesPage(ctx context.Context, r *repository, format Format, after sortKey, limit int) (namesPage, error) {
 	p := namesPage{first: map[sortKey]listedName{}, end: true}
 	var last sortKey
-	err := s.walkUpstreams(r, func(r *repository) (func(), bool, error) {
+	err := s.walkUpstreams(r, format, func(r *repository) (func(), bool, error) {
 		names, err := s.ownNames(ctx, r, format, after, limit+1)
 		if err != nil {
 			return nil, false, err

@@ -57,7 +57,7 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 			_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
 			return err
 		},
-		walk: func(visit visitor) error { return s.walkUpstreams(r, visit) },
+		walk: func(visit visitor) error { return s.walkUpstreams(r, p.Package.Format, visit) },
 	}
 	err = s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
 		// The transaction may run more than once: start each run afresh.

@@ -73,7 +73,7 @@ func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID
 	}
 	key := id.Format.versionKey(version)
 	var blocking, hidden string
-	err := s.walkUpstreams(r, func(u *repository) (func(), bool, error) {
+	err := s.walkUpstreams(r, id.Format, func(u *repository) (func(), bool, error) {
 		p, err := s.load(ctx, u, id)
 		if err != nil {
 			return nil, false, err
@@ -113,7 +113,7 @@ type found struct {
 // Repositories without the package are left out. The upstreams of a repository that
 // has the package with upstream BLOCK are not searched.
 func (s *Service) search(ctx context.Context, r *repository, id PackageID) (found, error) {
-	if len(r.upstreams) == 0 { // the most frequent case, without the bookkeeping
+	if len(r.upstreams) == 0 || id.Format.rules().ownOnly { // the most frequent case, without the bookkeeping
 		p, err := s.load(ctx, r, id)
 		if err != nil || !p.exists() {
 			return found{}, err
@@ -121,7 +121,7 @@ func (s *Service) search(ctx context.Context, r *repository, id PackageID) (foun
 		return found{records: []*record{p}}, nil
 	}
 	var f found
-	err := s.walkUpstreams(r, func(r *repository) (func(), bool, error) {
+	err := s.walkUpstreams(r, id.Format, func(r *repository) (func(), bool, error) {
 		p, err := s.load(ctx, r, id)
 		if err != nil {
 			return nil, false, err
@@ -139,8 +139,13 @@ func (s *Service) search(ctx context.Context, r *repository, id PackageID) (foun
 // are to be visited too, and what to do after them, or nil.
 type visitor func(*repository) (after func(), deeper bool, err error)
 
-// walkUpstreams visits the repository and its upstreams, depth first and each once.
-func (s *Service) walkUpstreams(r *repository, visit visitor) error {
+// walkUpstreams visits the repository and, if packages of the format are taken from
+// upstreams, its upstreams, depth first and each once.
+func (s *Service) walkUpstreams(r *repository, f Format, visit visitor) error {
+	if f.rules().ownOnly {
+		_, _, err := visit(r)
+		return err
+	}
 	return s.snapshot.Load().domain(r.id.Domain).walkUpstreams(r, map[string]bool{}, visit)
 }
 

@@ -47,7 +47,7 @@ func (a *API) ListPackageVersions(ctx context.Context, in *codeartifact.ListPack
 	page := all[:min(limit(in.MaxResults), len(all))]
 	for _, v := range page {
 		out.Versions = append(out.Versions, types.PackageVersionSummary{
-			Version: &v.Version, Revision: &v.Revision, Status: types.PackageVersionStatus(v.Status), Origin: versionOrigin(v),
+			Version: &v.Version, Revision: &v.Revision, Status: versionStatus(v.Status), Origin: versionOrigin(v),
 		})
 		out.NextToken = list.Next(len(all) > len(page), v.Version, v.Published.Format(time.RFC3339Nano))
 	}
@@ -74,7 +74,7 @@ func (a *API) DescribePackageVersion(ctx context.Context, in *codeartifact.Descr
 	out := &types.PackageVersionDescription{
 		DisplayName: optional(d.DisplayName), Format: in.Format, HomePage: optional(d.HomePage), Licenses: []types.LicenseInfo{},
 		Namespace: in.Namespace, Origin: versionOrigin(v), PackageName: in.Package, PublishedTime: &v.Published,
-		Revision: &v.Revision, SourceCodeRepository: optional(d.SourceCodeRepository), Status: types.PackageVersionStatus(v.Status),
+		Revision: &v.Revision, SourceCodeRepository: optional(d.SourceCodeRepository), Status: versionStatus(v.Status),
 		Summary: optional(d.Summary), Version: &v.Version,
 	}
 	for _, l := range d.Licenses {
@@ -151,7 +151,7 @@ func (a *API) DeletePackageVersions(ctx context.Context, in *codeartifact.Delete
 func successful(o packages.Outcome) map[string]types.SuccessfulPackageVersionInfo {
 	out := make(map[string]types.SuccessfulPackageVersionInfo, len(o.Successful))
 	for version, s := range o.Successful {
-		out[version] = types.SuccessfulPackageVersionInfo{Revision: &s.Revision, Status: types.PackageVersionStatus(s.Status)}
+		out[version] = types.SuccessfulPackageVersionInfo{Revision: &s.Revision, Status: versionStatus(s.Status)}
 	}
 	return out
 }
@@ -171,4 +171,8 @@ func versionOrigin(v *packages.Version) *types.PackageVersionOrigin {
 		DomainEntryPoint: &types.DomainEntryPoint{RepositoryName: &v.EntryPoint},
 		OriginType:       types.PackageVersionOriginTypeInternal,
 	}
+}
+
+func versionStatus(s packages.Status) types.PackageVersionStatus {
+	return types.PackageVersionStatus(s)
 }
