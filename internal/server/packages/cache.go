@@ -15,6 +15,9 @@ func (r *repository) cacheKey(p PackageID) cacheKey {
 	return cacheKey{r.row, p.Format, p.Namespace, p.key()}
 }
 
+// namespaceKey is the key of the package's namespace: no package has an empty name.
+func (k cacheKey) namespaceKey() cacheKey { return cacheKey{k.repository, k.format, k.namespace, ""} }
+
 // A sized value knows its size in memory, in bytes, approximately.
 type sized interface{ size() int64 }
 
@@ -33,5 +36,5 @@ const minEntry = 256
 
 // Caches returns the counters of the caches by name, for metrics.
 func (s *Service) Caches() map[string]lru.Stats {
-	return map[string]lru.Stats{"package_records": s.records.Stats(), "package_views": s.views.Stats()}
+	return map[string]lru.Stats{"package_records": s.records.Stats(), "package_views": s.views.Stats(), "package_namespaces": s.namespaces.Stats()}
 }

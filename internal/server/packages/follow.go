@@ -66,8 +66,14 @@ func (s *Service) changeCached(ctx context.Context, k cacheKey, run func(*db.Tx)
 	return s.feed.Make(ctx, changefeed.Change{
 		Scope:  scope,
 		Run:    func(tx *db.Tx) ([]string, error) { return []string{k.feedKey()}, run(tx) },
-		Forget: func() { s.records.MarkStale(k) },
+		Forget: func() { s.forget(k) },
 	})
+}
+
+// forget makes readers read a package again, and the names in its namespace.
+func (s *Service) forget(k cacheKey) {
+	s.records.MarkStale(k)
+	s.namespaces.Drop(k.namespaceKey())
 }
 
 // A follower takes over what other servers have changed.
@@ -83,7 +89,7 @@ func (f follower) Apply(ctx context.Context, keys []string) error {
 			return err
 		}
 		if kind == packageKey {
-			f.s.records.MarkStale(cacheKey{p[0], Format(p[1]), p[2], p[3]})
+			f.s.forget(cacheKey{p[0], Format(p[1]), p[2], p[3]})
 			continue
 		}
 		id, d := DomainID{Region: p[0], Owner: p[1], Name: p[2]}, delta{domain: true}
@@ -140,6 +146,7 @@ func (f follower) Reload(ctx context.Context) error {
 	}
 	defer f.s.changing.Unlock()
 	f.s.records.Clear()
+	f.s.namespaces.Clear()
 	all, err := loadAll(ctx, f.s.db)
 	if err != nil {
 		return err

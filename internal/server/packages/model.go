@@ -2,6 +2,7 @@ package packages
 
 import (
 	"encoding/json"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -80,6 +81,17 @@ func (p *Package) Version(version string) *Version {
 		return nil
 	}
 	return v
+}
+
+// Downloadable returns every version that can be downloaded, listed or not, in no order.
+func (p *Package) Downloadable() iter.Seq[*Version] {
+	return func(yield func(*Version) bool) {
+		for _, v := range p.byKey {
+			if v.Status.downloadable() && !yield(v) {
+				return
+			}
+		}
+	}
 }
 
 // A Version is one version of a package. It is immutable and shared.
@@ -196,7 +208,8 @@ type Publication struct {
 	// Assets must have at least one entry. Publish takes them over, whether it
 	// succeeds or not.
 	Assets []StagedAsset
-	// Status is Published or Unfinished; empty means Published.
+	// Status is Published or Unfinished; empty means Published. A version that exists
+	// and is not Unfinished keeps its status.
 	Status Status
 }
 

@@ -21,6 +21,9 @@ const maxAssets = 350
 // exists already with the same bytes is not an error, and if no asset of the
 // publication is new, nothing changes.
 //
+// A publication as Unfinished leaves the status of a version that exists: files of a
+// finished version may still come, unless the format has none (see [Service.Finish]).
+//
 // If no asset is new, the tags are still set, which needs
 // codeartifact:PutPackageMetadata as SetTags does. Content whose bytes the blob store
 // has lost is replaced by the bytes of the publication.
@@ -172,6 +175,11 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	if build, ok := w.id.Format.buildOf(w.Version); ok && len(fresh) > 0 && v.status != Unfinished && !v.isNew {
+		if err := w.updateSnapshot(ctx, tx, build, v.key); err != nil { // a file of a build that is finished
+			return err
+		}
+	}
 	if err := w.restoreContent(ctx, tx); err != nil {
 		return err
 	}
@@ -208,6 +216,10 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 	if w.row.origin.Publish == Block {
 		return originBlocked(w.repository.id, w.id)
 	}
+	same := key // a version that is the same for clients, too
+	if build, ok := w.id.Format.buildOf(w.Version); ok {
+		same = w.id.Format.versionKey(build.Snapshot())
+	}
 	return w.walk(func(r *repository) (after func(), deeper bool, err error) {
 		if r == w.repository {
 			return nil, w.created || w.row.origin.Upstream == Allow, nil
@@ -216,7 +228,7 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 		if err != nil || p == nil {
 			return nil, true, err
 		}
-		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_version WHERE package = $1 AND version_key = $2`, p.id, key)
+		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_version WHERE package = $1 AND version_key IN ($2, $3)`, p.id, key, same)
 		if n > 0 {
 			err = conflict(typeVersion, w.Version, "Version %s of %s exists already in the upstream repository %s.", w.Version, w.id, r.id.Name)
 		}
@@ -242,7 +254,7 @@ func (w *publishTx) newAssets(v versionRow, have map[string]Asset) ([]StagedAsse
 	case v.isNew || len(fresh) == 0:
 	case v.status == Archived || v.status == Disposed:
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s is %s.", w.Version, w.id, v.status)
-	case v.status != Unfinished && w.Status == Unfinished:
+	case v.status != Unfinished && w.Status == Unfinished && w.id.Format.rules().sealed:
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s is %s and cannot become Unfinished.", w.Version, w.id, v.status)
 	case v.status != Unfinished && !w.id.Format.rules().takes(fresh):
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s was published already and takes no further assets.", w.Version, w.id)

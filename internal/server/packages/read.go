@@ -283,7 +283,8 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 		return Asset{}, nil, assetNotFound(id, v.Version, name)
 	}
 	o, err := s.open(ctx, r, id, v, a)
-	if err == nil && a.repository != repo.Name {
+	// An Unfinished version would stay so here when it is finished upstream.
+	if err == nil && a.repository != repo.Name && v.Status != Unfinished {
 		if err = s.retain(ctx, r, v, id, a.repository); err != nil {
 			o.Close()
 		}

@@ -65,9 +65,10 @@ type Service struct {
 	changing changefeed.Turn // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
 
-	records *lru.Cache[cacheKey, *record]     // packages as they are in one repository
-	views   *lru.Cache[cacheKey, *mergedView] // packages as they are seen through upstreams
-	loading singleflight.Group
+	records    *lru.Cache[cacheKey, *record]        // packages as they are in one repository
+	views      *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
+	namespaces *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
+	loading    singleflight.Group
 }
 
 // New applies the migrations, loads the snapshot and returns the service.
@@ -80,7 +81,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
-		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8),
+		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
 	}
 	if s.feed == nil {
 		var err error

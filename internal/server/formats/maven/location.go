@@ -1,0 +1,212 @@
+package maven
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// metadataFile is the name of the index that the server writes at three levels.
+const metadataFile = "maven-metadata.xml"
+
+// A kind is what an address names.
+type kind uint8
+
+const (
+	unknown kind = iota
+	// file is a file of a version: GROUP/ARTIFACT/VERSION/NAME.
+	file
+	// metadata is a maven-metadata.xml: of a group, an artifact or a snapshot. The
+	// address does not say of which: the group com.acme and the artifact acme of the
+	// group com have the same.
+	metadata
+)
+
+// The algorithms of checksums, which are the suffixes of their files.
+var algorithms = []string{"md5", "sha1", "sha256", "sha512"}
+
+// A location is an address below the endpoint, parsed.
+type location struct {
+	kind kind
+	// algorithm says that the address names the checksum of the file; "" for the
+	// file itself.
+	algorithm string
+
+	// folder has the segments before maven-metadata.xml, for metadata.
+	folder []string
+
+	// The coordinates and the name of a file. The version is the folder's, so it is
+	// X-SNAPSHOT for a file of a snapshot.
+	group, artifact, version, name string
+}
+
+// parseLocation reads the escaped path below the endpoint. It is the inverse of
+// [location.path]. A path that is not in the layout of a Maven repository has the kind
+// unknown.
+func parseLocation(escaped string) location {
+	segments := strings.Split(escaped, "/")
+	for i, s := range segments {
+		u, err := url.PathUnescape(s)
+		if err != nil || !validSegment(u) {
+			return location{}
+		}
+		segments[i] = u
+	}
+	folder, name := segments[:len(segments)-1], segments[len(segments)-1]
+	l := location{}
+	for _, a := range algorithms {
+		if of, ok := strings.CutSuffix(name, "."+a); ok {
+			name, l.algorithm = of, a
+			break
+		}
+	}
+	switch {
+	case name == metadataFile:
+		if len(folder) == 0 || !groupSegments(folder[:max(0, len(folder)-2)]) {
+			return location{}
+		}
+		l.kind, l.folder = metadata, folder
+	case len(folder) < 3 || !validSegment(name) || strings.HasPrefix(name, "maven-metadata") || !groupSegments(folder[:len(folder)-2]):
+		return location{}
+	default:
+		n := len(folder)
+		l.kind, l.name = file, name
+		l.group, l.artifact, l.version = strings.Join(folder[:n-2], "."), folder[n-2], folder[n-1]
+	}
+	return l
+}
+
+// validSegment reports whether a part of a path can be a part of the coordinates or
+// the name of a file. The store checks the rest.
+func validSegment(s string) bool {
+	return s != "" && s != "." && s != ".." && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == '\\' || unicode.IsControl(r) })
+}
+
+// groupSegments reports whether the segments are the folders of a group. A group with
+// a dot in a segment would have two paths.
+func groupSegments(folder []string) bool {
+	return !slices.ContainsFunc(folder, func(s string) bool { return strings.Contains(s, ".") })
+}
+
+// path constructs the escaped path.
+func (l location) path() string {
+	var segments []string
+	switch l.kind {
+	case metadata:
+		segments = append(slices.Clone(l.folder), metadataFile)
+	case file:
+		segments = append(strings.Split(l.group, "."), l.artifact, l.version, l.name)
+	default:
+		return ""
+	}
+	for i, s := range segments {
+		segments[i] = url.PathEscape(s)
+	}
+	p := strings.Join(segments, "/")
+	if l.algorithm != "" {
+		p += "." + l.algorithm
+	}
+	return p
+}
+
+// packageID is the package of a group and an artifact.
+func packageID(group, artifact string) packages.PackageID {
+	return packages.PackageID{Format: packages.Maven, Namespace: group, Name: artifact}
+}
+
+// id is the package of a file.
+func (l location) id() packages.PackageID { return packageID(l.group, l.artifact) }
+
+// asGroup returns the group whose metadata the address names. ok is false if no group
+// has this address.
+func (l location) asGroup() (group string, ok bool) {
+	return strings.Join(l.folder, "."), groupSegments(l.folder)
+}
+
+// asArtifact returns the artifact whose metadata the address names.
+func (l location) asArtifact() (id packages.PackageID, ok bool) {
+	n := len(l.folder)
+	if n < 2 || !groupSegments(l.folder[:n-1]) {
+		return packages.PackageID{}, false
+	}
+	return packageID(strings.Join(l.folder[:n-1], "."), l.folder[n-1]), true
+}
+
+// asSnapshot returns the snapshot whose metadata the address names.
+func (l location) asSnapshot() (id packages.PackageID, version string, ok bool) {
+	n := len(l.folder)
+	if n < 3 || !packages.IsMavenSnapshot(l.folder[n-1]) {
+		return packages.PackageID{}, "", false
+	}
+	return packageID(strings.Join(l.folder[:n-2], "."), l.folder[n-2]), l.folder[n-1], true
+}
+
+// A part says which of the files of a version a file is: the POM has the extension
+// "pom" and no classifier, the main file of most has "jar".
+type part struct{ classifier, extension string }
+
+var buildPattern = regexp.MustCompile(`^[0-9]{8}\.[0-9]{6}-[0-9]+`)
+
+// build returns the version of which the file of a snapshot is a file, such as
+// 1.1-20261129.234155-1, and its part. ok is false if the name has no time stamp.
+func (l location) build() (version string, p part, ok bool) {
+	base := strings.TrimSuffix(l.version, "SNAPSHOT")
+	rest, ok := strings.CutPrefix(l.name, l.artifact+"-"+base)
+	if !ok || !packages.IsMavenSnapshot(l.version) {
+		return "", part{}, false
+	}
+	stamp := buildPattern.FindString(rest)
+	p, ok = parsePart(rest[len(stamp):])
+	return base + stamp, p, ok && stamp != ""
+}
+
+// part returns the part that the file is. ok is false for a file whose name does not
+// begin with the artifact and the version, which some tools publish.
+func (l location) part() (part, bool) {
+	if packages.IsMavenSnapshot(l.version) {
+		_, p, ok := l.build()
+		return p, ok
+	}
+	rest, ok := strings.CutPrefix(l.name, l.artifact+"-"+l.version)
+	if !ok {
+		return part{}, false
+	}
+	return parsePart(rest)
+}
+
+// parsePart reads what follows the version in the name of a file: -CLASSIFIER.EXT or
+// .EXT. A classifier may have dots, and so may an extension, as in tar.gz and
+// jar.asc.
+func parsePart(s string) (part, bool) {
+	if ext, ok := strings.CutPrefix(s, "."); ok {
+		return part{"", ext}, ext != ""
+	}
+	s, ok := strings.CutPrefix(s, "-")
+	if !ok {
+		return part{}, false
+	}
+	end := len(s) // the extension begins before s[end:]
+	for _, signature := range []string{".asc", ".sigstore.json", ".sigstore"} {
+		if strings.HasSuffix(s, signature) && len(s) > len(signature) {
+			end = len(s) - len(signature)
+			break
+		}
+	}
+	dot := strings.LastIndexByte(s[:end], '.')
+	if dot < 0 { // a signature without a file
+		dot = strings.IndexByte(s, '.')
+	}
+	if dot > 0 && strings.HasSuffix(s[:dot], ".tar") {
+		dot -= len(".tar")
+	}
+	if dot <= 0 || dot == len(s)-1 {
+		return part{}, false
+	}
+	return part{s[:dot], s[dot+1:]}, true
+}
