@@ -26,7 +26,7 @@ func (s *Service) PackagesIn(ctx context.Context, repo RepositoryID, format Form
 	}
 	var all []NamedPackage
 	met := map[string]int{} // the key of a package → its index in all
-	err = s.walkUpstreams(r, func(r *repository) (func(), bool, error) {
+	err = s.walkUpstreams(r, format, func(r *repository) (func(), bool, error) {
 		own, err := s.ownNamespace(ctx, r, format, namespace)
 		for _, p := range own {
 			i, known := met[p.ID.key()]
