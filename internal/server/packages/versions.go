@@ -3,6 +3,7 @@ package packages
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -38,7 +39,7 @@ type VersionState struct {
 // A VersionError says why a version was not changed. It is an error.
 type VersionError struct {
 	// Code is one of the API's PackageVersionErrorCode: NOT_FOUND,
-	// MISMATCHED_REVISION, MISMATCHED_STATUS, NOT_ALLOWED, ALREADY_EXISTS.
+	// MISMATCHED_REVISION, MISMATCHED_STATUS, NOT_ALLOWED, ALREADY_EXISTS, SKIPPED.
 	Code    string
 	Message string
 }
@@ -50,32 +51,38 @@ func (s *Service) UpdateVersionsStatus(ctx context.Context, repo RepositoryID, i
 	if target != Published && target != Unlisted && target != Archived {
 		return Outcome{}, invalid("A status can be set to Published, Unlisted or Archived, not to %q.", target)
 	}
-	return s.changeVersions(ctx, "codeartifact:UpdatePackageVersionsStatus", repo, id, sel, func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
+	change := versionsChange{action: "codeartifact:UpdatePackageVersionsStatus", allOrNone: true}
+	change.do = func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
 		if v.status == Disposed {
 			return VersionState{}, notAllowed("A Disposed version has no assets any more and can only be deleted.")
 		}
 		return c.setStatus(ctx, tx, v, target)
-	})
+	}
+	return s.changeVersions(ctx, change, repo, id, sel)
 }
 
 // DisposeVersions removes the assets of versions for good and keeps the rest.
 // codeartifact:DisposePackageVersions on the package.
 func (s *Service) DisposeVersions(ctx context.Context, repo RepositoryID, id PackageID, sel Selection) (Outcome, error) {
-	return s.changeVersions(ctx, "codeartifact:DisposePackageVersions", repo, id, sel, func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
+	change := versionsChange{action: "codeartifact:DisposePackageVersions", allOrNone: true}
+	change.do = func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
 		if err := c.dropAssets(ctx, tx, v.key); err != nil {
 			return VersionState{}, err
 		}
 		return c.setStatus(ctx, tx, v, Disposed)
-	})
+	}
+	return s.changeVersions(ctx, change, repo, id, sel)
 }
 
 // DeleteSelectedVersions deletes versions with their assets and tags. They may be
 // published again. The package stays, with its origin configuration, even if it has no
 // versions left. codeartifact:DeletePackageVersions on the package.
 func (s *Service) DeleteSelectedVersions(ctx context.Context, repo RepositoryID, id PackageID, sel Selection) (Outcome, error) {
-	return s.changeVersions(ctx, deletePackageVersions, repo, id, sel, func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
+	change := versionsChange{action: deletePackageVersions}
+	change.do = func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
 		return VersionState{v.revision, Deleted}, c.dropVersion(ctx, tx, v.key)
-	})
+	}
+	return s.changeVersions(ctx, change, repo, id, sel)
 }
 
 // DeleteVersions is [Service.DeleteSelectedVersions] for a client that deletes all or
@@ -101,13 +108,27 @@ func (s *Service) DeleteVersions(ctx context.Context, repo RepositoryID, id Pack
 
 func (e *VersionError) Error() string { return e.Code + ": " + e.Message }
 
+func mismatchedRevision(current, expected string) error {
+	return &VersionError{"MISMATCHED_REVISION", "current revision: " + current + ", expected revision: " + expected}
+}
+
 func notAllowed(message string) error { return &VersionError{"NOT_ALLOWED", message} }
 
-// changeVersions calls do for each version that is as the caller expects.
-func (s *Service) changeVersions(ctx context.Context, action string, repo RepositoryID, id PackageID, sel Selection,
-	do func(*db.Tx, *packageChange, versionRow) (VersionState, error),
-) (Outcome, error) {
-	r, err := s.authorizePackage(ctx, action, repo, id)
+// A versionsChange is what an operation does with each version of a [Selection].
+type versionsChange struct {
+	action string
+	do     func(*db.Tx, *packageChange, versionRow) (VersionState, error)
+	// allOrNone means that no version is changed if one fails, as AWS documents for
+	// the operations that set a status.
+	allOrNone bool
+}
+
+// errSkipped rolls a change back of which no version may be made.
+var errSkipped = errors.New("a version cannot be changed")
+
+// changeVersions makes the change for each version that is as the caller expects.
+func (s *Service) changeVersions(ctx context.Context, change versionsChange, repo RepositoryID, id PackageID, sel Selection) (Outcome, error) {
+	r, err := s.authorizePackage(ctx, change.action, repo, id)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -121,7 +142,7 @@ func (s *Service) changeVersions(ctx context.Context, action string, repo Reposi
 			v, err := c.expected(ctx, tx, version, sel)
 			var state VersionState
 			if err == nil {
-				state, err = do(tx, c, v)
+				state, err = change.do(tx, c, v)
 			}
 			var failed *VersionError
 			switch {
@@ -133,8 +154,17 @@ func (s *Service) changeVersions(ctx context.Context, action string, repo Reposi
 				out.Successful[version] = state
 			}
 		}
+		if change.allOrNone && len(out.Failed) > 0 {
+			return errSkipped
+		}
 		return nil
 	})
+	if errors.Is(err, errSkipped) {
+		for version := range out.Successful {
+			out.Failed[version] = VersionError{"SKIPPED", "version " + version + " is skipped"}
+		}
+		return Outcome{map[string]VersionState{}, out.Failed}, nil
+	}
 	return out, err
 }
 
@@ -148,10 +178,10 @@ func (c *packageChange) expected(ctx context.Context, tx *db.Tx, version string,
 		return v, err
 	}
 	if want := sel.Revisions[version]; want != "" && want != v.revision {
-		return v, &VersionError{"MISMATCHED_REVISION", "The version has the revision " + v.revision + "."}
+		return v, mismatchedRevision(v.revision, want)
 	}
 	if sel.Expected != "" && sel.Expected != v.status {
-		return v, &VersionError{"MISMATCHED_STATUS", "The version is " + string(v.status) + "."}
+		return v, &VersionError{"MISMATCHED_STATUS", fmt.Sprintf("current status: %s, expected status: %s", v.status, sel.Expected)}
 	}
 	return v, nil
 }

@@ -2,6 +2,7 @@ package packages_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,15 +97,29 @@ func TestUpdateVersionsStatus_Selection(t *testing.T) {
 	a := h.mustPublish("store", id, "1.0.0", "a", "1")
 	h.mustPublish("store", id, "2.0.0", "a", "2")
 	h.mustPublish("store", id, "3.0.0", "a", "3")
-	out, err := h.UpdateVersionsStatus(h.ctx, repo, id, packages.Selection{
+	// If one version cannot be changed, none is.
+	sel := packages.Selection{
 		Versions:  []string{"1.0.0", "2.0.0", "3.0.0", "4.0.0"},
 		Revisions: map[string]string{"1.0.0": a.Revision, "2.0.0": "another"},
 		Expected:  packages.Published,
-	}, packages.Unlisted)
+	}
+	out, err := h.UpdateVersionsStatus(h.ctx, repo, id, sel, packages.Unlisted)
 	h.ok(err)
-	if len(out.Successful) != 2 || out.Successful["1.0.0"].Status != packages.Unlisted || out.Successful["1.0.0"].Revision == a.Revision ||
-		out.Failed["2.0.0"].Code != "MISMATCHED_REVISION" || out.Failed["4.0.0"].Code != "NOT_FOUND" {
+	if len(out.Successful) != 0 || out.Failed["1.0.0"].Code != "SKIPPED" || out.Failed["3.0.0"].Message != "version 3.0.0 is skipped" ||
+		out.Failed["2.0.0"].Code != "MISMATCHED_REVISION" || !strings.HasSuffix(out.Failed["2.0.0"].Message, "expected revision: another") || out.Failed["4.0.0"].Code != "NOT_FOUND" {
 		t.Fatalf("%+v", out)
+	}
+	if got := h.versions("store", id); got != "1.0.0 2.0.0 3.0.0" {
+		t.Fatalf("versions = %q", got)
+	}
+	sel.Versions, sel.Revisions["2.0.0"] = []string{"1.0.0", "3.0.0"}, ""
+	out, err = h.UpdateVersionsStatus(h.ctx, repo, id, sel, packages.Unlisted)
+	h.ok(err)
+	if len(out.Successful) != 2 || out.Successful["1.0.0"].Status != packages.Unlisted || out.Successful["1.0.0"].Revision == a.Revision {
+		t.Fatalf("%+v", out)
+	}
+	if out, err = h.UpdateVersionsStatus(h.ctx, repo, id, sel, packages.Archived); err != nil || out.Failed["1.0.0"].Message != "current status: Unlisted, expected status: Published" && out.Failed["1.0.0"].Code != "MISMATCHED_REVISION" {
+		t.Fatalf("%+v, %v", out, err)
 	}
 	del, err := h.DeleteSelectedVersions(h.ctx, repo, id, packages.Selection{Versions: []string{"1.0.0", "2.0.0"}, Expected: packages.Published})
 	h.ok(err)

@@ -5,8 +5,8 @@
 // endpoints.
 //
 // A request is authenticated and decoded by package wire, which calls the method
-// registered in [Register]. External connections, package groups and
-// CopyPackageVersions are not registered: their callers get an error that says so.
+// registered in [Register]. External connections and package groups
+// are not registered: their callers get an error that says so.
 //
 // This package imports the domain package packages and no database, policies or other
 // handler.
@@ -93,6 +93,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.ListPackageVersionAssets)
 	wire.Handle(s, a.GetPackageVersionAsset)
 	wire.Handle(s, a.PublishPackageVersion)
+	wire.Handle(s, a.CopyPackageVersions)
 	wire.Handle(s, a.UpdatePackageVersionsStatus)
 	wire.Handle(s, a.DisposePackageVersions)
 	wire.Handle(s, a.DeletePackageVersions)

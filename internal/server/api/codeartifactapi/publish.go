@@ -30,3 +30,19 @@ func (a *API) PublishPackageVersion(ctx context.Context, in *codeartifact.Publis
 	}
 	return out, nil
 }
+
+// CopyPackageVersions copies versions between two repositories of a domain. The answer is
+// a success even if no version could be copied.
+func (a *API) CopyPackageVersions(ctx context.Context, in *codeartifact.CopyPackageVersionsInput) (*codeartifact.CopyPackageVersionsOutput, error) {
+	out, err := a.packages.CopyVersions(ctx, packages.Copy{
+		Source:      repositoryID(ctx, in.Domain, in.DomainOwner, in.SourceRepository),
+		Destination: repositoryID(ctx, in.Domain, in.DomainOwner, in.DestinationRepository),
+		Package:     packageID(in.Format, in.Namespace, in.Package),
+		Versions:    in.Versions, Revisions: in.VersionRevisions,
+		AllowOverwrite: in.AllowOverwrite != nil && *in.AllowOverwrite, IncludeFromUpstream: in.IncludeFromUpstream != nil && *in.IncludeFromUpstream,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.CopyPackageVersionsOutput{SuccessfulVersions: successful(out), FailedVersions: failed(out)}, nil
+}

@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 func TestPublishPackageVersion(t *testing.T) {
@@ -39,4 +41,32 @@ func TestPublishPackageVersion(t *testing.T) {
 	in.AssetContent, in.Format = bytes.NewReader(content), types.PackageFormatNpm
 	_, err = s.admin.PublishPackageVersion(t.Context(), in)
 	fails[*types.ValidationException](t, err, 400, "generic")
+}
+
+func TestCopyPackageVersions(t *testing.T) {
+	s := serve(t)
+	s.domain()
+	s.repository("base")
+	s.repository("store")
+	lib := packages.PackageID{Format: packages.NPM, Namespace: "acme", Name: "lib"}
+	for _, version := range []string{"1.0.0", "2.0.0"} {
+		s.publish(packages.Publication{Repository: acme.Repository("base"), Package: lib, Version: version}, map[string]string{"a": version})
+	}
+	in := &sdk.CopyPackageVersionsInput{
+		Domain: aws.String("acme"), SourceRepository: aws.String("base"), DestinationRepository: aws.String("store"),
+		Format: types.PackageFormatNpm, Namespace: aws.String("acme"), Package: aws.String("lib"), Versions: []string{"1.0.0", "3.0.0"},
+	}
+	out := get[*sdk.CopyPackageVersionsOutput](t)(s.admin.CopyPackageVersions(t.Context(), in))
+	if len(out.SuccessfulVersions) != 0 || out.FailedVersions["3.0.0"].ErrorCode != types.PackageVersionErrorCodeNotFound ||
+		out.FailedVersions["1.0.0"].ErrorCode != types.PackageVersionErrorCodeSkipped || *out.FailedVersions["1.0.0"].ErrorMessage != "Version 1.0.0 was skipped" {
+		t.Fatalf("%+v", out)
+	}
+	in.Versions = []string{"1.0.0", "2.0.0"}
+	out = get[*sdk.CopyPackageVersionsOutput](t)(s.admin.CopyPackageVersions(t.Context(), in))
+	if len(out.FailedVersions) != 0 || out.SuccessfulVersions["2.0.0"].Status != types.PackageVersionStatusPublished || *out.SuccessfulVersions["2.0.0"].Revision == "" {
+		t.Fatalf("%+v", out)
+	}
+	in.VersionRevisions = map[string]string{"1.0.0": "r"}
+	_, err := s.admin.CopyPackageVersions(t.Context(), in)
+	fails[*types.ValidationException](t, err, 400, "versionRevisions")
 }
