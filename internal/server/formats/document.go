@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/singleflight"
 
@@ -20,25 +22,62 @@ import (
 const minGzip = 1 << 10
 
 // A Document is a rendered answer that many requests share: npm's document of a
-// package, or a project's page of the simple index. It is immutable.
+// package, or a project's page of the simple index. It is immutable. Its validators are
+// those that the format's clients compare: see the methods that begin with With.
 type Document struct {
 	contentType string
-	etag        string // without quotes
 	body        []byte
 	zip         func() []byte
+	// The ETags of the body and of its compressed form, with their quotes.
+	plain, zipped string
+	modified      time.Time
+	ranges        bool
 }
 
 // NewDocument returns a document with the given bytes, which it keeps. Its ETag is
-// a hash of them, so it is the same after a restart and on every replica.
+// a hash of them, so it is the same after a restart and on every replica. The
+// compressed form has an ETag of its own (RFC 9110, section 8.8.3.3).
 func NewDocument(contentType string, body []byte) *Document {
 	sum := sha256.Sum256(body)
+	etag := hex.EncodeToString(sum[:16])
 	return &Document{
 		contentType: contentType,
-		etag:        hex.EncodeToString(sum[:16]),
 		body:        body,
 		zip:         sync.OnceValue(func() []byte { return compress(body) }),
+		plain:       `"` + etag + `"`,
+		zipped:      `"` + etag + `-gzip"`,
 	}
 }
+
+// WithMD5 returns the document with the MD5 of the body as its ETag, in hex, whether it
+// is compressed or not. Bundler before 2.5 takes the ETag for this sum.
+func (d Document) WithMD5() *Document {
+	sum := md5.Sum(d.body)
+	d.plain = `"` + hex.EncodeToString(sum[:]) + `"`
+	d.zipped = d.plain
+	return &d
+}
+
+// WithModified returns the document with a Last-Modified header, for clients that
+// compare that (If-Modified-Since). Its precision is a second: changes within one
+// second look the same.
+func (d Document) WithModified(t time.Time) *Document {
+	d.modified = t
+	return &d
+}
+
+// WithRanges returns the document so that clients may ask for a part of it (Range,
+// If-Range). Such an answer is not compressed: ranges are offsets in the body.
+func (d Document) WithRanges() *Document {
+	d.ranges = true
+	return &d
+}
+
+// Body is the body, which must not be changed.
+func (d *Document) Body() []byte { return d.body }
+
+// Sums computes the hashes of the body, for the checksum files of the document.
+func (d *Document) Sums() Sums { return SumsOf(d.body) }
 
 func compress(body []byte) []byte {
 	var b bytes.Buffer
@@ -53,31 +92,56 @@ func compress(body []byte) []byte {
 // each use, so the next install sees what was published.
 func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
-	h.Set("Cache-Control", "private, no-cache")
-	h.Set("X-Content-Type-Options", "nosniff")
-	// Either coding's tag is good for a 304: both stand for the same document.
-	plain, gzipped := `"`+d.etag+`"`, `"`+d.etag+`-gzip"`
-	body, etag := d.body, plain
-	zipped := len(d.body) >= minGzip && httpheader.AcceptsGzip(r.Header)
-	if zipped {
-		etag = gzipped
+	setDocumentHeader(h)
+	if !d.modified.IsZero() {
+		h.Set("Last-Modified", d.modified.UTC().Format(http.TimeFormat))
 	}
-	h.Set("ETag", etag)
-	if httpheader.NoneMatch(r.Header, plain, gzipped) {
+	if d.ranges {
+		h.Set("Accept-Ranges", "bytes")
+	}
+	part := d.ranges && r.Method == http.MethodGet && r.Header.Get("Range") != ""
+	zipped := !part && len(d.body) >= minGzip && httpheader.AcceptsGzip(r.Header)
+	h.Set("ETag", d.plain)
+	if zipped {
+		h.Set("ETag", d.zipped)
+	}
+	// Either coding's tag is good for a 304: both stand for the same document.
+	if httpheader.NoneMatch(r.Header, d.plain, d.zipped) || notModified(r, d.modified) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
+	h.Set("Content-Type", d.contentType)
+	if part {
+		// What is left for ServeContent is Range and If-Range.
+		http.ServeContent(w, r, "", d.modified, bytes.NewReader(d.body))
+		return
+	}
+	body := d.body
 	if zipped {
 		body = d.zip()
 		h.Set("Content-Encoding", "gzip")
 	}
-	h.Set("Content-Type", d.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // the client is gone
 	}
+}
+
+func setDocumentHeader(h http.Header) {
+	h.Set("Vary", "Accept, Accept-Encoding")
+	h.Set("Cache-Control", "private, no-cache")
+	h.Set("X-Content-Type-Options", "nosniff")
+}
+
+// notModified reports whether the client has what was modified last at a time. It
+// counts only if the client compares no ETags (RFC 9110, section 13.1.3).
+func notModified(r *http.Request, modified time.Time) bool {
+	if modified.IsZero() || len(r.Header["If-None-Match"]) > 0 {
+		return false
+	}
+	since, err := http.ParseTime(r.Header.Get("If-Modified-Since"))
+	return err == nil && !modified.Truncate(time.Second).After(since)
 }
 
 // cost is what a document counts in a cache, in bytes: its body, and a quarter of
