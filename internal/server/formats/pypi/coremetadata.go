@@ -1,11 +1,7 @@
 package pypi
 
 import (
-	"archive/tar"
-	"archive/zip"
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -16,22 +12,12 @@ import (
 
 	"deps.dev/util/pypi"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Bounds on what is read to find the metadata in an archive.
-const (
-	// maxMetadata bounds the size of METADATA and PKG-INFO, in bytes.
-	maxMetadata = 4 << 20
-	// maxUnpacked bounds how much of a source distribution is unpacked to find its
-	// PKG-INFO, in bytes.
-	maxUnpacked = 256 << 20
-	// maxEntries is how many files a wheel may have.
-	maxEntries = 100_000
-	// maxDirectory bounds how much of a zip is read to list its files, in bytes:
-	// mostly its directory. The list takes about ten times as much memory.
-	maxDirectory = 16 << 20
-)
+// maxMetadata bounds the size of METADATA and PKG-INFO, in bytes.
+const maxMetadata = 4 << 20
 
 // coreMetadata is the core metadata of a distribution ("Core metadata
 // specifications" in the Python Packaging User Guide).
@@ -176,107 +162,47 @@ func lettersOnly(c rune) rune {
 	return -1
 }
 
-// errNoMetadata means that a distribution has no metadata in the place for them.
-var errNoMetadata = errors.New("no metadata file")
-
 // readWheelMetadata returns the METADATA in the .dist-info folder of a wheel, which
 // must have exactly one (PEP 427). Installers refuse a folder of another project.
-func readWheelMetadata(r io.ReaderAt, size int64, project string) ([]byte, error) {
-	other := ""
-	raw, err := readZipped(r, size, func(dir, file string) bool {
-		info, ok := strings.CutSuffix(dir, ".dist-info")
-		if !ok || file != "METADATA" {
-			return false
-		}
-		if name, _, _ := strings.Cut(info, "-"); pypi.CanonPackageName(name) != project {
-			other = dir
-		}
-		return true
-	})
-	if err == nil && other != "" {
-		err = fmt.Errorf("its metadata are in the folder %s, which does not have the name of the project", other)
+func readWheelMetadata(budget *archive.Budget, r io.ReaderAt, size int64, project string) ([]byte, error) {
+	z, err := budget.Zip(r, size)
+	if err != nil {
+		return nil, err
 	}
-	return raw, err
+	name, raw, err := z.Find("METADATA in a .dist-info folder", maxMetadata, func(name string) bool {
+		dir, file, _ := strings.Cut(name, "/")
+		return strings.HasSuffix(dir, ".dist-info") && file == "METADATA"
+	})
+	if err != nil {
+		return nil, err
+	}
+	dir, _, _ := strings.Cut(name, "/")
+	if of, _, _ := strings.Cut(dir, "-"); pypi.CanonPackageName(of) != project {
+		return nil, invalid(archive.Invalid, "Its metadata are in the folder %s, which does not have the name of the project.", dir)
+	}
+	return raw, nil
 }
 
 // readSdistMetadata returns the PKG-INFO in the top folder of a source distribution,
 // which is a zip or a tar according to its name ("Source distribution format").
-func readSdistMetadata(file string, r io.ReaderAt, size int64) ([]byte, error) {
-	wanted := func(dir, file string) bool { return file == "PKG-INFO" && dir != "" }
+func readSdistMetadata(budget *archive.Budget, file string, r io.ReaderAt, size int64) ([]byte, error) {
+	wanted := func(name string) bool {
+		dir, base, ok := strings.Cut(name, "/")
+		return ok && dir != "" && base == "PKG-INFO"
+	}
+	const what = "PKG-INFO in its folder"
 	if strings.HasSuffix(file, ".zip") {
-		return readZipped(r, size, wanted)
-	}
-	z, err := gzip.NewReader(bufio.NewReader(io.NewSectionReader(r, 0, size)))
-	if err != nil {
-		return nil, err
-	}
-	t := tar.NewReader(io.LimitReader(z, maxUnpacked))
-	for {
-		h, err := t.Next()
-		if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, errNoMetadata
-		}
+		z, err := budget.Zip(r, size)
 		if err != nil {
 			return nil, err
 		}
-		if dir, name, ok := strings.Cut(strings.TrimPrefix(h.Name, "./"), "/"); ok && h.Typeflag == tar.TypeReg && wanted(dir, name) {
-			return readBounded(t)
-		}
+		_, raw, err := z.Find(what, maxMetadata, wanted)
+		return raw, err
 	}
-}
-
-// readZipped returns the one file dir/file of a zip for which wanted is true.
-func readZipped(r io.ReaderAt, size int64, wanted func(dir, file string) bool) ([]byte, error) {
-	directory := &boundedReaderAt{ReaderAt: r, left: maxDirectory}
-	z, err := zip.NewReader(directory, size)
+	t, err := budget.TarGz(io.NewSectionReader(r, 0, size))
 	if err != nil {
 		return nil, err
 	}
-	directory.left = size // the file itself is bounded by maxMetadata
-	if len(z.File) > maxEntries {
-		return nil, errors.New("too many files in the archive")
-	}
-	var found *zip.File
-	for _, f := range z.File {
-		if dir, name, ok := strings.Cut(f.Name, "/"); ok && wanted(dir, name) {
-			if found != nil {
-				return nil, errors.New("more than one metadata file: " + found.Name + " and " + f.Name)
-			}
-			found = f
-		}
-	}
-	if found == nil {
-		return nil, errNoMetadata
-	}
-	content, err := found.Open()
-	if err != nil {
-		return nil, err
-	}
-	defer content.Close()
-	return readBounded(content)
-}
-
-// A boundedReaderAt fails if more than left bytes are read.
-type boundedReaderAt struct {
-	io.ReaderAt
-	left int64
-}
-
-func (b *boundedReaderAt) ReadAt(p []byte, off int64) (int, error) {
-	n, err := b.ReaderAt.ReadAt(p, off)
-	if b.left -= int64(n); b.left < 0 {
-		return 0, errors.New("the directory of the archive is too large")
-	}
-	return n, err
-}
-
-func readBounded(r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxMetadata {
-		return nil, errors.New("the metadata are larger than 4 MiB")
-	}
-	return b, nil
+	_, raw, err := t.Find(what, maxMetadata, wanted)
+	return raw, err
 }

@@ -5,12 +5,16 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 )
 
 const sampleMetadata = "Metadata-Version: 2.2\r\nName: My.Project\nVersion: 1.0\nSummary: does\n   two things\nRequires-Python: >=3.8\n" +
@@ -80,7 +84,9 @@ func tarred(t testing.TB, files ...string) []byte {
 }
 
 func TestReadWheelMetadata(t *testing.T) {
-	read := func(b []byte) ([]byte, error) { return readWheelMetadata(bytes.NewReader(b), int64(len(b)), "p") }
+	read := func(b []byte) ([]byte, error) {
+		return readWheelMetadata(archive.NewBudget(context.Background(), archive.Limits{}), bytes.NewReader(b), int64(len(b)), "p")
+	}
 	got, err := read(zipped(t, "p/__init__.py", "", "p-1.0.dist-info/METADATA", sampleMetadata, "p/vendor/x.dist-info/METADATA", "other"))
 	if err != nil || string(got) != sampleMetadata {
 		t.Errorf("%q %v", got, err)
@@ -103,16 +109,16 @@ func TestReadWheelMetadata(t *testing.T) {
 func TestReadSdistMetadata(t *testing.T) {
 	files := []string{"p-1.0/p.egg-info/PKG-INFO", "not this", "p-1.0/PKG-INFO", sampleMetadata}
 	for file, b := range map[string][]byte{"p-1.0.tar.gz": tarred(t, files...), "p-1.0.zip": zipped(t, files...)} {
-		got, err := readSdistMetadata(file, bytes.NewReader(b), int64(len(b)))
+		got, err := readSdistMetadata(archive.NewBudget(context.Background(), archive.Limits{}), file, bytes.NewReader(b), int64(len(b)))
 		if err != nil || string(got) != sampleMetadata {
 			t.Errorf("%s: %q %v", file, got, err)
 		}
 	}
 	none := tarred(t, "p-1.0/setup.py", "")
-	if _, err := readSdistMetadata("p-1.0.tar.gz", bytes.NewReader(none), int64(len(none))); !errors.Is(err, errNoMetadata) {
+	if _, err := readSdistMetadata(archive.NewBudget(context.Background(), archive.Limits{}), "p-1.0.tar.gz", bytes.NewReader(none), int64(len(none))); !fault.Is(err, archive.Missing) {
 		t.Error(err)
 	}
-	if _, err := readSdistMetadata("p-1.0.tar.gz", strings.NewReader("not gzip"), 8); err == nil || errors.Is(err, errNoMetadata) {
+	if _, err := readSdistMetadata(archive.NewBudget(context.Background(), archive.Limits{}), "p-1.0.tar.gz", strings.NewReader("not gzip"), 8); err == nil || fault.Is(err, archive.Missing) {
 		t.Error("bytes that are not an archive were read as an archive without metadata:", err)
 	}
 }
@@ -121,7 +127,7 @@ func FuzzWheelMetadata(f *testing.F) {
 	f.Add(zipped(f, "p-1.0.dist-info/METADATA", sampleMetadata))
 	f.Add([]byte("PK\x05\x06"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		raw, err := readWheelMetadata(bytes.NewReader(b), int64(len(b)), "p")
+		raw, err := readWheelMetadata(archive.NewBudget(context.Background(), archive.Limits{}), bytes.NewReader(b), int64(len(b)), "p")
 		if err == nil && len(raw) > maxMetadata {
 			t.Fatal("more than is accepted")
 		}
@@ -159,7 +165,7 @@ func TestReadMetadata_Bombs(t *testing.T) {
 
 	inflated := zipped(t, "x-1.dist-info/METADATA", strings.Repeat("a", 64<<20))
 	if n := allocated(func() {
-		if _, err := readWheelMetadata(bytes.NewReader(inflated), int64(len(inflated)), "x"); err == nil {
+		if _, err := readWheelMetadata(archive.NewBudget(context.Background(), archive.Limits{}), bytes.NewReader(inflated), int64(len(inflated)), "x"); err == nil {
 			t.Error("64 MiB of metadata were read")
 		}
 	}); n > 32<<20 {
@@ -176,8 +182,8 @@ func TestReadMetadata_Bombs(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := readWheelMetadata(bytes.NewReader(crowded.Bytes()), int64(crowded.Len()), "x")
-	if err == nil || !strings.Contains(err.Error(), "directory of the archive is too large") {
+	_, err := readWheelMetadata(archive.NewBudget(context.Background(), archive.Limits{}), bytes.NewReader(crowded.Bytes()), int64(crowded.Len()), "x")
+	if err == nil || !strings.Contains(err.Error(), "too many files") {
 		t.Errorf("a crowded archive: %v", err)
 	}
 }

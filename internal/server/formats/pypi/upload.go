@@ -14,8 +14,8 @@ import (
 	"golang.org/x/crypto/blake2b"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -282,44 +282,27 @@ func (u *upload) metadata(ctx context.Context) (*coreMetadata, error) {
 		return nil, err
 	}
 	defer object.Close()
-	content := &readerAt{object: object, size: u.content.Size}
+	budget := archive.NewBudget(ctx, archive.Limits{})
 	wheel := strings.HasSuffix(u.file, ".whl")
 	var raw []byte
 	if wheel {
-		raw, err = readWheelMetadata(content, u.content.Size, project(u.fields["name"]).Name)
+		raw, err = readWheelMetadata(budget, object, object.Size(), project(u.fields["name"]).Name)
 	} else {
-		raw, err = readSdistMetadata(u.file, content, u.content.Size)
+		raw, err = readSdistMetadata(budget, u.file, object, object.Size())
 	}
-	switch {
-	case content.err != nil:
-		return nil, content.err
-	case errors.Is(err, errNoMetadata) && !wheel:
-		return nil, nil
-	case err != nil:
-		return nil, fault.Wrap(err, fault.Invalid, "InvalidDistribution", "%s is not a distribution with readable metadata: %s.", u.file, strings.TrimSuffix(err.Error(), "."))
+	if e := (*fault.Error)(nil); errors.As(err, &e) && e.Kind == fault.Invalid {
+		// Old source distributions have no PKG-INFO. In some it comes late.
+		if !wheel && (e.Code == archive.Missing || e.Code == archive.TooLarge) {
+			return nil, nil
+		}
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidDistribution", "%s is not a distribution with readable metadata. %s", u.file, e.Message)
+	}
+	if err != nil {
+		return nil, err
 	}
 	m := parseCoreMetadata(raw)
 	if err := m.check(); err != nil && (wheel || m.final()) {
 		return nil, fault.Wrap(err, fault.Invalid, "InvalidMetadata", "The metadata in %s cannot be read: %s.", u.file, err)
 	}
 	return m, nil
-}
-
-// A readerAt keeps an error of the store apart from the errors of a bad archive. It
-// is for one goroutine.
-type readerAt struct {
-	object blob.Object
-	size   int64
-	err    error
-}
-
-func (r *readerAt) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > r.size { // an offset that a broken archive names
-		return 0, errors.New("an offset outside of the file")
-	}
-	n, err := r.object.ReadAt(p, off)
-	if err != nil && err != io.EOF {
-		r.err = err
-	}
-	return n, err
 }
