@@ -49,9 +49,9 @@ func (c *configCheckCommand) Run(stdout io.Writer, now clock) error {
 	cfg := config.Default()
 	cfg.WrappingKeys = wrappingKeys()
 	err := cfg.Read(c.File)
-	if err == nil {
+	if err == nil || errors.As(err, new(*config.SettingsError)) {
 		c.apply(cfg)
-		err = app.CheckConfig(cfg, now())
+		err = errors.Join(err, app.CheckConfig(cfg, now()))
 	}
 	problems := config.Problems(err)
 	if err != nil && len(problems) == 0 {

@@ -25,7 +25,10 @@ func TestConfig_ExamplePassesCheck(t *testing.T) {
 func TestConfigCheck_Problems(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gatehouse.yaml")
 	for text, want := range map[string]string{
-		"listen_on: x\nlog: {levl: info}\n":                       path + ":1: unknown field \"listen_on\"\n" + path + ":2: unknown field \"levl\"\n",
+		"listen_on: x\nlog: {levl: info}\n": path + ":1: unknown field \"listen_on\"\n" + path + ":2: unknown field \"levl\"\n",
+		"listen_on: x\nregion: mars\nlog:\n  levl: info\n  format: xml\niam:\n  users:\n    alice: {grup: [a]}\nlimits: {idle: 5}\n": path + ":1: unknown field \"listen_on\"\n" +
+			path + ":2: region: \"mars\" does not look like a region, such as us-east-1\n" + path + ":4: unknown field \"levl\"\n" + path + ":5: log.format: \"xml\" is not text or json\n" +
+			path + ":8: unknown field \"grup\"\n" + path + ":9: \"5\" is not a duration, such as 30s, 5m or 24h\n",
 		"region: us-east-1\nlog:\n  format: xml\n  level: loud\n": path + ":3: log.format: \"xml\" is not text or json\n" + path + ":4: log.level: \"loud\" is not debug, info, warn or error\n",
 	} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

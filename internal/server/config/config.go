@@ -205,7 +205,8 @@ func Default() *Config {
 
 // Read sets the settings of a YAML file in c; others keep their values. An unknown
 // setting, a wrong type, a scalar that YAML would change, and anything after the
-// document are errors. All of them are returned, with their lines: see [Problems].
+// document are errors. All of them are returned, with their lines: see [Problems] and
+// [SettingsError].
 func (c *Config) Read(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -234,11 +235,12 @@ func (c *Config) Read(path string) error {
 	if ast.Walk(&ambiguous, document); ambiguous.errs != nil {
 		return fmt.Errorf("configuration %s: %w", path, errors.Join(ambiguous.errs...))
 	}
-	if err := c.decode(document); err != nil {
-		return fmt.Errorf("configuration %s: %w", path, err)
-	}
+	err = c.decode(document)
 	c.lines = map[string]int{}
 	addLines(c.lines, "", document)
+	if err != nil {
+		return fmt.Errorf("configuration %s: %w", path, err)
+	}
 	return nil
 }
 

@@ -114,8 +114,18 @@ func valuesOf(node ast.Node) []*ast.MappingValueNode {
 	return nil
 }
 
-// decode sets the settings of a document in c.
+// A SettingsError joins the problems of a file with wrong settings. [Config.Read] has set
+// the others, so that [Config.Validate] can say what else is wrong.
+type SettingsError struct{ problems error }
+
+func (e *SettingsError) Error() string { return e.problems.Error() }
+
+// Unwrap returns the joined problems.
+func (e *SettingsError) Unwrap() error { return e.problems }
+
+// decode sets the settings of a document in c. The error is a *SettingsError.
 func (c *Config) decode(document ast.Node) error {
+	before := *c
 	err := yaml.NodeToValue(document, c, yaml.Strict())
 	if err == nil {
 		return nil
@@ -123,35 +133,56 @@ func (c *Config) decode(document ast.Node) error {
 	// The library stops at the first error. To find all of them, each setting is
 	// decoded on its own. An alias cannot be: its anchor may be elsewhere.
 	var errs []error
-	for _, setting := range split(document, 4) {
-		if err := yaml.NodeToValue(setting, new(Config), yaml.Strict()); err != nil {
-			p := explain(err)
-			if !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == p.Error() }) && !strings.Contains(p.Message, "could not find alias") {
-				errs = append(errs, p)
-			}
+	right := filter(document, 4, func(setting ast.Node) bool {
+		err := yaml.NodeToValue(setting, new(Config), yaml.Strict())
+		if err == nil {
+			return true
+		}
+		p := explain(err)
+		if strings.Contains(p.Message, "could not find alias") {
+			return true
+		}
+		if !slices.ContainsFunc(errs, func(e error) bool { return e.Error() == p.Error() }) {
+			errs = append(errs, p)
+		}
+		return false
+	})
+	*c = before
+	if right != nil {
+		if yaml.NodeToValue(right, c, yaml.Strict()) != nil {
+			*c = before
 		}
 	}
 	if len(errs) == 0 {
-		return explain(err)
+		errs = append(errs, explain(err))
 	}
-	return errors.Join(errs...)
+	return &SettingsError{errors.Join(errs...)}
 }
 
-// split returns a document for each setting of a mapping: {a: {b: 1, c: 2}} becomes
-// {a: {b: 1}} and {a: {c: 2}}. Mappings that are deeper than depth stay whole.
-func split(node ast.Node, depth int) []ast.Node {
+// filter returns a document with the settings that pass, or nil if none does. Each is
+// asked about in a document of its own: of {a: {b: 1, c: 2}} these are {a: {b: 1}} and
+// {a: {c: 2}}. Mappings that are deeper than depth stay whole.
+func filter(node ast.Node, depth int, passes func(ast.Node) bool) ast.Node {
 	values := valuesOf(node)
 	if len(values) == 0 || depth == 0 {
-		return []ast.Node{node}
+		if passes(node) {
+			return node
+		}
+		return nil
 	}
-	var all []ast.Node
+	var kept []*ast.MappingValueNode
 	for _, value := range values {
-		for _, inner := range split(value.Value, depth-1) {
-			one := ast.MappingValue(value.Start, value.Key, inner)
-			all = append(all, ast.Mapping(value.Start, false, one))
+		within := func(inner ast.Node) ast.Node {
+			return ast.Mapping(value.Start, false, ast.MappingValue(value.Start, value.Key, inner))
+		}
+		if inner := filter(value.Value, depth-1, func(n ast.Node) bool { return passes(within(n)) }); inner != nil {
+			kept = append(kept, ast.MappingValue(value.Start, value.Key, inner))
 		}
 	}
-	return all
+	if len(kept) == 0 {
+		return nil
+	}
+	return ast.Mapping(values[0].Start, false, kept...)
 }
 
 // explain is the YAML library's message with the place in the file. The library names
