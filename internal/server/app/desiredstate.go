@@ -15,8 +15,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/declare"
 )
 
-// ErrConfiguration means that the identities in the configuration cannot be
-// applied. The file must be corrected; nothing was changed.
+// ErrConfiguration means that the configuration does not fit the installation: its
+// account, the wrapping of its keyring, or identities that cannot be applied. It must be
+// corrected; nothing was changed.
 var ErrConfiguration = errors.New("configuration")
 
 // applyDeclaration creates, changes and deletes identities as the configuration

@@ -18,7 +18,12 @@ import (
 // database in use without its keyring: a new keyring would invalidate every access
 // key and token that was issued, without a word. A process may have been killed after
 // it created the database, so what counts is whether the first start has finished.
-func (p *components) openKeyring(ctx context.Context) error {
+func (p *components) openKeyring(ctx context.Context) (err error) {
+	defer func() {
+		if errors.Is(err, keys.ErrWrapping) { // a supervisor must not try again for ever
+			err = fmt.Errorf("%w: %w", ErrConfiguration, err)
+		}
+	}()
 	codec, err := keyringCodec(p.config)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/operator"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/app"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
@@ -76,7 +78,7 @@ func TestKeyring_FromFileToDatabase(t *testing.T) {
 		inDatabase(c)
 		c.WrappingKeys.Key = base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", 32)))
 	}
-	if err := tryStart(t, g.data, g.change); err == nil || !strings.Contains(err.Error(), "is not the key with which it was wrapped") {
+	if err := tryStart(t, g.data, g.change); !errors.Is(err, app.ErrConfiguration) || !strings.Contains(err.Error(), "is not the key with which it was wrapped") {
 		t.Errorf("a start with another wrapping key: %v", err)
 	}
 	g.change = inDatabase

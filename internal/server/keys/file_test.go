@@ -19,15 +19,20 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
-// A log keeps the lines of a server's log.
+// A log keeps the lines of a server's log. Make one with newLog.
 type log struct {
-	mu    sync.Mutex
-	lines bytes.Buffer
+	mu      sync.Mutex
+	lines   bytes.Buffer
+	written chan struct{} // is closed by the next line
 }
+
+func newLog() *log { return &log{written: make(chan struct{})} }
 
 func (l *log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	close(l.written)
+	l.written = make(chan struct{})
 	return l.lines.Write(p)
 }
 
@@ -37,10 +42,23 @@ func (l *log) count(text string) int {
 	return strings.Count(l.lines.String(), text)
 }
 
-func await(t *testing.T, what string, done func() bool) {
+func (l *log) next() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.written
+}
+
+// await waits until something is done, which the log says when it is.
+func (l *log) await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for began := time.Now(); !done(); time.Sleep(time.Millisecond) {
-		if time.Since(began) > time.Minute {
+	for limit := time.After(time.Minute); ; {
+		next := l.next()
+		if done() {
+			return
+		}
+		select {
+		case <-next:
+		case <-limit:
 			t.Fatalf("waited for a minute until %s", what)
 		}
 	}
@@ -49,7 +67,7 @@ func await(t *testing.T, what string, done func() bool) {
 // onFile starts a server with a keyring file.
 func onFile(t *testing.T, path string, shared bool, operators authz.Authorizer) (*server, *log) {
 	t.Helper()
-	lines := new(log)
+	lines := newLog()
 	s := new(server)
 	var err error
 	s.Follower, err = keys.NewFollower(t.Context(), keys.FollowerConfig{
@@ -94,7 +112,7 @@ func TestFollower_File(t *testing.T) {
 	}
 	staged := first.Stage(time.Now())
 	write(t, path, encode(t, &keys.Codec{}, staged))
-	await(t, "the staged key is loaded", func() bool { return s.Keyring().Keys().Revision() == 2 })
+	lines.await(t, "the staged key is loaded", func() bool { return s.Keyring().Keys().Revision() == 2 })
 
 	other := token.NewKeys(time.Now())
 	for range 3 {
@@ -110,7 +128,7 @@ func TestFollower_File(t *testing.T) {
 		"is wrapped":              encode(t, &keys.Codec{Wrapper: wrapper(t, 'a')}, staged),
 	} {
 		write(t, path, bad)
-		await(t, "the log says that it "+why, func() bool { return lines.count(why) > 0 })
+		lines.await(t, "the log says that it "+why, func() bool { return lines.count(why) > 0 })
 		if s.Keyring().Keys().Revision() != 2 {
 			t.Errorf("it %s: revision %d is loaded", why, s.Keyring().Keys().Revision())
 		}
@@ -129,8 +147,8 @@ func TestFollower_File(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, path, encode(t, &keys.Codec{}, promoted))
-	await(t, "the promoted key is loaded", func() bool { return s.Keyring().Keys().Revision() == 3 })
-	await(t, "the log says so", func() bool { return lines.count("up to date again") == 1 })
+	lines.await(t, "the promoted key is loaded", func() bool { return s.Keyring().Keys().Revision() == 3 })
+	lines.await(t, "the log says so", func() bool { return lines.count("up to date again") == 1 })
 }
 
 func TestFileStore_Mode(t *testing.T) {

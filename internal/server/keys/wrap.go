@@ -21,7 +21,8 @@ type Wrapper interface {
 	// Name is stored beside what was wrapped: "key" or "command".
 	Name() string
 	Wrap(ctx context.Context, dataKey []byte) ([]byte, error)
-	// Unwrap is the inverse of Wrap. It fails for what was not wrapped by the same.
+	// Unwrap is the inverse of Wrap. It fails for what was not wrapped by the same, with
+	// ErrWrapping if it can tell.
 	Unwrap(ctx context.Context, wrapped []byte) ([]byte, error)
 }
 
@@ -49,12 +50,23 @@ type sealed struct {
 
 const envelopeVersion = 2
 
+// ErrWrapping means that a keyring is not wrapped as the configuration says. Trying
+// again does not help.
+var ErrWrapping = errors.New("the keyring is not wrapped as the configuration says")
+
 var (
 	// ErrWrapped means that a keyring is wrapped, and nothing says how to unwrap it.
-	ErrWrapped = errors.New("the keyring is wrapped: set GATEHOUSE_KEYRING_KEY, keyring_wrapping.key_file or keyring_wrapping.unwrap to what it was wrapped with")
+	ErrWrapped error = &wrappingError{"the keyring is wrapped: set GATEHOUSE_KEYRING_KEY, keyring_wrapping.key_file or keyring_wrapping.unwrap to what it was wrapped with"}
 	// ErrNotWrapped means that a keyring should be wrapped and is not.
-	ErrNotWrapped = errors.New("the keyring is not wrapped, although the configuration says how to wrap it: run gatehouse keys wrap, or remove the setting")
+	ErrNotWrapped error = &wrappingError{"the keyring is not wrapped, although the configuration says how to wrap it: run gatehouse keys wrap, or remove the setting"}
 )
+
+// A wrappingError is an ErrWrapping with a message of its own.
+type wrappingError struct{ message string }
+
+func (e *wrappingError) Error() string { return e.message }
+
+func (e *wrappingError) Is(target error) bool { return target == ErrWrapping }
 
 // Encode returns the stored form.
 func (c *Codec) Encode(ctx context.Context, keys *token.Keys) ([]byte, error) {
@@ -131,9 +143,11 @@ func parseEnvelope(stored []byte) (*sealed, error) {
 	return e.Wrapped, nil
 }
 
-// open tries the wrapper, and then the former ones.
+// open tries the wrapper, and then the former ones. The error is ErrWrapping unless one
+// of them could not be tried.
 func (c *Codec) open(ctx context.Context, s *sealed) ([]byte, error) {
 	var errs []error
+	tried := true
 	for _, w := range append([]Wrapper{c.Wrapper}, c.Former...) {
 		if w.Name() != s.By {
 			errs = append(errs, fmt.Errorf("it was wrapped by a %s, and the configuration has a %s", s.By, w.Name()))
@@ -141,6 +155,7 @@ func (c *Codec) open(ctx context.Context, s *sealed) ([]byte, error) {
 		}
 		dataKey, err := w.Unwrap(ctx, s.DataKey)
 		if err != nil {
+			tried = tried && errors.Is(err, ErrWrapping)
 			errs = append(errs, err)
 			continue
 		}
@@ -150,7 +165,11 @@ func (c *Codec) open(ctx context.Context, s *sealed) ([]byte, error) {
 		}
 		errs = append(errs, errors.New("what was unwrapped does not open it: it was wrapped with another key, or is damaged"))
 	}
-	return nil, errors.Join(errs...)
+	message := errors.Join(errs...).Error()
+	if tried {
+		return nil, &wrappingError{message}
+	}
+	return nil, errors.New(message)
 }
 
 // seal returns nonce and ciphertext.
@@ -180,7 +199,7 @@ func unseal(key, box, associated []byte) ([]byte, error) {
 func NewKeyWrapper(text, source string) (Wrapper, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil || len(key) != chacha20poly1305.KeySize {
-		return nil, fmt.Errorf("%s is not a key: want %d bytes in base64, such as openssl rand -base64 %d prints", source, chacha20poly1305.KeySize, chacha20poly1305.KeySize)
+		return nil, &wrappingError{fmt.Sprintf("%s is not a key: want %d bytes in base64, such as openssl rand -base64 %d prints", source, chacha20poly1305.KeySize, chacha20poly1305.KeySize)}
 	}
 	return &keyWrapper{key, source}, nil
 }
@@ -201,7 +220,7 @@ func (w *keyWrapper) Wrap(_ context.Context, dataKey []byte) ([]byte, error) {
 func (w *keyWrapper) Unwrap(_ context.Context, wrapped []byte) ([]byte, error) {
 	dataKey, err := unseal(w.key, wrapped, []byte(keyWrapperData))
 	if err != nil {
-		return nil, fmt.Errorf("%s is not the key with which it was wrapped, or it is damaged", w.source)
+		return nil, &wrappingError{w.source + " is not the key with which it was wrapped, or it is damaged"}
 	}
 	return dataKey, nil
 }

@@ -135,6 +135,10 @@ func TestCommandWrapper_Failures(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "topsecret") {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
+		// What cannot be tried may work later.
+		if wrong := strings.Contains(c.want, "does not open it") || strings.Contains(c.want, "another key"); errors.Is(err, keys.ErrWrapping) != wrong {
+			t.Errorf("%s: ErrWrapping is %t, want %t", name, !wrong, wrong)
+		}
 		if passed := time.Since(began); passed > 30*time.Second {
 			t.Errorf("%s: took %s", name, passed)
 		}
