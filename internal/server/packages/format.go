@@ -39,6 +39,9 @@ type rules struct {
 	// lateSidecars means that a sealed version accepts further sidecars: NuGet's
 	// clients push the symbols of a package after the package.
 	lateSidecars bool
+	// oneSpelling means that all versions of a package are published under the
+	// spelling of the first.
+	oneSpelling bool
 	// defaultTag is the tag that clients install if they name no version; empty
 	// if the format has no tags.
 	defaultTag string
@@ -55,7 +58,7 @@ var formats = map[Format]rules{
 	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true, ownOnly: true},
 	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems},
 	Swift:   {name: strings.ToLower, nameKey: asIs, versionKey: withoutBuild, system: semver.DefaultSystem, sealed: true},
-	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true},
+	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true, oneSpelling: true},
 }
 
 // unknownFormat is for a format that does not exist. No package has it.

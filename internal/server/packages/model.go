@@ -94,6 +94,23 @@ func (p *Package) Downloadable() iter.Seq[*Version] {
 	}
 }
 
+// WithUnlisted returns the Published and the Unlisted versions in the order of
+// publication, for formats whose clients must see a withdrawn version, marked as such:
+// cargo's yanked ones.
+func (p *Package) WithUnlisted() []*Version {
+	return p.ordered(func(v *Version) bool { return v.Status == Published || v.Status == Unlisted })
+}
+
+// Highest returns the highest release among the Published versions, in the format's
+// order, or the highest prerelease if there is no release. It is nil if no version is
+// Published.
+func (p *Package) Highest() *Version {
+	if len(p.Versions) == 0 {
+		return nil
+	}
+	return p.highest()
+}
+
 // A Version is one version of a package. It is immutable and shared.
 type Version struct {
 	// Version has the spelling in which it was published.

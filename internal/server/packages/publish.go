@@ -30,7 +30,8 @@ const maxAssets = 350
 //
 // Fault Conflict: an asset of the same name has other bytes; the version is in an
 // upstream repository; the version is archived, disposed or accepts no more assets;
-// the origin configuration of the package blocks publishing. Fault
+// the name differs from the package's in its spelling, and the format allows one
+// spelling; the origin configuration of the package blocks publishing. Fault
 // ServiceQuotaExceeded: too many assets. codeartifact:PublishPackageVersion on the package.
 func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) {
 	defer func() {
@@ -153,6 +154,9 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if err := w.begin(ctx, tx); err != nil {
 		return err
 	}
+	if err := w.checkSpelling(w.repository, w.row.name); err != nil {
+		return err
+	}
 	v, have, err := w.target(ctx, tx)
 	if err != nil {
 		return err
@@ -209,6 +213,15 @@ func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[stri
 	return v, have, err
 }
 
+// checkSpelling checks the name of the publication against the name that the package
+// has in a repository.
+func (w *publishTx) checkSpelling(r *repository, name string) error {
+	if !w.id.Format.rules().oneSpelling || name == w.id.Name {
+		return nil
+	}
+	return conflict(typePackage, w.id.Name, "The %s exists in repository %s as %s, which is the same name. Publish it as %s.", w.id, r.id.Name, name, name)
+}
+
 // checkNewVersion checks that the package may get a new version and that an upstream
 // repository does not have the same version already: clients could not distinguish
 // the two.
@@ -227,6 +240,9 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 		p, err := readPackageRow(ctx, tx, r.row, w.id)
 		if err != nil || p == nil {
 			return nil, true, err
+		}
+		if err := w.checkSpelling(r, p.name); err != nil {
+			return nil, false, err
 		}
 		n, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM pkg_version WHERE package = $1 AND version_key IN ($2, $3)`, p.id, key, same)
 		if n > 0 {

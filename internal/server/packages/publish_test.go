@@ -78,6 +78,27 @@ func TestPublish_Again(t *testing.T) {
 	fails(t, err, "Conflict")
 }
 
+// Two spellings of one crate in an index would be two crates to cargo.
+func TestPublish_OtherSpelling(t *testing.T) {
+	h := open(t)
+	h.repositories("base", "store: base")
+	crate := func(name string) packages.PackageID { return packages.PackageID{Format: packages.Cargo, Name: name} }
+	h.mustPublish("base", crate("Left-pad"), "1.0.0", "a.crate", "a")
+	for _, repo := range []string{"base", "store"} {
+		for _, name := range []string{"left-pad", "Left_pad"} {
+			_, err := h.publish(repo, crate(name), "1.1.0", "b.crate", "b")
+			fails(t, err, "Conflict")
+		}
+	}
+	h.mustPublish("base", crate("Left-pad"), "1.1.0", "b.crate", "b")
+	if got := h.versions("store", crate("left_pad")); got != "1.0.0 1.1.0" {
+		t.Fatalf("versions = %q", got)
+	}
+	// Names of other formats have no second spelling, or are stored under one.
+	h.mustPublish("store", packages.PackageID{Format: packages.PyPI, Name: "Left-pad"}, "1.0", "a", "a")
+	h.mustPublish("store", packages.PackageID{Format: packages.PyPI, Name: "left_pad"}, "1.1", "b", "b")
+}
+
 func TestPublish_AddAssets(t *testing.T) {
 	h := open(t)
 	h.repositories("store")

@@ -9,6 +9,43 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
+func TestPackage_WithUnlisted(t *testing.T) {
+	h := open(t)
+	h.repositories("store")
+	repo, id := domain.Repository("store"), packages.PackageID{Format: packages.Cargo, Name: "left"}
+	for _, v := range []string{"1.0.0", "3.0.0-rc.1", "2.0.0", "1.0.1"} {
+		h.mustPublish("store", id, v, "left.crate", v)
+	}
+	check := func(all, highest string) {
+		t.Helper()
+		p, err := h.Package(h.ctx, repo, id)
+		h.ok(err)
+		var got []string
+		for _, v := range p.WithUnlisted() {
+			got = append(got, v.Version)
+		}
+		best := ""
+		if v := p.Highest(); v != nil {
+			best = v.Version
+		}
+		if strings.Join(got, " ") != all || best != highest {
+			t.Fatalf("WithUnlisted: %v, Highest: %q; want %s, %s", got, best, all, highest)
+		}
+	}
+	set := func(target packages.Status, versions ...string) {
+		t.Helper()
+		_, err := h.UpdateVersionsStatus(h.ctx, repo, id, packages.Selection{Versions: versions}, target)
+		h.ok(err)
+	}
+	check("1.0.0 3.0.0-rc.1 2.0.0 1.0.1", "2.0.0")
+	set(packages.Unlisted, "2.0.0")
+	check("1.0.0 3.0.0-rc.1 2.0.0 1.0.1", "1.0.1")
+	set(packages.Archived, "1.0.0")
+	check("3.0.0-rc.1 2.0.0 1.0.1", "1.0.1")
+	set(packages.Unlisted, "1.0.1", "3.0.0-rc.1")
+	check("3.0.0-rc.1 2.0.0 1.0.1", "")
+}
+
 func TestUpdateVersionsStatus(t *testing.T) {
 	h := open(t)
 	h.repositories("base", "store: base")
