@@ -3,6 +3,7 @@ package formats
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -84,13 +85,22 @@ func checkScope(c *token.Claims, d packages.DomainID) error {
 		c.Domain, c.DomainOwner, c.Region, d.Name, d.Owner, d.Region)
 }
 
+// awsLoginTools are the tools that `aws codeartifact login` knows. `gatehouse login`
+// knows the clients of every format.
+var awsLoginTools = []string{"npm", "pip", "twine", "dotnet", "nuget", "swift"}
+
 // challenge adds the challenges of a 401 to the header. The returned error says how to
 // get a new token.
 func (h *Handler) challenge(w http.ResponseWriter, r *Request, protocol Protocol, e *fault.Error) *fault.Error {
 	d := r.Repository.Domain
 	explained := *e
-	explained.Message = fmt.Sprintf("%s For this repository: aws codeartifact login --tool %s --domain %s --domain-owner %s --repository %s --region %s",
-		e.Message, protocol.LoginTool(r.Request), d.Name, d.Owner, r.Repository.Name, d.Region)
+	tool := protocol.LoginTool(r.Request)
+	program := "gatehouse login"
+	if slices.Contains(awsLoginTools, tool) {
+		program = "aws codeartifact login"
+	}
+	explained.Message = fmt.Sprintf("%s For this repository: %s --tool %s --domain %s --domain-owner %s --repository %s --region %s",
+		e.Message, program, tool, d.Name, d.Owner, r.Repository.Name, d.Region)
 	a := protocol.Authentication()
 	reason := ""
 	if a.sentToken(r.Header) {

@@ -18,7 +18,8 @@ type Protocol interface {
 	// kind; a protocol may write another one that its clients expect.
 	WriteError(w http.ResponseWriter, r *Request, status int, e *fault.Error)
 	// LoginTool is the --tool of `aws codeartifact login` with which the client
-	// that sends such a request gets a new token.
+	// that sends such a request gets a new token, or of `gatehouse login` if the AWS
+	// CLI does not know the client.
 	LoginTool(r *http.Request) string
 	// Authentication is how the format's clients send their token.
 	Authentication() Authentication
