@@ -299,11 +299,17 @@ func TestPackageVersions(t *testing.T) {
 	if got, _ := list(sdk.ListPackageVersionsInput{SortBy: types.PackageVersionSortTypePublishedTime}); fmt.Sprint(got) != "[1.10.0 2.0.0-rc.1 1.9.0]" {
 		t.Fatal(got)
 	}
-	updated := get[*sdk.UpdatePackageVersionsStatusOutput](t)(s.admin.UpdatePackageVersionsStatus(ctx, &sdk.UpdatePackageVersionsStatusInput{
-		Domain: domain, Repository: repo, Package: pkg, Format: types.PackageFormatNpm, Versions: []string{"1.9.0", "7.0.0"}, TargetStatus: types.PackageVersionStatusArchived,
-	}))
-	if updated.SuccessfulVersions["1.9.0"].Status != types.PackageVersionStatusArchived || updated.FailedVersions["7.0.0"].ErrorCode != types.PackageVersionErrorCodeNotFound {
-		t.Fatalf("%+v", updated)
+	archive := func(versions ...string) *sdk.UpdatePackageVersionsStatusOutput {
+		return get[*sdk.UpdatePackageVersionsStatusOutput](t)(s.admin.UpdatePackageVersionsStatus(ctx, &sdk.UpdatePackageVersionsStatusInput{
+			Domain: domain, Repository: repo, Package: pkg, Format: types.PackageFormatNpm, Versions: versions, TargetStatus: types.PackageVersionStatusArchived,
+		}))
+	}
+	if out := archive("1.9.0", "7.0.0"); len(out.SuccessfulVersions) != 0 || out.FailedVersions["7.0.0"].ErrorCode != types.PackageVersionErrorCodeNotFound ||
+		out.FailedVersions["1.9.0"].ErrorCode != types.PackageVersionErrorCodeSkipped {
+		t.Fatalf("%+v", out)
+	}
+	if out := archive("1.9.0"); out.SuccessfulVersions["1.9.0"].Status != types.PackageVersionStatusArchived {
+		t.Fatalf("%+v", out)
 	}
 	if got, _ := list(sdk.ListPackageVersionsInput{Status: types.PackageVersionStatusArchived}); fmt.Sprint(got) != "[1.9.0]" {
 		t.Fatal(got)
