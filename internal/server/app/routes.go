@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
@@ -43,8 +44,9 @@ func (p *components) handler() (http.Handler, error) {
 	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Bodies: p.bodies, Log: p.log})
 	npmHandler := npm.New(npm.Config{Packages: p.packages, Bodies: p.bodies})
 	pypiHandler := pypi.New(pypi.Config{Packages: p.packages})
+	nugetHandler := nuget.New(nuget.Config{Packages: p.packages})
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
-		all := map[string]lru.Stats{"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents()}
+		all := map[string]lru.Stats{"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents(), "nuget_documents": nugetHandler.Documents()}
 		maps.Copy(all, p.images.Caches())
 		maps.Copy(all, p.packages.Caches())
 		return all
@@ -53,8 +55,9 @@ func (p *components) handler() (http.Handler, error) {
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
 		Origin: p.addresses.Origin,
 		Protocols: map[packages.Format]formats.Protocol{
-			packages.NPM:  npmHandler,
-			packages.PyPI: pypiHandler,
+			packages.NPM:   npmHandler,
+			packages.PyPI:  pypiHandler,
+			packages.NuGet: nugetHandler,
 		},
 	})
 

@@ -1,0 +1,115 @@
+package nuget
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// Config configures a [Handler].
+type Config struct {
+	// Packages is the store. Required.
+	Packages *packages.Service
+	// MaxPackage bounds the size of a package, in bytes. 0 means 5 GB, CodeArtifact's
+	// quota "Asset file size maximum".
+	MaxPackage int64
+	// CacheBytes bounds the rendered documents in memory, in bytes. 0 means 32 MiB.
+	CacheBytes int64
+}
+
+// A Handler serves NuGet's clients. It implements [formats.Protocol].
+type Handler struct {
+	packages   *packages.Service
+	maxPackage int64
+	documents  *formats.DocumentCache
+	table      *formats.Table[route]
+}
+
+// New returns a handler.
+func New(c Config) *Handler {
+	if c.MaxPackage == 0 {
+		c.MaxPackage = 5_000_000_000
+	}
+	if c.CacheBytes == 0 {
+		c.CacheBytes = 32 << 20
+	}
+	h := &Handler{packages: c.Packages, maxPackage: c.MaxPackage, documents: formats.NewDocumentCache(c.CacheBytes)}
+	h.table = h.routes()
+	return h
+}
+
+// LoginTool is dotnet.
+func (h *Handler) LoginTool(*http.Request) string { return "dotnet" }
+
+// Authentication is by Basic, which clients send after a 401. A push may have the token
+// as its API key instead; then it needs no second request.
+func (h *Handler) Authentication() formats.Authentication {
+	a := formats.BearerOrBasic()
+	a.TokenHeader = apiKey
+	return a
+}
+
+const apiKey = "X-NuGet-ApiKey"
+
+// Routes are the requests of NuGet's clients.
+func (h *Handler) Routes() []formats.RouteInfo { return h.table.Routes() }
+
+// Serve answers one request.
+func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error { return h.table.Serve(w, r) }
+
+// Documents returns the counters of the cache of rendered documents, for metrics.
+func (h *Handler) Documents() lru.Stats { return h.documents.Stats() }
+
+// WriteError writes the message as plain text, and for a person at a client into
+// X-NuGet-Warning. Two answers are part of every restore and get no warning: the 401 to a
+// request without credentials, and the 404 of a package that another source has.
+func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
+	expected := status == http.StatusUnauthorized && r.Header.Get("Authorization") == "" && r.Header.Get(apiKey) == "" ||
+		status == http.StatusNotFound && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+	if !expected {
+		w.Header().Set("X-NuGet-Warning", headerLine(e.Message))
+	}
+	writeText(w, r, status, e.Message+"\n")
+}
+
+// headerLine replaces what cannot be in a header.
+func headerLine(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return ' '
+		}
+		return c
+	}, s)
+}
+
+func writeText(w http.ResponseWriter, r *formats.Request, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(text)) // the client is gone
+	}
+}
+
+// notServed answers clients of version 2, such as `nuget list`.
+func notServed(_ http.ResponseWriter, r *formats.Request, _ route) error {
+	return fault.New(fault.Unimplemented, "Version2NotServed",
+		"This repository serves version 3 of NuGet's API, and your client asks for version 2. Set the address of the source to %sv3/index.json and use NuGet 4.8 or newer. `nuget list` needs version 2: use `nuget search` or `dotnet package search`.", r.Base)
+}
+
+func packageID(id string) packages.PackageID {
+	return packages.PackageID{Format: packages.NuGet, Name: strings.ToLower(id)}
+}
+
+// assetName is the name of a package's file.
+func assetName(id string, v version) string { return strings.ToLower(id) + "." + v.lower() + ".nupkg" }
+
+// symbolsName is the name of the file of a package's symbols.
+func symbolsName(id string, v version) string {
+	return strings.ToLower(id) + "." + v.lower() + ".snupkg"
+}

@@ -1,0 +1,161 @@
+package nuget
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// A pushed file was received and read, and is not published yet.
+type pushed struct {
+	staged  *packages.Staged
+	nuspec  *nuspec
+	readme  string
+	version version
+}
+
+// receive stages the file of a push and reads its manifest. The caller discards it.
+func (h *Handler) receive(r *formats.Request) (*pushed, error) {
+	form, err := r.MultipartReader()
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidForm", "A push must be a PUT of multipart/form-data, as `dotnet nuget push` sends it.")
+	}
+	// The file is the first part, whatever its name. What follows is ignored, as the
+	// public gallery does.
+	part, err := form.NextPart()
+	if err != nil {
+		return nil, formats.BadContent(err, "InvalidForm", "The form of the push has no file.")
+	}
+	staged, err := h.packages.StageUnnamed(r.Context(), r.Repository, packages.NuGet, part, h.maxPackage)
+	if err != nil {
+		return nil, err
+	}
+	// The form is read to its end, because a client that is still sending would see a
+	// broken connection instead of the answer.
+	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxAfterFile)); err != nil {
+		staged.Discard()
+		return nil, formats.BadContent(err, "IncompleteBody", "The form of the push ended before it was complete.")
+	}
+	p, err := h.read(r, staged)
+	if err != nil {
+		staged.Discard()
+		return nil, err
+	}
+	return p, nil
+}
+
+// maxAfterFile bounds what is read of a form after its file, in bytes.
+const maxAfterFile = 1 << 20
+
+// read reads the manifest and the readme in a package.
+func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*pushed, error) {
+	object, err := staged.Open(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer object.Close()
+	content := &archiveReader{ReaderAt: object, size: staged.Size}
+	p := &pushed{staged: staged}
+	archive, err := openNupkg(content, staged.Size)
+	if err == nil {
+		p.nuspec, err = archive.nuspec()
+	}
+	if err == nil {
+		p.version = p.nuspec.version()
+		p.readme = archive.readme(p.nuspec.Readme)
+	}
+	if content.err != nil {
+		return nil, content.err
+	}
+	if err != nil {
+		return nil, formats.BadContent(err, "InvalidPackage", "The file is not a NuGet package that can be read.")
+	}
+	return p, nil
+}
+
+// push publishes a package. The same bytes again change nothing.
+func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error {
+	p, err := h.receive(r)
+	if err != nil {
+		return err
+	}
+	defer p.staged.Discard()
+	if p.nuspec.hasType(symbolsType) {
+		return fault.New(fault.Invalid, "InvalidPackage", "This is a package of symbols. Push it to the address of symbols, /%s, or together with its package.", symbolsPath)
+	}
+	id := packageID(p.nuspec.ID)
+	r.About(id, p.version.normal)
+	metadata, err := json.Marshal(p.nuspec)
+	if err != nil {
+		return err
+	}
+	_, err = h.packages.Publish(r.Context(), packages.Publication{
+		Repository: r.Repository, Package: id, Version: p.version.normal, Metadata: metadata,
+		Description: p.nuspec.description(p.readme), Search: p.nuspec.searchText(),
+		Assets: []packages.StagedAsset{{Name: assetName(p.nuspec.ID, p.version), Content: p.staged}},
+	})
+	if err != nil {
+		return formats.OverExisting(err, "%s %s exists already.", p.nuspec.ID, p.version.normal)
+	}
+	writeText(w, r, http.StatusCreated, p.nuspec.ID+" "+p.version.normal+" is published.\n")
+	return nil
+}
+
+// symbolsType is the type of a package of symbols.
+const symbolsType = "SymbolsPackage"
+
+// pushSymbols keeps a package of symbols beside its package.
+func (h *Handler) pushSymbols(w http.ResponseWriter, r *formats.Request, _ route) error {
+	p, err := h.receive(r)
+	if err != nil {
+		return err
+	}
+	defer p.staged.Discard()
+	if !p.nuspec.hasType(symbolsType) {
+		return fault.New(fault.Invalid, "InvalidPackage", "This is not a package of symbols (.snupkg): its manifest does not have the package type %s. Push other packages to /%s.", symbolsType, publishPath)
+	}
+	id := packageID(p.nuspec.ID)
+	r.About(id, p.version.normal)
+	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, id, "codeartifact:PublishPackageVersion"); err != nil {
+		return err
+	}
+	about, err := h.packages.Package(r.Context(), r.Repository, id)
+	if err != nil {
+		return err
+	}
+	if about.Version(p.version.normal) == nil {
+		return h.packages.WhyNotVisible(r.Context(), r.Repository, id, p.version.normal)
+	}
+	_, err = h.packages.Publish(r.Context(), packages.Publication{
+		Repository: r.Repository, Package: id, Version: p.version.normal,
+		Assets: []packages.StagedAsset{{Name: symbolsName(p.nuspec.ID, p.version), Beside: assetName(p.nuspec.ID, p.version), Content: p.staged}},
+	})
+	if err != nil {
+		return formats.OverExisting(err, "Symbols of %s %s exist already.", p.nuspec.ID, p.version.normal)
+	}
+	writeText(w, r, http.StatusCreated, "The symbols of "+p.nuspec.ID+" "+p.version.normal+" are published.\n")
+	return nil
+}
+
+// An archiveReader keeps an error of the store apart from the errors of a bad archive. It
+// is for one goroutine.
+type archiveReader struct {
+	io.ReaderAt
+	size int64
+	err  error
+}
+
+func (a *archiveReader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off > a.size { // an offset that a broken archive names
+		return 0, io.ErrUnexpectedEOF
+	}
+	n, err := a.ReaderAt.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		a.err = err
+	}
+	return n, err
+}

@@ -1,0 +1,154 @@
+package nuget
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+const mediaJSON = "application/json"
+
+// A resource is an entry of the service index.
+type resource struct {
+	ID            string `json:"@id"`
+	Type          string `json:"@type"`
+	ClientVersion string `json:"clientVersion,omitempty"`
+}
+
+// resources are what the service index announces. Each client looks for other types, and
+// ignores those that it does not know: nuget.exe 5 searches only in a plain
+// SearchQueryService or /3.0.0-beta, NuGet 5.4 fails on a source without
+// RegistrationsBaseUrl/3.4.0, and Paket wants the addresses of folders to end in a slash.
+func resources(base string) []resource {
+	var all []resource
+	add := func(path, name string, versions ...string) {
+		for _, v := range versions {
+			all = append(all, resource{ID: base + path, Type: name + v})
+		}
+	}
+	add(flatFolder, "PackageBaseAddress", "/3.0.0")
+	add(semVer1Folder, "RegistrationsBaseUrl", "", "/3.0.0-beta", "/3.0.0-rc", "/3.4.0")
+	add(semVer2Folder, "RegistrationsBaseUrl", "/3.6.0")
+	all = append(all, resource{base + semVer2Folder, "RegistrationsBaseUrl/Versioned", "4.3.0-alpha"})
+	add(queryPath, "SearchQueryService", "", "/3.0.0-beta", "/3.0.0-rc", "/3.5.0")
+	add(completePath, "SearchAutocompleteService", "", "/3.0.0-beta", "/3.0.0-rc", "/3.5.0")
+	add(publishPath, "PackagePublish", "/2.0.0")
+	add(symbolsPath, "SymbolPackagePublish", "/4.9.0")
+	add(flatFolder+"{lower_id}/{lower_version}/readme", "ReadmeUriTemplate", "/6.13.0")
+	return all
+}
+
+func (h *Handler) getServiceIndex(w http.ResponseWriter, r *formats.Request, _ route) error {
+	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+		return err
+	}
+	return serveJSON(w, r, map[string]any{"version": "3.0.0", "resources": resources(r.Base)})
+}
+
+func serveJSON(w http.ResponseWriter, r *formats.Request, v any) error {
+	doc, err := newJSON(v)
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r.Request)
+	return nil
+}
+
+func newJSON(v any) (*formats.Document, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return formats.NewDocument(mediaJSON, b.Bytes()), nil
+}
+
+// document returns a document, from the cache if the server knows the address in it.
+func (h *Handler) document(r *formats.Request, key string, render func() (*formats.Document, error)) (*formats.Document, error) {
+	if !r.Listed {
+		return h.documents.Render(r.Context(), render)
+	}
+	return h.documents.Get(r.Base+"\n"+key, render)
+}
+
+// readPackage returns a package with the versions that clients may know about.
+func (h *Handler) readPackage(r *formats.Request, rt route, version string) (*packages.Package, error) {
+	id := packageID(rt.id)
+	r.About(id, version)
+	return h.packages.Package(r.Context(), r.Repository, id)
+}
+
+// getVersionList answers the versions that can be downloaded, unlisted ones too: that is
+// why a lock file goes on working after its version was unlisted.
+func (h *Handler) getVersionList(w http.ResponseWriter, r *formats.Request, rt route) error {
+	p, err := h.readPackage(r, rt, "")
+	if err != nil {
+		return err
+	}
+	all := []string{}
+	for _, v := range sortedVersions(p) {
+		if parsed, ok := parseVersion(v.Version); ok {
+			all = append(all, parsed.lower())
+		}
+	}
+	if len(all) == 0 {
+		return h.packages.WhyNotVisible(r.Context(), r.Repository, p.ID, "")
+	}
+	return serveJSON(w, r, map[string]any{"versions": all})
+}
+
+// sortedVersions returns the listed and unlisted versions of a package in NuGet's order.
+func sortedVersions(p *packages.Package) []*packages.Version {
+	return slices.SortedFunc(p.Downloadable(), func(a, b *packages.Version) int { return packages.NuGet.Compare(a.Version, b.Version) })
+}
+
+// getContent answers a package, or what is read out of it.
+func (h *Handler) getContent(w http.ResponseWriter, r *formats.Request, rt route) error {
+	id := packageID(rt.id)
+	r.About(id, rt.version)
+	v, ok := parseVersion(rt.version)
+	if !ok {
+		return h.packages.WhyNotVisible(r.Context(), r.Repository, id, "")
+	}
+	switch rt.file {
+	case assetName(rt.id, v), symbolsName(rt.id, v):
+		asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, id, v.normal, rt.file)
+		if err != nil {
+			return err
+		}
+		return formats.ServeAsset(w, r.Request, asset, content)
+	case rt.id + ".nuspec":
+		return h.getInside(w, r, id, v, "application/xml", (*nupkg).rawNuspec)
+	case "readme":
+		return h.getInside(w, r, id, v, "text/markdown; charset=utf-8", (*nupkg).ownReadme)
+	}
+	return fault.New(fault.NotFound, "NotFound", "Version %s of %s has no file %s. It has %s.", v.normal, rt.id, rt.file, assetName(rt.id, v))
+}
+
+// getInside answers a file in a package.
+func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packages.PackageID, v version, media string, read func(*nupkg) ([]byte, error)) error {
+	asset, object, err := h.packages.OpenAsset(r.Context(), r.Repository, id, v.normal, assetName(id.Name, v))
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	p, err := openNupkg(object, asset.Size)
+	if err != nil {
+		return err
+	}
+	raw, err := read(p)
+	if err != nil {
+		return err
+	}
+	if len(raw) == 0 {
+		return fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.normal, id.Name)
+	}
+	formats.NewDocument(media, raw).Serve(w, r.Request)
+	return nil
+}
