@@ -1,12 +1,15 @@
-// Package formatstest starts a server of package endpoints for the tests of the
-// protocols: the real store on SQLite and local files, the real authentication, and
-// a domain with two repositories.
+// Package formatstest tests the protocols of package endpoints. [Start] starts a server
+// with the real store on SQLite and local files, the real authentication, and a domain
+// with two repositories. [Conformance] is the suite that every protocol passes: a format
+// describes itself with a [Format].
 package formatstest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -16,6 +19,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
@@ -50,18 +54,33 @@ var (
 type User string
 
 // The users: Admin may do everything; Reader may read from every repository;
-// Publisher may publish, and nothing else.
+// Publisher may publish, and nothing else; Stranger may do nothing.
 const (
 	Admin     User = "admin"
 	Reader    User = "reader"
 	Publisher User = "publisher"
+	Stranger  User = "stranger"
 )
+
+// Without returns the user who may do everything except one CodeArtifact action, which
+// is one of the actions of routes.
+func Without(action string) User { return User("without-" + strings.ToLower(action)) }
+
+// actions are the CodeArtifact actions of routes.
+var actions = []string{
+	"ReadFromRepository", "PublishPackageVersion", "PutPackageMetadata", "DeletePackageVersions", "DeletePackage", "UpdatePackageVersionsStatus",
+	"DisposePackageVersions", "ListPackages", "ListPackageVersions", "DescribePackage", "DescribePackageVersion",
+}
 
 var documents = map[User]string{
 	Admin:     `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`,
 	Reader:    `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codeartifact:ReadFromRepository","Resource":"*"}}`,
 	Publisher: `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"codeartifact:PublishPackageVersion","Resource":"*"}}`,
+	Stranger:  `{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}`,
 }
+
+// without is the policy of a user who lacks one action.
+const without = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"codeartifact:%s","Resource":"*"}]}`
 
 // A Server serves the protocols on a loopback address.
 type Server struct {
@@ -109,7 +128,9 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 		Protocols:     open(s.Packages),
 		Log:           slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
-	s.Config.Handler = s.audited(h)
+	// As in the real server, a client that sends a large body before it reads gets the
+	// answer.
+	s.Config.Handler = idletimeout.Handler(s.audited(h), idletimeout.Limits{Idle: time.Minute, MaxDrain: 1 << 30, DrainTime: time.Minute})
 	s.Server.Start()
 	s.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	t.Cleanup(s.Close)
@@ -149,6 +170,17 @@ func (s *Server) Objects() int {
 // Record returns the audit records one after the other, the oldest first.
 func (s *Server) Record() *audit.Record { return <-s.records }
 
+// Forget drops the audit records of the requests that were answered.
+func (s *Server) Forget() {
+	for {
+		select {
+		case <-s.records:
+		default:
+			return
+		}
+	}
+}
+
 // Now is the server's clock.
 func (s *Server) Now() time.Time { return time.Now().Add(time.Duration(s.offset.Load())) }
 
@@ -172,7 +204,7 @@ func (s *Server) Token(u User, d packages.DomainID) string {
 	return t
 }
 
-// RepositoryEndpoint is the address of a repository, ending in "/".
+// Endpoint is the address of a repository, ending in "/".
 func (s *Server) Endpoint(r packages.RepositoryID, f packages.Format) string {
 	return s.URL + formats.RepositoryEndpoint{Repository: r, Format: f}.Path()
 }
@@ -200,12 +232,20 @@ func (s *Server) Do(u User, method, url, body string, headers ...string) Respons
 		}
 		r.Header.Set(name, value)
 	}
-	res, err := s.Client().Do(r)
+	res, err := s.send(r)
 	check(s.t, err)
+	return res
+}
+
+// send sends a request and reads the response.
+func (s *Server) send(r *http.Request) (Response, error) {
+	res, err := s.Client().Do(r)
+	if err != nil {
+		return Response{}, err
+	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	check(s.t, err)
-	return Response{res, string(text)}
+	return Response{res, string(text)}, err
 }
 
 // directory knows the users.
@@ -213,7 +253,11 @@ type directory map[string]*authn.Principal
 
 func newDirectory(t testing.TB) directory {
 	d := directory{}
-	for u, document := range documents {
+	all := maps.Clone(documents)
+	for _, action := range actions {
+		all[Without(action)] = fmt.Sprintf(without, action)
+	}
+	for u, document := range all {
 		p, err := policy.Parse(document, policy.Identity)
 		check(t, err)
 		arn := "arn:aws:iam::" + Account + ":user/" + string(u)

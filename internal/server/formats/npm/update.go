@@ -120,6 +120,9 @@ func fromUpstream(id packages.PackageID, v *packages.Version) error {
 // deletePackage unpublishes the whole package.
 func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, "")
+	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackage"); err != nil {
+		return err
+	}
 	p, err := h.packageAtRevision(r, rt)
 	if err != nil {
 		return err
@@ -142,6 +145,9 @@ func (h *Handler) deleteTarball(w http.ResponseWriter, r *formats.Request, rt ro
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
 	}
 	r.About(rt.id, version)
+	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
+		return err
+	}
 	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
 	if e := fault.From(err); e != nil && e.Kind != fault.NotFound {
 		return err
