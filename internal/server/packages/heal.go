@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"io"
 	"slices"
 
@@ -55,9 +56,21 @@ func (s *Service) hasContent(ctx context.Context, object string, c *Staged) (boo
 	return hex.EncodeToString(h.Sum(nil)) == c.SHA256, nil
 }
 
-// restoreContent puts the staged bytes into the place of lost content.
+// errContentUnchecked means that the domain has some of a publication's content already,
+// and that its objects must be read before the publication can go on. Reading them is
+// nothing to do within a transaction, and most publications have new content only.
+var errContentUnchecked = errors.New("the content of the publication that is stored already was not checked")
+
+// restoreContent puts the staged bytes into the place of lost content. Call it when the
+// new content is written.
 func (w *publishTx) restoreContent(ctx context.Context, tx *db.Tx) error {
 	for _, a := range w.Assets {
+		if slices.Contains(w.kept, a.Content) {
+			continue
+		}
+		if w.lost == nil {
+			return errContentUnchecked
+		}
 		object, ok := w.lost[a.Content.SHA256]
 		if !ok {
 			continue
@@ -72,9 +85,7 @@ func (w *publishTx) restoreContent(ctx context.Context, tx *db.Tx) error {
 			continue
 		}
 		w.replaced = append(w.replaced, object)
-		if !slices.Contains(w.kept, a.Content) {
-			w.kept = append(w.kept, a.Content)
-		}
+		w.kept = append(w.kept, a.Content)
 		if err := w.service.removals.SetAside(ctx, tx, w.at.Add(deleteAfter), object); err != nil {
 			return err
 		}

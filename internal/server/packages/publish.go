@@ -51,24 +51,29 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	if err != nil {
 		return nil, err
 	}
-	lost, err := s.lostContent(ctx, r, p.Assets)
-	if err != nil {
-		return nil, err
-	}
 	w := publishTx{
-		Publication: p, description: description, lost: lost,
+		Publication: p, description: description,
 		authorizeTags: func() error {
 			_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
 			return err
 		},
 		walk: func(visit visitor) error { return s.walkUpstreams(r, p.Package.Format, visit) },
 	}
-	err = s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
-		// The transaction may run more than once: start each run afresh.
-		w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
-		w.kept, w.replaced, w.published = nil, nil, nil
-		return w.run(ctx, tx)
-	})
+	publish := func() error {
+		return s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
+			// The transaction may run more than once: start each run afresh.
+			w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
+			w.kept, w.replaced, w.published = nil, nil, nil
+			return w.run(ctx, tx)
+		})
+	}
+	err = publish()
+	if errors.Is(err, errContentUnchecked) {
+		if w.lost, err = s.lostContent(ctx, r, p.Assets); err != nil {
+			return nil, err
+		}
+		err = publish()
+	}
 	if err != nil && !changefeed.PerhapsMade(err) {
 		return nil, err
 	}
@@ -131,7 +136,7 @@ type publishTx struct {
 	Publication
 	packageChange
 	description []byte
-	lost        map[string]string // SHA-256 of content without its bytes → the object that was tried
+	lost        map[string]string // SHA-256 of content without its bytes → the object that was tried; nil before they were looked for
 	// authorizeTags authorizes a publication that only moves tags.
 	authorizeTags func() error
 	// walk visits the repository and its upstreams.
