@@ -181,6 +181,10 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	// The domains would do the same, each in a transaction of its own, which costs a sync.
+	if err := p.db.Migrate(ctx, Schema()...); err != nil {
+		return err
+	}
 	if err := p.openWork(ctx); err != nil {
 		return err
 	}

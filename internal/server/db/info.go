@@ -62,7 +62,8 @@ func (db *DB) ensureInfo(ctx context.Context) error {
 }
 
 // createInfo creates the table together with its row: another server, and the next
-// start, must not find one without the other.
+// start, must not find one without the other. The engine's tables come with them, which
+// saves a commit.
 func (db *DB) createInfo(ctx context.Context, i info) error {
 	complete := 0
 	if i.complete {
@@ -70,7 +71,7 @@ func (db *DB) createInfo(ctx context.Context, i info) error {
 	}
 	m := infoMigration
 	m.SQL += fmt.Sprintf(`; INSERT INTO db_info (one, created, complete) VALUES (1, %d, %d)`, i.created, complete)
-	return db.Migrate(ctx, m)
+	return db.Migrate(ctx, append([]Migration{m}, db.backend.Migrations()...)...)
 }
 
 // Created returns when the database was created, by this machine's clock. It is

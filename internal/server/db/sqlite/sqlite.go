@@ -36,6 +36,7 @@ type backend struct {
 	write   *writer
 	file    string
 	raw     *os.File              // the database file; see makePrivate
+	rawInfo os.FileInfo           // which file that is
 	stamp   atomic.Pointer[stamp] // of the file since Stamp; nil before
 	metrics *metrics
 }
@@ -70,6 +71,10 @@ func Open(ctx context.Context, file string) (*db.DB, error) {
 
 // connect opens the connections.
 func connect(ctx context.Context, file string, raw *os.File) (*backend, error) {
+	rawInfo, err := raw.Stat()
+	if err != nil {
+		return nil, err
+	}
 	pragmas := []string{
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
 	}
@@ -90,7 +95,7 @@ func connect(ctx context.Context, file string, raw *os.File) (*backend, error) {
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	m := newMetrics()
-	return &backend{read: newPool(read), write: &writer{pool: write, metrics: m}, file: file, raw: raw, metrics: m}, nil
+	return &backend{read: newPool(read), write: &writer{pool: write, metrics: m}, file: file, raw: raw, rawInfo: rawInfo, metrics: m}, nil
 }
 
 // Close implements [db.Backend].
@@ -110,12 +115,8 @@ func (b *backend) Ping(ctx context.Context) error {
 // checkFile returns an error if the database file was removed or replaced. The
 // connections still work then, but what they write would be lost.
 func (b *backend) checkFile() error {
-	open, err := b.raw.Stat()
-	if err != nil {
-		return err
-	}
 	named, err := os.Stat(b.file)
-	if err != nil || !os.SameFile(open, named) {
+	if err != nil || !os.SameFile(b.rawInfo, named) {
 		return fmt.Errorf("the database file %s was removed or replaced while it is open: stop the server, put the file back, and start again", b.file)
 	}
 	return b.checkStamp()

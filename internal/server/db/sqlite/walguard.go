@@ -194,7 +194,7 @@ func sizeOf(file string) (int64, error) {
 }
 
 // readStamp reads the stamp from the header of the file itself, without the log.
-func readStamp(file io.ReaderAt) (stamp, error) {
+func readStamp(file *os.File) (stamp, error) {
 	var header [headerBytes]byte
 	if _, err := file.ReadAt(header[:], 0); err != nil {
 		return stamp{}, fmt.Errorf("read the header of the database: %w", err)
@@ -249,11 +249,19 @@ func (b *backend) Stamp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Both stamps are valid until the file certainly has the new one.
+	recorded, err := readStamps(b.file)
+	if err != nil {
+		return err
+	}
+	// Both stamps are valid until the file certainly has the new one. At the first start
+	// there is no record, and without one every stamp is valid.
 	after := stamp{UserVersion: next, SchemaVersion: schema}
 	mixed := stamp{UserVersion: before.UserVersion, SchemaVersion: schema}
-	if err := writeStamps(b.file, stampRecord{Stamps: []stamp{before, mixed, after}}); err != nil {
-		return err
+	all := stampRecord{Stamps: []stamp{before, mixed, after}}
+	if recorded.Clean || len(recorded.Stamps) > 0 {
+		if err := writeStamps(b.file, all); err != nil {
+			return err
+		}
 	}
 	err = b.Run(ctx, func(c db.Conn) error {
 		return c.Script(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, next))
@@ -265,7 +273,7 @@ func (b *backend) Stamp(ctx context.Context) error {
 		return err
 	}
 	if now, err := readStamp(b.raw); err != nil || now != after {
-		return err // the checkpoint was not complete: all stamps stay valid
+		return errors.Join(err, writeStamps(b.file, all)) // the checkpoint was not complete
 	}
 	b.stamp.Store(&after)
 	return writeStamps(b.file, stampRecord{Stamps: []stamp{after}})
