@@ -283,7 +283,24 @@ func TestBackup_KilledAtItsBeginning(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".gatehouse-backup.json.123.tmp"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g.createBackup(dir, backup.Options{Now: time.Now})
+	generation := g.createBackup(dir, backup.Options{Now: time.Now})
+	// The same for the marker of a restore.
+	target := filepath.Join(t.TempDir(), "restored")
+	if err := os.Mkdir(target, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(target, "."+backup.UnfinishedFile+".123.tmp"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Restore(t.Context(), dir, generation.Name, target, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// isUnfinished reports whether a restore to the folder has begun and not ended.
+func isUnfinished(target string) bool {
+	_, err := os.Stat(filepath.Join(target, backup.UnfinishedFile))
+	return err == nil
 }
 
 // killedEnv tells the test process what to do until it is killed.
@@ -320,10 +337,10 @@ func TestBackup_Killed(t *testing.T) {
 		return len(list) > 0
 	})
 	killed += untilDone(t, "TestBackup_Killed", killedEnv, killedJob{Dir: dir, Restore: target}, func() bool {
-		if entries, err := os.ReadDir(target); errors.Is(err, fs.ErrNotExist) || len(entries) == 0 {
-			return false
+		if _, err := os.Stat(filepath.Join(target, "gatehouse.db")); errors.Is(err, fs.ErrNotExist) && !isUnfinished(target) {
+			return false // killed before the marker was written
 		}
-		if _, err := os.Stat(filepath.Join(target, backup.UnfinishedFile)); errors.Is(err, fs.ErrNotExist) {
+		if !isUnfinished(target) {
 			return true
 		}
 		if err := tryStart(t, target, nil); !errors.Is(err, app.ErrUnfinished) {

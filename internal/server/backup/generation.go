@@ -158,7 +158,13 @@ func openFolder(dir string) (*folder, error) {
 // temporary file of the marker.
 func isForeign(e fs.DirEntry) bool {
 	name := e.Name()
-	return name != lockFile && name != "lost+found" && !(strings.HasPrefix(name, "."+markerFile+".") && strings.HasSuffix(name, ".tmp"))
+	return name != lockFile && name != "lost+found" && !isTemporary(name, markerFile)
+}
+
+// isTemporary reports whether a file is what package atomicfile leaves if the process is
+// killed while it writes the marker.
+func isTemporary(name, marker string) bool {
+	return strings.HasPrefix(name, "."+marker+".") && strings.HasSuffix(name, ".tmp")
 }
 
 // openForReading opens a backup folder that must exist. Several processes may read it.

@@ -108,8 +108,13 @@ func prepareTarget(target, generation string) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	// lock is the server's, which the caller may hold; lost+found a file system's.
-	if i := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return e.Name() != "lock" && e.Name() != "lost+found" }); i >= 0 {
+	// lock is the server's, which the caller may hold; lost+found a file system's. A
+	// restore that was killed right at its beginning leaves the temporary file.
+	foreign := func(e fs.DirEntry) bool {
+		name := e.Name()
+		return name != "lock" && name != "lost+found" && !isTemporary(name, UnfinishedFile)
+	}
+	if i := slices.IndexFunc(entries, foreign); i >= 0 {
 		return fmt.Errorf("%w: %s has %s. Restore to a new folder, or move the old one away first", ErrNotEmpty, target, entries[i].Name())
 	}
 	return writeJSON(marker, unfinished{generation})
