@@ -27,6 +27,9 @@ func TestReplica_Revocation(t *testing.T) {
 				if rt.Failed() {
 					m.repair() // for the next run
 				}
+				for _, s := range m.killed { // hundreds of them would slow the later runs down
+					s.stop()
+				}
 			}()
 			// Fewer steps than Repeat would take: each lets seconds pass on all servers.
 			for range rapid.IntRange(5, 15).Draw(rt, "steps") {
