@@ -4,6 +4,7 @@ package app_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,9 +18,11 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/app"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 )
@@ -177,4 +180,60 @@ func (l *link) restore() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.down = false
+}
+
+// Tokens and pulls read no database: with it away, tokens are issued and what was pulled
+// before is pulled again, as long as the server has its lease.
+func TestStoresPostgres_TokensAndPullsWithoutDatabase(t *testing.T) {
+	link := newLink(t, dbtest.Schema(t))
+	g := startWith(t, onPostgres(link.url))
+	g.fill()
+	layer := g.push("Basic "+g.imageToken(g.admin(victim)), "app", "x")
+	for try := 1; ; try++ {
+		g.pullAll(layer.String())
+		link.cut()
+		began := time.Now()
+		failed := g.pullAll(layer.String())
+		switch {
+		case failed == "":
+			return
+		case time.Since(began) < changefeed.DefaultLease/2 || try == 5:
+			t.Fatalf("without the database, after %s: %s", time.Since(began), failed)
+		}
+		link.restore() // this machine was too slow: the lease may have ended
+		for g.status("/readyz") != http.StatusOK {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// pullAll asks for both kinds of token, and pulls what fill has stored. It returns which
+// request failed.
+func (g *fixture) pullAll(layer string) (failed string) {
+	g.t.Helper()
+	admin := g.admin(victim)
+	domain := "first"
+	image, err := ecr.NewFromConfig(admin).GetAuthorizationToken(g.t.Context(), &ecr.GetAuthorizationTokenInput{})
+	if err != nil {
+		return err.Error()
+	}
+	packages, err := codeartifact.NewFromConfig(admin).GetAuthorizationToken(g.t.Context(), &codeartifact.GetAuthorizationTokenInput{Domain: &domain})
+	if err != nil {
+		return err.Error()
+	}
+	basic, bearer := "Basic "+*image.AuthorizationData[0].AuthorizationToken, "Bearer "+*packages.AuthorizationToken
+	npm := strings.TrimSuffix(libPath, "-/ping")
+	for _, request := range [][2]string{
+		{"/v2/", basic},
+		{"/v2/app/manifests/latest", basic},
+		{"/v2/app/blobs/" + layer, basic},
+		{"/v2/app/tags/list", basic},
+		{npm + "left", bearer},
+		{npm + "left/-/left-1.0.0.tgz", bearer},
+	} {
+		if status, body := g.raw(http.MethodGet, request[0], request[1]); status != http.StatusOK {
+			return fmt.Sprintf("%s: %d %s", request[0], status, body)
+		}
+	}
+	return ""
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // A Manifest is a stored manifest. It is shared between requests: do not change it.
@@ -59,9 +60,15 @@ func (s *Service) PullManifest(ctx context.Context, id RepositoryID, ref Referen
 
 // manifest returns a manifest from the caches or the database.
 func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference) (*Manifest, error) {
-	d, err := s.resolve(ctx, repo, ref)
-	if err != nil {
-		return nil, err
+	d := ref.Digest
+	if ref.Tag != "" {
+		known := s.tags.Lookup(tagKey{repo.row, ref.Tag})
+		if known.State != lru.Fresh {
+			return s.readTagged(ctx, repo, ref, known)
+		}
+		if d = known.Value; ref.Digest != "" && ref.Digest != d {
+			return nil, tagDoesNotMatch(repo.ID, ref)
+		}
 	}
 	m, err := s.manifests.Load(digestKey{repo.row, d}, func() (*Manifest, error) {
 		return db.One(ctx, s.db, scanManifest, `SELECT `+manifestColumns+` FROM image_manifest WHERE repository = $1 AND digest = $2`, repo.row, string(d))
@@ -70,6 +77,30 @@ func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference)
 		return nil, imageNotFound(repo.ID, ref)
 	}
 	return m, err
+}
+
+// readTagged reads a tag and its manifest with one query. known is what the cache has
+// for the tag.
+func (s *Service) readTagged(ctx context.Context, repo *Repository, ref Reference, known lru.Lookup[digest.Digest]) (*Manifest, error) {
+	since := s.manifests.LookupAny()
+	m, err := db.One(ctx, s.db, scanManifest, `SELECT `+manifestColumns+` FROM image_manifest
+		WHERE repository = $1 AND digest = (SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2)`, repo.row, ref.Tag)
+	if errors.Is(err, db.ErrNoRows) {
+		return nil, imageNotFound(repo.ID, ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.tags.Store(tagKey{repo.row, ref.Tag}, m.Digest, known)
+	if cached := s.manifests.Lookup(digestKey{repo.row, m.Digest}); cached.State == lru.Fresh {
+		m = cached.Value // which knows of pulls that are not stored yet
+	} else {
+		s.manifests.Store(digestKey{repo.row, m.Digest}, m, since)
+	}
+	if ref.Digest != "" && ref.Digest != m.Digest {
+		return nil, tagDoesNotMatch(repo.ID, ref)
+	}
+	return m, nil
 }
 
 // resolve returns the digest that ref names. The manifest may not exist.

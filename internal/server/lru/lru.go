@@ -50,6 +50,8 @@ type Cache[K comparable, V any] struct {
 	shards []shard[K, V]
 
 	hits, misses, evictions atomic.Uint64
+	// drops is the sum of those of the shards.
+	drops atomic.Uint64
 }
 
 type shard[K comparable, V any] struct {
@@ -107,6 +109,8 @@ type Lookup[V any] struct {
 	// Generation grows with each Drop and MarkStale of the key. Readers that have
 	// the same generation may share one read of the database.
 	Generation uint64
+
+	any bool // Generation is that of all keys
 }
 
 // Lookup returns what the cache has for key. It counts as a hit if the value is
@@ -132,6 +136,10 @@ func (c *Cache[K, V]) Lookup(key K) Lookup[V] {
 	return l
 }
 
+// LookupAny is for a value whose key is known only when it has been read. [Cache.Store]
+// then does nothing if any key at all was dropped or marked since.
+func (c *Cache[K, V]) LookupAny() Lookup[V] { return Lookup[V]{Generation: c.drops.Load(), any: true} }
+
 // Store adds or replaces the value of key, which was read after the lookup. It
 // does nothing if the key was dropped or marked since then, or if the value costs
 // more than a shard may hold.
@@ -140,7 +148,11 @@ func (c *Cache[K, V]) Store(key K, value V, since Lookup[V]) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.drops != since.Generation || cost > s.max {
+	generation := s.drops
+	if since.any {
+		generation = c.drops.Load()
+	}
+	if generation != since.Generation || cost > s.max {
 		return
 	}
 	s.entries.Remove(key) // takes its cost off
@@ -165,13 +177,19 @@ func (c *Cache[K, V]) Load(key K, read func() (V, error)) (V, error) {
 	return value, err
 }
 
+// dropped counts a Drop or MarkStale. The caller has the lock of the shard.
+func (c *Cache[K, V]) dropped(s *shard[K, V]) {
+	s.drops++
+	c.drops.Add(1)
+}
+
 // Drop removes keys. Call it after the change is committed and before it is
 // answered.
 func (c *Cache[K, V]) Drop(keys ...K) {
 	for _, key := range keys {
 		s := c.shard(key)
 		s.mu.Lock()
-		s.drops++
+		c.dropped(s)
 		s.entries.Remove(key)
 		s.mu.Unlock()
 	}
@@ -182,7 +200,7 @@ func (c *Cache[K, V]) Clear() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		s.drops++
+		c.dropped(s)
 		s.entries.Purge()
 		s.mu.Unlock()
 	}
@@ -194,7 +212,7 @@ func (c *Cache[K, V]) MarkStale(keys ...K) {
 	for _, key := range keys {
 		s := c.shard(key)
 		s.mu.Lock()
-		s.drops++
+		c.dropped(s)
 		if e, ok := s.entries.Peek(key); ok && !e.stale {
 			s.entries.Remove(key)
 			s.entries.Add(key, entry[V]{e.value, true})

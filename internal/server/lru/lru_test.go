@@ -78,6 +78,28 @@ func TestCache_StoreAfterDrop(t *testing.T) {
 	}
 }
 
+// What is read before its key is known is not stored if anything was dropped meanwhile.
+func TestCache_StoreAfterLookupAny(t *testing.T) {
+	c := lru.New[string](lru.Config[string]{MaxCost: 1000, Shards: 8})
+	since := c.LookupAny()
+	c.Store("k", "read", since)
+	if l := c.Lookup("k"); l.State != lru.Fresh || l.Value != "read" {
+		t.Errorf("Lookup = %+v, want what was stored", l)
+	}
+	for name, change := range map[string]func(){
+		"Drop": func() { c.Drop("k") }, "MarkStale": func() { c.MarkStale("k") }, "Clear": c.Clear,
+		"Drop of another key": func() { c.Drop("another") },
+	} {
+		c.Drop("k")
+		since := c.LookupAny()
+		change()
+		c.Store("k", "old", since)
+		if l := c.Lookup("k"); l.State != lru.Missing {
+			t.Errorf("%s: %+v is in the cache", name, l)
+		}
+	}
+}
+
 func TestCache_ErrorIsNotStored(t *testing.T) {
 	c := lru.New[string](lru.Config[string]{MaxCost: 10})
 	boom := errors.New("boom")
