@@ -2,17 +2,37 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
 
+// gatehouse is the program that the tests measure.
+var gatehouse string
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gatehouse-bench-test-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	gatehouse = filepath.Join(dir, "gatehouse")
+	if err := build(context.Background(), gatehouse, "cmd/gatehouse"); err != nil {
+		panic(err)
+	}
+	return m.Run()
+}
+
 func quick(t *testing.T, run string) *options {
 	t.Helper()
-	return &options{run: regexp.MustCompile(run), rounds: 1, duration: 20 * time.Millisecond, json: true, dir: t.TempDir()}
+	return &options{run: regexp.MustCompile(run), rounds: 1, duration: 20 * time.Millisecond, json: true, dir: t.TempDir(), binary: gatehouse}
 }
 
 // TestMeasureAll runs one job of each kind that needs little data.

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	startTimeout = 30 * time.Second
+	startTimeout = 10 * time.Minute
 	stopTimeout  = 20 * time.Second
 	// clockTick is the unit of /proc/PID/stat: USER_HZ, which is 100 on every Linux
 	// that Go supports.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -98,7 +99,7 @@ func statusError(r *http.Request, answer *http.Response) error {
 type call struct {
 	method, path, service string
 	header                http.Header
-	body                  string
+	body                  func() string // of the next request; nil means none
 }
 
 // signings is the number of different requests that are sent in turn, so that no
@@ -108,15 +109,19 @@ const signings = 240
 // signed returns the call as bytes on the wire, one request for each of the last
 // half seconds, signed by the SDK's signer. They stay valid for minutes.
 func (c *call) signed(ctx context.Context, p *process, credentials aws.Credentials, region string) ([][]byte, error) {
-	sum := sha256.Sum256([]byte(c.body))
 	signer, now := v4.NewSigner(), time.Now()
 	requests := make([][]byte, signings)
 	for i := range requests {
-		r, err := http.NewRequest(c.method, p.url+c.path, bytes.NewReader([]byte(c.body)))
+		var body string
+		if c.body != nil {
+			body = c.body()
+		}
+		r, err := http.NewRequest(c.method, p.url+c.path, strings.NewReader(body))
 		if err != nil {
 			return nil, err
 		}
 		r.Header = c.header.Clone()
+		sum := sha256.Sum256([]byte(body))
 		at := now.Add(-time.Duration(i) * time.Second / 2)
 		if err := signer.SignHTTP(ctx, credentials, r, hex.EncodeToString(sum[:]), c.service, region, at); err != nil {
 			return nil, err

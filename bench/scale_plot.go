@@ -20,13 +20,13 @@ const (
 // whole and with a dashed line.
 var plotColours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"}
 
-// plotScale returns an SVG image: how many times longer each operation takes than in the
-// first stage, over the number of tags.
+// plotScale returns an SVG image: how many times longer each operation takes than on a
+// nearly empty server, over the number of tags.
 func plotScale(stages []stage) string {
 	top := plotGoal * 1.2
 	for _, s := range stages {
-		for name, l := range s.latency {
-			top = max(top, float64(l)/float64(stages[0].latency[name])*1.05)
+		for _, p := range s.probes {
+			top = max(top, p.ratio.median*1.05)
 		}
 	}
 	x := func(i int) float64 { return plotLeft + float64(i)*plotInnerWidth/float64(len(stages)-1) }
@@ -48,7 +48,7 @@ func plotScale(stages []stage) string {
 		}
 		var points []string
 		for i, s := range stages {
-			points = append(points, fmt.Sprintf("%.1f,%.1f", x(i), y(float64(s.latency[name])/float64(stages[0].latency[name]))))
+			points = append(points, fmt.Sprintf("%.1f,%.1f", x(i), y(s.probes[name].ratio.median)))
 		}
 		fmt.Fprintf(&b, `<polyline points="%s" fill="none" stroke="%s" stroke-width="2"%s/>`+"\n", strings.Join(points, " "), colour, dash)
 		legend := plotTop + 20*n

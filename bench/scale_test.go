@@ -6,7 +6,6 @@ import (
 	"io"
 	"strings"
 	"testing"
-	"time"
 )
 
 func TestStages(t *testing.T) {
@@ -14,22 +13,22 @@ func TestStages(t *testing.T) {
 	for _, part := range stages(1) {
 		tags = append(tags, wholeInstallation().share(part).repositories*tagsEach)
 	}
-	if len(tags) != 4 || tags[0] != tagsEach || tags[1] != 10_000 || tags[2] != 100_000 || tags[3] != 1_000_000 {
+	if len(tags) != 4 || tags[0] != 2_000 || tags[1] != 10_000 || tags[2] != 100_000 || tags[3] != 1_000_000 {
 		t.Errorf("tags = %v", tags)
 	}
 }
 
 func TestPlotScale_Wellformed(t *testing.T) {
-	latencies := func(d time.Duration) map[string]time.Duration {
-		l := map[string]time.Duration{}
+	probes := func(ratio float64) map[string]probe {
+		p := map[string]probe{}
 		for _, name := range scaleOperations() {
-			l[name] = d
+			p[name] = probe{ratio: distributionOf([]float64{ratio})}
 		}
-		return l
+		return p
 	}
 	image := plotScale([]stage{
-		{stored: installation{1, 1, 1}, latency: latencies(time.Millisecond)},
-		{stored: installation{100, 1, 1}, latency: latencies(9 * time.Millisecond)},
+		{stored: installation{1, 1, 1}, probes: probes(1)},
+		{stored: installation{100, 1, 1}, probes: probes(9)},
 	})
 	for d := xml.NewDecoder(strings.NewReader(image)); ; {
 		_, err := d.Token()

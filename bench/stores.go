@@ -115,6 +115,14 @@ func (s *stores) administer(ctx context.Context, statement string) error {
 	return err
 }
 
+// analyze does what autovacuum does after a while.
+func (s *stores) analyze(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	return s.administer(ctx, `VACUUM ANALYZE`)
+}
+
 // size returns how many bytes the tables of a server take, with their indexes.
 func (s *stores) size(ctx context.Context, data string) (size int64, err error) {
 	c, err := pgx.Connect(ctx, s.postgres)

@@ -25,3 +25,10 @@ func TestMeasureAll_Stores(t *testing.T) {
 		t.Errorf("%d rows, want three jobs with two baselines each", len(rows))
 	}
 }
+
+// TestCopyRows_Stores is [TestCopyRows] on PostgreSQL.
+func TestCopyRows_Stores(t *testing.T) {
+	o := quick(t, "")
+	o.postgres, o.s3 = os.Getenv("GATEHOUSE_TEST_POSTGRES"), os.Getenv("GATEHOUSE_TEST_S3")
+	testCopyRows(t, o)
+}

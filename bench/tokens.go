@@ -19,7 +19,7 @@ func (b *testbed) tokenJobs() []job {
 	return []job{
 		{"ECR token, c=32", perSecond, func(ctx context.Context) (*comparison, error) {
 			return b.tokenComparison(ctx, &call{
-				method: http.MethodPost, path: "/", service: "ecr", body: "{}",
+				method: http.MethodPost, path: "/", service: "ecr", body: func() string { return "{}" },
 				header: http.Header{
 					"Content-Type": {"application/x-amz-json-1.1"},
 					"X-Amz-Target": {"AmazonEC2ContainerRegistry_V20150921.GetAuthorizationToken"},

@@ -42,6 +42,8 @@ type Plan struct {
 	Connections int
 	// Duration is how long requests are sent. Run waits for the last answers.
 	Duration time.Duration
+	// Limit is how many requests each connection sends at most; 0 means no limit.
+	Limit int
 	// Status is the expected status of each answer.
 	Status int
 }
@@ -116,7 +118,11 @@ func dial(ctx context.Context, p *Plan) (*worker, error) {
 // run sends every p.Connections-th request, beginning with first, so that no two
 // connections send the same request at the same time.
 func (w *worker) run(ctx context.Context, p *Plan, first int, end time.Time) error {
-	for i := first; len(w.latencies) < maxRequests && ctx.Err() == nil; i += p.Connections {
+	limit := maxRequests
+	if p.Limit > 0 {
+		limit = min(limit, p.Limit)
+	}
+	for i := first; len(w.latencies) < limit && ctx.Err() == nil; i += p.Connections {
 		start := time.Now()
 		if start.After(end) {
 			return nil
