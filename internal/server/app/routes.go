@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
@@ -45,8 +46,12 @@ func (p *components) handler() (http.Handler, error) {
 	npmHandler := npm.New(npm.Config{Packages: p.packages, Bodies: p.bodies})
 	pypiHandler := pypi.New(pypi.Config{Packages: p.packages})
 	nugetHandler := nuget.New(nuget.Config{Packages: p.packages})
+	mavenHandler := maven.New(maven.Config{Packages: p.packages})
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
-		all := map[string]lru.Stats{"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents(), "nuget_documents": nugetHandler.Documents()}
+		all := map[string]lru.Stats{
+			"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents(), "nuget_documents": nugetHandler.Documents(),
+			"maven_documents": mavenHandler.Documents(),
+		}
 		maps.Copy(all, p.images.Caches())
 		maps.Copy(all, p.packages.Caches())
 		return all
@@ -58,6 +63,7 @@ func (p *components) handler() (http.Handler, error) {
 			packages.NPM:   npmHandler,
 			packages.PyPI:  pypiHandler,
 			packages.NuGet: nugetHandler,
+			packages.Maven: mavenHandler,
 		},
 	})
 

@@ -167,3 +167,17 @@ func (c *packageChange) isNewest(ctx context.Context, tx *db.Tx, build MavenBuil
 	}
 	return true, nil
 }
+
+// UploadedAsset returns an asset that the repository itself has, for a publisher, who may
+// not be allowed to read. codeartifact:PublishPackageVersion on the package.
+func (s *Service) UploadedAsset(ctx context.Context, repo RepositoryID, id PackageID, version, name string) (Asset, error) {
+	_, v, err := s.ownVersion(ctx, publishPackageVersion, repo, id, version)
+	if err != nil {
+		return Asset{}, err
+	}
+	a := v.Asset(name)
+	if a == nil {
+		return Asset{}, assetNotFound(id, version, name)
+	}
+	return *a, nil
+}

@@ -75,6 +75,9 @@ func parseIndex(text []byte) (*index, error) {
 		if s := v.Snapshot; s != nil {
 			s.Timestamp, s.BuildNumber = strings.TrimSpace(s.Timestamp), strings.TrimSpace(s.BuildNumber)
 		}
+		for i := range v.SnapshotVersions {
+			v.SnapshotVersions[i].Value = strings.TrimSpace(v.SnapshotVersions[i].Value)
+		}
 	}
 	for i := range x.Plugins {
 		p := &x.Plugins[i]
@@ -83,17 +86,20 @@ func parseIndex(text []byte) (*index, error) {
 	return &x, nil
 }
 
-// build returns the version of the newest build that the index of a snapshot names, or
-// "".
-func (x *index) build(snapshotVersion string) string {
-	if x.Versioning == nil || x.Versioning.Snapshot == nil {
-		return ""
+// builds returns the versions of all builds that the index of a snapshot names.
+func (x *index) builds(snapshotVersion string) []string {
+	v := x.Versioning
+	if v == nil {
+		return nil
 	}
-	s := x.Versioning.Snapshot
-	if s.Timestamp == "" || s.BuildNumber == "" {
-		return ""
+	var all []string
+	if s := v.Snapshot; s != nil && s.Timestamp != "" && s.BuildNumber != "" {
+		all = append(all, strings.TrimSuffix(snapshotVersion, "SNAPSHOT")+s.Timestamp+"-"+s.BuildNumber)
 	}
-	return strings.TrimSuffix(snapshotVersion, "SNAPSHOT") + s.Timestamp + "-" + s.BuildNumber
+	for _, s := range v.SnapshotVersions {
+		all = append(all, s.Value)
+	}
+	return distinct(all)
 }
 
 // listed returns all versions that the index of an artifact names.
@@ -102,13 +108,17 @@ func (x *index) listed() []string {
 	if v == nil {
 		return nil
 	}
-	all := append([]string{v.Latest, v.Release}, v.Versions...)
+	return distinct(append([]string{v.Latest, v.Release}, v.Versions...))
+}
+
+// distinct returns the texts that are not empty, each once.
+func distinct(all []string) []string {
 	seen := map[string]bool{"": true}
 	var out []string
-	for _, version := range all {
-		if !seen[version] {
-			seen[version] = true
-			out = append(out, version)
+	for _, s := range all {
+		if !seen[s] {
+			seen[s] = true
+			out = append(out, s)
 		}
 	}
 	return out

@@ -39,7 +39,7 @@ func TestParseIndex_Snapshot(t *testing.T) {
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if x.GroupID != "com.acme" || x.ArtifactID != "app" || x.Version != "1.1-SNAPSHOT" || x.build(x.Version) != "1.1-20261129.234155-2" {
+		if x.GroupID != "com.acme" || x.ArtifactID != "app" || x.Version != "1.1-SNAPSHOT" || strings.Join(x.builds(x.Version), " ") != "1.1-20261129.234155-2" {
 			t.Errorf("%s: %+v", name, x)
 		}
 	}
@@ -50,7 +50,7 @@ func TestParseIndex_Artifact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(x.listed(), " "); x.GroupID != "com.acme" || got != "1.0 1.1" || x.build("1.1-SNAPSHOT") != "" {
+	if got := strings.Join(x.listed(), " "); x.GroupID != "com.acme" || got != "1.0 1.1" || len(x.builds("1.1-SNAPSHOT")) > 0 {
 		t.Errorf("%+v, %q", x, got)
 	}
 }
@@ -109,7 +109,7 @@ func FuzzParseIndex(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v: %s", err, x.render())
 		}
-		if fmt.Sprint(again.listed()) != fmt.Sprint(x.listed()) || again.build("1-SNAPSHOT") != x.build("1-SNAPSHOT") {
+		if fmt.Sprint(again.listed()) != fmt.Sprint(x.listed()) || fmt.Sprint(again.builds("1-SNAPSHOT")) != fmt.Sprint(x.builds("1-SNAPSHOT")) {
 			t.Fatalf("%+v, and again %+v", x, again)
 		}
 	})

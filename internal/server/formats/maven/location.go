@@ -8,36 +8,35 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // metadataFile is the name of the index that the server writes at three levels.
 const metadataFile = "maven-metadata.xml"
 
-// A kind is what an address names.
-type kind uint8
-
+// What an address names.
 const (
-	unknown kind = iota
 	// file is a file of a version: GROUP/ARTIFACT/VERSION/NAME.
-	file
+	file formats.Kind = "file"
+	// fileChecksum is the checksum of such a file.
+	fileChecksum formats.Kind = "checksum"
 	// metadata is a maven-metadata.xml: of a group, an artifact or a snapshot. The
 	// address does not say of which: the group com.acme and the artifact acme of the
 	// group com have the same.
-	metadata
+	metadata formats.Kind = "metadata"
+	// metadataChecksum is the checksum of a maven-metadata.xml.
+	metadataChecksum formats.Kind = "metadata checksum"
 )
-
-// The algorithms of checksums, which are the suffixes of their files.
-var algorithms = []string{"md5", "sha1", "sha256", "sha512"}
 
 // A location is an address below the endpoint, parsed.
 type location struct {
-	kind kind
-	// algorithm says that the address names the checksum of the file; "" for the
-	// file itself.
-	algorithm string
+	// kind is "" for an address that is not in the layout of a Maven repository.
+	kind formats.Kind
+	// algorithm is the one of a checksum.
+	algorithm formats.Algorithm
 
-	// folder has the segments before maven-metadata.xml, for metadata.
+	// folder has the segments before maven-metadata.xml.
 	folder []string
 
 	// The coordinates and the name of a file. The version is the folder's, so it is
@@ -46,8 +45,7 @@ type location struct {
 }
 
 // parseLocation reads the escaped path below the endpoint. It is the inverse of
-// [location.path]. A path that is not in the layout of a Maven repository has the kind
-// unknown.
+// [location.path].
 func parseLocation(escaped string) location {
 	segments := strings.Split(escaped, "/")
 	for i, s := range segments {
@@ -58,12 +56,10 @@ func parseLocation(escaped string) location {
 		segments[i] = u
 	}
 	folder, name := segments[:len(segments)-1], segments[len(segments)-1]
-	l := location{}
-	for _, a := range algorithms {
-		if of, ok := strings.CutSuffix(name, "."+a); ok {
-			name, l.algorithm = of, a
-			break
-		}
+	var l location
+	of, algorithm, isChecksum := formats.ParseChecksumName(name)
+	if isChecksum {
+		name, l.algorithm = of, algorithm
 	}
 	switch {
 	case name == metadataFile:
@@ -71,11 +67,17 @@ func parseLocation(escaped string) location {
 			return location{}
 		}
 		l.kind, l.folder = metadata, folder
-	case len(folder) < 3 || !validSegment(name) || strings.HasPrefix(name, "maven-metadata") || !groupSegments(folder[:len(folder)-2]):
+		if isChecksum {
+			l.kind = metadataChecksum
+		}
+	case len(folder) < 3 || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "maven-metadata") || !groupSegments(folder[:len(folder)-2]):
 		return location{}
 	default:
 		n := len(folder)
 		l.kind, l.name = file, name
+		if isChecksum {
+			l.kind = fileChecksum
+		}
 		l.group, l.artifact, l.version = strings.Join(folder[:n-2], "."), folder[n-2], folder[n-1]
 	}
 	return l
@@ -98,9 +100,9 @@ func groupSegments(folder []string) bool {
 func (l location) path() string {
 	var segments []string
 	switch l.kind {
-	case metadata:
+	case metadata, metadataChecksum:
 		segments = append(slices.Clone(l.folder), metadataFile)
-	case file:
+	case file, fileChecksum:
 		segments = append(strings.Split(l.group, "."), l.artifact, l.version, l.name)
 	default:
 		return ""
@@ -110,7 +112,7 @@ func (l location) path() string {
 	}
 	p := strings.Join(segments, "/")
 	if l.algorithm != "" {
-		p += "." + l.algorithm
+		p += "." + string(l.algorithm)
 	}
 	return p
 }
@@ -164,6 +166,15 @@ func (l location) build() (version string, p part, ok bool) {
 	stamp := buildPattern.FindString(rest)
 	p, ok = parsePart(rest[len(stamp):])
 	return base + stamp, p, ok && stamp != ""
+}
+
+// storedVersion is the version of which the file is an asset: the build, for a file of
+// a snapshot.
+func (l location) storedVersion() string {
+	if build, _, ok := l.build(); ok {
+		return build
+	}
+	return l.version
 }
 
 // part returns the part that the file is. ok is false for a file whose name does not

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 )
 
 func TestParseLocation(t *testing.T) {
@@ -13,11 +15,11 @@ func TestParseLocation(t *testing.T) {
 		want location
 	}{
 		{"com/acme/app/1.0/app-1.0.jar", location{kind: file, group: "com.acme", artifact: "app", version: "1.0", name: "app-1.0.jar"}},
-		{"acme/app/1.0/app-1.0.pom.sha1", location{kind: file, algorithm: "sha1", group: "acme", artifact: "app", version: "1.0", name: "app-1.0.pom"}},
-		{"acme/app/1.0/app-1.0.jar.asc.md5", location{kind: file, algorithm: "md5", group: "acme", artifact: "app", version: "1.0", name: "app-1.0.jar.asc"}},
+		{"acme/app/1.0/app-1.0.pom.sha1", location{kind: fileChecksum, algorithm: "sha1", group: "acme", artifact: "app", version: "1.0", name: "app-1.0.pom"}},
+		{"acme/app/1.0/app-1.0.jar.asc.md5", location{kind: fileChecksum, algorithm: "md5", group: "acme", artifact: "app", version: "1.0", name: "app-1.0.jar.asc"}},
 		{"com/acme/dotted.name/1/x%20y", location{kind: file, group: "com.acme", artifact: "dotted.name", version: "1", name: "x y"}},
 		{"com/acme/maven-metadata.xml", location{kind: metadata, folder: []string{"com", "acme"}}},
-		{"com/acme/app/1-SNAPSHOT/maven-metadata.xml.sha512", location{kind: metadata, algorithm: "sha512", folder: []string{"com", "acme", "app", "1-SNAPSHOT"}}},
+		{"com/acme/app/1-SNAPSHOT/maven-metadata.xml.sha512", location{kind: metadataChecksum, algorithm: "sha512", folder: []string{"com", "acme", "app", "1-SNAPSHOT"}}},
 		{"maven-metadata.xml", location{}},
 		{".meta/prefixes.txt", location{}},
 		{"", location{}},
@@ -57,7 +59,7 @@ func TestLocation_PathIsInverse(t *testing.T) {
 	dotted := rapid.StringMatching(`[A-Za-z0-9%+_~@ é-]([A-Za-z0-9.%+_~-]{0,9}[a-z])?`)
 	checksum := regexp.MustCompile(`\.(md5|sha1|sha256|sha512)$`)
 	rapid.Check(t, func(t *rapid.T) {
-		l := location{algorithm: rapid.SampledFrom([]string{"", "md5", "sha1", "sha256", "sha512"}).Draw(t, "algorithm")}
+		l := location{algorithm: rapid.SampledFrom([]formats.Algorithm{"", formats.MD5, formats.SHA1, formats.SHA256, formats.SHA512}).Draw(t, "algorithm")}
 		group := rapid.SliceOfN(text, 1, 4).Draw(t, "group")
 		artifact, version := dotted.Draw(t, "artifact"), dotted.Draw(t, "version")
 		if rapid.Bool().Draw(t, "metadata") {
@@ -72,6 +74,9 @@ func TestLocation_PathIsInverse(t *testing.T) {
 				t.Skip()
 			}
 		}
+		if l.algorithm != "" {
+			l.kind = map[formats.Kind]formats.Kind{file: fileChecksum, metadata: metadataChecksum}[l.kind]
+		}
 		if got := parseLocation(l.path()); !same(got, l) {
 			t.Fatalf("%q is %+v, want %+v", l.path(), got, l)
 		}
@@ -84,7 +89,7 @@ func FuzzParseLocation(f *testing.F) {
 	f.Add("com/acme/maven-metadata.xml")
 	f.Fuzz(func(t *testing.T, path string) {
 		l := parseLocation(path)
-		if l.kind == unknown {
+		if l.kind == "" {
 			return
 		}
 		if again := parseLocation(l.path()); !same(again, l) {

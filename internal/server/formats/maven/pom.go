@@ -1,7 +1,6 @@
 package maven
 
 import (
-	"encoding/json"
 	"encoding/xml"
 	"io"
 	"strings"
@@ -158,9 +157,6 @@ func (p *pom) expand(s string) string {
 	}
 }
 
-// isPlugin reports whether the project is a plug-in of Maven.
-func (p *pom) isPlugin() bool { return p.text(p.Packaging) == "maven-plugin" }
-
 // description is what the CodeArtifact API answers about the version.
 func (p *pom) description() *packages.Description {
 	d := &packages.Description{
@@ -198,17 +194,19 @@ func (p *pom) dependencyType(d pomDependency) string {
 	return "compile"
 }
 
-// pomMetadata is kept for the POM of a plug-in, so that the index of its group can be
-// written without reading the POM again.
+// pomMetadata is kept with a POM whose packaging is not jar, so that nobody has to read
+// the POM again.
 type pomMetadata struct {
-	Plugin bool   `json:"plugin"`
-	Name   string `json:"name,omitempty"`
+	Packaging string `json:"packaging"`
+	// Name is the name of a plug-in.
+	Name string `json:"name,omitempty"`
 }
 
-// metadata is what is kept with the POM; nil for one that is not of a plug-in.
-func (p *pom) metadata() (json.RawMessage, error) {
-	if !p.isPlugin() {
-		return nil, nil
+// metadata is what is kept with the POM.
+func (p *pom) metadata() pomMetadata {
+	m := pomMetadata{Packaging: firstOf(p.text(p.Packaging), "jar")}
+	if m.Packaging == pluginPackaging {
+		m.Name = p.text(p.Name)
 	}
-	return json.Marshal(pomMetadata{Plugin: true, Name: p.text(p.Name)})
+	return m
 }
