@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -77,8 +76,8 @@ func (c *backupCommand) Run(ctx context.Context, stdout io.Writer, stderr messag
 	if c.Config != "" {
 		source.Files["config/"+filepath.Base(c.Config)] = c.Config
 	}
-	if !c.WithoutKeys && cfg.Keyring != config.InDatabase { // there it is in the copy of the database
-		source.Keyring = cmp.Or(cfg.KeyringFile(), folder.KeyringFile())
+	if !c.WithoutKeys {
+		source.Keyring = folder.KeyringFile(cfg)
 	}
 	bars, end := newProgress(stderr)
 	g, err := backup.Create(ctx, source, c.Dir, backup.Options{Version: readVersion().Version, Now: now, Keep: c.Keep, Copies: c.Copies, Progress: bars})

@@ -82,7 +82,7 @@ func restored(r *backup.Restored, folder *app.DataFolder) string {
 		text += fmt.Sprintf("%s missing or damaged in the backup. gatehouse verify names what is affected; push or publish it again.\n", are(r.DamagedCount, "blob"))
 	}
 	if !g.HasKeyring() {
-		text += fmt.Sprintf("The backup does not have the keyring. Copy the keyring.json that belongs to it to %s, with mode 0600, before you start the server.\n", folder.KeyringFile())
+		text += fmt.Sprintf("The backup does not have the keyring. Copy the keyring.json that belongs to it to %s, with mode 0600, before you start the server.\n", folder.KeyringFile(config.Default()))
 	}
 	text += fmt.Sprintf("Next: gatehouse serve --data %s", folder.Path())
 	if g.Account != "" && g.Account != config.Default().Account {

@@ -108,8 +108,14 @@ func (f *DataFolder) CheckLog() error {
 // Blobs is the path of the blob store.
 func (f *DataFolder) Blobs() string { return f.data.file(blobsDir) }
 
-// KeyringFile is the path of the keyring.
-func (f *DataFolder) KeyringFile() string { return f.data.file(keyringFile) }
+// KeyringFile is the path of the keyring that the setting keyring says, or "" if it is in
+// the database.
+func (f *DataFolder) KeyringFile(c *config.Config) string {
+	if c.Keyring == config.InDatabase {
+		return ""
+	}
+	return keyringFileStore(c, f.data).Path
+}
 
 // BackupFiles are further files that a backup has, by their names in it: the keys and
 // certificates of the local authority, and the audit log if it is wanted.

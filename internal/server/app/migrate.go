@@ -220,21 +220,30 @@ func (m *migrationTarget) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if m.folder == nil || m.source.folder == nil {
+	if m.folder == nil || m.source.folder == nil || m.config.KeyringFile() != "" { // a mounted file is not written
 		return nil
 	}
-	text, err := token.ReadPrivate(m.source.folder.KeyringFile(), 0o077)
-	if errors.Is(err, fs.ErrNotExist) { // it is in the database, or mounted
+	return m.copyKeyring()
+}
+
+// copyKeyring copies the source's keyring into the target's data folder. If the target
+// has it in the database, the first start moves it there.
+func (m *migrationTarget) copyKeyring() error {
+	from, to := m.source.folder.KeyringFile(m.from), m.folder.data.file(keyringFile)
+	if from == "" { // it is among the rows
+		return nil
+	}
+	text, err := token.ReadPrivate(from, 0o037)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	err = atomicfile.Create(m.folder.KeyringFile(), text, 0o600)
-	if !errors.Is(err, fs.ErrExist) {
+	if err = atomicfile.Create(to, text, 0o600); !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	found, err := token.ReadPrivate(m.folder.KeyringFile(), 0o077)
+	found, err := token.ReadPrivate(to, 0o077)
 	if err == nil && !bytes.Equal(found, text) {
 		err = fmt.Errorf("%w: %s has another keyring. Move it away", migrate.ErrNotEmpty, m.folder.Path())
 	}

@@ -181,6 +181,35 @@ func TestMigrate_Again(t *testing.T) {
 	wantSameContents(t, contents(t, to.Data), before)
 }
 
+// The keyring that moves is the one that the setting names, and not a former one in the
+// data folder. A backup has the same.
+func TestMigrate_KeyringSetting(t *testing.T) {
+	g := start(t)
+	g.fill()
+	authorization := "Basic " + g.imageToken(g.admin(victim))
+	g.stop()
+	mounted := filepath.Join(t.TempDir(), "mounted.json")
+	if err := os.Rename(g.file("keyring.json"), mounted); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(g.file("keyring.json"), []byte("former"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	from, to := localStores(g.data), localStores(filepath.Join(t.TempDir(), "target"))
+	from.Keyring = "file://" + mounted
+	folder := must(app.OpenDataFolder(g.data))(t)
+	if got := folder.KeyringFile(from); got != mounted {
+		t.Errorf("the keyring of a backup is %s, want %s", got, mounted)
+	}
+	if err := folder.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustMigrate(t, from, to)
+	g.data = to.Data
+	g.serve()
+	g.pull(authorization, "signed", layerContent)
+}
+
 // A target that is in use, or that another installation is migrated to, is refused, and
 // nothing in it changes.
 func TestMigrate_TargetInUse(t *testing.T) {
