@@ -22,7 +22,7 @@ import (
 func TestAnswers_CodeInEveryPlace(t *testing.T) {
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	requests := &requestLog{log: logger, metrics: newMetrics(), refusals: &refusals{log: logger, now: time.Now, kinds: map[refusalKind]int{}}, now: time.Now}
+	requests := &requestLog{log: logger, metrics: newMetrics(), refusals: newRefusals(logger, nil, time.Now), now: time.Now}
 	full := newRates(config.Limits{AddressRate: 1})
 	panics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "1")

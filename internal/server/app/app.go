@@ -148,7 +148,7 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 		return p, err
 	}
 	p.closers = append(p.closers, p.audit.Close)
-	p.refusals = &refusals{log: p.log, audit: p.audit, now: p.now, kinds: map[refusalKind]int{}}
+	p.refusals = newRefusals(p.log, p.audit, p.now)
 	p.metrics.registry.MustRegister(p.audit.Metrics()...)
 	if err := p.openBlobs(ctx); err != nil {
 		return p, err

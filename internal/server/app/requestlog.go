@@ -85,10 +85,8 @@ func (l *requestLog) finish(rec *respwriter.Recorder, r *http.Request, e *audit.
 	now := l.now()
 	service, operation := e.Name()
 	l.metrics.observe(service, operation, status, now.Sub(e.Started))
-	if l.refusals.summarized(e, status) {
-		return
-	}
-	if operation != "" {
+	write := l.refusals.treat(e, status)
+	if write.record && operation != "" {
 		if err := l.audit.Write(e.Record(status, now)); err != nil {
 			l.failed(err)
 		}
@@ -97,7 +95,7 @@ func (l *requestLog) finish(rec *respwriter.Recorder, r *http.Request, e *audit.
 	if status >= 500 {
 		level = slog.LevelError
 	}
-	if !l.log.Enabled(r.Context(), level) {
+	if !write.line || !l.log.Enabled(r.Context(), level) {
 		return
 	}
 	l.log.LogAttrs(r.Context(), level, "request",

@@ -199,6 +199,9 @@ func (p *components) checkReady(ctx context.Context) error {
 	if err := p.feed.Ready(); err != nil {
 		return errors.Join(errors.New(fault.From(err).Message), p.feed.Failure())
 	}
+	if err := p.follower.Ready(); err != nil {
+		return errors.New(fault.From(err).Message)
+	}
 	if err := p.db.Ping(ctx); err != nil {
 		return errors.New("the database does not answer")
 	}
