@@ -35,13 +35,18 @@ func launch(t *testing.T, data string, flags ...string) (*process, io.Reader) {
 // launchWith is launch with variables in the server's environment.
 func launchWith(t *testing.T, env []string, data string, flags ...string) (*process, io.Reader) {
 	t.Helper()
+	return launchProgram(t, filepath.Join(binary, "gatehouse"), env, data, flags...)
+}
+
+func launchProgram(t *testing.T, program string, env []string, data string, flags ...string) (*process, io.Reader) {
+	t.Helper()
 	p := &process{t: t, log: data + ".log", ended: make(chan error, 1)}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	p.cmd = exec.Command(filepath.Join(binary, "gatehouse"), append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}, flags...)...)
+	p.cmd = exec.Command(program, append([]string{"serve", "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}, flags...)...)
 	p.cmd.Dir, p.cmd.Stderr, p.cmd.Env = t.TempDir(), log, append(os.Environ(), env...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -63,7 +68,13 @@ func startProcess(t *testing.T, data string, flags ...string) *process {
 // startProcessWith is startProcess with variables in the server's environment.
 func startProcessWith(t *testing.T, env []string, data string, flags ...string) *process {
 	t.Helper()
-	p, out := launchWith(t, env, data, flags...)
+	return startProgram(t, filepath.Join(binary, "gatehouse"), env, data, flags...)
+}
+
+// startProgram is startProcessWith for a build of the server.
+func startProgram(t *testing.T, program string, env []string, data string, flags ...string) *process {
+	t.Helper()
+	p, out := launchProgram(t, program, env, data, flags...)
 	url := make(chan string, 1)
 	go func() {
 		defer close(url)

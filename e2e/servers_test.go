@@ -16,6 +16,7 @@ type servers struct {
 	dir      string
 	database string // the database's address
 	config   string // the configuration file
+	program  string // the path of gatehouse
 	balancer *balancer
 	process  []*process
 }
@@ -24,6 +25,17 @@ type servers struct {
 // configuration.
 func newServers(t *testing.T, stores *stores, n int, settings string) *servers {
 	t.Helper()
+	s := prepareServers(t, stores, n, settings)
+	for i := range n {
+		s.start(i)
+	}
+	s.balancer.waitFor(t, n)
+	return s
+}
+
+// prepareServers is newServers without starting them.
+func prepareServers(t *testing.T, stores *stores, n int, settings string) *servers {
+	t.Helper()
 	balancer, stop := newBalancer(n)
 	t.Cleanup(stop)
 	name, err := stores.newDatabase(t.Context())
@@ -31,14 +43,10 @@ func newServers(t *testing.T, stores *stores, n int, settings string) *servers {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	s := &servers{t: t, stores: stores, dir: dir, balancer: balancer, process: make([]*process, n), database: stores.url(name), config: filepath.Join(dir, "servers.yaml")}
+	s := &servers{t: t, stores: stores, dir: dir, balancer: balancer, process: make([]*process, n), database: stores.url(name), config: filepath.Join(dir, "servers.yaml"), program: filepath.Join(binary, "gatehouse")}
 	if err := writeSharedConfig(s.config, balancer.url, stores.bucket(name), settings); err != nil {
 		t.Fatal(err)
 	}
-	for i := range n {
-		s.start(i)
-	}
-	s.balancer.waitFor(t, n)
 	return s
 }
 
@@ -65,7 +73,7 @@ func (s *servers) start(i int) {
 // startAt starts a server that reaches the database at another address.
 func (s *servers) startAt(i int, database string) {
 	s.t.Helper()
-	s.process[i] = startProcessWith(s.t, s.stores.environment(), s.data(i), "--config", s.config, "--database", database)
+	s.process[i] = startProgram(s.t, s.program, s.stores.environment(), s.data(i), "--config", s.config, "--database", database)
 	s.balancer.set(i, s.process[i].url)
 }
 

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"database/sql"
+	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -32,6 +35,66 @@ func TestRollingUpgrade_NextVersionsSchema(t *testing.T) {
 	if err := p.cmd.Wait(); err == nil || !strings.Contains(p.logged(), "which this version does not know") {
 		t.Errorf("a server of this version started on the next one's database: %v\n%s", err, p.logged())
 	}
+	for i := range 2 {
+		s.stop(i)
+		if log := s.process[i].logged(); log != "" {
+			t.Errorf("server %d logged:\n%s", i, log)
+		}
+	}
+}
+
+// previousRelease is the commit of the oldest version beside which this one must run. It
+// moves to the last release when there is one.
+const previousRelease = "6d28c786e319f45c1d79be86fe79dfd24b4af4e7"
+
+// buildPrevious builds the previous release and returns the program.
+func buildPrevious(t *testing.T) string {
+	t.Helper()
+	source, program := t.TempDir(), filepath.Join(t.TempDir(), "gatehouse")
+	unpack := exec.CommandContext(t.Context(), "sh", "-c", `git archive "$0" | tar -x -C "$1"`, previousRelease, source)
+	unpack.Dir = module
+	// The flags of this version's build, so that both share what they have in common.
+	build := exec.CommandContext(t.Context(), "go", "build", "-race", "-buildvcs=false", "-o", program, "./cmd/gatehouse")
+	build.Dir = source
+	for _, cmd := range []*exec.Cmd{unpack, build} {
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("the previous release, which needs the history of the repository: %v: %v\n%s", cmd, err, out)
+		}
+	}
+	return program
+}
+
+// TestRollingUpgrade_PreviousRelease replaces two servers of the previous release one
+// after the other by this version. In between both work on the same database and bucket,
+// each request at either of them.
+func TestRollingUpgrade_PreviousRelease(t *testing.T) {
+	s := prepareServers(t, newStores(t), 2, "log: {level: warn}")
+	current := s.program
+	s.program = buildPrevious(t)
+	s.start(0)
+	s.start(1)
+	s.balancer.waitFor(t, 2)
+	ledger, begun, seed := newLedger(), &uploads{bytes: map[string][]byte{}}, newSeed(t)
+	session := connectFirst(t, &process{t: t, url: s.balancer.url}, s.data(0), ledger)
+	work := func(round int, when string) {
+		t.Helper()
+		session.workSteps(t, clients(session, round, seed, begun), 5)
+		session.resume(t, begun)
+		session.check(t, when)
+	}
+	work(0, "on the previous release")
+	s.program = current
+	for i := range 2 {
+		s.stop(i)
+		s.start(i)
+		s.balancer.waitFor(t, 2)
+		work(i+1, fmt.Sprintf("with %d servers of this version", i+1))
+		if i == 0 { // each loads the keys that the other makes
+			g := &fixture{t: t, url: s.balancer.url, data: s.data(0)}
+			g.run("", "gatehouse", "keys", "rotate")
+		}
+	}
+	verifyInstallation(t, s.stores.environment(), "--config", s.config, "--database", s.database, "--data", s.data(0))
 	for i := range 2 {
 		s.stop(i)
 		if log := s.process[i].logged(); log != "" {

@@ -21,7 +21,10 @@ const (
 	deadlockDetected     = "40P01"
 	notInRepertoire      = "22021" // a NUL byte, or not UTF-8
 	diskFull             = "53100"
-	tooManyConnections   = "53300"
+	noResources          = "53"    // a class: memory, connections, limits of the server
+	systemError          = "58"    // a class: the server cannot read or write its files
+	readOnly             = "25006" // a standby, or a primary that was demoted
+	unsupported          = "0A000" // of what this program does, only a standby does not support all
 	queryCanceled        = "57014" // by statement_timeout: the caller's cancellation is context.Canceled
 	lockNotAvailable     = "55P03" // by lock_timeout
 	idleInTransaction    = "25P03"
@@ -70,11 +73,17 @@ func (*backend) Unavailable(err error) bool {
 		return false
 	}
 	switch code(err) {
-	case tooManyConnections, queryCanceled, lockNotAvailable, idleInTransaction:
+	case queryCanceled, lockNotAvailable, idleInTransaction:
+		return true
+	}
+	if c := code(err); strings.HasPrefix(c, noResources) || strings.HasPrefix(c, systemError) || demoted(err) {
 		return true
 	}
 	return errors.Is(err, db.ErrUnclearCommit) || errors.Is(err, context.DeadlineExceeded) || lost(err)
 }
+
+// demoted reports whether the server takes no changes, because another one has taken over.
+func demoted(err error) bool { return code(err) == readOnly || code(err) == unsupported }
 
 // lost reports whether there is no connection to the server, or no longer.
 func lost(err error) bool {

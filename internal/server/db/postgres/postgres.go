@@ -44,6 +44,7 @@ const (
 type backend struct {
 	config  *pgx.ConnConfig
 	pool    *sql.DB
+	size    int // of the pool
 	schema  string
 	metrics *metrics
 
@@ -66,7 +67,7 @@ func Open(ctx context.Context, url string) (*db.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backend{config: config, pool: stdlib.OpenDB(*config), wake: make(chan struct{}, 1), woken: make(chan struct{}, 1)}
+	b := &backend{config: config, pool: stdlib.OpenDB(*config), size: size, wake: make(chan struct{}, 1), woken: make(chan struct{}, 1)}
 	b.pool.SetMaxOpenConns(size)
 	b.pool.SetMaxIdleConns(size)
 	b.pool.SetConnMaxIdleTime(idleTime)

@@ -83,6 +83,11 @@ func (b *backend) transaction(ctx context.Context, limit time.Duration, begin st
 		}
 	}()
 	if err := fn(&transaction{conn, end}); err != nil {
+		if demoted(err) {
+			open = false
+			drop(conn)
+			b.reconnect()
+		}
 		return err
 	}
 	open = false
@@ -117,6 +122,13 @@ func rollback(conn *sql.Conn) {
 	if _, err := command(ctx, conn, `ROLLBACK`); err != nil {
 		drop(conn)
 	}
+}
+
+// reconnect closes the connections that wait in the pool. They are to a server that was
+// demoted, and would fail one transaction each.
+func (b *backend) reconnect() {
+	b.pool.SetMaxIdleConns(-1)
+	b.pool.SetMaxIdleConns(b.size)
 }
 
 // drop closes a connection whose state is unknown, instead of returning it to the
