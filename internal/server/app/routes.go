@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget"
@@ -44,13 +45,14 @@ func (p *components) handler() (http.Handler, error) {
 	}
 	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Bodies: p.bodies, Log: p.log})
 	npmHandler := npm.New(npm.Config{Packages: p.packages, Bodies: p.bodies})
+	cargoHandler := cargo.New(cargo.Config{Packages: p.packages, Bodies: p.bodies})
 	pypiHandler := pypi.New(pypi.Config{Packages: p.packages})
 	nugetHandler := nuget.New(nuget.Config{Packages: p.packages})
 	mavenHandler := maven.New(maven.Config{Packages: p.packages})
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
 		all := map[string]lru.Stats{
 			"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents(), "nuget_documents": nugetHandler.Documents(),
-			"maven_documents": mavenHandler.Documents(),
+			"maven_documents": mavenHandler.Documents(), "cargo_documents": cargoHandler.Documents(),
 		}
 		maps.Copy(all, p.images.Caches())
 		maps.Copy(all, p.packages.Caches())
@@ -64,6 +66,7 @@ func (p *components) handler() (http.Handler, error) {
 			packages.PyPI:  pypiHandler,
 			packages.NuGet: nugetHandler,
 			packages.Maven: mavenHandler,
+			packages.Cargo: cargoHandler,
 		},
 	})
 

@@ -1,0 +1,165 @@
+package cargo
+
+import (
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// Bounds of a search (The Cargo Book, "Registry Web API", "Search").
+const (
+	defaultFound = 10
+	maxFound     = 100
+)
+
+// A foundCrate is a crate in the answer to a search, as cargo prints it.
+type foundCrate struct {
+	Name        string `json:"name"`
+	MaxVersion  string `json:"max_version"`
+	Description string `json:"description"`
+}
+
+// search answers the crates whose name, description or keywords contain every word of
+// the query. Crates of which every version is yanked are not found.
+func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
+	q := r.URL.Query()
+	words := strings.Fields(strings.ToLower(q.Get("q")))
+	size := queryInt(q, "per_page", defaultFound, maxFound)
+	page := packages.SearchPage{From: (max(queryInt(q, "page", 1, math.MaxInt32), 1) - 1) * size, Size: size}
+	found, total, err := h.packages.Search(r.Context(), r.Repository, packages.Cargo, page, func(id packages.PackageID, text string) bool {
+		return containsAll(strings.ToLower(id.Name)+"\n"+text, words)
+	})
+	if err != nil {
+		return err
+	}
+	crates := make([]foundCrate, 0, len(found))
+	for _, id := range found {
+		p, err := h.packages.Package(r.Context(), r.Repository, id)
+		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
+			continue // deleted since its name was found
+		}
+		if err != nil {
+			return err
+		}
+		v := p.Highest()
+		if v == nil {
+			continue
+		}
+		m, err := decodeMetadata(v.Metadata)
+		if err != nil {
+			return err
+		}
+		crates = append(crates, foundCrate{p.ID.Name, v.Version, m.About.Description})
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		Crates []foundCrate   `json:"crates"`
+		Meta   map[string]int `json:"meta"`
+	}{crates, map[string]int{"total": total}})
+}
+
+func containsAll(text string, words []string) bool {
+	for _, w := range words {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
+
+// queryInt is a number of the query, at most max, or the default if the query does not
+// have it.
+func queryInt(q url.Values, name string, fallback, max int) int {
+	n, err := strconv.Atoi(q.Get(name))
+	if err != nil || n < 0 {
+		return fallback
+	}
+	return min(n, max)
+}
+
+// A crateSummary and a versionSummary have the members that the tools around cargo read
+// of the public registry's answers, such as the time of a publication.
+type crateSummary struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	MaxVersion string `json:"max_version"`
+	about
+	CreatedAt string `json:"created_at"`
+	UpdatedAt string `json:"updated_at"`
+}
+
+type versionSummary struct {
+	Crate        string `json:"crate"`
+	Version      string `json:"num"`
+	DownloadPath string `json:"dl_path"`
+	Checksum     string `json:"checksum"`
+	Size         int64  `json:"crate_size"`
+	License      string `json:"license,omitempty"`
+	CreatedAt    string `json:"created_at"`
+	Yanked       bool   `json:"yanked"`
+}
+
+// getAbout answers what is known about a crate and its versions.
+func (h *Handler) getAbout(w http.ResponseWriter, r *formats.Request, rt route) error {
+	p, all, err := h.summaries(r, rt)
+	if err != nil {
+		return err
+	}
+	c := crateSummary{ID: p.ID.Name, Name: p.ID.Name, CreatedAt: timestamp(p.Created), UpdatedAt: timestamp(p.Modified)}
+	if v := p.Highest(); v != nil {
+		m, err := decodeMetadata(v.Metadata)
+		if err != nil {
+			return err
+		}
+		c.MaxVersion, c.about = v.Version, m.About
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		Crate    crateSummary     `json:"crate"`
+		Versions []versionSummary `json:"versions"`
+	}{c, all})
+}
+
+// getVersions answers the versions of a crate, the newest first.
+func (h *Handler) getVersions(w http.ResponseWriter, r *formats.Request, rt route) error {
+	_, all, err := h.summaries(r, rt)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, map[string][]versionSummary{"versions": all})
+}
+
+func (h *Handler) summaries(r *formats.Request, rt route) (*packages.Package, []versionSummary, error) {
+	id := crate(rt.name)
+	r.About(id, "")
+	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	base, err := url.Parse(r.Base)
+	if err != nil {
+		return nil, nil, err
+	}
+	versions := p.WithUnlisted()
+	all := make([]versionSummary, 0, len(versions))
+	for i := range versions {
+		v := versions[len(versions)-1-i]
+		m, err := decodeMetadata(v.Metadata)
+		if err != nil {
+			return nil, nil, err
+		}
+		s := versionSummary{
+			Crate: p.ID.Name, Version: v.Version, DownloadPath: base.Path + webAPI + "/" + p.ID.Name + "/" + v.Version + "/download",
+			Checksum: checksum(v), License: m.About.License, CreatedAt: timestamp(v.Published), Yanked: yanked(v),
+		}
+		if len(v.Assets) > 0 {
+			s.Size = v.Assets[0].Size
+		}
+		all = append(all, s)
+	}
+	return p, all, nil
+}
