@@ -146,7 +146,7 @@ func (b *testbed) fillIdentities(ctx context.Context) (*manyIdentities, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.identities, err = sqlite.Open(ctx, filepath.Join(b.dir, "identities.db")); err != nil {
+	if b.identities, err = sqlite.OpenScratch(ctx, filepath.Join(b.dir, "identities.db")); err != nil {
 		return nil, err
 	}
 	m := &manyIdentities{b.identities, keyring}

@@ -72,7 +72,7 @@ func (m *migrationTarget) plan(ctx context.Context, skipped []string) (plan *mig
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	scratch, err := sqlite.Open(ctx, filepath.Join(dir, "plan.db"))
+	scratch, err := sqlite.OpenScratch(ctx, filepath.Join(dir, "plan.db"))
 	if err != nil {
 		return nil, err
 	}

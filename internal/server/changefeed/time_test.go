@@ -21,7 +21,7 @@ import (
 func withTime(t *testing.T, test func(t *testing.T, d *db.DB)) {
 	synctest.Test(t, func(t *testing.T) {
 		// PostgreSQL would stop the synthetic clock: its connection always waits for something.
-		d, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
+		d, err := sqlite.OpenScratch(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -51,7 +51,7 @@ func withCluster(t *testing.T, n int, test func(*testing.T, *cluster)) {
 		c.keyring, err = token.CreateKeyring(filepath.Join(t.TempDir(), "keyring"), time.Now)
 		ok(t, err)
 		// PostgreSQL would stop the synthetic clock: its connection always waits for something.
-		c.db, err = sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
+		c.db, err = sqlite.OpenScratch(t.Context(), filepath.Join(t.TempDir(), "gatehouse.db"))
 		ok(t, err)
 		for range n {
 			c.replicas = append(c.replicas, c.start())

@@ -111,6 +111,7 @@ func (w *model) DeleteBlob(t *rapid.T) {
 	if want == "" {
 		delete(c.blobs, b)
 	}
+	w.checkBlobs(t)
 }
 
 func (w *model) PushImage(t *rapid.T) {
@@ -231,30 +232,20 @@ func (w *model) Sweep(t *rapid.T) {
 			}
 		}
 	}
+	w.checkBlobs(t)
 }
 
 // Crash abandons the service and opens the same files with a new one.
-func (w *model) Crash(*rapid.T) {
+func (w *model) Crash(t *rapid.T) {
 	dead := w.s
 	w.s = openStore(w.t, w.s.dir, w.s.clock, same)
 	dead.close()
+	w.checkBlobs(t)
 }
 
-// Check compares everything that can be read with the model.
+// Check compares all repositories with the model, without their blobs.
 func (w *model) Check(t *rapid.T) {
-	stored := map[string]bool{}
 	for id, c := range w.repos {
-		for _, b := range modelBlobs {
-			_, there := c.blobs[b]
-			// Not BlobInfo, because it renews the link.
-			err := w.s.readBlob(w.t.Context(), id, b)
-			if there && err != nil || !there && !fault.Is(err, "BlobNotFound") {
-				t.Fatalf("blob %s of %s: %v, want it there: %t", b, id.Name, err, there)
-			}
-			if there {
-				stored[b] = true
-			}
-		}
 		for d, m := range c.manifests {
 			got, err := w.s.Manifest(w.t.Context(), id, images.Reference{Digest: d})
 			if err != nil || string(got.Body) != string(m.body) {
@@ -276,6 +267,26 @@ func (w *model) Check(t *rapid.T) {
 			t.Fatalf("tags %v, %v, want %v", tags, err, c.tags)
 		}
 	}
+}
+
+// checkBlobs compares all blobs with the model. It reads every byte and lists every
+// object, which takes longer than all the rest. Therefore only the actions that can lose
+// a blob call it, and the end of the test does.
+func (w *model) checkBlobs(t *rapid.T) {
+	stored := map[string]bool{}
+	for id, c := range w.repos {
+		for _, b := range modelBlobs {
+			_, there := c.blobs[b]
+			// Not BlobInfo, because it renews the link.
+			err := w.s.readBlob(w.t.Context(), id, b)
+			if there && err != nil || !there && !fault.Is(err, "BlobNotFound") {
+				t.Fatalf("blob %s of %s: %v, want it there: %t", b, id.Name, err, there)
+			}
+			if there {
+				stored[b] = true
+			}
+		}
+	}
 	// The other objects are blobs that no repository has, until the sweep.
 	if n := w.s.objects(w.t); n < len(stored) || n > len(modelBlobs) {
 		t.Fatalf("%d objects for %d blobs", n, len(stored))
@@ -284,6 +295,7 @@ func (w *model) Check(t *rapid.T) {
 
 // end deletes everything, and checks that no object is left.
 func (w *model) end(t *rapid.T) {
+	w.checkBlobs(t)
 	for id := range w.repos {
 		_, err := w.s.DeleteRepository(w.t.Context(), id, images.DeleteContents)
 		wantOutcome(t, err, "")

@@ -317,13 +317,13 @@ func TestPublish_Sidecar(t *testing.T) {
 		h.ok(err)
 		return c
 	}
+	wheel, about := stage("wheel"), stage("about")
+	var assets []packages.StagedAsset
 	for i := range 350 {
 		name := fmt.Sprintf("lib-1.0-%d-py3-none-any.whl", i)
-		_, err := h.Publish(h.ctx, packages.Publication{Repository: repo, Package: id, Version: "1.0", Assets: []packages.StagedAsset{
-			{Name: name + ".metadata", Beside: name, Content: stage("about")}, {Name: name, Content: stage(name)},
-		}})
-		h.ok(err)
+		assets = append(assets, packages.StagedAsset{Name: name + ".metadata", Beside: name, Content: about}, packages.StagedAsset{Name: name, Content: wheel})
 	}
+	h.ok(second(h.Publish(h.ctx, packages.Publication{Repository: repo, Package: id, Version: "1.0", Assets: assets})))
 	fails(t, second(h.publish("origin", id, "1.0", "one-more.whl", "x")), "ServiceQuotaExceeded")
 	v, err := h.VersionAssets(h.ctx, repo, id, "1.0")
 	h.ok(err)

@@ -6,6 +6,9 @@
 // GATEHOUSE_TEST_POSTGRES is the URL of a database in which the user may create
 // schemas and databases, as scripts/with-stores sets it.
 //
+// SQLite does not sync, as the PostgreSQL server of scripts/with-stores does not: tests
+// kill processes and not machines, and each sync can take as long as a whole test.
+//
 // Every transaction function runs twice, and the first run is rolled back; see
 // [db.DB.Rehearse].
 //
@@ -42,7 +45,7 @@ func OpenAt(t testing.TB, dir string) *db.DB {
 	if OnPostgres() {
 		d, err = postgres.Open(ctx, schemaOf(t, dir))
 	} else {
-		d, err = sqlite.Open(ctx, filepath.Join(dir, "gatehouse.db"))
+		d, err = sqlite.OpenScratch(ctx, filepath.Join(dir, "gatehouse.db"))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,17 @@ var _ db.Backend = (*backend)(nil)
 // The files are for their owner alone, whatever the umask. The error is
 // ErrForeignLog if another database's write-ahead log lies beside the file.
 func Open(ctx context.Context, file string) (*db.DB, error) {
+	return open(ctx, file, "synchronous(FULL)")
+}
+
+// OpenScratch is [Open] for a file that a crash of the machine may damage, such as one
+// that is removed at the end. A commit does not wait for the disk, which is nearly all
+// that it costs. A crash of the process damages nothing.
+func OpenScratch(ctx context.Context, file string) (*db.DB, error) {
+	return open(ctx, file, "synchronous(OFF)")
+}
+
+func open(ctx context.Context, file, synchronous string) (*db.DB, error) {
 	if err := checkLog(file); err != nil {
 		return nil, err
 	}
@@ -58,7 +69,7 @@ func Open(ctx context.Context, file string) (*db.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
-	b, err := connect(ctx, file, raw)
+	b, err := connect(ctx, file, raw, synchronous)
 	if err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
@@ -70,13 +81,13 @@ func Open(ctx context.Context, file string) (*db.DB, error) {
 }
 
 // connect opens the connections.
-func connect(ctx context.Context, file string, raw *os.File) (*backend, error) {
+func connect(ctx context.Context, file string, raw *os.File, synchronous string) (*backend, error) {
 	rawInfo, err := raw.Stat()
 	if err != nil {
 		return nil, err
 	}
 	pragmas := []string{
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
+		"busy_timeout(10000)", "journal_mode(WAL)", synchronous, "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
 	}
 	write, err := sql.Open("sqlite", dataSource(file, "", pragmas...))
 	if err != nil {
