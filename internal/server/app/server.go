@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
@@ -209,14 +210,19 @@ func (s *Server) serve(l net.Listener) error {
 // sweeps registers the work that recurs: it removes uploads that were never finished and
 // data that nothing refers to.
 func (p *components) sweeps() error {
-	images := func(sweep func(context.Context, time.Duration) (int, error)) work.Handler {
+	run := func(sweep func(context.Context) error) work.Handler {
 		return func(ctx context.Context, _ work.Run) error {
-			_, err := sweep(ctx, p.config.UploadExpiry)
-			return err
+			if err := p.checkClock(ctx); err != nil {
+				return err
+			}
+			return sweep(ctx)
 		}
 	}
-	run := func(sweep func(context.Context) error) work.Handler {
-		return func(ctx context.Context, _ work.Run) error { return sweep(ctx) }
+	images := func(sweep func(context.Context, time.Duration) (int, error)) work.Handler {
+		return run(func(ctx context.Context) error {
+			_, err := sweep(ctx, p.config.UploadExpiry)
+			return err
+		})
 	}
 	return p.work.Handle(
 		work.Kind{Name: "images/uploads", Every: time.Hour, Run: images(p.images.SweepUploads)},
@@ -226,6 +232,25 @@ func (p *components) sweeps() error {
 		work.Kind{Name: "packages/staged", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: run(p.packages.SweepStaged)},
 		work.Kind{Name: "blobs/purge", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: run(p.purgeBlobs)},
 	)
+}
+
+// maxClockDifference is how far this server's clock may be from the database's.
+const maxClockDifference = 5 * time.Minute
+
+// checkClock returns an error if this server's clock is wrong. A sweep would take what
+// other servers have just begun for old. With SQLite there is no other clock to ask.
+func (p *components) checkClock(ctx context.Context) error {
+	if !p.db.Shared() {
+		return nil
+	}
+	micros, err := db.One(ctx, p.db, db.Scalar[int64], `SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint`)
+	if err != nil {
+		return err
+	}
+	if ahead := p.now().Sub(db.Time(micros)); ahead.Abs() > maxClockDifference {
+		return fmt.Errorf("the clock of this server is %v ahead of the database's: correct the wrong one", ahead.Round(time.Second))
+	}
+	return nil
 }
 
 // purgeBlobs deletes what the sweeps set aside long enough ago.
