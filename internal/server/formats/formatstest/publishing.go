@@ -1,6 +1,7 @@
 package formatstest
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -137,33 +138,22 @@ func testConcurrentPublishers(t *testing.T, x *sample) {
 	}
 }
 
-// A large body from a caller who may not publish is read to its end, so that the client
-// comes to read the answer, and is not kept.
+// A large body from a caller who may not publish is read to its end, and is not kept:
+// NuGet and Maven 4 read the answer only when they have sent everything, and then send
+// it again with credentials.
 func testLargeBodies(t *testing.T, x *sample) {
 	const size = 24 << 20
 	call := x.Publish(t, x.Version(0), "one")[0]
-	begin := call.Body[:min(len(call.Body), 8<<10)]
 	for u, status := range map[User]int{"": http.StatusUnauthorized, Stranger: http.StatusForbidden} {
-		r, err := http.NewRequest(call.Method, x.app+call.Path, io.MultiReader(strings.NewReader(begin), io.LimitReader(filler{}, size)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, h := range call.Headers {
-			name, value, _ := strings.Cut(h, ": ")
-			r.Header.Set(name, value)
-		}
-		if u != "" {
-			r.Header.Set("Authorization", "Bearer "+x.Token(u, Domain))
-		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		response, err := x.send(r)
+		got, err := x.sendWhole(u, call, size)
 		if err != nil {
 			t.Fatalf("as %q: the body was cut off: %v", u, err)
 		}
 		runtime.ReadMemStats(&after)
-		if response.StatusCode != status {
-			t.Errorf("as %q: %d, want %d: %.300s", u, response.StatusCode, status, response.Body)
+		if got != status {
+			t.Errorf("as %q: %d, want %d", u, got, status)
 		}
 		// Everything that was allocated, also by the client.
 		if n := after.TotalAlloc - before.TotalAlloc; n > size/2 {
@@ -173,6 +163,39 @@ func testLargeBodies(t *testing.T, x *sample) {
 	if n := x.Objects(); n != 0 {
 		t.Errorf("%d objects are left behind", n)
 	}
+}
+
+// sendWhole sends a request whose body begins as the call's and has size bytes, and reads
+// the answer only after that. It returns the status.
+func (x *sample) sendWhole(u User, c Call, size int64) (status int, err error) {
+	begin := c.Body[:min(len(c.Body), 8<<10)]
+	r, err := http.NewRequest(c.Method, x.app+c.Path, io.LimitReader(io.MultiReader(strings.NewReader(begin), filler{}), size))
+	if err != nil {
+		return 0, err
+	}
+	r.ContentLength = size
+	for _, h := range c.Headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	if u != "" {
+		r.Header.Set("Authorization", "Bearer "+x.Token(u, Domain))
+	}
+	conn, err := net.Dial("tcp", r.URL.Host)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	if err := r.Write(conn); err != nil {
+		return 0, err
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), r)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, err
 }
 
 // A filler is endless text.
