@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -48,11 +49,12 @@ func (p *components) handler() (http.Handler, error) {
 	cargoHandler := cargo.New(cargo.Config{Packages: p.packages, Bodies: p.bodies})
 	pypiHandler := pypi.New(pypi.Config{Packages: p.packages})
 	nugetHandler := nuget.New(nuget.Config{Packages: p.packages})
+	rubyHandler := ruby.New(ruby.Config{Packages: p.packages})
 	mavenHandler := maven.New(maven.Config{Packages: p.packages})
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
 		all := map[string]lru.Stats{
 			"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents(), "nuget_documents": nugetHandler.Documents(),
-			"maven_documents": mavenHandler.Documents(), "cargo_documents": cargoHandler.Documents(),
+			"maven_documents": mavenHandler.Documents(), "cargo_documents": cargoHandler.Documents(), "ruby_documents": rubyHandler.Documents(),
 		}
 		maps.Copy(all, p.images.Caches())
 		maps.Copy(all, p.packages.Caches())
@@ -67,6 +69,7 @@ func (p *components) handler() (http.Handler, error) {
 			packages.NuGet: nugetHandler,
 			packages.Maven: mavenHandler,
 			packages.Cargo: cargoHandler,
+			packages.Ruby:  rubyHandler,
 		},
 	})
 

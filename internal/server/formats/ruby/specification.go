@@ -1,0 +1,271 @@
+package ruby
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
+)
+
+// The patterns are those of Gem::Specification::VALID_NAME_PATTERN and Gem::Version, and
+// what a file name can have of a platform. Nothing that they accept can break a line of
+// the compact index.
+var (
+	namePattern       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	versionPattern    = regexp.MustCompile(`^[0-9]+(\.[0-9A-Za-z]+)*$`)
+	constraintPattern = regexp.MustCompile(`^[0-9]+(\.[0-9A-Za-z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
+	platformPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+)
+
+// Bounds of a specification.
+const (
+	maxName     = 120
+	maxText     = 16 << 10 // bytes of a description
+	maxEntries  = 2000     // dependencies, authors and so on
+	defaultOS   = "ruby"   // the platform of a gem without compiled code
+	maxVersions = 100      // constraints of one dependency
+)
+
+// operators are those of Gem::Requirement.
+var operators = []string{"=", "!=", ">", "<", ">=", "<=", "~>"}
+
+// A constraint is an operator and a version.
+type constraint [2]string
+
+// A requirement is a list of constraints that all must be true. Empty means any version.
+type requirement []constraint
+
+// A gem is what is kept of a specification, in the metadata of the gem's file.
+type gem struct {
+	Name         string            `json:"name"`
+	Version      string            `json:"version"`
+	Platform     string            `json:"platform"` // "ruby" if it has no compiled code
+	Date         string            `json:"date,omitempty"`
+	Summary      string            `json:"summary,omitempty"`
+	Description  string            `json:"description,omitempty"`
+	Homepage     string            `json:"homepage,omitempty"`
+	Authors      []string          `json:"authors,omitempty"`
+	Licenses     []string          `json:"licenses,omitempty"`
+	Ruby         requirement       `json:"ruby,omitempty"`
+	RubyGems     requirement       `json:"rubygems,omitempty"`
+	Dependencies []dependency      `json:"dependencies,omitempty"`
+	Metadata     map[string]string `json:"metadata,omitempty"`
+	// BuiltWith is the version of RubyGems that made the gem.
+	BuiltWith string `json:"rubygems_version,omitempty"`
+}
+
+type dependency struct {
+	Name        string      `json:"name"`
+	Requirement requirement `json:"requirement,omitempty"`
+	Development bool        `json:"development,omitempty"`
+}
+
+// parseSpecification reads metadata.gz of a gem, unpacked, and checks what clients rely
+// on: names, versions and platforms.
+func parseSpecification(raw []byte) (*gem, error) {
+	if !utf8.Valid(raw) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	n, err := parseYAML(raw)
+	if err != nil {
+		return nil, err
+	}
+	g := &gem{
+		Name: n.get("name").text(), Version: versionText(n.get("version")), Platform: platformText(n.get("platform")), Date: dateText(n.get("date").text()),
+		Summary: truncate.String(n.get("summary").text(), maxText), Description: truncate.String(n.get("description").text(), maxText),
+		Homepage: truncate.String(n.get("homepage").text(), maxText), Licenses: n.get("licenses").texts(), Authors: n.get("authors").texts(),
+		BuiltWith: truncate.Prefix(n.get("rubygems_version").text(), maxName), Metadata: map[string]string{},
+	}
+	if one := n.get("license").text(); len(g.Licenses) == 0 && one != "" {
+		g.Licenses = []string{one}
+	}
+	if one := n.get("author").text(); len(g.Authors) == 0 && one != "" {
+		g.Authors = []string{one}
+	}
+	n.get("metadata").pairs(func(key, value string) {
+		if len(g.Metadata) < maxEntries {
+			g.Metadata[key] = truncate.String(value, maxText)
+		}
+	})
+	if g.Ruby, err = parseRequirement(n.get("required_ruby_version")); err != nil {
+		return nil, fmt.Errorf("required_ruby_version: %w", err)
+	}
+	if g.RubyGems, err = parseRequirement(n.get("required_rubygems_version")); err != nil {
+		return nil, fmt.Errorf("required_rubygems_version: %w", err)
+	}
+	if err := g.readDependencies(n.get("dependencies").list()); err != nil {
+		return nil, err
+	}
+	return g, g.check()
+}
+
+func (g *gem) readDependencies(all []node) error {
+	if len(all) > maxEntries {
+		return fmt.Errorf("it has more than %d dependencies", maxEntries)
+	}
+	for _, d := range all {
+		r := d.get("requirement")
+		for _, old := range []string{"version_requirements", "version_requirement"} {
+			if r.plain() == nil {
+				r = d.get(old)
+			}
+		}
+		name := d.get("name").text()
+		constraints, err := parseRequirement(r)
+		if err != nil {
+			return fmt.Errorf("the dependency %s: %w", truncate.String(name, maxName), err)
+		}
+		g.Dependencies = append(g.Dependencies, dependency{name, constraints, strings.TrimPrefix(d.get("type").text(), ":") == "development"})
+	}
+	return nil
+}
+
+// versionText reads a Gem::Version, or the plain version of very old gems.
+func versionText(n node) string {
+	if v := n.get("version").text(); v != "" {
+		return v
+	}
+	return n.text()
+}
+
+// platformText reads a platform: a text, or the Gem::Platform of old gems.
+func platformText(n node) string {
+	if t := n.text(); t != "" {
+		return t
+	}
+	var parts []string
+	for _, key := range []string{"cpu", "os", "version"} {
+		if t := n.get(key).text(); t != "" {
+			parts = append(parts, t)
+		}
+	}
+	if len(parts) == 0 {
+		return defaultOS
+	}
+	return strings.Join(parts, "-")
+}
+
+// dateText returns the day of a time.
+func dateText(s string) string {
+	if day, _, _ := strings.Cut(s, " "); datePattern.MatchString(day) {
+		return day
+	}
+	return "1980-01-02" // what RubyGems writes for a build whose time must not matter
+}
+
+var datePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+
+func parseRequirement(n node) (requirement, error) {
+	if n.plain() == nil {
+		return nil, nil
+	}
+	list := n.get("requirements").list()
+	if len(list) > maxVersions {
+		return nil, fmt.Errorf("it has more than %d constraints", maxVersions)
+	}
+	var all requirement
+	for _, entry := range list {
+		pair := entry.list()
+		if len(pair) != 2 {
+			return nil, errors.New("it is not an operator and a version")
+		}
+		c := constraint{pair[0].text(), versionText(pair[1])}
+		if !slices.Contains(operators, c[0]) || !constraintPattern.MatchString(c[1]) || len(c[1]) > maxName {
+			return nil, fmt.Errorf("%.120q is not an operator and a version", c[0]+" "+c[1])
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+func (g *gem) check() error {
+	switch {
+	case len(g.Name) > maxName || !namePattern.MatchString(g.Name):
+		return fmt.Errorf("%.120q cannot name a gem: use letters, digits, '.', '_' and '-'", g.Name)
+	case len(g.Version) > maxName || !versionPattern.MatchString(g.Version):
+		return fmt.Errorf("%.120q is not a version such as 1.2.3", g.Version)
+	case len(g.Platform) > maxName || !platformPattern.MatchString(g.Platform):
+		return fmt.Errorf("%.120q is not a platform", g.Platform)
+	}
+	for _, d := range g.Dependencies {
+		if len(d.Name) > maxName || !namePattern.MatchString(d.Name) {
+			return fmt.Errorf("%.120q cannot name a dependency", d.Name)
+		}
+	}
+	return nil
+}
+
+// fullName is the name of the gem's file without its extension.
+func (g *gem) fullName() string { return g.Name + "-" + g.number() }
+
+// number is the version with the platform, unless that is "ruby".
+func (g *gem) number() string {
+	if g.Platform == defaultOS {
+		return g.Version
+	}
+	return g.Version + "-" + g.Platform
+}
+
+func (g *gem) fileName() string { return g.fullName() + ".gem" }
+
+// prerelease is Gem::Version#prerelease?.
+func (g *gem) prerelease() bool {
+	return strings.ContainsFunc(g.Version, func(c rune) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' })
+}
+
+// orAny is the requirement as RubyGems has it: ">= 0" for any version.
+func (r requirement) orAny() requirement {
+	if len(r) == 0 {
+		return requirement{{">=", "0"}}
+	}
+	return r
+}
+
+func (r requirement) any() bool {
+	return len(r) == 0 || len(r) == 1 && r[0] == constraint{">=", "0"}
+}
+
+// join writes the constraints with a separator between them.
+func (r requirement) join(separator string) string {
+	var parts []string
+	for _, c := range r.orAny() {
+		parts = append(parts, c[0]+" "+c[1])
+	}
+	return strings.Join(parts, separator)
+}
+
+// description is what the CodeArtifact API answers about the version.
+func (g *gem) description() *packages.Description {
+	d := &packages.Description{DisplayName: g.Name, Summary: g.Summary, HomePage: g.Homepage, SourceCodeRepository: g.Metadata["source_code_uri"]}
+	for _, l := range g.Licenses {
+		d.Licenses = append(d.Licenses, packages.License{Name: l})
+	}
+	for _, dep := range g.Dependencies {
+		kind := "runtime"
+		if dep.Development {
+			kind = "development"
+		}
+		d.Dependencies = append(d.Dependencies, packages.Dependency{Package: dep.Name, Type: kind, VersionRequirement: dep.Requirement.join(", ")})
+	}
+	return d
+}
+
+// runtime are the dependencies that are installed with the gem.
+func (g *gem) runtime() []dependency {
+	var out []dependency
+	for _, d := range g.Dependencies {
+		if !d.Development {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// metadataKeys are the keys of the metadata in order.
+func (g *gem) metadataKeys() []string { return slices.Sorted(maps.Keys(g.Metadata)) }

@@ -1,0 +1,198 @@
+package ruby
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// What gem 3.3 writes, without the fields that are not read.
+const newSpecification = `--- !ruby/object:Gem::Specification
+name: acme_gem
+version: !ruby/object:Gem::Version
+  version: 1.0
+platform: ruby
+authors:
+- Ann
+- Ben
+autorequire:
+date: 2026-11-30 00:00:00.000000000 Z
+dependencies:
+- !ruby/object:Gem::Dependency
+  name: acme_dep
+  requirement: !ruby/object:Gem::Requirement
+    requirements:
+    - - ">="
+      - !ruby/object:Gem::Version
+        version: '0.1'
+    - - "<"
+      - !ruby/object:Gem::Version
+        version: '3'
+  type: :runtime
+  prerelease: false
+- !ruby/object:Gem::Dependency
+  name: rake
+  requirement: !ruby/object:Gem::Requirement
+    requirements:
+    - - "~>"
+      - !ruby/object:Gem::Version
+        version: '13'
+  type: :development
+description: |-
+  Two
+  lines: ünïcode
+files:
+- lib/acme_gem.rb
+homepage: https://acme.example
+licenses:
+- MIT
+metadata:
+  source_code_uri: https://git.example/acme
+required_ruby_version: !ruby/object:Gem::Requirement
+  requirements:
+  - - ">="
+    - !ruby/object:Gem::Version
+      version: '2.5'
+required_rubygems_version: !ruby/object:Gem::Requirement
+  requirements:
+  - - ">="
+    - !ruby/object:Gem::Version
+      version: '0'
+rubygems_version: 3.3.15
+summary: 'a gem: with colon'
+`
+
+// What RubyGems 1 wrote: anchors, a platform that is an object, one author, and
+// version_requirements.
+const oldSpecification = `--- !ruby/object:Gem::Specification
+name: old
+version: &id001 !ruby/object:Gem::Version
+  version: "0.9.2"
+platform: !ruby/object:Gem::Platform
+  cpu: x86
+  os: mswin32
+  version: 60
+author: Ann
+license: Ruby
+dependencies:
+- !ruby/object:Gem::Dependency
+  name: dep
+  prerelease: false
+  requirement: &id002 !ruby/object:Gem::Requirement
+    none: false
+    requirements:
+    - - "="
+      - *id001
+  type: :runtime
+  version_requirements: *id002
+- !ruby/object:Gem::Dependency
+  name: older
+  version_requirement:
+  version_requirements: !ruby/object:Gem::Requirement
+    requirements:
+    - - ">"
+      - !ruby/object:Gem::Version
+        version: 0.0.0
+    version:
+required_ruby_version: *id002
+summary: >-
+  folded
+  text
+`
+
+func TestParseSpecification(t *testing.T) {
+	for text, want := range map[string]string{
+		newSpecification: `{"name":"acme_gem","version":"1.0","platform":"ruby","date":"2026-11-30","summary":"a gem: with colon","description":"Two\nlines: ünïcode","homepage":"https://acme.example","authors":["Ann","Ben"],"licenses":["MIT"],` +
+			`"ruby":[[">=","2.5"]],"rubygems":[[">=","0"]],"dependencies":[{"name":"acme_dep","requirement":[[">=","0.1"],["<","3"]]},{"name":"rake","requirement":[["~>","13"]],"development":true}],` +
+			`"metadata":{"source_code_uri":"https://git.example/acme"},"rubygems_version":"3.3.15"}`,
+		oldSpecification: `{"name":"old","version":"0.9.2","platform":"x86-mswin32-60","date":"1980-01-02","summary":"folded text","authors":["Ann"],"licenses":["Ruby"],` +
+			`"ruby":[["=","0.9.2"]],"dependencies":[{"name":"dep","requirement":[["=","0.9.2"]]},{"name":"older","requirement":[[">","0.0.0"]]}]}`,
+	} {
+		g, err := parseSpecification([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(g); err != nil || strings.TrimSpace(b.String()) != want {
+			t.Errorf("specification\n%s, want\n%s", b.String(), want)
+		}
+	}
+}
+
+func TestParseSpecification_Refused(t *testing.T) {
+	spec := func(name, version, more string) string {
+		return "name: " + name + "\nversion: !ruby/object:Gem::Version\n  version: " + version + "\n" + more
+	}
+	for name, c := range map[string]struct{ text, reason string }{
+		"empty":               {"", "not one YAML document"},
+		"not YAML":            {"a: [b\n- c: }", "not YAML"},
+		"not UTF-8":           {"name: \xff", "not UTF-8"},
+		"no name":             {"a: b", "cannot name a gem"},
+		"name of a path":      {spec("../x", "1.0", ""), "cannot name a gem"},
+		"two lines":           {spec(`"a\nb"`, "1.0", ""), "cannot name a gem"},
+		"no version":          {"name: a", "is not a version"},
+		"version with a dash": {spec("a", "1.0-1", ""), "is not a version"},
+		"platform":            {spec("a", "1.0", `platform: "x y"`), "is not a platform"},
+		"dependency":          {spec("a", "1.0", "dependencies:\n- name: 'a,b'\n"), "cannot name a dependency"},
+		"operator":            {spec("a", "1.0", "required_ruby_version:\n  requirements:\n  - - '|'\n    - version: '1'\n"), "not an operator"},
+		"constraint":          {spec("a", "1.0", "required_ruby_version:\n  requirements:\n  - - '>='\n    - version: '1,x'\n"), "not an operator"},
+		"too large":           {spec("a", "1.0", "x: "+strings.Repeat("x", maxYAML)), "larger than 2 MiB"},
+		"nested":              {strings.Repeat("[", 1<<20), "nested too deeply"},
+		"nested dashes":       {strings.Repeat("- ", 1<<19) + "x", "nested too deeply"},
+		"alias of itself":     {"name: &a [*a]\nversion: *a", "cannot name a gem"},
+	} {
+		if _, err := parseSpecification([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.reason) {
+			t.Errorf("%s: error %v, want %q", name, err, c.reason)
+		}
+	}
+}
+
+// The bytes are what Ruby's Marshal.dump writes.
+func TestMarshal_Specs(t *testing.T) {
+	m := newMarshaller()
+	m.array(2)
+	for _, g := range []gem{{Name: "acme_gem", Version: "1.0.0", Platform: "ruby"}, {Name: strings.Repeat("b", 300), Version: "2.0.a", Platform: "java"}} {
+		m.array(3)
+		m.text(g.Name)
+		m.version(g.Version)
+		m.text(g.Platform)
+	}
+	want := "04085b075b0849220d61636d655f67656d063a064554553a1147656d3a3a56657273696f6e5b0649220a312e302e30063b0054492209727562" +
+		"79063b00545b084922022c01" + strings.Repeat("62", 300) + "063b0054553b065b0649220a322e302e61063b005449220" + "96a617661063b0054"
+	if got := hex.EncodeToString(m.out.Bytes()); got != want {
+		t.Errorf("marshalled\n%s, want\n%s", got, want)
+	}
+}
+
+func TestMarshal_Integer(t *testing.T) {
+	for n, want := range map[int]string{0: "00", 1: "06", 122: "7f", 123: "017b", 255: "01ff", 256: "020001", 65535: "02ffff", 1 << 16: "03000001", 1<<30 - 1: "04ffffff3f"} {
+		m := &marshaller{}
+		m.integer(n)
+		if got := hex.EncodeToString(m.out.Bytes()); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+}
+
+func FuzzParseSpecification(f *testing.F) {
+	f.Add([]byte(newSpecification))
+	f.Add([]byte(oldSpecification))
+	f.Add([]byte("name: a\nversion: 1\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		g, err := parseSpecification(raw)
+		if err != nil {
+			return
+		}
+		if strings.ContainsAny(g.fullName(), "\n/ ,|:") {
+			t.Fatalf("accepted %q", g.fullName())
+		}
+		if _, err := json.Marshal(g); err != nil {
+			t.Fatal(err)
+		}
+		gemspecRZ(g)
+		g.description()
+	})
+}
