@@ -46,12 +46,13 @@ type testbed struct {
 	images   func(context.Context) (*storedImage, error)
 	tags     func(context.Context) (*registry, error)
 	npm      func(context.Context) (*npmRepository, error)
+	maven    func(context.Context) (*mavenRepository, error)
 	many     func(context.Context) (*manyIdentities, error)
 }
 
 func newTestbed(o *options) *testbed {
 	b := &testbed{duration: o.duration}
-	b.domain, b.npm = once(b.openDomain), once(b.fillNPM)
+	b.domain, b.npm, b.maven = once(b.openDomain), once(b.fillNPM), once(b.fillMaven)
 	b.many = once(b.fillIdentities)
 	b.registry, b.images, b.tags = once(b.openRegistry), once(b.fillImages), once(b.fillTags)
 	return b
@@ -163,7 +164,7 @@ func (b *testbed) serveFile(name string, content []byte) (string, error) {
 // because they stop the server.
 func (b *testbed) jobs() []job {
 	var all []job
-	for _, group := range [][]job{b.tokenJobs(), b.tokenCryptoJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.startupJobs()} {
+	for _, group := range [][]job{b.tokenJobs(), b.tokenCryptoJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.mavenJobs(), b.startupJobs()} {
 		all = append(all, group...)
 	}
 	return all

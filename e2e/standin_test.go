@@ -43,7 +43,6 @@ type standinFormat struct {
 func standinFormats() map[string]standinFormat {
 	return map[string]standinFormat{
 		"cargo": {credentials: rawToken, serve: serveCargo},
-		"maven": {credentials: basicAuth("aws"), serve: serveMaven},
 		"nuget": {credentials: basicAuth("aws"), serve: serveNuGet},
 		"ruby":  {credentials: anyOf(basicAuth("aws"), bearerAuth), serve: serveRuby},
 		"swift": {credentials: anyOf(basicAuth("token"), bearerAuth), serve: serveSwift},
