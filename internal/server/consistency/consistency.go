@@ -14,6 +14,8 @@ package consistency
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -71,6 +73,45 @@ type Object struct {
 
 // Findings is a sequence of findings. It ends after the first error.
 type Findings = iter.Seq2[Finding, error]
+
+// errStopped means that whoever reads the findings wants no more.
+var errStopped = errors.New("stopped")
+
+// A Reporter is to what a check reports. Its methods return an error when no more is
+// wanted, and then the check returns it.
+type Reporter struct {
+	yield func(Finding, error) bool
+}
+
+// Report reports a finding.
+func (r *Reporter) Report(f Finding) error {
+	if !r.yield(f, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// Problem reports damage. The message is made of format and args.
+func (r *Reporter) Problem(kind, subject, advice, format string, args ...any) error {
+	return r.Report(Finding{Severity: Problem, Kind: kind, Subject: subject, Message: fmt.Sprintf(format, args...), Advice: advice})
+}
+
+// Check returns what the checks report, which run one after the other. An error of one
+// of them ends the sequence; what says in it which tables were checked.
+func Check(what string, checks func(*Reporter) []func() error) Findings {
+	return func(yield func(Finding, error) bool) {
+		for _, check := range checks(&Reporter{yield}) {
+			err := check()
+			switch {
+			case errors.Is(err, errStopped):
+				return
+			case err != nil:
+				yield(Finding{}, fmt.Errorf("check %s: %w", what, err))
+				return
+			}
+		}
+	}
+}
 
 // Objects is a sequence of objects in the order of their names. It ends after the
 // first error.

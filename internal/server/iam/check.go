@@ -29,39 +29,20 @@ type AccessKeySecrets interface {
 // whether the access keys belong to it. Check needs memory for the names of all
 // entities, as the server does.
 func Check(ctx context.Context, q db.Querier, keyring AccessKeySecrets) consistency.Findings {
-	return func(yield func(consistency.Finding, error) bool) {
-		c := &checker{ctx: ctx, q: q, keyring: keyring, yield: yield, ids: map[string]Kind{}, policies: map[string]bool{}, keyOwners: map[string]string{}}
-		for _, check := range []func() error{c.collect, c.entities, c.sessions} {
-			if err := check(); err != nil {
-				if !errors.Is(err, errStopped) {
-					yield(consistency.Finding{}, fmt.Errorf("check IAM: %w", err))
-				}
-				return
-			}
-		}
-	}
+	return consistency.Check("IAM", func(r *consistency.Reporter) []func() error {
+		c := &checker{Reporter: r, ctx: ctx, q: q, keyring: keyring, ids: map[string]Kind{}, policies: map[string]bool{}, keyOwners: map[string]string{}}
+		return []func() error{c.collect, c.entities, c.sessions}
+	})
 }
 
-// errStopped means that whoever reads the findings wants no more.
-var errStopped = errors.New("stopped")
-
 type checker struct {
+	*consistency.Reporter
 	ctx       context.Context
 	q         db.Querier
 	keyring   AccessKeySecrets
-	yield     func(consistency.Finding, error) bool
 	ids       map[string]Kind   // of every entity
 	policies  map[string]bool   // ARNs of managed policies
 	keyOwners map[string]string // access key → the id of the entity that has it
-}
-
-// problem reports damage.
-func (c *checker) problem(kind, subject, advice, message string, args ...any) error {
-	f := consistency.Finding{Severity: consistency.Problem, Kind: kind, Subject: subject, Message: fmt.Sprintf(message, args...), Advice: advice}
-	if !c.yield(f, nil) {
-		return errStopped
-	}
-	return nil
 }
 
 // rows calls fn with every row of the entities, in the order of the ids.
@@ -108,7 +89,7 @@ func (c *checker) entities() error {
 	return c.rows(func(row entityRow) error {
 		e, err := row.decode()
 		if err != nil {
-			return c.problem("bad-entity", fmt.Sprintf("%s %s of account %s", strings.ToLower(row.kind), row.id, row.account), restoreDatabase,
+			return c.Problem("bad-entity", fmt.Sprintf("%s %s of account %s", strings.ToLower(row.kind), row.id, row.account), restoreDatabase,
 				"The %s cannot be read: %v. The server does not start with it.", strings.ToLower(row.kind), err)
 		}
 		return c.entity(e)
@@ -120,7 +101,7 @@ func (c *checker) entity(e Entity) error {
 	if a, ok := e.(*Account); ok {
 		subject = a.ARN()
 	} else if c.ids[e.Base().Account] != KindAccount {
-		if err := c.problem("lost-account", subject, restoreDatabase, "The account %s does not exist.", e.Base().Account); err != nil {
+		if err := c.Problem("lost-account", subject, restoreDatabase, "The account %s does not exist.", e.Base().Account); err != nil {
 			return err
 		}
 	}
@@ -141,7 +122,7 @@ func (c *checker) documents(e Entity, subject string) error {
 		if err == nil {
 			return nil
 		}
-		return c.problem("bad-policy", subject, "Write the policy again.", "The %s cannot be read: %v. It denies everything until it is replaced.", what, err)
+		return c.Problem("bad-policy", subject, "Write the policy again.", "The %s cannot be read: %v. It denies everything until it is replaced.", what, err)
 	}
 	var errs []error
 	if p, ok := e.(interface{ permissions() *Permissions }); ok {
@@ -154,7 +135,7 @@ func (c *checker) documents(e Entity, subject string) error {
 		errs = append(errs, parses("trust policy", e.Trust, policy.Trust))
 	case *Policy:
 		if _, ok := e.Version(e.Default); !ok {
-			errs = append(errs, c.problem("bad-policy", subject, restoreDatabase, "The default version v%d of the policy does not exist. It denies everything.", e.Default))
+			errs = append(errs, c.Problem("bad-policy", subject, restoreDatabase, "The default version v%d of the policy does not exist. It denies everything.", e.Default))
 		}
 		for _, v := range e.Versions {
 			errs = append(errs, parses(fmt.Sprintf("version v%d", v.Number), v.Document, policy.Identity))
@@ -169,17 +150,17 @@ func (c *checker) references(e Entity, subject string) error {
 	if p, ok := e.(interface{ permissions() *Permissions }); ok {
 		for _, a := range p.permissions().Attached {
 			if !c.policies[a] {
-				errs = append(errs, c.problem("dangling-attachment", subject, "Detach the policy, or create it again.", "The attached policy %s does not exist.", a))
+				errs = append(errs, c.Problem("dangling-attachment", subject, "Detach the policy, or create it again.", "The attached policy %s does not exist.", a))
 			}
 		}
 		if b := p.permissions().Boundary; b != "" && !c.policies[b] {
-			errs = append(errs, c.problem("dangling-boundary", subject, "Set another permissions boundary, or create the policy again.", "The permissions boundary %s does not exist, so nothing is allowed.", b))
+			errs = append(errs, c.Problem("dangling-boundary", subject, "Set another permissions boundary, or create the policy again.", "The permissions boundary %s does not exist, so nothing is allowed.", b))
 		}
 	}
 	if u, ok := e.(*User); ok {
 		for _, g := range u.Groups {
 			if c.ids[g] != KindGroup {
-				errs = append(errs, c.problem("dangling-membership", subject, restoreDatabase, "The group %s, of which the user is a member, does not exist.", g))
+				errs = append(errs, c.Problem("dangling-membership", subject, restoreDatabase, "The group %s, of which the user is a member, does not exist.", g))
 			}
 		}
 	}
@@ -191,14 +172,14 @@ func (c *checker) accessKeys(e Entity, subject string) error {
 	var errs []error
 	for _, k := range e.AccessKeys() {
 		if owner, ok := c.keyOwners[k.ID]; ok {
-			errs = append(errs, c.problem("duplicate-access-key", subject, restoreDatabase, "The access key %s also belongs to %s.", k.ID, owner))
+			errs = append(errs, c.Problem("duplicate-access-key", subject, restoreDatabase, "The access key %s also belongs to %s.", k.ID, owner))
 		}
 		c.keyOwners[k.ID] = e.Base().ID
 		if c.keyring == nil {
 			continue
 		}
 		if _, err := c.keyring.AccessKeySecret(k.KeyringID, k.ID); err != nil {
-			errs = append(errs, c.problem("foreign-keyring", subject, "Restore the keyring that belongs to this database.", "The access key %s cannot be used: %v.", k.ID, err))
+			errs = append(errs, c.Problem("foreign-keyring", subject, "Restore the keyring that belongs to this database.", "The access key %s cannot be used: %v.", k.ID, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -231,16 +212,16 @@ func (c *checker) session(id, body string) error {
 	const advice = "Let its user begin another session, with sts assume-role or by logging in again."
 	var r SessionRecord
 	if err := json.Unmarshal([]byte(body), &r); err != nil {
-		return c.problem("bad-session", "session "+id, advice, "The record of the session cannot be read: %v. Its requests are refused.", err)
+		return c.Problem("bad-session", "session "+id, advice, "The record of the session cannot be read: %v. Its requests are refused.", err)
 	}
 	if r.Policy != "" {
 		if _, err := policy.Parse(r.Policy, policy.Session); err != nil {
-			return c.problem("bad-session", "session "+id, advice, "The session policy cannot be read: %v. It denies everything.", err)
+			return c.Problem("bad-session", "session "+id, advice, "The session policy cannot be read: %v. It denies everything.", err)
 		}
 	}
 	for _, a := range r.PolicyARNs {
 		if _, err := arn.Parse(a); err != nil {
-			return c.problem("bad-session", "session "+id, advice, "The session policy %q is not an ARN.", a)
+			return c.Problem("bad-session", "session "+id, advice, "The session policy %q is not an ARN.", a)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package images
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -27,33 +26,16 @@ const (
 // Check yields what does not fit together in the tables of this package. See package
 // consistency. It does not look at the blob store: see [Objects].
 func Check(ctx context.Context, q db.Querier) consistency.Findings {
-	return func(yield func(consistency.Finding, error) bool) {
-		c := &checker{ctx: ctx, q: q, yield: yield}
-		for _, check := range []func() error{c.repositories, c.foreignKeys, c.manifests} {
-			if err := check(); err != nil {
-				if !errors.Is(err, errStopped) {
-					yield(consistency.Finding{}, fmt.Errorf("check images: %w", err))
-				}
-				return
-			}
-		}
-	}
+	return consistency.Check("images", func(r *consistency.Reporter) []func() error {
+		c := &checker{Reporter: r, ctx: ctx, q: q}
+		return []func() error{c.repositories, c.foreignKeys, c.manifests}
+	})
 }
-
-// errStopped means that whoever reads the findings wants no more.
-var errStopped = errors.New("stopped")
 
 type checker struct {
-	ctx   context.Context
-	q     db.Querier
-	yield func(consistency.Finding, error) bool
-}
-
-func (c *checker) report(f consistency.Finding) error {
-	if !c.yield(f, nil) {
-		return errStopped
-	}
-	return nil
+	*consistency.Reporter
+	ctx context.Context
+	q   db.Querier
 }
 
 // repositories checks the settings and policies.
@@ -85,7 +67,7 @@ func (c *checker) repositories() error {
 
 func (c *checker) repository(id RepositoryID, settings, document string) error {
 	if err := json.Unmarshal([]byte(settings), new(Settings)); err != nil {
-		if err := c.report(consistency.Finding{
+		if err := c.Report(consistency.Finding{
 			Severity: consistency.Problem, Kind: "bad-repository-settings", Subject: id.ARN(),
 			Message: fmt.Sprintf("The settings of the repository cannot be read: %v. The server does not start with them.", err),
 			Advice:  "Restore the database from a backup.",
@@ -97,7 +79,7 @@ func (c *checker) repository(id RepositoryID, settings, document string) error {
 		return nil
 	}
 	if _, err := policy.Parse(document, policy.Resource); err != nil {
-		return c.report(consistency.Finding{
+		return c.Report(consistency.Finding{
 			Severity: consistency.Problem, Kind: "bad-policy", Subject: id.ARN(),
 			Message: fmt.Sprintf("The repository policy cannot be read: %v. The server does not start with it.", err),
 			Advice:  "Restore the database from a backup.",
@@ -162,7 +144,7 @@ func (c *checker) foreignKeys() error {
 			if v.id.Name != "" {
 				subject = v.id.ARN()
 			}
-			if err := c.report(consistency.Finding{
+			if err := c.Report(consistency.Finding{
 				Severity: consistency.Problem, Kind: k.kind, Subject: subject,
 				Message: fmt.Sprintf(k.message, v.a, v.b), Advice: k.advice,
 			}); err != nil {
@@ -252,7 +234,7 @@ func (c *checker) manifest(m *storedManifest, recorded map[digest.Digest]recorde
 		}
 	}
 	if m.key.digest.Validate() != nil || m.key.digest.Algorithm().FromBytes(m.body) != m.key.digest {
-		return c.report(problem("damaged-manifest", "Push the image again under another tag, delete this one, and push it once more; or restore the database from a backup.",
+		return c.Report(problem("damaged-manifest", "Push the image again under another tag, delete this one, and push it once more; or restore the database from a backup.",
 			"The manifest does not have its digest any more: its bytes were changed."))
 	}
 	parsed, err := parseManifest(m.mediaType, m.body)
@@ -274,7 +256,7 @@ func (c *checker) manifest(m *storedManifest, recorded map[digest.Digest]recorde
 	f.Fix = &consistency.Fix{Name: "record again what the manifest says", Run: func(ctx context.Context, d *db.DB) error {
 		return d.Tx(ctx, func(tx *db.Tx) error { return recordAgain(ctx, tx, key, mediaType) })
 	}}
-	return c.report(f)
+	return c.Report(f)
 }
 
 // needs reports what the manifest needs and the repository does not have.
@@ -297,7 +279,7 @@ func (c *checker) needs(m *storedManifest, parsed *parsedManifest, recorded map[
 	if len(missing) > shown {
 		list += fmt.Sprintf(" and %d more", len(missing)-shown)
 	}
-	return c.report(problem("missing-reference", "Push the image again.",
+	return c.Report(problem("missing-reference", "Push the image again.",
 		"The manifest needs %s, which the repository does not have.", list))
 }
 

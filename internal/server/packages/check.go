@@ -3,7 +3,6 @@ package packages
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -24,38 +23,16 @@ const restoreDatabase = "Restore the database from a backup."
 // Check yields what does not fit together in the tables of this package. See package
 // consistency. It does not look at the blob store: see [Objects].
 func Check(ctx context.Context, q db.Querier) consistency.Findings {
-	return func(yield func(consistency.Finding, error) bool) {
-		c := &checker{ctx: ctx, q: q, yield: yield}
-		for _, check := range []func() error{c.domains, c.foreignKeys, c.packages, c.versions, c.assets} {
-			if err := check(); err != nil {
-				if !errors.Is(err, errStopped) {
-					yield(consistency.Finding{}, fmt.Errorf("check packages: %w", err))
-				}
-				return
-			}
-		}
-	}
+	return consistency.Check("packages", func(r *consistency.Reporter) []func() error {
+		c := &checker{Reporter: r, ctx: ctx, q: q}
+		return []func() error{c.domains, c.foreignKeys, c.packages, c.versions, c.assets}
+	})
 }
-
-// errStopped means that whoever reads the findings wants no more.
-var errStopped = errors.New("stopped")
 
 type checker struct {
-	ctx   context.Context
-	q     db.Querier
-	yield func(consistency.Finding, error) bool
-}
-
-func (c *checker) report(f consistency.Finding) error {
-	if !c.yield(f, nil) {
-		return errStopped
-	}
-	return nil
-}
-
-// problem reports damage.
-func (c *checker) problem(kind, subject, advice, message string, args ...any) error {
-	return c.report(consistency.Finding{Severity: consistency.Problem, Kind: kind, Subject: subject, Message: fmt.Sprintf(message, args...), Advice: advice})
+	*consistency.Reporter
+	ctx context.Context
+	q   db.Querier
 }
 
 // domains checks domains and repositories, which the server has in memory as well.
@@ -86,7 +63,7 @@ func (c *checker) domains() error {
 // resource checks what domains and repositories have in common.
 func (c *checker) resource(arn, tags, document string) error {
 	if err := json.Unmarshal([]byte(tags), new(map[string]string)); err != nil {
-		if err := c.problem("bad-tags", arn, restoreDatabase, "The tags cannot be read: %v. The server does not start with them.", err); err != nil {
+		if err := c.Problem("bad-tags", arn, restoreDatabase, "The tags cannot be read: %v. The server does not start with them.", err); err != nil {
 			return err
 		}
 	}
@@ -94,7 +71,7 @@ func (c *checker) resource(arn, tags, document string) error {
 		return nil
 	}
 	if _, err := policy.Parse(document, policy.Resource); err != nil {
-		return c.problem("bad-policy", arn, restoreDatabase, "The permissions policy cannot be read: %v. The server does not start with it.", err)
+		return c.Problem("bad-policy", arn, restoreDatabase, "The permissions policy cannot be read: %v. The server does not start with it.", err)
 	}
 	return nil
 }
@@ -119,12 +96,12 @@ func (c *checker) repositories(id DomainID, domainRow string) error {
 		}
 		var upstreams []string
 		if err := json.Unmarshal([]byte(r.upstreams), &upstreams); err != nil {
-			if err := c.problem("bad-upstreams", arn, restoreDatabase, "The list of upstream repositories cannot be read: %v. The server does not start with it.", err); err != nil {
+			if err := c.Problem("bad-upstreams", arn, restoreDatabase, "The list of upstream repositories cannot be read: %v. The server does not start with it.", err); err != nil {
 				return err
 			}
 		}
 		if slices.ContainsFunc(upstreams, func(row string) bool { return !exists[row] }) {
-			if err := c.problem("dangling-upstream", arn, "Set the upstreams again: aws codeartifact update-repository --upstreams.",
+			if err := c.Problem("dangling-upstream", arn, "Set the upstreams again: aws codeartifact update-repository --upstreams.",
 				"The repository has an upstream repository that does not exist. It is not searched."); err != nil {
 				return err
 			}
@@ -169,7 +146,7 @@ func (c *checker) foreignKeys() error {
 			return err
 		}
 		for _, v := range found {
-			if err := c.problem(k.kind, k.subject, k.advice, k.message, v[0], v[1]); err != nil {
+			if err := c.Problem(k.kind, k.subject, k.advice, k.message, v[0], v[1]); err != nil {
 				return err
 			}
 		}
@@ -189,7 +166,7 @@ func (c *checker) unusedContent() error {
 		return err
 	}
 	for _, v := range found {
-		err := c.report(consistency.Finding{
+		err := c.Report(consistency.Finding{
 			Severity: consistency.Notice, Kind: "unused-content", Subject: "object " + v.object,
 			Message: "The content with SHA-256 " + v.sha + " belongs to no asset. It uses room.",
 			Advice:  "Run gatehouse verify --repair while the server is stopped.",
@@ -256,7 +233,7 @@ func (c *checker) packages() error {
 			if wrong == "" {
 				continue
 			}
-			if err := c.problem("bad-package", v.repository.PackageARN(v.id), restoreDatabase, "The row of the package is damaged. %s", wrong); err != nil {
+			if err := c.Problem("bad-package", v.repository.PackageARN(v.id), restoreDatabase, "The row of the package is damaged. %s", wrong); err != nil {
 				return err
 			}
 		}
@@ -309,7 +286,7 @@ func (c *checker) versions() error {
 			if wrong == "" {
 				continue
 			}
-			if err := c.problem("bad-version", v.name.subject(), restoreDatabase, "The row of the version is damaged. %s", wrong); err != nil {
+			if err := c.Problem("bad-version", v.name.subject(), restoreDatabase, "The row of the version is damaged. %s", wrong); err != nil {
 				return err
 			}
 		}
@@ -358,7 +335,7 @@ func (c *checker) assets() error {
 			default:
 				continue
 			}
-			if err := c.problem(kind, v.name.subject(), advice, "The asset %s %s.", v.asset, wrong); err != nil {
+			if err := c.Problem(kind, v.name.subject(), advice, "The asset %s %s.", v.asset, wrong); err != nil {
 				return err
 			}
 		}
