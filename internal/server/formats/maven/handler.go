@@ -70,7 +70,24 @@ func (h *Handler) Documents() lru.Stats { return h.indexes.Stats() }
 
 // WriteError writes the error as a problem (RFC 9457), the only form that any of the
 // clients shows: Maven from 3.9.10 on. Others show the status alone.
+//
+// A 404 is plain text. Maven 3.9.16 and 4.0.0-rc-5 take a problem for a failure and not
+// for a file that does not exist: then no first version of an artifact can be deployed.
 func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
+	contentType, body := "application/problem+json", problem(status, e)
+	if status == http.StatusNotFound {
+		contentType, body = "text/plain; charset=utf-8", []byte(e.Message+"\n")
+	}
+	header := w.Header()
+	header.Set("Content-Type", contentType)
+	header.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client is gone
+	}
+}
+
+func problem(status int, e *fault.Error) []byte {
 	body, err := json.Marshal(struct {
 		Type   string `json:"type"`
 		Title  string `json:"title"`
@@ -78,14 +95,8 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status i
 		Detail string `json:"detail"`
 		Code   string `json:"code"`
 	}{"about:blank", http.StatusText(status), status, e.Message, e.Code})
-	if err != nil { // a text that is not UTF-8 is no error
-		body = nil
+	if err != nil {
+		return nil // cannot happen: only texts and a number
 	}
-	header := w.Header()
-	header.Set("Content-Type", "application/problem+json")
-	header.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone
-	}
+	return body
 }
