@@ -56,6 +56,9 @@ func (c *checker) domains() error {
 		if err := c.repositories(d.id, d.row); err != nil {
 			return err
 		}
+		if err := c.groups(d.id, d.row); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -110,6 +113,34 @@ func (c *checker) repositories(id DomainID, domainRow string) error {
 	return nil
 }
 
+// groups checks package groups, which the server has in memory too.
+func (c *checker) groups(id DomainID, domainRow string) error {
+	type row struct{ pattern, tags, restrictions string }
+	all, err := db.All(c.ctx, c.q, func(r db.Row) (v row, err error) {
+		err = r.Scan(&v.pattern, &v.tags, &v.restrictions)
+		return v, err
+	}, `SELECT pattern, tags, restrictions FROM pkg_group WHERE domain = $1 ORDER BY pattern`, domainRow)
+	if err != nil {
+		return err
+	}
+	for _, g := range all {
+		arn := GroupID{id, g.pattern}.ARN()
+		if err := c.resource(arn, g.tags, ""); err != nil {
+			return err
+		}
+		_, err := parsePattern(g.pattern)
+		if err == nil {
+			err = json.Unmarshal([]byte(g.restrictions), new(map[OriginType]restriction))
+		}
+		if err != nil {
+			if err := c.Problem("bad-group", arn, restoreDatabase, "The package group cannot be read: %v. The server does not start with it.", err); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // A brokenKey is a query for rows that refer to a row that does not exist. It selects
 // two texts for the message.
 type brokenKey struct{ kind, subject, query, message, advice string }
@@ -120,6 +151,10 @@ var brokenKeys = []brokenKey{
 	{
 		"lost-domain", "a domain that does not exist", `SELECT r.name, r.domain FROM pkg_repository r WHERE NOT EXISTS (SELECT 1 FROM pkg_domain d WHERE d.id = r.domain) ORDER BY r.id LIMIT $1`,
 		"The repository %s is in the domain %s, which does not exist.", restoreDatabase,
+	},
+	{
+		"lost-domain", "a domain that does not exist", `SELECT g.pattern, g.domain FROM pkg_group g WHERE NOT EXISTS (SELECT 1 FROM pkg_domain d WHERE d.id = g.domain) ORDER BY g.id LIMIT $1`,
+		"The package group %s is in the domain %s, which does not exist.", restoreDatabase,
 	},
 	{
 		"lost-repository", "a repository that does not exist", `SELECT p.name, p.repository FROM pkg_package p WHERE NOT EXISTS (SELECT 1 FROM pkg_repository r WHERE r.id = p.repository) ORDER BY p.id LIMIT $1`,

@@ -160,6 +160,7 @@ func (t *copyTx) run(ctx context.Context, versions []string) (Outcome, error) {
 
 // findSources reads the package in the source and, if they are wanted, its upstreams.
 func (t *copyTx) findSources(ctx context.Context) error {
+	upstreams := t.IncludeFromUpstream && t.service.snapshot.Load().domain(t.source.id.Domain).seesUpstream(t.source, t.id)
 	return t.service.walkUpstreams(t.source, t.id.Format, func(r *repository) (func(), bool, error) {
 		p, err := readPackageRow(ctx, t.tx, r.row, t.id)
 		if err != nil {
@@ -168,7 +169,7 @@ func (t *copyTx) findSources(ctx context.Context) error {
 		if p != nil {
 			t.from = append(t.from, sourcePackage{p, r != t.source})
 		}
-		return nil, t.IncludeFromUpstream && (p == nil || p.origin.Upstream == Allow), nil
+		return nil, upstreams && (p == nil || p.origin.Upstream == Allow), nil
 	})
 }
 

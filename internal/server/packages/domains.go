@@ -124,6 +124,9 @@ func (s *Service) DeleteDomain(ctx context.Context, id DomainID) (Domain, bool, 
 			return conflict(typeDomain, id.Name, "The domain %s contains %d repositories. Delete them first.", id.Name, n)
 		}
 		// A domain without repositories has no content: content is deleted with its last asset.
+		if err := deleteGroups(ctx, tx, d); err != nil {
+			return err
+		}
 		_, err = tx.Exec(ctx, `DELETE FROM pkg_domain WHERE id = $1`, d.row)
 		return err
 	})

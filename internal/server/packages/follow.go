@@ -19,6 +19,7 @@ const scope = "packages"
 const (
 	domainKey     = "domain"     // the row of a domain: REGION/OWNER/NAME
 	repositoryKey = "repository" // the row of a repository: REGION/OWNER/DOMAIN/NAME
+	groupKey      = "group"      // the row of a package group: REGION/OWNER/DOMAIN/PATTERN
 	packageKey    = "package"    // ROW OF THE REPOSITORY/FORMAT/NAMESPACE/NAME
 )
 
@@ -38,7 +39,7 @@ func parseFeedKey(key string) (kind string, parts []string, err error) {
 		}
 	}
 	kind, parts = parts[0], parts[1:]
-	want, known := map[string]int{domainKey: 3, repositoryKey: 4, packageKey: 4}[kind]
+	want, known := map[string]int{domainKey: 3, repositoryKey: 4, groupKey: 4, packageKey: 4}[kind]
 	if !known || len(parts) != want {
 		return "", nil, fmt.Errorf("packages: the change feed has the key %q, which this version does not know", key)
 	}
@@ -52,6 +53,9 @@ func (c delta) keys(id DomainID) (keys []string) {
 	}
 	if c.repository != "" {
 		keys = append(keys, feedKey(repositoryKey, id.Region, id.Owner, id.Name, c.repository))
+	}
+	if c.group != "" {
+		keys = append(keys, feedKey(groupKey, id.Region, id.Owner, id.Name, c.group))
 	}
 	return keys
 }
@@ -93,8 +97,11 @@ func (f follower) Apply(ctx context.Context, keys []string) error {
 			continue
 		}
 		id, d := DomainID{Region: p[0], Owner: p[1], Name: p[2]}, delta{domain: true}
-		if kind == repositoryKey {
+		switch kind {
+		case repositoryKey:
 			d = delta{repository: p[3]}
+		case groupKey:
+			d = delta{group: p[3]}
 		}
 		if changed[id] == nil {
 			order = append(order, id)

@@ -1,6 +1,7 @@
 package packages
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -45,24 +46,26 @@ type rules struct {
 	// defaultTag is the tag that clients install if they name no version; empty
 	// if the format has no tags.
 	defaultTag string
+	// namespaces means that packages may have a namespace.
+	namespaces bool
 	// ownOnly means that versions are never taken from upstream repositories.
 	ownOnly bool
 }
 
 // formats has the rules of each format, also of those without a handler yet.
 var formats = map[Format]rules{
-	NPM:     {name: asIs, nameKey: asIs, versionKey: withoutBuild, system: semver.NPM, sealed: true, defaultTag: "latest"},
+	NPM:     {name: asIs, nameKey: asIs, versionKey: withoutBuild, system: semver.NPM, sealed: true, defaultTag: "latest", namespaces: true},
 	PyPI:    {name: canonPyPI, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
-	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven},
+	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven, namespaces: true},
 	NuGet:   {name: strings.ToLower, nameKey: asIs, versionKey: canonNuGet, system: semver.NuGet, sealed: true, lateSidecars: true},
-	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true, ownOnly: true},
+	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true, ownOnly: true, namespaces: true},
 	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems},
-	Swift:   {name: strings.ToLower, nameKey: asIs, versionKey: withoutBuild, system: semver.DefaultSystem, sealed: true},
+	Swift:   {name: strings.ToLower, nameKey: asIs, versionKey: withoutBuild, system: semver.DefaultSystem, sealed: true, namespaces: true},
 	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true, oneSpelling: true},
 }
 
 // unknownFormat is for a format that does not exist. No package has it.
-var unknownFormat = rules{name: asIs, nameKey: asIs, versionKey: asIs, sealed: true}
+var unknownFormat = rules{namespaces: true, name: asIs, nameKey: asIs, versionKey: asIs, sealed: true}
 
 func (f Format) rules() rules {
 	if r, ok := formats[f]; ok {
@@ -156,6 +159,18 @@ func canonPyPI(name string) string {
 	}
 	return pypi.CanonPackageName(name)
 }
+
+// namePrefix returns what turns the beginning of a name into the beginning of its stored
+// spelling, for the patterns of package groups.
+func (r rules) namePrefix() func(string) string {
+	if r.system == semver.PyPI {
+		return func(s string) string { return separators.ReplaceAllString(strings.ToLower(s), "-") }
+	}
+	return r.name
+}
+
+// separators are a run of what PEP 503 takes for one separator.
+var separators = regexp.MustCompile(`[-_.]+`)
 
 func asIs(s string) string { return s }
 

@@ -128,12 +128,16 @@ type namesPage struct {
 func (s *Service) namesPage(ctx context.Context, r *repository, format Format, after sortKey, limit int) (namesPage, error) {
 	p := namesPage{first: map[sortKey]listedName{}, end: true}
 	var last sortKey
-	err := s.walkUpstreams(r, format, func(r *repository) (func(), bool, error) {
-		names, err := s.ownNames(ctx, r, format, after, limit+1)
+	d := s.snapshot.Load().domain(r.id.Domain)
+	err := s.walkUpstreams(r, format, func(u *repository) (func(), bool, error) {
+		names, err := s.ownNames(ctx, u, format, after, limit+1)
 		if err != nil {
 			return nil, false, err
 		}
 		for _, n := range names {
+			if u != r && !d.seesUpstream(r, n.id) {
+				continue
+			}
 			k := sortKeyOf(n.id)
 			first, met := p.first[k]
 			if !met {

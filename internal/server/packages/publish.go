@@ -51,7 +51,9 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	if err != nil {
 		return nil, err
 	}
+	d := s.snapshot.Load().domain(r.id.Domain)
 	w := publishTx{
+		blocked: d.publishBlocked(r, p.Package), seesUpstream: d.seesUpstream(r, p.Package),
 		Publication: p, description: description,
 		authorizeTags: func() error {
 			_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
@@ -62,7 +64,7 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 	publish := func() error {
 		return s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
 			// The transaction may run more than once: start each run afresh.
-			w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: Origin{Publish: Allow, Upstream: Block}, at: s.now()}
+			w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: d.newOrigin(p.Package, Origin{Publish: Allow, Upstream: Block}), at: s.now()}
 			w.kept, w.replaced, w.published = nil, nil, nil
 			return w.run(ctx, tx)
 		})
@@ -141,6 +143,10 @@ type publishTx struct {
 	authorizeTags func() error
 	// walk visits the repository and its upstreams.
 	walk func(visitor) error
+	// blocked is why a package group forbids new versions, or nil. seesUpstream is false
+	// if it hides versions of the upstreams.
+	blocked      error
+	seesUpstream bool
 
 	kept      []*Staged // content that becomes part of the store
 	replaced  []string  // damaged objects that it replaces
@@ -233,6 +239,9 @@ func (w *publishTx) checkSpelling(r *repository, name string) error {
 func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) error {
 	if w.row.origin.Publish == Block {
 		return originBlocked(w.repository.id, w.id)
+	}
+	if w.blocked != nil || !w.seesUpstream {
+		return w.blocked
 	}
 	same := key // a version that is the same for clients, too
 	if build, ok := w.id.Format.buildOf(w.Version); ok {

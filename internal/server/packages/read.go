@@ -64,24 +64,26 @@ func (s *Service) WhyNotVisible(ctx context.Context, repo RepositoryID, id Packa
 }
 
 // whyNotVisible returns the fault of a package, or, unless the version is empty, of a
-// version that clients of the repository do not see. It names the repository whose
-// origin configuration hides the package of an upstream repository.
+// version that clients of the repository do not see. It says whether the origin
+// configuration of the package or a package group hides that of an upstream repository.
 func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID, version string) error {
 	missing := packageNotFound(r.id, id)
 	if version != "" {
 		missing = versionNotFound(r.id, id, version)
 	}
 	key := id.Format.versionKey(version)
+	group, _ := s.snapshot.Load().domain(r.id.Domain).blockingGroup(ByInternalUpstream, r, id)
 	var blocking, hidden string
 	err := s.walkUpstreams(r, id.Format, func(u *repository) (func(), bool, error) {
 		p, err := s.load(ctx, u, id)
 		if err != nil {
 			return nil, false, err
 		}
-		if blocking != "" && hidden == "" && p.exists() && (version == "" && len(p.view.Versions) > 0 || p.view.byKey[key] != nil && p.view.byKey[key].Status == Published) {
+		if (blocking != "" || group != nil && u != r) && hidden == "" && p.exists() &&
+			(version == "" && len(p.view.Versions) > 0 || p.view.byKey[key] != nil && p.view.byKey[key].Status == Published) {
 			hidden = u.id.Name
 		}
-		if blocking == "" && p.exists() && p.origin.Upstream == Block {
+		if blocking == "" && hidden == "" && p.exists() && p.origin.Upstream == Block {
 			blocking = u.id.Name
 			return func() {
 				if hidden == "" {
@@ -95,7 +97,12 @@ func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID
 		return missing
 	}
 	f := *fault.From(missing)
-	f.Message += " The upstream repository " + hidden + " has it, but the origin configuration of the package in repository " + blocking + " blocks upstream versions. PutPackageOriginConfiguration can allow them."
+	f.Message += " The upstream repository " + hidden + " has it, but "
+	if blocking != "" {
+		f.Message += "the origin configuration of the package in repository " + blocking + " blocks upstream versions. PutPackageOriginConfiguration can allow them."
+	} else {
+		f.Message += "the package group " + group.pattern.String() + " blocks upstream versions in repository " + r.id.Name + ". UpdatePackageGroupOriginConfiguration can allow them."
+	}
 	return &f
 }
 
@@ -113,7 +120,8 @@ type found struct {
 // Repositories without the package are left out. The upstreams of a repository that
 // has the package with upstream BLOCK are not searched.
 func (s *Service) search(ctx context.Context, r *repository, id PackageID) (found, error) {
-	if len(r.upstreams) == 0 || id.Format.rules().ownOnly { // the most frequent case, without the bookkeeping
+	// The most frequent case, without the bookkeeping.
+	if len(r.upstreams) == 0 || !s.snapshot.Load().domain(r.id.Domain).seesUpstream(r, id) {
 		p, err := s.load(ctx, r, id)
 		if err != nil || !p.exists() {
 			return found{}, err

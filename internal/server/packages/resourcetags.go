@@ -14,20 +14,25 @@ import (
 
 const tagResource = "codeartifact:TagResource"
 
-// A taggedResource is a domain or a repository.
+// A taggedResource is a domain, a repository or a package group.
 type taggedResource struct {
 	domain DomainID
 	delta  delta
 	table  string
-	row    string
 	tags   map[string]string
+	find   func(context.Context, *db.Tx) (row string, err error)
+}
+
+// knownRow finds a row that is known.
+func knownRow(row string) func(context.Context, *db.Tx) (string, error) {
+	return func(context.Context, *db.Tx) (string, error) { return row, nil }
 }
 
 // authorizeTagged authorizes the action on the resource with the ARN.
 func (s *Service) authorizeTagged(ctx context.Context, action, resourceARN string, more authz.Request) (taggedResource, error) {
 	a, err := arn.Parse(resourceARN)
 	if err != nil || a.Partition != arn.Partition || a.Service != "codeartifact" {
-		return taggedResource{}, invalid("%q is not the ARN of a domain or a repository.", resourceARN)
+		return taggedResource{}, invalid("%q is not the ARN of a domain, a repository or a package group.", resourceARN)
 	}
 	id := DomainID{Owner: a.AccountID, Region: a.Region}
 	kind, name, _ := strings.Cut(a.Resource, "/")
@@ -39,25 +44,27 @@ func (s *Service) authorizeTagged(ctx context.Context, action, resourceARN strin
 		if err != nil {
 			return taggedResource{}, err
 		}
-		return taggedResource{id, delta{domain: true}, "pkg_domain", d.row, d.tags}, nil
+		return taggedResource{id, delta{domain: true}, "pkg_domain", d.tags, knownRow(d.row)}, nil
 	case "repository":
 		r, err := s.authorizeRepositoryWith(ctx, action, id.Repository(repository), more)
 		if err != nil {
 			return taggedResource{}, err
 		}
-		return taggedResource{id, delta{repository: repository}, "pkg_repository", r.row, r.tags}, nil
+		return taggedResource{id, delta{repository: repository}, "pkg_repository", r.tags, knownRow(r.row)}, nil
+	case "package-group":
+		return s.groupTags(ctx, action, GroupID{id, groupARNUnescapes.Replace("/" + repository)}, more)
 	}
-	return taggedResource{}, invalid("%q is not the ARN of a domain or a repository. Nothing else has tags.", resourceARN)
+	return taggedResource{}, invalid("%q is not the ARN of a domain, a repository or a package group. Nothing else has tags.", resourceARN)
 }
 
-// ResourceTags returns the tags of a domain or a repository.
+// ResourceTags returns the tags of a domain, a repository or a package group.
 // codeartifact:ListTagsForResource on it.
 func (s *Service) ResourceTags(ctx context.Context, resourceARN string) (map[string]string, error) {
 	t, err := s.authorizeTagged(ctx, "codeartifact:ListTagsForResource", resourceARN, authz.Request{})
 	return maps.Clone(t.tags), err
 }
 
-// TagResource adds tags to a domain or a repository. Fault ServiceQuotaExceeded: more
+// TagResource adds tags to a domain, a repository or a package group. Fault ServiceQuotaExceeded: more
 // than fifty tags. codeartifact:TagResource on it.
 func (s *Service) TagResource(ctx context.Context, resourceARN string, tags map[string]string) error {
 	t, err := s.authorizeTagged(ctx, tagResource, resourceARN, authz.Request{RequestTags: tags})
@@ -82,7 +89,11 @@ func (s *Service) UntagResource(ctx context.Context, resourceARN string, keys []
 
 func (s *Service) editTags(ctx context.Context, t taggedResource, edit func(map[string]string) (map[string]string, error)) error {
 	return s.changeDomain(ctx, t.domain, t.delta, func(tx *db.Tx) error {
-		text, err := db.One(ctx, tx, db.Scalar[string], `SELECT tags FROM `+t.table+` WHERE id = $1`, t.row)
+		row, err := t.find(ctx, tx)
+		if err != nil {
+			return err
+		}
+		text, err := db.One(ctx, tx, db.Scalar[string], `SELECT tags FROM `+t.table+` WHERE id = $1`, row)
 		if err != nil {
 			return err
 		}
@@ -93,7 +104,7 @@ func (s *Service) editTags(ctx context.Context, t taggedResource, edit func(map[
 		if tags, err = edit(tags); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE `+t.table+` SET tags = $2 WHERE id = $1`, t.row, asJSON(tags))
+		_, err = tx.Exec(ctx, `UPDATE `+t.table+` SET tags = $2 WHERE id = $1`, row, asJSON(tags))
 		return err
 	})
 }

@@ -21,7 +21,8 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 		return nil // deleted since the version was found: this download is the last
 	}
 	key := id.Format.versionKey(v.Version)
-	c := packageChange{repository: r, id: id, origin: Origin{Publish: Block, Upstream: Allow}}
+	origin := s.snapshot.Load().domain(r.id.Domain).newOrigin(id, Origin{Publish: Block, Upstream: Allow})
+	c := packageChange{repository: r, id: id, origin: origin}
 	err := s.changePackage(ctx, c, func(tx *db.Tx, c *packageChange) error {
 		source, err := readPackageRow(ctx, tx, from.row, id)
 		if err != nil {

@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -20,6 +20,22 @@ ALTER TABLE pkg_asset ADD COLUMN beside {text} NOT NULL DEFAULT ''; -- the asset
 UPDATE pkg_asset SET beside = substr(name, 1, length(name) - length('.metadata'))
 	WHERE name LIKE '%.metadata' AND package IN (SELECT id FROM pkg_package WHERE format = 'pypi');
 ALTER TABLE pkg_package ADD COLUMN search {text} NOT NULL DEFAULT ''; -- lower case
+`
+
+// groupTables has the package groups. The index finds the packages of a domain by name.
+const groupTables = `
+CREATE TABLE pkg_group (
+	id           {text} NOT NULL PRIMARY KEY,
+	domain       {text} NOT NULL REFERENCES pkg_domain (id),
+	pattern      {text} NOT NULL,
+	contact      {text} NOT NULL,
+	description  {text} NOT NULL,
+	created      {int} NOT NULL,
+	tags         {text} NOT NULL, -- a JSON object
+	restrictions {text} NOT NULL, -- a JSON object: origin type to mode and rows of repositories
+	UNIQUE (domain, pattern)
+);
+CREATE INDEX pkg_package_name ON pkg_package (format, namespace, name_key, repository);
 `
 
 const store = `

@@ -68,6 +68,13 @@ func TestServers_ChangeIsSeen(t *testing.T) {
 	each("published", "1.0.0", versions("app"))
 	a.mustPublish("base", lib, "2.0.0", "lib.tgz", "two")
 	each("published again", "1.0.0 2.0.0", versions("base"))
+	group := func(h *fixture) string { return h.belongs(lib) }
+	a.groups("/npm//lib$")
+	each("package group", "/npm//lib$", group)
+	a.restrict("/npm//lib$", "INTERNAL_UPSTREAM BLOCK")
+	each("hidden by its package group", "none", versions("app"))
+	a.ok(second(a.DeleteGroup(a.ctx, groupID("/npm//lib$"))))
+	each("no package group", "/*", group)
 	tag := func(h *fixture) string {
 		p, err := h.Package(h.ctx, domain.Repository("base"), lib)
 		h.ok(err)

@@ -32,6 +32,8 @@ type domain struct {
 	policy       resourcePolicy
 	repositories *immutable.SortedMap[string, *repository] // by name
 	names        *immutable.Map[string, string]            // a repository's row → its name
+	groups       groupIndex
+	root         *group // the group for everything; groups has it only if it has a row
 }
 
 // A repository of the snapshot, immutable.
@@ -161,16 +163,25 @@ func loadDomain(ctx context.Context, q db.Querier, id DomainID, old *domain) (*d
 	for _, r := range all {
 		d.set(r)
 	}
+	d.groups, d.root = newGroupIndex(), newRoot(d.created)
+	groups, err := loadGroups(ctx, q, d, ``)
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		d.setGroup(g.pattern, g)
+	}
 	return d, nil
 }
 
-// loadDomainRow reads a domain without its repositories, which are those of old. set is
+// loadDomainRow reads a domain without its repositories and groups, which are those of old. set is
 // a policy that is compiled already.
 func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain, set resourcePolicy) (*domain, error) {
-	d := &domain{id: id, repositories: immutable.NewSortedMap[string, *repository](nil), names: immutable.NewMap[string, string](nil)}
+	d := &domain{id: id, repositories: immutable.NewSortedMap[string, *repository](nil), names: immutable.NewMap[string, string](nil), groups: newGroupIndex()}
 	var had resourcePolicy
 	if old != nil {
 		d.repositories, d.names, had = old.repositories, old.names, old.policy
+		d.groups, d.root = old.groups, old.root
 	}
 	found, err := db.All(ctx, q, func(r db.Row) (*domain, error) {
 		var created int64
@@ -187,6 +198,10 @@ func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain, 
 	}
 	if old != nil && old.row != d.row { // another domain of the same name
 		d.repositories, d.names = immutable.NewSortedMap[string, *repository](nil), immutable.NewMap[string, string](nil)
+		d.groups, d.root = newGroupIndex(), nil
+	}
+	if d.root == nil {
+		d.root = newRoot(d.created)
 	}
 	return d, d.policy.compile(id.ARN(), had, set)
 }
@@ -242,6 +257,7 @@ func (p *resourcePolicy) compile(arn string, compiled ...resourcePolicy) error {
 type delta struct {
 	domain     bool   // the domain's own row
 	repository string // the name of a repository; empty for none
+	group      string // the pattern of a package group; empty for none
 	// policy is the policy that the transaction sets, compiled before it, so that
 	// other writers do not wait for that.
 	policy resourcePolicy
@@ -276,6 +292,11 @@ func (c delta) read(ctx context.Context, q db.Querier, id DomainID, old *domain)
 		d = *row
 	} else {
 		d = *old
+	}
+	if c.group != "" {
+		if err := readGroup(ctx, q, &d, c.group); err != nil {
+			return nil, err
+		}
 	}
 	if c.repository == "" {
 		return &d, nil

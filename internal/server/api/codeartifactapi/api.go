@@ -5,8 +5,8 @@
 // endpoints.
 //
 // A request is authenticated and decoded by package wire, which calls the method
-// registered in [Register]. External connections and package groups
-// are not registered: their callers get an error that says so.
+// registered in [Register]. External connections are not registered:
+// their callers get an error that says so.
 //
 // This package imports the domain package packages and no database, policies or other
 // handler.
@@ -97,6 +97,17 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.UpdatePackageVersionsStatus)
 	wire.Handle(s, a.DisposePackageVersions)
 	wire.Handle(s, a.DeletePackageVersions)
+
+	wire.Handle(s, a.CreatePackageGroup)
+	wire.Handle(s, a.DescribePackageGroup)
+	wire.Handle(s, a.UpdatePackageGroup)
+	wire.Handle(s, a.DeletePackageGroup)
+	wire.Handle(s, a.ListPackageGroups)
+	wire.Handle(s, a.ListSubPackageGroups)
+	wire.Handle(s, a.ListAssociatedPackages)
+	wire.Handle(s, a.GetAssociatedPackageGroup)
+	wire.Handle(s, a.ListAllowedRepositoriesForGroup)
+	wire.Handle(s, a.UpdatePackageGroupOriginConfiguration)
 }
 
 // domainID names the domain of a request: in the caller's account unless the request
