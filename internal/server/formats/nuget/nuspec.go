@@ -201,8 +201,8 @@ func (n *nuspec) version() version {
 }
 
 // semVer2 reports whether older clients must not see the package: its version, or the
-// range of a dependency, needs Semantic Versioning 2.0.0 (NuGet wiki, "SemVer2 support
-// for nuget.org").
+// range of a dependency, needs Semantic Versioning 2.0.0 (NuGet wiki, "SemVer2
+// support").
 func (n *nuspec) semVer2() bool {
 	return needsSemVer2(n.Version) || slices.ContainsFunc(n.DependencyGroups, func(g dependencyGroup) bool {
 		return slices.ContainsFunc(g.Dependencies, func(d dependency) bool { return boundsNeedSemVer2(d.Range) })
