@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -27,7 +28,11 @@ const (
 	// longer than a store needs to restart.
 	attempts   = 6
 	maxBackoff = 4 * time.Second
-	maxIdle    = 64
+	// stalls is how many connections of one request may stall. A connection that a
+	// network has forgotten is replaced; a store that hangs would hold a client for six
+	// minutes.
+	stalls  = 2
+	maxIdle = 64
 )
 
 // connect makes the clients. Credentials and what the configuration does not say come
@@ -80,9 +85,20 @@ func (s *Store) options(endpoint string) func(*awss3.Options) {
 // clients of one user; here it would make all uploads fail at once after the first few
 // errors of a store that restarts.
 func newRetryer() aws.Retryer {
-	return retry.NewStandard(func(o *retry.StandardOptions) {
+	return patience{retry.NewStandard(func(o *retry.StandardOptions) {
 		o.MaxAttempts, o.MaxBackoff, o.RateLimiter = attempts, maxBackoff, ratelimit.None
-	})
+	})}
+}
+
+// patience ends the retries of a request whose connections stall.
+type patience struct{ aws.RetryerV2 }
+
+// RetryDelay implements [aws.Retryer]. An error ends the retries.
+func (p patience) RetryDelay(attempt int, err error) (time.Duration, error) {
+	if attempt >= stalls && errors.Is(err, os.ErrDeadlineExceeded) {
+		return 0, err
+	}
+	return p.RetryerV2.RetryDelay(attempt, err)
 }
 
 func limitTransport(t *http.Transport) {

@@ -4,13 +4,17 @@ package s3_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/s3"
 )
 
 // The store's errors say what is wrong, to the client and in the log.
@@ -69,5 +73,21 @@ func TestErrors_LastingFailure(t *testing.T) {
 				t.Errorf("Open = %v", err)
 			}
 		})
+	}
+}
+
+// A store that accepts connections and says nothing holds a client for two stalls of a
+// minute, and not for those of all retries. Other failures are tried as often as before.
+func TestRetries_StalledStore(t *testing.T) {
+	retryer := s3.NewRetryer()
+	stalled := fmt.Errorf("the connection: %w", os.ErrDeadlineExceeded)
+	if _, err := retryer.RetryDelay(1, stalled); err != nil {
+		t.Errorf("after the first stall: %v", err)
+	}
+	if _, err := retryer.RetryDelay(2, stalled); !errors.Is(err, stalled) {
+		t.Errorf("after the second stall: %v, want the end of the retries", err)
+	}
+	if _, err := retryer.RetryDelay(5, io.ErrUnexpectedEOF); err != nil {
+		t.Errorf("after another failure: %v", err)
 	}
 }
