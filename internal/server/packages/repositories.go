@@ -24,10 +24,12 @@ type Repository struct {
 	Created       time.Time
 	// Upstreams are names in the order of the search.
 	Upstreams []string
+	// ExternalConnection is such as public:npmjs; empty for none.
+	ExternalConnection string
 }
 
 func (d *domain) describeRepository(r *repository) Repository {
-	out := Repository{ID: r.id, Description: r.description, Administrator: r.administrator, Created: r.created}
+	out := Repository{ID: r.id, Description: r.description, Administrator: r.administrator, Created: r.created, ExternalConnection: r.connection}
 	for _, row := range r.upstreams {
 		if u := d.repositoryAt(row); u != nil {
 			out.Upstreams = append(out.Upstreams, u.id.Name)

@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -20,6 +20,11 @@ ALTER TABLE pkg_asset ADD COLUMN beside {text} NOT NULL DEFAULT ''; -- the asset
 UPDATE pkg_asset SET beside = substr(name, 1, length(name) - length('.metadata'))
 	WHERE name LIKE '%.metadata' AND package IN (SELECT id FROM pkg_package WHERE format = 'pypi');
 ALTER TABLE pkg_package ADD COLUMN search {text} NOT NULL DEFAULT ''; -- lower case
+`
+
+// connections has the external connection of a repository, or an empty text.
+const connections = `
+ALTER TABLE pkg_repository ADD COLUMN external_connection {text} NOT NULL DEFAULT '';
 `
 
 // groupTables has the package groups. The index finds the packages of a domain by name.

@@ -48,6 +48,7 @@ type repository struct {
 	tags          map[string]string
 	policy        resourcePolicy
 	upstreams     []string // rows; one that was deleted since is not there
+	connection    string   // the external connection, or empty
 }
 
 // A resourcePolicy is the policy of a domain or a repository. compiled is nil if
@@ -213,7 +214,7 @@ func loadRepositories(ctx context.Context, q db.Querier, d, old *domain, set res
 		r := &repository{domainRow: d.row}
 		var created int64
 		var name, upstreams, tags string
-		if err := row.Scan(&r.row, &name, &r.description, &r.administrator, &created, &upstreams, &tags, &r.policy.document, &r.policy.revision); err != nil {
+		if err := row.Scan(&r.row, &name, &r.description, &r.administrator, &created, &upstreams, &tags, &r.policy.document, &r.policy.revision, &r.connection); err != nil {
 			return nil, err
 		}
 		r.id, r.created = d.id.Repository(name), db.Time(created)
@@ -229,7 +230,7 @@ func loadRepositories(ctx context.Context, q db.Querier, d, old *domain, set res
 			had = before.policy
 		}
 		return r, r.policy.compile(r.arn, had, set)
-	}, `SELECT id, name, description, administrator, created, upstreams, tags, policy, policy_revision FROM pkg_repository WHERE domain = $1`+condition,
+	}, `SELECT id, name, description, administrator, created, upstreams, tags, policy, policy_revision, external_connection FROM pkg_repository WHERE domain = $1`+condition,
 		append([]any{d.row}, args...)...)
 }
 

@@ -5,8 +5,7 @@
 // endpoints.
 //
 // A request is authenticated and decoded by package wire, which calls the method
-// registered in [Register]. External connections are not registered:
-// their callers get an error that says so.
+// registered in [Register]. Every operation of the model is registered.
 //
 // This package imports the domain package packages and no database, policies or other
 // handler.
@@ -72,6 +71,8 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.ListRepositoriesInDomain)
 	wire.Handle(s, a.UpdateRepository)
 	wire.Handle(s, a.DeleteRepository)
+	wire.Handle(s, a.AssociateExternalConnection)
+	wire.Handle(s, a.DisassociateExternalConnection)
 	wire.Handle(s, a.GetRepositoryEndpoint)
 	wire.Handle(s, a.GetRepositoryPermissionsPolicy)
 	wire.Handle(s, a.PutRepositoryPermissionsPolicy)

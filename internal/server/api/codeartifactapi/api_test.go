@@ -1,6 +1,7 @@
 package codeartifactapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 	"github.com/aws/smithy-go"
 
+	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/codeartifactapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -390,16 +393,44 @@ func TestAssets(t *testing.T) {
 	}
 }
 
-// Operations that are not implemented and operations that do not exist.
-func TestAPI_NotImplemented(t *testing.T) {
-	s := serve(t)
-	_, err := s.admin.AssociateExternalConnection(t.Context(), &sdk.AssociateExternalConnectionInput{
-		Domain: aws.String("acme"), Repository: aws.String("app"), ExternalConnection: aws.String("public:example"),
-	})
-	e := fails[smithy.APIError](t, err, 501, "AssociateExternalConnection")
-	if e.ErrorCode() != "NotImplementedException" {
-		t.Fatal(e.ErrorCode())
+// Every operation of the model is served.
+func TestRegister_Whole(t *testing.T) {
+	service, err := wire.New("codeartifact", wire.Options{Authenticate: func(r *http.Request, _ string, _ []byte) (context.Context, error) { return r.Context(), nil }})
+	must(t, err)
+	codeartifactapi.Register(service, codeartifactapi.New(codeartifactapi.Config{}))
+	for _, op := range service.Operations() {
+		if !service.Handled(op) {
+			t.Errorf("%s is not served", op)
+		}
 	}
+	if n := len(service.Operations()); n != 48 {
+		t.Errorf("the model has %d operations", n)
+	}
+}
+
+func TestExternalConnections(t *testing.T) {
+	s := serve(t)
+	s.domain()
+	s.repository("app")
+	domain, repo, npmjs := aws.String("acme"), aws.String("app"), aws.String("public:npmjs")
+	_, err := s.admin.AssociateExternalConnection(t.Context(), &sdk.AssociateExternalConnectionInput{Domain: domain, Repository: repo, ExternalConnection: aws.String("public:example")})
+	fails[*types.ValidationException](t, err, 400, "public:npmjs")
+	in := &sdk.AssociateExternalConnectionInput{Domain: domain, Repository: repo, ExternalConnection: npmjs}
+	r := get[*sdk.AssociateExternalConnectionOutput](t)(s.admin.AssociateExternalConnection(t.Context(), in)).Repository
+	c := r.ExternalConnections
+	if len(c) != 1 || *c[0].ExternalConnectionName != "public:npmjs" || c[0].PackageFormat != types.PackageFormatNpm || c[0].Status != types.ExternalConnectionStatusAvailable {
+		t.Fatalf("%+v", c)
+	}
+	_, err = s.admin.AssociateExternalConnection(t.Context(), in)
+	fails[*types.ConflictException](t, err, 409, "already")
+	r = get[*sdk.DisassociateExternalConnectionOutput](t)(s.admin.DisassociateExternalConnection(t.Context(), &sdk.DisassociateExternalConnectionInput{Domain: domain, Repository: repo, ExternalConnection: npmjs})).Repository
+	if len(r.ExternalConnections) != 0 {
+		t.Fatalf("%+v", r.ExternalConnections)
+	}
+}
+
+func TestAPI_UnknownOperation(t *testing.T) {
+	s := serve(t)
 	res, err := http.Post(s.url+"/v1/nothing", "application/json", nil)
 	must(t, err)
 	defer res.Body.Close()

@@ -36,6 +36,24 @@ func (a *API) DescribeRepository(ctx context.Context, in *codeartifact.DescribeR
 	return &codeartifact.DescribeRepositoryOutput{Repository: repositoryDescription(r)}, nil
 }
 
+// AssociateExternalConnection connects a repository to a public one.
+func (a *API) AssociateExternalConnection(ctx context.Context, in *codeartifact.AssociateExternalConnectionInput) (*codeartifact.AssociateExternalConnectionOutput, error) {
+	r, err := a.packages.AssociateExternalConnection(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), text(in.ExternalConnection))
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.AssociateExternalConnectionOutput{Repository: repositoryDescription(r)}, nil
+}
+
+// DisassociateExternalConnection removes the connection of a repository.
+func (a *API) DisassociateExternalConnection(ctx context.Context, in *codeartifact.DisassociateExternalConnectionInput) (*codeartifact.DisassociateExternalConnectionOutput, error) {
+	r, err := a.packages.DisassociateExternalConnection(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), text(in.ExternalConnection))
+	if err != nil {
+		return nil, err
+	}
+	return &codeartifact.DisassociateExternalConnectionOutput{Repository: repositoryDescription(r)}, nil
+}
+
 // UpdateRepository changes the description and the upstreams. A field that the request
 // does not have is left as it is.
 func (a *API) UpdateRepository(ctx context.Context, in *codeartifact.UpdateRepositoryInput) (*codeartifact.UpdateRepositoryOutput, error) {
@@ -136,6 +154,11 @@ func repositoryDescription(r packages.Repository) *types.RepositoryDescription {
 		ExternalConnections:  []types.RepositoryExternalConnectionInfo{},
 		Name:                 &r.ID.Name,
 		Upstreams:            []types.UpstreamRepositoryInfo{},
+	}
+	if c := r.ExternalConnection; c != "" {
+		out.ExternalConnections = append(out.ExternalConnections, types.RepositoryExternalConnectionInfo{
+			ExternalConnectionName: &c, PackageFormat: types.PackageFormat(packages.ConnectionFormat(c)), Status: types.ExternalConnectionStatusAvailable,
+		})
 	}
 	for _, u := range r.Upstreams {
 		out.Upstreams = append(out.Upstreams, types.UpstreamRepositoryInfo{RepositoryName: &u})
