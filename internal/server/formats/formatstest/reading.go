@@ -3,6 +3,7 @@ package formatstest
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,8 @@ func testHead(t *testing.T, x *sample) {
 		}
 	}
 	for _, c := range calls {
+		// By itself, net/http's client asks for gzip with GET only.
+		c.Headers = append(slices.Clone(c.Headers), "Accept-Encoding: identity")
 		get := x.call(Reader, x.app, c)
 		c.Method = http.MethodHead
 		head := x.call(Reader, x.app, c)
@@ -30,7 +33,7 @@ func testHead(t *testing.T, x *sample) {
 			continue // the address in the store is for GET alone
 		}
 		for _, name := range []string{"Content-Type", "ETag", "Cache-Control", "Content-Length", "Location"} {
-			if g, h := get.Header.Get(name), head.Header.Get(name); g != h && !(name == "Content-Length" && (h == "" || get.Uncompressed)) {
+			if g, h := get.Header.Get(name), head.Header.Get(name); g != h && !(name == "Content-Length" && h == "") {
 				t.Errorf("%s: HEAD has %s %q, GET %q", c.Path, name, h, g)
 			}
 		}

@@ -3,6 +3,7 @@ package nuget
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -80,11 +81,7 @@ func zipped(t testing.TB, files ...string) []byte {
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
-		h := &zip.FileHeader{Name: files[i], Method: zip.Deflate}
-		if files[i+1] == "" {
-			h.Method = zip.Store // which is much faster for many files
-		}
-		w, err := z.CreateHeader(h)
+		w, err := z.Create(files[i])
 		if err == nil {
 			_, err = w.Write([]byte(files[i+1]))
 		}
@@ -99,7 +96,7 @@ func zipped(t testing.TB, files ...string) []byte {
 }
 
 func readNupkg(b []byte) (*nuspec, string, error) {
-	p, err := openNupkg(bytes.NewReader(b), int64(len(b)))
+	p, err := openNupkg(context.Background(), bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		return nil, "", err
 	}
@@ -107,7 +104,8 @@ func readNupkg(b []byte) (*nuspec, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return n, p.readme(n.Readme), nil
+	readme, err := p.readme(n.Readme)
+	return n, readme, err
 }
 
 func TestOpenNupkg(t *testing.T) {
@@ -119,24 +117,16 @@ func TestOpenNupkg(t *testing.T) {
 
 func TestOpenNupkg_Refused(t *testing.T) {
 	big := strings.Repeat(" ", maxNuspec+1)
-	many := make([]string, 0, 2*(maxEntries+1))
-	for range maxEntries + 1 {
-		many = append(many, "a", "")
-	}
 	for name, c := range map[string]struct {
 		file   []byte
 		reason string
 	}{
-		"not a zip":     {[]byte("hello"), "not a valid zip"},
-		"empty":         {nil, "not a valid zip"},
+		"not a zip":     {[]byte("hello"), "not a zip"},
+		"empty":         {nil, "not a zip"},
 		"no manifest":   {zipped(t, "lib/a.dll", "x"), "no .nuspec file"},
 		"two manifests": {zipped(t, "a.nuspec", fullNuspec, "B.NUSPEC", fullNuspec), "more than one .nuspec"},
-		"traversal":     {zipped(t, "a.nuspec", fullNuspec, "lib/../../x", ""), "leads out of the package"},
-		"backslashes":   {zipped(t, "a.nuspec", fullNuspec, `lib\..\..\x`, ""), "leads out of the package"},
-		"absolute":      {zipped(t, "a.nuspec", fullNuspec, "/etc/passwd", ""), "leads out of the package"},
-		"drive":         {zipped(t, "a.nuspec", fullNuspec, `C:\x`, ""), "leads out of the package"},
+		"traversal":     {zipped(t, "a.nuspec", fullNuspec, "lib/../../x", ""), "outside of its folder"},
 		"bomb":          {zipped(t, "a.nuspec", big), "larger than 512 KiB"},
-		"too many":      {zipped(t, many...), "more than 100000 files"},
 	} {
 		if _, _, err := readNupkg(c.file); err == nil || !strings.Contains(err.Error(), c.reason) {
 			t.Errorf("%s: error %v, want %q", name, err, c.reason)

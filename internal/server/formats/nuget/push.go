@@ -58,23 +58,17 @@ func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*pushed, er
 		return nil, err
 	}
 	defer object.Close()
-	content := &archiveReader{ReaderAt: object, size: staged.Size}
-	p := &pushed{staged: staged}
-	archive, err := openNupkg(content, staged.Size)
-	if err == nil {
-		p.nuspec, err = archive.nuspec()
-	}
-	if err == nil {
-		p.version = p.nuspec.version()
-		p.readme = archive.readme(p.nuspec.Readme)
-	}
-	if content.err != nil {
-		return nil, content.err
-	}
+	file, err := openNupkg(r.Context(), object, staged.Size)
 	if err != nil {
-		return nil, formats.BadContent(err, "InvalidPackage", "The file is not a NuGet package that can be read.")
+		return nil, err
 	}
-	return p, nil
+	p := &pushed{staged: staged}
+	if p.nuspec, err = file.nuspec(); err != nil {
+		return nil, err
+	}
+	p.version = p.nuspec.version()
+	p.readme, err = file.readme(p.nuspec.Readme)
+	return p, err
 }
 
 // push publishes a package. The same bytes again change nothing.
@@ -139,23 +133,4 @@ func (h *Handler) pushSymbols(w http.ResponseWriter, r *formats.Request, _ route
 	}
 	writeText(w, r, http.StatusCreated, "The symbols of "+p.nuspec.ID+" "+p.version.normal+" are published.\n")
 	return nil
-}
-
-// An archiveReader keeps an error of the store apart from the errors of a bad archive. It
-// is for one goroutine.
-type archiveReader struct {
-	io.ReaderAt
-	size int64
-	err  error
-}
-
-func (a *archiveReader) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off > a.size { // an offset that a broken archive names
-		return 0, io.ErrUnexpectedEOF
-	}
-	n, err := a.ReaderAt.ReadAt(p, off)
-	if err != nil && err != io.EOF {
-		a.err = err
-	}
-	return n, err
 }

@@ -138,7 +138,7 @@ func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packag
 		return err
 	}
 	defer object.Close()
-	p, err := openNupkg(object, asset.Size)
+	p, err := openNupkg(r.Context(), object, asset.Size)
 	if err != nil {
 		return err
 	}
