@@ -42,7 +42,6 @@ type standinFormat struct {
 // standinFormats returns the formats by CodeArtifact's names.
 func standinFormats() map[string]standinFormat {
 	return map[string]standinFormat{
-		"cargo": {credentials: rawToken, serve: serveCargo},
 		"nuget": {credentials: basicAuth("aws"), serve: serveNuGet},
 		"ruby":  {credentials: anyOf(basicAuth("aws"), bearerAuth), serve: serveRuby},
 		"swift": {credentials: anyOf(basicAuth("token"), bearerAuth), serve: serveSwift},
