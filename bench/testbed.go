@@ -47,12 +47,13 @@ type testbed struct {
 	tags     func(context.Context) (*registry, error)
 	npm      func(context.Context) (*npmRepository, error)
 	maven    func(context.Context) (*mavenRepository, error)
+	cargo    func(context.Context) (*cargoRepository, error)
 	many     func(context.Context) (*manyIdentities, error)
 }
 
 func newTestbed(o *options) *testbed {
 	b := &testbed{duration: o.duration}
-	b.domain, b.npm, b.maven = once(b.openDomain), once(b.fillNPM), once(b.fillMaven)
+	b.domain, b.npm, b.maven, b.cargo = once(b.openDomain), once(b.fillNPM), once(b.fillMaven), once(b.fillCargo)
 	b.many = once(b.fillIdentities)
 	b.registry, b.images, b.tags = once(b.openRegistry), once(b.fillImages), once(b.fillTags)
 	return b
@@ -164,7 +165,7 @@ func (b *testbed) serveFile(name string, content []byte) (string, error) {
 // because they stop the server.
 func (b *testbed) jobs() []job {
 	var all []job
-	for _, group := range [][]job{b.tokenJobs(), b.tokenCryptoJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.mavenJobs(), b.startupJobs()} {
+	for _, group := range [][]job{b.tokenJobs(), b.tokenCryptoJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.mavenJobs(), b.cargoJobs(), b.startupJobs()} {
 		all = append(all, group...)
 	}
 	return all
