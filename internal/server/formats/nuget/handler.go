@@ -98,7 +98,7 @@ func writeText(w http.ResponseWriter, r *formats.Request, status int, text strin
 
 // notServed answers clients of version 2, such as `nuget list`.
 func notServed(_ http.ResponseWriter, r *formats.Request, _ route) error {
-	return fault.New(fault.Unimplemented, "Version2NotServed",
+	return fault.New(fault.Invalid, "Version2NotServed",
 		"This repository serves version 3 of NuGet's API, and your client asks for version 2. Set the address of the source to %sv3/index.json and use NuGet 4.8 or newer. `nuget list` needs version 2: use `nuget search` or `dotnet package search`.", r.Base)
 }
 

@@ -423,7 +423,7 @@ func TestVersion2(t *testing.T) {
 	s, app := start(t)
 	for _, path := range []string{"", "$metadata", "Packages()", "FindPackagesById()?id='x'", "api/v2/package", "Search()?q=x"} {
 		r := s.Do(formatstest.Reader, "GET", app+path, "")
-		if r.StatusCode != http.StatusNotImplemented || !strings.Contains(r.Header.Get("X-NuGet-Warning"), app+"v3/index.json") {
+		if r.StatusCode != http.StatusBadRequest || !strings.Contains(r.Header.Get("X-NuGet-Warning"), app+"v3/index.json") {
 			t.Errorf("%q: %s, warning %q", path, r.Status, r.Header.Get("X-NuGet-Warning"))
 		}
 	}

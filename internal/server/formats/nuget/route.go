@@ -51,7 +51,7 @@ func (h *Handler) routes() *formats.Table[route] {
 		formats.Route[route]{Kind: published, Method: http.MethodDelete, Action: update, Example: publishPath + "/sample/1.0.0", Serve: h.unlist},
 		formats.Route[route]{Kind: published, Method: http.MethodPost, Action: update, Example: publishPath + "/sample/1.0.0", Serve: h.relist},
 		formats.Route[route]{Kind: symbols, Method: http.MethodPut, Action: publish, Example: symbolsPath, Serve: h.pushSymbols},
-		formats.Route[route]{Kind: version2, Serve: notServed},
+		formats.Route[route]{Kind: version2, Example: "api/v2/package", Serve: notServed},
 	)
 }
 

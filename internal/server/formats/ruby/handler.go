@@ -75,7 +75,7 @@ func writeText(w http.ResponseWriter, r *formats.Request, status int, text strin
 
 // noKeys answers `gem signin`, which asks for an API key of an account.
 func noKeys(_ http.ResponseWriter, r *formats.Request, _ route) error {
-	return fault.New(fault.Unimplemented, "NoAPIKeys", "This registry has no accounts and API keys of its own: a push sends the authorization token. Log in with: gatehouse login --tool gem --domain %s --repository %s",
+	return fault.New(fault.Invalid, "NoAPIKeys", "This registry has no accounts and API keys of its own: a push sends the authorization token. Log in with: gatehouse login --tool gem --domain %s --repository %s",
 		r.Repository.Domain.Name, r.Repository.Name)
 }
 

@@ -343,7 +343,7 @@ func TestDescription(t *testing.T) {
 
 func TestSignIn(t *testing.T) {
 	s, app := start(t)
-	if r := s.Do(formatstest.Reader, "POST", app+"api/v1/api_key", ""); r.StatusCode != http.StatusNotImplemented || !strings.Contains(r.Body, "gatehouse login --tool gem") {
+	if r := s.Do(formatstest.Reader, "POST", app+"api/v1/api_key", ""); r.StatusCode != http.StatusBadRequest || !strings.Contains(r.Body, "gatehouse login --tool gem") {
 		t.Errorf("%s %q", r.Status, r.Body)
 	}
 	if r := s.Do("", "POST", app+"api/v1/api_key", ""); r.StatusCode != http.StatusUnauthorized || strings.HasPrefix(r.Body, "You have enabled multifactor") {

@@ -37,7 +37,7 @@ func (h *Handler) routes() *formats.Table[route] {
 		formats.Route[route]{Kind: gemFile, Method: http.MethodGet, Action: read, Example: "gems/sample-1.0.0.gem", Serve: h.getGem},
 		formats.Route[route]{Kind: pushing, Method: http.MethodPost, Action: publish, Example: "api/v1/gems", Serve: h.push},
 		formats.Route[route]{Kind: yanking, Method: http.MethodDelete, Action: update, Example: "api/v1/gems/yank", Serve: h.yank},
-		formats.Route[route]{Kind: keys, Serve: noKeys},
+		formats.Route[route]{Kind: keys, Example: "api/v1/api_key", Serve: noKeys},
 	)
 }
 
