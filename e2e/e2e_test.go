@@ -94,9 +94,24 @@ func linkClients(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "python"), []byte(python), 0o755); err != nil {
 		return err
 	}
+	if err := linkDotnet(dir); err != nil {
+		return err
+	}
 	// Debian's AWS CLI 2 (2.9) does not read endpoint_url from profiles (2.13 does),
 	// so it gets --endpoint-url.
 	return os.WriteFile(filepath.Join(dir, "aws2"), []byte("#!/bin/sh\nexec /usr/bin/aws --endpoint-url \"$URL\" \"$@\"\n"), 0o755)
+}
+
+// linkDotnet links .NET's SDK 3.1 as dotnet3. It cannot start credential plug-ins from
+// PATH, as later ones do.
+func linkDotnet(dir string) error {
+	sdk := filepath.Join(module, ".tools/dotnet")
+	if _, err := os.Stat(filepath.Join(sdk, "dotnet")); err != nil {
+		return fmt.Errorf("client dotnet is missing; run scripts/install-clients: %w", err)
+	}
+	script := "#!/bin/sh\nexport LD_LIBRARY_PATH='" + filepath.Join(sdk, "psycopg2_binary.libs") + "' DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1" +
+		" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1\nexec '" + filepath.Join(sdk, "dotnet") + "' \"$@\"\n"
+	return os.WriteFile(filepath.Join(dir, "dotnet3"), []byte(script), 0o755)
 }
 
 // linkJava makes Maven and sbt use the script's home, since Java ignores $HOME, and
