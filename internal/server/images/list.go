@@ -32,10 +32,7 @@ func (s *Service) ListImages(ctx context.Context, id RepositoryID, status TagSta
 		return nil, false, err
 	}
 	limit = max(limit, 1)
-	list, err = db.All(ctx, s.db, func(r db.Row) (ref Reference, err error) {
-		err = r.Scan(&ref.Digest, &ref.Tag)
-		return ref, err
-	}, `SELECT m.digest, coalesce(t.tag, '') FROM image_manifest m LEFT JOIN image_tag t ON t.repository = m.repository AND t.digest = m.digest
+	list, err = db.All(ctx, s.db, scanReference, `SELECT m.digest, coalesce(t.tag, '') FROM image_manifest m LEFT JOIN image_tag t ON t.repository = m.repository AND t.digest = m.digest
 		WHERE m.repository = $1 AND m.digest >= $2 AND (m.digest, coalesce(t.tag, '')) > ($2, $3)
 		AND ($4 = 'ANY' OR ($4 = 'TAGGED' AND t.tag IS NOT NULL) OR ($4 = 'UNTAGGED' AND t.tag IS NULL))
 		ORDER BY m.digest, coalesce(t.tag, '') LIMIT $5`, repo.row, string(after.Digest), after.Tag, string(status), limit+1)
@@ -91,34 +88,55 @@ func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status Ta
 	if more = len(list) > limit; more {
 		list = list[:limit]
 	}
-	fitting, err := s.fittingTags(ctx, repo, list)
+	s.addPulls(repo, list)
+	if status == Untagged || len(list) == 0 {
+		return list, more, nil
+	}
+	fitting, err := s.addTags(ctx, repo, list, after)
 	if err != nil {
 		return nil, false, err
 	}
-	return list[:fitting], more || fitting < len(list), s.complete(ctx, repo, list[:fitting])
+	return list[:fitting], more || fitting < len(list), nil
 }
 
 // maxDescribedTags limits the tags of a page of images, which can have 1,000 each.
 const maxDescribedTags = 20_000
 
-// fittingTags returns how many images of list have at most maxDescribedTags tags
-// together, but at least one.
-func (s *Service) fittingTags(ctx context.Context, repo *Repository, list []*ImageDetail) (n int, err error) {
-	digests := make([]digest.Digest, len(list))
-	for i, d := range list {
-		digests[i] = d.Digest
-	}
-	counts, err := selectByDigest(ctx, s.db, `SELECT m.digest, (SELECT count(*) FROM image_tag t WHERE t.repository = m.repository AND t.digest = m.digest) FROM image_manifest m WHERE m.repository = $1 AND m.digest IN `, repo.row, digests)
+// addTags adds the tags to the first images of list, and returns to how many: those that
+// have at most maxDescribedTags tags together. list are images in the order of their
+// digests, the first ones after the digest after. The tags are read as one range of the
+// index: a query for each digest would read many more pages of a large database.
+func (s *Service) addTags(ctx context.Context, repo *Repository, list []*ImageDetail, after digest.Digest) (fitting int, err error) {
+	refs, err := db.All(ctx, s.db, scanReference, `SELECT digest, tag FROM image_tag
+		WHERE repository = $1 AND digest > $2 AND digest <= $3 ORDER BY digest, tag LIMIT $4`, repo.row, string(after), string(list[len(list)-1].Digest), maxDescribedTags+1)
 	if err != nil {
 		return 0, err
 	}
-	total := int64(0)
-	for i, d := range digests {
-		if total += counts[d]; total > maxDescribedTags && i > 0 {
-			return i, nil
+	fitting = len(list)
+	if len(refs) > maxDescribedTags {
+		last := refs[maxDescribedTags].Digest
+		fitting = max(1, slices.IndexFunc(list, func(d *ImageDetail) bool { return d.Digest >= last }))
+	}
+	distribute(refs, list[:fitting])
+	return fitting, nil
+}
+
+func scanReference(r db.Row) (ref Reference, err error) {
+	err = r.Scan(&ref.Digest, &ref.Tag)
+	return ref, err
+}
+
+// distribute adds tags to their images.
+func distribute(refs []Reference, list []*ImageDetail) {
+	byDigest := make(map[digest.Digest]*ImageDetail, len(list))
+	for _, d := range list {
+		byDigest[d.Digest] = d
+	}
+	for _, ref := range refs {
+		if d := byDigest[ref.Digest]; d != nil { // nil: pushed after the list was read, or not in it
+			d.Tags = append(d.Tags, ref.Tag)
 		}
 	}
-	return len(list), nil
 }
 
 // DescribeImagesByReference describes the images that refs name, each one once.
@@ -150,37 +168,31 @@ func (s *Service) DescribeImagesByReference(ctx context.Context, id RepositoryID
 		}
 		list = append(list, detail)
 	}
-	return list, s.complete(ctx, repo, list)
+	s.addPulls(repo, list)
+	return list, s.addTagsOfAny(ctx, repo, list)
 }
 
-// complete adds the tags and the pull times to images.
-func (s *Service) complete(ctx context.Context, repo *Repository, list []*ImageDetail) error {
+// addPulls adds the pull times to images.
+func (s *Service) addPulls(repo *Repository, list []*ImageDetail) {
 	for _, d := range list {
 		if pulled := s.pulls.last(digestKey{repo.row, d.Digest}, d.pulled); pulled > 0 {
 			d.PulledAt = db.Time(pulled)
 		}
 	}
-	byDigest := make(map[digest.Digest]*ImageDetail, len(list))
-	digests := make([]digest.Digest, len(list))
-	for i, d := range list {
-		byDigest[d.Digest], digests[i] = d, d.Digest
-	}
-	for chunk := range slices.Chunk(digests, maxParameters) {
+}
+
+// addTagsOfAny adds the tags to images in any order.
+func (s *Service) addTagsOfAny(ctx context.Context, repo *Repository, list []*ImageDetail) error {
+	for chunk := range slices.Chunk(list, maxParameters) {
 		args := []any{repo.row}
 		for _, d := range chunk {
-			args = append(args, string(d))
+			args = append(args, string(d.Digest))
 		}
-		refs, err := db.All(ctx, s.db, func(r db.Row) (ref Reference, err error) {
-			err = r.Scan(&ref.Digest, &ref.Tag)
-			return ref, err
-		}, `SELECT digest, tag FROM image_tag WHERE repository = $1 AND digest IN `+placeholders(2, 1, len(chunk))+` ORDER BY digest, tag`, args...)
+		refs, err := db.All(ctx, s.db, scanReference, `SELECT digest, tag FROM image_tag WHERE repository = $1 AND digest IN `+placeholders(2, 1, len(chunk))+` ORDER BY digest, tag`, args...)
 		if err != nil {
 			return err
 		}
-		for _, ref := range refs {
-			d := byDigest[ref.Digest]
-			d.Tags = append(d.Tags, ref.Tag)
-		}
+		distribute(refs, chunk)
 	}
 	return nil
 }
