@@ -1,7 +1,7 @@
 # make unit runs lint and the package tests and needs only Go and a C compiler.
 # make test runs everything and installs the real clients that e2e drives.
 .DEFAULT_GOAL := build
-.PHONY: build image image-context test unit stores e2e lint bench bench-scale fuzz clients generate
+.PHONY: build image image-context test unit stores e2e lint bench bench-stores bench-scale bench-scale-stores fuzz clients generate
 
 build:
 	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
@@ -53,10 +53,18 @@ clients:
 bench:
 	go run ./bench
 
-# How speed, memory and disk change with what is stored: about 20 minutes and 10 GiB.
+# The same on PostgreSQL and S3.
+bench-stores:
+	scripts/with-stores sh -c 'go run ./bench -postgres "$$GATEHOUSE_TEST_POSTGRES" -s3 "$$GATEHOUSE_TEST_S3"'
+
+# How speed, memory and disk change with what is stored: about 15 minutes and 12 GB of
+# disk each. docs/operations.md shows the results.
 SCALE ?= 1
 bench-scale:
 	go run ./bench -scale $(SCALE) -plot docs/scale.svg
+
+bench-scale-stores:
+	scripts/with-stores sh -c 'go run ./bench -scale $(SCALE) -plot docs/scale-postgres.svg -postgres "$$GATEHOUSE_TEST_POSTGRES" -s3 "$$GATEHOUSE_TEST_S3"'
 
 # Each fuzz target for FUZZTIME; go test fuzzes one target at a time.
 FUZZTIME ?= 20s

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -20,13 +21,18 @@ const (
 // whole and with a dashed line.
 var plotColours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"}
 
+// plottedOperations are all but the start, which reads every identity.
+func plottedOperations() []string {
+	return slices.DeleteFunc(scaleOperations(), func(name string) bool { return name == startName })
+}
+
 // plotScale returns an SVG image: how many times longer each operation takes than on a
 // nearly empty server, over the number of tags.
 func plotScale(stages []stage) string {
 	top := plotGoal * 1.2
 	for _, s := range stages {
-		for _, p := range s.probes {
-			top = max(top, p.ratio.median*1.05)
+		for _, name := range plottedOperations() {
+			top = max(top, s.probes[name].ratio.median*1.05)
 		}
 	}
 	x := func(i int) float64 { return plotLeft + float64(i)*plotInnerWidth/float64(len(stages)-1) }
@@ -41,7 +47,7 @@ func plotScale(stages []stage) string {
 	for i, s := range stages {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle">%s tags</text>`+"\n", x(i), plotHeight-plotBottom+20, thousands(float64(s.stored.repositories*tagsEach)))
 	}
-	for n, name := range scaleOperations() {
+	for n, name := range plottedOperations() {
 		colour, dash := plotColours[n%len(plotColours)], ""
 		if n >= len(plotColours) {
 			dash = ` stroke-dasharray="6 3"`

@@ -39,7 +39,7 @@ func TestPlotScale_Wellformed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if strings.Count(image, "<polyline") != len(scaleOperations()) || !strings.Contains(image, "10,000 tags") {
+	if strings.Count(image, "<polyline") != len(plottedOperations()) || !strings.Contains(image, "10,000 tags") {
 		t.Errorf("the plot lacks lines or labels:\n%s", image)
 	}
 	if strings.Contains(image, "NaN") || strings.Contains(image, "Inf") {
