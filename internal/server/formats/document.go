@@ -28,6 +28,7 @@ type Document struct {
 	contentType string
 	body        []byte
 	zip         func() []byte
+	sums        func() Sums
 	// The ETags of the body and of its compressed form, with their quotes.
 	plain, zipped string
 	modified      time.Time
@@ -44,6 +45,7 @@ func NewDocument(contentType string, body []byte) *Document {
 		contentType: contentType,
 		body:        body,
 		zip:         sync.OnceValue(func() []byte { return compress(body) }),
+		sums:        sync.OnceValue(func() Sums { return SumsOf(body) }),
 		plain:       `"` + etag + `"`,
 		zipped:      `"` + etag + `-gzip"`,
 	}
@@ -77,7 +79,7 @@ func (d Document) WithRanges() *Document {
 func (d *Document) Body() []byte { return d.body }
 
 // Sums computes the hashes of the body, for the checksum files of the document.
-func (d *Document) Sums() Sums { return SumsOf(d.body) }
+func (d *Document) Sums() Sums { return d.sums() }
 
 func compress(body []byte) []byte {
 	var b bytes.Buffer
