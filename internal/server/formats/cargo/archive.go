@@ -1,9 +1,7 @@
 package cargo
 
 import (
-	"archive/tar"
 	"bufio"
-	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -11,8 +9,11 @@ import (
 	"io"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 )
 
 // Bounds on what is read of a .crate.
@@ -21,9 +22,11 @@ const (
 	// to unpack more than 512 MiB and more than twenty times the size of the .crate.
 	minUnpacked = 512 << 20
 	maxRatio    = 20
-	maxEntries  = 100_000
+	maxTime     = time.Minute
+	maxPadding  = 1 << 20 // bytes after the end of the tar
 	maxManifest = 2 << 20 // bytes
 	maxReadme   = 1 << 20 // bytes
+	maxReadmes  = 4       // files that may be the readme
 )
 
 // A crateArchive is what is read of a .crate.
@@ -56,17 +59,18 @@ func readArchive(ctx context.Context, crate io.Reader, size int64, name, version
 		return nil, fmt.Errorf("it is not compressed by gzip: %w", err)
 	}
 	z.Multistream(false) // cargo reads one member
-	unpacked := &io.LimitedReader{R: z, N: max(minUnpacked, size*maxRatio) + 1}
-	files := &archiveFiles{root: name + "-" + version}
-	err = files.read(ctx, tar.NewReader(unpacked))
-	if err == nil {
-		_, err = io.Copy(io.Discard, unpacked) // what follows the end of the tar
-	}
-	switch {
-	case unpacked.N == 0:
-		return nil, fmt.Errorf("it has more than %d MiB when it is unpacked, which cargo refuses", max(minUnpacked, size*maxRatio)>>20)
-	case err != nil:
+	t, err := archive.NewBudget(ctx, archive.Limits{Unpacked: max(minUnpacked, size*maxRatio), Time: maxTime}).Tar(z)
+	if err != nil {
 		return nil, err
+	}
+	files := &archiveFiles{root: name + "-" + version, readmes: map[string][]byte{}}
+	if err := files.read(t); err != nil {
+		return nil, err
+	}
+	if n, err := io.Copy(io.Discard, io.LimitReader(z, maxPadding)); err != nil {
+		return nil, err
+	} else if n == maxPadding {
+		return nil, errors.New("something follows the end of the tar")
 	}
 	if _, err := compressed.ReadByte(); err != io.EOF {
 		return nil, errors.New("something follows the end of the compressed data")
@@ -79,20 +83,16 @@ type archiveFiles struct {
 	root     string
 	manifest []byte
 	readmes  map[string][]byte // by path below the root
-	entries  int
 }
 
-func (f *archiveFiles) read(ctx context.Context, t *tar.Reader) error {
+func (f *archiveFiles) read(t *archive.Tar) error {
 	for {
-		h, err := t.Next()
+		file, err := t.Next()
 		if err == io.EOF {
 			return nil
 		}
 		if err == nil {
-			err = ctx.Err()
-		}
-		if err == nil {
-			err = f.add(h, t)
+			err = f.add(file)
 		}
 		if err != nil {
 			return err
@@ -100,55 +100,24 @@ func (f *archiveFiles) read(ctx context.Context, t *tar.Reader) error {
 	}
 }
 
-func (f *archiveFiles) add(h *tar.Header, content io.Reader) error {
-	if f.entries++; f.entries > maxEntries {
-		return fmt.Errorf("it has more than %d files", maxEntries)
+func (f *archiveFiles) add(file *archive.TarFile) (err error) {
+	if file.Link != "" {
+		return fmt.Errorf("%.200q is a link, which cargo does not publish", file.Name)
 	}
-	if h.Typeflag != tar.TypeReg && h.Typeflag != tar.TypeDir {
-		return fmt.Errorf("%.200q is not a file or a folder", h.Name)
-	}
-	clean := path.Clean(h.Name)
-	below, ok := strings.CutPrefix(clean, f.root+"/")
-	if !ok && clean != f.root || clean != strings.TrimSuffix(h.Name, "/") || strings.ContainsAny(h.Name, "\\\x00") {
-		return fmt.Errorf("%.200q is not below the folder %s", h.Name, f.root)
-	}
-	if h.Typeflag != tar.TypeReg {
-		return nil
+	below, ok := strings.CutPrefix(file.Name, f.root+"/")
+	if !ok || path.Clean(below) != below || strings.Contains(below, `\`) {
+		return fmt.Errorf("%.200q is not below the folder %s", file.Name, f.root)
 	}
 	lower := strings.ToLower(below)
 	switch {
 	case lower == "cargo.toml" && (below != "Cargo.toml" || f.manifest != nil):
 		return errors.New("it has more than one Cargo.toml")
 	case lower == "cargo.toml":
-		var err error
-		f.manifest, err = readFile(content, h.Size, maxManifest)
-		if err == errTooLarge {
-			err = fmt.Errorf("its Cargo.toml has more than %d MiB", maxManifest>>20)
-		}
-		return err
-	case strings.HasPrefix(lower, "readme") && !strings.Contains(lower, "/") && len(f.readmes) < 4:
-		text, err := readFile(content, h.Size, maxReadme)
-		if err == errTooLarge {
-			return nil
-		}
-		if f.readmes == nil {
-			f.readmes = map[string][]byte{}
-		}
-		f.readmes[below] = text
-		return err
+		f.manifest, err = file.Content(maxManifest)
+	case strings.HasPrefix(lower, "readme") && !strings.Contains(lower, "/") && len(f.readmes) < maxReadmes && file.Size <= maxReadme:
+		f.readmes[below], err = file.Content(maxReadme)
 	}
-	return nil
-}
-
-var errTooLarge = errors.New("too large")
-
-func readFile(content io.Reader, size, limit int64) ([]byte, error) {
-	if size > limit {
-		return nil, errTooLarge
-	}
-	var b bytes.Buffer
-	_, err := b.ReadFrom(content)
-	return b.Bytes(), err
+	return err
 }
 
 // archive checks that the manifest is of the crate that is published.

@@ -22,7 +22,7 @@ type file struct {
 
 const cargoTOML = "[package]\nname = \"left\"\nversion = \"0.1.0\"\nreadme = \"README.md\"\nrust-version = \"1.70\"\n"
 
-func archive(t testing.TB, files ...file) []byte {
+func tarGz(t testing.TB, files ...file) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -54,7 +54,7 @@ func read(ctx context.Context, content []byte) (*crateArchive, error) {
 }
 
 func TestReadArchive(t *testing.T) {
-	a, err := read(t.Context(), archive(t, file{name: "left-0.1.0/", kind: tar.TypeDir}, file{name: "left-0.1.0/README.md", text: "# Left"},
+	a, err := read(t.Context(), tarGz(t, file{name: "left-0.1.0/", kind: tar.TypeDir}, file{name: "left-0.1.0/README.md", text: "# Left"},
 		file{name: "left-0.1.0/Cargo.toml", text: cargoTOML}, file{name: "left-0.1.0/src/Cargo.toml", text: "no manifest"}, file{name: "left-0.1.0/src/lib.rs"}))
 	if err != nil {
 		t.Fatal(err)
@@ -72,26 +72,27 @@ func TestReadArchive_Invalid(t *testing.T) {
 	}{
 		"empty":                   {nil, "not compressed by gzip"},
 		"no gzip":                 {[]byte("left"), "not compressed by gzip"},
-		"no manifest":             {archive(t, file{name: "left-0.1.0/src/lib.rs"}), "no left-0.1.0/Cargo.toml"},
-		"another crate":           {archive(t, file{name: good.name, text: strings.Replace(cargoTOML, "left", "right", 1)}), `is of "right" "0.1.0"`},
-		"another version":         {archive(t, file{name: good.name, text: strings.Replace(cargoTOML, "0.1.0", "0.2.0", 1)}), "not of left 0.1.0"},
-		"another folder":          {archive(t, good, file{name: "right-0.1.0/src/lib.rs"}), "not below the folder"},
-		"a path upwards":          {archive(t, good, file{name: "left-0.1.0/../../etc/passwd"}), "not below the folder"},
-		"a path within":           {archive(t, good, file{name: "left-0.1.0/src/../lib.rs"}), "not below the folder"},
-		"an absolute path":        {archive(t, good, file{name: "/left-0.1.0/lib.rs"}), "not below the folder"},
-		"a backslash":             {archive(t, good, file{name: `left-0.1.0/..\..\lib.rs`}), "not below the folder"},
-		"a symbolic link":         {archive(t, good, file{name: "left-0.1.0/link", text: "/etc/passwd", kind: tar.TypeSymlink}), "not a file or a folder"},
-		"a hard link":             {archive(t, good, file{name: "left-0.1.0/link", text: "left-0.1.0/Cargo.toml", kind: tar.TypeLink}), "not a file or a folder"},
-		"a device":                {archive(t, good, file{name: "left-0.1.0/null", kind: tar.TypeChar}), "not a file or a folder"},
-		"two manifests":           {archive(t, good, good), "more than one Cargo.toml"},
-		"a manifest in lower":     {archive(t, good, file{name: "left-0.1.0/cargo.toml"}), "more than one Cargo.toml"},
-		"no TOML":                 {archive(t, file{name: good.name, text: "[package"}), "cannot be read"},
-		"deep TOML":               {archive(t, file{name: good.name, text: "a=" + strings.Repeat("[", 1<<20)}), "cannot be read"},
-		"a large manifest":        {archive(t, file{name: good.name, text: strings.Repeat("#", maxManifest+1)}), "Cargo.toml has more than"},
-		"cut off":                 {archive(t, good)[:60], "unexpected EOF"},
-		"a second gzip member":    {append(archive(t, good), archive(t, good)...), "something follows"},
-		"text after the gzip":     {append(archive(t, good), "x"...), "something follows"},
-		"more files than allowed": {archive(t, manyFiles()...), "more than 100000 files"},
+		"no manifest":             {tarGz(t, file{name: "left-0.1.0/src/lib.rs"}), "no left-0.1.0/Cargo.toml"},
+		"another crate":           {tarGz(t, file{name: good.name, text: strings.Replace(cargoTOML, "left", "right", 1)}), `is of "right" "0.1.0"`},
+		"another version":         {tarGz(t, file{name: good.name, text: strings.Replace(cargoTOML, "0.1.0", "0.2.0", 1)}), "not of left 0.1.0"},
+		"another folder":          {tarGz(t, good, file{name: "right-0.1.0/src/lib.rs"}), "not below the folder"},
+		"a path upwards":          {tarGz(t, good, file{name: "left-0.1.0/../../etc/passwd"}), "outside of its folder"},
+		"a path within":           {tarGz(t, good, file{name: "left-0.1.0/src/../lib.rs"}), "not below the folder"},
+		"an absolute path":        {tarGz(t, good, file{name: "/left-0.1.0/lib.rs"}), "outside of its folder"},
+		"a backslash":             {tarGz(t, good, file{name: `left-0.1.0/..\..\lib.rs`}), "outside of its folder"},
+		"a symbolic link":         {tarGz(t, good, file{name: "left-0.1.0/link", text: "Cargo.toml", kind: tar.TypeSymlink}), "is a link"},
+		"a hard link":             {tarGz(t, good, file{name: "left-0.1.0/link", text: "left-0.1.0/Cargo.toml", kind: tar.TypeLink}), "is a link"},
+		"a device":                {tarGz(t, good, file{name: "left-0.1.0/null", kind: tar.TypeChar}), "neither a file nor a folder nor a link"},
+		"two manifests":           {tarGz(t, good, good), "more than one Cargo.toml"},
+		"a manifest in lower":     {tarGz(t, good, file{name: "left-0.1.0/cargo.toml"}), "more than one Cargo.toml"},
+		"no TOML":                 {tarGz(t, file{name: good.name, text: "[package"}), "cannot be read"},
+		"deep TOML":               {tarGz(t, file{name: good.name, text: "a=" + strings.Repeat("[", 1<<20)}), "cannot be read"},
+		"a large manifest":        {tarGz(t, file{name: good.name, text: strings.Repeat("#", maxManifest+1)}), "Cargo.toml is larger than"},
+		"text after the tar":      {zipped(t, make([]byte, maxPadding)), "something follows the end of the tar"},
+		"cut off":                 {tarGz(t, good)[:60], "unexpected EOF"},
+		"a second gzip member":    {append(tarGz(t, good), tarGz(t, good)...), "something follows"},
+		"text after the gzip":     {append(tarGz(t, good), "x"...), "something follows"},
+		"more files than allowed": {tarGz(t, manyFiles()...), "more than 100000 files"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := read(t.Context(), c.content); err == nil || !strings.Contains(err.Error(), c.message) {
@@ -101,8 +102,20 @@ func TestReadArchive_Invalid(t *testing.T) {
 	}
 }
 
+// zipped compresses the empty tar with the bytes after it.
+func zipped(t testing.TB, after []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	_, err := z.Write(append(make([]byte, 1024), after...))
+	if err = errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func manyFiles() []file {
-	all := make([]file, maxEntries+1)
+	all := make([]file, 100_001)
 	for i := range all {
 		all[i].name = fmt.Sprintf("left-0.1.0/%d", i)
 	}
@@ -123,7 +136,7 @@ func TestReadArchive_Bomb(t *testing.T) {
 	}()
 	defer r.Close()
 	_, err := readArchive(t.Context(), r, 1<<20, "left", "0.1.0")
-	if err == nil || !strings.Contains(err.Error(), "more than 512 MiB") {
+	if err == nil || !strings.Contains(err.Error(), "larger than 512 MiB") {
 		t.Errorf("%v", err)
 	}
 }
@@ -131,16 +144,16 @@ func TestReadArchive_Bomb(t *testing.T) {
 func TestReadArchive_ClientLeft(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), -time.Second)
 	defer cancel()
-	if _, err := read(ctx, archive(t, file{name: "left-0.1.0/Cargo.toml", text: cargoTOML})); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := read(ctx, tarGz(t, file{name: "left-0.1.0/Cargo.toml", text: cargoTOML})); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 }
 
 func FuzzReadArchive(f *testing.F) {
-	good := archive(f, file{name: "left-0.1.0/Cargo.toml", text: cargoTOML}, file{name: "left-0.1.0/README.md", text: "x"})
+	good := tarGz(f, file{name: "left-0.1.0/Cargo.toml", text: cargoTOML}, file{name: "left-0.1.0/README.md", text: "x"})
 	f.Add(good)
 	f.Add(good[:len(good)/2])
-	f.Add(archive(f, file{name: "left-0.1.0/link", text: "/", kind: tar.TypeSymlink}))
+	f.Add(tarGz(f, file{name: "left-0.1.0/link", text: "/", kind: tar.TypeSymlink}))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		a, err := read(t.Context(), content)
 		if err == nil && (a.manifest.Package.Name != "left" || a.manifest.Package.Version != "0.1.0") {

@@ -262,7 +262,7 @@ func TestWebAPI(t *testing.T) {
 		`{"crates":[{"name":"left_pad","max_version":"0.1.0","description":"the left_pad crate"}],"meta":{"total":1}}`)
 	want(t, 200, s.Do(formatstest.Reader, "GET", api+"?q=&per_page=1&page=2", ""), `"name":"new"`, `"total":2`)
 	want(t, 200, s.Do(formatstest.Reader, "GET", api+"?q=nothing", ""), `{"crates":[],"meta":{"total":0}}`)
-	want(t, 200, s.Do(formatstest.Reader, "GET", api+"/new", ""), `"max_version":"0.1.0"`)
+	want(t, 200, s.Do(formatstest.Reader, "GET", api+"/new/versions", ""), `"num":"0.1.0"`)
 	var crate struct {
 		Crate    struct{ Name, Description, License string }
 		Versions []struct {

@@ -13,7 +13,7 @@ const (
 	config   formats.Kind = "config"   // config.json
 	index    formats.Kind = "index"    // {prefix}/{crate}
 	search   formats.Kind = "search"   // api/v1/crates
-	newCrate formats.Kind = "new"      // api/v1/crates/new; also a crate of this name
+	newCrate formats.Kind = "new"      // api/v1/crates/new
 	oneCrate formats.Kind = "crate"    // api/v1/crates/{crate}
 	versions formats.Kind = "versions" // api/v1/crates/{crate}/versions
 	owners   formats.Kind = "owners"   // api/v1/crates/{crate}/owners
@@ -40,7 +40,6 @@ func (h *Handler) routes() *formats.Table[route] {
 		of(unyank, http.MethodPut, change, webAPI+"/sample/1.0.0/unyank", h.unyank),
 		of(search, http.MethodGet, read, webAPI+"?q=sample", h.search),
 		of(oneCrate, http.MethodGet, read, webAPI+"/sample", h.getAbout),
-		of(newCrate, http.MethodGet, read, "", h.getAbout),
 		of(versions, http.MethodGet, read, webAPI+"/sample/versions", h.getVersions),
 		of(owners, "", "", webAPI+"/sample/owners", noOwners),
 	)
