@@ -225,8 +225,8 @@ func TestHostileArchives(t *testing.T) {
 		"an absolute path":      zipOf(t, append(good, file{name: "/etc/passwd"})...),
 		"a drive":               zipOf(t, append(good, file{name: `C:\x`})...),
 		"a link":                zipOf(t, append(good, file{name: "lib/l", link: "/etc/passwd"})...),
-		"10^6 files":            manyFiles(t, 1_000_000),
-		"10^9 files, announced": announcing(32<<20, 1_000_000),
+		"too many files":        manyFiles(t, 150_000),
+		"10^6 files, announced": announcing(32<<20, 1_000_000),
 		"many ends":             bytes.Repeat([]byte("PK\x05\x06------------------"), 1000),
 	}
 	for what, content := range zips {
@@ -237,7 +237,7 @@ func TestHostileArchives(t *testing.T) {
 	var many bytes.Buffer
 	z := gzip.NewWriter(&many)
 	w := tar.NewWriter(z)
-	for i := range 200_000 {
+	for i := range 6_000 {
 		if err := w.WriteHeader(&tar.Header{Name: fmt.Sprint("d", i), Typeflag: tar.TypeReg}); err != nil {
 			t.Fatal(err)
 		}
@@ -258,7 +258,7 @@ func TestHostileArchives(t *testing.T) {
 		"many files":            many.Bytes(),
 	} {
 		t.Run("tar/"+what, func(t *testing.T) {
-			refused(t, func() error { _, err := readTar(t, content, archive.Limits{}, "lib/about"); return err })
+			refused(t, func() error { _, err := readTar(t, content, archive.Limits{Entries: 5_000}, "lib/about"); return err })
 		})
 	}
 	inside := gz(t, tarOf(t, file{name: "lib/sub/l", link: "../about"}, good[2]))
