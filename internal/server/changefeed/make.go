@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -52,8 +53,9 @@ const resolveTime = 5 * time.Second
 
 // Make makes a change. When it returns nil, the change is durable and no server
 // decides without it any more, and neither without any change that this one has seen.
-// An error of Prepare or Run is returned as it is, and then nothing was changed.
-// After an error of the commit the feed says what became of it.
+// An error of Prepare or Run is returned as it is, and then nothing was changed. A fault
+// NotFound or Conflict may say what only this server knows yet, so it is returned when the
+// others know it too. After an error of the commit the feed says what became of it.
 //
 // If ctx ends while the other servers are waited for, the change was made, and the
 // error says so.
@@ -69,10 +71,28 @@ func (f *Feed) Make(ctx context.Context, c Change) error {
 	if err == nil {
 		err = f.settle(ctx, o.position)
 	}
+	if f.shared && isRefusal(o.refusal) {
+		f.settleRefusal(ctx, c.Scope)
+	}
 	if err != nil && o.refusal == nil {
 		return perhaps{err}
 	}
 	return err
+}
+
+// settleRefusal waits until no server decides without what a change that was refused has
+// read: the work of another call, which has not returned yet. Otherwise a client learns that
+// something is gone and then finds it at another server; the history test found that. If the
+// others cannot be waited for, the refusal is still the answer.
+func (f *Feed) settleRefusal(ctx context.Context, scope string) {
+	var position int64
+	err := f.store.Tx(ctx, func(tx *db.Tx) (err error) {
+		position, err = f.store.Record(ctx, tx, Entry{ID: randid.Text(), Scope: scope})
+		return err
+	})
+	if err == nil {
+		_ = f.settle(ctx, position)
+	}
 }
 
 // An ownChange is a change that this server makes.
@@ -126,6 +146,12 @@ func (f *Feed) attempt(ctx context.Context, c *Change, o *ownChange) (err error)
 		c.Forget()
 	}
 	return err
+}
+
+// isRefusal reports whether an error is about what is there or not.
+func isRefusal(err error) bool {
+	var f *fault.Error
+	return errors.As(err, &f) && (f.Kind == fault.NotFound || f.Kind == fault.Conflict)
 }
 
 // run is the transaction. On a shared database even a change that found nothing to do

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -75,6 +76,43 @@ func TestFeed_LostWakeUps(t *testing.T) {
 			s.stop()
 		}
 	})
+}
+
+// A refusal may be due to a change of another call that has not returned yet. It is
+// answered when every server has that change.
+func TestMake_RefusalWaits(t *testing.T) {
+	refusal := fault.New(fault.NotFound, "NumberNotFound", "It was deleted.")
+	for _, x := range []struct {
+		description string
+		change      changefeed.Change
+	}{
+		{"by Prepare", changefeed.Change{Scope: scope, Prepare: func() error { return refusal }}},
+		{"by Run", changefeed.Change{Scope: scope, Run: func(*db.Tx) ([]string, error) { return nil, refusal }}},
+	} {
+		t.Run(x.description, func(t *testing.T) {
+			withTime(t, func(t *testing.T, d *db.DB) {
+				all := servers(t, d, 2)
+				pass(time.Second)
+				all[1].Stall(0)
+				written, answered := make(chan error, 1), make(chan error, 1)
+				go func() { written <- all[0].write("a", 1) }()
+				pass(100 * time.Millisecond)
+				go func() { answered <- all[0].Make(t.Context(), x.change) }()
+				pass(100 * time.Millisecond)
+				if len(answered) > 0 {
+					t.Error("the refusal was answered while the other server lacked the change")
+				}
+				all[1].Flow()
+				if err := <-answered; !errors.Is(err, refusal) || all[1].get("a") != 1 {
+					t.Errorf("the answer is %v when the other server has %d", err, all[1].get("a"))
+				}
+				all[0].ok(<-written)
+				for _, s := range all {
+					s.stop()
+				}
+			})
+		})
+	}
 }
 
 // heldBack is a store on whose database another transaction is never finished.
