@@ -44,7 +44,6 @@ func standinFormats() map[string]standinFormat {
 	return map[string]standinFormat{
 		"nuget": {credentials: basicAuth("aws"), serve: serveNuGet},
 		"ruby":  {credentials: anyOf(basicAuth("aws"), bearerAuth), serve: serveRuby},
-		"swift": {credentials: anyOf(basicAuth("token"), bearerAuth), serve: serveSwift},
 	}
 }
 

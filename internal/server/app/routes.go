@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/swift"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -51,10 +52,12 @@ func (p *components) handler() (http.Handler, error) {
 	nugetHandler := nuget.New(nuget.Config{Packages: p.packages})
 	rubyHandler := ruby.New(ruby.Config{Packages: p.packages})
 	mavenHandler := maven.New(maven.Config{Packages: p.packages})
+	swiftHandler := swift.New(swift.Config{Packages: p.packages})
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
 		all := map[string]lru.Stats{
 			"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents(), "nuget_documents": nugetHandler.Documents(),
 			"maven_documents": mavenHandler.Documents(), "cargo_documents": cargoHandler.Documents(), "ruby_documents": rubyHandler.Documents(),
+			"swift_documents": swiftHandler.Documents(),
 		}
 		maps.Copy(all, p.images.Caches())
 		maps.Copy(all, p.packages.Caches())
@@ -70,6 +73,7 @@ func (p *components) handler() (http.Handler, error) {
 			packages.Maven: mavenHandler,
 			packages.Cargo: cargoHandler,
 			packages.Ruby:  rubyHandler,
+			packages.Swift: swiftHandler,
 		},
 	})
 

@@ -61,7 +61,7 @@ func sources(t testing.TB, content string) string {
 	})
 }
 
-// body is a publication as Swift 6.0 sends it: the boundary is quoted, the header lines
+// body is a publication as Swift 6.0 was observed to send it: the boundary is quoted, the header lines
 // of the parts vary in their order, and the metadata claim to be quoted-printable.
 func body(archive string, others ...string) (text string, headers []string) {
 	const boundary = "6F1A-boundary"
@@ -139,7 +139,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// The requests of `swift package resolve` (Swift 6.0.3 and 6.2.3), in their order.
+// The requests of swift package resolve, in the order in which Swift 6.0.3 and 6.2.3
+// were observed to send them. They are rebuilt here; no client runs.
 func TestResolve(t *testing.T) {
 	s, app := start(t)
 	archive := sources(t, "one")

@@ -1,6 +1,7 @@
 package swift
 
 import (
+	"archive/zip"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,17 @@ func FuzzParseRoute(f *testing.F) {
 
 func FuzzReadManifests(f *testing.F) {
 	f.Add("PK")
+	var b strings.Builder
+	z := zip.NewWriter(&b)
+	for _, name := range []string{"acme.Sample/", "acme.Sample/Package.swift", "acme.Sample/Package@swift-6.0.swift"} {
+		if _, err := z.Create(name); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.String())
 	f.Fuzz(func(t *testing.T, content string) {
 		found, err := readManifests(t.Context(), strings.NewReader(content), int64(len(content)))
 		if err == nil && len(found) == 0 {
