@@ -63,8 +63,9 @@ SCALE ?= 1
 bench-scale:
 	go run ./bench -scale $(SCALE) -plot docs/scale.svg
 
+# PostgreSQL gets the memory that a server with this much data should give it.
 bench-scale-stores:
-	scripts/with-stores sh -c 'go run ./bench -scale $(SCALE) -plot docs/scale-postgres.svg -postgres "$$GATEHOUSE_TEST_POSTGRES" -s3 "$$GATEHOUSE_TEST_S3"'
+	POSTGRES_BUFFERS=2GB scripts/with-stores sh -c 'go run ./bench -scale $(SCALE) -plot docs/scale-postgres.svg -postgres "$$GATEHOUSE_TEST_POSTGRES" -s3 "$$GATEHOUSE_TEST_S3"'
 
 # Each fuzz target for FUZZTIME; go test fuzzes one target at a time.
 FUZZTIME ?= 20s
