@@ -169,7 +169,6 @@ func scripts() testscript.Params {
 			"advance":   advance,
 			"serve":     serve,
 			"shutdown":  shutdown,
-			"standin":   standin,
 			"issuer":    issuer,
 			"makeimage": makeImage,
 			"setenv":    setenv,
