@@ -32,7 +32,7 @@ func runTests(m *testing.M) int {
 
 func quick(t *testing.T, run string) *options {
 	t.Helper()
-	return &options{run: regexp.MustCompile(run), rounds: 1, duration: 20 * time.Millisecond, json: true, dir: t.TempDir(), binary: gatehouse}
+	return &options{run: regexp.MustCompile(run), rounds: 1, duration: 200 * time.Millisecond, json: true, dir: t.TempDir(), binary: gatehouse}
 }
 
 // TestMeasureAll runs one job of each kind that needs little data.

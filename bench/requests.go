@@ -51,6 +51,9 @@ func (p *loadTest) measure(ctx context.Context) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
+	if r.Requests == 0 {
+		return sample{}, fmt.Errorf("no request was answered within %v; take a longer -duration", p.duration)
+	}
 	after, err := p.server.cpu()
 	done := float64(r.Requests)
 	if p.unit == megabytes {
