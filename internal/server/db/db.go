@@ -30,6 +30,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,7 @@ var ErrUnclearCommit = errors.New("the connection to the database was lost durin
 type DB struct {
 	backend  Backend
 	rehearse bool
+	lose     atomic.Bool // see LoseAnswer
 	info     info
 	retries  prometheus.Counter
 	again    chan struct{} // held by the transaction that runs again
@@ -262,6 +264,9 @@ func (db *DB) try(ctx context.Context, run func(context.Context, func(Conn) erro
 			committed, err = db.call(c, fn)
 			return err
 		})
+		if err == nil && db.lose.CompareAndSwap(true, false) {
+			return ErrUnclearCommit
+		}
 		if err == nil {
 			for _, f := range committed.after {
 				f()
@@ -320,6 +325,10 @@ func (db *DB) Snapshot(ctx context.Context, fn func(Querier) error) error {
 // transaction is rolled back. Tests use it to find functions that keep something
 // from a run that did not count. Call it before the database is used.
 func (db *DB) Rehearse() { db.rehearse = true }
+
+// LoseAnswer makes the next transaction that is committed return [ErrUnclearCommit],
+// as if the connection had been lost after the commit. Tests use it.
+func (db *DB) LoseAnswer() { db.lose.Store(true) }
 
 var errRehearsed = errors.New("rehearsed")
 

@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
@@ -27,6 +28,9 @@ type session struct {
 	// queue is exclusive.
 	watchdog *time.Timer
 	beaten   time.Time // when the last successful count was begun
+	// unclear says that the session may have leased jobs that were not begun: the answer
+	// of the commit was lost.
+	unclear bool
 }
 
 // patience is how long after its last count a session still trusts its lease. Others
@@ -84,6 +88,48 @@ func (q *Queue) count(ctx context.Context, s *session, do func(tx *db.Tx) error)
 		s.watchdog.Reset(q.patience() - time.Since(begun))
 	}
 	return nil
+}
+
+// putBackUnbegun puts the jobs back into the queue that the session has leased without
+// knowing it. Otherwise they would be its jobs, and not run, for as long as it lives.
+func (q *Queue) putBackUnbegun(ctx context.Context) error {
+	s := q.session
+	if s == nil || !s.unclear || s.ctx.Err() != nil { // others take the jobs of a session that has lapsed
+		return nil
+	}
+	err := q.count(ctx, s, func(tx *db.Tx) error {
+		all, err := db.All(ctx, tx, scanLeased, `SELECT `+leasedColumns+` FROM work WHERE state = 1 AND leased_by = $1`, s.id)
+		if err != nil {
+			return err
+		}
+		begun := q.begun()
+		for _, l := range all {
+			if begun[l.id] {
+				continue
+			}
+			if err := q.record(ctx, tx, l, outcome{interrupted: true}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrLeaseLost) {
+		return err
+	}
+	s.unclear = false
+	return nil
+}
+
+// begun returns the ids of the jobs that run here, and of those whose outcome is to be
+// recorded.
+func (q *Queue) begun() map[string]bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	begun := maps.Clone(q.jobs)
+	for _, e := range q.ended {
+		begun[e.job.id] = true
+	}
+	return begun
 }
 
 // An observation is what this server has seen of another's session.

@@ -63,9 +63,9 @@ type Queue struct {
 
 	handlers sync.WaitGroup
 	mu       sync.Mutex
-	running  map[string]int // jobs by kind
-	total    int            // jobs of all kinds
-	ended    []endedRun     // to be recorded
+	running  map[string]int  // how many jobs of each kind
+	jobs     map[string]bool // the ids of the running ones
+	ended    []endedRun      // to be recorded
 }
 
 // New applies the migrations and returns a queue without kinds.
@@ -87,7 +87,7 @@ func New(ctx context.Context, c Config) (*Queue, error) {
 	}
 	q := &Queue{
 		c: c, wake: make(chan struct{}, 1),
-		byName: map[string]*Kind{}, running: map[string]int{}, observed: map[string]observation{},
+		byName: map[string]*Kind{}, running: map[string]int{}, jobs: map[string]bool{}, observed: map[string]observation{},
 	}
 	q.metrics = newMetrics(q)
 	return q, q.Handle(q.retention())
@@ -183,7 +183,7 @@ func (q *Queue) enqueued(ctx context.Context) {
 func (q *Queue) full() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.total >= q.c.Concurrency
+	return len(q.jobs) >= q.c.Concurrency
 }
 
 // Wake makes the workers look at the queue. It returns at once. Call it when another

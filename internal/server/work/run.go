@@ -104,7 +104,7 @@ func (q *Queue) step(ctx context.Context) (next time.Duration, err error) {
 func (q *Queue) busy() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.total > 0
+	return len(q.jobs) > 0
 }
 
 // wait returns after a time, or when something happened.
@@ -130,6 +130,9 @@ type candidate struct {
 func (q *Queue) turn(ctx context.Context) (begun int, next time.Duration, err error) {
 	call, cancel := context.WithTimeout(ctx, dbTimeout)
 	defer cancel()
+	if err := q.putBackUnbegun(call); err != nil {
+		return 0, q.c.Poll, err
+	}
 	ended := q.takeEnded()
 	free := q.free()
 	due, next, err := q.due(call, free)
@@ -155,6 +158,7 @@ func (q *Queue) turn(ctx context.Context) (begun int, next time.Duration, err er
 	case err != nil:
 		// As long as the session lives it keeps its jobs, so this must succeed some time.
 		q.putEnded(ended)
+		s.unclear = s.unclear || errors.Is(err, db.ErrUnclearCommit)
 		return 0, next, err
 	}
 	for _, l := range taken {
@@ -198,7 +202,7 @@ func (q *Queue) free() map[string]int {
 	defer q.mu.Unlock()
 	free := map[string]int{}
 	for _, k := range q.kinds {
-		free[k.Name] = max(0, min(k.Concurrency-q.running[k.Name], q.c.Concurrency-q.total))
+		free[k.Name] = max(0, min(k.Concurrency-q.running[k.Name], q.c.Concurrency-len(q.jobs)))
 	}
 	return free
 }
@@ -251,7 +255,7 @@ func (q *Queue) take(ctx context.Context, tx *db.Tx, s *session, due []candidate
 		left[kind] = n
 	}
 	q.mu.Lock()
-	total -= q.total
+	total -= len(q.jobs)
 	q.mu.Unlock()
 	now := db.Micros(q.c.Now())
 	for _, c := range due {
@@ -273,13 +277,13 @@ func (q *Queue) take(ctx context.Context, tx *db.Tx, s *session, due []candidate
 func (q *Queue) begin(s *session, l leased) {
 	q.mu.Lock()
 	q.running[l.kind]++
-	q.total++
+	q.jobs[l.id] = true
 	q.mu.Unlock()
 	q.handlers.Go(func() {
 		o, ours := q.runOne(s, l)
 		q.mu.Lock()
 		q.running[l.kind]--
-		q.total--
+		delete(q.jobs, l.id)
 		if ours {
 			q.ended = append(q.ended, endedRun{l, o})
 		}

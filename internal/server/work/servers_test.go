@@ -132,6 +132,35 @@ func TestRun_LeaseLost(t *testing.T) {
 	receive(t, begun, "the second run")
 }
 
+// The commit that leases a job is done, and its answer is lost: the job runs all the
+// same, and the attempt that never began does not count.
+func TestRun_UnclearCommit(t *testing.T) {
+	for _, exclusive := range []bool{false, true} {
+		t.Run(fmt.Sprintf("exclusive %v", exclusive), func(t *testing.T) {
+			f := open(t)
+			var r recorder
+			first := func(context.Context, work.Run) error {
+				f.clock.forward(2 * time.Minute) // the second job is due
+				f.db.LoseAnswer()
+				return nil
+			}
+			q := f.server("a", func(c *work.Config) { c.Exclusive = exclusive }, work.Kind{Name: "first", Run: first}, work.Kind{Name: "k", Run: r.run})
+			f.runDue(q) // what recurs
+			f.enqueue(q, work.Job{Kind: "first"}, work.Job{Kind: "k", Key: "x", Payload: 1, RunAt: f.clock.now().Add(time.Minute)})
+			if err := q.RunDue(t.Context()); !errors.Is(err, db.ErrUnclearCommit) {
+				t.Fatalf("err = %v", err)
+			}
+			f.runDue(q)
+			r.want(t, "x 1#1")
+			for _, item := range f.list(q, work.Filter{}) {
+				if item.State != work.Queued {
+					t.Errorf("%+v", item)
+				}
+			}
+		})
+	}
+}
+
 // What a killed process left on a database of its own is taken at the next start,
 // without a wait for a lease.
 func TestRun_ExclusiveStart(t *testing.T) {
