@@ -64,7 +64,8 @@ type Feed struct {
 	// failure is the error of the last reading of Run, or nil.
 	failure atomic.Pointer[error]
 
-	settler settler
+	settler  settler
+	refusals refusals
 
 	reading Turn // held while rows are read and applied; guards what follows
 	// finished are the transactions whose changes this server has.
@@ -115,6 +116,7 @@ func New(ctx context.Context, c Config) (*Feed, error) {
 	}
 	f.metrics = newMetrics(f)
 	f.settler.feed, f.settler.look = f, make(chan struct{}, 1)
+	f.refusals.writing = NewTurn()
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, fmt.Errorf("changefeed: %w", err)
 	}

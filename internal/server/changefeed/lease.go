@@ -42,6 +42,8 @@ func (f *Feed) Run(ctx context.Context) {
 	defer tick.Stop()
 	trimmed := f.now()
 	failing := false
+	now := make(chan struct{}) // from which can always be received
+	close(now)
 	for {
 		again, err := f.heartbeat(ctx)
 		if ctx.Err() != nil {
@@ -62,10 +64,12 @@ func (f *Feed) Run(ctx context.Context) {
 			f.trim(ctx)
 			trimmed = f.now()
 		}
+		var next <-chan struct{}
 		if again && !failing {
-			continue
+			next = now
 		}
 		select {
+		case <-next:
 		case <-tick.C:
 		case <-f.store.Woken():
 			f.settler.wake()

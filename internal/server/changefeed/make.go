@@ -85,12 +85,7 @@ func (f *Feed) Make(ctx context.Context, c Change) error {
 // something is gone and then finds it at another server; the history test found that. If the
 // others cannot be waited for, the refusal is still the answer.
 func (f *Feed) settleRefusal(ctx context.Context, scope string) {
-	var position int64
-	err := f.store.Tx(ctx, func(tx *db.Tx) (err error) {
-		position, err = f.store.Record(ctx, tx, Entry{ID: randid.Text(), Scope: scope})
-		return err
-	})
-	if err == nil {
+	if position, ok := f.refusals.position(ctx, f, scope); ok {
 		_ = f.settle(ctx, position)
 	}
 }
@@ -208,6 +203,7 @@ func (f *Feed) fallBehind() {
 	}
 }
 
+// register makes readings of this server leave the change to Make.
 func (f *Feed) register(o *ownChange) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

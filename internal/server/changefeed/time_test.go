@@ -115,6 +115,50 @@ func TestMake_RefusalWaits(t *testing.T) {
 	}
 }
 
+// Refusals that come while the row of an earlier one is written share the next row, so
+// that repeating a request that is refused does not flood the database.
+func TestMake_RefusalsShareRows(t *testing.T) {
+	refusal := fault.New(fault.Conflict, "NumberExists", "It exists.")
+	withTime(t, func(t *testing.T, d *db.DB) {
+		all := servers(t, d, 2)
+		pass(time.Second)
+		before := rows(t, d, "change_feed")
+		release := make(chan struct{})
+		all[0].On(func(crossing string) error {
+			if crossing == "commit" {
+				<-release
+			}
+			return nil
+		})
+		const more = 20
+		answers := make(chan error, 1+more)
+		refuse := func() {
+			answers <- all[0].Make(t.Context(), changefeed.Change{Scope: scope, Prepare: func() error { return refusal }})
+		}
+		go refuse()
+		pass(100 * time.Millisecond)
+		for range more {
+			go refuse()
+		}
+		pass(100 * time.Millisecond)
+		if len(answers) > 0 {
+			t.Error("a refusal was answered before there is a row")
+		}
+		close(release)
+		for range 1 + more {
+			if err := <-answers; !errors.Is(err, refusal) {
+				t.Errorf("the answer is %v", err)
+			}
+		}
+		if n := rows(t, d, "change_feed") - before; n != 2 {
+			t.Errorf("%d rows for %d refusals, want 2", n, 1+more)
+		}
+		for _, s := range all {
+			s.stop()
+		}
+	})
+}
+
 // heldBack is a store on whose database another transaction is never finished.
 type heldBack struct {
 	*changefeedtest.Line

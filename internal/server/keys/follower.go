@@ -53,7 +53,7 @@ type FollowerConfig struct {
 //
 // If other servers may use the database, the follower is one of the servers whose
 // reports servers.go describes. If the keyring is in the database too, the follower
-// holds a lease, as the replicas of package iam do:
+// holds a lease, as servers do in package changefeed:
 //
 //   - It reports which revision it has loaded, and reads what is stored after the
 //     report is committed. Once it has loaded that, it goes on for a lease, counted
