@@ -297,6 +297,32 @@ func TestBackup_KilledAtItsBeginning(t *testing.T) {
 	}
 }
 
+// If the database cannot get its name, the folder stays marked as unfinished.
+func TestRestore_DatabaseNotInPlace(t *testing.T) {
+	g := start(t)
+	dir := filepath.Join(t.TempDir(), "backup")
+	g.createBackup(dir, backup.Options{Now: time.Now})
+	target := filepath.Join(t.TempDir(), "restored")
+	obstacle := filepath.Join(target, "gatehouse.db")
+	obstruct := hook{"blobs", func() {
+		if err := os.MkdirAll(filepath.Join(obstacle, "file"), 0o700); err != nil {
+			t.Error(err)
+		}
+	}}
+	if _, err := backup.Restore(t.Context(), dir, "", target, obstruct); err == nil {
+		t.Error("a folder has the name of the database, and there is no error")
+	}
+	if err := os.RemoveAll(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	if err := tryStart(t, target, nil); !errors.Is(err, app.ErrUnfinished) {
+		t.Errorf("a server on the folder: %v", err)
+	}
+	if _, err := backup.Restore(t.Context(), dir, "", target, nil); err != nil {
+		t.Errorf("the restore cannot be finished: %v", err)
+	}
+}
+
 // isUnfinished reports whether a restore to the folder has begun and not ended.
 func isUnfinished(target string) bool {
 	_, err := os.Stat(filepath.Join(target, backup.UnfinishedFile))

@@ -268,7 +268,10 @@ func (f *folder) complete(g *Generation) error {
 		return err
 	}
 	final := f.path(generations, g.Name)
-	if err := errors.Join(syncTree(g.dir), os.Rename(g.dir, final), atomicfile.SyncDir(f.path(generations)), atomicfile.SyncDir(f.dir)); err != nil {
+	if err := syncTree(g.dir); err != nil { // and it keeps the name of an incomplete one
+		return err
+	}
+	if err := errors.Join(os.Rename(g.dir, final), atomicfile.SyncDir(f.path(generations)), atomicfile.SyncDir(f.dir)); err != nil {
 		return err
 	}
 	g.dir = final

@@ -155,12 +155,15 @@ func (r *restoration) run(ctx context.Context, p progress.Reporter) error {
 	if err := r.restoreFile(database, restoring); err != nil {
 		return err
 	}
-	return errors.Join(
-		os.Rename(filepath.Join(r.target, restoring), filepath.Join(r.target, databaseFile)),
-		syncTree(r.target),
-		os.Remove(filepath.Join(r.target, UnfinishedFile)),
-		atomicfile.SyncDir(r.target),
-	)
+	if err := os.Rename(filepath.Join(r.target, restoring), filepath.Join(r.target, databaseFile)); err != nil {
+		return err
+	}
+	// The marker stays unless all of it is durable: without it a server would start on
+	// what is there.
+	if err := syncTree(r.target); err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(filepath.Join(r.target, UnfinishedFile)), atomicfile.SyncDir(r.target))
 }
 
 // checkFiles verifies the files of the generation before anything is copied.

@@ -16,10 +16,10 @@ func cloneFile(source *os.File, _, target string) error {
 		return err
 	}
 	err = unix.IoctlFileClone(int(f.Fd()), int(source.Fd()))
-	if err == nil {
-		err = errors.Join(f.Sync(), f.Close(), os.Rename(target+cloning, target))
-	} else {
+	if err != nil {
 		err = fmt.Errorf("%w: %w", errNoLink, errors.Join(err, f.Close()))
+	} else if err = errors.Join(f.Sync(), f.Close()); err == nil {
+		err = os.Rename(target+cloning, target)
 	}
 	if err != nil {
 		_ = os.Remove(target + cloning)
