@@ -59,6 +59,15 @@ func (c *packageChange) create(ctx context.Context, tx *db.Tx) error {
 	return err
 }
 
+// checkSpelling checks the name of the package in the change against the name that it has
+// in a repository.
+func (c *packageChange) checkSpelling(r *repository, name string) error {
+	if !c.id.Format.rules().oneSpelling || name == c.id.Name {
+		return nil
+	}
+	return conflict(typePackage, c.id.Name, "The %s exists in repository %s as %s, which is the same name. Publish it as %s.", c.id, r.id.Name, name, name)
+}
+
 // removed records that the change removes versions.
 func (c *packageChange) removed() { c.row.removed = c.row.seq }
 

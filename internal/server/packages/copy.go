@@ -132,6 +132,9 @@ func (t *copyTx) run(ctx context.Context, versions []string) (Outcome, error) {
 	}
 	if len(t.from) > 0 {
 		t.origin = t.from[0].row.origin
+		if t.id.Format.rules().oneSpelling { // the copies have the spelling of the source
+			t.id.Name = t.from[0].row.name
+		}
 	}
 	planned, err := t.plan(ctx, versions, out.Failed)
 	if err != nil {
@@ -177,6 +180,9 @@ func (t *copyTx) findSources(ctx context.Context) error {
 // be.
 func (t *copyTx) plan(ctx context.Context, versions []string, failed map[string]VersionError) ([]plannedCopy, error) {
 	row, err := readPackageRow(ctx, t.tx, t.repository.row, t.id)
+	if err == nil && row != nil {
+		err = t.checkSpelling(t.repository, row.name)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -173,4 +174,24 @@ func TestCopyVersions_Refused(t *testing.T) {
 		fails(t, second(h.CopyVersions(as(t, account, "half", policy), whole)), "AccessDenied")
 	}
 	h.ok(second(h.CopyVersions(as(t, account, "both", read, write), whole)))
+}
+
+// Clients of cargo take foo-bar and foo_bar for one crate and find its files by one of the
+// two names.
+func TestCopyVersions_Spelling(t *testing.T) {
+	h := open(t)
+	h.repositories("base", "store", "other")
+	crate := func(name string) packages.PackageID { return packages.PackageID{Format: packages.Cargo, Name: name} }
+	h.mustPublish("base", crate("foo_bar"), "1.0.0", "a", "one")
+	h.mustPublish("other", crate("foo-bar"), "2.0.0", "a", "two")
+
+	asked := packages.Copy{Source: domain.Repository("base"), Destination: domain.Repository("store"), Package: crate("Foo-Bar"), Versions: []string{"1.0.0"}}
+	h.ok(second(h.CopyVersions(h.ctx, asked)))
+	if p, err := h.Package(h.ctx, domain.Repository("store"), crate("foo-bar")); err != nil || p.ID.Name != "foo_bar" {
+		t.Errorf("the copy of foo_bar is %+v, %v", p, err)
+	}
+	asked.Destination = domain.Repository("other")
+	if out, err := h.CopyVersions(h.ctx, asked); err == nil || fault.From(err).Kind != fault.Conflict {
+		t.Errorf("foo_bar was copied into foo-bar: %+v, %v", out, err)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 const publishPackageVersion = "codeartifact:PublishPackageVersion"
@@ -16,6 +17,10 @@ const publishPackageVersion = "codeartifact:PublishPackageVersion"
 // maxAssets is the maximum number of assets of a version (CodeArtifact User Guide,
 // "Quotas": asset files per package version).
 const maxAssets = 350
+
+// maxSearchText bounds the text of a package in which searches look, in bytes. A search
+// reads the texts of a thousand packages at a time.
+const maxSearchText = 16 << 10
 
 // Publish creates a version or adds assets to one, in one transaction. An asset that
 // exists already with the same bytes is not an error, and if no asset of the
@@ -114,6 +119,7 @@ func (s *Service) validPublication(p *Publication) error {
 			return err
 		}
 	}
+	p.Search = truncate.Prefix(p.Search, maxSearchText)
 	names := map[string]bool{}
 	for _, a := range p.Assets {
 		if err := validAssetName(a.Name); err != nil {
@@ -222,15 +228,6 @@ func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[stri
 		have[a.Name] = a
 	}
 	return v, have, err
-}
-
-// checkSpelling checks the name of the publication against the name that the package
-// has in a repository.
-func (w *publishTx) checkSpelling(r *repository, name string) error {
-	if !w.id.Format.rules().oneSpelling || name == w.id.Name {
-		return nil
-	}
-	return conflict(typePackage, w.id.Name, "The %s exists in repository %s as %s, which is the same name. Publish it as %s.", w.id, r.id.Name, name, name)
 }
 
 // checkNewVersion checks that the package may get a new version and that an upstream
