@@ -37,7 +37,7 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 	h.Set("ETag", `"`+a.SHA256+`"`)
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	h.Set("Content-Type", "application/octet-stream")
-	h.Set("X-Content-Type-Options", "nosniff")
+	neverRun(h)
 	blobhttp.Serve(w, r, o)
 	return nil
 }

@@ -133,7 +133,14 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 func setDocumentHeader(h http.Header) {
 	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set("Cache-Control", "private, no-cache")
+	neverRun(h)
+}
+
+// neverRun keeps a browser from running scripts in what publishers wrote, such as the
+// XML of a manifest, as if it were a page of the server.
+func neverRun(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 }
 
 // notModified reports whether the client has what was modified last at a time. It

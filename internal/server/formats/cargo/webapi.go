@@ -29,11 +29,14 @@ type foundCrate struct {
 // the query. Crates of which every version is yanked are not found.
 func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
 	q := r.URL.Query()
-	words := strings.Fields(strings.ToLower(q.Get("q")))
+	words, err := formats.SearchWords(q.Get("q"))
+	if err != nil {
+		return err
+	}
 	size := queryInt(q, "per_page", defaultFound, maxFound)
 	page := packages.SearchPage{From: (max(queryInt(q, "page", 1, math.MaxInt32), 1) - 1) * size, Size: size}
 	found, total, err := h.packages.Search(r.Context(), r.Repository, packages.Cargo, page, func(id packages.PackageID, text string) bool {
-		return containsAll(strings.ToLower(id.Name)+"\n"+text, words)
+		return formats.ContainsAll(strings.ToLower(id.Name)+"\n"+text, words)
 	})
 	if err != nil {
 		return err
@@ -61,15 +64,6 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 		Crates []foundCrate   `json:"crates"`
 		Meta   map[string]int `json:"meta"`
 	}{crates, map[string]int{"total": total}})
-}
-
-func containsAll(text string, words []string) bool {
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			return false
-		}
-	}
-	return true
 }
 
 // queryInt is a number of the query, at most max, or the default if the query does not
@@ -133,14 +127,17 @@ func (h *Handler) getVersions(w http.ResponseWriter, r *formats.Request, rt rout
 	return writeJSON(w, http.StatusOK, map[string][]versionSummary{"versions": all})
 }
 
+// endpointPath is the path of the address of an endpoint. Its host is the client's and
+// need not be one.
+func endpointPath(base string) string {
+	_, rest, _ := strings.Cut(base, "://")
+	return rest[strings.IndexByte(rest, '/'):]
+}
+
 func (h *Handler) summaries(r *formats.Request, rt route) (*packages.Package, []versionSummary, error) {
 	id := crate(rt.name)
 	r.About(id, "")
 	p, err := h.packages.Package(r.Context(), r.Repository, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	base, err := url.Parse(r.Base)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -153,7 +150,7 @@ func (h *Handler) summaries(r *formats.Request, rt route) (*packages.Package, []
 			return nil, nil, err
 		}
 		s := versionSummary{
-			Crate: p.ID.Name, Version: v.Version, DownloadPath: base.Path + webAPI + "/" + p.ID.Name + "/" + v.Version + "/download",
+			Crate: p.ID.Name, Version: v.Version, DownloadPath: endpointPath(r.Base) + webAPI + "/" + p.ID.Name + "/" + v.Version + "/download",
 			Checksum: checksum(v), License: m.About.License, CreatedAt: timestamp(v.Published), Yanked: yanked(v),
 		}
 		if len(v.Assets) > 0 {

@@ -45,10 +45,13 @@ type searchedPackage struct {
 // of the query.
 func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
 	q := r.URL.Query()
-	words := strings.Fields(strings.ToLower(q.Get("text")))
+	words, err := formats.SearchWords(q.Get("text"))
+	if err != nil {
+		return err
+	}
 	page := packages.SearchPage{From: queryInt(q, "from", 0, math.MaxInt32), Size: queryInt(q, "size", defaultSearchSize, maxSearchSize)}
 	found, total, err := h.packages.Search(r.Context(), r.Repository, packages.NPM, page, func(id packages.PackageID, text string) bool {
-		return containsAll(strings.ToLower(fullName(id))+"\n"+text, words)
+		return formats.ContainsAll(strings.ToLower(fullName(id))+"\n"+text, words)
 	})
 	if err != nil {
 		return err
@@ -70,15 +73,6 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 	}
 	writeJSON(w, r, http.StatusOK, out)
 	return nil
-}
-
-func containsAll(text string, words []string) bool {
-	for _, w := range words {
-		if !strings.Contains(text, w) {
-			return false
-		}
-	}
-	return true
 }
 
 func searchEntry(p *packages.Package) searchResult {
