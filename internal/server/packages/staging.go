@@ -70,15 +70,24 @@ func (s *Service) Stage(ctx context.Context, repo RepositoryID, id PackageID, bo
 // NuGet). codeartifact:PublishPackageVersion on all packages of the format, or
 // codeartifact:ReadFromRepository on the repository.
 func (s *Service) StageUnnamed(ctx context.Context, repo RepositoryID, f Format, body io.Reader, limit int64) (*Staged, error) {
-	if _, err := s.authorizePackage(ctx, publishPackageVersion, repo, PackageID{Format: f, Name: "*"}); err != nil {
-		if fault.From(err).Kind != fault.Denied {
-			return nil, err
-		}
-		if _, readErr := s.authorizeRepository(ctx, readFromRepository, repo); readErr != nil {
-			return nil, err
-		}
+	if err := s.AuthorizedUnnamed(ctx, repo, PackageID{Format: f, Name: "*"}, publishPackageVersion); err != nil {
+		return nil, err
 	}
 	return s.stage(ctx, body, limit)
+}
+
+// AuthorizedUnnamed authorizes an action on a package that only the body of the request
+// names, as [Service.StageUnnamed] says. all stands for the packages that it can be: its
+// name is "*". Handlers ask it before they read such a body. The operation itself is
+// authorized again.
+func (s *Service) AuthorizedUnnamed(ctx context.Context, repo RepositoryID, all PackageID, action string) error {
+	_, err := s.authorizePackage(ctx, action, repo, all)
+	if err != nil && fault.From(err).Kind == fault.Denied {
+		if _, readErr := s.authorizeRepository(ctx, readFromRepository, repo); readErr == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func (s *Service) stage(ctx context.Context, body io.Reader, limit int64) (*Staged, error) {

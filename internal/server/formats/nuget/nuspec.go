@@ -20,7 +20,8 @@ const (
 	maxID     = 100       // characters, NuGet's own bound
 	// maxText bounds each text that registrations repeat, in bytes: the public
 	// gallery takes descriptions of 4,000 characters.
-	maxText = 4000
+	maxText  = 4000
+	maxTypes = 50
 )
 
 // idPattern is NuGet's PackageIdValidator. Letters outside ASCII are refused: clients
@@ -140,7 +141,7 @@ func parseNuspec(raw []byte) (*nuspec, error) {
 		n.LicenseExpression = text(about.License.Text)
 	}
 	for _, t := range about.PackageTypes {
-		if name := text(t.Name); name != "" {
+		if name := truncate.Prefix(strings.TrimSpace(t.Name), maxID); name != "" {
 			n.PackageTypes = append(n.PackageTypes, name)
 		}
 	}
@@ -183,6 +184,9 @@ func (n *nuspec) check() error {
 	}
 	if _, ok := parseVersion(n.Version); !ok {
 		return fmt.Errorf("%q is not a version such as 1.2.3 or 1.2.3-beta.1", truncate.String(n.Version, maxVersion))
+	}
+	if len(n.PackageTypes) > maxTypes {
+		return fmt.Errorf("it has more than %d package types", maxTypes)
 	}
 	for _, g := range n.DependencyGroups {
 		for _, d := range g.Dependencies {
@@ -247,10 +251,11 @@ func (n *nuspec) description(readme string) *packages.Description {
 
 // searchText is the text in which searches look.
 func (n *nuspec) searchText() string {
-	lines := append([]string{n.Title, n.Description, n.Summary, n.Authors}, n.Tags...)
+	var lines []string // the types first: the store bounds the text
 	for _, t := range n.types() {
 		lines = append(lines, typeLine+t)
 	}
+	lines = append(append(lines, n.Title, n.Description, n.Summary, n.Authors), n.Tags...)
 	return strings.ToLower(strings.Join(lines, "\n")) + "\n"
 }
 

@@ -20,6 +20,9 @@ type pushed struct {
 
 // receive stages the file of a push and reads its manifest. The caller discards it.
 func (h *Handler) receive(r *formats.Request) (*pushed, error) {
+	if err := h.packages.AuthorizedUnnamed(r.Context(), r.Repository, packageID("*"), "codeartifact:PublishPackageVersion"); err != nil {
+		return nil, err
+	}
 	form, err := r.MultipartReader()
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "InvalidForm", "A push must be a PUT of multipart/form-data, as `dotnet nuget push` sends it.")

@@ -2,7 +2,9 @@ package nuget
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -91,22 +93,42 @@ func (h *Handler) getVersionList(w http.ResponseWriter, r *formats.Request, rt r
 	if err != nil {
 		return err
 	}
-	all := []string{}
-	for _, v := range sortedVersions(p) {
-		if parsed, ok := parseVersion(v.Version); ok {
-			all = append(all, parsed.lower())
+	doc, err := h.documents.Get("list\n"+r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
+		all := []string{}
+		for _, v := range sortedVersions(p, anyVersion) {
+			if parsed, ok := parseVersion(v.Version); ok {
+				all = append(all, parsed.lower())
+			}
 		}
-	}
-	if len(all) == 0 {
+		if len(all) == 0 {
+			return nil, errNotRegistered
+		}
+		return newJSON(map[string]any{"versions": all})
+	})
+	if errors.Is(err, errNotRegistered) {
 		return h.packages.WhyNotVisible(r.Context(), r.Repository, p.ID, "")
 	}
-	return serveJSON(w, r, map[string]any{"versions": all})
+	if err != nil {
+		return err
+	}
+	doc.Serve(w, r.Request)
+	return nil
 }
 
-// sortedVersions returns the listed and unlisted versions of a package in NuGet's order.
-func sortedVersions(p *packages.Package) []*packages.Version {
-	return slices.SortedFunc(p.Downloadable(), func(a, b *packages.Version) int { return packages.NuGet.Compare(a.Version, b.Version) })
+// sortedVersions returns the listed and unlisted versions of a package that are wanted, in
+// NuGet's order.
+func sortedVersions(p *packages.Package, wanted func(*packages.Version) bool) []*packages.Version {
+	var all []*packages.Version
+	for v := range p.Downloadable() {
+		if wanted(v) {
+			all = append(all, v)
+		}
+	}
+	slices.SortFunc(all, func(a, b *packages.Version) int { return packages.NuGet.Compare(a.Version, b.Version) })
+	return all
 }
+
+func anyVersion(*packages.Version) bool { return true }
 
 // getContent answers a package, or what is read out of it.
 func (h *Handler) getContent(w http.ResponseWriter, r *formats.Request, rt route) error {
@@ -138,17 +160,26 @@ func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packag
 		return err
 	}
 	defer object.Close()
-	p, err := openNupkg(r.Context(), object, asset.Size)
+	missing := fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.normal, id.Name)
+	// Opening a package reads its whole directory, so what is in it is kept and few are
+	// open at a time.
+	doc, err := h.documents.Get("inside\n"+media+"\n"+asset.SHA256, func() (*formats.Document, error) {
+		ctx := context.WithoutCancel(r.Context()) // other clients wait for it, too
+		return h.documents.Render(ctx, func() (*formats.Document, error) {
+			p, err := openNupkg(ctx, object, asset.Size)
+			if err != nil {
+				return nil, err
+			}
+			raw, err := read(p)
+			if err == nil && len(raw) == 0 {
+				err = missing
+			}
+			return formats.NewDocument(media, raw), err
+		})
+	})
 	if err != nil {
 		return err
 	}
-	raw, err := read(p)
-	if err != nil {
-		return err
-	}
-	if len(raw) == 0 {
-		return fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.normal, id.Name)
-	}
-	formats.NewDocument(media, raw).Serve(w, r.Request)
+	doc.Serve(w, r.Request)
 	return nil
 }

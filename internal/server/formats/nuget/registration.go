@@ -106,11 +106,11 @@ type entry struct {
 	version version
 }
 
-// newListing reads the manifests of a package's versions. Versions that clients of this
-// registration cannot read are left out.
-func newListing(r *formats.Request, p *packages.Package, semVer2 bool) (*listing, error) {
+// newListing reads the manifests of those versions of a package that are wanted. Versions
+// that clients of this registration cannot read are left out.
+func newListing(r *formats.Request, p *packages.Package, semVer2 bool, wanted func(*packages.Version) bool) (*listing, error) {
 	l := &listing{base: r.Base, semVer2: semVer2, id: p.ID.Name}
-	for _, v := range sortedVersions(p) {
+	for _, v := range sortedVersions(p, wanted) {
 		e, err := newEntry(v)
 		if err != nil {
 			return nil, err
@@ -226,26 +226,22 @@ func hive(rt route) string {
 	return "semver1"
 }
 
-// registered serves a document that render makes of a package's registration. render
-// returns nil for what the registration does not have; version names it.
-func (h *Handler) registered(w http.ResponseWriter, r *formats.Request, rt route, key, version string, render func(*listing) any) error {
+// registered serves a document that render makes of those versions in a package's
+// registration that are wanted. If there are none, version is what is missing.
+func (h *Handler) registered(w http.ResponseWriter, r *formats.Request, rt route, key, version string, wanted func(*packages.Version) bool, render func(*listing) any) error {
 	p, err := h.readPackage(r, rt, version)
 	if err != nil {
 		return err
 	}
 	doc, err := h.document(r, hive(rt)+"\n"+p.ID.Name+"\n"+p.Revision+"\n"+key, func() (*formats.Document, error) {
-		l, err := newListing(r, p, rt.semVer2)
+		l, err := newListing(r, p, rt.semVer2, wanted)
 		if err != nil {
 			return nil, err
 		}
-		var out any
-		if len(l.entries) > 0 {
-			out = render(l)
-		}
-		if out == nil {
+		if len(l.entries) == 0 {
 			return nil, errNotRegistered
 		}
-		return newJSON(out)
+		return newJSON(render(l))
 	})
 	if errors.Is(err, errNotRegistered) {
 		return h.packages.WhyNotVisible(r.Context(), r.Repository, p.ID, version)
@@ -260,7 +256,7 @@ func (h *Handler) registered(w http.ResponseWriter, r *formats.Request, rt route
 var errNotRegistered = errors.New("the registration does not have it")
 
 func (h *Handler) getRegistration(w http.ResponseWriter, r *formats.Request, rt route) error {
-	return h.registered(w, r, rt, "index", "", func(l *listing) any { return l.registration() })
+	return h.registered(w, r, rt, "index", "", anyVersion, func(l *listing) any { return l.registration() })
 }
 
 // getRegistrationPage answers the versions of an inclusive range. It is in the address,
@@ -275,18 +271,23 @@ func (h *Handler) getRegistrationPage(w http.ResponseWriter, r *formats.Request,
 	if err != nil {
 		return err
 	}
-	// The bounds are the client's, so only pages of an index are kept.
-	l, err := newListing(r, p, rt.semVer2)
-	if err != nil {
-		return err
-	}
-	l.entries = slices.DeleteFunc(l.entries, func(e entry) bool {
-		return packages.NuGet.Compare(e.version.lower(), lower.lower()) < 0 || packages.NuGet.Compare(e.version.lower(), upper.lower()) > 0
+	// The bounds are the client's, so the page is not kept.
+	doc, err := h.documents.Render(r.Context(), func() (*formats.Document, error) {
+		l, err := newListing(r, p, rt.semVer2, func(v *packages.Version) bool {
+			of := strings.ToLower(v.Version)
+			return packages.NuGet.Compare(of, lower.lower()) >= 0 && packages.NuGet.Compare(of, upper.lower()) <= 0
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(l.entries) == 0 {
+			return nil, errNotRegistered
+		}
+		return newJSON(l.page(l.entries))
 	})
-	if len(l.entries) == 0 {
+	if errors.Is(err, errNotRegistered) {
 		return h.packages.WhyNotVisible(r.Context(), r.Repository, p.ID, rt.lower)
 	}
-	doc, err := h.documents.Render(r.Context(), func() (*formats.Document, error) { return newJSON(l.page(l.entries)) })
 	if err != nil {
 		return err
 	}
@@ -310,12 +311,9 @@ func (h *Handler) getRegistrationLeaf(w http.ResponseWriter, r *formats.Request,
 	if !ok {
 		return h.packages.WhyNotVisible(r.Context(), r.Repository, packageID(rt.id), "")
 	}
-	return h.registered(w, r, rt, "leaf\n"+v.lower(), v.normal, func(l *listing) any {
-		i := slices.IndexFunc(l.entries, func(e entry) bool { return e.version.lower() == v.lower() })
-		if i < 0 {
-			return nil
-		}
-		one := l.leaf(l.entries[i])
+	wanted := func(of *packages.Version) bool { return strings.EqualFold(of.Version, v.normal) }
+	return h.registered(w, r, rt, "leaf\n"+v.lower(), v.normal, wanted, func(l *listing) any {
+		one := l.leaf(l.entries[0])
 		return leafDocument{
 			one.ID,
 			[]string{"Package", "http://schema.nuget.org/catalog#Permalink"},

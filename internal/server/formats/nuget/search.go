@@ -31,13 +31,17 @@ type searchQuery struct {
 	skip, take  int
 }
 
-func parseQuery(q url.Values) searchQuery {
+func parseQuery(q url.Values) (searchQuery, error) {
 	s := searchQuery{
 		packageType: q.Get("packageType"), prerelease: strings.EqualFold(q.Get("prerelease"), "true"),
 		semVer2: strings.HasPrefix(q.Get("semVerLevel"), "2."),
 		skip:    queryInt(q, "skip", 0, maxSkip), take: queryInt(q, "take", defaultTake, maxTake),
 	}
-	for _, word := range strings.Fields(strings.ToLower(q.Get("q"))) {
+	words, err := formats.SearchWords(q.Get("q"))
+	if err != nil {
+		return s, err
+	}
+	for _, word := range words {
 		field, value, ok := strings.Cut(word, ":")
 		value = strings.Trim(value, `"`)
 		switch {
@@ -49,7 +53,7 @@ func parseQuery(q url.Values) searchQuery {
 			s.words = append(s.words, value)
 		}
 	}
-	return s
+	return s, nil
 }
 
 // queryInt is a number of the query, at most most, or the fallback if the query does not
@@ -71,7 +75,7 @@ func (s searchQuery) matches(id, text string) bool {
 	if s.packageType != "" && !strings.Contains(text, typeLine+strings.ToLower(s.packageType)+"\n") {
 		return false
 	}
-	return !slices.ContainsFunc(s.words, func(word string) bool { return !strings.Contains(id+"\n"+text, word) })
+	return formats.ContainsAll(id+"\n"+text, s.words)
 }
 
 // rank orders the results: the package with the name that was searched for, names that
@@ -91,21 +95,15 @@ func (s searchQuery) rank(id string) int {
 	return 3
 }
 
-// shows reports whether the results have a version.
-func (s searchQuery) shows(e entry) bool {
-	return e.Status == packages.Published && (s.prerelease || !e.version.prerelease()) && (s.semVer2 || !e.nuspec.semVer2())
+// mayShow reports whether the results can have a version, as far as that is known without
+// its manifest.
+func (s searchQuery) mayShow(v *packages.Version) bool {
+	return v.Status == packages.Published && (s.prerelease || !strings.Contains(v.Version, "-"))
 }
-
-// A match is a package with the versions that the client asked for, in NuGet's order.
-type match struct {
-	*listing
-}
-
-func (m match) newest() entry { return m.entries[len(m.entries)-1] }
 
 // find returns one page of the packages that match, and their number on all pages, as far
 // as it is known: packages after the page count even if none of their versions is shown.
-func (h *Handler) find(r *formats.Request, s searchQuery) (page []match, total int, err error) {
+func (h *Handler) find(r *formats.Request, s searchQuery) (page []searchResult, total int, err error) {
 	ids, total, err := h.packages.Search(r.Context(), r.Repository, packages.NuGet, packages.SearchPage{Size: maxMatches}, func(id packages.PackageID, text string) bool {
 		return s.matches(id.Name, text)
 	})
@@ -118,41 +116,52 @@ func (h *Handler) find(r *formats.Request, s searchQuery) (page []match, total i
 		if len(page) == s.take {
 			break
 		}
-		l, err := h.listed(r, id, s)
+		versions, newest, err := h.listed(r, id, s)
 		if err != nil {
 			return nil, 0, err
 		}
 		switch {
-		case l == nil:
+		case newest == nil:
 			total--
 		case skipped < s.skip:
 			skipped++
 		default:
-			page = append(page, match{l})
+			// Only what the answer says is kept: a manifest has up to 512 KiB.
+			result, err := newResult(r, s.semVer2, versions, *newest)
+			if err != nil {
+				return nil, 0, err
+			}
+			page = append(page, result)
 		}
 	}
 	return page, total, nil
 }
 
-// listed returns the versions of a package that the results show, or nil if there are
-// none.
-func (h *Handler) listed(r *formats.Request, id packages.PackageID, s searchQuery) (*listing, error) {
+// listed returns the versions of a package that the results may show, in NuGet's order, and
+// the newest that they do show, or nil if there is none. It reads no other manifests.
+func (h *Handler) listed(r *formats.Request, id packages.PackageID, s searchQuery) (versions []*packages.Version, newest *entry, err error) {
 	p, err := h.packages.Package(r.Context(), r.Repository, id)
 	if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
-		return nil, nil // deleted since its name was found
+		return nil, nil, nil // deleted since its name was found
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	l, err := newListing(r, p, s.semVer2)
-	if err != nil {
-		return nil, err
+	versions = sortedVersions(p, s.mayShow)
+	for i, v := range slices.Backward(versions) {
+		e, err := newEntry(v)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !s.semVer2 && e.nuspec.semVer2() {
+			continue
+		}
+		if s.packageType != "" && !e.hasType(s.packageType) {
+			break
+		}
+		return versions[:i+1], &e, nil
 	}
-	l.entries = slices.DeleteFunc(l.entries, func(e entry) bool { return !s.shows(e) })
-	if len(l.entries) == 0 || s.packageType != "" && !l.entries[len(l.entries)-1].hasType(s.packageType) {
-		return nil, nil
-	}
-	return l, nil
+	return nil, nil, nil
 }
 
 type (
@@ -188,21 +197,37 @@ type (
 
 // search answers one page of the packages that match.
 func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
-	found, total, err := h.find(r, parseQuery(r.URL.Query()))
+	return h.serveFound(w, r, func(found []searchResult, total int) any {
+		return searchAnswer{TotalHits: total, Data: found}
+	})
+}
+
+// serveFound answers what a search finds. Few searches run at a time: one may read the
+// versions of a thousand packages.
+func (h *Handler) serveFound(w http.ResponseWriter, r *formats.Request, answer func(found []searchResult, total int) any) error {
+	s, err := parseQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	answer := searchAnswer{TotalHits: total, Data: []searchResult{}}
-	for _, m := range found {
-		answer.Data = append(answer.Data, m.result())
+	doc, err := h.documents.Render(r.Context(), func() (*formats.Document, error) {
+		found, total, err := h.find(r, s)
+		if err != nil {
+			return nil, err
+		}
+		return newJSON(answer(append([]searchResult{}, found...), total))
+	})
+	if err != nil {
+		return err
 	}
-	return serveJSON(w, r, answer)
+	doc.Serve(w, r.Request)
+	return nil
 }
 
-func (m match) result() searchResult {
-	e := m.newest()
+// newResult describes a package by its newest version.
+func newResult(r *formats.Request, semVer2 bool, versions []*packages.Version, e entry) (searchResult, error) {
+	l := &listing{base: r.Base, semVer2: semVer2, id: packageID(e.ID).Name}
 	s := searchResult{
-		ID: m.index(m.id), Type: "Package", Registration: m.index(m.id), Name: e.ID, Version: e.nuspec.Version,
+		ID: l.index(l.id), Type: "Package", Registration: l.index(l.id), Name: e.ID, Version: e.nuspec.Version,
 		Description: e.Description, Summary: e.Summary, Title: cmp.Or(e.Title, e.ID), IconURL: e.IconURL, LicenseURL: e.LicenseURL, ProjectURL: e.ProjectURL,
 		Tags: e.Tags, Authors: []string{},
 	}
@@ -217,10 +242,16 @@ func (m match) result() searchResult {
 	for _, t := range e.types() {
 		s.PackageTypes = append(s.PackageTypes, packageType{t})
 	}
-	for _, e := range m.entries {
-		s.Versions = append(s.Versions, searchVersion{Version: e.nuspec.Version, ID: m.leafURL(e.version)})
+	for _, v := range versions {
+		e, err := newEntry(v)
+		if err != nil {
+			return s, err
+		}
+		if semVer2 || !e.nuspec.semVer2() {
+			s.Versions = append(s.Versions, searchVersion{Version: e.nuspec.Version, ID: l.leafURL(e.version)})
+		}
 	}
-	return s
+	return s, nil
 }
 
 type autocompleteAnswer struct {
@@ -231,32 +262,37 @@ type autocompleteAnswer struct {
 // autocomplete answers the ids that begin with or contain a text, or with ?id= the
 // versions of a package.
 func (h *Handler) autocomplete(w http.ResponseWriter, r *formats.Request, _ route) error {
-	s := parseQuery(r.URL.Query())
 	if id := r.URL.Query().Get("id"); id != "" {
-		return h.completeVersion(w, r, id, s)
+		return h.completeVersion(w, r, id)
 	}
-	found, total, err := h.find(r, s)
+	return h.serveFound(w, r, func(found []searchResult, total int) any {
+		answer := autocompleteAnswer{TotalHits: total, Data: []string{}}
+		for _, result := range found {
+			answer.Data = append(answer.Data, result.Name)
+		}
+		return answer
+	})
+}
+
+func (h *Handler) completeVersion(w http.ResponseWriter, r *formats.Request, id string) error {
+	s, err := parseQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	answer := autocompleteAnswer{TotalHits: total, Data: []string{}}
-	for _, m := range found {
-		answer.Data = append(answer.Data, m.newest().ID)
-	}
-	return serveJSON(w, r, answer)
-}
-
-func (h *Handler) completeVersion(w http.ResponseWriter, r *formats.Request, id string, s searchQuery) error {
 	answer := autocompleteAnswer{Data: []string{}}
 	if validID(id) {
 		r.About(packageID(id), "")
-		l, err := h.listed(r, packageID(id), s)
+		versions, newest, err := h.listed(r, packageID(id), s)
 		if err != nil {
 			return err
 		}
-		if l != nil {
-			for _, e := range l.entries {
-				answer.Data = append(answer.Data, e.nuspec.Version)
+		if newest != nil {
+			result, err := newResult(r, s.semVer2, versions, *newest)
+			if err != nil {
+				return err
+			}
+			for _, v := range result.Versions {
+				answer.Data = append(answer.Data, v.Version)
 			}
 		}
 	}
