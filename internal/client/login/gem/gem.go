@@ -41,11 +41,10 @@ func Tool() login.Tool {
 
 func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 	shared, own := keyFiles(p)
-	key := []string{host(t.Endpoint)}
 	push := login.Edit{
 		Path: own, Mode: 0o600,
-		Apply:  func(text []byte) ([]byte, error) { return yamledit.Set(text, key, "Bearer "+t.Token.Value) },
-		Remove: func(text []byte) ([]byte, error) { return yamledit.Delete(text, key) },
+		Apply:  func(text []byte) ([]byte, error) { return setKeys(text, t) },
+		Remove: func(text []byte) ([]byte, error) { return deleteKeys(text, t.Endpoint) },
 	}
 	old := push
 	old.Path = shared
@@ -63,6 +62,26 @@ func edits(t login.Target, p login.Environment) ([]login.Edit, error) {
 		},
 		push, old,
 	}, nil
+}
+
+// setKeys stores the token for publishing. gem looks for the host as --host spells
+// it, so there is a key for the address with and without "/" at the end.
+func setKeys(text []byte, t login.Target) (_ []byte, err error) {
+	for _, key := range []string{host(t.Endpoint), host(t.Endpoint) + "/"} {
+		if text, err = yamledit.Set(text, []string{key}, "Bearer "+t.Token.Value); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+func deleteKeys(text []byte, endpoint *url.URL) (_ []byte, err error) {
+	for _, key := range []string{host(endpoint), host(endpoint) + "/"} {
+		if text, err = yamledit.Delete(text, []string{key}); err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
 }
 
 // include makes the repository the only source, or adds it.

@@ -97,7 +97,9 @@ func TestApply_AddToDefaultSources(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	_, keys, old := edits(t, login.Replace)
-	const line = "https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ruby/lib: \"Bearer to.k-e_n\"\n"
+	// gem looks for exactly what --host says.
+	const line = "https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ruby/lib: \"Bearer to.k-e_n\"\n" +
+		"https://acme-111122223333.d.codeartifact.eu-west-1.amazonaws.com/ruby/lib/: \"Bearer to.k-e_n\"\n"
 	out, err := keys.Apply(nil)
 	if err != nil || string(out) != line {
 		t.Errorf("%s, %v", out, err)
