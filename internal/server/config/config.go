@@ -1,7 +1,7 @@
 // Package config is the server's configuration: the struct [Config], its defaults
 // ([Default]), a strict YAML reader ([Config.Read]) and [Config.Validate]. To add a
-// setting, add a documented field, its default, its validation and a row of the table
-// in docs/operations.md.
+// setting, add a documented field, its default, its validation, its lines in
+// example.yaml and a row of the table in docs/operations.md.
 //
 // The package knows what the settings look like, not what is done with them: it
 // imports no service.

@@ -1,5 +1,5 @@
 // Package formats is what the handlers of all package formats share. The packages
-// below it speak one protocol each: npm, pypi.
+// below it speak one protocol each: npm, pypi, maven, nuget, cargo, ruby and swift.
 //
 // A request for a package endpoint reaches [Handler] first. It reads domain,
 // repository and format from the address ([ParsePath], [ParseHostPath]),
