@@ -10,7 +10,7 @@
 // The order that makes an acknowledged object safe is always: write, then
 // [Writer.Commit] (durable when it returns), then commit the row, then answer.
 // Deleting is the reverse: commit the removal of the row, then [Store.Delete], or
-// [Store.SetAside] if nobody asked for the deletion.
+// [Store.SetAside] if no client asked for the deletion.
 //
 // If the disk is full, errors are faults of kind [fault.StorageFull].
 //

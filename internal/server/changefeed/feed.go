@@ -78,7 +78,7 @@ type Feed struct {
 	// acknowledged is the number of the last report that was certainly committed.
 	acknowledged int64
 	incarnation  string // of the database that memory was read from
-	astray       bool   // memory must be read again before the next lease
+	mustReload   bool   // memory must be read again before the next lease
 
 	mu        sync.Mutex
 	followers map[string]Follower

@@ -114,11 +114,11 @@ func (f *Feed) heartbeat(ctx context.Context) (again bool, err error) {
 		return false, err
 	}
 	defer f.reading.Unlock()
-	if f.astray {
+	if f.mustReload {
 		return true, f.rejoin(outer) // which may take longer than a lease
 	}
 	if err := f.read(ctx); errors.Is(err, errRestored) {
-		f.stray()
+		f.requireReload()
 		return true, nil
 	} else if err != nil {
 		return false, err
@@ -128,7 +128,7 @@ func (f *Feed) heartbeat(ctx context.Context) (again bool, err error) {
 		return false, nil
 	}
 	err = f.renew(ctx)
-	return len(f.unreported) > 0 || f.astray, err
+	return len(f.unreported) > 0 || f.mustReload, err
 }
 
 // renew reports, reads the feed and begins another lease.
@@ -141,7 +141,7 @@ func (f *Feed) renew(ctx context.Context) error {
 		return err
 	}
 	if !known {
-		f.stray() // the next heartbeat rejoins
+		f.requireReload() // the next heartbeat rejoins
 		return nil
 	}
 	f.acknowledged = f.reports
@@ -151,7 +151,7 @@ func (f *Feed) renew(ctx context.Context) error {
 		return fmt.Errorf("changefeed: ask for the incarnation of the database: %w", err)
 	}
 	if incarnation != f.incarnation {
-		f.stray()
+		f.requireReload()
 		return nil
 	}
 	if len(f.unreported) > 0 {
@@ -161,7 +161,7 @@ func (f *Feed) renew(ctx context.Context) error {
 	// does not have it yet. The next one does.
 	f.unreported = slices.DeleteFunc(f.unreported, reported.Has)
 	if err := f.read(ctx); errors.Is(err, errRestored) {
-		f.stray()
+		f.requireReload()
 		return nil
 	} else if err != nil {
 		return err

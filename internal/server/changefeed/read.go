@@ -92,10 +92,10 @@ func (f *Feed) advance(finished db.Finished, fresh map[string]int64, foreign []i
 	f.metrics.applied.Add(float64(len(fresh)))
 }
 
-// stray gives the lease up until [Feed.rejoin] has succeeded.
-func (f *Feed) stray() {
+// requireReload gives the lease up until [Feed.rejoin] has succeeded.
+func (f *Feed) requireReload() {
 	f.renewed.Store(nil)
-	f.astray = true
+	f.mustReload = true
 	f.log.Warn("everything is read from the database again, because it was started again, restored or replaced, or because this server was away for long")
 }
 
@@ -131,7 +131,7 @@ func (f *Feed) rejoin(ctx context.Context) error {
 			return fmt.Errorf("changefeed: reload %s: %w", scope, err)
 		}
 	}
-	f.incarnation, f.astray = incarnation, false
+	f.incarnation, f.mustReload = incarnation, false
 	f.finished, f.applied, f.unreported = finished, map[string]int64{}, nil
 	return nil
 }

@@ -26,9 +26,10 @@ type Store interface {
 	Incarnation(ctx context.Context) (string, error)
 	// Since returns the committed changes that were not finished at a moment, in order.
 	Since(ctx context.Context, f db.Finished) ([]Entry, error)
-	// Join adds a reader that decides nothing yet. Rows of what was not finished at a
-	// moment are kept for it from then on, and rows of before a restore are removed. If the database has the reader already, it keeps its
-	// Live, since it may have decided until now.
+	// Join adds a reader that decides nothing yet. From then on, rows of what was not
+	// finished at a moment are kept for it. Rows from before a restore are removed. If
+	// the database has the reader already, it keeps its Live, since it may have decided
+	// until now.
 	Join(ctx context.Context, reader string, number int64, f db.Finished) error
 	// Report says what a reader has. It reports false, and does nothing, if the
 	// reader was removed, or if its last report is older than the acknowledged one:

@@ -1,6 +1,6 @@
 // Package installation answers what concerns an installation as a whole: which server
-// this is, what it runs on, and what is in its work queue. It also has the rule who may operate an installation,
-// [Operators], which other domain packages with operations for operators use.
+// this is, what it runs on, and what is in its work queue. It also has the rule for who
+// may operate an installation, [Operators], which package keys uses too.
 //
 // The package imports no handler.
 package installation

@@ -70,11 +70,11 @@ type Follower struct {
 	shared  bool // other servers use the database
 	leased  bool // and may change the keyring
 
-	mu      sync.Mutex // one refresh, replacement or report at a time
-	stored  []byte     // the form of what is loaded
-	refused string     // why the last form that differs was not loaded
-	reports int64
-	told    int64 // the revision of the last report
+	mu       sync.Mutex // one refresh, replacement or report at a time
+	stored   []byte     // the form of what is loaded
+	refused  string     // why the last form that differs was not loaded
+	reports  int64
+	reported int64 // the revision of the last report
 
 	renewed atomic.Pointer[time.Time] // when the report began that gave the lease
 }
@@ -220,7 +220,7 @@ func (f *Follower) report(ctx context.Context) error {
 	if err := f.servers.report(ctx, report{f.c.ID, f.c.Host, revision, f.reports, time.Now()}); err != nil {
 		return err
 	}
-	f.told = revision
+	f.reported = revision
 	return nil
 }
 
@@ -236,7 +236,7 @@ func (f *Follower) heartbeat(ctx context.Context) error {
 		return err
 	}
 	renewed := f.renewed.Load()
-	if renewed != nil && f.told == f.keyring.Keys().Revision() && time.Since(*renewed) < f.c.Timing.Lease/3 {
+	if renewed != nil && f.reported == f.keyring.Keys().Revision() && time.Since(*renewed) < f.c.Timing.Lease/3 {
 		return nil
 	}
 	began := time.Now()
@@ -246,7 +246,7 @@ func (f *Follower) heartbeat(ctx context.Context) error {
 	if err := f.refresh(ctx); err != nil {
 		return err
 	}
-	if f.told != f.keyring.Keys().Revision() { // it changed in between
+	if f.reported != f.keyring.Keys().Revision() { // it changed in between
 		if err := f.report(ctx); err != nil {
 			return err
 		}

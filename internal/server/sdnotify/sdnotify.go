@@ -2,8 +2,8 @@
 // stops, and is alive. It implements the client side of sd_notify(3), and of
 // sd_watchdog_enabled(3). Other supervisors speak the same protocol.
 //
-// [FromEnvironment] finds the supervisor of this process. A nil [*Notifier] is one that
-// nobody listens to.
+// [FromEnvironment] finds the supervisor of this process. A nil [*Notifier]
+// sends nothing.
 package sdnotify
 
 import (
@@ -56,7 +56,8 @@ func New(socket string, watchdog time.Duration) *Notifier {
 }
 
 // FromEnvironment returns the notifier that the supervisor set up with NOTIFY_SOCKET,
-// WATCHDOG_USEC and WATCHDOG_PID. It returns nil if the program was started without a supervisor.
+// WATCHDOG_USEC and WATCHDOG_PID. It returns nil if the program was started without a
+// supervisor.
 func FromEnvironment() (*Notifier, error) {
 	socket := os.Getenv("NOTIFY_SOCKET")
 	if socket == "" {

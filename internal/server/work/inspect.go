@@ -73,12 +73,12 @@ func (f Filter) condition() (sql string, args []any, err error) {
 // List returns up to limit jobs, in the order in which they were created, after the one
 // with the id after.
 func (q *Queue) List(ctx context.Context, f Filter, after string, limit int) ([]Item, error) {
-	where, args, err := f.condition()
+	condition, args, err := f.condition()
 	if err != nil {
 		return nil, err
 	}
 	return db.All(ctx, q.c.DB, scanItem, `SELECT id, kind, key, state, run_at, created, attempts, leased_by, started, finished, last_error
-		FROM work WHERE `+where+` AND id > $3 ORDER BY id LIMIT $4`, append(args, after, limit)...)
+		FROM work WHERE `+condition+` AND id > $3 ORDER BY id LIMIT $4`, append(args, after, limit)...)
 }
 
 func scanItem(r db.Row) (i Item, err error) {

@@ -108,8 +108,12 @@ func parseEndpoint(text string) (string, error) {
 	return u.Scheme + "://" + u.Host, nil
 }
 
+// secretParameter is a parameter that does not belong into the setting, but may be there.
+var secretParameter = regexp.MustCompile(`(?i)([?&][^=&]*(?:key|secret|token|password|credential)[^=&]*=)[^&]*`)
+
 // redactURL is the setting without what may be a secret in it.
 func redactURL(text string) string {
+	text = secretParameter.ReplaceAllString(text, "${1}…")
 	before, after, ok := strings.Cut(text, "@")
 	if scheme, _, found := strings.Cut(before, "://"); ok && found {
 		return scheme + "://…@" + after

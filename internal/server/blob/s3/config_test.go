@@ -32,6 +32,7 @@ func TestParseURL(t *testing.T) {
 		"s3://b":                                "name of a bucket",
 		"s3://bucket:80":                        "name of a bucket",
 		"s3://key:secret@bucket":                "credentials do not belong in it",
+		"s3://bucket?access_key=secret":         "the parameter access_key is not known",
 		"s3://bucket/a//b":                      "other characters",
 		"s3://bucket/../other":                  "other characters",
 		"s3://bucket/.hidden":                   "begins with a dot",

@@ -62,8 +62,7 @@ func (s *Store) putSmall(ctx context.Context, key *string, b []byte, ifNoneMatch
 	return err
 }
 
-// Installation returns who owns the store. ok is false if nobody does, which is so
-// before the first [Store.Claim].
+// Installation returns who owns the store. ok is false before the first [Store.Claim].
 func (s *Store) Installation(ctx context.Context) (i Installation, ok bool, err error) {
 	out, err := s.client.GetObject(ctx, &awss3.GetObjectInput{Bucket: &s.config.Bucket, Key: s.key(installationKey)})
 	if isMissing(err) {
@@ -77,7 +76,10 @@ func (s *Store) Installation(ctx context.Context) (i Installation, ok bool, err 
 	if err != nil {
 		return i, false, fmt.Errorf("blob store: %w", s.explain(err))
 	}
-	if err := json.Unmarshal(b, &i); err != nil || i.ID == "" {
+	if err = json.Unmarshal(b, &i); err == nil && i.ID == "" {
+		err = errors.New("it has no id")
+	}
+	if err != nil {
 		return i, false, fmt.Errorf("blob store: %s/%s is not what this program writes there: %w", s.config, installationKey, err)
 	}
 	if i.Format > format {
@@ -117,7 +119,7 @@ func (s *Store) Claim(ctx context.Context, id string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("blob store: %s cannot be claimed, although nobody owns it", s.config)
+	return fmt.Errorf("blob store: %s cannot be claimed, although no installation owns it", s.config)
 }
 
 // putUnlessOwned is for stores without conditional writes.

@@ -9,7 +9,7 @@
 //	installation.json        the installation that owns the store: see [Store.Claim]
 //
 // An object of at most one part is one PutObject. A larger one is a multipart upload
-// of the key objects/NAME, which S3 shows to nobody before it is completed. All parts
+// of the key objects/NAME, which cannot be read before it is completed. All parts
 // but the last one have the same size, since some stores demand that. A suspended
 // upload has its full parts in the multipart upload, and the rest in a tail object,
 // because a part can neither be read nor be continued. A rest of a few KiB is in the

@@ -107,7 +107,7 @@ func (w *writer) load(ctx context.Context, st *state) (err error) {
 	if st.Multipart != "" {
 		w.multipart, w.id = st.Multipart, st.Upload
 	}
-	if st.Last != "" { // this state was recorded, so nobody needs the one before
+	if st.Last != "" { // this state was recorded, so the one before is not needed
 		w.store.dropTail(ctx, st.Name, st.Last)
 	}
 	return nil

@@ -24,7 +24,7 @@ func increment(t *testing.T, d *db.DB) error {
 	})
 }
 
-// A server that was demoted takes no changes any more. That is no fault of a request, and
+// A server that was demoted takes no changes any more. That is not the fault of a request, and
 // none of the connections to it may be kept: the address may lead to its successor now.
 func TestTx_DemotedServer(t *testing.T) {
 	address := dbtest.Database(t)
@@ -65,7 +65,7 @@ func TestTx_DemotedServer(t *testing.T) {
 	}
 }
 
-// What the server cannot do for want of something is no fault of the request either.
+// What the server cannot do for want of something is not the fault of the request either.
 func TestTx_ServerWithoutResources(t *testing.T) {
 	d := open(t, dbtest.Schema(t))
 	set(t, d, "a")
