@@ -221,7 +221,9 @@ func (s *Service) save(ctx context.Context, u *uploadRow, w *hashingWriter) erro
 		return err
 	})
 	if err != nil {
-		if !fault.Is(err, "UploadConflict") { // then the bytes are another process's
+		// After a conflict the bytes are another process's. After an unclear commit they may
+		// be recorded.
+		if !fault.Is(err, "UploadConflict") && !errors.Is(err, db.ErrUnclearCommit) {
 			s.dropUnsaved(ctx, u, state)
 		}
 		return err

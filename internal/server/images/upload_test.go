@@ -15,6 +15,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -112,6 +113,32 @@ func TestAppendUpload_Offset(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.wantBlob(t, app, "abcx")
+}
+
+// The bytes of a chunk are recorded, and the answer of the commit is lost: the client is
+// told that it failed, asks how far the upload is, and goes on from there.
+func TestAppendUpload_UnclearCommit(t *testing.T) {
+	for _, before := range []string{"", "before "} {
+		s := newStore(t)
+		s.create(t, app)
+		u, err := s.StartUpload(t.Context(), app, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if before != "" {
+			if _, err := s.AppendUpload(t.Context(), app, u.ID, 0, reader(before)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.db.LoseAnswer()
+		if _, err := s.AppendUpload(t.Context(), app, u.ID, images.AnyOffset, reader("chunk ")); !errors.Is(err, db.ErrUnclearCommit) {
+			t.Fatalf("err = %v", err)
+		}
+		up, err := s.AppendUpload(t.Context(), app, u.ID, images.AnyOffset, reader("rest"))
+		if want := len(before + "chunk rest"); err != nil || up.Size != int64(want) {
+			t.Errorf("after %q: %+v, %v, want %d bytes", before, up, err, want)
+		}
+	}
 }
 
 func TestUpload_OtherRepository(t *testing.T) {
