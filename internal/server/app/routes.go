@@ -51,7 +51,7 @@ func (p *components) handler() (http.Handler, error) {
 	pypiHandler := pypi.New(pypi.Config{Packages: p.packages})
 	nugetHandler := nuget.New(nuget.Config{Packages: p.packages})
 	rubyHandler := ruby.New(ruby.Config{Packages: p.packages})
-	mavenHandler := maven.New(maven.Config{Packages: p.packages})
+	mavenHandler := maven.New(maven.Config{Packages: p.packages, Bodies: p.bodies})
 	swiftHandler := swift.New(swift.Config{Packages: p.packages})
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
 		all := map[string]lru.Stats{

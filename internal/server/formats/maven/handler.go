@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -19,13 +20,20 @@ type Config struct {
 	MaxFile int64
 	// CacheBytes bounds the rendered indexes in memory, in bytes. 0 means 16 MiB.
 	CacheBytes int64
+	// Bodies bounds the memory of POMs and indexes that are being read. If it is nil,
+	// there is no bound.
+	Bodies *bodybudget.Budget
 }
+
+// xmlWeight is the memory that a byte of an XML document takes while it is read.
+const xmlWeight = 8
 
 // A Handler serves Maven's clients. It implements [formats.Protocol].
 type Handler struct {
 	packages *packages.Service
 	maxFile  int64
 	indexes  *formats.DocumentCache
+	bodies   *bodybudget.Budget
 	table    *formats.Table[location]
 }
 
@@ -37,7 +45,7 @@ func New(c Config) *Handler {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = 16 << 20
 	}
-	h := &Handler{packages: c.Packages, maxFile: c.MaxFile, indexes: formats.NewDocumentCache(c.CacheBytes)}
+	h := &Handler{packages: c.Packages, maxFile: c.MaxFile, indexes: formats.NewDocumentCache(c.CacheBytes), bodies: c.Bodies}
 	const read, publish, index = "ReadFromRepository", "PublishPackageVersion", "PutPackageMetadata"
 	h.table = formats.NewTable(func(escaped string) (formats.Kind, location) { l := parseLocation(escaped); return l.kind, l },
 		"Files are at GROUP/ARTIFACT/VERSION/FILE with the dots of the group as slashes.",

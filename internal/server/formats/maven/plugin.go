@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // pluginPackaging is the packaging of a plug-in of Maven.
@@ -76,7 +77,7 @@ func parseDescriptor(r io.Reader) (string, error) {
 	if err := decodeXML(r, &d); err != nil {
 		return "", fault.Wrap(err, fault.Invalid, "InvalidDescriptor", "The descriptor of the plug-in cannot be read.")
 	}
-	return strings.TrimSpace(d.GoalPrefix), nil
+	return truncate.Prefix(strings.TrimSpace(d.GoalPrefix), maxKept), nil
 }
 
 // defaultPrefix is the prefix of a plug-in that does not define one: hello for

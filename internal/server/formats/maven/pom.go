@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
 // maxPOM is the largest POM that is accepted, in bytes.
@@ -202,11 +203,15 @@ type pomMetadata struct {
 	Name string `json:"name,omitempty"`
 }
 
+// maxKept bounds each text that is kept with a file, in bytes: all versions of a package
+// are in memory together.
+const maxKept = 255
+
 // metadata is what is kept with the POM.
 func (p *pom) metadata() pomMetadata {
-	m := pomMetadata{Packaging: firstOf(p.text(p.Packaging), "jar")}
+	m := pomMetadata{Packaging: truncate.Prefix(firstOf(p.text(p.Packaging), "jar"), maxKept)}
 	if m.Packaging == pluginPackaging {
-		m.Name = p.text(p.Name)
+		m.Name = truncate.Prefix(p.text(p.Name), maxKept)
 	}
 	return m
 }

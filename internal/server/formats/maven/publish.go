@@ -3,6 +3,7 @@ package maven
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -43,7 +44,7 @@ func (h *Handler) putFile(w http.ResponseWriter, r *formats.Request, l location)
 	asset := packages.StagedAsset{Name: l.name, Content: content}
 	switch of {
 	case pomPart:
-		err = describe(r.Context(), &p, &asset)
+		err = h.describe(r, &p, &asset)
 	case jarPart:
 		asset.Metadata, err = describeJar(r.Context(), content)
 	}
@@ -80,13 +81,15 @@ func (l location) checkPublishable() error {
 }
 
 // describe takes what the CodeArtifact API answers about the version from its POM.
-func describe(ctx context.Context, p *packages.Publication, asset *packages.StagedAsset) error {
-	object, err := asset.Content.Open(ctx)
+func (h *Handler) describe(r *formats.Request, p *packages.Publication, asset *packages.StagedAsset) error {
+	object, err := asset.Content.Open(r.Context())
 	if err != nil {
 		return err
 	}
 	defer object.Close()
-	read := &storeReader{r: object}
+	memory := h.bodies.Reader(r.Request, object, xmlWeight)
+	defer memory.Release()
+	read := &storeReader{r: memory}
 	pom, err := parsePOM(read)
 	if read.failure != nil {
 		return read.failure
@@ -168,7 +171,15 @@ func (h *Handler) putFileChecksum(w http.ResponseWriter, r *formats.Request, l l
 // putIndex takes a maven-metadata.xml as the sign that the versions that it names are
 // complete. Which index it is, its content says.
 func (h *Handler) putIndex(w http.ResponseWriter, r *formats.Request, l location) error {
-	text, err := io.ReadAll(io.LimitReader(r.Body, maxIndex+1))
+	if err := h.authorizeReading(r, l); err != nil {
+		return err
+	}
+	memory := h.bodies.Reader(r.Request, r.Body, xmlWeight)
+	defer memory.Release()
+	text, err := io.ReadAll(io.LimitReader(memory, maxIndex+1))
+	if e := (*fault.Error)(nil); errors.As(err, &e) {
+		return e
+	}
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "IncompleteBody", "The body ended before it was complete.")
 	}
@@ -221,6 +232,9 @@ func (h *Handler) finishPackage(r *formats.Request, id packages.PackageID, snaps
 
 const putPackageMetadata = "codeartifact:PutPackageMetadata"
 
+// maxPlugins bounds the plug-ins of a group whose permissions one request asks for.
+const maxPlugins = 1000
+
 // finishGroup accepts the index of a group from a caller who may put the metadata of one
 // of the plug-ins that it names. Nothing changes: the server knows the plug-ins by their
 // files.
@@ -229,9 +243,17 @@ func (h *Handler) finishGroup(r *formats.Request, l location, x *index) error {
 	if !ok {
 		return fault.New(fault.Invalid, "InvalidMetadata", "/%s is not the folder of a group, but the index names plug-ins.", strings.Join(l.folder, "/"))
 	}
-	var err error
+	var names []string
 	for _, p := range x.Plugins {
-		id := packageID(group, p.ArtifactID)
+		names = append(names, p.ArtifactID)
+	}
+	names = distinct(names)
+	if len(names) == 0 || len(names) > maxPlugins {
+		return fault.New(fault.Invalid, "InvalidMetadata", "The index of a group names 1 to %d plug-ins, and this one names %d.", maxPlugins, len(names))
+	}
+	var err error
+	for _, name := range names {
+		id := packageID(group, name)
 		r.About(id, "")
 		if err = h.packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err == nil {
 			break
@@ -264,6 +286,17 @@ func (h *Handler) putIndexChecksum(w http.ResponseWriter, r *formats.Request, l 
 	}
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// authorizeReading authorizes reading an index that is put. A caller who may put only
+// the metadata of a plug-in that the index names is known when it is read, but has read the
+// index of the group before.
+func (h *Handler) authorizeReading(r *formats.Request, l location) error {
+	err := h.authorizeIndex(r, l)
+	if err != nil && h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository") == nil {
+		return nil
+	}
+	return err
 }
 
 // authorizeIndex authorizes a caller who may put the metadata of what the address may
