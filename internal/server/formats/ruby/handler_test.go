@@ -232,9 +232,43 @@ func TestDependencyAPI(t *testing.T) {
 	if got := read(t, s, app+"api/v1/dependencies?gems=none"); got != "\x04\b[\x00" {
 		t.Errorf("nothing is %q", got)
 	}
-	if r := s.Do(formatstest.Reader, "GET", app+"api/v1/dependencies?gems="+strings.Repeat("a,", 301), ""); r.StatusCode != http.StatusBadRequest {
+	if r := s.Do(formatstest.Reader, "GET", app+"api/v1/dependencies?gems="+numbers(301), ""); r.StatusCode != http.StatusBadRequest {
 		t.Errorf("too many: %s", r.Status)
 	}
+}
+
+// numbers returns names that are numbers, with commas between them.
+func numbers(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprint(i))
+	}
+	return strings.Join(all, ",")
+}
+
+// A gem that is asked for often is answered once.
+func TestDependencyAPI_Repeated(t *testing.T) {
+	s, app := start(t)
+	mustPush(t, s, app, gem(t, "acme_gem", "1.0.0", "", "one"))
+	once, often := read(t, s, app+"api/v1/dependencies?gems=acme_gem"), read(t, s, app+"api/v1/dependencies?gems="+strings.Repeat("acme_gem,", 300))
+	if once != often {
+		t.Errorf("%d bytes for one name, %d for the same name 300 times", len(once), len(often))
+	}
+}
+
+// The name of a gem's file does not say where the name of the gem ends. Who may publish
+// another gem must not replace the file of this one.
+func TestPush_SameFileName(t *testing.T) {
+	s, app := start(t)
+	mustPush(t, s, app, gem(t, "acme", "1.0.0", "platform: arm64-darwin-22\n", "one"))
+	before := read(t, s, app+"gems/acme-1.0.0-arm64-darwin-22.gem")
+	if r := push(t, s, formatstest.Admin, app, gem(t, "acme-1.0.0-arm64-darwin", "22", "", "evil")); r.StatusCode != http.StatusConflict {
+		t.Errorf("a gem whose file has the same name: %s %s", r.Status, r.Body)
+	}
+	if after := read(t, s, app+"gems/acme-1.0.0-arm64-darwin-22.gem"); after != before {
+		t.Error("another gem took the place of acme 1.0.0")
+	}
+	mustPush(t, s, app, gem(t, "acme", "1.0.0", "platform: arm64-darwin-23\n", "two"))
 }
 
 func TestPush_Again(t *testing.T) {

@@ -31,6 +31,9 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 	if err != nil {
 		return err
 	}
+	if err := h.checkFullName(r, g); err != nil {
+		return err
+	}
 	_, err = h.packages.Publish(r.Context(), packages.Publication{
 		Repository: r.Repository, Package: id, Version: g.Version, Description: g.description(),
 		Assets: []packages.StagedAsset{{Name: g.fileName(), Content: staged, Metadata: metadata}},
@@ -40,6 +43,22 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 	}
 	writeText(w, r, http.StatusOK, "Successfully registered gem: "+g.Name+" ("+g.number()+")\n")
 	return nil
+}
+
+// checkFullName refuses a gem whose file has the name that the file of another gem has:
+// acme-1.0 of version 2 for java, and acme of version 1.0 for 2-java. Clients would get
+// either of them. A caller who may not read may publish every gem, see
+// [packages.Service.StageUnnamed].
+func (h *Handler) checkFullName(r *formats.Request, g *gem) error {
+	have, err := h.find(r, g.fullName())
+	r.About(packageID(g.Name), g.Version) // and not what was found
+	if err == nil && have.name != g.Name {
+		return fault.New(fault.Conflict, "Conflict", "There is a gem %s (%s) already, whose file has the same name: %s. Choose another name, version or platform.", have.name, have.number(), g.fileName())
+	}
+	if kind := fault.From(err); kind == nil || kind.Kind == fault.NotFound || kind.Kind == fault.Denied {
+		return nil
+	}
+	return err
 }
 
 func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*gem, error) {

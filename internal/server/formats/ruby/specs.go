@@ -54,7 +54,8 @@ func (h *Handler) getDependencies(w http.ResponseWriter, r *formats.Request, _ r
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	if len(names) > maxAsked {
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) > maxAsked {
 		return fault.New(fault.Invalid, "TooManyGems", "Ask for at most %d gems at a time.", maxAsked)
 	}
 	var found []*gem
