@@ -50,8 +50,6 @@ func parseVersion(s string) (v version, ok bool) {
 // lower is the version in addresses and in the name of its asset.
 func (v version) lower() string { return strings.ToLower(v.normal) }
 
-func (v version) prerelease() bool { return strings.Contains(v.normal, "-") }
-
 // needsSemVer2 reports whether only clients that know Semantic Versioning 2.0.0 can
 // read the version: it has build metadata, or a dot in its labels.
 func needsSemVer2(s string) bool {
