@@ -30,6 +30,7 @@ const (
 	maxEntries  = 2000     // dependencies, authors and so on
 	defaultOS   = "ruby"   // the platform of a gem without compiled code
 	maxVersions = 100      // constraints of one dependency
+	maxKept     = 1 << 20  // bytes of all texts that are kept; aliases can repeat a long one
 )
 
 // operators are those of Gem::Requirement.
@@ -193,12 +194,33 @@ func (g *gem) check() error {
 	case len(g.Platform) > maxName || !platformPattern.MatchString(g.Platform):
 		return fmt.Errorf("%.120q is not a platform", g.Platform)
 	}
+	if g.size() > maxKept {
+		return fmt.Errorf("its texts are larger than %d MiB together", maxKept>>20)
+	}
 	for _, d := range g.Dependencies {
 		if len(d.Name) > maxName || !namePattern.MatchString(d.Name) {
 			return fmt.Errorf("%.120q cannot name a dependency", d.Name)
 		}
 	}
 	return nil
+}
+
+// size is how many bytes the texts of the specification have together.
+func (g *gem) size() int {
+	n := len(g.Summary) + len(g.Description) + len(g.Homepage)
+	for _, text := range slices.Concat(g.Authors, g.Licenses) {
+		n += len(text) + 1
+	}
+	for key, value := range g.Metadata {
+		n += len(key) + len(value)
+	}
+	for _, d := range g.Dependencies {
+		n += len(d.Name)
+		for _, c := range d.Requirement {
+			n += len(c[0]) + len(c[1])
+		}
+	}
+	return n
 }
 
 // fullName is the name of the gem's file without its extension.

@@ -3,8 +3,10 @@ package ruby
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What gem 3.3 writes, without the fields that are not read.
@@ -142,10 +144,61 @@ func TestParseSpecification_Refused(t *testing.T) {
 		"too large":           {spec("a", "1.0", "x: "+strings.Repeat("x", maxYAML)), "larger than 2 MiB"},
 		"nested":              {strings.Repeat("[", 1<<20), "nested too deeply"},
 		"nested dashes":       {strings.Repeat("- ", 1<<19) + "x", "nested too deeply"},
+		"two documents":       {"--- a\n--- b\n", "not one YAML document"},
+		"values":              {"x:\n" + strings.Repeat("- a\n", maxMarks), "more than 100000 values"},
+		"comments":            {strings.Repeat("#\n\n", maxHash+1), "more than 5000 comments"},
+		"repeated text":       {spec("a", "1.0", "x: &x "+strings.Repeat("x", 1000)+"\nauthors: ["+strings.Repeat("*x,", 2000)+"]\n"), "larger than 1 MiB together"},
 		"alias of itself":     {"name: &a [*a]\nversion: *a", "cannot name a gem"},
 	} {
 		if _, err := parseSpecification([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.reason) {
 			t.Errorf("%s: error %v, want %q", name, err, c.reason)
+		}
+	}
+}
+
+// slowSpecifications are texts of about size bytes on which parsers of YAML take more than
+// linear time. With another parser, 100 kB of blank lines or dashes took many seconds.
+func slowSpecifications(size int) map[string]string {
+	fill := func(s string) string { return strings.Repeat(s, size/len(s)) }
+	var deep, keys strings.Builder
+	for i := range 500 {
+		deep.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	for i := range min(size/12, maxMarks) {
+		fmt.Fprintf(&keys, "  k%d: v\n", i)
+	}
+	return map[string]string{
+		"blank lines":    "description: |\n" + fill("\n") + "  end\n",
+		"dashes":         fill("- ") + "x\n",
+		"brackets":       fill("["),
+		"open lists":     strings.Repeat("[\n", maxOpen) + fill("a,\n"),
+		"documents":      fill("--- a\n...\n"),
+		"keys":           "metadata:\n" + keys.String(),
+		"comments":       deep.String() + strings.Repeat("  #\n\n #\n", min(size/9, maxHash/2)),
+		"quotation mark": `description: "` + fill("b "),
+		// Each dependency is the same map of many keys, of which some are asked for.
+		"aliases": "x: &x\n" + keys.String() + "dependencies: [" + strings.Repeat("*x,", min(size/3, maxEntries)) + "]\n",
+	}
+}
+
+func TestParseSpecification_ManyFiles(t *testing.T) {
+	text := newSpecification + "files:\n" + strings.Repeat("- lib/acme/a-file/of/many.rb\n", 40_000)
+	if _, err := parseSpecification([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestParseSpecification_Linear(t *testing.T) {
+	for name, text := range slowSpecifications(1 << 20) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = parseSpecification([]byte(text))
+		}()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second): // it takes less than one, without a race detector
+			t.Fatalf("%s: %d bytes are not parsed within ten seconds", name, len(text))
 		}
 	}
 }
@@ -181,8 +234,14 @@ func FuzzParseSpecification(f *testing.F) {
 	f.Add([]byte(newSpecification))
 	f.Add([]byte(oldSpecification))
 	f.Add([]byte("name: a\nversion: 1\n"))
+	for _, text := range slowSpecifications(32 << 10) {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
+		// A parser that never returns is reported too, with its input.
+		slow := time.AfterFunc(time.Second, func() { panic("the specification is not parsed within a second") })
 		g, err := parseSpecification(raw)
+		slow.Stop()
 		if err != nil {
 			return
 		}

@@ -1,11 +1,12 @@
 package ruby
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v3"
 )
 
 // A node is a value of a YAML document. RubyGems writes tags such as
@@ -13,159 +14,159 @@ import (
 // No tag is ever turned into an object: a node is read as the text, the list or the map
 // that it is. The zero node is a value that is not there.
 type node struct {
-	value ast.Node
+	value *yaml.Node
 	doc   *document
 }
 
-// A document is a parsed YAML document.
+// A document is a parsed YAML document. It keeps the keys of the maps that were read,
+// because aliases can lead to one large map from many places.
 type document struct {
-	anchors map[string]ast.Node
+	maps map[*yaml.Node]map[string]*yaml.Node
 }
 
-// Bounds of a document.
+// Bounds of a document. The parser keeps the whole of it in memory, so they are checked
+// before. The specification of a gem needs a depth of 8, and a value for each of its files.
 const (
-	maxYAML = 2 << 20 // bytes
-	// maxDepth bounds how deep values are in each other, and how many aliases refer to
-	// aliases: the specification of a gem needs 8.
-	maxDepth = 50
+	maxYAML  = 2 << 20 // bytes
+	maxMarks = 100_000 // characters that can begin a value
+	maxHash  = 5000    // characters that can begin a comment, over which the parser goes several times
+	maxOpen  = 1000    // brackets in each other; in texts, they need not be closed
+	maxRun   = 500     // lists and maps in each other that begin on one line
+	maxDepth = 50      // aliases that refer to aliases
 )
 
-// parseYAML parses a document of one value.
+// parseYAML parses a document of one value, in time linear in its length.
 func parseYAML(raw []byte) (n node, err error) {
 	if len(raw) > maxYAML {
 		return node{}, fmt.Errorf("it is larger than %d MiB", maxYAML>>20)
 	}
-	if err := checkNesting(raw); err != nil {
+	if err := checkMarks(raw); err != nil {
 		return node{}, err
 	}
-	defer func() { // the parser panics on some texts that are not YAML
+	defer func() { // the parser panics on faults of its own
 		if r := recover(); r != nil {
 			n, err = node{}, errors.New("it is not YAML")
 		}
 	}()
-	file, err := parser.ParseBytes(raw, 0)
-	if err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
+	var file, more yaml.Node
+	switch err := decoder.Decode(&file); {
+	case errors.Is(err, io.EOF):
+		return node{}, errors.New("it is not one YAML document")
+	case err != nil:
 		return node{}, errors.New("it is not YAML")
 	}
-	if len(file.Docs) != 1 || file.Docs[0].Body == nil {
+	switch err := decoder.Decode(&more); {
+	case err == nil:
 		return node{}, errors.New("it is not one YAML document")
+	case !errors.Is(err, io.EOF):
+		return node{}, errors.New("it is not YAML")
 	}
-	d := &document{anchors: map[string]ast.Node{}}
-	ast.Walk(anchorVisitor{d}, file.Docs[0].Body)
-	return node{file.Docs[0].Body, d}, nil
+	return node{file.Content[0], &document{maps: map[*yaml.Node]map[string]*yaml.Node{}}}, nil
 }
 
-// checkNesting refuses a document that is nested deeper than the parser, which is
-// recursive, should follow: by brackets, or by dashes on one line.
-func checkNesting(raw []byte) error {
-	open, run := 0, 0
-	for _, c := range raw {
+// checkMarks bounds the values and comments of a document and how deep they are in each other, without
+// parsing it. It also counts marks inside texts, so the bounds are generous.
+func checkMarks(raw []byte) error {
+	marks, hashes, open, run := 0, 0, 0, 0
+	for i, c := range raw {
 		switch c {
 		case '[', '{':
-			open++
+			marks, open, run = marks+1, open+1, 0
 		case ']', '}':
-			open = max(0, open-1)
-		case '-', '?', ':', '!', '&', '*':
-			run++
-		case ' ':
+			open, run = max(0, open-1), 0
+		case ',':
+			marks, run = marks+1, 0
+		case '#':
+			hashes, run = hashes+1, 0
+		case '-', '?', ':':
+			if i+1 == len(raw) || isSpace(raw[i+1]) {
+				marks, run = marks+1, run+1
+			} else if c == ':' { // it may follow a quoted key
+				marks++
+			}
 		default:
-			run = 0
+			if !isSpace(c) || c == '\n' {
+				run = 0
+			}
 		}
 		if open > maxOpen || run > maxRun {
 			return errors.New("it is nested too deeply")
 		}
+		if hashes > maxHash {
+			return fmt.Errorf("it has more than %d comments", maxHash)
+		}
+		if marks > maxMarks {
+			return fmt.Errorf("it has more than %d values", maxMarks)
+		}
 	}
 	return nil
 }
 
-// Bounds of [checkNesting]. Brackets stand in descriptions too, where they need not be
-// closed.
-const (
-	maxOpen = 5000
-	maxRun  = 5000
-)
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-type anchorVisitor struct{ doc *document }
-
-func (v anchorVisitor) Visit(n ast.Node) ast.Visitor {
-	if a, ok := n.(*ast.AnchorNode); ok && a.Name != nil {
-		v.doc.anchors[a.Name.GetToken().Value] = a.Value
-	}
-	return v
-}
-
-// plain returns the value without tags, anchors and aliases. An alias whose anchor is not
-// there, or that leads to itself, is no value.
-func (n node) plain() ast.Node {
+// plain returns the value without aliases. An alias that leads to itself is no value.
+func (n node) plain() *yaml.Node {
 	v := n.value
 	for range maxDepth {
-		switch t := v.(type) {
-		case *ast.TagNode:
-			v = t.Value
-		case *ast.AnchorNode:
-			v = t.Value
-		case *ast.AliasNode:
-			if t.Value == nil {
-				return nil
-			}
-			v = n.doc.anchors[t.Value.GetToken().Value]
-		case *ast.NullNode:
+		switch {
+		case v == nil || isNull(v):
 			return nil
-		default:
+		case v.Kind != yaml.AliasNode:
 			return v
 		}
+		v = v.Alias
 	}
 	return nil
 }
 
-// get returns the value of a key of a map.
-func (n node) get(key string) node {
-	switch m := n.plain().(type) {
-	case *ast.MappingNode:
-		for _, entry := range m.Values {
-			if keyText(entry) == key {
-				return node{entry.Value, n.doc}
-			}
-		}
-	case *ast.MappingValueNode: // a map of one key
-		if keyText(m) == key {
-			return node{m.Value, n.doc}
-		}
-	}
-	return node{doc: n.doc}
+const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+
+// isNull says whether a value is null, or a tag with nothing behind it.
+func isNull(v *yaml.Node) bool {
+	return v.Kind == yaml.ScalarNode && (v.Tag == "!!null" || v.Value == "" && v.Style&quoted == 0)
 }
 
-func keyText(entry *ast.MappingValueNode) string {
-	if entry.Key == nil || entry.Key.GetToken() == nil {
-		return ""
+// get returns the value of a key of a map. As for Ruby, the last one counts.
+func (n node) get(key string) node {
+	m := n.plain()
+	if m == nil || m.Kind != yaml.MappingNode {
+		return node{doc: n.doc}
 	}
-	return entry.Key.GetToken().Value
+	keys, ok := n.doc.maps[m]
+	if !ok {
+		keys = map[string]*yaml.Node{}
+		for i := 0; i+1 < len(m.Content); i += 2 {
+			keys[n.keyText(m.Content[i])] = m.Content[i+1]
+		}
+		n.doc.maps[m] = keys
+	}
+	return node{keys[key], n.doc}
 }
+
+func (n node) keyText(key *yaml.Node) string { return node{key, n.doc}.text() }
 
 // pairs calls do for each key of a map whose value is text.
 func (n node) pairs(do func(key, value string)) {
-	var entries []*ast.MappingValueNode
-	switch m := n.plain().(type) {
-	case *ast.MappingNode:
-		entries = m.Values
-	case *ast.MappingValueNode:
-		entries = []*ast.MappingValueNode{m}
+	m := n.plain()
+	if m == nil || m.Kind != yaml.MappingNode {
+		return
 	}
-	for _, entry := range entries {
-		if value, ok := (node{entry.Value, n.doc}).scalar(); ok {
-			do(keyText(entry), value)
+	for i := 0; i+1 < len(m.Content); i += 2 {
+		if value, ok := (node{m.Content[i+1], n.doc}).scalar(); ok {
+			do(n.keyText(m.Content[i]), value)
 		}
 	}
 }
 
 // list returns the entries of a list.
 func (n node) list() []node {
-	s, ok := n.plain().(*ast.SequenceNode)
-	if !ok {
+	s := n.plain()
+	if s == nil || s.Kind != yaml.SequenceNode {
 		return nil
 	}
-	out := make([]node, len(s.Values))
-	for i, v := range s.Values {
+	out := make([]node, len(s.Content))
+	for i, v := range s.Content {
 		out[i] = node{v, n.doc}
 	}
 	return out
@@ -192,16 +193,9 @@ func (n node) text() string {
 }
 
 func (n node) scalar() (string, bool) {
-	switch v := n.plain().(type) {
-	case *ast.StringNode:
-		return v.Value, true
-	case *ast.LiteralNode:
-		if v.Value == nil {
-			return "", false
-		}
-		return v.Value.Value, true
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return v.GetToken().Value, true
+	v := n.plain()
+	if v == nil || v.Kind != yaml.ScalarNode {
+		return "", false
 	}
-	return "", false
+	return v.Value, true
 }
