@@ -30,3 +30,10 @@ func TestSearch_ManyWords(t *testing.T) {
 	want(t, http.StatusBadRequest, s.Do(formatstest.Reader, "GET", app+"api/v1/crates?q="+words.String(), ""))
 	want(t, http.StatusOK, s.Do(formatstest.Reader, "GET", app+"api/v1/crates?q="+strings.Repeat("sample+", 1000), ""), "sample")
 }
+
+// The metadata of a crate, which name it, are not read for a caller who may neither
+// publish nor read.
+func TestPublish_AuthorizedFirst(t *testing.T) {
+	s, app := start(t)
+	want(t, http.StatusForbidden, s.Do(formatstest.Stranger, "PUT", app+"api/v1/crates/new", request("not JSON", nil)))
+}

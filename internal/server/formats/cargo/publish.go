@@ -23,6 +23,10 @@ type warnings struct {
 
 // publish receives a version. The store has it, and so has the index, when it answers.
 func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, _ route) error {
+	// cargo has read config.json before, so who may not read cannot publish with it.
+	if err := h.packages.AuthorizedUnnamed(r.Context(), r.Repository, crate("*"), "codeartifact:PublishPackageVersion"); err != nil {
+		return err
+	}
 	memory := h.bodies.Reader(r.Request, r.Body, metadataWeight)
 	defer memory.Release()
 	sent, err := readPublication(memory)
