@@ -112,7 +112,7 @@ func imageInput(account, repository string) wanted {
 func packageInput(account, domain string) wanted {
 	return wanted{
 		"Domain": domain, "DomainOwner": account, "Repository": "lib", "Format": "npm", "Package": "left", "PackageVersion": "1.0.0", "Versions": "1.0.0",
-		"Asset": "package.tgz", "TargetStatus": "Archived", "Publish": "ALLOW", "Upstream": "ALLOW", "PackageGroup": "/npm/*", "Key": "k", "Value": "v", "TagKeys": "k",
+		"Asset": "package.tgz", "TargetStatus": "Archived", "Publish": "ALLOW", "Upstream": "ALLOW", "PackageGroup": "/npm/*", "OriginRestrictionType": "EXTERNAL_UPSTREAM", "Key": "k", "Value": "v", "TagKeys": "k",
 		"ResourceArn":      "arn:aws:codeartifact:us-east-1:" + account + ":repository/" + domain + "/lib",
 		"PolicyDocument":   *policyOf(`{"Effect":"Allow","Principal":"*","Action":"codeartifact:*","Resource":"*"}`),
 		"SourceRepository": "lib", "DestinationRepository": "lib2", "ExternalConnection": "public:none", "AssetName": "a", "AssetSHA256": hash(""), "Upstreams/": true,
