@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -8,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -66,15 +66,20 @@ func migrateKilled(t *testing.T, env []string, from, to string) {
 	for limit := 200 * time.Millisecond; ; limit += limit / 2 {
 		cmd := exec.CommandContext(t.Context(), filepath.Join(binary, "gatehouse"), "migrate", "--from", from, "--to", to)
 		cmd.Env = append(os.Environ(), env...)
-		timer := time.AfterFunc(limit/2+rand.N(limit), func() { cmd.Process.Signal(syscall.SIGKILL) })
-		out, err := cmd.CombinedOutput()
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		timer := time.AfterFunc(limit/2+rand.N(limit), func() { _ = cmd.Process.Kill() }) // it may have ended
+		err := cmd.Wait()
 		timer.Stop()
 		if err == nil {
-			t.Logf("%s in %v after %d kills", strings.Split(string(out), "\n")[0], time.Since(begin).Round(time.Millisecond), killed)
+			t.Logf("%s in %v after %d kills", strings.Split(out.String(), "\n")[0], time.Since(begin).Round(time.Millisecond), killed)
 			return
 		}
 		if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.Exited() {
-			t.Fatalf("migrate: %v\n%s", err, out)
+			t.Fatalf("migrate: %v\n%s", err, out.String())
 		}
 		killed++
 	}
