@@ -90,7 +90,7 @@ func linkClients(dir string) error {
 	}
 	// Python finds its virtual environment by the path of its executable, so a link
 	// does not work.
-	python := "#!/bin/sh\nexec '" + filepath.Join(tools, "python/bin/python") + "' \"$@\"\n"
+	python := "#!/bin/bash\nexec '" + filepath.Join(tools, "python/bin/python") + "' \"$@\"\n"
 	if err := os.WriteFile(filepath.Join(dir, "python"), []byte(python), 0o755); err != nil {
 		return err
 	}
@@ -102,14 +102,15 @@ func linkClients(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "aws2"), []byte("#!/bin/sh\nexec /usr/bin/aws --endpoint-url \"$URL\" \"$@\"\n"), 0o755)
 }
 
-// linkDotnet links .NET's SDK 3.1 as dotnet3. It cannot start credential plug-ins from
+// linkDotnet links .NET's SDK 3.1 as dotnet3, by bash: dash would not pass on the credentials,
+// whose variable has a "-" in its name. The SDK cannot start credential plug-ins from
 // PATH, as later ones do.
 func linkDotnet(dir string) error {
 	sdk := filepath.Join(module, ".tools/dotnet")
 	if _, err := os.Stat(filepath.Join(sdk, "dotnet")); err != nil {
 		return fmt.Errorf("client dotnet is missing; run scripts/install-clients: %w", err)
 	}
-	script := "#!/bin/sh\nexport LD_LIBRARY_PATH='" + filepath.Join(sdk, "psycopg2_binary.libs") + "' DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1" +
+	script := "#!/bin/bash\nexport LD_LIBRARY_PATH='" + filepath.Join(sdk, "psycopg2_binary.libs") + "' DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1" +
 		" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1\nexec '" + filepath.Join(sdk, "dotnet") + "' \"$@\"\n"
 	return os.WriteFile(filepath.Join(dir, "dotnet3"), []byte(script), 0o755)
 }
