@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -42,4 +43,25 @@ func BadContent(err error, code, message string, args ...any) error {
 		return fault.Wrap(err, fault.Invalid, "IncompleteBody", "%s It ended before it was complete.", message)
 	}
 	return fault.Wrap(err, fault.Invalid, code, "%s The reason: %s.", message, strings.TrimSuffix(err.Error(), "."))
+}
+
+// WriteText answers with a text for people, which most clients print as it is.
+func WriteText(w http.ResponseWriter, r *Request, status int, text string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(text)) // the client is gone
+	}
+}
+
+// HeaderLine replaces what cannot be in the value of a header by spaces.
+func HeaderLine(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return ' '
+		}
+		return c
+	}, s)
 }

@@ -114,13 +114,5 @@ func (h *Handler) challenge(w http.ResponseWriter, r *Request, protocol Protocol
 
 // headerText replaces what cannot be in a quoted string of a header.
 func headerText(s string) string {
-	return strings.Map(func(c rune) rune {
-		switch {
-		case c == '"' || c == '\\':
-			return '\''
-		case c < ' ' || c > '~':
-			return ' '
-		}
-		return c
-	}, s)
+	return strings.NewReplacer(`"`, "'", `\`, "'").Replace(HeaderLine(s))
 }

@@ -54,7 +54,7 @@ func TestFinish_Release(t *testing.T) {
 	if got := h.versions("store", id); got != "" {
 		t.Fatalf("listed before it is finished: %s", got)
 	}
-	// A version that is not there is no error: the client lists those upstream, too.
+	// A version that is not there is not an error: the client lists those upstream, too.
 	h.ok(h.Finish(h.ctx, repo, id, []string{"0.9", "1.0"}))
 	if got := h.versions("store", id); got != "1.0" {
 		t.Fatalf("versions = %q", got)

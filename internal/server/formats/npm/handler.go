@@ -65,23 +65,13 @@ func (h *Handler) Authentication() formats.Authentication { return formats.Beare
 // 401 is in the header npm-notice as well, which npm shows before anything else.
 func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
 	if status == http.StatusUnauthorized {
-		w.Header().Set("npm-notice", headerLine(e.Message))
+		w.Header().Set("npm-notice", formats.HeaderLine(e.Message))
 	}
 	out := append([]byte(nil), `{"error":`...)
 	out = appendString(out, e.Message)
 	out = append(out, `,"code":`...)
 	out = appendString(out, e.Code)
 	writeJSON(w, r, status, append(out, '}'))
-}
-
-// headerLine replaces what cannot be in a header.
-func headerLine(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c > '~' {
-			return ' '
-		}
-		return c
-	}, s)
 }
 
 // writeOK answers a change in the form that the clients expect.

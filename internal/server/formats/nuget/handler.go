@@ -71,29 +71,9 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status i
 	expected := status == http.StatusUnauthorized && r.Header.Get("Authorization") == "" && r.Header.Get(apiKey) == "" ||
 		status == http.StatusNotFound && (r.Method == http.MethodGet || r.Method == http.MethodHead)
 	if !expected {
-		w.Header().Set("X-NuGet-Warning", headerLine(e.Message))
+		w.Header().Set("X-NuGet-Warning", formats.HeaderLine(e.Message))
 	}
-	writeText(w, r, status, e.Message+"\n")
-}
-
-// headerLine replaces what cannot be in a header.
-func headerLine(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c > '~' {
-			return ' '
-		}
-		return c
-	}, s)
-}
-
-func writeText(w http.ResponseWriter, r *formats.Request, status int, text string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(text)) // the client is gone
-	}
+	formats.WriteText(w, r, status, e.Message+"\n")
 }
 
 // notServed answers clients of version 2, such as `nuget list`.

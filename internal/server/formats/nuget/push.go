@@ -98,7 +98,7 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 	if err != nil {
 		return formats.OverExisting(err, "%s %s exists already.", p.nuspec.ID, p.version.normal)
 	}
-	writeText(w, r, http.StatusCreated, p.nuspec.ID+" "+p.version.normal+" is published.\n")
+	formats.WriteText(w, r, http.StatusCreated, p.nuspec.ID+" "+p.version.normal+" is published.\n")
 	return nil
 }
 
@@ -134,6 +134,6 @@ func (h *Handler) pushSymbols(w http.ResponseWriter, r *formats.Request, _ route
 	if err != nil {
 		return formats.OverExisting(err, "Symbols of %s %s exist already.", p.nuspec.ID, p.version.normal)
 	}
-	writeText(w, r, http.StatusCreated, "The symbols of "+p.nuspec.ID+" "+p.version.normal+" are published.\n")
+	formats.WriteText(w, r, http.StatusCreated, "The symbols of "+p.nuspec.ID+" "+p.version.normal+" are published.\n")
 	return nil
 }

@@ -62,17 +62,7 @@ func (h *Handler) Authentication() formats.Authentication { return formats.Beare
 
 // WriteError writes the message as plain text, which twine and uv show.
 func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
-	writeText(w, r, status, e.Message+"\n")
-}
-
-func writeText(w http.ResponseWriter, r *formats.Request, status int, text string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(text)) // the client is gone
-	}
+	formats.WriteText(w, r, status, e.Message+"\n")
 }
 
 func project(name string) packages.PackageID {

@@ -36,7 +36,7 @@ func negotiate(r *formats.Request) (media string, ok bool) {
 func notAcceptable(w http.ResponseWriter, r *formats.Request) error {
 	const message = "No form of this page is acceptable to the client. Available are " + mediaJSON + ", " + mediaHTML + " and " + mediaText + "."
 	audit.From(r.Context()).Failed("NotAcceptable", message)
-	writeText(w, r, http.StatusNotAcceptable, message+"\n")
+	formats.WriteText(w, r, http.StatusNotAcceptable, message+"\n")
 	return nil
 }
 

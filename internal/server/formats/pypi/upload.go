@@ -81,7 +81,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, u *upload) 
 			text += "The field " + ignored + " was ignored: this registry does not keep it.\n"
 		}
 	}
-	writeText(w, r, http.StatusOK, text)
+	formats.WriteText(w, r, http.StatusOK, text)
 	return nil
 }
 

@@ -40,6 +40,6 @@ func (h *Handler) setYanked(w http.ResponseWriter, r *formats.Request, u *upload
 	if reason == nil {
 		text = version + " of " + id.Name + " is not yanked any more.\n"
 	}
-	writeText(w, r, http.StatusOK, text)
+	formats.WriteText(w, r, http.StatusOK, text)
 	return nil
 }

@@ -32,7 +32,7 @@ func (h *Handler) getRoot(w http.ResponseWriter, r *formats.Request, _ route) er
 	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
-	writeText(w, r, http.StatusOK, "This is a repository of gems.\n")
+	formats.WriteText(w, r, http.StatusOK, "This is a repository of gems.\n")
 	return nil
 }
 

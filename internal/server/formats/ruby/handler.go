@@ -60,17 +60,7 @@ func (h *Handler) Documents() lru.Stats { return h.documents.Stats() }
 // WriteError writes the message as plain text. gem prints it as it is after a push or a
 // yank.
 func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status int, e *fault.Error) {
-	writeText(w, r, status, e.Message+"\n")
-}
-
-func writeText(w http.ResponseWriter, r *formats.Request, status int, text string) {
-	h := w.Header()
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write([]byte(text)) // the client is gone
-	}
+	formats.WriteText(w, r, status, e.Message+"\n")
 }
 
 // noKeys answers `gem signin`, which asks for an API key of an account.

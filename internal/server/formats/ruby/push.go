@@ -41,7 +41,7 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 	if err != nil {
 		return formats.OverExisting(err, "%s exists already: repushing a gem is not allowed.", g.fileName())
 	}
-	writeText(w, r, http.StatusOK, "Successfully registered gem: "+g.Name+" ("+g.number()+")\n")
+	formats.WriteText(w, r, http.StatusOK, "Successfully registered gem: "+g.Name+" ("+g.number()+")\n")
 	return nil
 }
 
@@ -102,7 +102,7 @@ func (h *Handler) yank(w http.ResponseWriter, r *formats.Request, _ route) error
 		}
 		return fault.New(fault.Conflict, "Conflict", "%s (%s) cannot be yanked. %s", name, version, failed.Message)
 	}
-	writeText(w, r, http.StatusOK, fmt.Sprintf("Successfully yanked gem: %s (%s)\n", name, version))
+	formats.WriteText(w, r, http.StatusOK, fmt.Sprintf("Successfully yanked gem: %s (%s)\n", name, version))
 	return nil
 }
 

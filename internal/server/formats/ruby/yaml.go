@@ -105,7 +105,7 @@ func checkMarks(raw []byte) error {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// plain returns the value without aliases. An alias that leads to itself is no value.
+// plain returns the value without aliases. An alias that leads to itself has no value.
 func (n node) plain() *yaml.Node {
 	v := n.value
 	for range maxDepth {
