@@ -109,10 +109,12 @@ func (s *Server) ReloadOn(signals <-chan os.Signal, load func() (*config.Config,
 	if t := s.components.config.TLS; t != nil && t.Certificate != "" {
 		files = append(slices.Clone(files), t.Certificate, t.Key)
 	}
+	// Taken here, since a file may change before the goroutine runs for the first time.
+	seen := stampsOf(files)
+	loaded := seen
 	s.jobs.Go(func() {
 		tick := time.NewTicker(watchInterval)
 		defer tick.Stop()
-		seen, loaded := stampsOf(files), stampsOf(files)
 		for {
 			select {
 			case <-s.jobsCtx.Done():
