@@ -16,6 +16,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"reflect"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -93,7 +95,8 @@ func main() {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	exited := -1
 	all := new(commands)
-	parser := kong.Must(all,
+	args = helpArguments(args)
+	parser := kong.Must(reachable(all, args),
 		kong.Name("gatehouse"),
 		kong.Description("Gatehouse speaks AWS: it issues the authorization tokens of ECR and CodeArtifact, and is the registry and the repositories that they open."),
 		kong.Writers(stdout, stderr),
@@ -106,7 +109,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		helpVars(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
-	command, err := parser.Parse(helpArguments(args))
+	command, err := parser.Parse(args)
 	if exited >= 0 { // --help or --version
 		return exited
 	}
@@ -115,6 +118,29 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	return exitCodeOf(command.Run(), command.Selected().FullPath(), stderr)
+}
+
+// reachable returns the part of the commands that the arguments can reach, for kong:
+// the flags of the program and the one command that the first argument names. To build
+// all commands takes 6 ms, which each start of a credential helper would pay. It returns
+// all if the first argument names none, or one that shows the others.
+func reachable(all *commands, args []string) any {
+	if len(args) == 0 || args[0] == "__complete" {
+		return all
+	}
+	v := reflect.ValueOf(all).Elem()
+	flags, _ := v.Type().FieldByName("ShowVersion")
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if _, isCommand := f.Tag.Lookup("cmd"); !isCommand || strings.ToLower(f.Name) != args[0] {
+			continue
+		}
+		f.Type, f.Index, f.Offset = reflect.PointerTo(f.Type), nil, 0
+		part := reflect.New(reflect.StructOf([]reflect.StructField{flags, f}))
+		part.Elem().Field(1).Set(v.Field(i).Addr())
+		return part.Interface()
+	}
+	return all
 }
 
 // exitCodeOf prints an error that was not printed before, and returns the exit

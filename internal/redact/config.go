@@ -1,9 +1,10 @@
 package redact
 
 import (
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // secretMark replaces a secret of a configuration file.
@@ -11,21 +12,21 @@ const secretMark = "****"
 
 // secretPlaces are where the configuration files of package clients have their
 // secrets. The second group is the secret.
-var secretPlaces = []*regexp.Regexp{
+var secretPlaces = []*lazyregexp.Regexp{
 	// key=value and key: value, as in .npmrc, pip.conf, TOML, YAML and JSON
-	regexp.MustCompile(`(?i)((?:_?auth|_?authtoken|_?password|passwd|passphrase|secret|token|api[-_]?key)["']?[ \t]*[=:][ \t]*["']?)([^\s"',}$][^\s"',}]*)`),
+	lazyregexp.New(`(?i)((?:_?auth|_?authtoken|_?password|passwd|passphrase|secret|token|api[-_]?key)["']?[ \t]*[=:][ \t]*["']?)([^\s"',}$][^\s"',}]*)`),
 	// elements of Maven's settings.xml
-	regexp.MustCompile(`(?i)(<(?:password|passphrase|privatekey|token|apikey|cleartextpassword)>)([^<$][^<]*)`),
+	lazyregexp.New(`(?i)(<(?:password|passphrase|privatekey|token|apikey|cleartextpassword)>)([^<$][^<]*)`),
 	// attributes of NuGet.Config
-	regexp.MustCompile(`(?i)(key="[^"]*(?:password|apikey)[^"]*"[ \t]+value=")([^"%$][^"]*)`),
+	lazyregexp.New(`(?i)(key="[^"]*(?:password|apikey)[^"]*"[ \t]+value=")([^"%$][^"]*)`),
 	// .netrc
-	regexp.MustCompile(`(?i)(\bpassword[ \t]+)([^\s=:"'$]\S+)`),
+	lazyregexp.New(`(?i)(\bpassword[ \t]+)([^\s=:"'$]\S+)`),
 	// addresses with a user and a password
-	regexp.MustCompile(`(://[^/\s:@"']*:)([^@\s/"'$]+)@`),
+	lazyregexp.New(`(://[^/\s:@"']*:)([^@\s/"'$]+)@`),
 }
 
 // longWords are runs of the characters that tokens consist of.
-var longWords = regexp.MustCompile(`[A-Za-z0-9_+-]{32,}`)
+var longWords = lazyregexp.New(`[A-Za-z0-9_+-]{32,}`)
 
 // notSecrets are values that stand in the place of a secret and are none.
 var notSecrets = []string{"true", "false", "null", "none"}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"regexp"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,6 +16,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // A Request says what a token was requested for.
@@ -237,7 +237,7 @@ const (
 
 // deniedAction matches AWS's message about an action that is denied on a resource
 // (IAM User Guide, "Troubleshoot access denied error messages").
-var deniedAction = regexp.MustCompile(`not authorized to perform: ([a-z0-9-]+:[A-Za-z0-9]+)(?: on resource: (\S+))?`)
+var deniedAction = lazyregexp.New(`not authorized to perform: ([a-z0-9-]+:[A-Za-z0-9]+)(?: on resource: (\S+))?`)
 
 // missingPermission says which permission is missing: the one of ECR, or which of
 // the two of CodeArtifact and of ECR Public.

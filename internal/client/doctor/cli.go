@@ -3,16 +3,16 @@ package doctor
 import (
 	"context"
 	"os/exec"
-	"regexp"
 	"strconv"
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/client/doctor/identity"
 	"github.com/gatehouse-registry/gatehouse/internal/client/shellquote"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // cliVersion matches how the AWS CLI prints its version.
-var cliVersion = regexp.MustCompile(`^aws-cli/(\d+)\.(\d+)\.`)
+var cliVersion = lazyregexp.New(`^aws-cli/(\d+)\.(\d+)\.`)
 
 // endpointURL has, by major version, the first minor version of the AWS CLI that
 // reads endpoint_url in profiles and AWS_ENDPOINT_URL (AWS SDKs and Tools Reference

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/authtoken"
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // A Choice is what a person chose for a login: the flags of `gatehouse login`.
@@ -38,7 +38,7 @@ type Choice struct {
 	Options []authtoken.Option
 }
 
-var variableForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableForm = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Check validates a choice for some tools before anything is requested. It
 // returns an error if a tool needs a flag that is missing, cannot have one that

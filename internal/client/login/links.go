@@ -6,9 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // A link is a name on PATH by which a tool starts this program.
@@ -60,7 +61,7 @@ var errTemporaryProgram = errors.New("the tool would start this program later, b
 
 // buildCacheFolder is the folder of an executable in Go's build cache: a hash, of
 // what it was built from.
-var buildCacheFolder = regexp.MustCompile(`^[0-9a-f]{64}-d$`)
+var buildCacheFolder = lazyregexp.New(`^[0-9a-f]{64}-d$`)
 
 // temporaryProgram reports whether this program was started by go run: it is in
 // Go's build cache, or in the temporary folder of a build.

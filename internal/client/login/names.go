@@ -1,13 +1,14 @@
 package login
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 var (
-	scopeForm = regexp.MustCompile(`^@[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	nameForm  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,62}$`)
+	scopeForm = lazyregexp.New(`^@[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
+	nameForm  = lazyregexp.New(`^[A-Za-z][A-Za-z0-9-]{0,62}$`)
 )
 
 // IsScope reports whether npm accepts a text, with its @, as a scope (npm's

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // Formats are the package formats of CodeArtifact that tools can be configured for.
@@ -16,12 +16,12 @@ import (
 var Formats = []string{"npm", "pypi", "maven", "nuget", "cargo", "ruby", "swift"}
 
 var (
-	domainPattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
-	namePattern    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
-	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
+	domainPattern  = lazyregexp.New(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
+	namePattern    = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
+	accountPattern = lazyregexp.New(`^[0-9]{12}$`)
 	// regionPattern keeps a region from changing the rest of a host name.
-	regionPattern  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,62}$`)
-	profilePattern = regexp.MustCompile(`^[^\x00-\x1f\x7f]{1,128}$`)
+	regionPattern  = lazyregexp.New(`^[a-z][a-z0-9-]{0,62}$`)
+	profilePattern = lazyregexp.New(`^[^\x00-\x1f\x7f]{1,128}$`)
 )
 
 // Validate checks everything that can be checked without a request. The error names

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
@@ -106,7 +106,7 @@ func checkPath(path string) error {
 	return fmt.Errorf("the path is encoded too many times")
 }
 
-var triplet = regexp.MustCompile("%[0-9A-Fa-f]{2}")
+var triplet = lazyregexp.New("%[0-9A-Fa-f]{2}")
 
 // decode percent-decodes a path once. It leaves what only looks encoded, as some
 // servers do.

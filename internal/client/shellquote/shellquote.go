@@ -5,8 +5,9 @@ package shellquote
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // plain are the characters that no POSIX shell treats in a special way.
@@ -41,7 +42,7 @@ const (
 )
 
 // variableName is what a POSIX shell and fish accept as the name of a variable.
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // Set returns the line that exports a variable, with its line end. It is empty if
 // the shell cannot name the variable: dash, for one, ends at such a line.

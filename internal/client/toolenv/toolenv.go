@@ -30,12 +30,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/login"
 	"github.com/gatehouse-registry/gatehouse/internal/client/project"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // An Environment is what a command gets in addition to its own environment.
@@ -59,7 +59,7 @@ type Variable struct {
 }
 
 // password matches an address with a password.
-var password = regexp.MustCompile(`://([^/@:]*):[^/@]*@`)
+var password = lazyregexp.New(`://([^/@:]*):[^/@]*@`)
 
 // Masked is the value with its secret part hidden.
 func (v Variable) Masked() string {

@@ -13,7 +13,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sigv4"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/s3"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/postgres"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
@@ -244,7 +244,7 @@ func (c *Config) Read(path string) error {
 	return nil
 }
 
-var regionPattern = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
+var regionPattern = lazyregexp.New(`^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$`)
 
 // Validate reports everything that is wrong with c, one error per line: see [Problems].
 func (c *Config) Validate() error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/postgres"
 )
 
@@ -89,8 +89,8 @@ func (c *Config) ProblemAt(setting, message string) *Problem {
 }
 
 var (
-	lineSuffix = regexp.MustCompile(` \(line (\d+)\)$`)
-	linePrefix = regexp.MustCompile(`^line (\d+): `)
+	lineSuffix = lazyregexp.New(` \(line (\d+)\)$`)
+	linePrefix = lazyregexp.New(`^line (\d+): `)
 )
 
 // addLines records the line of each setting in a mapping.

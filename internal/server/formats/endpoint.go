@@ -1,10 +1,10 @@
 package formats
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -86,8 +86,8 @@ func ParseHostPath(d endpoint.Domain, path string) (e RepositoryEndpoint, prefix
 // The patterns are DomainName and RepositoryName of the CodeArtifact API Reference.
 // None of their characters is ever escaped in a path.
 var (
-	regionPattern     = regexp.MustCompile(`^[a-z0-9-]{2,32}$`)
-	domainPattern     = regexp.MustCompile(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
-	repositoryPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
-	formatPattern     = regexp.MustCompile(`^[a-z]{2,16}$`)
+	regionPattern     = lazyregexp.New(`^[a-z0-9-]{2,32}$`)
+	domainPattern     = lazyregexp.New(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
+	repositoryPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
+	formatPattern     = lazyregexp.New(`^[a-z]{2,16}$`)
 )

@@ -1,18 +1,17 @@
 package iam
 
 import (
-	"regexp"
-
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/resourcetags"
 )
 
 // The patterns of names and paths (IAM API Reference, the parameters of
 // CreateUser, CreateRole, CreateGroup, CreatePolicy, PutUserPolicy).
 var (
-	namePattern  = regexp.MustCompile(`^[\w+=,.@-]+$`)
-	pathPattern  = regexp.MustCompile(`^/(?:[\x21-\x7e]+/)?$`)
-	aliasPattern = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9]|-(?:[a-z0-9]))*$`)
+	namePattern  = lazyregexp.New(`^[\w+=,.@-]+$`)
+	pathPattern  = lazyregexp.New(`^/(?:[\x21-\x7e]+/)?$`)
+	aliasPattern = lazyregexp.New(`^[a-z0-9](?:[a-z0-9]|-(?:[a-z0-9]))*$`)
 )
 
 // maxName is the longest name of each kind.

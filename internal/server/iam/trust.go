@@ -1,13 +1,13 @@
 package iam
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
 
@@ -15,7 +15,7 @@ import (
 const TrustsNobody = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"AROA00000000000000000"},"Action":"sts:AssumeRole"}}`
 
 // principalPointer matches the JSON pointers of the AWS principals of a policy.
-var principalPointer = regexp.MustCompile(`^/Statement(?:/\d+)?/(?:Not)?Principal/AWS(?:/\d+)?$`)
+var principalPointer = lazyregexp.New(`^/Statement(?:/\d+)?/(?:Not)?Principal/AWS(?:/\d+)?$`)
 
 // bindTrust checks a trust policy and returns it with unique ids; see
 // [Service.BindPrincipals]. Faults: MalformedPolicyDocument, LimitExceeded.

@@ -1,8 +1,9 @@
 package images
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // A Mutability says whether a tag of a repository may be moved to another
@@ -24,7 +25,7 @@ const maxExclusions = 5
 
 // exclusionFilter is the form of a filter: 1 to 128 characters of a tag, with at
 // most two wildcards (ImageTagMutabilityExclusionFilterValue).
-var exclusionFilter = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+var exclusionFilter = lazyregexp.New(`^[0-9a-zA-Z._*-]{1,128}$`)
 
 // immutable reports whether tag cannot be moved once it is set.
 func (s *Settings) immutable(tag string) bool {

@@ -3,13 +3,13 @@ package images
 import (
 	_ "crypto/sha256" // go-digest's SHA256
 	_ "crypto/sha512" // go-digest's SHA512
-	"regexp"
 	"strings"
 
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // A RepositoryID names a repository. A registry is an account in a region.
@@ -53,9 +53,9 @@ type Reference struct {
 
 var (
 	// Pattern and length are from RepositoryName in ECR's model.
-	repositoryName = regexp.MustCompile(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
+	repositoryName = lazyregexp.New(`^(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*$`)
 	// OCI distribution-spec 1.1, Pulling manifests.
-	tagName = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
+	tagName = lazyregexp.New(`^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$`)
 )
 
 // ValidRepositoryName reports whether a repository may have the name: 2 to 256

@@ -1,12 +1,13 @@
 package packages
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"deps.dev/util/pypi"
 	"deps.dev/util/semver"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // A Format is the kind of a package: which clients it is for.
@@ -170,7 +171,7 @@ func (r rules) namePrefix() func(string) string {
 }
 
 // separators are a run of what PEP 503 takes for one separator.
-var separators = regexp.MustCompile(`[-_.]+`)
+var separators = lazyregexp.New(`[-_.]+`)
 
 func asIs(s string) string { return s }
 

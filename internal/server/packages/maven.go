@@ -3,10 +3,10 @@ package packages
 import (
 	"context"
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -30,7 +30,7 @@ type MavenBuild struct {
 	Number    uint64
 }
 
-var mavenBuild = regexp.MustCompile(`^(?:(.*)-)?([0-9]{8}\.[0-9]{6})-(0|[1-9][0-9]{0,17})$`)
+var mavenBuild = lazyregexp.New(`^(?:(.*)-)?([0-9]{8}\.[0-9]{6})-(0|[1-9][0-9]{0,17})$`)
 
 // ParseMavenBuild reads the version of a build. ok is false for any other version.
 func ParseMavenBuild(version string) (b MavenBuild, ok bool) {

@@ -10,9 +10,10 @@ package resourcetags
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // The limits: tags of one resource, and characters.
@@ -83,7 +84,7 @@ func Merge(old, added map[string]string) (map[string]string, *Error) {
 }
 
 // allowed are the characters that IAM and STS accept in keys and values.
-var allowed = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
+var allowed = lazyregexp.New(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$`)
 
 // MergeOrdered is Merge as IAM and STS do it: the order of the tags stays, keys
 // that differ only in case are the same key, one request must not have a key

@@ -3,10 +3,10 @@ package webidentity
 import (
 	"net/netip"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // maxIssuer is the length of an issuer's URL (IAM API Reference,
@@ -14,7 +14,7 @@ import (
 const maxIssuer = 255
 
 // issuerPattern keeps an issuer's name fit for ARNs and condition keys.
-var issuerPattern = regexp.MustCompile(`^https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%!$&'()+,;=@-]*)*$`)
+var issuerPattern = lazyregexp.New(`^https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%!$&'()+,;=@-]*)*$`)
 
 // CheckIssuer reports whether the server can be told to trust an issuer: an
 // https URL, in lower case up to its path, with a path or none (IAM API

@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/textedit/lines"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 var errText = errors.New("the value has characters that XML cannot represent")
 
 // namePattern allows fewer names than XML 1.0 does, and all that are needed.
-var namePattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
+var namePattern = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9._-]*$`)
 
 func isName(s string) bool { return namePattern.MatchString(s) }
 
@@ -84,7 +84,7 @@ func (d *document) tagEnd(n *node) int {
 
 // attributePattern matches an attribute in a start tag that the decoder has
 // accepted.
-var attributePattern = regexp.MustCompile(`\s*([^\s=]+)\s*=\s*("[^"]*"|'[^']*')`)
+var attributePattern = lazyregexp.New(`\s*([^\s=]+)\s*=\s*("[^"]*"|'[^']*')`)
 
 // attributeAt returns where an attribute stands, with the space before it, and
 // where its quoted value begins. from is negative if the attribute is missing.

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // Config says where a store is. [ParseURL] makes it.
@@ -29,8 +30,8 @@ type Config struct {
 }
 
 var (
-	validBucket = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	validPrefix = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
+	validBucket = lazyregexp.New(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	validPrefix = lazyregexp.New(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
 )
 
 // ParseURL reads a setting such as
@@ -109,7 +110,7 @@ func parseEndpoint(text string) (string, error) {
 }
 
 // secretParameter is a parameter that does not belong into the setting, but may be there.
-var secretParameter = regexp.MustCompile(`(?i)([?&][^=&]*(?:key|secret|token|password|credential)[^=&]*=)[^&]*`)
+var secretParameter = lazyregexp.New(`(?i)([?&][^=&]*(?:key|secret|token|password|credential)[^=&]*=)[^&]*`)
 
 // redactURL is the setting without what may be a secret in it.
 func redactURL(text string) string {

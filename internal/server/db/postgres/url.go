@@ -6,12 +6,13 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // defaultPool is the number of connections of one server. PostgreSQL accepts 100
@@ -50,7 +51,7 @@ func CheckURL(text string) error {
 // passwords are the places of a URL that have one. Before the last @ everything
 // counts as the password, also in a URL that is not valid because the password has
 // special characters.
-var passwords = regexp.MustCompile(`(postgres(?:ql)?://[^\s/@:"']*:)[^\s"']*(@)|((?:ssl)?password=)[^&\s"']+`)
+var passwords = lazyregexp.New(`(postgres(?:ql)?://[^\s/@:"']*:)[^\s"']*(@)|((?:ssl)?password=)[^&\s"']+`)
 
 // Redact returns a text without the passwords of the PostgreSQL URLs in it.
 func Redact(text string) string { return passwords.ReplaceAllString(text, "${1}${3}xxxxx${2}") }

@@ -5,9 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // maxPrepared is the length in bytes of the longest query that is kept prepared.
@@ -22,7 +23,7 @@ func rewrite(query string) string {
 	return strings.ReplaceAll(limit.ReplaceAllString(query, "${0}+0"), "$", "?")
 }
 
-var limit = regexp.MustCompile(`LIMIT \$[0-9]+`)
+var limit = lazyregexp.New(`LIMIT \$[0-9]+`)
 
 // Schema implements [db.Backend].
 func (*backend) Schema(statements string) string {

@@ -1,11 +1,11 @@
 package cargo
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -44,7 +44,7 @@ func crate(name string) packages.PackageID {
 const maxVersion = 128
 
 // semanticVersion is the pattern of Semantic Versioning 2.0.0.
-var semanticVersion = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+var semanticVersion = lazyregexp.New(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?` +
 	`(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`)
 
@@ -76,7 +76,7 @@ func validVersion(version string) bool {
 // requirement is the pattern of a version requirement (The Cargo Book, "Specifying
 // Dependencies"): comparators such as ^1.2, =1.2.3-rc.1 and 1.*, separated by commas.
 var (
-	requirement = regexp.MustCompile(`^\s*(?:[*xX]|` + comparator + `(?:\s*,\s*` + comparator + `)*\s*,?)\s*$`)
+	requirement = lazyregexp.New(`^\s*(?:[*xX]|` + comparator + `(?:\s*,\s*` + comparator + `)*\s*,?)\s*$`)
 	comparator  = `(?:(?:=|>=?|<=?|~|\^)?\s*` + number + `(?:\.(?:` + number + `|[*xX])(?:\.(?:` + number + `|[*xX])` +
 		`(?:-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?)?)?)`
 	number = `(?:0|[1-9]\d{0,19})`

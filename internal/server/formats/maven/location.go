@@ -2,12 +2,12 @@ package maven
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -153,7 +153,7 @@ func (l location) asSnapshot() (id packages.PackageID, version string, ok bool) 
 // "pom" and no classifier, the main file of most has "jar".
 type part struct{ classifier, extension string }
 
-var buildPattern = regexp.MustCompile(`^[0-9]{8}\.[0-9]{6}-[0-9]+`)
+var buildPattern = lazyregexp.New(`^[0-9]{8}\.[0-9]{6}-[0-9]+`)
 
 // build returns the version of which the file of a snapshot is a file, such as
 // 1.1-20261129.234155-1, and its part. ok is false if the name has no time stamp.

@@ -2,11 +2,11 @@ package npm
 
 import (
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -16,11 +16,11 @@ const maxName = 214
 var (
 	// namePattern is a scope or a name that needs no escaping in an address.
 	// Old packages have upper-case names, and a repository may have to keep them.
-	namePattern = regexp.MustCompile(`^[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
+	namePattern = lazyregexp.New(`^[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
 	// versionPattern is a version of Semantic Versioning 2.0.0, sections 2 to 10.
 	// npm normalises a version to this form before it publishes.
-	versionPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
-	tagPattern     = regexp.MustCompile(`^[A-Za-z0-9._~!*'()-]{1,214}$`)
+	versionPattern = lazyregexp.New(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
+	tagPattern     = lazyregexp.New(`^[A-Za-z0-9._~!*'()-]{1,214}$`)
 )
 
 // maxVersion is the length of the longest version that node-semver reads, in bytes.
@@ -86,7 +86,7 @@ func checkTag(tag string) error {
 
 // rangePattern is a range of node-semver that has no character which a tag cannot
 // have: a version or a part of one, possibly after "~".
-var rangePattern = regexp.MustCompile(`^~?v*(` + rangePart + `)(?:\.(` + rangePart + `)(?:\.(` + rangePart + `)(?:-` + prerelease + `)?)?)?$`)
+var rangePattern = lazyregexp.New(`^~?v*(` + rangePart + `)(?:\.(` + rangePart + `)(?:\.(` + rangePart + `)(?:-` + prerelease + `)?)?)?$`)
 
 const (
 	rangePart  = `0|[1-9][0-9]*|[xX*]`

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
@@ -26,7 +26,7 @@ const (
 
 // idPattern is NuGet's PackageIdValidator. Letters outside ASCII are refused: clients
 // do not agree on their lower case.
-var idPattern = regexp.MustCompile(`^[0-9A-Za-z_]+([.-][0-9A-Za-z_]+)*$`)
+var idPattern = lazyregexp.New(`^[0-9A-Za-z_]+([.-][0-9A-Za-z_]+)*$`)
 
 // A manifest is a .nuspec file. Its XML namespace differs by year, so elements are
 // found by their local names (Microsoft Learn, ".nuspec reference").

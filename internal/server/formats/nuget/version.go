@@ -2,9 +2,10 @@ package nuget
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // maxVersion is the length of the longest version, in bytes.
@@ -12,7 +13,7 @@ const maxVersion = 64
 
 // versionPattern is NuGetVersion.TryParse: up to four numbers, and the labels of
 // Semantic Versioning 2.0.0.
-var versionPattern = regexp.MustCompile(`^(\d{1,10}(?:\.\d{1,10}){0,3})(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`)
+var versionPattern = lazyregexp.New(`^(\d{1,10}(?:\.\d{1,10}){0,3})(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`)
 
 // A version is a version of a package in its two spellings.
 type version struct {

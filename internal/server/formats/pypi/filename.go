@@ -1,13 +1,13 @@
 package pypi
 
 import (
-	"regexp"
 	"strings"
 
 	"deps.dev/util/pypi"
 	"deps.dev/util/semver"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 )
 
 // The file types that an upload may have.
@@ -22,8 +22,8 @@ const metadataSuffix = ".metadata"
 var (
 	// namePattern is a project's name ("Names and normalization" in the Python
 	// Packaging User Guide).
-	namePattern = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
-	filePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+!-]*$`)
+	namePattern = lazyregexp.New(`^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$`)
+	filePattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+!-]*$`)
 )
 
 // The longest project name, version and file name, in bytes.

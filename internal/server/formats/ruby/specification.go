@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
@@ -17,10 +17,10 @@ import (
 // what a file name can have of a platform. Nothing that they accept can break a line of
 // the compact index.
 var (
-	namePattern       = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
-	versionPattern    = regexp.MustCompile(`^[0-9]+(\.[0-9A-Za-z]+)*$`)
-	constraintPattern = regexp.MustCompile(`^[0-9]+(\.[0-9A-Za-z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
-	platformPattern   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+	namePattern       = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+	versionPattern    = lazyregexp.New(`^[0-9]+(\.[0-9A-Za-z]+)*$`)
+	constraintPattern = lazyregexp.New(`^[0-9]+(\.[0-9A-Za-z]+)*(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
+	platformPattern   = lazyregexp.New(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
 )
 
 // Bounds of a specification.
@@ -160,7 +160,7 @@ func dateText(s string) string {
 	return "1980-01-02" // what RubyGems writes for a build whose time must not matter
 }
 
-var datePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+var datePattern = lazyregexp.New(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
 func parseRequirement(n node) (requirement, error) {
 	if n.plain() == nil {

@@ -1,13 +1,13 @@
 package swift
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -43,9 +43,9 @@ func decodeMetadata(text []byte) (m versionMetadata, err error) {
 const packageSwift = "Package.swift"
 
 var (
-	manifestName = regexp.MustCompile(`^Package@swift-(\d+(?:\.\d+){0,2})\.swift$`)
+	manifestName = lazyregexp.New(`^Package@swift-(\d+(?:\.\d+){0,2})\.swift$`)
 	// toolsVersion is in the first line ("SwiftPM: swift-tools-version").
-	toolsVersion = regexp.MustCompile(`^//\s*(?i:swift-tools-version):\s*(\d+(?:\.\d+){0,2})`)
+	toolsVersion = lazyregexp.New(`^//\s*(?i:swift-tools-version):\s*(\d+(?:\.\d+){0,2})`)
 )
 
 func isManifest(file string) bool { return file == packageSwift || manifestName.MatchString(file) }

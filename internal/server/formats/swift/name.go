@@ -4,18 +4,18 @@ import (
 	"errors"
 	"io"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // The patterns of scopes and names (specification, 3.6), without their lookaheads: no
 // two hyphens or underscores follow each other, and none is at the end.
 var (
-	scopePattern = regexp.MustCompile(`^[A-Za-z0-9](?:-?[A-Za-z0-9])*$`)
-	namePattern  = regexp.MustCompile(`^[A-Za-z0-9](?:[-_]?[A-Za-z0-9])*$`)
+	scopePattern = lazyregexp.New(`^[A-Za-z0-9](?:-?[A-Za-z0-9])*$`)
+	namePattern  = lazyregexp.New(`^[A-Za-z0-9](?:[-_]?[A-Za-z0-9])*$`)
 )
 
 // The lengths of the longest names, in characters.
@@ -29,7 +29,7 @@ func validScope(s string) bool { return len(s) <= maxScope && scopePattern.Match
 func validName(s string) bool  { return len(s) <= maxName && namePattern.MatchString(s) }
 
 // semanticVersion is the pattern of Semantic Versioning 2.0.0.
-var semanticVersion = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+var semanticVersion = lazyregexp.New(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(?:-(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?` +
 	`(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`)
 

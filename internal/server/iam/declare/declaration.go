@@ -6,11 +6,11 @@ package declare
 import (
 	"errors"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
@@ -145,7 +145,7 @@ const maxDescription = 1000
 
 // keyNamePattern matches names of declared access keys, which become part of a
 // profile's.
-var keyNamePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+var keyNamePattern = lazyregexp.New(`^[A-Za-z0-9_.-]{1,64}$`)
 
 // Validate checks the form of everything that is declared, without a look at what
 // exists. It returns all that is wrong: [*Error]s, joined.

@@ -6,13 +6,13 @@ package simulate
 import (
 	"context"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
@@ -205,7 +205,7 @@ func (s *Service) simulate(p *authn.Principal, in Simulation) ([]Result, error) 
 	return out, nil
 }
 
-var actionPattern = regexp.MustCompile(`^[a-zA-Z0-9-]+:[a-zA-Z0-9]+$`)
+var actionPattern = lazyregexp.New(`^[a-zA-Z0-9-]+:[a-zA-Z0-9]+$`)
 
 // check checks the form, and puts "*" if there is no resource.
 func (in *Simulation) check() error {

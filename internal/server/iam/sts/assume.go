@@ -3,7 +3,6 @@ package sts
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
@@ -276,7 +276,7 @@ func packedSize(r *iam.SessionRecord) int {
 	return min((size*100+maxSessionBytes-1)/maxSessionBytes, 100)
 }
 
-var sessionNamePattern = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+var sessionNamePattern = lazyregexp.New(`^[\w+=,.@-]{2,64}$`)
 
 func checkSessionName(name string, most int) error {
 	if len(name) > most || !sessionNamePattern.MatchString(name) {
