@@ -1,7 +1,10 @@
 package egress
 
 import (
+	"fmt"
+	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -45,4 +48,48 @@ func isPublic(a netip.Addr) bool {
 func isLoopbackHost(host string) bool {
 	host, _, _ = strings.Cut(strings.ToLower(strings.TrimSuffix(host, ".")), "%") // a zone
 	return loopback.Is(host) || strings.HasSuffix(host, ".localhost")
+}
+
+// isPrivate reports whether an address is of a kind that organizations give to their
+// own machines. Link-local addresses and those at which clouds serve metadata are not.
+func isPrivate(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	return (a.IsPrivate() || carrierGrade.Contains(a)) && !slices.Contains(metadata, a)
+}
+
+var carrierGrade = netip.MustParsePrefix("100.64.0.0/10")
+
+// metadata are addresses at which clouds give credentials to their machines, among
+// those that look private. 169.254.169.254 is link-local.
+var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200")}
+
+// hostPort returns the host and port of a URL as a dialer gets them, in lower case.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return strings.ToLower(net.JoinHostPort(u.Hostname(), port))
+}
+
+// checkHosts checks that texts are HOST or HOST:PORT.
+func checkHosts(texts []string) error {
+	for _, text := range texts {
+		if u, err := url.Parse("https://" + text); err != nil || u.Host != text || u.Hostname() == "" || u.Path != "" {
+			return fmt.Errorf("%q is not HOST or HOST:PORT", text)
+		}
+	}
+	return nil
+}
+
+// hostSet returns the base's host and port, and those of texts with the port that a
+// scheme has by default.
+func hostSet(base *url.URL, texts []string) map[string]bool {
+	set := map[string]bool{hostPort(base): true}
+	for _, text := range texts {
+		if u, err := url.Parse(base.Scheme + "://" + text); err == nil {
+			set[hostPort(u)] = true
+		}
+	}
+	return set
 }

@@ -1,21 +1,8 @@
-// Package egress makes every outgoing request of the server. It prevents server-side
-// request forgery: a caller who can make the server fetch an address must not reach
-// what only the server can reach.
-//
-// A [Guard] knows which addresses are allowed. [Guard.For] returns an http.Client
-// for one origin: for its documents, for what they refer to, and for redirects. The
-// address is checked when it is dialed, after its name was resolved, for each
-// connection. So a redirect, a link in a document or a name that resolves differently
-// the second time cannot lead to an internal address. Bodies are bounded, all requests
-// have a deadline, cookies are not kept, and proxies of the environment are not used.
-//
-// The package imports no other package of the server.
 package egress
 
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,12 +23,6 @@ const (
 	maxIdle      = 16
 	idleTimeout  = 90 * time.Second
 )
-
-// ErrForbidden is in the chain of every error about an address that is not allowed.
-var ErrForbidden = errors.New("the server does not fetch from this address")
-
-// ErrTooLarge is the error of reading a body that exceeds its bound.
-var ErrTooLarge = errors.New("the answer is too large")
 
 // Config says which addresses are allowed. Its zero value allows public addresses,
 // over https, with the certificate authorities of the system.
