@@ -34,6 +34,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
+// documentCacheBytes bounds the rendered documents of all package formats in memory.
+const documentCacheBytes = 128 << 20
+
 // readyTimeout bounds how long /readyz waits for the stores.
 const readyTimeout = 2 * time.Second
 
@@ -46,18 +49,11 @@ func (p *components) handler() (http.Handler, error) {
 		return nil, err
 	}
 	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Bodies: p.bodies, Log: p.log})
-	npmHandler := npm.New(npm.Config{Packages: p.packages, Bodies: p.bodies})
-	cargoHandler := cargo.New(cargo.Config{Packages: p.packages, Bodies: p.bodies})
-	pypiHandler := pypi.New(pypi.Config{Packages: p.packages})
-	nugetHandler := nuget.New(nuget.Config{Packages: p.packages})
-	rubyHandler := ruby.New(ruby.Config{Packages: p.packages})
-	mavenHandler := maven.New(maven.Config{Packages: p.packages, Bodies: p.bodies})
-	swiftHandler := swift.New(swift.Config{Packages: p.packages})
+	documents := formats.NewDocumentCache(documentCacheBytes)
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
-		all := map[string]lru.Stats{
-			"sessions": p.iam.SessionCache(), "npm_documents": npmHandler.Documents(), "pypi_documents": pypiHandler.Documents(), "nuget_documents": nugetHandler.Documents(),
-			"maven_documents": mavenHandler.Documents(), "cargo_documents": cargoHandler.Documents(), "ruby_documents": rubyHandler.Documents(),
-			"swift_documents": swiftHandler.Documents(),
+		all := map[string]lru.Stats{"sessions": p.iam.SessionCache()}
+		for format, stats := range documents.Stats() {
+			all[string(format)+"_documents"] = stats
 		}
 		maps.Copy(all, p.images.Caches())
 		maps.Copy(all, p.packages.Caches())
@@ -65,16 +61,8 @@ func (p *components) handler() (http.Handler, error) {
 	}))
 	packageFormats := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
-		Origin: p.addresses.Origin,
-		Protocols: map[packages.Format]formats.Protocol{
-			packages.NPM:   npmHandler,
-			packages.PyPI:  pypiHandler,
-			packages.NuGet: nugetHandler,
-			packages.Maven: mavenHandler,
-			packages.Cargo: cargoHandler,
-			packages.Ruby:  rubyHandler,
-			packages.Swift: swiftHandler,
-		},
+		Origin:    p.addresses.Origin,
+		Protocols: protocols(formats.ProtocolConfig{Packages: p.packages, Documents: documents, Bodies: p.bodies}),
 	})
 
 	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.lostRecord}
@@ -93,6 +81,19 @@ func (p *components) handler() (http.Handler, error) {
 			aws:       route(routeAPI, aws, answerAPI),
 		}, maxConnections(p.config.Limits.Connections), p.metrics.refusedRequests),
 	})), p.clientLimits()), nil
+}
+
+// protocols are the package formats that are served.
+func protocols(c formats.ProtocolConfig) map[packages.Format]formats.Protocol {
+	return map[packages.Format]formats.Protocol{
+		packages.Cargo: cargo.New(c),
+		packages.Maven: maven.New(c),
+		packages.NPM:   npm.New(c),
+		packages.NuGet: nuget.New(c),
+		packages.PyPI:  pypi.New(c),
+		packages.Ruby:  ruby.New(c),
+		packages.Swift: swift.New(c),
+	}
 }
 
 // sameOrigin refuses requests that a browser sends for a page of another site, and

@@ -9,12 +9,13 @@
 // alike. A protocol returns errors; Handler chooses the status, adds the challenge,
 // writes the audit record, and lets the protocol write the error in its own form.
 //
-// A protocol is a [Table] of routes: it parses the address below the endpoint into a
+// A protocol embeds a [Base]: the store, the limits, the shared cache of documents, and
+// a [Table] of routes. The table it parses the address below the endpoint into a
 // kind and its parts, and has one [Route] for each kind and method, with the
 // CodeArtifact action that the audit record names and that the caller must be allowed.
 // What the protocols share is here too: the challenges of a 401 ([Authentication]),
-// the bytes of an asset ([ServeAsset]), a rendered [Document], kept in a
-// [DocumentCache] and made once for each revision of a package, checksum files
+// the bytes of an asset ([ServeAsset]), a rendered [Document], kept among the format's
+// [Documents] and made once for each revision of a package, checksum files
 // ([Sums]), and the errors of a publication ([OverExisting], [BadContent]).
 //
 // CONTRIBUTING.md says how to add a format. Package packages has the rules for the

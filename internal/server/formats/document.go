@@ -3,7 +3,6 @@ package formats
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,10 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
-	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
 // minGzip is the size in bytes from which on a document is compressed.
@@ -156,60 +152,3 @@ func notModified(r *http.Request, modified time.Time) bool {
 // cost is what a document counts in a cache, in bytes: its body, and a quarter of
 // that for the compressed form, which may exist.
 func (d *Document) cost() int64 { return int64(len(d.body)) + int64(len(d.body))/4 + 512 }
-
-// A DocumentCache keeps the rendered documents that were used most recently. It is
-// safe for concurrent use. A key contains everything that the bytes depend on,
-// including the package's revision, so an entry is never out of date and never has
-// to be invalidated.
-type DocumentCache struct {
-	rendering singleflight.Group
-	uncached  chan struct{} // holds a value for each Render
-	documents *lru.Cache[string, *Document]
-}
-
-// NewDocumentCache returns a cache of at most size bytes of documents.
-func NewDocumentCache(size int64) *DocumentCache {
-	return &DocumentCache{uncached: make(chan struct{}, maxUncached), documents: lru.New[string](lru.Config[*Document]{MaxCost: size, Cost: (*Document).cost})}
-}
-
-// Get returns the document with the key. If the cache does not have it, render
-// makes it: once, however many requests wait for it.
-func (c *DocumentCache) Get(key string, render func() (*Document, error)) (*Document, error) {
-	have := c.documents.Lookup(key)
-	if have.State == lru.Fresh {
-		return have.Value, nil
-	}
-	v, err, _ := c.rendering.Do(key, func() (any, error) {
-		// Another request may have rendered it since the lookup.
-		if now := c.documents.Lookup(key); now.State == lru.Fresh {
-			return now.Value, nil
-		}
-		d, err := render()
-		if err == nil {
-			c.documents.Store(key, d, have)
-		}
-		return d, err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return v.(*Document), nil
-}
-
-// maxUncached is how many documents are rendered at once without being kept.
-const maxUncached = 4
-
-// Render makes a document that is not kept, because a client chose a part of its key.
-// Few run at a time, so clients cannot multiply what rendering takes in memory.
-func (c *DocumentCache) Render(ctx context.Context, render func() (*Document, error)) (*Document, error) {
-	select {
-	case c.uncached <- struct{}{}:
-		defer func() { <-c.uncached }()
-		return render()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Stats returns the counters of the cache.
-func (c *DocumentCache) Stats() lru.Stats { return c.documents.Stats() }

@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,62 +64,6 @@ func TestDocument_ETag(t *testing.T) {
 	b := serve(formats.NewDocument("text/plain", []byte("b")), "GET", nil)
 	if a.Header.Get("ETag") == b.Header.Get("ETag") {
 		t.Fatal("one tag for two documents")
-	}
-}
-
-func TestDocumentCache_RendersOnce(t *testing.T) {
-	c := formats.NewDocumentCache(1 << 20)
-	var rendered atomic.Int32
-	release := make(chan struct{})
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() {
-			_, err := c.Get("k", func() (*formats.Document, error) {
-				<-release
-				rendered.Add(1)
-				return formats.NewDocument("text/plain", []byte("x")), nil
-			})
-			if err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	close(release)
-	all.Wait()
-	if n := rendered.Load(); n != 1 {
-		t.Fatalf("rendered %d times", n)
-	}
-}
-
-func TestDocumentCache_Size(t *testing.T) {
-	c := formats.NewDocumentCache(100 << 10)
-	rendered := map[string]int{}
-	get := func(i int) {
-		key := fmt.Sprint(i)
-		if _, err := c.Get(key, func() (*formats.Document, error) {
-			rendered[key]++
-			return formats.NewDocument("text/plain", make([]byte, 10<<10)), nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i := range 50 {
-		get(i)
-	}
-	get(49)
-	get(0)
-	if rendered["49"] != 1 || rendered["0"] != 2 {
-		t.Fatalf("the newest was rendered %d times, and the oldest %d", rendered["49"], rendered["0"])
-	}
-}
-
-func TestDocumentCache_Error(t *testing.T) {
-	c := formats.NewDocumentCache(1 << 20)
-	if _, err := c.Get("k", func() (*formats.Document, error) { return nil, io.ErrUnexpectedEOF }); err != io.ErrUnexpectedEOF {
-		t.Fatal(err)
-	}
-	if _, err := c.Get("k", func() (*formats.Document, error) { return formats.NewDocument("text/plain", nil), nil }); err != nil {
-		t.Fatal(err)
 	}
 }
 

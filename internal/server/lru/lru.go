@@ -37,6 +37,9 @@ type Config[V any] struct {
 	// Cost returns the cost of a value. It must not be negative and must not
 	// change while the value is in the cache. nil means that each entry costs 1.
 	Cost func(V) int64
+	// Count, if it is not nil, is called with 1 for each value that is put into the
+	// cache and with -1 for each that leaves it. It must be fast: a lock is held.
+	Count func(v V, n int64)
 	// Shards is the number of parts that have a lock of their own; 0 means 1.
 	// Each part has the same share of MaxCost, and a value that costs more than
 	// this share is never kept. So use few if single values may be large.
@@ -47,6 +50,7 @@ type Config[V any] struct {
 type Cache[K comparable, V any] struct {
 	seed   maphash.Seed
 	cost   func(V) int64
+	count  func(V, int64)
 	shards []shard[K, V]
 
 	hits, misses, evictions atomic.Uint64
@@ -74,13 +78,19 @@ func New[K comparable, V any](c Config[V]) *Cache[K, V] {
 	if c.Cost == nil {
 		c.Cost = func(V) int64 { return 1 }
 	}
-	cache := &Cache[K, V]{seed: maphash.MakeSeed(), cost: c.Cost, shards: make([]shard[K, V], max(c.Shards, 1))}
+	if c.Count == nil {
+		c.Count = func(V, int64) {}
+	}
+	cache := &Cache[K, V]{seed: maphash.MakeSeed(), cost: c.Cost, count: c.Count, shards: make([]shard[K, V], max(c.Shards, 1))}
 	for i := range cache.shards {
 		s := &cache.shards[i]
 		s.max = c.MaxCost / int64(len(cache.shards))
 		// simplelru has a bound in entries, which is out of reach here: the cost
 		// bounds them. It returns an error only if that bound is not positive.
-		s.entries, _ = simplelru.NewLRU(math.MaxInt, func(_ K, e entry[V]) { s.cost -= c.Cost(e.value) })
+		s.entries, _ = simplelru.NewLRU(math.MaxInt, func(_ K, e entry[V]) {
+			s.cost -= c.Cost(e.value)
+			c.Count(e.value, -1)
+		})
 	}
 	return cache
 }
@@ -157,6 +167,7 @@ func (c *Cache[K, V]) Store(key K, value V, since Lookup[V]) {
 	}
 	s.entries.Remove(key) // takes its cost off
 	s.entries.Add(key, entry[V]{value: value})
+	c.count(value, 1)
 	for s.cost += cost; s.cost > s.max; c.evictions.Add(1) {
 		s.entries.RemoveOldest()
 	}
@@ -217,6 +228,7 @@ func (c *Cache[K, V]) MarkStale(keys ...K) {
 			s.entries.Remove(key)
 			s.entries.Add(key, entry[V]{e.value, true})
 			s.cost += c.cost(e.value)
+			c.count(e.value, 1)
 		}
 		s.mu.Unlock()
 	}

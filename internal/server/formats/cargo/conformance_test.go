@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 		return request(metadata("sample", version), crateFile(t, "sample", version, content))
 	}
 	formatstest.Conformance(t, formatstest.Format{
-		Open:    func(p *packages.Service) formats.Protocol { return cargo.New(cargo.Config{Packages: p}) },
+		Open:    func(p *packages.Service) formats.Protocol { return cargo.New(formats.ProtocolConfig{Packages: p}) },
 		Package: packages.PackageID{Format: packages.Cargo, Name: "sample"},
 		Version: func(n int) string { return fmt.Sprintf("1.%d.0", n) },
 		Publish: func(t testing.TB, version, content string) []formatstest.Call {

@@ -7,54 +7,20 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
-	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Config configures a [Handler].
-type Config struct {
-	// Packages is the store. Required.
-	Packages *packages.Service
-	// MaxCrate bounds the size of a .crate, in bytes. 0 means 4 GiB, the most that the
-	// length in a publish request can express. CodeArtifact's quota is 5 GB.
-	MaxCrate uint32
-	// CacheBytes bounds the rendered files of the index in memory, in bytes. 0 means 32
-	// MiB.
-	CacheBytes int64
-	// Bodies bounds the memory of the metadata of crates that are being published. If it
-	// is nil, there is no bound.
-	Bodies *bodybudget.Budget
-}
-
 // A Handler serves cargo. It implements [formats.Protocol].
-type Handler struct {
-	packages *packages.Service
-	maxCrate uint32
-	index    *formats.DocumentCache
-	bodies   *bodybudget.Budget
-	table    *formats.Table[route]
-}
+type Handler struct{ formats.Base[route] }
 
-// New returns a handler.
-func New(c Config) *Handler {
-	if c.MaxCrate == 0 {
-		c.MaxCrate = 1<<32 - 1
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 32 << 20
-	}
-	h := &Handler{packages: c.Packages, maxCrate: c.MaxCrate, index: formats.NewDocumentCache(c.CacheBytes), bodies: c.Bodies}
-	h.table = h.routes()
+// New returns a handler. The length in a publish request cannot express more than 4 GiB,
+// so no crate has CodeArtifact's quota of 5 GB.
+func New(c formats.ProtocolConfig) *Handler {
+	h := &Handler{formats.NewBase[route](packages.Cargo, c)}
+	h.Table = h.routes()
 	return h
 }
-
-// Serve answers one request.
-func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error { return h.table.Serve(w, r) }
-
-// Routes are the requests of cargo.
-func (h *Handler) Routes() []formats.RouteInfo { return h.table.Routes() }
 
 // LoginTool is cargo.
 func (h *Handler) LoginTool(*http.Request) string { return "cargo" }
@@ -92,6 +58,3 @@ func write(w http.ResponseWriter, status int, body []byte) {
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client is gone
 }
-
-// Documents returns the counters of the cache of rendered files, for metrics.
-func (h *Handler) Documents() lru.Stats { return h.index.Stats() }

@@ -24,10 +24,10 @@ type warnings struct {
 // publish receives a version. The store has it, and so has the index, when it answers.
 func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, _ route) error {
 	// cargo has read config.json before, so who may not read cannot publish with it.
-	if err := h.packages.AuthorizedUnnamed(r.Context(), r.Repository, crate("*"), "codeartifact:PublishPackageVersion"); err != nil {
+	if err := h.Packages.AuthorizedUnnamed(r.Context(), r.Repository, crate("*"), "codeartifact:PublishPackageVersion"); err != nil {
 		return err
 	}
-	memory := h.bodies.Reader(r.Request, r.Body, metadataWeight)
+	memory := h.Bodies.Reader(r.Request, r.Body, metadataWeight)
 	defer memory.Release()
 	sent, err := readPublication(memory)
 	if err != nil {
@@ -48,7 +48,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, _ route) er
 		return err
 	}
 	before := h.existing(r, id, sent.Version)
-	_, err = h.packages.Publish(r.Context(), packages.Publication{
+	_, err = h.Packages.Publish(r.Context(), packages.Publication{
 		Repository: r.Repository, Package: id, Version: sent.Version,
 		Metadata: metadata, Description: sent.describe(), Search: sent.searchText(),
 		Assets: []packages.StagedAsset{{Name: assetName(sent.Name, sent.Version), Content: content}},
@@ -62,7 +62,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, _ route) er
 
 // existing returns the version if the repository has it already, for a warning.
 func (h *Handler) existing(r *formats.Request, id packages.PackageID, version string) *packages.Version {
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return nil // it does not exist, or the caller may not read
 	}
@@ -87,10 +87,10 @@ func (h *Handler) stage(r *formats.Request, id packages.PackageID) (*packages.St
 	if err != nil {
 		return nil, err
 	}
-	if size > h.maxCrate {
-		return nil, fault.New(fault.TooLarge, "CrateTooLarge", "The .crate has %d bytes; %d are accepted.", size, h.maxCrate)
+	if int64(size) > h.MaxAsset {
+		return nil, fault.New(fault.TooLarge, "CrateTooLarge", "The .crate has %d bytes; %d are accepted.", size, h.MaxAsset)
 	}
-	content, err := h.packages.Stage(r.Context(), r.Repository, id, io.LimitReader(r.Body, int64(size)), int64(size))
+	content, err := h.Packages.Stage(r.Context(), r.Repository, id, io.LimitReader(r.Body, int64(size)), int64(size))
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type registryConfig struct {
 
 // getConfig answers config.json, with the address by which the client came here.
 func (h *Handler) getConfig(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	body, err := json.Marshal(registryConfig{Download: r.Base + webAPI, API: strings.TrimSuffix(r.Base, "/"), AuthRequired: true})
@@ -38,11 +38,11 @@ func (h *Handler) getConfig(w http.ResponseWriter, r *formats.Request, _ route) 
 func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := crate(rt.name)
 	r.About(id, "")
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
 	}
-	file, err := h.index.Get(r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
+	file, err := h.Documents.Get(r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		body, err := indexFile(p)
 		if err != nil {
 			return nil, err
@@ -60,7 +60,7 @@ func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request, rt route) 
 func (h *Handler) getCrate(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := crate(rt.name)
 	r.About(id, rt.version)
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, id, rt.version, assetName(rt.name, rt.version))
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, rt.version, assetName(rt.name, rt.version))
 	if err != nil {
 		return err
 	}

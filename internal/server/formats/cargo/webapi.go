@@ -35,7 +35,7 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 	}
 	size := queryInt(q, "per_page", defaultFound, maxFound)
 	page := packages.SearchPage{From: (max(queryInt(q, "page", 1, math.MaxInt32), 1) - 1) * size, Size: size}
-	found, total, err := h.packages.Search(r.Context(), r.Repository, packages.Cargo, page, func(id packages.PackageID, text string) bool {
+	found, total, err := h.Packages.Search(r.Context(), r.Repository, packages.Cargo, page, func(id packages.PackageID, text string) bool {
 		return formats.ContainsAll(strings.ToLower(id.Name)+"\n"+text, words)
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 	}
 	crates := make([]foundCrate, 0, len(found))
 	for _, id := range found {
-		p, err := h.packages.Package(r.Context(), r.Repository, id)
+		p, err := h.Packages.Package(r.Context(), r.Repository, id)
 		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
 			continue // deleted since its name was found
 		}
@@ -137,7 +137,7 @@ func endpointPath(base string) string {
 func (h *Handler) summaries(r *formats.Request, rt route) (*packages.Package, []versionSummary, error) {
 	id := crate(rt.name)
 	r.About(id, "")
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return nil, nil, err
 	}

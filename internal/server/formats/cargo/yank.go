@@ -21,7 +21,7 @@ func (h *Handler) unyank(w http.ResponseWriter, r *formats.Request, rt route) er
 func (h *Handler) setYanked(w http.ResponseWriter, r *formats.Request, rt route, from, to packages.Status) error {
 	id := crate(rt.name)
 	r.About(id, rt.version)
-	outcome, err := h.packages.UpdateVersionsStatus(r.Context(), r.Repository, id, packages.Selection{Versions: []string{rt.version}, Expected: from}, to)
+	outcome, err := h.Packages.UpdateVersionsStatus(r.Context(), r.Repository, id, packages.Selection{Versions: []string{rt.version}, Expected: from}, to)
 	if e := fault.From(err); e != nil && e.Kind == fault.NotFound && e.ResourceType == "package" {
 		return notHere(r, rt)
 	}

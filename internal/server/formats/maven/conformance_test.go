@@ -15,7 +15,7 @@ import (
 func TestConformance(t *testing.T) {
 	asset := func(version string) string { return "com/acme/sample/" + version + "/sample-" + version + ".jar" }
 	formatstest.Conformance(t, formatstest.Format{
-		Open:    func(p *packages.Service) formats.Protocol { return maven.New(maven.Config{Packages: p}) },
+		Open:    func(p *packages.Service) formats.Protocol { return maven.New(formats.ProtocolConfig{Packages: p}) },
 		Package: packages.PackageID{Format: packages.Maven, Namespace: "com.acme", Name: "sample"},
 		Version: func(n int) string { return fmt.Sprintf("1.%d", n) },
 		Publish: func(_ testing.TB, version, content string) []formatstest.Call {

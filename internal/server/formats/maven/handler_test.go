@@ -30,7 +30,7 @@ type repository struct {
 func start(t testing.TB) (app, shared repository) {
 	t.Helper()
 	s := formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
-		return map[packages.Format]formats.Protocol{packages.Maven: maven.New(maven.Config{Packages: p, MaxFile: 1 << 20})}
+		return map[packages.Format]formats.Protocol{packages.Maven: maven.New(formats.ProtocolConfig{Packages: p, MaxAsset: 1 << 20})}
 	})
 	at := func(r packages.RepositoryID) repository { return repository{s, t, s.Endpoint(r, packages.Maven)} }
 	return at(formatstest.App), at(formatstest.Shared)

@@ -24,18 +24,18 @@ var (
 func (h *Handler) putFile(w http.ResponseWriter, r *formats.Request, l location) error {
 	version := l.storedVersion()
 	r.About(l.id(), version)
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, l.id(), "codeartifact:PublishPackageVersion"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, l.id(), "codeartifact:PublishPackageVersion"); err != nil {
 		return err
 	}
 	if err := l.checkPublishable(); err != nil {
 		return err
 	}
 	of, _ := l.part()
-	limit := h.maxFile
+	limit := h.MaxAsset
 	if of == pomPart {
 		limit = min(limit, maxPOM)
 	}
-	content, err := h.packages.Stage(r.Context(), r.Repository, l.id(), r.Body, limit)
+	content, err := h.Packages.Stage(r.Context(), r.Repository, l.id(), r.Body, limit)
 	if err != nil {
 		return err
 	}
@@ -52,12 +52,12 @@ func (h *Handler) putFile(w http.ResponseWriter, r *formats.Request, l location)
 		return err
 	}
 	p.Assets = []packages.StagedAsset{asset}
-	v, err := h.packages.Publish(r.Context(), p)
+	v, err := h.Packages.Publish(r.Context(), p)
 	if err != nil {
 		return err
 	}
 	if v.Status == packages.Unfinished && sendsNoIndex(r.Request) && complete(l.artifact, v) {
-		if err := h.packages.Finish(r.Context(), r.Repository, l.id(), []string{version}); err != nil {
+		if err := h.Packages.Finish(r.Context(), r.Repository, l.id(), []string{version}); err != nil {
 			return err
 		}
 	}
@@ -87,7 +87,7 @@ func (h *Handler) describe(r *formats.Request, p *packages.Publication, asset *p
 		return err
 	}
 	defer object.Close()
-	memory := h.bodies.Reader(r.Request, object, xmlWeight)
+	memory := h.Bodies.Reader(r.Request, object, xmlWeight)
 	defer memory.Release()
 	read := &storeReader{r: memory}
 	pom, err := parsePOM(read)
@@ -157,7 +157,7 @@ func complete(artifact string, v *packages.Version) bool {
 func (h *Handler) putFileChecksum(w http.ResponseWriter, r *formats.Request, l location) error {
 	version := l.storedVersion()
 	r.About(l.id(), version)
-	asset, err := h.packages.UploadedAsset(r.Context(), r.Repository, l.id(), version, l.name)
+	asset, err := h.Packages.UploadedAsset(r.Context(), r.Repository, l.id(), version, l.name)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (h *Handler) putIndex(w http.ResponseWriter, r *formats.Request, l location
 	if err := h.authorizeReading(r, l); err != nil {
 		return err
 	}
-	memory := h.bodies.Reader(r.Request, r.Body, xmlWeight)
+	memory := h.Bodies.Reader(r.Request, r.Body, xmlWeight)
 	defer memory.Release()
 	text, err := io.ReadAll(io.LimitReader(memory, maxIndex+1))
 	if e := (*fault.Error)(nil); errors.As(err, &e) {
@@ -221,13 +221,13 @@ func (h *Handler) finish(r *formats.Request, l location, x *index) error {
 // finishPackage ends the publication of versions of a package, if the index is its.
 func (h *Handler) finishPackage(r *formats.Request, id packages.PackageID, snapshot string, x *index, versions []string) error {
 	r.About(id, snapshot)
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err != nil {
 		return err
 	}
 	if err := x.checkIsOf(id, snapshot); err != nil {
 		return err
 	}
-	return h.packages.Finish(r.Context(), r.Repository, id, versions)
+	return h.Packages.Finish(r.Context(), r.Repository, id, versions)
 }
 
 const putPackageMetadata = "codeartifact:PutPackageMetadata"
@@ -255,7 +255,7 @@ func (h *Handler) finishGroup(r *formats.Request, l location, x *index) error {
 	for _, name := range names {
 		id := packageID(group, name)
 		r.About(id, "")
-		if err = h.packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err == nil {
+		if err = h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err == nil {
 			break
 		}
 	}
@@ -264,8 +264,8 @@ func (h *Handler) finishGroup(r *formats.Request, l location, x *index) error {
 	}
 	// The folder may be the one of an artifact too, and the client has read its index
 	// with the group's.
-	if id, ok := l.asArtifact(); ok && x.Versioning != nil && h.packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata) == nil {
-		return h.packages.Finish(r.Context(), r.Repository, id, x.listed())
+	if id, ok := l.asArtifact(); ok && x.Versioning != nil && h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata) == nil {
+		return h.Packages.Finish(r.Context(), r.Repository, id, x.listed())
 	}
 	return nil
 }
@@ -293,7 +293,7 @@ func (h *Handler) putIndexChecksum(w http.ResponseWriter, r *formats.Request, l 
 // index of the group before.
 func (h *Handler) authorizeReading(r *formats.Request, l location) error {
 	err := h.authorizeIndex(r, l)
-	if err != nil && h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository") == nil {
+	if err != nil && h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository") == nil {
 		return nil
 	}
 	return err
@@ -315,7 +315,7 @@ func (h *Handler) authorizeIndex(r *formats.Request, l location) error {
 	err := notAnArtifact(l)
 	for _, id := range ids {
 		r.About(id, "")
-		if err = h.packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err == nil {
+		if err = h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err == nil {
 			return nil
 		}
 	}

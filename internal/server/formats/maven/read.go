@@ -14,7 +14,7 @@ import (
 func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, l location) error {
 	version := l.storedVersion()
 	r.About(l.id(), version)
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, l.id(), version, l.name)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, l.id(), version, l.name)
 	if err != nil {
 		return err
 	}
@@ -27,13 +27,13 @@ func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, l location)
 func (h *Handler) getFileChecksum(w http.ResponseWriter, r *formats.Request, l location) error {
 	version := l.storedVersion()
 	r.About(l.id(), version)
-	p, err := h.packages.Package(r.Context(), r.Repository, l.id())
+	p, err := h.Packages.Package(r.Context(), r.Repository, l.id())
 	if err != nil {
 		return err
 	}
 	v := p.Version(version)
 	if v == nil {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, l.id(), version)
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, l.id(), version)
 	}
 	asset := v.Asset(l.name)
 	if asset == nil {
@@ -82,7 +82,7 @@ func (h *Handler) document(r *formats.Request, l location) (*formats.Document, e
 	for _, p := range plugins {
 		key = append(key, p.ID.Name, p.Revision)
 	}
-	return h.indexes.Get(strings.Join(key, "\n"), func() (*formats.Document, error) {
+	return h.Documents.Get(strings.Join(key, "\n"), func() (*formats.Document, error) {
 		var x index
 		if artifact != nil {
 			x = artifactIndex(artifact)
@@ -103,14 +103,14 @@ func newDocument(x index) *formats.Document {
 // snapshotDocument is the index of the builds of a snapshot.
 func (h *Handler) snapshotDocument(r *formats.Request, id packages.PackageID, version string) (*formats.Document, error) {
 	r.About(id, version)
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return nil, err
 	}
 	if p.Version(version) == nil {
-		return nil, h.packages.WhyNotVisible(r.Context(), r.Repository, id, version)
+		return nil, h.Packages.WhyNotVisible(r.Context(), r.Repository, id, version)
 	}
-	return h.indexes.Get(strings.Join([]string{r.Repository.ARN(), id.Namespace, id.Name, version, p.Revision}, "\n"), func() (*formats.Document, error) {
+	return h.Documents.Get(strings.Join([]string{r.Repository.ARN(), id.Namespace, id.Name, version, p.Revision}, "\n"), func() (*formats.Document, error) {
 		x, ok := snapshotIndex(p, version)
 		if !ok {
 			return nil, fault.New(fault.NotFound, "ResourceNotFound", "Version %s of %s has no build that can be downloaded.", version, id)
@@ -127,7 +127,7 @@ func (h *Handler) artifact(r *formats.Request, l location) (*packages.Package, e
 		return nil, notAnArtifact(l)
 	}
 	r.About(id, "")
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (h *Handler) plugins(r *formats.Request, l location) ([]*packages.Package, 
 	if !ok {
 		return nil, nil
 	}
-	named, err := h.packages.PackagesIn(r.Context(), r.Repository, packages.Maven, group)
+	named, err := h.Packages.PackagesIn(r.Context(), r.Repository, packages.Maven, group)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +156,7 @@ func (h *Handler) plugins(r *formats.Request, l location) ([]*packages.Package, 
 		if !isPlugin(n) {
 			continue
 		}
-		p, err := h.packages.Package(r.Context(), r.Repository, n.ID)
+		p, err := h.Packages.Package(r.Context(), r.Repository, n.ID)
 		if isNotFound(err) { // hidden, or deleted since
 			continue
 		}

@@ -13,7 +13,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	formatstest.Conformance(t, formatstest.Format{
-		Open:    func(p *packages.Service) formats.Protocol { return npm.New(npm.Config{Packages: p}) },
+		Open:    func(p *packages.Service) formats.Protocol { return npm.New(formats.ProtocolConfig{Packages: p}) },
 		Package: packages.PackageID{Format: packages.NPM, Name: "sample"},
 		Version: func(n int) string { return fmt.Sprintf("1.%d.0", n) },
 		Publish: func(t testing.TB, version, content string) []formatstest.Call {

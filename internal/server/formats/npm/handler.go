@@ -7,56 +7,22 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
-	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
-	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Config configures a [Handler].
-type Config struct {
-	// Packages is the store. Required.
-	Packages *packages.Service
-	// MaxTarball bounds the size of a tarball, in bytes. 0 means 5 GB,
-	// CodeArtifact's quota "Asset file size maximum".
-	MaxTarball int64
-	// CacheBytes bounds the rendered documents in memory, in bytes. 0 means 64 MiB.
-	CacheBytes int64
-	// Bodies bounds the memory of documents that are being published. If it is nil,
-	// there is no bound.
-	Bodies *bodybudget.Budget
-}
-
 // A Handler serves npm's clients. It implements [formats.Protocol].
-type Handler struct {
-	packages   *packages.Service
-	maxTarball int64
-	documents  *formats.DocumentCache
-	bodies     *bodybudget.Budget
-	table      *formats.Table[route]
-}
+type Handler struct{ formats.Base[route] }
 
 // New returns a handler.
-func New(c Config) *Handler {
-	if c.MaxTarball == 0 {
-		c.MaxTarball = 5_000_000_000
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 64 << 20
-	}
-	h := &Handler{packages: c.Packages, maxTarball: c.MaxTarball, documents: formats.NewDocumentCache(c.CacheBytes), bodies: c.Bodies}
-	h.table = h.routes()
+func New(c formats.ProtocolConfig) *Handler {
+	h := &Handler{formats.NewBase[route](packages.NPM, c)}
+	h.Table = h.routes()
 	return h
 }
 
 // LoginTool is npm.
 func (h *Handler) LoginTool(*http.Request) string { return "npm" }
-
-// Serve answers one request.
-func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error { return h.table.Serve(w, r) }
-
-// Routes are npm's requests.
-func (h *Handler) Routes() []formats.RouteInfo { return h.table.Routes() }
 
 // Authentication is by Bearer, or by Basic for _auth and old clients.
 func (h *Handler) Authentication() formats.Authentication { return formats.BearerOrBasic() }
@@ -92,7 +58,7 @@ func writeJSON(w http.ResponseWriter, r *formats.Request, status int, body []byt
 
 // ping answers 200 if the token gives access to the repository.
 func (h *Handler) ping(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	writeJSON(w, r, http.StatusOK, []byte(`{}`))
@@ -101,7 +67,7 @@ func (h *Handler) ping(w http.ResponseWriter, r *formats.Request, _ route) error
 
 // whoami answers the name of the IAM identity that obtained the token.
 func (h *Handler) whoami(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	out, err := json.Marshal(map[string]string{"username": username(authn.FromContext(r.Context()))})
@@ -123,6 +89,3 @@ func username(c *authn.Caller) string {
 	}
 	return c.ARN[strings.LastIndexByte(c.ARN, ':')+1:]
 }
-
-// Documents returns the counters of the cache of rendered documents, for metrics.
-func (h *Handler) Documents() lru.Stats { return h.documents.Stats() }

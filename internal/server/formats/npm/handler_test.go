@@ -23,7 +23,7 @@ import (
 func start(t testing.TB) (s *formatstest.Server, app string) {
 	t.Helper()
 	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
-		return map[packages.Format]formats.Protocol{packages.NPM: npm.New(npm.Config{Packages: p, MaxTarball: 1 << 20})}
+		return map[packages.Format]formats.Protocol{packages.NPM: npm.New(formats.ProtocolConfig{Packages: p, MaxAsset: 1 << 20})}
 	})
 	return s, s.Endpoint(formatstest.App, packages.NPM)
 }
@@ -159,10 +159,9 @@ func TestTarball(t *testing.T) {
 
 // A client cannot fill the cache of documents with hosts that it makes up.
 func TestDocument_CacheOfMadeUpHosts(t *testing.T) {
-	var h *npm.Handler
+	documents := formats.NewDocumentCache(1 << 20)
 	s := formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
-		h = npm.New(npm.Config{Packages: p})
-		return map[packages.Format]formats.Protocol{packages.NPM: h}
+		return map[packages.Format]formats.Protocol{packages.NPM: npm.New(formats.ProtocolConfig{Packages: p, Documents: documents})}
 	})
 	app := s.Endpoint(formatstest.App, packages.NPM)
 	publish(t, s, app, "lib", "1.0.0", "latest", []byte("x"))
@@ -172,7 +171,7 @@ func TestDocument_CacheOfMadeUpHosts(t *testing.T) {
 			want(t, 200, s.Do(formatstest.Reader, "GET", app+path, "", "Host: "+host), "http://"+host+"/")
 		}
 	}
-	if st := h.Documents(); st.Entries != 0 {
+	if st := documents.For(packages.NPM).Stats(); st.Entries != 0 {
 		t.Fatalf("%d documents are kept", st.Entries)
 	}
 	_, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "http://"), ":")
@@ -181,7 +180,7 @@ func TestDocument_CacheOfMadeUpHosts(t *testing.T) {
 		want(t, 200, s.Do(formatstest.Reader, "GET", app+"lib", ""))
 		want(t, 200, s.Do(formatstest.Reader, "GET", s.URL+"/npm/app/lib", "", "Host: "+aws))
 	}
-	if st := h.Documents(); st.Entries != 2 || st.Hits != 2 {
+	if st := documents.For(packages.NPM).Stats(); st.Entries != 2 || st.Hits != 2 {
 		t.Fatalf("%+v", st)
 	}
 }

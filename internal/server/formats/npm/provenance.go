@@ -164,7 +164,7 @@ func (h *Handler) addProvenance(ctx context.Context, doc *sentDocument, p *packa
 	if err != nil {
 		return err
 	}
-	content, err := h.packages.Stage(ctx, p.Repository, p.Package, strings.NewReader(data), maxProvenance)
+	content, err := h.Packages.Stage(ctx, p.Repository, p.Package, strings.NewReader(data), maxProvenance)
 	if err != nil {
 		return err
 	}
@@ -193,7 +193,7 @@ func predicateType(a *packages.Asset) string {
 // getAttestations answers the provenance of a version.
 func (h *Handler) getAttestations(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, rt.arg)
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, rt.id, rt.arg, provenanceName)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, rt.arg, provenanceName)
 	if err != nil {
 		return err
 	}

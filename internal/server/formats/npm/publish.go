@@ -50,7 +50,7 @@ type sentAttachment struct {
 // changes the metadata of published versions.
 func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, "")
-	if err := h.packages.AuthorizedToWrite(r.Context(), r.Repository, rt.id); err != nil {
+	if err := h.Packages.AuthorizedToWrite(r.Context(), r.Repository, rt.id); err != nil {
 		return err
 	}
 	doc, tarball, err := h.receive(r, rt.id)
@@ -75,7 +75,7 @@ func (h *Handler) putDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	if err := h.addProvenance(r.Context(), doc, p, tarball.content.SHA512); err != nil {
 		return err
 	}
-	if _, err := h.packages.Publish(r.Context(), *p); err != nil {
+	if _, err := h.Packages.Publish(r.Context(), *p); err != nil {
 		return formats.OverExisting(err, "You cannot publish over the previously published versions: %s.", p.Version)
 	}
 	return writeOK(w, r, http.StatusCreated)
@@ -99,7 +99,7 @@ func (h *Handler) receive(r *formats.Request, id packages.PackageID) (*sentDocum
 		tarball, err = h.stage(r.Context(), r.Repository, id, tarball, file, content)
 		return err
 	})
-	memory := h.bodies.Reader(r.Request, body, documentWeight)
+	memory := h.Bodies.Reader(r.Request, body, documentWeight)
 	doc, err := decodeDocument(memory, id)
 	if err != nil {
 		memory.Release()
@@ -121,7 +121,7 @@ func (h *Handler) stage(ctx context.Context, repo packages.RepositoryID, id pack
 	if previous != nil {
 		return previous, fault.New(fault.Invalid, "InvalidDocument", "The document has more than one tarball. Publish one version at a time.")
 	}
-	staged, err := h.packages.Stage(ctx, repo, id, content, h.maxTarball)
+	staged, err := h.Packages.Stage(ctx, repo, id, content, h.MaxAsset)
 	if err != nil {
 		return nil, fault.From(err) // so that the decoder's caller can tell it from a bad document
 	}

@@ -20,7 +20,7 @@ func (h *Handler) getDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	if !ok {
 		media = mediaFull // there is no other form, and npm's clients can read it
 	}
-	doc, err := h.document(r, cacheKey(media, r.Base, p, ""), func() (*formats.Document, error) {
+	doc, err := h.Documents.GetWithBase(r, cacheKey(media, p, ""), func() (*formats.Document, error) {
 		doc := renderer{base: r.Base, p: p}
 		render := doc.full
 		if media == mediaAbbreviated {
@@ -39,17 +39,10 @@ func (h *Handler) getDocument(w http.ResponseWriter, r *formats.Request, rt rout
 	return nil
 }
 
-// document returns a document, from the cache if the server knows the address in it.
-func (h *Handler) document(r *formats.Request, key string, render func() (*formats.Document, error)) (*formats.Document, error) {
-	if !r.Listed {
-		return h.documents.Render(r.Context(), render)
-	}
-	return h.documents.Get(key, render)
-}
-
-// cacheKey contains everything that the bytes of a document depend on.
-func cacheKey(media, base string, p *packages.Package, version string) string {
-	return media + "\n" + base + "\n" + fullName(p.ID) + "\n" + p.Revision + "\n" + version
+// cacheKey contains everything that the bytes of a document depend on, besides the
+// address of the endpoint.
+func cacheKey(media string, p *packages.Package, version string) string {
+	return media + "\n" + fullName(p.ID) + "\n" + p.Revision + "\n" + version
 }
 
 // getVersion answers the object of one version, named by version or tag.
@@ -65,11 +58,11 @@ func (h *Handler) getVersion(w http.ResponseWriter, r *formats.Request, rt route
 	v := p.Version(wanted)
 	if v == nil {
 		if validVersion(wanted) {
-			return h.packages.WhyNotVisible(r.Context(), r.Repository, rt.id, wanted)
+			return h.Packages.WhyNotVisible(r.Context(), r.Repository, rt.id, wanted)
 		}
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s has no version or tag %s in this repository.", fullName(rt.id), rt.arg)
 	}
-	doc, err := h.document(r, cacheKey(mediaFull, r.Base, p, v.Version), func() (*formats.Document, error) {
+	doc, err := h.Documents.GetWithBase(r, cacheKey(mediaFull, p, v.Version), func() (*formats.Document, error) {
 		one := renderer{base: r.Base, p: p}
 		if err := one.version(v, func(string) bool { return true }); err != nil {
 			return nil, err
@@ -90,7 +83,7 @@ func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
 	}
 	r.About(rt.id, v)
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, rt.id, v, assetName)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, v, assetName)
 	if err != nil {
 		return err
 	}
@@ -100,5 +93,5 @@ func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route
 // readPackage returns the package that a request reads.
 func (h *Handler) readPackage(r *formats.Request, rt route) (*packages.Package, error) {
 	r.About(rt.id, "")
-	return h.packages.Package(r.Context(), r.Repository, rt.id)
+	return h.Packages.Package(r.Context(), r.Repository, rt.id)
 }

@@ -50,7 +50,7 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 		return err
 	}
 	page := packages.SearchPage{From: queryInt(q, "from", 0, math.MaxInt32), Size: queryInt(q, "size", defaultSearchSize, maxSearchSize)}
-	found, total, err := h.packages.Search(r.Context(), r.Repository, packages.NPM, page, func(id packages.PackageID, text string) bool {
+	found, total, err := h.Packages.Search(r.Context(), r.Repository, packages.NPM, page, func(id packages.PackageID, text string) bool {
 		return formats.ContainsAll(strings.ToLower(fullName(id))+"\n"+text, words)
 	})
 	if err != nil {
@@ -58,7 +58,7 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 	}
 	results := make([]searchResult, 0, len(found))
 	for _, id := range found {
-		p, err := h.packages.Package(r.Context(), r.Repository, id)
+		p, err := h.Packages.Package(r.Context(), r.Repository, id)
 		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
 			continue // deleted since its name was found
 		}

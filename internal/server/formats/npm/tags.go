@@ -55,7 +55,7 @@ func (h *Handler) replaceTags(w http.ResponseWriter, r *formats.Request, rt rout
 	if err := h.readTags(r, rt, &tags); err != nil {
 		return err
 	}
-	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, rt.id)
 	if err != nil {
 		return err
 	}
@@ -96,13 +96,13 @@ func (h *Handler) setTags(r *formats.Request, id packages.PackageID, set map[str
 	if len(set) == 0 && len(remove) == 0 {
 		return nil
 	}
-	return h.packages.SetTags(r.Context(), r.Repository, id, set, remove)
+	return h.Packages.SetTags(r.Context(), r.Repository, id, set, remove)
 }
 
 // readTags decodes a bounded JSON body of a caller who may set tags.
 func (h *Handler) readTags(r *formats.Request, rt route, into any) error {
 	r.About(rt.id, "")
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:PutPackageMetadata"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:PutPackageMetadata"); err != nil {
 		return err
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxTagsBody+1))

@@ -16,7 +16,7 @@ import (
 // was published with the tarball and stays.
 func (h *Handler) updateMetadata(w http.ResponseWriter, r *formats.Request, rt route, doc *sentDocument) error {
 	r.Operation("PutPackageMetadata", rt.id, "")
-	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, rt.id)
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (h *Handler) updateMetadata(w http.ResponseWriter, r *formats.Request, rt r
 			return fault.New(fault.Invalid, "InvalidDocument", "The document has the version %s, which is not in this repository, and its tarball is not attached.", version)
 		}
 	}
-	err = h.packages.EditMetadata(r.Context(), r.Repository, rt.id, versions, func(version string, metadata json.RawMessage) (json.RawMessage, error) {
+	err = h.Packages.EditMetadata(r.Context(), r.Repository, rt.id, versions, func(version string, metadata json.RawMessage) (json.RawMessage, error) {
 		return deprecate(metadata, doc.Versions[version])
 	})
 	if err != nil {
@@ -65,7 +65,7 @@ func deprecate(metadata, sent []byte) (json.RawMessage, error) {
 // moves the dist-tags as it did: the first step of `npm unpublish package@version`.
 func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, "")
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
 		return err
 	}
 	doc, tarball, err := h.receive(r, rt.id)
@@ -95,7 +95,7 @@ func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt rout
 		gone = append(gone, v.Version)
 	}
 	if len(gone) > 0 {
-		if err := h.packages.DeleteVersions(r.Context(), r.Repository, rt.id, gone); err != nil {
+		if err := h.Packages.DeleteVersions(r.Context(), r.Repository, rt.id, gone); err != nil {
 			return err
 		}
 	}
@@ -120,7 +120,7 @@ func fromUpstream(id packages.PackageID, v *packages.Version) error {
 // deletePackage unpublishes the whole package.
 func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, "")
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackage"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackage"); err != nil {
 		return err
 	}
 	p, err := h.packageAtRevision(r, rt)
@@ -130,7 +130,7 @@ func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt ro
 	if !slices.ContainsFunc(p.Versions, func(v *packages.Version) bool { return v.Repository == r.Repository.Name }) && len(p.Versions) > 0 {
 		return fromUpstream(rt.id, p.Versions[0])
 	}
-	if _, err := h.packages.DeletePackage(r.Context(), r.Repository, rt.id); err != nil {
+	if _, err := h.Packages.DeletePackage(r.Context(), r.Repository, rt.id); err != nil {
 		return err
 	}
 	return writeOK(w, r, http.StatusOK)
@@ -145,10 +145,10 @@ func (h *Handler) deleteTarball(w http.ResponseWriter, r *formats.Request, rt ro
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
 	}
 	r.About(rt.id, version)
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
 		return err
 	}
-	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, rt.id)
 	if e := fault.From(err); e != nil && e.Kind != fault.NotFound {
 		return err
 	}
@@ -161,7 +161,7 @@ func (h *Handler) deleteTarball(w http.ResponseWriter, r *formats.Request, rt ro
 // packageAtRevision returns the package if it has the revision that the client last
 // saw.
 func (h *Handler) packageAtRevision(r *formats.Request, rt route) (*packages.Package, error) {
-	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, rt.id)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func TestConformance(t *testing.T) {
 		return b.String(), []string{"Content-Type: " + w.FormDataContentType()}
 	}
 	formatstest.Conformance(t, formatstest.Format{
-		Open:    func(p *packages.Service) formats.Protocol { return nuget.New(nuget.Config{Packages: p}) },
+		Open:    func(p *packages.Service) formats.Protocol { return nuget.New(formats.ProtocolConfig{Packages: p}) },
 		Package: packages.PackageID{Format: packages.NuGet, Name: "sample"},
 		Version: func(n int) string { return fmt.Sprintf("1.%d.0", n) },
 		Publish: func(t testing.TB, version, content string) []formatstest.Call {

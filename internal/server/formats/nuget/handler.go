@@ -6,39 +6,16 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
-	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Config configures a [Handler].
-type Config struct {
-	// Packages is the store. Required.
-	Packages *packages.Service
-	// MaxPackage bounds the size of a package, in bytes. 0 means 5 GB, CodeArtifact's
-	// quota "Asset file size maximum".
-	MaxPackage int64
-	// CacheBytes bounds the rendered documents in memory, in bytes. 0 means 32 MiB.
-	CacheBytes int64
-}
-
 // A Handler serves NuGet's clients. It implements [formats.Protocol].
-type Handler struct {
-	packages   *packages.Service
-	maxPackage int64
-	documents  *formats.DocumentCache
-	table      *formats.Table[route]
-}
+type Handler struct{ formats.Base[route] }
 
 // New returns a handler.
-func New(c Config) *Handler {
-	if c.MaxPackage == 0 {
-		c.MaxPackage = 5_000_000_000
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 32 << 20
-	}
-	h := &Handler{packages: c.Packages, maxPackage: c.MaxPackage, documents: formats.NewDocumentCache(c.CacheBytes)}
-	h.table = h.routes()
+func New(c formats.ProtocolConfig) *Handler {
+	h := &Handler{formats.NewBase[route](packages.NuGet, c)}
+	h.Table = h.routes()
 	return h
 }
 
@@ -54,15 +31,6 @@ func (h *Handler) Authentication() formats.Authentication {
 }
 
 const apiKey = "X-NuGet-ApiKey"
-
-// Routes are the requests of NuGet's clients.
-func (h *Handler) Routes() []formats.RouteInfo { return h.table.Routes() }
-
-// Serve answers one request.
-func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error { return h.table.Serve(w, r) }
-
-// Documents returns the counters of the cache of rendered documents, for metrics.
-func (h *Handler) Documents() lru.Stats { return h.documents.Stats() }
 
 // WriteError writes the message as plain text, and for a person at a client into
 // X-NuGet-Warning. Two answers are part of every restore and get no warning: the 401 to a

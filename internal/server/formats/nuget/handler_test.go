@@ -23,7 +23,7 @@ import (
 func start(t testing.TB) (s *formatstest.Server, app string) {
 	t.Helper()
 	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
-		return map[packages.Format]formats.Protocol{packages.NuGet: nuget.New(nuget.Config{Packages: p, MaxPackage: 1 << 20})}
+		return map[packages.Format]formats.Protocol{packages.NuGet: nuget.New(formats.ProtocolConfig{Packages: p, MaxAsset: 1 << 20})}
 	})
 	return s, s.Endpoint(formatstest.App, packages.NuGet)
 }

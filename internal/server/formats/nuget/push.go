@@ -20,7 +20,7 @@ type pushed struct {
 
 // receive stages the file of a push and reads its manifest. The caller discards it.
 func (h *Handler) receive(r *formats.Request) (*pushed, error) {
-	if err := h.packages.AuthorizedUnnamed(r.Context(), r.Repository, packageID("*"), "codeartifact:PublishPackageVersion"); err != nil {
+	if err := h.Packages.AuthorizedUnnamed(r.Context(), r.Repository, packageID("*"), "codeartifact:PublishPackageVersion"); err != nil {
 		return nil, err
 	}
 	form, err := r.MultipartReader()
@@ -33,7 +33,7 @@ func (h *Handler) receive(r *formats.Request) (*pushed, error) {
 	if err != nil {
 		return nil, formats.BadContent(err, "InvalidForm", "The form of the push has no file.")
 	}
-	staged, err := h.packages.StageUnnamed(r.Context(), r.Repository, packages.NuGet, part, h.maxPackage)
+	staged, err := h.Packages.StageUnnamed(r.Context(), r.Repository, packages.NuGet, part, h.MaxAsset)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 	if err != nil {
 		return err
 	}
-	_, err = h.packages.Publish(r.Context(), packages.Publication{
+	_, err = h.Packages.Publish(r.Context(), packages.Publication{
 		Repository: r.Repository, Package: id, Version: p.version.normal, Metadata: metadata,
 		Description: p.nuspec.description(p.readme), Search: p.nuspec.searchText(),
 		Assets: []packages.StagedAsset{{Name: assetName(p.nuspec.ID, p.version), Content: p.staged}},
@@ -117,17 +117,17 @@ func (h *Handler) pushSymbols(w http.ResponseWriter, r *formats.Request, _ route
 	}
 	id := packageID(p.nuspec.ID)
 	r.About(id, p.version.normal)
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, id, "codeartifact:PublishPackageVersion"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, "codeartifact:PublishPackageVersion"); err != nil {
 		return err
 	}
-	about, err := h.packages.Package(r.Context(), r.Repository, id)
+	about, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
 	}
 	if about.Version(p.version.normal) == nil {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, id, p.version.normal)
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, id, p.version.normal)
 	}
-	_, err = h.packages.Publish(r.Context(), packages.Publication{
+	_, err = h.Packages.Publish(r.Context(), packages.Publication{
 		Repository: r.Repository, Package: id, Version: p.version.normal,
 		Assets: []packages.StagedAsset{{Name: symbolsName(p.nuspec.ID, p.version), Beside: assetName(p.nuspec.ID, p.version), Content: p.staged}},
 	})

@@ -46,7 +46,7 @@ func resources(base string) []resource {
 }
 
 func (h *Handler) getServiceIndex(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	return serveJSON(w, r, map[string]any{"version": "3.0.0", "resources": resources(r.Base)})
@@ -71,19 +71,11 @@ func newJSON(v any) (*formats.Document, error) {
 	return formats.NewDocument(mediaJSON, b.Bytes()), nil
 }
 
-// document returns a document, from the cache if the server knows the address in it.
-func (h *Handler) document(r *formats.Request, key string, render func() (*formats.Document, error)) (*formats.Document, error) {
-	if !r.Listed {
-		return h.documents.Render(r.Context(), render)
-	}
-	return h.documents.Get(r.Base+"\n"+key, render)
-}
-
 // readPackage returns a package with the versions that clients may know about.
 func (h *Handler) readPackage(r *formats.Request, rt route, version string) (*packages.Package, error) {
 	id := packageID(rt.id)
 	r.About(id, version)
-	return h.packages.Package(r.Context(), r.Repository, id)
+	return h.Packages.Package(r.Context(), r.Repository, id)
 }
 
 // getVersionList answers the versions that can be downloaded, unlisted ones too: that is
@@ -93,7 +85,7 @@ func (h *Handler) getVersionList(w http.ResponseWriter, r *formats.Request, rt r
 	if err != nil {
 		return err
 	}
-	doc, err := h.documents.Get("list\n"+r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
+	doc, err := h.Documents.Get("list\n"+r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		all := []string{}
 		for _, v := range sortedVersions(p, anyVersion) {
 			if parsed, ok := parseVersion(v.Version); ok {
@@ -106,7 +98,7 @@ func (h *Handler) getVersionList(w http.ResponseWriter, r *formats.Request, rt r
 		return newJSON(map[string]any{"versions": all})
 	})
 	if errors.Is(err, errNotRegistered) {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, p.ID, "")
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, p.ID, "")
 	}
 	if err != nil {
 		return err
@@ -136,11 +128,11 @@ func (h *Handler) getContent(w http.ResponseWriter, r *formats.Request, rt route
 	r.About(id, rt.version)
 	v, ok := parseVersion(rt.version)
 	if !ok {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, id, "")
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, id, "")
 	}
 	switch rt.file {
 	case assetName(rt.id, v), symbolsName(rt.id, v):
-		asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, id, v.normal, rt.file)
+		asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, v.normal, rt.file)
 		if err != nil {
 			return err
 		}
@@ -155,7 +147,7 @@ func (h *Handler) getContent(w http.ResponseWriter, r *formats.Request, rt route
 
 // getInside answers a file in a package.
 func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packages.PackageID, v version, media string, read func(*nupkg) ([]byte, error)) error {
-	asset, object, err := h.packages.OpenAsset(r.Context(), r.Repository, id, v.normal, assetName(id.Name, v))
+	asset, object, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, v.normal, assetName(id.Name, v))
 	if err != nil {
 		return err
 	}
@@ -163,9 +155,9 @@ func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packag
 	missing := fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.normal, id.Name)
 	// Opening a package reads its whole directory, so what is in it is kept and few are
 	// open at a time.
-	doc, err := h.documents.Get("inside\n"+media+"\n"+asset.SHA256, func() (*formats.Document, error) {
+	doc, err := h.Documents.Get("inside\n"+media+"\n"+asset.SHA256, func() (*formats.Document, error) {
 		ctx := context.WithoutCancel(r.Context()) // other clients wait for it, too
-		return h.documents.Render(ctx, func() (*formats.Document, error) {
+		return h.Documents.Render(ctx, func() (*formats.Document, error) {
 			p, err := openNupkg(ctx, object, asset.Size)
 			if err != nil {
 				return nil, err

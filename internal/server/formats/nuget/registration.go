@@ -233,7 +233,7 @@ func (h *Handler) registered(w http.ResponseWriter, r *formats.Request, rt route
 	if err != nil {
 		return err
 	}
-	doc, err := h.document(r, hive(rt)+"\n"+p.ID.Name+"\n"+p.Revision+"\n"+key, func() (*formats.Document, error) {
+	doc, err := h.Documents.GetWithBase(r, hive(rt)+"\n"+p.ID.Name+"\n"+p.Revision+"\n"+key, func() (*formats.Document, error) {
 		l, err := newListing(r, p, rt.semVer2, wanted)
 		if err != nil {
 			return nil, err
@@ -244,7 +244,7 @@ func (h *Handler) registered(w http.ResponseWriter, r *formats.Request, rt route
 		return newJSON(render(l))
 	})
 	if errors.Is(err, errNotRegistered) {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, p.ID, version)
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, p.ID, version)
 	}
 	if err != nil {
 		return err
@@ -265,14 +265,14 @@ func (h *Handler) getRegistrationPage(w http.ResponseWriter, r *formats.Request,
 	lower, ok1 := parseVersion(rt.lower)
 	upper, ok2 := parseVersion(rt.upper)
 	if !ok1 || !ok2 {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, packageID(rt.id), "")
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, packageID(rt.id), "")
 	}
 	p, err := h.readPackage(r, rt, "")
 	if err != nil {
 		return err
 	}
 	// The bounds are the client's, so the page is not kept.
-	doc, err := h.documents.Render(r.Context(), func() (*formats.Document, error) {
+	doc, err := h.Documents.Render(r.Context(), func() (*formats.Document, error) {
 		l, err := newListing(r, p, rt.semVer2, func(v *packages.Version) bool {
 			of := strings.ToLower(v.Version)
 			return packages.NuGet.Compare(of, lower.lower()) >= 0 && packages.NuGet.Compare(of, upper.lower()) <= 0
@@ -286,7 +286,7 @@ func (h *Handler) getRegistrationPage(w http.ResponseWriter, r *formats.Request,
 		return newJSON(l.page(l.entries))
 	})
 	if errors.Is(err, errNotRegistered) {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, p.ID, rt.lower)
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, p.ID, rt.lower)
 	}
 	if err != nil {
 		return err
@@ -309,7 +309,7 @@ type leafDocument struct {
 func (h *Handler) getRegistrationLeaf(w http.ResponseWriter, r *formats.Request, rt route) error {
 	v, ok := parseVersion(rt.version)
 	if !ok {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, packageID(rt.id), "")
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, packageID(rt.id), "")
 	}
 	wanted := func(of *packages.Version) bool { return strings.EqualFold(of.Version, v.normal) }
 	return h.registered(w, r, rt, "leaf\n"+v.lower(), v.normal, wanted, func(l *listing) any {

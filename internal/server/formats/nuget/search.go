@@ -104,7 +104,7 @@ func (s searchQuery) mayShow(v *packages.Version) bool {
 // find returns one page of the packages that match, and their number on all pages, as far
 // as it is known: packages after the page count even if none of their versions is shown.
 func (h *Handler) find(r *formats.Request, s searchQuery) (page []searchResult, total int, err error) {
-	ids, total, err := h.packages.Search(r.Context(), r.Repository, packages.NuGet, packages.SearchPage{Size: maxMatches}, func(id packages.PackageID, text string) bool {
+	ids, total, err := h.Packages.Search(r.Context(), r.Repository, packages.NuGet, packages.SearchPage{Size: maxMatches}, func(id packages.PackageID, text string) bool {
 		return s.matches(id.Name, text)
 	})
 	if err != nil {
@@ -140,7 +140,7 @@ func (h *Handler) find(r *formats.Request, s searchQuery) (page []searchResult, 
 // listed returns the versions of a package that the results may show, in NuGet's order, and
 // the newest that they do show, or nil if there is none. It reads no other manifests.
 func (h *Handler) listed(r *formats.Request, id packages.PackageID, s searchQuery) (versions []*packages.Version, newest *entry, err error) {
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
 		return nil, nil, nil // deleted since its name was found
 	}
@@ -209,7 +209,7 @@ func (h *Handler) serveFound(w http.ResponseWriter, r *formats.Request, answer f
 	if err != nil {
 		return err
 	}
-	doc, err := h.documents.Render(r.Context(), func() (*formats.Document, error) {
+	doc, err := h.Documents.Render(r.Context(), func() (*formats.Document, error) {
 		found, total, err := h.find(r, s)
 		if err != nil {
 			return nil, err

@@ -30,7 +30,7 @@ func (h *Handler) setStatus(w http.ResponseWriter, r *formats.Request, rt route,
 	if !ok {
 		return fault.New(fault.NotFound, "NotFound", "%q is not a version of %s.", rt.version, rt.id)
 	}
-	out, err := h.packages.UpdateVersionsStatus(r.Context(), r.Repository, id,
+	out, err := h.Packages.UpdateVersionsStatus(r.Context(), r.Repository, id,
 		packages.Selection{Versions: []string{v.normal}, Expected: expected}, wanted)
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ func (h *Handler) unlessWanted(r *formats.Request, id packages.PackageID, v vers
 	if failed.Code == "NOT_FOUND" {
 		return fault.New(fault.NotFound, "NotFound", "%s has no version %s in this repository. A version of an upstream repository is unlisted there.", id.Name, v.normal)
 	}
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 		return body, []string{"Content-Type: " + contentType}
 	}
 	formatstest.Conformance(t, formatstest.Format{
-		Open:    func(p *packages.Service) formats.Protocol { return pypi.New(pypi.Config{Packages: p}) },
+		Open:    func(p *packages.Service) formats.Protocol { return pypi.New(formats.ProtocolConfig{Packages: p}) },
 		Package: packages.PackageID{Format: packages.PyPI, Name: "sample"},
 		Version: func(n int) string { return fmt.Sprintf("1.%d", n) },
 		Publish: func(t testing.TB, version, content string) []formatstest.Call {

@@ -84,7 +84,7 @@ func (h *Handler) names(r *formats.Request) ([]string, error) {
 	var names []string
 	var after packages.PackageID
 	for {
-		ids, more, err := h.packages.PackageNames(r.Context(), r.Repository, packages.PyPI, after, indexedPage)
+		ids, more, err := h.Packages.PackageNames(r.Context(), r.Repository, packages.PyPI, after, indexedPage)
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +107,7 @@ func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route)
 		http.Redirect(w, r.Request, r.Base+route{kind: detail, project: id.Name, slash: true}.path(), http.StatusMovedPermanently)
 		return nil
 	}
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route)
 	if !ok {
 		return notAcceptable(w, r)
 	}
-	doc, err := h.pages.Get(media+"\n"+r.Repository.ARN()+"\n"+id.Name+"\n"+p.Revision, func() (*formats.Document, error) {
+	doc, err := h.Documents.Get(media+"\n"+r.Repository.ARN()+"\n"+id.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		return page(media,
 			func() ([]byte, error) { return detailJSON(p, id.Name) },
 			func() ([]byte, error) { return detailHTML(p, id.Name) })
@@ -131,7 +131,7 @@ func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route)
 func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := project(rt.project)
 	r.About(id, rt.version)
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, id, rt.version, rt.file)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, rt.version, rt.file)
 	if err != nil {
 		return err
 	}

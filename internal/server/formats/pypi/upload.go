@@ -71,7 +71,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, u *upload) 
 	if err := h.describe(r.Context(), u, p); err != nil {
 		return err
 	}
-	if _, err := h.packages.Publish(r.Context(), *p); err != nil {
+	if _, err := h.Packages.Publish(r.Context(), *p); err != nil {
 		// twine --skip-existing and uv recognise the words.
 		return formats.OverExisting(err, "File already exists: %s.", u.file)
 	}
@@ -135,7 +135,7 @@ func (h *Handler) authorize(r *formats.Request, u *upload) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	if err := h.packages.AuthorizedToWrite(r.Context(), r.Repository, project(name)); err != nil {
+	if err := h.Packages.AuthorizedToWrite(r.Context(), r.Repository, project(name)); err != nil {
 		return err
 	}
 	u.authorized = true
@@ -192,7 +192,7 @@ func (h *Handler) stage(r *formats.Request, part *multipart.Part, u *upload) err
 	if err != nil {
 		return err
 	}
-	u.content, err = h.packages.Stage(r.Context(), r.Repository, id, io.TeeReader(part, sum), h.maxFile)
+	u.content, err = h.Packages.Stage(r.Context(), r.Repository, id, io.TeeReader(part, sum), h.MaxAsset)
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publicati
 		return err
 	}
 	if m != nil && (strings.HasSuffix(u.file, ".whl") || m.final()) {
-		beside, err := h.packages.Stage(ctx, p.Repository, p.Package, bytes.NewReader(m.raw), maxMetadata)
+		beside, err := h.Packages.Stage(ctx, p.Repository, p.Package, bytes.NewReader(m.raw), maxMetadata)
 		if err != nil {
 			return err
 		}

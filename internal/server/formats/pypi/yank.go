@@ -25,7 +25,7 @@ func (h *Handler) unyank(w http.ResponseWriter, r *formats.Request, u *upload) e
 func (h *Handler) setYanked(w http.ResponseWriter, r *formats.Request, u *upload, reason *string) error {
 	id, version := project(u.fields["name"]), u.fields["version"]
 	r.Operation("PutPackageMetadata", id, version)
-	err := h.packages.EditMetadata(r.Context(), r.Repository, id, []string{version}, func(_ string, old json.RawMessage) (json.RawMessage, error) {
+	err := h.Packages.EditMetadata(r.Context(), r.Repository, id, []string{version}, func(_ string, old json.RawMessage) (json.RawMessage, error) {
 		var about versionMetadata
 		if err := unmarshal(old, &about); err != nil {
 			return nil, err

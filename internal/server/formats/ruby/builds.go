@@ -74,7 +74,7 @@ func (h *Handler) find(r *formats.Request, full string) (build, error) {
 		tried++
 		id := packageID(full[:i])
 		version, _, _ := strings.Cut(full[i+1:], "-")
-		p, err := h.packages.Package(r.Context(), r.Repository, id)
+		p, err := h.Packages.Package(r.Context(), r.Repository, id)
 		if err == nil {
 			if v := p.Version(version); v != nil {
 				for _, b := range buildsOf(id.Name, v) {
@@ -84,7 +84,7 @@ func (h *Handler) find(r *formats.Request, full string) (build, error) {
 					}
 				}
 			}
-			err = h.packages.WhyNotVisible(r.Context(), r.Repository, id, version)
+			err = h.Packages.WhyNotVisible(r.Context(), r.Repository, id, version)
 		}
 		if e := fault.From(err); e == nil || e.Kind != fault.NotFound {
 			return build{}, err
@@ -103,7 +103,7 @@ func (h *Handler) getGem(w http.ResponseWriter, r *formats.Request, rt route) er
 	if err != nil {
 		return err
 	}
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, packageID(b.name), b.version, b.asset.Name)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, packageID(b.name), b.version, b.asset.Name)
 	if err != nil {
 		return err
 	}

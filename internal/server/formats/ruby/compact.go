@@ -29,7 +29,7 @@ const createdAt = "2024-01-01T00:00:00Z"
 // getRoot tells gem that the repository exists. gem 3.3 asks before it goes on with the
 // compact index.
 func (h *Handler) getRoot(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	formats.WriteText(w, r, http.StatusOK, "This is a repository of gems.\n")
@@ -39,7 +39,7 @@ func (h *Handler) getRoot(w http.ResponseWriter, r *formats.Request, _ route) er
 // getInfo answers the versions of a gem.
 func (h *Handler) getInfo(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(packageID(rt.name), "")
-	p, err := h.packages.Package(r.Context(), r.Repository, packageID(rt.name))
+	p, err := h.Packages.Package(r.Context(), r.Repository, packageID(rt.name))
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func (h *Handler) getInfo(w http.ResponseWriter, r *formats.Request, rt route) e
 
 // info is the document of a gem. It is rendered once for each revision.
 func (h *Handler) info(r *formats.Request, p *packages.Package) (*formats.Document, error) {
-	return h.documents.Get("info\n"+r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
+	return h.Documents.Get("info\n"+r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		var b strings.Builder
 		b.WriteString("---\n")
 		for _, build := range listed(p) {
@@ -98,11 +98,11 @@ func (h *Handler) gems(r *formats.Request) (all []*packages.Package, key string,
 	var after packages.PackageID
 	for more := true; more; {
 		var ids []packages.PackageID
-		if ids, more, err = h.packages.PackageNames(r.Context(), r.Repository, packages.Ruby, after, pageSize); err != nil {
+		if ids, more, err = h.Packages.PackageNames(r.Context(), r.Repository, packages.Ruby, after, pageSize); err != nil {
 			return nil, "", err
 		}
 		for _, id := range ids {
-			p, err := h.packages.Package(r.Context(), r.Repository, id)
+			p, err := h.Packages.Package(r.Context(), r.Repository, id)
 			if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
 				continue // deleted since it was listed
 			}
@@ -164,7 +164,7 @@ func (h *Handler) serveIndex(w http.ResponseWriter, r *formats.Request, kind str
 	if err != nil {
 		return err
 	}
-	doc, err := h.documents.Get(kind+"\n"+key, func() (*formats.Document, error) { return render(all) })
+	doc, err := h.Documents.Get(kind+"\n"+key, func() (*formats.Document, error) { return render(all) })
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 
 // push publishes a gem. The same bytes again change nothing.
 func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error {
-	staged, err := h.packages.StageUnnamed(r.Context(), r.Repository, packages.Ruby, r.Body, h.maxGem)
+	staged, err := h.Packages.StageUnnamed(r.Context(), r.Repository, packages.Ruby, r.Body, h.MaxAsset)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 	if err := h.checkFullName(r, g); err != nil {
 		return err
 	}
-	_, err = h.packages.Publish(r.Context(), packages.Publication{
+	_, err = h.Packages.Publish(r.Context(), packages.Publication{
 		Repository: r.Repository, Package: id, Version: g.Version, Description: g.description(),
 		Assets: []packages.StagedAsset{{Name: g.fileName(), Content: staged, Metadata: metadata}},
 	})
@@ -83,7 +83,7 @@ func (h *Handler) yank(w http.ResponseWriter, r *formats.Request, _ route) error
 	id := packageID(name)
 	r.About(id, version)
 	// The permission comes first, so that a stranger learns nothing of the version.
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, id, "codeartifact:UpdatePackageVersionsStatus"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, "codeartifact:UpdatePackageVersionsStatus"); err != nil {
 		return err
 	}
 	if platform != "" {
@@ -91,7 +91,7 @@ func (h *Handler) yank(w http.ResponseWriter, r *formats.Request, _ route) error
 			return err
 		}
 	}
-	out, err := h.packages.UpdateVersionsStatus(r.Context(), r.Repository, id,
+	out, err := h.Packages.UpdateVersionsStatus(r.Context(), r.Repository, id,
 		packages.Selection{Versions: []string{version}, Expected: packages.Published}, packages.Unlisted)
 	if err != nil {
 		return err
@@ -128,13 +128,13 @@ func yankForm(w http.ResponseWriter, r *formats.Request) (name, version, platfor
 
 // checkPlatform refuses to yank one platform of several.
 func (h *Handler) checkPlatform(r *formats.Request, id packages.PackageID, version, platform string) error {
-	p, err := h.packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
 	}
 	v := p.Version(version)
 	if v == nil {
-		return h.packages.WhyNotVisible(r.Context(), r.Repository, id, version)
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, id, version)
 	}
 	var all []string
 	for _, b := range buildsOf(id.Name, v) {

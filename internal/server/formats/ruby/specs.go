@@ -46,7 +46,7 @@ const maxAsked = 300
 // clients use: all versions of some gems with their dependencies. Without a query it only
 // says that it is there.
 func (h *Handler) getDependencies(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	names := strings.FieldsFunc(r.URL.Query().Get("gems"), func(c rune) bool { return c == ',' })
@@ -63,7 +63,7 @@ func (h *Handler) getDependencies(w http.ResponseWriter, r *formats.Request, _ r
 		if !namePattern.MatchString(name) || len(name) > maxName {
 			continue
 		}
-		p, err := h.packages.Package(r.Context(), r.Repository, packageID(name))
+		p, err := h.Packages.Package(r.Context(), r.Repository, packageID(name))
 		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
 			continue // another source has it
 		}

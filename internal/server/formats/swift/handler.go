@@ -9,47 +9,18 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
-	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// Config configures a [Handler].
-type Config struct {
-	// Packages is the store. Required.
-	Packages *packages.Service
-	// MaxArchive bounds the size of a source archive, in bytes. 0 means 5 GB,
-	// CodeArtifact's quota "Asset file size maximum".
-	MaxArchive int64
-	// CacheBytes bounds the rendered documents in memory, in bytes. 0 means 16 MiB.
-	CacheBytes int64
-}
-
 // A Handler serves Swift's package manager. It implements [formats.Protocol].
-type Handler struct {
-	packages   *packages.Service
-	maxArchive int64
-	documents  *formats.DocumentCache
-	table      *formats.Table[route]
-}
+type Handler struct{ formats.Base[route] }
 
 // New returns a handler.
-func New(c Config) *Handler {
-	if c.MaxArchive == 0 {
-		c.MaxArchive = 5_000_000_000
-	}
-	if c.CacheBytes == 0 {
-		c.CacheBytes = 16 << 20
-	}
-	h := &Handler{packages: c.Packages, maxArchive: c.MaxArchive, documents: formats.NewDocumentCache(c.CacheBytes)}
-	h.table = h.routes()
+func New(c formats.ProtocolConfig) *Handler {
+	h := &Handler{formats.NewBase[route](packages.Swift, c)}
+	h.Table = h.routes()
 	return h
 }
-
-// Serve answers one request.
-func (h *Handler) Serve(w http.ResponseWriter, r *formats.Request) error { return h.table.Serve(w, r) }
-
-// Routes are the requests of Swift's package manager.
-func (h *Handler) Routes() []formats.RouteInfo { return h.table.Routes() }
 
 // LoginTool is swift.
 func (h *Handler) LoginTool(*http.Request) string { return "swift" }
@@ -59,9 +30,6 @@ func (h *Handler) LoginTool(*http.Request) string { return "swift" }
 func (h *Handler) Authentication() formats.Authentication {
 	return formats.Authentication{Challenges: []formats.Challenge{formats.BearerChallenge}}
 }
-
-// Documents returns the counters of the cache of rendered documents, for metrics.
-func (h *Handler) Documents() lru.Stats { return h.documents.Stats() }
 
 // apiVersion is the value of Content-Version, which every answer has (specification,
 // 3.5).
@@ -149,7 +117,7 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 // login answers 200 if the token gives access to the repository. The client then stores
 // the token.
 func (h *Handler) login(w http.ResponseWriter, r *formats.Request, _ route) error {
-	if err := h.packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	write(w, http.StatusOK, "application/json", []byte("{}"))

@@ -30,7 +30,7 @@ const (
 func start(t testing.TB) (s *formatstest.Server, app string) {
 	t.Helper()
 	s = formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
-		return map[packages.Format]formats.Protocol{packages.Swift: swift.New(swift.Config{Packages: p, MaxArchive: 1 << 20})}
+		return map[packages.Format]formats.Protocol{packages.Swift: swift.New(formats.ProtocolConfig{Packages: p, MaxAsset: 1 << 20})}
 	})
 	return s, s.Endpoint(formatstest.App, packages.Swift)
 }
@@ -103,7 +103,7 @@ func want(t testing.TB, status int, r formatstest.Response, texts ...string) for
 
 func TestConformance(t *testing.T) {
 	formatstest.Conformance(t, formatstest.Format{
-		Open:    func(p *packages.Service) formats.Protocol { return swift.New(swift.Config{Packages: p}) },
+		Open:    func(p *packages.Service) formats.Protocol { return swift.New(formats.ProtocolConfig{Packages: p}) },
 		Package: packages.PackageID{Format: packages.Swift, Namespace: "acme", Name: "sample"},
 		Version: func(n int) string { return fmt.Sprintf("1.%d.0", n) },
 		Publish: func(t testing.TB, version, content string) []formatstest.Call {

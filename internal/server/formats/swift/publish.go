@@ -66,7 +66,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, rt route) e
 	if p.Metadata, err = json.Marshal(m); err != nil {
 		return err
 	}
-	if _, err := h.packages.Publish(r.Context(), p); err != nil {
+	if _, err := h.Packages.Publish(r.Context(), p); err != nil {
 		return err
 	}
 	w.Header().Set("Location", r.Base+rt.scope+"/"+rt.name+"/"+rt.version)
@@ -76,7 +76,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, rt route) e
 
 // receive reads the form. The caller discards its archive.
 func (h *Handler) receive(r *formats.Request, rt route) (*form, error) {
-	if err := h.packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:PublishPackageVersion"); err != nil {
+	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:PublishPackageVersion"); err != nil {
 		return nil, err
 	}
 	parts, err := r.MultipartReader()
@@ -110,7 +110,7 @@ func (h *Handler) readParts(r *formats.Request, rt route, parts *multipart.Reade
 			if f.content != nil {
 				return invalid("InvalidForm", "The form has more than one source-archive.")
 			}
-			f.content, err = h.packages.Stage(r.Context(), r.Repository, rt.id, part, h.maxArchive)
+			f.content, err = h.Packages.Stage(r.Context(), r.Repository, rt.id, part, h.MaxAsset)
 		case "metadata":
 			f.metadata, err = readPart(part, maxMetadata)
 		case "source-archive-signature":
@@ -169,7 +169,7 @@ func (h *Handler) addManifests(ctx context.Context, content *packages.Staged, p 
 		return formats.BadContent(err, "InvalidArchive", "The source archive cannot be accepted.")
 	}
 	for _, f := range found {
-		staged, err := h.packages.Stage(ctx, p.Repository, p.Package, bytes.NewReader(f.text), maxManifest)
+		staged, err := h.Packages.Stage(ctx, p.Repository, p.Package, bytes.NewReader(f.text), maxManifest)
 		if err != nil {
 			return err
 		}

@@ -24,17 +24,21 @@ type releaseLink struct {
 // getReleases answers the releases that clients may choose from.
 func (h *Handler) getReleases(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, "")
-	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, rt.id)
 	if err != nil {
 		return err
 	}
 	base := r.Base + rt.scope + "/" + rt.name
-	doc, err := h.document(r, base+"\n"+p.Revision, func() ([]byte, error) {
+	doc, err := h.Documents.GetWithBase(r, rt.scope+"/"+rt.name+"\n"+p.Revision, func() (*formats.Document, error) {
 		list := make(map[string]releaseLink, len(p.Versions))
 		for _, v := range p.Versions {
 			list[v.Version] = releaseLink{base + "/" + v.Version}
 		}
-		return json.Marshal(map[string]any{"releases": list}, json.Deterministic(true))
+		body, err := json.Marshal(map[string]any{"releases": list}, json.Deterministic(true))
+		if err != nil {
+			return nil, err
+		}
+		return formats.NewDocument("application/json", body), nil
 	})
 	if err != nil {
 		return err
@@ -44,21 +48,6 @@ func (h *Handler) getReleases(w http.ResponseWriter, r *formats.Request, rt rout
 	}
 	doc.Serve(w, r.Request)
 	return nil
-}
-
-// document returns a document, from the cache if the server knows the address in it.
-func (h *Handler) document(r *formats.Request, key string, render func() ([]byte, error)) (*formats.Document, error) {
-	make := func() (*formats.Document, error) {
-		body, err := render()
-		if err != nil {
-			return nil, err
-		}
-		return formats.NewDocument("application/json", body), nil
-	}
-	if !r.Listed {
-		return h.documents.Render(r.Context(), make)
-	}
-	return h.documents.Get(key, make)
 }
 
 // A releaseDocument is what is answered about a release (specification, 4.2).
@@ -114,13 +103,13 @@ func (h *Handler) getRelease(w http.ResponseWriter, r *formats.Request, rt route
 // version returns a release that can be downloaded, listed or not.
 func (h *Handler) version(r *formats.Request, rt route) (*packages.Package, *packages.Version, versionMetadata, error) {
 	r.About(rt.id, rt.version)
-	p, err := h.packages.Package(r.Context(), r.Repository, rt.id)
+	p, err := h.Packages.Package(r.Context(), r.Repository, rt.id)
 	if err != nil {
 		return nil, nil, versionMetadata{}, err
 	}
 	v := p.Version(rt.version)
 	if v == nil {
-		return nil, nil, versionMetadata{}, h.packages.WhyNotVisible(r.Context(), r.Repository, rt.id, rt.version)
+		return nil, nil, versionMetadata{}, h.Packages.WhyNotVisible(r.Context(), r.Repository, rt.id, rt.version)
 	}
 	m, err := decodeMetadata(v.Metadata)
 	return p, v, m, err
@@ -147,7 +136,7 @@ func (h *Handler) getManifest(w http.ResponseWriter, r *formats.Request, rt rout
 		}
 		file = name
 	}
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, rt.id, v.Version, file)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, v.Version, file)
 	if err != nil {
 		return err
 	}
@@ -177,7 +166,7 @@ func (h *Handler) getArchive(w http.ResponseWriter, r *formats.Request, rt route
 		return err
 	}
 	name := archiveName(rt.id, v.Version)
-	asset, content, err := h.packages.OpenAsset(r.Context(), r.Repository, rt.id, v.Version, name)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, v.Version, name)
 	if err != nil {
 		return err
 	}
@@ -216,7 +205,7 @@ func (h *Handler) getIdentifiers(w http.ResponseWriter, r *formats.Request, _ ro
 	if wanted == "" {
 		return fault.New(fault.Invalid, "InvalidURL", "The parameter url must be the address of a source repository.")
 	}
-	found, _, err := h.packages.Search(r.Context(), r.Repository, packages.Swift, packages.SearchPage{Size: maxIdentifiers},
+	found, _, err := h.Packages.Search(r.Context(), r.Repository, packages.Swift, packages.SearchPage{Size: maxIdentifiers},
 		func(_ packages.PackageID, text string) bool { return hasLine(text, wanted) })
 	if err != nil {
 		return err
