@@ -126,7 +126,7 @@ func (u *Upstream) describe(address string, err error) (Kind, string) {
 		return Unresolved, fmt.Sprintf("the name %s cannot be resolved. Check %s and the DNS servers of this machine; behind a proxy, set HTTPS_PROXY or %s", dns.Name, u.setting("url"), u.setting("proxy"))
 	case errors.As(err, &verify):
 		return Untrusted, fmt.Sprintf("the certificate of %s is not accepted: %s. If an authority of your own signed it, set %s", host, certificateReason(verify.Err), u.setting("ca"))
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return Unreachable, fmt.Sprintf("%s does not speak TLS. Check the scheme and port in %s", host, u.setting("url"))
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return TimedOut, fmt.Sprintf("no connection to %s in time. Check the network and the proxy", host)

@@ -54,25 +54,28 @@ func (t *throttle) succeeded() {
 	t.times = 0
 }
 
-// left returns how long the pause goes on; 0 means that there is none.
-func (t *throttle) left() time.Duration {
+// left returns when the pause ends, and how long that is; 0 means that there is none.
+func (t *throttle) left() (until time.Time, left time.Duration) {
 	now := t.services.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return max(0, t.until.Sub(now))
+	return t.until, max(0, t.until.Sub(now))
 }
 
 // wait waits for the end of a short pause. It returns how long a longer one goes on, for
 // which it does not wait.
 func (t *throttle) wait(ctx context.Context) (left time.Duration, err error) {
 	for {
-		left := t.left()
+		until, left := t.left()
 		if left == 0 || left > maxThrottleWait {
 			return left, nil
 		}
 		// Not all at the same moment.
 		if err := t.services.Wait(ctx, left+rand.N(maxThrottleWait/8)); err != nil {
 			return 0, err
+		}
+		if now, _ := t.left(); now.Equal(until) {
+			return 0, nil
 		}
 	}
 }
