@@ -56,6 +56,9 @@ type commands struct {
 	Work   workCommand   `cmd:"" help:"Show the background work of a running server, and try failed work again."`
 	Keys   keysCommand   `cmd:"" help:"List, rotate, retire and wrap the keys of the keyring."`
 
+	// For those who run a package repository.
+	Packages packagesCommand `cmd:"" help:"Show how often packages were downloaded from a running server."`
+
 	// For those who run a server, on its machine.
 	Backup  backupCommand  `cmd:"" help:"Make a backup of an installation, also while its server runs."`
 	Restore restoreCommand `cmd:"" help:"Restore an installation from a backup."`

@@ -51,6 +51,7 @@ var operations = [][2]any{
 	{ListKeysInput{}, ListKeysOutput{}},
 	{RetireKeyInput{}, RetireKeyOutput{}},
 	{RotateKeysInput{}, RotateKeysOutput{}},
+	{ListPackageStatisticsInput{}, ListPackageStatisticsOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.

@@ -259,7 +259,7 @@ func (p *components) purgeBlobs(ctx context.Context) error {
 	return err
 }
 
-// maintain periodically stores what IAM collects in memory, and once more at the
+// maintain periodically stores what the domains collect in memory, and once more at the
 // end. It is not in the work queue, because each server has its own to store.
 func (p *components) maintain(ctx context.Context) {
 	tick := time.NewTicker(maintainEvery)
@@ -275,6 +275,9 @@ func (p *components) maintain(ctx context.Context) {
 		}
 		if err := p.images.Maintain(context.WithoutCancel(ctx)); err != nil {
 			p.log.Error("store the times of pulls", "error", err)
+		}
+		if err := p.packages.Maintain(context.WithoutCancel(ctx)); err != nil {
+			p.log.Error("store the downloads of packages", "error", err)
 		}
 	}
 }

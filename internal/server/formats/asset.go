@@ -19,8 +19,11 @@ const assetURLLifetime = time.Hour
 // host. Otherwise it is the bytes; then the kernel copies them from the file to the
 // connection if both allow it, and Range, If-Range, If-None-Match and HEAD work as in
 // RFC 9110. The bytes under an asset's name never change, so clients may keep them.
+//
+// A GET for the whole asset counts as a download.
 func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob.Object) error {
 	defer o.Close()
+	recordUse(r, &a)
 	h := w.Header()
 	// A client that has the bytes gets 304 here. The address is for GET only.
 	if p, ok := o.(blob.Presigner); ok && r.Method == http.MethodGet && r.Header.Get("If-None-Match") == "" {
@@ -40,4 +43,16 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 	neverRun(h)
 	blobhttp.Serve(w, r, o)
 	return nil
+}
+
+// recordUse counts a download. A client that has the bytes already, or asks for a part of
+// them, uses the asset, and downloads nothing that counts.
+func recordUse(r *http.Request, a *packages.Asset) {
+	switch {
+	case r.Method != http.MethodGet:
+	case r.Header.Get("If-None-Match") != "" || r.Header.Get("Range") != "":
+		a.RecordUse()
+	default:
+		a.RecordDownload()
+	}
 }

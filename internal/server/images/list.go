@@ -175,7 +175,7 @@ func (s *Service) DescribeImagesByReference(ctx context.Context, id RepositoryID
 // addPulls adds the pull times to images.
 func (s *Service) addPulls(repo *Repository, list []*ImageDetail) {
 	for _, d := range list {
-		if pulled := s.pulls.last(digestKey{repo.row, d.Digest}, d.pulled); pulled > 0 {
+		if pulled := s.lastPull(digestKey{repo.row, d.Digest}, d.pulled); pulled > 0 {
 			d.PulledAt = db.Time(pulled)
 		}
 	}

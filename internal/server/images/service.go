@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
+	"github.com/gatehouse-registry/gatehouse/internal/server/usage"
 )
 
 // Config has what a [Service] needs.
@@ -71,7 +72,7 @@ type Service struct {
 	tags      *lru.Cache[tagKey, digest.Digest]
 	tagLists  *tagLists
 	locations *lru.Cache[digestKey, *location]
-	pulls     pulls
+	pulls     usage.Recorder[digestKey]
 }
 
 type digestKey struct {

@@ -167,7 +167,9 @@ func (s *Service) GetAsset(ctx context.Context, repo RepositoryID, id PackageID,
 	if err != nil {
 		return nil, Asset{}, nil, err
 	}
-	return v, *a, o, nil
+	opened := *a
+	opened.download = s.newDownload(r, id, v, a)
+	return v, opened, o, nil
 }
 
 // ownPackage returns the record of a package in the repository itself.

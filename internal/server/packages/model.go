@@ -170,8 +170,9 @@ type Asset struct {
 	Metadata json.RawMessage
 
 	object     string
-	beside     string // the asset that a sidecar is about
-	repository string // the name of the repository in which it was found
+	beside     string    // the asset that a sidecar is about
+	download   *download // of an asset that was opened for a client
+	repository string    // the name of the repository in which it was found
 }
 
 // A Description is what the CodeArtifact API answers about a version. The format's

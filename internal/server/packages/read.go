@@ -300,7 +300,9 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 	if err != nil {
 		return Asset{}, nil, err
 	}
-	return *a, o, nil
+	opened := *a
+	opened.download = s.newDownload(r, id, v, a)
+	return opened, o, nil
 }
 
 // open opens an asset or a sidecar of a version. It does not exist if its bytes are

@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -20,6 +20,18 @@ ALTER TABLE pkg_asset ADD COLUMN beside {text} NOT NULL DEFAULT ''; -- the asset
 UPDATE pkg_asset SET beside = substr(name, 1, length(name) - length('.metadata'))
 	WHERE name LIKE '%.metadata' AND package IN (SELECT id FROM pkg_package WHERE format = 'pypi');
 ALTER TABLE pkg_package ADD COLUMN search {text} NOT NULL DEFAULT ''; -- lower case
+`
+
+// usageTable has the downloads of versions; see usage.go.
+const usageTable = `
+CREATE TABLE pkg_usage (
+	package     {text} NOT NULL,
+	version_key {text} NOT NULL,
+	downloads   {int} NOT NULL,
+	used        {int} NOT NULL, -- when it was last downloaded or asked for
+	PRIMARY KEY (package, version_key),
+	FOREIGN KEY (package, version_key) REFERENCES pkg_version (package, version_key) ON DELETE CASCADE
+);
 `
 
 // connections has the external connection of a repository, or an empty text.

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
+	"github.com/gatehouse-registry/gatehouse/internal/server/usage"
 )
 
 // A Config configures a [Service].
@@ -69,6 +70,7 @@ type Service struct {
 	views      *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
 	namespaces *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
 	loading    singleflight.Group
+	uses       usage.Recorder[versionUse]
 }
 
 // New applies the migrations, loads the snapshot and returns the service.

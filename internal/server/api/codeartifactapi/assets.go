@@ -47,6 +47,7 @@ func (a *API) GetPackageVersionAsset(ctx context.Context, in *codeartifact.GetPa
 	if err != nil {
 		return nil, err
 	}
+	asset.RecordDownload()
 	return &codeartifact.GetPackageVersionAssetOutput{
 		Asset: content, AssetName: &asset.Name, PackageVersion: &v.Version, PackageVersionRevision: &v.Revision,
 	}, nil

@@ -18,12 +18,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/jsonerrors"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // Config has what an [API] needs. All fields are required.
 type Config struct {
 	Installation *installation.Service
 	Keys         *keys.Service
+	Packages     *packages.Service
 }
 
 // An API is the operator API.
@@ -49,6 +51,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.ListKeys)
 	wire.Handle(s, a.RetireKey)
 	wire.Handle(s, a.RotateKeys)
+	wire.Handle(s, a.ListPackageStatistics)
 }
 
 // GetServerInfo describes the server that answers.

@@ -18,10 +18,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/operatorapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -31,6 +34,7 @@ type fixture struct {
 	t      *testing.T
 	config aws.Config // of the first account's admin
 	work   *work.Queue
+	store  *packages.Service
 }
 
 func serve(t *testing.T) *fixture {
@@ -43,6 +47,15 @@ func serve(t *testing.T) *fixture {
 	if f.work, err = work.New(t.Context(), work.Config{DB: f.DB, Now: f.Now, Log: slog.New(slog.DiscardHandler), Server: "one"}); err != nil {
 		t.Fatal(err)
 	}
+	blobs := blobtest.Open(t)
+	removals, err := removal.New(f.work, blobs, f.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.store, err = packages.New(t.Context(), packages.Config{DB: f.DB, Blobs: blobs, Removals: removals, Authz: new(authz.PolicyAuthorizer), Principals: f.IAM, Now: f.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}
 	follower, err := keys.NewFollower(t.Context(), keys.FollowerConfig{
 		DB: f.DB, Store: &keys.FileStore{Path: filepath.Join(t.TempDir(), "keyring.json")}, Codec: &keys.Codec{}, Create: true, ID: "one", Host: "host",
@@ -52,6 +65,7 @@ func serve(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
+		Packages: f.store,
 		Keys: keys.New(keys.Config{Follower: follower, Operators: operators, Now: f.Now, AccessKeys: func(id string) []keys.AccessKey {
 			return []keys.AccessKey{{Account: iamtest.Account, User: "admin", ID: "AKIA" + id, Active: true}}
 		}}),
@@ -177,6 +191,8 @@ func validInput(t reflect.Type) any {
 	switch t {
 	case reflect.TypeFor[operatormodel.RetryWorkInput]():
 		return &operatormodel.RetryWorkInput{Kind: aws.String("k")}
+	case reflect.TypeFor[operatormodel.ListPackageStatisticsInput]():
+		return &operatormodel.ListPackageStatisticsInput{Domain: "acme", Repository: "lib"}
 	case reflect.TypeFor[operatormodel.RetireKeyInput]():
 		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}
