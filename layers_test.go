@@ -41,7 +41,7 @@ var layers = map[string]layer{
 	"internal/truncate":      base,
 	"authtoken":              base,
 
-	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage, "internal/server/changefeed": storage, "internal/server/sdnotify": storage, "internal/server/work": storage,
+	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage, "internal/server/changefeed": storage, "internal/server/sdnotify": storage, "internal/server/work": storage, "internal/server/events": storage,
 	"internal/server/progress": storage, "internal/server/consistency": storage,
 	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage, "internal/server/usage": storage,
 

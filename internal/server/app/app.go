@@ -45,6 +45,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
@@ -108,6 +109,7 @@ type components struct {
 
 	work         *work.Queue
 	removals     *removal.Outbox
+	events       *events.Log
 	operators    installation.Operators
 	installation *installation.Service
 	keys         *keys.Service
@@ -207,7 +209,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
+	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err
 	}
@@ -229,7 +231,10 @@ func (p *components) openWork(ctx context.Context) (err error) {
 		return err
 	}
 	p.metrics.registry.MustRegister(p.work.Metrics()...)
-	p.removals, err = removal.New(p.work, p.blobs, p.now)
+	if p.removals, err = removal.New(p.work, p.blobs, p.now); err != nil {
+		return err
+	}
+	p.events, err = events.New(ctx, events.Config{DB: p.db, Work: p.work, Now: p.now, Log: p.log})
 	return err
 }
 

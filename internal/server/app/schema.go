@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
@@ -16,7 +17,7 @@ import (
 // own, "db/…", are not among them. Commands that work on a database without a server
 // need them; a test compares them with what a server has applied.
 func Schema() []db.Migration {
-	return slices.Concat(changefeed.Migrations(), iam.Migrations(), images.Migrations(), packages.Migrations(), work.Migrations(), keys.Migrations())
+	return slices.Concat(changefeed.Migrations(), iam.Migrations(), images.Migrations(), packages.Migrations(), work.Migrations(), keys.Migrations(), events.Migrations())
 }
 
 // laterSchema returns the migrations that a server applies when something is used for

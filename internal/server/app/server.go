@@ -147,6 +147,7 @@ func newServer(ctx context.Context, p *components) (*Server, error) {
 		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certificates.get}
 	}
 	s.jobs.Go(func() { p.work.Run(jobsCtx) })
+	s.jobs.Go(func() { p.events.Run(jobsCtx) })
 	s.jobs.Go(func() { p.maintain(jobsCtx) })
 	s.jobs.Go(func() { p.feed.Run(jobsCtx) })
 	s.jobs.Go(func() { p.follower.Run(jobsCtx) })
@@ -328,6 +329,7 @@ func (s *Server) drain() {
 	ctx, cancel := context.WithTimeout(context.Background(), p.config.DrainTimeout)
 	defer cancel()
 	p.log.Info("shutting down; interrupt again to stop at once", "requests in flight", p.metrics.requestsInFlight(), "at most", p.config.DrainTimeout)
+	p.events.StopWaiting()
 	if p.config.DrainDelay > 0 {
 		wait(ctx, p.config.DrainDelay)
 	}

@@ -22,9 +22,10 @@ type packageChange struct {
 
 	// row is what begin found or created. Its seq is the number of this change;
 	// every version that the change writes gets it.
-	row     *packageRow
-	created bool
-	deleted bool // the package was deleted by this change
+	row       *packageRow
+	created   bool
+	deleted   bool // the package was deleted by this change
+	announced bool // an event of this change was written
 }
 
 // begin finds the package or creates it. If it does not exist and must not be

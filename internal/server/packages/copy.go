@@ -114,6 +114,8 @@ type plannedCopy struct {
 	from  *packageRow
 	found sourceVersion
 	over  bool // the destination has another version of the same name
+	// former is the status of the version that the copy replaces.
+	former Status
 }
 
 // A sourceVersion is a version as the source has it.
@@ -234,7 +236,7 @@ func (t *copyTx) planOne(ctx context.Context, name string, destination *packageR
 	case !t.AllowOverwrite:
 		return nil, &VersionError{"ALREADY_EXISTS", "Version " + name + " already exists"}
 	}
-	p.over = true
+	p.over, p.former = true, there.state.Status
 	return p, nil
 }
 
@@ -278,8 +280,10 @@ func readSourceVersion(ctx context.Context, tx *db.Tx, pkg, key string) (v sourc
 // write copies one version with its assets and tags.
 func (t *copyTx) write(ctx context.Context, p plannedCopy) error {
 	key := t.id.Format.versionKey(p.name)
+	removed := 0
 	if p.over { // its tags stay
-		if err := t.dropAssets(ctx, t.tx, key); err != nil {
+		var err error
+		if removed, err = t.dropAssets(ctx, t.tx, key); err != nil {
 			return err
 		}
 		if _, err := t.tx.Exec(ctx, `DELETE FROM pkg_version WHERE package = $1 AND version_key = $2`, t.row.id, key); err != nil {
@@ -307,5 +311,5 @@ func (t *copyTx) write(ctx context.Context, p plannedCopy) error {
 	if t.row.search == "" {
 		t.row.search = p.from.search
 	}
-	return nil
+	return t.announceReplaced(ctx, t.tx, key, p.former, removed)
 }

@@ -45,7 +45,8 @@ func (c *packageChange) delete(ctx context.Context, tx *db.Tx) error {
 
 // dropVersion removes a version with its assets and tags.
 func (c *packageChange) dropVersion(ctx context.Context, tx *db.Tx, key string) error {
-	if err := c.dropAssets(ctx, tx, key); err != nil {
+	assets, err := c.dropAssets(ctx, tx, key)
+	if err != nil {
 		return err
 	}
 	for tag, version := range c.row.tags {
@@ -54,8 +55,15 @@ func (c *packageChange) dropVersion(ctx context.Context, tx *db.Tx, key string) 
 		}
 	}
 	c.removed()
-	_, err := tx.Exec(ctx, `DELETE FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
-	return err
+	var version string
+	last, err := db.One(ctx, tx, func(r db.Row) (s VersionState, err error) {
+		err = r.Scan(&version, &s.Revision, &s.Status)
+		return s, err
+	}, `DELETE FROM pkg_version WHERE package = $1 AND version_key = $2 RETURNING version, revision, status`, c.row.id, key)
+	if err != nil {
+		return err
+	}
+	return c.announce(ctx, tx, versionDeleted, version, last, versionChanges{AssetsRemoved: assets})
 }
 
 // deleteRepositoryContent removes all packages of a repository.

@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
@@ -39,6 +40,7 @@ type fixture struct {
 	db    *db.DB
 	blobs *blobtest.Store
 	work  *work.Queue // removes objects
+	log   *events.Log
 	// damage counts damaged objects.
 	damage *integrity.Monitor
 	// ctx carries an administrator of the account.
@@ -62,7 +64,11 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	var err error
 	removals, queue := removaltest.Open(t, d, h.blobs, h.now)
 	h.work = queue
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
+	h.log, err = events.New(t.Context(), events.Config{DB: d, Work: queue, Now: h.now, Log: testLog(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Events: h.log, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,10 +109,10 @@ func (c *packageChange) finish(ctx context.Context, tx *db.Tx, version string) e
 	}
 	build, ok := c.id.Format.buildOf(version)
 	if !ok {
-		_, err = c.setStatus(ctx, tx, v, Published)
+		_, err = c.setStatus(ctx, tx, v, Published, 0)
 		return err
 	}
-	if _, err := c.setStatus(ctx, tx, v, Unlisted); err != nil {
+	if _, err := c.setStatus(ctx, tx, v, Unlisted, 0); err != nil {
 		return err
 	}
 	return c.updateSnapshot(ctx, tx, build, v.key)
@@ -126,6 +126,10 @@ func (c *packageChange) updateSnapshot(ctx context.Context, tx *db.Tx, build Mav
 		return err
 	}
 	key := c.id.Format.versionKey(build.Snapshot())
+	former, err := c.version(ctx, tx, build.Snapshot())
+	if err != nil && !errors.Is(err, db.ErrNoRows) {
+		return err
+	}
 	n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
 		SELECT package, $3, $4, $5, 'Published', $6, entry_point, description, metadata, $7 FROM pkg_version WHERE package = $1 AND version_key = $2
 		ON CONFLICT (package, version_key) DO NOTHING`,
@@ -144,13 +148,17 @@ func (c *packageChange) updateSnapshot(ctx context.Context, tx *db.Tx, build Mav
 			return err
 		}
 	}
-	if err := c.dropAssets(ctx, tx, key); err != nil {
+	removed, err := c.dropAssets(ctx, tx, key)
+	if err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata)
 		SELECT package, $3, name, beside, domain, sha256, published, metadata FROM pkg_asset WHERE package = $1 AND version_key = $2`,
 		c.row.id, buildKey, key)
-	return err
+	if err != nil {
+		return err
+	}
+	return c.announceReplaced(ctx, tx, key, former.status, removed)
 }
 
 // isNewest reports whether no finished build of the same snapshot is newer.

@@ -84,6 +84,9 @@ func (s *Service) EditMetadata(ctx context.Context, repo RepositoryID, id Packag
 				c.row.id, key, []byte(metadata), newRevision(), c.row.seq); err != nil {
 				return err
 			}
+			if err := c.announceStored(ctx, tx, versionUpdated, key, versionChanges{MetadataUpdated: true}); err != nil {
+				return err
+			}
 		}
 		return nil
 	})

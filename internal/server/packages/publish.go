@@ -164,6 +164,7 @@ type versionRow struct {
 	key      string
 	revision string
 	status   Status
+	version  string // as it was published
 	isNew    bool
 }
 
@@ -182,8 +183,9 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	changed := len(fresh) > 0 || v.status == Unfinished && w.Status == Published
 	switch {
-	case len(fresh) > 0 || v.status == Unfinished && w.Status == Published:
+	case changed:
 		err = w.write(ctx, tx, v, fresh)
 	case w.movesTags():
 		if err = w.authorizeTags(); err == nil {
@@ -196,16 +198,22 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := w.restoreContent(ctx, tx); err != nil {
+		return err
+	}
+	if w.published, err = readVersion(ctx, tx, w.repository, w.row.id, v.key); err != nil || !changed {
+		return err
+	}
+	if err := w.announcePublished(ctx, tx, v, fresh); err != nil {
+		return err
+	}
 	if build, ok := w.id.Format.buildOf(w.Version); ok && len(fresh) > 0 && v.status != Unfinished && !v.isNew {
 		if err := w.updateSnapshot(ctx, tx, build, v.key); err != nil { // a file of a build that is finished
 			return err
 		}
+		return w.save(ctx, tx)
 	}
-	if err := w.restoreContent(ctx, tx); err != nil {
-		return err
-	}
-	w.published, err = readVersion(ctx, tx, w.repository, w.row.id, v.key)
-	return err
+	return nil
 }
 
 // target returns the version and the SHA-256 of each of its assets. For a new version

@@ -38,18 +38,21 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 		if err != nil {
 			return err
 		}
-		assets, err := retainAssets(ctx, tx, c.row.id, source.id, key)
+		files, assets, err := retainAssets(ctx, tx, c.row.id, source.id, key)
 		if err != nil {
 			return err
 		}
-		if versions == 0 && assets == 0 {
+		if versions == 0 && files == 0 {
 			return errNothingToRetain
 		}
 		if versions == 0 {
 			_, err = tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, changed = $4 WHERE package = $1 AND version_key = $2`,
 				c.row.id, key, newRevision(), c.row.seq)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return c.announceRetained(ctx, tx, key, versions == 1, assets)
 	})
 	if errors.Is(err, errNothingToRetain) {
 		return nil
@@ -58,16 +61,23 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 }
 
 // retainAssets copies the assets that the version does not have, if it was published
-// to the same repository as the one upstream and can be downloaded.
-func retainAssets(ctx context.Context, tx *db.Tx, pkg, source, key string) (int64, error) {
-	return tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata)
+// to the same repository as the one upstream and can be downloaded. It returns how many
+// files it copied, and how many of them are assets.
+func retainAssets(ctx context.Context, tx *db.Tx, pkg, source, key string) (files, assets int, err error) {
+	besides, err := db.All(ctx, tx, db.Scalar[string], `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata)
 		SELECT $1, a.version_key, a.name, a.beside, a.domain, a.sha256, a.published, a.metadata
 		FROM pkg_asset a
 		JOIN pkg_version theirs ON theirs.package = a.package AND theirs.version_key = a.version_key
 		JOIN pkg_version ours ON ours.package = $1 AND ours.version_key = a.version_key
 		WHERE a.package = $2 AND a.version_key = $3 AND ours.entry_point = theirs.entry_point
 		AND ours.status IN ('Published', 'Unlisted', 'Unfinished')
-		ON CONFLICT (package, version_key, name) DO NOTHING`, pkg, source, key)
+		ON CONFLICT (package, version_key, name) DO NOTHING RETURNING beside`, pkg, source, key)
+	for _, beside := range besides {
+		if beside == "" {
+			assets++
+		}
+	}
+	return len(besides), assets, err
 }
 
 // errNothingToRetain rolls a retention back: another request retained the version

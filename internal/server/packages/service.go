@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/usage"
 )
@@ -32,6 +33,8 @@ type Config struct {
 	Authz    authz.Authorizer
 	// Principals is required to set policies.
 	Principals authz.Principals
+	// Events gets what changes. nil means that none are written.
+	Events *events.Log
 	// Damage counts and logs missing and damaged objects. It may be nil.
 	Damage *integrity.Monitor
 	// Now is the clock.
@@ -59,6 +62,7 @@ type Service struct {
 	removals   *removal.Outbox
 	authz      authz.Authorizer
 	principals authz.Principals
+	events     *events.Log
 	damage     *integrity.Monitor
 	now        func() time.Time
 	maxShare   float64
@@ -82,7 +86,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.CacheBytes = DefaultCacheBytes
 	}
 	s := &Service{
-		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
+		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
 		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
 	}
 	if s.feed == nil {

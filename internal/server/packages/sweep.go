@@ -17,17 +17,24 @@ const sweepBatch = 100
 
 // dropAssets removes the assets of a version, and later the objects that nothing in
 // the domain refers to any more.
-func (c *packageChange) dropAssets(ctx context.Context, tx *db.Tx, versionKey string) error {
-	shas, err := db.All(ctx, tx, db.Scalar[string], `DELETE FROM pkg_asset WHERE package = $1 AND version_key = $2 RETURNING sha256`, c.row.id, versionKey)
+func (c *packageChange) dropAssets(ctx context.Context, tx *db.Tx, versionKey string) (assets int, err error) {
+	shas, err := db.All(ctx, tx, func(r db.Row) (sha string, err error) {
+		var beside string
+		err = r.Scan(&sha, &beside)
+		if beside == "" {
+			assets++
+		}
+		return sha, err
+	}, `DELETE FROM pkg_asset WHERE package = $1 AND version_key = $2 RETURNING sha256, beside`, c.row.id, versionKey)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, sha := range shas {
 		if err := c.service.dropContent(ctx, tx, c.repository.domainRow, sha, c.at); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return assets, nil
 }
 
 // dropContent removes content of the domain that no asset has any more, and its object

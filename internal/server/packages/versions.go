@@ -56,7 +56,7 @@ func (s *Service) UpdateVersionsStatus(ctx context.Context, repo RepositoryID, i
 		if v.status == Disposed {
 			return VersionState{}, notAllowed("A Disposed version has no assets any more and can only be deleted.")
 		}
-		return c.setStatus(ctx, tx, v, target)
+		return c.setStatus(ctx, tx, v, target, 0)
 	}
 	return s.changeVersions(ctx, change, repo, id, sel)
 }
@@ -66,10 +66,11 @@ func (s *Service) UpdateVersionsStatus(ctx context.Context, repo RepositoryID, i
 func (s *Service) DisposeVersions(ctx context.Context, repo RepositoryID, id PackageID, sel Selection) (Outcome, error) {
 	change := versionsChange{action: "codeartifact:DisposePackageVersions", allOrNone: true}
 	change.do = func(tx *db.Tx, c *packageChange, v versionRow) (VersionState, error) {
-		if err := c.dropAssets(ctx, tx, v.key); err != nil {
+		assets, err := c.dropAssets(ctx, tx, v.key)
+		if err != nil {
 			return VersionState{}, err
 		}
-		return c.setStatus(ctx, tx, v, Disposed)
+		return c.setStatus(ctx, tx, v, Disposed, assets)
 	}
 	return s.changeVersions(ctx, change, repo, id, sel)
 }
@@ -191,14 +192,18 @@ func (c *packageChange) version(ctx context.Context, tx *db.Tx, version string) 
 	key := c.id.Format.versionKey(version)
 	return db.One(ctx, tx, func(r db.Row) (v versionRow, err error) {
 		v.key = key
-		err = r.Scan(&v.revision, &v.status)
+		err = r.Scan(&v.version, &v.revision, &v.status)
 		return v, err
-	}, `SELECT revision, status FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
+	}, `SELECT version, revision, status FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
 }
 
-func (c *packageChange) setStatus(ctx context.Context, tx *db.Tx, v versionRow, target Status) (VersionState, error) {
+// setStatus sets the status of a version, of which the change has removed assets.
+func (c *packageChange) setStatus(ctx context.Context, tx *db.Tx, v versionRow, target Status, removed int) (VersionState, error) {
 	state := VersionState{newRevision(), target}
 	_, err := tx.Exec(ctx, `UPDATE pkg_version SET status = $3, revision = $4, changed = $5 WHERE package = $1 AND version_key = $2`,
 		c.row.id, v.key, string(target), state.Revision, c.row.seq)
-	return state, err
+	if err != nil {
+		return state, err
+	}
+	return state, c.announce(ctx, tx, versionUpdated, v.version, state, versionChanges{AssetsRemoved: removed, StatusChanged: v.status != target})
 }
