@@ -48,6 +48,7 @@ type commands struct {
 	Env         envCommand         `cmd:"" help:"Print the lines that point every AWS tool in a shell at the server."`
 	Policy      policyCommand      `cmd:"" help:"Explain what IAM's policies decide."`
 	Config      configCommand      `cmd:"" help:"Check a configuration file, or print an example of one."`
+	Upstream    upstreamCommand    `cmd:"" help:"Show the registries that a server can get packages from, and ask one of them."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask the server on this machine whether it is healthy."`
 	Version     versionCommand     `cmd:"" help:"Print the version, the commit and the date of the build."`
 

@@ -107,6 +107,7 @@ type components struct {
 	images    *images.Service
 	packages  *packages.Service
 
+	upstreams    []remoteRegistry
 	work         *work.Queue
 	removals     *removal.Outbox
 	events       *events.Log
@@ -211,6 +212,9 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	}
 	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
+		return err
+	}
+	if p.upstreams, err = p.openUpstreams(); err != nil {
 		return err
 	}
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}

@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/declare"
+	"github.com/gatehouse-registry/gatehouse/internal/server/upstreamconfig"
 )
 
 // CheckConfig returns everything that would keep a server from starting with c and that
@@ -29,6 +31,7 @@ func CheckConfig(c *config.Config, now time.Time) error {
 	if _, err := c.OIDC.Authorities(); err != nil {
 		check.add("oidc.ca", errors.Unwrap(err))
 	}
+	check.upstreams()
 	if dir := filepath.Dir(c.Audit); filepath.IsAbs(c.Audit) {
 		check.folder("audit", dir)
 	}
@@ -109,6 +112,26 @@ func (k *configCheck) certificate(now time.Time) {
 		k.add("tls.certificate", fmt.Errorf("%s expired at %v", t.Certificate, pair.Leaf.NotAfter))
 	case now.Before(pair.Leaf.NotBefore):
 		k.add("tls.certificate", fmt.Errorf("%s is not valid before %v", t.Certificate, pair.Leaf.NotBefore))
+	}
+}
+
+// upstreams checks the upstreams that the file has. Others may have no address.
+func (k *configCheck) upstreams() {
+	if k.errs[0] != nil {
+		return // Validate said already what is wrong with their settings, if it was that
+	}
+	for _, u := range Upstreams(k.config, upstreamconfig.Machine()) {
+		if _, ok := k.config.Upstreams[u.Name]; !ok {
+			continue
+		}
+		_, err := u.Open(egress.Services{})
+		var wrong *egress.SettingError
+		switch setting := "upstreams." + u.Name; {
+		case errors.As(err, &wrong):
+			k.add(setting+"."+wrong.Setting, wrong.Err)
+		case err != nil:
+			k.add(setting, err)
+		}
 	}
 }
 

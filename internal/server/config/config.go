@@ -80,6 +80,12 @@ type Config struct {
 	UnsignedTarget string `yaml:"unsigned_target"`
 	// OIDC says from which OpenID Connect issuers keys may be fetched.
 	OIDC OIDC `yaml:"oidc"`
+	// Upstreams are other registries by the name of an external connection, such as
+	// public:npmjs, or by a name of the operator's own.
+	Upstreams map[string]Upstream `yaml:"upstreams"`
+	// DiscoverUpstreams takes the addresses of external connections that Upstreams does
+	// not have from the settings of the package clients on this machine.
+	DiscoverUpstreams bool `yaml:"discover_upstreams"`
 	// Audit is the file that audit records are appended to, relative to Data;
 	// "-" is standard output. Empty means audit.jsonl.
 	Audit string `yaml:"audit"`
@@ -195,8 +201,9 @@ func Default() *Config {
 		Limits: Limits{
 			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 5000,
 		},
-		UploadExpiry: 24 * time.Hour,
-		Sweep:        Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
+		DiscoverUpstreams: true,
+		UploadExpiry:      24 * time.Hour,
+		Sweep:             Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
 
 		KeyringWrapping: KeyringWrapping{Timeout: 10 * time.Second},
 		AuditRotation:   AuditRotation{MaxSize: 256 << 20, MaxAge: 7 * 24 * time.Hour, MaxTotal: 4 << 30},
@@ -335,6 +342,7 @@ func (c *Config) Validate() error {
 	if c.Sweep.MaxShare <= 0 || c.Sweep.MaxShare > 1 {
 		bad("sweep.max_share", "%v is not a share: want more than 0 and at most 1, such as 0.25", c.Sweep.MaxShare)
 	}
+	c.validateUpstreams(bad)
 	c.validateKeyring(bad)
 	c.validateIdentities(bad)
 	return errors.Join(errs...)

@@ -31,16 +31,25 @@ func (o OIDC) Authorities() (*x509.CertPool, error) {
 	if o.CA == "" {
 		return nil, nil
 	}
-	pem, err := os.ReadFile(o.CA)
+	pool, err := authorities(o.CA)
 	if err != nil {
 		return nil, fmt.Errorf("oidc.ca: %w", err)
+	}
+	return pool, nil
+}
+
+// authorities returns those of the system and those of a PEM file.
+func authorities(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
-		return nil, fmt.Errorf("oidc.ca: %w", err)
+		return nil, err
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("oidc.ca: %s has no certificate in PEM form", o.CA)
+		return nil, fmt.Errorf("%s has no certificate in PEM form", path)
 	}
 	return pool, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -57,6 +58,16 @@ type Limits struct {
 	MinRate int64
 	// Attempts is how often a request is sent that fails. 0 is 3.
 	Attempts int
+}
+
+func (l Limits) validate() error {
+	if l.Concurrent < 0 || l.Rate < 0 || l.Header < 0 || l.Idle < 0 || l.MinRate < 0 || l.Attempts < 0 {
+		return errors.New("no limit can be less than zero")
+	}
+	if l.Attempts > 10 {
+		return errors.New("more than 10 attempts only add to the load of a registry that fails")
+	}
+	return nil
 }
 
 func (l Limits) withDefaults() Limits {
@@ -136,22 +147,36 @@ type Upstream struct {
 	throttle *throttle
 }
 
-// NewUpstream returns the client of an upstream. It makes no request. The error says
-// which setting is wrong.
+// A SettingError says which of the settings of an upstream is wrong.
+type SettingError struct {
+	Setting string // as in the configuration file
+	Err     error
+}
+
+func (e *SettingError) Error() string { return e.Setting + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *SettingError) Unwrap() error { return e.Err }
+
+// NewUpstream returns the client of an upstream. It makes no request. The error is a
+// [*SettingError].
 func NewUpstream(c UpstreamConfig, s Services) (*Upstream, error) {
 	base, err := ParseBase(c.URL, c.AllowPrivate)
 	if err != nil {
-		return nil, fmt.Errorf("url: %w", err)
+		return nil, &SettingError{"url", err}
 	}
 	if err := c.Credential.Validate(); err != nil {
-		return nil, fmt.Errorf("credential: %w", err)
+		return nil, &SettingError{"credential", err}
 	}
 	if err := checkHosts(c.FileHosts); err != nil {
-		return nil, fmt.Errorf("file_hosts: %w", err)
+		return nil, &SettingError{"file_hosts", err}
 	}
 	proxy, err := newProxy(c.Proxy)
 	if err != nil {
-		return nil, fmt.Errorf("proxy: %w", err)
+		return nil, &SettingError{"proxy", err}
+	}
+	if err := c.Limits.validate(); err != nil {
+		return nil, &SettingError{"limits", err}
 	}
 	s = s.withDefaults()
 	u := &Upstream{
@@ -205,14 +230,16 @@ func ParseBase(text string, allowPrivate bool) (*url.URL, error) {
 	case u.User != nil:
 		return nil, fmt.Errorf("it has a user or a password: write them as credential, with the secret in a file or an environment variable")
 	case u.Opaque != "" || u.Hostname() == "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("%q is not a scheme, a host and a path, such as https://registry.example/npm/", text)
+		return nil, fmt.Errorf("%q is not a scheme, a host and a path, such as https://registry.example/npm/", shown(text))
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("%q is not https", text)
+		return nil, fmt.Errorf("%q is not https", shown(text))
 	case u.Scheme == "http" && !allowPrivate:
-		return nil, fmt.Errorf("%q is not https; if the registry is in your own network, set allow_private: true", text)
+		return nil, fmt.Errorf("%q is not https; if the registry is in your own network, set allow_private: true", shown(text))
 	case isLoopbackHost(u.Hostname()) && !allowPrivate:
-		return nil, fmt.Errorf("%q is this machine; to use a registry on it, set allow_private: true", text)
+		return nil, fmt.Errorf("%q is this machine; to use a registry on it, set allow_private: true", shown(text))
 	}
+	// The address of a NuGet registry is usually told with the name of its first document.
+	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/index.json"), strings.TrimSuffix(u.RawPath, "/index.json")
 	if !strings.HasSuffix(u.Path, "/") {
 		u.Path += "/"
 		if u.RawPath != "" {

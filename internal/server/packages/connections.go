@@ -26,6 +26,9 @@ var externalConnections = map[string]Format{
 	"public:crates-io":           Cargo,
 }
 
+// ExternalConnections returns the external connections with the formats of their packages.
+func ExternalConnections() map[string]Format { return maps.Clone(externalConnections) }
+
 // ConnectionFormat returns the format of the packages of an external connection.
 func ConnectionFormat(connection string) Format { return externalConnections[connection] }
 

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/source/upstreamtest"
+)
+
+// upstreamFile writes a configuration file.
+func upstreamFile(t *testing.T, text string) string {
+	t.Helper()
+	t.Setenv("HOME", t.TempDir())
+	path := filepath.Join(t.TempDir(), "gatehouse.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestUpstreamList(t *testing.T) {
+	path := upstreamFile(t, "upstreams:\n  \"public:npmjs\": {url: https://npm.example}\n  corp: {format: maven, url: https://maven.example/m2}\n")
+	if err := os.WriteFile(filepath.Join(os.Getenv("HOME"), ".gemrc"), []byte(":sources: [https://gems.example]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, stderr := execute(t, "upstream", "list", "--config", path)
+	if code != 0 || !strings.HasPrefix(out, "NAME ") || strings.Count(out, "\n") != 12 {
+		t.Errorf("%d\n%s%s", code, out, stderr)
+	}
+	for _, want := range []string{
+		"corp maven https://maven.example/m2 the configuration file", "public:npmjs npm https://npm.example", "gem: ", `set upstreams."public:pypi".url in the configuration file`,
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), want) {
+			t.Errorf("the list does not have %s:\n%s", want, out)
+		}
+	}
+	var all []upstreamReport
+	if code, out, _ := execute(t, "upstream", "list", "--config", path, "--output", "json"); code != 0 || json.Unmarshal([]byte(out), &all) != nil || len(all) != 11 {
+		t.Errorf("%d\n%s", code, out)
+	}
+}
+
+func TestUpstreamCheck(t *testing.T) {
+	s := upstreamtest.New(t)
+	s.Put("/cargo/config.json", upstreamtest.File{Body: []byte("{}")})
+	path := upstreamFile(t, `upstreams:
+  npm: {format: npm, allow_private: true, url: `+s.URL+`/npm}
+  cargo: {format: cargo, allow_private: true, url: `+s.URL+`/cargo}
+  wrong: {format: cargo, allow_private: true, url: `+s.URL+`/}
+  gone: {format: npm, url: `+upstreamtest.Unresolvable+`}
+discover_upstreams: false
+`)
+	for _, c := range []struct {
+		name string
+		code int
+		says string
+	}{
+		{"npm", 0, "answered 404"},
+		{"cargo", 0, "/cargo answered 200"},
+		{"wrong", 1, `does not look like a registry of the format cargo: check upstreams."wrong".url`},
+		{"gone", 1, "cannot be resolved"},
+		{"public:npmjs", 1, `set upstreams."public:npmjs".url`},
+		{"nothing", 2, "`gatehouse upstream list` shows them"},
+	} {
+		code, out, stderr := execute(t, "upstream", "check", c.name, "--config", path)
+		if code != c.code || !strings.Contains(out+stderr, c.says) {
+			t.Errorf("%s: %d\n%s%s", c.name, code, out, stderr)
+		}
+		var report upstreamCheckReport
+		if code, out, _ := execute(t, "upstream", "check", c.name, "--config", path, "--output", "json"); c.code != 2 {
+			if err := json.Unmarshal([]byte(out), &report); err != nil || code != c.code || report.Name != c.name || (report.Problem != "") != (code != 0) {
+				t.Errorf("%s: %d, %v\n%s", c.name, code, err, out)
+			}
+		}
+	}
+}
