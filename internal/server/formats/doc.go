@@ -10,7 +10,7 @@
 // writes the audit record, and lets the protocol write the error in its own form.
 //
 // A protocol embeds a [Base]: the store, the limits, the shared cache of documents, and
-// a [Table] of routes. The table it parses the address below the endpoint into a
+// a [Table] of routes. The table parses the address below the endpoint into a
 // kind and its parts, and has one [Route] for each kind and method, with the
 // CodeArtifact action that the audit record names and that the caller must be allowed.
 // What the protocols share is here too: the challenges of a 401 ([Authentication]),

@@ -79,6 +79,7 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 			_, _, err := h.PackageNames(h.ctx, repo, packages.NPM, packages.PackageID{}, 1)
 			return err
 		}},
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.IndexRevision(h.ctx, repo, packages.NPM)) }},
 		{"ListPackages", repositoryARN, func(h *fixture) error {
 			_, _, err := h.ListPackages(h.ctx, repo, packages.PackageFilter{}, packages.PackageID{}, 1)
 			return err

@@ -78,6 +78,7 @@ func (s *Service) changeCached(ctx context.Context, k cacheKey, run func(*db.Tx)
 func (s *Service) forget(k cacheKey) {
 	s.records.MarkStale(k)
 	s.namespaces.Drop(k.namespaceKey())
+	s.changes.of(k.repository, k.format).Add(1)
 }
 
 // A follower takes over what other servers have changed.
@@ -159,5 +160,6 @@ func (f follower) Reload(ctx context.Context) error {
 		return err
 	}
 	f.s.snapshot.Store(all)
+	f.s.changes.all() // the new snapshot counts from the beginning
 	return nil
 }

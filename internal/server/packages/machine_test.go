@@ -139,7 +139,7 @@ func TestService_Model(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		x := &machine{fixture: h, domain: d, model: m}
+		x := &machine{fixture: h, domain: d, model: m, indexes: map[string]string{}}
 		repo := rapid.SampledFrom(repositories)
 		pkg := rapid.SampledFrom([]string{"p", "q"})
 		version := rapid.SampledFrom([]string{"1.0.0", "1.1.0", "2.0.0-rc.1"})
@@ -175,6 +175,8 @@ type machine struct {
 	*fixture
 	domain packages.DomainID
 	model  *model
+	// indexes are what the revisions of indexes stood for.
+	indexes map[string]string
 }
 
 func (x *machine) publish(t *rapid.T, repo, pkg, version, content string) {
@@ -266,6 +268,14 @@ func (x *machine) origin(t *rapid.T, repo, pkg string, publish, upstream package
 func (x *machine) check(t *rapid.T) {
 	contents := map[string]bool{}
 	for repo, held := range x.model.held {
+		revision, err := x.IndexRevision(x.ctx, x.domain.Repository(repo), packages.NPM)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, _ := x.IndexRevision(x.ctx, x.domain.Repository(repo), packages.NPM); again != revision {
+			t.Fatalf("the index of %s has the revisions %s and %s without a change", repo, revision, again)
+		}
+		index := ""
 		var names []string
 		for _, pkg := range []string{"p", "q"} {
 			want := x.model.listed(repo, pkg)
@@ -283,6 +293,7 @@ func (x *machine) check(t *rapid.T) {
 				}
 			}
 			slices.Sort(got)
+			index += fmt.Sprintln(pkg, got)
 			if !slices.Equal(got, want) {
 				t.Fatalf("%s shows of %s %v, want %v", repo, pkg, got, want)
 			}
@@ -298,6 +309,10 @@ func (x *machine) check(t *rapid.T) {
 		if err != nil || !slices.Equal(listed, names) {
 			t.Fatalf("%s lists %v, %v, want %v", repo, listed, err, names)
 		}
+		if before, met := x.indexes[revision]; met && before != index {
+			t.Fatalf("the revision %s of %s stands for %s and %s", revision, repo, before, index)
+		}
+		x.indexes[revision] = index
 		for p := range maps.Values(held) {
 			for v := range maps.Values(p.versions) {
 				if v.status != packages.Disposed {

@@ -75,6 +75,28 @@ func TestServers_ChangeIsSeen(t *testing.T) {
 	each("hidden by its package group", "none", versions("app"))
 	a.ok(second(a.DeleteGroup(a.ctx, groupID("/npm//lib$"))))
 	each("no package group", "/*", group)
+	revisions := map[string]bool{}
+	newIndex := func(h *fixture) string {
+		revision, err := h.IndexRevision(h.ctx, domain.Repository("app"), packages.NPM)
+		h.ok(err)
+		key := fmt.Sprintf("%p %s", h, revision)
+		if revisions[key] {
+			return "as before"
+		}
+		revisions[key] = true
+		return "new"
+	}
+	each("index", "new", newIndex)
+	each("index unchanged", "as before", newIndex)
+	a.mustPublish("base", lib, "1.0.1", "lib.tgz", "one")
+	each("index after a publication upstream", "new", newIndex)
+	a.ok(a.DeleteVersions(a.ctx, domain.Repository("base"), lib, []string{"1.0.1"}))
+	each("index after a deletion", "new", newIndex)
+	a.groups("/npm/other~")
+	each("index after a change of groups", "new", newIndex)
+	a.ok(second(a.DeleteGroup(a.ctx, groupID("/npm/other~"))))
+	each("index without the group", "new", newIndex)
+	each("index unchanged again", "as before", newIndex)
 	tag := func(h *fixture) string {
 		p, err := h.Package(h.ctx, domain.Repository("base"), lib)
 		h.ok(err)

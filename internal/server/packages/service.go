@@ -75,6 +75,7 @@ type Service struct {
 	namespaces *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
 	loading    singleflight.Group
 	uses       usage.Recorder[versionUse]
+	changes    *indexChanges // see IndexRevision
 }
 
 // New applies the migrations, loads the snapshot and returns the service.
@@ -87,6 +88,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
+		changes: newIndexChanges(),
 		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
 	}
 	if s.feed == nil {

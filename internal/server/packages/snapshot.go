@@ -20,6 +20,7 @@ import (
 // replaces what it changed and shares the rest.
 type snapshot struct {
 	domains *immutable.SortedMap[DomainID, *domain]
+	changes uint64 // how many domains were set
 }
 
 // A domain of the snapshot, immutable.
@@ -34,6 +35,7 @@ type domain struct {
 	names        *immutable.Map[string, string]            // a repository's row → its name
 	groups       groupIndex
 	root         *group // the group for everything; groups has it only if it has a row
+	change       uint64 // differs from that of every other domain before and after it
 }
 
 // A repository of the snapshot, immutable.
@@ -87,9 +89,11 @@ func (s *snapshot) repository(id RepositoryID) *repository {
 // is not in it.
 func (s *snapshot) withDomain(id DomainID, d *domain) *snapshot {
 	if d == nil {
-		return &snapshot{s.domains.Delete(id)}
+		return &snapshot{s.domains.Delete(id), s.changes}
 	}
-	return &snapshot{s.domains.Set(id, d)}
+	changed := *d
+	changed.change = s.changes + 1
+	return &snapshot{s.domains.Set(id, &changed), changed.change}
 }
 
 // repository returns nil if the domain, which may be nil, does not have it.
@@ -138,7 +142,7 @@ func loadAll(ctx context.Context, q db.Querier) (*snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &snapshot{immutable.NewSortedMap[DomainID, *domain](domainOrder{})}
+	s := &snapshot{domains: immutable.NewSortedMap[DomainID, *domain](domainOrder{})}
 	for _, id := range ids {
 		d, err := loadDomain(ctx, q, id, nil)
 		if err != nil {

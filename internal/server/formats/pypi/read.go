@@ -1,6 +1,7 @@
 package pypi
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
@@ -11,12 +12,11 @@ import (
 
 // The media types of the simple API (PEP 691, "Content Types").
 const (
-	mediaText   = "text/html"
-	mediaHTML   = "application/vnd.pypi.simple.v1+html"
-	mediaJSON   = "application/vnd.pypi.simple.v1+json"
-	latestHTML  = "application/vnd.pypi.simple.latest+html"
-	latestJSON  = "application/vnd.pypi.simple.latest+json"
-	indexedPage = 1000 // names that are read from the store at a time
+	mediaText  = "text/html"
+	mediaHTML  = "application/vnd.pypi.simple.v1+html"
+	mediaJSON  = "application/vnd.pypi.simple.v1+json"
+	latestHTML = "application/vnd.pypi.simple.latest+html"
+	latestJSON = "application/vnd.pypi.simple.latest+json"
 )
 
 // negotiate chooses the form of a page. A client without a preference gets HTML, which
@@ -56,46 +56,37 @@ func page(media string, asJSON, asHTML func() ([]byte, error)) (*formats.Documen
 	return formats.NewDocument(contentType, body), nil
 }
 
-// getIndex answers the list of all projects.
+// getIndex answers the list of all projects. It is rendered once for each revision of the
+// index and form.
 func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request, rt route) error {
 	if !rt.slash {
 		http.Redirect(w, r.Request, r.Base+route{kind: index, slash: true}.path(), http.StatusMovedPermanently)
 		return nil
 	}
-	names, err := h.names(r)
-	if err != nil {
+	if err := h.Packages.Authorized(r.Context(), r.Repository, "codeartifact:ReadFromRepository"); err != nil {
 		return err
 	}
 	media, ok := negotiate(r)
 	if !ok {
 		return notAcceptable(w, r)
 	}
-	doc, err := page(media,
-		func() ([]byte, error) { return indexJSON(names) },
-		func() ([]byte, error) { return indexHTML(names) })
+	doc, err := h.Index(r, media, func(ctx context.Context) (*formats.Document, error) {
+		var names []string
+		for id, err := range h.Names(ctx, r.Repository, packages.PyPI) {
+			if err != nil {
+				return nil, err
+			}
+			names = append(names, id.Name)
+		}
+		return page(media,
+			func() ([]byte, error) { return indexJSON(names) },
+			func() ([]byte, error) { return indexHTML(names) })
+	})
 	if err != nil {
 		return err
 	}
 	doc.Serve(w, r.Request)
 	return nil
-}
-
-func (h *Handler) names(r *formats.Request) ([]string, error) {
-	var names []string
-	var after packages.PackageID
-	for {
-		ids, more, err := h.Packages.PackageNames(r.Context(), r.Repository, packages.PyPI, after, indexedPage)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range ids {
-			names = append(names, id.Name)
-		}
-		if !more || len(ids) == 0 {
-			return names, nil
-		}
-		after = ids[len(ids)-1]
-	}
 }
 
 // getDetail answers the page of a project. It is rendered once for each revision

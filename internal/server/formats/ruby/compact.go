@@ -1,8 +1,8 @@
 package ruby
 
 import (
+	"context"
 	"crypto/md5"
-	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
 	"strings"
@@ -88,36 +88,23 @@ func infoLine(b *strings.Builder, g *gem, a packages.Asset) {
 	b.WriteString(",created_at:" + a.Published.UTC().Format(time.RFC3339) + "\n")
 }
 
-// pageSize is how many names are read from the store at a time.
-const pageSize = 1000
-
-// gems returns all gems with a listed version, by name, and a key that changes when one
-// of them does.
-func (h *Handler) gems(r *formats.Request) (all []*packages.Package, key string, err error) {
-	sum := sha256.New()
-	var after packages.PackageID
-	for more := true; more; {
-		var ids []packages.PackageID
-		if ids, more, err = h.Packages.PackageNames(r.Context(), r.Repository, packages.Ruby, after, pageSize); err != nil {
-			return nil, "", err
+// gems returns all gems with a listed version, by name.
+func (h *Handler) gems(ctx context.Context, repo packages.RepositoryID) ([]*packages.Package, error) {
+	var all []*packages.Package
+	for id, err := range h.Names(ctx, repo, packages.Ruby) {
+		if err != nil {
+			return nil, err
 		}
-		for _, id := range ids {
-			p, err := h.Packages.Package(r.Context(), r.Repository, id)
-			if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
-				continue // deleted since it was listed
-			}
-			if err != nil {
-				return nil, "", err
-			}
-			all = append(all, p)
-			sum.Write([]byte(id.Name + "\n" + p.Revision + "\n"))
+		p, err := h.Packages.Package(ctx, repo, id)
+		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
+			continue // deleted since it was listed
 		}
-		if len(ids) == 0 {
-			break
+		if err != nil {
+			return nil, err
 		}
-		after = ids[len(ids)-1]
+		all = append(all, p)
 	}
-	return all, r.Repository.ARN() + "\n" + hex.EncodeToString(sum.Sum(nil)), nil
+	return all, nil
 }
 
 // getVersions answers the list of all versions of all gems, with the MD5 of each gem's
@@ -157,14 +144,16 @@ func (h *Handler) getNames(w http.ResponseWriter, r *formats.Request, _ route) e
 	})
 }
 
-// serveIndex answers a document about all gems, which is rendered when one of them
-// changed.
+// serveIndex answers a document about all gems, which is rendered again only if one of
+// them has changed.
 func (h *Handler) serveIndex(w http.ResponseWriter, r *formats.Request, kind string, render func([]*packages.Package) (*formats.Document, error)) error {
-	all, key, err := h.gems(r)
-	if err != nil {
-		return err
-	}
-	doc, err := h.Documents.Get(kind+"\n"+key, func() (*formats.Document, error) { return render(all) })
+	doc, err := h.Index(r, kind, func(ctx context.Context) (*formats.Document, error) {
+		all, err := h.gems(ctx, r.Repository)
+		if err != nil {
+			return nil, err
+		}
+		return render(all)
+	})
 	if err != nil {
 		return err
 	}

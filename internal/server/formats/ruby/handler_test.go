@@ -384,3 +384,26 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("%s %q", r.Status, r.Body)
 	}
 }
+
+// The documents about all gems are kept until a gem changes, also upstream.
+func TestIndexes_AreKept(t *testing.T) {
+	documents := formats.NewDocumentCache(1 << 20)
+	s := formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
+		return map[packages.Format]formats.Protocol{packages.Ruby: ruby.New(formats.ProtocolConfig{Packages: p, Documents: documents})}
+	})
+	app, shared := s.Endpoint(formatstest.App, packages.Ruby), s.Endpoint(formatstest.Shared, packages.Ruby)
+	for i, path := range []string{"names", "versions", "specs.4.8.gz"} {
+		for n, endpoint := range []string{shared, app} {
+			mustPush(t, s, endpoint, gem(t, fmt.Sprintf("lib%d", n), fmt.Sprintf("1.%d", i), "", path))
+			first := s.Do(formatstest.Reader, "GET", app+path, "")
+			rendered := documents.For(packages.Ruby).Stats().Misses
+			again := s.Do(formatstest.Reader, "GET", app+path, "")
+			if first.StatusCode != 200 || path != "specs.4.8.gz" && !strings.Contains(first.Body, fmt.Sprintf("lib%d", n)) || first.Body != again.Body {
+				t.Fatalf("%s: %d, then %d", path, first.StatusCode, again.StatusCode)
+			}
+			if now := documents.For(packages.Ruby).Stats().Misses; now != rendered {
+				t.Errorf("%s was rendered again without a change", path)
+			}
+		}
+	}
+}
