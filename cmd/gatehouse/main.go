@@ -56,6 +56,7 @@ type commands struct {
 	Server serverCommand `cmd:"" help:"Ask a running server about itself."`
 	Work   workCommand   `cmd:"" help:"Show the background work of a running server, and try failed work again."`
 	Keys   keysCommand   `cmd:"" help:"List, rotate, retire and wrap the keys of the keyring."`
+	Events eventsCommand `cmd:"" help:"Show what was published, changed and deleted on a running server."`
 
 	// For those who run a package repository.
 	Packages packagesCommand `cmd:"" help:"Show how often packages were downloaded from a running server."`

@@ -48,6 +48,7 @@ var operations = [][2]any{
 	{GetServerInfoInput{}, GetServerInfoOutput{}},
 	{ListWorkInput{}, ListWorkOutput{}},
 	{RetryWorkInput{}, RetryWorkOutput{}},
+	{ListEventsInput{}, ListEventsOutput{}},
 	{ListKeysInput{}, ListKeysOutput{}},
 	{RetireKeyInput{}, RetireKeyOutput{}},
 	{RotateKeysInput{}, RotateKeysOutput{}},

@@ -219,7 +219,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	}
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
 	p.keys = keys.New(keys.Config{Follower: p.follower, Operators: p.operators, AccessKeys: p.accessKeysOf, Now: p.now})
-	p.installation = installation.New(installation.Config{DB: p.db, Work: p.work, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
+	p.installation = installation.New(installation.Config{DB: p.db, Work: p.work, Events: p.events, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
 		Version: p.version, ServerID: p.serverID, Started: p.started, Account: p.config.Account, Regions: p.config.AllRegions(), URL: p.addresses.URL(), Database: databaseEngine(p.config),
 	}})
 	if err := p.checkBlobs(ctx); err != nil {

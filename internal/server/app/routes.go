@@ -183,7 +183,7 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation, Keys: p.keys, Packages: p.packages}))
+	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation, Keys: p.keys, Packages: p.packages, Now: p.now}))
 	return wire.NewMux(append(services, operator)...), nil
 }
 

@@ -1,5 +1,5 @@
 // Package installation answers what concerns an installation as a whole: which server
-// this is, what it runs on, and what is in its work queue. It also has the rule for who
+// this is, what it runs on, what is in its work queue, and what happened in it. It also has the rule for who
 // may operate an installation, [Operators], which package keys uses too.
 //
 // The package imports no handler.
@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -44,6 +45,7 @@ func (o Operators) Authorize(ctx context.Context, operation, resource string) er
 type Config struct {
 	DB        *db.DB
 	Work      *work.Queue
+	Events    *events.Log
 	Operators Operators
 	Now       func() time.Time
 	// Server describes this server. Uptime and SchemaSteps are filled in.

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -26,6 +27,7 @@ type Config struct {
 	Installation *installation.Service
 	Keys         *keys.Service
 	Packages     *packages.Service
+	Now          func() time.Time
 }
 
 // An API is the operator API.
@@ -48,6 +50,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetServerInfo)
 	wire.Handle(s, a.ListWork)
 	wire.Handle(s, a.RetryWork)
+	wire.Handle(s, a.ListEvents)
 	wire.Handle(s, a.ListKeys)
 	wire.Handle(s, a.RetireKey)
 	wire.Handle(s, a.RotateKeys)

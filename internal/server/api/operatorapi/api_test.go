@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
@@ -34,6 +35,7 @@ type fixture struct {
 	t      *testing.T
 	config aws.Config // of the first account's admin
 	work   *work.Queue
+	events *events.Log
 	store  *packages.Service
 }
 
@@ -45,6 +47,9 @@ func serve(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	if f.work, err = work.New(t.Context(), work.Config{DB: f.DB, Now: f.Now, Log: slog.New(slog.DiscardHandler), Server: "one"}); err != nil {
+		t.Fatal(err)
+	}
+	if f.events, err = events.New(t.Context(), events.Config{DB: f.DB, Work: f.work, Now: f.Now, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		t.Fatal(err)
 	}
 	blobs := blobtest.Open(t)
@@ -66,10 +71,11 @@ func serve(t *testing.T) *fixture {
 	}
 	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
 		Packages: f.store,
+		Now:      f.Now,
 		Keys: keys.New(keys.Config{Follower: follower, Operators: operators, Now: f.Now, AccessKeys: func(id string) []keys.AccessKey {
 			return []keys.AccessKey{{Account: iamtest.Account, User: "admin", ID: "AKIA" + id, Active: true}}
 		}}),
-		Installation: installation.New(installation.Config{DB: f.DB, Work: f.work, Operators: operators, Now: f.Now, Server: installation.ServerInfo{
+		Installation: installation.New(installation.Config{DB: f.DB, Work: f.work, Events: f.events, Operators: operators, Now: f.Now, Server: installation.ServerInfo{
 			Version: "1.2.3", ServerID: "one", Started: f.Now().Add(-time.Hour), Account: iamtest.Account, Regions: []string{iamtest.Region}, URL: "http://registry.example", Database: "sqlite",
 		}}),
 	}))
