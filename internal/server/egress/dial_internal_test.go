@@ -81,3 +81,50 @@ func TestDialer_Rebinding(t *testing.T) {
 		t.Errorf("the name was looked up %d times, want once for each connection", n)
 	}
 }
+
+// An upstream's own host may have private addresses if it is configured so, but not those
+// of this machine or of metadata services; other hosts may have neither.
+func TestHop_Allowed(t *testing.T) {
+	h := func(allowPrivate bool, base string, files ...string) *hop {
+		u, err := ParseBase(base, allowPrivate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return newHop(UpstreamConfig{URL: base, FileHosts: files, AllowPrivate: allowPrivate}, u, &proxyChooser{}, nil, Services{}.withDefaults())
+	}
+	private := h(true, "https://registry.example", "files.example:8443", "registry.example:8080")
+	for _, c := range []struct {
+		hop     *hop
+		address string
+		ip      string
+		want    bool
+	}{
+		{private, "registry.example:443", "10.0.0.1", true},
+		{private, "registry.example:443", "fd00::1", true},
+		{private, "registry.example:443", "::ffff:10.0.0.1", true},
+		{private, "registry.example:443", "100.64.0.1", true},
+		{private, "registry.example:443", "8.8.8.8", true},
+		{private, "files.example:8443", "10.0.0.1", true},
+		{private, "registry.example:8080", "10.0.0.1", true},
+		{private, "files.example:443", "10.0.0.1", false},
+		{private, "other.example:443", "10.0.0.1", false},
+		{private, "other.example:443", "8.8.8.8", true},
+		{private, "registry.example:443", "127.0.0.1", false},
+		{private, "registry.example:443", "::1", false},
+		{private, "registry.example:443", "::", false},
+		{private, "registry.example:443", "0.0.0.0", false},
+		{private, "registry.example:443", "169.254.169.254", false},
+		{private, "registry.example:443", "fe80::1", false},
+		{private, "registry.example:443", "fd00:ec2::254", false},
+		{private, "registry.example:443", "100.100.100.200", false},
+		{private, "registry.example:443", "224.0.0.1", false},
+		{h(false, "https://registry.example"), "registry.example:443", "10.0.0.1", false},
+		{h(true, "http://localhost:4873"), "localhost:4873", "127.0.0.1", true},
+		{h(true, "http://localhost:4873"), "localhost:4873", "10.0.0.1", false},
+		{h(true, "http://localhost:4873"), "localhost:80", "127.0.0.1", false},
+	} {
+		if got := c.hop.allowed(c.address)(netip.MustParseAddr(c.ip).Unmap()); got != c.want {
+			t.Errorf("%s at %s, private addresses allowed %v: %v", c.address, c.ip, c.hop.allowPrivate, got)
+		}
+	}
+}
