@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
@@ -36,6 +37,13 @@ import (
 
 // documentCacheBytes bounds the rendered documents of all package formats in memory.
 const documentCacheBytes = 128 << 20
+
+const (
+	// archiveMemory bounds the memory of all archives that are being read, in bytes.
+	archiveMemory = 512 << 20
+	// archivePatience is how long a publication waits for its part of that.
+	archivePatience = 5 * time.Second
+)
 
 // readyTimeout bounds how long /readyz waits for the stores.
 const readyTimeout = 2 * time.Second
@@ -62,7 +70,7 @@ func (p *components) handler() (http.Handler, error) {
 	packageFormats := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
 		Origin:    p.addresses.Origin,
-		Protocols: protocols(formats.ProtocolConfig{Packages: p.packages, Documents: documents, Bodies: p.bodies}),
+		Protocols: protocols(formats.ProtocolConfig{Packages: p.packages, Documents: documents, Bodies: p.bodies, Archives: archive.NewLimiter(archiveMemory, archivePatience)}),
 	})
 
 	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.lostRecord}

@@ -2,6 +2,7 @@ package formats
 
 import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -18,6 +19,9 @@ type ProtocolConfig struct {
 	// Bodies bounds the memory of documents that are being published, in all requests
 	// together. nil is no bound.
 	Bodies *bodybudget.Budget
+	// Archives bounds the memory of archives that are being read, in all requests
+	// together. nil is no bound.
+	Archives *archive.Limiter
 }
 
 // DefaultMaxAsset is the default of ProtocolConfig.MaxAsset.
@@ -32,6 +36,7 @@ type Base[P any] struct {
 	MaxAsset  int64
 	Documents *Documents
 	Bodies    *bodybudget.Budget
+	Archives  *archive.Limiter
 }
 
 // NewBase returns the base of a format's protocol, without a table.
@@ -42,5 +47,5 @@ func NewBase[P any](f packages.Format, c ProtocolConfig) Base[P] {
 	if c.Documents == nil {
 		c.Documents = NewDocumentCache(32 << 20)
 	}
-	return Base[P]{Packages: c.Packages, MaxAsset: c.MaxAsset, Documents: c.Documents.For(f), Bodies: c.Bodies}
+	return Base[P]{Packages: c.Packages, MaxAsset: c.MaxAsset, Documents: c.Documents.For(f), Bodies: c.Bodies, Archives: c.Archives}
 }

@@ -9,6 +9,9 @@
 // [Budget.Tar] and [Budget.TarGz] read a stream. An archive in an archive is opened with
 // the same budget. Nothing is ever written to a disk, and links are never followed.
 //
+// A [Limiter] bounds the memory of all archives that are open at once. Who reads one asks
+// it first.
+//
 // An archive that is broken or too expensive is a fault of kind Invalid, whose message
 // says why. Its code is [Invalid], [TooLarge] or, if the archive lacks a file, [Missing].
 // An error of the source, such as a store that fails, is returned as it is: it is not

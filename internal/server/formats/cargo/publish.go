@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -40,7 +41,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, _ route) er
 		return err
 	}
 	defer content.Discard()
-	if err := sent.compare(r.Context(), content); err != nil {
+	if err := sent.compare(r.Context(), content, h.Archives); err != nil {
 		return err
 	}
 	metadata, err := versionMetadata{About: sent.about()}.encode(newIndexEntry(sent, r.Base))
@@ -109,12 +110,17 @@ func (h *Handler) stage(r *formats.Request, id packages.PackageID) (*packages.St
 // compare reads the .crate and checks that it is the one that the metadata describe.
 // What cargo reads from the manifest in it once it is unpacked counts, not what the
 // client says.
-func (p *publication) compare(ctx context.Context, content *packages.Staged) error {
+func (p *publication) compare(ctx context.Context, content *packages.Staged, archives *archive.Limiter) error {
 	object, err := content.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer object.Close()
+	release, err := archives.Acquire(ctx, 0, archive.Limits{})
+	if err != nil {
+		return err
+	}
+	defer release()
 	a, err := readArchive(ctx, bufio.NewReaderSize(&storeReader{object}, 64<<10), content.Size, p.Name, p.Version)
 	if err != nil {
 		return formats.BadContent(err, "InvalidCrate", "The .crate of %s %s cannot be accepted.", p.Name, p.Version)

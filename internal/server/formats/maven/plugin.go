@@ -43,13 +43,18 @@ var jarLimits = archive.Limits{Entries: 20_000, Directory: 2 << 20, Unpacked: ma
 
 // goalPrefix returns the prefix that the descriptor in a jar has. It is "" for a jar
 // without one, and for a file that is not a jar: whatever has the extension is
-// accepted. The error is a failure of the store.
-func goalPrefix(ctx context.Context, content *packages.Staged) (string, error) {
+// accepted. The error is a failure of the store, or of the limiter.
+func goalPrefix(ctx context.Context, content *packages.Staged, archives *archive.Limiter) (string, error) {
 	object, err := content.Open(ctx)
 	if err != nil {
 		return "", err
 	}
 	defer object.Close()
+	release, err := archives.Acquire(ctx, content.Size, jarLimits)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	prefix, err := readGoalPrefix(ctx, object, content.Size)
 	if e := (*fault.Error)(nil); errors.As(err, &e) {
 		return "", nil

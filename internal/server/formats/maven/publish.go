@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -46,7 +47,7 @@ func (h *Handler) putFile(w http.ResponseWriter, r *formats.Request, l location)
 	case pomPart:
 		err = h.describe(r, &p, &asset)
 	case jarPart:
-		asset.Metadata, err = describeJar(r.Context(), content)
+		asset.Metadata, err = describeJar(r.Context(), content, h.Archives)
 	}
 	if err != nil {
 		return err
@@ -123,8 +124,8 @@ func (s *storeReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func describeJar(ctx context.Context, content *packages.Staged) (json.RawMessage, error) {
-	prefix, err := goalPrefix(ctx, content)
+func describeJar(ctx context.Context, content *packages.Staged, archives *archive.Limiter) (json.RawMessage, error) {
+	prefix, err := goalPrefix(ctx, content, archives)
 	if err != nil || prefix == "" {
 		return nil, err
 	}

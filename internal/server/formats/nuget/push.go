@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -61,6 +62,11 @@ func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*pushed, er
 		return nil, err
 	}
 	defer object.Close()
+	release, err := h.Archives.Acquire(r.Context(), staged.Size, archive.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	file, err := openNupkg(r.Context(), object, staged.Size)
 	if err != nil {
 		return nil, err

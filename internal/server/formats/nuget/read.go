@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -153,11 +154,15 @@ func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packag
 	}
 	defer object.Close()
 	missing := fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.normal, id.Name)
-	// Opening a package reads its whole directory, so what is in it is kept and few are
-	// open at a time.
+	// Opening a package reads its whole directory, so what is in it is kept.
 	doc, err := h.Documents.Get("inside\n"+media+"\n"+asset.SHA256, func() (*formats.Document, error) {
 		ctx := context.WithoutCancel(r.Context()) // other clients wait for it, too
 		return h.Documents.Render(ctx, func() (*formats.Document, error) {
+			release, err := h.Archives.Acquire(ctx, asset.Size, archive.Limits{})
+			if err != nil {
+				return nil, err
+			}
+			defer release()
 			p, err := openNupkg(ctx, object, asset.Size)
 			if err != nil {
 				return nil, err

@@ -244,7 +244,7 @@ func (u *upload) checkDigests() error {
 // describe reads the metadata in the file, compares them with the form, and fills in
 // the publication.
 func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publication) error {
-	m, err := u.metadata(ctx)
+	m, err := u.metadata(ctx, h.Archives)
 	if err != nil {
 		return err
 	}
@@ -276,14 +276,23 @@ func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publicati
 
 // metadata returns the metadata in the file, or nil for a source distribution
 // without metadata.
-func (u *upload) metadata(ctx context.Context) (*coreMetadata, error) {
+func (u *upload) metadata(ctx context.Context, archives *archive.Limiter) (*coreMetadata, error) {
 	object, err := u.content.Open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer object.Close()
-	budget := archive.NewBudget(ctx, archive.Limits{})
 	wheel := strings.HasSuffix(u.file, ".whl")
+	zipSize := int64(0)
+	if wheel || strings.HasSuffix(u.file, ".zip") {
+		zipSize = object.Size()
+	}
+	release, err := archives.Acquire(ctx, zipSize, archive.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	budget := archive.NewBudget(ctx, archive.Limits{})
 	var raw []byte
 	if wheel {
 		raw, err = readWheelMetadata(budget, object, object.Size(), project(u.fields["name"]).Name)

@@ -13,9 +13,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -406,4 +408,23 @@ func TestIndexes_AreKept(t *testing.T) {
 			}
 		}
 	}
+}
+
+// While other archives take the memory, a push is refused so that the client tries again.
+func TestPush_NoMemoryForArchive(t *testing.T) {
+	archives := archive.NewLimiter(1<<20, 10*time.Millisecond)
+	s := formatstest.Start(t, func(p *packages.Service) map[packages.Format]formats.Protocol {
+		return map[packages.Format]formats.Protocol{packages.Ruby: ruby.New(formats.ProtocolConfig{Packages: p, Archives: archives})}
+	})
+	app := s.Endpoint(formatstest.App, packages.Ruby)
+	release, err := archives.Acquire(t.Context(), 0, archive.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := gem(t, "lib", "1.0.0", "", "x")
+	if r := push(t, s, formatstest.Admin, app, file); r.StatusCode != http.StatusServiceUnavailable || r.Header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q: %s", r.StatusCode, r.Header.Get("Retry-After"), r.Body)
+	}
+	release()
+	mustPush(t, s, app, file)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -67,6 +68,11 @@ func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*gem, error
 		return nil, err
 	}
 	defer object.Close()
+	release, err := h.Archives.Acquire(r.Context(), 0, archive.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	return readGem(r.Context(), object, staged.Size)
 }
 

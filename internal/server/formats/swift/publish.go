@@ -164,6 +164,11 @@ func (h *Handler) addManifests(ctx context.Context, content *packages.Staged, p 
 		return err
 	}
 	defer object.Close()
+	release, err := h.Archives.Acquire(ctx, content.Size, archive.Limits{})
+	if err != nil {
+		return err
+	}
+	defer release()
 	found, err := readManifests(ctx, object, content.Size)
 	if err != nil {
 		return formats.BadContent(err, "InvalidArchive", "The source archive cannot be accepted.")
