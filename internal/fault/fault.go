@@ -38,6 +38,8 @@ const (
 	Unavailable                  // 503: cannot answer now
 	Unimplemented                // 501: the protocol has it, this server does not
 	StorageFull                  // 507: the server's disk is full, and nothing was stored
+	BadGateway                   // 502: another registry, which the server asked, failed
+	GatewayTimeout               // 504: another registry did not answer in time
 )
 
 // An Error is an error in the terms of the domain.

@@ -37,11 +37,16 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 		w.WriteHeader(http.StatusTemporaryRedirect)
 		return nil
 	}
-	h.Set("ETag", `"`+a.SHA256+`"`)
+	if a.SHA256 != "" { // it is not known while the asset comes from an external registry
+		h.Set("ETag", `"`+a.SHA256+`"`)
+	}
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
 	h.Set("Content-Type", "application/octet-stream")
 	neverRun(h)
 	blobhttp.Serve(w, r, o)
+	if f, ok := o.(interface{ Failed() error }); ok && f.Failed() != nil {
+		panic(http.ErrAbortHandler) // the client must not take the beginning for the whole
+	}
 	return nil
 }
 

@@ -74,7 +74,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, req, protocol, err)
 		return
 	}
-	req.Request = r.WithContext(authn.WithCaller(r.Context(), caller))
+	ctx := packages.WithStaleNotice(authn.WithCaller(r.Context(), caller), func(n packages.StaleNotice) { noteStale(w.Header(), n) })
+	req.Request = r.WithContext(ctx)
 	if err := protocol.Serve(w, req); err != nil {
 		h.refuse(w, req, protocol, err)
 	}
@@ -159,6 +160,10 @@ func Status(k fault.Kind) int {
 		return http.StatusNotImplemented
 	case fault.StorageFull:
 		return http.StatusInsufficientStorage
+	case fault.BadGateway:
+		return http.StatusBadGateway
+	case fault.GatewayTimeout:
+		return http.StatusGatewayTimeout
 	}
 	return http.StatusInternalServerError
 }

@@ -80,6 +80,10 @@ func codeOf(f *fault.Error) errorCode {
 		return errorCode{http.StatusServiceUnavailable, "UNAVAILABLE"}
 	case fault.Unimplemented:
 		return errorCode{http.StatusNotImplemented, "UNSUPPORTED"}
+	case fault.BadGateway:
+		return errorCode{http.StatusBadGateway, "UNAVAILABLE"}
+	case fault.GatewayTimeout:
+		return errorCode{http.StatusGatewayTimeout, "UNAVAILABLE"}
 	case fault.StorageFull: // as above
 		return errorCode{http.StatusInsufficientStorage, "UNAVAILABLE"}
 	}

@@ -36,5 +36,5 @@ const minEntry = 256
 
 // Caches returns the counters of the caches by name, for metrics.
 func (s *Service) Caches() map[string]lru.Stats {
-	return map[string]lru.Stats{"package_records": s.records.Stats(), "package_views": s.views.Stats(), "package_namespaces": s.namespaces.Stats()}
+	return map[string]lru.Stats{"package_records": s.records.Stats(), "package_views": s.views.Stats(), "package_remotes": s.remotes.Stats(), "package_namespaces": s.namespaces.Stats()}
 }

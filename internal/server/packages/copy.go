@@ -290,8 +290,8 @@ func (t *copyTx) write(ctx context.Context, p plannedCopy) error {
 			return err
 		}
 	}
-	if _, err := t.tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
-		SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, $2
+	if _, err := t.tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, edited, changed)
+		SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, edited, $2
 		FROM pkg_version WHERE package = $3 AND version_key = $4`, t.row.id, t.row.seq, p.from.id, key); err != nil {
 		return err
 	}

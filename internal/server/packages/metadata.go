@@ -80,7 +80,7 @@ func (s *Service) EditMetadata(ctx context.Context, repo RepositoryID, id Packag
 			if metadata == nil {
 				continue
 			}
-			if _, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5 WHERE package = $1 AND version_key = $2`,
+			if _, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5, edited = 1 WHERE package = $1 AND version_key = $2`,
 				c.row.id, key, []byte(metadata), newRevision(), c.row.seq); err != nil {
 				return err
 			}

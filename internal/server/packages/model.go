@@ -118,7 +118,8 @@ type Version struct {
 	// Revision changes with every change of the version's assets or metadata.
 	Revision string
 	Status   Status
-	// Published is the time at which the version came into its domain.
+	// Published is the time at which the version came into its domain, or, if it came
+	// through an external connection, at which it was published there.
 	Published time.Time
 	// Metadata is the format's own JSON, such as npm's version object.
 	Metadata json.RawMessage
@@ -128,11 +129,18 @@ type Version struct {
 	// provenance of a tarball. Package endpoints serve them. The CodeArtifact API
 	// does not list them, and they do not count as assets. Ordered as Assets.
 	Sidecars []Asset
-	// EntryPoint is the name of the repository to which the version was published.
+	// EntryPoint is the name of the repository to which the version was published, or
+	// the external connection through which it came, such as public:npmjs.
 	EntryPoint string
 	// Repository is the name of the repository that contains the version: the one
 	// that was asked, or an upstream.
 	Repository string
+
+	// edited means that somebody changed its metadata or its status here, so it does not
+	// follow the external registry any more.
+	edited bool
+	// live means that metadata and status are what the external registry says now.
+	live bool
 }
 
 // Asset returns the asset with the name, or nil.
@@ -140,6 +148,14 @@ func (v *Version) Asset(name string) *Asset { return findAsset(v.Assets, name) }
 
 // Sidecar returns the sidecar with the name, or nil.
 func (v *Version) Sidecar(name string) *Asset { return findAsset(v.Sidecars, name) }
+
+// file returns the asset or the sidecar with the name, or nil.
+func (v *Version) file(name string) *Asset {
+	if a := v.Asset(name); a != nil {
+		return a
+	}
+	return v.Sidecar(name)
+}
 
 func findAsset(all []Asset, name string) *Asset {
 	i, ok := slices.BinarySearchFunc(all, name, func(a Asset, name string) int { return strings.Compare(a.Name, name) })
@@ -161,7 +177,8 @@ func (v *Version) add(a Asset) {
 // An Asset is a file of a version. Hashes are lower-case hex.
 type Asset struct {
 	Name string
-	// Size is in bytes.
+	// Size is in bytes. It is 0, and hashes are empty, if the asset is not stored yet and
+	// its external registry does not tell them.
 	Size                      int64
 	MD5, SHA1, SHA256, SHA512 string
 	// Published is the time at which the asset was added to its version.
@@ -170,9 +187,10 @@ type Asset struct {
 	Metadata json.RawMessage
 
 	object     string
-	beside     string    // the asset that a sidecar is about
-	download   *download // of an asset that was opened for a client
-	repository string    // the name of the repository in which it was found
+	beside     string       // the asset that a sidecar is about
+	download   *download    // of an asset that was opened for a client
+	repository string       // the name of the repository in which it was found
+	remote     *RemoteAsset // where to download it; nil if it is stored
 }
 
 // A Description is what the CodeArtifact API answers about a version. The format's

@@ -183,7 +183,7 @@ func (s *Service) hasPublished(ctx context.Context, r *repository, n listedName)
 	if n.published {
 		return true, nil
 	}
-	p, err := s.visible(ctx, r, n.id)
+	p, err := s.visibleStored(ctx, r, n.id)
 	if isNotFound(err) { // deleted since it was listed
 		return false, nil
 	}

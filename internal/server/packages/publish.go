@@ -57,7 +57,12 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		return nil, err
 	}
 	d := s.snapshot.Load().domain(r.id.Domain)
+	taken, err := s.remoteHas(ctx, r, p.Package, p.Version)
+	if err != nil {
+		return nil, err
+	}
 	w := publishTx{
+		taken:   taken,
 		blocked: d.publishBlocked(r, p.Package), seesUpstream: d.seesUpstream(r, p.Package),
 		Publication: p, description: description,
 		authorizeTags: func() error {
@@ -153,6 +158,8 @@ type publishTx struct {
 	// if it hides versions of the upstreams.
 	blocked      error
 	seesUpstream bool
+	// taken is the external connection that has the version already, or empty.
+	taken string
 
 	kept      []*Staged // content that becomes part of the store
 	replaced  []string  // damaged objects that it replaces
@@ -245,8 +252,14 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 	if w.row.origin.Publish == Block {
 		return originBlocked(w.repository.id, w.id)
 	}
-	if w.blocked != nil || !w.seesUpstream {
+	if w.blocked != nil {
 		return w.blocked
+	}
+	if w.taken != "" && (w.created || w.row.origin.Upstream == Allow) {
+		return conflict(typeVersion, w.Version, "Version %s of %s exists already in the external connection %s. Publish another version.", w.Version, w.id, w.taken)
+	}
+	if !w.seesUpstream {
+		return nil
 	}
 	same := key // a version that is the same for clients, too
 	if build, ok := w.id.Format.buildOf(w.Version); ok {

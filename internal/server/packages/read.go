@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -39,6 +41,21 @@ func (s *Service) visible(ctx context.Context, r *repository, id PackageID) (*Pa
 	if err != nil {
 		return nil, err
 	}
+	return s.view(ctx, r, id, found)
+}
+
+// visibleStored is visible without what is only in external registries.
+func (s *Service) visibleStored(ctx context.Context, r *repository, id PackageID) (*Package, error) {
+	found, err := s.searchStored(ctx, r, id)
+	if err != nil {
+		return nil, err
+	}
+	found.dropRemotes()
+	return s.view(ctx, r, id, found)
+}
+
+// view makes one package of what a search found.
+func (s *Service) view(ctx context.Context, r *repository, id PackageID, found found) (*Package, error) {
 	var p *Package
 	switch len(found.records) {
 	case 0:
@@ -48,7 +65,7 @@ func (s *Service) visible(ctx context.Context, r *repository, id PackageID) (*Pa
 		p = s.merge(r, id, found)
 	}
 	if p == nil || len(p.byKey) == 0 { // a package may have an origin configuration and no versions
-		return nil, s.whyNotVisible(ctx, r, id, "")
+		return nil, s.whyMissing(ctx, r, id, "", found)
 	}
 	return p, nil
 }
@@ -60,13 +77,26 @@ func (s *Service) WhyNotVisible(ctx context.Context, repo RepositoryID, id Packa
 	if err != nil {
 		return err
 	}
-	return s.whyNotVisible(ctx, r, id, version)
+	found, err := s.search(ctx, r, id)
+	if err != nil {
+		return err
+	}
+	return s.whyMissing(ctx, r, id, version, found)
+}
+
+// whyMissing returns the fault of a package, or of a version, that a search did not find.
+// If an external registry failed, that is the reason: nobody knows what it has.
+func (s *Service) whyMissing(ctx context.Context, r *repository, id PackageID, version string, f found) error {
+	if f.failure != nil {
+		return f.failure
+	}
+	return s.whyNotVisible(ctx, r, id, version, f)
 }
 
 // whyNotVisible returns the fault of a package, or, unless the version is empty, of a
 // version that clients of the repository do not see. It says whether the origin
 // configuration of the package or a package group hides that of an upstream repository.
-func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID, version string) error {
+func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID, version string, searched found) error {
 	missing := packageNotFound(r.id, id)
 	if version != "" {
 		missing = versionNotFound(r.id, id, version)
@@ -93,10 +123,16 @@ func (s *Service) whyNotVisible(ctx context.Context, r *repository, id PackageID
 		}
 		return nil, true, nil
 	})
-	if err != nil || hidden == "" {
+	if err != nil {
 		return missing
 	}
 	f := *fault.From(missing)
+	if hidden == "" {
+		if why := s.whyNotAsked(r, id, searched); why != "" {
+			f.Message += " " + why
+		}
+		return &f
+	}
 	f.Message += " The upstream repository " + hidden + " has it, but "
 	if blocking != "" {
 		f.Message += "the origin configuration of the package in repository " + blocking + " blocks upstream versions. PutPackageOriginConfiguration can allow them."
@@ -114,14 +150,34 @@ type found struct {
 	// tagged are the same records in the order in which their tags count: a
 	// repository comes after its upstreams (User Guide, "npm tag handling").
 	tagged []*record
+	// remotes are the external connections on the way, and their places in the others.
+	remotes []remoteSlot
+	// blocking is a repository whose package has upstream BLOCK, or nil.
+	blocking *repository
+	// refused is why an external connection was not asked, or empty.
+	refused string
+	// failure is why an external registry did not answer, or nil.
+	failure error
 }
 
-// search returns the records of the package in the repository and its upstreams.
-// Repositories without the package are left out. The upstreams of a repository that
-// has the package with upstream BLOCK are not searched.
+// search returns the records of the package in the repository, its upstreams and the
+// registries that they are connected to.
 func (s *Service) search(ctx context.Context, r *repository, id PackageID) (found, error) {
+	f, err := s.searchStored(ctx, r, id)
+	if err == nil && len(f.remotes) > 0 {
+		err = s.askRemotes(ctx, id, &f)
+	}
+	return f, err
+}
+
+// searchStored returns the records of the package in the repository and its upstreams.
+// Repositories without the package are left out. The upstreams of a repository that
+// has the package with upstream BLOCK are not searched. The records of external
+// registries are empty: see askRemotes.
+func (s *Service) searchStored(ctx context.Context, r *repository, id PackageID) (found, error) {
+	sees := len(r.upstreams) > 0 && s.snapshot.Load().domain(r.id.Domain).seesUpstream(r, id)
 	// The most frequent case, without the bookkeeping.
-	if len(r.upstreams) == 0 || !s.snapshot.Load().domain(r.id.Domain).seesUpstream(r, id) {
+	if !sees && !s.connected(r, id) {
 		p, err := s.load(ctx, r, id)
 		if err != nil || !p.exists() {
 			return found{}, err
@@ -135,10 +191,17 @@ func (s *Service) search(ctx context.Context, r *repository, id PackageID) (foun
 			return nil, false, err
 		}
 		if !p.exists() {
-			return nil, true, nil
+			f.addSlot(s, r, id)
+			return nil, sees, nil
 		}
 		f.records = append(f.records, p)
-		return func() { f.tagged = append(f.tagged, p) }, p.origin.Upstream == Allow, nil
+		deeper := p.origin.Upstream == Allow
+		if deeper {
+			f.addSlot(s, r, id)
+		} else if f.blocking == nil {
+			f.blocking = r
+		}
+		return func() { f.tagged = append(f.tagged, p) }, sees && deeper, nil
 	})
 	return f, err
 }
@@ -215,7 +278,7 @@ func (s *Service) merge(r *repository, id PackageID, f found) *Package {
 	}
 	for _, p := range slices.Backward(f.records) {
 		for key, v := range p.versions {
-			view.byKey[key] = v.withAssetsOf(view.byKey[key], id.Format)
+			view.byKey[key] = v.withAssetsOf(view.byKey[key], id.Format).following(view.byKey[key])
 		}
 		if p.view.Attributes != nil {
 			view.Attributes = p.view.Attributes
@@ -275,24 +338,34 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 	if err != nil {
 		return Asset{}, nil, err
 	}
-	p, err := s.visible(ctx, r, id)
+	if err := validPackage(id); err != nil {
+		return Asset{}, nil, err
+	}
+	for range maxOpenTries {
+		a, o, err := s.openFound(ctx, r, id, version, name)
+		if !errors.Is(err, errStored) {
+			return a, o, err
+		}
+	}
+	return Asset{}, nil, fmt.Errorf("the asset %s of version %s of %s is stored and deleted again and again", name, version, id)
+}
+
+// maxOpenTries bounds how often OpenAsset looks an asset up. It looks again after the
+// asset was downloaded from an external registry.
+const maxOpenTries = 3
+
+// openFound looks an asset up and opens it. After errStored it is to be called again.
+func (s *Service) openFound(ctx context.Context, r *repository, id PackageID, version, name string) (Asset, blob.Object, error) {
+	v, a, err := s.findAsset(ctx, r, id, version, name)
 	if err != nil {
 		return Asset{}, nil, err
 	}
-	v := p.Version(version)
-	if v == nil {
-		return Asset{}, nil, s.whyNotVisible(ctx, r, id, version)
-	}
-	a := v.Asset(name)
-	if a == nil {
-		a = v.Sidecar(name)
-	}
-	if a == nil {
-		return Asset{}, nil, assetNotFound(id, v.Version, name)
+	if a.remote != nil {
+		return s.openRemote(ctx, r, id, v, a)
 	}
 	o, err := s.open(ctx, r, id, v, a)
 	// An Unfinished version would stay so here when it is finished upstream.
-	if err == nil && a.repository != repo.Name && v.Status != Unfinished {
+	if err == nil && a.repository != r.id.Name && v.Status != Unfinished {
 		if err = s.retain(ctx, r, v, id, a.repository); err != nil {
 			o.Close()
 		}
@@ -303,6 +376,42 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 	opened := *a
 	opened.download = s.newDownload(r, id, v, a)
 	return opened, o, nil
+}
+
+// findAsset finds an asset or a sidecar. What the repository itself has needs no search.
+// So it is served while external registries are slow or fail.
+func (s *Service) findAsset(ctx context.Context, r *repository, id PackageID, version, name string) (*Version, *Asset, error) {
+	own, err := s.load(ctx, r, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if own.exists() {
+		if v := own.view.Version(version); v != nil {
+			if a := v.file(name); a != nil {
+				return v, a, nil
+			}
+		}
+	}
+	found, err := s.search(ctx, r, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := s.view(ctx, r, id, found)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := p.Version(version)
+	if v == nil {
+		return nil, nil, s.whyMissing(ctx, r, id, version, found)
+	}
+	a := v.file(name)
+	switch {
+	case a != nil:
+		return v, a, nil
+	case found.failure != nil && v.External() && !id.Format.rules().sealed: // it may be there
+		return nil, nil, found.failure
+	}
+	return nil, nil, assetNotFound(id, v.Version, name)
 }
 
 // open opens an asset or a sidecar of a version. It does not exist if its bytes are

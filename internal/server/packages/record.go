@@ -19,6 +19,7 @@ type record struct {
 	row      string
 	seq      int64
 	origin   Origin
+	remote   bool              // it is what an external registry has
 	tags     map[string]string // as they were set, also those of versions that are not visible
 	versions map[string]*Version
 	view     *Package // for clients of a repository without upstreams
@@ -153,12 +154,12 @@ func readVersions(ctx context.Context, q db.Querier, r *repository, pkg string, 
 	_, err := db.All(ctx, q, func(row db.Row) (v *Version, err error) {
 		v = &Version{Repository: r.id.Name}
 		var key string
-		var published int64
-		err = row.Scan(&key, &v.Version, &v.Revision, &v.Status, &published, &v.EntryPoint, (*[]byte)(&v.Metadata))
-		v.Published = db.Time(published)
+		var published, edited int64
+		err = row.Scan(&key, &v.Version, &v.Revision, &v.Status, &published, &v.EntryPoint, (*[]byte)(&v.Metadata), &edited)
+		v.Published, v.edited = db.Time(published), edited != 0
 		read[key], into[key] = v, v
 		return v, err
-	}, `SELECT version_key, version, revision, status, published, entry_point, metadata FROM pkg_version
+	}, `SELECT version_key, version, revision, status, published, entry_point, metadata, edited FROM pkg_version
 		WHERE package = $1 AND changed > $2`, pkg, since)
 	if err != nil || len(read) == 0 {
 		return err

@@ -31,8 +31,8 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 		if source == nil {
 			return errNothingToRetain
 		}
-		versions, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
-			SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, $2
+		versions, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, edited, changed)
+			SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, edited, $2
 			FROM pkg_version WHERE package = $3 AND version_key = $4 ON CONFLICT (package, version_key) DO NOTHING`,
 			c.row.id, c.row.seq, source.id, key)
 		if err != nil {

@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -37,6 +37,12 @@ CREATE TABLE pkg_usage (
 // connections has the external connection of a repository, or an empty text.
 const connections = `
 ALTER TABLE pkg_repository ADD COLUMN external_connection {text} NOT NULL DEFAULT '';
+`
+
+// edited tells the versions from external registries that were changed here from those
+// that follow the registry.
+const edited = `
+ALTER TABLE pkg_version ADD COLUMN edited {int} NOT NULL DEFAULT 0; -- 1 if metadata or status were set here
 `
 
 // groupTables has the package groups. The index finds the packages of a domain by name.

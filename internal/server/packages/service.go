@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base32"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,13 @@ type Config struct {
 	// MaxSweepShare is the largest share of the objects that one run of
 	// [Service.SweepStaged] may remove; 0 means [orphans.DefaultMaxShare].
 	MaxSweepShare float64
+	// Remote reads through external connections. nil means that nothing is read through
+	// them.
+	Remote Remote
+	// SpoolDir is for the temporary files of downloads; empty means that of the system.
+	SpoolDir string
+	// Log gets what an administrator should know of external registries. nil discards it.
+	Log *slog.Logger
 	// CacheBytes bounds the packages in memory, in bytes, approximately. 0 means
 	// [DefaultCacheBytes].
 	CacheBytes int64
@@ -66,12 +74,14 @@ type Service struct {
 	damage     *integrity.Monitor
 	now        func() time.Time
 	maxShare   float64
+	*ingester
 
 	changing changefeed.Turn // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
 
 	records    *lru.Cache[cacheKey, *record]        // packages as they are in one repository
 	views      *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
+	remotes    *lru.Cache[cacheKey, *remoteView]    // packages as external registries have them
 	namespaces *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
 	loading    singleflight.Group
 	uses       usage.Recorder[versionUse]
@@ -88,8 +98,11 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
-		changes: newIndexChanges(),
-		records: newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
+		changes:  newIndexChanges(),
+		ingester: newIngester(c),
+		records:  newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
+		// Documents of external registries are large, so there are few shards.
+		remotes: lru.New[cacheKey](lru.Config[*remoteView]{MaxCost: c.CacheBytes, Shards: 2, Cost: (*remoteView).size}),
 	}
 	if s.feed == nil {
 		var err error

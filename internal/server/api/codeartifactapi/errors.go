@@ -67,6 +67,10 @@ func mapFault(f *fault.Error) error {
 		return &wire.Error{Code: "UnrecognizedClientException", Message: f.Message, Status: http.StatusForbidden}
 	case fault.Unavailable:
 		return &wire.Error{Code: "ServiceUnavailableException", Message: f.Message, Status: http.StatusServiceUnavailable}
+	case fault.BadGateway:
+		return &wire.Error{Code: "BadGatewayException", Message: f.Message, Status: http.StatusBadGateway}
+	case fault.GatewayTimeout:
+		return &wire.Error{Code: "GatewayTimeoutException", Message: f.Message, Status: http.StatusGatewayTimeout}
 	case fault.StorageFull:
 		return &wire.Error{Code: "StorageFullException", Message: f.Message, Status: http.StatusInsufficientStorage}
 	case fault.Unimplemented:

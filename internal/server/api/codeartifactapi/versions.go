@@ -29,7 +29,7 @@ func (a *API) ListPackageVersions(ctx context.Context, in *codeartifact.ListPack
 	}
 	order := listOrder(id.Format, in.SortBy)
 	all := slices.DeleteFunc(slices.Clone(held.All), func(v *packages.Version) bool {
-		return in.Status != "" && string(v.Status) != string(in.Status) || in.OriginType != "" && in.OriginType != types.PackageVersionOriginTypeInternal
+		return in.Status != "" && string(v.Status) != string(in.Status) || in.OriginType != "" && in.OriginType != versionOrigin(v).OriginType
 	})
 	slices.SortFunc(all, order)
 	if in.NextToken != nil {
@@ -164,9 +164,15 @@ func failed(o packages.Outcome) map[string]types.PackageVersionError {
 	return out
 }
 
-// versionOrigin is always internal: every version was published to a repository of
-// the domain.
+// versionOrigin says whether a version was published to a repository of the domain, or
+// came through an external connection.
 func versionOrigin(v *packages.Version) *types.PackageVersionOrigin {
+	if v.External() {
+		return &types.PackageVersionOrigin{
+			DomainEntryPoint: &types.DomainEntryPoint{ExternalConnectionName: &v.EntryPoint},
+			OriginType:       types.PackageVersionOriginTypeExternal,
+		}
+	}
 	return &types.PackageVersionOrigin{
 		DomainEntryPoint: &types.DomainEntryPoint{RepositoryName: &v.EntryPoint},
 		OriginType:       types.PackageVersionOriginTypeInternal,

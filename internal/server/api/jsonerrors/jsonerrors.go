@@ -29,6 +29,8 @@ var kinds = map[fault.Kind]wire.Error{
 	fault.Throttled:       {Code: "ThrottlingException", Status: http.StatusBadRequest},
 	fault.Unavailable:     {Code: "ServiceUnavailable", Status: http.StatusServiceUnavailable},
 	fault.StorageFull:     {Code: "StorageFullException", Status: http.StatusInsufficientStorage},
+	fault.BadGateway:      {Code: "BadGatewayException", Status: http.StatusBadGateway},
+	fault.GatewayTimeout:  {Code: "GatewayTimeoutException", Status: http.StatusGatewayTimeout},
 	fault.Unimplemented:   {Code: "NotImplementedException", Status: http.StatusNotImplemented},
 }
 

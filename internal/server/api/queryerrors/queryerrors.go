@@ -40,6 +40,8 @@ var kinds = map[fault.Kind]int{
 	fault.Unavailable:      http.StatusServiceUnavailable,
 	fault.Unimplemented:    http.StatusNotImplemented,
 	fault.StorageFull:      http.StatusInsufficientStorage,
+	fault.BadGateway:       http.StatusBadGateway,
+	fault.GatewayTimeout:   http.StatusGatewayTimeout,
 }
 
 // Map turns a domain's error into the form for the client. Others, which are

@@ -8,6 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -34,9 +35,9 @@ func (h *Handler) WriteError(w http.ResponseWriter, r *formats.Request, status i
 		w.Header().Set("npm-notice", formats.HeaderLine(e.Message))
 	}
 	out := append([]byte(nil), `{"error":`...)
-	out = appendString(out, e.Message)
+	out = packument.AppendString(out, e.Message)
 	out = append(out, `,"code":`...)
-	out = appendString(out, e.Code)
+	out = packument.AppendString(out, e.Code)
 	writeJSON(w, r, status, append(out, '}'))
 }
 

@@ -7,47 +7,11 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// maxName is the longest name with its scope, in bytes (npm docs, package.json, "name").
-const maxName = 214
-
-var (
-	// namePattern is a scope or a name that needs no escaping in an address.
-	// Old packages have upper-case names, and a repository may have to keep them.
-	namePattern = lazyregexp.New(`^[A-Za-z0-9~-][A-Za-z0-9._~-]*$`)
-	// versionPattern is a version of Semantic Versioning 2.0.0, sections 2 to 10.
-	// npm normalises a version to this form before it publishes.
-	versionPattern = lazyregexp.New(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$`)
-	tagPattern     = lazyregexp.New(`^[A-Za-z0-9._~!*'()-]{1,214}$`)
-)
-
-// maxVersion is the length of the longest version that node-semver reads, in bytes.
-const maxVersion = 256
-
-// parseName reads "name" or "@scope/name".
-func parseName(s string) (packages.PackageID, bool) {
-	id := packages.PackageID{Format: packages.NPM, Name: s}
-	if scoped, ok := strings.CutPrefix(s, "@"); ok {
-		id.Namespace, id.Name, ok = strings.Cut(scoped, "/")
-		if !ok || !namePattern.MatchString(id.Namespace) {
-			return packages.PackageID{}, false
-		}
-	}
-	if len(s) > maxName || id.Name == "-" || !namePattern.MatchString(id.Name) {
-		return packages.PackageID{}, false
-	}
-	return id, true
-}
-
-// fullName is the inverse of parseName.
-func fullName(id packages.PackageID) string {
-	if id.Namespace == "" {
-		return id.Name
-	}
-	return "@" + id.Namespace + "/" + id.Name
-}
+var tagPattern = lazyregexp.New(`^[A-Za-z0-9._~!*'()-]{1,214}$`)
 
 // tarballName is the last element of a tarball's address. It must be the same in
 // every registry, because Yarn derives it from name and version.
@@ -66,10 +30,8 @@ func tarballVersion(id packages.PackageID, file string) (string, bool) {
 		return "", false
 	}
 	v, ok = strings.CutSuffix(v, ".tgz")
-	return v, ok && validVersion(v)
+	return v, ok && packument.ValidVersion(v)
 }
-
-func validVersion(v string) bool { return len(v) <= maxVersion && versionPattern.MatchString(v) }
 
 // checkTag refuses what npm itself refuses as a dist-tag: a name that needs escaping
 // in an address, and a range of versions, which a client would not look up as a tag

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -28,7 +29,7 @@ import (
 
 const (
 	// provenanceName is the name of the sidecar that has a version's bundle.
-	provenanceName = assetName + ".sigstore"
+	provenanceName = packument.AssetName + ".sigstore"
 	// maxProvenance bounds the size of a bundle, in bytes.
 	maxProvenance = 1 << 20
 
@@ -74,7 +75,7 @@ type provenanceStatement struct {
 func checkProvenance(data []byte, id packages.PackageID, version, sha512 string) (predicateType string, err error) {
 	refused := func(format string, args ...any) error {
 		return fault.New(fault.Invalid, "InvalidProvenance", "The provenance statement of %s@%s is not accepted: %s. Publish with --provenance=false to leave it out.",
-			fullName(id), version, fmt.Sprintf(format, args...))
+			packument.FullName(id), version, fmt.Sprintf(format, args...))
 	}
 	if len(data) > maxProvenance {
 		return "", refused("it is larger than %d KiB", maxProvenance>>10)
@@ -96,7 +97,7 @@ func checkProvenance(data []byte, id packages.PackageID, version, sha512 string)
 	if err := json.Unmarshal(b.DSSEEnvelope.Payload, &s); err != nil {
 		return "", refused("its payload is not an in-toto statement")
 	}
-	want := "pkg:npm/" + strings.Replace(fullName(id), "@", "%40", 1) + "@" + version
+	want := "pkg:npm/" + strings.Replace(packument.FullName(id), "@", "%40", 1) + "@" + version
 	if len(s.Subject) != 1 || s.Subject[0].Name != want {
 		return "", refused("its subject is not %s", want)
 	}
@@ -173,7 +174,7 @@ func (h *Handler) addProvenance(ctx context.Context, doc *sentDocument, p *packa
 		content.Discard()
 		return err
 	}
-	p.Assets = append(p.Assets, packages.StagedAsset{Name: provenanceName, Beside: assetName, Content: content, Metadata: about})
+	p.Assets = append(p.Assets, packages.StagedAsset{Name: provenanceName, Beside: packument.AssetName, Content: content, Metadata: about})
 	return nil
 }
 

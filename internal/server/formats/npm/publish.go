@@ -14,19 +14,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // maxDocument bounds the size of a document without its tarball, in bytes. Clients
 // that deprecate or unpublish send the document of all versions back.
 const maxDocument = 32 << 20
-
-// attributes are the members of a document that describe the package as a whole.
-// They come from the version with the tag "latest".
-var attributes = map[string]bool{
-	"description": true, "readme": true, "readmeFilename": true, "homepage": true, "keywords": true, "repository": true,
-	"author": true, "bugs": true, "license": true, "maintainers": true, "contributors": true,
-}
 
 // A sentDocument is a document that a client sent, without its attachments.
 type sentDocument struct {
@@ -140,7 +134,7 @@ func decodeDocument(r io.Reader, id packages.PackageID) (*sentDocument, error) {
 		}
 		return nil, fault.Wrap(err, fault.Invalid, "InvalidDocument", "The body is not the document of a package: %s.", syntaxProblem(err))
 	}
-	if name := fullName(id); doc.Name != name {
+	if name := packument.FullName(id); doc.Name != name {
 		return nil, fault.New(fault.Invalid, "InvalidDocument", "The document is for %q, but it was sent to the address of %q.", doc.Name, name)
 	}
 	return doc, nil
@@ -172,24 +166,24 @@ func (t *attachedTarball) publication(doc *sentDocument, repo packages.Repositor
 	if l := doc.Attachments[t.file].Length; l != nil && *l != t.content.Size {
 		return nil, fault.New(fault.Invalid, "InvalidTarball", "The tarball has %d bytes, but the document says %d.", t.content.Size, *l)
 	}
-	manifest, err := parseObject(doc.Versions[version])
+	manifest, err := packument.ParseObject(doc.Versions[version])
 	if err != nil {
 		return nil, err
 	}
-	for field, want := range map[string]string{"name": fullName(id), "version": version} {
-		if got := stringValue(manifest.get(field)); got != want {
+	for field, want := range map[string]string{"name": packument.FullName(id), "version": version} {
+		if got := packument.StringValue(manifest.Get(field)); got != want {
 			return nil, fault.New(fault.Invalid, "InvalidDocument", "The version object's %s is %q and not %q.", field, got, want)
 		}
 	}
-	dist, err := t.checkedDist(manifest.get("dist"))
+	dist, err := t.checkedDist(manifest.Get("dist"))
 	if err != nil {
 		return nil, err
 	}
 	p := &packages.Publication{
 		Repository: repo, Package: id, Version: version,
-		Metadata:    metadata(manifest, dist),
-		Description: description(manifest, doc.Readme),
-		Assets:      []packages.StagedAsset{{Name: assetName, Content: t.content}},
+		Metadata:    packument.Metadata(manifest, dist),
+		Description: packument.Description(manifest, doc.Readme),
+		Assets:      []packages.StagedAsset{{Name: packument.AssetName, Content: t.content}},
 	}
 	for tag, tagged := range doc.DistTags {
 		if tagged != version {
@@ -202,8 +196,8 @@ func (t *attachedTarball) publication(doc *sentDocument, repo packages.Repositor
 	}
 	slices.Sort(p.Tags)
 	if slices.Contains(p.Tags, "latest") {
-		p.Attributes = packageAttributes(manifest, doc.Readme)
-		p.Search = searchText(manifest)
+		p.Attributes = packument.PackageAttributes(manifest, doc.Readme)
+		p.Search = packument.SearchText(manifest)
 	}
 	return p, nil
 }
@@ -217,7 +211,7 @@ func (t *attachedTarball) version(doc *sentDocument, id packages.PackageID) (str
 	}
 	if len(doc.Versions) == 1 {
 		for version := range doc.Versions {
-			if !validVersion(version) {
+			if !packument.ValidVersion(version) {
 				return "", fault.New(fault.Invalid, "InvalidVersion", "%q is not a version: see Semantic Versioning 2.0.0.", version)
 			}
 			return version, nil
@@ -228,32 +222,23 @@ func (t *attachedTarball) version(doc *sentDocument, id packages.PackageID) (str
 
 // checkedDist compares the hashes in "dist" with the bytes that arrived and returns
 // the other members of "dist".
-func (t *attachedTarball) checkedDist(raw []byte) (object, error) {
-	dist, err := parseObject(raw)
+func (t *attachedTarball) checkedDist(raw []byte) (packument.Object, error) {
+	dist, err := packument.ParseObject(raw)
 	if err != nil {
 		return nil, err
 	}
 	mismatch := func(kind, said, is string) error {
 		return fault.New(fault.Invalid, "InvalidTarball", "The %s of the tarball that arrived is %s, but the document says %s.", kind, is, said)
 	}
-	if said := stringValue(dist.get("shasum")); said != "" && !strings.EqualFold(said, t.content.SHA1) {
+	if said := packument.StringValue(dist.Get("shasum")); said != "" && !strings.EqualFold(said, t.content.SHA1) {
 		return nil, mismatch("shasum", said, t.content.SHA1)
 	}
 	is := integrity(t.content.SHA512)
-	for _, said := range strings.Fields(stringValue(dist.get("integrity"))) {
+	for _, said := range strings.Fields(packument.StringValue(dist.Get("integrity"))) {
 		hash, _, _ := strings.Cut(said, "?") // options are allowed by the syntax, and none is defined
 		if strings.HasPrefix(hash, "sha512-") && hash != is {
 			return nil, mismatch("integrity", said, is)
 		}
 	}
-	return slices.DeleteFunc(dist, func(m member) bool { return ownDist[m.name] }), nil
-}
-
-// stringValue is the value of a JSON string, or "" for anything else.
-func stringValue(raw []byte) string {
-	var s string
-	if err := json.Unmarshal(raw, &s, jsontext.AllowInvalidUTF8(true)); err != nil {
-		return ""
-	}
-	return s
+	return slices.DeleteFunc(dist, func(m packument.Member) bool { return ownDist[m.Name] }), nil
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -42,7 +43,7 @@ func (h *Handler) getDocument(w http.ResponseWriter, r *formats.Request, rt rout
 // cacheKey contains everything that the bytes of a document depend on, besides the
 // address of the endpoint.
 func cacheKey(media string, p *packages.Package, version string) string {
-	return media + "\n" + fullName(p.ID) + "\n" + p.Revision + "\n" + version
+	return media + "\n" + packument.FullName(p.ID) + "\n" + p.Revision + "\n" + version
 }
 
 // getVersion answers the object of one version, named by version or tag.
@@ -57,10 +58,10 @@ func (h *Handler) getVersion(w http.ResponseWriter, r *formats.Request, rt route
 	}
 	v := p.Version(wanted)
 	if v == nil {
-		if validVersion(wanted) {
+		if packument.ValidVersion(wanted) {
 			return h.Packages.WhyNotVisible(r.Context(), r.Repository, rt.id, wanted)
 		}
-		return fault.New(fault.NotFound, "ResourceNotFound", "%s has no version or tag %s in this repository.", fullName(rt.id), rt.arg)
+		return fault.New(fault.NotFound, "ResourceNotFound", "%s has no version or tag %s in this repository.", packument.FullName(rt.id), rt.arg)
 	}
 	doc, err := h.Documents.GetWithBase(r, cacheKey(mediaFull, p, v.Version), func() (*formats.Document, error) {
 		one := renderer{base: r.Base, p: p}
@@ -80,10 +81,10 @@ func (h *Handler) getVersion(w http.ResponseWriter, r *formats.Request, rt route
 func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route) error {
 	v, ok := tarballVersion(rt.id, rt.arg)
 	if !ok {
-		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
+		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, packument.FullName(rt.id))
 	}
 	r.About(rt.id, v)
-	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, v, assetName)
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, v, packument.AssetName)
 	if err != nil {
 		return err
 	}

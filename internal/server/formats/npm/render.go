@@ -4,19 +4,13 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"slices"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
-
-// assetName is what CodeArtifact calls the one asset of an npm version.
-const assetName = "package.tgz"
 
 // The media types of a document (npm docs, "package-metadata").
 const (
@@ -42,15 +36,15 @@ type renderer struct {
 
 // full writes the document with everything that is known about the package.
 func (d *renderer) full() ([]byte, error) {
-	name := fullName(d.p.ID)
+	name := packument.FullName(d.p.ID)
 	d.out = append(d.out, `{"_id":`...)
 	d.quote(name)
 	d.out = append(d.out, `,"_rev":`...)
 	d.quote(documentRev(d.p))
 	d.out = append(d.out, `,"name":`...)
 	d.quote(name)
-	if err := eachMember(d.p.Attributes, func(name string, value []byte) error {
-		if attributes[name] {
+	if err := packument.EachMember(d.p.Attributes, func(name string, value []byte) error {
+		if packument.Attributes[name] {
 			d.member(name, value)
 		}
 		return nil
@@ -65,7 +59,7 @@ func (d *renderer) full() ([]byte, error) {
 // whose age they cannot see.
 func (d *renderer) abbreviated() ([]byte, error) {
 	d.out = append(d.out, `{"name":`...)
-	d.quote(fullName(d.p.ID))
+	d.quote(packument.FullName(d.p.ID))
 	d.out = append(d.out, `,"modified":`...)
 	d.quote(timestamp(d.p.Modified))
 	return d.finish(func(field string) bool { return abbreviatedFields[field] })
@@ -116,11 +110,11 @@ func (d *renderer) tags() {
 // the stored tarball and its address at this endpoint.
 func (d *renderer) version(v *packages.Version, keep func(field string) bool) error {
 	d.out = append(d.out, `{"name":`...)
-	d.quote(fullName(d.p.ID))
+	d.quote(packument.FullName(d.p.ID))
 	d.out = append(d.out, `,"version":`...)
 	d.quote(v.Version)
 	var dist []byte
-	err := eachMember(v.Metadata, func(name string, value []byte) error {
+	err := packument.EachMember(v.Metadata, func(name string, value []byte) error {
 		switch {
 		case name == "dist":
 			dist = bytes.Clone(value)
@@ -141,12 +135,16 @@ func (d *renderer) version(v *packages.Version, keep func(field string) bool) er
 
 func (d *renderer) dist(v *packages.Version, published []byte) error {
 	d.out = append(d.out, `,"dist":{"tarball":`...)
-	d.quote(d.base + fullName(d.p.ID) + "/-/" + tarballName(d.p.ID, v.Version))
-	if a := v.Asset(assetName); a != nil {
-		d.out = append(d.out, `,"shasum":`...)
-		d.quote(a.SHA1)
-		d.out = append(d.out, `,"integrity":`...)
-		d.quote(integrity(a.SHA512))
+	d.quote(d.base + packument.FullName(d.p.ID) + "/-/" + tarballName(d.p.ID, v.Version))
+	if a := v.Asset(packument.AssetName); a != nil { // an upstream may not tell both
+		if a.SHA1 != "" {
+			d.out = append(d.out, `,"shasum":`...)
+			d.quote(a.SHA1)
+		}
+		if a.SHA512 != "" {
+			d.out = append(d.out, `,"integrity":`...)
+			d.quote(integrity(a.SHA512))
+		}
 	}
 	if a := v.Sidecar(provenanceName); a != nil {
 		d.out = append(d.out, `,"attestations":{"url":`...)
@@ -155,8 +153,8 @@ func (d *renderer) dist(v *packages.Version, published []byte) error {
 		d.quote(predicateType(a))
 		d.out = append(d.out, "}}"...)
 	}
-	err := eachMember(published, func(name string, value []byte) error {
-		if !ownDist[name] {
+	err := packument.EachMember(published, func(name string, value []byte) error {
+		if !ownDist[name] || name == "signatures" && v.External() {
 			d.member(name, value)
 		}
 		return nil
@@ -175,14 +173,7 @@ func (d *renderer) member(name string, value []byte) {
 	d.out = append(d.out, value...)
 }
 
-func (d *renderer) quote(s string) { d.out = appendString(d.out, s) }
-
-// appendString adds a JSON string. Invalid UTF-8 becomes U+FFFD, so there is no
-// error to check.
-func appendString(out []byte, s string) []byte {
-	out, _ = jsontext.AppendQuote(out, s)
-	return out
-}
+func (d *renderer) quote(s string) { d.out = packument.AppendString(d.out, s) }
 
 // integrity is a Subresource Integrity value of a hash given in hex.
 func integrity(sha512 string) string {
@@ -195,94 +186,3 @@ func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.
 
 // documentRev is the _rev of a document. Clients send it back with a change.
 func documentRev(p *packages.Package) string { return "1-" + p.Revision }
-
-// eachMember calls f with each member of a JSON object. Each value is valid JSON.
-// Empty input and null have no members.
-func eachMember(object []byte, f func(name string, value []byte) error) error {
-	if len(object) == 0 {
-		return nil
-	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(object), jsontext.AllowInvalidUTF8(true))
-	open, err := dec.ReadToken()
-	if err != nil {
-		return err
-	}
-	if open.Kind() == 'n' {
-		return nil
-	}
-	if open.Kind() != '{' {
-		return fault.New(fault.Invalid, "InvalidDocument", "The document has a JSON %s in a place that needs an object.", kindName(open.Kind()))
-	}
-	for dec.PeekKind() != '}' {
-		tok, err := dec.ReadToken()
-		if err != nil {
-			return err
-		}
-		name := tok.String()
-		value, err := dec.ReadValue()
-		if err != nil {
-			return err
-		}
-		if err := f(name, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func kindName(k jsontext.Kind) string {
-	switch k {
-	case '"':
-		return "string"
-	case '0':
-		return "number"
-	case '[':
-		return "list"
-	case 't', 'f':
-		return "boolean"
-	}
-	return "value"
-}
-
-// An object is a JSON object in the order of its members.
-type object []member
-
-type member struct {
-	name  string
-	value json.RawMessage
-}
-
-func parseObject(b []byte) (object, error) {
-	var o object
-	err := eachMember(b, func(name string, value []byte) error {
-		o = append(o, member{name, bytes.Clone(value)})
-		return nil
-	})
-	return o, err
-}
-
-func (o object) get(name string) json.RawMessage {
-	for _, m := range o {
-		if m.name == name {
-			return m.value
-		}
-	}
-	return nil
-}
-
-// without returns o without the named members.
-func (o object) without(names ...string) object {
-	return slices.DeleteFunc(slices.Clone(o), func(m member) bool { return slices.Contains(names, m.name) })
-}
-
-func (o object) encode() json.RawMessage {
-	out := []byte{'{'}
-	for i, m := range o {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(appendString(out, m.name), ':')
-		out = append(out, m.value...)
-	}
-	return append(out, '}')
-}

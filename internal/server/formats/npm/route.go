@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -198,7 +199,7 @@ func parseAttestations(spec string) route {
 	if i <= 0 {
 		return route{}
 	}
-	id, ok := parseName(spec[:i])
+	id, ok := packument.ParseName(spec[:i])
 	if !ok {
 		return route{}
 	}
@@ -212,13 +213,13 @@ func takeName(segments []string) (id packages.PackageID, rest []string, ok bool)
 	if strings.HasPrefix(name, "@") && !strings.Contains(name, "/") && len(rest) > 0 {
 		name, rest = name+"/"+rest[0], rest[1:]
 	}
-	id, ok = parseName(name)
+	id, ok = packument.ParseName(name)
 	return id, rest, ok
 }
 
 // path constructs the address of a route about a package.
 func (r route) path() string {
-	name := fullName(r.id)
+	name := packument.FullName(r.id)
 	switch r.kind {
 	case document:
 		return name

@@ -6,6 +6,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -97,10 +98,10 @@ func FuzzParseRoute(f *testing.F) {
 
 func TestTarballName_RoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		id, v := anyID(t), rapid.StringMatching(`(0|[1-9][0-9]{0,3})\.(0|[1-9])\.(0|[1-9])(-[a-z][a-z0-9.]{0,5}[a-z])?(\+[a-z0-9]{1,4})?`).Filter(validVersion).Draw(t, "version")
-		for _, file := range []string{tarballName(id, v), fullName(id) + "-" + v + ".tgz"} {
+		id, v := anyID(t), rapid.StringMatching(`(0|[1-9][0-9]{0,3})\.(0|[1-9])\.(0|[1-9])(-[a-z][a-z0-9.]{0,5}[a-z])?(\+[a-z0-9]{1,4})?`).Filter(packument.ValidVersion).Draw(t, "version")
+		for _, file := range []string{tarballName(id, v), packument.FullName(id) + "-" + v + ".tgz"} {
 			if got, ok := tarballVersion(id, file); !ok || got != v {
-				t.Fatalf("%s of %s: %q %v", file, fullName(id), got, ok)
+				t.Fatalf("%s of %s: %q %v", file, packument.FullName(id), got, ok)
 			}
 		}
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -51,7 +52,7 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 	}
 	page := packages.SearchPage{From: queryInt(q, "from", 0, math.MaxInt32), Size: queryInt(q, "size", defaultSearchSize, maxSearchSize)}
 	found, total, err := h.Packages.Search(r.Context(), r.Repository, packages.NPM, page, func(id packages.PackageID, text string) bool {
-		return formats.ContainsAll(strings.ToLower(fullName(id))+"\n"+text, words)
+		return formats.ContainsAll(strings.ToLower(packument.FullName(id))+"\n"+text, words)
 	})
 	if err != nil {
 		return err
@@ -77,14 +78,14 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 
 func searchEntry(p *packages.Package) searchResult {
 	s := searchedPackage{
-		Name: fullName(p.ID), Scope: "unscoped", Version: p.Tags["latest"], Date: timestamp(p.Modified),
+		Name: packument.FullName(p.ID), Scope: "unscoped", Version: p.Tags["latest"], Date: timestamp(p.Modified),
 		Links: map[string]string{}, Maintainers: []struct{}{},
 	}
 	if p.ID.Namespace != "" {
 		s.Scope = p.ID.Namespace
 	}
-	if about, err := parseObject(p.Attributes); err == nil {
-		s.Description, s.Keywords = stringValue(about.get("description")), about.get("keywords")
+	if about, err := packument.ParseObject(p.Attributes); err == nil {
+		s.Description, s.Keywords = packument.StringValue(about.Get("description")), about.Get("keywords")
 	}
 	return searchResult{Package: s}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -89,7 +90,7 @@ func (h *Handler) setTags(r *formats.Request, id packages.PackageID, set map[str
 		if err := checkTag(tag); err != nil {
 			return err
 		}
-		if !validVersion(version) {
+		if !packument.ValidVersion(version) {
 			return fault.New(fault.Invalid, "InvalidVersion", "The tag %[2]s cannot be set to %[1]q: that is not a version.", version, tag)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -42,23 +43,23 @@ func (h *Handler) updateMetadata(w http.ResponseWriter, r *formats.Request, rt r
 // object, or nil if that changes nothing. An empty message or false removes a
 // deprecation (npm docs, npm deprecate).
 func deprecate(metadata, sent []byte) (json.RawMessage, error) {
-	wanted, err := parseObject(sent)
+	wanted, err := packument.ParseObject(sent)
 	if err != nil {
 		return nil, err
 	}
-	message := stringValue(wanted.get("deprecated"))
-	has, err := parseObject(metadata)
+	message := packument.StringValue(wanted.Get("deprecated"))
+	has, err := packument.ParseObject(metadata)
 	if err != nil {
 		return nil, err
 	}
-	if message == stringValue(has.get("deprecated")) {
+	if message == packument.StringValue(has.Get("deprecated")) {
 		return nil, nil
 	}
-	has = has.without("deprecated")
+	has = has.Without("deprecated")
 	if message != "" {
-		has = append(has, member{"deprecated", appendString(nil, message)})
+		has = append(has, packument.Member{Name: "deprecated", Value: packument.AppendString(nil, message)})
 	}
-	return has.encode(), nil
+	return has.Encode(), nil
 }
 
 // putRevision deletes the versions that the client removed from the document and
@@ -114,7 +115,7 @@ func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt rout
 // fromUpstream is the error of unpublishing a version that the repository does not
 // contain itself.
 func fromUpstream(id packages.PackageID, v *packages.Version) error {
-	return fault.New(fault.Conflict, "VersionUpstream", "%s@%s is in the upstream repository %s. Unpublish it there.", fullName(id), v.Version, v.Repository)
+	return fault.New(fault.Conflict, "VersionUpstream", "%s@%s is in the upstream repository %s. Unpublish it there.", packument.FullName(id), v.Version, v.Repository)
 }
 
 // deletePackage unpublishes the whole package.
@@ -142,7 +143,7 @@ func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt ro
 func (h *Handler) deleteTarball(w http.ResponseWriter, r *formats.Request, rt route) error {
 	version, valid := tarballVersion(rt.id, rt.arg)
 	if !valid {
-		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, fullName(rt.id))
+		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, packument.FullName(rt.id))
 	}
 	r.About(rt.id, version)
 	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackageVersions"); err != nil {
@@ -153,7 +154,7 @@ func (h *Handler) deleteTarball(w http.ResponseWriter, r *formats.Request, rt ro
 		return err
 	}
 	if err == nil && p.Version(version) != nil {
-		return fault.New(fault.Conflict, "VersionListed", "%s@%s is still in the document. Remove it from the document first; its tarball is deleted with it.", fullName(rt.id), version)
+		return fault.New(fault.Conflict, "VersionListed", "%s@%s is still in the document. Remove it from the document first; its tarball is deleted with it.", packument.FullName(rt.id), version)
 	}
 	return writeOK(w, r, http.StatusOK)
 }
@@ -166,7 +167,7 @@ func (h *Handler) packageAtRevision(r *formats.Request, rt route) (*packages.Pac
 		return nil, err
 	}
 	if rev := documentRev(p); rev != rt.rev {
-		return nil, fault.New(fault.Conflict, "RevisionMismatch", "%s changed in the meantime: its revision is %s, and the request is for %s. Try again.", fullName(rt.id), rev, rt.rev)
+		return nil, fault.New(fault.Conflict, "RevisionMismatch", "%s changed in the meantime: its revision is %s, and the request is for %s. Try again.", packument.FullName(rt.id), rev, rt.rev)
 	}
 	return p, nil
 }

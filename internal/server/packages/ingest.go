@@ -1,0 +1,410 @@
+package packages
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
+	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// How a file of an external registry gets into the store.
+//
+// The first client that asks for it starts an ingestion. It downloads the file in the
+// background, once for all clients, and stages it as a publication does. The clients read
+// what has arrived (spool.go). When all bytes are there, they are compared with the hashes
+// that the registry gave. Only if they are right, the rows are written, and only then the
+// clients get the last bytes. So no client has a complete file that is wrong or that is
+// not stored.
+
+// maxIngested bounds a file from an external registry, in bytes (CodeArtifact User Guide,
+// "Quotas": asset file size).
+const maxIngested = 5_000_000_000
+
+// waitForAll is the size in bytes up to which a client gets a file only when all of it is
+// stored. Then a failure is answered with its reason, and not with a broken transfer.
+const waitForAll = 256 << 10
+
+// errStored means that a file is stored now.
+var errStored = errors.New("the file is stored")
+
+// An ingester is the part of a [Service] that downloads.
+type ingester struct {
+	remote   Remote
+	spoolDir string
+	log      *slog.Logger
+
+	life       context.Context // of all downloads
+	stop       context.CancelFunc
+	running    sync.WaitGroup
+	mu         sync.Mutex
+	ingestions map[ingestionKey]*ingestion
+	ingested   atomic.Uint64
+	mismatches atomic.Uint64
+}
+
+func newIngester(c Config) *ingester {
+	i := &ingester{remote: c.Remote, spoolDir: c.SpoolDir, log: c.Log, ingestions: map[ingestionKey]*ingestion{}}
+	if i.log == nil {
+		i.log = slog.New(slog.DiscardHandler)
+	}
+	i.life, i.stop = context.WithCancel(context.Background())
+	return i
+}
+
+// Close ends the downloads that are under way.
+func (s *Service) Close() error {
+	s.stop()
+	s.running.Wait()
+	return nil
+}
+
+// IngestStats counts what came through external connections.
+type IngestStats struct {
+	// Files are those that were downloaded and kept.
+	Files uint64
+	// Mismatches are those that were not kept, because their bytes did not have the
+	// hashes that the registry gave.
+	Mismatches uint64
+}
+
+// Ingested returns the counters since the start, for metrics.
+func (s *Service) Ingested() IngestStats {
+	return IngestStats{s.ingested.Load(), s.mismatches.Load()}
+}
+
+// An ingestionKey names a file that a repository takes from its external connection.
+type ingestionKey struct {
+	cacheKey
+	version, file string
+}
+
+func (k ingestionKey) String() string {
+	return fmt.Sprintf("ingest %s %s %q %q %q %q", k.repository, k.format, k.namespace, k.name, k.version, k.file)
+}
+
+// An ingestion is the download of one file. Its fields may be read after started or done
+// is closed.
+type ingestion struct {
+	repository *repository // the one with the connection
+	id         PackageID
+	version    *Version
+	asset      *Asset
+
+	spool   *spool
+	started chan struct{} // closed when the size is known, and at the end
+	begin   sync.Once
+	size    int64 // -1: unknown
+	done    chan struct{}
+	err     error // after done; nil if the file is stored
+}
+
+// openRemote opens a file that is not stored yet. It returns errStored if the caller is to
+// look the file up again.
+func (s *Service) openRemote(ctx context.Context, r *repository, id PackageID, v *Version, a *Asset) (Asset, blob.Object, error) {
+	from := s.snapshot.Load().repository(r.id.Domain.Repository(a.repository))
+	if from == nil {
+		return Asset{}, nil, assetNotFound(id, v.Version, a.Name) // deleted meanwhile
+	}
+	d := s.ingest(from, id, v, a)
+	o := &incoming{ctx: ctx, d: d, finish: func() error {
+		if from == r {
+			return nil
+		}
+		return s.retain(ctx, r, v, id, from.id.Name)
+	}}
+	wait := d.started
+	for {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			o.Close()
+			return Asset{}, nil, ctx.Err()
+		}
+		if wait == d.done {
+			o.Close()
+			if d.err != nil {
+				return Asset{}, nil, d.err
+			}
+			return Asset{}, nil, errStored
+		}
+		if d.size > waitForAll {
+			break
+		}
+		wait = d.done
+	}
+	found := *a
+	found.Size = d.size
+	found.download = s.newDownload(r, id, v, a)
+	return found, o, nil
+}
+
+// ingest starts to download a file, or joins those who wait for it. The caller has a use
+// of the spool.
+func (s *Service) ingest(from *repository, id PackageID, v *Version, a *Asset) *ingestion {
+	key := ingestionKey{from.cacheKey(id), id.Format.versionKey(v.Version), a.Name}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.ingestions[key]
+	if d == nil {
+		d = &ingestion{
+			repository: from, id: id.canonical(), version: v, asset: a, size: -1,
+			spool: newSpool(s.spoolDir), started: make(chan struct{}), done: make(chan struct{}),
+		}
+		s.ingestions[key] = d
+		// The download does not end with the client who started it: others may wait, and
+		// the client may come again.
+		s.running.Go(func() { s.run(s.life, key, d) })
+	}
+	d.spool.use()
+	return d
+}
+
+// run does an ingestion and tells those who wait for it.
+func (s *Service) run(ctx context.Context, key ingestionKey, d *ingestion) {
+	defer d.spool.release()
+	err := s.download(ctx, key, d)
+	if err != nil {
+		s.log.WarnContext(ctx, "a file could not be taken from an external registry",
+			"file", remoteName(d.repository.connection, d.id, d.version.Version, d.asset.Name), "repository", d.repository.arn, "error", err)
+	}
+	s.mu.Lock()
+	delete(s.ingestions, key) // who asks from now on finds what is stored, or tries again
+	s.mu.Unlock()
+	d.err = err
+	d.spool.end(err)
+	close(d.done)
+	d.begin.Do(func() { close(d.started) })
+}
+
+func (s *Service) download(ctx context.Context, key ingestionKey, d *ingestion) error {
+	release, err := s.remote.Exclusive(ctx, key.String())
+	if err != nil {
+		return err
+	}
+	defer release()
+	if stored, err := s.isStored(ctx, d); err != nil || stored {
+		return err // another server was faster
+	}
+	file, err := s.remote.Open(ctx, d.repository.connection, d.asset.remote)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	if file.Size > maxIngested {
+		return fault.New(fault.BadGateway, "UpstreamTooLarge", "%s has %d bytes, which is more than is accepted.", d.name(), file.Size)
+	}
+	d.size = file.Size
+	if d.size >= 0 {
+		d.begin.Do(func() { close(d.started) })
+	}
+	content, err := s.stage(ctx, io.TeeReader(file, d.spool), maxIngested)
+	if err != nil {
+		return err
+	}
+	defer content.Discard()
+	if err := d.verify(content); err != nil {
+		s.mismatches.Add(1)
+		return err
+	}
+	if err := s.keep(ctx, d, content); err != nil {
+		return err
+	}
+	s.ingested.Add(1)
+	return nil
+}
+
+func (d *ingestion) name() string {
+	return remoteName(d.repository.connection, d.id, d.version.Version, d.asset.Name)
+}
+
+// isStored reports whether the repository has the file.
+func (s *Service) isStored(ctx context.Context, d *ingestion) (bool, error) {
+	p, err := s.load(ctx, d.repository, d.id)
+	if err != nil || !p.exists() {
+		return false, err
+	}
+	v := p.versions[d.id.Format.versionKey(d.version.Version)]
+	return v != nil && v.file(d.asset.Name) != nil, nil
+}
+
+// verify compares what arrived with what the registry said.
+func (d *ingestion) verify(c *Staged) error {
+	said := d.asset.remote
+	for _, h := range []struct{ name, said, is string }{
+		{"SHA-512", said.SHA512, c.SHA512}, {"SHA-256", said.SHA256, c.SHA256}, {"SHA-1", said.SHA1, c.SHA1}, {"MD5", said.MD5, c.MD5},
+	} {
+		if h.said != "" && !strings.EqualFold(h.said, h.is) {
+			return fault.New(fault.BadGateway, "UpstreamMismatch", "%s is damaged: its %s is %s, but the registry says %s. It is not kept. Try again later, or ask who runs the registry.", d.name(), h.name, h.is, h.said)
+		}
+	}
+	if said.Size > 0 && said.Size != c.Size {
+		return fault.New(fault.BadGateway, "UpstreamMismatch", "%s is damaged: it has %d bytes, but the registry says %d. It is not kept. Try again later, or ask who runs the registry.", d.name(), c.Size, said.Size)
+	}
+	return nil
+}
+
+// keep writes the rows of a file that was downloaded into the repository with the
+// connection.
+func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error {
+	description, err := json.Marshal(s.remote.Describe(d.repository.connection, d.id, d.version.Metadata))
+	if err != nil {
+		return err
+	}
+	origin := s.snapshot.Load().domain(d.repository.id.Domain).newOrigin(d.id, Origin{Publish: Block, Upstream: Allow})
+	taken := false
+	err = s.changePackage(ctx, packageChange{repository: d.repository, id: d.id, origin: origin}, func(tx *db.Tx, c *packageChange) error {
+		taken = false
+		if c.row.origin.Upstream == Block { // since the search
+			return fault.From(packageNotFound(d.repository.id, d.id))
+		}
+		isNew, err := d.writeVersion(ctx, tx, c, description)
+		if err != nil {
+			return err
+		}
+		n, err := tx.Exec(ctx, `INSERT INTO pkg_content (domain, sha256, size, md5, sha1, sha512, object) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (domain, sha256) DO NOTHING`,
+			d.repository.domainRow, content.SHA256, content.Size, content.MD5, content.SHA1, content.SHA512, content.object)
+		if err != nil {
+			return err
+		}
+		taken = n == 1
+		published := d.asset.Published
+		if published.IsZero() {
+			published = c.at
+		}
+		assets, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata) VALUES ($1, $2, $3, '', $4, $5, $6, $7)
+			ON CONFLICT (package, version_key, name) DO NOTHING`,
+			c.row.id, d.id.Format.versionKey(d.version.Version), d.asset.Name, d.repository.domainRow, content.SHA256, db.Micros(published), nullable(d.asset.Metadata))
+		if err != nil || assets == 0 {
+			return err
+		}
+		if !isNew {
+			_, err = tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, changed = $4 WHERE package = $1 AND version_key = $2`,
+				c.row.id, d.id.Format.versionKey(d.version.Version), newRevision(), c.row.seq)
+			if err != nil {
+				return err
+			}
+		}
+		return c.announceRetained(ctx, tx, d.id.Format.versionKey(d.version.Version), isNew, 1)
+	})
+	if taken && (err == nil || changefeed.PerhapsMade(err)) { // if perhaps, the sweep decides
+		content.object = ""
+	}
+	return err
+}
+
+// writeVersion adds the version unless the repository has it from the same registry.
+func (d *ingestion) writeVersion(ctx context.Context, tx *db.Tx, c *packageChange, description []byte) (isNew bool, err error) {
+	published := d.version.Published
+	if published.IsZero() {
+		published = c.at
+	}
+	key := d.id.Format.versionKey(d.version.Version)
+	n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (package, version_key) DO NOTHING`,
+		c.row.id, key, d.version.Version, newRevision(), string(d.version.Status), db.Micros(published), d.repository.connection,
+		description, nullable(d.version.Metadata), c.row.seq)
+	if err != nil || n == 1 {
+		return n == 1, err
+	}
+	there, err := db.One(ctx, tx, func(r db.Row) (v Version, err error) {
+		err = r.Scan(&v.EntryPoint, &v.Status)
+		return v, err
+	}, `SELECT entry_point, status FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
+	if err == nil && (there.EntryPoint != d.repository.connection || !there.Status.downloadable()) {
+		err = assetNotFound(d.id, d.version.Version, d.asset.Name) // published or archived here meanwhile
+	}
+	return false, err
+}
+
+// An incoming object is a file that is being downloaded. Its last byte is given only when
+// the file is stored.
+type incoming struct {
+	ctx      context.Context
+	d        *ingestion
+	offset   int64
+	finish   func() error // keeps the file in the repository that was asked
+	finished bool
+	closed   bool
+	failed   error
+}
+
+// Failed returns why the file could not be read to its end, or nil.
+func (o *incoming) Failed() error { return o.failed }
+
+func (o *incoming) Size() int64 { return o.d.size }
+
+func (o *incoming) Read(p []byte) (int, error) {
+	n, err := o.read(p, o.offset)
+	o.offset += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		o.failed = err
+	}
+	return n, err
+}
+
+func (o *incoming) read(p []byte, offset int64) (int, error) {
+	last := o.d.size - 1
+	if offset >= last && !o.finished {
+		select {
+		case <-o.d.done:
+		case <-o.ctx.Done():
+			return 0, o.ctx.Err()
+		}
+		if o.d.err != nil {
+			return 0, o.d.err
+		}
+		if err := o.finish(); err != nil {
+			return 0, err
+		}
+		o.finished = true
+	}
+	if !o.finished && int64(len(p)) > last-offset {
+		p = p[:last-offset]
+	}
+	return o.d.spool.readAt(o.ctx, p, offset, last)
+}
+
+func (o *incoming) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += o.offset
+	case io.SeekEnd:
+		offset += o.d.size
+	}
+	if offset < 0 {
+		return 0, errors.New("packages: seek before the beginning")
+	}
+	o.offset = offset
+	return offset, nil
+}
+
+func (o *incoming) ReadAt(p []byte, offset int64) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = o.read(p[n:], offset+int64(n))
+		n += more
+	}
+	if n == len(p) {
+		err = nil
+	}
+	return n, err
+}
+
+func (o *incoming) Close() error {
+	if !o.closed {
+		o.closed = true
+		o.d.spool.release()
+	}
+	return nil
+}

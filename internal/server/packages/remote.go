@@ -1,0 +1,120 @@
+package packages
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"strings"
+	"time"
+)
+
+// A Remote reads packages through external connections. Package source implements it,
+// with a cache. It is safe for use by many goroutines.
+type Remote interface {
+	// Connected reports whether the registry of an external connection can be asked: its
+	// address is known.
+	Connected(connection string) bool
+	// Package returns a package as a remote registry has it. Errors: [ErrNoRemotePackage]
+	// if the registry does not have it; faults of the kinds BadGateway and GatewayTimeout
+	// if the registry fails, which name it.
+	Package(ctx context.Context, connection string, id PackageID) (*RemotePackage, RemoteState, error)
+	// Open begins to download a file. Reading resumes after an interruption. It fails with
+	// a fault that names the registry.
+	Open(ctx context.Context, connection string, file *RemoteAsset) (RemoteFile, error)
+	// Describe returns what the CodeArtifact API answers about a version, from its
+	// metadata.
+	Describe(connection string, id PackageID, metadata json.RawMessage) *Description
+	// Exclusive waits until no other server of the database holds the name, and holds it
+	// until release is called. It saves requests to registries; nothing depends on it for
+	// being right.
+	Exclusive(ctx context.Context, name string) (release func(), err error)
+}
+
+// A RemotePackage is a package of a remote registry. It is immutable and shared.
+type RemotePackage struct {
+	// Revision changes with every change of the others.
+	Revision string `json:"-"`
+	// Created and Modified may be zero.
+	Created    time.Time         `json:"created,omitzero"`
+	Modified   time.Time         `json:"modified,omitzero"`
+	Tags       map[string]string `json:"tags,omitempty"`
+	Attributes json.RawMessage   `json:"attributes,omitempty"`
+	Versions   []RemoteVersion   `json:"versions,omitempty"`
+}
+
+// A RemoteVersion is a version of a [RemotePackage].
+type RemoteVersion struct {
+	Version string `json:"version"`
+	// Status is Published or Unlisted.
+	Status Status `json:"status"`
+	// Published is the time at which it was published there; zero if it is unknown.
+	Published time.Time       `json:"published,omitzero"`
+	Metadata  json.RawMessage `json:"metadata,omitempty"`
+	Assets    []RemoteAsset   `json:"assets"`
+}
+
+// A RemoteAsset is a file of a [RemoteVersion]. Hashes are lower-case hex; those that the
+// registry does not tell are empty.
+type RemoteAsset struct {
+	Name string `json:"name"`
+	// URL is absolute.
+	URL string `json:"url"`
+	// Size is in bytes; 0 means that it is unknown.
+	Size      int64           `json:"size,omitempty"`
+	MD5       string          `json:"md5,omitempty"`
+	SHA1      string          `json:"sha1,omitempty"`
+	SHA256    string          `json:"sha256,omitempty"`
+	SHA512    string          `json:"sha512,omitempty"`
+	Published time.Time       `json:"published,omitzero"`
+	Metadata  json.RawMessage `json:"metadata,omitempty"`
+}
+
+// A RemoteFile is a file that is being downloaded.
+type RemoteFile struct {
+	io.ReadCloser
+	// Size is in bytes; -1 means that it is unknown.
+	Size int64
+}
+
+// A RemoteState says how current an answer of a [Remote] is.
+type RemoteState struct {
+	// Checked is when the registry last confirmed the answer.
+	Checked time.Time
+	// Failure is why the registry could not confirm it now, or nil.
+	Failure error
+}
+
+// ErrNoRemotePackage means that a remote registry does not have a package.
+var ErrNoRemotePackage error = noRemotePackage{}
+
+type noRemotePackage struct{}
+
+func (noRemotePackage) Error() string { return "the registry does not have the package" }
+
+// External reports whether the version came through an external connection. Its
+// EntryPoint is the connection then, and no repository has a colon in its name.
+func (v *Version) External() bool { return strings.Contains(v.EntryPoint, ":") }
+
+// A StaleNotice tells that an answer was made from what a registry said earlier, because
+// the registry fails now.
+type StaleNotice struct {
+	// Connection is the external connection, such as public:npmjs.
+	Connection string
+	// Age is how old the registry's answer is. It is 0 if there is none: then the answer
+	// has only what the repositories keep.
+	Age time.Duration
+}
+
+type staleKey struct{}
+
+// WithStaleNotice returns a context in which reads call notice if they use what is
+// stale. Handlers tell their clients in a header.
+func WithStaleNotice(ctx context.Context, notice func(StaleNotice)) context.Context {
+	return context.WithValue(ctx, staleKey{}, notice)
+}
+
+func (s *Service) noteStale(ctx context.Context, n StaleNotice) {
+	if notice, ok := ctx.Value(staleKey{}).(func(StaleNotice)); ok {
+		notice(n)
+	}
+}

@@ -1,0 +1,336 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
+	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// Config configures a [Cache].
+type Config struct {
+	DB *db.DB
+	// Shared says that other servers use the database.
+	Shared bool
+	// Registries are those that can be asked.
+	Registries []*Registry
+	Settings   Settings
+	Now        func() time.Time
+	// Log gets failures of registries. nil discards it.
+	Log *slog.Logger
+}
+
+// A Cache reads packages of registries and keeps what they said. It implements
+// [packages.Remote]. Close it after its last use.
+type Cache struct {
+	db         *db.DB
+	shared     bool
+	registries map[string]*Registry
+	settings   Settings
+	now        func() time.Time
+	log        *slog.Logger
+	metrics    *metrics
+
+	documents *lru.Cache[key, *document]
+	failures  *lru.Cache[key, failure]
+	flights   singleflight.Group
+	// background has a value for each question in the background.
+	background chan struct{}
+
+	life    context.Context // of all questions
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// A failure is why a registry did not answer.
+type failure struct {
+	at  time.Time
+	err error
+}
+
+const (
+	maxBackground = 32   // questions in the background at a time
+	maxFailures   = 4096 // failures that are remembered
+)
+
+// New applies the migrations and returns a cache.
+func New(ctx context.Context, c Config) (*Cache, error) {
+	if err := c.DB.Migrate(ctx, Migrations()...); err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	cache := &Cache{
+		db: c.DB, shared: c.Shared, registries: map[string]*Registry{}, settings: c.Settings.WithDefaults(), now: c.Now, log: c.Log,
+		metrics: newMetrics(), background: make(chan struct{}, maxBackground),
+		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}),
+	}
+	// Documents are large, so there are few shards.
+	cache.documents = lru.New[key](lru.Config[*document]{MaxCost: cache.settings.MemoryBytes, Shards: 2, Cost: func(d *document) int64 { return d.bytes + 512 }})
+	for _, r := range c.Registries {
+		own := *r
+		if own.MaxDocument == 0 {
+			own.MaxDocument = cache.settings.MaxDocument
+		}
+		cache.registries[r.Connection] = &own
+	}
+	cache.life, cache.stop = context.WithCancel(context.Background())
+	return cache, nil
+}
+
+// Close ends the questions that are under way.
+func (c *Cache) Close() error {
+	c.stop()
+	c.running.Wait()
+	return nil
+}
+
+// Connected implements [packages.Remote].
+func (c *Cache) Connected(connection string) bool { return c.registries[connection] != nil }
+
+// Describe implements [packages.Remote].
+func (c *Cache) Describe(connection string, id packages.PackageID, metadata json.RawMessage) *packages.Description {
+	return c.registries[connection].Codec.Describe(id, metadata)
+}
+
+// Package implements [packages.Remote].
+func (c *Cache) Package(ctx context.Context, connection string, id packages.PackageID) (*packages.RemotePackage, packages.RemoteState, error) {
+	k := key{connection, id}
+	d, err := c.known(ctx, k)
+	if err != nil {
+		return nil, packages.RemoteState{}, err
+	}
+	failed := c.failures.Lookup(k).Value
+	switch {
+	case c.fresh(d):
+		return c.answer(d, nil)
+	case failed.err != nil && c.age(failed.at) < c.settings.Retry:
+		return c.answerStale(d, failed.err)
+	case d != nil && d.pkg != nil && c.age(d.checked) < c.settings.Fresh+c.settings.Background:
+		c.refreshInBackground(k)
+		return c.answer(d, nil)
+	}
+	return c.ask(ctx, k, d)
+}
+
+// ask asks the registry and waits for it, but not long if there is an older answer.
+func (c *Cache) ask(ctx context.Context, k key, d *document) (*packages.RemotePackage, packages.RemoteState, error) {
+	var impatient <-chan time.Time
+	if c.usable(d) {
+		t := time.NewTimer(c.settings.Patience)
+		defer t.Stop()
+		impatient = t.C
+	}
+	select {
+	case r := <-c.flights.DoChan("ask "+k.String(), func() (any, error) { return c.refresh(k) }):
+		if r.Err != nil {
+			return c.answerStale(d, r.Err)
+		}
+		return c.answer(r.Val.(*document), nil)
+	case <-impatient:
+		return c.answerStale(d, fault.New(fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", k.registry, c.settings.Patience))
+	case <-ctx.Done():
+		return nil, packages.RemoteState{}, ctx.Err()
+	}
+}
+
+func (c *Cache) refreshInBackground(k key) {
+	select {
+	case c.background <- struct{}{}:
+	default:
+		return // later
+	}
+	c.running.Go(func() {
+		defer func() { <-c.background }()
+		_, _, _ = c.flights.Do("ask "+k.String(), func() (any, error) { return c.refresh(k) }) // noted as a failure
+	})
+}
+
+// age is how long ago a time is. The clock of the server that wrote it may be ahead.
+func (c *Cache) age(t time.Time) time.Duration { return max(c.now().Sub(t), 0) }
+
+// fresh reports whether a document may be used without asking.
+func (c *Cache) fresh(d *document) bool {
+	switch {
+	case d == nil:
+		return false
+	case d.pkg == nil:
+		return c.age(d.checked) < c.settings.Missing
+	}
+	return c.age(d.checked) < c.settings.Fresh
+}
+
+// usable reports whether a document may be used if the registry fails.
+func (c *Cache) usable(d *document) bool {
+	return d != nil && d.pkg != nil && c.age(d.checked) < c.settings.MaxStale
+}
+
+func (c *Cache) answer(d *document, failure error) (*packages.RemotePackage, packages.RemoteState, error) {
+	state := packages.RemoteState{Checked: d.checked, Failure: failure}
+	if d.pkg == nil {
+		return nil, state, packages.ErrNoRemotePackage
+	}
+	return d.pkg, state, nil
+}
+
+// answerStale answers with an older document because of a failure.
+func (c *Cache) answerStale(d *document, failure error) (*packages.RemotePackage, packages.RemoteState, error) {
+	if !c.usable(d) || !isUpstreams(failure) {
+		return nil, packages.RemoteState{}, failure
+	}
+	c.metrics.stale.Inc()
+	return c.answer(d, failure)
+}
+
+// isUpstreams reports whether a failure is the registry's and not this server's.
+func isUpstreams(err error) bool {
+	var f *fault.Error
+	return errors.As(err, &f) && (f.Kind == fault.BadGateway || f.Kind == fault.GatewayTimeout)
+}
+
+// known returns the document of memory or of the table, or nil.
+func (c *Cache) known(ctx context.Context, k key) (*document, error) {
+	have := c.documents.Lookup(k)
+	if have.State == lru.Fresh {
+		return have.Value, nil
+	}
+	select {
+	case r := <-c.flights.DoChan("read "+k.String(), func() (any, error) {
+		d, err := c.readBody(c.life, k)
+		if err == nil && d != nil {
+			c.documents.Store(k, d, have)
+		}
+		return d, err
+	}):
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.(*document), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// refresh asks the registry, or takes what another server has got.
+func (c *Cache) refresh(k key) (*document, error) {
+	ctx, cancel := context.WithTimeout(c.life, c.settings.Timeout)
+	defer cancel()
+	d, err := c.refreshLeased(ctx, k)
+	if err == nil {
+		c.failures.Drop(k)
+		return d, nil
+	}
+	err = c.failed(ctx, k, err)
+	if isUpstreams(err) {
+		c.log.Warn("a package registry fails", "registry", k.registry, "package", k.text(), "error", err)
+		c.metrics.failed.Inc()
+		c.failures.Store(k, failure{c.now(), err}, c.failures.Lookup(k))
+	}
+	return nil, err
+}
+
+func (c *Cache) refreshLeased(ctx context.Context, k key) (*document, error) {
+	registry := c.registries[k.registry]
+	if registry == nil {
+		return nil, fmt.Errorf("source: %s is not configured", k.registry)
+	}
+	release, err := c.Exclusive(ctx, k.String())
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	have := c.documents.Lookup(k)
+	d := have.Value
+	if d == nil || c.shared {
+		if d, err = c.read(ctx, k, have.Value); err != nil {
+			return nil, err
+		}
+		if c.fresh(d) {
+			c.documents.Store(k, d, have)
+			return d, nil
+		}
+	}
+	next, err := c.fetch(ctx, registry, k, d)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.write(ctx, k, next); err != nil {
+		// The answer is good. It is lost at the next restart.
+		c.log.Warn("an answer of a package registry could not be stored", "registry", k.registry, "package", k.text(), "error", err)
+	}
+	next.body = nil
+	c.documents.Store(k, next, have)
+	return next, nil
+}
+
+// fetch asks the registry. d is the last answer, or nil.
+func (c *Cache) fetch(ctx context.Context, r *Registry, k key, d *document) (*document, error) {
+	known := ""
+	if d != nil && d.pkg != nil {
+		known = d.validator
+	}
+	c.metrics.asked.Inc()
+	p, validator, err := r.Codec.Package(ctx, r, k.id, known)
+	switch {
+	case errors.Is(err, ErrNotModified) && known != "":
+		return d.confirmed(c.now()), nil
+	case errors.Is(err, packages.ErrNoRemotePackage):
+		return &document{checked: c.now()}, nil
+	case err != nil:
+		return nil, err
+	}
+	return newDocument(p, validator, c.now())
+}
+
+// failed returns the fault of a failure, which names the registry.
+func (c *Cache) failed(ctx context.Context, k key, err error) error {
+	if f := (*fault.Error)(nil); errors.As(err, &f) {
+		return f
+	}
+	bad := (*BadAnswer)(nil)
+	switch {
+	case c.life.Err() != nil:
+		return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "The server is shutting down. Try again in a moment.")
+	case egress.KindOf(err) != "":
+		return upstreamFault(err, k.registry)
+	case errors.As(err, &bad):
+		return fault.Wrap(err, fault.BadGateway, "UpstreamInvalid", "The upstream %s gave an answer about %s that cannot be used: %s", k.registry, k.id, sentence(bad.What))
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fault.Wrap(err, fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", k.registry, c.settings.Timeout)
+	}
+	return err
+}
+
+// upstreamFault is the fault of an error of package egress, whose text says which
+// upstream failed, why, and what to do.
+func upstreamFault(err error, registry string) error {
+	kind, code := fault.BadGateway, "UpstreamFailed"
+	if egress.KindOf(err) == egress.TimedOut {
+		kind, code = fault.GatewayTimeout, "UpstreamTimeout"
+	}
+	var e *egress.Error
+	if errors.As(err, &e) {
+		return fault.Wrap(err, kind, code, "The upstream %s failed: %s", registry, sentence(e.Message))
+	}
+	return fault.Wrap(err, kind, code, "The upstream %s failed.", registry)
+}
+
+// sentence ends a text with a full stop.
+func sentence(s string) string {
+	if s != "" && s[len(s)-1] != '.' {
+		s += "."
+	}
+	return s
+}

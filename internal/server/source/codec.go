@@ -1,0 +1,122 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// A Codec reads the registry protocol of one format.
+type Codec interface {
+	// Package asks for a package. known is the Validator of the last answer, or "". Errors:
+	// [ErrNotModified] if known still holds, [packages.ErrNoRemotePackage], those of
+	// [Registry.Get], and others about an answer that cannot be read.
+	Package(ctx context.Context, r *Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error)
+	// Describe returns what the CodeArtifact API answers about a version.
+	Describe(id packages.PackageID, metadata json.RawMessage) *packages.Description
+}
+
+// ErrNotModified means that the last answer still holds.
+var ErrNotModified = errors.New("source: not modified")
+
+// A Client makes the requests to one registry. It is an *egress.Upstream.
+type Client interface {
+	Do(ctx context.Context, r egress.Request) (*egress.Response, error)
+	// Base is the address of the registry. It ends with a slash.
+	Base() string
+}
+
+// A Registry is a registry that can be asked.
+type Registry struct {
+	// Connection is the name of the external connection, such as public:npmjs.
+	Connection string
+	Client     Client
+	Codec      Codec
+	// MaxDocument bounds an answer about a package, in bytes.
+	MaxDocument int64
+}
+
+// Get asks for a document. path is below the registry's address, or absolute. accept is
+// the Accept header, and types are the media types that are taken. known are validators.
+// Errors: ErrNotModified, packages.ErrNoRemotePackage and those of package egress.
+func (r *Registry) Get(ctx context.Context, path, accept string, types []string, known Validators) (*egress.Response, error) {
+	h := http.Header{}
+	if accept != "" {
+		h.Set("Accept", accept)
+	}
+	if known.ETag != "" {
+		h.Set("If-None-Match", known.ETag)
+	}
+	if known.LastModified != "" {
+		h.Set("If-Modified-Since", known.LastModified)
+	}
+	answer, err := r.Client.Do(ctx, egress.Request{URL: path, Header: h, MaxBytes: r.MaxDocument, Compressed: true, Types: types})
+	switch {
+	case egress.IsNotFound(err):
+		return nil, packages.ErrNoRemotePackage
+	case err != nil:
+		return nil, err
+	case answer.Status == http.StatusNotModified:
+		_ = answer.Body.Close()
+		return nil, ErrNotModified
+	}
+	return answer, nil
+}
+
+// Validators are what a registry compares to see whether a document has changed (RFC 9110,
+// section 8.8).
+type Validators struct {
+	ETag         string `json:"etag,omitempty"`
+	LastModified string `json:"lastModified,omitempty"`
+}
+
+// ValidatorsOf returns the validators of an answer.
+func ValidatorsOf(r *egress.Response) Validators {
+	return Validators{r.Header.Get("ETag"), r.Header.Get("Last-Modified")}
+}
+
+// A BadAnswer is an answer of a registry that cannot be read.
+type BadAnswer struct {
+	What string // what is wrong with it
+	Err  error  // the cause, or nil
+}
+
+func (e *BadAnswer) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("%s: %v", e.What, e.Err)
+	}
+	return e.What
+}
+
+// Unwrap returns the cause.
+func (e *BadAnswer) Unwrap() error { return e.Err }
+
+// ReadError tells a failure of receiving an answer from an answer that is wrong: err is
+// what a decoder returned that read from body.
+func ReadError(err error, body *FailingReader, what string) error {
+	if body.Err != nil {
+		return body.Err
+	}
+	return &BadAnswer{what, err}
+}
+
+// A FailingReader remembers the error of the reader below it, so that it can be told from
+// a decoder's.
+type FailingReader struct {
+	R   io.Reader
+	Err error
+}
+
+func (f *FailingReader) Read(p []byte) (int, error) {
+	n, err := f.R.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.Err = err
+	}
+	return n, err
+}

@@ -1,0 +1,89 @@
+package source
+
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/randid"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+)
+
+// Leases. A server that is about to fetch something writes a row, and the others wait
+// until it is gone. The times in it compare the clocks of servers. If they differ, or if a
+// server dies, at worst something is fetched twice, or late.
+const (
+	leaseTime  = 20 * time.Second
+	leaseRenew = 5 * time.Second
+	leasePoll  = 50 * time.Millisecond
+)
+
+// Exclusive implements [packages.Remote]. Requests of this server do not wait for each
+// other.
+func (c *Cache) Exclusive(ctx context.Context, name string) (release func(), err error) {
+	if !c.shared {
+		return func() {}, nil
+	}
+	holder := randid.Text()
+	tick := time.NewTicker(leasePoll)
+	defer tick.Stop()
+	for {
+		held, err := c.takeLease(ctx, name, holder)
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			return c.renewLease(ctx, name, holder), nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// takeLease takes or renews a lease.
+func (c *Cache) takeLease(ctx context.Context, name, holder string) (held bool, err error) {
+	now := c.now()
+	// Most of the time a server waits only; reading needs no transaction.
+	others, err := db.All(ctx, c.db, db.Scalar[int64], `SELECT until FROM source_lease WHERE name = $1 AND holder <> $2 AND until >= $3`, name, holder, db.Micros(now))
+	if err != nil || len(others) > 0 {
+		return false, err
+	}
+	err = c.db.Tx(ctx, func(tx *db.Tx) error {
+		n, err := tx.Exec(ctx, `INSERT INTO source_lease (name, holder, until) VALUES ($1, $2, $3)
+			ON CONFLICT (name) DO UPDATE SET holder = $2, until = $3 WHERE source_lease.holder = $2 OR source_lease.until < $4`,
+			name, holder, db.Micros(now.Add(leaseTime)), db.Micros(now))
+		held = n == 1
+		return err
+	})
+	return held, err
+}
+
+// renewLease keeps a lease until the result is called.
+func (c *Cache) renewLease(ctx context.Context, name, holder string) (release func()) {
+	done := make(chan struct{})
+	c.running.Go(func() {
+		tick := time.NewTicker(leaseRenew)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				_, _ = c.takeLease(ctx, name, holder) // if it fails, another server may fetch too
+				continue
+			case <-done:
+			}
+			break
+		}
+	})
+	return func() {
+		close(done)
+		// Others wait for this, also if the caller has given up.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime)
+		defer cancel()
+		_ = c.db.Tx(ctx, func(tx *db.Tx) error { // if it fails, the lease ends by itself
+			_, err := tx.Exec(ctx, `DELETE FROM source_lease WHERE name = $1 AND holder = $2`, name, holder)
+			return err
+		})
+	}
+}

@@ -1,0 +1,209 @@
+package source
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// Migrations returns the schema of this package. What its tables hold can be lost: it is
+// asked for again.
+func Migrations() []db.Migration {
+	return []db.Migration{{Name: "source/001-documents", SQL: documents}}
+}
+
+const documents = `
+CREATE TABLE source_document (
+	registry  {text} NOT NULL, -- the external connection
+	package   {text} NOT NULL, -- FORMAT/NAMESPACE/NAME
+	validator {text} NOT NULL, -- the codec's, for the next question
+	revision  {text} NOT NULL, -- of the body; empty if the registry does not have the package
+	checked   {int} NOT NULL,  -- when the registry confirmed it last
+	size      {int} NOT NULL,  -- of the body
+	body      {bytes},         -- a packages.RemotePackage: JSON, gzip
+	PRIMARY KEY (registry, package)
+);
+CREATE INDEX source_document_checked ON source_document (checked);
+CREATE TABLE source_lease (
+	name   {text} NOT NULL PRIMARY KEY, -- what a server fetches
+	holder {text} NOT NULL,
+	until  {int} NOT NULL
+);
+`
+
+// A key names a package of a registry.
+type key struct {
+	registry string
+	id       packages.PackageID // with the stored spelling of the name
+}
+
+func (k key) text() string { return string(k.id.Format) + "/" + k.id.Namespace + "/" + k.id.Name }
+
+func (k key) String() string { return k.registry + "/" + k.text() }
+
+// A document is what a registry said of a package. It is immutable and shared.
+type document struct {
+	// pkg is nil if the registry does not have the package.
+	pkg       *packages.RemotePackage
+	validator string
+	checked   time.Time
+	bytes     int64  // the size of pkg in memory, about
+	body      []byte // compressed; only before it is stored
+}
+
+// newDocument makes a document of a codec's answer, and sets its revision.
+func newDocument(p *packages.RemotePackage, validator string, checked time.Time) (*document, error) {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(raw)
+	p.Revision = hex.EncodeToString(sum[:16])
+	var body bytes.Buffer
+	z, err := gzip.NewWriterLevel(&body, gzip.BestSpeed)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := z.Write(raw); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return &document{pkg: p, validator: validator, checked: checked, bytes: int64(len(raw)), body: body.Bytes()}, nil
+}
+
+// confirmed returns the document as the registry confirmed it at a later time.
+func (d *document) confirmed(at time.Time) *document {
+	now := *d
+	now.checked, now.body = at, nil
+	return &now
+}
+
+// read returns the document of the table, or nil. If old, which may be nil, has the same
+// revision, its content is used and not read.
+func (c *Cache) read(ctx context.Context, k key, old *document) (*document, error) {
+	type row struct {
+		document
+		revision string
+	}
+	rows, err := db.All(ctx, c.db, func(r db.Row) (v row, err error) {
+		var checked int64
+		err = r.Scan(&v.validator, &v.revision, &checked)
+		v.checked = db.Time(checked)
+		return v, err
+	}, `SELECT validator, revision, checked FROM source_document WHERE registry = $1 AND package = $2`, k.registry, k.text())
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	v := rows[0]
+	switch {
+	case v.revision == "":
+		return &v.document, nil
+	case old != nil && old.pkg != nil && old.pkg.Revision == v.revision:
+		v.pkg, v.bytes = old.pkg, old.bytes
+		return &v.document, nil
+	}
+	return c.readBody(ctx, k)
+}
+
+// readBody returns the document of the table with its content, or nil.
+func (c *Cache) readBody(ctx context.Context, k key) (*document, error) {
+	rows, err := db.All(ctx, c.db, func(r db.Row) (*document, error) {
+		var d document
+		var revision string
+		var checked int64
+		var body []byte
+		if err := r.Scan(&d.validator, &revision, &checked, &body); err != nil {
+			return nil, err
+		}
+		d.checked = db.Time(checked)
+		if revision == "" {
+			return &d, nil
+		}
+		z, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, fmt.Errorf("document %s: %w", k, err)
+		}
+		raw, err := io.ReadAll(z)
+		if err != nil {
+			return nil, fmt.Errorf("document %s: %w", k, err)
+		}
+		d.pkg, d.bytes = &packages.RemotePackage{Revision: revision}, int64(len(raw))
+		if err := json.Unmarshal(raw, d.pkg); err != nil {
+			return nil, fmt.Errorf("document %s: %w", k, err)
+		}
+		return &d, nil
+	}, `SELECT validator, revision, checked, body FROM source_document WHERE registry = $1 AND package = $2`, k.registry, k.text())
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return rows[0], nil
+}
+
+// write stores a document. If it has no body, only its time has changed.
+func (c *Cache) write(ctx context.Context, k key, d *document) error {
+	return c.db.Tx(ctx, func(tx *db.Tx) error {
+		if d.pkg != nil && d.body == nil {
+			_, err := tx.Exec(ctx, `UPDATE source_document SET checked = $3 WHERE registry = $1 AND package = $2`, k.registry, k.text(), db.Micros(d.checked))
+			return err
+		}
+		revision := ""
+		if d.pkg != nil {
+			revision = d.pkg.Revision
+		}
+		_, err := tx.Exec(ctx, `INSERT INTO source_document (registry, package, validator, revision, checked, size, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (registry, package) DO UPDATE SET validator = $3, revision = $4, checked = $5, size = $6, body = $7`,
+			k.registry, k.text(), d.validator, revision, db.Micros(d.checked), int64(len(d.body)), nullable(d.body))
+		return err
+	})
+}
+
+func nullable(b []byte) any {
+	if b == nil {
+		return nil
+	}
+	return b
+}
+
+// sweepBatch is the number of documents in one step of a sweep.
+const sweepBatch = 500
+
+// Sweep deletes documents that are too old to be used and, beyond the bounds of the
+// settings, those that were confirmed the longest time ago. It should run every hour.
+func (c *Cache) Sweep(ctx context.Context) error {
+	oldest := db.Micros(c.now().Add(-c.settings.MaxStale))
+	for {
+		var deleted int64
+		err := c.db.Tx(ctx, func(tx *db.Tx) error {
+			if _, err := tx.Exec(ctx, `DELETE FROM source_lease WHERE until < $1`, db.Micros(c.now().Add(-time.Hour))); err != nil {
+				return err
+			}
+			var count, size int64
+			_, err := db.One(ctx, tx, func(r db.Row) (struct{}, error) { return struct{}{}, r.Scan(&count, &size) },
+				`SELECT count(*), CAST(COALESCE(sum(size), 0) AS BIGINT) FROM source_document`)
+			if err != nil {
+				return err
+			}
+			before := oldest
+			if count > c.settings.MaxDocuments || size > c.settings.MaxBytes {
+				before = db.Micros(c.now()) + 1
+			}
+			deleted, err = tx.Exec(ctx, `DELETE FROM source_document WHERE (registry, package) IN (
+				SELECT registry, package FROM source_document WHERE checked < $1 ORDER BY checked LIMIT $2)`, before, min(sweepBatch, max(count-c.settings.MaxDocuments, 100)))
+			return err
+		})
+		if err != nil || deleted == 0 {
+			return err
+		}
+	}
+}
