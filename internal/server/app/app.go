@@ -53,6 +53,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/migrate"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
+	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/trustedproxy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
@@ -108,6 +109,7 @@ type components struct {
 	packages  *packages.Service
 
 	upstreams    []remoteRegistry
+	sources      *source.Cache
 	work         *work.Queue
 	removals     *removal.Outbox
 	events       *events.Log
@@ -210,13 +212,18 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.packages, err = packages.New(ctx, packages.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
+	if err := p.openSources(ctx); err != nil {
+		return err
+	}
+	p.packages, err = packages.New(ctx, packages.Config{
+		DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
+		Remote: p.sources, SpoolDir: p.data.path, Log: p.log,
+	})
 	if err != nil {
 		return err
 	}
-	if p.upstreams, err = p.openUpstreams(); err != nil {
-		return err
-	}
+	p.closers = append(p.closers, p.packages.Close)
+	p.metrics.ingested(p.packages.Ingested)
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
 	p.keys = keys.New(keys.Config{Follower: p.follower, Operators: p.operators, AccessKeys: p.accessKeysOf, Now: p.now})
 	p.installation = installation.New(installation.Config{DB: p.db, Work: p.work, Events: p.events, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // metrics are what /metrics shows. Labels have small, fixed sets of values: names
@@ -93,6 +94,17 @@ func (m *metrics) damagedObjects(found func() uint64) {
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "gatehouse_damaged_objects_total", Help: "Stored objects that were found missing or damaged since the start.",
 	}, func() float64 { return float64(found()) }))
+}
+
+// ingested counts the files that came through external connections.
+func (m *metrics) ingested(stats func() packages.IngestStats) {
+	m.registry.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gatehouse_ingested_files_total", Help: "Files that came through external connections and were kept.",
+		}, func() float64 { return float64(stats().Files) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gatehouse_ingest_mismatches_total", Help: "Files of external registries that were not kept, because their bytes did not have the registry's hashes.",
+		}, func() float64 { return float64(stats().Mismatches) }))
 }
 
 // cacheCollector shows the counters of caches. The name of a cache is a label.

@@ -100,7 +100,7 @@ func (s *Service) refusal(id PackageID, r, blocking *repository) string {
 		return fmt.Sprintf("The external connection %s of repository %s is not asked for it, because the origin configuration of the package in repository %s blocks upstream versions. PutPackageOriginConfiguration can allow them.", r.connection, r.id.Name, blocking.id.Name)
 	}
 	if !s.remote.Connected(r.connection) {
-		return fmt.Sprintf("The server has no address for the external connection %s of repository %s. Its administrator can add one to upstreams in the configuration.", r.connection, r.id.Name)
+		return fmt.Sprintf("The server does not fetch through the external connection %s of repository %s: it has no address for it, or cannot fetch this format. Its administrator can add an address to upstreams in the configuration.", r.connection, r.id.Name)
 	}
 	switch g, weak := s.snapshot.Load().domain(r.id.Domain).blockingGroup(ByExternalUpstream, r, id); {
 	case g == nil:

@@ -1,0 +1,37 @@
+package app
+
+import (
+	"context"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/source"
+	npmsource "github.com/gatehouse-registry/gatehouse/internal/server/source/npm"
+)
+
+// codecs read the registries behind external connections.
+var codecs = map[packages.Format]source.Codec{
+	packages.NPM: npmsource.Codec{},
+}
+
+// openSources opens the upstreams and the cache of what they say.
+func (p *components) openSources(ctx context.Context) (err error) {
+	if p.upstreams, err = p.openUpstreams(); err != nil {
+		return err
+	}
+	var registries []*source.Registry
+	for _, u := range p.upstreams {
+		format := packages.ConnectionFormat(u.Name)
+		if codec := codecs[format]; codec != nil {
+			registries = append(registries, &source.Registry{Connection: u.Name, Client: u.Client, Codec: codec})
+		}
+	}
+	p.sources, err = source.New(ctx, source.Config{
+		DB: p.db, Shared: p.feed.Shared(), Registries: registries, Now: p.now, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, p.sources.Close)
+	p.metrics.registry.MustRegister(p.sources.Metrics()...)
+	return nil
+}
