@@ -15,6 +15,7 @@ import (
 type upstreamCommand struct {
 	List  upstreamListCommand  `cmd:"" help:"Show the registries with their addresses, and where the addresses come from."`
 	Check upstreamCheckCommand `cmd:"" help:"Make one request to a registry, and say what is wrong."`
+	Add   upstreamAddCommand   `cmd:"" help:"Write the settings of a registry into the configuration file."`
 }
 
 // upstreamFlags choose the configuration whose upstreams are meant.

@@ -77,3 +77,57 @@ discover_upstreams: false
 		}
 	}
 }
+
+func TestUpstreamAdd(t *testing.T) {
+	path := upstreamFile(t, "# The server of the team.\nregion: eu-west-1 # near us\n")
+	t.Setenv("GATEHOUSE_CONFIG", path)
+	for _, args := range [][]string{
+		{"public:npmjs", "https://old.example"},
+		{"public:npmjs", "https://npm.example"},
+		{"corp", "http://10.0.0.1/m2/", "--format", "maven", "--allow-private", "--scheme", "basic", "--user", "ci", "--secret-file", "/etc/gatehouse/corp.password"},
+	} {
+		if code, out, stderr := execute(t, append([]string{"upstream", "add"}, args...)...); code != 0 || !strings.Contains(out, "gatehouse upstream check "+args[0]) {
+			t.Errorf("%v: %d\n%s%s", args, code, out, stderr)
+		}
+	}
+	want := `# The server of the team.
+region: eu-west-1 # near us
+upstreams:
+  public:npmjs:
+    url: https://npm.example
+  corp:
+    format: maven
+    url: http://10.0.0.1/m2/
+    credential:
+      scheme: basic
+      user: ci
+      file: /etc/gatehouse/corp.password
+    allow_private: true
+`
+	text, err := os.ReadFile(path)
+	if err != nil || string(text) != want {
+		t.Errorf("%v\n%s", err, text)
+	}
+	if code, out, stderr := execute(t, "config", "check", path); code != 0 {
+		t.Errorf("%d\n%s%s", code, out, stderr)
+	}
+	// Nothing is written that would keep the server from starting.
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"corp2", "https://a.example"}, "want one of npm"},
+		{[]string{"public:else", "https://a.example"}, "is not an external connection"},
+		{[]string{"Corp", "https://a.example", "--format", "npm"}, "cannot be a name"},
+		{[]string{"corp", "https://u:hunter2@a.example"}, "write them as credential"},
+		{[]string{"public:npmjs", "https://a.example", "--ca", "/missing.pem"}, "no such file"},
+	} {
+		code, out, stderr := execute(t, append([]string{"upstream", "add"}, c.args...)...)
+		if code != 2 || !strings.Contains(stderr, c.says) || strings.Contains(out+stderr, "hunter2") {
+			t.Errorf("%v: %d\n%s%s", c.args, code, out, stderr)
+		}
+		if after, err := os.ReadFile(path); err != nil || string(after) != want {
+			t.Errorf("%v, %v: the file changed:\n%s", c.args, err, after)
+		}
+	}
+}
