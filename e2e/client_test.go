@@ -16,6 +16,8 @@ type client struct {
 	rand    *rand.Rand
 	n       int // names used so far
 	uploads *uploads
+	// published are the versions that changeFormats has published, and not unlisted.
+	published []publishedVersion
 }
 
 // uploads has the bytes of unfinished uploads, by path.
@@ -72,6 +74,8 @@ func clients(s *session, round int, seed uint64, u *uploads) []*client {
 		{kind: "pull", step: (*client).pull},
 		{kind: "npm", step: (*client).changeNPM},
 		{kind: "pypi", step: (*client).uploadWheel},
+		{kind: "formats", step: (*client).changeFormats},
+		{kind: "more formats", step: (*client).changeFormats, n: 1000},
 		{kind: "api", step: (*client).changeAccounts},
 	}
 	for i, c := range all {

@@ -62,6 +62,16 @@ func TestConcurrentClients(t *testing.T) {
 		body, contentType := uploadForm("crowded", version, file, whl)
 		return s.try(s.pkg("POST", "pypi", "").with("Content-Type", contentType).sends(body))
 	}
+	// publish publishes a version of each format, and returns a status that all formats
+	// have in common.
+	publish := func(format, version string, data []byte) int {
+		for _, u := range publications[format](publishedVersion{s, format, formatsPackage, version}, data) {
+			if err := u.send(); err != nil {
+				return failedStatus(err)
+			}
+		}
+		return http.StatusOK
+	}
 	name := aws.String("crowded")
 	for _, c := range []struct {
 		what    string
@@ -118,9 +128,33 @@ func TestConcurrentClients(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.what, got, want)
 		}
 	}
-	// Everything that exists afterwards is complete.
-	if _, err := s.readAll(); err != nil {
+	for _, format := range formatNames {
+		for _, c := range []struct {
+			what    string
+			winners int
+			do      func(n int) int
+		}{
+			{"publish one version with different content", 1, func(n int) int { return publish(format, "1.0.0", fmt.Append(nil, n)) }},
+			{"publish one version with one content", clientCount, func(int) int { return publish(format, "1.0.1", layer) }},
+			{"publish versions", clientCount, func(n int) int { return publish(format, fmt.Sprintf("2.0.%d", n), layer) }},
+		} {
+			want := slices.Concat(slices.Repeat([]int{http.StatusOK}, c.winners), slices.Repeat([]int{http.StatusConflict}, clientCount-c.winners))
+			if got := runConcurrently(c.do); !slices.Equal(got, want) {
+				t.Errorf("%s: %s: %v, want %v", format, c.what, got, want)
+			}
+		}
+	}
+	// Everything that exists afterwards is complete, and no version is missing in an index.
+	seen, err := s.readAll()
+	if err != nil {
 		t.Error(err)
+	}
+	for _, format := range formatNames {
+		for n := range clientCount {
+			if key := (publishedVersion{format: format, name: formatsPackage, version: fmt.Sprintf("2.0.%d", n)}).listedKey(); seen[key] == "" {
+				t.Errorf("%s is not there", key)
+			}
+		}
 	}
 	s.stop()
 }
@@ -150,6 +184,14 @@ func (s *session) try(r *request) int {
 		return 0
 	}
 	return a.status
+}
+
+// failedStatus is the status of an answer of either kind that is not the expected one.
+func failedStatus(err error) int {
+	if status := (*statusError)(nil); errors.As(err, &status) {
+		return status.status
+	}
+	return apiStatus(err)
 }
 
 // apiStatus returns the status of an API's answer, or 0 if there is none.

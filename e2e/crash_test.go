@@ -51,7 +51,7 @@ func newSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// TestCrash_UnderLoad kills the server again and again while seven clients push,
+// TestCrash_UnderLoad kills the server again and again while nine clients push,
 // publish, delete and administer. After each restart on the same data folder,
 // everything acknowledged must be there byte for byte, each unanswered change must be
 // there completely or not at all, and uploads must continue at the last acknowledged
@@ -203,7 +203,7 @@ func (h *blockedBody) Read(p []byte) (int, error) {
 	return h.Reader.Read(p)
 }
 
-// drain sends SIGTERM while the clients work and while four requests wait for their
+// drain sends SIGTERM while the clients work and while six requests wait for their
 // bodies. The bodies are sent only when the server accepts no more connections. The
 // server must answer these requests and exit with code 0.
 func (s *session) drain(t *testing.T, clients []*client) {
@@ -217,6 +217,8 @@ func (s *session) drain(t *testing.T, clients []*client) {
 	document, integrity := npmDocument("drained", "1.0.0", layer)
 	file, whl := makeWheel("drained", "1.0.0", layer)
 	form, formType := uploadForm("drained", "1.0.0", file, whl)
+	crate, crateForm := makeCrate("drained", "1.0.0", layer)
+	jar := mavenFile("drained", "1.0.0", "jar")
 	d := digest.FromBytes(layer)
 	release := make(chan struct{})
 	var answered sync.WaitGroup
@@ -229,6 +231,8 @@ func (s *session) drain(t *testing.T, clients []*client) {
 		{change{"upload" + path: fmt.Sprint(len(chunk))}, s.oci("PATCH", path).sends(chunk), http.StatusAccepted},
 		{change{npmKey("drained", "1.0.0"): integrity, npmTagKey("drained", "latest"): "1.0.0"}, s.pkg("PUT", "npm", "drained").sends(document), http.StatusCreated},
 		{change{"pypi/" + file: hexSum(whl)}, s.pkg("POST", "pypi", "").with("Content-Type", formType).sends(form), http.StatusOK},
+		{publishedVersion{s, "cargo", "drained", "1.0.0"}.published(cratePath("drained", "1.0.0"), crate, hexSum(crate)), s.request("PUT", "cargo", newCrate).sends(crateForm), http.StatusOK},
+		{change{fileKey("maven", jar): hexSum(layer)}, s.request("PUT", "maven", jar).sends(layer), http.StatusCreated},
 	} {
 		body := &blockedBody{asked: make(chan struct{}), release: release, Reader: x.r.body}
 		x.r.with("Expect", "100-continue").body = body

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+	artifacttypes "github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
@@ -37,8 +38,11 @@ type crawl struct {
 func (s *session) readAll() (map[string]string, error) {
 	c := &crawl{session: s, seen: map[string]string{}, blobs: map[digest.Digest]bool{}}
 	var g errgroup.Group
-	for _, part := range []func() error{c.images, c.uploaded, c.npm, c.pypi, c.users, c.keys, c.repositories, c.libraries} {
+	for _, part := range []func() error{c.images, c.uploaded, c.npm, c.pypi, c.files, c.users, c.keys, c.repositories, c.libraries} {
 		g.Go(part)
+	}
+	for format := range indexes {
+		g.Go(func() error { return c.listed(format) })
 	}
 	return c.seen, g.Wait()
 }
@@ -194,7 +198,7 @@ func (c *crawl) uploaded() error {
 
 // packageNames lists the packages of a format.
 func (c *crawl) packageNames(format string) ([]string, error) {
-	pages := codeartifact.NewListPackagesPaginator(codeartifact.NewFromConfig(c.aws), &codeartifact.ListPackagesInput{Domain: aws.String(domain), Repository: aws.String(libRepository)})
+	pages := codeartifact.NewListPackagesPaginator(codeartifact.NewFromConfig(c.aws), &codeartifact.ListPackagesInput{Domain: aws.String(domain), Repository: aws.String(libRepository), Format: artifacttypes.PackageFormat(format)})
 	var names []string
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(c.ctx)
@@ -206,9 +210,7 @@ func (c *crawl) packageNames(format string) ([]string, error) {
 			if p.Namespace != nil {
 				name = "@" + *p.Namespace + "/" + name
 			}
-			if string(p.Format) == format {
-				names = append(names, name)
-			}
+			names = append(names, name)
 		}
 	}
 	return names, nil
