@@ -119,8 +119,12 @@ func linkDotnet(dir string) error {
 // the plug-ins that scripts/install-clients downloaded. $M2 is Maven's local
 // repository. $WORK/coursier is sbt's cache, a copy of .tools/sbt/coursier.
 func linkJava(dir string) error {
+	const maven = `--batch-mode --no-transfer-progress --global-settings "$PROJECT/e2e/testdata/maven.xml" -Dmaven.repo.local="$M2"`
+	tools := filepath.Join(module, ".tools")
 	for _, c := range []struct{ name, program, arguments string }{
-		{"mvn", "mvn", `--batch-mode --no-transfer-progress --global-settings "$PROJECT/e2e/testdata/maven.xml" -Dmaven.repo.local="$M2"`},
+		{"mvn", "mvn", maven},
+		{"mvn39", filepath.Join(tools, "maven-3.9.16/bin/mvn"), maven},
+		{"mvn4", filepath.Join(tools, "maven-4.0.0-rc-5/bin/mvn"), maven},
 		{"sbt", "java", `-Dsbt.boot.directory="$PROJECT/.tools/sbt/boot" -Dsbt.coursier.home="$WORK/coursier" ` +
 			`-Dsbt.repository.config="$PROJECT/e2e/testdata/sbt.repositories" -Dsbt.ci=true -Dsbt.color=false -jar "$PROJECT/.tools/sbt/launch.jar"`},
 	} {
@@ -150,6 +154,7 @@ func TestScripts_SeveralServers(t *testing.T) {
 	for _, story := range []string{
 		"images", "images_kill", "npm", "pypi", "permissions", "roles", "signatures", "webidentity", "exec",
 		"login_docker", "login_podman", "login_helm", "login_npm", "login_pip", "login_twine", "login_uv",
+		"maven", "cargo", "nuget", "ruby", "generic", "login_maven", "login_cargo", "login_nuget", "login_gem", "login_bundler",
 	} {
 		p.Files = append(p.Files, filepath.Join("testdata/script", story+".txtar"))
 	}
