@@ -192,8 +192,7 @@ func (v publishedVersion) publishGeneric(data []byte) []upload {
 	}
 }
 
-// formatsPackage is the name of the packages of these formats. Two clients publish
-// versions of them.
+// formatsPackage is the name of the packages of these formats.
 const formatsPackage = "sample"
 
 // formatNames are the formats in publications.

@@ -75,7 +75,6 @@ func clients(s *session, round int, seed uint64, u *uploads) []*client {
 		{kind: "npm", step: (*client).changeNPM},
 		{kind: "pypi", step: (*client).uploadWheel},
 		{kind: "formats", step: (*client).changeFormats},
-		{kind: "more formats", step: (*client).changeFormats, n: 1000},
 		{kind: "api", step: (*client).changeAccounts},
 	}
 	for i, c := range all {

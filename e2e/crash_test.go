@@ -28,7 +28,7 @@ import (
 const (
 	installations = 4
 	rounds        = 50  // how often each is killed
-	events        = 250 // a server is killed at most this many events after its start
+	events        = 150 // a server is killed at most this many events after its start
 	starts        = 6   // how often TestCrash_DuringStart kills a server
 	// verifyEvery is in how many rounds gatehouse verify runs beside the server.
 	verifyEvery = 10
@@ -51,7 +51,7 @@ func newSeed(t *testing.T) uint64 {
 	return seed
 }
 
-// TestCrash_UnderLoad kills the server again and again while nine clients push,
+// TestCrash_UnderLoad kills the server again and again while eight clients push,
 // publish, delete and administer. After each restart on the same data folder,
 // everything acknowledged must be there byte for byte, each unanswered change must be
 // there completely or not at all, and uploads must continue at the last acknowledged
