@@ -154,7 +154,7 @@ func TestScripts_SeveralServers(t *testing.T) {
 	for _, story := range []string{
 		"images", "images_kill", "npm", "pypi", "permissions", "roles", "signatures", "webidentity", "exec",
 		"login_docker", "login_podman", "login_helm", "login_npm", "login_pip", "login_twine", "login_uv",
-		"maven", "cargo", "nuget", "ruby", "generic", "login_maven", "login_cargo", "login_nuget", "login_gem", "login_bundler",
+		"maven", "cargo", "nuget", "ruby", "generic", "login_cargo", "login_gem", "login_bundler",
 	} {
 		p.Files = append(p.Files, filepath.Join("testdata/script", story+".txtar"))
 	}
