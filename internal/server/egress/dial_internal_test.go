@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"net/url"
 	"sync/atomic"
 	"testing"
 )
@@ -125,6 +126,27 @@ func TestHop_Allowed(t *testing.T) {
 	} {
 		if got := c.hop.allowed(c.address)(netip.MustParseAddr(c.ip).Unmap()); got != c.want {
 			t.Errorf("%s at %s, private addresses allowed %v: %v", c.address, c.ip, c.hop.allowPrivate, got)
+		}
+	}
+}
+
+// What is reached as a proxy cannot be reached as the target of a request, since any
+// address is allowed for a proxy.
+func TestHop_ProxyIsNoTarget(t *testing.T) {
+	direct := func(*url.URL) (*url.URL, error) { return nil, nil }
+	proxy := &proxyChooser{forURL: direct, addresses: map[string]bool{"proxy.example:443": true}}
+	base, err := ParseBase("https://registry.example", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHop(UpstreamConfig{}, base, proxy, nil, Services{}.withDefaults())
+	for text, want := range map[string]error{"https://proxy.example/": ErrForbidden, "https://other.example/": nil} {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.check(u, hostPort(u)); !errors.Is(err, want) {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }

@@ -94,9 +94,8 @@ func (h *hop) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	r = r.Clone(r.Context())
-	r.URL.User = nil        // net/http would make credentials of it
-	r.Header.Del("Referer") // net/http adds it to redirects
-	r.Header.Del("Authorization")
+	r.Header.Del("Referer")       // net/http adds it to redirects
+	r.Header.Del("Authorization") // net/http makes it of a user in a redirect's address
 	if h.credentialed[address] {
 		if err := h.secret.set(r.Header); err != nil {
 			return nil, &credentialError{err}

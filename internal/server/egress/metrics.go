@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,24 +77,52 @@ func (u *Upstream) fetched(b *answerBody, failed *Error) {
 		slog.Int64("bytes", b.received), slog.Duration("took", u.services.Now().Sub(b.began)),
 	}
 	if failed == nil {
-		u.services.Log.LogAttrs(b.ctx, slog.LevelInfo, "fetched from upstream", attributes...)
+		level := slog.LevelInfo
+		if b.status == http.StatusNotModified {
+			level = slog.LevelDebug // nothing came in
+		}
+		u.services.Log.LogAttrs(b.ctx, level, "fetched from upstream", attributes...)
 		return
 	}
 	u.services.Metrics.requests.WithLabelValues(u.name, string(failed.Kind)).Inc()
 	u.services.Log.LogAttrs(b.ctx, slog.LevelWarn, "fetching from upstream broke off", append(attributes, slog.String("error", failed.Message))...)
 }
 
-// logFailure logs a request that failed. Requests that are not sent during a pause could
-// fill the log, so only the answer that began the pause is a warning.
+// failureInterval is how often a failure of one kind is a warning. While an upstream is
+// down, every request fails.
+const failureInterval = 10 * time.Second
+
+// logFailure logs a request that failed. Failures that are expected in numbers are
+// warnings once in a while.
 func (u *Upstream) logFailure(ctx context.Context, r Request, to *url.URL, failed *Error, attempts int) {
 	level := slog.LevelWarn
 	switch {
 	case IsNotFound(failed) || failed.Kind == Canceled:
 		level = slog.LevelInfo
-	case failed.Kind == Throttled && failed.Status == 0:
+	case failed.Kind == Throttled && failed.Status == 0 || !u.warnings.due(failed.Kind, u.services.Now()):
 		level = slog.LevelDebug
 	}
 	u.services.Log.LogAttrs(ctx, level, "fetching from upstream failed",
 		slog.String("upstream", u.name), slog.String("method", r.Method), slog.String("url", shown(to.String())),
 		slog.Int("status", failed.Status), slog.Int("attempts", attempts), slog.String("error", failed.Message))
+}
+
+// warnings remembers when a failure of each kind was a warning.
+type warnings struct {
+	mu   sync.Mutex
+	last map[Kind]time.Time
+}
+
+// due reports whether a failure is to be a warning now, and remembers that it was.
+func (w *warnings) due(k Kind, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if last, ok := w.last[k]; ok && now.Sub(last) < failureInterval {
+		return false
+	}
+	if w.last == nil {
+		w.last = map[Kind]time.Time{}
+	}
+	w.last[k] = now
+	return true
 }

@@ -1,8 +1,11 @@
 package egress_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -122,5 +125,27 @@ func TestUpstream_ThrottledWithoutTime(t *testing.T) {
 	_, _, err := get(t, u, egress.Request{URL: "doc"})
 	if e, ok := err.(*egress.Error); !ok || e.RetryAfter != time.Second {
 		t.Errorf("after an answer: %v", err)
+	}
+}
+
+// While an upstream is down the log has a warning now and then, not one for each request.
+func TestUpstream_WarningsAreFew(t *testing.T) {
+	s := upstreamtest.New(t)
+	s.Fail("", upstreamtest.Status(http.StatusInternalServerError))
+	c := newClock()
+	services := c.services()
+	var log bytes.Buffer
+	services.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	config := s.Config("own")
+	config.Limits.Attempts = 1
+	u := newUpstream(t, config, services)
+	for _, want := range []int{1, 2} {
+		for range 20 {
+			_, _, _ = get(t, u, egress.Request{URL: "doc"})
+		}
+		if n := strings.Count(log.String(), "\n"); n != want {
+			t.Errorf("%d warnings, want %d:\n%s", n, want, log.String())
+		}
+		_ = c.Wait(t.Context(), 10*time.Second)
 	}
 }

@@ -145,6 +145,7 @@ type Upstream struct {
 	services Services
 	client   *http.Client
 	throttle *throttle
+	warnings warnings
 }
 
 // A SettingError says which of the settings of an upstream is wrong.
