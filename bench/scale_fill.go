@@ -49,7 +49,7 @@ const fillers = 16
 type filler struct {
 	bed      *testbed
 	registry *registry
-	npm      *npmRepository
+	npm      *packageRepository
 	iam      *iam.Client
 	image    *image // its layer and configuration, which all images have
 	stored   installation
@@ -61,7 +61,7 @@ func (f *filler) fillFirst(ctx context.Context, i *image) (err error) {
 	if f.registry, err = f.bed.registry(ctx); err != nil {
 		return err
 	}
-	if f.npm, err = f.bed.openNPM(ctx); err != nil {
+	if f.npm, err = f.bed.openPackages(ctx, npmFormat()); err != nil {
 		return err
 	}
 	f.iam, f.image = iam.NewFromConfig(f.bed.aws), i
@@ -140,7 +140,7 @@ func (f *filler) fillPackage(ctx context.Context, n int) error {
 		if err != nil {
 			return err
 		}
-		if err := f.npm.putPackage(ctx, scalePackage(n), body); err != nil {
+		if err := f.npm.send(ctx, npmPut(scalePackage(n), body)); err != nil {
 			return err
 		}
 	}

@@ -91,7 +91,7 @@ func (f *filler) probe(ctx context.Context, name string) (latencies, error) {
 			if err != nil {
 				return err
 			}
-			return f.npm.putPackage(ctx, name, body)
+			return f.npm.send(ctx, npmPut(name, body))
 		})
 	case createName:
 		taken, err = f.timeWrites(func(n int) error {

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 )
 
 // idleDelay is how long a server is idle before its memory is read.
@@ -48,7 +50,7 @@ func (b *testbed) fillAndStop(ctx context.Context) error {
 	}
 	_, images := b.images(ctx)
 	_, tags := b.tags(ctx)
-	_, npm := b.npm(ctx)
+	_, npm := b.packages[types.PackageFormatNpm](ctx)
 	if err := errors.Join(images, tags, npm); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
+	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -45,15 +46,17 @@ type testbed struct {
 	registry func(context.Context) (*registry, error)
 	images   func(context.Context) (*storedImage, error)
 	tags     func(context.Context) (*registry, error)
-	npm      func(context.Context) (*npmRepository, error)
-	maven    func(context.Context) (*mavenRepository, error)
-	cargo    func(context.Context) (*cargoRepository, error)
+	packages map[types.PackageFormat]func(context.Context) (*packageRepository, error)
 	many     func(context.Context) (*manyIdentities, error)
 }
 
 func newTestbed(o *options) *testbed {
 	b := &testbed{duration: o.duration}
-	b.domain, b.npm, b.maven, b.cargo = once(b.openDomain), once(b.fillNPM), once(b.fillMaven), once(b.fillCargo)
+	b.domain = once(b.openDomain)
+	b.packages = map[types.PackageFormat]func(context.Context) (*packageRepository, error){}
+	for _, f := range packageFormats() {
+		b.packages[f.format] = once(func(ctx context.Context) (*packageRepository, error) { return b.fillPackages(ctx, f) })
+	}
 	b.many = once(b.fillIdentities)
 	b.registry, b.images, b.tags = once(b.openRegistry), once(b.fillImages), once(b.fillTags)
 	return b
@@ -165,8 +168,11 @@ func (b *testbed) serveFile(name string, content []byte) (string, error) {
 // because they stop the server.
 func (b *testbed) jobs() []job {
 	var all []job
-	for _, group := range [][]job{b.tokenJobs(), b.tokenCryptoJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs(), b.npmJobs(), b.mavenJobs(), b.cargoJobs(), b.startupJobs()} {
+	for _, group := range [][]job{b.tokenJobs(), b.tokenCryptoJobs(), b.decisionJobs(), b.pullJobs(), b.pushJobs()} {
 		all = append(all, group...)
 	}
-	return all
+	for _, f := range packageFormats() {
+		all = append(all, b.packageJobs(f)...)
+	}
+	return append(all, b.startupJobs()...)
 }
