@@ -59,7 +59,8 @@ type commands struct {
 	Events eventsCommand `cmd:"" help:"Show what was published, changed and deleted on a running server."`
 
 	// For those who run a package repository.
-	Packages packagesCommand `cmd:"" help:"Show how often packages were downloaded from a running server."`
+	Packages  packagesCommand  `cmd:"" help:"Show how often packages were downloaded from a running server."`
+	Retention retentionCommand `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
 
 	// For those who run a server, on its machine.
 	Backup  backupCommand  `cmd:"" help:"Make a backup of an installation, also while its server runs."`

@@ -53,6 +53,13 @@ var operations = [][2]any{
 	{RetireKeyInput{}, RetireKeyOutput{}},
 	{RotateKeysInput{}, RotateKeysOutput{}},
 	{ListPackageStatisticsInput{}, ListPackageStatisticsOutput{}},
+	{PutRetentionRulesInput{}, PutRetentionRulesOutput{}},
+	{GetRetentionRulesInput{}, GetRetentionRulesOutput{}},
+	{DeleteRetentionRulesInput{}, DeleteRetentionRulesOutput{}},
+	{PreviewRetentionInput{}, PreviewRetentionOutput{}},
+	{RunRetentionInput{}, RunRetentionOutput{}},
+	{ListRetentionRunsInput{}, ListRetentionRunsOutput{}},
+	{UndoRetentionInput{}, UndoRetentionOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.

@@ -216,7 +216,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.packages, err = packages.New(ctx, packages.Config{
-		DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
+		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditWork, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
 		Remote: p.sources, SpoolDir: p.data.path, Log: p.log,
 	})
 	if err != nil {
@@ -301,6 +301,11 @@ func (p *components) observeDecision(ctx context.Context, r *authz.Request, d po
 		e.Resource("", r.Resource)
 	}
 	p.metrics.decided(decision)
+}
+
+// auditWork writes the audit record of what background work did.
+func (p *components) auditWork(_ context.Context, event, resource string, params map[string]any) error {
+	return p.audit.Write(audit.ServiceEvent("gatehouse", event, resource, params, p.now()))
 }
 
 // lostRecord logs that an audit record could not be kept.

@@ -225,6 +225,9 @@ func (p *components) sweeps() error {
 			return err
 		})
 	}
+	if err := p.work.Handle(p.packages.RetentionWork()...); err != nil {
+		return err
+	}
 	return p.work.Handle(
 		work.Kind{Name: "images/uploads", Every: time.Hour, Run: images(p.images.SweepUploads)},
 		work.Kind{Name: "images/blobs", Every: time.Hour, Run: images(p.images.SweepBlobs)},

@@ -69,6 +69,16 @@ func (c *packageChange) checkSpelling(r *repository, name string) error {
 	return conflict(typePackage, c.id.Name, "The %s exists in repository %s as %s, which is the same name. Publish it as %s.", c.id, r.id.Name, name, name)
 }
 
+// arrival is when a version that the change adds comes into the repository, in
+// microseconds. It is not before the last change of the package, even if the clock was set
+// back meanwhile: retention rules must not take the version for an old one.
+func (c *packageChange) arrival() int64 {
+	if c.row.modified.After(c.at) {
+		return db.Micros(c.row.modified)
+	}
+	return db.Micros(c.at)
+}
+
 // removed records that the change removes versions.
 func (c *packageChange) removed() { c.row.removed = c.row.seq }
 

@@ -196,7 +196,8 @@ func (c *checker) unusedContent() error {
 		err = r.Scan(&v.domain, &v.sha, &v.object)
 		return v, err
 	}, `SELECT c.domain, c.sha256, c.object FROM pkg_content c
-		WHERE NOT EXISTS (SELECT 1 FROM pkg_asset a WHERE a.domain = c.domain AND a.sha256 = c.sha256) ORDER BY c.domain, c.sha256 LIMIT $1`, maxSameKind)
+		WHERE NOT EXISTS (SELECT 1 FROM pkg_asset a WHERE a.domain = c.domain AND a.sha256 = c.sha256)
+		AND NOT EXISTS (SELECT 1 FROM pkg_aside_asset a WHERE a.domain = c.domain AND a.sha256 = c.sha256) ORDER BY c.domain, c.sha256 LIMIT $1`, maxSameKind)
 	if err != nil {
 		return err
 	}
@@ -219,7 +220,8 @@ func (c *checker) unusedContent() error {
 // discardUnused is dropContent with a time at which the sweep takes it at once.
 func discardUnused(ctx context.Context, tx *db.Tx, domain, sha string) error {
 	objects, err := db.All(ctx, tx, db.Scalar[string], `DELETE FROM pkg_content WHERE domain = $1 AND sha256 = $2
-		AND NOT EXISTS (SELECT 1 FROM pkg_asset WHERE domain = $1 AND sha256 = $2) RETURNING object`, domain, sha)
+		AND NOT EXISTS (SELECT 1 FROM pkg_asset WHERE domain = $1 AND sha256 = $2)
+		AND NOT EXISTS (SELECT 1 FROM pkg_aside_asset WHERE domain = $1 AND sha256 = $2) RETURNING object`, domain, sha)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,15 @@ func (c *packageChange) delete(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
+	aside, err := db.All(ctx, tx, db.Scalar[string], `SELECT version_key FROM pkg_aside WHERE package = $1`, c.row.id)
+	if err != nil {
+		return err
+	}
+	for _, key := range aside {
+		if err := c.service.dropAside(ctx, tx, c.repository.domainRow, c.row.id, key, c.at); err != nil {
+			return err
+		}
+	}
 	c.deleted = true
 	_, err = tx.Exec(ctx, `DELETE FROM pkg_package WHERE id = $1`, c.row.id)
 	return err
@@ -68,11 +77,12 @@ func (c *packageChange) dropVersion(ctx context.Context, tx *db.Tx, key string) 
 
 // deleteRepositoryContent removes all packages of a repository.
 func (s *Service) deleteRepositoryContent(ctx context.Context, tx *db.Tx, r *repository) error {
-	shas, err := db.All(ctx, tx, db.Scalar[string], `SELECT DISTINCT a.sha256 FROM pkg_asset a JOIN pkg_package p ON p.id = a.package WHERE p.repository = $1`, r.row)
+	shas, err := db.All(ctx, tx, db.Scalar[string], `SELECT a.sha256 FROM pkg_asset a JOIN pkg_package p ON p.id = a.package WHERE p.repository = $1
+		UNION SELECT a.sha256 FROM pkg_aside_asset a JOIN pkg_package p ON p.id = a.package WHERE p.repository = $1`, r.row)
 	if err != nil {
 		return err
 	}
-	for _, table := range []string{"pkg_asset", "pkg_version"} {
+	for _, table := range []string{"pkg_asset", "pkg_version", "pkg_aside_asset", "pkg_aside"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE package IN (SELECT id FROM pkg_package WHERE repository = $1)`, r.row); err != nil {
 			return err
 		}

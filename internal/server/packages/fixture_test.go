@@ -3,8 +3,10 @@ package packages_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,6 +48,8 @@ type fixture struct {
 	// ctx carries an administrator of the account.
 	ctx   context.Context
 	clock *atomic.Int64 // seconds since 1970
+	// audited are the audit records of background work: event, resource and versions.
+	audited *auditLog
 }
 
 func open(t testing.TB) *fixture {
@@ -60,7 +64,7 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	t.Helper()
 	d := dbtest.OpenAt(t, dir)
 	blobs := blobtest.OpenAt(t, dir)
-	h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock, damage: integrity.NewMonitor(testLog(t))}
+	h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock, audited: new(auditLog), damage: integrity.NewMonitor(testLog(t))}
 	var err error
 	removals, queue := removaltest.Open(t, d, h.blobs, h.now)
 	h.work = queue
@@ -68,12 +72,26 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Events: h.log, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Events: h.log, Work: queue, Audit: h.record, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.ok(queue.Handle(h.RetentionWork()...))
 	h.ctx = as(t, account, "admin", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
 	return h
+}
+
+// An auditLog has audit records as texts.
+type auditLog struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (h *fixture) record(_ context.Context, event, resource string, params map[string]any) error {
+	h.audited.mu.Lock()
+	defer h.audited.mu.Unlock()
+	h.audited.all = append(h.audited.all, fmt.Sprint(event, " ", resource[strings.LastIndex(resource, ":")+1:], " ", params["versions"]))
+	return nil
 }
 
 func (h *fixture) authorizer() authz.Authorizer { return &authz.PolicyAuthorizer{} }

@@ -310,10 +310,10 @@ func (d *ingestion) writeVersion(ctx context.Context, tx *db.Tx, c *packageChang
 		published = c.at
 	}
 	key := d.id.Format.versionKey(d.version.Version)
-	n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (package, version_key) DO NOTHING`,
+	n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed, arrived)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (package, version_key) DO NOTHING`,
 		c.row.id, key, d.version.Version, newRevision(), string(d.version.Status), db.Micros(published), d.repository.connection,
-		description, nullable(d.version.Metadata), c.row.seq)
+		description, nullable(d.version.Metadata), c.row.seq, c.arrival())
 	if err != nil || n == 1 {
 		return n == 1, err
 	}

@@ -66,6 +66,10 @@ func DescribeObject(ctx context.Context, q db.Querier, object string) (string, e
 		if err != nil || n == 0 {
 			return "", err
 		}
+		n, err = db.One(ctx, q, db.Scalar[int64], `SELECT count(*) FROM pkg_content c JOIN pkg_aside_asset a ON a.domain = c.domain AND a.sha256 = c.sha256 WHERE c.object = $1`, object)
+		if err != nil || n > 0 {
+			return "content of a version that a retention rule removed and that can be restored", err
+		}
 		return "content of no asset", nil
 	}
 	text := strings.Join(assets[:min(len(assets), shown)], ", ")

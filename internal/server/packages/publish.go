@@ -252,6 +252,9 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 	if w.row.origin.Publish == Block {
 		return originBlocked(w.repository.id, w.id)
 	}
+	if err := w.checkNotAside(ctx, tx, key, w.Version); err != nil {
+		return err
+	}
 	if w.blocked != nil {
 		return w.blocked
 	}
@@ -385,10 +388,10 @@ func (w *publishTx) writeVersion(ctx context.Context, tx *db.Tx, v versionRow) e
 		description = w.description
 	}
 	if v.isNew {
-		_, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		_, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed, arrived)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			w.row.id, v.key, w.Version, newRevision(), string(w.Status), db.Micros(w.at), w.repository.id.Name,
-			description, nullable(w.Metadata), w.row.seq)
+			description, nullable(w.Metadata), w.row.seq, w.arrival())
 		return err
 	}
 	status := v.status

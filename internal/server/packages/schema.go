@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}, {Name: "packages/007-retention-rules", SQL: retentionTables}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -31,6 +31,83 @@ CREATE TABLE pkg_usage (
 	used        {int} NOT NULL, -- when it was last downloaded or asked for
 	PRIMARY KEY (package, version_key),
 	FOREIGN KEY (package, version_key) REFERENCES pkg_version (package, version_key) ON DELETE CASCADE
+);
+`
+
+// retentionTables has the retention rules of repositories, their runs, and the versions
+// that they have removed and that can be restored; see retentionrules.go.
+const retentionTables = `
+ALTER TABLE pkg_version ADD COLUMN arrived {int} NOT NULL DEFAULT 0; -- when it came into the repository; 0 if that is not known
+CREATE TABLE pkg_retention (
+	repository {text} NOT NULL PRIMARY KEY REFERENCES pkg_repository (id) ON DELETE CASCADE,
+	document   {text} NOT NULL,
+	revision   {text} NOT NULL,
+	changed    {int} NOT NULL,
+	changed_by {text} NOT NULL,
+	scheduled  {int} NOT NULL -- the last scheduled run
+);
+CREATE TABLE pkg_retention_lock (
+	repository {text} NOT NULL REFERENCES pkg_repository (id) ON DELETE CASCADE,
+	name       {text} NOT NULL,
+	list       {text} NOT NULL, -- one reference a line
+	PRIMARY KEY (repository, name)
+);
+CREATE TABLE pkg_retention_run (
+	id         {text} NOT NULL PRIMARY KEY,
+	repository {text} NOT NULL REFERENCES pkg_repository (id) ON DELETE CASCADE,
+	state      {text} NOT NULL,
+	started_by {text} NOT NULL, -- empty for a scheduled run
+	created    {int} NOT NULL,
+	finished   {int} NOT NULL,
+	until      {int} NOT NULL,
+	versions   {int} NOT NULL,
+	removed    {int} NOT NULL,
+	restored   {int} NOT NULL,
+	message    {text} NOT NULL
+);
+CREATE INDEX pkg_retention_run_created ON pkg_retention_run (repository, created);
+CREATE TABLE pkg_aside ( -- versions that a rule removed, with the columns of pkg_version
+	package     {text} NOT NULL REFERENCES pkg_package (id) ON DELETE CASCADE,
+	version_key {text} NOT NULL,
+	version     {text} NOT NULL,
+	revision    {text} NOT NULL,
+	status      {text} NOT NULL,
+	published   {int} NOT NULL,
+	arrived     {int} NOT NULL,
+	entry_point {text} NOT NULL,
+	description {bytes},
+	metadata    {bytes},
+	edited      {int} NOT NULL,
+	downloads   {int} NOT NULL, -- these two are of pkg_usage
+	used        {int} NOT NULL,
+	run         {text} NOT NULL,
+	rule        {text} NOT NULL,
+	reason      {text} NOT NULL,
+	unused      {int} NOT NULL, -- 1 if the rule asks for the last download
+	since       {int} NOT NULL,
+	until       {int} NOT NULL,
+	PRIMARY KEY (package, version_key)
+);
+CREATE INDEX pkg_aside_run ON pkg_aside (run);
+CREATE INDEX pkg_aside_until ON pkg_aside (until);
+CREATE TABLE pkg_aside_asset (
+	package     {text} NOT NULL,
+	version_key {text} NOT NULL,
+	name        {text} NOT NULL,
+	beside      {text} NOT NULL,
+	domain      {text} NOT NULL,
+	sha256      {text} NOT NULL,
+	published   {int} NOT NULL,
+	metadata    {bytes},
+	PRIMARY KEY (package, version_key, name),
+	FOREIGN KEY (package, version_key) REFERENCES pkg_aside (package, version_key) ON DELETE CASCADE,
+	FOREIGN KEY (domain, sha256) REFERENCES pkg_content (domain, sha256)
+);
+CREATE INDEX pkg_aside_asset_content ON pkg_aside_asset (domain, sha256);
+CREATE TABLE pkg_clock ( -- one row; see retentionrules_clock.go
+	one   {int} NOT NULL PRIMARY KEY,
+	noted {int} NOT NULL,
+	since {int} NOT NULL
 );
 `
 

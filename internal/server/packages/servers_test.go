@@ -35,11 +35,14 @@ func newServers(t testing.TB, n int) ([]*fixture, []*changefeedtest.Line) {
 	for _, feed := range feeds {
 		h := &fixture{t: t, dir: dir, db: d, blobs: blobs, clock: clock}
 		var err error
-		h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Feed: feed, Blobs: blobs, Removals: removaltest.New(t, d, blobs, h.now), Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
+		removals, queue := removaltest.Open(t, d, blobs, h.now)
+		h.work = queue
+		h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Feed: feed, Blobs: blobs, Removals: removals, Work: queue, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Now: h.now})
 		if err != nil {
 			t.Fatal(err)
 		}
 		h.ctx = as(t, account, "admin", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`)
+		h.ok(queue.Handle(h.RetentionWork()...))
 		changefeedtest.Run(t, feed)
 		all = append(all, h)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/usage"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // A Config configures a [Service].
@@ -34,6 +35,13 @@ type Config struct {
 	Authz    authz.Authorizer
 	// Principals is required to set policies.
 	Principals authz.Principals
+	// Work does what retention rules remove; see [Service.RetentionWork]. Required to run
+	// and to undo them.
+	Work *work.Queue
+	// CheckClock returns an error if this server's clock is wrong. Optional.
+	CheckClock func(ctx context.Context) error
+	// Audit writes an audit record of what the service did by itself. Optional.
+	Audit func(ctx context.Context, event, resource string, params map[string]any) error
 	// Events gets what changes. nil means that none are written.
 	Events *events.Log
 	// Damage counts and logs missing and damaged objects. It may be nil.
@@ -71,6 +79,9 @@ type Service struct {
 	authz      authz.Authorizer
 	principals authz.Principals
 	events     *events.Log
+	work       *work.Queue
+	checkClock func(context.Context) error
+	audit      func(ctx context.Context, event, resource string, params map[string]any) error
 	damage     *integrity.Monitor
 	now        func() time.Time
 	maxShare   float64
@@ -97,7 +108,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.CacheBytes = DefaultCacheBytes
 	}
 	s := &Service{
-		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
+		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, work: c.Work, checkClock: c.CheckClock, audit: c.Audit, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
 		changes:  newIndexChanges(),
 		ingester: newIngester(c),
 		records:  newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),

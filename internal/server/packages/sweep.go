@@ -41,7 +41,8 @@ func (c *packageChange) dropAssets(ctx context.Context, tx *db.Tx, versionKey st
 // after a while.
 func (s *Service) dropContent(ctx context.Context, tx *db.Tx, domain, sha string, at time.Time) error {
 	objects, err := db.All(ctx, tx, db.Scalar[string], `DELETE FROM pkg_content WHERE domain = $1 AND sha256 = $2
-		AND NOT EXISTS (SELECT 1 FROM pkg_asset WHERE domain = $1 AND sha256 = $2) RETURNING object`, domain, sha)
+		AND NOT EXISTS (SELECT 1 FROM pkg_asset WHERE domain = $1 AND sha256 = $2)
+		AND NOT EXISTS (SELECT 1 FROM pkg_aside_asset WHERE domain = $1 AND sha256 = $2) RETURNING object`, domain, sha)
 	if err != nil {
 		return err
 	}

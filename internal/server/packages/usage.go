@@ -2,6 +2,7 @@ package packages
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -64,28 +65,47 @@ func (a *Asset) RecordUse() { a.download.record(0) }
 // Maintain stores what the service has recorded in memory. The server calls it
 // periodically and once more at the end. It does not authorize.
 func (s *Service) Maintain(ctx context.Context) error {
-	return s.uses.Flush(ctx, func(ctx context.Context, uses []usage.Use[versionUse]) error {
-		return s.db.Tx(ctx, func(tx *db.Tx) error {
+	inUse := map[string][]asideVersion{} // removed by a rule, by the row of the repository
+	err := s.uses.Flush(ctx, func(ctx context.Context, uses []usage.Use[versionUse]) error {
+		var found map[string][]asideVersion
+		err := s.db.Tx(ctx, func(tx *db.Tx) error {
+			found = map[string][]asideVersion{}
 			for _, u := range uses {
-				if err := storeUse(ctx, tx, u); err != nil {
+				stored, err := storeUse(ctx, tx, u)
+				if err != nil {
 					return err
+				}
+				if stored {
+					continue
+				}
+				v, unused, err := storeAsideUse(ctx, tx, u)
+				if err != nil {
+					return err
+				}
+				if unused {
+					found[u.Key.repository] = append(found[u.Key.repository], v)
 				}
 			}
 			return nil
 		})
+		for repository, versions := range found {
+			inUse[repository] = append(inUse[repository], versions...)
+		}
+		return err
 	})
+	return errors.Join(err, s.rescue(ctx, inUse))
 }
 
-// storeUse adds a use to its version. The uses of a version that was deleted meanwhile are
-// dropped.
-func storeUse(ctx context.Context, tx *db.Tx, u usage.Use[versionUse]) error {
-	_, err := tx.Exec(ctx, `INSERT INTO pkg_usage (package, version_key, downloads, used)
+// storeUse adds a use to its version. It returns false if the version does not exist any
+// more.
+func storeUse(ctx context.Context, tx *db.Tx, u usage.Use[versionUse]) (bool, error) {
+	n, err := tx.Exec(ctx, `INSERT INTO pkg_usage (package, version_key, downloads, used)
 		SELECT v.package, v.version_key, $6, $7 FROM pkg_package p JOIN pkg_version v ON v.package = p.id
 		WHERE p.repository = $1 AND p.format = $2 AND p.namespace = $3 AND p.name_key = $4 AND v.version_key = $5
 		ON CONFLICT (package, version_key) DO UPDATE SET downloads = pkg_usage.downloads + excluded.downloads,
 			used = CASE WHEN excluded.used > pkg_usage.used THEN excluded.used ELSE pkg_usage.used END`,
 		u.Key.repository, string(u.Key.format), u.Key.namespace, u.Key.name, u.Key.version, u.Count, db.Micros(u.Last))
-	return err
+	return n > 0, err
 }
 
 // PackageStatistics are the downloads of a package from one repository.

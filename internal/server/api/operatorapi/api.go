@@ -55,6 +55,13 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.RetireKey)
 	wire.Handle(s, a.RotateKeys)
 	wire.Handle(s, a.ListPackageStatistics)
+	wire.Handle(s, a.PutRetentionRules)
+	wire.Handle(s, a.GetRetentionRules)
+	wire.Handle(s, a.DeleteRetentionRules)
+	wire.Handle(s, a.PreviewRetention)
+	wire.Handle(s, a.RunRetention)
+	wire.Handle(s, a.ListRetentionRuns)
+	wire.Handle(s, a.UndoRetention)
 }
 
 // GetServerInfo describes the server that answers.

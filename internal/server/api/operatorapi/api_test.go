@@ -57,8 +57,11 @@ func serve(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.store, err = packages.New(t.Context(), packages.Config{DB: f.DB, Blobs: blobs, Removals: removals, Authz: new(authz.PolicyAuthorizer), Principals: f.IAM, Now: f.Now})
+	f.store, err = packages.New(t.Context(), packages.Config{DB: f.DB, Blobs: blobs, Removals: removals, Work: f.work, Authz: new(authz.PolicyAuthorizer), Principals: f.IAM, Now: f.Now})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.work.Handle(f.store.RetentionWork()...); err != nil {
 		t.Fatal(err)
 	}
 	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}
@@ -199,6 +202,20 @@ func validInput(t reflect.Type) any {
 		return &operatormodel.RetryWorkInput{Kind: aws.String("k")}
 	case reflect.TypeFor[operatormodel.ListPackageStatisticsInput]():
 		return &operatormodel.ListPackageStatisticsInput{Domain: "acme", Repository: "lib"}
+	case reflect.TypeFor[operatormodel.PutRetentionRulesInput]():
+		return &operatormodel.PutRetentionRulesInput{Domain: "acme", Repository: "lib"}
+	case reflect.TypeFor[operatormodel.GetRetentionRulesInput]():
+		return &operatormodel.GetRetentionRulesInput{Domain: "acme", Repository: "lib"}
+	case reflect.TypeFor[operatormodel.DeleteRetentionRulesInput]():
+		return &operatormodel.DeleteRetentionRulesInput{Domain: "acme", Repository: "lib"}
+	case reflect.TypeFor[operatormodel.PreviewRetentionInput]():
+		return &operatormodel.PreviewRetentionInput{Domain: "acme", Repository: "lib"}
+	case reflect.TypeFor[operatormodel.RunRetentionInput]():
+		return &operatormodel.RunRetentionInput{Domain: "acme", Repository: "lib"}
+	case reflect.TypeFor[operatormodel.ListRetentionRunsInput]():
+		return &operatormodel.ListRetentionRunsInput{Domain: "acme", Repository: "lib"}
+	case reflect.TypeFor[operatormodel.UndoRetentionInput]():
+		return &operatormodel.UndoRetentionInput{Domain: "acme", Repository: "lib", RunID: "r"}
 	case reflect.TypeFor[operatormodel.RetireKeyInput]():
 		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}

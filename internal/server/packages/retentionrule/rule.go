@@ -78,7 +78,7 @@ func Evaluate(rules []Rule, p Package, versions []Version, now time.Time) []Verd
 	var verdicts []Verdict
 	e := evaluation{now: now, newer: make([]int, len(rules)), builds: map[string]bool{}}
 	for i := range rules {
-		e.rules = append(e.rules, candidate{&rules[i], rules[i].matchesPackage(p)})
+		e.rules = append(e.rules, candidate{&rules[i], rules[i].Matches(p)})
 	}
 	for i := range versions {
 		v := &versions[i]
@@ -177,7 +177,8 @@ func keepLast(versions []Version, verdicts []Verdict) {
 	}
 }
 
-func (r *Rule) matchesPackage(p Package) bool {
+// Matches reports whether the rule is about the package.
+func (r *Rule) Matches(p Package) bool {
 	if len(r.Formats) > 0 {
 		found := false
 		for _, f := range r.Formats {
