@@ -245,7 +245,7 @@ func (p *components) openWork(ctx context.Context) (err error) {
 	if p.removals, err = removal.New(p.work, p.blobs, p.now); err != nil {
 		return err
 	}
-	p.events, err = events.New(ctx, events.Config{DB: p.db, Work: p.work, Now: p.now, Log: p.log})
+	p.events, err = p.openEvents(ctx)
 	return err
 }
 

@@ -32,6 +32,12 @@ func CheckConfig(c *config.Config, now time.Time) error {
 		check.add("oidc.ca", errors.Unwrap(err))
 	}
 	check.upstreams()
+	if _, err := c.Events.Authorities(); err != nil {
+		check.add("events.ca", err)
+	}
+	for setting, err := range sorted(c.Events.CheckSecrets()) {
+		check.add(setting, err)
+	}
 	if dir := filepath.Dir(c.Audit); filepath.IsAbs(c.Audit) {
 		check.folder("audit", dir)
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/s3"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/postgres"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 )
 
 // maxFile bounds a configuration file, in bytes.
@@ -116,6 +117,8 @@ type Config struct {
 	WrappingKeys WrappingKeys `yaml:"-"`
 	// Sweep limits what the background work removes.
 	Sweep Sweep `yaml:"sweep"`
+	// Events says how long events are kept, and which webhooks get them.
+	Events Events `yaml:"events"`
 	// IAM declares identities. nil means that the file declares none: declared
 	// identities of earlier starts are kept. An empty one deletes them.
 	IAM *IAM `yaml:"iam"`
@@ -204,6 +207,7 @@ func Default() *Config {
 		DiscoverUpstreams: true,
 		UploadExpiry:      24 * time.Hour,
 		Sweep:             Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
+		Events:            Events{Keep: events.DefaultKeep, Max: events.DefaultMax},
 
 		KeyringWrapping: KeyringWrapping{Timeout: 10 * time.Second},
 		AuditRotation:   AuditRotation{MaxSize: 256 << 20, MaxAge: 7 * 24 * time.Hour, MaxTotal: 4 << 30},
@@ -343,6 +347,7 @@ func (c *Config) Validate() error {
 		bad("sweep.max_share", "%v is not a share: want more than 0 and at most 1, such as 0.25", c.Sweep.MaxShare)
 	}
 	c.validateUpstreams(bad)
+	c.Events.validate(bad)
 	c.validateKeyring(bad)
 	c.validateIdentities(bad)
 	return errors.Join(errs...)
