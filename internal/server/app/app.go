@@ -208,7 +208,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
-	p.images, err = images.New(ctx, images.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
+	p.images, err = images.New(ctx, images.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
@@ -11,6 +12,9 @@ import (
 // openEvents opens the log of events. It tells the webhooks nothing yet.
 func (p *components) openEvents(ctx context.Context) (*events.Log, error) {
 	c := &p.config.Events
+	for _, err := range sorted(c.CheckSecrets()) {
+		return nil, fmt.Errorf("%w: the secret of a webhook: %w", ErrConfiguration, err)
+	}
 	guard, err := webhookGuard(c)
 	if err != nil {
 		return nil, err

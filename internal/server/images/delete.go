@@ -188,8 +188,14 @@ func (d *deleteTx) run(ctx context.Context, tx *db.Tx) error {
 	}
 	if d.ref.Tag != "" && (len(tags) > 1 || d.last == keepUntagged) {
 		d.gone = []Reference{{d.ref.Tag, d.digest}}
-		_, err := tx.Exec(ctx, `DELETE FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag)
-		return err
+		if _, err := tx.Exec(ctx, `DELETE FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag); err != nil {
+			return err
+		}
+		subject, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT subject FROM image_manifest WHERE repository = $1 AND digest = $2`, d.repo.row, string(d.digest))
+		if err != nil {
+			return err
+		}
+		return announce(ctx, tx, d.s.events, d.repo, d.s.now(), actionDelete, subject, d.gone...)
 	}
 	for _, tag := range tags {
 		d.gone = append(d.gone, Reference{tag, d.digest})
@@ -226,9 +232,12 @@ func (d *deleteTx) image(ctx context.Context, tx *db.Tx) error {
 			return err
 		}
 	}
-	n, err := tx.Exec(ctx, `DELETE FROM image_manifest WHERE repository = $1 AND digest = $2`, row, dgst)
-	if err == nil && n == 0 {
+	subjects, err := db.All(ctx, tx, db.Scalar[digest.Digest], `DELETE FROM image_manifest WHERE repository = $1 AND digest = $2 RETURNING subject`, row, dgst)
+	switch {
+	case err != nil:
+		return err
+	case len(subjects) == 0:
 		return imageNotFound(d.repo.ID, d.ref)
 	}
-	return err
+	return announce(ctx, tx, d.s.events, d.repo, d.s.now(), actionDelete, subjects[0], d.gone...)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 )
 
 // PutManifest is a manifest to be stored.
@@ -70,7 +71,7 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	if err != nil {
 		return nil, err
 	}
-	put := &manifestTx{PutManifest: p, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
+	put := &manifestTx{PutManifest: p, events: s.events, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
 	if len(p.Tags) == 0 { // caches hold only manifests that exist
 		err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
 	} else {
@@ -118,6 +119,7 @@ func (p *PutManifest) checkDigest(body []byte) (digest.Digest, error) {
 // A manifestTx is the transaction of [Service.PutManifest].
 type manifestTx struct {
 	PutManifest
+	events *events.Log
 	body   []byte
 	repo   *Repository
 	parsed *parsedManifest
@@ -160,7 +162,7 @@ func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
 	if !fresh && len(p.moved) == 0 && p.Existing == RejectExisting {
 		return p.alreadyExists()
 	}
-	return nil
+	return p.announce(ctx, tx, fresh)
 }
 
 func (p *manifestTx) alreadyExists() error {

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/usage"
 )
@@ -28,6 +29,8 @@ type Config struct {
 	// Removals removes objects that no row names any more.
 	Removals *removal.Outbox
 	Authz    authz.Authorizer
+	// Events gets what changes. nil means that no events are written.
+	Events *events.Log
 	// Principals is needed to set policies.
 	Principals authz.Principals
 	// Damage counts and logs objects that are missing or damaged. It may be nil.
@@ -59,6 +62,7 @@ type Service struct {
 	removals   *removal.Outbox
 	authz      authz.Authorizer
 	principals authz.Principals
+	events     *events.Log
 	damage     *integrity.Monitor
 	now        func() time.Time
 	maxShare   float64
@@ -88,7 +92,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}

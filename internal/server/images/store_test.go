@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
@@ -41,6 +42,7 @@ type store struct {
 	// damage counts the damaged objects that the store found.
 	damage *integrity.Monitor
 	close  func()
+	log    *events.Log
 }
 
 // A clock stands still until advance is called.
@@ -88,7 +90,11 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	var err error
 	removals, queue := removaltest.Open(t, d, s.blobs, c.now)
 	s.work = queue
-	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Removals: removals, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
+	s.log, err = events.New(t.Context(), events.Config{DB: d, Work: queue, Now: c.now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
