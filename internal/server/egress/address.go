@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/idna"
+
 	"github.com/gatehouse-registry/gatehouse/internal/loopback"
 )
 
@@ -63,13 +65,18 @@ var carrierGrade = netip.MustParsePrefix("100.64.0.0/10")
 // those that look private. 169.254.169.254 is link-local.
 var metadata = []netip.Addr{netip.MustParseAddr("fd00:ec2::254"), netip.MustParseAddr("100.100.100.200")}
 
-// hostPort returns the host and port of a URL as a dialer gets them, in lower case.
+// hostPort returns the host and port of a URL as a dialer gets them: in ASCII. Unlike
+// there, letters are small.
 func hostPort(u *url.URL) string {
+	host := u.Hostname()
+	if ascii, err := idna.Lookup.ToASCII(host); err == nil {
+		host = ascii
+	}
 	port := u.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	return strings.ToLower(net.JoinHostPort(u.Hostname(), port))
+	return strings.ToLower(net.JoinHostPort(host, port))
 }
 
 // checkHosts checks that texts are HOST or HOST:PORT.

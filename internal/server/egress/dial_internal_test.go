@@ -120,6 +120,8 @@ func TestHop_Allowed(t *testing.T) {
 		{private, "registry.example:443", "100.100.100.200", false},
 		{private, "registry.example:443", "224.0.0.1", false},
 		{h(false, "https://registry.example"), "registry.example:443", "10.0.0.1", false},
+		{h(true, "https://Registry.Example"), "Registry.Example:443", "10.0.0.1", true},
+		{h(true, "https://büro.example"), "xn--bro-hoa.example:443", "10.0.0.1", true},
 		{h(true, "http://localhost:4873"), "localhost:4873", "127.0.0.1", true},
 		{h(true, "http://localhost:4873"), "localhost:4873", "10.0.0.1", false},
 		{h(true, "http://localhost:4873"), "localhost:80", "127.0.0.1", false},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
@@ -75,6 +76,7 @@ func newHop(c UpstreamConfig, base *url.URL, proxy *proxyChooser, hosts *hostLim
 
 // allowed returns which IP addresses a HOST:PORT may have.
 func (h *hop) allowed(address string) func(netip.Addr) bool {
+	address = strings.ToLower(address)
 	host, _, _ := net.SplitHostPort(address)
 	switch {
 	case h.proxy.addresses[address]:
