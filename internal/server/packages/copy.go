@@ -89,6 +89,9 @@ func (c *Copy) validate() ([]string, error) {
 	if len(versions) > maxSelected {
 		return nil, invalid("Name 1 to %d versions.", maxSelected)
 	}
+	if err := validVersions(versions); err != nil {
+		return nil, err
+	}
 	slices.Sort(versions)
 	return slices.Compact(versions), nil
 }

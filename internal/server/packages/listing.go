@@ -34,6 +34,14 @@ func (s *Service) ListPackages(ctx context.Context, repo RepositoryID, f Package
 	if err != nil {
 		return nil, false, err
 	}
+	if f.Format != "" && !f.Format.Known() {
+		return nil, false, invalid("%q is not a package format.", f.Format)
+	}
+	for _, prefix := range []string{f.NamespacePrefix, f.NamePrefix} {
+		if err := validPrefix(prefix); err != nil {
+			return nil, false, err
+		}
+	}
 	page, err = db.All(ctx, s.db, func(row db.Row) (p PackageSummary, err error) {
 		err = row.Scan(&p.ID.Format, &p.ID.Namespace, &p.ID.Name, &p.Origin.Publish, &p.Origin.Upstream)
 		return p, err

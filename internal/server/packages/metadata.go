@@ -25,7 +25,11 @@ func (s *Service) SetTags(ctx context.Context, repo RepositoryID, id PackageID, 
 			return err
 		}
 	}
-	if err := s.retainForChange(ctx, r, id, slices.Sorted(maps.Values(set))); err != nil {
+	versions := slices.Sorted(maps.Values(set))
+	if err := validVersions(versions); err != nil {
+		return err
+	}
+	if err := s.retainForChange(ctx, r, id, versions); err != nil {
 		return err
 	}
 	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
@@ -57,6 +61,9 @@ func (s *Service) EditMetadata(ctx context.Context, repo RepositoryID, id Packag
 ) error {
 	r, err := s.authorizePackage(ctx, putPackageMetadata, repo, id)
 	if err != nil {
+		return err
+	}
+	if err := validVersions(versions); err != nil {
 		return err
 	}
 	changed, err := s.changedVersions(ctx, r, id, versions, edit)

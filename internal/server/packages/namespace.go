@@ -24,6 +24,9 @@ func (s *Service) PackagesIn(ctx context.Context, repo RepositoryID, format Form
 	if err != nil {
 		return nil, err
 	}
+	if err := validPrefix(namespace); err != nil {
+		return nil, err
+	}
 	var all []NamedPackage
 	met := map[string]int{} // the key of a package → its index in all
 	err = s.walkUpstreams(r, format, func(r *repository) (func(), bool, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
@@ -124,7 +125,7 @@ func (s *Service) validPublication(p *Publication) error {
 			return err
 		}
 	}
-	p.Search = truncate.Prefix(p.Search, maxSearchText)
+	p.Search = truncate.Prefix(strings.ReplaceAll(p.Search, "\x00", " "), maxSearchText) // PostgreSQL has no NUL in texts
 	names := map[string]bool{}
 	for _, a := range p.Assets {
 		if err := validAssetName(a.Name); err != nil {

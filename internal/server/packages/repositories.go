@@ -108,6 +108,9 @@ func validDescription(d string) error {
 	if len([]rune(d)) > maxDescription {
 		return invalid("A description has at most %d characters.", maxDescription)
 	}
+	if strings.ContainsRune(d, 0) {
+		return invalid("A description cannot contain the character NUL.")
+	}
 	return nil
 }
 

@@ -63,6 +63,23 @@ func validVersion(version string) error {
 	return nil
 }
 
+func validVersions(versions []string) error {
+	for _, version := range versions {
+		if err := validVersion(version); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validPrefix checks what a name begins with in a filter. It may be empty.
+func validPrefix(prefix string) error {
+	if prefix != "" && !validPart(prefix) {
+		return invalid("%q cannot be the beginning of a name: use 1 to 255 characters without '#', '/' and white space.", prefix)
+	}
+	return nil
+}
+
 func validTag(tag string) error {
 	if !validPart(tag) {
 		return invalid("%q cannot be a tag: use 1 to 255 characters without '#', '/' and white space.", tag)
@@ -70,7 +87,10 @@ func validTag(tag string) error {
 	return nil
 }
 
-// validPart is the pattern [^#/\s]+ of the API's model, 1 to 255 characters.
+// validPart is the pattern [^#/\s]+ of the API's model, 1 to 255 characters, without
+// control characters. Every text of a client that names something goes through it before
+// it reaches the database: PostgreSQL has no NUL in texts, and an error of the database
+// would look like a failure of the server.
 func validPart(s string) bool {
 	return s != "" && utf8.ValidString(s) && utf8.RuneCountInString(s) <= maxName &&
 		!strings.ContainsFunc(s, func(r rune) bool { return r == '#' || r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) })

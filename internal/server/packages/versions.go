@@ -93,6 +93,9 @@ func (s *Service) DeleteVersions(ctx context.Context, repo RepositoryID, id Pack
 	if err != nil {
 		return err
 	}
+	if err := validVersions(versions); err != nil {
+		return err
+	}
 	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
 		for _, version := range versions {
 			v, err := c.version(ctx, tx, version)
@@ -135,6 +138,9 @@ func (s *Service) changeVersions(ctx context.Context, change versionsChange, rep
 	}
 	if len(sel.Versions) == 0 || len(sel.Versions) > maxSelected {
 		return Outcome{}, invalid("Name 1 to %d versions.", maxSelected)
+	}
+	if err := validVersions(sel.Versions); err != nil {
+		return Outcome{}, err
 	}
 	var out Outcome
 	err = s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
