@@ -65,3 +65,10 @@ func HeaderLine(s string) string {
 		return c
 	}, s)
 }
+
+// IsNotFound reports whether an error is a fault of kind NotFound: what was asked for does
+// not exist, or the caller does not see it.
+func IsNotFound(err error) bool {
+	f := fault.From(err)
+	return f != nil && f.Kind == fault.NotFound
+}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -44,7 +43,7 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 	crates := make([]foundCrate, 0, len(found))
 	for _, id := range found {
 		p, err := h.Packages.Package(r.Context(), r.Repository, id)
-		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
+		if formats.IsNotFound(err) {
 			continue // deleted since its name was found
 		}
 		if err != nil {

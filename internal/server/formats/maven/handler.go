@@ -18,18 +18,7 @@ type Handler struct{ formats.Base[location] }
 // New returns a handler.
 func New(c formats.ProtocolConfig) *Handler {
 	h := &Handler{formats.NewBase[location](packages.Maven, c)}
-	const read, publish, index = "ReadFromRepository", "PublishPackageVersion", "PutPackageMetadata"
-	h.Table = formats.NewTable(func(escaped string) (formats.Kind, location) { l := parseLocation(escaped); return l.kind, l },
-		"Files are at GROUP/ARTIFACT/VERSION/FILE with the dots of the group as slashes.",
-		formats.Route[location]{Kind: file, Method: http.MethodGet, Action: read, Example: "com/acme/sample/1.0/sample-1.0.pom", Serve: h.getFile},
-		formats.Route[location]{Kind: fileChecksum, Method: http.MethodGet, Action: read, Example: "com/acme/sample/1.0/sample-1.0.pom.sha1", Serve: h.getFileChecksum},
-		formats.Route[location]{Kind: metadata, Method: http.MethodGet, Action: read, Example: "com/acme/sample/maven-metadata.xml", Serve: h.getIndex},
-		formats.Route[location]{Kind: metadataChecksum, Method: http.MethodGet, Action: read, Example: "com/acme/sample/maven-metadata.xml.sha1", Serve: h.getIndex},
-		formats.Route[location]{Kind: file, Method: http.MethodPut, Action: publish, Example: "com/acme/sample/1.0/sample-1.0.pom", Serve: h.putFile},
-		formats.Route[location]{Kind: fileChecksum, Method: http.MethodPut, Action: publish, Example: "com/acme/sample/1.0/sample-1.0.pom.sha1", Serve: h.putFileChecksum},
-		formats.Route[location]{Kind: metadata, Method: http.MethodPut, Action: index, Example: "com/acme/sample/maven-metadata.xml", Serve: h.putIndex},
-		formats.Route[location]{Kind: metadataChecksum, Method: http.MethodPut, Action: index, Example: "com/acme/sample/maven-metadata.xml.sha1", Serve: h.putIndexChecksum},
-	)
+	h.Table = h.routes()
 	return h
 }
 

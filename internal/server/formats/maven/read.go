@@ -65,7 +65,7 @@ func (h *Handler) document(r *formats.Request, l location) (*formats.Document, e
 		return h.snapshotDocument(r, id, version)
 	}
 	artifact, artifactErr := h.artifact(r, l)
-	if artifactErr != nil && !isNotFound(artifactErr) {
+	if artifactErr != nil && !formats.IsNotFound(artifactErr) {
 		return nil, artifactErr
 	}
 	plugins, err := h.plugins(r, l)
@@ -157,7 +157,7 @@ func (h *Handler) plugins(r *formats.Request, l location) ([]*packages.Package, 
 			continue
 		}
 		p, err := h.Packages.Package(r.Context(), r.Repository, n.ID)
-		if isNotFound(err) { // hidden, or deleted since
+		if formats.IsNotFound(err) { // hidden, or deleted since
 			continue
 		}
 		if err != nil {
@@ -169,5 +169,3 @@ func (h *Handler) plugins(r *formats.Request, l location) ([]*packages.Package, 
 	}
 	return plugins, nil
 }
-
-func isNotFound(err error) bool { return err != nil && fault.From(err).Kind == fault.NotFound }

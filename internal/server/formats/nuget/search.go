@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -141,7 +140,7 @@ func (h *Handler) find(r *formats.Request, s searchQuery) (page []searchResult, 
 // the newest that they do show, or nil if there is none. It reads no other manifests.
 func (h *Handler) listed(r *formats.Request, id packages.PackageID, s searchQuery) (versions []*packages.Version, newest *entry, err error) {
 	p, err := h.Packages.Package(r.Context(), r.Repository, id)
-	if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
+	if formats.IsNotFound(err) {
 		return nil, nil, nil // deleted since its name was found
 	}
 	if err != nil {

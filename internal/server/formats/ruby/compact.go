@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -96,7 +95,7 @@ func (h *Handler) gems(ctx context.Context, repo packages.RepositoryID) ([]*pack
 			return nil, err
 		}
 		p, err := h.Packages.Package(ctx, repo, id)
-		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
+		if formats.IsNotFound(err) {
 			continue // deleted since it was listed
 		}
 		if err != nil {

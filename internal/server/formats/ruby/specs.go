@@ -64,7 +64,7 @@ func (h *Handler) getDependencies(w http.ResponseWriter, r *formats.Request, _ r
 			continue
 		}
 		p, err := h.Packages.Package(r.Context(), r.Repository, packageID(name))
-		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
+		if formats.IsNotFound(err) {
 			continue // another source has it
 		}
 		if err != nil {
