@@ -54,7 +54,7 @@ const (
 	// keepRuns is how long runs are listed.
 	keepRuns = 400 * 24 * time.Hour
 	// maxEvaluations is how often a package is evaluated in one run if it changes.
-	maxEvaluations = 5
+	maxEvaluations = 100
 )
 
 // errRulesChanged ends a run.
