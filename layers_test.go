@@ -53,10 +53,11 @@ var layers = map[string]layer{
 	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, "internal/server/api/jsonerrors": domain, // shared by the APIs
 
 	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler,
-	"internal/server/formats/archive":       storage, // reads bytes, knows no packages
-	"internal/server/formats/npm/packument": domain,  // what publishing and external registries share
-	"internal/server/source":                domain,
-	"internal/server/app":                   wiring,
+	"internal/server/formats/archive": storage, // reads bytes, knows no packages
+	// What publishing and external registries share.
+	"internal/server/formats/npm/packument": domain, "internal/server/formats/pypi/stored": domain,
+	"internal/server/source": domain,
+	"internal/server/app":    wiring,
 
 	"internal/client": domain, "internal/client/textedit": base, "internal/client/userdirs": base, "internal/client/shellquote": base,
 

@@ -6,11 +6,13 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 	npmsource "github.com/gatehouse-registry/gatehouse/internal/server/source/npm"
+	pypisource "github.com/gatehouse-registry/gatehouse/internal/server/source/pypi"
 )
 
 // codecs read the registries behind external connections.
 var codecs = map[packages.Format]source.Codec{
-	packages.NPM: npmsource.Codec{},
+	packages.NPM:  npmsource.Codec{},
+	packages.PyPI: pypisource.Codec{},
 }
 
 // openSources opens the upstreams and the cache of what they say.

@@ -32,9 +32,9 @@ func ExternalConnections() map[string]Format { return maps.Clone(externalConnect
 // ConnectionFormat returns the format of the packages of an external connection.
 func ConnectionFormat(connection string) Format { return externalConnections[connection] }
 
-// AssociateExternalConnection connects a repository to a public one. The connection is
-// stored and shown; nothing is read through it yet. Fault Conflict: the repository has a
-// connection already. codeartifact:AssociateExternalConnection on the repository.
+// AssociateExternalConnection connects a repository to a public one, whose packages its
+// clients then see. Fault Conflict: the repository has a connection already.
+// codeartifact:AssociateExternalConnection on the repository.
 func (s *Service) AssociateExternalConnection(ctx context.Context, id RepositoryID, connection string) (Repository, error) {
 	r, err := s.authorizeRepository(ctx, "codeartifact:AssociateExternalConnection", id)
 	if err != nil {

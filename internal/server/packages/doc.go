@@ -36,5 +36,12 @@
 // durable. Then [Service.Publish] writes the rows that name them, in one transaction.
 // Deleting works the other way round: first the rows, then the bytes (sweep.go).
 //
+// # External connections
+//
+// A repository with an external connection also has what a registry elsewhere has. Package
+// source reads it ([Remote]). remotesearch.go decides whether a registry is asked, and
+// makes its answer one more record of the search. ingest.go downloads files, verifies and
+// keeps them.
+//
 // This package imports no other domain package except authn, authz and policy.
 package packages

@@ -8,7 +8,7 @@ type Settings struct {
 	// Fresh is how long an answer is used without asking again. 0 is 10 seconds.
 	Fresh time.Duration
 	// Background is for how long after that an answer is used while the registry is asked
-	// in the background. 0 is 5 minutes.
+	// in the background. 0 is 1 minute.
 	Background time.Duration
 	// Missing is how long a registry's answer that it does not have a package is believed.
 	// 0 is 30 seconds.
@@ -39,7 +39,7 @@ func (s Settings) WithDefaults() Settings {
 		value time.Duration
 	}{
 		{&s.Fresh, 10 * time.Second},
-		{&s.Background, 5 * time.Minute},
+		{&s.Background, time.Minute},
 		{&s.Missing, 30 * time.Second},
 		{&s.Patience, 3 * time.Second},
 		{&s.Retry, 5 * time.Second},

@@ -8,22 +8,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi/stored"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // apiVersion is the version of the simple API (PEP 629, PEP 700).
 const apiVersion = "1.1"
-
-// versionMetadata is what this package keeps in a version's metadata.
-type versionMetadata struct {
-	// Yanked is the reason for which the release was yanked; nil if it was not.
-	Yanked *string `json:"yanked,omitempty"`
-}
-
-// fileMetadata is what this package keeps in an asset's metadata.
-type fileMetadata struct {
-	RequiresPython string `json:"requires_python,omitempty"`
-}
 
 // A file is what a project's page says of one file.
 type file struct {
@@ -39,12 +29,12 @@ type file struct {
 func files(p *packages.Package) ([]file, error) {
 	var out []file
 	for _, v := range p.Versions {
-		var about versionMetadata
+		var about stored.Version
 		if err := unmarshal(v.Metadata, &about); err != nil {
 			return nil, err
 		}
 		for _, a := range v.Assets {
-			var own fileMetadata
+			var own stored.File
 			if err := unmarshal(a.Metadata, &own); err != nil {
 				return nil, err
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi/stored"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -248,7 +249,7 @@ func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publicati
 	if err != nil {
 		return err
 	}
-	file := fileMetadata{RequiresPython: u.fields["requires_python"]}
+	file := stored.File{RequiresPython: u.fields["requires_python"]}
 	about := &packages.Description{DisplayName: u.fields["name"], Summary: u.fields["summary"], HomePage: u.fields["home_page"], Readme: u.fields["description"]}
 	if m != nil {
 		form := release{u.fields["name"], u.fields["version"]}

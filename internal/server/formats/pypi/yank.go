@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi/stored"
 )
 
 // PyPI has no API to yank a release (PEP 592), only its web pages. Here it is a form
@@ -26,7 +27,7 @@ func (h *Handler) setYanked(w http.ResponseWriter, r *formats.Request, u *upload
 	id, version := project(u.fields["name"]), u.fields["version"]
 	r.Operation("PutPackageMetadata", id, version)
 	err := h.Packages.EditMetadata(r.Context(), r.Repository, id, []string{version}, func(_ string, old json.RawMessage) (json.RawMessage, error) {
-		var about versionMetadata
+		var about stored.Version
 		if err := unmarshal(old, &about); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,221 @@
+// Package pypi reads indexes of Python projects: the simple API in its JSON form (PEP 691,
+// 700). It implements [source.Codec]. The older HTML form is not read.
+package pypi
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"deps.dev/util/pypi"
+	"deps.dev/util/semver"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi/stored"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/source"
+)
+
+// Codec implements [source.Codec].
+type Codec struct{}
+
+const mediaType = "application/vnd.pypi.simple.v1+json"
+
+// Package implements [source.Codec].
+func (Codec) Package(ctx context.Context, r *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
+	var validators source.Validators
+	if known != "" {
+		if err := json.Unmarshal([]byte(known), &validators); err != nil {
+			return nil, "", err
+		}
+	}
+	answer, err := r.Get(ctx, url.PathEscape(id.Name)+"/", mediaType, []string{mediaType}, validators)
+	if err != nil {
+		return nil, "", err
+	}
+	defer answer.Body.Close()
+	body := &source.FailingReader{R: answer.Body}
+	// All of it is read: before the end, the sum of a compressed answer is not checked.
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, "", source.ReadError(err, body, "it cannot be read")
+	}
+	var p page
+	if err := json.Unmarshal(text, &p); err != nil {
+		return nil, "", &source.BadAnswer{What: "it is not the page of a project", Err: err}
+	}
+	if pypi.CanonPackageName(p.Name) != id.Name {
+		return nil, "", &source.BadAnswer{What: "it is the page of another project and not of " + id.Name}
+	}
+	if major, _, _ := strings.Cut(p.Meta.Version, "."); major != "1" {
+		return nil, "", &source.BadAnswer{What: "it has a version of the simple API that is not known"}
+	}
+	out, err := p.remote(id, answer.URL)
+	if err != nil {
+		return nil, "", err
+	}
+	validator, err := json.Marshal(source.ValidatorsOf(answer))
+	return out, string(validator), err
+}
+
+// Describe implements [source.Codec]. A page says nothing about what a project is.
+func (Codec) Describe(id packages.PackageID, _ json.RawMessage) *packages.Description {
+	return &packages.Description{DisplayName: id.Name}
+}
+
+// A page is the page of a project (PEP 691, "Project Detail").
+type page struct {
+	Meta struct {
+		Version string `json:"api-version"`
+	} `json:"meta"`
+	Name  string `json:"name"`
+	Files []file `json:"files"`
+}
+
+type file struct {
+	Name           string            `json:"filename"`
+	URL            string            `json:"url"`
+	Hashes         map[string]string `json:"hashes"`
+	RequiresPython string            `json:"requires-python"`
+	Size           int64             `json:"size"`
+	Uploaded       string            `json:"upload-time"`
+	Yanked         any               `json:"yanked"` // a boolean, or the reason
+}
+
+// yanked returns the reason for which a file was yanked, or nil.
+func (f *file) yanked() *string {
+	switch v := f.Yanked.(type) {
+	case string:
+		return &v
+	case bool:
+		if v {
+			return new(string)
+		}
+	}
+	return nil
+}
+
+// remote makes the package of a page. Files that installers do not take, or that have no
+// SHA-256, are left out. from is the address of the page.
+func (p *page) remote(id packages.PackageID, from string) (*packages.RemotePackage, error) {
+	base, err := url.Parse(from)
+	if err != nil {
+		return nil, err
+	}
+	var order []string
+	releases := map[string]*release{}
+	for i := range p.Files {
+		f := &p.Files[i]
+		version, ok := versionOf(id, f.Name)
+		if !ok {
+			continue
+		}
+		asset, err := f.asset(base)
+		if err != nil {
+			continue
+		}
+		key := pypi.CanonVersion(version)
+		if releases[key] == nil {
+			releases[key] = &release{version: version, reason: f.yanked(), yanked: true}
+			order = append(order, key)
+		}
+		releases[key].add(f, asset)
+	}
+	if len(order) == 0 {
+		return nil, packages.ErrNoRemotePackage
+	}
+	out := &packages.RemotePackage{}
+	for _, key := range order {
+		v, err := releases[key].remote()
+		if err != nil {
+			return nil, err
+		}
+		out.Versions = append(out.Versions, v)
+	}
+	return out, nil
+}
+
+// versionOf returns the version in the name of a wheel or a source distribution.
+func versionOf(id packages.PackageID, name string) (string, bool) {
+	var project, version string
+	switch {
+	case strings.HasSuffix(name, ".whl"):
+		w, err := pypi.ParseWheelName(name)
+		if err != nil {
+			return "", false
+		}
+		project, version = w.Name, w.Version
+	case strings.HasSuffix(name, ".tar.gz") || strings.HasSuffix(name, ".zip"):
+		var err error
+		if project, version, err = pypi.SdistVersion(id.Name, name); err != nil {
+			return "", false
+		}
+	default:
+		return "", false
+	}
+	_, err := semver.PyPI.Parse(version)
+	return version, err == nil && pypi.CanonPackageName(project) == id.Name
+}
+
+var errUnusable = errors.New("the file cannot be used")
+
+func (f *file) asset(base *url.URL) (packages.RemoteAsset, error) {
+	u, err := base.Parse(f.URL)
+	if err != nil {
+		return packages.RemoteAsset{}, err
+	}
+	u.Fragment = ""
+	sum := strings.ToLower(f.Hashes["sha256"])
+	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 || u.Host == "" || u.User != nil || f.Size < 0 {
+		return packages.RemoteAsset{}, errUnusable
+	}
+	metadata, err := json.Marshal(stored.File{RequiresPython: f.RequiresPython})
+	if err != nil {
+		return packages.RemoteAsset{}, err
+	}
+	asset := packages.RemoteAsset{Name: f.Name, URL: u.String(), Size: f.Size, SHA256: sum, Metadata: metadata}
+	if uploaded, err := time.Parse(time.RFC3339Nano, f.Uploaded); err == nil {
+		asset.Published = uploaded.UTC()
+	}
+	return asset, nil
+}
+
+// A release is the files of a version. It is yanked if all of them are.
+type release struct {
+	version string
+	assets  []packages.RemoteAsset
+	yanked  bool
+	reason  *string
+}
+
+func (r *release) add(f *file, asset packages.RemoteAsset) {
+	if f.yanked() == nil {
+		r.yanked = false
+	}
+	if !slices.ContainsFunc(r.assets, func(a packages.RemoteAsset) bool { return a.Name == asset.Name }) {
+		r.assets = append(r.assets, asset)
+	}
+}
+
+func (r *release) remote() (packages.RemoteVersion, error) {
+	v := packages.RemoteVersion{Version: r.version, Status: packages.Published, Assets: r.assets}
+	var about stored.Version
+	if r.yanked {
+		about.Yanked = r.reason
+	}
+	var err error
+	if v.Metadata, err = json.Marshal(about); err != nil {
+		return v, err
+	}
+	for _, a := range r.assets {
+		if !a.Published.IsZero() && (v.Published.IsZero() || a.Published.Before(v.Published)) {
+			v.Published = a.Published
+		}
+	}
+	return v, nil
+}

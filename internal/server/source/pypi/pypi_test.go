@@ -1,0 +1,90 @@
+package pypi_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/source"
+	"github.com/gatehouse-registry/gatehouse/internal/server/source/pypi"
+)
+
+// An answer is what an index says.
+type answer string
+
+func (answer) Base() string { return "https://index.example/simple/" }
+
+func (a answer) Do(_ context.Context, r egress.Request) (*egress.Response, error) {
+	return &egress.Response{Status: http.StatusOK, Header: http.Header{}, URL: a.Base() + r.URL, Length: -1, Body: io.NopCloser(strings.NewReader(string(a)))}, nil
+}
+
+var someLib = packages.PackageID{Format: packages.PyPI, Name: "some-lib"}
+
+var sum = strings.Repeat("0a", 32)
+
+func TestPackage(t *testing.T) {
+	body := `{"meta":{"api-version":"1.4","tracks":[]},"name":"Some.Lib","files":[
+		{"filename":"some_lib-1.0.0-py3-none-any.whl","url":"../../files/a.whl#x","hashes":{"sha256":"` + sum + `"},"requires-python":">=3.9","size":7,"upload-time":"2025-01-02T03:04:05.678901Z","yanked":"broken"},
+		{"filename":"some-lib-1.0.tar.gz","url":"https://files.example/b.tar.gz","hashes":{"sha256":"` + sum + `"},"upload-time":"2025-01-01T00:00:00Z","yanked":true},
+		{"filename":"some_lib-2.0-py3-none-any.whl","url":"https://files.example/c.whl","hashes":{"sha256":"` + sum + `"},"yanked":true},
+		{"filename":"some_lib-2.0-cp39-cp39-linux_x86_64.whl","url":"https://files.example/d.whl","hashes":{"sha256":"` + sum + `"},"yanked":false},
+		{"filename":"some_lib-3.0-py3-none-any.whl","url":"https://files.example/e.whl","hashes":{"md5":"00"}},
+		{"filename":"other-1.0-py3-none-any.whl","url":"https://files.example/f.whl","hashes":{"sha256":"` + sum + `"}},
+		{"filename":"some_lib-4.0-py2.7.egg","url":"https://files.example/g.egg","hashes":{"sha256":"` + sum + `"}}]}`
+	p, _, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: answer(body)}, someLib, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Versions) != 2 {
+		t.Fatalf("%d versions: %+v", len(p.Versions), p.Versions)
+	}
+	one, two := p.Versions[0], p.Versions[1]
+	a := one.Assets[0]
+	if one.Version != "1.0.0" || len(one.Assets) != 2 || string(one.Metadata) != `{"yanked":"broken"}` || !one.Published.Equal(time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("the first version is %+v, %s", one, one.Metadata)
+	}
+	if a.URL != "https://index.example/files/a.whl" || a.SHA256 != sum || a.Size != 7 || string(a.Metadata) != `{"requires_python":"\u003e=3.9"}` {
+		t.Errorf("the first file is %+v, %s", a, a.Metadata)
+	}
+	if len(two.Assets) != 2 || string(two.Metadata) != `{}` {
+		t.Errorf("a version of which one file is yanked: %+v, %s", two, two.Metadata)
+	}
+}
+
+func TestPackage_Bad(t *testing.T) {
+	for _, body := range []string{
+		``, `[]`, `{`, `{}`, `<html>`, `{"meta":{"api-version":"1.0"},"name":"other","files":[]}`, `{"meta":{"api-version":"2.0"},"name":"some-lib","files":[]}`,
+	} {
+		_, _, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: answer(body)}, someLib, "")
+		if bad := (*source.BadAnswer)(nil); !errors.As(err, &bad) {
+			t.Errorf("%s: %v", body, err)
+		}
+	}
+	_, _, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: answer(`{"meta":{"api-version":"1.0"},"name":"some-lib","files":[]}`)}, someLib, "")
+	if !errors.Is(err, packages.ErrNoRemotePackage) {
+		t.Errorf("a project without files: %v", err)
+	}
+}
+
+func FuzzPackage(f *testing.F) {
+	f.Add(`{"meta":{"api-version":"1.0"},"name":"some-lib","files":[{"filename":"some_lib-1.0.0-py3-none-any.whl","url":"a","hashes":{"sha256":"` + sum + `"}}]}`)
+	f.Fuzz(func(t *testing.T, body string) {
+		p, _, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: answer(body)}, someLib, "")
+		if err != nil {
+			return
+		}
+		for _, v := range p.Versions {
+			for _, a := range v.Assets {
+				if len(a.SHA256) != 64 || !strings.Contains(a.URL, "://") {
+					t.Fatalf("the file is %+v", a)
+				}
+			}
+		}
+	})
+}
