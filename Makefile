@@ -1,7 +1,7 @@
 # make unit runs lint and the package tests and needs only Go and a C compiler.
 # make test runs everything and installs the real clients that e2e drives.
 .DEFAULT_GOAL := build
-.PHONY: build image image-context test unit stores e2e lint bench bench-stores bench-scale bench-scale-stores fuzz clients generate
+.PHONY: build image image-context test unit stores e2e real lint bench bench-stores bench-scale bench-scale-stores fuzz clients generate
 
 build:
 	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
@@ -46,6 +46,11 @@ stores:
 # the binary has changed, hence -count=1.
 e2e: clients
 	go test -race -count=1 $(TESTFLAGS) -timeout 40m ./e2e/...
+
+# Real packages of each ecosystem, from the registries that the clients of this machine
+# use: published to the built binary and installed from it by their lock files.
+real: clients
+	go test -race -tags real -count=1 $(TESTFLAGS) -timeout 40m -run '^TestReal$$' ./e2e
 
 clients:
 	scripts/install-clients
