@@ -130,4 +130,8 @@ upstreams:
 			t.Errorf("%v, %v: the file changed:\n%s", c.args, err, after)
 		}
 	}
+	missing := filepath.Join(t.TempDir(), "new.yaml")
+	if code, _, stderr := execute(t, "upstream", "add", "public:npmjs", "https://npm.example", "--config", missing); code != 2 || !strings.Contains(stderr, "create it") {
+		t.Errorf("without a file: %d\n%s", code, stderr)
+	}
 }

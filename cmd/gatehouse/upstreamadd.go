@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,6 +46,9 @@ Examples:
 // Run edits the configuration file.
 func (c *upstreamAddCommand) Run(stdout io.Writer, now clock) error {
 	path, err := filepath.EvalSymlinks(c.Config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return usageError{fmt.Errorf("there is no configuration file %s: create it, empty if it needs nothing else, and start the server with --config %s", c.Config, c.Config)}
+	}
 	if err != nil {
 		return usageError{err}
 	}
