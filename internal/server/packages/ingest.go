@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -167,6 +168,27 @@ func (s *Service) ingest(from *repository, id PackageID, v *Version, a *Asset) *
 	}
 	d.spool.use()
 	return d
+}
+
+// fetchVersion stores an asset of a version that is only in an external registry, and the
+// version with it.
+func (s *Service) fetchVersion(ctx context.Context, r *repository, id PackageID, v *Version) error {
+	if slices.ContainsFunc(v.Assets, func(a Asset) bool { return a.remote == nil }) {
+		return nil
+	}
+	a := &v.Assets[0]
+	from := s.snapshot.Load().repository(r.id.Domain.Repository(a.repository))
+	if from == nil {
+		return versionNotFound(r.id, id, v.Version) // deleted meanwhile
+	}
+	d := s.ingest(from, id, v, a)
+	d.spool.release() // its bytes are not read here
+	select {
+	case <-d.done:
+		return d.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // run does an ingestion and tells those who wait for it.

@@ -95,10 +95,16 @@ func remotely(t testing.TB, r *registry, settings source.Settings, specs ...stri
 // connect replaces the fixture's service by one that asks the registry.
 func (h *fixture) connect(r *registry, settings source.Settings, shared bool) {
 	h.t.Helper()
-	cache, err := source.New(h.t.Context(), source.Config{
-		DB: h.db, Shared: shared, Settings: settings, Now: h.now, Log: testLog(h.t),
-		Registries: []*source.Registry{{Connection: npmjs, Client: r.Upstream(h.t, npmjs), Codec: npmsource.Codec{}}},
-	})
+	h.connectWith(source.Config{Shared: shared, Settings: settings}, r, npmsource.Codec{})
+}
+
+// connectWith is connect with further settings and a codec. The database and clock of c
+// are the fixture's.
+func (h *fixture) connectWith(c source.Config, r *registry, codec source.Codec) *source.Cache {
+	h.t.Helper()
+	c.DB, c.Now, c.Log = h.db, h.now, testLog(h.t)
+	c.Registries = []*source.Registry{{Connection: npmjs, Client: r.Upstream(h.t, npmjs), Codec: codec}}
+	cache, err := source.New(h.t.Context(), c)
 	h.ok(err)
 	removals, queue := removaltest.Open(h.t, h.db, h.blobs, h.now)
 	h.work = queue
@@ -109,6 +115,7 @@ func (h *fixture) connect(r *registry, settings source.Settings, shared bool) {
 	h.ok(err)
 	service := h.Service
 	h.t.Cleanup(func() { cache.Close(); service.Close() })
+	return cache
 }
 
 // kept are the versions that a repository itself contains.

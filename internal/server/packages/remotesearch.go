@@ -61,12 +61,18 @@ func (f *found) dropRemotes() {
 	f.remotes = nil
 }
 
-// askRemotes fills the places of the registries. One that fails is left out; its failure
-// is noted.
+// askRemotes fills the places of the registries. One that fails is left out, with those
+// that come after it; its failure is noted.
 func (s *Service) askRemotes(ctx context.Context, id PackageID, f *found) error {
 	for _, slot := range f.remotes {
 		if why := s.refusal(id, slot.repository, f.blocking); why != "" {
 			f.refused = why
+			f.fill(slot, nil)
+			continue
+		}
+		if f.failure != nil {
+			// A registry that comes first may have the same versions. While it fails, those
+			// of the others must not take their place.
 			f.fill(slot, nil)
 			continue
 		}
@@ -228,14 +234,28 @@ func (v *Version) addRemote(a *RemoteAsset, r *repository) {
 
 // following returns the version with what the external registry says of it now: that it
 // was yanked, unlisted or deprecated. upstream is the same version further upstream, or
-// nil. A version that was changed here stays as it is.
+// nil. A version that was changed here stays as it is, and so does one for which the
+// registry has other bytes now: what it says is about those.
 func (v *Version) following(upstream *Version) *Version {
-	if upstream == nil || !upstream.live || v.edited || v.EntryPoint != upstream.EntryPoint || v.Status != Published && v.Status != Unlisted {
+	if upstream == nil || !upstream.live || v.edited || v.differsFrom(upstream) || v.EntryPoint != upstream.EntryPoint || v.Status != Published && v.Status != Unlisted {
 		return v
 	}
 	now := *v
 	now.Status, now.Metadata, now.live = upstream.Status, upstream.Metadata, true
 	return &now
+}
+
+// differsFrom reports whether an asset has other bytes in the other version. Hashes that
+// one of them does not have are not compared.
+func (v *Version) differsFrom(other *Version) bool {
+	differ := func(a, b string) bool { return a != "" && b != "" && !strings.EqualFold(a, b) }
+	for _, a := range v.Assets {
+		if b := findAsset(other.Assets, a.Name); b != nil &&
+			(differ(a.SHA512, b.SHA512) || differ(a.SHA256, b.SHA256) || differ(a.SHA1, b.SHA1) || differ(a.MD5, b.MD5)) {
+			return true
+		}
+	}
+	return false
 }
 
 // remoteHas returns the external connection through which clients of the repository see

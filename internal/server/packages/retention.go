@@ -104,6 +104,9 @@ func (s *Service) retainForChange(ctx context.Context, r *repository, id Package
 			return err
 		}
 		if v := p.Version(version); v != nil {
+			if err := s.fetchVersion(ctx, r, id, v); err != nil {
+				return err
+			}
 			if err := s.retain(ctx, r, v, id, v.Repository); err != nil {
 				return err
 			}

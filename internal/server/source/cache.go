@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -158,8 +159,18 @@ func (c *Cache) refreshInBackground(k key) {
 	})
 }
 
-// age is how long ago a time is. The clock of the server that wrote it may be ahead.
-func (c *Cache) age(t time.Time) time.Duration { return max(c.now().Sub(t), 0) }
+// maxSkew is how far the clock of a server may be ahead.
+const maxSkew = time.Minute
+
+// age is how long ago a time is. If it is far ahead, the clock that it came from was wrong.
+// Then the answer must be confirmed, and may be used only if the registry fails.
+func (c *Cache) age(t time.Time) time.Duration {
+	age := c.now().Sub(t)
+	if age < -maxSkew {
+		return c.settings.MaxStale - 1
+	}
+	return max(age, 0)
+}
 
 // fresh reports whether a document may be used without asking.
 func (c *Cache) fresh(d *document) bool {
@@ -282,7 +293,7 @@ func (c *Cache) fetch(ctx context.Context, r *Registry, k key, d *document) (*do
 		known = d.validator
 	}
 	c.metrics.asked.Inc()
-	p, validator, err := r.Codec.Package(ctx, r, k.id, known)
+	p, validator, err := c.readPackage(ctx, r, k.id, known)
 	switch {
 	case errors.Is(err, ErrNotModified) && known != "":
 		return d.confirmed(c.now()), nil
@@ -292,6 +303,18 @@ func (c *Cache) fetch(ctx context.Context, r *Registry, k key, d *document) (*do
 		return nil, err
 	}
 	return newDocument(p, validator, c.now())
+}
+
+// readPackage asks the codec. It runs outside of a request, where a panic because of what
+// a registry sent would end the server.
+func (c *Cache) readPackage(ctx context.Context, r *Registry, id packages.PackageID, known string) (p *packages.RemotePackage, validator string, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.log.Error("an answer of a package registry could not be read", "registry", r.Connection, "package", id, "panic", v, "stack", string(debug.Stack()))
+			err = &BadAnswer{What: "reading it failed because of a fault of this server, which the log describes"}
+		}
+	}()
+	return r.Codec.Package(ctx, r, id, known)
 }
 
 // failed returns the fault of a failure, which names the registry.

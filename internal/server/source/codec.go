@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -79,6 +80,16 @@ type Validators struct {
 // ValidatorsOf returns the validators of an answer.
 func ValidatorsOf(r *egress.Response) Validators {
 	return Validators{r.Header.Get("ETag"), r.Header.Get("Last-Modified")}
+}
+
+// ParseTime reads a time of RFC 3339. It is zero if the text is not one, or if the time is
+// outside of the years that JSON can hold: then the registry does not tell the time.
+func ParseTime(text string) time.Time {
+	t, err := time.Parse(time.RFC3339, text)
+	if t = t.UTC(); err != nil || t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t
 }
 
 // A BadAnswer is an answer of a registry that cannot be read.

@@ -45,15 +45,18 @@ func (c *Cache) Exclusive(ctx context.Context, name string) (release func(), err
 // takeLease takes or renews a lease.
 func (c *Cache) takeLease(ctx context.Context, name, holder string) (held bool, err error) {
 	now := c.now()
+	// A lease cannot last longer than this. If one does, the clock of its server is wrong.
+	last := db.Micros(now.Add(leaseTime + maxSkew))
 	// Most of the time a server waits only; reading needs no transaction.
-	others, err := db.All(ctx, c.db, db.Scalar[int64], `SELECT until FROM source_lease WHERE name = $1 AND holder <> $2 AND until >= $3`, name, holder, db.Micros(now))
+	others, err := db.All(ctx, c.db, db.Scalar[int64], `SELECT until FROM source_lease WHERE name = $1 AND holder <> $2 AND until BETWEEN $3 AND $4`,
+		name, holder, db.Micros(now), last)
 	if err != nil || len(others) > 0 {
 		return false, err
 	}
 	err = c.db.Tx(ctx, func(tx *db.Tx) error {
 		n, err := tx.Exec(ctx, `INSERT INTO source_lease (name, holder, until) VALUES ($1, $2, $3)
-			ON CONFLICT (name) DO UPDATE SET holder = $2, until = $3 WHERE source_lease.holder = $2 OR source_lease.until < $4`,
-			name, holder, db.Micros(now.Add(leaseTime)), db.Micros(now))
+			ON CONFLICT (name) DO UPDATE SET holder = $2, until = $3 WHERE source_lease.holder = $2 OR source_lease.until < $4 OR source_lease.until > $5`,
+			name, holder, db.Micros(now.Add(leaseTime)), db.Micros(now), last)
 		held = n == 1
 		return err
 	})
@@ -62,8 +65,9 @@ func (c *Cache) takeLease(ctx context.Context, name, holder string) (held bool, 
 
 // renewLease keeps a lease until the result is called.
 func (c *Cache) renewLease(ctx context.Context, name, holder string) (release func()) {
-	done := make(chan struct{})
+	done, ended := make(chan struct{}), make(chan struct{})
 	c.running.Go(func() {
+		defer close(ended)
 		tick := time.NewTicker(leaseRenew)
 		defer tick.Stop()
 		for {
@@ -78,6 +82,7 @@ func (c *Cache) renewLease(ctx context.Context, name, holder string) (release fu
 	})
 	return func() {
 		close(done)
+		<-ended // a renewal under way would take the lease again
 		// Others wait for this, also if the caller has given up.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime)
 		defer cancel()

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"time"
 
@@ -64,7 +63,7 @@ type document struct {
 func newDocument(p *packages.RemotePackage, validator string, checked time.Time) (*document, error) {
 	raw, err := json.Marshal(p)
 	if err != nil {
-		return nil, err
+		return nil, &BadAnswer{"it cannot be stored", err}
 	}
 	sum := sha256.Sum256(raw)
 	p.Revision = hex.EncodeToString(sum[:16])
@@ -116,38 +115,45 @@ func (c *Cache) read(ctx context.Context, k key, old *document) (*document, erro
 	return c.readBody(ctx, k)
 }
 
-// readBody returns the document of the table with its content, or nil.
+// readBody returns the document of the table with its content, or nil. One that is damaged
+// is like none: it is asked for again.
 func (c *Cache) readBody(ctx context.Context, k key) (*document, error) {
-	rows, err := db.All(ctx, c.db, func(r db.Row) (*document, error) {
-		var d document
-		var revision string
+	type row struct {
+		document
+		revision string
+	}
+	rows, err := db.All(ctx, c.db, func(r db.Row) (v row, err error) {
 		var checked int64
-		var body []byte
-		if err := r.Scan(&d.validator, &revision, &checked, &body); err != nil {
-			return nil, err
-		}
-		d.checked = db.Time(checked)
-		if revision == "" {
-			return &d, nil
-		}
-		z, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, fmt.Errorf("document %s: %w", k, err)
-		}
-		raw, err := io.ReadAll(z)
-		if err != nil {
-			return nil, fmt.Errorf("document %s: %w", k, err)
-		}
-		d.pkg, d.bytes = &packages.RemotePackage{Revision: revision}, int64(len(raw))
-		if err := json.Unmarshal(raw, d.pkg); err != nil {
-			return nil, fmt.Errorf("document %s: %w", k, err)
-		}
-		return &d, nil
+		err = r.Scan(&v.validator, &v.revision, &checked, &v.body)
+		v.checked = db.Time(checked)
+		return v, err
 	}, `SELECT validator, revision, checked, body FROM source_document WHERE registry = $1 AND package = $2`, k.registry, k.text())
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	return rows[0], nil
+	v := rows[0]
+	if v.revision == "" {
+		return &v.document, nil
+	}
+	if err := v.decode(v.revision); err != nil {
+		c.log.Error("a stored answer of a package registry is damaged; it is asked for again", "registry", k.registry, "package", k.text(), "error", err)
+		return nil, nil
+	}
+	return &v.document, nil
+}
+
+// decode makes the package of the body.
+func (d *document) decode(revision string) error {
+	z, err := gzip.NewReader(bytes.NewReader(d.body))
+	if err != nil {
+		return err
+	}
+	raw, err := io.ReadAll(z)
+	if err != nil {
+		return err
+	}
+	d.pkg, d.bytes, d.body = &packages.RemotePackage{Revision: revision}, int64(len(raw)), nil
+	return json.Unmarshal(raw, d.pkg)
 }
 
 // write stores a document. If it has no body, only its time has changed.
@@ -179,9 +185,21 @@ func nullable(b []byte) any {
 const sweepBatch = 500
 
 // Sweep deletes documents that are too old to be used and, beyond the bounds of the
-// settings, those that were confirmed the longest time ago. It should run every hour.
+// settings, those that were confirmed the longest time ago. Names that registries do not
+// have go first: anyone who may read can ask for any number of them. It should run every
+// hour.
 func (c *Cache) Sweep(ctx context.Context) error {
 	oldest := db.Micros(c.now().Add(-c.settings.MaxStale))
+	missing := db.Micros(c.now().Add(-c.settings.Missing))
+	for {
+		n, err := c.sweepMissing(ctx, missing)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+	}
 	for {
 		var deleted int64
 		err := c.db.Tx(ctx, func(tx *db.Tx) error {
@@ -206,4 +224,14 @@ func (c *Cache) Sweep(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// sweepMissing deletes answers that registries do not have a package, from before a time.
+func (c *Cache) sweepMissing(ctx context.Context, before int64) (deleted int64, err error) {
+	err = c.db.Tx(ctx, func(tx *db.Tx) error {
+		deleted, err = tx.Exec(ctx, `DELETE FROM source_document WHERE (registry, package) IN (
+			SELECT registry, package FROM source_document WHERE revision = '' AND checked < $1 LIMIT $2)`, before, sweepBatch)
+		return err
+	})
+	return deleted, err
 }

@@ -74,6 +74,9 @@ func (d *renderer) finish(keep func(field string) bool) ([]byte, error) {
 	d.out = append(d.out, `,"modified":`...)
 	d.quote(timestamp(d.p.Modified))
 	for _, v := range d.p.Versions {
+		if v.Published.IsZero() {
+			continue // a registry does not tell it; any time here would deceive clients that wait for an age
+		}
 		d.out = append(d.out, ',')
 		d.quote(v.Version)
 		d.out = append(d.out, ':')

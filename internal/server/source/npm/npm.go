@@ -31,6 +31,9 @@ const mediaType = "application/json"
 
 // Package implements [source.Codec].
 func (Codec) Package(ctx context.Context, r *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
+	if _, ok := packument.ParseName(packument.FullName(id)); !ok {
+		return nil, "", packages.ErrNoRemotePackage // and it could lead elsewhere in an address
+	}
 	var validators source.Validators
 	if known != "" {
 		if err := json.Unmarshal([]byte(known), &validators); err != nil {
@@ -142,15 +145,11 @@ func (d *document) readMember(name string, dec *jsontext.Decoder) error {
 		})
 	case name == "time":
 		return packument.EachMember(value, func(version string, v []byte) error {
-			if t, err := time.Parse(time.RFC3339, packument.StringValue(v)); err == nil {
-				d.times[version] = t.UTC()
-			}
+			d.times[version] = source.ParseTime(packument.StringValue(v))
 			return nil
 		})
 	case name == "modified":
-		if t, err := time.Parse(time.RFC3339, packument.StringValue(value)); err == nil {
-			d.modified = t.UTC()
-		}
+		d.modified = source.ParseTime(packument.StringValue(value))
 	case packument.Attributes[name]:
 		d.attributes = append(d.attributes, packument.Member{Name: name, Value: append(json.RawMessage(nil), value...)})
 	}
