@@ -111,7 +111,7 @@ func linkDotnet(dir string) error {
 		return fmt.Errorf("client dotnet is missing; run scripts/install-clients: %w", err)
 	}
 	script := "#!/bin/bash\nexport LD_LIBRARY_PATH='" + filepath.Join(sdk, "psycopg2_binary.libs") + "' DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1" +
-		" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1\nexec '" + filepath.Join(sdk, "dotnet") + "' \"$@\"\n"
+		" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_SKIP_FIRST_TIME_EXPERIENCE=1 DOTNET_NOLOGO=1 MSBUILDDISABLENODEREUSE=1 UseSharedCompilation=false\nexec '" + filepath.Join(sdk, "dotnet") + "' \"$@\"\n"
 	return os.WriteFile(filepath.Join(dir, "dotnet3"), []byte(script), 0o755)
 }
 
