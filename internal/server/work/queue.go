@@ -64,6 +64,8 @@ type Queue struct {
 	handlers sync.WaitGroup
 	mu       sync.Mutex
 	running  map[string]int  // how many jobs of each kind
+	begins   int             // how many jobs have begun
+	begunAt  map[string]int  // begins when a job of the kind began last
 	jobs     map[string]bool // the ids of the running ones
 	ended    []endedRun      // to be recorded
 }
@@ -87,7 +89,7 @@ func New(ctx context.Context, c Config) (*Queue, error) {
 	}
 	q := &Queue{
 		c: c, wake: make(chan struct{}, 1),
-		byName: map[string]*Kind{}, running: map[string]int{}, jobs: map[string]bool{}, observed: map[string]observation{},
+		byName: map[string]*Kind{}, running: map[string]int{}, begunAt: map[string]int{}, jobs: map[string]bool{}, observed: map[string]observation{},
 	}
 	q.metrics = newMetrics(q)
 	return q, q.Handle(q.retention())

@@ -1,11 +1,13 @@
 package work
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -245,7 +247,17 @@ func (q *Queue) due(ctx context.Context, free map[string]int) (due []candidate, 
 	if !q.c.Exclusive {
 		rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
 	}
+	q.takeTurns(due)
 	return due, next, err
+}
+
+// takeTurns sorts jobs so that the kind comes first whose last job began longest ago.
+// Otherwise kinds with many slow jobs, such as deliveries to receivers that do not answer,
+// would take every place that gets free, and other kinds would never run.
+func (q *Queue) takeTurns(due []candidate) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	slices.SortStableFunc(due, func(a, b candidate) int { return cmp.Compare(q.begunAt[a.kind], q.begunAt[b.kind]) })
 }
 
 // take leases jobs for the session, of those that are still due.
@@ -277,6 +289,8 @@ func (q *Queue) take(ctx context.Context, tx *db.Tx, s *session, due []candidate
 func (q *Queue) begin(s *session, l leased) {
 	q.mu.Lock()
 	q.running[l.kind]++
+	q.begins++
+	q.begunAt[l.kind] = q.begins
 	q.jobs[l.id] = true
 	q.mu.Unlock()
 	q.handlers.Go(func() {

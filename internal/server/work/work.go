@@ -22,8 +22,8 @@
 // again, later each time (see [Kind.MaxAttempts]). After the last attempt it stays in
 // the queue as failed for a month, so that people can look at it and try again.
 //
-// Jobs are begun in the order of their times, but several run at once and failed ones
-// come later, so there is no order to rely on.
+// Kinds take turns. The jobs of a kind are begun in the order of their times, but several
+// run at once and failed ones come later, so there is no order to rely on.
 //
 // # Several servers
 //

@@ -295,6 +295,24 @@ func TestRun_PoisonedJobs(t *testing.T) {
 }
 
 // The error that is kept has no secrets, and is not endless.
+// A kind with many jobs does not keep another one waiting.
+func TestRun_KindsTakeTurns(t *testing.T) {
+	f := open(t)
+	var ran []string // one job at a time
+	kind := func(name string) work.Kind {
+		return work.Kind{Name: name, Run: func(context.Context, work.Run) error { ran = append(ran, name); return nil }}
+	}
+	q := f.server("a", func(c *work.Config) { c.Concurrency, c.Exclusive = 1, true }, kind("many"), kind("one"))
+	for range 5 {
+		f.enqueue(q, work.Job{Kind: "many"})
+	}
+	f.enqueue(q, work.Job{Kind: "one"})
+	f.runDue(q)
+	if at := slices.Index(ran, "one"); len(ran) != 6 || at < 0 || at > 1 {
+		t.Errorf("ran %q, want the other kind among the first two", ran)
+	}
+}
+
 func TestRun_ErrorText(t *testing.T) {
 	f := open(t)
 	q := f.server("a", nil, work.Kind{Name: "k", MaxAttempts: 1, Run: func(context.Context, work.Run) error {
