@@ -519,3 +519,19 @@ func TestRemote_Streams(t *testing.T) {
 		t.Error("the client has the last byte of a file that is not stored")
 	}
 }
+
+// A publication reads the whole package only if an external registry could have the
+// version: with many versions, that is most of its cost.
+func TestPublish_ReadsPackageForConnectionOnly(t *testing.T) {
+	r := newRegistry(t)
+	r.add("lib", "1.0.0", "one")
+	h := remotely(t, r, source.Settings{}, "base", "app: base", "connected: npm-store")
+	for repo, reads := range map[string]bool{"base": false, "app": false, "connected": true} {
+		h.mustPublish(repo, npm(repo), "1.0.0", tarball, "first")
+		before := h.Caches()["package_records"].Misses
+		h.mustPublish(repo, npm(repo), "2.0.0", tarball, "second")
+		if misses := h.Caches()["package_records"].Misses - before; misses > 0 != reads {
+			t.Errorf("%s: a publication misses the cache of packages %d times", repo, misses)
+		}
+	}
+}

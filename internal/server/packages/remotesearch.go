@@ -30,6 +30,16 @@ func (s *Service) connected(r *repository, id PackageID) bool {
 	return s.remote != nil && r.connection != "" && externalConnections[r.connection] == id.Format
 }
 
+// reachesConnected reports whether the repository or an upstream of it is connected. It
+// reads memory only.
+func (s *Service) reachesConnected(r *repository, id PackageID) (reaches bool) {
+	_ = s.walkUpstreams(r, id.Format, func(u *repository) (func(), bool, error) {
+		reaches = reaches || s.connected(u, id)
+		return nil, !reaches, nil
+	})
+	return reaches
+}
+
 // addSlot makes a place for the registry that the repository is connected to, if any.
 func (f *found) addSlot(s *Service, r *repository, id PackageID) {
 	if !s.connected(r, id) {
@@ -262,6 +272,9 @@ func (v *Version) differsFrom(other *Version) bool {
 // the version already, or "". Only what a new version needs is asked. If a registry fails,
 // the publication may go on, as in CodeArtifact.
 func (s *Service) remoteHas(ctx context.Context, r *repository, id PackageID, version string) (string, error) {
+	if !s.reachesConnected(r, id) { // do not read the package, which every publication makes stale
+		return "", nil
+	}
 	f, err := s.searchStored(ctx, r, id)
 	if err != nil || len(f.remotes) == 0 {
 		return "", err

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages/retentionrule"
+	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 )
 
 const day = 24 * time.Hour
@@ -498,5 +499,37 @@ func TestRetention_Authorization(t *testing.T) {
 		"undo":    func() error { return second(h.UndoRetention(user, app, "gone")) },
 	} {
 		t.Run(name, func(t *testing.T) { fails(t, call(), "AccessDenied") })
+	}
+}
+
+// A version from an external registry comes into its repository when a client first asks
+// for it, however long ago it was published.
+func TestRetention_IngestedAreNew(t *testing.T) {
+	r := newRegistry(t)
+	r.add("lib", "1.0.0", "one")
+	r.add("lib", "2.0.0", "two")
+	h := remotely(t, r, source.Settings{})
+	h.clock.Store(time.Now().Unix())
+	store := domain.Repository("npm-store")
+	h.ok(second(h.PutRetentionRules(h.ctx, store, packages.RetentionChange{Document: "rules: [{name: old, older_than: 5d}]"})))
+	selected := func() (out []string) {
+		t.Helper()
+		page, err := h.PreviewRetention(h.ctx, store, "", packages.PreviewCursor{}, 10)
+		h.ok(err)
+		for _, v := range page.Verdicts {
+			out = append(out, v.Version)
+		}
+		return out
+	}
+	h.pass(30 * day)
+	h.wantRead("npm-store", npm("lib"), "1.0.0", "one")
+	h.wantRead("npm-store", npm("lib"), "2.0.0", "two")
+	h.pass(3 * day)
+	if got := selected(); got != nil {
+		t.Errorf("three days after it was fetched, a rule selects %q", got)
+	}
+	h.pass(3 * day)
+	if got := selected(); len(got) != 2 {
+		t.Errorf("after six days, a rule selects %q", got)
 	}
 }
