@@ -178,6 +178,7 @@ func scripts() testscript.Params {
 			"issuer":    issuer,
 			"makeimage": makeImage,
 			"setenv":    setenv,
+			"upstream":  useUpstream,
 			"wheel":     wheel,
 		},
 		Condition: func(condition string) (bool, error) {
@@ -252,6 +253,7 @@ func setup(env *testscript.Env) error {
 		"NO_COLOR=1",
 	)
 	env.Values[serverKey{}] = new(server)
+	env.Values[upstreamKey{}] = new(upstream)
 	env.Values[issuerKey{}] = new(*issuertest.Issuer)
 	return nil
 }

@@ -212,12 +212,12 @@ func (c *Cache) Sweep(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			before := oldest
+			before, most := oldest, int64(sweepBatch)
 			if count > c.settings.MaxDocuments || size > c.settings.MaxBytes {
-				before = db.Micros(c.now()) + 1
+				before, most = db.Micros(c.now())+1, min(sweepBatch, max(count-c.settings.MaxDocuments, 1))
 			}
 			deleted, err = tx.Exec(ctx, `DELETE FROM source_document WHERE (registry, package) IN (
-				SELECT registry, package FROM source_document WHERE checked < $1 ORDER BY checked LIMIT $2)`, before, min(sweepBatch, max(count-c.settings.MaxDocuments, 100)))
+				SELECT registry, package FROM source_document WHERE checked < $1 ORDER BY checked LIMIT $2)`, before, most)
 			return err
 		})
 		if err != nil || deleted == 0 {

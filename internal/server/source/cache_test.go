@@ -1,0 +1,158 @@
+package source_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/source"
+)
+
+// A codec has a package of every name.
+type codec struct{ asked atomic.Int64 }
+
+func (c *codec) Package(_ context.Context, _ *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
+	c.asked.Add(1)
+	if known != "" {
+		return nil, "", source.ErrNotModified
+	}
+	return &packages.RemotePackage{Tags: map[string]string{"latest": id.Name}}, "v1", nil
+}
+
+func (*codec) Describe(packages.PackageID, json.RawMessage) *packages.Description { return nil }
+
+// A fixture is caches on one database.
+type fixture struct {
+	t     *testing.T
+	db    *db.DB
+	clock atomic.Int64 // seconds since 1970
+	codec codec
+}
+
+func open(t *testing.T) *fixture {
+	f := &fixture{t: t, db: dbtest.Open(t)}
+	f.clock.Store(1_800_000_000)
+	return f
+}
+
+func (f *fixture) now() time.Time { return time.Unix(f.clock.Load(), 0).UTC() }
+
+func (f *fixture) pass(d time.Duration) { f.clock.Add(int64(d / time.Second)) }
+
+func (f *fixture) cache(s source.Settings) *source.Cache {
+	f.t.Helper()
+	c, err := source.New(f.t.Context(), source.Config{
+		DB: f.db, Shared: true, Settings: s, Now: f.now, Registries: []*source.Registry{{Connection: "public:npmjs", Codec: &f.codec}},
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func (f *fixture) get(c *source.Cache, name string) {
+	f.t.Helper()
+	p, _, err := c.Package(f.t.Context(), "public:npmjs", packages.PackageID{Format: packages.NPM, Name: name})
+	if err != nil || p.Tags["latest"] != name {
+		f.t.Fatalf("%s: %+v, %v", name, p, err)
+	}
+}
+
+func (f *fixture) documents() int64 {
+	f.t.Helper()
+	n, err := db.One(f.t.Context(), f.db, db.Scalar[int64], `SELECT count(*) FROM source_document`)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return n
+}
+
+// What one server has asked, another one and the next process find in the database.
+func TestCache_Servers(t *testing.T) {
+	f := open(t)
+	one, two := f.cache(source.Settings{}), f.cache(source.Settings{})
+	f.get(one, "left-pad")
+	f.get(two, "left-pad")
+	if n := f.codec.asked.Load(); n != 1 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+	f.pass(time.Hour)
+	f.get(two, "left-pad")
+	f.pass(time.Second)
+	f.get(one, "left-pad") // is old in its memory, and confirmed in the database
+	if n := f.codec.asked.Load(); n != 2 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+}
+
+func TestCache_Sweep(t *testing.T) {
+	f := open(t)
+	c := f.cache(source.Settings{MaxDocuments: 5})
+	for i := range 8 {
+		f.get(c, fmt.Sprint("package-", i))
+		f.pass(time.Minute)
+	}
+	if err := c.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.documents(); n != 5 {
+		t.Errorf("%d documents are left, want 5", n)
+	}
+	// Those that were confirmed last are left.
+	if _, err := db.One(t.Context(), f.db, db.Scalar[string], `SELECT package FROM source_document WHERE package = 'npm//package-7'`); err != nil {
+		t.Error(err)
+	}
+	f.pass(30 * 24 * time.Hour)
+	if err := c.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.documents(); n != 0 {
+		t.Errorf("%d documents are left that are too old to be used", n)
+	}
+}
+
+func TestExclusive(t *testing.T) {
+	f := open(t)
+	one, two := f.cache(source.Settings{}), f.cache(source.Settings{})
+	release, err := one.Exclusive(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := two.Exclusive(t.Context(), "y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other()
+	got := make(chan func())
+	go func() {
+		release, err := two.Exclusive(t.Context(), "x")
+		if err != nil {
+			t.Error(err)
+		}
+		got <- release
+	}()
+	select {
+	case <-got:
+		t.Error("two servers hold one name")
+	case <-time.After(200 * time.Millisecond):
+	}
+	release()
+	(<-got)()
+	// A server that died holds nothing for long.
+	if _, err := one.Exclusive(t.Context(), "z"); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(time.Minute)
+	release, err = two.Exclusive(t.Context(), "z")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}
