@@ -76,6 +76,7 @@ func (c *Cache) renewLease(ctx context.Context, name, holder string) (release fu
 				_, _ = c.takeLease(ctx, name, holder) // if it fails, another server may fetch too
 				continue
 			case <-done:
+			case <-c.life.Done(): // Close does not wait for whoever holds it
 			}
 			break
 		}

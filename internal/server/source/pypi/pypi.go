@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"deps.dev/util/pypi"
 	"deps.dev/util/semver"
@@ -178,11 +177,9 @@ func (f *file) asset(base *url.URL) (packages.RemoteAsset, error) {
 	if err != nil {
 		return packages.RemoteAsset{}, err
 	}
-	asset := packages.RemoteAsset{Name: f.Name, URL: u.String(), Size: f.Size, SHA256: sum, Metadata: metadata}
-	if uploaded, err := time.Parse(time.RFC3339Nano, f.Uploaded); err == nil {
-		asset.Published = uploaded.UTC()
-	}
-	return asset, nil
+	return packages.RemoteAsset{
+		Name: f.Name, URL: u.String(), Size: f.Size, SHA256: sum, Metadata: metadata, Published: source.ParseTime(f.Uploaded),
+	}, nil
 }
 
 // A release is the files of a version. It is yanked if all of them are.
