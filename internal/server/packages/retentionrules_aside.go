@@ -212,12 +212,17 @@ func byPackage(all []asideVersion) [][]asideVersion {
 	return out
 }
 
+// expired is the condition on pkg_aside a for what can be deleted at a moment: its window
+// is over, and no undo is restoring it.
+func expired(moment string) string {
+	return `a.until <= ` + moment + ` AND NOT EXISTS (SELECT 1 FROM pkg_retention_run u WHERE u.id = a.run AND u.state = '` + string(RunUndoing) + `')`
+}
+
 // deleteExpired deletes what was set aside so long ago that it cannot be restored any
 // more.
 func (s *Service) deleteExpired(ctx context.Context) error {
 	for after := (asideVersion{}); ; {
-		page, err := readAside(ctx, s.db, `a.until <= $1 AND NOT EXISTS (SELECT 1 FROM pkg_retention_run u WHERE u.id = a.run AND u.state = '`+string(RunUndoing)+`')`,
-			db.Micros(s.now()), after)
+		page, err := readAside(ctx, s.db, expired("$1"), db.Micros(s.now()), after)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -240,8 +245,9 @@ func (s *Service) deleteAside(ctx context.Context, versions []asideVersion) erro
 	err := s.db.Tx(ctx, func(tx *db.Tx) error {
 		names = nil
 		for _, v := range versions {
-			// Perhaps restored, and removed by another run.
-			still, err := db.All(ctx, tx, db.Scalar[string], `SELECT version FROM pkg_aside WHERE package = $1 AND version_key = $2 AND until <= $3`, v.row, v.key, db.Micros(s.now()))
+			// Perhaps restored, and removed by another run, or an undo has begun.
+			still, err := db.All(ctx, tx, db.Scalar[string], `SELECT a.version FROM pkg_aside a WHERE a.package = $1 AND a.version_key = $2 AND `+expired("$3"),
+				v.row, v.key, db.Micros(s.now()))
 			if err != nil {
 				return err
 			}
