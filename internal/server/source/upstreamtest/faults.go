@@ -189,7 +189,7 @@ func Bomb(n int64) Fault {
 		w.Header().Set("Content-Encoding", "gzip")
 		z := gzip.NewWriter(w)
 		chunk := bytes.Repeat([]byte(" "), 64<<10)
-		for ; n > 0; n -= int64(len(chunk)) {
+		for left := n; left > 0; left -= int64(len(chunk)) {
 			if _, err := z.Write(chunk); err != nil {
 				return // the client has left
 			}
