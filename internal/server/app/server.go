@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -34,7 +35,7 @@ const (
 // comes to read the answer. NuGet and Maven 4 send the whole of an asset before they
 // know that credentials are asked for, so maxDrain is the size of the largest asset.
 const (
-	maxDrain  = 5_000_000_000 // bytes; CodeArtifact's quota "Asset file size maximum"
+	maxDrain  = packages.MaxAssetSize
 	drainTime = 5 * time.Minute
 )
 

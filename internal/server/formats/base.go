@@ -10,22 +10,18 @@ import (
 type ProtocolConfig struct {
 	// Packages is the store.
 	Packages *packages.Service
-	// MaxAsset bounds the size of an asset, in bytes. 0 means 5 GB, CodeArtifact's
-	// quota "Asset file size maximum".
+	// MaxAsset bounds the size of an asset, in bytes. 0 means packages.MaxAssetSize.
 	MaxAsset int64
-	// Documents is the cache of rendered documents, which all formats share. nil is a
-	// cache of 32 MiB of the protocol's own.
+	// Documents is the cache of rendered documents, which all formats share. If it is nil,
+	// the protocol has a cache of 32 MiB of its own.
 	Documents *DocumentCache
 	// Bodies bounds the memory of documents that are being published, in all requests
-	// together. nil is no bound.
+	// together. If it is nil, there is no bound.
 	Bodies *bodybudget.Budget
 	// Archives bounds the memory of archives that are being read, in all requests
-	// together. nil is no bound.
+	// together. If it is nil, there is no bound.
 	Archives *archive.Limiter
 }
-
-// DefaultMaxAsset is the default of ProtocolConfig.MaxAsset.
-const DefaultMaxAsset = 5_000_000_000
 
 // A Base is what the protocols of all formats have in common: they embed it. P is an
 // address of the format, parsed. A protocol sets Table, which serves its requests, and
@@ -42,7 +38,7 @@ type Base[P any] struct {
 // NewBase returns the base of a format's protocol, without a table.
 func NewBase[P any](f packages.Format, c ProtocolConfig) Base[P] {
 	if c.MaxAsset == 0 {
-		c.MaxAsset = DefaultMaxAsset
+		c.MaxAsset = packages.MaxAssetSize
 	}
 	if c.Documents == nil {
 		c.Documents = NewDocumentCache(32 << 20)

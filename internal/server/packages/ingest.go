@@ -27,10 +27,6 @@ import (
 // clients get the last bytes. So no client has a complete file that is wrong or that is
 // not stored.
 
-// maxIngested bounds a file from an external registry, in bytes (CodeArtifact User Guide,
-// "Quotas": asset file size).
-const maxIngested = 5_000_000_000
-
 // waitForAll is the size in bytes up to which a client gets a file only when all of it is
 // stored. Then a failure is answered with its reason, and not with a broken transfer.
 const waitForAll = 256 << 10
@@ -222,14 +218,14 @@ func (s *Service) download(ctx context.Context, key ingestionKey, d *ingestion) 
 		return err
 	}
 	defer file.Close()
-	if file.Size > maxIngested {
+	if file.Size > MaxAssetSize {
 		return fault.New(fault.BadGateway, "UpstreamTooLarge", "%s has %d bytes, which is more than is accepted.", d.name(), file.Size)
 	}
 	d.size = file.Size
 	if d.size >= 0 {
 		d.begin.Do(func() { close(d.started) })
 	}
-	content, err := s.stage(ctx, io.TeeReader(file, d.spool), maxIngested)
+	content, err := s.stage(ctx, io.TeeReader(file, d.spool), MaxAssetSize)
 	if err != nil {
 		return err
 	}

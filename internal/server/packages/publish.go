@@ -15,6 +15,10 @@ import (
 
 const publishPackageVersion = "codeartifact:PublishPackageVersion"
 
+// MaxAssetSize bounds an asset, in bytes (CodeArtifact User Guide, "Quotas": asset file
+// size).
+const MaxAssetSize = 5_000_000_000
+
 // maxAssets is the maximum number of assets of a version (CodeArtifact User Guide,
 // "Quotas": asset files per package version).
 const maxAssets = 350

@@ -89,7 +89,7 @@ func (s *Service) askRemotes(ctx context.Context, id PackageID, f *found) error 
 		p, err := s.remoteRecord(ctx, slot.repository, id)
 		switch {
 		case err == nil || errors.Is(err, ErrNoRemotePackage):
-		case isRemoteFailure(err):
+		case IsRemoteFailure(err):
 			f.failure = err
 			s.noteStale(ctx, StaleNotice{Connection: slot.repository.connection})
 		default:
@@ -101,8 +101,8 @@ func (s *Service) askRemotes(ctx context.Context, id PackageID, f *found) error 
 	return nil
 }
 
-// isRemoteFailure reports whether an external registry, and not this server, failed.
-func isRemoteFailure(err error) bool {
+// IsRemoteFailure reports whether an external registry, and not this server, failed.
+func IsRemoteFailure(err error) bool {
 	var f *fault.Error
 	return errors.As(err, &f) && (f.Kind == fault.BadGateway || f.Kind == fault.GatewayTimeout)
 }
@@ -295,7 +295,7 @@ func (s *Service) remoteHas(ctx context.Context, r *repository, id PackageID, ve
 		switch {
 		case err == nil && p.versions[key] != nil:
 			return slot.repository.connection, nil
-		case err == nil, errors.Is(err, ErrNoRemotePackage), isRemoteFailure(err):
+		case err == nil, errors.Is(err, ErrNoRemotePackage), IsRemoteFailure(err):
 		default:
 			return "", err
 		}

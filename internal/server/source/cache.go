@@ -198,17 +198,11 @@ func (c *Cache) answer(d *document, failure error) (*packages.RemotePackage, pac
 
 // answerStale answers with an older document because of a failure.
 func (c *Cache) answerStale(d *document, failure error) (*packages.RemotePackage, packages.RemoteState, error) {
-	if !c.usable(d) || !isUpstreams(failure) {
+	if !c.usable(d) || !packages.IsRemoteFailure(failure) {
 		return nil, packages.RemoteState{}, failure
 	}
 	c.metrics.stale.Inc()
 	return c.answer(d, failure)
-}
-
-// isUpstreams reports whether a failure is the registry's and not this server's.
-func isUpstreams(err error) bool {
-	var f *fault.Error
-	return errors.As(err, &f) && (f.Kind == fault.BadGateway || f.Kind == fault.GatewayTimeout)
 }
 
 // known returns the document of memory or of the table, or nil.
@@ -244,7 +238,7 @@ func (c *Cache) refresh(k key) (*document, error) {
 		return d, nil
 	}
 	err = c.failed(ctx, k, err)
-	if isUpstreams(err) {
+	if packages.IsRemoteFailure(err) {
 		c.log.Warn("a package registry fails", "registry", k.registry, "package", k.text(), "error", err)
 		c.metrics.failed.Inc()
 		c.failures.Store(k, failure{c.now(), err}, c.failures.Lookup(k))

@@ -13,9 +13,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// maxFile bounds a file, in bytes (CodeArtifact User Guide, "Quotas").
-const maxFile = 5_000_000_000
-
 // maxResumes is how often the download of a file goes on after an interruption.
 const maxResumes = 5
 
@@ -53,7 +50,7 @@ func (f *remoteFile) open() error {
 			h.Set("If-Range", f.etag)
 		}
 	}
-	answer, err := f.registry.Client.Do(f.ctx, egress.Request{URL: f.url, Header: h, MaxBytes: maxFile})
+	answer, err := f.registry.Client.Do(f.ctx, egress.Request{URL: f.url, Header: h, MaxBytes: packages.MaxAssetSize})
 	if err != nil {
 		return err
 	}

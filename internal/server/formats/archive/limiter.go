@@ -18,7 +18,7 @@ const (
 )
 
 // A Limiter bounds the memory of all archives that are open at once. It is safe for use by
-// many goroutines. A nil Limiter is no bound.
+// many goroutines. A nil Limiter does not bound anything.
 type Limiter struct {
 	memory   int64
 	left     *semaphore.Weighted

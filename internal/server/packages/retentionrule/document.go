@@ -61,13 +61,13 @@ type Rule struct {
 	Prereleases bool `yaml:"prereleases"`
 
 	// KeepNewest is how many versions of each package the rule leaves, counting those
-	// that its patterns match. nil is no condition.
+	// that its patterns match. If it is nil, the number does not matter.
 	KeepNewest *int `yaml:"keep_newest"`
-	// OlderThan is the time since the version came into the repository. 0 is no
-	// condition.
+	// OlderThan is the time since the version came into the repository. If it is 0, the
+	// time does not matter.
 	OlderThan Age `yaml:"older_than"`
 	// NotDownloadedFor is the time since the last download or, if there was none, since
-	// the version came into the repository. 0 is no condition.
+	// the version came into the repository. If it is 0, the time does not matter.
 	NotDownloadedFor Age `yaml:"not_downloaded_for"`
 }
 
