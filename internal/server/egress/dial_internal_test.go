@@ -91,7 +91,7 @@ func TestHop_Allowed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return newHop(UpstreamConfig{URL: base, FileHosts: files, AllowPrivate: allowPrivate}, u, &proxyChooser{}, nil, Services{}.withDefaults())
+		return newHop(UpstreamConfig{URL: base, FileHosts: files, AllowPrivate: allowPrivate}, u, &proxyChooser{}, newThrottle(Services{}.withDefaults()), nil, Services{}.withDefaults())
 	}
 	private := h(true, "https://registry.example", "files.example:8443", "registry.example:8080")
 	for _, c := range []struct {
@@ -141,7 +141,7 @@ func TestHop_ProxyIsNoTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := newHop(UpstreamConfig{}, base, proxy, nil, Services{}.withDefaults())
+	h := newHop(UpstreamConfig{}, base, proxy, newThrottle(Services{}.withDefaults()), nil, Services{}.withDefaults())
 	for text, want := range map[string]error{"https://proxy.example/": ErrForbidden, "https://other.example/": nil} {
 		u, err := url.Parse(text)
 		if err != nil {

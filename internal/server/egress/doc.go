@@ -16,10 +16,10 @@
 // A request of an upstream passes through
 //
 //	Do          builds the request; repeats it (retry.go)
-//	throttle    waits, or refuses, while the upstream asked to be left alone (throttle.go)
-//	hostLimits  waits for one of the host's places, and for its rate (hostlimits.go)
 //	http.Client follows redirects
 //	hop         for each hop: scheme and host, credentials, headers (hop.go)
+//	throttle    waits, or refuses, while the host asked to be left alone (throttle.go)
+//	hostLimits  waits for one of the host's places, and for its rate (hostlimits.go)
 //	dialer      the address that the name resolved to (address.go)
 //	body        size, idle time, decompression (body.go)
 //

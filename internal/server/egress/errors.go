@@ -26,8 +26,8 @@ const (
 	TimedOut Kind = "timed_out"
 	// Answered: the status of the answer is neither 2xx nor 304. See [Error.Status].
 	Answered Kind = "answered"
-	// Throttled: the upstream asked for fewer requests (429, or 503 with Retry-After).
-	// Until [Error.RetryAfter] has passed no request is sent.
+	// Throttled: the host asked for fewer requests (429, or 503 with Retry-After). Until
+	// [Error.RetryAfter] has passed no request is sent to it.
 	Throttled Kind = "throttled"
 	// Busy: this server has so many requests at the upstream that none could be added.
 	Busy Kind = "busy"

@@ -66,9 +66,13 @@ func (u *Upstream) error(kind Kind, address string, err error, format string, ar
 // answered describes an answer by its status.
 func (u *Upstream) answered(address string, s *statusError) *Error {
 	text := fmt.Sprintf("it answered %d %s for %s", s.status, http.StatusText(s.status), shown(address))
-	if s.throttled {
+	if s.throttled != "" {
+		who := "it"
+		if s.throttled != hostPort(u.base) {
+			who = "the host " + strings.TrimSuffix(s.throttled, ":443") + ", to which it led,"
+		}
 		seconds := s.retryAfter.Round(time.Second)
-		e := u.error(Throttled, address, s, "it asked for fewer requests. They go on in %v; what is stored here is served meanwhile", max(time.Second, seconds))
+		e := u.error(Throttled, address, s, "%s asked for fewer requests. They go on in %v; what is stored here is served meanwhile", who, max(time.Second, seconds))
 		e.Status, e.RetryAfter = s.status, s.retryAfter
 		return e
 	}

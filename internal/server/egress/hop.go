@@ -43,13 +43,15 @@ type hop struct {
 	allowPrivate bool
 	proxy        *proxyChooser
 	secret       *secretSource
+	throttle     *throttle
 	hosts        *hostLimits
 }
 
-func newHop(c UpstreamConfig, base *url.URL, proxy *proxyChooser, hosts *hostLimits, s Services) *hop {
+func newHop(c UpstreamConfig, base *url.URL, proxy *proxyChooser, throttle *throttle, hosts *hostLimits, s Services) *hop {
 	h := &hop{
 		base: base, own: hostSet(base, c.FileHosts), credentialed: hostSet(base, c.Credential.Hosts),
-		allowPrivate: c.AllowPrivate, proxy: proxy, secret: &secretSource{Credential: c.Credential}, hosts: hosts,
+		allowPrivate: c.AllowPrivate, proxy: proxy, secret: &secretSource{Credential: c.Credential},
+		throttle: throttle, hosts: hosts,
 	}
 	open := s.Metrics.open.WithLabelValues(c.Name)
 	h.next = &http.Transport{
@@ -94,6 +96,11 @@ func (h *hop) RoundTrip(r *http.Request) (*http.Response, error) {
 	address := hostPort(r.URL)
 	if err := h.check(r.URL, address); err != nil {
 		return nil, err
+	}
+	if left, err := h.throttle.wait(r.Context(), address); err != nil {
+		return nil, err
+	} else if left > 0 {
+		return nil, &statusError{retryAfter: left, throttled: address}
 	}
 	r = r.Clone(r.Context())
 	r.Header.Del("Referer")       // net/http adds it to redirects

@@ -1,7 +1,6 @@
 package egress
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -40,7 +39,7 @@ func (u *Upstream) repeat(ctx context.Context, r Request, to *url.URL) (*Respons
 		}
 		u.services.Metrics.retries.WithLabelValues(u.name).Inc()
 		if failed.Kind == Throttled {
-			continue // attempt waits for the end of the pause
+			continue // the hop waits for the end of the pause
 		}
 		if err := u.services.Wait(ctx, rand.N(backoff<<(attempt-1))+time.Millisecond); err != nil {
 			return nil, u.failure(to.String(), err)
@@ -74,7 +73,7 @@ func repeatable(method string, e *Error) bool {
 type statusError struct {
 	status     int           // 0 if nothing was asked because of an earlier answer
 	retryAfter time.Duration // of a pause, if throttled
-	throttled  bool
+	throttled  string        // HOST:PORT of the host that asked for a pause
 }
 
 func (e *statusError) Error() string { return http.StatusText(e.status) }
@@ -86,9 +85,6 @@ func (e *mediaTypeError) Error() string { return "the answer is " + e.got }
 
 // attempt sends a request once. The error is not yet one of the package.
 func (u *Upstream) attempt(parent context.Context, r Request, to *url.URL) (_ *Response, err error) {
-	if left, err := u.throttle.wait(parent); err != nil || left > 0 {
-		return nil, cmp.Or(err, error(&statusError{retryAfter: left, throttled: true}))
-	}
 	ctx, cancel := context.WithCancelCause(parent)
 	timer := time.AfterFunc(u.limits.Header, func() { cancel(errHeaderTimeout) })
 	defer func() {
@@ -114,7 +110,7 @@ func (u *Upstream) attempt(parent context.Context, r Request, to *url.URL) (_ *R
 		res.Body.Close()
 		return nil, err
 	}
-	u.throttle.succeeded()
+	u.throttle.succeeded(hostPort(res.Request.URL))
 	if err := checkType(res, r.Types); err != nil {
 		res.Body.Close()
 		return nil, err
@@ -122,13 +118,15 @@ func (u *Upstream) attempt(parent context.Context, r Request, to *url.URL) (_ *R
 	return u.receive(ctx, cancel, r, res, began)
 }
 
-// checkStatus accepts 2xx and 304, and notes a pause that the upstream asks for.
+// checkStatus accepts 2xx and 304, and notes a pause that the host asks for, which after a
+// redirect is not the one that was asked first.
 func (u *Upstream) checkStatus(res *http.Response) error {
 	switch s := res.StatusCode; {
 	case s >= 200 && s < 300 || s == http.StatusNotModified:
 		return nil
 	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":
-		return &statusError{status: s, throttled: true, retryAfter: u.throttle.pause(res.Header)}
+		host := hostPort(res.Request.URL)
+		return &statusError{status: s, throttled: host, retryAfter: u.throttle.pause(host, res.Header)}
 	default:
 		return &statusError{status: s}
 	}

@@ -11,62 +11,106 @@ import (
 )
 
 const (
-	// maxThrottleWait is the longest pause of an upstream that a request waits for.
+	// maxThrottleWait is the longest pause of a host that a request waits for.
 	// Longer ones are answered with an error, because clients give up meanwhile.
 	maxThrottleWait = 2 * time.Second
-	// maxPause bounds what an upstream can ask for.
+	// maxPause bounds what a host can ask for.
 	maxPause = time.Hour
 	// firstPause and lastPause are the pauses after a 429 that does not say how long;
 	// they double.
 	firstPause, lastPause = time.Second, time.Minute
 )
 
-// A throttle keeps requests from an upstream that asked for fewer: all of them, since
-// limits of registries count addresses and accounts and not what is asked for.
+// A throttle keeps requests from hosts that asked for fewer: all requests to such a host,
+// since limits of registries count addresses and accounts and not what is asked for. Other
+// hosts of the upstream get theirs: the host that has the files, which an index or a
+// redirect names, is often run by somebody else.
 type throttle struct {
 	services Services
 
 	mu    sync.Mutex
-	until time.Time
-	times int // in a row that the upstream gave no time
+	hosts map[string]*pause // by HOST:PORT
 }
 
-// pause notes that the upstream asked for a pause, and returns its length.
-func (t *throttle) pause(h http.Header) time.Duration {
+// A pause is when a host may be asked again.
+type pause struct {
+	until time.Time
+	times int // in a row that the host gave no time
+}
+
+// maxPauses bounds the hosts that are remembered: documents of the upstream can name any
+// number of them.
+const maxPauses = 256
+
+func newThrottle(s Services) *throttle { return &throttle{services: s, hosts: map[string]*pause{}} }
+
+// pause notes that a host asked for a pause, and returns its length.
+func (t *throttle) pause(host string, h http.Header) time.Duration {
 	now := t.services.Now()
 	d, ok := parseRetryAfter(h.Get("Retry-After"), now)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !ok {
-		d = min(lastPause, firstPause<<min(t.times, 10))
-		t.times++
+	p := t.hosts[host]
+	if p == nil {
+		t.forgetOne()
+		p = &pause{}
+		t.hosts[host] = p
 	}
-	if until := now.Add(d); until.After(t.until) {
-		t.until = until
+	if !ok {
+		d = min(lastPause, firstPause<<min(p.times, 10))
+		p.times++
+	}
+	if until := now.Add(d); until.After(p.until) {
+		p.until = until
 	}
 	return d
 }
 
-// succeeded notes that the upstream answered.
-func (t *throttle) succeeded() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.times = 0
+// forgetOne makes place for a host: the one whose pause ends first loses its place.
+func (t *throttle) forgetOne() {
+	if len(t.hosts) < maxPauses {
+		return
+	}
+	first := ""
+	for host, p := range t.hosts {
+		if first == "" || p.until.Before(t.hosts[first].until) {
+			first = host
+		}
+	}
+	delete(t.hosts, first)
 }
 
-// left returns when the pause ends, and how long that is; 0 means that there is none.
-func (t *throttle) left() (until time.Time, left time.Duration) {
+// succeeded notes that a host answered.
+func (t *throttle) succeeded(host string) {
 	now := t.services.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.until, max(0, t.until.Sub(now))
+	if p := t.hosts[host]; p != nil {
+		p.times = 0
+		if !p.until.After(now) {
+			delete(t.hosts, host)
+		}
+	}
 }
 
-// wait waits for the end of a short pause. It returns how long a longer one goes on, for
-// which it does not wait.
-func (t *throttle) wait(ctx context.Context) (left time.Duration, err error) {
+// left returns when the pause of a host ends, and how long that is; 0 means that there is
+// none.
+func (t *throttle) left(host string) (until time.Time, left time.Duration) {
+	now := t.services.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.hosts[host]
+	if p == nil {
+		return time.Time{}, 0
+	}
+	return p.until, max(0, p.until.Sub(now))
+}
+
+// wait waits for the end of a host's pause if it is short. It returns how long a longer one
+// goes on, for which it does not wait.
+func (t *throttle) wait(ctx context.Context, host string) (left time.Duration, err error) {
 	for {
-		until, left := t.left()
+		until, left := t.left(host)
 		if left == 0 || left > maxThrottleWait {
 			return left, nil
 		}
@@ -74,7 +118,7 @@ func (t *throttle) wait(ctx context.Context) (left time.Duration, err error) {
 		if err := t.services.Wait(ctx, left+rand.N(maxThrottleWait/8)); err != nil {
 			return 0, err
 		}
-		if now, _ := t.left(); now.Equal(until) {
+		if now, _ := t.left(host); now.Equal(until) {
 			return 0, nil
 		}
 	}

@@ -1,6 +1,8 @@
 package egress
 
 import (
+	"fmt"
+	"net/http"
 	"testing"
 	"time"
 )
@@ -16,6 +18,20 @@ func FuzzParseRetryAfter(f *testing.F) {
 			t.Errorf("%q: %v, %v", text, d, ok)
 		}
 	})
+}
+
+// Hosts that a hostile index names do not take memory without bound.
+func TestThrottle_ManyHosts(t *testing.T) {
+	now := time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	th := newThrottle(Services{Now: func() time.Time { return now }})
+	long := http.Header{"Retry-After": {"3000"}}
+	th.pause("registry.example:443", long)
+	for i := range 3 * maxPauses {
+		th.pause(fmt.Sprintf("%d.example:443", i), nil)
+	}
+	if _, left := th.left("registry.example:443"); left == 0 || len(th.hosts) > maxPauses {
+		t.Errorf("%d hosts, and the longest pause has %v left", len(th.hosts), left)
+	}
 }
 
 func TestParseRetryAfter(t *testing.T) {

@@ -73,7 +73,43 @@ func TestUpstream_Retries(t *testing.T) {
 	}
 }
 
-// One answer that asks for a pause stops all requests to the upstream, until its end.
+// A pause is the host's that asked for it, whether an index or a redirect leads there. The
+// other hosts of the upstream are asked meanwhile.
+func TestUpstream_ThrottledHost(t *testing.T) {
+	for _, how := range []string{"address", "redirect"} {
+		t.Run(how, func(t *testing.T) {
+			index, files := upstreamtest.New(t), upstreamtest.New(t)
+			index.Put("/doc", upstreamtest.File{Body: []byte("here")})
+			files.Put("/file", upstreamtest.File{Body: []byte("bytes")})
+			files.Fail("/file", upstreamtest.Times(1, upstreamtest.Throttle(http.StatusTooManyRequests, "90")))
+			address := files.URL + "/file"
+			if how == "redirect" {
+				index.Fail("/file", upstreamtest.Redirect(files.URL+"/file"))
+				address = "file"
+			}
+			c := newClock()
+			u := newUpstream(t, index.Config("own", files), c.services())
+			for range 2 {
+				_, _, err := get(t, u, egress.Request{URL: address})
+				if e, ok := err.(*egress.Error); !ok || e.Kind != egress.Throttled || e.RetryAfter != 90*time.Second || !strings.Contains(e.Message, files.Host()) {
+					t.Errorf("the file: %v", err)
+				}
+			}
+			if n := files.Count(""); n != 1 {
+				t.Errorf("%d requests to the host in its pause", n)
+			}
+			if body, _, err := get(t, u, egress.Request{URL: "doc"}); body != "here" || err != nil {
+				t.Errorf("the index in the pause of the other host: %q, %v", body, err)
+			}
+			_ = c.Wait(t.Context(), 90*time.Second)
+			if body, _, err := get(t, u, egress.Request{URL: address}); body != "bytes" || err != nil {
+				t.Errorf("after the pause: %q, %v", body, err)
+			}
+		})
+	}
+}
+
+// One answer that asks for a pause stops all requests to the host, until its end.
 func TestUpstream_ThrottledAsAWhole(t *testing.T) {
 	for name, retryAfter := range map[string]string{"seconds": "90", "date": "Mon, 30 Nov 2026 12:01:30 GMT"} {
 		for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {

@@ -182,10 +182,10 @@ func NewUpstream(c UpstreamConfig, s Services) (*Upstream, error) {
 	s = s.withDefaults()
 	u := &Upstream{
 		name: c.Name, base: base, limits: c.Limits.withDefaults(), services: s,
-		throttle: &throttle{services: s},
+		throttle: newThrottle(s),
 	}
 	u.client = &http.Client{
-		Transport:     newHop(c, base, proxy, newHostLimits(u.limits, s), s),
+		Transport:     newHop(c, base, proxy, u.throttle, newHostLimits(u.limits, s), s),
 		CheckRedirect: checkRedirect,
 	}
 	return u, nil
