@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/wildcard"
 )
 
 // A Mutability says whether a tag of a repository may be moved to another
@@ -43,7 +44,7 @@ func (s *Settings) immutable(tag string) bool {
 
 func (s *Settings) excluded(tag string) bool {
 	for _, filter := range s.Exclusions {
-		if wildcard(filter, tag) {
+		if wildcard.Match(filter, tag) {
 			return true
 		}
 	}
@@ -70,28 +71,4 @@ func checkMutability(mode Mutability, filters []string) error {
 		}
 	}
 	return nil
-}
-
-// wildcard reports whether s matches pattern, in which * means any number of
-// characters.
-func wildcard(pattern, s string) bool {
-	first, rest, ok := strings.Cut(pattern, "*")
-	if !ok {
-		return s == pattern
-	}
-	s, ok = strings.CutPrefix(s, first)
-	if !ok {
-		return false
-	}
-	for {
-		part, next, more := strings.Cut(rest, "*")
-		if !more {
-			return strings.HasSuffix(s, part)
-		}
-		i := strings.Index(s, part)
-		if i < 0 {
-			return false
-		}
-		s, rest = s[i+len(part):], next
-	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages/retentionrule"
+	"github.com/gatehouse-registry/gatehouse/internal/server/steadyclock"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -167,7 +168,7 @@ func (s *Service) saveRun(ctx context.Context, run *RetentionRun) error {
 // scheduleRetention begins the runs that are due, and deletes what was set aside long
 // enough ago. It runs every hour on one server.
 func (s *Service) scheduleRetention(ctx context.Context) error {
-	var unsteady *unsteadyError
+	var unsteady *steadyclock.UnsteadyError
 	if err := s.checkSteadyClock(ctx); errors.As(err, &unsteady) {
 		return nil // the next hours will tell
 	} else if err != nil {
