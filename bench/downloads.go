@@ -23,14 +23,6 @@ func (b *testbed) download(ctx context.Context, d download) (*comparison, error)
 	if err != nil {
 		return nil, err
 	}
-	file, err := b.serveFile(rand.Text(), answer)
-	if err != nil {
-		return nil, err
-	}
-	theirs, err := writtenGet(ctx, b.baseline.url+file, d.header)
-	if err != nil {
-		return nil, err
-	}
 	var ours [][]byte
 	for _, path := range d.paths {
 		request, err := writtenGet(ctx, b.gatehouse.url+path, d.header)
@@ -38,6 +30,19 @@ func (b *testbed) download(ctx context.Context, d download) (*comparison, error)
 			return nil, err
 		}
 		ours = append(ours, request)
+	}
+	return b.compareAnswers(ctx, d, ours, answer)
+}
+
+// compareAnswers prepares the job for requests to Gatehouse that have this answer.
+func (b *testbed) compareAnswers(ctx context.Context, d download, ours [][]byte, answer []byte) (*comparison, error) {
+	file, err := b.serveFile(rand.Text(), answer)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := writtenGet(ctx, b.baseline.url+file, d.header)
+	if err != nil {
+		return nil, err
 	}
 	c := &comparison{
 		gatehouse: (&loadTest{b.gatehouse, ours, d.connections, b.duration, d.unit}).measure,

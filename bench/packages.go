@@ -52,7 +52,7 @@ const published = 5
 
 // packageFormats are the formats that are measured, in the order of the table.
 func packageFormats() []packageFormat {
-	return []packageFormat{npmFormat(), mavenFormat(), cargoFormat(), nugetFormat(), rubyFormat(), pypiFormat()}
+	return []packageFormat{npmFormat(), mavenFormat(), cargoFormat(), nugetFormat(), rubyFormat(), pypiFormat(), swiftFormat()}
 }
 
 // packageJobs are the important requests of each format's clients: what they choose a

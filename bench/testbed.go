@@ -47,6 +47,7 @@ type testbed struct {
 	images   func(context.Context) (*storedImage, error)
 	tags     func(context.Context) (*registry, error)
 	packages map[types.PackageFormat]func(context.Context) (*packageRepository, error)
+	generic  func(context.Context) (*genericPackage, error)
 	many     func(context.Context) (*manyIdentities, error)
 }
 
@@ -57,7 +58,7 @@ func newTestbed(o *options) *testbed {
 	for _, f := range packageFormats() {
 		b.packages[f.format] = once(func(ctx context.Context) (*packageRepository, error) { return b.fillPackages(ctx, f) })
 	}
-	b.many = once(b.fillIdentities)
+	b.generic, b.many = once(b.fillGeneric), once(b.fillIdentities)
 	b.registry, b.images, b.tags = once(b.openRegistry), once(b.fillImages), once(b.fillTags)
 	return b
 }
@@ -174,5 +175,6 @@ func (b *testbed) jobs() []job {
 	for _, f := range packageFormats() {
 		all = append(all, b.packageJobs(f)...)
 	}
+	all = append(all, b.genericJobs()...)
 	return append(all, b.startupJobs()...)
 }

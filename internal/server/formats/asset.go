@@ -20,6 +20,9 @@ const assetURLLifetime = time.Hour
 // connection if both allow it, and Range, If-Range, If-None-Match and HEAD work as in
 // RFC 9110. The bytes under an asset's name never change, so clients may keep them.
 //
+// The media type is application/octet-stream unless the header has one. w must be the
+// server's ResponseWriter: one around it would keep the kernel from copying.
+//
 // A GET for the whole asset counts as a download.
 func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob.Object) error {
 	defer o.Close()
@@ -41,7 +44,9 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 		h.Set("ETag", `"`+a.SHA256+`"`)
 	}
 	h.Set("Cache-Control", "private, max-age=31536000, immutable")
-	h.Set("Content-Type", "application/octet-stream")
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "application/octet-stream")
+	}
 	neverRun(h)
 	blobhttp.Serve(w, r, o)
 	if f, ok := o.(interface{ Failed() error }); ok && f.Failed() != nil {

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,6 +72,9 @@ type Package struct {
 
 	byKey map[string]*Version // every version, hidden ones too
 	bytes int64               // about its size in memory
+	// best is what Highest has found. To rank hundreds of versions takes longer than the
+	// rest of a request.
+	best atomic.Pointer[Version]
 }
 
 // Version returns a version that can be downloaded, listed or not, or nil. The
@@ -108,7 +112,12 @@ func (p *Package) Highest() *Version {
 	if len(p.Versions) == 0 {
 		return nil
 	}
-	return p.highest()
+	if v := p.best.Load(); v != nil {
+		return v
+	}
+	v := p.highest()
+	p.best.Store(v)
+	return v
 }
 
 // A Version is one version of a package. It is immutable and shared.

@@ -211,7 +211,7 @@ func (p *Package) finish() {
 		}
 	}
 	if tag := p.ID.Format.rules().defaultTag; tag != "" && p.Tags[tag] == "" && len(p.Versions) > 0 {
-		p.Tags[tag] = p.highest().Version
+		p.Tags[tag] = p.Highest().Version
 	}
 }
 

@@ -176,27 +176,15 @@ func (h *Handler) getArchive(w http.ResponseWriter, r *formats.Request, rt route
 		return err
 	}
 	header := w.Header()
+	header.Set("Content-Type", "application/zip") // the client requires it
 	header.Set("Content-Disposition", fmt.Sprintf("attachment; filename=%q", name))
 	header.Set("Digest", "sha-256="+base64.StdEncoding.EncodeToString(sum))
 	if len(m.Signature) > 0 {
 		header.Set("X-Swift-Package-Signature-Format", m.Format)
 		header.Set("X-Swift-Package-Signature", base64.StdEncoding.EncodeToString(m.Signature))
 	}
-	return formats.ServeAsset(zipWriter{w}, r.Request, asset, content)
+	return formats.ServeAsset(w, r.Request, asset, content)
 }
-
-// A zipWriter sets the media type that the client requires of an archive.
-type zipWriter struct{ http.ResponseWriter }
-
-func (w zipWriter) WriteHeader(status int) {
-	if status < 300 {
-		w.Header().Set("Content-Type", "application/zip")
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets [http.ResponseController] and the copying of files find the connection.
-func (w zipWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // getIdentifiers answers the packages of a source repository (specification, 4.5).
 func (h *Handler) getIdentifiers(w http.ResponseWriter, r *formats.Request, _ route) error {
