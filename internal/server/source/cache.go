@@ -45,12 +45,15 @@ type Cache struct {
 
 	documents *lru.Cache[key, *document]
 	failures  *lru.Cache[key, failure]
+	health    map[string]*health // by registry
+	budget    *budget
 	flights   singleflight.Group
 	// background has a value for each question in the background.
 	background chan struct{}
 
 	life    context.Context // of all questions
 	stop    context.CancelFunc
+	closing sync.Mutex // a use of running begins before life ends, or not at all
 	running sync.WaitGroup
 }
 
@@ -76,26 +79,69 @@ func New(ctx context.Context, c Config) (*Cache, error) {
 	cache := &Cache{
 		db: c.DB, shared: c.Shared, registries: map[string]*Registry{}, settings: c.Settings.WithDefaults(), now: c.Now, log: c.Log,
 		metrics: newMetrics(), background: make(chan struct{}, maxBackground),
-		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}),
+		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}), health: map[string]*health{},
 	}
 	// Documents are large, so there are few shards.
 	cache.documents = lru.New[key](lru.Config[*document]{MaxCost: cache.settings.MemoryBytes, Shards: 2, Cost: func(d *document) int64 { return d.bytes + 512 }})
+	largest := cache.settings.MaxDocument
 	for _, r := range c.Registries {
 		own := *r
 		if own.MaxDocument == 0 {
 			own.MaxDocument = cache.settings.MaxDocument
 		}
-		cache.registries[r.Connection] = &own
+		largest = max(largest, own.MaxDocument)
+		cache.registries[r.Connection], cache.health[r.Connection] = &own, &health{}
 	}
+	cache.budget = newBudget(cache.settings.ReceivingBytes, largest)
 	cache.life, cache.stop = context.WithCancel(context.Background())
 	return cache, nil
 }
 
-// Close ends the questions that are under way.
+// Close ends the questions that are under way, and waits for their end.
 func (c *Cache) Close() error {
+	c.closing.Lock()
 	c.stop()
+	c.closing.Unlock()
 	c.running.Wait()
 	return nil
+}
+
+// enter reports whether something may begin that Close waits for. Then running.Done ends it.
+func (c *Cache) enter() bool {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	if c.life.Err() != nil {
+		return false
+	}
+	c.running.Add(1)
+	return true
+}
+
+// start runs f in the background. It reports false if the cache is closed.
+func (c *Cache) start(f func()) bool {
+	if !c.enter() {
+		return false
+	}
+	go func() {
+		defer c.running.Done()
+		f()
+	}()
+	return true
+}
+
+// flight runs f, once for all who wait for the same name.
+func (c *Cache) flight(name string, f func() (any, error)) <-chan singleflight.Result {
+	return c.flights.DoChan(name, func() (any, error) {
+		if !c.enter() {
+			return nil, shuttingDown(context.Canceled)
+		}
+		defer c.running.Done()
+		return f()
+	})
+}
+
+func shuttingDown(err error) error {
+	return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "The server is shutting down. Try again in a moment.")
 }
 
 // Connected implements [packages.Remote].
@@ -114,11 +160,19 @@ func (c *Cache) Package(ctx context.Context, connection string, id packages.Pack
 		return nil, packages.RemoteState{}, err
 	}
 	failed := c.failures.Lookup(k).Value
+	var since time.Time
+	down := false
+	if h := c.health[connection]; h != nil {
+		since, down = h.down()
+	}
 	switch {
 	case c.fresh(d):
 		return c.answer(d, nil)
 	case failed.err != nil && c.age(failed.at) < c.settings.Retry:
 		return c.answerStale(d, failed.err)
+	case down && c.usable(d):
+		c.probe(k)
+		return c.answerStale(d, c.downFailure(k, since))
 	case d != nil && d.pkg != nil && c.age(d.checked) < c.settings.Fresh+c.settings.Background:
 		c.refreshInBackground(k)
 		return c.answer(d, nil)
@@ -135,7 +189,7 @@ func (c *Cache) ask(ctx context.Context, k key, d *document) (*packages.RemotePa
 		impatient = t.C
 	}
 	select {
-	case r := <-c.flights.DoChan("ask "+k.String(), func() (any, error) { return c.refresh(k) }):
+	case r := <-c.flight("ask "+k.String(), func() (any, error) { return c.refresh(k) }):
 		if r.Err != nil {
 			return c.answerStale(d, r.Err)
 		}
@@ -153,10 +207,13 @@ func (c *Cache) refreshInBackground(k key) {
 	default:
 		return // later
 	}
-	c.running.Go(func() {
+	started := c.start(func() {
 		defer func() { <-c.background }()
-		_, _, _ = c.flights.Do("ask "+k.String(), func() (any, error) { return c.refresh(k) }) // noted as a failure
+		<-c.flight("ask "+k.String(), func() (any, error) { return c.refresh(k) }) // noted as a failure
 	})
+	if !started {
+		<-c.background
+	}
 }
 
 // maxSkew is how far the clock of a server may be ahead.
@@ -198,7 +255,7 @@ func (c *Cache) answer(d *document, failure error) (*packages.RemotePackage, pac
 
 // answerStale answers with an older document because of a failure.
 func (c *Cache) answerStale(d *document, failure error) (*packages.RemotePackage, packages.RemoteState, error) {
-	if !c.usable(d) || !packages.IsRemoteFailure(failure) {
+	if !c.usable(d) || !packages.IsRemoteFailure(failure) && !fault.Is(failure, codeBusy) {
 		return nil, packages.RemoteState{}, failure
 	}
 	c.metrics.stale.Inc()
@@ -212,7 +269,7 @@ func (c *Cache) known(ctx context.Context, k key) (*document, error) {
 		return have.Value, nil
 	}
 	select {
-	case r := <-c.flights.DoChan("read "+k.String(), func() (any, error) {
+	case r := <-c.flight("read "+k.String(), func() (any, error) {
 		d, err := c.readBody(c.life, k)
 		if err == nil && d != nil {
 			c.documents.Store(k, d, have)
@@ -232,7 +289,9 @@ func (c *Cache) known(ctx context.Context, k key) (*document, error) {
 func (c *Cache) refresh(k key) (*document, error) {
 	ctx, cancel := context.WithTimeout(c.life, c.settings.Timeout)
 	defer cancel()
+	ended := c.watch(k)
 	d, err := c.refreshLeased(ctx, k)
+	ended(err)
 	if err == nil {
 		c.failures.Drop(k)
 		return d, nil
@@ -287,6 +346,8 @@ func (c *Cache) fetch(ctx context.Context, r *Registry, k key, d *document) (*do
 		known = d.validator
 	}
 	c.metrics.asked.Inc()
+	ctx, release := c.budget.reserve(ctx)
+	defer release()
 	p, validator, err := c.readPackage(ctx, r, k.id, known)
 	switch {
 	case errors.Is(err, ErrNotModified) && known != "":
@@ -319,7 +380,7 @@ func (c *Cache) failed(ctx context.Context, k key, err error) error {
 	bad := (*BadAnswer)(nil)
 	switch {
 	case c.life.Err() != nil:
-		return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "The server is shutting down. Try again in a moment.")
+		return shuttingDown(err)
 	case egress.KindOf(err) != "":
 		return upstreamFault(err, k.registry)
 	case errors.As(err, &bad):

@@ -15,10 +15,21 @@ import (
 )
 
 // A codec has a package of every name.
-type codec struct{ asked atomic.Int64 }
+type codec struct {
+	asked atomic.Int64
+	// fault is asked first, if it is set.
+	fault atomic.Pointer[func(context.Context) error]
+}
 
-func (c *codec) Package(_ context.Context, _ *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
+func (c *codec) fail(f func(context.Context) error) { c.fault.Store(&f) }
+
+func (c *codec) Package(ctx context.Context, _ *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
 	c.asked.Add(1)
+	if f := c.fault.Load(); f != nil {
+		if err := (*f)(ctx); err != nil {
+			return nil, "", err
+		}
+	}
 	if known != "" {
 		return nil, "", source.ErrNotModified
 	}

@@ -67,6 +67,7 @@ func (r *Registry) Get(ctx context.Context, path, accept string, types []string,
 		_ = answer.Body.Close()
 		return nil, ErrNotModified
 	}
+	answer.Body = reserved(ctx, answer.Body)
 	return answer, nil
 }
 

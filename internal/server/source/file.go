@@ -114,7 +114,7 @@ func (f *remoteFile) fault(err error) error {
 	bad := (*BadAnswer)(nil)
 	switch {
 	case f.ctx.Err() != nil:
-		return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "The server is shutting down. Try again in a moment.")
+		return shuttingDown(err)
 	case egress.IsNotFound(err):
 		return fault.Wrap(err, fault.BadGateway, "UpstreamFailed", "The upstream %s lists a file that it does not have: %s", f.registry.Connection, sentence(err.Error()))
 	case errors.As(err, &bad):

@@ -66,7 +66,7 @@ func (c *Cache) takeLease(ctx context.Context, name, holder string) (held bool, 
 // renewLease keeps a lease until the result is called.
 func (c *Cache) renewLease(ctx context.Context, name, holder string) (release func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
-	c.running.Go(func() {
+	renew := func() {
 		defer close(ended)
 		tick := time.NewTicker(leaseRenew)
 		defer tick.Stop()
@@ -80,7 +80,10 @@ func (c *Cache) renewLease(ctx context.Context, name, holder string) (release fu
 			}
 			break
 		}
-	})
+	}
+	if !c.start(renew) {
+		close(ended)
+	}
 	return func() {
 		close(done)
 		<-ended // a renewal under way would take the lease again

@@ -25,6 +25,9 @@ type Settings struct {
 	Timeout time.Duration
 	// MaxDocument bounds an answer about a package, in bytes. 0 is 128 MiB.
 	MaxDocument int64
+	// ReceivingBytes bounds the documents of all registries that are on their way at a time,
+	// in bytes. One document of the largest size is always possible. 0 is 512 MiB.
+	ReceivingBytes int64
 	// MaxDocuments and MaxBytes bound what is kept in the database: the number of answers,
 	// and their size in bytes, compressed. 0 is 200,000 and 4 GiB.
 	MaxDocuments, MaxBytes int64
@@ -54,7 +57,7 @@ func (s Settings) WithDefaults() Settings {
 		field *int64
 		value int64
 	}{
-		{&s.MaxDocument, 128 << 20}, {&s.MaxDocuments, 200_000}, {&s.MaxBytes, 4 << 30}, {&s.MemoryBytes, 128 << 20},
+		{&s.MaxDocument, 128 << 20}, {&s.ReceivingBytes, 512 << 20}, {&s.MaxDocuments, 200_000}, {&s.MaxBytes, 4 << 30}, {&s.MemoryBytes, 128 << 20},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
