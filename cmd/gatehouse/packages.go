@@ -18,19 +18,29 @@ type packagesCommand struct {
 // A repositoryArgument names a package repository as an argument of a command.
 type repositoryArgument string
 
-// parse returns the domain, its owner, and the repository. The owner is nil if it is the
-// caller's account.
-func (r repositoryArgument) parse() (domain string, owner *string, repository string, err error) {
+// parse returns what the argument names. The owner is nil if it is the caller's account.
+func (r repositoryArgument) parse() (n operatormodel.RepositoryName, err error) {
 	name := string(r)
 	if fields := strings.SplitN(name, ":", 6); len(fields) == 6 && fields[0] == "arn" {
 		name = strings.TrimPrefix(fields[5], "repository/")
-		owner = &fields[4]
+		n.DomainOwner = &fields[4]
 	}
-	domain, repository, ok := strings.Cut(name, "/")
-	if !ok || domain == "" || repository == "" || strings.Contains(repository, "/") {
-		return "", nil, "", usageError{fmt.Errorf("%q does not name a repository: write DOMAIN/REPOSITORY or its ARN", string(r))}
+	var ok bool
+	n.Domain, n.Repository, ok = strings.Cut(name, "/")
+	if !ok || n.Domain == "" || n.Repository == "" || strings.Contains(n.Repository, "/") {
+		return n, usageError{fmt.Errorf("%q does not name a repository: write DOMAIN/REPOSITORY or its ARN", string(r))}
 	}
-	return domain, owner, repository, nil
+	return n, nil
+}
+
+// connect returns what the argument names, and the client for requests about it.
+func (r repositoryArgument) connect(ctx context.Context, flags awsFlags, now clock) (operatormodel.RepositoryName, *operatorClient, error) {
+	name, err := r.parse()
+	if err != nil {
+		return name, nil, err
+	}
+	client, err := flags.operator(ctx, now)
+	return name, client, err
 }
 
 type packagesStatsCommand struct {
@@ -56,17 +66,14 @@ Examples:
 // Run prints the downloads of packages or versions.
 func (c *packagesStatsCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
 	in := new(operatormodel.ListPackageStatisticsInput)
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = c.Repository.parse(); err != nil {
-		return err
-	}
 	if c.Package != "" {
 		if err := namePackage(in, c.Package); err != nil {
 			return err
 		}
 	}
-	client, err := c.operator(ctx, now)
-	if err != nil {
+	var client *operatorClient
+	var err error
+	if in.RepositoryName, client, err = c.Repository.connect(ctx, c.awsFlags, now); err != nil {
 		return err
 	}
 	all := new(operatormodel.ListPackageStatisticsOutput)

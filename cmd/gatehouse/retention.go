@@ -71,10 +71,6 @@ Examples:
 // Run stores the rules.
 func (c *retentionSetCommand) Run(ctx context.Context, stdin io.Reader, stdout io.Writer, now clock) error {
 	in := &operatormodel.PutRetentionRulesInput{DropLockLists: c.DropLock}
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = c.Repository.parse(); err != nil {
-		return err
-	}
 	if c.File == "" && len(c.Lock)+len(c.DropLock) == 0 {
 		return usageError{errors.New("give a file with rules, --lock or --drop-lock")}
 	}
@@ -96,8 +92,9 @@ func (c *retentionSetCommand) Run(ctx context.Context, stdin io.Reader, stdout i
 		}
 		in.LockLists = append(in.LockLists, operatormodel.LockList{Name: name, Text: text})
 	}
-	client, err := c.operator(ctx, now)
-	if err != nil {
+	var client *operatorClient
+	var err error
+	if in.RepositoryName, client, err = c.Repository.connect(ctx, c.awsFlags, now); err != nil {
 		return err
 	}
 	if _, err := client.PutRetentionRules(ctx, in); err != nil {
@@ -136,16 +133,11 @@ Examples:
 
 // Run prints the rules.
 func (c *retentionGetCommand) Run(ctx context.Context, stdout io.Writer, stderr messages, now clock) error {
-	in := new(operatormodel.GetRetentionRulesInput)
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = c.Repository.parse(); err != nil {
-		return err
-	}
-	client, err := c.operator(ctx, now)
+	name, client, err := c.Repository.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
-	out, err := client.GetRetentionRules(ctx, in)
+	out, err := client.GetRetentionRules(ctx, &operatormodel.GetRetentionRulesInput{RepositoryName: name})
 	if err != nil {
 		return client.explain(err)
 	}
@@ -185,16 +177,11 @@ Examples:
 
 // Run removes the rules.
 func (c *retentionDeleteCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
-	in := new(operatormodel.DeleteRetentionRulesInput)
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = c.Repository.parse(); err != nil {
-		return err
-	}
-	client, err := c.operator(ctx, now)
+	name, client, err := c.Repository.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
-	if _, err := client.DeleteRetentionRules(ctx, in); err != nil {
+	if _, err := client.DeleteRetentionRules(ctx, &operatormodel.DeleteRetentionRulesInput{RepositoryName: name}); err != nil {
 		return client.explain(err)
 	}
 	_, err = fmt.Fprintf(stdout, "The repository %s has no retention rules any more.\n", c.Repository)
@@ -230,21 +217,16 @@ func (c *retentionPreviewCommand) Run(ctx context.Context, stdin io.Reader, stdo
 			return err
 		}
 	}
-	client, err := c.operator(ctx, now)
+	name, client, err := c.Repository.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
-	return preview(ctx, client, c.Repository, document, c.Output, stdout, stderr)
+	return preview(ctx, client, &operatormodel.PreviewRetentionInput{RepositoryName: name, Document: optional(document)}, c.Output, stdout, stderr)
 }
 
-// preview prints what rules decide: document or, if it is empty, those of the repository.
-// It prints each page as it comes, unless the output is JSON.
-func preview(ctx context.Context, client *operatorClient, repository repositoryArgument, document, output string, stdout io.Writer, stderr messages) error {
-	in := &operatormodel.PreviewRetentionInput{Document: optional(document)}
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = repository.parse(); err != nil {
-		return err
-	}
+// preview prints what rules decide. It prints each page as it comes, unless the output is
+// JSON.
+func preview(ctx context.Context, client *operatorClient, in *operatormodel.PreviewRetentionInput, output string, stdout io.Writer, stderr messages) error {
 	all := &operatormodel.PreviewRetentionOutput{Verdicts: []operatormodel.RetentionVerdict{}}
 	removed := int64(0)
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
@@ -327,21 +309,17 @@ Examples:
 
 // Run applies the rules.
 func (c *retentionRunCommand) Run(ctx context.Context, stdout io.Writer, stderr messages, now clock) error {
-	in := new(operatormodel.RunRetentionInput)
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = c.Repository.parse(); err != nil {
-		return err
-	}
 	if c.MaxShare < 0 || c.MaxShare > 1 {
 		return usageError{fmt.Errorf("--max-share is %v: it must be from 0 to 1", c.MaxShare)}
 	}
-	client, err := c.operator(ctx, now)
+	name, client, err := c.Repository.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
 	if c.DryRun {
-		return preview(ctx, client, c.Repository, "", c.Output, stdout, stderr)
+		return preview(ctx, client, &operatormodel.PreviewRetentionInput{RepositoryName: name}, c.Output, stdout, stderr)
 	}
+	in := &operatormodel.RunRetentionInput{RepositoryName: name}
 	if c.MaxShare > 0 {
 		in.MaxShare = &c.MaxShare
 	}
@@ -351,7 +329,7 @@ func (c *retentionRunCommand) Run(ctx context.Context, stdout io.Writer, stderr 
 	}
 	run := &out.Run
 	if !c.NoWait {
-		if run, err = awaitRun(ctx, client, c.Repository, run, "queued", "running"); err != nil {
+		if run, err = awaitRun(ctx, client, name, run, "queued", "running"); err != nil {
 			return err
 		}
 	}
@@ -384,12 +362,8 @@ func runText(run *operatormodel.RetentionRun) string {
 const pollRun = 500 * time.Millisecond
 
 // awaitRun waits until a run is in none of the states any more.
-func awaitRun(ctx context.Context, client *operatorClient, repository repositoryArgument, run *operatormodel.RetentionRun, states ...string) (*operatormodel.RetentionRun, error) {
-	in := &operatormodel.ListRetentionRunsInput{RunID: &run.RunID}
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = repository.parse(); err != nil {
-		return nil, err
-	}
+func awaitRun(ctx context.Context, client *operatorClient, name operatormodel.RepositoryName, run *operatormodel.RetentionRun, states ...string) (*operatormodel.RetentionRun, error) {
+	in := &operatormodel.ListRetentionRunsInput{RepositoryName: name, RunID: &run.RunID}
 	tick := time.NewTicker(pollRun)
 	defer tick.Stop()
 	for slices.Contains(states, run.State) {
@@ -426,15 +400,11 @@ Examples:
 
 // Run prints the runs.
 func (c *retentionRunsCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
-	in := new(operatormodel.ListRetentionRunsInput)
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = c.Repository.parse(); err != nil {
-		return err
-	}
-	client, err := c.operator(ctx, now)
+	name, client, err := c.Repository.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
+	in := &operatormodel.ListRetentionRunsInput{RepositoryName: name}
 	all := &operatormodel.ListRetentionRunsOutput{Runs: []operatormodel.RetentionRun{}}
 	for more := true; more; more = in.NextToken != nil {
 		page, err := client.ListRetentionRuns(ctx, in)
@@ -478,22 +448,17 @@ Examples:
 
 // Run undoes a run.
 func (c *retentionUndoCommand) Run(ctx context.Context, stdout io.Writer, stderr messages, now clock) error {
-	in := &operatormodel.UndoRetentionInput{RunID: c.ID}
-	var err error
-	if in.Domain, in.DomainOwner, in.Repository, err = c.Repository.parse(); err != nil {
-		return err
-	}
-	client, err := c.operator(ctx, now)
+	name, client, err := c.Repository.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
-	out, err := client.UndoRetention(ctx, in)
+	out, err := client.UndoRetention(ctx, &operatormodel.UndoRetentionInput{RepositoryName: name, RunID: c.ID})
 	if err != nil {
 		return client.explain(err)
 	}
 	run := &out.Run
 	if !c.NoWait {
-		if run, err = awaitRun(ctx, client, c.Repository, run, "undoing"); err != nil {
+		if run, err = awaitRun(ctx, client, name, run, "undoing"); err != nil {
 			return err
 		}
 	}

@@ -16,13 +16,15 @@
 //	pattern:"[a-z/]+"          the expression that the whole text must match
 //
 // Optional members are pointers, slices or maps; texts and numbers without a pointer
-// are always in an answer. Times travel as seconds since 1970.
+// are always in an answer. Times travel as seconds since 1970. The members of a struct that
+// another one embeds are members of that one.
 //
 // The package imports neither the server nor the client.
 package operatormodel
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -132,6 +134,14 @@ func (b builder) members(t reflect.Type) (map[string]*model.Member, error) {
 	members := map[string]*model.Member{}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Anonymous {
+			inner, err := b.members(f.Type)
+			if err != nil {
+				return nil, err
+			}
+			maps.Copy(members, inner)
+			continue
+		}
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if name == "" {
 			return nil, fmt.Errorf("%v.%s has no json tag", t, f.Name)

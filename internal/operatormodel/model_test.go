@@ -20,4 +20,8 @@ func TestTable(t *testing.T) {
 	if info == nil || info.Members["startedAt"].Field != "StartedAt" || table.Shapes[info.Members["regions"].Shape].Type != "list" {
 		t.Errorf("GetServerInfoOutput is %+v", info)
 	}
+	undo := table.Shapes["UndoRetentionInput"]
+	if undo == nil || len(undo.Members) != 4 || !undo.Members["domain"].Required || undo.Members["domainOwner"].Required || !undo.Members["runId"].Required {
+		t.Errorf("UndoRetentionInput, which embeds RepositoryName, is %+v", undo)
+	}
 }

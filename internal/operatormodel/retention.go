@@ -5,9 +5,7 @@ import "time"
 // PutRetentionRulesInput sets the retention rules of a repository, or some of its lock
 // lists.
 type PutRetentionRulesInput struct {
-	Domain      string  `json:"domain" wire:"required,min=1,max=50"`
-	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
-	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
+	RepositoryName
 	// Document has the rules, in YAML or JSON. Without it, those that are there stay.
 	Document *string `json:"document" wire:"min=1,max=65536"`
 	// LockLists are added, or replace those of the same name.
@@ -40,9 +38,7 @@ type RetentionRules struct {
 
 // GetRetentionRulesInput asks for the retention rules of a repository.
 type GetRetentionRulesInput struct {
-	Domain      string  `json:"domain" wire:"required,min=1,max=50"`
-	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
-	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
+	RepositoryName
 }
 
 // GetRetentionRulesOutput has them.
@@ -52,9 +48,7 @@ type GetRetentionRulesOutput struct {
 
 // DeleteRetentionRulesInput removes the retention rules and lock lists of a repository.
 type DeleteRetentionRulesInput struct {
-	Domain      string  `json:"domain" wire:"required,min=1,max=50"`
-	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
-	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
+	RepositoryName
 }
 
 // DeleteRetentionRulesOutput is empty.
@@ -62,9 +56,7 @@ type DeleteRetentionRulesOutput struct{}
 
 // PreviewRetentionInput asks for one page of what the rules of a repository decide now.
 type PreviewRetentionInput struct {
-	Domain      string  `json:"domain" wire:"required,min=1,max=50"`
-	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
-	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
+	RepositoryName
 	// Document has other rules to try, instead of those of the repository.
 	Document   *string `json:"document" wire:"min=1,max=65536"`
 	MaxResults *int32  `json:"maxResults" wire:"min=1,max=1000"`
@@ -102,9 +94,7 @@ type RetentionVerdict struct {
 
 // RunRetentionInput begins to apply the rules of a repository.
 type RunRetentionInput struct {
-	Domain      string  `json:"domain" wire:"required,min=1,max=50"`
-	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
-	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
+	RepositoryName
 	// MaxShare replaces max_share of the rules for this run.
 	MaxShare *float64 `json:"maxShare"`
 }
@@ -135,12 +125,10 @@ type RetentionRun struct {
 
 // ListRetentionRunsInput asks for one page of the runs of a repository, or for one run.
 type ListRetentionRunsInput struct {
-	Domain      string  `json:"domain" wire:"required,min=1,max=50"`
-	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
-	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
-	RunID       *string `json:"runId" wire:"min=1,max=64"`
-	MaxResults  *int32  `json:"maxResults" wire:"min=1,max=1000"`
-	NextToken   *string `json:"nextToken" wire:"min=1,max=1024"`
+	RepositoryName
+	RunID      *string `json:"runId" wire:"min=1,max=64"`
+	MaxResults *int32  `json:"maxResults" wire:"min=1,max=1000"`
+	NextToken  *string `json:"nextToken" wire:"min=1,max=1024"`
 }
 
 // ListRetentionRunsOutput has the latest run first.
@@ -151,10 +139,8 @@ type ListRetentionRunsOutput struct {
 
 // UndoRetentionInput begins to restore what a run has removed.
 type UndoRetentionInput struct {
-	Domain      string  `json:"domain" wire:"required,min=1,max=50"`
-	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
-	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
-	RunID       string  `json:"runId" wire:"required,min=1,max=64"`
+	RepositoryName
+	RunID string `json:"runId" wire:"required,min=1,max=64"`
 }
 
 // UndoRetentionOutput has the run, whose undo goes on in the background.

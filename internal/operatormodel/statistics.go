@@ -2,16 +2,21 @@ package operatormodel
 
 import "time"
 
-// ListPackageStatisticsInput asks for one page of the downloads from a repository: of its
-// packages or, with Format and Package, of the versions of one package.
-type ListPackageStatisticsInput struct {
+// A RepositoryName names a package repository. Inputs embed it.
+type RepositoryName struct {
 	Domain string `json:"domain" wire:"required,min=1,max=50"`
 	// DomainOwner is the account that owns the domain; the default is the caller's.
 	DomainOwner *string `json:"domainOwner" pattern:"[0-9]{12}"`
 	Repository  string  `json:"repository" wire:"required,min=1,max=100"`
-	Format      *string `json:"format" wire:"min=1,max=20"`
-	Namespace   *string `json:"namespace" wire:"min=1,max=255"`
-	Package     *string `json:"package" wire:"min=1,max=255"`
+}
+
+// ListPackageStatisticsInput asks for one page of the downloads from a repository: of its
+// packages or, with Format and Package, of the versions of one package.
+type ListPackageStatisticsInput struct {
+	RepositoryName
+	Format    *string `json:"format" wire:"min=1,max=20"`
+	Namespace *string `json:"namespace" wire:"min=1,max=255"`
+	Package   *string `json:"package" wire:"min=1,max=255"`
 	// MaxResults is the length of the page; the default is 100.
 	MaxResults *int32  `json:"maxResults" wire:"min=1,max=1000"`
 	NextToken  *string `json:"nextToken" wire:"min=1,max=4096"`

@@ -72,7 +72,7 @@ func (f failure) appendMembers(b []byte) []byte {
 func setHeaders(h http.Header, n *node, v reflect.Value) {
 	for i := range n.fields {
 		f := &n.fields[i]
-		fv := v.Field(f.index)
+		fv := v.FieldByIndex(f.index)
 		if f.in == model.InHeader && !unset(fv) {
 			h.Set(f.name, string(appendText(nil, f.node, reflect.Indirect(fv))))
 		}

@@ -114,7 +114,7 @@ func (r *formReader) structure(n *node, v reflect.Value) error {
 		}
 		r.path = append(r.path, f.wire...)
 		if r.has() {
-			if err := r.value(f.node, settable(v.Field(f.index), f.ptr)); err != nil {
+			if err := r.value(f.node, settable(v.FieldByIndex(f.index), f.ptr)); err != nil {
 				return err
 			}
 		}
@@ -171,7 +171,7 @@ func (r *formReader) union(n *node, v reflect.Value) error {
 		}
 		c := reflect.New(f.union.Elem())
 		v.Set(c)
-		if err := r.value(f.node, c.Elem().Field(f.index)); err != nil {
+		if err := r.value(f.node, c.Elem().FieldByIndex(f.index)); err != nil {
 			return err
 		}
 	}

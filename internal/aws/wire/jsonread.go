@@ -55,7 +55,7 @@ type jsonReader struct{ *jsontext.Decoder }
 func (d jsonReader) value(n *node, v reflect.Value) error {
 	switch n.kind {
 	case kindStruct:
-		return d.object(n, func(f *field) error { return d.value(f.node, settable(v.Field(f.index), f.ptr)) })
+		return d.object(n, func(f *field) error { return d.value(f.node, settable(v.FieldByIndex(f.index), f.ptr)) })
 	case kindUnion:
 		return d.union(n, v)
 	case kindList:
@@ -112,7 +112,7 @@ func (d jsonReader) union(n *node, v reflect.Value) error {
 		}
 		c := reflect.New(f.union.Elem())
 		v.Set(c)
-		return d.value(f.node, c.Elem().Field(f.index))
+		return d.value(f.node, c.Elem().FieldByIndex(f.index))
 	})
 	if err == nil && v.IsNil() {
 		return malformed("%s has no member that this server knows.", d.location())

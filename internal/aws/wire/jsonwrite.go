@@ -71,7 +71,7 @@ func appendMembers(b []byte, n *node, v reflect.Value) []byte {
 	start := len(b)
 	for i := range n.fields {
 		f := &n.fields[i]
-		fv := v.Field(f.index)
+		fv := v.FieldByIndex(f.index)
 		if f.in != model.InBody || (unset(fv) && !n.alwaysWrites(f)) {
 			continue
 		}
@@ -99,7 +99,7 @@ func (n *node) caseOf(v reflect.Value) (*field, reflect.Value) {
 	c := v.Elem()
 	for i := range n.fields {
 		if f := &n.fields[i]; f.union == c.Type() {
-			return f, c.Elem().Field(f.index)
+			return f, c.Elem().FieldByIndex(f.index)
 		}
 	}
 	panic("wire: " + n.typ.String() + " has no case " + c.Type().String())

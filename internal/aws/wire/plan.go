@@ -53,7 +53,7 @@ type field struct {
 	path     string // name in an error
 	in       model.Location
 	name     string // of a header or a query parameter
-	index    int
+	index    []int  // as reflect.Value.FieldByIndex takes it
 	ptr      bool
 	required bool
 	node     *node
@@ -154,8 +154,7 @@ func (p *planner) fillStruct(n *node, s *model.Shape) error {
 			wires[upperFirst(wire)] = wire
 		}
 	}
-	for i := range n.typ.NumField() {
-		sf := n.typ.Field(i)
+	for _, sf := range fieldsOf(n.typ) {
 		wire, ok := wires[sf.Name]
 		if !ok && sf.IsExported() && sf.Name != "ResultMetadata" && sf.Name != "ErrorCodeOverride" {
 			return fmt.Errorf("the table lacks %v.%s: run go generate", n.typ, sf.Name)
@@ -173,6 +172,24 @@ func (p *planner) fillStruct(n *node, s *model.Shape) error {
 	}
 	n.index()
 	return nil
+}
+
+// fieldsOf returns the fields of a struct, with those of an exported struct that it embeds
+// in its place. Structs of the SDK embed none; those of package operatormodel do.
+func fieldsOf(t reflect.Type) []reflect.StructField {
+	fields := make([]reflect.StructField, 0, t.NumField())
+	for i := range t.NumField() {
+		sf := t.Field(i)
+		if !sf.Anonymous || !sf.IsExported() {
+			fields = append(fields, sf)
+			continue
+		}
+		for _, inner := range fieldsOf(sf.Type) {
+			inner.Index = slices.Concat(sf.Index, inner.Index)
+			fields = append(fields, inner)
+		}
+	}
+	return fields
 }
 
 func (p *planner) fillUnion(n *node, s *model.Shape) error {
@@ -198,7 +215,7 @@ func (p *planner) fillUnion(n *node, s *model.Shape) error {
 func (p *planner) addField(n *node, wire string, m *model.Member, sf reflect.StructField, union reflect.Type) error {
 	f := field{
 		wire: wire, quoted: `"` + wire + `":`, path: lowerFirst(wire),
-		in: m.In, name: m.Name, index: sf.Index[0], ptr: sf.Type.Kind() == reflect.Pointer,
+		in: m.In, name: m.Name, index: sf.Index, ptr: sf.Type.Kind() == reflect.Pointer,
 		required: m.Required, union: union,
 	}
 	var err error

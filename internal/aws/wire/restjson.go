@@ -64,7 +64,7 @@ func (p restJSON) decode(x *exchange, v reflect.Value) error {
 		case model.InHeader:
 			err = f.setTexts(v, x.r.Header.Values(f.name))
 		case model.InPayload:
-			v.Field(f.index).Set(reflect.ValueOf(x.r.Body))
+			v.FieldByIndex(f.index).Set(reflect.ValueOf(x.r.Body))
 		}
 		if err != nil {
 			return err
@@ -81,7 +81,7 @@ func (f *field) setTexts(v reflect.Value, texts []string) error {
 	if len(texts) == 0 {
 		return nil
 	}
-	fv := settable(v.Field(f.index), f.ptr)
+	fv := settable(v.FieldByIndex(f.index), f.ptr)
 	if f.node.kind != kindList {
 		if len(texts) > 1 {
 			return malformed("The parameter %s occurs more than once.", f.name)
@@ -104,7 +104,7 @@ func (p restJSON) encode(x *exchange, v reflect.Value) {
 	if v.IsValid() && x.op.out != nil {
 		setHeaders(x.w.Header(), x.op.out, v)
 		if f := x.op.out.payload(); f != nil {
-			body, ok := v.Field(f.index).Interface().(io.ReadCloser)
+			body, ok := v.FieldByIndex(f.index).Interface().(io.ReadCloser)
 			if !ok {
 				body = http.NoBody
 			}

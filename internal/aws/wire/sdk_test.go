@@ -153,7 +153,7 @@ func fill(r *rand.Rand, n *node, v reflect.Value, depth int) {
 	for i := range n.fields {
 		f := &n.fields[i]
 		if f.required || depth < 7 && r.IntN(5) > 0 {
-			fillValue(r, f.node, v.Field(f.index), depth+1, f.in == model.InHeader)
+			fillValue(r, f.node, v.FieldByIndex(f.index), depth+1, f.in == model.InHeader)
 		}
 	}
 }
@@ -179,14 +179,14 @@ func fillValue(r *rand.Rand, n *node, v reflect.Value, depth int, ascii bool) {
 		v.Set(reflect.ValueOf(stream(fmt.Append(nil, "stream", r.Uint64()))))
 	case kindStruct:
 		fill(r, n, v, depth)
-		if len(n.fields) > 0 && !slices.ContainsFunc(n.fields, func(f field) bool { return !unset(v.Field(f.index)) }) {
+		if len(n.fields) > 0 && !slices.ContainsFunc(n.fields, func(f field) bool { return !unset(v.FieldByIndex(f.index)) }) {
 			// An empty structure has no form in awsQuery.
-			fillValue(r, n.fields[0].node, v.Field(n.fields[0].index), depth+1, ascii)
+			fillValue(r, n.fields[0].node, v.FieldByIndex(n.fields[0].index), depth+1, ascii)
 		}
 	case kindUnion:
 		f := n.fields[r.IntN(len(n.fields))]
 		c := reflect.New(f.union.Elem())
-		fillValue(r, f.node, c.Elem().Field(f.index), depth+1, ascii)
+		fillValue(r, f.node, c.Elem().FieldByIndex(f.index), depth+1, ascii)
 		v.Set(c)
 	case kindList:
 		s := reflect.MakeSlice(n.typ, 1+r.IntN(max(1, 12>>(depth/2))), 12)

@@ -70,7 +70,7 @@ func (n *node) needsCheck() bool { return n.rule != nil || n.kind >= kindStruct 
 func (c *checker) members(n *node, v reflect.Value) {
 	for i := range n.fields {
 		f := &n.fields[i]
-		fv := v.Field(f.index)
+		fv := v.FieldByIndex(f.index)
 		if unset(fv) {
 			if f.required {
 				c.trail = append(c.trail, step{name: f.path})

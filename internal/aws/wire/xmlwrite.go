@@ -13,7 +13,7 @@ func appendXML(b []byte, name string, n *node, v reflect.Value) []byte {
 	case kindStruct:
 		for i := range n.fields {
 			f := &n.fields[i]
-			if fv := v.Field(f.index); !unset(fv) || n.alwaysWrites(f) {
+			if fv := v.FieldByIndex(f.index); !unset(fv) || n.alwaysWrites(f) {
 				if f.ptr {
 					fv = fv.Elem()
 				}

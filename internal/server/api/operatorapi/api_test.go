@@ -195,27 +195,30 @@ func TestAPI_EveryOperationIsAuthorized(t *testing.T) {
 	}
 }
 
+// libName names the package repository of the tests.
+var libName = operatormodel.RepositoryName{Domain: "acme", Repository: "lib"}
+
 // validInput returns an input that passes the constraints of its operation.
 func validInput(t reflect.Type) any {
 	switch t {
 	case reflect.TypeFor[operatormodel.RetryWorkInput]():
 		return &operatormodel.RetryWorkInput{Kind: aws.String("k")}
 	case reflect.TypeFor[operatormodel.ListPackageStatisticsInput]():
-		return &operatormodel.ListPackageStatisticsInput{Domain: "acme", Repository: "lib"}
+		return &operatormodel.ListPackageStatisticsInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.PutRetentionRulesInput]():
-		return &operatormodel.PutRetentionRulesInput{Domain: "acme", Repository: "lib"}
+		return &operatormodel.PutRetentionRulesInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.GetRetentionRulesInput]():
-		return &operatormodel.GetRetentionRulesInput{Domain: "acme", Repository: "lib"}
+		return &operatormodel.GetRetentionRulesInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.DeleteRetentionRulesInput]():
-		return &operatormodel.DeleteRetentionRulesInput{Domain: "acme", Repository: "lib"}
+		return &operatormodel.DeleteRetentionRulesInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.PreviewRetentionInput]():
-		return &operatormodel.PreviewRetentionInput{Domain: "acme", Repository: "lib"}
+		return &operatormodel.PreviewRetentionInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.RunRetentionInput]():
-		return &operatormodel.RunRetentionInput{Domain: "acme", Repository: "lib"}
+		return &operatormodel.RunRetentionInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.ListRetentionRunsInput]():
-		return &operatormodel.ListRetentionRunsInput{Domain: "acme", Repository: "lib"}
+		return &operatormodel.ListRetentionRunsInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.UndoRetentionInput]():
-		return &operatormodel.UndoRetentionInput{Domain: "acme", Repository: "lib", RunID: "r"}
+		return &operatormodel.UndoRetentionInput{RepositoryName: libName, RunID: "r"}
 	case reflect.TypeFor[operatormodel.RetireKeyInput]():
 		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}

@@ -12,15 +12,15 @@ import (
 
 // repositoryID returns the package repository that a request names. Its domain is the
 // caller's unless the request says another account.
-func repositoryID(ctx context.Context, domain string, owner *string, repository string) packages.RepositoryID {
-	id := packages.DomainID{Name: domain, Owner: deref(owner)}
+func repositoryID(ctx context.Context, name operatormodel.RepositoryName) packages.RepositoryID {
+	id := packages.DomainID{Name: name.Domain, Owner: deref(name.DomainOwner)}
 	if c := authn.FromContext(ctx); c != nil {
 		id.Region = c.Region
-		if owner == nil {
+		if name.DomainOwner == nil {
 			id.Owner = c.Account
 		}
 	}
-	return id.Repository(repository)
+	return id.Repository(name.Repository)
 }
 
 // pageSize returns the length of the page that a request asks for.
@@ -38,7 +38,7 @@ func invalidToken(operation string) error {
 // ListPackageStatistics returns a page of the downloads of packages, or of the versions of
 // one package.
 func (a *API) ListPackageStatistics(ctx context.Context, in *operatormodel.ListPackageStatisticsInput) (*operatormodel.ListPackageStatisticsOutput, error) {
-	repo := repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository)
+	repo := repositoryID(ctx, in.RepositoryName)
 	id := packages.PackageID{Format: packages.Format(deref(in.Format)), Namespace: deref(in.Namespace), Name: deref(in.Package)}
 	scope := pagetoken.NewScope("ListPackageStatistics", repo.ARN(), string(id.Format), id.Namespace, id.Name)
 	cursor, err := scope.Cursor(in.NextToken, 3)

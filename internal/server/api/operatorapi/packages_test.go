@@ -72,7 +72,7 @@ func TestListPackageStatistics(t *testing.T) {
 	f.download(ui, "2.0.0")
 	f.download(ui, "1.0.0")
 
-	in := &operatormodel.ListPackageStatisticsInput{Domain: "acme", Repository: "lib", MaxResults: aws.Int32(1)}
+	in := &operatormodel.ListPackageStatisticsInput{RepositoryName: libName, MaxResults: aws.Int32(1)}
 	all := map[string]operatormodel.PackageStatistics{}
 	for more := true; more; more = in.NextToken != nil {
 		page, err := f.admin().ListPackageStatistics(t.Context(), in)
@@ -89,7 +89,7 @@ func TestListPackageStatistics(t *testing.T) {
 	}
 
 	in = &operatormodel.ListPackageStatisticsInput{
-		Domain: "acme", Repository: "lib", Format: aws.String("npm"), Namespace: aws.String("acme"), Package: aws.String("ui"), MaxResults: aws.Int32(2),
+		RepositoryName: libName, Format: aws.String("npm"), Namespace: aws.String("acme"), Package: aws.String("ui"), MaxResults: aws.Int32(2),
 	}
 	var versions []operatormodel.VersionStatistics
 	for more := true; more; more = in.NextToken != nil {
@@ -109,6 +109,6 @@ func TestListPackageStatistics(t *testing.T) {
 	in.NextToken, in.Package = nil, nil
 	_, err = f.admin().ListPackageStatistics(t.Context(), in)
 	wantCode(t, err, "InvalidParameterException")
-	_, err = f.admin().ListPackageStatistics(t.Context(), &operatormodel.ListPackageStatisticsInput{Domain: "acme", Repository: "other"})
+	_, err = f.admin().ListPackageStatistics(t.Context(), &operatormodel.ListPackageStatisticsInput{RepositoryName: operatormodel.RepositoryName{Domain: "acme", Repository: "other"}})
 	wantCode(t, err, "ResourceNotFoundException")
 }

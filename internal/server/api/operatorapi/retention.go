@@ -22,7 +22,7 @@ func (a *API) PutRetentionRules(ctx context.Context, in *operatormodel.PutRetent
 		}
 		change.SetLists[l.Name] = l.Text
 	}
-	rules, err := a.c.Packages.PutRetentionRules(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), change)
+	rules, err := a.c.Packages.PutRetentionRules(ctx, repositoryID(ctx, in.RepositoryName), change)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (a *API) PutRetentionRules(ctx context.Context, in *operatormodel.PutRetent
 
 // GetRetentionRules returns the retention rules of a repository.
 func (a *API) GetRetentionRules(ctx context.Context, in *operatormodel.GetRetentionRulesInput) (*operatormodel.GetRetentionRulesOutput, error) {
-	rules, err := a.c.Packages.GetRetentionRules(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository))
+	rules, err := a.c.Packages.GetRetentionRules(ctx, repositoryID(ctx, in.RepositoryName))
 	if err != nil {
 		return nil, err
 	}
@@ -48,12 +48,12 @@ func retentionRules(r packages.RetentionRules) operatormodel.RetentionRules {
 
 // DeleteRetentionRules removes the retention rules of a repository.
 func (a *API) DeleteRetentionRules(ctx context.Context, in *operatormodel.DeleteRetentionRulesInput) (*operatormodel.DeleteRetentionRulesOutput, error) {
-	return new(operatormodel.DeleteRetentionRulesOutput), a.c.Packages.DeleteRetentionRules(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository))
+	return new(operatormodel.DeleteRetentionRulesOutput), a.c.Packages.DeleteRetentionRules(ctx, repositoryID(ctx, in.RepositoryName))
 }
 
 // PreviewRetention returns a page of what the rules decide, and changes nothing.
 func (a *API) PreviewRetention(ctx context.Context, in *operatormodel.PreviewRetentionInput) (*operatormodel.PreviewRetentionOutput, error) {
-	repo := repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository)
+	repo := repositoryID(ctx, in.RepositoryName)
 	scope := pagetoken.NewScope("PreviewRetention", repo.ARN(), deref(in.Document))
 	cursor, err := scope.Cursor(in.NextToken, 4)
 	if err != nil {
@@ -89,7 +89,7 @@ func retentionVerdict(v *packages.RetentionVerdict) operatormodel.RetentionVerdi
 
 // RunRetention begins to apply the rules.
 func (a *API) RunRetention(ctx context.Context, in *operatormodel.RunRetentionInput) (*operatormodel.RunRetentionOutput, error) {
-	run, err := a.c.Packages.RunRetention(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), deref(in.MaxShare))
+	run, err := a.c.Packages.RunRetention(ctx, repositoryID(ctx, in.RepositoryName), deref(in.MaxShare))
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (a *API) RunRetention(ctx context.Context, in *operatormodel.RunRetentionIn
 
 // ListRetentionRuns returns a page of the runs of a repository, or one run.
 func (a *API) ListRetentionRuns(ctx context.Context, in *operatormodel.ListRetentionRunsInput) (*operatormodel.ListRetentionRunsOutput, error) {
-	repo := repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository)
+	repo := repositoryID(ctx, in.RepositoryName)
 	if in.RunID != nil {
 		run, err := a.c.Packages.GetRetentionRun(ctx, repo, *in.RunID)
 		if err != nil {
@@ -133,7 +133,7 @@ func (a *API) ListRetentionRuns(ctx context.Context, in *operatormodel.ListReten
 
 // UndoRetention begins to restore what a run has removed.
 func (a *API) UndoRetention(ctx context.Context, in *operatormodel.UndoRetentionInput) (*operatormodel.UndoRetentionOutput, error) {
-	run, err := a.c.Packages.UndoRetention(ctx, repositoryID(ctx, in.Domain, in.DomainOwner, in.Repository), in.RunID)
+	run, err := a.c.Packages.UndoRetention(ctx, repositoryID(ctx, in.RepositoryName), in.RunID)
 	if err != nil {
 		return nil, err
 	}

@@ -20,21 +20,21 @@ func TestRetention(t *testing.T) {
 	}
 	f.Advance(2 * time.Hour)
 	admin := f.admin()
-	_, err := admin.PutRetentionRules(t.Context(), &operatormodel.PutRetentionRulesInput{Domain: "acme", Repository: "lib", Document: aws.String("rules: [{name: a}]")})
+	_, err := admin.PutRetentionRules(t.Context(), &operatormodel.PutRetentionRulesInput{RepositoryName: libName, Document: aws.String("rules: [{name: a}]")})
 	wantCode(t, err, "ValidationException")
 	list := operatormodel.LockList{Name: "app", Text: "npm/@acme/ui@1.1.0\n"}
-	_, err = admin.PutRetentionRules(t.Context(), &operatormodel.PutRetentionRulesInput{Domain: "acme", Repository: "lib", Document: aws.String("x"), LockLists: []operatormodel.LockList{list, list}})
+	_, err = admin.PutRetentionRules(t.Context(), &operatormodel.PutRetentionRulesInput{RepositoryName: libName, Document: aws.String("x"), LockLists: []operatormodel.LockList{list, list}})
 	wantCode(t, err, "InvalidParameterException")
 	document := "rules: [{name: two, keep_newest: 2}]"
-	put, err := admin.PutRetentionRules(t.Context(), &operatormodel.PutRetentionRulesInput{Domain: "acme", Repository: "lib", Document: &document, LockLists: []operatormodel.LockList{list}})
+	put, err := admin.PutRetentionRules(t.Context(), &operatormodel.PutRetentionRulesInput{RepositoryName: libName, Document: &document, LockLists: []operatormodel.LockList{list}})
 	if err != nil || put.Rules.Document != document || len(put.Rules.LockLists) != 1 || put.Rules.LockLists[0] != list {
 		t.Fatal(put, err)
 	}
-	if got, err := admin.GetRetentionRules(t.Context(), &operatormodel.GetRetentionRulesInput{Domain: "acme", Repository: "lib"}); err != nil || got.Rules.Revision != put.Rules.Revision {
+	if got, err := admin.GetRetentionRules(t.Context(), &operatormodel.GetRetentionRulesInput{RepositoryName: libName}); err != nil || got.Rules.Revision != put.Rules.Revision {
 		t.Error(got, err)
 	}
 
-	preview := &operatormodel.PreviewRetentionInput{Domain: "acme", Repository: "lib", MaxResults: aws.Int32(1)}
+	preview := &operatormodel.PreviewRetentionInput{RepositoryName: libName, MaxResults: aws.Int32(1)}
 	var verdicts []string
 	for more := true; more; more = preview.NextToken != nil {
 		page, err := admin.PreviewRetention(t.Context(), preview)
@@ -50,16 +50,16 @@ func TestRetention(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 
-	started, err := admin.RunRetention(t.Context(), &operatormodel.RunRetentionInput{Domain: "acme", Repository: "lib", MaxShare: aws.Float64(1)})
+	started, err := admin.RunRetention(t.Context(), &operatormodel.RunRetentionInput{RepositoryName: libName, MaxShare: aws.Float64(1)})
 	if err != nil || started.Run.State != "queued" {
 		t.Fatal(started, err)
 	}
 	if err := f.work.RunDue(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	undo := &operatormodel.UndoRetentionInput{Domain: "acme", Repository: "lib", RunID: started.Run.RunID}
+	undo := &operatormodel.UndoRetentionInput{RepositoryName: libName, RunID: started.Run.RunID}
 	for _, want := range []string{"done 3 0", "undone 3 3"} {
-		runs, err := admin.ListRetentionRuns(t.Context(), &operatormodel.ListRetentionRunsInput{Domain: "acme", Repository: "lib", RunID: &started.Run.RunID})
+		runs, err := admin.ListRetentionRuns(t.Context(), &operatormodel.ListRetentionRunsInput{RepositoryName: libName, RunID: &started.Run.RunID})
 		if err != nil || len(runs.Runs) != 1 {
 			t.Fatal(runs, err)
 		}
@@ -75,10 +75,10 @@ func TestRetention(t *testing.T) {
 		}
 	}
 
-	if _, err := admin.RunRetention(t.Context(), &operatormodel.RunRetentionInput{Domain: "acme", Repository: "lib"}); err != nil {
+	if _, err := admin.RunRetention(t.Context(), &operatormodel.RunRetentionInput{RepositoryName: libName}); err != nil {
 		t.Fatal(err)
 	}
-	list1 := &operatormodel.ListRetentionRunsInput{Domain: "acme", Repository: "lib", MaxResults: aws.Int32(1)}
+	list1 := &operatormodel.ListRetentionRunsInput{RepositoryName: libName, MaxResults: aws.Int32(1)}
 	seen := 0
 	for more := true; more; more = list1.NextToken != nil {
 		page, err := admin.ListRetentionRuns(t.Context(), list1)
@@ -90,9 +90,9 @@ func TestRetention(t *testing.T) {
 	if seen != 2 {
 		t.Errorf("%d runs", seen)
 	}
-	if _, err := admin.DeleteRetentionRules(t.Context(), &operatormodel.DeleteRetentionRulesInput{Domain: "acme", Repository: "lib"}); err != nil {
+	if _, err := admin.DeleteRetentionRules(t.Context(), &operatormodel.DeleteRetentionRulesInput{RepositoryName: libName}); err != nil {
 		t.Error(err)
 	}
-	_, err = admin.GetRetentionRules(t.Context(), &operatormodel.GetRetentionRulesInput{Domain: "acme", Repository: "lib"})
+	_, err = admin.GetRetentionRules(t.Context(), &operatormodel.GetRetentionRulesInput{RepositoryName: libName})
 	wantCode(t, err, "ResourceNotFoundException")
 }
