@@ -1,10 +1,14 @@
 package formats
 
 import (
+	"iter"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // maxSearchWords bounds the different words of a search, each of which is looked for in
@@ -27,7 +31,42 @@ func SearchWords(text string) ([]string, error) {
 	return words, nil
 }
 
+// QueryInt is a number of a query, at most most, or the fallback if the query does not have
+// it.
+func QueryInt(q url.Values, name string, fallback, most int) int {
+	n, err := strconv.Atoi(q.Get(name))
+	if err != nil || n < 0 {
+		return fallback
+	}
+	return min(n, most)
+}
+
 // ContainsAll reports whether a text in lower case contains all words.
 func ContainsAll(text string, words []string) bool {
 	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
+}
+
+// Search returns one page of the packages of a format whose name or text contains every
+// word of a search, and their number on all pages: see [packages.Service.Search]. name is
+// the name of a package as people write it. The packages are read one by one, while the
+// answer is made; those that were deleted since they were found are left out.
+func (b *Base[P]) Search(r *Request, f packages.Format, text string, page packages.SearchPage, name func(packages.PackageID) string) (found iter.Seq2[*packages.Package, error], total int, err error) {
+	words, err := SearchWords(text)
+	if err != nil {
+		return nil, 0, err
+	}
+	ids, total, err := b.Packages.Search(r.Context(), r.Repository, f, page, func(id packages.PackageID, text string) bool {
+		return ContainsAll(strings.ToLower(name(id))+"\n"+text, words)
+	})
+	return func(yield func(*packages.Package, error) bool) {
+		for _, id := range ids {
+			p, err := b.Packages.Package(r.Context(), r.Repository, id)
+			if IsNotFound(err) {
+				continue
+			}
+			if !yield(p, err) || err != nil {
+				return
+			}
+		}
+	}, total, err
 }

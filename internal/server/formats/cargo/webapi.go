@@ -3,8 +3,6 @@ package cargo
 import (
 	"math"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -28,24 +26,14 @@ type foundCrate struct {
 // the query. Crates of which every version is yanked are not found.
 func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
 	q := r.URL.Query()
-	words, err := formats.SearchWords(q.Get("q"))
+	size := formats.QueryInt(q, "per_page", defaultFound, maxFound)
+	page := packages.SearchPage{From: (max(formats.QueryInt(q, "page", 1, math.MaxInt32), 1) - 1) * size, Size: size}
+	found, total, err := h.Search(r, packages.Cargo, q.Get("q"), page, func(id packages.PackageID) string { return id.Name })
 	if err != nil {
 		return err
 	}
-	size := queryInt(q, "per_page", defaultFound, maxFound)
-	page := packages.SearchPage{From: (max(queryInt(q, "page", 1, math.MaxInt32), 1) - 1) * size, Size: size}
-	found, total, err := h.Packages.Search(r.Context(), r.Repository, packages.Cargo, page, func(id packages.PackageID, text string) bool {
-		return formats.ContainsAll(strings.ToLower(id.Name)+"\n"+text, words)
-	})
-	if err != nil {
-		return err
-	}
-	crates := make([]foundCrate, 0, len(found))
-	for _, id := range found {
-		p, err := h.Packages.Package(r.Context(), r.Repository, id)
-		if formats.IsNotFound(err) {
-			continue // deleted since its name was found
-		}
+	crates := []foundCrate{}
+	for p, err := range found {
 		if err != nil {
 			return err
 		}
@@ -63,16 +51,6 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 		Crates []foundCrate   `json:"crates"`
 		Meta   map[string]int `json:"meta"`
 	}{crates, map[string]int{"total": total}})
-}
-
-// queryInt is a number of the query, at most max, or the default if the query does not
-// have it.
-func queryInt(q url.Values, name string, fallback, max int) int {
-	n, err := strconv.Atoi(q.Get(name))
-	if err != nil || n < 0 {
-		return fallback
-	}
-	return min(n, max)
 }
 
 // A crateSummary and a versionSummary have the members that the tools around cargo read

@@ -4,11 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
 
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -46,23 +42,13 @@ type searchedPackage struct {
 // of the query.
 func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
 	q := r.URL.Query()
-	words, err := formats.SearchWords(q.Get("text"))
+	page := packages.SearchPage{From: formats.QueryInt(q, "from", 0, math.MaxInt32), Size: formats.QueryInt(q, "size", defaultSearchSize, maxSearchSize)}
+	found, total, err := h.Search(r, packages.NPM, q.Get("text"), page, packument.FullName)
 	if err != nil {
 		return err
 	}
-	page := packages.SearchPage{From: queryInt(q, "from", 0, math.MaxInt32), Size: queryInt(q, "size", defaultSearchSize, maxSearchSize)}
-	found, total, err := h.Packages.Search(r.Context(), r.Repository, packages.NPM, page, func(id packages.PackageID, text string) bool {
-		return formats.ContainsAll(strings.ToLower(packument.FullName(id))+"\n"+text, words)
-	})
-	if err != nil {
-		return err
-	}
-	results := make([]searchResult, 0, len(found))
-	for _, id := range found {
-		p, err := h.Packages.Package(r.Context(), r.Repository, id)
-		if e := fault.From(err); e != nil && e.Kind == fault.NotFound {
-			continue // deleted since its name was found
-		}
+	results := []searchResult{}
+	for p, err := range found {
 		if err != nil {
 			return err
 		}
@@ -88,14 +74,4 @@ func searchEntry(p *packages.Package) searchResult {
 		s.Description, s.Keywords = packument.StringValue(about.Get("description")), about.Get("keywords")
 	}
 	return searchResult{Package: s}
-}
-
-// queryInt is a number of the query, at most max, or the default if the query does
-// not have it.
-func queryInt(q url.Values, name string, fallback, max int) int {
-	n, err := strconv.Atoi(q.Get(name))
-	if err != nil || n < 0 {
-		return fallback
-	}
-	return min(n, max)
 }

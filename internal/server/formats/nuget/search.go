@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -34,7 +33,7 @@ func parseQuery(q url.Values) (searchQuery, error) {
 	s := searchQuery{
 		packageType: q.Get("packageType"), prerelease: strings.EqualFold(q.Get("prerelease"), "true"),
 		semVer2: strings.HasPrefix(q.Get("semVerLevel"), "2."),
-		skip:    queryInt(q, "skip", 0, maxSkip), take: queryInt(q, "take", defaultTake, maxTake),
+		skip:    formats.QueryInt(q, "skip", 0, maxSkip), take: formats.QueryInt(q, "take", defaultTake, maxTake),
 	}
 	words, err := formats.SearchWords(q.Get("q"))
 	if err != nil {
@@ -53,16 +52,6 @@ func parseQuery(q url.Values) (searchQuery, error) {
 		}
 	}
 	return s, nil
-}
-
-// queryInt is a number of the query, at most most, or the fallback if the query does not
-// have it.
-func queryInt(q url.Values, name string, fallback, most int) int {
-	n, err := strconv.Atoi(q.Get(name))
-	if err != nil || n < 0 {
-		return fallback
-	}
-	return min(n, most)
 }
 
 // matches reports whether a package can be among the results. text is what searchText
