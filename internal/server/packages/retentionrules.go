@@ -56,7 +56,8 @@ type RetentionChange struct {
 }
 
 // PutRetentionRules sets the retention rules of a repository, and some of its lock lists.
-// Nothing is removed at once: the first scheduled run is a day later.
+// Nothing is removed at once: the first scheduled run with the rules is a day later. Lock
+// lists, which change with every build, do not put a run off.
 // gatehouse:PutRetentionRules on the repository.
 func (s *Service) PutRetentionRules(ctx context.Context, repo RepositoryID, c RetentionChange) (RetentionRules, error) {
 	r, err := s.authorizeRepository(ctx, "gatehouse:PutRetentionRules", repo)
@@ -116,7 +117,8 @@ func (s *Service) putRetentionRules(ctx context.Context, tx *db.Tx, r *repositor
 	}
 	rules.Revision, rules.Changed, rules.ChangedBy = newRevision(), s.now(), callerARN(ctx)
 	_, err = tx.Exec(ctx, `INSERT INTO pkg_retention (repository, document, revision, changed, changed_by, scheduled) VALUES ($1, $2, $3, $4, $5, $4)
-		ON CONFLICT (repository) DO UPDATE SET document = excluded.document, revision = excluded.revision, changed = excluded.changed, changed_by = excluded.changed_by`,
+		ON CONFLICT (repository) DO UPDATE SET document = excluded.document, revision = excluded.revision, changed = excluded.changed, changed_by = excluded.changed_by,
+			scheduled = CASE WHEN pkg_retention.document = excluded.document THEN pkg_retention.scheduled ELSE excluded.scheduled END`,
 		r.row, rules.Document, rules.Revision, db.Micros(rules.Changed), rules.ChangedBy)
 	return rules, err
 }

@@ -390,6 +390,36 @@ func TestUndoRetention_ExistsAgain(t *testing.T) {
 	}
 }
 
+// Whoever changes the rules has a day to look at the preview. New lock lists, which come with
+// every build, do not put a run off.
+func TestRetention_ScheduleAfterChange(t *testing.T) {
+	h := openNow(t)
+	h.repositories("app")
+	for i := range 3 {
+		h.mustPublish("app", npm("lib"), fmt.Sprintf("1.%d.0", i), "lib.tgz", fmt.Sprint(i))
+	}
+	hours := func(n int) {
+		t.Helper()
+		for range n {
+			h.pass(time.Hour)
+			h.runWork()
+		}
+	}
+	h.rules("rules: [{name: none, keep_newest: 100}]")
+	hours(23)
+	h.rules("rules: [{name: one, keep_newest: 1}]")
+	hours(12)
+	h.rules("rules: [{name: one, keep_newest: 1}]", "ci: npm/lib@1.0.0")
+	hours(11)
+	if got := h.versions("app", npm("lib")); got != "1.0.0 1.1.0 1.2.0" {
+		t.Errorf("within a day after the change of the rules: %s", got)
+	}
+	hours(2)
+	if got := h.versions("app", npm("lib")); got != "1.0.0 1.2.0" {
+		t.Errorf("after a day: %s", got)
+	}
+}
+
 // A package that changes between the evaluation and the removal is evaluated again.
 func TestRetention_ChangedRules(t *testing.T) {
 	h := openNow(t)
