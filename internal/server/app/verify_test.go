@@ -192,6 +192,15 @@ func layer(content string) func(*testing.T, string) {
 	}
 }
 
+// A version that a retention rule has removed, its run, and its asset.
+const (
+	removedRun = `INSERT INTO pkg_retention_run (id, repository, state, started_by, created, finished, until, versions, removed, restored, message)
+		SELECT 'r', repository, 'done', '', 1, 1, 9, 1, 1, 0, '' FROM pkg_package`
+	removedVersion = `INSERT INTO pkg_aside (package, version_key, version, revision, status, published, arrived, entry_point, edited, downloads, used, run, rule, reason, unused, since, until)
+		SELECT package, '0.9.0', '0.9.0', 'x', 'Published', 1, 1, entry_point, 0, 0, 0, 'r', 'old', 'old', 0, 1, 9 FROM pkg_version`
+	removedAsset = `INSERT INTO pkg_aside_asset (package, version_key, name, beside, domain, sha256, published) SELECT package, '0.9.0', name, '', domain, sha256, 1 FROM pkg_asset`
+)
+
 var damages = map[string]damage{
 	"flipped bit":     {layer("b" + layerContent[1:]), "damaged-object", true},
 	"truncated":       {layer(layerContent[:5]), "damaged-object", true},
@@ -229,6 +238,11 @@ var damages = map[string]damage{
 	"version order":   {rows(`UPDATE pkg_version SET changed = 99`), "bad-version", false},
 	"lost content":    {rows(`DELETE FROM pkg_content`), "dangling-asset", false},
 	"lost asset":      {rows(`UPDATE pkg_asset SET beside = 'gone'`), "bad-asset", false},
+	"removed run":     {rows(removedVersion, removedAsset), "lost-run", false},
+	"removed package": {rows(removedRun, removedVersion, `UPDATE pkg_aside SET package = 'gone'`), "lost-package", false},
+	"removed version": {rows(removedAsset), "lost-version", false},
+	"removed status":  {rows(removedRun, removedVersion, removedAsset, `UPDATE pkg_aside SET status = 'Lost'`), "bad-version", false},
+	"removed content": {rows(removedRun, removedVersion, removedAsset, `UPDATE pkg_aside_asset SET sha256 = 'gone'`), "dangling-asset", false},
 	"user":            {rows(`UPDATE iam_entity SET body = '{' WHERE kind = 'User'`), "bad-entity", false},
 	"kind":            {rows(`UPDATE iam_entity SET kind = 'Robot' WHERE kind = 'Role'`), "bad-entity", false},
 	"account":         {rows(`DELETE FROM iam_entity WHERE kind = 'Account'`), "lost-account", false},
@@ -310,6 +324,11 @@ func TestVerify_PlantedDamage(t *testing.T) {
 	if found, _ := verified(t, g.data, "", false); len(found) > 0 {
 		t.Fatalf("found %v before any damage", found)
 	}
+	change(t, g.data, removedRun, removedVersion, removedAsset)
+	if found, _ := verified(t, g.data, "", false); len(found) > 0 {
+		t.Fatalf("found %v with a version that a rule removed", found)
+	}
+	change(t, g.data, `DELETE FROM pkg_aside_asset`, `DELETE FROM pkg_aside`, `DELETE FROM pkg_retention_run`)
 	removeFile(t, g.file("ballast")) // copied for each damage
 	for name, d := range damages {
 		t.Run(name, func(t *testing.T) {

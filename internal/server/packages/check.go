@@ -25,7 +25,11 @@ const restoreDatabase = "Restore the database from a backup."
 func Check(ctx context.Context, q db.Querier) consistency.Findings {
 	return consistency.Check("packages", func(r *consistency.Reporter) []func() error {
 		c := &checker{Reporter: r, ctx: ctx, q: q}
-		return []func() error{c.domains, c.foreignKeys, c.packages, c.versions, c.assets}
+		checks := []func() error{c.domains, c.foreignKeys, c.packages}
+		for _, t := range versionTables {
+			checks = append(checks, func() error { return c.versions(t) }, func() error { return c.assets(t) })
+		}
+		return checks
 	})
 }
 
@@ -141,6 +145,22 @@ func (c *checker) groups(id DomainID, domainRow string) error {
 	return nil
 }
 
+// A versionTable is a table of versions with the table of their assets.
+type versionTable struct {
+	version, asset string
+	changed        string // the number of the version's last change, as SQL
+	suffix         string // of the subject of a finding
+	republish      string // the advice if the content of an asset is lost
+}
+
+var versionTables = []versionTable{
+	{version: "pkg_version", asset: "pkg_asset", changed: "v.changed", republish: "Publish the version again."},
+	{
+		version: "pkg_aside", asset: "pkg_aside_asset", changed: "0", suffix: ", which a retention rule removed",
+		republish: "If the version is still needed, publish it again when its undo window has passed.",
+	},
+}
+
 // A brokenKey is a query for rows that refer to a row that does not exist. It selects
 // two texts for the message.
 type brokenKey struct{ kind, subject, query, message, advice string }
@@ -167,6 +187,18 @@ var brokenKeys = []brokenKey{
 	{
 		"lost-version", "a version that does not exist", `SELECT a.name, a.version_key FROM pkg_asset a WHERE NOT EXISTS (SELECT 1 FROM pkg_version v WHERE v.package = a.package AND v.version_key = a.version_key) ORDER BY a.package, a.version_key, a.name LIMIT $1`,
 		"The asset %s is of the version %s, which does not exist.", restoreDatabase,
+	},
+	{
+		"lost-package", "a package that does not exist", `SELECT v.version, v.package FROM pkg_aside v WHERE NOT EXISTS (SELECT 1 FROM pkg_package p WHERE p.id = v.package) ORDER BY v.package, v.version_key LIMIT $1`,
+		"The version %s, which a retention rule removed, is of the package %s, which does not exist.", restoreDatabase,
+	},
+	{
+		"lost-version", "a version that does not exist", `SELECT a.name, a.version_key FROM pkg_aside_asset a WHERE NOT EXISTS (SELECT 1 FROM pkg_aside v WHERE v.package = a.package AND v.version_key = a.version_key) ORDER BY a.package, a.version_key, a.name LIMIT $1`,
+		"The asset %s, which a retention rule removed, is of the version %s, which does not exist.", restoreDatabase,
+	},
+	{
+		"lost-run", "a retention run that does not exist", `SELECT v.version, v.run FROM pkg_aside v WHERE NOT EXISTS (SELECT 1 FROM pkg_retention_run r WHERE r.id = v.run) ORDER BY v.package, v.version_key LIMIT $1`,
+		"The version %s was removed by the retention run %s, which does not exist, so it cannot be restored.", restoreDatabase,
 	},
 }
 
@@ -285,8 +317,8 @@ func isOrigin(r string) bool { return r == string(Allow) || r == string(Block) }
 
 func validJSON(text []byte) bool { return len(text) == 0 || json.Valid(text) }
 
-// versions checks the versions' rows.
-func (c *checker) versions() error {
+// versions checks the versions' rows in a table.
+func (c *checker) versions(t versionTable) error {
 	type row struct {
 		pkg, key     string
 		name         versionName
@@ -299,8 +331,8 @@ func (c *checker) versions() error {
 		page, err := db.All(c.ctx, c.q, func(r db.Row) (v row, err error) {
 			err = r.Scan(append(v.name.fields(), &v.pkg, &v.key, &v.status, &v.description, &v.metadata, &v.changed, &v.seq)...)
 			return v, err
-		}, `SELECT `+versionNameColumns+`, v.package, v.version_key, v.status, v.description, v.metadata, v.changed, p.seq
-			FROM pkg_version v JOIN pkg_package p ON p.id = v.package JOIN pkg_repository r ON r.id = p.repository JOIN pkg_domain d ON d.id = r.domain
+		}, `SELECT `+versionNameColumns+`, v.package, v.version_key, v.status, v.description, v.metadata, `+t.changed+`, p.seq
+			FROM `+t.version+` v JOIN pkg_package p ON p.id = v.package JOIN pkg_repository r ON r.id = p.repository JOIN pkg_domain d ON d.id = r.domain
 			WHERE (v.package, v.version_key) > ($1, $2) ORDER BY v.package, v.version_key LIMIT $3`, last.pkg, last.key, checkPage)
 		if err != nil {
 			return err
@@ -323,7 +355,7 @@ func (c *checker) versions() error {
 			if wrong == "" {
 				continue
 			}
-			if err := c.Problem("bad-version", v.name.subject(), restoreDatabase, "The row of the version is damaged. %s", wrong); err != nil {
+			if err := c.Problem("bad-version", v.name.subject()+t.suffix, restoreDatabase, "The row of the version is damaged. %s", wrong); err != nil {
 				return err
 			}
 		}
@@ -334,8 +366,8 @@ func (c *checker) versions() error {
 	}
 }
 
-// assets checks the assets' rows.
-func (c *checker) assets() error {
+// assets checks the rows of the assets of the versions in a table.
+func (c *checker) assets(t versionTable) error {
 	type row struct {
 		pkg, key, asset         string
 		name                    versionName
@@ -350,8 +382,8 @@ func (c *checker) assets() error {
 			return v, err
 		}, `SELECT `+versionNameColumns+`, a.package, a.version_key, a.name, a.sha256, a.domain, d.id, a.beside, a.metadata,
 				CASE WHEN EXISTS (SELECT 1 FROM pkg_content c WHERE c.domain = a.domain AND c.sha256 = a.sha256) THEN 1 ELSE 0 END,
-				CASE WHEN EXISTS (SELECT 1 FROM pkg_asset b WHERE b.package = a.package AND b.version_key = a.version_key AND b.name = a.beside AND b.beside = '') THEN 1 ELSE 0 END
-			FROM pkg_asset a JOIN pkg_version v ON v.package = a.package AND v.version_key = a.version_key
+				CASE WHEN EXISTS (SELECT 1 FROM `+t.asset+` b WHERE b.package = a.package AND b.version_key = a.version_key AND b.name = a.beside AND b.beside = '') THEN 1 ELSE 0 END
+			FROM `+t.asset+` a JOIN `+t.version+` v ON v.package = a.package AND v.version_key = a.version_key
 			JOIN pkg_package p ON p.id = v.package JOIN pkg_repository r ON r.id = p.repository JOIN pkg_domain d ON d.id = r.domain
 			WHERE (a.package, a.version_key, a.name) > ($1, $2, $3) ORDER BY a.package, a.version_key, a.name LIMIT $4`, last.pkg, last.key, last.asset, checkPage)
 		if err != nil {
@@ -362,7 +394,7 @@ func (c *checker) assets() error {
 			kind, advice, wrong := "bad-asset", restoreDatabase, ""
 			switch {
 			case v.hasContent == 0:
-				kind, advice, wrong = "dangling-asset", "Publish the version again.", fmt.Sprintf("has the content with SHA-256 %s, which is not stored", v.sha)
+				kind, advice, wrong = "dangling-asset", t.republish, fmt.Sprintf("has the content with SHA-256 %s, which is not stored", v.sha)
 			case v.domain != v.home:
 				wrong = "has its content in another domain"
 			case v.beside != "" && v.besideFound == 0:
@@ -372,7 +404,7 @@ func (c *checker) assets() error {
 			default:
 				continue
 			}
-			if err := c.Problem(kind, v.name.subject(), advice, "The asset %s %s.", v.asset, wrong); err != nil {
+			if err := c.Problem(kind, v.name.subject()+t.suffix, advice, "The asset %s %s.", v.asset, wrong); err != nil {
 				return err
 			}
 		}
