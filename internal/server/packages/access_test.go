@@ -119,7 +119,14 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 		{"DeletePackageVersions", packageARN, func(h *fixture) error {
 			return h.AuthorizedPackage(h.ctx, repo, id, "codeartifact:DeletePackageVersions")
 		}},
-		{"DeletePackage", packageARN, func(h *fixture) error { return second(h.DeletePackage(h.ctx, repo, id)) }},
+		{"DeletePackage", packageARN, func(h *fixture) error {
+			h.ok(second(h.publishAs(as(h.t, account, "publisher", everything), packages.Publication{Repository: repo, Package: id, Version: "1.0.0"}, "a", "x")))
+			return h.Unpublish(h.ctx, repo, id, []string{"1.0.0"})
+		}},
+		{"DeletePackage", packageARN, func(h *fixture) error {
+			h.ok(second(h.publishAs(as(h.t, account, "publisher", everything), packages.Publication{Repository: repo, Package: id, Version: "1.0.0"}, "a", "x")))
+			return second(h.DeletePackage(h.ctx, repo, id))
+		}},
 		{"DeleteRepository", repositoryARN, func(h *fixture) error { return second(h.DeleteRepository(h.ctx, repo)) }},
 		{"DeleteDomain", domainARN, func(h *fixture) error {
 			h.ok(second(h.DeleteRepository(as(h.t, account, "cleaner", everything), domain.Repository("base"))))

@@ -2,6 +2,7 @@ package packages
 
 import (
 	"context"
+	"errors"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -25,6 +26,48 @@ func (s *Service) DeletePackage(ctx context.Context, repo RepositoryID, id Packa
 		return c.delete(ctx, tx)
 	})
 	return gone, err
+}
+
+// Unpublish deletes versions of a package for a client that deletes the whole package and
+// has seen these versions only. If the repository has other versions, they stay with the
+// package: those that are not listed, that came meanwhile, or that retention rules have set
+// aside. Otherwise the package goes too. Versions that do not exist any more are ignored.
+// Fault Conflict: none of the versions exists, and the package has others.
+// codeartifact:DeletePackage on the package.
+func (s *Service) Unpublish(ctx context.Context, repo RepositoryID, id PackageID, versions []string) error {
+	r, err := s.authorizePackage(ctx, deletePackage, repo, id)
+	if err == nil {
+		err = validVersions(versions)
+	}
+	if err != nil {
+		return err
+	}
+	return s.changePackage(ctx, packageChange{repository: r, id: id}, func(tx *db.Tx, c *packageChange) error {
+		dropped := 0
+		for _, version := range versions {
+			v, err := c.version(ctx, tx, version)
+			if errors.Is(err, db.ErrNoRows) {
+				continue
+			}
+			if err == nil {
+				err = c.dropVersion(ctx, tx, v.key)
+			}
+			if err != nil {
+				return err
+			}
+			dropped++
+		}
+		others, err := db.One(ctx, tx, db.Scalar[int64], `SELECT (SELECT count(*) FROM pkg_version WHERE package = $1) + (SELECT count(*) FROM pkg_aside WHERE package = $1)`, c.row.id)
+		switch {
+		case err != nil:
+			return err
+		case others == 0:
+			return c.delete(ctx, tx)
+		case dropped == 0:
+			return conflict(typePackage, id.Name, "The versions that the repository %s has of %s are not listed: they are Unlisted, Archived, Disposed or Unfinished, or a retention rule removed them. DeletePackage deletes them all.", repo.Name, id)
+		}
+		return nil
+	})
 }
 
 // delete removes the package of the change.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
@@ -271,6 +272,34 @@ func TestUnpublish(t *testing.T) {
 	want(t, 200, s.Do(formatstest.Admin, "DELETE", app+"lib/-rev/"+doc["_rev"].(string), ""))
 	want(t, 404, s.Do(formatstest.Admin, "GET", app+"lib", ""))
 	publish(t, s, app, "lib", "2.0.0", "latest", []byte("anew"))
+}
+
+// npm deletes the whole package to unpublish the last version that it sees. What it does
+// not see stays.
+func TestUnpublish_HiddenVersions(t *testing.T) {
+	s, app := start(t)
+	for _, v := range []string{"1.0.0", "1.1.0", "2.0.0"} {
+		publish(t, s, app, "lib", v, "latest", []byte(v))
+	}
+	admin := authn.WithCaller(t.Context(), s.Caller(formatstest.Admin))
+	id := packages.PackageID{Format: packages.NPM, Name: "lib"}
+	for version, target := range map[string]packages.Status{"1.0.0": packages.Unlisted, "1.1.0": packages.Archived} {
+		if _, err := s.Packages.UpdateVersionsStatus(admin, formatstest.App, id, packages.Selection{Versions: []string{version}}, target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	revision := func() string {
+		t.Helper()
+		return decode(t, s.Do(formatstest.Admin, "GET", app+"lib?write=true", ""))["_rev"].(string)
+	}
+	want(t, 200, s.Do(formatstest.Admin, "DELETE", app+"lib/-rev/"+revision(), ""))
+	want(t, 404, s.Do(formatstest.Admin, "GET", app+"lib/-/lib-2.0.0.tgz", ""))
+	want(t, 200, s.Do(formatstest.Admin, "GET", app+"lib/-/lib-1.0.0.tgz", ""))
+	versions, err := s.Packages.ListVersions(admin, formatstest.App, id)
+	if err != nil || len(versions.All) != 2 {
+		t.Errorf("left are %+v, %v", versions, err)
+	}
+	want(t, 409, s.Do(formatstest.Admin, "DELETE", app+"lib/-rev/"+revision(), ""), "not listed")
 }
 
 func TestDistTags(t *testing.T) {

@@ -118,7 +118,9 @@ func fromUpstream(id packages.PackageID, v *packages.Version) error {
 	return fault.New(fault.Conflict, "VersionUpstream", "%s@%s is in the upstream repository %s. Unpublish it there.", packument.FullName(id), v.Version, v.Repository)
 }
 
-// deletePackage unpublishes the whole package.
+// deletePackage unpublishes the whole package: the versions that its document has. It is
+// also what clients send to unpublish the last version in the document, so versions that
+// are not in the document stay.
 func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, "")
 	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, rt.id, "codeartifact:DeletePackage"); err != nil {
@@ -128,10 +130,16 @@ func (h *Handler) deletePackage(w http.ResponseWriter, r *formats.Request, rt ro
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(p.Versions, func(v *packages.Version) bool { return v.Repository == r.Repository.Name }) && len(p.Versions) > 0 {
+	var own []string
+	for _, v := range p.Versions {
+		if v.Repository == r.Repository.Name {
+			own = append(own, v.Version)
+		}
+	}
+	if len(own) == 0 && len(p.Versions) > 0 {
 		return fromUpstream(rt.id, p.Versions[0])
 	}
-	if _, err := h.Packages.DeletePackage(r.Context(), r.Repository, rt.id); err != nil {
+	if err := h.Packages.Unpublish(r.Context(), r.Repository, rt.id, own); err != nil {
 		return err
 	}
 	return writeOK(w, r, http.StatusOK)
