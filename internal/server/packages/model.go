@@ -100,7 +100,7 @@ func (p *Package) Downloadable() iter.Seq[*Version] {
 
 // WithUnlisted returns the Published and the Unlisted versions in the order of
 // publication, for formats whose clients must see a withdrawn version, marked as such:
-// cargo's yanked ones.
+// the yanked ones of cargo and of PyPI.
 func (p *Package) WithUnlisted() []*Version {
 	return p.ordered(func(v *Version) bool { return v.Status == Published || v.Status == Unlisted })
 }

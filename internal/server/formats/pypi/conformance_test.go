@@ -1,8 +1,8 @@
 package pypi_test
 
 import (
+	"encoding/json"
 	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -26,8 +26,22 @@ func TestConformance(t *testing.T) {
 		},
 		Published: 200, Conflict: 409,
 		Document: formatstest.Call{Method: "GET", Path: "simple/sample/", Headers: []string{jsonForm}},
-		Lists: func(_ testing.TB, document, version string) bool {
-			return strings.Contains(document, `"sample-`+version+`-py3-none-any.whl"`)
+		Lists: func(t testing.TB, document, version string) bool {
+			var p struct {
+				Files []struct {
+					Filename string
+					Yanked   any
+				}
+			}
+			if err := json.Unmarshal([]byte(document), &p); err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range p.Files {
+				if f.Filename == "sample-"+version+"-py3-none-any.whl" {
+					return f.Yanked == false
+				}
+			}
+			return false
 		},
 		Asset: func(version string) string {
 			return "simple/sample/" + version + "/sample-" + version + "-py3-none-any.whl"

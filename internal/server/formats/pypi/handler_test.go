@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
@@ -283,6 +284,9 @@ func TestDetail_Yanked(t *testing.T) {
 		return form{name: "P", version: "1.0", fields: map[string]string{":action": action, "filetype": "-", "reason": `it "broke"`}}
 	}
 	want(t, 403, upload(t, s, formatstest.Reader, app, edit("yank")))
+	long := edit("yank")
+	long.fields["reason"] = strings.Repeat("x", 1001)
+	want(t, 400, upload(t, s, formatstest.Admin, app, long), "reason")
 	want(t, 404, upload(t, s, formatstest.Admin, app, form{name: "p", version: "9", fields: map[string]string{":action": "yank"}}))
 	want(t, 200, upload(t, s, formatstest.Admin, app, edit("yank")), "yanked")
 	// Another file of the release does not take the mark away.
@@ -302,6 +306,42 @@ func TestDetail_Yanked(t *testing.T) {
 			t.Errorf("%s: %v", f.Filename, f.Yanked)
 		}
 	}
+}
+
+// An Unlisted version is on the page, so that whoever pinned it can install it, and yanked,
+// so that installers do not choose it.
+func TestDetail_Unlisted(t *testing.T) {
+	s, app := start(t)
+	for _, version := range []string{"1.0", "1.1"} {
+		want(t, 200, upload(t, s, formatstest.Admin, app, wheelForm(t, "p", version, "")))
+	}
+	set := func(target packages.Status, version string) {
+		t.Helper()
+		_, err := s.Packages.UpdateVersionsStatus(authn.WithCaller(t.Context(), s.Caller(formatstest.Admin)), formatstest.App,
+			packages.PackageID{Format: packages.PyPI, Name: "p"}, packages.Selection{Versions: []string{version}}, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(versions string, yanked any) {
+		t.Helper()
+		p := page(t, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", jsonForm))
+		if got := strings.Join(p.Versions, " "); got != versions {
+			t.Errorf("the versions are %s, want %s", got, versions)
+		}
+		for _, f := range p.Files {
+			if strings.Contains(f.Filename, "1.0") && f.Yanked != yanked || strings.Contains(f.Filename, "1.1") && f.Yanked != false {
+				t.Errorf("%s: yanked is %v, want %v", f.Filename, f.Yanked, yanked)
+			}
+		}
+	}
+	set(packages.Unlisted, "1.0")
+	check("1.0 1.1", "unlisted in this repository")
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", ""), `data-yanked="unlisted in this repository"`)
+	set(packages.Archived, "1.0")
+	check("1.1", nil)
+	set(packages.Published, "1.0")
+	check("1.0 1.1", false)
 }
 
 // The message of a 401 names the tool that sent the request.

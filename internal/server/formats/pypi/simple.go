@@ -25,13 +25,21 @@ type file struct {
 	yanked            *string
 }
 
-// files lists the files of all versions in the order of publication.
+// unlistedReason is why an Unlisted version is yanked, unless somebody gave a reason.
+const unlistedReason = "unlisted in this repository"
+
+// files lists the files of all versions in the order of publication. An Unlisted version
+// is yanked: installers do not choose it, and whoever has it pinned still gets it. Without
+// its files here nobody could install it, because installers know no other way to a file.
 func files(p *packages.Package) ([]file, error) {
 	var out []file
-	for _, v := range p.Versions {
+	for _, v := range p.WithUnlisted() {
 		var about stored.Version
 		if err := unmarshal(v.Metadata, &about); err != nil {
 			return nil, err
+		}
+		if reason := unlistedReason; v.Status == packages.Unlisted && about.Yanked == nil {
+			about.Yanked = &reason
 		}
 		for _, a := range v.Assets {
 			var own stored.File
@@ -96,8 +104,9 @@ func detailJSON(p *packages.Package, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := simpleDetail{Meta: simpleMeta{apiVersion}, Name: name, Versions: make([]string, 0, len(p.Versions)), Files: make([]simpleFile, 0, len(all))}
-	for _, v := range p.Versions {
+	versions := p.WithUnlisted()
+	d := simpleDetail{Meta: simpleMeta{apiVersion}, Name: name, Versions: make([]string, 0, len(versions)), Files: make([]simpleFile, 0, len(all))}
+	for _, v := range versions {
 		d.Versions = append(d.Versions, v.Version)
 	}
 	for _, f := range all {

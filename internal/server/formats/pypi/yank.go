@@ -12,9 +12,16 @@ import (
 // like an upload, with :action yank or unyank and the fields name and version. The
 // optional field reason of yank is shown by installers.
 
+// maxReason bounds the reason of a yank, in bytes: the page of a project repeats it for
+// every file of the release.
+const maxReason = 1000
+
 // yank marks a release as yanked: installers ignore it unless it is pinned.
 func (h *Handler) yank(w http.ResponseWriter, r *formats.Request, u *upload) error {
 	reason := u.fields["reason"]
+	if len(reason) > maxReason {
+		return invalid("InvalidForm", "The reason has %d bytes, and the limit is %d.", len(reason), maxReason)
+	}
 	return h.setYanked(w, r, u, &reason)
 }
 
