@@ -21,5 +21,6 @@
 // bytes are staged before the package is known.
 //
 // A yanked version is Unlisted: indexes leave it out, and its gems can still be
-// downloaded, so lock files go on working.
+// downloaded. The indexes have no mark for it. So Bundler, which looks locked versions up in
+// them, does not find it, as after a yank at the public gem server.
 package ruby
