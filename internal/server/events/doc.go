@@ -23,7 +23,7 @@
 // A webhook gets each event at least once, perhaps more often and in another order; see
 // webhook.go. A reader gets each event once, in the order of the numbers, if it reads
 // within [Config.Keep]. Events that one server has written are numbered in the order in
-// which they were written; those of several servers by their clocks. Events about one
+// which they were written; events of several servers are numbered by their clocks. Events about one
 // thing are in order if the domain's detail has a number of its own.
 //
 // The package is storage: it does not authorize. Package installation has the operation

@@ -41,7 +41,7 @@ type versionEvent struct {
 	EventDeduplicationID string `json:"eventDeduplicationId"`
 }
 
-// versionChanges say what changed. Sidecars are no assets.
+// versionChanges say what changed. Sidecars are not assets.
 type versionChanges struct {
 	AssetsAdded     int  `json:"assetsAdded"`
 	AssetsRemoved   int  `json:"assetsRemoved"`

@@ -15,7 +15,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages/retentionrule"
 )
 
-// Retention rules remove versions of a repository that nobody needs any more. Package
+// Retention rules remove versions of a repository that are not needed any more. Package
 // retentionrule decides which. A removal has two steps. First versions are set aside
 // (retentionrules_aside.go): for clients they do not exist, but their rows and bytes are
 // kept, and an undo brings them back as they were. When the undo window of the rules has

@@ -180,7 +180,7 @@ func (c *packageChange) checkNotAside(ctx context.Context, tx *db.Tx, key, versi
 		version, c.id, a.rule, db.Time(a.until).Format(time.DateOnly), c.repository.id.Domain.Name, c.repository.id.Name, a.run)
 }
 
-// A asideVersion is a version that is set aside.
+// An asideVersion is a version that is set aside.
 type asideVersion struct {
 	id       PackageID
 	row, key string // of the package and the version
@@ -200,7 +200,7 @@ func readAside(ctx context.Context, q db.Querier, where string, value any, after
 		value, after.row, after.key, asideBatch)
 }
 
-// byPackage splits versions, which are in order, into those of each package.
+// byPackage splits versions, which are in order, by package.
 func byPackage(all []asideVersion) [][]asideVersion {
 	var out [][]asideVersion
 	for i, v := range all {

@@ -39,7 +39,7 @@ type Limits struct {
 }
 
 // ratioFrom is the unpacked size from which on the ratio counts, in bytes: a small file
-// of equal bytes is no bomb.
+// of equal bytes is not a bomb.
 const ratioFrom = 1 << 20
 
 // maxName bounds the name of a member, in bytes.

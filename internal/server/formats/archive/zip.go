@@ -121,7 +121,7 @@ func (c *zipContent) Read(p []byte) (int, error) {
 }
 
 // A rangeSource is a [source] that is read by ranges. It fails if more than left bytes
-// are read; -1 is no limit.
+// are read; -1 means any number.
 type rangeSource struct {
 	r          io.ReaderAt
 	size, left int64

@@ -83,7 +83,7 @@ func (x *sample) sendHalf(c Call) {
 	}
 }
 
-// A crash between the bytes and the commit leaves bytes that nobody sees.
+// A crash between the bytes and the commit leaves bytes that no client sees.
 func testStagedOnly(t *testing.T, x *sample) {
 	admin := authn.WithCaller(t.Context(), x.Caller(Admin))
 	if _, err := x.Packages.Stage(admin, App, x.Package, strings.NewReader("staged"), 1<<20); err != nil {

@@ -195,7 +195,7 @@ func (p *pom) dependencyType(d pomDependency) string {
 	return "compile"
 }
 
-// pomMetadata is kept with a POM whose packaging is not jar, so that nobody has to read
+// pomMetadata is kept with a POM whose packaging is not jar. Thus it is not necessary to read
 // the POM again.
 type pomMetadata struct {
 	Packaging string `json:"packaging"`

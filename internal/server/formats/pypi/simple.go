@@ -30,7 +30,7 @@ const unlistedReason = "unlisted in this repository"
 
 // files lists the files of all versions in the order of publication. An Unlisted version
 // is yanked: installers do not choose it, and whoever has it pinned still gets it. Without
-// its files here nobody could install it, because installers know no other way to a file.
+// its files here it could not be installed: installers know no other way to a file.
 func files(p *packages.Package) ([]file, error) {
 	var out []file
 	for _, v := range p.WithUnlisted() {
