@@ -55,7 +55,8 @@ func newSeed(t *testing.T) uint64 {
 // publish, delete and administer. After each restart on the same data folder,
 // everything acknowledged must be there byte for byte, each unanswered change must be
 // there completely or not at all, and uploads must continue at the last acknowledged
-// byte.
+// byte. A ninth client reads the log of events: each change of a version must have exactly
+// one event.
 func TestCrash_UnderLoad(t *testing.T) {
 	seed := newSeed(t)
 	for i := range installations {
@@ -66,12 +67,12 @@ func TestCrash_UnderLoad(t *testing.T) {
 func crashUnderLoad(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	data := filepath.Join(t.TempDir(), "data")
-	ledger, begun := newLedger(), &uploads{bytes: map[string][]byte{}}
+	ledger, begun, log := newLedger(), &uploads{bytes: map[string][]byte{}}, newEventLog()
 
 	s := connectFirst(t, startProcess(t, data), data, ledger)
 	for round := range rounds {
 		s.trigger.left.Store(1 + r.Int64N(events))
-		s.work(t, clients(s, round, seed, begun))
+		s.work(t, append(clients(s, round, seed, begun), log.client(s)))
 		if t.Failed() {
 			return
 		}
@@ -88,6 +89,7 @@ func crashUnderLoad(t *testing.T, seed uint64) {
 	s.drain(t, clients(s, rounds, seed, begun))
 	s = connect(t, startProcess(t, data), data, ledger)
 	s.check(t, "after SIGTERM")
+	log.check(t, s)
 	s.stop()
 	checkAudit(t, filepath.Join(data, "audit.jsonl"))
 	verifyInstallation(t, nil, "--data", data)
