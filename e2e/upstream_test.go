@@ -33,7 +33,12 @@ type upstream struct {
 	mu    sync.Mutex
 	files map[string]upstreamFile // by path
 	docs  map[string]map[string]any
+	// published is when what is added is published.
+	published time.Time
 }
+
+// longAgo is when everything was published before "upstream now".
+var longAgo = time.Date(2025, 1, 2, 3, 4, 5, 678e6, time.UTC)
 
 type upstreamFile struct {
 	mediaType string
@@ -45,15 +50,16 @@ type upstreamFile struct {
 //
 //	upstream npm FOLDER…   publishes packages; $UPSTREAM is the registry's address
 //	upstream pypi FILE…    publishes wheels; $UPSTREAM/simple/ is the index's address
+//	upstream now           what is published from here on is new
 //	upstream config FILE   writes a configuration of Gatehouse with it
 //	upstream stop
 func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: upstream npm|pypi|config|stop ARGUMENT…")
+		ts.Fatalf("usage: upstream npm|pypi|now|config|stop ARGUMENT…")
 	}
 	u := ts.Value(upstreamKey{}).(*upstream)
 	if u.server == nil {
-		u.files, u.docs = map[string]upstreamFile{}, map[string]map[string]any{}
+		u.files, u.docs, u.published = map[string]upstreamFile{}, map[string]map[string]any{}, longAgo
 		u.server = httptest.NewServer(u)
 		ts.Defer(u.server.Close)
 		ts.Setenv("UPSTREAM", u.server.URL)
@@ -67,6 +73,8 @@ func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 		for _, file := range args[1:] {
 			ts.Check(u.addPyPI(ts.MkAbs(file)))
 		}
+	case "now":
+		u.published = time.Now().UTC()
 	case "config":
 		ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("upstreams:\n"+
 			"  \"public:npmjs\": {url: \""+u.server.URL+"/\", allow_private: true}\n"+
@@ -124,7 +132,7 @@ func (u *upstream) addNPM(dir string) error {
 		u.docs[name] = doc
 	}
 	doc["versions"].(map[string]any)[version] = manifest
-	doc["time"].(map[string]any)[version] = "2025-01-02T03:04:05.678Z"
+	doc["time"].(map[string]any)[version] = u.published.Format("2006-01-02T15:04:05.000Z")
 	doc["dist-tags"].(map[string]any)["latest"] = version
 	body, err := json.Marshal(doc)
 	if err == nil {
@@ -183,7 +191,7 @@ func (u *upstream) addPyPI(file string) error {
 	}
 	doc["files"] = append(doc["files"].([]any), map[string]any{
 		"filename": base, "url": "../.." + at, "hashes": map[string]string{"sha256": hex.EncodeToString(sum[:])},
-		"requires-python": ">=3.6", "size": len(content), "upload-time": "2025-01-02T03:04:05.678901Z", "yanked": false,
+		"requires-python": ">=3.6", "size": len(content), "upload-time": u.published.Format("2006-01-02T15:04:05.000000Z"), "yanked": false,
 	})
 	body, err := json.Marshal(doc)
 	if err == nil {

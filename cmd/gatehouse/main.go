@@ -60,6 +60,7 @@ type commands struct {
 
 	// For those who run a package repository.
 	Packages  packagesCommand  `cmd:"" help:"Show how often packages were downloaded from a running server."`
+	Admission admissionCommand `cmd:"" help:"Decide which versions of packages clients of a running server may install."`
 	Retention retentionCommand `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
 
 	// For those who run a server, on its machine.

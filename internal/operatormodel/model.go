@@ -62,6 +62,12 @@ var operations = [][2]any{
 	{RunRetentionInput{}, RunRetentionOutput{}},
 	{ListRetentionRunsInput{}, ListRetentionRunsOutput{}},
 	{UndoRetentionInput{}, UndoRetentionOutput{}},
+	{PutAdmissionExceptionInput{}, PutAdmissionExceptionOutput{}},
+	{DeleteAdmissionExceptionInput{}, DeleteAdmissionExceptionOutput{}},
+	{PutQuarantineInput{}, PutQuarantineOutput{}},
+	{ReleaseQuarantineInput{}, ReleaseQuarantineOutput{}},
+	{ListAdmissionEntriesInput{}, ListAdmissionEntriesOutput{}},
+	{ExplainAdmissionInput{}, ExplainAdmissionOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.

@@ -84,7 +84,7 @@ func explicitDeny(in *Input) (Decision, bool) {
 // denying returns the index of a Deny that applies.
 func (p *Policy) denying(in *Input) (int, bool) {
 	for i := range p.denies {
-		if s := &p.denies[i]; s.applies(in) && s.appliesTo(in) {
+		if s := &p.denies[i]; !in.defers(s) && s.applies(in) && s.appliesTo(in) {
 			return s.index, true
 		}
 	}
@@ -97,7 +97,7 @@ func (p *Policy) allowing(in *Input) (int, bool) {
 		return 0, false
 	}
 	for i := range p.allows {
-		if s := &p.allows[i]; s.applies(in) {
+		if s := &p.allows[i]; !in.defers(s) && s.applies(in) {
 			return s.index, true
 		}
 	}
@@ -110,7 +110,7 @@ func grantedByResource(in *Input) (granted Decision, as nameForm) {
 	for _, p := range in.Resources {
 		for i := range p.allows {
 			s := &p.allows[i]
-			if n := s.nameForm(&in.Principal); n > as && s.applies(in) {
+			if n := s.nameForm(&in.Principal); n > as && !in.defers(s) && s.applies(in) {
 				granted, as = Decision{Allowed, p.resourceType(), p, s.index}, n
 			}
 		}

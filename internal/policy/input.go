@@ -62,6 +62,9 @@ type Input struct {
 	ResourceAccount string
 	// Context may be nil: a request without keys.
 	Context Context
+	// Deferred reports whether a key, in lower case, is tested later: see
+	// [DeferredDenies]. nil means that none is.
+	Deferred func(key string) bool
 
 	// Identity holds the identity-based policies.
 	Identity []*Policy

@@ -31,7 +31,7 @@ func Explain(in *Input) *Trace {
 	t := &Trace{Decision: Evaluate(in), Missing: missing(in)}
 	in.each(func(as Type, p *Policy) {
 		for i := range p.denies {
-			if s := &p.denies[i]; s.applies(in) && s.appliesTo(in) {
+			if s := &p.denies[i]; !in.defers(s) && s.applies(in) && s.appliesTo(in) {
 				t.Matches = append(t.Matches, Match{as, p, s.index, true})
 			}
 		}
@@ -43,7 +43,7 @@ func Explain(in *Input) *Trace {
 		}
 		for i := range p.allows {
 			s := &p.allows[i]
-			if s.applies(in) && (!named || s.nameForm(&in.Principal) != notNamed) {
+			if !in.defers(s) && s.applies(in) && (!named || s.nameForm(&in.Principal) != notNamed) {
 				t.Matches = append(t.Matches, Match{as, p, s.index, false})
 			}
 		}

@@ -217,13 +217,14 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	}
 	p.packages, err = packages.New(ctx, packages.Config{
 		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditWork, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
-		Remote: p.sources, SpoolDir: p.data.path, Log: p.log,
+		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission,
 	})
 	if err != nil {
 		return err
 	}
 	p.closers = append(p.closers, p.packages.Close)
 	p.metrics.ingested(p.packages.Ingested)
+	p.metrics.admissions(p.packages.Admissions)
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
 	p.keys = keys.New(keys.Config{Follower: p.follower, Operators: p.operators, AccessKeys: p.accessKeysOf, Now: p.now})
 	p.installation = installation.New(installation.Config{DB: p.db, Work: p.work, Events: p.events, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
@@ -301,6 +302,20 @@ func (p *components) observeDecision(ctx context.Context, r *authz.Request, d po
 		e.Resource("", r.Resource)
 	}
 	p.metrics.decided(decision)
+}
+
+// observeAdmission passes what was decided about the download of a version on to the audit
+// entry and, unless it is the answer to the client, to the log.
+func (p *components) observeAdmission(ctx context.Context, a packages.AdmissionEvent) {
+	d := audit.Decision{Action: a.Action, Resource: a.Resource, Reason: "version " + a.Version + ": " + a.Reason}
+	switch a.Outcome {
+	case packages.Denied:
+		d.Outcome = policy.ExplicitDeny.String()
+	case packages.Excepted, packages.Reported:
+		d.Outcome = policy.Allowed.String()
+		p.log.InfoContext(ctx, "a version was downloaded that a rule would deny", "package", a.Resource, "version", a.Version, "outcome", string(a.Outcome), "reason", a.Reason)
+	}
+	audit.From(ctx).Decided(d)
 }
 
 // auditWork writes the audit record of what background work did.

@@ -107,6 +107,20 @@ func (m *metrics) ingested(stats func() packages.IngestStats) {
 		}, func() float64 { return float64(stats().Mismatches) }))
 }
 
+// admissions counts what rules, exceptions and quarantines decided about downloads.
+func (m *metrics) admissions(counts func() packages.AdmissionCounts) {
+	for outcome, count := range map[packages.AdmissionOutcome]func(packages.AdmissionCounts) uint64{
+		packages.Denied:   func(c packages.AdmissionCounts) uint64 { return c.Denied },
+		packages.Excepted: func(c packages.AdmissionCounts) uint64 { return c.Excepted },
+		packages.Reported: func(c packages.AdmissionCounts) uint64 { return c.Reported },
+	} {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gatehouse_admission_decisions_total", Help: "Downloads of package versions that a rule or a quarantine denied, that an exception let through, or that a rule which only reports would have denied.",
+			ConstLabels: prometheus.Labels{"outcome": string(outcome)},
+		}, func() float64 { return float64(count(counts())) }))
+	}
+}
+
 // cacheCollector shows the counters of caches. The name of a cache is a label.
 type cacheCollector func() map[string]lru.Stats
 

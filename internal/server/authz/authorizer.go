@@ -73,7 +73,7 @@ func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input 
 	if p.Federation != nil {
 		provider = p.Federation.Provider
 	}
-	return &policy.Input{
+	in := &policy.Input{
 		Principal: policy.Principal{
 			Type:     principalType(p.Type),
 			Account:  p.Account,
@@ -92,6 +92,10 @@ func input(p *authn.Principal, req *Request, keys policy.Context) *policy.Input 
 		Session:         p.SessionPolicies,
 		Resources:       req.Policies,
 	}
+	if req.PerVersion {
+		in.Deferred = isVersionKey
+	}
+	return in
 }
 
 // principalType translates; an unknown type is anonymous.

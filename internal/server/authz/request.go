@@ -29,4 +29,8 @@ type Request struct {
 	// not matter. A request that only removes tags gives aws:TagKeys here. What
 	// every request has (aws:PrincipalArn, aws:SourceIp, …) cannot be replaced.
 	Keys map[string][]string
+	// PerVersion means that the request reads package versions about which rules decide
+	// one by one: see [RulesForVersions]. Statements with such rules are left out of the
+	// decision.
+	PerVersion bool
 }

@@ -21,9 +21,22 @@ type Simulation struct {
 // circumstances (aws:SourceIp, aws:CurrentTime, aws:SecureTransport…) is there
 // only if Keys has it; what follows from the principal (aws:PrincipalArn,
 // aws:PrincipalTag/*, aws:username…) is there by itself.
+//
+// A statement about package versions (see [RulesForVersions]) counts only if Keys has a key
+// of versions. Without one, the answer is about the request itself, as for a client.
 func (s *Simulation) Explain() *policy.Trace {
+	s.Request.PerVersion = readsVersions(s.Request.Action) && !s.namesVersion()
 	keys := &simulatedKeys{given: s.Keys, rest: conditionKeys{caller: &authn.Caller{Principal: s.Principal}, req: &s.Request}}
 	return policy.Explain(input(s.Principal, &s.Request, keys))
+}
+
+func (s *Simulation) namesVersion() bool {
+	for key := range s.Keys {
+		if isVersionKey(key) {
+			return true
+		}
+	}
+	return false
 }
 
 // simulatedKeys are the condition keys of a simulation.

@@ -75,6 +75,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := packages.WithStaleNotice(authn.WithCaller(r.Context(), caller), func(n packages.StaleNotice) { noteStale(w.Header(), n) })
+	ctx = packages.WithHiddenNotice(ctx, func(n packages.HiddenNotice) { noteHidden(w.Header(), n) })
 	req.Request = r.WithContext(ctx)
 	if err := protocol.Serve(w, req); err != nil {
 		h.refuse(w, req, protocol, err)

@@ -3,6 +3,7 @@ package formats
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -18,4 +19,24 @@ func noteStale(h http.Header, n packages.StaleNotice) {
 		age = fmt.Sprintf("; ttl=-%d", max(n.Age/time.Second, 1))
 	}
 	h.Set("Cache-Status", fmt.Sprintf(`gatehouse; hit%s; detail="%s does not answer"`, age, HeaderLine(n.Connection)))
+}
+
+// maxHidden is how many hidden versions a header names.
+const maxHidden = 3
+
+// noteHidden tells the client which versions admission left out of the answer, the last
+// ones first. npm shows the header Npm-Notice to its user.
+func noteHidden(h http.Header, n packages.HiddenNotice) {
+	var texts []string
+	for i := range min(len(n.Versions), maxHidden) {
+		texts = append(texts, n.Versions[len(n.Versions)-1-i].String())
+	}
+	if more := len(n.Versions) - len(texts); more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more", more))
+	}
+	text := HeaderLine(fmt.Sprintf("Hidden versions of the %s: %s", n.Package, strings.Join(texts, "; ")))
+	h.Set("Gatehouse-Hidden-Versions", text)
+	if n.Package.Format == packages.NPM {
+		h.Set("Npm-Notice", text)
+	}
 }

@@ -85,7 +85,8 @@ func (s *Service) authorizeDomain(ctx context.Context, action string, id DomainI
 
 // authorizeRepository authorizes the action and returns the repository.
 func (s *Service) authorizeRepository(ctx context.Context, action string, id RepositoryID) (*repository, error) {
-	return s.authorizeRepositoryWith(ctx, action, id, authz.Request{})
+	// A rule about versions is none about a request that reads no version.
+	return s.authorizeRepositoryWith(ctx, action, id, authz.Request{PerVersion: action == readFromRepository})
 }
 
 func (s *Service) authorizeRepositoryWith(ctx context.Context, action string, id RepositoryID, more authz.Request) (*repository, error) {
@@ -108,7 +109,7 @@ func (s *Service) authorizeRepositoryWith(ctx context.Context, action string, id
 // returns the repository.
 func (s *Service) authorizePackage(ctx context.Context, action string, id RepositoryID, p PackageID) (*repository, error) {
 	d, r := s.find(id)
-	req := authz.Request{Action: action, Resource: id.PackageARN(p), Account: id.Domain.Owner, Policies: d.policies()}
+	req := authz.Request{Action: action, Resource: id.PackageARN(p), Account: id.Domain.Owner, Policies: d.policies(), PerVersion: action == getPackageVersionAsset}
 	if r != nil {
 		req.Account, req.Policies = r.account(ctx), policies(d.policy, r.policy)
 	}

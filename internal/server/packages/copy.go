@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
 
@@ -51,6 +52,9 @@ func (s *Service) CopyVersions(ctx context.Context, c Copy) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if out, err := s.deniedCopies(ctx, source, c.Package, versions); err != nil || len(out.Failed) > 0 {
+		return out, err
+	}
 	var out Outcome
 	err = s.changeCached(ctx, destination.cacheKey(c.Package), func(tx *db.Tx) (err error) {
 		t := copyTx{Copy: c, source: source, tx: tx, packageChange: packageChange{
@@ -63,6 +67,41 @@ func (s *Service) CopyVersions(ctx context.Context, c Copy) (Outcome, error) {
 		err = nil
 	}
 	return out, err
+}
+
+// deniedCopies says which versions admission denies to the caller. There is none, or the
+// others are skipped.
+func (s *Service) deniedCopies(ctx context.Context, source *repository, id PackageID, versions []string) (Outcome, error) {
+	out := Outcome{Successful: map[string]VersionState{}, Failed: map[string]VersionError{}}
+	if s.admissionOf(ctx, readFromRepository, source, id) == nil {
+		return out, nil
+	}
+	p, err := s.visibleStored(ctx, source, id)
+	if err != nil {
+		if isNotFound(err) {
+			err = nil // what copies are not found for
+		}
+		return out, err
+	}
+	for _, version := range versions {
+		v := p.Version(version)
+		if v == nil {
+			continue
+		}
+		for i := range v.Assets { // a copy has all of them
+			if err := s.checkDownload(ctx, readFromRepository, source, id, v, &v.Assets[i]); err != nil {
+				out.Failed[version] = VersionError{"NOT_ALLOWED", fault.From(err).Message}
+			}
+		}
+	}
+	if len(out.Failed) > 0 {
+		for _, version := range versions {
+			if _, failed := out.Failed[version]; !failed {
+				out.Failed[version] = VersionError{"SKIPPED", "Version " + version + " was skipped"}
+			}
+		}
+	}
+	return out, nil
 }
 
 // errNothingToCopy rolls a copy back that changes nothing.

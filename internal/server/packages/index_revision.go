@@ -10,7 +10,7 @@ import (
 // IndexRevision returns a text that changes whenever [Service.PackageNames] or
 // [Service.Package] may answer something else for any package of a format: when a
 // package changes in the repository or in its upstreams, or when an upstream or a package
-// group does. It reads no database. It is for the keys of caches in memory, because it
+// group does, or when admission may decide something else. It reads no database. It is for the keys of caches in memory, because it
 // differs between servers and after a restart. Take it before the packages are read.
 // codeartifact:ReadFromRepository on the repository.
 func (s *Service) IndexRevision(ctx context.Context, repo RepositoryID, format Format) (string, error) {
@@ -27,7 +27,7 @@ func (s *Service) IndexRevision(ctx context.Context, repo RepositoryID, format F
 		revision = strconv.AppendUint(revision, s.changes.of(u.row, format).Load(), 36)
 		return nil, true, nil
 	})
-	return string(revision), err
+	return string(revision) + s.admissionRevision(ctx, r), err
 }
 
 // indexChanges count the changes of packages for each repository and format. A few of

@@ -296,7 +296,7 @@ func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error
 			return err
 		}
 		taken = n == 1
-		published := d.asset.Published
+		published := d.version.fileSince(d.asset)
 		if published.IsZero() {
 			published = c.at
 		}
@@ -323,7 +323,7 @@ func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error
 
 // writeVersion adds the version unless the repository has it from the same registry.
 func (d *ingestion) writeVersion(ctx context.Context, tx *db.Tx, c *packageChange, description []byte) (isNew bool, err error) {
-	published := d.version.Published
+	published := d.version.since()
 	if published.IsZero() {
 		published = c.at
 	}

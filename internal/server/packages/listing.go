@@ -153,7 +153,7 @@ func (s *Service) VersionAssets(ctx context.Context, repo RepositoryID, id Packa
 // is not empty must be the version's. codeartifact:GetPackageVersionAsset on the
 // package.
 func (s *Service) GetAsset(ctx context.Context, repo RepositoryID, id PackageID, version, revision, asset string) (*Version, Asset, blob.Object, error) {
-	_, v, err := s.ownVersion(ctx, "codeartifact:GetPackageVersionAsset", repo, id, version)
+	_, v, err := s.ownVersion(ctx, getPackageVersionAsset, repo, id, version)
 	if err != nil {
 		return nil, Asset{}, nil, err
 	}
@@ -170,6 +170,9 @@ func (s *Service) GetAsset(ctx context.Context, repo RepositoryID, id PackageID,
 	_, r := s.find(repo)
 	if r == nil { // deleted in the meantime
 		return nil, Asset{}, nil, repositoryNotFound(repo)
+	}
+	if err := s.checkDownload(ctx, getPackageVersionAsset, r, id, v, a); err != nil {
+		return nil, Asset{}, nil, err
 	}
 	o, err := s.open(ctx, r, id, v, a)
 	if err != nil {

@@ -69,6 +69,9 @@ type Package struct {
 	Versions []*Version
 	// Created and Modified are the times of the first and the last change.
 	Created, Modified time.Time
+	// Hidden are the versions that were left out because they are denied to the caller,
+	// in the order of publication.
+	Hidden []HiddenVersion
 
 	byKey map[string]*Version // every version, hidden ones too
 	bytes int64               // about its size in memory
@@ -148,6 +151,9 @@ type Version struct {
 	// edited means that somebody changed its metadata or its status here, so it does not
 	// follow the external registry any more.
 	edited bool
+	// seen is when the version was first seen in an external registry that does not tell
+	// when it was published.
+	seen time.Time
 	// live means that metadata and status are what the external registry says now.
 	live bool
 }

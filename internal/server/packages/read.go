@@ -15,7 +15,11 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 )
 
-const readFromRepository = "codeartifact:ReadFromRepository"
+// The actions that read versions, about which admission decides one by one.
+const (
+	readFromRepository     = "codeartifact:ReadFromRepository"
+	getPackageVersionAsset = "codeartifact:GetPackageVersionAsset"
+)
 
 // maxSearched is how many repositories one request searches, including the one that
 // was asked (CodeArtifact User Guide, "Quotas").
@@ -23,13 +27,24 @@ const maxSearched = 25
 
 // Package returns a package as the clients of the repository see it. If the
 // repository and its upstreams contain the same version, the first one in the search
-// is used. codeartifact:ReadFromRepository on the repository.
+// is used. Versions that admission denies to the caller are left out.
+// codeartifact:ReadFromRepository on the repository.
 func (s *Service) Package(ctx context.Context, repo RepositoryID, id PackageID) (*Package, error) {
-	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
+	r, err := s.authorizeReading(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
-	return s.visible(ctx, r, id)
+	p, err := s.visible(ctx, r, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.admit(ctx, r, id, p)
+}
+
+// authorizeReading authorizes codeartifact:ReadFromRepository for a request in which
+// admission decides about each version.
+func (s *Service) authorizeReading(ctx context.Context, repo RepositoryID) (*repository, error) {
+	return s.authorizeRepository(ctx, readFromRepository, repo)
 }
 
 // visible is Package without its authorization.
@@ -73,13 +88,22 @@ func (s *Service) view(ctx context.Context, r *repository, id PackageID, found f
 // WhyNotVisible returns the fault of a version that Package does not have.
 // codeartifact:ReadFromRepository on the repository.
 func (s *Service) WhyNotVisible(ctx context.Context, repo RepositoryID, id PackageID, version string) error {
-	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
+	r, err := s.authorizeReading(ctx, repo)
 	if err != nil {
 		return err
 	}
 	found, err := s.search(ctx, r, id)
 	if err != nil {
 		return err
+	}
+	if p, err := s.view(ctx, r, id, found); err == nil {
+		if v := p.Version(version); v != nil {
+			for i := range v.Assets {
+				if err := s.checkDownload(ctx, readFromRepository, r, id, v, &v.Assets[i]); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	return s.whyMissing(ctx, r, id, version, found)
 }
@@ -334,7 +358,7 @@ func joinAssets(first, more []Asset) []Asset {
 // upstream (User Guide, "Requesting a package version with upstream repositories",
 // Package retention). codeartifact:ReadFromRepository on the repository.
 func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID, version, name string) (Asset, blob.Object, error) {
-	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
+	r, err := s.authorizeReading(ctx, repo)
 	if err != nil {
 		return Asset{}, nil, err
 	}
@@ -358,6 +382,9 @@ const maxOpenTries = 3
 func (s *Service) openFound(ctx context.Context, r *repository, id PackageID, version, name string) (Asset, blob.Object, error) {
 	v, a, err := s.findAsset(ctx, r, id, version, name)
 	if err != nil {
+		return Asset{}, nil, err
+	}
+	if err := s.checkDownload(ctx, readFromRepository, r, id, v, a); err != nil {
 		return Asset{}, nil, err
 	}
 	if a.remote != nil {

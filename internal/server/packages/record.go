@@ -225,7 +225,7 @@ func (p *Package) ordered(want func(*Version) bool) []*Version {
 		}
 	}
 	slices.SortFunc(out, func(a, b *Version) int {
-		if c := a.Published.Compare(b.Published); c != 0 {
+		if c := a.since().Compare(b.since()); c != 0 {
 			return c
 		}
 		return p.ID.Format.Compare(a.Version, b.Version)

@@ -48,9 +48,11 @@ type RemoteVersion struct {
 	// Status is Published or Unlisted.
 	Status Status `json:"status"`
 	// Published is the time at which it was published there; zero if it is unknown.
-	Published time.Time       `json:"published,omitzero"`
-	Metadata  json.RawMessage `json:"metadata,omitempty"`
-	Assets    []RemoteAsset   `json:"assets"`
+	Published time.Time `json:"published,omitzero"`
+	// Seen is when the version was first seen there; zero if Published is known.
+	Seen     time.Time       `json:"seen,omitzero"`
+	Metadata json.RawMessage `json:"metadata,omitempty"`
+	Assets   []RemoteAsset   `json:"assets"`
 }
 
 // A RemoteAsset is a file of a [RemoteVersion]. Hashes are lower-case hex; those that the

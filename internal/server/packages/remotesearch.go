@@ -206,7 +206,7 @@ func newRemoteRecord(r *repository, id PackageID, p *RemotePackage) *record {
 		}
 		n := &Version{
 			Version: v.Version, Revision: p.Revision, Status: v.Status, Published: v.Published, Metadata: v.Metadata,
-			EntryPoint: r.connection, Repository: r.id.Name, live: true,
+			EntryPoint: r.connection, Repository: r.id.Name, live: true, seen: v.Seen,
 		}
 		for j := range v.Assets {
 			n.addRemote(&v.Assets[j], r)

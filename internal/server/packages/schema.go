@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}, {Name: "packages/007-retention-rules", SQL: retentionTables}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}, {Name: "packages/007-retention-rules", SQL: retentionTables}, {Name: "packages/008-admission", SQL: admissionTable}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -109,6 +109,28 @@ CREATE TABLE pkg_clock ( -- one row; see retentionrules_clock.go
 	noted {int} NOT NULL,
 	since {int} NOT NULL
 );
+`
+
+// admissionTable has exceptions and quarantines; see admission_entries.go.
+const admissionTable = `
+CREATE TABLE pkg_admission (
+	id          {text} NOT NULL PRIMARY KEY,
+	domain      {text} NOT NULL REFERENCES pkg_domain (id) ON DELETE CASCADE,
+	repository  {text} REFERENCES pkg_repository (id) ON DELETE CASCADE, -- NULL: all of the domain
+	kind        {text} NOT NULL,
+	format      {text} NOT NULL,
+	namespace   {text} NOT NULL,
+	name_key    {text} NOT NULL,
+	name        {text} NOT NULL,
+	version_key {text} NOT NULL, -- empty: all versions
+	version     {text} NOT NULL,
+	rules       {text} NOT NULL, -- a JSON array of Sids; empty: all rules
+	until       {int} NOT NULL,  -- 0: it does not end
+	reason      {text} NOT NULL,
+	created     {int} NOT NULL,
+	created_by  {text} NOT NULL
+);
+CREATE INDEX pkg_admission_domain ON pkg_admission (domain);
 `
 
 // connections has the external connection of a repository, or an empty text.

@@ -56,6 +56,8 @@ type Config struct {
 	Remote Remote
 	// SpoolDir is for the temporary files of downloads; empty means that of the system.
 	SpoolDir string
+	// ObserveAdmission is called with what admission decides about downloads. Optional.
+	ObserveAdmission func(context.Context, AdmissionEvent)
 	// Log gets what an administrator should know of external registries. nil discards it.
 	Log *slog.Logger
 	// CacheBytes bounds the packages in memory, in bytes, approximately. 0 means
@@ -97,6 +99,7 @@ type Service struct {
 	loading    singleflight.Group
 	uses       usage.Recorder[versionUse]
 	changes    *indexChanges // see IndexRevision
+	admissions *admitter
 }
 
 // New applies the migrations, loads the snapshot and returns the service.
@@ -109,7 +112,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, work: c.Work, checkClock: c.CheckClock, audit: c.Audit, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
-		changes:  newIndexChanges(),
+		changes: newIndexChanges(), admissions: newAdmitter(c),
 		ingester: newIngester(c),
 		records:  newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
 		// Documents of external registries are large, so there are few shards.

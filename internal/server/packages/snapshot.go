@@ -34,6 +34,7 @@ type domain struct {
 	repositories *immutable.SortedMap[string, *repository] // by name
 	names        *immutable.Map[string, string]            // a repository's row → its name
 	groups       groupIndex
+	admission    *admissionEntries
 	root         *group // the group for everything; groups has it only if it has a row
 	change       uint64 // differs from that of every other domain before and after it
 }
@@ -207,6 +208,9 @@ func loadDomainRow(ctx context.Context, q db.Querier, id DomainID, old *domain, 
 	}
 	if d.root == nil {
 		d.root = newRoot(d.created)
+	}
+	if d.admission, err = loadAdmission(ctx, q, d.row); err != nil {
+		return nil, err
 	}
 	return d, d.policy.compile(id.ARN(), had, set)
 }

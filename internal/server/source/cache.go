@@ -357,7 +357,31 @@ func (c *Cache) fetch(ctx context.Context, r *Registry, k key, d *document) (*do
 	case err != nil:
 		return nil, err
 	}
+	noteSeen(p, d, c.now())
 	return newDocument(p, validator, c.now())
+}
+
+// noteSeen notes when a version was first seen whose time the registry does not tell. d is
+// the last answer, or nil.
+func noteSeen(p *packages.RemotePackage, d *document, now time.Time) {
+	var before map[string]time.Time
+	for i := range p.Versions {
+		v := &p.Versions[i]
+		if !v.Published.IsZero() {
+			continue
+		}
+		if before == nil {
+			before = map[string]time.Time{}
+			if d != nil && d.pkg != nil {
+				for j := range d.pkg.Versions {
+					before[d.pkg.Versions[j].Version] = d.pkg.Versions[j].Seen
+				}
+			}
+		}
+		if v.Seen = before[v.Version]; v.Seen.IsZero() {
+			v.Seen = now.UTC().Truncate(time.Second)
+		}
+	}
 }
 
 // readPackage asks the codec. It runs outside of a request, where a panic because of what

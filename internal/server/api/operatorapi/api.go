@@ -62,6 +62,12 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.RunRetention)
 	wire.Handle(s, a.ListRetentionRuns)
 	wire.Handle(s, a.UndoRetention)
+	wire.Handle(s, a.PutAdmissionException)
+	wire.Handle(s, a.DeleteAdmissionException)
+	wire.Handle(s, a.PutQuarantine)
+	wire.Handle(s, a.ReleaseQuarantine)
+	wire.Handle(s, a.ListAdmissionEntries)
+	wire.Handle(s, a.ExplainAdmission)
 }
 
 // GetServerInfo describes the server that answers.

@@ -219,6 +219,18 @@ func validInput(t reflect.Type) any {
 		return &operatormodel.ListRetentionRunsInput{RepositoryName: libName}
 	case reflect.TypeFor[operatormodel.UndoRetentionInput]():
 		return &operatormodel.UndoRetentionInput{RepositoryName: libName, RunID: "r"}
+	case reflect.TypeFor[operatormodel.PutAdmissionExceptionInput]():
+		return &operatormodel.PutAdmissionExceptionInput{AdmissionScope: scope(""), Format: "npm", Package: "p", Until: time.Unix(1, 0)}
+	case reflect.TypeFor[operatormodel.DeleteAdmissionExceptionInput]():
+		return &operatormodel.DeleteAdmissionExceptionInput{AdmissionScope: scope(""), EntryID: "e"}
+	case reflect.TypeFor[operatormodel.PutQuarantineInput]():
+		return &operatormodel.PutQuarantineInput{AdmissionScope: scope(""), Format: "npm", Package: "p"}
+	case reflect.TypeFor[operatormodel.ReleaseQuarantineInput]():
+		return &operatormodel.ReleaseQuarantineInput{AdmissionScope: scope(""), EntryID: "e"}
+	case reflect.TypeFor[operatormodel.ListAdmissionEntriesInput]():
+		return &operatormodel.ListAdmissionEntriesInput{AdmissionScope: scope("")}
+	case reflect.TypeFor[operatormodel.ExplainAdmissionInput]():
+		return &operatormodel.ExplainAdmissionInput{RepositoryName: libName, Format: "npm", Package: "p"}
 	case reflect.TypeFor[operatormodel.RetireKeyInput]():
 		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}

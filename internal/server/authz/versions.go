@@ -1,0 +1,112 @@
+package authz
+
+import (
+	"context"
+	"strings"
+
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
+)
+
+// Condition keys of package versions. One request reads a package with many versions, and
+// each has values of its own. So a Deny that looks at one of these keys does not decide
+// about the request but about single versions: see [RulesForVersions].
+const (
+	// VersionAge is the number of whole days since the version was published.
+	VersionAge = "gatehouse:VersionAge"
+	// PackageOrigin is "internal" for a version that was published to this server, and
+	// "external" for one that came through an external connection.
+	PackageOrigin = "gatehouse:PackageOrigin"
+	// ExternalConnection is the connection through which the version came, such as
+	// public:npmjs. An internal version does not have the key.
+	ExternalConnection = "gatehouse:ExternalConnection"
+	// PackageGroup is the pattern of the package group that the package belongs to.
+	PackageGroup = "gatehouse:PackageGroup"
+	// ReportOnly is "false" when a version is decided about, and "true" when the server
+	// asks what would be denied.
+	ReportOnly = "gatehouse:ReportOnly"
+)
+
+// versionKeys has the names of the keys by their form in lower case.
+var versionKeys = func() map[string]string {
+	names := map[string]string{}
+	for _, name := range []string{VersionAge, PackageOrigin, ExternalConnection, PackageGroup, ReportOnly} {
+		names[strings.ToLower(name)] = name
+	}
+	return names
+}()
+
+// VersionKey returns the name of a condition key of package versions. ok is false if the
+// key, which is in lower case, is another one.
+func VersionKey(lower string) (name string, ok bool) {
+	if !strings.HasPrefix(lower, "gatehouse:") {
+		return "", false
+	}
+	name, ok = versionKeys[lower]
+	return name, ok
+}
+
+func isVersionKey(lower string) bool {
+	_, ok := VersionKey(lower)
+	return ok
+}
+
+// readsVersions reports whether an action reads versions that are decided about one by
+// one.
+func readsVersions(action string) bool {
+	return strings.EqualFold(action, "codeartifact:ReadFromRepository") || strings.EqualFold(action, "codeartifact:GetPackageVersionAsset")
+}
+
+// VersionRules are the rules that may deny versions to one caller.
+type VersionRules struct {
+	Rules []policy.Rule
+	rest  conditionKeys
+}
+
+// RulesForVersions returns the rules by which versions are denied to the caller in a
+// context. A rule is a Deny statement with a condition on a key of versions. A statement
+// is about a version if its Resource element names req.Resource or one of also: a version
+// belongs to its package and to its repository. The request itself must have been
+// authorized with PerVersion. It is nil if there is no rule, which is the usual case and
+// costs little.
+func RulesForVersions(ctx context.Context, req *Request, also ...string) *VersionRules {
+	caller := authn.FromContext(ctx)
+	if caller == nil || caller.Principal == nil {
+		return nil // and so authorized for nothing
+	}
+	v := &VersionRules{rest: conditionKeys{caller: caller, req: req}}
+	in := input(caller.Principal, req, &v.rest)
+	in.Deferred = isVersionKey
+	if v.Rules = policy.DeferredDenies(in, also...); len(v.Rules) == 0 {
+		return nil
+	}
+	return v
+}
+
+// AllRulesForVersions returns the rules that may deny versions of any package to the
+// caller. It is for what tells documents about all packages apart.
+func AllRulesForVersions(ctx context.Context, req *Request) []policy.Rule {
+	caller := authn.FromContext(ctx)
+	if caller == nil || caller.Principal == nil {
+		return nil
+	}
+	in := input(caller.Principal, req, &conditionKeys{caller: caller, req: req})
+	in.Deferred = isVersionKey
+	return policy.AllDeferredDenies(in)
+}
+
+// Denies reports whether a rule denies a version, whose keys are given.
+func (v *VersionRules) Denies(r policy.Rule, version policy.Context) bool {
+	return r.Denies(versionContext{version, &v.rest}, isVersionKey)
+}
+
+// A versionContext has the keys of a version and those of the request.
+type versionContext struct{ version, request policy.Context }
+
+// Lookup implements [policy.Context].
+func (c versionContext) Lookup(key string) ([]string, bool) {
+	if isVersionKey(key) {
+		return c.version.Lookup(key)
+	}
+	return c.request.Lookup(key)
+}

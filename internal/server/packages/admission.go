@@ -1,0 +1,331 @@
+package packages
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+)
+
+// Admission decides which versions of a package a caller may see.
+//
+// A rule is a Deny statement in any policy that applies to the caller or the repository,
+// with a condition on a key of versions (authz/versions.go): "nothing younger than seven
+// days". A version that a rule denies is not in what [Service.Package] returns
+// (admission_view.go), so clients resolve to another one, and [Service.OpenAsset] refuses
+// it. An exception suspends rules for a version until it ends, and quarantine denies a
+// version without a rule (admission_entries.go).
+//
+// All of it is decided from memory. A package about which no rule and no quarantine
+// decides costs one look at the caller's policies.
+
+// An AdmissionOutcome says what was decided about a version.
+type AdmissionOutcome string
+
+// The outcomes.
+const (
+	// Admitted means that nothing denies the version.
+	Admitted AdmissionOutcome = "admitted"
+	// Denied means that a rule or a quarantine denies it.
+	Denied AdmissionOutcome = "denied"
+	// Excepted means that an exception suspends the rule that would deny it.
+	Excepted AdmissionOutcome = "excepted"
+	// Reported means that a rule which only reports would deny it.
+	Reported AdmissionOutcome = "reported"
+)
+
+// An AdmissionEvent is a decision about a version that a client downloads. Admitted
+// versions have none.
+type AdmissionEvent struct {
+	Outcome  AdmissionOutcome
+	Action   string
+	Resource string // the ARN of the package
+	Version  string
+	Reason   string
+}
+
+// AdmissionCounts counts decisions about downloads.
+type AdmissionCounts struct{ Denied, Excepted, Reported uint64 }
+
+// Admissions returns the counters since the start, for metrics.
+func (s *Service) Admissions() AdmissionCounts {
+	return AdmissionCounts{s.admissions.denied.Load(), s.admissions.excepted.Load(), s.admissions.reported.Load()}
+}
+
+// An admission decides about the versions of one package for one request.
+type admission struct {
+	repository *repository
+	id         PackageID
+	action     string
+	rules      *authz.VersionRules // nil if there are none
+	entries    []*AdmissionEntry   // about the package in the repository
+	group      string
+	now        time.Time
+}
+
+// admissionOf returns what decides about the versions of a package, or nil if every
+// version is admitted.
+func (s *Service) admissionOf(ctx context.Context, action string, r *repository, id PackageID) *admission {
+	d := s.snapshot.Load().domain(r.id.Domain)
+	if d == nil {
+		return nil // deleted; the caller finds nothing
+	}
+	req := &authz.Request{
+		Action: action, Resource: r.id.PackageARN(id), Account: r.account(ctx), ResourceTags: r.tags,
+		Policies: policies(d.policy, r.policy), PerVersion: true,
+	}
+	a := &admission{
+		repository: r, id: id, action: action, now: s.now(),
+		rules: authz.RulesForVersions(ctx, req, r.arn), entries: d.admission.about(r, id),
+	}
+	if a.rules == nil && !slices.ContainsFunc(a.entries, func(e *AdmissionEntry) bool { return e.Kind == Quarantine }) {
+		return nil
+	}
+	if g, _ := d.associate(id); g != nil {
+		a.group = g.pattern.String()
+	}
+	return a
+}
+
+// A verdict is a decision about one version. by and rule are of what decided; both are
+// zero for an admitted version. keys are those of the rule, with their values.
+type verdict struct {
+	outcome AdmissionOutcome
+	rule    policy.Rule
+	by      *AdmissionEntry
+	keys    string
+}
+
+// decide decides about a version: it is denied if all of its files are.
+func (a *admission) decide(v *Version) verdict {
+	out := verdict{outcome: Admitted}
+	for i := range v.Assets {
+		if found := a.decideFile(v, &v.Assets[i]); found.outcome != Denied {
+			return found
+		} else if i == 0 {
+			out = found
+		}
+	}
+	return out
+}
+
+// decideFile decides about a file of a version. Only its age can differ from that of the
+// version: in some formats, files may be added to a version later. Rules that only report
+// do not count.
+func (a *admission) decideFile(v *Version, file *Asset) verdict {
+	key := a.id.Format.versionKey(v.Version)
+	for _, e := range a.entries {
+		if e.Kind == Quarantine && e.covers(key, a.now) {
+			return verdict{outcome: Denied, by: e}
+		}
+	}
+	return a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file)}, key)
+}
+
+// reportFile decides as if the rules that only report denied, about a file that is
+// admitted.
+func (a *admission) reportFile(v *Version, file *Asset) verdict {
+	found := a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file), reportOnly: true}, a.id.Format.versionKey(v.Version))
+	if found.outcome == Denied {
+		found.outcome = Reported
+		return found
+	}
+	return verdict{outcome: Admitted}
+}
+
+func (a *admission) byRules(keys *versionKeys, key string) verdict {
+	if a.rules == nil {
+		return verdict{outcome: Admitted}
+	}
+	out := verdict{outcome: Admitted}
+	for _, rule := range a.rules.Rules {
+		if !a.rules.Denies(rule, keys) {
+			continue
+		}
+		found := verdict{outcome: Denied, rule: rule, keys: keys.describe(rule)}
+		if e := a.exception(rule, key); e != nil {
+			found.outcome, found.by = Excepted, e
+			out = found
+			continue
+		}
+		return found
+	}
+	return out
+}
+
+// exception returns the exception that suspends a rule for a version, or nil.
+func (a *admission) exception(rule policy.Rule, key string) *AdmissionEntry {
+	for _, e := range a.entries {
+		if e.Kind == Exception && e.covers(key, a.now) && (len(e.Rules) == 0 || slices.Contains(e.Rules, rule.SID())) {
+			return e
+		}
+	}
+	return nil
+}
+
+// reason says in a sentence without its end why a verdict is as it is.
+func (v verdict) reason() string {
+	switch {
+	case v.outcome == Denied && v.by != nil:
+		return "it is in quarantine" + v.by.because()
+	case v.outcome == Excepted:
+		return "an exception until " + v.by.Until.UTC().Format(time.RFC3339) + v.by.because() + " suspends " + v.named()
+	case v.outcome == Reported:
+		return v.named() + " would deny it"
+	case v.outcome == Denied:
+		return v.named() + " denies it"
+	}
+	return "no rule denies it"
+}
+
+// named names the rule and the values that it looked at.
+func (v verdict) named() string {
+	text := "statement " + strconv.Itoa(v.rule.Index())
+	if sid := v.rule.SID(); sid != "" {
+		text = "the rule " + sid
+	}
+	from := v.rule.Source()
+	text += " of the " + v.rule.Type.String()
+	if of := cmp.Or(from.Name, from.ARN); of != "" {
+		text += " " + of
+	}
+	return text + " (" + v.keys + ")"
+}
+
+// refusal is the fault of a version that is denied.
+func (a *admission) refusal(ctx context.Context, v *Version, why verdict) error {
+	return fault.New(fault.Denied, "AccessDenied", "User: %s is not authorized to perform: %s on version %s of resource: %s because %s.",
+		cmp.Or(callerARN(ctx), "anonymous"), a.action, v.Version, a.repository.id.PackageARN(a.id), why.reason())
+}
+
+// checkDownload returns the fault of a file that is denied, and tells and counts the
+// decision.
+func (s *Service) checkDownload(ctx context.Context, action string, r *repository, id PackageID, v *Version, file *Asset) error {
+	a := s.admissionOf(ctx, action, r, id)
+	if a == nil {
+		return nil
+	}
+	found := a.decideFile(v, file)
+	if found.outcome == Admitted {
+		found = a.reportFile(v, file)
+	}
+	switch found.outcome {
+	case Admitted:
+		return nil
+	case Denied:
+		s.admissions.denied.Add(1)
+	case Excepted:
+		s.admissions.excepted.Add(1)
+	case Reported:
+		s.admissions.reported.Add(1)
+	}
+	if s.admissions.observe != nil {
+		s.admissions.observe(ctx, AdmissionEvent{found.outcome, action, r.id.PackageARN(id), v.Version, found.reason()})
+	}
+	if found.outcome == Denied {
+		return a.refusal(ctx, v, found)
+	}
+	return nil
+}
+
+// versionKeys answers for the condition keys of one version.
+type versionKeys struct {
+	*admission
+	version    *Version
+	since      time.Time
+	reportOnly bool
+	value      [1]string // what Lookup returned last
+}
+
+// Lookup implements [policy.Context].
+func (k *versionKeys) Lookup(lower string) ([]string, bool) {
+	name, ok := authz.VersionKey(lower)
+	if !ok {
+		return nil, false
+	}
+	switch name {
+	case authz.VersionAge:
+		k.value[0] = strconv.FormatInt(int64(age(k.since, k.now)/day), 10)
+	case authz.PackageOrigin:
+		k.value[0] = "internal"
+		if k.version.External() {
+			k.value[0] = "external"
+		}
+	case authz.ExternalConnection:
+		if !k.version.External() {
+			return nil, false
+		}
+		k.value[0] = k.version.EntryPoint
+	case authz.PackageGroup:
+		k.value[0] = k.group
+	case authz.ReportOnly:
+		k.value[0] = strconv.FormatBool(k.reportOnly)
+	default:
+		return nil, false
+	}
+	return k.value[:], true
+}
+
+// describe lists the keys of versions that a rule looks at, with their values.
+func (k *versionKeys) describe(rule policy.Rule) string {
+	var out []string
+	for _, lower := range rule.Keys() {
+		name, ok := authz.VersionKey(lower)
+		if !ok || name == authz.ReportOnly {
+			continue
+		}
+		text := name + " is missing"
+		if values, ok := k.Lookup(lower); ok {
+			text = fmt.Sprintf("%s is %s", name, strings.Join(values, ", "))
+		}
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+const day = 24 * time.Hour
+
+// age is how long ago a time is. It is 0 for a time that is not known or is in the future.
+func age(at, now time.Time) time.Duration {
+	if at.IsZero() {
+		return 0
+	}
+	return max(now.Sub(at), 0)
+}
+
+// since is when the version was published, or, if its registry does not tell that, when it
+// was first seen.
+func (v *Version) since() time.Time {
+	if v.Published.IsZero() {
+		return v.seen
+	}
+	return v.Published
+}
+
+// fileSince is since for a file, which may have been added later.
+func (v *Version) fileSince(file *Asset) time.Time {
+	if at := v.since(); !file.Published.After(at) {
+		return at
+	}
+	return file.Published
+}
+
+// digest is a short name of texts.
+func digest(texts ...string) string {
+	h := sha256.New()
+	for _, t := range texts {
+		fmt.Fprintf(h, "%d %s\n", len(t), t)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
