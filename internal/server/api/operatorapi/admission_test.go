@@ -80,7 +80,7 @@ func TestAdmission(t *testing.T) {
 
 	// Who may make exceptions for one repository may make none for the domain, and may not
 	// release.
-	alice := f.user("alice", `"Effect":"Allow","Action":"gatehouse:*AdmissionException","Resource":"arn:aws:codeartifact:*:*:repository/acme/lib"`)
+	alice := f.user("alice", `{"Effect":"Allow","Action":"gatehouse:*AdmissionException","Resource":"arn:aws:codeartifact:*:*:repository/acme/lib"}`)
 	_, err = alice.PutAdmissionException(t.Context(), &operatormodel.PutAdmissionExceptionInput{AdmissionScope: scope(""), Format: "npm", Package: "ui", Until: until})
 	wantCode(t, err, "AccessDeniedException")
 	_, err = alice.ReleaseQuarantine(t.Context(), &operatormodel.ReleaseQuarantineInput{AdmissionScope: scope(""), EntryID: held.Entry.EntryID})
