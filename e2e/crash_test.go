@@ -84,6 +84,8 @@ func crashUnderLoad(t *testing.T, seed uint64) {
 		s.resume(t, begun)
 		if round%verifyEvery == 0 {
 			verifyInstallation(t, nil, "--data", data)
+			// A round is too short for a whole image. The following kills must leave these.
+			s.workSteps(t, clients(s, rounds+1+round, seed, begun), 2)
 		}
 	}
 	s.drain(t, clients(s, rounds, seed, begun))

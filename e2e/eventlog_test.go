@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,6 +27,8 @@ type eventLog struct {
 	// versions follows from the events: what each package version of the repository lib is
 	// now, by its name.
 	versions map[string]versionState
+	// tags are the tags of the image repository app, with their digests, as the events have it.
+	tags map[string]string
 	// sequence is the sequenceNumber of the last event of each package.
 	sequence map[string]int64
 }
@@ -33,14 +36,18 @@ type eventLog struct {
 type versionState struct{ status, revision string }
 
 func newEventLog() *eventLog {
-	return &eventLog{ids: map[string]bool{}, versions: map[string]versionState{}, sequence: map[string]int64{}}
+	return &eventLog{ids: map[string]bool{}, versions: map[string]versionState{}, tags: map[string]string{}, sequence: map[string]int64{}}
 }
 
 // An event has what this test compares of one.
 type event struct {
-	ID         string
-	DetailType string `json:"detail-type"`
-	Detail     struct {
+	ID     string
+	Detail struct {
+		ImageRepository string `json:"repository-name"`
+		ImageDigest     string `json:"image-digest"`
+		ImageTag        string `json:"image-tag"`
+		ImageAction     string `json:"action-type"`
+
 		RepositoryName                                                    string
 		PackageFormat, PackageName, PackageVersion                        string
 		PackageNamespace                                                  *string
@@ -91,9 +98,19 @@ func (l *eventLog) add(e *event) error {
 		return fmt.Errorf("it has come before")
 	}
 	l.ids[e.ID], l.ids[d.EventDeduplicationID] = true, true
-	if e.DetailType != "CodeArtifact Package Version State Change" || d.RepositoryName != libRepository {
-		return nil
+	switch {
+	case d.ImageRepository == "app" && d.ImageTag != "" && d.ImageAction == "DELETE":
+		delete(l.tags, tagKey(d.ImageTag))
+	case d.ImageRepository == "app" && d.ImageTag != "":
+		l.tags[tagKey(d.ImageTag)] = d.ImageDigest
+	case d.RepositoryName == libRepository:
+		return l.addVersion(e)
 	}
+	return nil
+}
+
+func (l *eventLog) addVersion(e *event) error {
+	d := &e.Detail
 	pkg := versionName(d.PackageFormat, d.PackageNamespace, d.PackageName, "")
 	if d.SequenceNumber <= l.sequence[pkg] {
 		return fmt.Errorf("the last event of the package had the sequence number %d", l.sequence[pkg])
@@ -117,7 +134,8 @@ func versionName(format string, namespace *string, name, version string) string 
 }
 
 // check reads the rest of the log, and compares what follows from it with the versions that
-// the server has: every change has exactly one event, and there is no event without one.
+// the server has, and with the tags, which the ledger has: every change has exactly one
+// event, and there is no event without a change.
 func (l *eventLog) check(t *testing.T, s *session) {
 	t.Helper()
 	for more := true; more; {
@@ -140,7 +158,14 @@ func (l *eventLog) check(t *testing.T, s *session) {
 			t.Errorf("%s does not exist, and is %v according to its events", name, told)
 		}
 	}
-	t.Logf("%d events lead to the %d versions that there are", l.number, len(has))
+	tags := map[string]string{}
+	for _, key := range s.ledger.keys(func(key, _ string) bool { return strings.HasPrefix(key, tagKey("")) }) {
+		tags[key] = s.ledger.has(key)
+	}
+	if !maps.Equal(tags, l.tags) {
+		t.Errorf("the tags are %v, and %v according to their events", tags, l.tags)
+	}
+	t.Logf("%d events lead to the %d versions and %d tags that there are", l.number, len(has), len(tags))
 }
 
 // versionStates returns the state of every package version in the repository lib.
