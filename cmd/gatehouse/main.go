@@ -58,9 +58,10 @@ type commands struct {
 	Keys   keysCommand   `cmd:"" help:"List, rotate, retire and wrap the keys of the keyring."`
 	Events eventsCommand `cmd:"" help:"Show what was published, changed and deleted on a running server."`
 
-	// For those who run a package repository.
+	// For those who run a repository.
 	Packages  packagesCommand  `cmd:"" help:"Show how often packages were downloaded from a running server."`
 	Admission admissionCommand `cmd:"" help:"Decide which versions of packages clients of a running server may install."`
+	Lifecycle lifecycleCommand `cmd:"" help:"Explain, run and undo the lifecycle policies of image repositories on a running server."`
 	Retention retentionCommand `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
 
 	// For those who run a server, on its machine.

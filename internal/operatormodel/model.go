@@ -68,6 +68,13 @@ var operations = [][2]any{
 	{ReleaseQuarantineInput{}, ReleaseQuarantineOutput{}},
 	{ListAdmissionEntriesInput{}, ListAdmissionEntriesOutput{}},
 	{ExplainAdmissionInput{}, ExplainAdmissionOutput{}},
+	{ExplainLifecycleInput{}, ExplainLifecycleOutput{}},
+	{RunLifecycleInput{}, RunLifecycleOutput{}},
+	{ListLifecycleRunsInput{}, ListLifecycleRunsOutput{}},
+	{UndoLifecycleInput{}, UndoLifecycleOutput{}},
+	{PutDefaultLifecyclePolicyInput{}, PutDefaultLifecyclePolicyOutput{}},
+	{GetDefaultLifecyclePolicyInput{}, GetDefaultLifecyclePolicyOutput{}},
+	{DeleteDefaultLifecyclePolicyInput{}, DeleteDefaultLifecyclePolicyOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.

@@ -208,7 +208,9 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
-	p.images, err = images.New(ctx, images.Config{DB: p.db, Feed: p.feed, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare})
+	p.images, err = images.New(ctx, images.Config{
+		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
+	})
 	if err != nil {
 		return err
 	}
@@ -321,6 +323,14 @@ func (p *components) observeAdmission(ctx context.Context, a packages.AdmissionE
 // auditWork writes the audit record of what background work did.
 func (p *components) auditWork(_ context.Context, event, resource string, params map[string]any) error {
 	return p.audit.Write(audit.ServiceEvent("gatehouse", event, resource, params, p.now()))
+}
+
+// auditImages writes an audit record of what lifecycle policies did.
+func (p *components) auditImages(ctx context.Context, e images.ServiceEvent) error {
+	if e.Details == nil {
+		return p.auditWork(ctx, e.Name, e.Repository, e.Params)
+	}
+	return p.audit.Write(audit.ServiceExecution("ecr", e.Name, "AWS::ECR::Repository", e.Repository, e.Details, p.now()))
 }
 
 // lostRecord logs that an audit record could not be kept.

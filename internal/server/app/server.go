@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -226,7 +227,7 @@ func (p *components) sweeps() error {
 			return err
 		})
 	}
-	if err := p.work.Handle(p.packages.RetentionWork()...); err != nil {
+	if err := p.work.Handle(slices.Concat(p.packages.RetentionWork(), p.images.LifecycleWork())...); err != nil {
 		return err
 	}
 	return p.work.Handle(

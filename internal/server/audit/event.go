@@ -30,3 +30,14 @@ func ServiceEvent(source, name, resourceARN string, params any, at time.Time) *R
 		EventCategory:      "Management",
 	}
 }
+
+// ServiceExecution returns the record of an action that AWS documents as one that a service
+// takes by itself, with the details in serviceEventDetails.
+func ServiceExecution(source, name, resourceType, resourceARN string, details any, at time.Time) *Record {
+	r := ServiceEvent(source, name, resourceARN, nil, at)
+	r.UserIdentity.InvokedBy = "AWS Internal"
+	r.ReadOnly = true // as CloudTrail has it
+	r.Resources[0].Type = resourceType
+	r.ServiceEventDetails = details
+	return r
+}

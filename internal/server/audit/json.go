@@ -42,6 +42,11 @@ func (r *Record) appendJSON(b []byte) ([]byte, error) {
 	b = appendBool(b, "managementEvent", r.ManagementEvent)
 	b = appendTextIfAny(b, "recipientAccountId", r.RecipientAccountID)
 	b = appendText(b, "eventCategory", r.EventCategory)
+	if r.ServiceEventDetails != nil {
+		if b, err = appendValue(appendName(b, "serviceEventDetails"), r.ServiceEventDetails); err != nil {
+			return nil, err
+		}
+	}
 	return endObject(b), nil
 }
 
@@ -80,6 +85,7 @@ func (id UserIdentity) appendJSON(b []byte) []byte {
 	b = appendTextIfAny(b, "accountId", id.AccountID)
 	b = appendTextIfAny(b, "accessKeyId", id.AccessKeyID)
 	b = appendTextIfAny(b, "userName", id.UserName)
+	b = appendTextIfAny(b, "invokedBy", id.InvokedBy)
 	if c := id.SessionContext; c != nil {
 		b = c.appendJSON(appendName(b, "sessionContext"))
 	}

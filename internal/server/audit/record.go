@@ -32,6 +32,8 @@ type Record struct {
 	ManagementEvent     bool                `json:"managementEvent"`
 	RecipientAccountID  string              `json:"recipientAccountId,omitempty"`
 	EventCategory       string              `json:"eventCategory"`
+	// ServiceEventDetails is what an AwsServiceEvent is about.
+	ServiceEventDetails any `json:"serviceEventDetails,omitempty"`
 }
 
 // AdditionalEventData is CloudTrail's element for data of the service's own: here
@@ -50,6 +52,7 @@ type UserIdentity struct {
 	AccountID      string          `json:"accountId,omitempty"`
 	AccessKeyID    string          `json:"accessKeyId,omitempty"`
 	UserName       string          `json:"userName,omitempty"`
+	InvokedBy      string          `json:"invokedBy,omitempty"`
 	SessionContext *SessionContext `json:"sessionContext,omitempty"`
 }
 

@@ -218,7 +218,7 @@ func (s *Service) link(ctx context.Context, tx *db.Tx, repo *Repository, d diges
 // DeleteBlob removes a blob from a repository. The next sweep deletes the bytes,
 // unless another repository links to them. Action ecr:BatchDeleteImage. Faults:
 // AccessDenied, RepositoryNotFound, BlobNotFound, BlobReferenced (a manifest
-// needs it).
+// needs it, perhaps one that can still be restored).
 func (s *Service) DeleteBlob(ctx context.Context, id RepositoryID, d digest.Digest) error {
 	repo, err := s.authorize(ctx, id, "ecr:BatchDeleteImage")
 	if err != nil {
@@ -230,6 +230,9 @@ func (s *Service) DeleteBlob(ctx context.Context, id RepositoryID, d digest.Dige
 			return nil, fault.New(fault.Conflict, "BlobReferenced", "The layer with digest '%s' belongs to the image with digest '%s'. Delete the image first.", d, user)
 		}
 		if !errors.Is(err, db.ErrNoRows) {
+			return nil, err
+		}
+		if err := checkNotAside(ctx, tx, repo, d); err != nil {
 			return nil, err
 		}
 		n, err := tx.Exec(ctx, `DELETE FROM image_blob_link WHERE repository = $1 AND digest = $2`, repo.row, string(d))

@@ -12,3 +12,6 @@ func (s *Service) UploadUsers(uploadID string) int {
 
 // CompiledPolicy returns the compiled policy of a repository.
 func (s *Service) CompiledPolicy(id RepositoryID) any { return s.repositories.get(id).policies[0] }
+
+// SetMaxPlanned sets how many images a lifecycle run has in memory.
+func (s *Service) SetMaxPlanned(n int) { s.maxPlanned = n }

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -37,16 +38,37 @@ func (s *Service) lastPull(key digestKey, stored int64) int64 {
 // Maintain stores what the service has recorded in memory. The server calls it
 // periodically and once more at the end. It does not authorize.
 func (s *Service) Maintain(ctx context.Context) error {
-	return s.pulls.Flush(ctx, func(ctx context.Context, uses []usage.Use[digestKey]) error {
-		return s.db.Tx(ctx, func(tx *db.Tx) error {
+	var removed []digestKey
+	err := s.pulls.Flush(ctx, func(ctx context.Context, uses []usage.Use[digestKey]) error {
+		var aside []digestKey
+		err := s.db.Tx(ctx, func(tx *db.Tx) error {
+			aside = nil
 			for _, u := range uses {
-				_, err := tx.Exec(ctx, `UPDATE image_manifest SET pulled = $3 WHERE repository = $1 AND digest = $2 AND pulled < $3`,
-					u.Key.repository, string(u.Key.digest), db.Micros(u.Last))
+				wrongly, err := storePull(ctx, tx, u)
 				if err != nil {
 					return err
+				}
+				if wrongly {
+					aside = append(aside, u.Key)
 				}
 			}
 			return nil
 		})
+		if err == nil {
+			removed = append(removed, aside...)
+		}
+		return err
 	})
+	return errors.Join(err, s.rescue(ctx, removed))
+}
+
+// storePull stores the time of a pull. It reports whether a lifecycle rule has removed the
+// image because it was not pulled.
+func storePull(ctx context.Context, tx *db.Tx, u usage.Use[digestKey]) (wrongly bool, err error) {
+	at := db.Micros(u.Last)
+	if _, err := tx.Exec(ctx, `UPDATE image_manifest SET pulled = $3 WHERE repository = $1 AND digest = $2 AND pulled < $3`, u.Key.repository, string(u.Key.digest), at); err != nil {
+		return false, err
+	}
+	n, err := tx.Exec(ctx, `UPDATE image_aside SET pulled = $3 WHERE repository = $1 AND digest = $2 AND pulled < $3 AND by_pull = 1`, u.Key.repository, string(u.Key.digest), at)
+	return n > 0, err
 }

@@ -379,6 +379,45 @@ var every = []struct {
 	{"DeleteBlob", []string{"ecr:BatchDeleteImage"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
 		return s.DeleteBlob(ctx, id, layerX)
 	}},
+	{"PutLifecyclePolicy", []string{"ecr:PutLifecyclePolicy"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		return s.PutLifecyclePolicy(ctx, id, keepNewest("v*", 1))
+	}},
+	{"LifecyclePolicy", []string{"ecr:GetLifecyclePolicy"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.LifecyclePolicy(ctx, id)
+		return err
+	}},
+	{"DeleteLifecyclePolicy", []string{"ecr:DeleteLifecyclePolicy"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.DeleteLifecyclePolicy(ctx, id)
+		return err
+	}},
+	{"StartLifecyclePreview", []string{"ecr:StartLifecyclePolicyPreview"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.StartLifecyclePreview(ctx, id, nil)
+		return err
+	}},
+	{"LifecyclePreview", []string{"ecr:GetLifecyclePolicyPreview"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, _, _, err := s.LifecyclePreview(ctx, id, images.PreviewQuery{})
+		return err
+	}},
+	{"RunLifecycle", []string{"gatehouse:RunLifecycle"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.RunLifecycle(ctx, id)
+		return err
+	}},
+	{"LifecycleRuns", []string{"gatehouse:ListLifecycleRuns"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, _, err := s.LifecycleRuns(ctx, id, images.LifecycleRun{}, 1)
+		return err
+	}},
+	{"LifecycleRun", []string{"gatehouse:ListLifecycleRuns"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.LifecycleRun(ctx, id, "none")
+		return err
+	}},
+	{"UndoLifecycle", []string{"gatehouse:UndoLifecycle"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.UndoLifecycle(ctx, id, "none")
+		return err
+	}},
+	{"ExplainLifecycle", []string{"gatehouse:ExplainLifecycle"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, _, err := s.ExplainLifecycle(ctx, id, images.LifecycleExplanation{})
+		return err
+	}},
 	{"DeleteRepository", []string{"ecr:DeleteRepository"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
 		_, err := s.DeleteRepository(ctx, id, images.DeleteContents)
 		return err
@@ -418,6 +457,19 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 	s.authz.denied = map[string]bool{"ecr:DescribeRepositories arn:aws:ecr:us-east-1:000000000001:repository/*": true}
 	_, _, err = s.Repositories(t.Context(), app.Account, app.Region, "", 1)
 	wantFault(t, err, "AccessDenied")
+	for _, operation := range []string{"Put", "Get", "Delete"} {
+		action := "gatehouse:" + operation + "DefaultLifecyclePolicy"
+		s.authz.denied = map[string]bool{action + " arn:aws:ecr:us-east-1:000000000001:repository/*": true}
+		switch operation {
+		case "Put":
+			_, err = s.PutDefaultLifecyclePolicy(t.Context(), app.Account, app.Region, keepNewest("v*", 1))
+		case "Get":
+			_, err = s.DefaultLifecyclePolicy(t.Context(), app.Account, app.Region)
+		case "Delete":
+			err = s.DeleteDefaultLifecyclePolicy(t.Context(), app.Account, app.Region)
+		}
+		wantFault(t, err, "AccessDenied")
+	}
 }
 
 // The managed policy for pulling does not have BatchCheckLayerAvailability.

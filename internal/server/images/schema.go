@@ -73,4 +73,75 @@ CREATE INDEX image_upload_updated ON image_upload (updated);
 ALTER TABLE image_reference ADD COLUMN media_type {text} NOT NULL DEFAULT '';
 ALTER TABLE image_manifest ADD COLUMN pulled {int} NOT NULL DEFAULT 0; -- see pulls.go
 CREATE TABLE image_index_version (version {int} NOT NULL PRIMARY KEY); -- see reindex.go
+`}, {Name: "images/003", SQL: `
+-- Lifecycle policies: see lifecycle.go.
+CREATE INDEX image_manifest_pushed ON image_manifest (repository, pushed, digest);
+CREATE TABLE image_lifecycle (
+	repository {int} NOT NULL PRIMARY KEY REFERENCES image_repository (id) ON DELETE CASCADE,
+	document {text} NOT NULL, -- as it was given; empty if the default of the registry holds
+	revision {text} NOT NULL, -- changes with every change
+	evaluated {int} NOT NULL, -- when the last run ended, or 0
+	scheduled {int} NOT NULL -- when the last run was put into the queue
+);
+CREATE INDEX image_lifecycle_scheduled ON image_lifecycle (scheduled);
+CREATE TABLE image_lifecycle_default (
+	account {text} NOT NULL, region {text} NOT NULL,
+	document {text} NOT NULL, revision {text} NOT NULL,
+	changed {int} NOT NULL, changed_by {text} NOT NULL,
+	PRIMARY KEY (account, region)
+);
+CREATE TABLE image_lifecycle_run (
+	id {text} NOT NULL PRIMARY KEY,
+	repository {int} NOT NULL REFERENCES image_repository (id) ON DELETE CASCADE,
+	state {text} NOT NULL,
+	started_by {text} NOT NULL, -- an ARN; empty if it was scheduled
+	created {int} NOT NULL, finished {int} NOT NULL,
+	until {int} NOT NULL, -- when what it removed is deleted
+	images {int} NOT NULL, removed {int} NOT NULL, restored {int} NOT NULL,
+	message {text} NOT NULL
+);
+CREATE INDEX image_lifecycle_run_created ON image_lifecycle_run (repository, created, id);
+CREATE TABLE image_aside ( -- images that a rule removed, with the columns of image_manifest
+	repository {int} NOT NULL REFERENCES image_repository (id) ON DELETE CASCADE,
+	digest {text} NOT NULL,
+	media_type {text} NOT NULL, artifact_type {text} NOT NULL, subject {text} NOT NULL,
+	annotations {text} NOT NULL, size {int} NOT NULL, pushed {int} NOT NULL, pulled {int} NOT NULL,
+	body {bytes} NOT NULL,
+	run {text} NOT NULL,
+	number {int} NOT NULL, -- in the order of removal
+	priority {int} NOT NULL, -- of the rule; 0 if the image followed its subject
+	by_pull {int} NOT NULL, -- 1 if the rule is about the last pull
+	since {int} NOT NULL, until {int} NOT NULL,
+	PRIMARY KEY (repository, digest)
+);
+CREATE INDEX image_aside_run ON image_aside (run, number);
+CREATE INDEX image_aside_until ON image_aside (until);
+CREATE TABLE image_aside_tag (
+	repository {int} NOT NULL, digest {text} NOT NULL, tag {text} NOT NULL,
+	PRIMARY KEY (repository, digest, tag),
+	FOREIGN KEY (repository, digest) REFERENCES image_aside (repository, digest) ON DELETE CASCADE
+);
+CREATE TABLE image_aside_reference (
+	repository {int} NOT NULL, digest {text} NOT NULL, manifest {text} NOT NULL,
+	media_type {text} NOT NULL,
+	present {int} NOT NULL, -- 1 if the repository had the digest
+	PRIMARY KEY (repository, manifest, digest),
+	FOREIGN KEY (repository, manifest) REFERENCES image_aside (repository, digest) ON DELETE CASCADE
+);
+CREATE INDEX image_aside_reference_digest ON image_aside_reference (repository, digest);
+CREATE TABLE image_clock (one {int} NOT NULL PRIMARY KEY, noted {int} NOT NULL, since {int} NOT NULL); -- see package steadyclock
+CREATE TABLE image_preview ( -- see lifecycle_preview.go
+	repository {int} NOT NULL PRIMARY KEY REFERENCES image_repository (id) ON DELETE CASCADE,
+	id {text} NOT NULL, document {text} NOT NULL, state {text} NOT NULL,
+	started {int} NOT NULL, finished {int} NOT NULL,
+	expiring {int} NOT NULL, message {text} NOT NULL
+);
+CREATE TABLE image_preview_image (
+	repository {int} NOT NULL REFERENCES image_preview (repository) ON DELETE CASCADE,
+	number {int} NOT NULL,
+	digest {text} NOT NULL, tags {text} NOT NULL, -- JSON
+	pushed {int} NOT NULL, priority {int} NOT NULL,
+	PRIMARY KEY (repository, number)
+);
+CREATE INDEX image_preview_image_digest ON image_preview_image (repository, digest);
 `}}

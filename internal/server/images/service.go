@@ -14,7 +14,9 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
+	"github.com/gatehouse-registry/gatehouse/internal/server/steadyclock"
 	"github.com/gatehouse-registry/gatehouse/internal/server/usage"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // Config has what a [Service] needs.
@@ -33,6 +35,13 @@ type Config struct {
 	Events *events.Log
 	// Principals is needed to set policies.
 	Principals authz.Principals
+	// Work runs lifecycle policies and their previews; see [Service.LifecycleWork].
+	// Required to set, preview, run and undo them.
+	Work *work.Queue
+	// CheckClock returns an error if this server's clock is wrong. Optional.
+	CheckClock func(ctx context.Context) error
+	// Audit writes an audit record of what the service did by itself. Optional.
+	Audit func(context.Context, ServiceEvent) error
 	// Damage counts and logs objects that are missing or damaged. It may be nil.
 	Damage *integrity.Monitor
 	// Now is the clock.
@@ -63,6 +72,10 @@ type Service struct {
 	authz      authz.Authorizer
 	principals authz.Principals
 	events     *events.Log
+	work       *work.Queue
+	clock      steadyclock.Clock
+	audit      func(context.Context, ServiceEvent) error
+	maxPlanned int
 	damage     *integrity.Monitor
 	now        func() time.Time
 	maxShare   float64
@@ -92,7 +105,8 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s.clock = steadyclock.Clock{DB: c.DB, Now: c.Now, Table: "image_clock", Check: c.CheckClock, LastChange: lastPush}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}

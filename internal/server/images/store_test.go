@@ -43,6 +43,7 @@ type store struct {
 	damage *integrity.Monitor
 	close  func()
 	log    *events.Log
+	audit  []images.ServiceEvent
 }
 
 // A clock stands still until advance is called.
@@ -94,11 +95,19 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
+	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Work: queue, Audit: s.record, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := queue.Handle(s.LifecycleWork()...); err != nil {
+		t.Fatal(err)
+	}
 	return s
+}
+
+func (s *store) record(_ context.Context, e images.ServiceEvent) error {
+	s.audit = append(s.audit, e)
+	return nil
 }
 
 var app = images.RepositoryID{Account: "000000000001", Region: "us-east-1", Name: "team/app"}

@@ -67,7 +67,7 @@ func (s *Service) sweepUpload(ctx context.Context, id string, before int64) (n i
 }
 
 // SweepBlobs removes a blob from a repository if no manifest of the repository
-// needs it and if it was not pushed, mounted or asked for within olderThan, or two
+// needs it, nor one that a lifecycle rule has set aside, and if it was not pushed, mounted or asked for within olderThan, or two
 // hours if that is more. (Asking is recorded once an hour.) Then it deletes the
 // blobs that are in no repository; n is their number.
 func (s *Service) SweepBlobs(ctx context.Context, olderThan time.Duration) (n int, err error) {
@@ -119,7 +119,8 @@ func (s *Service) unlinkBlobs(ctx context.Context, before int64) (n int, err err
 	var keys []digestKey
 	err = s.changeCached(ctx, func(tx *db.Tx) (changed []string, err error) {
 		const unneeded = `SELECT l.repository, l.digest FROM image_blob_link l WHERE l.renewed < $1
-			AND NOT EXISTS (SELECT 1 FROM image_reference r WHERE r.repository = l.repository AND r.digest = l.digest) LIMIT $2`
+			AND NOT EXISTS (SELECT 1 FROM image_reference r WHERE r.repository = l.repository AND r.digest = l.digest)
+			AND NOT EXISTS (SELECT 1 FROM image_aside_reference a WHERE a.repository = l.repository AND a.digest = l.digest) LIMIT $2`
 		keys, err = db.All(ctx, tx, func(r db.Row) (k digestKey, err error) {
 			err = r.Scan(&k.repository, &k.digest)
 			return k, err

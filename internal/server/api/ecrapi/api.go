@@ -76,6 +76,12 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.TagResource)
 	wire.Handle(s, a.UntagResource)
 
+	wire.Handle(s, a.PutLifecyclePolicy)
+	wire.Handle(s, a.GetLifecyclePolicy)
+	wire.Handle(s, a.DeleteLifecyclePolicy)
+	wire.Handle(s, a.StartLifecyclePolicyPreview)
+	wire.Handle(s, a.GetLifecyclePolicyPreview)
+
 	wire.Handle(s, a.PutImage)
 	wire.Handle(s, a.ListImages)
 	wire.Handle(s, a.DescribeImages)

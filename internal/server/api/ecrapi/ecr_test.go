@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 const (
@@ -36,14 +37,19 @@ type fixture struct {
 	t      testing.TB
 	images *images.Service
 	client *ecr.Client
+	work   *work.Queue
 }
 
 func serve(t testing.TB) *fixture {
 	t.Helper()
 	w := iamtest.New(t)
 	blobs := blobtest.Open(t)
-	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Removals: removaltest.New(t, w.DB, blobs, w.Now), Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
+	removals, queue := removaltest.Open(t, w.DB, blobs, w.Now)
+	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := queue.Handle(store.LifecycleWork()...); err != nil {
 		t.Fatal(err)
 	}
 	addresses, err := endpoint.New("http://"+host, "")
@@ -57,7 +63,7 @@ func serve(t testing.TB) *fixture {
 	edge.Register(s, edge.New(edge.Config{
 		Images: store, Tokens: w.Keyring, Authz: new(authz.PolicyAuthorizer), Addresses: addresses, LayerURLs: layerURLs{}, Now: w.Now,
 	}))
-	return &fixture{w, t, store, ecr.NewFromConfig(w.Serve(s))}
+	return &fixture{w, t, store, ecr.NewFromConfig(w.Serve(s)), queue}
 }
 
 // layerURLs makes URLs that show what they were made for.

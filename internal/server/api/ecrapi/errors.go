@@ -47,12 +47,15 @@ func mapFault(f *fault.Error) error {
 
 // exceptions has the faults of the domain for which ECR's model has an exception.
 var exceptions = map[string]func(message *string) error{
-	"RepositoryNotFound":       func(m *string) error { return &types.RepositoryNotFoundException{Message: m} },
-	"RepositoryAlreadyExists":  func(m *string) error { return &types.RepositoryAlreadyExistsException{Message: m} },
-	"RepositoryNotEmpty":       func(m *string) error { return &types.RepositoryNotEmptyException{Message: m} },
-	"RepositoryPolicyNotFound": func(m *string) error { return &types.RepositoryPolicyNotFoundException{Message: m} },
-	"InvalidTagParameter":      func(m *string) error { return &types.InvalidTagParameterException{Message: m} },
-	"TooManyTags":              func(m *string) error { return &types.TooManyTagsException{Message: m} },
+	"RepositoryNotFound":               func(m *string) error { return &types.RepositoryNotFoundException{Message: m} },
+	"RepositoryAlreadyExists":          func(m *string) error { return &types.RepositoryAlreadyExistsException{Message: m} },
+	"RepositoryNotEmpty":               func(m *string) error { return &types.RepositoryNotEmptyException{Message: m} },
+	"RepositoryPolicyNotFound":         func(m *string) error { return &types.RepositoryPolicyNotFoundException{Message: m} },
+	"LifecyclePolicyNotFound":          func(m *string) error { return &types.LifecyclePolicyNotFoundException{Message: m} },
+	"LifecyclePolicyPreviewNotFound":   func(m *string) error { return &types.LifecyclePolicyPreviewNotFoundException{Message: m} },
+	"LifecyclePolicyPreviewInProgress": func(m *string) error { return &types.LifecyclePolicyPreviewInProgressException{Message: m} },
+	"InvalidTagParameter":              func(m *string) error { return &types.InvalidTagParameterException{Message: m} },
+	"TooManyTags":                      func(m *string) error { return &types.TooManyTagsException{Message: m} },
 
 	"ImageNotFound":              func(m *string) error { return &types.ImageNotFoundException{Message: m} },
 	"ImageTagDoesNotMatchDigest": func(m *string) error { return &types.ImageNotFoundException{Message: m} },

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -20,6 +21,8 @@ var leftOut = []string{
 	"ImageDetail.LastActivatedAt", // no archive
 	"ImageDetail.LastArchivedAt",
 	"ReplicationConfiguration.Rules", // no replication: always empty
+	"LifecyclePolicyPreviewSummary.TransitioningImageTotalCounts",
+	"LifecyclePolicyRuleAction.TargetStorageClass",
 	"BatchCheckLayerAvailabilityOutput.Failures",
 	"BatchDeleteImageOutput.Failures",
 	"BatchGetImageOutput.Failures",
@@ -88,6 +91,24 @@ func TestOutputs_Complete(t *testing.T) {
 	check(shown, err)
 	removed, err := f.client.DeleteRepositoryPolicy(ctx, &ecr.DeleteRepositoryPolicyInput{RepositoryName: app})
 	check(removed, err)
+	f.Advance(time.Second)
+	f.push("app", "a younger config", "v2")
+	keepAny := strings.Replace(keepOne, `"tagged","tagPrefixList":["v"]`, `"any"`, 1)
+	nothing := strings.Replace(keepOne, `"v"`, `"w"`, 1)
+	putLifecycle, err := f.client.PutLifecyclePolicy(ctx, &ecr.PutLifecyclePolicyInput{RepositoryName: app, LifecyclePolicyText: &nothing})
+	check(putLifecycle, err)
+	startedPreview, err := f.client.StartLifecyclePolicyPreview(ctx, &ecr.StartLifecyclePolicyPreviewInput{RepositoryName: app, LifecyclePolicyText: &keepAny})
+	check(startedPreview, err)
+	f.Advance(11 * time.Minute)
+	if err := f.work.RunDue(ctx); err != nil {
+		t.Fatal(err)
+	}
+	preview, err := f.client.GetLifecyclePolicyPreview(ctx, &ecr.GetLifecyclePolicyPreviewInput{RepositoryName: app})
+	check(preview, err)
+	gotLifecycle, err := f.client.GetLifecyclePolicy(ctx, &ecr.GetLifecyclePolicyInput{RepositoryName: app})
+	check(gotLifecycle, err)
+	deletedLifecycle, err := f.client.DeleteLifecyclePolicy(ctx, &ecr.DeleteLifecyclePolicyInput{RepositoryName: app})
+	check(deletedLifecycle, err)
 	registry, err := f.client.DescribeRegistry(ctx, &ecr.DescribeRegistryInput{})
 	check(registry, err)
 	token, err := f.client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})

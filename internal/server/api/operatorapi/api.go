@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/jsonerrors"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -27,6 +28,7 @@ type Config struct {
 	Installation *installation.Service
 	Keys         *keys.Service
 	Packages     *packages.Service
+	Images       *images.Service
 	Now          func() time.Time
 }
 
@@ -68,6 +70,13 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.ReleaseQuarantine)
 	wire.Handle(s, a.ListAdmissionEntries)
 	wire.Handle(s, a.ExplainAdmission)
+	wire.Handle(s, a.ExplainLifecycle)
+	wire.Handle(s, a.RunLifecycle)
+	wire.Handle(s, a.ListLifecycleRuns)
+	wire.Handle(s, a.UndoLifecycle)
+	wire.Handle(s, a.PutDefaultLifecyclePolicy)
+	wire.Handle(s, a.GetDefaultLifecyclePolicy)
+	wire.Handle(s, a.DeleteDefaultLifecyclePolicy)
 }
 
 // GetServerInfo describes the server that answers.

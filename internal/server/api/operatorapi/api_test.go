@@ -23,6 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -37,6 +38,7 @@ type fixture struct {
 	work   *work.Queue
 	events *events.Log
 	store  *packages.Service
+	images *images.Service
 }
 
 func serve(t *testing.T) *fixture {
@@ -61,7 +63,11 @@ func serve(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.work.Handle(f.store.RetentionWork()...); err != nil {
+	f.images, err = images.New(t.Context(), images.Config{DB: f.DB, Blobs: blobs, Removals: removals, Work: f.work, Authz: new(authz.PolicyAuthorizer), Principals: f.IAM, Now: f.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.work.Handle(slices.Concat(f.store.RetentionWork(), f.images.LifecycleWork())...); err != nil {
 		t.Fatal(err)
 	}
 	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}
@@ -74,6 +80,7 @@ func serve(t *testing.T) *fixture {
 	}
 	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
 		Packages: f.store,
+		Images:   f.images,
 		Now:      f.Now,
 		Keys: keys.New(keys.Config{Follower: follower, Operators: operators, Now: f.Now, AccessKeys: func(id string) []keys.AccessKey {
 			return []keys.AccessKey{{Account: iamtest.Account, User: "admin", ID: "AKIA" + id, Active: true}}
@@ -231,6 +238,16 @@ func validInput(t reflect.Type) any {
 		return &operatormodel.ListAdmissionEntriesInput{AdmissionScope: scope("")}
 	case reflect.TypeFor[operatormodel.ExplainAdmissionInput]():
 		return &operatormodel.ExplainAdmissionInput{RepositoryName: libName, Format: "npm", Package: "p"}
+	case reflect.TypeFor[operatormodel.ExplainLifecycleInput]():
+		return &operatormodel.ExplainLifecycleInput{RepositoryName: "app"}
+	case reflect.TypeFor[operatormodel.RunLifecycleInput]():
+		return &operatormodel.RunLifecycleInput{RepositoryName: "app"}
+	case reflect.TypeFor[operatormodel.ListLifecycleRunsInput]():
+		return &operatormodel.ListLifecycleRunsInput{RepositoryName: "app"}
+	case reflect.TypeFor[operatormodel.UndoLifecycleInput]():
+		return &operatormodel.UndoLifecycleInput{RepositoryName: "app", RunID: "r"}
+	case reflect.TypeFor[operatormodel.PutDefaultLifecyclePolicyInput]():
+		return &operatormodel.PutDefaultLifecyclePolicyInput{PolicyText: strings.Repeat("x", 100)}
 	case reflect.TypeFor[operatormodel.RetireKeyInput]():
 		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}

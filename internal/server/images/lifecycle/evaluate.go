@@ -1,6 +1,9 @@
 package lifecycle
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // An Image is what rules look at.
 type Image struct {
@@ -39,6 +42,13 @@ type Evaluation struct {
 func (p *Policy) Evaluate(now time.Time) *Evaluation {
 	return &Evaluation{p, now, make([]int, len(p.Rules))}
 }
+
+// Younger returns how many images each rule has identified so far, for [Evaluation.Resume].
+func (e *Evaluation) Younger() []int { return slices.Clone(e.younger) }
+
+// Resume goes on with an evaluation of the same policy. What it does not know of a rule
+// counts as none.
+func (e *Evaluation) Resume(younger []int) { copy(e.younger, younger) }
 
 // A Finding is what one rule says about an image.
 type Finding struct {
