@@ -56,6 +56,7 @@ var layers = map[string]layer{
 	"internal/server/formats/archive": storage, // reads bytes, knows no packages
 	// What publishing and external registries share.
 	"internal/server/formats/npm/packument": domain, "internal/server/formats/pypi/stored": domain,
+	"internal/server/formats/cargo/stored": domain, "internal/server/formats/maven/document": domain,
 	"internal/server/source": domain,
 	"internal/server/app":    wiring,
 

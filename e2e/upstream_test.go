@@ -48,14 +48,17 @@ type upstreamFile struct {
 
 // useUpstream starts, fills and stops the script's upstream:
 //
-//	upstream npm FOLDER…   publishes packages; $UPSTREAM is the registry's address
-//	upstream pypi FILE…    publishes wheels; $UPSTREAM/simple/ is the index's address
-//	upstream now           what is published from here on is new
-//	upstream config FILE   writes a configuration of Gatehouse with it
+//	upstream npm FOLDER…    publishes packages; $UPSTREAM is the registry's address
+//	upstream pypi FILE…     publishes wheels; $UPSTREAM/simple/ is the index's address
+//	upstream cargo FOLDER…  publishes crates; $UPSTREAM/index/ is the index's address
+//	upstream yank CRATE     yanks all versions of a crate
+//	upstream maven FOLDER…  publishes artifacts; $UPSTREAM/maven2/ is the repository's address
+//	upstream now            what is published from here on is new
+//	upstream config FILE    writes a configuration of Gatehouse with it
 //	upstream stop
 func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: upstream npm|pypi|now|config|stop ARGUMENT…")
+		ts.Fatalf("usage: upstream npm|pypi|cargo|yank|maven|now|config|stop ARGUMENT…")
 	}
 	u := ts.Value(upstreamKey{}).(*upstream)
 	if u.server == nil {
@@ -75,10 +78,22 @@ func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	case "now":
 		u.published = time.Now().UTC()
+	case "cargo":
+		for _, dir := range args[1:] {
+			ts.Check(u.addCargo(ts.MkAbs(dir)))
+		}
+	case "yank":
+		u.yank(args[1])
+	case "maven":
+		for _, dir := range args[1:] {
+			ts.Check(u.addMaven(ts.MkAbs(dir)))
+		}
 	case "config":
 		ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("upstreams:\n"+
 			"  \"public:npmjs\": {url: \""+u.server.URL+"/\", allow_private: true}\n"+
-			"  \"public:pypi\": {url: \""+u.server.URL+"/simple/\", allow_private: true}\n"), 0o600))
+			"  \"public:pypi\": {url: \""+u.server.URL+"/simple/\", allow_private: true}\n"+
+			"  \"public:crates-io\": {url: \""+u.server.URL+"/index/\", allow_private: true}\n"+
+			"  \"public:maven-central\": {url: \""+u.server.URL+"/maven2/\", allow_private: true}\n"), 0o600))
 	case "stop":
 		u.server.CloseClientConnections()
 		u.server.Close()

@@ -2,17 +2,22 @@ package app
 
 import (
 	"context"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
+	cargosource "github.com/gatehouse-registry/gatehouse/internal/server/source/cargo"
 	npmsource "github.com/gatehouse-registry/gatehouse/internal/server/source/npm"
 	pypisource "github.com/gatehouse-registry/gatehouse/internal/server/source/pypi"
 )
 
 // codecs read the registries behind external connections.
-var codecs = map[packages.Format]source.Codec{
-	packages.NPM:  npmsource.Codec{},
-	packages.PyPI: pypisource.Codec{},
+func codecs(now func() time.Time) map[packages.Format]source.Codec {
+	return map[packages.Format]source.Codec{
+		packages.Cargo: cargosource.New(now),
+		packages.NPM:   npmsource.Codec{},
+		packages.PyPI:  pypisource.Codec{},
+	}
 }
 
 // openSources opens the upstreams and the cache of what they say.
@@ -20,6 +25,7 @@ func (p *components) openSources(ctx context.Context) (err error) {
 	if p.upstreams, err = p.openUpstreams(); err != nil {
 		return err
 	}
+	codecs := codecs(p.now)
 	var registries []*source.Registry
 	for _, u := range p.upstreams {
 		format := packages.ConnectionFormat(u.Name)

@@ -49,6 +49,9 @@ type rules struct {
 	defaultTag string
 	// namespaces means that packages may have a namespace.
 	namespaces bool
+	// remoteName returns the spelling by which external registries are asked for a
+	// package; nil means the one that is stored.
+	remoteName func(string) string
 	// ownOnly means that versions are never taken from upstream repositories.
 	ownOnly bool
 }
@@ -62,7 +65,7 @@ var formats = map[Format]rules{
 	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true, ownOnly: true, namespaces: true},
 	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems},
 	Swift:   {name: strings.ToLower, nameKey: asIs, versionKey: withoutBuild, system: semver.DefaultSystem, sealed: true, namespaces: true},
-	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true, oneSpelling: true},
+	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true, oneSpelling: true, remoteName: strings.ToLower},
 }
 
 // unknownFormat is for a format that does not exist. No package has it.
@@ -134,6 +137,15 @@ func (r ranked) below(o ranked) bool {
 // canonical returns the id with the stored spelling of the name.
 func (p PackageID) canonical() PackageID {
 	p.Name = p.Format.rules().name(p.Name)
+	return p
+}
+
+// remote returns the id by which external registries are asked.
+func (p PackageID) remote() PackageID {
+	p = p.canonical()
+	if rename := p.Format.rules().remoteName; rename != nil {
+		p.Name = rename(p.Name)
+	}
 	return p
 }
 

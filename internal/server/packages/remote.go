@@ -34,6 +34,8 @@ type Remote interface {
 type RemotePackage struct {
 	// Revision changes with every change of the others.
 	Revision string `json:"-"`
+	// Name is the spelling of the name there; empty means the one of the question.
+	Name string `json:"name,omitempty"`
 	// Created and Modified may be zero.
 	Created    time.Time         `json:"created,omitzero"`
 	Modified   time.Time         `json:"modified,omitzero"`

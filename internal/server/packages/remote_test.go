@@ -98,12 +98,17 @@ func (h *fixture) connect(r *registry, settings source.Settings, shared bool) {
 	h.connectWith(source.Config{Shared: shared, Settings: settings}, r, npmsource.Codec{})
 }
 
-// connectWith is connect with further settings and a codec. The database and clock of c
-// are the fixture's.
+// connectWith is connect with further settings and a codec.
 func (h *fixture) connectWith(c source.Config, r *registry, codec source.Codec) *source.Cache {
 	h.t.Helper()
-	c.DB, c.Now, c.Log = h.db, h.now, testLog(h.t)
 	c.Registries = []*source.Registry{{Connection: npmjs, Client: r.Upstream(h.t, npmjs), Codec: codec}}
+	return h.connectAll(c)
+}
+
+// connectAll is connect with all settings but the database and the clock.
+func (h *fixture) connectAll(c source.Config) *source.Cache {
+	h.t.Helper()
+	c.DB, c.Now, c.Log = h.db, h.now, testLog(h.t)
 	cache, err := source.New(h.t.Context(), c)
 	h.ok(err)
 	removals, queue := removaltest.Open(h.t, h.db, h.blobs, h.now)

@@ -170,7 +170,7 @@ func (v *remoteView) size() int64 { return v.record.view.bytes }
 
 // remoteRecord asks the registry that the repository is connected to.
 func (s *Service) remoteRecord(ctx context.Context, r *repository, id PackageID) (*record, error) {
-	p, state, err := s.remote.Package(ctx, r.connection, id.canonical())
+	p, state, err := s.remote.Package(ctx, r.connection, id.remote())
 	if err != nil {
 		return nil, err
 	}
@@ -198,6 +198,7 @@ func newRemoteRecord(r *repository, id PackageID, p *RemotePackage) *record {
 		ID: id.canonical(), Revision: r.connection + "-" + p.Revision, Tags: p.Tags, Attributes: p.Attributes,
 		Created: p.Created, Modified: p.Modified, byKey: out.versions,
 	}
+	view.ID.Name = cmp.Or(p.Name, view.ID.Name)
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		key := id.Format.versionKey(v.Version)

@@ -61,10 +61,13 @@ type document struct {
 
 // newDocument makes a document of a codec's answer, and sets its revision.
 func newDocument(p *packages.RemotePackage, validator string, checked time.Time) (*document, error) {
-	raw, err := json.Marshal(p)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // cargo's lines of an index stay as they are
+	if err := encoder.Encode(p); err != nil {
 		return nil, &BadAnswer{"it cannot be stored", err}
 	}
+	raw := text.Bytes()
 	sum := sha256.Sum256(raw)
 	p.Revision = hex.EncodeToString(sum[:16])
 	var body bytes.Buffer

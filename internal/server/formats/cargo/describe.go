@@ -3,6 +3,8 @@ package cargo
 import (
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -21,8 +23,8 @@ func (p *publication) describe() *packages.Description {
 }
 
 // about returns what the web API answers about a version.
-func (p *publication) about() about {
-	return about{
+func (p *publication) about() stored.About {
+	return stored.About{
 		Description: p.Description, Documentation: p.Documentation, HomePage: p.HomePage, Repository: p.Repository,
 		License: p.License, Keywords: p.Keywords, Categories: p.Categories,
 	}

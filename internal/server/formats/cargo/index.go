@@ -6,37 +6,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
-
-// versionMetadata is what the store keeps of a version.
-type versionMetadata struct {
-	// Index is the version's line of the index, an [indexEntry], without the members
-	// that the store itself knows: cksum, yanked and pubtime.
-	Index jsontext.Value `json:"index"`
-	About about          `json:"about"`
-}
-
-// about is what the web API answers about a version, beside its line of the index.
-type about struct {
-	Description   string   `json:"description,omitempty"`
-	Documentation string   `json:"documentation,omitempty"`
-	HomePage      string   `json:"homepage,omitempty"`
-	Repository    string   `json:"repository,omitempty"`
-	License       string   `json:"license,omitempty"`
-	Keywords      []string `json:"keywords,omitempty"`
-	Categories    []string `json:"categories,omitempty"`
-}
 
 // An indexEntry is a line of the index (The Cargo Book, "Registry Index", "JSON
 // schema").
 type indexEntry struct {
 	Name         string              `json:"name"`
 	Version      string              `json:"vers"`
-	Dependencies []indexDependency   `json:"deps"`
+	Dependencies []stored.Dependency `json:"deps"`
 	Features     map[string][]string `json:"features"`
 	// Features2 are the features with the syntax of cargo 1.60, and those that name
 	// them. An older cargo skips a line whose Schema is 2.
@@ -46,27 +28,12 @@ type indexEntry struct {
 	Schema      int                 `json:"v,omitzero"`
 }
 
-// An indexDependency is a dependency in the index. Its members are not those of a
-// publish request: Name is the name in the manifest, and Package the name of the
-// crate, if it is another one.
-type indexDependency struct {
-	Name            string   `json:"name"`
-	Requirement     string   `json:"req"`
-	Features        []string `json:"features"`
-	Optional        bool     `json:"optional"`
-	DefaultFeatures bool     `json:"default_features"`
-	Target          *string  `json:"target"`
-	Kind            string   `json:"kind"`
-	Registry        string   `json:"registry,omitempty"`
-	Package         string   `json:"package,omitempty"`
-}
-
 // newIndexEntry converts a publication. endpoint is the address of the repository: a
 // dependency that names it is a dependency on this registry.
 func newIndexEntry(p *publication, endpoint string) indexEntry {
-	e := indexEntry{Name: p.Name, Version: p.Version, Dependencies: make([]indexDependency, 0, len(p.Dependencies)), Links: p.Links, RustVersion: p.RustVersion}
+	e := indexEntry{Name: p.Name, Version: p.Version, Dependencies: make([]stored.Dependency, 0, len(p.Dependencies)), Links: p.Links, RustVersion: p.RustVersion}
 	for _, d := range p.Dependencies {
-		to := indexDependency{
+		to := stored.Dependency{
 			Name: d.Name, Requirement: d.Requirement, Features: d.Features, Optional: d.Optional, DefaultFeatures: d.DefaultFeatures,
 			Kind: d.Kind, Registry: d.Registry,
 		}
@@ -115,18 +82,13 @@ func splitFeatures(all map[string][]string) (old, recent map[string][]string) {
 	return old, recent
 }
 
-// encode returns the metadata for the store.
-func (m versionMetadata) encode(e indexEntry) ([]byte, error) {
-	var err error
-	if m.Index, err = json.Marshal(e, json.Deterministic(true)); err != nil {
+// encode returns the metadata of a version for the store.
+func encode(about stored.About, e indexEntry) ([]byte, error) {
+	line, err := json.Marshal(e, json.Deterministic(true))
+	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(m)
-}
-
-func decodeMetadata(text []byte) (m versionMetadata, err error) {
-	err = json.Unmarshal(text, &m)
-	return m, err
+	return stored.Version{Index: line, About: about}.Encode()
 }
 
 // indexFile renders the index of a crate: a line for each version, in the order of
@@ -134,7 +96,7 @@ func decodeMetadata(text []byte) (m versionMetadata, err error) {
 func indexFile(p *packages.Package) ([]byte, error) {
 	var out bytes.Buffer
 	for _, v := range p.WithUnlisted() {
-		m, err := decodeMetadata(v.Metadata)
+		m, err := stored.Decode(v.Metadata)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +105,11 @@ func indexFile(p *packages.Package) ([]byte, error) {
 			continue // it was not published by cargo
 		}
 		out.Write(line)
-		out.WriteString(`,"cksum":"` + checksum(v) + `","yanked":` + strconv.FormatBool(yanked(v)) + `,"pubtime":"` + timestamp(v.Published) + "\"}\n")
+		out.WriteString(`,"cksum":"` + checksum(v) + `","yanked":` + strconv.FormatBool(yanked(v)))
+		if !m.HasTime {
+			out.WriteString(`,"pubtime":"` + timestamp(v.Published) + `"`)
+		}
+		out.WriteString("}\n")
 	}
 	return out.Bytes(), nil
 }
@@ -158,5 +124,10 @@ func checksum(v *packages.Version) string {
 
 func yanked(v *packages.Version) bool { return v.Status == packages.Unlisted }
 
-// timestamp has no fraction, which cargo does not accept.
-func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+// timestamp has no fraction, which cargo does not accept. It is empty for the zero time.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}

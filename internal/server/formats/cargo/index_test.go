@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
 )
 
 func TestNewIndexEntry(t *testing.T) {
@@ -13,11 +15,11 @@ func TestNewIndexEntry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := versionMetadata{About: p.about()}.encode(newIndexEntry(p, "https://registry.example/cargo/lib/"))
+	text, err := encode(p.about(), newIndexEntry(p, "https://registry.example/cargo/lib/"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := decodeMetadata(text)
+	m, err := stored.Decode(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +51,12 @@ func TestNewIndexEntry_Registry(t *testing.T) {
 }
 
 func TestNewIndexEntry_Minimal(t *testing.T) {
-	text, err := versionMetadata{}.encode(newIndexEntry(&publication{Name: "a", Version: "1.0.0", Dependencies: []sentDependency{{Name: "b", Requirement: "1", Kind: "normal"}}}, ""))
+	text, err := encode(stored.About{}, newIndexEntry(&publication{Name: "a", Version: "1.0.0", Dependencies: []sentDependency{{Name: "b", Requirement: "1", Kind: "normal"}}}, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = `{"name":"a","vers":"1.0.0","deps":[{"name":"b","req":"1","features":[],"optional":false,"default_features":false,"target":null,"kind":"normal"}],"features":{}}`
-	if m, err := decodeMetadata(text); err != nil || string(m.Index) != want {
+	if m, err := stored.Decode(text); err != nil || string(m.Index) != want {
 		t.Errorf("%s, %v", m.Index, err)
 	}
 }

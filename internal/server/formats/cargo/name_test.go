@@ -3,14 +3,16 @@ package cargo
 import (
 	"strings"
 	"testing"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
 )
 
 func TestIndexPath(t *testing.T) {
 	for name, path := range map[string]string{
 		"a": "1/a", "ab": "2/ab", "abc": "3/a/abc", "Cargo": "ca/rg/cargo", "serde_json": "se/rd/serde_json", "a-b_": "a-/b_/a-b_",
 	} {
-		if got := indexPath(name); got != path {
-			t.Errorf("indexPath(%s) = %s, want %s", name, got, path)
+		if got := stored.IndexPath(name); got != path {
+			t.Errorf("stored.IndexPath(%s) = %s, want %s", name, got, path)
 		}
 		if got, ok := parseIndexPath(path); !ok || got != strings.ToLower(name) {
 			t.Errorf("parseIndexPath(%s) = %s, %t", path, got, ok)
@@ -28,8 +30,8 @@ func TestValidName(t *testing.T) {
 		"a": true, "serde": true, "Serde_JSON-2": true, strings.Repeat("a", 64): true,
 		"": false, strings.Repeat("a", 65): false, "1a": false, "_a": false, "-a": false, "a.b": false, "a b": false, "é": false, "a/b": false, "a\n": false,
 	} {
-		if got := validName(name); got != want {
-			t.Errorf("validName(%q) = %t", name, got)
+		if got := stored.ValidName(name); got != want {
+			t.Errorf("stored.ValidName(%q) = %t", name, got)
 		}
 	}
 }
@@ -40,8 +42,8 @@ func TestValidVersion(t *testing.T) {
 		"": false, "1": false, "1.2": false, "01.2.3": false, "1.2.3-01": false, "1.2.3-": false, "1.2.3+": false, "v1.2.3": false, "1.2.3 ": false, "1.2.3\n": false,
 		"18446744073709551616.0.0": false, "1.2.3-" + strings.Repeat("a", 128): false,
 	} {
-		if got := validVersion(version); got != want {
-			t.Errorf("validVersion(%q) = %t", version, got)
+		if got := stored.ValidVersion(version); got != want {
+			t.Errorf("stored.ValidVersion(%q) = %t", version, got)
 		}
 	}
 }
@@ -63,8 +65,8 @@ func FuzzParseIndexPath(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, path string) {
-		if name, ok := parseIndexPath(path); ok && indexPath(name) != path {
-			t.Errorf("%q is the path of %q, whose path is %q", path, name, indexPath(name))
+		if name, ok := parseIndexPath(path); ok && stored.IndexPath(name) != path {
+			t.Errorf("%q is the path of %q, whose path is %q", path, name, stored.IndexPath(name))
 		}
 	})
 }

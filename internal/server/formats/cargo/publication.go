@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -174,12 +176,12 @@ func (d *sentDependency) check() error {
 // validDependencyName allows the names that cargo allows in a manifest: unlike the name
 // of a crate they may begin with '_'.
 func validDependencyName(name string) bool {
-	return validName(strings.TrimLeft(name, "_")) && len(name) <= maxName
+	return stored.ValidName(strings.TrimLeft(name, "_")) && len(name) <= stored.MaxName
 }
 
 // validFeature follows cargo ("Features", "The [features] section"), within ASCII.
 func validFeature(name string) bool {
-	if name == "" || len(name) > maxVersion {
+	if name == "" || len(name) > stored.MaxVersion {
 		return false
 	}
 	for i := range len(name) {

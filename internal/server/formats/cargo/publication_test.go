@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 )
 
@@ -106,11 +108,11 @@ func FuzzReadPublication(f *testing.F) {
 			return
 		}
 		// What is accepted is a line of the index that cargo can read.
-		text, err := versionMetadata{About: p.about()}.encode(newIndexEntry(p, "https://registry.example/"))
+		text, err := encode(p.about(), newIndexEntry(p, "https://registry.example/"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := decodeMetadata(text)
+		m, err := stored.Decode(text)
 		if err != nil || bytes.ContainsRune(m.Index, '\n') || !bytes.HasSuffix(m.Index, []byte("}")) {
 			t.Fatalf("%s: %v", text, err)
 		}

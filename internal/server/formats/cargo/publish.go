@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
@@ -44,7 +46,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, _ route) er
 	if err := sent.compare(r.Context(), content, h.Archives); err != nil {
 		return err
 	}
-	metadata, err := versionMetadata{About: sent.about()}.encode(newIndexEntry(sent, r.Base))
+	metadata, err := encode(sent.about(), newIndexEntry(sent, r.Base))
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func (h *Handler) publish(w http.ResponseWriter, r *formats.Request, _ route) er
 	_, err = h.Packages.Publish(r.Context(), packages.Publication{
 		Repository: r.Repository, Package: id, Version: sent.Version,
 		Metadata: metadata, Description: sent.describe(), Search: sent.searchText(),
-		Assets: []packages.StagedAsset{{Name: assetName(sent.Name, sent.Version), Content: content}},
+		Assets: []packages.StagedAsset{{Name: stored.AssetName(sent.Name, sent.Version), Content: content}},
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/go-json-experiment/json"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -60,7 +62,7 @@ func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request, rt route) 
 func (h *Handler) getCrate(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := crate(rt.name)
 	r.About(id, rt.version)
-	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, rt.version, assetName(rt.name, rt.version))
+	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, rt.version, stored.AssetName(rt.name, rt.version))
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 )
 
@@ -76,7 +78,7 @@ func parseWebAPI(segments []string) (formats.Kind, route) {
 	switch {
 	case len(segments) == 1 && rt.name == "":
 		return search, route{}
-	case !validName(rt.name):
+	case !stored.ValidName(rt.name):
 		return "", route{}
 	case len(segments) == 1 && rt.name == "new":
 		return newCrate, rt
@@ -86,7 +88,7 @@ func parseWebAPI(segments []string) (formats.Kind, route) {
 		return versions, rt
 	case len(segments) == 2 && segments[1] == "owners":
 		return owners, rt
-	case len(segments) != 3 || !validVersion(segments[1]):
+	case len(segments) != 3 || !stored.ValidVersion(segments[1]):
 		return "", route{}
 	}
 	rt.version = segments[1]

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo/stored"
+
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -41,7 +43,7 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 		if v == nil {
 			continue
 		}
-		m, err := decodeMetadata(v.Metadata)
+		m, err := stored.Decode(v.Metadata)
 		if err != nil {
 			return err
 		}
@@ -59,9 +61,9 @@ type crateSummary struct {
 	ID         string `json:"id"`
 	Name       string `json:"name"`
 	MaxVersion string `json:"max_version"`
-	about
-	CreatedAt string `json:"created_at"`
-	UpdatedAt string `json:"updated_at"`
+	stored.About
+	CreatedAt string `json:"created_at,omitempty"`
+	UpdatedAt string `json:"updated_at,omitempty"`
 }
 
 type versionSummary struct {
@@ -71,7 +73,7 @@ type versionSummary struct {
 	Checksum     string `json:"checksum"`
 	Size         int64  `json:"crate_size"`
 	License      string `json:"license,omitempty"`
-	CreatedAt    string `json:"created_at"`
+	CreatedAt    string `json:"created_at,omitempty"` // empty: another registry does not tell it
 	Yanked       bool   `json:"yanked"`
 }
 
@@ -83,11 +85,11 @@ func (h *Handler) getAbout(w http.ResponseWriter, r *formats.Request, rt route) 
 	}
 	c := crateSummary{ID: p.ID.Name, Name: p.ID.Name, CreatedAt: timestamp(p.Created), UpdatedAt: timestamp(p.Modified)}
 	if v := p.Highest(); v != nil {
-		m, err := decodeMetadata(v.Metadata)
+		m, err := stored.Decode(v.Metadata)
 		if err != nil {
 			return err
 		}
-		c.MaxVersion, c.about = v.Version, m.About
+		c.MaxVersion, c.About = v.Version, m.About
 	}
 	return writeJSON(w, http.StatusOK, struct {
 		Crate    crateSummary     `json:"crate"`
@@ -122,7 +124,7 @@ func (h *Handler) summaries(r *formats.Request, rt route) (*packages.Package, []
 	all := make([]versionSummary, 0, len(versions))
 	for i := range versions {
 		v := versions[len(versions)-1-i]
-		m, err := decodeMetadata(v.Metadata)
+		m, err := stored.Decode(v.Metadata)
 		if err != nil {
 			return nil, nil, err
 		}
