@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -40,8 +41,7 @@ func (u *upstream) addCargo(dir string) error {
 	if err != nil {
 		return err
 	}
-	u.put("/index/config.json", "application/json", []byte(`{"dl":"`+u.server.URL+`/crates","api":"`+u.server.URL+`"}`))
-	u.put("/crates/"+name+"/"+version+"/download", "application/gzip", crate)
+	u.putCrate(name, version, crate)
 	deps := []map[string]any{}
 	for dep, req := range manifest.Dependencies {
 		deps = append(deps, map[string]any{
@@ -59,6 +59,31 @@ func (u *upstream) addCargo(dir string) error {
 	return err
 }
 
+// putCrate puts a .crate where the config.json of the index says.
+func (u *upstream) putCrate(name, version string, crate []byte) {
+	u.put("/index/config.json", "application/json", []byte(`{"dl":"`+u.server.URL+`/crates","api":"`+u.server.URL+`"}`))
+	u.put("/crates/"+name+"/"+version+"/download", "application/gzip", crate)
+}
+
+// addCrates publishes the crates of a folder with their lines of the index.
+func (u *upstream) addCrates(dir string) error {
+	return eachFile(dir, func(file string, text []byte) error {
+		if !strings.HasSuffix(file, ".crate.json") {
+			return nil
+		}
+		var line struct{ Name, Vers string }
+		if err := json.Unmarshal(text, &line); err != nil {
+			return err
+		}
+		crate, err := os.ReadFile(filepath.Join(dir, strings.TrimSuffix(file, ".json")))
+		if err == nil {
+			u.putCrate(line.Name, line.Vers, crate)
+			u.addLine(line.Name, string(text))
+		}
+		return err
+	})
+}
+
 // addLine adds a line to the index of a crate.
 func (u *upstream) addLine(name, line string) {
 	path := crateIndexPath(name)
@@ -68,8 +93,17 @@ func (u *upstream) addLine(name, line string) {
 	u.put(path, "text/plain", append(slices.Clone(old), line+"\n"...))
 }
 
-// crateIndexPath is the path of a crate whose name has at least four characters.
-func crateIndexPath(name string) string { return "/index/" + name[:2] + "/" + name[2:4] + "/" + name }
+// crateIndexPath is the path of the index of a crate.
+func crateIndexPath(name string) string {
+	name = strings.ToLower(name)
+	switch len(name) {
+	case 1, 2:
+		return fmt.Sprintf("/index/%d/%s", len(name), name)
+	case 3:
+		return "/index/3/" + name[:1] + "/" + name
+	}
+	return "/index/" + name[:2] + "/" + name[2:4] + "/" + name
+}
 
 func (u *upstream) yank(name string) {
 	path := crateIndexPath(name)
@@ -91,7 +125,8 @@ func packCrate(dir, root string) ([]byte, error) {
 		_, err := t.Write(content)
 		return err
 	})
-	return out.Bytes(), errors.Join(err, t.Close(), z.Close())
+	err = errors.Join(err, t.Close(), z.Close())
+	return out.Bytes(), err
 }
 
 // eachFile calls a function with every file below a folder.
@@ -148,6 +183,19 @@ func (u *upstream) addMaven(dir string) error {
 	return nil
 }
 
+// addArtifacts publishes the files of a local repository, each with its .sha1.
+func (u *upstream) addArtifacts(dir string) error {
+	return eachFile(dir, func(name string, content []byte) error {
+		switch path.Ext(name) {
+		case ".pom", ".jar", ".xml", ".zip", ".module":
+			if !strings.HasPrefix(path.Base(name), "maven-metadata") && !strings.HasPrefix(name, ".") {
+				u.putChecked("/maven2/"+name, "application/octet-stream", content)
+			}
+		}
+		return nil
+	})
+}
+
 // putChecked puts a file with its .sha1.
 func (u *upstream) putChecked(path, mediaType string, body []byte) {
 	sum := sha1.Sum(body)
@@ -170,5 +218,6 @@ func packJar(dir string) ([]byte, error) {
 		_, err = w.Write(content)
 		return err
 	})
-	return out.Bytes(), errors.Join(err, z.Close())
+	err = errors.Join(err, z.Close())
+	return out.Bytes(), err
 }

@@ -53,12 +53,16 @@ type upstreamFile struct {
 //	upstream cargo FOLDER…  publishes crates; $UPSTREAM/index/ is the index's address
 //	upstream yank CRATE     yanks all versions of a crate
 //	upstream maven FOLDER…  publishes artifacts; $UPSTREAM/maven2/ is the repository's address
+//	upstream plugins FILE GROUP-PATH  publishes the index of a group's plug-ins
+//	upstream crates FOLDER  publishes crates NAME-VERSION.crate whose lines of the index are in
+//	                        NAME-VERSION.crate.json
+//	upstream artifacts FOLDER  publishes the files of a local repository of Maven
 //	upstream now            what is published from here on is new
 //	upstream config FILE    writes a configuration of Gatehouse with it
 //	upstream stop
 func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: upstream npm|pypi|cargo|yank|maven|now|config|stop ARGUMENT…")
+		ts.Fatalf("usage: upstream npm|pypi|cargo|yank|crates|maven|artifacts|plugins|now|config|stop ARGUMENT…")
 	}
 	u := ts.Value(upstreamKey{}).(*upstream)
 	if u.server == nil {
@@ -88,6 +92,12 @@ func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 		for _, dir := range args[1:] {
 			ts.Check(u.addMaven(ts.MkAbs(dir)))
 		}
+	case "crates":
+		ts.Check(u.addCrates(ts.MkAbs(args[1])))
+	case "artifacts":
+		ts.Check(u.addArtifacts(ts.MkAbs(args[1])))
+	case "plugins":
+		u.putChecked("/maven2/"+args[2]+"/maven-metadata.xml", "text/xml", []byte(ts.ReadFile(args[1])))
 	case "config":
 		ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("upstreams:\n"+
 			"  \"public:npmjs\": {url: \""+u.server.URL+"/\", allow_private: true}\n"+

@@ -7,6 +7,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 	cargosource "github.com/gatehouse-registry/gatehouse/internal/server/source/cargo"
+	mavensource "github.com/gatehouse-registry/gatehouse/internal/server/source/maven"
 	npmsource "github.com/gatehouse-registry/gatehouse/internal/server/source/npm"
 	pypisource "github.com/gatehouse-registry/gatehouse/internal/server/source/pypi"
 )
@@ -15,6 +16,7 @@ import (
 func codecs(now func() time.Time) map[packages.Format]source.Codec {
 	return map[packages.Format]source.Codec{
 		packages.Cargo: cargosource.New(now),
+		packages.Maven: mavensource.Codec{},
 		packages.NPM:   npmsource.Codec{},
 		packages.PyPI:  pypisource.Codec{},
 	}

@@ -78,12 +78,13 @@ func ServeChecksum(w http.ResponseWriter, r *http.Request, s Sums, a Algorithm) 
 }
 
 // SetChecksums sets X-Checksum-Md5, -Sha1, -Sha256 and -Sha512 in the header of an
-// answer. Maven from 3.9 on then asks for no checksum file.
+// answer, as far as they are known. Maven from 3.9 on then asks for no checksum file.
 func (s Sums) SetChecksums(h http.Header) {
-	h.Set("X-Checksum-Md5", s.MD5)
-	h.Set("X-Checksum-Sha1", s.SHA1)
-	h.Set("X-Checksum-Sha256", s.SHA256)
-	h.Set("X-Checksum-Sha512", s.SHA512)
+	for name, sum := range map[string]string{"Md5": s.MD5, "Sha1": s.SHA1, "Sha256": s.SHA256, "Sha512": s.SHA512} {
+		if sum != "" {
+			h.Set("X-Checksum-"+name, sum)
+		}
+	}
 }
 
 // maxChecksum bounds a checksum file, in bytes. Some tools write the name of the file

@@ -75,6 +75,9 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 		}},
 		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.Package(h.ctx, repo, id)) }},
 		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.read("store", id, "1.0.0", "a")) }},
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.StoredPackage(h.ctx, repo, id)) }},
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.FetchedAsset(h.ctx, repo, id, "1.0.0", "a")) }},
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.RemoteMavenPlugins(h.ctx, repo, "com.acme")) }},
 		{"ReadFromRepository", repositoryARN, func(h *fixture) error {
 			_, _, err := h.PackageNames(h.ctx, repo, packages.NPM, packages.PackageID{}, 1)
 			return err

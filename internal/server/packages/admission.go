@@ -108,14 +108,23 @@ type verdict struct {
 // decide decides about a version: it is denied if all of its files are.
 func (a *admission) decide(v *Version) verdict {
 	out := verdict{outcome: Admitted}
-	for i := range v.Assets {
-		if found := a.decideFile(v, &v.Assets[i]); found.outcome != Denied {
+	for i, file := range v.decided() {
+		if found := a.decideFile(v, &file); found.outcome != Denied {
 			return found
 		} else if i == 0 {
 			out = found
 		}
 	}
 	return out
+}
+
+// decided are the files about which is decided. A version whose registry does not list its
+// files stands for one: which files there are, their downloads show.
+func (v *Version) decided() []Asset {
+	if len(v.Assets) == 0 {
+		return []Asset{{}}
+	}
+	return v.Assets
 }
 
 // decideFile decides about a file of a version. Only its age can differ from that of the

@@ -146,8 +146,9 @@ type deniedFile struct{ name, why string }
 // filterFiles returns the version without the files that are denied; nil if all are.
 func (a *admission) filterFiles(v *Version) (shown *Version, denied []deniedFile) {
 	decided := map[time.Time]verdict{} // only the time tells the files apart
-	for i := range v.Assets {
-		file := &v.Assets[i]
+	files := v.decided()
+	for i := range files {
+		file := &files[i]
 		found, ok := decided[v.fileSince(file)]
 		if !ok {
 			found = a.decideFile(v, file)
@@ -160,7 +161,7 @@ func (a *admission) filterFiles(v *Version) (shown *Version, denied []deniedFile
 	switch len(denied) {
 	case 0:
 		return v, nil
-	case len(v.Assets):
+	case len(files):
 		return nil, denied
 	}
 	less := *v
@@ -197,8 +198,8 @@ func (p *Package) retag(from *Package) {
 func (a *admission) holdsUntil(p *Package) time.Time {
 	until := a.now.Add(day)
 	for _, v := range p.byKey {
-		for i := range v.Assets {
-			at := v.fileSince(&v.Assets[i])
+		for _, file := range v.decided() {
+			at := v.fileSince(&file)
 			// A file of the future is 0 days old until a day after its time.
 			if next := at.Add((age(at, a.now)/day + 1) * day); !at.IsZero() && next.Before(until) {
 				until = next

@@ -52,6 +52,12 @@ type rules struct {
 	// remoteName returns the spelling by which external registries are asked for a
 	// package; nil means the one that is stored.
 	remoteName func(string) string
+	// mainFile returns the name of the file that every version has. It is set if external
+	// registries do not list the files of versions: see remotefile.go.
+	mainFile func(id PackageID, version string) string
+	// isOwnVersion reports whether a version is never taken from an external registry;
+	// nil means that none is such.
+	isOwnVersion func(version string) bool
 	// ownOnly means that versions are never taken from upstream repositories.
 	ownOnly bool
 }
@@ -60,7 +66,7 @@ type rules struct {
 var formats = map[Format]rules{
 	NPM:     {name: asIs, nameKey: asIs, versionKey: withoutBuild, system: semver.NPM, sealed: true, defaultTag: "latest", namespaces: true},
 	PyPI:    {name: canonPyPI, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
-	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven, namespaces: true},
+	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven, namespaces: true, mainFile: mavenPOM, isOwnVersion: isMavenSnapshotOrBuild},
 	NuGet:   {name: strings.ToLower, nameKey: asIs, versionKey: canonNuGet, system: semver.NuGet, sealed: true, lateSidecars: true},
 	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true, ownOnly: true, namespaces: true},
 	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems},
@@ -76,6 +82,11 @@ func (f Format) rules() rules {
 		return r
 	}
 	return unknownFormat
+}
+
+// ownVersion reports whether a version is never taken from an external registry.
+func (r rules) ownVersion(version string) bool {
+	return r.isOwnVersion != nil && r.isOwnVersion(version)
 }
 
 // takes reports whether a Published version accepts further files.

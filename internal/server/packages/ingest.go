@@ -172,7 +172,20 @@ func (s *Service) fetchVersion(ctx context.Context, r *repository, id PackageID,
 	if slices.ContainsFunc(v.Assets, func(a Asset) bool { return a.remote == nil }) {
 		return nil
 	}
-	a := &v.Assets[0]
+	var a *Asset
+	if len(v.Assets) > 0 {
+		a = &v.Assets[0]
+	} else {
+		var err error
+		if v, a, err = s.findUnlisted(ctx, r, id, v.Version, id.Format.rules().mainFile(id, v.Version)); err != nil || a.remote == nil {
+			return err
+		}
+	}
+	return s.fetch(ctx, r, id, v, a)
+}
+
+// fetch stores an asset that is only in an external registry, and its version.
+func (s *Service) fetch(ctx context.Context, r *repository, id PackageID, v *Version, a *Asset) error {
 	from := s.snapshot.Load().repository(r.id.Domain.Repository(a.repository))
 	if from == nil {
 		return versionNotFound(r.id, id, v.Version) // deleted meanwhile
@@ -274,7 +287,11 @@ func (d *ingestion) verify(c *Staged) error {
 // keep writes the rows of a file that was downloaded into the repository with the
 // connection.
 func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error {
-	description, err := json.Marshal(s.remote.Describe(d.repository.connection, d.id, d.version.Metadata))
+	about, fromFile, err := s.describe(ctx, d, content)
+	if err != nil {
+		return err
+	}
+	description, err := json.Marshal(about)
 	if err != nil {
 		return err
 	}
@@ -307,8 +324,12 @@ func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error
 			return err
 		}
 		if !isNew {
-			_, err = tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, changed = $4 WHERE package = $1 AND version_key = $2`,
-				c.row.id, d.id.Format.versionKey(d.version.Version), newRevision(), c.row.seq)
+			var better []byte
+			if fromFile {
+				better = description
+			}
+			_, err = tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, changed = $4, description = COALESCE($5, description) WHERE package = $1 AND version_key = $2`,
+				c.row.id, d.id.Format.versionKey(d.version.Version), newRevision(), c.row.seq, nullable(better))
 			if err != nil {
 				return err
 			}
@@ -319,6 +340,22 @@ func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error
 		content.object = ""
 	}
 	return err
+}
+
+// describe returns what the CodeArtifact API answers about the version, and whether the
+// file that is kept says it.
+func (s *Service) describe(ctx context.Context, d *ingestion, content *Staged) (about *Description, fromFile bool, err error) {
+	if mainFile := d.id.Format.rules().mainFile; mainFile != nil && d.asset.Name == mainFile(d.id, d.version.Version) {
+		o, err := content.Open(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		defer o.Close()
+		if about := s.remote.DescribeFile(d.repository.connection, d.id, d.asset.Name, o); about != nil {
+			return about, true, nil
+		}
+	}
+	return s.remote.Describe(d.repository.connection, d.id, d.version.Metadata), false, nil
 }
 
 // writeVersion adds the version unless the repository has it from the same registry.

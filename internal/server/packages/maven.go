@@ -50,6 +50,25 @@ func ParseMavenBuild(version string) (b MavenBuild, ok bool) {
 // Snapshot is the version of which b is a build: 1.1-SNAPSHOT.
 func (b MavenBuild) Snapshot() string { return b.Base + mavenSnapshot }
 
+// isMavenSnapshotOrBuild is for versions that are not taken from external registries, as in
+// CodeArtifact: they have releases, and what a snapshot is changes.
+func isMavenSnapshotOrBuild(version string) bool {
+	_, isBuild := ParseMavenBuild(version)
+	return isBuild || IsMavenSnapshot(version)
+}
+
+// mavenPOM is the name of the file that every version has.
+func mavenPOM(id PackageID, version string) string { return id.Name + "-" + version + ".pom" }
+
+// mavenArtifactAt returns the artifact that has the same address as a group.
+func mavenArtifactAt(group string) (id PackageID, ok bool) {
+	i := strings.LastIndexByte(group, '.')
+	if i < 0 {
+		return PackageID{}, false
+	}
+	return PackageID{Format: Maven, Namespace: group[:i], Name: group[i+1:]}, true
+}
+
 // Before reports whether another build of the same snapshot is newer.
 func (b MavenBuild) Before(o MavenBuild) bool {
 	if b.Timestamp != o.Timestamp {

@@ -59,14 +59,37 @@ func (s *Service) visible(ctx context.Context, r *repository, id PackageID) (*Pa
 	return s.view(ctx, r, id, found)
 }
 
-// visibleStored is visible without what is only in external registries.
-func (s *Service) visibleStored(ctx context.Context, r *repository, id PackageID) (*Package, error) {
-	found, err := s.searchStored(ctx, r, id)
+// StoredPackage is Package without what is only in external registries.
+// codeartifact:ReadFromRepository on the repository.
+func (s *Service) StoredPackage(ctx context.Context, repo RepositoryID, id PackageID) (*Package, error) {
+	r, err := s.authorizeReading(ctx, repo)
 	if err != nil {
 		return nil, err
 	}
-	found.dropRemotes()
+	if err := validPackage(id); err != nil {
+		return nil, err
+	}
+	p, err := s.visibleStored(ctx, r, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.admit(ctx, r, id, p)
+}
+
+// visibleStored is StoredPackage without its authorization.
+func (s *Service) visibleStored(ctx context.Context, r *repository, id PackageID) (*Package, error) {
+	found, err := s.searchOwn(ctx, r, id)
+	if err != nil {
+		return nil, err
+	}
 	return s.view(ctx, r, id, found)
+}
+
+// searchOwn is search without external registries.
+func (s *Service) searchOwn(ctx context.Context, r *repository, id PackageID) (found, error) {
+	f, err := s.searchStored(ctx, r, id)
+	f.dropRemotes()
+	return f, err
 }
 
 // view makes one package of what a search found.
@@ -92,14 +115,18 @@ func (s *Service) WhyNotVisible(ctx context.Context, repo RepositoryID, id Packa
 	if err != nil {
 		return err
 	}
-	found, err := s.search(ctx, r, id)
+	find := s.search
+	if id.Format.rules().ownVersion(version) {
+		find = s.searchOwn
+	}
+	found, err := find(ctx, r, id)
 	if err != nil {
 		return err
 	}
 	if p, err := s.view(ctx, r, id, found); err == nil {
 		if v := p.Version(version); v != nil {
-			for i := range v.Assets {
-				if err := s.checkDownload(ctx, readFromRepository, r, id, v, &v.Assets[i]); err != nil {
+			for _, file := range v.decided() {
+				if err := s.checkDownload(ctx, readFromRepository, r, id, v, &file); err != nil {
 					return err
 				}
 			}
@@ -418,6 +445,9 @@ func (s *Service) findAsset(ctx context.Context, r *repository, id PackageID, ve
 				return v, a, nil
 			}
 		}
+	}
+	if id.Format.rules().mainFile != nil {
+		return s.findUnlisted(ctx, r, id, version, name)
 	}
 	found, err := s.search(ctx, r, id)
 	if err != nil {

@@ -18,12 +18,19 @@ type Remote interface {
 	// if the registry does not have it; faults of the kinds BadGateway and GatewayTimeout
 	// if the registry fails, which name it.
 	Package(ctx context.Context, connection string, id PackageID) (*RemotePackage, RemoteState, error)
+	// File returns a file of a version, for formats whose registries do not list files
+	// (see remotefile.go). Errors: as for Package.
+	File(ctx context.Context, connection string, id PackageID, version, name string) (*RemoteAsset, RemoteState, error)
 	// Open begins to download a file. Reading resumes after an interruption. It fails with
 	// a fault that names the registry.
 	Open(ctx context.Context, connection string, file *RemoteAsset) (RemoteFile, error)
 	// Describe returns what the CodeArtifact API answers about a version, from its
 	// metadata.
 	Describe(connection string, id PackageID, metadata json.RawMessage) *Description
+	// DescribeFile returns what the CodeArtifact API answers about a version whose file has
+	// the content, for formats whose registries do not list files. It is nil if the file
+	// does not tell.
+	DescribeFile(connection string, id PackageID, name string, content io.Reader) *Description
 	// Exclusive waits until no other server of the database holds the name, and holds it
 	// until release is called. It saves requests to registries; nothing depends on it for
 	// being right.
@@ -51,10 +58,12 @@ type RemoteVersion struct {
 	Status Status `json:"status"`
 	// Published is the time at which it was published there; zero if it is unknown.
 	Published time.Time `json:"published,omitzero"`
-	// Seen is when the version was first seen there; zero if Published is known.
+	// Seen is a time at which the version existed there, if Published is zero: when this
+	// server saw it first, or an earlier one that the registry tells.
 	Seen     time.Time       `json:"seen,omitzero"`
 	Metadata json.RawMessage `json:"metadata,omitempty"`
-	Assets   []RemoteAsset   `json:"assets"`
+	// Assets are all files, or none if the registry does not list them.
+	Assets []RemoteAsset `json:"assets"`
 }
 
 // A RemoteAsset is a file of a [RemoteVersion]. Hashes are lower-case hex; those that the

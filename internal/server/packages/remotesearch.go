@@ -174,9 +174,7 @@ func (s *Service) remoteRecord(ctx context.Context, r *repository, id PackageID)
 	if err != nil {
 		return nil, err
 	}
-	if state.Failure != nil {
-		s.noteStale(ctx, StaleNotice{r.connection, max(s.now().Sub(state.Checked), 1)})
-	}
+	s.noteState(ctx, r.connection, state)
 	k := r.cacheKey(id)
 	have := s.remotes.Lookup(k)
 	if have.Value != nil && have.Value.of == p {
@@ -185,6 +183,13 @@ func (s *Service) remoteRecord(ctx context.Context, r *repository, id PackageID)
 	v := &remoteView{p, newRemoteRecord(r, id, p)}
 	s.remotes.Store(k, v, have)
 	return v.record, nil
+}
+
+// noteState tells the caller if an answer is not current.
+func (s *Service) noteState(ctx context.Context, connection string, state RemoteState) {
+	if state.Failure != nil {
+		s.noteStale(ctx, StaleNotice{connection, max(s.now().Sub(state.Checked), 1)})
+	}
 }
 
 // newRemoteRecord turns what a registry has into the record of a repository. What cannot
@@ -198,11 +203,12 @@ func newRemoteRecord(r *repository, id PackageID, p *RemotePackage) *record {
 		ID: id.canonical(), Revision: r.connection + "-" + p.Revision, Tags: p.Tags, Attributes: p.Attributes,
 		Created: p.Created, Modified: p.Modified, byKey: out.versions,
 	}
+	rules := id.Format.rules()
 	view.ID.Name = cmp.Or(p.Name, view.ID.Name)
 	for i := range p.Versions {
 		v := &p.Versions[i]
 		key := id.Format.versionKey(v.Version)
-		if validVersion(v.Version) != nil || out.versions[key] != nil || v.Status != Published && v.Status != Unlisted {
+		if validVersion(v.Version) != nil || rules.ownVersion(v.Version) || out.versions[key] != nil || v.Status != Published && v.Status != Unlisted {
 			continue
 		}
 		n := &Version{
@@ -212,7 +218,7 @@ func newRemoteRecord(r *repository, id PackageID, p *RemotePackage) *record {
 		for j := range v.Assets {
 			n.addRemote(&v.Assets[j], r)
 		}
-		if len(n.Assets) == 0 {
+		if len(n.Assets) == 0 && rules.mainFile == nil {
 			continue
 		}
 		slices.SortFunc(n.Assets, func(a, b Asset) int { return strings.Compare(a.Name, b.Name) })

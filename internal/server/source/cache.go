@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -152,9 +153,32 @@ func (c *Cache) Describe(connection string, id packages.PackageID, metadata json
 	return c.registries[connection].Codec.Describe(id, metadata)
 }
 
+// DescribeFile implements [packages.Remote].
+func (c *Cache) DescribeFile(connection string, id packages.PackageID, name string, content io.Reader) *packages.Description {
+	codec, ok := c.registries[connection].Codec.(FileCodec)
+	if !ok {
+		return nil
+	}
+	return codec.DescribeFile(id, name, content)
+}
+
 // Package implements [packages.Remote].
 func (c *Cache) Package(ctx context.Context, connection string, id packages.PackageID) (*packages.RemotePackage, packages.RemoteState, error) {
-	k := key{connection, id}
+	return c.lookUp(ctx, key{registry: connection, id: id})
+}
+
+// File implements [packages.Remote]. What a registry says of a file is a document of its
+// own.
+func (c *Cache) File(ctx context.Context, connection string, id packages.PackageID, version, name string) (*packages.RemoteAsset, packages.RemoteState, error) {
+	p, state, err := c.lookUp(ctx, key{connection, id, version, name})
+	if err != nil {
+		return nil, state, err
+	}
+	return &p.Versions[0].Assets[0], state, nil
+}
+
+// lookUp returns a document, asking the registry if it is not fresh.
+func (c *Cache) lookUp(ctx context.Context, k key) (*packages.RemotePackage, packages.RemoteState, error) {
 	d, err := c.known(ctx, k)
 	if err != nil {
 		return nil, packages.RemoteState{}, err
@@ -162,7 +186,7 @@ func (c *Cache) Package(ctx context.Context, connection string, id packages.Pack
 	failed := c.failures.Lookup(k).Value
 	var since time.Time
 	down := false
-	if h := c.health[connection]; h != nil {
+	if h := c.health[k.registry]; h != nil {
 		since, down = h.down()
 	}
 	switch {
@@ -348,7 +372,7 @@ func (c *Cache) fetch(ctx context.Context, r *Registry, k key, d *document) (*do
 	c.metrics.asked.Inc()
 	ctx, release := c.budget.reserve(ctx)
 	defer release()
-	p, validator, err := c.readPackage(ctx, r, k.id, known)
+	p, validator, err := c.readAnswer(ctx, r, k, known)
 	switch {
 	case errors.Is(err, ErrNotModified) && known != "":
 		return d.confirmed(c.now()), nil
@@ -378,22 +402,35 @@ func noteSeen(p *packages.RemotePackage, d *document, now time.Time) {
 				}
 			}
 		}
-		if v.Seen = before[v.Version]; v.Seen.IsZero() {
+		if seen := before[v.Version]; !seen.IsZero() {
+			v.Seen = seen
+		} else if v.Seen.IsZero() || v.Seen.After(now) { // the codec may know an earlier time
 			v.Seen = now.UTC().Truncate(time.Second)
 		}
 	}
 }
 
-// readPackage asks the codec. It runs outside of a request, where a panic because of what
+// readAnswer asks the codec. It runs outside of a request, where a panic because of what
 // a registry sent would end the server.
-func (c *Cache) readPackage(ctx context.Context, r *Registry, id packages.PackageID, known string) (p *packages.RemotePackage, validator string, err error) {
+func (c *Cache) readAnswer(ctx context.Context, r *Registry, k key, known string) (p *packages.RemotePackage, validator string, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			c.log.Error("an answer of a package registry could not be read", "registry", r.Connection, "package", id, "panic", v, "stack", string(debug.Stack()))
+			c.log.Error("an answer of a package registry could not be read", "registry", r.Connection, "package", k.text(), "panic", v, "stack", string(debug.Stack()))
 			err = &BadAnswer{What: "reading it failed because of a fault of this server, which the log describes"}
 		}
 	}()
-	return r.Codec.Package(ctx, r, id, known)
+	if k.file == "" {
+		return r.Codec.Package(ctx, r, k.id, known)
+	}
+	codec, ok := r.Codec.(FileCodec)
+	if !ok {
+		return nil, "", fmt.Errorf("source: %s lists its files", k.registry)
+	}
+	a, err := codec.File(ctx, r, k.id, k.version, k.file)
+	if err != nil {
+		return nil, "", err
+	}
+	return &packages.RemotePackage{Versions: []packages.RemoteVersion{{Version: k.version, Status: packages.Published, Assets: []packages.RemoteAsset{*a}}}}, "", nil
 }
 
 // failed returns the fault of a failure, which names the registry.

@@ -23,6 +23,17 @@ type Codec interface {
 	Describe(id packages.PackageID, metadata json.RawMessage) *packages.Description
 }
 
+// A FileCodec reads the protocol of a format whose registries do not list the files of
+// versions.
+type FileCodec interface {
+	Codec
+	// File asks for a file of a version. Errors: those of Package but ErrNotModified.
+	File(ctx context.Context, r *Registry, id packages.PackageID, version, name string) (*packages.RemoteAsset, error)
+	// DescribeFile returns what the CodeArtifact API answers about a version, as one of
+	// its files says it, or nil if it does not.
+	DescribeFile(id packages.PackageID, name string, content io.Reader) *packages.Description
+}
+
 // ErrNotModified means that the last answer still holds.
 var ErrNotModified = errors.New("source: not modified")
 

@@ -39,13 +39,20 @@ CREATE TABLE source_lease (
 );
 `
 
-// A key names a package of a registry.
+// A key names a package of a registry, or, if file is set, a file of a version.
 type key struct {
-	registry string
-	id       packages.PackageID // with the stored spelling of the name
+	registry      string
+	id            packages.PackageID // with the spelling by which the registry is asked
+	version, file string
 }
 
-func (k key) text() string { return string(k.id.Format) + "/" + k.id.Namespace + "/" + k.id.Name }
+func (k key) text() string {
+	text := string(k.id.Format) + "/" + k.id.Namespace + "/" + k.id.Name
+	if k.file != "" {
+		text += "/" + k.version + "/" + k.file
+	}
+	return text
+}
 
 func (k key) String() string { return k.registry + "/" + k.text() }
 

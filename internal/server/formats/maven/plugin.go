@@ -2,21 +2,21 @@ package maven
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven/document"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
-
-// pluginPackaging is the packaging of a plug-in of Maven.
-const pluginPackaging = "maven-plugin"
 
 // pluginAttributes marks the package of a plug-in, so that the plug-ins of a group are
 // found without looking at all its versions.
@@ -79,10 +79,10 @@ func parseDescriptor(r io.Reader) (string, error) {
 	var d struct {
 		GoalPrefix string `xml:"goalPrefix"`
 	}
-	if err := decodeXML(r, &d); err != nil {
+	if err := document.DecodeXML(r, &d); err != nil {
 		return "", fault.Wrap(err, fault.Invalid, "InvalidDescriptor", "The descriptor of the plug-in cannot be read.")
 	}
-	return truncate.Prefix(strings.TrimSpace(d.GoalPrefix), maxKept), nil
+	return truncate.Prefix(strings.TrimSpace(d.GoalPrefix), document.MaxKept), nil
 }
 
 // defaultPrefix is the prefix of a plug-in that does not define one: hello for
@@ -101,24 +101,44 @@ func defaultPrefix(artifact string) string {
 
 // pluginEntry is the entry of a package in the index of its group. ok is false if no
 // visible version is a plug-in.
-func pluginEntry(p *packages.Package) (entry indexPlugin, ok bool) {
+func pluginEntry(p *packages.Package) (entry document.Plugin, ok bool) {
 	var newest *packages.Version
 	for _, v := range p.Versions {
 		pom, _ := files(p.ID.Name, v)
-		if pom.Packaging == pluginPackaging && (newest == nil || packages.Maven.Compare(newest.Version, v.Version) < 0) {
+		if pom.Packaging == document.PluginPackaging && (newest == nil || packages.Maven.Compare(newest.Version, v.Version) < 0) {
 			newest = v
 		}
 	}
 	if newest == nil {
-		return indexPlugin{}, false
+		return document.Plugin{}, false
 	}
 	pom, jar := files(p.ID.Name, newest)
-	return indexPlugin{Name: pom.Name, Prefix: firstOf(jar.GoalPrefix, defaultPrefix(p.ID.Name)), ArtifactID: p.ID.Name}, true
+	return document.Plugin{Name: pom.Name, Prefix: cmp.Or(jar.GoalPrefix, defaultPrefix(p.ID.Name)), ArtifactID: p.ID.Name}, true
+}
+
+// addPlugins adds the plug-ins that other registries have in the group. One that comes
+// earlier with the same prefix, or the same artifact, hides them: the group's own first.
+func addPlugins(x *document.Index, remote []*packages.RemotePackage) error {
+	for _, p := range remote {
+		var of document.Plugins
+		if err := json.Unmarshal(p.Attributes, &of); err != nil {
+			return err
+		}
+		before := x.Plugins
+		for _, plugin := range of.Plugins {
+			if !slices.ContainsFunc(before, func(b document.Plugin) bool {
+				return b.Prefix == plugin.Prefix || b.ArtifactID == plugin.ArtifactID
+			}) {
+				x.Plugins = append(x.Plugins, plugin)
+			}
+		}
+	}
+	return nil
 }
 
 // files returns what is kept with the POM and the main jar of a version. The packaging
 // is "" without a POM.
-func files(artifact string, v *packages.Version) (pom pomMetadata, jar jarMetadata) {
+func files(artifact string, v *packages.Version) (pom document.POMMetadata, jar jarMetadata) {
 	for _, a := range v.Assets {
 		if !strings.HasPrefix(a.Name, artifact+"-") || a.Metadata == nil {
 			continue

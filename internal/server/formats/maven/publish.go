@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven/document"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -34,7 +35,7 @@ func (h *Handler) putFile(w http.ResponseWriter, r *formats.Request, l location)
 	of, _ := l.part()
 	limit := h.MaxAsset
 	if of == pomPart {
-		limit = min(limit, maxPOM)
+		limit = min(limit, document.MaxPOM)
 	}
 	content, err := h.Packages.Stage(r.Context(), r.Repository, l.id(), r.Body, limit)
 	if err != nil {
@@ -91,19 +92,19 @@ func (h *Handler) describe(r *formats.Request, p *packages.Publication, asset *p
 	memory := h.Bodies.Reader(r.Request, object, xmlWeight)
 	defer memory.Release()
 	read := &storeReader{r: memory}
-	pom, err := parsePOM(read)
+	pom, err := document.ParsePOM(read)
 	if read.failure != nil {
 		return read.failure
 	}
 	if err != nil {
 		return formats.BadContent(err, "InvalidPOM", "%s is not a POM that can be read.", asset.Name)
 	}
-	p.Description = pom.description()
-	m := pom.metadata()
+	p.Description = pom.Describe()
+	m := pom.Metadata()
 	if m.Packaging == jarPart.extension {
 		return nil
 	}
-	if m.Packaging == pluginPackaging {
+	if m.Packaging == document.PluginPackaging {
 		p.Attributes = pluginAttributes
 	}
 	asset.Metadata, err = json.Marshal(m)
@@ -177,17 +178,17 @@ func (h *Handler) putIndex(w http.ResponseWriter, r *formats.Request, l location
 	}
 	memory := h.Bodies.Reader(r.Request, r.Body, xmlWeight)
 	defer memory.Release()
-	text, err := io.ReadAll(io.LimitReader(memory, maxIndex+1))
+	text, err := io.ReadAll(io.LimitReader(memory, document.MaxIndex+1))
 	if e := (*fault.Error)(nil); errors.As(err, &e) {
 		return e
 	}
 	if err != nil {
 		return fault.Wrap(err, fault.Invalid, "IncompleteBody", "The body ended before it was complete.")
 	}
-	if len(text) > maxIndex {
-		return fault.New(fault.TooLarge, "MetadataTooLarge", "%s is larger than %d MiB.", metadataFile, maxIndex>>20)
+	if len(text) > document.MaxIndex {
+		return fault.New(fault.TooLarge, "MetadataTooLarge", "%s is larger than %d MiB.", metadataFile, document.MaxIndex>>20)
 	}
-	x, err := parseIndex(text)
+	x, err := document.ParseIndex(text)
 	if err != nil { // no word about the content to a caller who may not put it
 		if denied := h.authorizeIndex(r, l); denied != nil {
 			return denied
@@ -202,9 +203,9 @@ func (h *Handler) putIndex(w http.ResponseWriter, r *formats.Request, l location
 }
 
 // finish ends the publication of the versions that an index names.
-func (h *Handler) finish(r *formats.Request, l location, x *index) error {
+func (h *Handler) finish(r *formats.Request, l location, x *document.Index) error {
 	if id, version, ok := l.asSnapshot(); ok {
-		return h.finishPackage(r, id, version, x, x.builds(version))
+		return h.finishPackage(r, id, version, x, x.Builds(version))
 	}
 	if len(x.Plugins) > 0 {
 		return h.finishGroup(r, l, x)
@@ -216,16 +217,16 @@ func (h *Handler) finish(r *formats.Request, l location, x *index) error {
 		}
 		return notAnArtifact(l)
 	}
-	return h.finishPackage(r, id, "", x, x.listed())
+	return h.finishPackage(r, id, "", x, x.Listed())
 }
 
 // finishPackage ends the publication of versions of a package, if the index is its.
-func (h *Handler) finishPackage(r *formats.Request, id packages.PackageID, snapshot string, x *index, versions []string) error {
+func (h *Handler) finishPackage(r *formats.Request, id packages.PackageID, snapshot string, x *document.Index, versions []string) error {
 	r.About(id, snapshot)
 	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata); err != nil {
 		return err
 	}
-	if err := x.checkIsOf(id, snapshot); err != nil {
+	if err := checkIsOf(x, id, snapshot); err != nil {
 		return err
 	}
 	return h.Packages.Finish(r.Context(), r.Repository, id, versions)
@@ -239,7 +240,7 @@ const maxPlugins = 1000
 // finishGroup accepts the index of a group from a caller who may put the metadata of one
 // of the plug-ins that it names. Nothing changes: the server knows the plug-ins by their
 // files.
-func (h *Handler) finishGroup(r *formats.Request, l location, x *index) error {
+func (h *Handler) finishGroup(r *formats.Request, l location, x *document.Index) error {
 	group, ok := l.asGroup()
 	if !ok {
 		return fault.New(fault.Invalid, "InvalidMetadata", "/%s is not the folder of a group, but the index names plug-ins.", strings.Join(l.folder, "/"))
@@ -248,7 +249,7 @@ func (h *Handler) finishGroup(r *formats.Request, l location, x *index) error {
 	for _, p := range x.Plugins {
 		names = append(names, p.ArtifactID)
 	}
-	names = distinct(names)
+	names = document.Distinct(names)
 	if len(names) == 0 || len(names) > maxPlugins {
 		return fault.New(fault.Invalid, "InvalidMetadata", "The index of a group names 1 to %d plug-ins, and this one names %d.", maxPlugins, len(names))
 	}
@@ -266,13 +267,13 @@ func (h *Handler) finishGroup(r *formats.Request, l location, x *index) error {
 	// The folder may be the one of an artifact too, and the client has read its index
 	// with the group's.
 	if id, ok := l.asArtifact(); ok && x.Versioning != nil && h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, putPackageMetadata) == nil {
-		return h.Packages.Finish(r.Context(), r.Repository, id, x.listed())
+		return h.Packages.Finish(r.Context(), r.Repository, id, x.Listed())
 	}
 	return nil
 }
 
 // checkIsOf refuses an index of another artifact or snapshot.
-func (x *index) checkIsOf(id packages.PackageID, version string) error {
+func checkIsOf(x *document.Index, id packages.PackageID, version string) error {
 	if x.GroupID != "" && x.GroupID != id.Namespace || x.ArtifactID != "" && x.ArtifactID != id.Name || version != "" && x.Version != "" && x.Version != version {
 		return fault.New(fault.Invalid, "InvalidMetadata", "The address is the one of %s %s, but the index is of %s:%s %s.", id, version, x.GroupID, x.ArtifactID, x.Version)
 	}

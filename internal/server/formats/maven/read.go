@@ -6,6 +6,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven/document"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -27,19 +28,11 @@ func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, l location)
 func (h *Handler) getFileChecksum(w http.ResponseWriter, r *formats.Request, l location) error {
 	version := l.storedVersion()
 	r.About(l.id(), version)
-	p, err := h.Packages.Package(r.Context(), r.Repository, l.id())
+	asset, err := h.Packages.FetchedAsset(r.Context(), r.Repository, l.id(), version, l.name)
 	if err != nil {
 		return err
 	}
-	v := p.Version(version)
-	if v == nil {
-		return h.Packages.WhyNotVisible(r.Context(), r.Repository, l.id(), version)
-	}
-	asset := v.Asset(l.name)
-	if asset == nil {
-		return fault.New(fault.NotFound, "ResourceNotFound", "Version %s of %s has no file %s.", version, l.id(), l.name)
-	}
-	formats.ServeChecksum(w, r.Request, formats.AssetSums(*asset), l.algorithm)
+	formats.ServeChecksum(w, r.Request, formats.AssetSums(asset), l.algorithm)
 	return nil
 }
 
@@ -65,14 +58,24 @@ func (h *Handler) document(r *formats.Request, l location) (*formats.Document, e
 		return h.snapshotDocument(r, id, version)
 	}
 	artifact, artifactErr := h.artifact(r, l)
-	if artifactErr != nil && !formats.IsNotFound(artifactErr) {
+	if artifactErr != nil && !formats.IsNotFound(artifactErr) && !packages.IsRemoteFailure(artifactErr) {
 		return nil, artifactErr
 	}
 	plugins, err := h.plugins(r, l)
 	if err != nil {
 		return nil, err
 	}
-	if artifact == nil && len(plugins) == 0 {
+	var remote []*packages.RemotePackage
+	if group, ok := l.asGroup(); ok && artifact == nil {
+		remote, err = h.Packages.RemoteMavenPlugins(r.Context(), r.Repository, group)
+		if err != nil && !packages.IsRemoteFailure(err) {
+			return nil, err
+		}
+	}
+	if artifact == nil && len(plugins)+len(remote) == 0 {
+		if err != nil {
+			return nil, err
+		}
 		return nil, artifactErr
 	}
 	key := []string{r.Repository.ARN(), strings.Join(l.folder, "/")}
@@ -82,8 +85,11 @@ func (h *Handler) document(r *formats.Request, l location) (*formats.Document, e
 	for _, p := range plugins {
 		key = append(key, p.ID.Name, p.Revision)
 	}
+	for _, p := range remote {
+		key = append(key, p.Revision)
+	}
 	return h.Documents.Get(strings.Join(key, "\n"), func() (*formats.Document, error) {
-		var x index
+		var x document.Index
 		if artifact != nil {
 			x = artifactIndex(artifact)
 		}
@@ -92,18 +98,20 @@ func (h *Handler) document(r *formats.Request, l location) (*formats.Document, e
 				x.Plugins = append(x.Plugins, entry)
 			}
 		}
-		return newDocument(x), nil
+		err := addPlugins(&x, remote)
+		return newDocument(x), err
 	})
 }
 
-func newDocument(x index) *formats.Document {
-	return formats.NewDocument("application/xml; charset=utf-8", x.render())
+func newDocument(x document.Index) *formats.Document {
+	return formats.NewDocument("application/xml; charset=utf-8", x.Render())
 }
 
-// snapshotDocument is the index of the builds of a snapshot.
+// snapshotDocument is the index of the builds of a snapshot. No other registry is asked:
+// snapshots are not taken from outside.
 func (h *Handler) snapshotDocument(r *formats.Request, id packages.PackageID, version string) (*formats.Document, error) {
 	r.About(id, version)
-	p, err := h.Packages.Package(r.Context(), r.Repository, id)
+	p, err := h.Packages.StoredPackage(r.Context(), r.Repository, id)
 	if err != nil {
 		return nil, err
 	}

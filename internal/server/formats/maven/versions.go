@@ -5,14 +5,15 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven/document"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // artifactIndex is the index of the visible versions of a package, which has at least
 // one. The newest is the highest in Maven's order and not the one published last: a fix
 // of an old version is not what clients want that ask for LATEST or RELEASE.
-func artifactIndex(p *packages.Package) index {
-	v := &versioning{LastUpdated: updated(p.Modified)}
+func artifactIndex(p *packages.Package) document.Index {
+	v := &document.Versioning{LastUpdated: document.Timestamp(p.Modified)}
 	for _, version := range p.Versions {
 		v.Versions = append(v.Versions, version.Version)
 	}
@@ -24,13 +25,13 @@ func artifactIndex(p *packages.Package) index {
 			break
 		}
 	}
-	return index{GroupID: p.ID.Namespace, ArtifactID: p.ID.Name, Versioning: v}
+	return document.Index{GroupID: p.ID.Namespace, ArtifactID: p.ID.Name, Versioning: v}
 }
 
 // snapshotIndex is the index of the builds of a snapshot. It names files that exist and
 // no others: Gradle goes by the newest build, Maven and coursier by the newest build
 // that has the part. ok is false if there is no build that can be downloaded.
-func snapshotIndex(p *packages.Package, version string) (x index, ok bool) {
+func snapshotIndex(p *packages.Package, version string) (x document.Index, ok bool) {
 	type build struct {
 		packages.MavenBuild
 		*packages.Version
@@ -55,21 +56,21 @@ func snapshotIndex(p *packages.Package, version string) (x index, ok bool) {
 		}
 	}
 	if newest.Version == nil {
-		return index{}, false
+		return document.Index{}, false
 	}
 	stamp := func(b build) string { return strings.Replace(b.Timestamp, ".", "", 1) }
-	v := &versioning{
-		Snapshot:    &snapshot{newest.Timestamp, strconv.FormatUint(newest.Number, 10)},
+	v := &document.Versioning{
+		Snapshot:    &document.Snapshot{Timestamp: newest.Timestamp, BuildNumber: strconv.FormatUint(newest.Number, 10)},
 		LastUpdated: stamp(newest),
 	}
 	for of, b := range newestOf {
-		v.SnapshotVersions = append(v.SnapshotVersions, snapshotVersion{of.classifier, of.extension, b.Version.Version, stamp(b)})
+		v.SnapshotVersions = append(v.SnapshotVersions, document.SnapshotVersion{Classifier: of.classifier, Extension: of.extension, Value: b.Version.Version, Updated: stamp(b)})
 	}
-	slices.SortFunc(v.SnapshotVersions, func(a, b snapshotVersion) int {
+	slices.SortFunc(v.SnapshotVersions, func(a, b document.SnapshotVersion) int {
 		if c := strings.Compare(a.Classifier, b.Classifier); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Extension, b.Extension)
 	})
-	return index{GroupID: p.ID.Namespace, ArtifactID: p.ID.Name, Version: version, Versioning: v}, true
+	return document.Index{GroupID: p.ID.Namespace, ArtifactID: p.ID.Name, Version: version, Versioning: v}, true
 }

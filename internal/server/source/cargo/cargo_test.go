@@ -167,7 +167,7 @@ func TestPackage_Faults(t *testing.T) {
 		"403":                func(s *upstreamtest.Server) { s.Fail(indexPath, upstreamtest.Status(403)) },
 		"429":                func(s *upstreamtest.Server) { s.Fail(indexPath, upstreamtest.Throttle(429, "1")) },
 		"HTML":               func(s *upstreamtest.Server) { s.Fail(indexPath, upstreamtest.HTML()) },
-		"bomb":               func(s *upstreamtest.Server) { s.Fail(indexPath, upstreamtest.Bomb(64<<20)) },
+		"bomb":               func(s *upstreamtest.Server) { s.Fail(indexPath, upstreamtest.Bomb(8<<20)) },
 		"redirect loop":      func(s *upstreamtest.Server) { s.Fail("", upstreamtest.RedirectLoop()) },
 		"no config.json":     func(s *upstreamtest.Server) { s.Remove("/config.json") },
 		"config.json fails":  func(s *upstreamtest.Server) { s.Fail("/config.json", upstreamtest.Status(500)) },

@@ -66,18 +66,15 @@ func (c *configs) of(ctx context.Context, r *source.Registry) (config, error) {
 	if age := c.now().Sub(known.read); ok && age >= 0 && age < configAge {
 		return known, nil
 	}
-	select {
-	case answer := <-c.flights.DoChan(base, func() (any, error) { return c.ask(ctx, r) }):
-		if answer.Err == nil {
-			return answer.Val.(config), nil
-		}
-		if ok {
-			return known, nil
-		}
-		return config{}, answer.Err
-	case <-ctx.Done():
-		return config{}, ctx.Err()
+	// Do and not DoChan: a panic belongs to the question, which can bear it.
+	answer, err, _ := c.flights.Do(base, func() (any, error) { return c.ask(ctx, r) })
+	switch {
+	case err == nil:
+		return answer.(config), nil
+	case ok:
+		return known, nil
 	}
+	return config{}, err
 }
 
 func (c *configs) ask(ctx context.Context, r *source.Registry) (config, error) {

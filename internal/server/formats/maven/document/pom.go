@@ -1,6 +1,7 @@
-package maven
+package document
 
 import (
+	"cmp"
 	"encoding/xml"
 	"io"
 	"strings"
@@ -9,13 +10,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/truncate"
 )
 
-// maxPOM is the largest POM that is accepted, in bytes.
-const maxPOM = 4 << 20
+// PluginPackaging is the packaging of a plug-in of Maven.
+const PluginPackaging = "maven-plugin"
 
-// A pom is what the server reads of a project object model (Maven Model, version
+// MaxPOM is the largest POM that is accepted, in bytes.
+const MaxPOM = 4 << 20
+
+// A POM is what the server reads of a project object model (Maven Model, version
 // 4.0.0). What a project inherits is not looked up: CodeArtifact reports what the POM
 // itself says.
-type pom struct {
+type POM struct {
 	XMLName      xml.Name        `xml:"project"`
 	GroupID      string          `xml:"groupId"`
 	ArtifactID   string          `xml:"artifactId"`
@@ -74,10 +78,10 @@ func (p *properties) UnmarshalXML(d *xml.Decoder, _ xml.StartElement) error {
 	}
 }
 
-// parsePOM reads a POM. The error says what is wrong with the document.
-func parsePOM(r io.Reader) (*pom, error) {
-	var p pom
-	if err := decodeXML(r, &p); err != nil {
+// ParsePOM reads a POM. The error says what is wrong with the document.
+func ParsePOM(r io.Reader) (*POM, error) {
+	var p POM
+	if err := DecodeXML(r, &p); err != nil {
 		return nil, err
 	}
 	if p.Properties == nil {
@@ -87,24 +91,17 @@ func parsePOM(r io.Reader) (*pom, error) {
 	p.Parent.GroupID, p.Parent.Version = strings.TrimSpace(p.Parent.GroupID), strings.TrimSpace(p.Parent.Version)
 	p.define("parent.groupId", p.Parent.GroupID)
 	p.define("parent.version", p.Parent.Version)
-	p.define("groupId", firstOf(p.GroupID, p.Parent.GroupID))
-	p.define("version", firstOf(p.Version, p.Parent.Version))
+	p.define("groupId", cmp.Or(p.GroupID, p.Parent.GroupID))
+	p.define("version", cmp.Or(p.Version, p.Parent.Version))
 	p.define("artifactId", strings.TrimSpace(p.ArtifactID))
 	return &p, nil
 }
 
 // define sets the properties by which a POM refers to its own elements.
-func (p *pom) define(element, value string) {
+func (p *POM) define(element, value string) {
 	if value != "" {
 		p.Properties["project."+element], p.Properties["pom."+element] = value, value
 	}
-}
-
-func firstOf(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // Bounds on the replacement of properties in one text: a property may refer to others,
@@ -116,7 +113,7 @@ const (
 
 // text returns an element's text with the properties that the POM itself defines
 // replaced. Others stay as they are, ${like.this}.
-func (p *pom) text(s string) string {
+func (p *POM) text(s string) string {
 	s = strings.TrimSpace(s)
 	for range maxNested {
 		if !strings.Contains(s, "${") || len(s) > maxExpanded {
@@ -132,7 +129,7 @@ func (p *pom) text(s string) string {
 }
 
 // expand replaces each property once.
-func (p *pom) expand(s string) string {
+func (p *POM) expand(s string) string {
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(s, "${")
@@ -158,10 +155,10 @@ func (p *pom) expand(s string) string {
 	}
 }
 
-// description is what the CodeArtifact API answers about the version.
-func (p *pom) description() *packages.Description {
+// Describe returns what the CodeArtifact API answers about the version.
+func (p *POM) Describe() *packages.Description {
 	d := &packages.Description{
-		DisplayName: firstOf(p.text(p.Name), p.text(p.ArtifactID)), Summary: p.text(p.Description),
+		DisplayName: cmp.Or(p.text(p.Name), p.text(p.ArtifactID)), Summary: p.text(p.Description),
 		HomePage: p.text(p.URL), SourceCodeRepository: p.text(p.SCM),
 	}
 	for _, l := range p.Licenses {
@@ -184,7 +181,7 @@ func (p *pom) description() *packages.Description {
 
 // dependencyType is one of CodeArtifact's types of dependencies of Maven: the scope,
 // or optional.
-func (p *pom) dependencyType(d pomDependency) string {
+func (p *POM) dependencyType(d pomDependency) string {
 	if p.text(d.Optional) == "true" {
 		return "optional"
 	}
@@ -195,23 +192,23 @@ func (p *pom) dependencyType(d pomDependency) string {
 	return "compile"
 }
 
-// pomMetadata is kept with a POM whose packaging is not jar. Thus it is not necessary to read
+// POMMetadata is kept with a POM whose packaging is not jar. Thus it is not necessary to read
 // the POM again.
-type pomMetadata struct {
+type POMMetadata struct {
 	Packaging string `json:"packaging"`
 	// Name is the name of a plug-in.
 	Name string `json:"name,omitempty"`
 }
 
-// maxKept bounds each text that is kept with a file, in bytes: all versions of a package
+// MaxKept bounds each text that is kept with a file, in bytes: all versions of a package
 // are in memory together.
-const maxKept = 255
+const MaxKept = 255
 
-// metadata is what is kept with the POM.
-func (p *pom) metadata() pomMetadata {
-	m := pomMetadata{Packaging: truncate.Prefix(firstOf(p.text(p.Packaging), "jar"), maxKept)}
-	if m.Packaging == pluginPackaging {
-		m.Name = truncate.Prefix(p.text(p.Name), maxKept)
+// Metadata is what is kept with the POM.
+func (p *POM) Metadata() POMMetadata {
+	m := POMMetadata{Packaging: truncate.Prefix(cmp.Or(p.text(p.Packaging), "jar"), MaxKept)}
+	if m.Packaging == PluginPackaging {
+		m.Name = truncate.Prefix(p.text(p.Name), MaxKept)
 	}
 	return m
 }

@@ -1,4 +1,4 @@
-package maven
+package document
 
 import (
 	"fmt"
@@ -35,39 +35,39 @@ const (
 
 func TestParseIndex_Snapshot(t *testing.T) {
 	for name, text := range map[string]string{"Maven 3": maven3, "Maven 4": maven4} {
-		x, err := parseIndex([]byte(text))
+		x, err := ParseIndex([]byte(text))
 		if err != nil {
 			t.Fatal(name, err)
 		}
-		if x.GroupID != "com.acme" || x.ArtifactID != "app" || x.Version != "1.1-SNAPSHOT" || strings.Join(x.builds(x.Version), " ") != "1.1-20261129.234155-2" {
+		if x.GroupID != "com.acme" || x.ArtifactID != "app" || x.Version != "1.1-SNAPSHOT" || strings.Join(x.Builds(x.Version), " ") != "1.1-20261129.234155-2" {
 			t.Errorf("%s: %+v", name, x)
 		}
 	}
 }
 
 func TestParseIndex_Artifact(t *testing.T) {
-	x, err := parseIndex([]byte("<metadata>\n<groupId> com.acme </groupId><artifactId>app</artifactId><versioning><release>1.0</release><versions><version>1.0</version>\n<version>\n1.1 </version></versions></versioning></metadata>"))
+	x, err := ParseIndex([]byte("<metadata>\n<groupId> com.acme </groupId><artifactId>app</artifactId><versioning><release>1.0</release><versions><version>1.0</version>\n<version>\n1.1 </version></versions></versioning></metadata>"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(x.listed(), " "); x.GroupID != "com.acme" || got != "1.0 1.1" || len(x.builds("1.1-SNAPSHOT")) > 0 {
+	if got := strings.Join(x.Listed(), " "); x.GroupID != "com.acme" || got != "1.0 1.1" || len(x.Builds("1.1-SNAPSHOT")) > 0 {
 		t.Errorf("%+v, %q", x, got)
 	}
 }
 
 func TestParseIndex_Invalid(t *testing.T) {
 	for _, text := range []string{"", "<html></html>", "<metadata><versioning></metadata>", "not XML"} {
-		if x, err := parseIndex([]byte(text)); err == nil {
+		if x, err := ParseIndex([]byte(text)); err == nil {
 			t.Errorf("%q: %+v", text, x)
 		}
 	}
 }
 
 func TestIndex_Render(t *testing.T) {
-	x := index{
-		GroupID: "com.acme", ArtifactID: "a&b", Versioning: &versioning{
+	x := Index{
+		GroupID: "com.acme", ArtifactID: "a&b", Versioning: &Versioning{
 			Latest: "2", Release: "2", Versions: []string{"1", "2"}, LastUpdated: "20261129234155",
-		}, Plugins: []indexPlugin{{"Hello", "hello", "hello-maven-plugin"}},
+		}, Plugins: []Plugin{{"Hello", "hello", "hello-maven-plugin"}},
 	}
 	const want = `<?xml version="1.0" encoding="UTF-8"?>
 <metadata modelVersion="1.1.0">
@@ -91,7 +91,7 @@ func TestIndex_Render(t *testing.T) {
   </plugins>
 </metadata>
 `
-	if got := string(x.render()); got != want {
+	if got := string(x.Render()); got != want {
 		t.Errorf("%s", got)
 	}
 }
@@ -101,15 +101,15 @@ func FuzzParseIndex(f *testing.F) {
 	f.Add([]byte(maven4))
 	f.Add([]byte(`<metadata><plugins><plugin><prefix>p</prefix><artifactId>a</artifactId></plugin></plugins></metadata>`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		x, err := parseIndex(text)
+		x, err := ParseIndex(text)
 		if err != nil {
 			return
 		}
-		again, err := parseIndex(x.render())
+		again, err := ParseIndex(x.Render())
 		if err != nil {
-			t.Fatalf("%v: %s", err, x.render())
+			t.Fatalf("%v: %s", err, x.Render())
 		}
-		if fmt.Sprint(again.listed()) != fmt.Sprint(x.listed()) || fmt.Sprint(again.builds("1-SNAPSHOT")) != fmt.Sprint(x.builds("1-SNAPSHOT")) {
+		if fmt.Sprint(again.Listed()) != fmt.Sprint(x.Listed()) || fmt.Sprint(again.Builds("1-SNAPSHOT")) != fmt.Sprint(x.Builds("1-SNAPSHOT")) {
 			t.Fatalf("%+v, and again %+v", x, again)
 		}
 	})

@@ -1,4 +1,4 @@
-package maven
+package document
 
 import (
 	"encoding/json"
@@ -33,12 +33,12 @@ const examplePOM = `<?xml version="1.0" encoding="UTF-8"?>
   </dependencies>
 </project>`
 
-func TestPOM_Description(t *testing.T) {
-	p, err := parsePOM(strings.NewReader(examplePOM))
+func TestPOM_Describe(t *testing.T) {
+	p, err := ParsePOM(strings.NewReader(examplePOM))
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := json.MarshalIndent(p.description(), "", " ")
+	got, err := json.MarshalIndent(p.Describe(), "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestParsePOM_Charset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := parsePOM(strings.NewReader(text))
+	p, err := ParsePOM(strings.NewReader(text))
 	if err != nil || p.Name != "Käse" {
 		t.Fatalf("%+v, %v", p, err)
 	}
@@ -97,7 +97,7 @@ func TestParsePOM_Charset(t *testing.T) {
 
 func TestParsePOM_Invalid(t *testing.T) {
 	for _, text := range []string{"", "<html/>", "<project><name></project>", `<?xml version="1.0" encoding="no-such"?><project/>`} {
-		if p, err := parsePOM(strings.NewReader(text)); err == nil {
+		if p, err := ParsePOM(strings.NewReader(text)); err == nil {
 			t.Errorf("%q: %+v", text, p)
 		}
 	}
@@ -112,11 +112,11 @@ func TestPOM_PropertyBomb(t *testing.T) {
 	}
 	b.WriteString("</properties></project>")
 	started := time.Now()
-	p, err := parsePOM(strings.NewReader(b.String()))
+	p, err := ParsePOM(strings.NewReader(b.String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if name := p.description().DisplayName; len(name) > maxExpanded {
+	if name := p.Describe().DisplayName; len(name) > maxExpanded {
 		t.Errorf("%d bytes", len(name))
 	}
 	if took := time.Since(started); took > 5*time.Second {
@@ -128,14 +128,14 @@ func FuzzParsePOM(f *testing.F) {
 	f.Add([]byte(examplePOM))
 	f.Add([]byte(`<project><properties><a>${a}</a></properties><name>${a}</name><packaging>maven-plugin</packaging></project>`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		p, err := parsePOM(strings.NewReader(string(text)))
+		p, err := ParsePOM(strings.NewReader(string(text)))
 		if err != nil {
 			return
 		}
-		if p.metadata().Packaging == "" {
+		if p.Metadata().Packaging == "" {
 			t.Fatal("no packaging")
 		}
-		for _, d := range p.description().Dependencies {
+		for _, d := range p.Describe().Dependencies {
 			if d.Type == "" {
 				t.Fatalf("%+v has no type", d)
 			}

@@ -1,4 +1,4 @@
-package maven
+package document
 
 import (
 	"bytes"
@@ -12,58 +12,64 @@ import (
 	"golang.org/x/net/html/charset"
 )
 
-// maxIndex is the largest maven-metadata.xml that is read, in bytes.
-const maxIndex = 4 << 20
+// MaxIndex is the largest maven-metadata.xml that clients may put, in bytes.
+const MaxIndex = 4 << 20
 
-// An index is a maven-metadata.xml (Maven Repository Metadata, version 1.1.0). One
+// An Index is a maven-metadata.xml (Maven Repository Metadata, version 1.1.0). One
 // document can be the index of a group and of an artifact, since both may have the
 // same address.
-type index struct {
-	XMLName    xml.Name      `xml:"metadata"`
-	GroupID    string        `xml:"groupId"`
-	ArtifactID string        `xml:"artifactId"`
-	Version    string        `xml:"version"`
-	Versioning *versioning   `xml:"versioning"`
-	Plugins    []indexPlugin `xml:"plugins>plugin"`
+type Index struct {
+	XMLName    xml.Name    `xml:"metadata"`
+	GroupID    string      `xml:"groupId"`
+	ArtifactID string      `xml:"artifactId"`
+	Version    string      `xml:"version"`
+	Versioning *Versioning `xml:"versioning"`
+	Plugins    []Plugin    `xml:"plugins>plugin"`
 }
 
-type versioning struct {
+// Versioning says which versions an artifact has, or which builds a snapshot.
+type Versioning struct {
 	Latest           string            `xml:"latest"`
 	Release          string            `xml:"release"`
-	Snapshot         *snapshot         `xml:"snapshot"`
+	Snapshot         *Snapshot         `xml:"snapshot"`
 	Versions         []string          `xml:"versions>version"`
 	LastUpdated      string            `xml:"lastUpdated"`
-	SnapshotVersions []snapshotVersion `xml:"snapshotVersions>snapshotVersion"`
+	SnapshotVersions []SnapshotVersion `xml:"snapshotVersions>snapshotVersion"`
 }
 
-// A snapshot names the newest build of a snapshot.
-type snapshot struct {
+// A Snapshot names the newest build of a snapshot.
+type Snapshot struct {
 	Timestamp string `xml:"timestamp"`
 	// BuildNumber is a number. It is a text, so that a document without one, or with
 	// something else, can be read.
 	BuildNumber string `xml:"buildNumber"`
 }
 
-// A snapshotVersion names the newest build that has a part.
-type snapshotVersion struct {
+// A SnapshotVersion names the newest build that has a part.
+type SnapshotVersion struct {
 	Classifier string `xml:"classifier"`
 	Extension  string `xml:"extension"`
 	Value      string `xml:"value"`
 	Updated    string `xml:"updated"`
 }
 
-// An indexPlugin says which plug-in of a group has a prefix.
-type indexPlugin struct {
-	Name       string `xml:"name"`
-	Prefix     string `xml:"prefix"`
-	ArtifactID string `xml:"artifactId"`
+// A Plugin says which plug-in of a group has a prefix.
+type Plugin struct {
+	Name       string `xml:"name" json:"name,omitempty"`
+	Prefix     string `xml:"prefix" json:"prefix"`
+	ArtifactID string `xml:"artifactId" json:"artifactId"`
 }
 
-// parseIndex reads a maven-metadata.xml. It goes by the local names of elements: Maven
+// Plugins is what is kept, as JSON, of the index of a group in another repository.
+type Plugins struct {
+	Plugins []Plugin `json:"plugins"`
+}
+
+// ParseIndex reads a maven-metadata.xml. It goes by the local names of elements: Maven
 // 4 writes a namespace, Maven 3 does not.
-func parseIndex(text []byte) (*index, error) {
-	var x index
-	if err := decodeXML(bytes.NewReader(text), &x); err != nil {
+func ParseIndex(text []byte) (*Index, error) {
+	var x Index
+	if err := DecodeXML(bytes.NewReader(text), &x); err != nil {
 		return nil, err
 	}
 	x.GroupID, x.ArtifactID, x.Version = strings.TrimSpace(x.GroupID), strings.TrimSpace(x.ArtifactID), strings.TrimSpace(x.Version)
@@ -86,8 +92,8 @@ func parseIndex(text []byte) (*index, error) {
 	return &x, nil
 }
 
-// builds returns the versions of all builds that the index of a snapshot names.
-func (x *index) builds(snapshotVersion string) []string {
+// Builds returns the versions of all builds that the index of a snapshot names.
+func (x *Index) Builds(snapshotVersion string) []string {
 	v := x.Versioning
 	if v == nil {
 		return nil
@@ -99,20 +105,20 @@ func (x *index) builds(snapshotVersion string) []string {
 	for _, s := range v.SnapshotVersions {
 		all = append(all, s.Value)
 	}
-	return distinct(all)
+	return Distinct(all)
 }
 
-// listed returns all versions that the index of an artifact names.
-func (x *index) listed() []string {
+// Listed returns all versions that the index of an artifact names.
+func (x *Index) Listed() []string {
 	v := x.Versioning
 	if v == nil {
 		return nil
 	}
-	return distinct(append([]string{v.Latest, v.Release}, v.Versions...))
+	return Distinct(append([]string{v.Latest, v.Release}, v.Versions...))
 }
 
-// distinct returns the texts that are not empty, each once.
-func distinct(all []string) []string {
+// Distinct returns the texts that are not empty, each once.
+func Distinct(all []string) []string {
 	seen := map[string]bool{"": true}
 	var out []string
 	for _, s := range all {
@@ -124,9 +130,9 @@ func distinct(all []string) []string {
 	return out
 }
 
-// render writes the index as Maven 3 does. The same index always gives the same bytes:
+// Render writes the index as Maven 3 does. The same index always gives the same bytes:
 // clients ask for its checksum in another request.
-func (x *index) render() []byte {
+func (x *Index) Render() []byte {
 	w := &indexWriter{}
 	w.WriteString(xml.Header)
 	w.element("metadata", ` modelVersion="1.1.0"`, func() {
@@ -151,7 +157,7 @@ func (x *index) render() []byte {
 	return w.Bytes()
 }
 
-func (v *versioning) render(w *indexWriter) {
+func (v *Versioning) render(w *indexWriter) {
 	w.text("latest", v.Latest)
 	w.text("release", v.Release)
 	if s := v.Snapshot; s != nil {
@@ -206,13 +212,33 @@ func (w *indexWriter) text(name, text string) {
 	w.WriteString("</" + name + ">\n")
 }
 
-// updated is the form of times in an index.
-func updated(t time.Time) string { return t.UTC().Format("20060102150405") }
+// timestamp is the layout of times in an index.
+const timestamp = "20060102150405"
 
-// decodeXML reads one document with the root element of into, in any charset, with or
+// Timestamp is the form of times in an index. It is empty for the zero time.
+func Timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(timestamp)
+}
+
+// LastUpdated is when the index of an artifact was changed; zero if it does not tell.
+func (x *Index) LastUpdated() time.Time {
+	if x.Versioning == nil {
+		return time.Time{}
+	}
+	t, err := time.Parse(timestamp, strings.TrimSpace(x.Versioning.LastUpdated))
+	if err != nil || t.Year() < 1 {
+		return time.Time{}
+	}
+	return t
+}
+
+// DecodeXML reads one document with the root element of into, in any charset, with or
 // without a DOCTYPE. No entity is expanded but those of HTML, which old POMs use: what
 // a DOCTYPE defines or includes is ignored.
-func decodeXML(r io.Reader, into any) error {
+func DecodeXML(r io.Reader, into any) error {
 	d := xml.NewDecoder(r)
 	d.Entity = xml.HTMLEntity
 	d.CharsetReader = charset.NewReaderLabel
