@@ -59,10 +59,11 @@ type commands struct {
 	Events eventsCommand `cmd:"" help:"Show what was published, changed and deleted on a running server."`
 
 	// For those who run a repository.
-	Packages  packagesCommand  `cmd:"" help:"Show how often packages were downloaded from a running server."`
-	Admission admissionCommand `cmd:"" help:"Decide which versions of packages clients of a running server may install."`
-	Lifecycle lifecycleCommand `cmd:"" help:"Explain, run and undo the lifecycle policies of image repositories on a running server."`
-	Retention retentionCommand `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
+	Packages   packagesCommand   `cmd:"" help:"Show how often packages were downloaded from a running server."`
+	Admission  admissionCommand  `cmd:"" help:"Decide which versions of packages clients of a running server may install."`
+	Advisories advisoriesCommand `cmd:"" help:"Import and list advisories about vulnerable and malicious packages on a running server."`
+	Lifecycle  lifecycleCommand  `cmd:"" help:"Explain, run and undo the lifecycle policies of image repositories on a running server."`
+	Retention  retentionCommand  `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
 
 	// For those who run a server, on its machine.
 	Backup  backupCommand  `cmd:"" help:"Make a backup of an installation, also while its server runs."`

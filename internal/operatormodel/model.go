@@ -75,6 +75,9 @@ var operations = [][2]any{
 	{PutDefaultLifecyclePolicyInput{}, PutDefaultLifecyclePolicyOutput{}},
 	{GetDefaultLifecyclePolicyInput{}, GetDefaultLifecyclePolicyOutput{}},
 	{DeleteDefaultLifecyclePolicyInput{}, DeleteDefaultLifecyclePolicyOutput{}},
+	{ImportAdvisoriesInput{}, ImportAdvisoriesOutput{}},
+	{DeleteAdvisoriesInput{}, DeleteAdvisoriesOutput{}},
+	{ListAdvisoriesInput{}, ListAdvisoriesOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.

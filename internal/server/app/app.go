@@ -34,6 +34,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/redact"
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/asynclog"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
@@ -86,27 +87,28 @@ type components struct {
 	serverID   string // of this process among the servers of the installation
 	started    time.Time
 
-	lines     *asynclog.Writer
-	logLevel  *slog.LevelVar
-	log       *slog.Logger
-	data      *dataDir
-	audit     *audit.Log
-	metrics   *metrics
-	follower  *keys.Follower
-	keyring   *token.Keyring // of follower
-	db        *db.DB
-	blobs     blobStore
-	addresses *endpoint.Addresses
-	authz     authz.Authorizer
-	rates     *rates
-	bodies    *bodybudget.Budget
-	proxies   *trustedproxy.Proxies
-	refusals  *refusals
-	feed      *changefeed.Feed
-	iam       *iam.Service
-	authn     *authn.Authenticator
-	images    *images.Service
-	packages  *packages.Service
+	lines      *asynclog.Writer
+	logLevel   *slog.LevelVar
+	log        *slog.Logger
+	data       *dataDir
+	audit      *audit.Log
+	metrics    *metrics
+	follower   *keys.Follower
+	keyring    *token.Keyring // of follower
+	db         *db.DB
+	blobs      blobStore
+	addresses  *endpoint.Addresses
+	authz      authz.Authorizer
+	rates      *rates
+	bodies     *bodybudget.Budget
+	proxies    *trustedproxy.Proxies
+	refusals   *refusals
+	feed       *changefeed.Feed
+	iam        *iam.Service
+	authn      *authn.Authenticator
+	images     *images.Service
+	packages   *packages.Service
+	advisories *advisories.Service
 
 	upstreams    []remoteRegistry
 	sources      *source.Cache
@@ -217,9 +219,13 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err := p.openSources(ctx); err != nil {
 		return err
 	}
+	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
+	if p.advisories, err = advisories.New(ctx, advisories.Config{DB: p.db, Feed: p.feed, Operators: p.operators, Now: p.now}); err != nil {
+		return err
+	}
 	p.packages, err = packages.New(ctx, packages.Config{
 		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditWork, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
-		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission,
+		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission, Advisories: p.advisories,
 	})
 	if err != nil {
 		return err
@@ -227,7 +233,6 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	p.closers = append(p.closers, p.packages.Close)
 	p.metrics.ingested(p.packages.Ingested)
 	p.metrics.admissions(p.packages.Admissions)
-	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
 	p.keys = keys.New(keys.Config{Follower: p.follower, Operators: p.operators, AccessKeys: p.accessKeysOf, Now: p.now})
 	p.installation = installation.New(installation.Config{DB: p.db, Work: p.work, Events: p.events, Operators: p.operators, Now: p.now, Server: installation.ServerInfo{
 		Version: p.version, ServerID: p.serverID, Started: p.started, Account: p.config.Account, Regions: p.config.AllRegions(), URL: p.addresses.URL(), Database: databaseEngine(p.config),

@@ -191,7 +191,7 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation, Keys: p.keys, Packages: p.packages, Images: p.images, Now: p.now}))
+	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation, Keys: p.keys, Packages: p.packages, Advisories: p.advisories, Images: p.images, Now: p.now}))
 	return wire.NewMux(append(services, operator)...), nil
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"slices"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
@@ -18,7 +19,7 @@ import (
 // own, "db/…", are not among them. Commands that work on a database without a server
 // need them; a test compares them with what a server has applied.
 func Schema() []db.Migration {
-	return slices.Concat(changefeed.Migrations(), iam.Migrations(), images.Migrations(), packages.Migrations(), work.Migrations(), keys.Migrations(), events.Migrations(), source.Migrations())
+	return slices.Concat(changefeed.Migrations(), iam.Migrations(), images.Migrations(), packages.Migrations(), work.Migrations(), keys.Migrations(), events.Migrations(), source.Migrations(), advisories.Migrations())
 }
 
 // laterSchema returns the migrations that a server applies when something is used for

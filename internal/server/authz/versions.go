@@ -22,6 +22,12 @@ const (
 	ExternalConnection = "gatehouse:ExternalConnection"
 	// PackageGroup is the pattern of the package group that the package belongs to.
 	PackageGroup = "gatehouse:PackageGroup"
+	// AdvisorySeverity is the worst severity of the advisories about the version: low,
+	// moderate, high or critical; "unknown" if none of them has one, and "none" if there
+	// is no advisory.
+	AdvisorySeverity = "gatehouse:AdvisorySeverity"
+	// Malware is "true" if an advisory says that the version is malicious.
+	Malware = "gatehouse:Malware"
 	// ReportOnly is "false" when a version is decided about, and "true" when the server
 	// asks what would be denied.
 	ReportOnly = "gatehouse:ReportOnly"
@@ -30,7 +36,7 @@ const (
 // versionKeys has the names of the keys by their form in lower case.
 var versionKeys = func() map[string]string {
 	names := map[string]string{}
-	for _, name := range []string{VersionAge, PackageOrigin, ExternalConnection, PackageGroup, ReportOnly} {
+	for _, name := range []string{VersionAge, PackageOrigin, ExternalConnection, PackageGroup, AdvisorySeverity, Malware, ReportOnly} {
 		names[strings.ToLower(name)] = name
 	}
 	return names

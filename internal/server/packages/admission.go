@@ -70,6 +70,9 @@ type admission struct {
 	entries    []*AdmissionEntry   // about the package in the repository
 	group      string
 	now        time.Time
+	advisories func(PackageID, string) []*Advisory
+	// known is the revision of the advisories.
+	known uint64
 }
 
 // admissionOf returns what decides about the versions of a package, or nil if every
@@ -84,7 +87,7 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 		Policies: policies(d.policy, r.policy), PerVersion: true,
 	}
 	a := &admission{
-		repository: r, id: id, action: action, now: s.now(),
+		repository: r, id: id, action: action, now: s.now(), advisories: s.advisoriesAbout, known: s.advisoryRevision(),
 		rules: authz.RulesForVersions(ctx, req, r.arn), entries: d.admission.about(r, id),
 	}
 	if a.rules == nil && !slices.ContainsFunc(a.entries, func(e *AdmissionEntry) bool { return e.Kind == Quarantine }) {
@@ -276,12 +279,26 @@ func (k *versionKeys) Lookup(lower string) ([]string, bool) {
 		k.value[0] = k.version.EntryPoint
 	case authz.PackageGroup:
 		k.value[0] = k.group
+	case authz.AdvisorySeverity:
+		k.value[0] = k.severity()
+	case authz.Malware:
+		k.value[0] = strconv.FormatBool(slices.ContainsFunc(k.advisories(k.id, k.version.Version), func(a *Advisory) bool { return a.Malware }))
 	case authz.ReportOnly:
 		k.value[0] = strconv.FormatBool(k.reportOnly)
 	default:
 		return nil, false
 	}
 	return k.value[:], true
+}
+
+// severity is the value of gatehouse:AdvisorySeverity.
+func (k *versionKeys) severity() string {
+	about := k.advisories(k.id, k.version.Version)
+	if len(about) == 0 {
+		return "none"
+	}
+	worst := slices.MaxFunc(about, func(a, b *Advisory) int { return cmp.Compare(a.Severity, b.Severity) }).Severity
+	return cmp.Or(worst.String(), "unknown")
 }
 
 // describe lists the keys of versions that a rule looks at, with their values.

@@ -44,6 +44,7 @@ type admittedView struct {
 	rules       []policy.Rule
 	entries     *admissionEntries
 	group       string
+	known       uint64 // the revision of the advisories
 	from, until time.Time
 	view        *Package
 }
@@ -80,10 +81,10 @@ func (s *Service) admittedView(a *admission, p *Package) *Package {
 	k := admittedKey{a.repository.cacheKey(a.id), s.admissions.hash(rules)}
 	entries := s.snapshot.Load().domain(a.repository.id.Domain).admissionSet()
 	have := s.admissions.views.Lookup(k)
-	if v := have.Value; v != nil && v.of == p && v.entries == entries && v.group == a.group && slices.Equal(v.rules, rules) && !a.now.Before(v.from) && a.now.Before(v.until) {
+	if v := have.Value; v != nil && v.of == p && v.entries == entries && v.group == a.group && v.known == a.known && slices.Equal(v.rules, rules) && !a.now.Before(v.from) && a.now.Before(v.until) {
 		return v.view
 	}
-	v := &admittedView{of: p, rules: rules, entries: entries, group: a.group, from: a.now, until: a.holdsUntil(p), view: a.filter(p)}
+	v := &admittedView{of: p, rules: rules, entries: entries, group: a.group, known: a.known, from: a.now, until: a.holdsUntil(p), view: a.filter(p)}
 	s.admissions.views.Store(k, v, have)
 	return v.view
 }
@@ -263,5 +264,5 @@ func (s *Service) admissionRevision(ctx context.Context, r *repository) string {
 	if slices.ContainsFunc(rules, policy.Rule.Varies) {
 		varies = callerARN(ctx)
 	}
-	return " " + strconv.FormatUint(s.admissions.hash(rules), 36) + "-" + varies + "-" + strconv.FormatInt(s.now().Unix()/60, 36)
+	return " " + strconv.FormatUint(s.admissions.hash(rules), 36) + "-" + varies + "-" + strconv.FormatUint(s.advisoryRevision(), 36) + "-" + strconv.FormatInt(s.now().Unix()/60, 36)
 }

@@ -56,6 +56,8 @@ type Config struct {
 	Remote Remote
 	// SpoolDir is for the temporary files of downloads; empty means that of the system.
 	SpoolDir string
+	// Advisories are what conditions on advisories look at. nil means that there are none.
+	Advisories Advisories
 	// ObserveAdmission is called with what admission decides about downloads. Optional.
 	ObserveAdmission func(context.Context, AdmissionEvent)
 	// Log gets what an administrator should know of external registries. nil discards it.
@@ -100,6 +102,7 @@ type Service struct {
 	uses       usage.Recorder[versionUse]
 	changes    *indexChanges // see IndexRevision
 	admissions *admitter
+	advisories Advisories // nil if there are none
 }
 
 // New applies the migrations, loads the snapshot and returns the service.
@@ -112,7 +115,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, work: c.Work, checkClock: c.CheckClock, audit: c.Audit, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
-		changes: newIndexChanges(), admissions: newAdmitter(c),
+		changes: newIndexChanges(), admissions: newAdmitter(c), advisories: c.Advisories,
 		ingester: newIngester(c),
 		records:  newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
 		// Documents of external registries are large, so there are few shards.

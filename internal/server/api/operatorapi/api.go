@@ -16,6 +16,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/jsonerrors"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
@@ -29,6 +30,7 @@ type Config struct {
 	Keys         *keys.Service
 	Packages     *packages.Service
 	Images       *images.Service
+	Advisories   *advisories.Service
 	Now          func() time.Time
 }
 
@@ -77,6 +79,9 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.PutDefaultLifecyclePolicy)
 	wire.Handle(s, a.GetDefaultLifecyclePolicy)
 	wire.Handle(s, a.DeleteDefaultLifecyclePolicy)
+	wire.Handle(s, a.ImportAdvisories)
+	wire.Handle(s, a.DeleteAdvisories)
+	wire.Handle(s, a.ListAdvisories)
 }
 
 // GetServerInfo describes the server that answers.

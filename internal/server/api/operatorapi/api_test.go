@@ -16,6 +16,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/operator"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/operatorapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
@@ -71,6 +72,10 @@ func serve(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}
+	known, err := advisories.New(t.Context(), advisories.Config{DB: f.DB, Operators: operators, Now: f.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	follower, err := keys.NewFollower(t.Context(), keys.FollowerConfig{
 		DB: f.DB, Store: &keys.FileStore{Path: filepath.Join(t.TempDir(), "keyring.json")}, Codec: &keys.Codec{}, Create: true, ID: "one", Host: "host",
 		Now: f.Now, Log: slog.New(slog.DiscardHandler), Timing: keys.DefaultTiming,
@@ -79,9 +84,10 @@ func serve(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
-		Packages: f.store,
-		Images:   f.images,
-		Now:      f.Now,
+		Packages:   f.store,
+		Images:     f.images,
+		Advisories: known,
+		Now:        f.Now,
 		Keys: keys.New(keys.Config{Follower: follower, Operators: operators, Now: f.Now, AccessKeys: func(id string) []keys.AccessKey {
 			return []keys.AccessKey{{Account: iamtest.Account, User: "admin", ID: "AKIA" + id, Active: true}}
 		}}),
@@ -248,6 +254,12 @@ func validInput(t reflect.Type) any {
 		return &operatormodel.UndoLifecycleInput{RepositoryName: "app", RunID: "r"}
 	case reflect.TypeFor[operatormodel.PutDefaultLifecyclePolicyInput]():
 		return &operatormodel.PutDefaultLifecyclePolicyInput{PolicyText: strings.Repeat("x", 100)}
+	case reflect.TypeFor[operatormodel.ImportAdvisoriesInput]():
+		return &operatormodel.ImportAdvisoriesInput{Documents: []string{"{}"}}
+	case reflect.TypeFor[operatormodel.DeleteAdvisoriesInput]():
+		return &operatormodel.DeleteAdvisoriesInput{AdvisoryIDs: []string{"a"}}
+	case reflect.TypeFor[operatormodel.ListAdvisoriesInput]():
+		return &operatormodel.ListAdvisoriesInput{Format: "npm", Package: "p"}
 	case reflect.TypeFor[operatormodel.RetireKeyInput]():
 		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}

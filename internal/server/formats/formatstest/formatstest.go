@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
@@ -31,6 +32,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
@@ -86,6 +88,8 @@ const without = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action"
 type Server struct {
 	*httptest.Server
 	Packages *packages.Service
+	// Advisories has none at the beginning. Its operator is Admin.
+	Advisories *advisories.Service
 
 	blobs   blob.Store
 	t       testing.TB
@@ -108,7 +112,9 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 	s.keyring, err = token.CreateKeyring(filepath.Join(dir, "keyring"), s.Now)
 	check(t, err)
 
-	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Removals: removaltest.New(t, database, s.blobs, s.Now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now})
+	s.Advisories, err = advisories.New(ctx, advisories.Config{DB: database, Operators: installation.Operators{Authz: &authz.PolicyAuthorizer{}, Account: Domain.Owner}, Now: s.Now})
+	check(t, err)
+	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Removals: removaltest.New(t, database, s.blobs, s.Now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now, Advisories: s.Advisories})
 	check(t, err)
 	s.users = newDirectory(t)
 	admin := authn.WithCaller(ctx, s.Caller(Admin))

@@ -26,6 +26,7 @@ const (
 	whoami       formats.Kind = "whoami"       // -/whoami
 	search       formats.Kind = "search"       // -/v1/search
 	attestations formats.Kind = "attestations" // -/npm/v1/attestations/{package}@{version}
+	bulk         formats.Kind = "bulk"         // -/npm/v1/security/advisories/bulk
 	advisories   formats.Kind = "advisories"   // -/npm/v1/security/…
 	account      formats.Kind = "account"      // logins, users, teams, tokens
 )
@@ -59,13 +60,14 @@ func (h *Handler) routes() *formats.Table[route] {
 		of(revision, put, "DeletePackageVersions", "sample/-rev/1-REV", h.putRevision),
 		of(revision, del, "DeletePackage", "sample/-rev/1-REV", h.deletePackage),
 		of(tarballRev, del, "DeletePackageVersions", "sample/-/sample-1.0.0.tgz/-rev/1-REV", h.deleteTarball),
-		of(advisories, "", "", "-/npm/v1/security/advisories/bulk", noAdvisories),
+		of(bulk, post, read, "-/npm/v1/security/advisories/bulk", h.audit),
+		of(advisories, "", "", "-/npm/v1/security/audits/quick", noAdvisories),
 		of(account, "", "", "-/user/org.couchdb.user:sample", noAccounts),
 	)
 }
 
 func noAdvisories(http.ResponseWriter, *formats.Request, route) error {
-	return fault.New(fault.NotFound, "NoAdvisories", "This registry has no database of security advisories, so nothing was audited.")
+	return fault.New(fault.NotFound, "NoAdvisories", "This registry has no such way to ask for security advisories, so nothing was audited. npm 7 and newer ask at advisories/bulk.")
 }
 
 func noAccounts(_ http.ResponseWriter, r *formats.Request, _ route) error {
@@ -184,6 +186,8 @@ func parseSpecial(rest []string) route {
 		return route{kind: whoami}
 	case path == "v1/search":
 		return route{kind: search}
+	case path == "npm/v1/security/advisories/bulk":
+		return route{kind: bulk}
 	case strings.HasPrefix(path, "npm/v1/security/"):
 		return route{kind: advisories}
 	case strings.HasPrefix(path, "user/"), strings.HasPrefix(path, "v1/login"), strings.HasPrefix(path, "org/"),

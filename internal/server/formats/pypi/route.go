@@ -15,6 +15,7 @@ const (
 	index        formats.Kind = "index"        // simple/
 	detail       formats.Kind = "detail"       // simple/{project}/
 	distribution formats.Kind = "distribution" // simple/{project}/{version}/{file}
+	releaseData  formats.Kind = "release"      // pypi/{project}/{version}/json
 )
 
 // routes is everything that Python's clients may ask for.
@@ -25,6 +26,7 @@ func (h *Handler) routes() *formats.Table[route] {
 		formats.Route[route]{Kind: index, Method: http.MethodGet, Action: read, Example: "simple/", Serve: h.getIndex},
 		formats.Route[route]{Kind: detail, Method: http.MethodGet, Action: read, Example: "simple/sample/", Serve: h.getDetail},
 		formats.Route[route]{Kind: distribution, Method: http.MethodGet, Action: read, Example: "simple/sample/1.0/sample-1.0-py3-none-any.whl", Serve: h.getFile},
+		formats.Route[route]{Kind: releaseData, Method: http.MethodGet, Action: read, Example: "pypi/sample/1.0/json", Serve: h.getRelease},
 		formats.Route[route]{Kind: root, Method: http.MethodPost, Action: publish, Example: "", Serve: h.post},
 		formats.Route[route]{Kind: legacy, Method: http.MethodPost, Action: publish, Example: "legacy/", Serve: h.post},
 	)
@@ -56,6 +58,8 @@ func parseRoute(escaped string) route {
 		return route{kind: root, slash: slash}
 	case len(segments) == 1 && segments[0] == "legacy":
 		return route{kind: legacy, slash: slash}
+	case len(segments) == 4 && segments[0] == "pypi" && segments[3] == "json" && !slash && len(segments[1]) <= maxName && namePattern.MatchString(segments[1]):
+		return route{kind: releaseData, project: segments[1], version: segments[2]}
 	case segments[0] != "simple":
 		return route{}
 	case len(segments) == 1:
@@ -80,6 +84,8 @@ func (rt route) path() string {
 		p = "simple"
 	case detail:
 		p = "simple/" + url.PathEscape(rt.project)
+	case releaseData:
+		p = "pypi/" + url.PathEscape(rt.project) + "/" + url.PathEscape(rt.version) + "/json"
 	case distribution:
 		p = "simple/" + url.PathEscape(rt.project) + "/" + url.PathEscape(rt.version) + "/" + url.PathEscape(rt.file)
 	}

@@ -1,0 +1,268 @@
+package advisories
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/truncate"
+)
+
+// The bounds of a document.
+const (
+	// MaxDocument is the size of the largest one, in bytes.
+	MaxDocument  = 512 << 10
+	maxPackages  = 1000   // packages of one document
+	maxRanges    = 1000   // of one package
+	maxVersions  = 20_000 // of one package
+	maxText      = 255    // bytes of an id, a name or a version
+	maxSummary   = 300    // bytes that are kept
+	maxAliases   = 20
+	malwareIDs   = "MAL-"
+	osvSemVer    = "SEMVER"
+	osvEcosystem = "ECOSYSTEM"
+)
+
+// ecosystems has the format of each ecosystem of OSV whose packages can be here. Others
+// are ignored.
+var ecosystems = map[string]packages.Format{
+	"npm": packages.NPM, "PyPI": packages.PyPI, "Maven": packages.Maven, "NuGet": packages.NuGet, "RubyGems": packages.Ruby, "crates.io": packages.Cargo,
+}
+
+// A document is what is read of OSV's JSON.
+type document struct {
+	ID        string    `json:"id"`
+	Summary   string    `json:"summary"`
+	Details   string    `json:"details"`
+	Aliases   []string  `json:"aliases"`
+	Modified  time.Time `json:"modified"`
+	Published time.Time `json:"published"`
+	Withdrawn time.Time `json:"withdrawn"`
+	Severity  []struct {
+		Type  string `json:"type"`
+		Score string `json:"score"`
+	} `json:"severity"`
+	References []struct {
+		Type string `json:"type"`
+		URL  string `json:"url"`
+	} `json:"references"`
+	Specific specific   `json:"database_specific"`
+	Affected []affected `json:"affected"`
+}
+
+type specific struct {
+	Severity any `json:"severity"`
+	CWEs     any `json:"cwe_ids"`
+}
+
+type affected struct {
+	Package struct {
+		Ecosystem string `json:"ecosystem"`
+		Name      string `json:"name"`
+	} `json:"package"`
+	Ranges []struct {
+		Type   string `json:"type"`
+		Events []struct {
+			Introduced   string `json:"introduced"`
+			Fixed        string `json:"fixed"`
+			LastAffected string `json:"last_affected"`
+		} `json:"events"`
+	} `json:"ranges"`
+	Versions []string `json:"versions"`
+}
+
+// A Parsed document is what one says about the packages that can be here.
+type Parsed struct {
+	ID       string
+	Modified time.Time
+	// Withdrawn means that the document is no longer true.
+	Withdrawn bool
+	Packages  []About
+}
+
+// About is what a document says about one package.
+type About struct {
+	Package  packages.PackageID // with the stored spelling of the name
+	Advisory *packages.Advisory
+}
+
+// Parse reads a document. It fails if the document is not OSV, or is too large. What it
+// says about packages that cannot be here is left out, so Packages may be empty.
+func Parse(text []byte) (*Parsed, error) {
+	if len(text) > MaxDocument {
+		return nil, fmt.Errorf("it has %d bytes, and at most %d are accepted", len(text), MaxDocument)
+	}
+	var d document
+	if err := json.Unmarshal(text, &d); err != nil {
+		return nil, fmt.Errorf("it is not a document of OSV: %w", err)
+	}
+	if !validText(d.ID) || strings.ContainsAny(d.ID, " /") {
+		return nil, errors.New("it is not a document of OSV: it has no id")
+	}
+	if len(d.Affected) > maxPackages {
+		return nil, fmt.Errorf("%s is about %d packages, and at most %d are accepted", d.ID, len(d.Affected), maxPackages)
+	}
+	out := &Parsed{ID: d.ID, Modified: validTime(d.Modified), Withdrawn: !d.Withdrawn.IsZero()}
+	for i := range d.Affected {
+		about, ok, err := d.about(&d.Affected[i])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.ID, err)
+		}
+		if ok {
+			out.Packages = append(out.Packages, about)
+		}
+	}
+	return out, nil
+}
+
+func (d *document) about(a *affected) (out About, ok bool, err error) {
+	ecosystem, _, _ := strings.Cut(a.Package.Ecosystem, ":")
+	format, ok := ecosystems[ecosystem]
+	if !ok || !validText(a.Package.Name) {
+		return out, false, nil
+	}
+	if len(a.Ranges) > maxRanges || len(a.Versions) > maxVersions {
+		return out, false, fmt.Errorf("it has too many ranges or versions of %s", a.Package.Name)
+	}
+	id, ok := packages.ParsePackageName(format, a.Package.Name)
+	if !ok {
+		return out, false, nil
+	}
+	advisory := d.advisory()
+	for _, v := range a.Versions {
+		if validText(v) {
+			advisory.Versions = append(advisory.Versions, v)
+		}
+	}
+	for _, r := range a.Ranges {
+		if r.Type != osvSemVer && r.Type != osvEcosystem {
+			continue // commits
+		}
+		if len(r.Events) > maxRanges {
+			return out, false, fmt.Errorf("it has too many events of %s", a.Package.Name)
+		}
+		var open *packages.AffectedRange
+		for _, e := range r.Events {
+			if !validBound(e.Introduced) || !validBound(e.Fixed) || !validBound(e.LastAffected) {
+				return out, false, fmt.Errorf("a bound of a range of %s is not a version", a.Package.Name)
+			}
+			switch {
+			case e.Introduced != "":
+				advisory.Ranges = append(advisory.Ranges, packages.AffectedRange{Introduced: e.Introduced})
+				open = &advisory.Ranges[len(advisory.Ranges)-1]
+			case open == nil: // an end without a beginning
+			case e.Fixed != "":
+				open.Fixed, open = e.Fixed, nil
+			case e.LastAffected != "":
+				open.LastAffected, open = e.LastAffected, nil
+			}
+		}
+	}
+	if len(advisory.Ranges) > maxRanges {
+		return out, false, fmt.Errorf("it has too many ranges of %s", a.Package.Name)
+	}
+	compact(format, advisory)
+	return About{id, advisory}, len(advisory.Ranges)+len(advisory.Versions) > 0, nil
+}
+
+// advisory is what the document says whatever the package.
+func (d *document) advisory() *packages.Advisory {
+	a := &packages.Advisory{
+		ID: d.ID, Summary: oneLine(cmp.Or(d.Summary, d.Details)), Malware: strings.HasPrefix(d.ID, malwareIDs),
+		Published: validTime(d.Published), Modified: validTime(d.Modified),
+	}
+	for _, alias := range d.Aliases {
+		if validText(alias) && len(a.Aliases) < maxAliases {
+			a.Aliases = append(a.Aliases, alias)
+			a.Malware = a.Malware || strings.HasPrefix(alias, malwareIDs)
+		}
+	}
+	for _, s := range d.Severity {
+		if vector, severity := cvss(s.Type, s.Score); severity > a.Severity {
+			a.Score, a.Severity = vector, severity
+		}
+	}
+	if word, ok := d.Specific.Severity.(string); ok {
+		if s := severityOf(word); s != packages.UnknownSeverity {
+			a.Severity = s // whoever wrote it knows more than the vector says
+		}
+	}
+	if a.Malware {
+		a.Severity = packages.Critical
+	}
+	if list, ok := d.Specific.CWEs.([]any); ok {
+		for _, item := range list {
+			if text, ok := item.(string); ok && validText(text) && len(a.CWEs) < maxAliases {
+				a.CWEs = append(a.CWEs, text)
+			}
+		}
+	}
+	for _, want := range []string{"ADVISORY", "WEB"} {
+		for _, r := range d.References {
+			if a.URL == "" && r.Type == want && len(r.URL) <= 1000 && strings.HasPrefix(r.URL, "https://") && !strings.ContainsFunc(r.URL, func(c rune) bool { return c <= ' ' || c > '~' }) {
+				a.URL = r.URL
+			}
+		}
+	}
+	return a
+}
+
+func severityOf(word string) packages.Severity {
+	switch strings.ToUpper(word) {
+	case "LOW":
+		return packages.Low
+	case "MODERATE", "MEDIUM":
+		return packages.Moderate
+	case "HIGH", "IMPORTANT":
+		return packages.High
+	case "CRITICAL":
+		return packages.Critical
+	}
+	return packages.UnknownSeverity
+}
+
+func validText(s string) bool {
+	return s != "" && len(s) <= maxText && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+func validBound(s string) bool { return s == "" || validText(s) }
+
+// validTime is the time if a database can keep it, and else zero.
+func validTime(t time.Time) time.Time {
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// oneLine is the first line of a text, not too long.
+func oneLine(s string) string {
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || c == utf8.RuneError {
+			return ' '
+		}
+		return c
+	}, s)
+	return truncate.String(s, maxSummary)
+}
+
+// compact keeps the memory of the index small: a list that ranges cover already is
+// dropped.
+func compact(f packages.Format, a *packages.Advisory) {
+	if len(a.Ranges) == 0 {
+		return
+	}
+	ranges := &packages.Advisory{Ranges: a.Ranges}
+	a.Versions = slices.DeleteFunc(a.Versions, func(v string) bool { return ranges.Affects(f, v) })
+	if len(a.Versions) == 0 {
+		a.Versions = nil
+	}
+}
