@@ -156,8 +156,8 @@ func (s *Service) openIntact(ctx context.Context, repo *Repository, d digest.Dig
 }
 
 // MountBlob links a blob of the repository from into the repository to of the same
-// registry. Actions ecr:InitiateLayerUpload on to and ecr:GetDownloadUrlForLayer
-// on from. Faults: AccessDenied and RepositoryNotFound, both about to;
+// registry, unless its account setting BLOB_MOUNTING forbids it. Actions
+// ecr:InitiateLayerUpload on to and ecr:GetDownloadUrlForLayer on from. Faults: AccessDenied and RepositoryNotFound, both about to;
 // BlobNotFound if the blob cannot be mounted for any reason on the side of from.
 // The client then uploads the blob.
 func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d digest.Digest) (Blob, error) {
@@ -166,6 +166,9 @@ func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d
 		return Blob{}, err
 	}
 	fromID := RepositoryID{to.Account, to.Region, from}
+	if s.registries.get(to.registry()).accountSetting(blobMounting) != enabled {
+		return Blob{}, blobNotFound(fromID, d)
+	}
 	source, err := s.authorize(ctx, fromID, "ecr:GetDownloadUrlForLayer")
 	if fault.Is(err, "AccessDenied") || fault.Is(err, "RepositoryNotFound") {
 		return Blob{}, blobNotFound(fromID, d)

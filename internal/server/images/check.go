@@ -28,7 +28,7 @@ const (
 func Check(ctx context.Context, q db.Querier) consistency.Findings {
 	return consistency.Check("images", func(r *consistency.Reporter) []func() error {
 		c := &checker{Reporter: r, ctx: ctx, q: q}
-		return []func() error{c.repositories, c.foreignKeys, c.manifests}
+		return []func() error{c.repositories, c.registries, c.foreignKeys, c.manifests}
 	})
 }
 
@@ -84,6 +84,38 @@ func (c *checker) repository(id RepositoryID, settings, document string) error {
 			Message: fmt.Sprintf("The repository policy cannot be read: %v. The server does not start with it.", err),
 			Advice:  "Restore the database from a backup.",
 		})
+	}
+	return nil
+}
+
+// registries checks what is set for registries as a whole.
+func (c *checker) registries() error {
+	type row struct {
+		id               RegistryID
+		settings, policy string
+	}
+	all, err := db.All(c.ctx, c.q, func(r db.Row) (v row, err error) {
+		err = r.Scan(&v.id.Account, &v.id.Region, &v.settings, &v.policy)
+		return v, err
+	}, `SELECT `+registryColumns+` FROM image_registry ORDER BY account, region`)
+	if err != nil {
+		return err
+	}
+	for _, v := range all {
+		err := json.Unmarshal([]byte(v.settings), new(registrySettings))
+		if err == nil && v.policy != "" {
+			_, err = policy.Parse(v.policy, policy.Resource)
+		}
+		if err == nil {
+			continue
+		}
+		if err := c.Report(consistency.Finding{
+			Severity: consistency.Problem, Kind: "bad-registry", Subject: v.id.arn(),
+			Message: fmt.Sprintf("The settings or the policy of the registry cannot be read: %v. The server does not start with them.", err),
+			Advice:  "Restore the database from a backup.",
+		}); err != nil {
+			return err
+		}
 	}
 	return nil
 }

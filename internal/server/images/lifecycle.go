@@ -170,7 +170,7 @@ type DefaultLifecyclePolicy struct {
 
 // authorizeRegistry authorizes what is about all repositories of a registry.
 func (s *Service) authorizeRegistry(ctx context.Context, action, account, region string) error {
-	return s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: RepositoryID{account, region, "*"}.ARN(), Account: account})
+	return s.authorizeRequest(ctx, RepositoryID{account, region, "*"}, nil, authz.Request{Action: action})
 }
 
 // PutDefaultLifecyclePolicy sets the default lifecycle policy of a registry. Action

@@ -219,7 +219,7 @@ func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Referen
 			if size += len(m.Body); size > maxManifests {
 				return nil, nil, fault.New(fault.Limit, "TooManyManifestBytes", "The manifests of this request have more than %d bytes together. Ask for fewer images at once.", maxManifests)
 			}
-			s.pulled(repo, m)
+			s.pulled(ctx, repo, m)
 			found = append(found, TaggedManifest{ref.Tag, m})
 			continue
 		}

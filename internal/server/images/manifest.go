@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -53,7 +54,7 @@ func (s *Service) PullManifest(ctx context.Context, id RepositoryID, ref Referen
 	}
 	m, err := s.manifest(ctx, repo, ref)
 	if err == nil {
-		s.pulled(repo, m)
+		s.pulled(ctx, repo, m)
 	}
 	return m, err
 }
@@ -151,10 +152,10 @@ func (s *Service) Tags(ctx context.Context, id RepositoryID, after string, limit
 
 // ReferrersQuery says which page of which referrers [Service.Referrers] lists.
 type ReferrersQuery struct {
-	Subject      digest.Digest
-	ArtifactType string // empty means all types
-	After        string // the digest that the page comes after; empty for the first
-	Limit        int    // entries of the page, at most
+	Subject       digest.Digest
+	ArtifactTypes []string // none means all types
+	After         string   // the digest that the page comes after; empty for the first
+	Limit         int      // entries of the page, at most
 	// MaxBytes limits the annotations of the page: a referrer has all annotations
 	// of its manifest, up to 4 MiB. A page has at least one entry.
 	MaxBytes int64
@@ -169,8 +170,37 @@ func (s *Service) Referrers(ctx context.Context, id RepositoryID, q ReferrersQue
 	if err != nil {
 		return nil, "", err
 	}
+	return s.referrers(ctx, repo, q)
+}
+
+// ImageReferrers is [Service.Referrers] for an image that must exist. Faults: as there,
+// ImageNotFound, InvalidParameter.
+func (s *Service) ImageReferrers(ctx context.Context, id RepositoryID, q ReferrersQuery) (list []ocispec.Descriptor, next string, err error) {
+	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
+	if err != nil {
+		return nil, "", err
+	}
+	if CheckDigest(q.Subject) != nil {
+		return nil, "", invalidParameter("subjectId", "imageDigest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'")
+	}
+	if _, err := s.manifest(ctx, repo, Reference{Digest: q.Subject}); err != nil {
+		return nil, "", err
+	}
+	return s.referrers(ctx, repo, q)
+}
+
+func (s *Service) referrers(ctx context.Context, repo *Repository, q ReferrersQuery) (list []ocispec.Descriptor, next string, err error) {
+	args := []any{repo.row, string(q.Subject), q.After}
+	ofType := ""
+	if len(q.ArtifactTypes) > 0 {
+		ofType = ` AND artifact_type IN ` + placeholders(4, 1, len(q.ArtifactTypes))
+		for _, t := range q.ArtifactTypes {
+			args = append(args, t)
+		}
+	}
+	last := len(args) + 1 // the number of the last parameter
+	condition := ` FROM image_manifest WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3` + ofType
 	// The sizes first, so that no more than a page is ever in memory.
-	const condition = ` FROM image_manifest WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3 AND ($4 = '' OR artifact_type = $4)`
 	type entry struct {
 		digest string
 		size   int64
@@ -178,7 +208,7 @@ func (s *Service) Referrers(ctx context.Context, id RepositoryID, q ReferrersQue
 	entries, err := db.All(ctx, s.db, func(r db.Row) (e entry, err error) {
 		err = r.Scan(&e.digest, &e.size)
 		return e, err
-	}, `SELECT digest, length(annotations)`+condition+` ORDER BY digest LIMIT $5`, repo.row, string(q.Subject), q.After, q.ArtifactType, max(q.Limit, 1)+1)
+	}, `SELECT digest, length(annotations)`+condition+fmt.Sprintf(` ORDER BY digest LIMIT $%d`, last), append(args, max(q.Limit, 1)+1)...)
 	if err != nil || len(entries) == 0 {
 		return nil, "", err
 	}
@@ -187,12 +217,11 @@ func (s *Service) Referrers(ctx context.Context, id RepositoryID, q ReferrersQue
 		size += entries[n].size
 		n++
 	}
-	last := entries[n-1].digest
+	end := entries[n-1].digest
 	if n < len(entries) {
-		next = last
+		next = end
 	}
-	list, err = db.All(ctx, s.db, scanReferrer, `SELECT digest, media_type, artifact_type, length(body), annotations`+condition+` AND digest <= $5 ORDER BY digest`,
-		repo.row, string(q.Subject), q.After, q.ArtifactType, last)
+	list, err = db.All(ctx, s.db, scanReferrer, `SELECT digest, media_type, artifact_type, length(body), annotations`+condition+fmt.Sprintf(` AND digest <= $%d ORDER BY digest`, last), append(args, end)...)
 	return list, next, err
 }
 

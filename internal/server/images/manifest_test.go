@@ -213,8 +213,12 @@ func TestReferrers(t *testing.T) {
 	for artifactType, want := range byType {
 		slices.Sort(want)
 		var got []digest.Digest
+		var types []string
+		if artifactType != "" {
+			types = []string{artifactType}
+		}
 		for after := ""; ; {
-			page, next, err := s.Referrers(t.Context(), app, images.ReferrersQuery{Subject: subject, ArtifactType: artifactType, After: after, Limit: 1, MaxBytes: 1})
+			page, next, err := s.Referrers(t.Context(), app, images.ReferrersQuery{Subject: subject, ArtifactTypes: types, After: after, Limit: 1, MaxBytes: 1})
 			if err != nil || len(page) != 1 {
 				t.Fatalf("%v, %v", page, err)
 			}

@@ -16,8 +16,11 @@ import (
 // pullInterval is how often the time of an image is recorded, at most.
 const pullInterval = time.Hour
 
-// pulled records that an image was pulled now.
-func (s *Service) pulled(repo *Repository, m *Manifest) {
+// pulled records that an image was pulled now, unless the caller's pulls do not count.
+func (s *Service) pulled(ctx context.Context, repo *Repository, m *Manifest) {
+	if !s.registries.get(repo.ID.registry()).countsPull(ctx) {
+		return
+	}
 	now := s.now()
 	at, last := db.Micros(now), m.pulled.Load()
 	if at-last < pullInterval.Microseconds() || !m.pulled.CompareAndSwap(last, at) {

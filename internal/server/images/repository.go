@@ -69,7 +69,7 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 		actions = append(actions, "ecr:TagResource")
 	}
 	for _, action := range actions {
-		if err := s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: id.ARN(), Account: id.Account, RequestTags: settings.Tags}); err != nil {
+		if err := s.authorizeRequest(ctx, id, nil, authz.Request{Action: action, RequestTags: settings.Tags}); err != nil {
 			return nil, err
 		}
 	}
@@ -112,7 +112,7 @@ func (s *Service) DescribeRepository(ctx context.Context, id RepositoryID) (*Rep
 // are further ones. Action ecr:DescribeRepositories on all the registry's
 // repositories, arn:aws:ecr:REGION:ACCOUNT:repository/*. Fault: AccessDenied.
 func (s *Service) Repositories(ctx context.Context, account, region, after string, limit int) (list []*Repository, more bool, err error) {
-	err = s.authz.Authorize(ctx, &authz.Request{Action: "ecr:DescribeRepositories", Resource: RepositoryID{account, region, "*"}.ARN(), Account: account})
+	err = s.authorizeRequest(ctx, RepositoryID{account, region, "*"}, nil, authz.Request{Action: "ecr:DescribeRepositories"})
 	if err != nil {
 		return nil, false, err
 	}

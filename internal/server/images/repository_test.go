@@ -295,6 +295,14 @@ var every = []struct {
 		_, _, err := s.Referrers(ctx, id, images.ReferrersQuery{Subject: layerX, Limit: 1})
 		return err
 	}},
+	{"ImageReferrers", []string{"ecr:BatchGetImage"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, _, err := s.ImageReferrers(ctx, id, images.ReferrersQuery{Subject: layerX, Limit: 1})
+		return err
+	}},
+	{"RepositoryScanning", []string{"ecr:BatchGetRepositoryScanningConfiguration"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.RepositoryScanning(ctx, id)
+		return err
+	}},
 	{"Tags", []string{"ecr:ListImages"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
 		_, _, err := s.Tags(ctx, id, "", 1)
 		return err

@@ -40,7 +40,7 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 	if lockout == RefuseLockout {
 		err := s.authz.Authorize(ctx, &authz.Request{
 			Action: action, Resource: repo.arn, Account: id.Account, ResourceTags: repo.Tags,
-			Policies: []*policy.Policy{p.WithSource(policy.Source{ARN: repo.arn})},
+			Policies: append([]*policy.Policy{p.WithSource(policy.Source{ARN: repo.arn})}, s.registries.get(id.registry()).policies...),
 		})
 		if err != nil {
 			return nil, invalidParameter("PolicyText", "The policy would prevent you from setting another policy on this repository: use force if this is intended")

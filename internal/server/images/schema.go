@@ -144,4 +144,11 @@ CREATE TABLE image_preview_image (
 	PRIMARY KEY (repository, number)
 );
 CREATE INDEX image_preview_image_digest ON image_preview_image (repository, digest);
+`}, {Name: "images/004", SQL: `
+CREATE TABLE image_registry ( -- see registry.go
+	account {text} NOT NULL, region {text} NOT NULL,
+	settings {text} NOT NULL, -- JSON
+	policy {text} NOT NULL, -- empty for none
+	PRIMARY KEY (account, region)
+);
 `}}

@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -81,6 +82,7 @@ type Service struct {
 	maxShare   float64
 
 	repositories repositorySet
+	registries   registrySet
 	uploading    keyedLocks
 
 	// The keys of the caches have the row id of the repository. An id is never used
@@ -117,7 +119,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.tags = lru.New[tagKey](lru.Config[digest.Digest]{MaxCost: cachedTags, Shards: cacheShards})
 	s.tagLists = newTagLists()
 	s.locations = lru.New[digestKey](lru.Config[*location]{MaxCost: cachedBlobs, Shards: cacheShards})
-	s.repositories.changing = changefeed.NewTurn()
+	s.repositories.changing, s.registries.changing = changefeed.NewTurn(), changefeed.NewTurn()
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, err
 	}
@@ -128,10 +130,14 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		}
 	}
 	s.feed.Follow(scope, follower{s})
+	s.feed.Follow(registryScope, registryFollower{s})
 	if err := s.reindex(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.repositories.load(ctx, c.DB); err != nil {
+		return nil, err
+	}
+	if err := s.registries.load(ctx, c.DB); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -160,14 +166,19 @@ func (s *Service) authorize(ctx context.Context, id RepositoryID, actions ...str
 	return repo, nil
 }
 
-// authorizeRequest completes req with what is known about the repository and asks
-// the authorizer. repo is nil if the repository does not exist.
+// authorizeRequest completes req with what is known about the repository and its registry
+// and asks the authorizer. repo is nil if the repository does not exist.
 func (s *Service) authorizeRequest(ctx context.Context, id RepositoryID, repo *Repository, req authz.Request) error {
-	req.Account = id.Account
+	req.Account, req.Policies = id.Account, s.registries.get(id.registry()).policies
 	if repo == nil {
 		req.Resource = id.ARN()
 	} else {
-		req.Resource, req.Policies, req.ResourceTags = repo.arn, repo.policies, repo.Tags
+		req.Resource, req.ResourceTags = repo.arn, repo.Tags
+		if len(req.Policies) == 0 {
+			req.Policies = repo.policies
+		} else if len(repo.policies) > 0 {
+			req.Policies = slices.Concat(repo.policies, req.Policies)
+		}
 	}
 	return s.authz.Authorize(ctx, &req)
 }

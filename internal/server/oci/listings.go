@@ -67,9 +67,11 @@ func (h *Handler) catalog(w http.ResponseWriter, r *http.Request, t target) erro
 func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target) error {
 	query := r.URL.Query()
 	artifactType := query.Get("artifactType")
-	manifests, next, err := h.images.Referrers(r.Context(), t.repository, images.ReferrersQuery{
-		Subject: t.digest, ArtifactType: artifactType, After: query.Get("last"), Limit: maxPage, MaxBytes: images.MaxManifest,
-	})
+	referrers := images.ReferrersQuery{Subject: t.digest, After: query.Get("last"), Limit: maxPage, MaxBytes: images.MaxManifest}
+	if artifactType != "" {
+		referrers.ArtifactTypes = []string{artifactType}
+	}
+	manifests, next, err := h.images.Referrers(r.Context(), t.repository, referrers)
 	if err != nil {
 		return err
 	}

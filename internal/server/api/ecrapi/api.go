@@ -62,7 +62,20 @@ func New(c Config) *API { return &API{c} }
 // Register adds the operations of a to s.
 func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.GetAuthorizationToken)
+
 	wire.Handle(s, a.DescribeRegistry)
+	wire.Handle(s, a.PutReplicationConfiguration)
+	wire.Handle(s, a.PutRegistryPolicy)
+	wire.Handle(s, a.GetRegistryPolicy)
+	wire.Handle(s, a.DeleteRegistryPolicy)
+	wire.Handle(s, a.GetAccountSetting)
+	wire.Handle(s, a.PutAccountSetting)
+	wire.Handle(s, a.GetRegistryScanningConfiguration)
+	wire.Handle(s, a.PutRegistryScanningConfiguration)
+	wire.Handle(s, a.BatchGetRepositoryScanningConfiguration)
+	wire.Handle(s, a.RegisterPullTimeUpdateExclusion)
+	wire.Handle(s, a.DeregisterPullTimeUpdateExclusion)
+	wire.Handle(s, a.ListPullTimeUpdateExclusions)
 
 	wire.Handle(s, a.CreateRepository)
 	wire.Handle(s, a.DescribeRepositories)
@@ -87,6 +100,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.DescribeImages)
 	wire.Handle(s, a.BatchGetImage)
 	wire.Handle(s, a.BatchDeleteImage)
+	wire.Handle(s, a.ListImageReferrers)
 
 	wire.Handle(s, a.InitiateLayerUpload)
 	wire.Handle(s, a.UploadLayerPart)

@@ -54,6 +54,9 @@ var exceptions = map[string]func(message *string) error{
 	"LifecyclePolicyNotFound":          func(m *string) error { return &types.LifecyclePolicyNotFoundException{Message: m} },
 	"LifecyclePolicyPreviewNotFound":   func(m *string) error { return &types.LifecyclePolicyPreviewNotFoundException{Message: m} },
 	"LifecyclePolicyPreviewInProgress": func(m *string) error { return &types.LifecyclePolicyPreviewInProgressException{Message: m} },
+	"RegistryPolicyNotFound":           func(m *string) error { return &types.RegistryPolicyNotFoundException{Message: m} },
+	"ExclusionAlreadyExists":           func(m *string) error { return &types.ExclusionAlreadyExistsException{Message: m} },
+	"ExclusionNotFound":                func(m *string) error { return &types.ExclusionNotFoundException{Message: m} },
 	"InvalidTagParameter":              func(m *string) error { return &types.InvalidTagParameterException{Message: m} },
 	"TooManyTags":                      func(m *string) error { return &types.TooManyTagsException{Message: m} },
 

@@ -73,15 +73,3 @@ func registriesOf(ctx context.Context, ids []string) ([]endpoint.Registry, error
 	}
 	return list, nil
 }
-
-// DescribeRegistry describes a registry. Replication is not supported, so its
-// configuration has no rules. Action ecr:DescribeRegistry on *.
-func (a *API) DescribeRegistry(ctx context.Context, _ *ecr.DescribeRegistryInput) (*ecr.DescribeRegistryOutput, error) {
-	if err := a.c.Authz.Authorize(ctx, &authz.Request{Action: "ecr:DescribeRegistry", Resource: "*"}); err != nil {
-		return nil, err
-	}
-	return &ecr.DescribeRegistryOutput{
-		RegistryId:               new(registry(ctx, nil).Account),
-		ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{}},
-	}, nil
-}
