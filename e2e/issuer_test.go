@@ -16,11 +16,12 @@ type issuerKey struct{}
 // issuer start starts an OpenID Connect issuer on loopback: $ISSUER is its URL and
 // $ISSUER_NAME its URL without the scheme. issuer token FILE SUBJECT AUDIENCE
 // [CLAIM=VALUE...] writes a token that is valid for five minutes. issuer rotate
-// switches to a new signing key.
+// switches to a new signing key. issuer job SUBJECT sets the variables by which a client
+// finds GitHub's CI system: it then asks the issuer for a token of this subject.
 func issuer(ts *testscript.TestScript, neg bool, args []string) {
 	switch {
 	case neg || len(args) == 0:
-		ts.Fatalf("usage: issuer start | rotate | token FILE SUBJECT AUDIENCE [CLAIM=VALUE...]")
+		ts.Fatalf("usage: issuer start | rotate | job SUBJECT | token FILE SUBJECT AUDIENCE [CLAIM=VALUE...]")
 	case args[0] == "start":
 		i := issuertest.Start()
 		ts.Defer(i.Close)
@@ -29,6 +30,10 @@ func issuer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("ISSUER_NAME", strings.TrimPrefix(i.URL, "http://"))
 	case args[0] == "rotate":
 		running(ts).Rotate(jose.ES256)
+	case args[0] == "job" && len(args) == 2:
+		address, secret := running(ts).Job(args[1])
+		ts.Setenv("ACTIONS_ID_TOKEN_REQUEST_URL", address)
+		ts.Setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", secret)
 	case args[0] == "token" && len(args) >= 4:
 		changes := map[string]any{}
 		for _, change := range args[4:] {

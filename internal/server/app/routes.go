@@ -30,6 +30,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/swift"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/trustedpublishing"
+	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -73,6 +75,10 @@ func (p *components) handler() (http.Handler, error) {
 		Protocols: protocols(formats.ProtocolConfig{Packages: p.packages, Documents: documents, Bodies: p.bodies, Archives: archive.NewLimiter(archiveMemory, archivePatience)}),
 	})
 
+	publishing, err := p.trustedPublishing()
+	if err != nil {
+		return nil, err
+	}
 	requests := &requestLog{audit: p.audit, log: p.log, metrics: p.metrics, refusals: p.refusals, now: p.now, failed: p.lostRecord}
 	// route puts around a handler what all routes have.
 	route := func(name string, h http.Handler, write answerer) http.Handler {
@@ -83,12 +89,30 @@ func (p *components) handler() (http.Handler, error) {
 		ready:   http.HandlerFunc(p.ready),
 		metrics: p.metrics.handler(),
 		rest: limitRequests(&router{
-			addresses: p.addresses,
-			registry:  route(routeRegistry, registry, answerRegistry),
-			packages:  route(routePackages, packageFormats, answerPackages),
-			aws:       route(routeAPI, aws, answerAPI),
+			addresses:  p.addresses,
+			publishes:  publishing.Serves,
+			publishing: route(routePackages, publishing, answerPackages),
+			registry:   route(routeRegistry, registry, answerRegistry),
+			packages:   route(routePackages, packageFormats, answerPackages),
+			aws:        route(routeAPI, aws, answerAPI),
 		}, maxConnections(p.config.Limits.Connections), p.metrics.refusedRequests),
 	})), p.clientLimits()), nil
+}
+
+// trustedPublishing returns the handler of the token exchanges of CI jobs.
+func (p *components) trustedPublishing() (*trustedpublishing.Handler, error) {
+	named, err := p.config.TrustedPublishing.Parse()
+	if err != nil {
+		return nil, err
+	}
+	var domains []packages.DomainID
+	for _, d := range named {
+		domains = append(domains, packages.DomainID{Owner: d.Owner, Region: d.Region, Name: d.Name})
+	}
+	return trustedpublishing.New(trustedpublishing.Config{
+		Packages: p.packages, Sessions: sts.New(p.iam), Tokens: p.keyring, Authn: p.authn,
+		Addresses: p.addresses, Domains: domains, Now: p.now, Log: p.log,
+	}), nil
 }
 
 // protocols are the package formats that are served.
@@ -141,14 +165,18 @@ func (m *opsMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // http.ServeMux, because that redirects paths that are not clean, and a path must
 // arrive as it was signed.
 type router struct {
-	addresses               *endpoint.Addresses
-	registry, packages, aws http.Handler
+	addresses *endpoint.Addresses
+	// publishes reports whether publishing answers a request.
+	publishes                           func(*http.Request) bool
+	registry, packages, publishing, aws http.Handler
 }
 
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		rt.registry.ServeHTTP(w, r)
+	case rt.publishes(r):
+		rt.publishing.ServeHTTP(w, r)
 	case strings.HasPrefix(path, "/codeartifact/") || rt.isDomainHost(r):
 		rt.packages.ServeHTTP(w, r)
 	default:

@@ -135,6 +135,25 @@ func (a *Authenticator) temporary(r *http.Request, c *sigv4.Credential, p *Princ
 	return secret, nil
 }
 
+// Session returns the caller of a request to whom the server itself has just given
+// temporary credentials: the session that the token describes, for the region. The errors
+// are the faults of Signed.
+func (a *Authenticator) Session(r *http.Request, sessionToken, region string) (*Caller, error) {
+	claims, _, err := a.keyring.OpenSession(sessionToken)
+	if err != nil {
+		return nil, err
+	}
+	c := &Caller{Principal: new(Principal), Region: region}
+	if _, err := a.temporary(r, &sigv4.Credential{AccessKeyID: claims.ID, SessionToken: sessionToken}, c.Principal); err != nil {
+		return nil, err
+	}
+	c.connection(r, a.now())
+	if c.Type == AssumedRole {
+		a.directory.Used(c.UniqueID, c.Time, "codeartifact", region)
+	}
+	return c, nil
+}
+
 // unknownKey is the same answer for a key that does not exist, is inactive or was
 // revoked, and for a session token that does not belong to its key.
 func unknownKey() error {

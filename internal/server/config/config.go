@@ -81,6 +81,9 @@ type Config struct {
 	UnsignedTarget string `yaml:"unsigned_target"`
 	// OIDC says from which OpenID Connect issuers keys may be fetched.
 	OIDC OIDC `yaml:"oidc"`
+	// TrustedPublishing says for which domains CI jobs get tokens at the server's own
+	// address.
+	TrustedPublishing TrustedPublishing `yaml:"trusted_publishing"`
 	// Upstreams are other registries by the name of an external connection, such as
 	// public:npmjs, or by a name of the operator's own.
 	Upstreams map[string]Upstream `yaml:"upstreams"`
@@ -315,6 +318,9 @@ func (c *Config) Validate() error {
 	}
 	if _, err := c.OIDC.Networks(); err != nil {
 		bad("oidc.allow_networks", "%v", err)
+	}
+	if _, err := c.TrustedPublishing.Parse(); err != nil {
+		bad("trusted_publishing.domains", "%v", err)
 	}
 	if t := c.TLS; t != nil && (t.Certificate == "") != (t.Key == "") {
 		bad("tls", "certificate and key belong together: set both, or neither for a local authority")

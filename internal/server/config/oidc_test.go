@@ -46,3 +46,18 @@ func TestRead_OIDC(t *testing.T) {
 		}
 	}
 }
+
+func TestTrustedPublishing(t *testing.T) {
+	const arn = "arn:aws:codeartifact:us-east-1:000000000001:domain/acme"
+	domains, err := config.TrustedPublishing{Domains: []string{arn}}.Parse()
+	if err != nil || len(domains) != 1 || domains[0].Name != "acme" || domains[0].Owner != "000000000001" || domains[0].Region != "us-east-1" {
+		t.Errorf("%v, %v", domains, err)
+	}
+	for _, text := range []string{"", "acme", strings.Replace(arn, "domain/acme", "repository/acme/lib", 1), strings.Replace(arn, "acme", "A*", 1), strings.Replace(arn, "us-east-1", "", 1), strings.Replace(arn, "000000000001", "1", 1)} {
+		c := config.Default()
+		c.TrustedPublishing.Domains = []string{text}
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "trusted_publishing.domains") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

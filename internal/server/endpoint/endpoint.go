@@ -48,6 +48,9 @@ func New(base, suffix string) (*Addresses, error) {
 // URL is the address of the AWS APIs, which is the value of endpoint_url.
 func (a *Addresses) URL() string { return a.scheme + "://" + a.host }
 
+// Host is the host of URL, with its port unless that is the scheme's default.
+func (a *Addresses) Host() string { return a.host }
+
 // Origin is the origin to which the client of a request sent it. The scheme is https
 // if the request came over TLS or if clients are told an https address: a proxy that
 // is not known may terminate TLS.
@@ -99,7 +102,13 @@ func (a *Addresses) PackageURL(d Domain, format, repository string) string {
 	if a.suffix == "" {
 		return a.URL() + codeArtifactPath + d.Region + "/" + d.Owner + "/" + d.Name + "/" + format + "/" + repository + "/"
 	}
-	return a.scheme + "://" + d.Name + "-" + d.Owner + ".d.codeartifact." + d.Region + "." + a.suffix + a.port + "/" + format + "/" + repository + "/"
+	return a.scheme + "://" + a.DomainHost(d) + "/" + format + "/" + repository + "/"
+}
+
+// DomainHost is the AWS-shaped host of a domain, with its port unless that is the scheme's
+// default. There must be a domain suffix.
+func (a *Addresses) DomainHost(d Domain) string {
+	return d.Name + "-" + d.Owner + ".d.codeartifact." + d.Region + "." + a.suffix + a.port
 }
 
 // ParseDomainHost parses the Host of a request. ok is false for a host that is not

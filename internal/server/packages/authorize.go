@@ -2,6 +2,8 @@ package packages
 
 import (
 	"context"
+	"strconv"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
@@ -24,17 +26,33 @@ func (s *Service) Authorized(ctx context.Context, repo RepositoryID, action stri
 	return err
 }
 
-// AuthorizedDomain is [Service.Authorized] for a domain.
-func (s *Service) AuthorizedDomain(ctx context.Context, id DomainID, action string) error {
+// AuthorizeToken authorizes the caller to get a token for the repositories of a domain,
+// for the time of life: codeartifact:GetAuthorizationToken on the domain, and
+// sts:GetServiceBearerToken. Root never gets one.
+func (s *Service) AuthorizeToken(ctx context.Context, id DomainID, life time.Duration) error {
+	const action = "codeartifact:GetAuthorizationToken"
+	if c := authn.FromContext(ctx); c != nil && c.Type == authn.Root {
+		return fault.New(fault.Denied, "AccessDenied",
+			"User: %s is not authorized to perform: %s on resource: %s because the root user cannot call this operation; use a user or a role", c.ARN, action, id.ARN())
+	}
 	_, err := s.authorizeDomain(ctx, action, id, authz.Request{})
+	if err != nil && !fault.Is(err, "ResourceNotFound") {
+		return err
+	}
+	if denied := s.authorizeServiceBearerToken(ctx, id, life); denied != nil {
+		return denied
+	}
 	return err
 }
 
-// AuthorizedServiceBearerToken authorizes sts:GetServiceBearerToken, which has no
-// resource. keys are its condition keys. For a caller of another account, the
-// domain's policy must allow it too, so the domain decides who gets tokens for it.
-func (s *Service) AuthorizedServiceBearerToken(ctx context.Context, id DomainID, keys map[string][]string) error {
-	req := authz.Request{Action: "sts:GetServiceBearerToken", Resource: "*", Account: id.Owner, Keys: keys}
+// authorizeServiceBearerToken authorizes sts:GetServiceBearerToken, which has no
+// resource. For a caller of another account, the domain's policy must allow it too, so
+// the domain decides who gets tokens for it.
+func (s *Service) authorizeServiceBearerToken(ctx context.Context, id DomainID, life time.Duration) error {
+	req := authz.Request{Action: "sts:GetServiceBearerToken", Resource: "*", Account: id.Owner, Keys: map[string][]string{
+		"sts:AWSServiceName":  {"codeartifact.amazonaws.com"},
+		"sts:DurationSeconds": {strconv.FormatInt(int64(life/time.Second), 10)},
+	}}
 	if d := s.snapshot.Load().domain(id); d != nil {
 		req.Policies = policies(d.policy)
 	}

@@ -91,7 +91,7 @@ func (c claims) date(name string) (time.Time, bool, error) {
 func (c claims) identity(p Provider, now time.Time) (*Identity, error) {
 	id := &Identity{Issuer: p.Issuer}
 	var err error
-	if err = c.checkTime(now); err != nil {
+	if id.Expires, err = c.checkTime(now); err != nil {
 		return nil, err
 	}
 	if id.Subject, err = c.subject(); err != nil {
@@ -116,33 +116,34 @@ func (c claims) identity(p Provider, now time.Time) (*Identity, error) {
 	return id, nil
 }
 
-func (c claims) checkTime(now time.Time) error {
+// checkTime returns when the token expires.
+func (c claims) checkTime(now time.Time) (exp time.Time, err error) {
 	exp, ok, err := c.date("exp")
 	switch {
 	case err != nil:
-		return err
+		return exp, err
 	case !ok:
-		return invalidToken("Missing a required claim: exp")
+		return exp, invalidToken("Missing a required claim: exp")
 	case !now.Before(exp.Add(skew)):
-		return fault.New(fault.Expired, "ExpiredWebIdentityToken", "Token expired: current date/time %d must be before the expiration date/time %d", now.Unix(), exp.Unix())
+		return exp, fault.New(fault.Expired, "ExpiredWebIdentityToken", "Token expired: current date/time %d must be before the expiration date/time %d", now.Unix(), exp.Unix())
 	}
 	issued, ok, err := c.date("iat")
 	switch {
 	case err != nil:
-		return err
+		return exp, err
 	case !ok:
-		return invalidToken("Missing a required claim: iat")
+		return exp, invalidToken("Missing a required claim: iat")
 	case issued.After(now.Add(skew)):
-		return rejected("The token was issued in the future (iat is %d, and it is %d): do the clocks agree?", issued.Unix(), now.Unix())
+		return exp, rejected("The token was issued in the future (iat is %d, and it is %d): do the clocks agree?", issued.Unix(), now.Unix())
 	}
 	notBefore, _, err := c.date("nbf")
 	switch {
 	case err != nil:
-		return err
+		return exp, err
 	case notBefore.After(now.Add(skew)):
-		return rejected("The token is not good yet (nbf is %d, and it is %d).", notBefore.Unix(), now.Unix())
+		return exp, rejected("The token is not good yet (nbf is %d, and it is %d).", notBefore.Unix(), now.Unix())
 	}
-	return nil
+	return exp, nil
 }
 
 func (c claims) subject() (string, error) {

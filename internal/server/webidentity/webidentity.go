@@ -17,6 +17,7 @@ package webidentity
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -48,6 +49,10 @@ type Identity struct {
 	Issuer, Subject string
 	// Audience is the client id of the provider that the token is meant for.
 	Audience string
+	// Expires is when the token ceases to be good, without the tolerance for clocks.
+	Expires time.Time
+	// Digest is the SHA-256 of the signed claims. Two texts of one token have the same.
+	Digest [sha256.Size]byte
 	// Claims are the claims that are texts or lists of texts, for condition keys:
 	// by name in lower case. The key aud follows AWS's rule: it is azp if the
 	// token has one, and oaud then is aud (IAM User Guide, "Available keys for AWS
@@ -111,7 +116,12 @@ func (v *Verifier) Verify(ctx context.Context, token string, find func(issuer st
 	if err != nil {
 		return nil, err
 	}
-	return proven.identity(provider, v.now())
+	id, err := proven.identity(provider, v.now())
+	if err != nil {
+		return nil, err
+	}
+	id.Digest = sha256.Sum256(payload)
+	return id, nil
 }
 
 // signed returns the payload of a token that the issuer signed.

@@ -2,14 +2,12 @@ package codeartifactapi
 
 import (
 	"context"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
-	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -34,7 +32,7 @@ func (a *API) GetAuthorizationToken(ctx context.Context, in *codeartifact.GetAut
 		return nil, err
 	}
 	id := domainID(ctx, in.Domain, in.DomainOwner)
-	if err := a.authorizeToken(ctx, c, id, expires.Sub(now)); err != nil {
+	if err := a.packages.AuthorizeToken(ctx, id, expires.Sub(now)); err != nil {
 		return nil, err
 	}
 	claims := c.BearerClaims()
@@ -69,24 +67,4 @@ func expiry(c *authn.Caller, duration *int64, now time.Time) (time.Time, error) 
 			*duration, int64(shortest/time.Second), int64(longest/time.Second))
 	}
 	return now.Add(time.Duration(*duration) * time.Second), nil
-}
-
-// authorizeToken checks the permissions that a token for the domain requires.
-func (a *API) authorizeToken(ctx context.Context, c *authn.Caller, id packages.DomainID, life time.Duration) error {
-	const action = "codeartifact:GetAuthorizationToken"
-	if c.Type == authn.Root {
-		return fault.New(fault.Denied, "AccessDenied",
-			"User: %s is not authorized to perform: %s on resource: %s because the root user cannot call this operation; use a user or a role", c.ARN, action, id.ARN())
-	}
-	err := a.packages.AuthorizedDomain(ctx, id, action)
-	if err != nil && !fault.Is(err, "ResourceNotFound") {
-		return err
-	}
-	if denied := a.packages.AuthorizedServiceBearerToken(ctx, id, map[string][]string{
-		"sts:AWSServiceName":  {"codeartifact.amazonaws.com"},
-		"sts:DurationSeconds": {strconv.FormatInt(int64(life/time.Second), 10)},
-	}); denied != nil {
-		return denied
-	}
-	return err
 }

@@ -99,7 +99,26 @@ func (in *AssumeRole) check() error {
 // assume begins the session with the record, if the role trusts the caller, who
 // is also the one in the context, with the action.
 func (s *Service) assume(ctx context.Context, c *authn.Caller, action string, in AssumeRole, record iam.SessionRecord) (SessionCredentials, error) {
-	var none SessionCredentials
+	p, err := s.prepare(ctx, c, action, in, record)
+	if err != nil {
+		return SessionCredentials{}, err
+	}
+	return s.begin(ctx, c, p)
+}
+
+// A preparedSession is a session of a role that may begin.
+type preparedSession struct {
+	role    *iam.Role
+	name    string
+	record  iam.SessionRecord
+	seconds int
+	// keyID is the id of its access key. If it is empty, a new one is made.
+	keyID string
+}
+
+// prepare checks everything that assume does, and begins nothing.
+func (s *Service) prepare(ctx context.Context, c *authn.Caller, action string, in AssumeRole, record iam.SessionRecord) (preparedSession, error) {
+	var none preparedSession
 	sn := s.core.Snapshot()
 	role := sn.Role(in.RoleARN)
 	if err := s.authorizeAssume(ctx, c, action, in, role, record); err != nil {
@@ -117,12 +136,17 @@ func (s *Service) assume(ctx context.Context, c *authn.Caller, action string, in
 	if err := s.limitSession(sn, role.Account, in.Policies, &record); err != nil {
 		return none, err
 	}
-	out, err := s.startSession(ctx, c, sessionOf{role.Account, role.ID, in.SessionName}, record, seconds)
+	return preparedSession{role: role, name: in.SessionName, record: record, seconds: seconds}, nil
+}
+
+// begin begins a prepared session.
+func (s *Service) begin(ctx context.Context, c *authn.Caller, p preparedSession) (SessionCredentials, error) {
+	out, err := s.startSession(ctx, c, sessionOf{p.role.Account, p.role.ID, p.name, p.keyID}, p.record, p.seconds)
 	if err != nil {
-		return none, err
+		return SessionCredentials{}, err
 	}
-	out.ARN = arn.New("sts", "", role.Account, "assumed-role/"+role.Name+"/"+in.SessionName).String()
-	out.UserID = role.ID + ":" + in.SessionName
+	out.ARN = arn.New("sts", "", p.role.Account, "assumed-role/"+p.role.Name+"/"+p.name).String()
+	out.UserID = p.role.ID + ":" + p.name
 	return out, nil
 }
 

@@ -18,13 +18,22 @@ var letters = base32.StdEncoding.WithPadding(base32.NoPadding)
 // of the account, from which GetAccessKeyInfo answers, and 40 random bits; two
 // that happen to be the same are told apart by their session tokens.
 func newSessionKeyID(account string) string {
+	var random [sessionKeyIDRandom]byte
+	_, _ = rand.Read(random[:]) // cannot fail
+	return sessionKeyID(account, random)
+}
+
+// sessionKeyIDRandom is how many bytes of an id do not belong to the account.
+const sessionKeyIDRandom = 5
+
+func sessionKeyID(account string, random [sessionKeyIDRandom]byte) string {
 	n, err := strconv.ParseUint(account, 10, 64)
 	if err != nil {
 		panic("sts: not an account: " + account)
 	}
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:], n<<24) // an account is a number of 40 bits
-	_, _ = rand.Read(b[5:])                 // cannot fail
+	copy(b[5:], random[:])
 	return string(token.TemporaryKey) + letters.EncodeToString(b[:10])
 }
 

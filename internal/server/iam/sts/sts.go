@@ -1,6 +1,7 @@
 package sts
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (s *Service) SessionToken(ctx context.Context, seconds int) (SessionCredent
 	if seconds, err = userSeconds(c, seconds); err != nil {
 		return SessionCredentials{}, err
 	}
-	out, err := s.startSession(ctx, c, sessionOf{c.Account, c.UniqueID, ""}, iam.SessionRecord{}, seconds)
+	out, err := s.startSession(ctx, c, sessionOf{account: c.Account, uniqueID: c.UniqueID}, iam.SessionRecord{}, seconds)
 	out.ARN, out.UserID = c.ARN, c.UserID
 	return out, err
 }
@@ -90,7 +91,7 @@ func (s *Service) FederationToken(ctx context.Context, in FederationToken) (Sess
 	if err := s.limitSession(s.core.Snapshot(), c.Account, in.Policies, &record); err != nil {
 		return none, err
 	}
-	out, err := s.startSession(ctx, c, sessionOf{c.Account, c.UniqueID, in.Name}, record, seconds)
+	out, err := s.startSession(ctx, c, sessionOf{account: c.Account, uniqueID: c.UniqueID, name: in.Name}, record, seconds)
 	out.ARN, out.UserID = federated, c.Account+":"+in.Name
 	return out, err
 }
@@ -147,22 +148,27 @@ func (s *Service) DecodeAuthorizationMessage(ctx context.Context, encoded string
 	return string(message), err
 }
 
-// sessionOf is whose session begins.
-type sessionOf struct{ account, uniqueID, name string }
+// sessionOf is whose session begins. keyID is the id of its access key; if it is empty, a
+// new one is made.
+type sessionOf struct{ account, uniqueID, name, keyID string }
 
 // startSession mints the credentials of a session, after making its record, if
-// it has one, durable.
+// it has one, durable. Fault Conflict: the session was to have an id that another one
+// has.
 func (s *Service) startSession(ctx context.Context, c *authn.Caller, of sessionOf, record iam.SessionRecord, seconds int) (SessionCredentials, error) {
 	var none SessionCredentials
 	now := s.core.Second()
 	claims := token.Claims{
-		ID: newSessionKeyID(of.account), Account: of.account, PrincipalID: of.uniqueID, SessionName: of.name,
+		ID: cmp.Or(of.keyID, newSessionKeyID(of.account)), Account: of.account, PrincipalID: of.uniqueID, SessionName: of.name,
 		AccessKeyID: c.AccessKeyID, Issued: now, Expires: now.Add(time.Duration(seconds) * time.Second),
 	}
 	if !record.Empty() {
 		claims.SessionID = claims.ID
 		saved, err := s.core.SaveSession(ctx, claims.ID, record, claims.Expires)
 		for err == nil && !saved { // one in 2^40, for each live session of the account
+			if of.keyID != "" {
+				return none, fault.New(fault.Conflict, "SessionExists", "The session exists already.")
+			}
 			claims.ID = newSessionKeyID(of.account)
 			claims.SessionID = claims.ID
 			saved, err = s.core.SaveSession(ctx, claims.ID, record, claims.Expires)

@@ -46,33 +46,59 @@ func (s *Service) AssumeRoleWithWebIdentity(ctx context.Context, in AssumeRoleWi
 		return none, err
 	}
 	role, _ := arn.Parse(in.RoleARN) // was checked
+	proof, err := s.prove(ctx, connection, role.AccountID, in.Token)
+	if err != nil {
+		return none, err
+	}
+	record, err := s.federatedRecord(proof, &assume)
+	if err != nil {
+		return none, err
+	}
+	credentials, err := s.assume(authn.WithCaller(ctx, proof.caller), proof.caller, assumeWithWebIdentity, assume, record)
+	if err != nil {
+		return none, err
+	}
+	return WebIdentitySession{credentials, proof.identity.Subject, proof.identity.Audience, proof.caller.Federation.Provider}, nil
+}
+
+const assumeWithWebIdentity = "sts:AssumeRoleWithWebIdentity"
+
+// A webIdentityProof is what a token of a provider proved.
+type webIdentityProof struct {
+	identity *webidentity.Identity
+	caller   *authn.Caller // the web identity on the connection
+}
+
+// prove verifies a token of one of the account's providers.
+func (s *Service) prove(ctx context.Context, connection *authn.Caller, account, token string) (webIdentityProof, error) {
 	var provider *iam.OIDCProvider
-	id, err := s.core.WebIdentities().Verify(ctx, in.Token, func(issuer string) (webidentity.Provider, bool) {
-		provider = s.core.Snapshot().OIDCProvider(role.AccountID, webidentity.Name(issuer))
+	id, err := s.core.WebIdentities().Verify(ctx, token, func(issuer string) (webidentity.Provider, bool) {
+		provider = s.core.Snapshot().OIDCProvider(account, webidentity.Name(issuer))
 		if provider == nil {
 			return webidentity.Provider{}, false
 		}
 		return webidentity.Provider{Issuer: provider.Issuer, ClientIDs: provider.ClientIDs}, true
 	})
 	if err != nil {
-		return none, err
+		return webIdentityProof{}, err
 	}
-	c := webCaller(connection, provider.ARN(), id)
-	assume.SourceIdentity = id.SourceIdentity
-	for key, value := range id.Tags {
+	return webIdentityProof{id, webCaller(connection, provider.ARN(), id)}, nil
+}
+
+// federatedRecord is what the session of a web identity carries. It adds to assume what
+// the token asks for.
+func (s *Service) federatedRecord(p webIdentityProof, assume *AssumeRole) (iam.SessionRecord, error) {
+	assume.SourceIdentity, assume.Tags = p.identity.SourceIdentity, nil
+	for key, value := range p.identity.Tags {
 		assume.Tags = append(assume.Tags, iam.Tag{Key: key, Value: value})
 	}
-	assume.TransitiveTagKeys = id.TransitiveTagKeys
-	record, err := s.assumedRecord(c, assume)
+	assume.TransitiveTagKeys = p.identity.TransitiveTagKeys
+	record, err := s.assumedRecord(p.caller, *assume)
 	if err != nil { // it is the token that asks for this
-		return none, fault.New(fault.Denied, "IDPRejectedClaim", "The token's claims cannot be taken over into the session: %s", fault.From(err).Message)
+		return record, fault.New(fault.Denied, "IDPRejectedClaim", "The token's claims cannot be taken over into the session: %s", fault.From(err).Message)
 	}
-	record.Federation = &iam.SessionFederation{Provider: c.Federation.Provider, Keys: sessionKeys(c.Federation, id.Issuer)}
-	credentials, err := s.assume(authn.WithCaller(ctx, c), c, "sts:AssumeRoleWithWebIdentity", assume, record)
-	if err != nil {
-		return none, err
-	}
-	return WebIdentitySession{credentials, id.Subject, id.Audience, provider.ARN()}, nil
+	record.Federation = &iam.SessionFederation{Provider: p.caller.Federation.Provider, Keys: sessionKeys(p.caller.Federation, p.identity.Issuer)}
+	return record, nil
 }
 
 // webCaller is the web identity as the caller of the request.

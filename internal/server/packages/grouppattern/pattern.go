@@ -120,6 +120,10 @@ func (p Pattern) Format() string {
 // IsRoot reports whether p is [Root].
 func (p Pattern) IsRoot() bool { return p.prefix == "/" }
 
+// ExactPath returns the one path that the pattern matches strongly. ok is false if it may
+// match others.
+func (p Pattern) ExactPath() (path string, ok bool) { return p.prefix, p.suffix == Exact }
+
 // Matches reports whether the pattern matches a path strongly.
 func (p Pattern) Matches(path string) bool { return covers(p.prefix, p.suffix, path) }
 

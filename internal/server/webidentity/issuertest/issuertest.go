@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type Issuer struct {
 	algorithms []string
 	answer     http.HandlerFunc
 	asked      int
+	job        string // the subject of tokens for jobs
 }
 
 // A Key signs tokens.
@@ -119,10 +121,32 @@ func (i *Issuer) Asked() int {
 	return i.asked
 }
 
-// ServeHTTP answers for the two documents of an issuer.
+// Job makes the issuer the CI system of a job with the subject, and returns what GitHub
+// tells its jobs: the address at which the job gets a token for the audience in the query,
+// and the secret that it must send.
+func (i *Issuer) Job(subject string) (address, secret string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.job = subject
+	return i.URL + "/job?api-version=2.0", jobSecret
+}
+
+const jobSecret = "job-secret"
+
+// serveJob answers a job that asks for a token.
+func (i *Issuer) serveJob(w http.ResponseWriter, r *http.Request, subject string) {
+	audience := r.URL.Query().Get("audience")
+	if !strings.EqualFold(r.Header.Get("Authorization"), "Bearer "+jobSecret) || subject == "" || audience == "" {
+		http.Error(w, "not a job", http.StatusForbidden)
+		return
+	}
+	write(w, map[string]any{"value": i.Token(i.Claims(time.Now(), subject, audience, map[string]any{"jti": rand.Text()}))})
+}
+
+// ServeHTTP answers for the two documents of an issuer, and for the CI system.
 func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
-	answer, keys := i.answer, i.published
+	answer, keys, job := i.answer, i.published, i.job
 	if r.URL.Path == "/jwks" {
 		i.asked++
 	}
@@ -135,6 +159,8 @@ func (i *Issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"issuer": i.URL, "jwks_uri": i.URL + "/jwks", "id_token_signing_alg_values_supported": i.algorithms,
 			"response_types_supported": []string{"id_token"}, "subject_types_supported": []string{"public"},
 		})
+	case r.URL.Path == "/job":
+		i.serveJob(w, r, job)
 	case r.URL.Path == "/jwks":
 		write(w, jose.JSONWebKeySet{Keys: keys})
 	default:
