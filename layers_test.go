@@ -52,7 +52,7 @@ var layers = map[string]layer{
 	"internal/server/backup": domain, "internal/server/verify": domain, "internal/server/migrate": domain,
 	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, "internal/server/api/jsonerrors": domain, // shared by the APIs
 
-	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler,
+	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler, "internal/server/oidcissuer": handler,
 	"internal/server/formats/archive": storage, // reads bytes, knows no packages
 	// What publishing and external registries share.
 	"internal/server/formats/npm/packument": domain, "internal/server/formats/pypi/stored": domain,

@@ -199,7 +199,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.metrics.registry.MustRegister(p.feed.Metrics()...)
-	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Feed: p.feed, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, Now: p.now, Guardrail: p.guardrail})
+	p.iam, err = iam.New(ctx, iam.Config{DB: p.db, Feed: p.feed, Keyring: p.keyring, Authz: p.authz, WebIdentities: tokens, URL: p.addresses.URL(), Now: p.now, Guardrail: p.guardrail})
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/sts"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
+	"github.com/gatehouse-registry/gatehouse/internal/server/oidcissuer"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -92,6 +93,7 @@ func (p *components) handler() (http.Handler, error) {
 			addresses:  p.addresses,
 			publishes:  publishing.Serves,
 			publishing: route(routePackages, publishing, answerPackages),
+			issuer:     route(routeAPI, oidcissuer.New(sts.New(p.iam)), answerAPI),
 			registry:   route(routeRegistry, registry, answerRegistry),
 			packages:   route(routePackages, packageFormats, answerPackages),
 			aws:        route(routeAPI, aws, answerAPI),
@@ -167,14 +169,16 @@ func (m *opsMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type router struct {
 	addresses *endpoint.Addresses
 	// publishes reports whether publishing answers a request.
-	publishes                           func(*http.Request) bool
-	registry, packages, publishing, aws http.Handler
+	publishes                                   func(*http.Request) bool
+	registry, packages, publishing, issuer, aws http.Handler
 }
 
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		rt.registry.ServeHTTP(w, r)
+	case strings.HasPrefix(path, oidcissuer.Prefix):
+		rt.issuer.ServeHTTP(w, r)
 	case rt.publishes(r):
 		rt.publishing.ServeHTTP(w, r)
 	case strings.HasPrefix(path, "/codeartifact/") || rt.isDomainHost(r):

@@ -71,6 +71,19 @@ func (c Core) Keyring() *token.Keyring { return c.s.keyring }
 // WebIdentities proves the tokens of OIDC providers.
 func (c Core) WebIdentities() WebIdentityVerifier { return c.s.webIDs }
 
+// Issuer is the URL of an account as an OpenID Connect issuer, and IssuerBase is what the
+// URLs of all accounts begin with. They are empty if the server knows no address.
+func (c Core) Issuer(account string) string { return c.s.issuer(account) }
+
+// IssuerBase is described at [Core.Issuer].
+func (c Core) IssuerBase() string { return c.s.issuer("") }
+
+// Issues reports whether the account is an OpenID Connect issuer.
+func (s *Snapshot) Issues(account string) bool {
+	a, ok := get[*Account](s, account)
+	return ok && a.Issues
+}
+
 // DB is the database, for tables that no snapshot holds.
 func (c Core) DB() *db.DB { return c.s.db }
 

@@ -120,6 +120,9 @@ type Account struct {
 	// Alias is unique over all accounts; empty if there is none.
 	Alias string      `json:"alias,omitzero"`
 	Keys  []AccessKey `json:"keys,omitempty"`
+	// Issues means that the account is an OpenID Connect issuer: its identities can get
+	// web identity tokens.
+	Issues bool `json:"issues,omitzero"`
 }
 
 func (*Account) Kind() Kind                { return KindAccount }

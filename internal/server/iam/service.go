@@ -50,6 +50,9 @@ type Config struct {
 	// WebIdentities proves the tokens of OIDC providers.
 	WebIdentities WebIdentityVerifier
 	Now           func() time.Time
+	// URL is the server's own address, below which the accounts are OpenID Connect
+	// issuers. Without it none is. Optional.
+	URL string
 	// Guardrail returns the account-wide policy that limits all of an account, or
 	// nil. It always returns the same. Optional.
 	Guardrail func(account string) *policy.Policy
@@ -68,6 +71,7 @@ type Service struct {
 	keyring    *token.Keyring
 	authz      authz.Authorizer
 	webIDs     WebIdentityVerifier
+	url        string
 	now        func() time.Time
 	guardrail  func(account string) *policy.Policy
 	awsManaged []*Policy
@@ -91,7 +95,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged, changing: changefeed.NewTurn(), feed: c.Feed, sessions: newSessions(c.SessionMemory)}
+	s := &Service{db: c.DB, keyring: c.Keyring, authz: c.Authz, webIDs: c.WebIdentities, url: c.URL, now: c.Now, guardrail: c.Guardrail, awsManaged: awsManaged, changing: changefeed.NewTurn(), feed: c.Feed, sessions: newSessions(c.SessionMemory)}
 	if s.feed == nil {
 		if s.feed, err = changefeed.Alone(ctx, c.DB); err != nil {
 			return nil, err

@@ -110,12 +110,13 @@ type key struct {
 	sessions   *secrets // of temporary credentials
 	addresses  []byte   // of signed addresses of layers
 	messages   cipher.AEAD
+	issuer     issuerSigners
 }
 
 // newKey derives the subkeys of a secret: HKDF-SHA256 (RFC 5869), each with
 // the name of its use as the info.
 func newKey(number uint32, s State, secret []byte) (*key, error) {
-	k := &key{number: number, state: s}
+	k := &key{number: number, state: s, issuer: newIssuerSigners(secret)}
 	subkey := func(use string) ([]byte, error) {
 		return hkdf.Key(sha256.New, secret, nil, "gatehouse "+use, keySize)
 	}

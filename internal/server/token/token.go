@@ -31,6 +31,7 @@
 //	tokens, session tokens               36 hours at the most  refused
 //	secrets of temporary credentials     as their session      of no use without its token
 //	addresses of layers                  an hour               refused
+//	web identity tokens                  an hour               refused: their keys are not published
 //	encoded authorization messages       for ever              cannot be decoded any more
 //	secrets of long-term access keys     until deleted         go on working
 //

@@ -15,6 +15,9 @@ func registerAccount(s *wire.Service, a *API) {
 	wire.Handle(s, a.DeleteAccountAlias)
 	wire.Handle(s, a.ListAccountAliases)
 	wire.Handle(s, a.ListVirtualMFADevices)
+	wire.Handle(s, a.EnableOutboundWebIdentityFederation)
+	wire.Handle(s, a.DisableOutboundWebIdentityFederation)
+	wire.Handle(s, a.GetOutboundWebIdentityFederationInfo)
 }
 
 // GetAccountSummary counts what the account has, beside the quotas.
@@ -59,4 +62,27 @@ func (a *API) ListVirtualMFADevices(ctx context.Context, _ *api.ListVirtualMFADe
 		return nil, err
 	}
 	return &api.ListVirtualMFADevicesOutput{VirtualMFADevices: []types.VirtualMFADevice{}}, nil
+}
+
+// EnableOutboundWebIdentityFederation makes the account an OpenID Connect issuer.
+func (a *API) EnableOutboundWebIdentityFederation(ctx context.Context, _ *api.EnableOutboundWebIdentityFederationInput) (*api.EnableOutboundWebIdentityFederationOutput, error) {
+	issuer, err := a.iam.EnableIssuer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &api.EnableOutboundWebIdentityFederationOutput{IssuerIdentifier: &issuer}, nil
+}
+
+// DisableOutboundWebIdentityFederation ends that.
+func (a *API) DisableOutboundWebIdentityFederation(ctx context.Context, _ *api.DisableOutboundWebIdentityFederationInput) (*api.DisableOutboundWebIdentityFederationOutput, error) {
+	return emptyOutput[api.DisableOutboundWebIdentityFederationOutput](a.iam.DisableIssuer(ctx))
+}
+
+// GetOutboundWebIdentityFederationInfo says which issuer the account is.
+func (a *API) GetOutboundWebIdentityFederationInfo(ctx context.Context, _ *api.GetOutboundWebIdentityFederationInfoInput) (*api.GetOutboundWebIdentityFederationInfoOutput, error) {
+	issuer, err := a.iam.IssuerOfAccount(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetOutboundWebIdentityFederationInfoOutput{IssuerIdentifier: &issuer, JwtVendingEnabled: true}, nil
 }

@@ -76,6 +76,10 @@ func MapError(err error) error {
 		return &types.UnmodifiableEntityException{Message: message}
 	case "InvalidInput":
 		return &types.InvalidInputException{Message: message}
+	case "FeatureEnabled":
+		return &types.FeatureEnabledException{Message: message}
+	case "FeatureDisabled":
+		return &types.FeatureDisabledException{Message: message}
 	case "ReportNotPresent":
 		return &types.CredentialReportNotPresentException{Message: message}
 	case "ReportExpired":

@@ -36,6 +36,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.AssumeRoleWithSAML)
 	wire.Handle(s, a.GetSessionToken)
 	wire.Handle(s, a.GetFederationToken)
+	wire.Handle(s, a.GetWebIdentityToken)
 	wire.Handle(s, a.GetAccessKeyInfo)
 	wire.Handle(s, a.DecodeAuthorizationMessage)
 }
@@ -54,6 +55,12 @@ func MapError(err error) error {
 		return &types.PackedPolicyTooLargeException{Message: &f.Message}
 	case "InvalidAuthorizationMessage":
 		return &types.InvalidAuthorizationMessageException{Message: &f.Message}
+	case "OutboundWebIdentityFederationDisabled":
+		return &types.OutboundWebIdentityFederationDisabledException{Message: &f.Message}
+	case "SessionDurationEscalation":
+		return &types.SessionDurationEscalationException{Message: &f.Message}
+	case "JWTPayloadSizeExceeded":
+		return &types.JWTPayloadSizeExceededException{Message: &f.Message}
 	case "InvalidIdentityToken":
 		return &types.InvalidIdentityTokenException{Message: &f.Message}
 	case "ExpiredWebIdentityToken":

@@ -41,6 +41,17 @@ func (a *API) AssumeRoleWithWebIdentity(ctx context.Context, in *api.AssumeRoleW
 	return out, nil
 }
 
+// GetWebIdentityToken gives the caller a token that proves to others who the caller is.
+func (a *API) GetWebIdentityToken(ctx context.Context, in *api.GetWebIdentityTokenInput) (*api.GetWebIdentityTokenOutput, error) {
+	token, expires, err := a.sts.WebIdentityToken(ctx, sts.WebIdentityToken{
+		Audience: in.Audience, Algorithm: *in.SigningAlgorithm, Seconds: int(aws.ToInt32(in.DurationSeconds)), Tags: tagsIn(in.Tags),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &api.GetWebIdentityTokenOutput{WebIdentityToken: &token, Expiration: &expires}, nil
+}
+
 // AssumeRoleWithSAML is not supported, and says so in the words of a client that
 // has no SAML provider.
 func (a *API) AssumeRoleWithSAML(context.Context, *api.AssumeRoleWithSAMLInput) (*api.AssumeRoleWithSAMLOutput, error) {

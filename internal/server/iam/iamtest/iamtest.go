@@ -39,6 +39,9 @@ const (
 	Region  = "eu-central-1"
 )
 
+// URL is the address below which the accounts of a fixture are issuers.
+const URL = "https://gatehouse.example"
+
 // A Fixture has IAM and everything that it needs.
 type Fixture struct {
 	IAM     *iam.Service
@@ -79,7 +82,7 @@ func New(t testing.TB) *Fixture {
 // Start returns another IAM on the same database, as a second server would have.
 func (w *Fixture) Start() *iam.Service {
 	w.t.Helper()
-	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, WebIdentities: w.webIdentities(), Now: w.Now})
+	s, err := iam.New(w.t.Context(), iam.Config{DB: w.DB, Keyring: w.Keyring, Authz: &authz.PolicyAuthorizer{}, WebIdentities: w.webIdentities(), URL: URL, Now: w.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}

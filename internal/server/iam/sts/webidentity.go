@@ -73,6 +73,12 @@ type webIdentityProof struct {
 func (s *Service) prove(ctx context.Context, connection *authn.Caller, account, token string) (webIdentityProof, error) {
 	var provider *iam.OIDCProvider
 	id, err := s.core.WebIdentities().Verify(ctx, token, func(issuer string) (webidentity.Provider, bool) {
+		// A session could begin anew without what it must keep otherwise: its end, its
+		// source identity, its transitive tags (as on AWS: IAM User Guide, "Getting
+		// started with outbound identity federation").
+		if own := s.core.IssuerBase(); own != "" && strings.HasPrefix(issuer, own) {
+			return webidentity.Provider{}, false
+		}
 		provider = s.core.Snapshot().OIDCProvider(account, webidentity.Name(issuer))
 		if provider == nil {
 			return webidentity.Provider{}, false
