@@ -25,7 +25,7 @@ func noteStale(h http.Header, n packages.StaleNotice) {
 const maxHidden = 3
 
 // noteHidden tells the client which versions admission left out of the answer, the last
-// ones first. npm shows the header Npm-Notice to its user.
+// ones first.
 func noteHidden(h http.Header, n packages.HiddenNotice) {
 	var texts []string
 	for i := range min(len(n.Versions), maxHidden) {
@@ -34,9 +34,5 @@ func noteHidden(h http.Header, n packages.HiddenNotice) {
 	if more := len(n.Versions) - len(texts); more > 0 {
 		texts = append(texts, fmt.Sprintf("and %d more", more))
 	}
-	text := HeaderLine(fmt.Sprintf("Hidden versions of the %s: %s", n.Package, strings.Join(texts, "; ")))
-	h.Set("Gatehouse-Hidden-Versions", text)
-	if n.Package.Format == packages.NPM {
-		h.Set("Npm-Notice", text)
-	}
+	h.Set("Gatehouse-Hidden-Versions", HeaderLine(fmt.Sprintf("Hidden versions of the %s: %s", n.Package, strings.Join(texts, "; "))))
 }
