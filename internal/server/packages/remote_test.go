@@ -314,7 +314,11 @@ func TestRemote_DocumentFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRegistry(t)
 			r.add("left-pad", "1.0.0", "one")
-			h := remotely(t, r, source.Settings{MaxDocument: 1 << 20, Timeout: 2 * time.Second, Patience: 50 * time.Millisecond, Background: time.Nanosecond})
+			timeout := 30 * time.Second // a busy machine takes seconds for the bomb
+			if name == "slow" {
+				timeout = time.Second
+			}
+			h := remotely(t, r, source.Settings{MaxDocument: 1 << 20, Timeout: timeout, Patience: 50 * time.Millisecond, Background: time.Nanosecond})
 			pad := npm("left-pad")
 			path := "/left-pad"
 			if name == "redirect loop" {
