@@ -57,6 +57,7 @@ var layers = map[string]layer{
 	// What publishing and external registries share.
 	"internal/server/formats/npm/packument": domain, "internal/server/formats/pypi/stored": domain,
 	"internal/server/formats/cargo/stored": domain, "internal/server/formats/maven/document": domain,
+	"internal/server/formats/nuget/nupkg": domain, "internal/server/formats/ruby/rubygem": domain,
 	"internal/server/source": domain,
 	"internal/server/app":    wiring,
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -44,6 +45,7 @@ type upstreamFile struct {
 	mediaType string
 	body      []byte
 	modified  time.Time
+	etag      string // empty: one of the body
 }
 
 // useUpstream starts, fills and stops the script's upstream:
@@ -57,12 +59,15 @@ type upstreamFile struct {
 //	upstream crates FOLDER  publishes crates NAME-VERSION.crate whose lines of the index are in
 //	                        NAME-VERSION.crate.json
 //	upstream artifacts FOLDER  publishes the files of a local repository of Maven
+//	upstream nuget FILE…    publishes packages; $UPSTREAM/nuget/v3/index.json is the source
+//	upstream nuget-deprecate ID VERSION
+//	upstream ruby FILE[:NAME>=VERSION]…  publishes gems; $UPSTREAM/ruby/ is the source
 //	upstream now            what is published from here on is new
 //	upstream config FILE    writes a configuration of Gatehouse with it
 //	upstream stop
 func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: upstream npm|pypi|cargo|yank|crates|maven|artifacts|plugins|now|config|stop ARGUMENT…")
+		ts.Fatalf("usage: upstream npm|pypi|nuget|nuget-deprecate|ruby|cargo|yank|crates|maven|artifacts|plugins|now|config|stop ARGUMENT…")
 	}
 	u := ts.Value(upstreamKey{}).(*upstream)
 	if u.server == nil {
@@ -79,6 +84,17 @@ func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	case "pypi":
 		for _, file := range args[1:] {
 			ts.Check(u.addPyPI(ts.MkAbs(file)))
+		}
+	case "nuget":
+		for _, file := range args[1:] {
+			ts.Check(u.addNuGet(ts.MkAbs(file)))
+		}
+	case "nuget-deprecate":
+		ts.Check(u.deprecateNuGet(args[1], args[2]))
+	case "ruby":
+		for _, arg := range args[1:] {
+			file, requires, _ := strings.Cut(arg, ":")
+			ts.Check(u.addRuby(ts.MkAbs(file), requires))
 		}
 	case "now":
 		u.published = time.Now().UTC()
@@ -103,7 +119,9 @@ func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 			"  \"public:npmjs\": {url: \""+u.server.URL+"/\", allow_private: true}\n"+
 			"  \"public:pypi\": {url: \""+u.server.URL+"/simple/\", allow_private: true}\n"+
 			"  \"public:crates-io\": {url: \""+u.server.URL+"/index/\", allow_private: true}\n"+
-			"  \"public:maven-central\": {url: \""+u.server.URL+"/maven2/\", allow_private: true}\n"), 0o600))
+			"  \"public:maven-central\": {url: \""+u.server.URL+"/maven2/\", allow_private: true}\n"+
+			"  \"public:nuget-org\": {url: \""+u.server.URL+"/nuget/v3/index.json\", allow_private: true}\n"+
+			"  \"public:ruby-gems-org\": {url: \""+u.server.URL+"/ruby/\", allow_private: true}\n"), 0o600))
 	case "stop":
 		u.server.CloseClientConnections()
 		u.server.Close()
@@ -122,14 +140,14 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	sum := sha256.Sum256(f.body)
 	w.Header().Set("Content-Type", f.mediaType)
-	w.Header().Set("ETag", `"`+hex.EncodeToString(sum[:8])+`"`)
+	w.Header().Set("ETag", cmp.Or(f.etag, `"`+hex.EncodeToString(sum[:8])+`"`))
 	http.ServeContent(w, r, "", f.modified, bytes.NewReader(f.body))
 }
 
 func (u *upstream) put(path, mediaType string, body []byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.files[path] = upstreamFile{mediaType, body, time.Now()}
+	u.files[path] = upstreamFile{mediaType: mediaType, body: body, modified: time.Now()}
 }
 
 // addNPM publishes the package in a folder as it is.

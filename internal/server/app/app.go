@@ -47,6 +47,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
@@ -101,6 +102,7 @@ type components struct {
 	authz      authz.Authorizer
 	rates      *rates
 	bodies     *bodybudget.Budget
+	archives   *archive.Limiter
 	proxies    *trustedproxy.Proxies
 	refusals   *refusals
 	feed       *changefeed.Feed
@@ -146,6 +148,7 @@ func openComponents(ctx context.Context, c *config.Config, listener net.Listener
 	if err != nil {
 		return p, err
 	}
+	p.archives = archive.NewLimiter(archiveMemory, archivePatience)
 	p.proxies, p.rates, p.bodies = trustedproxy.New(networks), newRates(c.Limits), bodybudget.New(int64(c.Limits.BodyMemory))
 	if p.addresses, err = addresses(c, listener); err != nil {
 		return p, err

@@ -22,7 +22,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
-	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/maven"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm"
@@ -73,7 +72,7 @@ func (p *components) handler() (http.Handler, error) {
 	packageFormats := formats.New(formats.Config{
 		Authenticator: p.authn, Hosts: p.addresses, Log: p.log,
 		Origin:    p.addresses.Origin,
-		Protocols: protocols(formats.ProtocolConfig{Packages: p.packages, Documents: documents, Bodies: p.bodies, Archives: archive.NewLimiter(archiveMemory, archivePatience)}),
+		Protocols: protocols(formats.ProtocolConfig{Packages: p.packages, Documents: documents, Bodies: p.bodies, Archives: p.archives}),
 	})
 
 	publishing, err := p.trustedPublishing()

@@ -2,23 +2,27 @@ package app
 
 import (
 	"context"
-	"time"
+	"path/filepath"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 	cargosource "github.com/gatehouse-registry/gatehouse/internal/server/source/cargo"
 	mavensource "github.com/gatehouse-registry/gatehouse/internal/server/source/maven"
 	npmsource "github.com/gatehouse-registry/gatehouse/internal/server/source/npm"
+	nugetsource "github.com/gatehouse-registry/gatehouse/internal/server/source/nuget"
 	pypisource "github.com/gatehouse-registry/gatehouse/internal/server/source/pypi"
+	rubysource "github.com/gatehouse-registry/gatehouse/internal/server/source/ruby"
 )
 
 // codecs read the registries behind external connections.
-func codecs(now func() time.Time) map[packages.Format]source.Codec {
+func (p *components) codecs() map[packages.Format]source.Codec {
 	return map[packages.Format]source.Codec{
-		packages.Cargo: cargosource.New(now),
+		packages.Cargo: cargosource.New(p.now),
 		packages.Maven: mavensource.Codec{},
 		packages.NPM:   npmsource.Codec{},
 		packages.PyPI:  pypisource.Codec{},
+		packages.NuGet: nugetsource.New(nugetsource.Config{Archives: p.archives, Now: p.now}),
+		packages.Ruby:  rubysource.Codec{Archives: p.archives},
 	}
 }
 
@@ -27,7 +31,7 @@ func (p *components) openSources(ctx context.Context) (err error) {
 	if p.upstreams, err = p.openUpstreams(); err != nil {
 		return err
 	}
-	codecs := codecs(p.now)
+	codecs := p.codecs()
 	var registries []*source.Registry
 	for _, u := range p.upstreams {
 		format := packages.ConnectionFormat(u.Name)
@@ -36,7 +40,7 @@ func (p *components) openSources(ctx context.Context) (err error) {
 		}
 	}
 	p.sources, err = source.New(ctx, source.Config{
-		DB: p.db, Shared: p.feed.Shared(), Registries: registries, Now: p.now, Log: p.log,
+		DB: p.db, Shared: p.feed.Shared(), Registries: registries, Dir: filepath.Join(p.data.path, "lists"), Now: p.now, Log: p.log,
 	})
 	if err != nil {
 		return err

@@ -83,6 +83,7 @@ func TestService_EveryMethodAuthorizes(t *testing.T) {
 			return err
 		}},
 		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.IndexRevision(h.ctx, repo, packages.NPM)) }},
+		{"ReadFromRepository", repositoryARN, func(h *fixture) error { return second(h.ExternalIndex(h.ctx, repo, packages.Ruby)) }},
 		{"ListPackages", repositoryARN, func(h *fixture) error {
 			_, _, err := h.ListPackages(h.ctx, repo, packages.PackageFilter{}, packages.PackageID{}, 1)
 			return err

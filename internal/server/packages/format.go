@@ -58,6 +58,8 @@ type rules struct {
 	// isOwnVersion reports whether a version is never taken from an external registry;
 	// nil means that none is such.
 	isOwnVersion func(version string) bool
+	// forgetsYanked means that registries do not list a yanked version any more.
+	forgetsYanked bool
 	// ownOnly means that versions are never taken from upstream repositories.
 	ownOnly bool
 }
@@ -69,7 +71,7 @@ var formats = map[Format]rules{
 	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven, namespaces: true, mainFile: mavenPOM, isOwnVersion: isMavenSnapshotOrBuild},
 	NuGet:   {name: strings.ToLower, nameKey: asIs, versionKey: canonNuGet, system: semver.NuGet, sealed: true, lateSidecars: true},
 	Generic: {name: asIs, nameKey: asIs, versionKey: asIs, sealed: true, ownOnly: true, namespaces: true},
-	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems},
+	Ruby:    {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.RubyGems, forgetsYanked: true},
 	Swift:   {name: strings.ToLower, nameKey: asIs, versionKey: withoutBuild, system: semver.DefaultSystem, sealed: true, namespaces: true},
 	Cargo:   {name: asIs, nameKey: foldCargo, versionKey: withoutBuild, system: semver.Cargo, sealed: true, oneSpelling: true, remoteName: strings.ToLower},
 }

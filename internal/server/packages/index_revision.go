@@ -10,8 +10,10 @@ import (
 // IndexRevision returns a text that changes whenever [Service.PackageNames] or
 // [Service.Package] may answer something else for any package of a format: when a
 // package changes in the repository or in its upstreams, or when an upstream or a package
-// group does, or when admission may decide something else. It reads no database. It is for the keys of caches in memory, because it
-// differs between servers and after a restart. Take it before the packages are read.
+// group does, when admission may decide something else, or when an external registry that
+// has a list of its packages has another one now. It reads no database. It is for the keys
+// of caches in memory, because it differs between servers and after a restart. Take it
+// before the packages are read.
 // codeartifact:ReadFromRepository on the repository.
 func (s *Service) IndexRevision(ctx context.Context, repo RepositoryID, format Format) (string, error) {
 	r, err := s.authorizeRepository(ctx, readFromRepository, repo)
@@ -22,12 +24,28 @@ func (s *Service) IndexRevision(ctx context.Context, repo RepositoryID, format F
 	if d := s.snapshot.Load().domain(repo.Domain); d != nil {
 		revision = strconv.AppendUint(revision, d.change, 36)
 	}
+	var connected []*repository
 	err = s.walkUpstreams(r, format, func(u *repository) (func(), bool, error) {
+		if s.connected(u, PackageID{Format: format}) {
+			connected = append(connected, u)
+		}
 		revision = append(append(append(revision, ' '), u.row...), '-')
 		revision = strconv.AppendUint(revision, s.changes.of(u.row, format).Load(), 36)
 		return nil, true, nil
 	})
-	return string(revision) + s.admissionRevision(ctx, r), err
+	if err != nil {
+		return "", err
+	}
+	if len(connected) > 0 {
+		list, err := s.listOf(ctx, connected)
+		if err != nil && !IsRemoteFailure(err) {
+			return "", err
+		}
+		if list != nil {
+			revision = append(append(revision, ' '), list.Revision...)
+		}
+	}
+	return string(revision) + s.admissionRevision(ctx, r), nil
 }
 
 // indexChanges count the changes of packages for each repository and format. A few of

@@ -247,7 +247,16 @@ func (s *Service) download(ctx context.Context, key ingestionKey, d *ingestion) 
 		s.mismatches.Add(1)
 		return err
 	}
-	if err := s.keep(ctx, d, content); err != nil {
+	contents, err := s.remote.Inspect(ctx, d.repository.connection, Arrival{
+		Package: d.id, Version: d.version.Version, Asset: d.asset.remote, Content: content, Metadata: d.version.Metadata,
+	})
+	if err != nil {
+		if IsRemoteFailure(err) {
+			s.mismatches.Add(1)
+		}
+		return err
+	}
+	if err := s.keep(ctx, d, content, contents); err != nil {
 		return err
 	}
 	s.ingested.Add(1)
@@ -286,10 +295,16 @@ func (d *ingestion) verify(c *Staged) error {
 
 // keep writes the rows of a file that was downloaded into the repository with the
 // connection.
-func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error {
+func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged, contents Contents) error {
 	about, fromFile, err := s.describe(ctx, d, content)
 	if err != nil {
 		return err
+	}
+	if contents.Description != nil {
+		about = contents.Description
+	}
+	if contents.Metadata == nil {
+		contents.Metadata = d.asset.Metadata
 	}
 	description, err := json.Marshal(about)
 	if err != nil {
@@ -319,7 +334,7 @@ func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error
 		}
 		assets, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata) VALUES ($1, $2, $3, '', $4, $5, $6, $7)
 			ON CONFLICT (package, version_key, name) DO NOTHING`,
-			c.row.id, d.id.Format.versionKey(d.version.Version), d.asset.Name, d.repository.domainRow, content.SHA256, db.Micros(published), nullable(d.asset.Metadata))
+			c.row.id, d.id.Format.versionKey(d.version.Version), d.asset.Name, d.repository.domainRow, content.SHA256, db.Micros(published), nullable(contents.Metadata))
 		if err != nil || assets == 0 {
 			return err
 		}
@@ -333,6 +348,9 @@ func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged) error
 			if err != nil {
 				return err
 			}
+		}
+		if contents.Search != "" && isNew {
+			c.row.search = searchText(contents.Search)
 		}
 		return c.announceRetained(ctx, tx, d.id.Format.versionKey(d.version.Version), isNew, 1)
 	})

@@ -27,6 +27,11 @@ const maxAssets = 350
 // reads the texts of a thousand packages at a time.
 const maxSearchText = 16 << 10
 
+// searchText returns a text for searches as it is stored.
+func searchText(s string) string {
+	return truncate.Prefix(strings.ReplaceAll(s, "\x00", " "), maxSearchText) // PostgreSQL has no NUL in texts
+}
+
 // Publish creates a version or adds assets to one, in one transaction. An asset that
 // exists already with the same bytes is not an error, and if no asset of the
 // publication is new, nothing changes.
@@ -129,7 +134,7 @@ func (s *Service) validPublication(p *Publication) error {
 			return err
 		}
 	}
-	p.Search = truncate.Prefix(strings.ReplaceAll(p.Search, "\x00", " "), maxSearchText) // PostgreSQL has no NUL in texts
+	p.Search = searchText(p.Search)
 	names := map[string]bool{}
 	for _, a := range p.Assets {
 		if err := validAssetName(a.Name); err != nil {

@@ -329,7 +329,7 @@ func (s *Service) merge(r *repository, id PackageID, f found) *Package {
 	}
 	for _, p := range slices.Backward(f.records) {
 		for key, v := range p.versions {
-			view.byKey[key] = v.withAssetsOf(view.byKey[key], id.Format).following(view.byKey[key])
+			view.byKey[key] = v.withAssetsOf(view.byKey[key], id.Format).following(view.byKey[key]).unlessWithdrawn(f, id.Format)
 		}
 		if p.view.Attributes != nil {
 			view.Attributes = p.view.Attributes

@@ -16,13 +16,14 @@ import (
 // A record is what one repository itself contains of a package. It is immutable and
 // shared. row is empty if the repository does not have the package.
 type record struct {
-	row      string
-	seq      int64
-	origin   Origin
-	remote   bool              // it is what an external registry has
-	tags     map[string]string // as they were set, also those of versions that are not visible
-	versions map[string]*Version
-	view     *Package // for clients of a repository without upstreams
+	row        string
+	seq        int64
+	origin     Origin
+	remote     bool              // it is what an external registry has
+	connection string            // of that registry
+	tags       map[string]string // as they were set, also those of versions that are not visible
+	versions   map[string]*Version
+	view       *Package // for clients of a repository without upstreams
 }
 
 func (p *record) exists() bool { return p.row != "" }

@@ -31,6 +31,12 @@ type Remote interface {
 	// the content, for formats whose registries do not list files. It is nil if the file
 	// does not tell.
 	DescribeFile(connection string, id PackageID, name string, content io.Reader) *Description
+	// Inspect looks into a file that has arrived and has the hashes that the registry tells.
+	// It fails with a fault of the kind BadGateway if the file is not of the version.
+	Inspect(ctx context.Context, connection string, f Arrival) (Contents, error)
+	// Index returns the list of everything that a registry has, or nil if its format has no
+	// such list. Errors are those of Package.
+	Index(ctx context.Context, connection string) (*RemoteIndex, RemoteState, error)
 	// Exclusive waits until no other server of the database holds the name, and holds it
 	// until release is called. It saves requests to registries; nothing depends on it for
 	// being right.
@@ -80,6 +86,9 @@ type RemoteAsset struct {
 	SHA512    string          `json:"sha512,omitempty"`
 	Published time.Time       `json:"published,omitzero"`
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
+	// About is the address of a document that tells the hashes, if the registry has them
+	// only there.
+	About string `json:"about,omitempty"`
 }
 
 // A RemoteFile is a file that is being downloaded.
@@ -87,6 +96,35 @@ type RemoteFile struct {
 	io.ReadCloser
 	// Size is in bytes; -1 means that it is unknown.
 	Size int64
+}
+
+// An Arrival is a file that was downloaded and is not kept yet.
+type Arrival struct {
+	Package PackageID
+	Version string
+	Asset   *RemoteAsset
+	Content *Staged
+	// Metadata is what the registry says of the version.
+	Metadata json.RawMessage
+}
+
+// Contents are what is kept of a file beside its bytes. Fields that are empty say no more
+// than the registry does.
+type Contents struct {
+	// Description is what the CodeArtifact API answers about the version.
+	Description *Description
+	// Search is the text in which searches look: see Publication.Search.
+	Search string
+	// Metadata is the format's own JSON about the file.
+	Metadata json.RawMessage
+}
+
+// A RemoteIndex is a registry's list of its packages, in the form of the format.
+type RemoteIndex struct {
+	// Revision changes with the list.
+	Revision string
+	// Open opens the list as it is now, perhaps newer than Revision.
+	Open func() (io.ReadCloser, error)
 }
 
 // A RemoteState says how current an answer of a [Remote] is.

@@ -196,7 +196,7 @@ func (s *Service) noteState(ctx context.Context, connection string, state Remote
 // be a version or an asset here is left out.
 func newRemoteRecord(r *repository, id PackageID, p *RemotePackage) *record {
 	out := &record{
-		row: "remote", remote: true, tags: p.Tags, versions: make(map[string]*Version, len(p.Versions)),
+		row: "remote", remote: true, connection: r.connection, tags: p.Tags, versions: make(map[string]*Version, len(p.Versions)),
 		origin: Origin{Publish: Block, Upstream: Allow},
 	}
 	view := &Package{
@@ -260,6 +260,23 @@ func (v *Version) following(upstream *Version) *Version {
 	now := *v
 	now.Status, now.Metadata, now.live = upstream.Status, upstream.Metadata, true
 	return &now
+}
+
+// unlessWithdrawn returns the version, or, if the external registry does not list it any
+// more, the same as Unlisted: registries of some formats leave out what was yanked. A
+// version that was changed here stays as it is.
+func (v *Version) unlessWithdrawn(f found, format Format) *Version {
+	if !format.rules().forgetsYanked || !v.External() || v.live || v.edited || v.Status != Published {
+		return v
+	}
+	for _, p := range f.records {
+		if p.connection == v.EntryPoint && p.versions[format.versionKey(v.Version)] == nil {
+			now := *v
+			now.Status, now.live = Unlisted, true
+			return &now
+		}
+	}
+	return v
 }
 
 // differsFrom reports whether an asset has other bytes in the other version. Hashes that

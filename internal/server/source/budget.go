@@ -36,10 +36,12 @@ func newBudget(bytes, largest int64) *budget {
 	return &budget{make(chan struct{}, small), make(chan struct{}, large), largest, sharePatience}
 }
 
-// A reservation is what one question has of a budget. It is used by one goroutine at a
-// time, and released at the end of the question.
+// A reservation is what one question has of a budget. It is released at the end of the
+// question. A question may receive several documents at a time.
 type reservation struct {
-	budget       *budget
+	budget *budget
+
+	mu           sync.Mutex
 	small, large bool
 	used         int64
 
@@ -69,6 +71,8 @@ func (r *reservation) release() {
 // add takes memory for further bytes. The first share is taken when the first bytes come:
 // a registry that does not answer holds none.
 func (r *reservation) add(ctx context.Context, n int64) (err error) {
+	r.mu.Lock() // while it waits for a share, the other documents of the question wait too
+	defer r.mu.Unlock()
 	r.used += n
 	if r.used > r.budget.largest {
 		return &BadAnswer{What: "what it says about the package is larger than is accepted"}

@@ -28,7 +28,9 @@ type Config struct {
 	// Registries are those that can be asked.
 	Registries []*Registry
 	Settings   Settings
-	Now        func() time.Time
+	// Dir is for the lists of registries; empty means that none are read.
+	Dir string
+	Now func() time.Time
 	// Log gets failures of registries. nil discards it.
 	Log *slog.Logger
 }
@@ -47,6 +49,7 @@ type Cache struct {
 	documents *lru.Cache[key, *document]
 	failures  *lru.Cache[key, failure]
 	health    map[string]*health // by registry
+	indexes   map[string]*index  // by connection
 	budget    *budget
 	flights   singleflight.Group
 	// background has a value for each question in the background.
@@ -80,7 +83,7 @@ func New(ctx context.Context, c Config) (*Cache, error) {
 	cache := &Cache{
 		db: c.DB, shared: c.Shared, registries: map[string]*Registry{}, settings: c.Settings.WithDefaults(), now: c.Now, log: c.Log,
 		metrics: newMetrics(), background: make(chan struct{}, maxBackground),
-		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}), health: map[string]*health{},
+		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}), health: map[string]*health{}, indexes: map[string]*index{},
 	}
 	// Documents are large, so there are few shards.
 	cache.documents = lru.New[key](lru.Config[*document]{MaxCost: cache.settings.MemoryBytes, Shards: 2, Cost: func(d *document) int64 { return d.bytes + 512 }})
@@ -94,6 +97,9 @@ func New(ctx context.Context, c Config) (*Cache, error) {
 		cache.registries[r.Connection], cache.health[r.Connection] = &own, &health{}
 	}
 	cache.budget = newBudget(cache.settings.ReceivingBytes, largest)
+	if err := cache.openIndexes(c.Dir); err != nil {
+		return nil, err
+	}
 	cache.life, cache.stop = context.WithCancel(context.Background())
 	return cache, nil
 }
@@ -226,6 +232,13 @@ func (c *Cache) ask(ctx context.Context, k key, d *document) (*packages.RemotePa
 }
 
 func (c *Cache) refreshInBackground(k key) {
+	c.inBackground(func() {
+		<-c.flight("ask "+k.String(), func() (any, error) { return c.refresh(k) }) // noted as a failure
+	})
+}
+
+// inBackground asks unless many questions in the background are under way.
+func (c *Cache) inBackground(ask func()) {
 	select {
 	case c.background <- struct{}{}:
 	default:
@@ -233,7 +246,7 @@ func (c *Cache) refreshInBackground(k key) {
 	}
 	started := c.start(func() {
 		defer func() { <-c.background }()
-		<-c.flight("ask "+k.String(), func() (any, error) { return c.refresh(k) }) // noted as a failure
+		ask()
 	})
 	if !started {
 		<-c.background

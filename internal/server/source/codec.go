@@ -34,6 +34,14 @@ type FileCodec interface {
 	DescribeFile(id packages.PackageID, name string, content io.Reader) *packages.Description
 }
 
+// An Inspector is a [Codec] that looks into the files that arrive: because the registry
+// does not tell their hashes, or because they say more than the registry.
+type Inspector interface {
+	// Inspect returns what is kept of a file beside its bytes. Errors: a [*BadAnswer] if it
+	// is not the file of the version, those of [Registry.Get], and others of this server.
+	Inspect(ctx context.Context, r *Registry, f packages.Arrival) (packages.Contents, error)
+}
+
 // ErrNotModified means that the last answer still holds.
 var ErrNotModified = errors.New("source: not modified")
 

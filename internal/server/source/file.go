@@ -29,6 +29,28 @@ func (c *Cache) Open(ctx context.Context, connection string, file *packages.Remo
 	return packages.RemoteFile{ReadCloser: f, Size: f.size}, nil
 }
 
+// Inspect implements [packages.Remote].
+func (c *Cache) Inspect(ctx context.Context, connection string, f packages.Arrival) (packages.Contents, error) {
+	r := c.registries[connection]
+	if r == nil {
+		return packages.Contents{}, fmt.Errorf("source: %s is not configured", connection)
+	}
+	inspector, ok := r.Codec.(Inspector)
+	if !ok {
+		return packages.Contents{}, nil
+	}
+	contents, err := inspector.Inspect(ctx, r, f)
+	bad := (*BadAnswer)(nil)
+	switch {
+	case errors.As(err, &bad):
+		err = fault.Wrap(err, fault.BadGateway, "UpstreamMismatch", "The file %s of version %s of %s from the upstream %s is not kept: %s Ask who runs the registry.",
+			f.Asset.Name, f.Version, f.Package, connection, sentence(bad.What))
+	case egress.KindOf(err) != "":
+		err = upstreamFault(err, connection)
+	}
+	return contents, err
+}
+
 // A remoteFile is a download that goes on where it was interrupted.
 type remoteFile struct {
 	ctx      context.Context

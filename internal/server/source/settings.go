@@ -10,6 +10,9 @@ type Settings struct {
 	// Background is for how long after that an answer is used while the registry is asked
 	// in the background. 0 is 1 minute.
 	Background time.Duration
+	// IndexFresh is how long a registry's list of all its packages is used without asking
+	// again. 0 is 1 minute.
+	IndexFresh time.Duration
 	// Missing is how long a registry's answer that it does not have a package is believed.
 	// 0 is 30 seconds.
 	Missing time.Duration
@@ -43,6 +46,7 @@ func (s Settings) WithDefaults() Settings {
 	}{
 		{&s.Fresh, 10 * time.Second},
 		{&s.Background, time.Minute},
+		{&s.IndexFresh, time.Minute},
 		{&s.Missing, 30 * time.Second},
 		{&s.Patience, 3 * time.Second},
 		{&s.Retry, 5 * time.Second},

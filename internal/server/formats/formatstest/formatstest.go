@@ -28,6 +28,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -102,6 +103,12 @@ type Server struct {
 // Start starts a server with the protocols that open makes.
 func Start(t testing.TB, open func(*packages.Service) map[packages.Format]formats.Protocol) *Server {
 	t.Helper()
+	return StartWith(t, open, func(*db.DB, func() time.Time) packages.Remote { return nil })
+}
+
+// StartWith is Start with external registries.
+func StartWith(t testing.TB, open func(*packages.Service) map[packages.Format]formats.Protocol, remote func(*db.DB, func() time.Time) packages.Remote) *Server {
+	t.Helper()
 	dir := t.TempDir()
 	ctx := context.Background()
 	s := &Server{t: t, records: make(chan *audit.Record, 1000)}
@@ -114,7 +121,7 @@ func Start(t testing.TB, open func(*packages.Service) map[packages.Format]format
 
 	s.Advisories, err = advisories.New(ctx, advisories.Config{DB: database, Operators: installation.Operators{Authz: &authz.PolicyAuthorizer{}, Account: Domain.Owner}, Now: s.Now})
 	check(t, err)
-	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Removals: removaltest.New(t, database, s.blobs, s.Now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now, Advisories: s.Advisories})
+	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Removals: removaltest.New(t, database, s.blobs, s.Now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now, Advisories: s.Advisories, Remote: remote(database, s.Now), SpoolDir: dir})
 	check(t, err)
 	s.users = newDirectory(t)
 	admin := authn.WithCaller(ctx, s.Caller(Admin))

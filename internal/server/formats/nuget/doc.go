@@ -19,8 +19,8 @@
 // the API is refused with the address of version 3.
 //
 // A package is one asset, named {id}.{version}.nupkg in lower case with the normalised
-// version (version.go), so every spelling of id and version names the same package. Its
-// id and version stand in the manifest inside (nupkg.go, nuspec.go), so the bytes are
+// version, so every spelling of id and version names the same package. Its
+// id and version stand in the manifest inside (package nupkg), so the bytes are
 // staged before the package is known. What the manifest says becomes the metadata of the
 // version, of which registration.go and search.go make their documents. A symbol package
 // is a sidecar of its package.

@@ -53,11 +53,3 @@ func notServed(_ http.ResponseWriter, r *formats.Request, _ route) error {
 func packageID(id string) packages.PackageID {
 	return packages.PackageID{Format: packages.NuGet, Name: strings.ToLower(id)}
 }
-
-// assetName is the name of a package's file.
-func assetName(id string, v version) string { return strings.ToLower(id) + "." + v.lower() + ".nupkg" }
-
-// symbolsName is the name of the file of a package's symbols.
-func symbolsName(id string, v version) string {
-	return strings.ToLower(id) + "." + v.lower() + ".snupkg"
-}

@@ -8,15 +8,16 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget/nupkg"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // A pushed file was received and read, and is not published yet.
 type pushed struct {
-	staged  *packages.Staged
-	nuspec  *nuspec
-	readme  string
-	version version
+	staged   *packages.Staged
+	manifest *nupkg.Manifest
+	readme   string
+	version  nupkg.Version
 }
 
 // receive stages the file of a push and reads its manifest. The caller discards it.
@@ -67,16 +68,16 @@ func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*pushed, er
 		return nil, err
 	}
 	defer release()
-	file, err := openNupkg(r.Context(), object, staged.Size)
+	file, err := nupkg.Open(r.Context(), object, staged.Size)
 	if err != nil {
 		return nil, err
 	}
 	p := &pushed{staged: staged}
-	if p.nuspec, err = file.nuspec(); err != nil {
+	if p.manifest, err = file.Manifest(); err != nil {
 		return nil, err
 	}
-	p.version = p.nuspec.version()
-	p.readme, err = file.readme(p.nuspec.Readme)
+	p.version = p.manifest.Parsed()
+	p.readme, err = file.Readme(p.manifest.Readme)
 	return p, err
 }
 
@@ -87,24 +88,24 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 		return err
 	}
 	defer p.staged.Discard()
-	if p.nuspec.hasType(symbolsType) {
+	if p.manifest.HasType(symbolsType) {
 		return fault.New(fault.Invalid, "InvalidPackage", "This is a package of symbols. Push it to the address of symbols, /%s, or together with its package.", symbolsPath)
 	}
-	id := packageID(p.nuspec.ID)
-	r.About(id, p.version.normal)
-	metadata, err := json.Marshal(p.nuspec)
+	id := packageID(p.manifest.ID)
+	r.About(id, p.version.Normal)
+	metadata, err := json.Marshal(p.manifest)
 	if err != nil {
 		return err
 	}
 	_, err = h.Packages.Publish(r.Context(), packages.Publication{
-		Repository: r.Repository, Package: id, Version: p.version.normal, Metadata: metadata,
-		Description: p.nuspec.description(p.readme), Search: p.nuspec.searchText(),
-		Assets: []packages.StagedAsset{{Name: assetName(p.nuspec.ID, p.version), Content: p.staged}},
+		Repository: r.Repository, Package: id, Version: p.version.Normal, Metadata: metadata,
+		Description: p.manifest.Describe(p.readme), Search: p.manifest.SearchText(),
+		Assets: []packages.StagedAsset{{Name: nupkg.AssetName(p.manifest.ID, p.version), Content: p.staged}},
 	})
 	if err != nil {
-		return formats.OverExisting(err, "%s %s exists already.", p.nuspec.ID, p.version.normal)
+		return formats.OverExisting(err, "%s %s exists already.", p.manifest.ID, p.version.Normal)
 	}
-	formats.WriteText(w, r, http.StatusCreated, p.nuspec.ID+" "+p.version.normal+" is published.\n")
+	formats.WriteText(w, r, http.StatusCreated, p.manifest.ID+" "+p.version.Normal+" is published.\n")
 	return nil
 }
 
@@ -118,11 +119,11 @@ func (h *Handler) pushSymbols(w http.ResponseWriter, r *formats.Request, _ route
 		return err
 	}
 	defer p.staged.Discard()
-	if !p.nuspec.hasType(symbolsType) {
+	if !p.manifest.HasType(symbolsType) {
 		return fault.New(fault.Invalid, "InvalidPackage", "This is not a package of symbols (.snupkg): its manifest does not have the package type %s. Push other packages to /%s.", symbolsType, publishPath)
 	}
-	id := packageID(p.nuspec.ID)
-	r.About(id, p.version.normal)
+	id := packageID(p.manifest.ID)
+	r.About(id, p.version.Normal)
 	if err := h.Packages.AuthorizedPackage(r.Context(), r.Repository, id, "codeartifact:PublishPackageVersion"); err != nil {
 		return err
 	}
@@ -130,16 +131,16 @@ func (h *Handler) pushSymbols(w http.ResponseWriter, r *formats.Request, _ route
 	if err != nil {
 		return err
 	}
-	if about.Version(p.version.normal) == nil {
-		return h.Packages.WhyNotVisible(r.Context(), r.Repository, id, p.version.normal)
+	if about.Version(p.version.Normal) == nil {
+		return h.Packages.WhyNotVisible(r.Context(), r.Repository, id, p.version.Normal)
 	}
 	_, err = h.Packages.Publish(r.Context(), packages.Publication{
-		Repository: r.Repository, Package: id, Version: p.version.normal,
-		Assets: []packages.StagedAsset{{Name: symbolsName(p.nuspec.ID, p.version), Beside: assetName(p.nuspec.ID, p.version), Content: p.staged}},
+		Repository: r.Repository, Package: id, Version: p.version.Normal,
+		Assets: []packages.StagedAsset{{Name: nupkg.SymbolsName(p.manifest.ID, p.version), Beside: nupkg.AssetName(p.manifest.ID, p.version), Content: p.staged}},
 	})
 	if err != nil {
-		return formats.OverExisting(err, "Symbols of %s %s exist already.", p.nuspec.ID, p.version.normal)
+		return formats.OverExisting(err, "Symbols of %s %s exist already.", p.manifest.ID, p.version.Normal)
 	}
-	formats.WriteText(w, r, http.StatusCreated, "The symbols of "+p.nuspec.ID+" "+p.version.normal+" are published.\n")
+	formats.WriteText(w, r, http.StatusCreated, "The symbols of "+p.manifest.ID+" "+p.version.Normal+" are published.\n")
 	return nil
 }

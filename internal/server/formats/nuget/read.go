@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget/nupkg"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -89,8 +90,8 @@ func (h *Handler) getVersionList(w http.ResponseWriter, r *formats.Request, rt r
 	doc, err := h.Documents.Get("list\n"+r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		all := []string{}
 		for _, v := range sortedVersions(p, anyVersion) {
-			if parsed, ok := parseVersion(v.Version); ok {
-				all = append(all, parsed.lower())
+			if parsed, ok := nupkg.ParseVersion(v.Version); ok {
+				all = append(all, parsed.Lower())
 			}
 		}
 		if len(all) == 0 {
@@ -127,33 +128,33 @@ func anyVersion(*packages.Version) bool { return true }
 func (h *Handler) getContent(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := packageID(rt.id)
 	r.About(id, rt.version)
-	v, ok := parseVersion(rt.version)
+	v, ok := nupkg.ParseVersion(rt.version)
 	if !ok {
 		return h.Packages.WhyNotVisible(r.Context(), r.Repository, id, "")
 	}
 	switch rt.file {
-	case assetName(rt.id, v), symbolsName(rt.id, v):
-		asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, v.normal, rt.file)
+	case nupkg.AssetName(rt.id, v), nupkg.SymbolsName(rt.id, v):
+		asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, v.Normal, rt.file)
 		if err != nil {
 			return err
 		}
 		return formats.ServeAsset(w, r.Request, asset, content)
 	case rt.id + ".nuspec":
-		return h.getInside(w, r, id, v, "application/xml", (*nupkg).rawNuspec)
+		return h.getInside(w, r, id, v, "application/xml", (*nupkg.File).RawManifest)
 	case "readme":
-		return h.getInside(w, r, id, v, "text/markdown; charset=utf-8", (*nupkg).ownReadme)
+		return h.getInside(w, r, id, v, "text/markdown; charset=utf-8", (*nupkg.File).OwnReadme)
 	}
-	return fault.New(fault.NotFound, "NotFound", "Version %s of %s has no file %s. It has %s.", v.normal, rt.id, rt.file, assetName(rt.id, v))
+	return fault.New(fault.NotFound, "NotFound", "Version %s of %s has no file %s. It has %s.", v.Normal, rt.id, rt.file, nupkg.AssetName(rt.id, v))
 }
 
 // getInside answers a file in a package.
-func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packages.PackageID, v version, media string, read func(*nupkg) ([]byte, error)) error {
-	asset, object, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, v.normal, assetName(id.Name, v))
+func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packages.PackageID, v nupkg.Version, media string, read func(*nupkg.File) ([]byte, error)) error {
+	asset, object, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, v.Normal, nupkg.AssetName(id.Name, v))
 	if err != nil {
 		return err
 	}
 	defer object.Close()
-	missing := fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.normal, id.Name)
+	missing := fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.Normal, id.Name)
 	// Opening a package reads its whole directory, so what is in it is kept.
 	doc, err := h.Documents.Get("inside\n"+media+"\n"+asset.SHA256, func() (*formats.Document, error) {
 		ctx := context.WithoutCancel(r.Context()) // other clients wait for it, too
@@ -163,7 +164,7 @@ func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packag
 				return nil, err
 			}
 			defer release()
-			p, err := openNupkg(ctx, object, asset.Size)
+			p, err := nupkg.Open(ctx, object, asset.Size)
 			if err != nil {
 				return nil, err
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget/nupkg"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -52,28 +53,30 @@ type (
 	// A catalogEntry is named after the public gallery's catalog. Here it is only a part
 	// of a leaf.
 	catalogEntry struct {
-		ID                       string            `json:"@id"`
-		Type                     string            `json:"@type"`
-		Authors                  string            `json:"authors"`
-		DependencyGroups         []registeredGroup `json:"dependencyGroups,omitempty"`
-		Description              string            `json:"description"`
-		IconURL                  string            `json:"iconUrl"`
-		Name                     string            `json:"id"`
-		Language                 string            `json:"language"`
-		LicenseExpression        string            `json:"licenseExpression"`
-		LicenseURL               string            `json:"licenseUrl"`
-		Listed                   bool              `json:"listed"`
-		MinClientVersion         string            `json:"minClientVersion"`
-		PackageContent           string            `json:"packageContent"`
-		PackageTypes             []packageType     `json:"packageTypes,omitempty"`
-		ProjectURL               string            `json:"projectUrl"`
-		Published                string            `json:"published"`
-		ReadmeURL                string            `json:"readmeUrl,omitempty"`
-		RequireLicenseAcceptance bool              `json:"requireLicenseAcceptance"`
-		Summary                  string            `json:"summary"`
-		Tags                     []string          `json:"tags"`
-		Title                    string            `json:"title"`
-		Version                  string            `json:"version"`
+		ID                       string                `json:"@id"`
+		Type                     string                `json:"@type"`
+		Authors                  string                `json:"authors"`
+		DependencyGroups         []registeredGroup     `json:"dependencyGroups,omitempty"`
+		Deprecation              *nupkg.Deprecation    `json:"deprecation,omitempty"`
+		Description              string                `json:"description"`
+		IconURL                  string                `json:"iconUrl"`
+		Name                     string                `json:"id"`
+		Language                 string                `json:"language"`
+		LicenseExpression        string                `json:"licenseExpression"`
+		LicenseURL               string                `json:"licenseUrl"`
+		Listed                   bool                  `json:"listed"`
+		MinClientVersion         string                `json:"minClientVersion"`
+		PackageContent           string                `json:"packageContent"`
+		PackageTypes             []packageType         `json:"packageTypes,omitempty"`
+		ProjectURL               string                `json:"projectUrl"`
+		Published                string                `json:"published,omitempty"`
+		ReadmeURL                string                `json:"readmeUrl,omitempty"`
+		RequireLicenseAcceptance bool                  `json:"requireLicenseAcceptance"`
+		Summary                  string                `json:"summary"`
+		Tags                     []string              `json:"tags"`
+		Title                    string                `json:"title"`
+		Version                  string                `json:"version"`
+		Vulnerabilities          []nupkg.Vulnerability `json:"vulnerabilities,omitempty"`
 	}
 	registeredGroup struct {
 		Type            string                 `json:"@type"`
@@ -102,8 +105,8 @@ type listing struct {
 // An entry is a version with its manifest.
 type entry struct {
 	*packages.Version
-	*nuspec
-	version version
+	*nupkg.Manifest
+	version nupkg.Version
 }
 
 // newListing reads the manifests of those versions of a package that are wanted. Versions
@@ -115,7 +118,7 @@ func newListing(r *formats.Request, p *packages.Package, semVer2 bool, wanted fu
 		if err != nil {
 			return nil, err
 		}
-		if semVer2 || !e.nuspec.semVer2() {
+		if semVer2 || !e.Manifest.NeedsSemVer2() {
 			l.entries = append(l.entries, e)
 		}
 	}
@@ -123,9 +126,9 @@ func newListing(r *formats.Request, p *packages.Package, semVer2 bool, wanted fu
 }
 
 func newEntry(v *packages.Version) (entry, error) {
-	e := entry{Version: v, nuspec: new(nuspec)}
-	err := json.Unmarshal(v.Metadata, e.nuspec)
-	e.version = e.nuspec.version()
+	e := entry{Version: v, Manifest: new(nupkg.Manifest)}
+	err := json.Unmarshal(v.Metadata, e.Manifest)
+	e.version = e.Manifest.Parsed()
 	return e, err
 }
 
@@ -141,13 +144,13 @@ func (l *listing) index(id string) string {
 	return registrationFolder(l.base, l.semVer2) + url.PathEscape(strings.ToLower(id)) + "/index.json"
 }
 
-func (l *listing) leafURL(v version) string {
-	return registrationFolder(l.base, l.semVer2) + url.PathEscape(l.id) + "/" + url.PathEscape(v.lower()) + ".json"
+func (l *listing) leafURL(v nupkg.Version) string {
+	return registrationFolder(l.base, l.semVer2) + url.PathEscape(l.id) + "/" + url.PathEscape(v.Lower()) + ".json"
 }
 
 // flat is the address of a file of a version.
-func (l *listing) flat(v version, file string) string {
-	return l.base + flatFolder + url.PathEscape(l.id) + "/" + url.PathEscape(v.lower()) + "/" + url.PathEscape(file)
+func (l *listing) flat(v nupkg.Version, file string) string {
+	return l.base + flatFolder + url.PathEscape(l.id) + "/" + url.PathEscape(v.Lower()) + "/" + url.PathEscape(file)
 }
 
 // registration renders the index: whole if the versions are few and small.
@@ -175,9 +178,9 @@ func (l *listing) registration() registration {
 func (l *listing) page(entries []entry) leavesPage {
 	first, last := entries[0].version, entries[len(entries)-1].version
 	page := leavesPage{
-		ID:    registrationFolder(l.base, l.semVer2) + url.PathEscape(l.id) + "/page/" + url.PathEscape(first.lower()) + "/" + url.PathEscape(last.lower()) + ".json",
+		ID:    registrationFolder(l.base, l.semVer2) + url.PathEscape(l.id) + "/page/" + url.PathEscape(first.Lower()) + "/" + url.PathEscape(last.Lower()) + ".json",
 		Type:  "catalog:CatalogPage",
-		Count: len(entries), Lower: first.normal, Upper: last.normal, Parent: l.index(l.id),
+		Count: len(entries), Lower: first.Normal, Upper: last.Normal, Parent: l.index(l.id),
 	}
 	for _, e := range entries {
 		page.Items = append(page.Items, l.leaf(e))
@@ -186,12 +189,13 @@ func (l *listing) page(entries []entry) leavesPage {
 }
 
 func (l *listing) leaf(e entry) leaf {
-	file := l.flat(e.version, assetName(l.id, e.version))
+	file := l.flat(e.version, nupkg.AssetName(l.id, e.version))
 	c := catalogEntry{
 		ID: l.leafURL(e.version), Type: "PackageDetails", Authors: e.Authors, Description: e.Description, IconURL: e.IconURL, Name: e.ID,
 		Language: e.Language, LicenseExpression: e.LicenseExpression, LicenseURL: e.LicenseURL, Listed: e.Status == packages.Published,
 		MinClientVersion: e.MinClientVersion, PackageContent: file, ProjectURL: e.ProjectURL, Published: publishedTime(e.Version),
-		RequireLicenseAcceptance: e.RequireLicenseAcceptance, Summary: e.Summary, Tags: e.Tags, Title: e.Title, Version: e.nuspec.Version,
+		RequireLicenseAcceptance: e.RequireLicenseAcceptance, Summary: e.Summary, Tags: e.Tags, Title: e.Title, Version: e.Manifest.Version,
+		Deprecation: e.Deprecation, Vulnerabilities: e.Vulnerabilities,
 	}
 	if e.Readme != "" {
 		c.ReadmeURL = l.flat(e.version, "readme")
@@ -205,16 +209,20 @@ func (l *listing) leaf(e entry) leaf {
 	for _, g := range e.DependencyGroups {
 		group := registeredGroup{Type: "PackageDependencyGroup", TargetFramework: g.TargetFramework}
 		for _, d := range g.Dependencies {
-			group.Dependencies = append(group.Dependencies, registeredDependency{"PackageDependency", d.ID, fullRange(d.Range), l.index(d.ID)})
+			group.Dependencies = append(group.Dependencies, registeredDependency{"PackageDependency", d.ID, nupkg.FullRange(d.Range), l.index(d.ID)})
 		}
 		c.DependencyGroups = append(c.DependencyGroups, group)
 	}
 	return leaf{ID: c.ID, Type: "Package", CatalogEntry: c, PackageContent: file, Registration: l.index(l.id)}
 }
 
+// publishedTime is empty if an external registry does not tell the time.
 func publishedTime(v *packages.Version) string {
-	if v.Status != packages.Published {
+	switch {
+	case v.Status != packages.Published:
 		return unlistedTime
+	case v.Published.IsZero():
+		return ""
 	}
 	return v.Published.UTC().Format(time.RFC3339Nano)
 }
@@ -262,8 +270,8 @@ func (h *Handler) getRegistration(w http.ResponseWriter, r *formats.Request, rt 
 // getRegistrationPage answers the versions of an inclusive range. It is in the address,
 // so a page that an older index names is answered after a push as well.
 func (h *Handler) getRegistrationPage(w http.ResponseWriter, r *formats.Request, rt route) error {
-	lower, ok1 := parseVersion(rt.lower)
-	upper, ok2 := parseVersion(rt.upper)
+	lower, ok1 := nupkg.ParseVersion(rt.lower)
+	upper, ok2 := nupkg.ParseVersion(rt.upper)
 	if !ok1 || !ok2 {
 		return h.Packages.WhyNotVisible(r.Context(), r.Repository, packageID(rt.id), "")
 	}
@@ -275,7 +283,7 @@ func (h *Handler) getRegistrationPage(w http.ResponseWriter, r *formats.Request,
 	doc, err := h.Documents.Render(r.Context(), func() (*formats.Document, error) {
 		l, err := newListing(r, p, rt.semVer2, func(v *packages.Version) bool {
 			of := strings.ToLower(v.Version)
-			return packages.NuGet.Compare(of, lower.lower()) >= 0 && packages.NuGet.Compare(of, upper.lower()) <= 0
+			return packages.NuGet.Compare(of, lower.Lower()) >= 0 && packages.NuGet.Compare(of, upper.Lower()) <= 0
 		})
 		if err != nil {
 			return nil, err
@@ -302,17 +310,17 @@ type leafDocument struct {
 	CatalogEntry   string   `json:"catalogEntry"`
 	Listed         bool     `json:"listed"`
 	PackageContent string   `json:"packageContent"`
-	Published      string   `json:"published"`
+	Published      string   `json:"published,omitempty"`
 	Registration   string   `json:"registration"`
 }
 
 func (h *Handler) getRegistrationLeaf(w http.ResponseWriter, r *formats.Request, rt route) error {
-	v, ok := parseVersion(rt.version)
+	v, ok := nupkg.ParseVersion(rt.version)
 	if !ok {
 		return h.Packages.WhyNotVisible(r.Context(), r.Repository, packageID(rt.id), "")
 	}
-	wanted := func(of *packages.Version) bool { return strings.EqualFold(of.Version, v.normal) }
-	return h.registered(w, r, rt, "leaf\n"+v.lower(), v.normal, wanted, func(l *listing) any {
+	wanted := func(of *packages.Version) bool { return strings.EqualFold(of.Version, v.Normal) }
+	return h.registered(w, r, rt, "leaf\n"+v.Lower(), v.Normal, wanted, func(l *listing) any {
 		one := l.leaf(l.entries[0])
 		return leafDocument{
 			one.ID,

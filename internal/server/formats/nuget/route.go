@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget/nupkg"
 )
 
 // What an address names.
@@ -122,7 +123,7 @@ func parsePublish(rest []string) (formats.Kind, route) {
 	switch {
 	case len(rest) == 0:
 		return publishing, route{}
-	case len(rest) == 2 && validID(rest[0]):
+	case len(rest) == 2 && nupkg.ValidID(rest[0]):
 		return published, route{id: strings.ToLower(rest[0]), version: rest[1]}
 	}
 	return "", route{}
@@ -130,16 +131,16 @@ func parsePublish(rest []string) (formats.Kind, route) {
 
 func parseFlat(rest []string) (formats.Kind, route) {
 	switch {
-	case len(rest) == 2 && validID(rest[0]) && rest[1] == "index.json":
+	case len(rest) == 2 && nupkg.ValidID(rest[0]) && rest[1] == "index.json":
 		return versionList, route{id: strings.ToLower(rest[0])}
-	case len(rest) == 3 && validID(rest[0]) && rest[2] != "":
+	case len(rest) == 3 && nupkg.ValidID(rest[0]) && rest[2] != "":
 		return content, route{id: strings.ToLower(rest[0]), version: rest[1], file: strings.ToLower(rest[2])}
 	}
 	return "", route{}
 }
 
 func parseRegistration(rest []string) (formats.Kind, route) {
-	if len(rest) < 2 || !validID(rest[0]) {
+	if len(rest) < 2 || !nupkg.ValidID(rest[0]) {
 		return "", route{}
 	}
 	rt := route{id: strings.ToLower(rest[0])}
@@ -157,8 +158,6 @@ func parseRegistration(rest []string) (formats.Kind, route) {
 	}
 	return "", route{}
 }
-
-func validID(id string) bool { return len(id) <= maxID && idPattern.MatchString(id) }
 
 // isVersion2 reports whether a client asks for version 2 of the API: it takes any source
 // whose address does not end in index.json for one.

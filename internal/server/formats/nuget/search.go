@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget/nupkg"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -60,7 +61,7 @@ func (s searchQuery) matches(id, text string) bool {
 	if s.id != "" && id != s.id {
 		return false
 	}
-	if s.packageType != "" && !strings.Contains(text, typeLine+strings.ToLower(s.packageType)+"\n") {
+	if s.packageType != "" && !strings.Contains(text, nupkg.TypeLine+strings.ToLower(s.packageType)+"\n") {
 		return false
 	}
 	return formats.ContainsAll(id+"\n"+text, s.words)
@@ -141,10 +142,10 @@ func (h *Handler) listed(r *formats.Request, id packages.PackageID, s searchQuer
 		if err != nil {
 			return nil, nil, err
 		}
-		if !s.semVer2 && e.nuspec.semVer2() {
+		if !s.semVer2 && e.Manifest.NeedsSemVer2() {
 			continue
 		}
-		if s.packageType != "" && !e.hasType(s.packageType) {
+		if s.packageType != "" && !e.HasType(s.packageType) {
 			break
 		}
 		return versions[:i+1], &e, nil
@@ -215,7 +216,7 @@ func (h *Handler) serveFound(w http.ResponseWriter, r *formats.Request, answer f
 func newResult(r *formats.Request, semVer2 bool, versions []*packages.Version, e entry) (searchResult, error) {
 	l := &listing{base: r.Base, semVer2: semVer2, id: packageID(e.ID).Name}
 	s := searchResult{
-		ID: l.index(l.id), Type: "Package", Registration: l.index(l.id), Name: e.ID, Version: e.nuspec.Version,
+		ID: l.index(l.id), Type: "Package", Registration: l.index(l.id), Name: e.ID, Version: e.Manifest.Version,
 		Description: e.Description, Summary: e.Summary, Title: cmp.Or(e.Title, e.ID), IconURL: e.IconURL, LicenseURL: e.LicenseURL, ProjectURL: e.ProjectURL,
 		Tags: e.Tags, Authors: []string{},
 	}
@@ -227,7 +228,7 @@ func newResult(r *formats.Request, semVer2 bool, versions []*packages.Version, e
 			s.Authors = append(s.Authors, author)
 		}
 	}
-	for _, t := range e.types() {
+	for _, t := range e.Types() {
 		s.PackageTypes = append(s.PackageTypes, packageType{t})
 	}
 	for _, v := range versions {
@@ -235,8 +236,8 @@ func newResult(r *formats.Request, semVer2 bool, versions []*packages.Version, e
 		if err != nil {
 			return s, err
 		}
-		if semVer2 || !e.nuspec.semVer2() {
-			s.Versions = append(s.Versions, searchVersion{Version: e.nuspec.Version, ID: l.leafURL(e.version)})
+		if semVer2 || !e.Manifest.NeedsSemVer2() {
+			s.Versions = append(s.Versions, searchVersion{Version: e.Manifest.Version, ID: l.leafURL(e.version)})
 		}
 	}
 	return s, nil
@@ -268,7 +269,7 @@ func (h *Handler) completeVersion(w http.ResponseWriter, r *formats.Request, id 
 		return err
 	}
 	answer := autocompleteAnswer{Data: []string{}}
-	if validID(id) {
+	if nupkg.ValidID(id) {
 		r.About(packageID(id), "")
 		versions, newest, err := h.listed(r, packageID(id), s)
 		if err != nil {

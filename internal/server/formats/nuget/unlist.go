@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget/nupkg"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -26,16 +27,16 @@ func (h *Handler) relist(w http.ResponseWriter, r *formats.Request, rt route) er
 func (h *Handler) setStatus(w http.ResponseWriter, r *formats.Request, rt route, expected, wanted packages.Status, success int) error {
 	id := packageID(rt.id)
 	r.About(id, rt.version)
-	v, ok := parseVersion(rt.version)
+	v, ok := nupkg.ParseVersion(rt.version)
 	if !ok {
 		return fault.New(fault.NotFound, "NotFound", "%q is not a version of %s.", rt.version, rt.id)
 	}
 	out, err := h.Packages.UpdateVersionsStatus(r.Context(), r.Repository, id,
-		packages.Selection{Versions: []string{v.normal}, Expected: expected}, wanted)
+		packages.Selection{Versions: []string{v.Normal}, Expected: expected}, wanted)
 	if err != nil {
 		return err
 	}
-	if failed, ok := out.Failed[v.normal]; ok {
+	if failed, ok := out.Failed[v.Normal]; ok {
 		if err := h.unlessWanted(r, id, v, wanted, failed); err != nil {
 			return err
 		}
@@ -46,16 +47,16 @@ func (h *Handler) setStatus(w http.ResponseWriter, r *formats.Request, rt route,
 
 // unlessWanted returns the reason for which the status was not changed, or nil if the
 // version has the wanted one.
-func (h *Handler) unlessWanted(r *formats.Request, id packages.PackageID, v version, wanted packages.Status, failed packages.VersionError) error {
+func (h *Handler) unlessWanted(r *formats.Request, id packages.PackageID, v nupkg.Version, wanted packages.Status, failed packages.VersionError) error {
 	if failed.Code == "NOT_FOUND" {
-		return fault.New(fault.NotFound, "NotFound", "%s has no version %s in this repository. A version of an upstream repository is unlisted there.", id.Name, v.normal)
+		return fault.New(fault.NotFound, "NotFound", "%s has no version %s in this repository. A version of an upstream repository is unlisted there.", id.Name, v.Normal)
 	}
 	p, err := h.Packages.Package(r.Context(), r.Repository, id)
 	if err != nil {
 		return err
 	}
-	if have := p.Version(v.normal); have != nil && have.Status == wanted {
+	if have := p.Version(v.Normal); have != nil && have.Status == wanted {
 		return nil
 	}
-	return fault.New(fault.Conflict, "Conflict", "The status of %s %s cannot become %s. %s", id.Name, v.normal, wanted, failed.Message)
+	return fault.New(fault.Conflict, "Conflict", "The status of %s %s cannot become %s. %s", id.Name, v.Normal, wanted, failed.Message)
 }

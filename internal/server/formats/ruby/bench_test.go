@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -79,4 +80,29 @@ func BenchmarkIndexes(b *testing.B) {
 			get("versions")
 		}
 	})
+}
+
+// BenchmarkVersions_External reads what was added to the list of a registry as large as
+// the public one, each time after an addition there.
+func BenchmarkVersions_External(b *testing.B) {
+	r, s, app := startConnected(b)
+	var list strings.Builder
+	for i := range 190_000 {
+		fmt.Fprintf(&list, "gem-%06d 1.0.0,1.0.1,1.1.0,1.2.0,2.0.0,2.1.0-java,2.1.0,3.0.0.pre,3.0.0 0123456789abcdef0123456789abcdef\n", i)
+	}
+	r.list = list.String()
+	r.add("first", "1.0", "")
+	before := get(b, s, app+"versions")
+	b.SetBytes(int64(len(before.Body)))
+	for b.Loop() {
+		b.StopTimer()
+		r.add("more", "1.0", "")
+		b.StartTimer()
+		now := get(b, s, app+"versions", "If-None-Match: "+before.Header.Get("ETag"), fmt.Sprintf("Range: bytes=%d-", len(before.Body)-1))
+		if now.StatusCode != http.StatusPartialContent || len(now.Body) > 1<<10 {
+			b.Fatal(now.StatusCode, len(now.Body))
+		}
+		before.Body += now.Body[1:]
+		before.Header = now.Header
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby/rubygem"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -19,13 +20,15 @@ type build struct {
 }
 
 // number is the version with the platform, unless that is "ruby".
-func (b build) number() string { return (&gem{Version: b.version, Platform: b.platform}).number() }
+func (b build) number() string {
+	return (&rubygem.Gem{Version: b.version, Platform: b.platform}).Number()
+}
 
-func (b build) prerelease() bool { return (&gem{Version: b.version}).prerelease() }
+func (b build) prerelease() bool { return (&rubygem.Gem{Version: b.version}).Prerelease() }
 
 // specification is what the gem's specification says.
-func (b build) specification() (*gem, error) {
-	g := new(gem)
+func (b build) specification() (*rubygem.Gem, error) {
+	g := new(rubygem.Gem)
 	return g, json.Unmarshal(b.asset.Metadata, g)
 }
 
@@ -35,7 +38,7 @@ func buildsOf(name string, v *packages.Version) []build {
 	for _, a := range v.Assets {
 		number, ok := strings.CutPrefix(a.Name, name+"-"+v.Version)
 		if number, ok2 := strings.CutSuffix(number, ".gem"); ok && ok2 {
-			b := build{name, v.Version, defaultOS, a}
+			b := build{name, v.Version, rubygem.AnyPlatform, a}
 			if platform, ok := strings.CutPrefix(number, "-"); ok {
 				b.platform = platform
 			}

@@ -2,28 +2,22 @@ package ruby
 
 import (
 	"context"
-	"crypto/md5"
-	"encoding/hex"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby/rubygem"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // The compact index (RubyGems Guides, "Compact Index API"). Its documents have the MD5 of
 // their bytes as ETag, which Bundler before 2.5 compares with what it keeps.
 //
-// The document versions is made anew, sorted by name, whenever a gem changes. So an older
-// one is never the beginning of a newer one, and a client that asks for the rest of it
-// (Range) gets the whole.
+// The document versions is in versions.go.
 
 const mediaText = "text/plain; charset=utf-8"
-
-// createdAt stands in the first line of versions. It says when the document was begun,
-// which nobody needs, and must not change with each rendering.
-const createdAt = "2024-01-01T00:00:00Z"
 
 // getRoot tells gem that the repository exists. gem 3.3 asks before it goes on with the
 // compact index.
@@ -54,8 +48,12 @@ func (h *Handler) getInfo(w http.ResponseWriter, r *formats.Request, rt route) e
 func (h *Handler) info(r *formats.Request, p *packages.Package) (*formats.Document, error) {
 	return h.Documents.Get("info\n"+r.Repository.ARN()+"\n"+p.ID.Name+"\n"+p.Revision, func() (*formats.Document, error) {
 		var b strings.Builder
+		builds := listed(p)
+		if text, ok := upstreamInfo(p, builds); ok {
+			return formats.NewDocument(mediaText, []byte(text)).WithMD5(), nil
+		}
 		b.WriteString("---\n")
-		for _, build := range listed(p) {
+		for _, build := range builds {
 			g, err := build.specification()
 			if err != nil {
 				return nil, err
@@ -66,35 +64,58 @@ func (h *Handler) info(r *formats.Request, p *packages.Package) (*formats.Docume
 	})
 }
 
+// upstreamInfo returns the document of an external registry if it lists the same gems as
+// the package has. Its MD5 is the one in the registry's list of versions.
+func upstreamInfo(p *packages.Package, builds []build) (string, bool) {
+	var about rubygem.Attributes
+	if p.Attributes == nil || json.Unmarshal(p.Attributes, &about) != nil {
+		return "", false
+	}
+	lines, complete := rubygem.ParseInfo(p.ID.Name, about.Info)
+	if !complete || len(lines) != len(builds) {
+		return "", false
+	}
+	sums := map[string]string{}
+	for i := range lines {
+		sums[lines[i].Gem.Number()] = lines[i].SHA256
+	}
+	for _, b := range builds {
+		if sums[b.number()] != b.asset.SHA256 {
+			return "", false
+		}
+	}
+	return about.Info, len(sums) == len(builds)
+}
+
 // infoLine writes the line of one gem: number, runtime dependencies, and after the bar
 // what the gem needs and is. The space before the bar stands without dependencies too.
-func infoLine(b *strings.Builder, g *gem, a packages.Asset) {
-	b.WriteString(g.number())
+func infoLine(b *strings.Builder, g *rubygem.Gem, a packages.Asset) {
+	b.WriteString(g.Number())
 	b.WriteByte(' ')
-	for i, d := range g.runtime() {
+	for i, d := range g.Runtime() {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(d.Name + ":" + d.Requirement.join("&"))
+		b.WriteString(d.Name + ":" + d.Requirement.Join("&"))
 	}
 	b.WriteString("|checksum:" + a.SHA256)
-	if !g.Ruby.any() {
-		b.WriteString(",ruby:" + g.Ruby.join("&"))
+	if !g.Ruby.Any() {
+		b.WriteString(",ruby:" + g.Ruby.Join("&"))
 	}
-	if !g.RubyGems.any() {
-		b.WriteString(",rubygems:" + g.RubyGems.join("&"))
+	if !g.RubyGems.Any() {
+		b.WriteString(",rubygems:" + g.RubyGems.Join("&"))
 	}
 	b.WriteString(",created_at:" + a.Published.UTC().Format(time.RFC3339) + "\n")
 }
 
-// gems returns all gems with a listed version, by name.
+// gems returns all gems with a listed version that are published or kept here, by name.
 func (h *Handler) gems(ctx context.Context, repo packages.RepositoryID) ([]*packages.Package, error) {
 	var all []*packages.Package
 	for id, err := range h.Names(ctx, repo, packages.Ruby) {
 		if err != nil {
 			return nil, err
 		}
-		p, err := h.Packages.Package(ctx, repo, id)
+		p, err := h.Packages.StoredPackage(ctx, repo, id)
 		if formats.IsNotFound(err) {
 			continue // deleted since it was listed
 		}
@@ -104,31 +125,6 @@ func (h *Handler) gems(ctx context.Context, repo packages.RepositoryID) ([]*pack
 		all = append(all, p)
 	}
 	return all, nil
-}
-
-// getVersions answers the list of all versions of all gems, with the MD5 of each gem's
-// document, by which Bundler knows that it must fetch it again.
-func (h *Handler) getVersions(w http.ResponseWriter, r *formats.Request, _ route) error {
-	return h.serveIndex(w, r, "versions", func(all []*packages.Package) (*formats.Document, error) {
-		var b strings.Builder
-		b.WriteString("created_at: " + createdAt + "\n---\n")
-		for _, p := range all {
-			info, err := h.info(r, p)
-			if err != nil {
-				return nil, err
-			}
-			var numbers []string
-			for _, build := range listed(p) {
-				numbers = append(numbers, build.number())
-			}
-			if len(numbers) == 0 {
-				continue
-			}
-			sum := md5.Sum(info.Body())
-			b.WriteString(p.ID.Name + " " + strings.Join(numbers, ",") + " " + hex.EncodeToString(sum[:]) + "\n")
-		}
-		return formats.NewDocument(mediaText, []byte(b.String())).WithMD5(), nil
-	})
 }
 
 // getNames answers the names of all gems.

@@ -17,7 +17,7 @@
 //
 // A gem is an asset of its version: gems of several platforms are assets of one version.
 // What its specification says is stored with the asset. It is YAML with Ruby's tags, in a
-// tar (archive.go, yaml.go, specification.go), and says what the gem is called, so the
+// tar (package rubygem), and says what the gem is called, so the
 // bytes are staged before the package is known.
 //
 // A yanked version is Unlisted: indexes leave it out, and its gems can still be

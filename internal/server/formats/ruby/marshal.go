@@ -5,6 +5,8 @@ import (
 	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby/rubygem"
 )
 
 // A marshaller writes Ruby's Marshal format 4.8 (Ruby's doc/marshal.rdoc): what gem reads
@@ -105,11 +107,11 @@ func (m *marshaller) version(v string) {
 	m.text(v)
 }
 
-func (m *marshaller) requirement(r requirement) {
+func (m *marshaller) requirement(r rubygem.Requirement) {
 	m.out.WriteByte('U')
 	m.symbol("Gem::Requirement")
 	m.array(1)
-	r = r.orAny()
+	r = r.OrAny()
 	m.array(len(r))
 	for _, c := range r {
 		m.array(2)
@@ -118,7 +120,7 @@ func (m *marshaller) requirement(r requirement) {
 	}
 }
 
-func (m *marshaller) dependency(d dependency) {
+func (m *marshaller) dependency(d rubygem.Dependency) {
 	m.out.WriteByte('o')
 	m.symbol("Gem::Dependency")
 	m.integer(5)
@@ -146,7 +148,7 @@ const (
 
 // specification writes a gem's specification as Gem::Specification#_dump does: the fields
 // that a client needs to choose and to resolve, without the list of files.
-func (m *marshaller) specification(g *gem) {
+func (m *marshaller) specification(g *rubygem.Gem) {
 	inner := newMarshaller()
 	inner.array(19)
 	builtWith := g.BuiltWith
@@ -175,7 +177,7 @@ func (m *marshaller) specification(g *gem) {
 	inner.text(g.Platform)
 	inner.texts(g.Licenses)
 	inner.hash(len(g.Metadata))
-	for _, key := range g.metadataKeys() {
+	for _, key := range g.MetadataKeys() {
 		inner.text(key)
 		inner.text(g.Metadata[key])
 	}
@@ -185,7 +187,7 @@ func (m *marshaller) specification(g *gem) {
 }
 
 // gemspecRZ is the document quick/Marshal.4.8/{full name}.gemspec.rz.
-func gemspecRZ(g *gem) []byte {
+func gemspecRZ(g *rubygem.Gem) []byte {
 	m := newMarshaller()
 	m.specification(g)
 	var b bytes.Buffer
@@ -196,7 +198,7 @@ func gemspecRZ(g *gem) []byte {
 }
 
 // specsGZ is one of the documents specs.4.8.gz: the name, version and platform of gems.
-func specsGZ(all []*gem) []byte {
+func specsGZ(all []*rubygem.Gem) []byte {
 	m := newMarshaller()
 	m.array(len(all))
 	for _, g := range all {
@@ -213,7 +215,7 @@ func specsGZ(all []*gem) []byte {
 }
 
 // dependenciesDocument is the answer of the dependency API.
-func dependenciesDocument(all []*gem) []byte {
+func dependenciesDocument(all []*rubygem.Gem) []byte {
 	m := newMarshaller()
 	m.array(len(all))
 	for _, g := range all {
@@ -225,12 +227,12 @@ func dependenciesDocument(all []*gem) []byte {
 		m.symbol("platform")
 		m.text(g.Platform)
 		m.symbol("dependencies")
-		runtime := g.runtime()
+		runtime := g.Runtime()
 		m.array(len(runtime))
 		for _, d := range runtime {
 			m.array(2)
 			m.text(d.Name)
-			m.text(d.Requirement.join(", "))
+			m.text(d.Requirement.Join(", "))
 		}
 	}
 	return m.out.Bytes()

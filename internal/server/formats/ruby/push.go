@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby/rubygem"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -36,33 +37,34 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 		return err
 	}
 	_, err = h.Packages.Publish(r.Context(), packages.Publication{
-		Repository: r.Repository, Package: id, Version: g.Version, Description: g.description(),
-		Assets: []packages.StagedAsset{{Name: g.fileName(), Content: staged, Metadata: metadata}},
+		Repository: r.Repository, Package: id, Version: g.Version, Description: g.Describe(),
+		Assets: []packages.StagedAsset{{Name: g.FileName(), Content: staged, Metadata: metadata}},
 	})
 	if err != nil {
-		return formats.OverExisting(err, "%s exists already: repushing a gem is not allowed.", g.fileName())
+		return formats.OverExisting(err, "%s exists already: repushing a gem is not allowed.", g.FileName())
 	}
-	formats.WriteText(w, r, http.StatusOK, "Successfully registered gem: "+g.Name+" ("+g.number()+")\n")
+	formats.WriteText(w, r, http.StatusOK, "Successfully registered gem: "+g.Name+" ("+g.Number()+")\n")
 	return nil
 }
 
 // checkFullName refuses a gem whose file has the name that the file of another gem has:
 // acme-1.0 of version 2 for java, and acme of version 1.0 for 2-java. Clients would get
 // either of them. A caller who may not read may publish every gem, see
-// [packages.Service.StageUnnamed].
-func (h *Handler) checkFullName(r *formats.Request, g *gem) error {
-	have, err := h.find(r, g.fullName())
+// [packages.Service.StageUnnamed]. An external registry that fails does not keep anybody
+// from publishing.
+func (h *Handler) checkFullName(r *formats.Request, g *rubygem.Gem) error {
+	have, err := h.find(r, g.FullName())
 	r.About(packageID(g.Name), g.Version) // and not what was found
 	if err == nil && have.name != g.Name {
-		return fault.New(fault.Conflict, "Conflict", "There is a gem %s (%s) already, whose file has the same name: %s. Choose another name, version or platform.", have.name, have.number(), g.fileName())
+		return fault.New(fault.Conflict, "Conflict", "There is a gem %s (%s) already, whose file has the same name: %s. Choose another name, version or platform.", have.name, have.number(), g.FileName())
 	}
-	if kind := fault.From(err); kind == nil || kind.Kind == fault.NotFound || kind.Kind == fault.Denied {
+	if kind := fault.From(err); kind == nil || kind.Kind == fault.NotFound || kind.Kind == fault.Denied || packages.IsRemoteFailure(err) {
 		return nil
 	}
 	return err
 }
 
-func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*gem, error) {
+func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*rubygem.Gem, error) {
 	object, err := staged.Open(r.Context())
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*gem, error
 		return nil, err
 	}
 	defer release()
-	return readGem(r.Context(), object, staged.Size)
+	return rubygem.Read(r.Context(), object, staged.Size)
 }
 
 // maxForm bounds the form of a yank, in bytes.
@@ -126,7 +128,7 @@ func yankForm(w http.ResponseWriter, r *formats.Request) (name, version, platfor
 		}
 	}
 	name, version, platform = values.Get("gem_name"), values.Get("version"), values.Get("platform")
-	if !namePattern.MatchString(name) || len(name) > maxName || !versionPattern.MatchString(version) || len(version) > maxName {
+	if !rubygem.ValidName(name) || !rubygem.ValidVersion(version) {
 		return "", "", "", fault.New(fault.Invalid, "InvalidForm", "A yank needs the fields gem_name and version: gem yank NAME -v VERSION.")
 	}
 	return name, version, platform, nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby/rubygem"
 )
 
 // What an address names.
@@ -83,7 +84,7 @@ func parse(escaped string) (formats.Kind, route) {
 			continue
 		}
 		name, ok = strings.CutSuffix(name, file.suffix)
-		if ok && len(name) <= 3*maxName && namePattern.MatchString(name) {
+		if ok && rubygem.ValidFullName(name) {
 			return file.kind, route{name}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby/rubygem"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -14,10 +15,10 @@ import (
 // latest_specs the newest release for each platform, prerelease_specs the others.
 func (h *Handler) getSpecs(w http.ResponseWriter, r *formats.Request, rt route) error {
 	return h.serveIndex(w, r, rt.name, func(all []*packages.Package) (*formats.Document, error) {
-		var selected []*gem
+		var selected []*rubygem.Gem
 		for _, p := range all {
 			for _, b := range selectBuilds(listed(p), rt.name) {
-				selected = append(selected, &gem{Name: b.name, Version: b.version, Platform: b.platform})
+				selected = append(selected, &rubygem.Gem{Name: b.name, Version: b.version, Platform: b.platform})
 			}
 		}
 		return formats.NewDocument("application/octet-stream", specsGZ(selected)), nil
@@ -58,9 +59,9 @@ func (h *Handler) getDependencies(w http.ResponseWriter, r *formats.Request, _ r
 	if names = slices.Compact(names); len(names) > maxAsked {
 		return fault.New(fault.Invalid, "TooManyGems", "Ask for at most %d gems at a time.", maxAsked)
 	}
-	var found []*gem
+	var found []*rubygem.Gem
 	for _, name := range names {
-		if !namePattern.MatchString(name) || len(name) > maxName {
+		if !rubygem.ValidName(name) {
 			continue
 		}
 		p, err := h.Packages.Package(r.Context(), r.Repository, packageID(name))

@@ -112,7 +112,13 @@ func (s *Server) Config(name string, others ...*Server) egress.UpstreamConfig {
 // Upstream returns a client for this server that does not wait before it tries again.
 func (s *Server) Upstream(t testing.TB, name string, others ...*Server) *egress.Upstream {
 	t.Helper()
-	u, err := egress.NewUpstream(s.Config(name, others...), egress.Services{Wait: NoWait})
+	return Open(t, s.Config(name, others...))
+}
+
+// Open returns a client with settings, which does not wait before it tries again.
+func Open(t testing.TB, c egress.UpstreamConfig) *egress.Upstream {
+	t.Helper()
+	u, err := egress.NewUpstream(c, egress.Services{Wait: NoWait})
 	if err != nil {
 		t.Fatal(err)
 	}

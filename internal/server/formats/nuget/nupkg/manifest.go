@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ import (
 
 // Bounds of a manifest.
 const (
-	maxNuspec = 512 << 10 // bytes
-	maxID     = 100       // characters, NuGet's own bound
+	maxManifest = 512 << 10 // bytes
+	MaxID       = 100       // characters, NuGet's own bound
 	// maxText bounds each text that registrations repeat, in bytes: the public
 	// gallery takes descriptions of 4,000 characters.
 	maxText  = 4000
@@ -28,9 +28,9 @@ const (
 // do not agree on their lower case.
 var idPattern = lazyregexp.New(`^[0-9A-Za-z_]+([.-][0-9A-Za-z_]+)*$`)
 
-// A manifest is a .nuspec file. Its XML namespace differs by year, so elements are
+// A document is a .nuspec file. Its XML namespace differs by year, so elements are
 // found by their local names (Microsoft Learn, ".nuspec reference").
-type manifest struct {
+type document struct {
 	XMLName  xml.Name `xml:"package"`
 	Metadata struct {
 		MinClientVersion         string `xml:"minClientVersion,attr"`
@@ -55,8 +55,8 @@ type manifest struct {
 			URL string `xml:"url,attr"`
 		} `xml:"repository"`
 		Dependencies struct {
-			Groups []manifestGroup      `xml:"group"`
-			All    []manifestDependency `xml:"dependency"` // older: for every framework
+			Groups []documentGroup      `xml:"group"`
+			All    []documentDependency `xml:"dependency"` // older: for every framework
 		} `xml:"dependencies"`
 		PackageTypes []struct {
 			Name string `xml:"name,attr"`
@@ -65,20 +65,20 @@ type manifest struct {
 }
 
 type (
-	manifestGroup struct {
+	documentGroup struct {
 		TargetFramework string               `xml:"targetFramework,attr"`
-		Dependencies    []manifestDependency `xml:"dependency"`
+		Dependencies    []documentDependency `xml:"dependency"`
 	}
-	manifestDependency struct {
+	documentDependency struct {
 		ID      string `xml:"id,attr"`
 		Version string `xml:"version,attr"`
 		Exclude string `xml:"exclude,attr"`
 	}
 )
 
-// A nuspec is what is kept of a manifest, in the metadata of the version. Search
+// A Manifest is what is kept of a manifest, in the metadata of the version. Search
 // results and registrations are made of it.
-type nuspec struct {
+type Manifest struct {
 	ID                       string            `json:"id"`
 	Version                  string            `json:"version"` // as the package spells it
 	Title                    string            `json:"title,omitempty"`
@@ -93,28 +93,53 @@ type nuspec struct {
 	LicenseURL               string            `json:"licenseUrl,omitempty"`
 	RequireLicenseAcceptance bool              `json:"requireLicenseAcceptance,omitempty"`
 	MinClientVersion         string            `json:"minClientVersion,omitempty"`
-	DependencyGroups         []dependencyGroup `json:"dependencyGroups,omitempty"`
+	DependencyGroups         []DependencyGroup `json:"dependencyGroups,omitempty"`
 	PackageTypes             []string          `json:"packageTypes,omitempty"`
 	// Readme is the name of the readme file in the package.
 	Readme string `json:"readme,omitempty"`
+	// Deprecation and Vulnerabilities are what an external registry says of the version.
+	// A manifest has neither.
+	Deprecation     *Deprecation    `json:"deprecation,omitempty"`
+	Vulnerabilities []Vulnerability `json:"vulnerabilities,omitempty"`
 
 	repository string // the address of the source code
 }
 
 type (
-	dependencyGroup struct {
+	DependencyGroup struct {
 		TargetFramework string       `json:"targetFramework,omitempty"`
-		Dependencies    []dependency `json:"dependencies,omitempty"`
+		Dependencies    []Dependency `json:"dependencies,omitempty"`
 	}
-	dependency struct {
+	Dependency struct {
 		ID    string `json:"id"`
 		Range string `json:"range,omitempty"` // as in the manifest
 	}
 )
 
-// parseNuspec reads a manifest and checks its id, its version and its dependencies.
-func parseNuspec(raw []byte) (*nuspec, error) {
-	var m manifest
+type (
+	// A Deprecation is why a version should not be used any more (Microsoft Learn,
+	// "Package metadata", Package deprecation).
+	Deprecation struct {
+		Reasons   []string   `json:"reasons"`
+		Message   string     `json:"message,omitempty"`
+		Alternate *Alternate `json:"alternatePackage,omitempty"`
+	}
+	// An Alternate is a package to use instead. Range is "*" for any version.
+	Alternate struct {
+		ID    string `json:"id"`
+		Range string `json:"range"`
+	}
+	// A Vulnerability is an advisory that the version is affected by. Severity is 0 to 3,
+	// the worst.
+	Vulnerability struct {
+		AdvisoryURL string `json:"advisoryUrl"`
+		Severity    string `json:"severity"`
+	}
+)
+
+// ParseManifest reads a manifest and checks its id, its version and its dependencies.
+func ParseManifest(raw []byte) (*Manifest, error) {
+	var m document
 	d := xml.NewDecoder(bytes.NewReader(raw))
 	d.CharsetReader = func(charset string, _ io.Reader) (io.Reader, error) {
 		return nil, fmt.Errorf("it is in %s, but must be in UTF-8", truncate.String(charset, 40))
@@ -126,28 +151,28 @@ func parseNuspec(raw []byte) (*nuspec, error) {
 		return nil, err
 	}
 	about := m.Metadata
-	n := &nuspec{
-		ID: strings.TrimSpace(about.ID), Version: strings.TrimSpace(about.Version), Title: text(about.Title), Authors: text(about.Authors),
-		Description: text(about.Description), Summary: text(about.Summary), Language: text(about.Language),
-		Tags: strings.FieldsFunc(text(about.Tags), func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '\n' || c == '\r' }),
+	n := &Manifest{
+		ID: strings.TrimSpace(about.ID), Version: strings.TrimSpace(about.Version), Title: Text(about.Title), Authors: Text(about.Authors),
+		Description: Text(about.Description), Summary: Text(about.Summary), Language: Text(about.Language),
+		Tags: strings.FieldsFunc(Text(about.Tags), func(c rune) bool { return c == ' ' || c == ',' || c == '\t' || c == '\n' || c == '\r' }),
 
-		ProjectURL: address(about.ProjectURL), IconURL: address(about.IconURL), LicenseURL: address(about.LicenseURL),
+		ProjectURL: Address(about.ProjectURL), IconURL: Address(about.IconURL), LicenseURL: Address(about.LicenseURL),
 		RequireLicenseAcceptance: strings.EqualFold(strings.TrimSpace(about.RequireLicenseAcceptance), "true"),
-		MinClientVersion:         text(about.MinClientVersion),
+		MinClientVersion:         Text(about.MinClientVersion),
 		Readme:                   path(about.Readme),
-		repository:               text(about.Repository.URL),
+		repository:               Text(about.Repository.URL),
 	}
 	if about.License.Type == "expression" {
-		n.LicenseExpression = text(about.License.Text)
+		n.LicenseExpression = Text(about.License.Text)
 	}
 	for _, t := range about.PackageTypes {
-		if name := truncate.Prefix(strings.TrimSpace(t.Name), maxID); name != "" {
+		if name := truncate.Prefix(strings.TrimSpace(t.Name), MaxID); name != "" {
 			n.PackageTypes = append(n.PackageTypes, name)
 		}
 	}
 	groups := about.Dependencies.Groups
 	if len(about.Dependencies.All) > 0 {
-		groups = append(groups, manifestGroup{Dependencies: about.Dependencies.All})
+		groups = append(groups, documentGroup{Dependencies: about.Dependencies.All})
 	}
 	for _, g := range groups {
 		n.DependencyGroups = append(n.DependencyGroups, g.kept())
@@ -155,18 +180,19 @@ func parseNuspec(raw []byte) (*nuspec, error) {
 	return n, n.check()
 }
 
-func (g manifestGroup) kept() dependencyGroup {
-	kept := dependencyGroup{TargetFramework: strings.TrimSpace(g.TargetFramework)}
+func (g documentGroup) kept() DependencyGroup {
+	kept := DependencyGroup{TargetFramework: strings.TrimSpace(g.TargetFramework)}
 	for _, d := range g.Dependencies {
-		kept.Dependencies = append(kept.Dependencies, dependency{ID: strings.TrimSpace(d.ID), Range: strings.TrimSpace(d.Version)})
+		kept.Dependencies = append(kept.Dependencies, Dependency{ID: strings.TrimSpace(d.ID), Range: strings.TrimSpace(d.Version)})
 	}
 	return kept
 }
 
-func text(s string) string { return truncate.String(strings.TrimSpace(s), maxText) }
+// Text returns a text as far as it is kept.
+func Text(s string) string { return truncate.String(strings.TrimSpace(s), maxText) }
 
-// address returns an address that a client may open, or "".
-func address(s string) string {
+// Address returns an address that a client may open, or "".
+func Address(s string) string {
 	if s = strings.TrimSpace(s); len(s) <= maxText && (strings.HasPrefix(s, "https://") || strings.HasPrefix(s, "http://")) {
 		return s
 	}
@@ -178,11 +204,11 @@ func path(s string) string {
 	return strings.TrimPrefix(strings.ReplaceAll(strings.TrimSpace(s), `\`, "/"), "/")
 }
 
-func (n *nuspec) check() error {
-	if len(n.ID) > maxID || !idPattern.MatchString(n.ID) {
-		return fmt.Errorf("%q cannot be an id: use at most %d letters, digits and underscores, with single dots and dashes between them", truncate.String(n.ID, maxID), maxID)
+func (n *Manifest) check() error {
+	if !ValidID(n.ID) {
+		return fmt.Errorf("%q cannot be an id: use at most %d letters, digits and underscores, with single dots and dashes between them", truncate.String(n.ID, MaxID), MaxID)
 	}
-	if _, ok := parseVersion(n.Version); !ok {
+	if _, ok := ParseVersion(n.Version); !ok {
 		return fmt.Errorf("%q is not a version such as 1.2.3 or 1.2.3-beta.1", truncate.String(n.Version, maxVersion))
 	}
 	if len(n.PackageTypes) > maxTypes {
@@ -190,43 +216,43 @@ func (n *nuspec) check() error {
 	}
 	for _, g := range n.DependencyGroups {
 		for _, d := range g.Dependencies {
-			if len(d.ID) > maxID || !idPattern.MatchString(d.ID) {
-				return fmt.Errorf("%q cannot be the id of a dependency", truncate.String(d.ID, maxID))
+			if !ValidID(d.ID) {
+				return fmt.Errorf("%q cannot be the id of a dependency", truncate.String(d.ID, MaxID))
 			}
 		}
 	}
 	return nil
 }
 
-// version is the version of a nuspec that was checked.
-func (n *nuspec) version() version {
-	v, _ := parseVersion(n.Version)
+// Parsed is the version of a manifest that was checked.
+func (n *Manifest) Parsed() Version {
+	v, _ := ParseVersion(n.Version)
 	return v
 }
 
-// semVer2 reports whether older clients must not see the package: its version, or the
+// NeedsSemVer2 reports whether older clients must not see the package: its version, or the
 // range of a dependency, needs Semantic Versioning 2.0.0 (NuGet wiki, "SemVer2
 // support").
-func (n *nuspec) semVer2() bool {
-	return needsSemVer2(n.Version) || slices.ContainsFunc(n.DependencyGroups, func(g dependencyGroup) bool {
-		return slices.ContainsFunc(g.Dependencies, func(d dependency) bool { return boundsNeedSemVer2(d.Range) })
+func (n *Manifest) NeedsSemVer2() bool {
+	return needsSemVer2(n.Version) || slices.ContainsFunc(n.DependencyGroups, func(g DependencyGroup) bool {
+		return slices.ContainsFunc(g.Dependencies, func(d Dependency) bool { return boundsNeedSemVer2(d.Range) })
 	})
 }
 
-// types are the types of the package. One that names none is a Dependency.
-func (n *nuspec) types() []string {
+// Types are the types of the package. One that names none is a Dependency.
+func (n *Manifest) Types() []string {
 	if len(n.PackageTypes) == 0 {
 		return []string{"Dependency"}
 	}
 	return n.PackageTypes
 }
 
-func (n *nuspec) hasType(name string) bool {
-	return slices.ContainsFunc(n.types(), func(t string) bool { return strings.EqualFold(t, name) })
+func (n *Manifest) HasType(name string) bool {
+	return slices.ContainsFunc(n.Types(), func(t string) bool { return strings.EqualFold(t, name) })
 }
 
-// description is what the CodeArtifact API answers about the version.
-func (n *nuspec) description(readme string) *packages.Description {
+// Describe is what the CodeArtifact API answers about the version.
+func (n *Manifest) Describe(readme string) *packages.Description {
 	d := &packages.Description{
 		DisplayName: n.ID, Summary: n.Description, HomePage: n.ProjectURL, SourceCodeRepository: n.repository, Readme: readme,
 	}
@@ -249,15 +275,18 @@ func (n *nuspec) description(readme string) *packages.Description {
 	return d
 }
 
-// searchText is the text in which searches look.
-func (n *nuspec) searchText() string {
+// SearchText is the text in which searches look.
+func (n *Manifest) SearchText() string {
 	var lines []string // the types first: the store bounds the text
-	for _, t := range n.types() {
-		lines = append(lines, typeLine+t)
+	for _, t := range n.Types() {
+		lines = append(lines, TypeLine+t)
 	}
 	lines = append(append(lines, n.Title, n.Description, n.Summary, n.Authors), n.Tags...)
 	return strings.ToLower(strings.Join(lines, "\n")) + "\n"
 }
 
-// typeLine begins the line of a package type in a search text.
-const typeLine = "packagetype="
+// TypeLine begins the line of a package type in a search text.
+const TypeLine = "packagetype="
+
+// ValidID reports whether NuGet's clients take a text for the id of a package.
+func ValidID(id string) bool { return len(id) <= MaxID && idPattern.MatchString(id) }

@@ -1,7 +1,6 @@
-package ruby
+package rubygem
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -111,7 +110,7 @@ func TestParseSpecification(t *testing.T) {
 		oldSpecification: `{"name":"old","version":"0.9.2","platform":"x86-mswin32-60","date":"1980-01-02","summary":"folded text","authors":["Ann"],"licenses":["Ruby"],` +
 			`"ruby":[["=","0.9.2"]],"dependencies":[{"name":"dep","requirement":[["=","0.9.2"]]},{"name":"older","requirement":[[">","0.0.0"]]}]}`,
 	} {
-		g, err := parseSpecification([]byte(text))
+		g, err := ParseSpecification([]byte(text))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +149,7 @@ func TestParseSpecification_Refused(t *testing.T) {
 		"repeated text":       {spec("a", "1.0", "x: &x "+strings.Repeat("x", 1000)+"\nauthors: ["+strings.Repeat("*x,", 2000)+"]\n"), "larger than 1 MiB together"},
 		"alias of itself":     {"name: &a [*a]\nversion: *a", "cannot name a gem"},
 	} {
-		if _, err := parseSpecification([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.reason) {
+		if _, err := ParseSpecification([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.reason) {
 			t.Errorf("%s: error %v, want %q", name, err, c.reason)
 		}
 	}
@@ -183,7 +182,7 @@ func slowSpecifications(size int) map[string]string {
 
 func TestParseSpecification_ManyFiles(t *testing.T) {
 	text := newSpecification + "files:\n" + strings.Repeat("- lib/acme/a-file/of/many.rb\n", 40_000)
-	if _, err := parseSpecification([]byte(text)); err != nil {
+	if _, err := ParseSpecification([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -193,39 +192,12 @@ func TestParseSpecification_Linear(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			_, _ = parseSpecification([]byte(text))
+			_, _ = ParseSpecification([]byte(text))
 		}()
 		select {
 		case <-done:
 		case <-time.After(10 * time.Second): // it takes less than one, without a race detector
 			t.Fatalf("%s: %d bytes are not parsed within ten seconds", name, len(text))
-		}
-	}
-}
-
-// The bytes are what Ruby's Marshal.dump writes.
-func TestMarshal_Specs(t *testing.T) {
-	m := newMarshaller()
-	m.array(2)
-	for _, g := range []gem{{Name: "acme_gem", Version: "1.0.0", Platform: "ruby"}, {Name: strings.Repeat("b", 300), Version: "2.0.a", Platform: "java"}} {
-		m.array(3)
-		m.text(g.Name)
-		m.version(g.Version)
-		m.text(g.Platform)
-	}
-	want := "04085b075b0849220d61636d655f67656d063a064554553a1147656d3a3a56657273696f6e5b0649220a312e302e30063b0054492209727562" +
-		"79063b00545b084922022c01" + strings.Repeat("62", 300) + "063b0054553b065b0649220a322e302e61063b005449220" + "96a617661063b0054"
-	if got := hex.EncodeToString(m.out.Bytes()); got != want {
-		t.Errorf("marshalled\n%s, want\n%s", got, want)
-	}
-}
-
-func TestMarshal_Integer(t *testing.T) {
-	for n, want := range map[int]string{0: "00", 1: "06", 122: "7f", 123: "017b", 255: "01ff", 256: "020001", 65535: "02ffff", 1 << 16: "03000001", 1<<30 - 1: "04ffffff3f"} {
-		m := &marshaller{}
-		m.integer(n)
-		if got := hex.EncodeToString(m.out.Bytes()); got != want {
-			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}
 }
@@ -240,18 +212,17 @@ func FuzzParseSpecification(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		// A parser that never returns is reported too, with its input.
 		slow := time.AfterFunc(time.Second, func() { panic("the specification is not parsed within a second") })
-		g, err := parseSpecification(raw)
+		g, err := ParseSpecification(raw)
 		slow.Stop()
 		if err != nil {
 			return
 		}
-		if strings.ContainsAny(g.fullName(), "\n/ ,|:") {
-			t.Fatalf("accepted %q", g.fullName())
+		if strings.ContainsAny(g.FullName(), "\n/ ,|:") {
+			t.Fatalf("accepted %q", g.FullName())
 		}
 		if _, err := json.Marshal(g); err != nil {
 			t.Fatal(err)
 		}
-		gemspecRZ(g)
-		g.description()
+		g.Describe()
 	})
 }

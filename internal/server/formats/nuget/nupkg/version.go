@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"math"
@@ -15,21 +15,21 @@ const maxVersion = 64
 // Semantic Versioning 2.0.0.
 var versionPattern = lazyregexp.New(`^(\d{1,10}(?:\.\d{1,10}){0,3})(-[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?$`)
 
-// A version is a version of a package in its two spellings.
-type version struct {
-	// full is as the package spells it.
-	full string
-	// normal is the normalised version (Microsoft Learn, "Package versioning",
+// A Version is a version of a package in its two spellings.
+type Version struct {
+	// Full is as the package spells it.
+	Full string
+	// Normal is the normalised version (Microsoft Learn, "Package versioning",
 	// Normalized version numbers): three or four numbers without leading zeros, the
 	// fourth only if it is not 0, and no build metadata.
-	normal string
+	Normal string
 }
 
-// parseVersion reads a version. ok is false if NuGet could not read it.
-func parseVersion(s string) (v version, ok bool) {
+// ParseVersion reads a version. ok is false if NuGet could not read it.
+func ParseVersion(s string) (v Version, ok bool) {
 	m := versionPattern.FindStringSubmatch(s)
 	if m == nil || len(s) > maxVersion {
-		return version{}, false
+		return Version{}, false
 	}
 	numbers := strings.Split(m[1], ".")
 	for len(numbers) < 3 {
@@ -38,18 +38,18 @@ func parseVersion(s string) (v version, ok bool) {
 	for i, digits := range numbers {
 		n, err := strconv.ParseUint(digits, 10, 64)
 		if err != nil || n > math.MaxInt32 {
-			return version{}, false
+			return Version{}, false
 		}
 		numbers[i] = strconv.FormatUint(n, 10)
 	}
 	if len(numbers) == 4 && numbers[3] == "0" {
 		numbers = numbers[:3]
 	}
-	return version{full: s, normal: strings.Join(numbers, ".") + m[2]}, true
+	return Version{Full: s, Normal: strings.Join(numbers, ".") + m[2]}, true
 }
 
-// lower is the version in addresses and in the name of its asset.
-func (v version) lower() string { return strings.ToLower(v.normal) }
+// Lower is the version in addresses and in the name of its asset.
+func (v Version) Lower() string { return strings.ToLower(v.Normal) }
 
 // needsSemVer2 reports whether only clients that know Semantic Versioning 2.0.0 can
 // read the version: it has build metadata, or a dot in its labels.
@@ -66,10 +66,10 @@ func boundsNeedSemVer2(r string) bool {
 	return needsSemVer2(strings.TrimSpace(low)) || needsSemVer2(strings.TrimSpace(high))
 }
 
-// fullRange writes a dependency's range with both bounds, as registrations have it.
+// FullRange writes a dependency's range with both bounds, as registrations have it.
 // A nuspec may have a single version, which means that version or a higher one, or
 // nothing, which means any (Microsoft Learn, "Package versioning", Version ranges).
-func fullRange(r string) string {
+func FullRange(r string) string {
 	switch r = strings.TrimSpace(r); {
 	case r == "":
 		return "(, )"
@@ -77,4 +77,12 @@ func fullRange(r string) string {
 		return r
 	}
 	return "[" + r + ", )"
+}
+
+// AssetName is the name of a package's file, in addresses and in the store.
+func AssetName(id string, v Version) string { return strings.ToLower(id) + "." + v.Lower() + ".nupkg" }
+
+// SymbolsName is the name of the file of a package's symbols.
+func SymbolsName(id string, v Version) string {
+	return strings.ToLower(id) + "." + v.Lower() + ".snupkg"
 }

@@ -1,11 +1,11 @@
-package ruby
+package rubygem
 
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 )
 
@@ -13,17 +13,17 @@ import (
 // a signature of each.
 const maxFiles = 64
 
-// readGem reads the specification of a gem of size bytes: a tar with metadata.gz,
+// Read reads the specification of a gem of size bytes: a tar with metadata.gz,
 // data.tar.gz and checksums.yaml.gz in any order. The data are not unpacked. As for
 // RubyGems, the first metadata.gz counts.
-func readGem(ctx context.Context, r io.Reader, size int64) (*gem, error) {
+func Read(ctx context.Context, r io.Reader, size int64) (*Gem, error) {
 	// The tar is not compressed: its content is as large as the gem.
 	budget := archive.NewBudget(ctx, archive.Limits{Entries: maxFiles, Unpacked: size + 2*maxYAML})
 	t, err := budget.Tar(r)
 	if err != nil {
 		return nil, err
 	}
-	var g *gem
+	var g *Gem
 	data := false
 	for g == nil || !data {
 		f, err := t.Next()
@@ -41,8 +41,8 @@ func readGem(ctx context.Context, r io.Reader, size int64) (*gem, error) {
 			if err != nil {
 				return nil, err
 			}
-			if g, err = parseSpecification(raw); err != nil {
-				return nil, formats.BadContent(err, "InvalidGem", "The specification of the gem cannot be read.")
+			if g, err = ParseSpecification(raw); err != nil {
+				return nil, fault.Wrap(err, fault.Invalid, "InvalidGem", "The specification of the gem cannot be read. The reason: %s.", strings.TrimSuffix(err.Error(), "."))
 			}
 		}
 	}

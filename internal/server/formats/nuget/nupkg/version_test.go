@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"testing"
@@ -13,9 +13,9 @@ func TestParseVersion(t *testing.T) {
 		"": "", "v1.0": "", "1.0.0-": "", "1.0.0+": "", "1.0.0-a..b": "", "1. 0": "", " 1.0": "", "1.0.0.0.0": "", "1.*": "", "[1.0,2.0)": "",
 		"1.0.0-β": "", "1.0.0_x": "", "2147483648.0.0": "", "99999999999.0": "", "1.0.0-" + string(make([]byte, 100)): "",
 	} {
-		v, ok := parseVersion(in)
-		if ok != (want != "") || v.normal != want {
-			t.Errorf("parseVersion(%q) = %q, %v; want %q", in, v.normal, ok, want)
+		v, ok := ParseVersion(in)
+		if ok != (want != "") || v.Normal != want {
+			t.Errorf("ParseVersion(%q) = %q, %v; want %q", in, v.Normal, ok, want)
 		}
 	}
 }
@@ -35,8 +35,8 @@ func TestNeedsSemVer2(t *testing.T) {
 
 func TestFullRange(t *testing.T) {
 	for in, want := range map[string]string{"": "(, )", "1.0": "[1.0, )", "[1.0]": "[1.0]", "(1.0, 2.0)": "(1.0, 2.0)", " 1.0 ": "[1.0, )"} {
-		if got := fullRange(in); got != want {
-			t.Errorf("fullRange(%q) = %q, want %q", in, got, want)
+		if got := FullRange(in); got != want {
+			t.Errorf("FullRange(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
@@ -47,14 +47,14 @@ func FuzzParseVersion(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		v, ok := parseVersion(s)
+		v, ok := ParseVersion(s)
 		if !ok {
 			return
 		}
-		for _, spelling := range []string{v.normal, v.lower()} {
-			again, ok := parseVersion(spelling)
-			if !ok || again.normal != spelling {
-				t.Fatalf("%q normalised is %q, and that is %q", s, spelling, again.normal)
+		for _, spelling := range []string{v.Normal, v.Lower()} {
+			again, ok := ParseVersion(spelling)
+			if !ok || again.Normal != spelling {
+				t.Fatalf("%q normalised is %q, and that is %q", s, spelling, again.Normal)
 			}
 			if !packages.NuGet.SameVersion(s, spelling) {
 				t.Fatalf("the store takes %q and %q for two versions", s, spelling)

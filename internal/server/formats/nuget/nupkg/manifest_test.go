@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"archive/zip"
@@ -25,8 +25,8 @@ const fullNuspec = `<?xml version="1.0" encoding="utf-8"?>
   </metadata>
 </package>`
 
-func TestParseNuspec(t *testing.T) {
-	n, err := parseNuspec([]byte("\ufeff" + fullNuspec))
+func TestParseManifest(t *testing.T) {
+	n, err := ParseManifest([]byte("\ufeff" + fullNuspec))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,24 +38,24 @@ func TestParseNuspec(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("manifest\n%s, want\n%s", got, want)
 	}
-	d := n.description("read me")
+	d := n.Describe("read me")
 	if d.DisplayName != "Acme.Lib" || d.Summary != "A library." || d.SourceCodeRepository != "https://git.example/acme" || d.Readme != "read me" ||
 		len(d.Licenses) != 1 || d.Licenses[0].Name != "MIT OR Apache-2.0" || len(d.Dependencies) != 2 || d.Dependencies[0].Package != "other.lib" || d.Dependencies[0].VersionRequirement != "1.0" {
 		t.Errorf("description %+v", d)
 	}
-	if !n.semVer2() || !n.hasType("dotnettool") || n.hasType("Dependency") {
+	if !n.NeedsSemVer2() || !n.HasType("dotnettool") || n.HasType("Dependency") {
 		t.Error("the version needs SemVer 2 and is a tool")
 	}
 }
 
-func TestParseNuspec_OldForm(t *testing.T) {
-	n, err := parseNuspec([]byte(`<package><metadata><id>Old</id><version>1.0</version><dependencies><dependency id="A" /></dependencies></metadata></package>`))
-	if err != nil || len(n.DependencyGroups) != 1 || n.DependencyGroups[0].TargetFramework != "" || n.semVer2() {
+func TestParseManifest_OldForm(t *testing.T) {
+	n, err := ParseManifest([]byte(`<package><metadata><id>Old</id><version>1.0</version><dependencies><dependency id="A" /></dependencies></metadata></package>`))
+	if err != nil || len(n.DependencyGroups) != 1 || n.DependencyGroups[0].TargetFramework != "" || n.NeedsSemVer2() {
 		t.Fatalf("%+v, %v", n, err)
 	}
 }
 
-func TestParseNuspec_Refused(t *testing.T) {
+func TestParseManifest_Refused(t *testing.T) {
 	metadata := func(s string) string { return "<package><metadata>" + s + "</metadata></package>" }
 	for name, c := range map[string]struct{ text, reason string }{
 		"empty":           {"", "no element package"},
@@ -69,7 +69,7 @@ func TestParseNuspec_Refused(t *testing.T) {
 		"token":           {metadata("<id>x</id><version>$version$</version>"), "is not a version"},
 		"dependency":      {metadata(`<id>x</id><version>1</version><dependencies><dependency id="a b"/></dependencies>`), "id of a dependency"},
 	} {
-		if _, err := parseNuspec([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.reason) {
+		if _, err := ParseManifest([]byte(c.text)); err == nil || !strings.Contains(err.Error(), c.reason) {
 			t.Errorf("%s: error %v, want %q", name, err, c.reason)
 		}
 	}
@@ -95,28 +95,28 @@ func zipped(t testing.TB, files ...string) []byte {
 	return b.Bytes()
 }
 
-func readNupkg(b []byte) (*nuspec, string, error) {
-	p, err := openNupkg(context.Background(), bytes.NewReader(b), int64(len(b)))
+func readFile(b []byte) (*Manifest, string, error) {
+	p, err := Open(context.Background(), bytes.NewReader(b), int64(len(b)))
 	if err != nil {
 		return nil, "", err
 	}
-	n, err := p.nuspec()
+	n, err := p.Manifest()
 	if err != nil {
 		return nil, "", err
 	}
-	readme, err := p.readme(n.Readme)
+	readme, err := p.Readme(n.Readme)
 	return n, readme, err
 }
 
-func TestOpenNupkg(t *testing.T) {
-	n, readme, err := readNupkg(zipped(t, "_rels/.rels", "x", "Acme.Lib.nuspec", fullNuspec, "docs/README.md", "read me", "inner/other.nuspec", "no"))
+func TestOpen(t *testing.T) {
+	n, readme, err := readFile(zipped(t, "_rels/.rels", "x", "Acme.Lib.nuspec", fullNuspec, "docs/README.md", "read me", "inner/other.nuspec", "no"))
 	if err != nil || n.ID != "Acme.Lib" || readme != "read me" {
 		t.Fatalf("%+v, %q, %v", n, readme, err)
 	}
 }
 
-func TestOpenNupkg_Refused(t *testing.T) {
-	big := strings.Repeat(" ", maxNuspec+1)
+func TestOpen_Refused(t *testing.T) {
+	big := strings.Repeat(" ", maxManifest+1)
 	for name, c := range map[string]struct {
 		file   []byte
 		reason string
@@ -128,40 +128,40 @@ func TestOpenNupkg_Refused(t *testing.T) {
 		"traversal":     {zipped(t, "a.nuspec", fullNuspec, "lib/../../x", ""), "outside of its folder"},
 		"bomb":          {zipped(t, "a.nuspec", big), "larger than 512 KiB"},
 	} {
-		if _, _, err := readNupkg(c.file); err == nil || !strings.Contains(err.Error(), c.reason) {
+		if _, _, err := readFile(c.file); err == nil || !strings.Contains(err.Error(), c.reason) {
 			t.Errorf("%s: error %v, want %q", name, err, c.reason)
 		}
 	}
 }
 
-func FuzzParseNuspec(f *testing.F) {
+func FuzzParseManifest(f *testing.F) {
 	f.Add([]byte(fullNuspec))
 	f.Add([]byte("<package><metadata><id>a</id><version>1</version></metadata></package>"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		n, err := parseNuspec(raw)
+		n, err := ParseManifest(raw)
 		if err != nil {
 			return
 		}
-		if !validID(n.ID) || n.version().normal == "" {
+		if !ValidID(n.ID) || n.Parsed().Normal == "" {
 			t.Fatalf("accepted %q %q", n.ID, n.Version)
 		}
 		kept, err := json.Marshal(n)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(kept, new(nuspec)); err != nil {
+		if err := json.Unmarshal(kept, new(Manifest)); err != nil {
 			t.Fatal(err)
 		}
-		n.semVer2()
-		n.description("")
-		n.searchText()
+		n.NeedsSemVer2()
+		n.Describe("")
+		n.SearchText()
 	})
 }
 
-func FuzzOpenNupkg(f *testing.F) {
+func FuzzOpen(f *testing.F) {
 	f.Add(zipped(f, "a.nuspec", fullNuspec, "docs/README.md", "x"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if n, readme, err := readNupkg(raw); err == nil && (!validID(n.ID) || len(readme) > maxReadme) {
+		if n, readme, err := readFile(raw); err == nil && (!ValidID(n.ID) || len(readme) > maxReadme) {
 			t.Fatalf("accepted %q with a readme of %d bytes", n.ID, len(readme))
 		}
 	})

@@ -1,4 +1,4 @@
-package nuget
+package nupkg
 
 import (
 	"context"
@@ -8,42 +8,41 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
-	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 )
 
 // maxReadme bounds a readme, in bytes. The public gallery takes 1 MiB.
 const maxReadme = 1 << 20
 
-// A nupkg is a package file: a zip with one manifest at its root. The errors of its
+// A File is a package file: a zip with one manifest at its root. The errors of its
 // methods are faults, or failures of the store.
-type nupkg struct {
+type File struct {
 	zip      *archive.Zip
 	manifest string // its name in the zip
 	raw      []byte // its text
 }
 
-// openNupkg reads the manifest of a package. Nothing else is unpacked.
-func openNupkg(ctx context.Context, r io.ReaderAt, size int64) (*nupkg, error) {
+// Open reads the manifest of a package. Nothing else is unpacked.
+func Open(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
 	z, err := archive.NewBudget(ctx, archive.Limits{}).Zip(r, size)
 	if err != nil {
 		return nil, err
 	}
-	name, raw, err := z.Find(".nuspec file at its root", maxNuspec, func(name string) bool {
+	name, raw, err := z.Find(".nuspec file at its root", maxManifest, func(name string) bool {
 		return !strings.ContainsAny(name, `/\`) && strings.HasSuffix(strings.ToLower(name), ".nuspec")
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &nupkg{z, name, raw}, nil
+	return &File{z, name, raw}, nil
 }
 
-// rawNuspec returns the manifest's text.
-func (p *nupkg) rawNuspec() ([]byte, error) { return p.raw, nil }
+// RawManifest returns the manifest's text.
+func (p *File) RawManifest() ([]byte, error) { return p.raw, nil }
 
-// readme returns the text of a readme file. A package without it is as good as one
+// Readme returns the text of a readme file. A package without it is as good as one
 // whose manifest names none.
-func (p *nupkg) readme(name string) (string, error) {
+func (p *File) Readme(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
@@ -60,21 +59,21 @@ func (p *nupkg) readme(name string) (string, error) {
 	return "", nil
 }
 
-// ownReadme returns the readme that the manifest names.
-func (p *nupkg) ownReadme() ([]byte, error) {
-	n, err := p.nuspec()
+// OwnReadme returns the readme that the manifest names.
+func (p *File) OwnReadme() ([]byte, error) {
+	n, err := p.Manifest()
 	if err != nil {
 		return nil, err
 	}
-	text, err := p.readme(n.Readme)
+	text, err := p.Readme(n.Readme)
 	return []byte(text), err
 }
 
-// nuspec returns the manifest, checked.
-func (p *nupkg) nuspec() (*nuspec, error) {
-	n, err := parseNuspec(p.raw)
+// Manifest returns the manifest, checked.
+func (p *File) Manifest() (*Manifest, error) {
+	n, err := ParseManifest(p.raw)
 	if err != nil {
-		return nil, formats.BadContent(err, "InvalidPackage", "The manifest %s of the package cannot be read.", p.manifest)
+		return nil, fault.Wrap(err, fault.Invalid, "InvalidPackage", "The manifest %s of the package cannot be read. The reason: %s.", p.manifest, strings.TrimSuffix(err.Error(), "."))
 	}
 	return n, nil
 }

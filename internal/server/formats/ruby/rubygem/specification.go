@@ -1,4 +1,4 @@
-package ruby
+package rubygem
 
 import (
 	"errors"
@@ -25,10 +25,10 @@ var (
 
 // Bounds of a specification.
 const (
-	maxName     = 120
+	MaxName     = 120
 	maxText     = 16 << 10 // bytes of a description
 	maxEntries  = 2000     // dependencies, authors and so on
-	defaultOS   = "ruby"   // the platform of a gem without compiled code
+	AnyPlatform = "ruby"   // the platform of a gem without compiled code
 	maxVersions = 100      // constraints of one dependency
 	maxKept     = 1 << 20  // bytes of all texts that are kept; aliases can repeat a long one
 )
@@ -36,14 +36,14 @@ const (
 // operators are those of Gem::Requirement.
 var operators = []string{"=", "!=", ">", "<", ">=", "<=", "~>"}
 
-// A constraint is an operator and a version.
-type constraint [2]string
+// A Constraint is an operator and a version.
+type Constraint [2]string
 
-// A requirement is a list of constraints that all must be true. Empty means any version.
-type requirement []constraint
+// A Requirement is a list of constraints that all must be true. Empty means any version.
+type Requirement []Constraint
 
-// A gem is what is kept of a specification, in the metadata of the gem's file.
-type gem struct {
+// A Gem is what is kept of a specification, in the metadata of the gem's file.
+type Gem struct {
 	Name         string            `json:"name"`
 	Version      string            `json:"version"`
 	Platform     string            `json:"platform"` // "ruby" if it has no compiled code
@@ -53,23 +53,24 @@ type gem struct {
 	Homepage     string            `json:"homepage,omitempty"`
 	Authors      []string          `json:"authors,omitempty"`
 	Licenses     []string          `json:"licenses,omitempty"`
-	Ruby         requirement       `json:"ruby,omitempty"`
-	RubyGems     requirement       `json:"rubygems,omitempty"`
-	Dependencies []dependency      `json:"dependencies,omitempty"`
+	Ruby         Requirement       `json:"ruby,omitempty"`
+	RubyGems     Requirement       `json:"rubygems,omitempty"`
+	Dependencies []Dependency      `json:"dependencies,omitempty"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	// BuiltWith is the version of RubyGems that made the gem.
 	BuiltWith string `json:"rubygems_version,omitempty"`
 }
 
-type dependency struct {
+// A Dependency is on another gem.
+type Dependency struct {
 	Name        string      `json:"name"`
-	Requirement requirement `json:"requirement,omitempty"`
+	Requirement Requirement `json:"requirement,omitempty"`
 	Development bool        `json:"development,omitempty"`
 }
 
-// parseSpecification reads metadata.gz of a gem, unpacked, and checks what clients rely
+// ParseSpecification reads metadata.gz of a gem, unpacked, and checks what clients rely
 // on: names, versions and platforms.
-func parseSpecification(raw []byte) (*gem, error) {
+func ParseSpecification(raw []byte) (*Gem, error) {
 	if !utf8.Valid(raw) {
 		return nil, errors.New("it is not UTF-8")
 	}
@@ -77,11 +78,11 @@ func parseSpecification(raw []byte) (*gem, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &gem{
+	g := &Gem{
 		Name: n.get("name").text(), Version: versionText(n.get("version")), Platform: platformText(n.get("platform")), Date: dateText(n.get("date").text()),
 		Summary: truncate.String(n.get("summary").text(), maxText), Description: truncate.String(n.get("description").text(), maxText),
 		Homepage: truncate.String(n.get("homepage").text(), maxText), Licenses: n.get("licenses").texts(), Authors: n.get("authors").texts(),
-		BuiltWith: truncate.Prefix(n.get("rubygems_version").text(), maxName), Metadata: map[string]string{},
+		BuiltWith: truncate.Prefix(n.get("rubygems_version").text(), MaxName), Metadata: map[string]string{},
 	}
 	if one := n.get("license").text(); len(g.Licenses) == 0 && one != "" {
 		g.Licenses = []string{one}
@@ -106,7 +107,7 @@ func parseSpecification(raw []byte) (*gem, error) {
 	return g, g.check()
 }
 
-func (g *gem) readDependencies(all []node) error {
+func (g *Gem) readDependencies(all []node) error {
 	if len(all) > maxEntries {
 		return fmt.Errorf("it has more than %d dependencies", maxEntries)
 	}
@@ -120,9 +121,9 @@ func (g *gem) readDependencies(all []node) error {
 		name := d.get("name").text()
 		constraints, err := parseRequirement(r)
 		if err != nil {
-			return fmt.Errorf("the dependency %s: %w", truncate.String(name, maxName), err)
+			return fmt.Errorf("the dependency %s: %w", truncate.String(name, MaxName), err)
 		}
-		g.Dependencies = append(g.Dependencies, dependency{name, constraints, strings.TrimPrefix(d.get("type").text(), ":") == "development"})
+		g.Dependencies = append(g.Dependencies, Dependency{name, constraints, strings.TrimPrefix(d.get("type").text(), ":") == "development"})
 	}
 	return nil
 }
@@ -147,7 +148,7 @@ func platformText(n node) string {
 		}
 	}
 	if len(parts) == 0 {
-		return defaultOS
+		return AnyPlatform
 	}
 	return strings.Join(parts, "-")
 }
@@ -162,7 +163,7 @@ func dateText(s string) string {
 
 var datePattern = lazyregexp.New(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
 
-func parseRequirement(n node) (requirement, error) {
+func parseRequirement(n node) (Requirement, error) {
 	if n.plain() == nil {
 		return nil, nil
 	}
@@ -170,14 +171,14 @@ func parseRequirement(n node) (requirement, error) {
 	if len(list) > maxVersions {
 		return nil, fmt.Errorf("it has more than %d constraints", maxVersions)
 	}
-	var all requirement
+	var all Requirement
 	for _, entry := range list {
 		pair := entry.list()
 		if len(pair) != 2 {
 			return nil, errors.New("it is not an operator and a version")
 		}
-		c := constraint{pair[0].text(), versionText(pair[1])}
-		if !slices.Contains(operators, c[0]) || !constraintPattern.MatchString(c[1]) || len(c[1]) > maxName {
+		c := Constraint{pair[0].text(), versionText(pair[1])}
+		if !slices.Contains(operators, c[0]) || !constraintPattern.MatchString(c[1]) || len(c[1]) > MaxName {
 			return nil, fmt.Errorf("%.120q is not an operator and a version", c[0]+" "+c[1])
 		}
 		all = append(all, c)
@@ -185,20 +186,32 @@ func parseRequirement(n node) (requirement, error) {
 	return all, nil
 }
 
-func (g *gem) check() error {
+// ValidName reports whether a text can name a gem.
+func ValidName(s string) bool { return len(s) <= MaxName && namePattern.MatchString(s) }
+
+// ValidFullName reports whether a text can be a name with a version and a platform.
+func ValidFullName(s string) bool { return len(s) <= 3*MaxName && namePattern.MatchString(s) }
+
+// ValidVersion reports whether a text is a version such as 1.2.3 or 1.2.0.rc1.
+func ValidVersion(s string) bool { return len(s) <= MaxName && versionPattern.MatchString(s) }
+
+// ValidPlatform reports whether a text can be a platform in the name of a gem's file.
+func ValidPlatform(s string) bool { return len(s) <= MaxName && platformPattern.MatchString(s) }
+
+func (g *Gem) check() error {
 	switch {
-	case len(g.Name) > maxName || !namePattern.MatchString(g.Name):
+	case !ValidName(g.Name):
 		return fmt.Errorf("%.120q cannot name a gem: use letters, digits, '.', '_' and '-'", g.Name)
-	case len(g.Version) > maxName || !versionPattern.MatchString(g.Version):
+	case !ValidVersion(g.Version):
 		return fmt.Errorf("%.120q is not a version such as 1.2.3", g.Version)
-	case len(g.Platform) > maxName || !platformPattern.MatchString(g.Platform):
+	case !ValidPlatform(g.Platform):
 		return fmt.Errorf("%.120q is not a platform", g.Platform)
 	}
 	if g.size() > maxKept {
 		return fmt.Errorf("its texts are larger than %d MiB together", maxKept>>20)
 	}
 	for _, d := range g.Dependencies {
-		if len(d.Name) > maxName || !namePattern.MatchString(d.Name) {
+		if !ValidName(d.Name) {
 			return fmt.Errorf("%.120q cannot name a dependency", d.Name)
 		}
 	}
@@ -206,7 +219,7 @@ func (g *gem) check() error {
 }
 
 // size is how many bytes the texts of the specification have together.
-func (g *gem) size() int {
+func (g *Gem) size() int {
 	n := len(g.Summary) + len(g.Description) + len(g.Homepage)
 	for _, text := range slices.Concat(g.Authors, g.Licenses) {
 		n += len(text) + 1
@@ -223,47 +236,47 @@ func (g *gem) size() int {
 	return n
 }
 
-// fullName is the name of the gem's file without its extension.
-func (g *gem) fullName() string { return g.Name + "-" + g.number() }
+// FullName is the name of the gem's file without its extension.
+func (g *Gem) FullName() string { return g.Name + "-" + g.Number() }
 
-// number is the version with the platform, unless that is "ruby".
-func (g *gem) number() string {
-	if g.Platform == defaultOS {
+// Number is the version with the platform, unless that is "ruby".
+func (g *Gem) Number() string {
+	if g.Platform == AnyPlatform {
 		return g.Version
 	}
 	return g.Version + "-" + g.Platform
 }
 
-func (g *gem) fileName() string { return g.fullName() + ".gem" }
+func (g *Gem) FileName() string { return g.FullName() + ".gem" }
 
-// prerelease is Gem::Version#prerelease?.
-func (g *gem) prerelease() bool {
+// Prerelease is Gem::Version#prerelease?.
+func (g *Gem) Prerelease() bool {
 	return strings.ContainsFunc(g.Version, func(c rune) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' })
 }
 
-// orAny is the requirement as RubyGems has it: ">= 0" for any version.
-func (r requirement) orAny() requirement {
+// OrAny is the requirement as RubyGems has it: ">= 0" for any version.
+func (r Requirement) OrAny() Requirement {
 	if len(r) == 0 {
-		return requirement{{">=", "0"}}
+		return Requirement{{">=", "0"}}
 	}
 	return r
 }
 
-func (r requirement) any() bool {
-	return len(r) == 0 || len(r) == 1 && r[0] == constraint{">=", "0"}
+func (r Requirement) Any() bool {
+	return len(r) == 0 || len(r) == 1 && r[0] == Constraint{">=", "0"}
 }
 
-// join writes the constraints with a separator between them.
-func (r requirement) join(separator string) string {
+// Join writes the constraints with a separator between them.
+func (r Requirement) Join(separator string) string {
 	var parts []string
-	for _, c := range r.orAny() {
+	for _, c := range r.OrAny() {
 		parts = append(parts, c[0]+" "+c[1])
 	}
 	return strings.Join(parts, separator)
 }
 
-// description is what the CodeArtifact API answers about the version.
-func (g *gem) description() *packages.Description {
+// Describe is what the CodeArtifact API answers about the version.
+func (g *Gem) Describe() *packages.Description {
 	d := &packages.Description{DisplayName: g.Name, Summary: g.Summary, HomePage: g.Homepage, SourceCodeRepository: g.Metadata["source_code_uri"]}
 	for _, l := range g.Licenses {
 		d.Licenses = append(d.Licenses, packages.License{Name: l})
@@ -273,14 +286,14 @@ func (g *gem) description() *packages.Description {
 		if dep.Development {
 			kind = "development"
 		}
-		d.Dependencies = append(d.Dependencies, packages.Dependency{Package: dep.Name, Type: kind, VersionRequirement: dep.Requirement.join(", ")})
+		d.Dependencies = append(d.Dependencies, packages.Dependency{Package: dep.Name, Type: kind, VersionRequirement: dep.Requirement.Join(", ")})
 	}
 	return d
 }
 
-// runtime are the dependencies that are installed with the gem.
-func (g *gem) runtime() []dependency {
-	var out []dependency
+// Runtime are the dependencies that are installed with the gem.
+func (g *Gem) Runtime() []Dependency {
+	var out []Dependency
 	for _, d := range g.Dependencies {
 		if !d.Development {
 			out = append(out, d)
@@ -289,5 +302,5 @@ func (g *gem) runtime() []dependency {
 	return out
 }
 
-// metadataKeys are the keys of the metadata in order.
-func (g *gem) metadataKeys() []string { return slices.Sorted(maps.Keys(g.Metadata)) }
+// MetadataKeys are the keys of the metadata in order.
+func (g *Gem) MetadataKeys() []string { return slices.Sorted(maps.Keys(g.Metadata)) }
