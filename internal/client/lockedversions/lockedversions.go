@@ -1,160 +1,264 @@
-// Package lockedversions reads which versions the lock files of package managers name, as lines
-// FORMAT/NAMESPACE/NAME@VERSION, which a Gatehouse server takes as a lock list of
-// retention rules.
+// Package lockedversions reads which packages and images the lock files and the lists of
+// a project name, with the hashes that they have of them.
+//
+// [Read] is for what fetches or checks the packages, and [References] for what only needs
+// their names. The name of a file says which of the formats it has: see [Names].
+//
+// Lock files come from other people, so they are read as hostile: their size, the number
+// of what they name, and each name are bounded, and an error says on which line it is.
 package lockedversions
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
+	"unicode"
 )
 
-// References returns the versions that a file names, one a line, in order and without
-// repetitions. The name of the file says which format it has; any other file is a list
-// already and is returned as it is.
+// MaxSize is the size of the largest file that is read, in bytes.
+const MaxSize = 64 << 20
+
+// maxVersions bounds what one file can name.
+const maxVersions = 200_000
+
+// maxName bounds a name or a version, in bytes.
+const maxName = 500
+
+// A Lock is what a file names.
+type Lock struct {
+	Versions []Version
+	Images   []Image
+	// Notes say what the file has that is not in Versions, for people.
+	Notes []string
+}
+
+// A Version is a version of a package.
+type Version struct {
+	// Format is CodeArtifact's name of the format, such as npm or maven.
+	Format string
+	// Namespace is the scope of npm without its @, or Maven's group id.
+	Namespace, Name, Version string
+	// Files are the files of the version that are needed. If there are none, the lock file
+	// does not tell: then they are all that the registry has.
+	Files []File
+	// Line is the line of the file, or 0.
+	Line int
+}
+
+// A File is a file of a version.
+type File struct {
+	// Name is empty if the lock file has only hashes.
+	Name string
+	// Hashes are alternatives of one algorithm: the file must have one of them. There may
+	// be none if the file has a name.
+	Hashes []Hash
+}
+
+// A Hash is a digest of a file.
+type Hash struct {
+	// Algorithm is md5, sha1, sha256, sha384 or sha512.
+	Algorithm string
+	// Hex is the digest in lower-case hexadecimal digits.
+	Hex string
+}
+
+func (h Hash) String() string { return h.Algorithm + ":" + h.Hex }
+
+// An Image is a container image that a list names.
+type Image struct {
+	// Reference is where the image is, such as registry.example/team/app:1.0.
+	Reference string
+	// Repository and Tag are where a copy goes; empty if the list does not say.
+	Repository, Tag string
+	Line            int
+}
+
+// A parser reads one kind of file.
+type parser struct {
+	// pattern is of the base name of the file, as in [filepath.Match].
+	pattern string
+	read    func(*Lock, []byte) error
+}
+
+var parsers = []parser{
+	{"package-lock.json", npm},
+	{"npm-shrinkwrap.json", npm},
+	{"uv.lock", uv},
+	{"pylock*.toml", pylock},
+	{"poetry.lock", poetry},
+	{"requirements*.txt", pip},
+	{"Cargo.lock", cargo},
+	{"*packages.lock.json", nuget},
+	{"Gemfile.lock", bundler},
+	{"gems.locked", bundler},
+	{"pom.xml", pom},
+	{"*.pom", pom},
+	{"images*.txt", images},
+	{"*.images", images},
+	{"*.txt", list},
+	{"*.list", list},
+}
+
+// Names are the patterns of the names of the files that [Read] knows.
+func Names() []string {
+	names := make([]string, len(parsers))
+	for i, p := range parsers {
+		names[i] = p.pattern
+	}
+	return names
+}
+
+// Read reads a file. The names of versions, and their versions, are safe to put into
+// addresses after escaping: they have no control characters, and no part of them is a dot
+// or two. Errors begin with the line if it is known.
+func Read(file string, content []byte) (Lock, error) {
+	read := parserOf(file)
+	if read == nil {
+		return Lock{}, fmt.Errorf("the name %q does not say which format the file has; known are %s", filepath.Base(file), strings.Join(Names(), ", "))
+	}
+	if len(content) > MaxSize {
+		return Lock{}, fmt.Errorf("the file is larger than %d MiB", MaxSize>>20)
+	}
+	var l Lock
+	if err := read(&l, content); err != nil {
+		return Lock{}, err
+	}
+	if len(l.Versions)+len(l.Images) == 0 {
+		return Lock{}, errors.New("the file names no version")
+	}
+	return l, nil
+}
+
+func parserOf(file string) func(*Lock, []byte) error {
+	for _, p := range parsers {
+		if ok, _ := filepath.Match(p.pattern, filepath.Base(file)); ok {
+			return p.read
+		}
+	}
+	return nil
+}
+
+// References returns the versions that a file names as lines FORMAT/NAMESPACE/NAME@VERSION,
+// in order and without repetitions, which a Gatehouse server takes as a lock list of
+// retention rules. A file with a name that [Read] does not know is a list already and is
+// returned as it is.
 func References(file string, content []byte) (string, error) {
-	var read func([]byte) ([]string, error)
-	switch name := filepath.Base(file); {
-	case name == "package-lock.json" || name == "npm-shrinkwrap.json":
-		read = npm
-	case name == "Cargo.lock":
-		read = cargo
-	case name == "Gemfile.lock" || name == "gems.locked":
-		read = bundler
-	case strings.HasPrefix(name, "requirements") && strings.HasSuffix(name, ".txt"):
-		read = pip
-	default:
+	if ok, _ := filepath.Match("*.txt", filepath.Base(file)); parserOf(file) == nil || ok && !strings.HasPrefix(filepath.Base(file), "requirements") {
 		return string(content), nil
 	}
-	all, err := read(content)
+	l, err := Read(file, content)
 	if err != nil {
 		return "", err
 	}
-	if len(all) == 0 {
-		return "", errors.New("the file names no version")
+	all := make([]string, len(l.Versions))
+	for i := range l.Versions {
+		all[i] = l.Versions[i].String()
 	}
 	slices.Sort(all)
 	return strings.Join(slices.Compact(all), "\n") + "\n", nil
 }
 
-// npmDependency is an entry of "dependencies", which versions 1 and 2 of the file have.
-type npmDependency struct {
-	Version      string                   `json:"version"`
-	Dependencies map[string]npmDependency `json:"dependencies"`
+// String is FORMAT/NAMESPACE/NAME@VERSION.
+func (v *Version) String() string { return v.Package() + "@" + v.Version }
+
+// Package is FORMAT/NAMESPACE/NAME.
+func (v *Version) Package() string {
+	switch {
+	case v.Namespace == "":
+		return v.Format + "/" + v.Name
+	case v.Format == "npm":
+		return v.Format + "/@" + v.Namespace + "/" + v.Name
+	}
+	return v.Format + "/" + v.Namespace + "/" + v.Name
 }
 
-// npm reads package-lock.json of versions 1 to 3.
-func npm(content []byte) ([]string, error) {
-	var lock struct {
-		Packages map[string]struct {
-			Name    string `json:"name"`
-			Version string `json:"version"`
-			Link    bool   `json:"link"`
-		} `json:"packages"`
-		Dependencies map[string]npmDependency `json:"dependencies"`
+// add adds a version after checking its names.
+func (l *Lock) add(v Version) error {
+	if len(l.Versions) >= maxVersions {
+		return fmt.Errorf("the file names more than %d versions", maxVersions)
 	}
-	if err := json.Unmarshal(content, &lock); err != nil {
-		return nil, err
-	}
-	var all []string
-	add := func(name, version string) {
-		if version != "" && !strings.ContainsAny(version, ":/") { // a file, a folder or a repository
-			all = append(all, "npm/"+name+"@"+version)
+	for _, part := range []string{v.Namespace, v.Name, v.Version} {
+		if err := safe(part); err != nil {
+			return atLine(v.Line, err)
 		}
 	}
-	for place, p := range lock.Packages {
-		_, name, installed := cutLast(place, "node_modules/")
-		if p.Name != "" {
-			name = p.Name // an alias
+	if v.Name == "" || v.Version == "" {
+		return atLine(v.Line, errors.New("a package has no name or no version"))
+	}
+	if v.Format == "maven" && (strings.Contains("."+v.Namespace+".", "..") || strings.ContainsAny(v.Namespace+v.Name+v.Version, "/\\")) {
+		return atLine(v.Line, fmt.Errorf("%.200q is not a Maven artifact: a group id has an empty part, or there is a slash", v.String()))
+	}
+	for _, f := range v.Files {
+		if strings.ContainsAny(f.Name, "/\\") {
+			return atLine(v.Line, fmt.Errorf("%.100q cannot be the name of a file", f.Name))
 		}
-		if installed && !p.Link {
-			add(name, p.Version)
+		if err := safe(f.Name); err != nil {
+			return atLine(v.Line, err)
 		}
 	}
-	var walk func(map[string]npmDependency)
-	walk = func(dependencies map[string]npmDependency) {
-		for name, d := range dependencies {
-			if alias, ok := strings.CutPrefix(d.Version, "npm:"); ok {
-				if i := strings.LastIndexByte(alias, '@'); i > 0 {
-					name, d.Version = alias[:i], alias[i+1:]
-				}
-			}
-			add(name, d.Version)
-			walk(d.Dependencies)
-		}
-	}
-	walk(lock.Dependencies)
-	return all, nil
+	l.Versions = append(l.Versions, v)
+	return nil
 }
 
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
+func safe(name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("a name is longer than %d bytes", maxName)
 	}
-	return s[:i], s[i+len(sep):], true
+	if strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar }) {
+		return fmt.Errorf("%.100q cannot be a name: it has a space or a control character", name)
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if part == "." || part == ".." {
+			return fmt.Errorf("%.100q cannot be a name", name)
+		}
+	}
+	return nil
 }
 
-// cargo reads Cargo.lock. Packages without a source are those of the workspace.
-func cargo(content []byte) ([]string, error) {
-	var lock struct {
-		Package []struct{ Name, Version, Source string }
+// note adds a note if there is something to tell.
+func (l *Lock) note(count int, what string) {
+	if count > 0 {
+		l.Notes = append(l.Notes, fmt.Sprintf("%d %s", count, what))
 	}
-	if err := toml.Unmarshal(content, &lock); err != nil {
-		return nil, err
-	}
-	var all []string
-	for _, p := range lock.Package {
-		if p.Source != "" && !strings.HasPrefix(p.Source, "git+") {
-			all = append(all, "cargo/"+p.Name+"@"+p.Version)
-		}
-	}
-	return all, nil
 }
 
-var requirement = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([^\s;\\#,*]+)`)
-
-// pip reads the pinned versions of requirements.txt.
-func pip(content []byte) ([]string, error) {
-	var all []string
-	for line := range strings.Lines(string(content)) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") || strings.HasPrefix(line, "-") {
-			continue
-		}
-		m := requirement.FindStringSubmatch(line)
-		if m == nil {
-			return nil, fmt.Errorf("%q is not pinned with ==", line)
-		}
-		all = append(all, "pypi/"+m[1]+"@"+m[2])
+// atLine puts a line in front of an error.
+func atLine(line int, err error) error {
+	if err == nil || line == 0 {
+		return err
 	}
-	return all, nil
+	return fmt.Errorf("line %d: %w", line, err)
 }
 
-var gem = regexp.MustCompile(`^    ([A-Za-z0-9._-]+) \(([^)]+)\)$`)
+// lineAt is the line of an offset in a text.
+func lineAt(content []byte, offset int64) int {
+	offset = min(max(offset, 0), int64(len(content)))
+	return bytes.Count(content[:offset], []byte{'\n'}) + 1
+}
 
-// bundler reads the section GEM of Gemfile.lock.
-func bundler(content []byte) ([]string, error) {
-	var all []string
-	section := ""
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	for lines.Scan() {
-		line := strings.TrimRight(lines.Text(), "\r")
-		if line != "" && line[0] != ' ' {
-			section = path.Clean(line)
-		}
-		if m := gem.FindStringSubmatch(line); m != nil && section == "GEM" {
-			all = append(all, "ruby/"+m[1]+"@"+m[2])
-		}
+// hashSizes has the length of a digest of each algorithm, in bytes.
+var hashSizes = map[string]int{"md5": 16, "sha1": 20, "sha256": 32, "sha384": 48, "sha512": 64}
+
+// hexHash reads ALGORITHM:HEX.
+func hexHash(text, separator string) (Hash, error) {
+	algorithm, digits, _ := strings.Cut(text, separator)
+	digits = strings.ToLower(digits)
+	if b, err := hex.DecodeString(digits); err != nil || len(b) == 0 || len(b) != hashSizes[algorithm] {
+		return Hash{}, fmt.Errorf("%.100q is not a hash such as sha256%s followed by hexadecimal digits", text, separator)
 	}
-	return all, lines.Err()
+	return Hash{algorithm, digits}, nil
+}
+
+// base64Hash reads a digest in base64.
+func base64Hash(algorithm, text string) (Hash, error) {
+	b, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(b) == 0 || len(b) != hashSizes[algorithm] {
+		return Hash{}, fmt.Errorf("%.100q is not a %s digest in base64", text, algorithm)
+	}
+	return Hash{algorithm, hex.EncodeToString(b)}, nil
 }

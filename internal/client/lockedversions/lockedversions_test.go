@@ -21,8 +21,8 @@ func TestReferences(t *testing.T) {
 			"react": {"version": "18.2.0", "dependencies": {"loose": {"version": "1.4.0"}}},
 			"alias": {"version": "npm:@acme/real@2.0.0"},
 			"fromgit": {"version": "git+ssh://git@example.com/a.git#1"}}}`, "npm/@acme/real@2.0.0 npm/loose@1.4.0 npm/react@18.2.0"},
-		{"Cargo.lock", "version = 4\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\nsource = \"sparse+http://registry.example/index/\"\nchecksum = \"a\"\n", "cargo/serde@1.0.1"},
-		{"requirements-dev.txt", "# comment\n--index-url https://registry.example/simple\nrequests==2.31.0 \\\n    --hash=sha256:abc\nuvicorn[standard] == 0.29.0 ; python_version > '3'\n", "pypi/requests@2.31.0 pypi/uvicorn@0.29.0"},
+		{"Cargo.lock", "version = 4\n[[package]]\nname = \"app\"\nversion = \"0.1.0\"\n\n[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\nsource = \"sparse+http://registry.example/index/\"\nchecksum = \"" + hex256 + "\"\n", "cargo/serde@1.0.1"},
+		{"requirements-dev.txt", "# comment\n--index-url https://registry.example/simple\nrequests==2.31.0 \\\n    --hash=sha256:" + hex256 + "\nuvicorn[standard] == 0.29.0 ; python_version > '3'\n", "pypi/requests@2.31.0 pypi/uvicorn@0.29.0"},
 		{"Gemfile.lock", "GEM\n  remote: https://registry.example/\n  specs:\n    rack (3.0.8)\n    rails (7.1.0)\n      rack (>= 2)\n\nPLATFORMS\n  ruby\n\nDEPENDENCIES\n  rails\n", "ruby/rack@3.0.8 ruby/rails@7.1.0"},
 		{"versions.txt", "npm/b@1\nnpm/a@1\n", "npm/b@1 npm/a@1"},
 	} {

@@ -1,0 +1,247 @@
+package lockedversions
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// readTOML decodes a document. Errors have their line.
+func readTOML(content []byte, into any) error {
+	err := toml.Unmarshal(content, into)
+	var wrong *toml.DecodeError
+	if errors.As(err, &wrong) {
+		line, _ := wrong.Position()
+		return atLine(line, fmt.Errorf("the file is not a valid lock file: %w", err))
+	}
+	return err
+}
+
+// An artifact is a file of a Python lock file.
+type artifact struct {
+	URL    string            `toml:"url"`
+	Name   string            `toml:"name"` // pylock.toml
+	File   string            `toml:"file"` // poetry.lock
+	Hash   string            `toml:"hash"`
+	Hashes map[string]string `toml:"hashes"`
+}
+
+// lockFile is the file with the name that is at the end of its address.
+func (a *artifact) lockFile() (File, error) {
+	f := File{Name: a.Name + a.File}
+	if f.Name == "" {
+		u, err := url.Parse(a.URL)
+		if err != nil || path.Base(u.Path) == "/" || path.Base(u.Path) == "." {
+			return f, fmt.Errorf("%.200q is not the address of a file", a.URL)
+		}
+		f.Name = path.Base(u.Path)
+	}
+	text := a.Hash
+	for _, algorithm := range []string{"sha512", "sha256"} {
+		if digits := a.Hashes[algorithm]; text == "" && digits != "" {
+			text = algorithm + ":" + digits
+		}
+	}
+	if text == "" {
+		return f, nil
+	}
+	h, err := hexHash(text, ":")
+	f.Hashes = []Hash{h}
+	return f, err
+}
+
+// A pythonPackage is a package of uv.lock, pylock.toml or poetry.lock.
+type pythonPackage struct {
+	Name    string
+	Version string
+	Source  struct {
+		Registry string
+		Type     string // poetry: empty for the default index, or legacy
+	}
+	Sdist     *artifact
+	Wheels    []artifact
+	Files     []artifact
+	VCS       any `toml:"vcs"`
+	Directory any `toml:"directory"`
+	Archive   any `toml:"archive"`
+}
+
+type pythonReader struct {
+	lock      *Lock
+	content   []byte
+	from      int // where the last package was found
+	elsewhere int
+}
+
+func (r *pythonReader) add(p *pythonPackage, artifacts []artifact) error {
+	v := Version{Format: "pypi", Name: p.Name, Version: p.Version, Line: r.line(p.Name)}
+	for i := range artifacts {
+		f, err := artifacts[i].lockFile()
+		if err != nil {
+			return atLine(v.Line, err)
+		}
+		v.Files = append(v.Files, f)
+	}
+	return r.lock.add(v)
+}
+
+// line looks for the package in the text. The packages of a lock file are in order.
+func (r *pythonReader) line(name string) int {
+	i := bytes.Index(r.content[r.from:], []byte(`name = "`+name+`"`))
+	if i < 0 {
+		return 0
+	}
+	r.from += i + 1
+	return lineAt(r.content, int64(r.from))
+}
+
+func (r *pythonReader) end() error {
+	r.lock.note(r.elsewhere, "packages come from git, folders or addresses and not from an index")
+	return nil
+}
+
+// all are the files of a package of uv.lock or pylock.toml.
+func (p *pythonPackage) all() []artifact {
+	all := p.Wheels
+	if p.Sdist != nil {
+		all = append(all, *p.Sdist)
+	}
+	return all
+}
+
+// uv reads uv.lock. All platforms' files are needed: nobody knows where it is installed.
+func uv(l *Lock, content []byte) error {
+	var lock struct {
+		Package []pythonPackage `toml:"package"`
+	}
+	if err := readTOML(content, &lock); err != nil {
+		return err
+	}
+	r := pythonReader{lock: l, content: content}
+	for i := range lock.Package {
+		p := &lock.Package[i]
+		if p.Source.Registry == "" {
+			r.elsewhere++ // the project itself, too
+			continue
+		}
+		if err := r.add(p, p.all()); err != nil {
+			return err
+		}
+	}
+	return r.end()
+}
+
+// pylock reads pylock.toml (PEP 751).
+func pylock(l *Lock, content []byte) error {
+	var lock struct {
+		Packages []pythonPackage `toml:"packages"`
+	}
+	if err := readTOML(content, &lock); err != nil {
+		return err
+	}
+	r := pythonReader{lock: l, content: content}
+	for i := range lock.Packages {
+		p := &lock.Packages[i]
+		if p.VCS != nil || p.Directory != nil || p.Archive != nil || p.Version == "" {
+			r.elsewhere++
+			continue
+		}
+		if err := r.add(p, p.all()); err != nil {
+			return err
+		}
+	}
+	return r.end()
+}
+
+// poetry reads poetry.lock.
+func poetry(l *Lock, content []byte) error {
+	var lock struct {
+		Package []pythonPackage `toml:"package"`
+	}
+	if err := readTOML(content, &lock); err != nil {
+		return err
+	}
+	r := pythonReader{lock: l, content: content}
+	for i := range lock.Package {
+		p := &lock.Package[i]
+		if p.Source.Type != "" && p.Source.Type != "legacy" {
+			r.elsewhere++
+			continue
+		}
+		if err := r.add(p, p.Files); err != nil {
+			return err
+		}
+	}
+	return r.end()
+}
+
+var (
+	requirement = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([^\s;\\#,*]+)`)
+	pipHash     = regexp.MustCompile(`--hash[= ]\s*(\S+)`)
+)
+
+// pip reads the pinned versions of requirements.txt, with their hashes if it has them.
+func pip(l *Lock, content []byte) error {
+	options := 0
+	number, start, joined := 0, 0, ""
+	for line := range strings.Lines(string(content)) {
+		number++
+		if joined == "" {
+			start = number
+		}
+		line = strings.TrimRight(line, "\r\n")
+		if i := strings.Index(line, "#"); i == 0 || i > 0 && (line[i-1] == ' ' || line[i-1] == '\t') {
+			line = line[:i]
+		}
+		line = strings.TrimRight(line, " \t")
+		if rest, goesOn := strings.CutSuffix(line, `\`); goesOn {
+			joined += rest + " "
+			continue
+		}
+		text := strings.TrimSpace(joined + line)
+		joined = ""
+		switch {
+		case text == "":
+		case strings.HasPrefix(text, "-"):
+			options++
+		default:
+			if err := atLine(start, pipRequirement(l, text, start)); err != nil {
+				return err
+			}
+		}
+	}
+	if joined != "" {
+		return atLine(start, errors.New("the last line ends with a backslash"))
+	}
+	l.note(options, "lines are options of pip, such as --index-url or -r; files that they name are not read")
+	return nil
+}
+
+func pipRequirement(l *Lock, text string, line int) error {
+	m := requirement.FindStringSubmatch(text)
+	if m == nil {
+		return fmt.Errorf("%.200q is not pinned with ==", text)
+	}
+	v := Version{Format: "pypi", Name: m[1], Version: m[2]}
+	for _, h := range pipHash.FindAllStringSubmatch(text, -1) {
+		hash, err := hexHash(h[1], ":")
+		if err != nil {
+			return err
+		}
+		v.Files = append(v.Files, File{Hashes: []Hash{hash}})
+	}
+	if strings.Contains(text, "--hash") && len(v.Files) == 0 {
+		return fmt.Errorf("%.200q has a hash that cannot be read", text)
+	}
+	if err := l.add(v); err != nil {
+		return err
+	}
+	l.Versions[len(l.Versions)-1].Line = line
+	return nil
+}
