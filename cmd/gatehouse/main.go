@@ -62,14 +62,10 @@ type commands struct {
 	Packages   packagesCommand   `cmd:"" help:"Show how often packages were downloaded from a running server."`
 	Admission  admissionCommand  `cmd:"" help:"Decide which versions of packages clients of a running server may install."`
 	Advisories advisoriesCommand `cmd:"" help:"Import and list advisories about vulnerable and malicious packages on a running server."`
+	Mirror     mirrorCommand     `cmd:"" help:"Fill a repository with what lock files name, and check that it holds all of it."`
+	Bundle     bundleCommand     `cmd:"" help:"Carry packages and images to a server without a network, in one signed file."`
 	Lifecycle  lifecycleCommand  `cmd:"" help:"Explain, run and undo the lifecycle policies of image repositories on a running server."`
 	Retention  retentionCommand  `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
-	// For those who run a package repository.
-	Packages  packagesCommand  `cmd:"" help:"Show how often packages were downloaded from a running server."`
-	Admission admissionCommand `cmd:"" help:"Decide which versions of packages clients of a running server may install."`
-	Mirror    mirrorCommand    `cmd:"" help:"Fill a repository with what lock files name, and check that it holds all of it."`
-	Retention retentionCommand `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
-
 	// For those who run a server, on its machine.
 	Backup  backupCommand  `cmd:"" help:"Make a backup of an installation, also while its server runs."`
 	Restore restoreCommand `cmd:"" help:"Restore an installation from a backup."`

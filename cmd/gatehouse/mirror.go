@@ -169,7 +169,7 @@ func openRegistry(ctx context.Context, cfg aws.Config, choice registryChoice, no
 
 // show draws the progress of work on the packages and the images.
 func (r *mirrorRun) show(stderr messages) (end func()) {
-	reporter, end := newProgress(stderr)
+	reporter, stop := newProgress(stderr)
 	phase := reporter.Begin("versions and images", int64(len(r.plan.Items)+len(r.plan.Images)), progress.Items)
 	step := func() { phase.Add(1) }
 	if r.packages != nil {
@@ -178,7 +178,7 @@ func (r *mirrorRun) show(stderr messages) (end func()) {
 	if r.images != nil {
 		r.images.Progress = step
 	}
-	return func() { phase.End(); end() }
+	return func() { phase.End(); stop() }
 }
 
 func (r *mirrorRun) check(ctx context.Context) error {

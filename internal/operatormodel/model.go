@@ -13,6 +13,7 @@
 //	wire:"min=1,max=100"       bounds of a number, or of the length of a text or a list
 //	wire:"enum=due|failed"     the only values of a text
 //	wire:"sensitive"           the value is never repeated in a message
+//	in:"query"                 of an operation that streams: in the query string, or payload
 //	pattern:"[a-z/]+"          the expression that the whole text must match
 //
 // Optional members are pointers, slices or maps; texts and numbers without a pointer
@@ -24,6 +25,7 @@ package operatormodel
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"reflect"
 	"strconv"
@@ -78,6 +80,7 @@ var operations = [][2]any{
 	{ImportAdvisoriesInput{}, ImportAdvisoriesOutput{}},
 	{DeleteAdvisoriesInput{}, DeleteAdvisoriesOutput{}},
 	{ListAdvisoriesInput{}, ListAdvisoriesOutput{}},
+	{ExportPackageVersionInput{}, ExportPackageVersionOutput{}},
 }
 
 // Table returns the description of the API that package wire works with.
@@ -89,7 +92,7 @@ func Table() (*model.Service, error) {
 	b := builder{t.Shapes}
 	for _, o := range operations {
 		in, out := reflect.TypeOf(o[0]), reflect.TypeOf(o[1])
-		name := strings.TrimSuffix(in.Name(), "Input")
+		name := operationOf(in)
 		t.Operations[name] = &model.Operation{Input: in.Name(), Output: out.Name()}
 		for _, structure := range []reflect.Type{in, out} {
 			if _, err := b.shape(structure, ""); err != nil {
@@ -99,6 +102,9 @@ func Table() (*model.Service, error) {
 	}
 	return t, nil
 }
+
+// operationOf is the name of the operation whose input struct it is.
+func operationOf(in reflect.Type) string { return strings.TrimSuffix(in.Name(), "Input") }
 
 // A builder collects the shapes of Go types.
 type builder struct{ shapes map[string]*model.Shape }
@@ -129,7 +135,7 @@ func (b builder) shape(t reflect.Type, member string) (name string, err error) {
 		s.Type = model.Float
 	case reflect.Int <= t.Kind() && t.Kind() <= reflect.Int64:
 		s.Type = model.Integer
-	case t == reflect.TypeFor[[]byte]():
+	case t == reflect.TypeFor[[]byte](), t == reflect.TypeFor[io.Reader](), t == reflect.TypeFor[io.ReadCloser]():
 		s.Type = model.Blob
 	case t.Kind() == reflect.Slice:
 		s.Type = model.List
@@ -166,7 +172,10 @@ func (b builder) members(t reflect.Type) (map[string]*model.Member, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := &model.Member{Shape: shape, Field: f.Name}
+		m := &model.Member{Shape: shape, Field: f.Name, In: model.Location(f.Tag.Get("in"))}
+		if m.In == model.InQuery {
+			m.Name = name
+		}
 		if err := constrain(m, b.shapes[shape], f.Tag); err != nil {
 			return nil, fmt.Errorf("%v.%s: %w", t, f.Name, err)
 		}

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/lockedversions"
 )
 
 // Images copies images into a container registry: all platforms, and what refers to them
@@ -91,6 +93,23 @@ func (c *Images) target(item *ImageItem) (from, to name.Reference, err error) {
 	}
 	return from, into.Tag(from.Identifier()), nil
 }
+
+// CopyOf returns the name of the copy of an image in its registry, REPOSITORY:TAG or
+// REPOSITORY@DIGEST. prefix stands in front of it.
+func CopyOf(i *lockedversions.Image, prefix string) (string, error) {
+	c := Images{Registry: anyRegistry, Prefix: strings.Trim(prefix, "/")}
+	if c.Prefix != "" {
+		c.Prefix += "/"
+	}
+	_, to, err := c.target(&ImageItem{Image: *i})
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(to.Name(), anyRegistry.Name()+"/"), nil
+}
+
+// anyRegistry stands for a registry whose name does not matter.
+var anyRegistry = name.MustParseReference("localhost:1/a").Context().Registry
 
 func isDigest(r name.Reference) bool {
 	_, ok := r.(name.Digest)

@@ -29,9 +29,6 @@ const (
 	Failed State = "failed"
 )
 
-// good reports whether nothing is left to do.
-func (s State) good() bool { return s == Held || s == Fetched }
-
 // An Item is a version that a file names, and what became of it.
 type Item struct {
 	lockedversions.Version

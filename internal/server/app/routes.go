@@ -222,8 +222,14 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	operatorapi.Register(operator, operatorapi.New(operatorapi.Config{Installation: p.installation, Keys: p.keys, Packages: p.packages, Advisories: p.advisories, Images: p.images, Now: p.now}))
-	return wire.NewMux(append(services, operator)...), nil
+	operations := operatorapi.New(operatorapi.Config{Installation: p.installation, Keys: p.keys, Packages: p.packages, Advisories: p.advisories, Images: p.images, Now: p.now})
+	operatorapi.Register(operator, operations)
+	streams, err := operatorapi.NewStreamService(middleware.Options(operatormodel.Service, operatorapi.MapError))
+	if err != nil {
+		return nil, err
+	}
+	operatorapi.RegisterStreams(streams, operations)
+	return wire.NewMux(append(services, operator, streams)...), nil
 }
 
 // ready answers 200 while the server can do its work, and 503 with the reason if

@@ -46,6 +46,11 @@ func originBlocked(repo RepositoryID, id PackageID) error {
 	return conflict(typePackage, id.Name, "The origin configuration of %s in repository %s blocks publishing. PutPackageOriginConfiguration can allow it.", id, repo.Name)
 }
 
+// upstreamBlocked is the fault of an import that the origin configuration forbids.
+func upstreamBlocked(repo RepositoryID, id PackageID) error {
+	return conflict(typePackage, id.Name, "The origin configuration of %s in repository %s blocks versions from outside, so those that came through an external connection are not imported. PutPackageOriginConfiguration can allow them.", id, repo.Name)
+}
+
 // IsOriginBlocked reports whether a publication failed because the origin configuration
 // of the package blocks publishing, and not because of a version or an asset that
 // exists already.

@@ -262,6 +262,8 @@ type Publication struct {
 	// Status is Published or Unfinished; empty means Published. A version that exists
 	// and is not Unfinished keeps its status.
 	Status Status
+
+	imported *importedVersion // nil for what a client publishes
 }
 
 // A StagedAsset is staged content with the name of the asset that it becomes.

@@ -59,6 +59,11 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		return nil, err
 	}
 	p.Package = p.Package.canonical()
+	return s.publish(ctx, r, p)
+}
+
+// publish is Publish for an authorized caller.
+func (s *Service) publish(ctx context.Context, r *repository, p Publication) (*Version, error) {
 	if err := s.validPublication(&p); err != nil {
 		return nil, err
 	}
@@ -67,24 +72,27 @@ func (s *Service) Publish(ctx context.Context, p Publication) (*Version, error) 
 		return nil, err
 	}
 	d := s.snapshot.Load().domain(r.id.Domain)
-	taken, err := s.remoteHas(ctx, r, p.Package, p.Version)
-	if err != nil {
-		return nil, err
+	w := publishTx{seesUpstream: d.seesUpstream(r, p.Package), Publication: p, description: description}
+	if p.imported.external() {
+		w.blocked = d.importBlocked(r, p.Package)
+	} else {
+		w.blocked = d.publishBlocked(r, p.Package)
+		if w.taken, err = s.remoteHas(ctx, r, p.Package, p.Version); err != nil {
+			return nil, err
+		}
 	}
-	w := publishTx{
-		taken:   taken,
-		blocked: d.publishBlocked(r, p.Package), seesUpstream: d.seesUpstream(r, p.Package),
-		Publication: p, description: description,
-		authorizeTags: func() error {
-			_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
-			return err
-		},
-		walk: func(visit visitor) error { return s.walkUpstreams(r, p.Package.Format, visit) },
+	w.authorizeTags = func() error {
+		if p.imported != nil {
+			return nil // tags are part of what was authorized
+		}
+		_, err := s.authorizePackage(ctx, putPackageMetadata, p.Repository, p.Package)
+		return err
 	}
+	w.walk = func(visit visitor) error { return s.walkUpstreams(r, p.Package.Format, visit) }
 	publish := func() error {
 		return s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
 			// The transaction may run more than once: start each run afresh.
-			w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: d.newOrigin(p.Package, Origin{Publish: Allow, Upstream: Block}), at: s.now()}
+			w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: d.newOrigin(p.Package, p.origin()), at: s.now()}
 			w.kept, w.replaced, w.published = nil, nil, nil
 			return w.run(ctx, tx)
 		})
@@ -123,10 +131,15 @@ func (s *Service) validPublication(p *Publication) error {
 	case "":
 		p.Status = Published
 	case Published, Unfinished:
+	case Unlisted, Archived:
+		if p.imported != nil {
+			break
+		}
+		fallthrough
 	default:
 		return invalid("A version is published as Published or Unfinished, not as %s.", p.Status)
 	}
-	if len(p.Assets) == 0 {
+	if len(p.Assets) == 0 && p.imported == nil {
 		return invalid("A publication needs at least one asset.")
 	}
 	for _, tag := range p.Tags {
@@ -168,6 +181,8 @@ type publishTx struct {
 	// if it hides versions of the upstreams.
 	blocked      error
 	seesUpstream bool
+	// following means that a version of the repository takes what an import says of it.
+	following bool
 	// taken is the external connection that has the version already, or empty.
 	taken string
 
@@ -196,11 +211,17 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	if err := w.imported.checkPresent(have); err != nil {
+		return err
+	}
 	fresh, err := w.newAssets(v, have)
 	if err != nil {
 		return err
 	}
-	changed := len(fresh) > 0 || v.status == Unfinished && w.Status == Published
+	if w.following, err = w.follows(ctx, tx, v); err != nil {
+		return err
+	}
+	changed := len(fresh) > 0 || w.following || v.status == Unfinished && w.Status == Published
 	switch {
 	case changed:
 		err = w.write(ctx, tx, v, fresh)
@@ -259,7 +280,10 @@ func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[stri
 // repository does not have the same version already: clients could not distinguish
 // the two.
 func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) error {
-	if w.row.origin.Publish == Block {
+	switch {
+	case w.imported.external() && w.row.origin.Upstream == Block:
+		return upstreamBlocked(w.repository.id, w.id)
+	case !w.imported.external() && w.row.origin.Publish == Block:
 		return originBlocked(w.repository.id, w.id)
 	}
 	if err := w.checkNotAside(ctx, tx, key, w.Version); err != nil {
@@ -267,6 +291,9 @@ func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) 
 	}
 	if w.blocked != nil {
 		return w.blocked
+	}
+	if w.imported.external() {
+		return nil // upstream repositories may have what is from outside, too
 	}
 	if w.taken != "" && (w.created || w.row.origin.Upstream == Allow) {
 		return conflict(typeVersion, w.Version, "Version %s of %s exists already in the external connection %s. Publish another version.", w.Version, w.id, w.taken)
@@ -313,6 +340,7 @@ func (w *publishTx) newAssets(v versionRow, have map[string]Asset) ([]StagedAsse
 	}
 	switch {
 	case v.isNew || len(fresh) == 0:
+	case w.imported.external() && v.status != Disposed: // files are kept one by one when they come through a connection
 	case v.status == Archived || v.status == Disposed:
 		return nil, conflict(typeVersion, w.Version, "Version %s of %s is %s.", w.Version, w.id, v.status)
 	case v.status != Unfinished && w.Status == Unfinished && w.id.Format.rules().sealed:
@@ -359,6 +387,9 @@ func (w *publishTx) write(ctx context.Context, tx *db.Tx, v versionRow, fresh []
 			w.row.id, v.key, a.Name, a.Beside, w.repository.domainRow, a.Content.SHA256, db.Micros(w.at), nullable(a.Metadata)); err != nil {
 			return err
 		}
+	}
+	if err := w.writeRecord(ctx, tx, v); err != nil {
+		return err
 	}
 	if w.Attributes != nil {
 		w.row.attributes = w.Attributes

@@ -82,6 +82,23 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.ImportAdvisories)
 	wire.Handle(s, a.DeleteAdvisories)
 	wire.Handle(s, a.ListAdvisories)
+	wire.Handle(s, a.ExportPackageVersion)
+}
+
+// NewStreamService returns the service of the operations that stream, without operations,
+// for [RegisterStreams].
+func NewStreamService(o wire.Options) (*wire.Service, error) {
+	table, err := operatormodel.StreamTable()
+	if err != nil {
+		return nil, err
+	}
+	return wire.NewFromTable(table, o)
+}
+
+// RegisterStreams adds the operations of a that stream to s.
+func RegisterStreams(s *wire.Service, a *API) {
+	wire.Handle(s, a.GetExportedFile)
+	wire.Handle(s, a.ImportPackageVersion)
 }
 
 // GetServerInfo describes the server that answers.

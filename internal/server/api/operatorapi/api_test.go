@@ -83,7 +83,7 @@ func serve(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	operatorapi.Register(s, operatorapi.New(operatorapi.Config{
+	a := operatorapi.New(operatorapi.Config{
 		Packages:   f.store,
 		Images:     f.images,
 		Advisories: known,
@@ -94,13 +94,19 @@ func serve(t *testing.T) *fixture {
 		Installation: installation.New(installation.Config{DB: f.DB, Work: f.work, Events: f.events, Operators: operators, Now: f.Now, Server: installation.ServerInfo{
 			Version: "1.2.3", ServerID: "one", Started: f.Now().Add(-time.Hour), Account: iamtest.Account, Regions: []string{iamtest.Region}, URL: "http://registry.example", Database: "sqlite",
 		}}),
-	}))
+	})
+	operatorapi.Register(s, a)
+	streams, err := operatorapi.NewStreamService(f.Options(operatormodel.Service, operatorapi.MapError))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operatorapi.RegisterStreams(streams, a)
 	for _, operation := range s.Operations() {
 		if !s.Handled(operation) {
 			t.Errorf("%s has no handler", operation)
 		}
 	}
-	f.config = f.Serve(s)
+	f.config = f.Serve(s, streams)
 	return f
 }
 
@@ -203,8 +209,8 @@ func TestAPI_EveryOperationIsAuthorized(t *testing.T) {
 		wantCode(t, err, "AccessDeniedException")
 	}
 	table, err := operatormodel.Table()
-	if err != nil || asked != len(table.Operations) {
-		t.Errorf("asked for %d of %d operations: %v", asked, len(table.Operations), err)
+	if err != nil || asked != len(table.Operations)+1 { // and GetExportedFile; TestTransfer has the import
+		t.Errorf("asked for %d of %d operations: %v", asked, len(table.Operations)+1, err)
 	}
 }
 
@@ -260,6 +266,10 @@ func validInput(t reflect.Type) any {
 		return &operatormodel.DeleteAdvisoriesInput{AdvisoryIDs: []string{"a"}}
 	case reflect.TypeFor[operatormodel.ListAdvisoriesInput]():
 		return &operatormodel.ListAdvisoriesInput{Format: "npm", Package: "p"}
+	case reflect.TypeFor[operatormodel.ExportPackageVersionInput]():
+		return &operatormodel.ExportPackageVersionInput{RepositoryName: libName, Format: "npm", Package: "p", PackageVersion: "1"}
+	case reflect.TypeFor[operatormodel.GetExportedFileInput]():
+		return &operatormodel.GetExportedFileInput{Domain: libName.Domain, Repository: libName.Repository, Format: "npm", Package: "p", PackageVersion: "1", File: "f"}
 	case reflect.TypeFor[operatormodel.RetireKeyInput]():
 		return &operatormodel.RetireKeyInput{KeyID: "0a1b2c3d"}
 	}
