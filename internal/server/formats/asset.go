@@ -13,6 +13,21 @@ import (
 // client follows a redirect at once; the rest is for the retries of a slow download.
 const assetURLLifetime = time.Hour
 
+// ServeAsset answers a GET or HEAD with an asset of a version: see [ServeAsset]. A HEAD
+// about a file of an external registry downloads nothing if the registry tells what it is
+// about.
+func (b *Base[P]) ServeAsset(w http.ResponseWriter, r *Request, id packages.PackageID, version, name string) error {
+	open := b.Packages.OpenAsset
+	if r.Method == http.MethodHead {
+		open = b.Packages.StatAsset
+	}
+	asset, content, err := open(r.Context(), r.Repository, id, version, name)
+	if err != nil {
+		return err
+	}
+	return ServeAsset(w, r.Request, asset, content)
+}
+
 // ServeAsset answers a GET or HEAD with an asset and closes the object. If the blob
 // store lets clients fetch the object, the answer to a GET is 307 and the address
 // there: the clients of all formats follow it, and send no credentials to another
@@ -39,6 +54,11 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 		h.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusTemporaryRedirect)
 		return nil
+	}
+	if f, ok := o.(interface{ WaitVerified() error }); ok && r.Method == http.MethodGet && r.Header.Get("Range") != "" {
+		if err := f.WaitVerified(); err != nil {
+			return err
+		}
 	}
 	if a.SHA256 != "" { // it is not known while the asset comes from an external registry
 		h.Set("ETag", `"`+a.SHA256+`"`)

@@ -39,6 +39,7 @@ type fixture struct {
 	*packages.Service
 	t     testing.TB
 	dir   string
+	spool string // the folder of temporary files
 	db    *db.DB
 	blobs *blobtest.Store
 	work  *work.Queue // removes objects

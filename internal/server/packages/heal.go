@@ -13,8 +13,8 @@ import (
 )
 
 // A disk that is repaired or restored can lose objects or shorten them. Such an asset
-// does not exist for readers (Service.open), and publishing the same bytes again
-// replaces the object (restoreContent). Package integrity finds them.
+// does not exist for readers (Service.open), and publishing the same bytes again,
+// or taking them from an external registry, replaces the object (replaceLost). Package integrity finds them.
 
 // lostContent returns the content of a publication that the domain has already but
 // whose object is missing or damaged: SHA-256 → object.
@@ -68,29 +68,36 @@ func (w *publishTx) restoreContent(ctx context.Context, tx *db.Tx) error {
 		if slices.Contains(w.kept, a.Content) {
 			continue
 		}
-		if w.lost == nil {
-			return errContentUnchecked
-		}
-		object, ok := w.lost[a.Content.SHA256]
-		if !ok {
-			continue
-		}
-		// The object is still the lost one unless another publication was faster.
-		n, err := tx.Exec(ctx, `UPDATE pkg_content SET object = $4 WHERE domain = $1 AND sha256 = $2 AND object = $3`,
-			w.repository.domainRow, a.Content.SHA256, object, a.Content.object)
+		object, err := w.replaceLost(ctx, tx, a.Content, w.lost)
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			continue
-		}
-		w.replaced = append(w.replaced, object)
-		w.kept = append(w.kept, a.Content)
-		if err := w.service.removals.SetAside(ctx, tx, w.at.Add(deleteAfter), object); err != nil {
-			return err
+		if object != "" {
+			w.replaced = append(w.replaced, object)
+			w.kept = append(w.kept, a.Content)
 		}
 	}
 	return nil
+}
+
+// replaceLost puts staged bytes that the domain has already into the place of an object
+// that is lost. lost is what lostContent found; nil means that it was not looked for yet.
+// It returns the object that was replaced, or "".
+func (c *packageChange) replaceLost(ctx context.Context, tx *db.Tx, content *Staged, lost map[string]string) (replaced string, err error) {
+	if lost == nil {
+		return "", errContentUnchecked
+	}
+	object, ok := lost[content.SHA256]
+	if !ok {
+		return "", nil
+	}
+	// The object is still the lost one unless another change was faster.
+	n, err := tx.Exec(ctx, `UPDATE pkg_content SET object = $4 WHERE domain = $1 AND sha256 = $2 AND object = $3`,
+		c.repository.domainRow, content.SHA256, object, content.object)
+	if err != nil || n == 0 {
+		return "", err
+	}
+	return object, c.service.removals.SetAside(ctx, tx, c.at.Add(deleteAfter), object)
 }
 
 // currentObject returns the object of an asset's content, which may have changed

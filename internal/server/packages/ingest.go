@@ -310,53 +310,90 @@ func (s *Service) keep(ctx context.Context, d *ingestion, content *Staged, conte
 	if err != nil {
 		return err
 	}
-	origin := s.snapshot.Load().domain(d.repository.id.Domain).newOrigin(d.id, Origin{Publish: Block, Upstream: Allow})
-	taken := false
-	err = s.changePackage(ctx, packageChange{repository: d.repository, id: d.id, origin: origin}, func(tx *db.Tx, c *packageChange) error {
-		taken = false
+	k := keeping{ingestion: d, content: content, contents: contents, description: description, fromFile: fromFile}
+	err = s.keepOnce(ctx, &k)
+	if errors.Is(err, errContentUnchecked) {
+		if k.lost, err = s.lostContent(ctx, d.repository, []StagedAsset{{Content: content}}); err != nil {
+			return err
+		}
+		err = s.keepOnce(ctx, &k)
+	}
+	if k.taken && (err == nil || changefeed.PerhapsMade(err)) { // if perhaps, the sweep decides
+		content.object = ""
+	}
+	if err == nil && k.replaced != "" {
+		_ = s.blobs.Delete(ctx, k.replaced) // what cannot be deleted now, the work queue deletes
+	}
+	return err
+}
+
+// A keeping is the state of one run of the transaction that keeps a file.
+type keeping struct {
+	*ingestion
+	content     *Staged
+	description []byte
+	contents    Contents          // what reading the file showed
+	fromFile    bool              // the file tells the description
+	lost        map[string]string // see replaceLost
+
+	taken    bool   // the content becomes part of the store
+	replaced string // the damaged object in whose place it comes
+}
+
+func (s *Service) keepOnce(ctx context.Context, k *keeping) error {
+	origin := s.snapshot.Load().domain(k.repository.id.Domain).newOrigin(k.id, Origin{Publish: Block, Upstream: Allow})
+	return s.changePackage(ctx, packageChange{repository: k.repository, id: k.id, origin: origin}, func(tx *db.Tx, c *packageChange) error {
+		k.taken, k.replaced = false, ""     // it may run more than once
 		if c.row.origin.Upstream == Block { // since the search
-			return fault.From(packageNotFound(d.repository.id, d.id))
+			return fault.From(packageNotFound(k.repository.id, k.id))
 		}
-		isNew, err := d.writeVersion(ctx, tx, c, description)
+		isNew, err := k.writeVersion(ctx, tx, c, k.description)
 		if err != nil {
 			return err
 		}
-		n, err := tx.Exec(ctx, `INSERT INTO pkg_content (domain, sha256, size, md5, sha1, sha512, object) VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (domain, sha256) DO NOTHING`,
-			d.repository.domainRow, content.SHA256, content.Size, content.MD5, content.SHA1, content.SHA512, content.object)
-		if err != nil {
+		if err := k.writeContent(ctx, tx, c); err != nil {
 			return err
 		}
-		taken = n == 1
-		published := d.version.fileSince(d.asset)
+		published := k.version.fileSince(k.asset)
 		if published.IsZero() {
 			published = c.at
 		}
-		assets, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata) VALUES ($1, $2, $3, '', $4, $5, $6, $7)
+		key := k.id.Format.versionKey(k.version.Version)
+		assets, err := tx.Exec(ctx, `INSERT INTO pkg_asset (package, version_key, name, beside, domain, sha256, published, metadata) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (package, version_key, name) DO NOTHING`,
-			c.row.id, d.id.Format.versionKey(d.version.Version), d.asset.Name, d.repository.domainRow, content.SHA256, db.Micros(published), nullable(contents.Metadata))
+			c.row.id, key, k.asset.Name, k.asset.beside, k.repository.domainRow, k.content.SHA256, db.Micros(published), nullable(k.contents.Metadata))
 		if err != nil || assets == 0 {
 			return err
 		}
 		if !isNew {
 			var better []byte
-			if fromFile {
-				better = description
+			if k.fromFile {
+				better = k.description
 			}
 			_, err = tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, changed = $4, description = COALESCE($5, description) WHERE package = $1 AND version_key = $2`,
-				c.row.id, d.id.Format.versionKey(d.version.Version), newRevision(), c.row.seq, nullable(better))
+				c.row.id, key, newRevision(), c.row.seq, nullable(better))
 			if err != nil {
 				return err
 			}
 		}
-		if contents.Search != "" && isNew {
-			c.row.search = searchText(contents.Search)
+		if k.contents.Search != "" && isNew {
+			c.row.search = searchText(k.contents.Search)
 		}
-		return c.announceRetained(ctx, tx, d.id.Format.versionKey(d.version.Version), isNew, 1)
+		return c.announceRetained(ctx, tx, key, isNew, 1)
 	})
-	if taken && (err == nil || changefeed.PerhapsMade(err)) { // if perhaps, the sweep decides
-		content.object = ""
+}
+
+// writeContent makes the bytes part of the domain, unless it has them.
+func (k *keeping) writeContent(ctx context.Context, tx *db.Tx, c *packageChange) error {
+	n, err := tx.Exec(ctx, `INSERT INTO pkg_content (domain, sha256, size, md5, sha1, sha512, object) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (domain, sha256) DO NOTHING`,
+		k.repository.domainRow, k.content.SHA256, k.content.Size, k.content.MD5, k.content.SHA1, k.content.SHA512, k.content.object)
+	if err != nil || n == 1 {
+		k.taken = n == 1
+		return err
 	}
+	k.replaced, err = c.replaceLost(ctx, tx, k.content, k.lost)
+	k.taken = k.replaced != ""
 	return err
 }
 
@@ -426,21 +463,34 @@ func (o *incoming) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// WaitVerified waits until the bytes are compared with the hashes of the registry and
+// stored. A client that asks for a part must not get it before: nothing would tell the
+// client that the part was wrong, as the broken transfer of a whole file does.
+func (o *incoming) WaitVerified() error {
+	if o.finished {
+		return nil
+	}
+	select {
+	case <-o.d.done:
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
+	if o.d.err != nil {
+		return o.d.err
+	}
+	if err := o.finish(); err != nil {
+		return err
+	}
+	o.finished = true
+	return nil
+}
+
 func (o *incoming) read(p []byte, offset int64) (int, error) {
 	last := o.d.size - 1
-	if offset >= last && !o.finished {
-		select {
-		case <-o.d.done:
-		case <-o.ctx.Done():
-			return 0, o.ctx.Err()
-		}
-		if o.d.err != nil {
-			return 0, o.d.err
-		}
-		if err := o.finish(); err != nil {
+	if offset >= last {
+		if err := o.WaitVerified(); err != nil {
 			return 0, err
 		}
-		o.finished = true
 	}
 	if !o.finished && int64(len(p)) > last-offset {
 		p = p[:last-offset]
@@ -462,7 +512,11 @@ func (o *incoming) Seek(offset int64, whence int) (int64, error) {
 	return offset, nil
 }
 
+// ReadAt waits until the bytes are verified: who reads at an offset reads a part.
 func (o *incoming) ReadAt(p []byte, offset int64) (n int, err error) {
+	if err := o.WaitVerified(); err != nil {
+		return 0, err
+	}
 	for n < len(p) && err == nil {
 		var more int
 		more, err = o.read(p[n:], offset+int64(n))

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -399,6 +400,52 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 		}
 	}
 	return Asset{}, nil, fmt.Errorf("the asset %s of version %s of %s is stored and deleted again and again", name, version, id)
+}
+
+// StatAsset is [Service.OpenAsset] for a client that asks for the length and hash of an
+// asset and not for its bytes. If an external registry tells them, nothing is downloaded,
+// and the object has no bytes. codeartifact:ReadFromRepository on the repository.
+func (s *Service) StatAsset(ctx context.Context, repo RepositoryID, id PackageID, version, name string) (Asset, blob.Object, error) {
+	r, err := s.authorizeReading(ctx, repo)
+	if err != nil {
+		return Asset{}, nil, err
+	}
+	if err := validPackage(id); err != nil {
+		return Asset{}, nil, err
+	}
+	v, a, err := s.findAsset(ctx, r, id, version, name)
+	if err != nil {
+		return Asset{}, nil, err
+	}
+	if err := s.checkDownload(ctx, readFromRepository, r, id, v, a); err != nil {
+		return Asset{}, nil, err
+	}
+	if a.remote != nil && a.Size > 0 && (a.SHA256 != "" || a.SHA512 != "") {
+		return *a, &unreadObject{size: a.Size}, nil
+	}
+	return s.OpenAsset(ctx, repo, id, version, name)
+}
+
+// An unreadObject has a size and no bytes.
+type unreadObject struct{ size, offset int64 }
+
+var errUnread = errors.New("packages: the bytes of the asset were not asked for")
+
+func (o *unreadObject) Size() int64                       { return o.size }
+func (o *unreadObject) Close() error                      { return nil }
+func (o *unreadObject) Read([]byte) (int, error)          { return 0, errUnread }
+func (o *unreadObject) ReadAt([]byte, int64) (int, error) { return 0, errUnread }
+
+// Seek implements io.Seeker: net/http finds the size by it.
+func (o *unreadObject) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += o.offset
+	case io.SeekEnd:
+		offset += o.size
+	}
+	o.offset = offset
+	return offset, nil
 }
 
 // maxOpenTries bounds how often OpenAsset looks an asset up. It looks again after the

@@ -6,6 +6,9 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/diskspace"
 )
 
 // maxSpoolMemory is how much of a download is kept in memory, in bytes. What is larger
@@ -41,21 +44,30 @@ func (s *spool) Write(p []byte) (int, error) {
 		if s.file == nil {
 			f, err := os.CreateTemp(s.dir, "download-")
 			if err != nil {
-				return 0, err
+				return 0, spoolFault(err)
 			}
 			// Its name is gone at once, so that nothing is left after a crash.
 			if err := os.Remove(f.Name()); err != nil {
-				return 0, errors.Join(err, f.Close())
+				return 0, spoolFault(errors.Join(err, f.Close()))
 			}
 			s.file = f
 		}
 		if _, err := s.file.WriteAt(rest, s.size+int64(n)-maxSpoolMemory); err != nil {
-			return 0, err
+			return 0, spoolFault(err)
 		}
 	}
 	s.size += int64(len(p))
 	s.wake()
 	return len(p), nil
+}
+
+// spoolFault is the fault of a temporary file that cannot be written. It is neither the
+// registry's nor the client's.
+func spoolFault(err error) error {
+	if diskspace.IsFull(err) {
+		return diskspace.Fault(err)
+	}
+	return fault.Wrap(err, fault.Internal, "InternalError", "The server cannot write the temporary file of a download. The log of the server says why.")
 }
 
 // end says that no more bytes come. err is why the bytes are not complete, or nil.

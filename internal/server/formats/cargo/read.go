@@ -62,11 +62,7 @@ func (h *Handler) getIndex(w http.ResponseWriter, r *formats.Request, rt route) 
 func (h *Handler) getCrate(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := crate(rt.name)
 	r.About(id, rt.version)
-	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, rt.version, stored.AssetName(rt.name, rt.version))
-	if err != nil {
-		return err
-	}
-	return formats.ServeAsset(w, r.Request, asset, content)
+	return h.ServeAsset(w, r, id, rt.version, stored.AssetName(rt.name, rt.version))
 }
 
 func noOwners(_ http.ResponseWriter, r *formats.Request, rt route) error {

@@ -84,11 +84,7 @@ func (h *Handler) getTarball(w http.ResponseWriter, r *formats.Request, rt route
 		return fault.New(fault.NotFound, "ResourceNotFound", "%s is not the tarball of a version of %s.", rt.arg, packument.FullName(rt.id))
 	}
 	r.About(rt.id, v)
-	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, v, packument.AssetName)
-	if err != nil {
-		return err
-	}
-	return formats.ServeAsset(w, r.Request, asset, content)
+	return h.ServeAsset(w, r, rt.id, v, packument.AssetName)
 }
 
 // readPackage returns the package that a request reads.

@@ -134,11 +134,7 @@ func (h *Handler) getContent(w http.ResponseWriter, r *formats.Request, rt route
 	}
 	switch rt.file {
 	case nupkg.AssetName(rt.id, v), nupkg.SymbolsName(rt.id, v):
-		asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, v.Normal, rt.file)
-		if err != nil {
-			return err
-		}
-		return formats.ServeAsset(w, r.Request, asset, content)
+		return h.ServeAsset(w, r, id, v.Normal, rt.file)
 	case rt.id + ".nuspec":
 		return h.getInside(w, r, id, v, "application/xml", (*nupkg.File).RawManifest)
 	case "readme":

@@ -122,9 +122,5 @@ func (h *Handler) getDetail(w http.ResponseWriter, r *formats.Request, rt route)
 func (h *Handler) getFile(w http.ResponseWriter, r *formats.Request, rt route) error {
 	id := project(rt.project)
 	r.About(id, rt.version)
-	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, id, rt.version, rt.file)
-	if err != nil {
-		return err
-	}
-	return formats.ServeAsset(w, r.Request, asset, content)
+	return h.ServeAsset(w, r, id, rt.version, rt.file)
 }
