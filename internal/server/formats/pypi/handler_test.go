@@ -177,7 +177,7 @@ func TestUpload_ReadBack(t *testing.T) {
 
 	address := app + "simple/my-project/"
 	p := page(t, want(t, 200, s.Do(formatstest.Reader, "GET", address, "", jsonForm)))
-	if p.Meta.APIVersion != "1.1" || p.Name != "my-project" || len(p.Versions) != 1 || p.Versions[0] != "1.0" || len(p.Files) != 2 {
+	if p.Meta.APIVersion != "1.4" || p.Name != "my-project" || len(p.Versions) != 1 || p.Versions[0] != "1.0" || len(p.Files) != 2 {
 		t.Fatalf("%+v", p)
 	}
 	for i, f := range []form{whl, sdist} {
@@ -204,7 +204,7 @@ func TestUpload_ReadBack(t *testing.T) {
 	want(t, 206, s.Do(formatstest.Reader, "GET", address+p.Files[0].URL, "", "Range: bytes=0-1"), "PK")
 
 	html := want(t, 200, s.Do(formatstest.Reader, "GET", address, ""),
-		`<a href="1.0/my_project-1.0-py3-none-any.whl#sha256=`, `data-requires-python="&gt;=3.8,&lt;4"`, `data-core-metadata="sha256=`, `content="1.1"`)
+		`<a href="1.0/my_project-1.0-py3-none-any.whl#sha256=`, `data-requires-python="&gt;=3.8,&lt;4"`, `data-core-metadata="sha256=`, `content="1.4"`)
 	if ct := html.Header.Get("Content-Type"); ct != "text/html; charset=utf-8" {
 		t.Error(ct)
 	}
@@ -342,6 +342,29 @@ func TestDetail_Unlisted(t *testing.T) {
 	check("1.1", nil)
 	set(packages.Published, "1.0")
 	check("1.0 1.1", false)
+}
+
+// What an upstream says about a project and its files is passed on (PEP 740, 792).
+func TestDetail_OfUpstream(t *testing.T) {
+	s, app := start(t)
+	admin := authn.WithCaller(t.Context(), s.Caller(formatstest.Admin))
+	id := packages.PackageID{Format: packages.PyPI, Name: "p"}
+	content, err := s.Packages.Stage(admin, formatstest.App, id, strings.NewReader("sdist"), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Packages.Publish(admin, packages.Publication{
+		Repository: formatstest.App, Package: id, Version: "1.0", Attributes: json.RawMessage(`{"project_status":{"status":"archived","reason":"use <b> instead"}}`),
+		Assets: []packages.StagedAsset{{Name: "p-1.0.tar.gz", Content: content, Metadata: json.RawMessage(`{"provenance":"https://index.example/p?a&b"}`)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", "", jsonForm),
+		`"project-status":{"status":"archived","reason":"use \u003cb\u003e instead"}`, `"provenance":"https://index.example/p?a\u0026b"`)
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/p/", ""),
+		`<meta name="pypi:project-status" content="archived">`, `<meta name="pypi:project-status-reason" content="use &lt;b&gt; instead">`,
+		`data-provenance="https://index.example/p?a&amp;b"`)
 }
 
 // The message of a 401 names the tool that sent the request.

@@ -12,8 +12,8 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// apiVersion is the version of the simple API (PEP 629, PEP 700).
-const apiVersion = "1.1"
+// apiVersion is the version of the simple API (PEP 629, 700, 708, 740, 792).
+const apiVersion = "1.4"
 
 // A file is what a project's page says of one file.
 type file struct {
@@ -23,6 +23,14 @@ type file struct {
 	requiresPython    string
 	metadataSHA256    string // empty if the index has no metadata of the file
 	yanked            *string
+	provenance        string // where an upstream has the attestations of the file; empty if nowhere
+}
+
+// projectStatus returns what an upstream says about the project as a whole, or nil.
+func projectStatus(p *packages.Package) (*stored.Status, error) {
+	var about stored.Project
+	err := unmarshal(p.Attributes, &about)
+	return about.Status, err
 }
 
 // unlistedReason is why an Unlisted version is yanked, unless somebody gave a reason.
@@ -48,7 +56,7 @@ func files(p *packages.Package) ([]file, error) {
 			}
 			f := file{
 				name: a.Name, url: url.PathEscape(v.Version) + "/" + url.PathEscape(a.Name), sha256: a.SHA256,
-				size: a.Size, uploaded: a.Published, requiresPython: own.RequiresPython, yanked: about.Yanked,
+				size: a.Size, uploaded: a.Published, requiresPython: own.RequiresPython, yanked: about.Yanked, provenance: own.Provenance,
 			}
 			if m := v.Sidecar(a.Name + metadataSuffix); m != nil {
 				f.metadataSHA256 = m.SHA256
@@ -66,7 +74,7 @@ func unmarshal(raw json.RawMessage, into any) error {
 	return json.Unmarshal(raw, into)
 }
 
-// The JSON form (PEP 691, 700, 714).
+// The JSON form (PEP 691, 700, 714, 740, 792).
 type (
 	simpleMeta struct {
 		APIVersion string `json:"api-version"`
@@ -79,10 +87,11 @@ type (
 		Name string `json:"name"`
 	}
 	simpleDetail struct {
-		Meta     simpleMeta   `json:"meta"`
-		Name     string       `json:"name"`
-		Versions []string     `json:"versions"`
-		Files    []simpleFile `json:"files"`
+		Meta     simpleMeta     `json:"meta"`
+		Name     string         `json:"name"`
+		Status   *stored.Status `json:"project-status,omitempty"`
+		Versions []string       `json:"versions"`
+		Files    []simpleFile   `json:"files"`
 	}
 	// CoreMetadata has the key of PEP 714. The older key of PEP 658,
 	// dist-info-metadata, must not appear in JSON: pip 22.3 to 23.1.2 fail on its
@@ -96,6 +105,7 @@ type (
 		Size           int64             `json:"size"`
 		UploadTime     string            `json:"upload-time"`
 		Yanked         any               `json:"yanked"`
+		Provenance     string            `json:"provenance,omitempty"`
 	}
 )
 
@@ -104,15 +114,19 @@ func detailJSON(p *packages.Package, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	status, err := projectStatus(p)
+	if err != nil {
+		return nil, err
+	}
 	versions := p.WithUnlisted()
-	d := simpleDetail{Meta: simpleMeta{apiVersion}, Name: name, Versions: make([]string, 0, len(versions)), Files: make([]simpleFile, 0, len(all))}
+	d := simpleDetail{Meta: simpleMeta{apiVersion}, Name: name, Status: status, Versions: make([]string, 0, len(versions)), Files: make([]simpleFile, 0, len(all))}
 	for _, v := range versions {
 		d.Versions = append(d.Versions, v.Version)
 	}
 	for _, f := range all {
 		s := simpleFile{
 			Filename: f.name, URL: f.url, Hashes: map[string]string{"sha256": f.sha256}, RequiresPython: f.requiresPython,
-			CoreMetadata: false, Size: f.size, UploadTime: f.uploaded.UTC().Format("2006-01-02T15:04:05.000000Z"), Yanked: false,
+			CoreMetadata: false, Size: f.size, UploadTime: f.uploaded.UTC().Format("2006-01-02T15:04:05.000000Z"), Yanked: false, Provenance: f.provenance,
 		}
 		if f.metadataSHA256 != "" {
 			s.CoreMetadata = map[string]string{"sha256": f.metadataSHA256}
@@ -133,8 +147,12 @@ func detailHTML(p *packages.Package, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	status, err := projectStatus(p)
+	if err != nil {
+		return nil, err
+	}
 	var b strings.Builder
-	begin(&b, "Links for "+name)
+	begin(&b, "Links for "+name, status)
 	for _, f := range all {
 		fmt.Fprintf(&b, `<a href="%s#sha256=%s"`, html.EscapeString(f.url), f.sha256)
 		attribute(&b, "data-requires-python", f.requiresPython)
@@ -142,6 +160,7 @@ func detailHTML(p *packages.Package, name string) ([]byte, error) {
 			attribute(&b, "data-core-metadata", "sha256="+f.metadataSHA256)
 			attribute(&b, "data-dist-info-metadata", "sha256="+f.metadataSHA256)
 		}
+		attribute(&b, "data-provenance", f.provenance)
 		if f.yanked != nil {
 			fmt.Fprintf(&b, ` data-yanked="%s"`, html.EscapeString(*f.yanked))
 		}
@@ -160,16 +179,28 @@ func indexJSON(names []string) ([]byte, error) {
 
 func indexHTML(names []string) ([]byte, error) {
 	var b strings.Builder
-	begin(&b, "Simple index")
+	begin(&b, "Simple index", nil)
 	for _, n := range names {
 		fmt.Fprintf(&b, "<a href=\"%s/\">%s</a><br>\n", html.EscapeString(url.PathEscape(n)), html.EscapeString(n))
 	}
 	return end(&b), nil
 }
 
-func begin(b *strings.Builder, title string) {
+func begin(b *strings.Builder, title string, status *stored.Status) {
 	title = html.EscapeString(title)
-	fmt.Fprintf(b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"pypi:repository-version\" content=\"%s\">\n<title>%s</title>\n</head>\n<body>\n<h1>%s</h1>\n", apiVersion, title, title)
+	fmt.Fprintf(b, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
+	meta(b, "repository-version", apiVersion)
+	if status != nil {
+		meta(b, "project-status", status.Status)
+		if status.Reason != "" {
+			meta(b, "project-status-reason", status.Reason)
+		}
+	}
+	fmt.Fprintf(b, "<title>%s</title>\n</head>\n<body>\n<h1>%s</h1>\n", title, title)
+}
+
+func meta(b *strings.Builder, name, content string) {
+	fmt.Fprintf(b, "<meta name=\"pypi:%s\" content=\"%s\">\n", name, html.EscapeString(content))
 }
 
 func end(b *strings.Builder) []byte {

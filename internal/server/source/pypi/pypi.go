@@ -1,5 +1,6 @@
 // Package pypi reads indexes of Python projects: the simple API in its JSON form (PEP 691,
-// 700). It implements [source.Codec]. The older HTML form is not read.
+// 700, 740, 792), or in HTML (PEP 503, 592) if an index has no other. It implements
+// [source.Codec].
 package pypi
 
 import (
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"mime"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"deps.dev/util/pypi"
 	"deps.dev/util/semver"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/pypi/stored"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
@@ -23,7 +26,13 @@ import (
 // Codec implements [source.Codec].
 type Codec struct{}
 
-const mediaType = "application/vnd.pypi.simple.v1+json"
+// The media types of a page (PEP 691). JSON has sizes and times, so it is preferred.
+const (
+	mediaJSON = "application/vnd.pypi.simple.v1+json"
+	mediaHTML = "application/vnd.pypi.simple.v1+html"
+	mediaText = "text/html"
+	accept    = mediaJSON + ", " + mediaHTML + ";q=0.2, " + mediaText + ";q=0.01"
+)
 
 // Package implements [source.Codec].
 func (Codec) Package(ctx context.Context, r *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
@@ -33,20 +42,14 @@ func (Codec) Package(ctx context.Context, r *source.Registry, id packages.Packag
 			return nil, "", err
 		}
 	}
-	answer, err := r.Get(ctx, url.PathEscape(id.Name)+"/", mediaType, []string{mediaType}, validators)
+	answer, err := r.Get(ctx, url.PathEscape(id.Name)+"/", accept, []string{mediaJSON, mediaHTML, mediaText}, validators)
 	if err != nil {
 		return nil, "", err
 	}
 	defer answer.Body.Close()
-	body := &source.FailingReader{R: answer.Body}
-	// All of it is read: before the end, the sum of a compressed answer is not checked.
-	text, err := io.ReadAll(body)
+	p, err := read(answer, id)
 	if err != nil {
-		return nil, "", source.ReadError(err, body, "it cannot be read")
-	}
-	var p page
-	if err := json.Unmarshal(text, &p); err != nil {
-		return nil, "", &source.BadAnswer{What: "it is not the page of a project", Err: err}
+		return nil, "", err
 	}
 	if pypi.CanonPackageName(p.Name) != id.Name {
 		return nil, "", &source.BadAnswer{What: "it is the page of another project and not of " + id.Name}
@@ -62,6 +65,25 @@ func (Codec) Package(ctx context.Context, r *source.Registry, id packages.Packag
 	return out, string(validator), err
 }
 
+// read reads a page in the form that it has.
+func read(answer *egress.Response, id packages.PackageID) (*page, error) {
+	body := &source.FailingReader{R: answer.Body}
+	media, _, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	if err == nil && (media == mediaHTML || media == mediaText) {
+		return readHTML(body, id, answer.URL, media == mediaHTML)
+	}
+	// All of it is read: before the end, the sum of a compressed answer is not checked.
+	text, err := io.ReadAll(body)
+	if err != nil {
+		return nil, source.ReadError(err, body, "it cannot be read")
+	}
+	var p page
+	if err := json.Unmarshal(text, &p); err != nil {
+		return nil, &source.BadAnswer{What: "it is not the page of a project", Err: err}
+	}
+	return &p, nil
+}
+
 // Describe implements [source.Codec]. A page says nothing about what a project is.
 func (Codec) Describe(id packages.PackageID, _ json.RawMessage) *packages.Description {
 	return &packages.Description{DisplayName: id.Name}
@@ -72,8 +94,9 @@ type page struct {
 	Meta struct {
 		Version string `json:"api-version"`
 	} `json:"meta"`
-	Name  string `json:"name"`
-	Files []file `json:"files"`
+	Name   string        `json:"name"`
+	Status stored.Status `json:"project-status"` // PEP 792
+	Files  []file        `json:"files"`
 }
 
 type file struct {
@@ -84,6 +107,7 @@ type file struct {
 	Size           int64             `json:"size"`
 	Uploaded       string            `json:"upload-time"`
 	Yanked         any               `json:"yanked"` // a boolean, or the reason
+	Provenance     string            `json:"provenance"`
 }
 
 // yanked returns the reason for which a file was yanked, or nil.
@@ -129,6 +153,11 @@ func (p *page) remote(id packages.PackageID, from string) (*packages.RemotePacka
 		return nil, packages.ErrNoRemotePackage
 	}
 	out := &packages.RemotePackage{}
+	if p.Status.Known() {
+		if out.Attributes, err = json.Marshal(stored.Project{Status: &p.Status}); err != nil {
+			return nil, err
+		}
+	}
 	for _, key := range order {
 		v, err := releases[key].remote()
 		if err != nil {
@@ -173,13 +202,22 @@ func (f *file) asset(base *url.URL) (packages.RemoteAsset, error) {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 || u.Host == "" || u.User != nil || f.Size < 0 {
 		return packages.RemoteAsset{}, errUnusable
 	}
-	metadata, err := json.Marshal(stored.File{RequiresPython: f.RequiresPython})
+	metadata, err := json.Marshal(stored.File{RequiresPython: f.RequiresPython, Provenance: f.provenance(base)})
 	if err != nil {
 		return packages.RemoteAsset{}, err
 	}
 	return packages.RemoteAsset{
 		Name: f.Name, URL: u.String(), Size: f.Size, SHA256: sum, Metadata: metadata, Published: source.ParseTime(f.Uploaded),
 	}, nil
+}
+
+// provenance returns the address of the attestations of a file (PEP 740), or "".
+func (f *file) provenance(base *url.URL) string {
+	u, err := base.Parse(f.Provenance)
+	if f.Provenance == "" || err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
+		return ""
+	}
+	return u.String()
 }
 
 // A release is the files of a version. It is yanked if all of them are.

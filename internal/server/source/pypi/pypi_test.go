@@ -57,6 +57,77 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// An htmlAnswer is a page in the HTML form.
+type htmlAnswer string
+
+func (htmlAnswer) Base() string { return answer("").Base() }
+
+func (a htmlAnswer) Do(ctx context.Context, r egress.Request) (*egress.Response, error) {
+	if accept := r.Header.Get("Accept"); !strings.HasPrefix(accept, "application/vnd.pypi.simple.v1+json,") || !strings.Contains(accept, "text/html;q=") {
+		return nil, errors.New("Accept: " + accept)
+	}
+	res, err := answer(a).Do(ctx, r)
+	res.Header.Set("Content-Type", "text/html; charset=utf-8")
+	return res, err
+}
+
+func TestPackage_HTML(t *testing.T) {
+	body := `<!DOCTYPE html><html><head><meta name="pypi:repository-version" content="1.4"><meta name="pypi:project-status" content="archived">
+		<base href="https://files.example/p/"></head><body><!-- <a href="some_lib-9.0.tar.gz#sha256=` + sum + `"> --><a href="mailto:x">x</a>
+		<a href="../some_lib-1.0-py3-none-any.whl#sha256=` + sum + `" data-requires-python="&gt;=3.9" data-yanked="broken &amp; bad" data-provenance="/integrity/x">some_lib-1.0-py3-none-any.whl</a>
+		<A HREF=some_lib-2.0%2Blocal.tar.gz?x=1&amp;y=2#SHA256=` + strings.ToUpper(sum) + `>2</A>
+		<a href="some_lib-3.0.tar.gz#md5=00">3</a><a href="some_lib-4.0.tar.gz">4</a><a href="https://u:p@h/some_lib-5.0.tar.gz#sha256=` + sum + `">5</a></body></html>`
+	p, _, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: htmlAnswer(body)}, someLib, "")
+	if err != nil || len(p.Versions) != 2 || string(p.Attributes) != `{"project_status":{"status":"archived"}}` {
+		t.Fatalf("%v, %+v", err, p)
+	}
+	one, two := p.Versions[0], p.Versions[1]
+	a := one.Assets[0]
+	if one.Version != "1.0" || string(one.Metadata) != `{"yanked":"broken \u0026 bad"}` || a.URL != "https://files.example/some_lib-1.0-py3-none-any.whl" || a.SHA256 != sum ||
+		string(a.Metadata) != `{"requires_python":"\u003e=3.9","provenance":"https://index.example/integrity/x"}` {
+		t.Errorf("the first version is %+v, %s, %s", one, one.Metadata, a.Metadata)
+	}
+	if a := two.Assets[0]; two.Version != "2.0+local" || a.URL != "https://files.example/p/some_lib-2.0%2Blocal.tar.gz?x=1&y=2" || a.SHA256 != sum || string(two.Metadata) != `{}` {
+		t.Errorf("the second version is %+v", two)
+	}
+}
+
+// A web page that is not the page of a project is a failure of the upstream. It does not
+// mean that the project does not exist, unless it says that it is such a page.
+func TestPackage_HTMLWithoutFiles(t *testing.T) {
+	for body, missing := range map[string]bool{
+		`<!DOCTYPE html><title>Sign in</title><a href="/help">Help</a>`: false,
+		``:                               false,
+		`<a href="some_lib-1.0.tar.gz">`: false,
+		`<meta name="pypi:repository-version" content="1.0">`: true,
+		`<meta name="pypi:repository-version" content="2.0">`: false,
+		strings.Repeat("<", 3<<20):                            false,
+		`<a x="` + strings.Repeat("a", 3<<20):                 false,
+	} {
+		_, _, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: htmlAnswer(body)}, someLib, "")
+		if bad := (*source.BadAnswer)(nil); missing != errors.Is(err, packages.ErrNoRemotePackage) || missing == errors.As(err, &bad) {
+			t.Errorf("%.60s: %v", body, err)
+		}
+	}
+}
+
+func FuzzPackage_HTML(f *testing.F) {
+	f.Add(`<base href="//x"><a href="some_lib-1.0.tar.gz#sha256=` + sum + `" data-yanked>`)
+	f.Fuzz(func(t *testing.T, body string) {
+		p, _, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: htmlAnswer(body)}, someLib, "")
+		if err != nil {
+			return
+		}
+		for _, v := range p.Versions {
+			for _, a := range v.Assets {
+				if len(a.SHA256) != 64 || !strings.Contains(a.URL, "://") {
+					t.Fatalf("the file is %+v", a)
+				}
+			}
+		}
+	})
+}
+
 func TestPackage_Bad(t *testing.T) {
 	for _, body := range []string{
 		``, `[]`, `{`, `{}`, `<html>`, `{"meta":{"api-version":"1.0"},"name":"other","files":[]}`, `{"meta":{"api-version":"2.0"},"name":"some-lib","files":[]}`,
