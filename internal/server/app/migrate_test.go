@@ -42,7 +42,7 @@ func contents(t *testing.T, data string) map[string]string {
 	defer d.Close()
 	out := map[string]string{}
 	tables, err := db.All(t.Context(), d, db.Scalar[string], `SELECT name FROM sqlite_master WHERE type = 'table'
-		AND name NOT IN ('change_feed', 'change_reader', 'keyring_server', 'image_upload', 'db_position', 'migration')`)
+		AND name NOT IN ('change_feed', 'change_reader', 'keyring_server', 'source_lease', 'image_upload', 'db_position', 'migration')`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,6 +133,14 @@ func (g *fixture) unfinishedUpload() {
 	}
 }
 
+// cachedAnswers are what upstreams said: about a package, and that there is none; and the
+// lease of a server that asks.
+var cachedAnswers = []string{
+	`INSERT INTO source_document (registry, package, validator, revision, checked, size, body) VALUES ('public:npmjs', 'npm//left-pad', '{"etag":"x"}', 'r1', 7, 3, x'0001ff')`,
+	`INSERT INTO source_document (registry, package, validator, revision, checked, size, body) VALUES ('public:npmjs', 'npm//none', '', '', 8, 0, NULL)`,
+	`INSERT INTO source_lease (name, holder, until) VALUES ('public:npmjs/npm//left-pad', 'a-server', 9)`,
+}
+
 // What was migrated there and back is the same, and a server serves it on each side.
 func TestMigrate_ThereAndBack(t *testing.T) {
 	for seed := range uint64(3) {
@@ -141,6 +149,7 @@ func TestMigrate_ThereAndBack(t *testing.T) {
 			g.fillRandomly(rand.New(rand.NewPCG(seed, 0)))
 			g.unfinishedUpload()
 			g.stop()
+			change(t, g.data, cachedAnswers...)
 			before := contents(t, g.data)
 			there, back := filepath.Join(t.TempDir(), "there"), filepath.Join(t.TempDir(), "back")
 			r := mustMigrate(t, localStores(g.data), localStores(there))

@@ -30,7 +30,7 @@ func laterSchema() []db.Migration {
 
 // tablesOfServers are the tables of what runs: they are not needed when no server runs, and
 // their positions are of the one database.
-var tablesOfServers = []string{"change_feed", "change_reader", "keyring_server"}
+var tablesOfServers = []string{"change_feed", "change_reader", "keyring_server", "source_lease"}
 
 // tableOfUploads has uploads that are not finished. Their bytes are not among the blobs.
 const tableOfUploads = "image_upload"

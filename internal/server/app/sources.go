@@ -36,11 +36,12 @@ func (p *components) openSources(ctx context.Context) (err error) {
 	for _, u := range p.upstreams {
 		format := packages.ConnectionFormat(u.Name)
 		if codec := codecs[format]; codec != nil {
-			registries = append(registries, &source.Registry{Connection: u.Name, Client: u.Client, Codec: codec})
+			registries = append(registries, &source.Registry{Connection: u.Name, Client: u.Client, Codec: codec, Settings: p.config.Upstreams[u.Name].Cache.Override()})
 		}
 	}
 	p.sources, err = source.New(ctx, source.Config{
-		DB: p.db, Shared: p.feed.Shared(), Registries: registries, Dir: filepath.Join(p.data.path, "lists"), Now: p.now, Log: p.log,
+		DB: p.db, Shared: p.feed.Shared(), Registries: registries, Settings: p.config.UpstreamCache.Settings(),
+		Dir: filepath.Join(p.data.path, "lists"), Now: p.now, Log: p.log,
 	})
 	if err != nil {
 		return err

@@ -201,6 +201,19 @@ const (
 	removedAsset = `INSERT INTO pkg_aside_asset (package, version_key, name, beside, domain, sha256, published) SELECT package, '0.9.0', name, '', domain, sha256, 1 FROM pkg_asset`
 )
 
+// What upstreams said is not part of what verify checks: it is asked for again.
+func TestVerify_CachedAnswers(t *testing.T) {
+	g := start(t)
+	g.fill()
+	g.stop()
+	change(t, g.data, cachedAnswers...)
+	change(t, g.data, `UPDATE source_document SET body = x'00' WHERE body IS NOT NULL`)
+	if found, _ := verified(t, g.data, "", false); len(found) > 0 {
+		t.Errorf("verify: %v", found)
+	}
+	g.serve() // also with a damaged answer
+}
+
 var damages = map[string]damage{
 	"flipped bit":     {layer("b" + layerContent[1:]), "damaged-object", true},
 	"truncated":       {layer(layerContent[:5]), "damaged-object", true},

@@ -90,6 +90,9 @@ type Config struct {
 	// DiscoverUpstreams takes the addresses of external connections that Upstreams does
 	// not have from the settings of the package clients on this machine.
 	DiscoverUpstreams bool `yaml:"discover_upstreams"`
+	// UpstreamCache says how long what upstreams say of packages is used, and how much of
+	// it is kept.
+	UpstreamCache UpstreamCache `yaml:"upstream_cache"`
 	// Audit is the file that audit records are appended to, relative to Data;
 	// "-" is standard output. Empty means audit.jsonl.
 	Audit string `yaml:"audit"`
@@ -208,6 +211,7 @@ func Default() *Config {
 			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 5000,
 		},
 		DiscoverUpstreams: true,
+		UpstreamCache:     defaultUpstreamCache(),
 		UploadExpiry:      24 * time.Hour,
 		Sweep:             Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
 		Events:            Events{Keep: events.DefaultKeep, Max: events.DefaultMax},
@@ -352,6 +356,7 @@ func (c *Config) Validate() error {
 	if c.Sweep.MaxShare <= 0 || c.Sweep.MaxShare > 1 {
 		bad("sweep.max_share", "%v is not a share: want more than 0 and at most 1, such as 0.25", c.Sweep.MaxShare)
 	}
+	c.UpstreamCache.validate(bad)
 	c.validateUpstreams(bad)
 	c.Events.validate(bad)
 	c.validateKeyring(bad)

@@ -119,6 +119,8 @@ func nonZero(in string, v reflect.Value) map[string]any {
 		tag := v.Type().Field(i).Tag.Get("yaml")
 		switch f := v.Field(i); {
 		case tag == "" || f.IsZero():
+		case tag == ",inline":
+			maps.Copy(all, nonZero(in, f))
 		case f.Kind() == reflect.Struct:
 			maps.Copy(all, nonZero(in+tag+".", f))
 		default:

@@ -27,6 +27,8 @@ type Upstream struct {
 	Proxy        string             `yaml:"proxy"`
 	Credential   UpstreamCredential `yaml:"credential"`
 	Limits       UpstreamLimits     `yaml:"limits"`
+	// Cache has settings of upstream_cache that are different for this upstream.
+	Cache UpstreamTimes `yaml:"cache"`
 }
 
 // An UpstreamCredential is an [egress.Credential].
@@ -87,6 +89,7 @@ func (c *Config) validateUpstreams(bad func(setting, format string, args ...any)
 			bad(setting+".url", "is missing: name the address of the registry")
 			continue
 		}
+		u.Cache.validate(bad, setting+".cache", c.UpstreamCache)
 		files := u
 		files.CA = "" // is read when the server starts
 		settings, err := files.Egress(name)

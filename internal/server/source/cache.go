@@ -42,9 +42,12 @@ type Cache struct {
 	shared     bool
 	registries map[string]*Registry
 	settings   Settings
-	now        func() time.Time
-	log        *slog.Logger
-	metrics    *metrics
+	own        map[string]Settings // of each registry
+	// shortestStale is the smallest Settings.MaxStale.
+	shortestStale time.Duration
+	now           func() time.Time
+	log           *slog.Logger
+	metrics       *metrics
 
 	documents *lru.Cache[key, *document]
 	failures  *lru.Cache[key, failure]
@@ -83,18 +86,20 @@ func New(ctx context.Context, c Config) (*Cache, error) {
 	cache := &Cache{
 		db: c.DB, shared: c.Shared, registries: map[string]*Registry{}, settings: c.Settings.WithDefaults(), now: c.Now, log: c.Log,
 		metrics: newMetrics(), background: make(chan struct{}, maxBackground),
-		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}), health: map[string]*health{}, indexes: map[string]*index{},
+		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}),
+		health:   map[string]*health{}, own: map[string]Settings{}, indexes: map[string]*index{},
 	}
 	// Documents are large, so there are few shards.
 	cache.documents = lru.New[key](lru.Config[*document]{MaxCost: cache.settings.MemoryBytes, Shards: 2, Cost: func(d *document) int64 { return d.bytes + 512 }})
 	largest := cache.settings.MaxDocument
+	cache.shortestStale = cache.settings.MaxStale
 	for _, r := range c.Registries {
-		own := *r
-		if own.MaxDocument == 0 {
-			own.MaxDocument = cache.settings.MaxDocument
-		}
-		largest = max(largest, own.MaxDocument)
-		cache.registries[r.Connection], cache.health[r.Connection] = &own, &health{}
+		settings := cache.settings.with(r.Settings)
+		registry := *r
+		registry.Settings.MaxDocument = settings.MaxDocument
+		largest = max(largest, settings.MaxDocument)
+		cache.shortestStale = min(cache.shortestStale, settings.MaxStale)
+		cache.registries[r.Connection], cache.own[r.Connection], cache.health[r.Connection] = &registry, settings, &health{}
 	}
 	cache.budget = newBudget(cache.settings.ReceivingBytes, largest)
 	if err := cache.openIndexes(c.Dir); err != nil {
@@ -151,6 +156,14 @@ func shuttingDown(err error) error {
 	return fault.Wrap(err, fault.Unavailable, "ServiceUnavailable", "The server is shutting down. Try again in a moment.")
 }
 
+// of returns the settings of a registry.
+func (c *Cache) of(registry string) Settings {
+	if s, ok := c.own[registry]; ok {
+		return s
+	}
+	return c.settings // it is not configured
+}
+
 // Connected implements [packages.Remote].
 func (c *Cache) Connected(connection string) bool { return c.registries[connection] != nil }
 
@@ -189,21 +202,21 @@ func (c *Cache) lookUp(ctx context.Context, k key) (*packages.RemotePackage, pac
 	if err != nil {
 		return nil, packages.RemoteState{}, err
 	}
-	failed := c.failures.Lookup(k).Value
+	failed, settings := c.failures.Lookup(k).Value, c.of(k.registry)
 	var since time.Time
 	down := false
 	if h := c.health[k.registry]; h != nil {
 		since, down = h.down()
 	}
 	switch {
-	case c.fresh(d):
+	case c.fresh(k, d):
 		return c.answer(d, nil)
-	case failed.err != nil && c.age(failed.at) < c.settings.Retry:
-		return c.answerStale(d, failed.err)
-	case down && c.usable(d):
+	case failed.err != nil && c.age(failed.at) < settings.Retry:
+		return c.answerStale(k, d, failed.err)
+	case down && c.usable(k, d):
 		c.probe(k)
-		return c.answerStale(d, c.downFailure(k, since))
-	case d != nil && d.pkg != nil && c.age(d.checked) < c.settings.Fresh+c.settings.Background:
+		return c.answerStale(k, d, c.downFailure(k, since))
+	case d != nil && d.pkg != nil && c.age(d.checked) < settings.Fresh+settings.Background:
 		c.refreshInBackground(k)
 		return c.answer(d, nil)
 	}
@@ -213,19 +226,20 @@ func (c *Cache) lookUp(ctx context.Context, k key) (*packages.RemotePackage, pac
 // ask asks the registry and waits for it, but not long if there is an older answer.
 func (c *Cache) ask(ctx context.Context, k key, d *document) (*packages.RemotePackage, packages.RemoteState, error) {
 	var impatient <-chan time.Time
-	if c.usable(d) {
-		t := time.NewTimer(c.settings.Patience)
+	patience := c.of(k.registry).Patience
+	if c.usable(k, d) {
+		t := time.NewTimer(patience)
 		defer t.Stop()
 		impatient = t.C
 	}
 	select {
 	case r := <-c.flight("ask "+k.String(), func() (any, error) { return c.refresh(k) }):
 		if r.Err != nil {
-			return c.answerStale(d, r.Err)
+			return c.answerStale(k, d, r.Err)
 		}
 		return c.answer(r.Val.(*document), nil)
 	case <-impatient:
-		return c.answerStale(d, fault.New(fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", k.registry, c.settings.Patience))
+		return c.answerStale(k, d, fault.New(fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", k.registry, patience))
 	case <-ctx.Done():
 		return nil, packages.RemoteState{}, ctx.Err()
 	}
@@ -261,25 +275,25 @@ const maxSkew = time.Minute
 func (c *Cache) age(t time.Time) time.Duration {
 	age := c.now().Sub(t)
 	if age < -maxSkew {
-		return c.settings.MaxStale - 1
+		return c.shortestStale - 1
 	}
 	return max(age, 0)
 }
 
 // fresh reports whether a document may be used without asking.
-func (c *Cache) fresh(d *document) bool {
+func (c *Cache) fresh(k key, d *document) bool {
 	switch {
 	case d == nil:
 		return false
 	case d.pkg == nil:
-		return c.age(d.checked) < c.settings.Missing
+		return c.age(d.checked) < c.of(k.registry).Missing
 	}
-	return c.age(d.checked) < c.settings.Fresh
+	return c.age(d.checked) < c.of(k.registry).Fresh
 }
 
 // usable reports whether a document may be used if the registry fails.
-func (c *Cache) usable(d *document) bool {
-	return d != nil && d.pkg != nil && c.age(d.checked) < c.settings.MaxStale
+func (c *Cache) usable(k key, d *document) bool {
+	return d != nil && d.pkg != nil && c.age(d.checked) < c.of(k.registry).MaxStale
 }
 
 func (c *Cache) answer(d *document, failure error) (*packages.RemotePackage, packages.RemoteState, error) {
@@ -291,8 +305,8 @@ func (c *Cache) answer(d *document, failure error) (*packages.RemotePackage, pac
 }
 
 // answerStale answers with an older document because of a failure.
-func (c *Cache) answerStale(d *document, failure error) (*packages.RemotePackage, packages.RemoteState, error) {
-	if !c.usable(d) || !packages.IsRemoteFailure(failure) && !fault.Is(failure, codeBusy) {
+func (c *Cache) answerStale(k key, d *document, failure error) (*packages.RemotePackage, packages.RemoteState, error) {
+	if !c.usable(k, d) || !packages.IsRemoteFailure(failure) && !fault.Is(failure, codeBusy) {
 		return nil, packages.RemoteState{}, failure
 	}
 	c.metrics.stale.Inc()
@@ -324,7 +338,7 @@ func (c *Cache) known(ctx context.Context, k key) (*document, error) {
 
 // refresh asks the registry, or takes what another server has got.
 func (c *Cache) refresh(k key) (*document, error) {
-	ctx, cancel := context.WithTimeout(c.life, c.settings.Timeout)
+	ctx, cancel := context.WithTimeout(c.life, c.of(k.registry).Timeout)
 	defer cancel()
 	ended := c.watch(k)
 	d, err := c.refreshLeased(ctx, k)
@@ -358,7 +372,7 @@ func (c *Cache) refreshLeased(ctx context.Context, k key) (*document, error) {
 		if d, err = c.read(ctx, k, have.Value); err != nil {
 			return nil, err
 		}
-		if c.fresh(d) {
+		if c.fresh(k, d) {
 			c.documents.Store(k, d, have)
 			return d, nil
 		}
@@ -460,7 +474,7 @@ func (c *Cache) failed(ctx context.Context, k key, err error) error {
 	case errors.As(err, &bad):
 		return fault.Wrap(err, fault.BadGateway, "UpstreamInvalid", "The upstream %s gave an answer about %s that cannot be used: %s", k.registry, k.id, sentence(bad.What))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fault.Wrap(err, fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", k.registry, c.settings.Timeout)
+		return fault.Wrap(err, fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", k.registry, c.of(k.registry).Timeout)
 	}
 	return err
 }

@@ -38,6 +38,9 @@ func (c *codec) Package(ctx context.Context, _ *source.Registry, id packages.Pac
 
 func (*codec) Describe(packages.PackageID, json.RawMessage) *packages.Description { return nil }
 
+// patient is a registry whose answers are used for longer.
+const patient = "public:pypi"
+
 // A fixture is caches on one database.
 type fixture struct {
 	t     *testing.T
@@ -59,7 +62,9 @@ func (f *fixture) pass(d time.Duration) { f.clock.Add(int64(d / time.Second)) }
 func (f *fixture) cache(s source.Settings) *source.Cache {
 	f.t.Helper()
 	c, err := source.New(f.t.Context(), source.Config{
-		DB: f.db, Shared: true, Settings: s, Now: f.now, Registries: []*source.Registry{{Connection: "public:npmjs", Codec: &f.codec}},
+		DB: f.db, Shared: true, Settings: s, Now: f.now, Registries: []*source.Registry{
+			{Connection: "public:npmjs", Codec: &f.codec}, {Connection: patient, Codec: &f.codec, Settings: source.Override{Fresh: time.Hour, MaxStale: 30 * 24 * time.Hour}},
+		},
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -126,6 +131,37 @@ func TestCache_Sweep(t *testing.T) {
 	}
 	if n := f.documents(); n != 0 {
 		t.Errorf("%d documents are left that are too old to be used", n)
+	}
+}
+
+// Settings of a registry are not those of the others.
+func TestCache_Override(t *testing.T) {
+	f := open(t)
+	c := f.cache(source.Settings{Background: time.Nanosecond})
+	id := packages.PackageID{Format: packages.PyPI, Name: "six"}
+	ask := func() (failure error) {
+		t.Helper()
+		_, state, err := c.Package(t.Context(), patient, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return state.Failure
+	}
+	f.get(c, "left-pad")
+	_ = ask()
+	f.pass(30 * time.Minute)
+	f.get(c, "left-pad")
+	_ = ask()
+	if n := f.codec.asked.Load(); n != 3 {
+		t.Errorf("%d questions, want one for the registry with an hour and two for the other", n)
+	}
+	f.pass(20 * 24 * time.Hour)
+	if err := c.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.codec.fail(func(context.Context) error { return &source.BadAnswer{What: "no"} })
+	if ask() == nil {
+		t.Error("the answer of the registry with a month is not used after 20 days")
 	}
 }
 

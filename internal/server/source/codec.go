@@ -58,8 +58,8 @@ type Registry struct {
 	Connection string
 	Client     Client
 	Codec      Codec
-	// MaxDocument bounds an answer about a package, in bytes.
-	MaxDocument int64
+	// Settings are those of this registry, beside the cache's.
+	Settings Override
 }
 
 // Get asks for a document. path is below the registry's address, or absolute. accept is
@@ -76,7 +76,7 @@ func (r *Registry) Get(ctx context.Context, path, accept string, types []string,
 	if known.LastModified != "" {
 		h.Set("If-Modified-Since", known.LastModified)
 	}
-	answer, err := r.Client.Do(ctx, egress.Request{URL: path, Header: h, MaxBytes: r.MaxDocument, Compressed: true, Types: types})
+	answer, err := r.Client.Do(ctx, egress.Request{URL: path, Header: h, MaxBytes: r.Settings.MaxDocument, Compressed: true, Types: types})
 	switch {
 	case egress.IsNotFound(err):
 		return nil, packages.ErrNoRemotePackage

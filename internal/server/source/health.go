@@ -74,7 +74,7 @@ func (h *health) endProbe() {
 // asked.
 func (c *Cache) probe(k key) {
 	h := c.health[k.registry]
-	if !h.beginProbe(c.now(), c.settings.Retry) {
+	if !h.beginProbe(c.now(), c.of(k.registry).Retry) {
 		return
 	}
 	started := c.start(func() {
@@ -105,7 +105,7 @@ func (c *Cache) watch(k key) (ended func(error)) {
 		}
 	}
 	// A client has waited for so long in vain.
-	impatient := time.AfterFunc(c.settings.Patience, missed)
+	impatient := time.AfterFunc(c.of(k.registry).Patience, missed)
 	return func(err error) {
 		inTime := impatient.Stop()
 		switch {

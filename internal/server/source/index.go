@@ -101,19 +101,19 @@ func (c *Cache) Index(ctx context.Context, connection string) (*packages.RemoteI
 		return nil, packages.RemoteState{}, err
 	}
 	ask := func() (any, error) { return c.refreshIndex(x) }
-	usable := s != nil && c.age(s.Checked) < c.settings.MaxStale
+	usable := s != nil && c.age(s.Checked) < c.of(connection).MaxStale
 	switch {
 	case s != nil && c.age(s.Checked) < c.settings.IndexFresh:
 		return x.answer(s, nil)
-	case failed.err != nil && c.age(failed.at) < c.settings.Retry:
+	case failed.err != nil && c.age(failed.at) < c.of(connection).Retry:
 		return x.answerStale(s, usable, failed.err)
-	case s != nil && c.age(s.Checked) < c.settings.IndexFresh+c.settings.Background:
+	case s != nil && c.age(s.Checked) < c.settings.IndexFresh+c.of(connection).Background:
 		c.inBackground(func() { <-c.flight("index "+connection, ask) })
 		return x.answer(s, nil)
 	}
 	var impatient <-chan time.Time
 	if usable {
-		t := time.NewTimer(c.settings.Patience)
+		t := time.NewTimer(c.of(connection).Patience)
 		defer t.Stop()
 		impatient = t.C
 	}
@@ -124,7 +124,7 @@ func (c *Cache) Index(ctx context.Context, connection string) (*packages.RemoteI
 		}
 		return x.answer(r.Val.(*indexState), nil)
 	case <-impatient:
-		return x.answerStale(s, usable, fault.New(fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", connection, c.settings.Patience))
+		return x.answerStale(s, usable, fault.New(fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", connection, c.of(connection).Patience))
 	case <-ctx.Done():
 		return nil, packages.RemoteState{}, ctx.Err()
 	}

@@ -1,9 +1,12 @@
 package source
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Settings say how long answers of registries are used. Fields that are zero have
-// defaults.
+// defaults. An [Override] can say otherwise for a registry.
 type Settings struct {
 	// Fresh is how long an answer is used without asking again. 0 is 10 seconds.
 	Fresh time.Duration
@@ -36,6 +39,25 @@ type Settings struct {
 	MaxDocuments, MaxBytes int64
 	// MemoryBytes bounds what is kept in memory, in bytes. 0 is 128 MiB.
 	MemoryBytes int64
+}
+
+// An Override has settings of one registry. Fields that are zero are those of [Settings].
+type Override struct {
+	Fresh, Background, Missing, Patience, Retry, MaxStale, Timeout time.Duration
+	MaxDocument                                                    int64
+}
+
+// with returns the settings of a registry.
+func (s Settings) with(o Override) Settings {
+	s.Fresh = cmp.Or(o.Fresh, s.Fresh)
+	s.Background = cmp.Or(o.Background, s.Background)
+	s.Missing = cmp.Or(o.Missing, s.Missing)
+	s.Patience = cmp.Or(o.Patience, s.Patience)
+	s.Retry = cmp.Or(o.Retry, s.Retry)
+	s.MaxStale = cmp.Or(o.MaxStale, s.MaxStale)
+	s.Timeout = cmp.Or(o.Timeout, s.Timeout)
+	s.MaxDocument = cmp.Or(o.MaxDocument, s.MaxDocument)
+	return s
 }
 
 // WithDefaults returns the settings with their defaults.

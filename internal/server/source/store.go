@@ -199,8 +199,11 @@ const sweepBatch = 500
 // have go first: anyone who may read can ask for any number of them. It should run every
 // hour.
 func (c *Cache) Sweep(ctx context.Context) error {
-	oldest := db.Micros(c.now().Add(-c.settings.MaxStale))
-	missing := db.Micros(c.now().Add(-c.settings.Missing))
+	stale, untold := c.settings.MaxStale, c.settings.Missing
+	for _, s := range c.own {
+		stale, untold = max(stale, s.MaxStale), max(untold, s.Missing)
+	}
+	oldest, missing := db.Micros(c.now().Add(-stale)), db.Micros(c.now().Add(-untold))
 	for {
 		n, err := c.sweepMissing(ctx, missing)
 		if err != nil {

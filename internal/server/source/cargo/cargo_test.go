@@ -32,7 +32,7 @@ func open(t *testing.T, dl string) (*upstreamtest.Server, *source.Registry, *car
 	s := upstreamtest.New(t)
 	configure(s, dl)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	r := &source.Registry{Connection: connection, Client: s.Upstream(t, connection), MaxDocument: 1 << 20}
+	r := &source.Registry{Connection: connection, Client: s.Upstream(t, connection), Settings: source.Override{MaxDocument: 1 << 20}}
 	return s, r, cargo.New(func() time.Time { return now }), &now
 }
 

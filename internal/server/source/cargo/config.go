@@ -94,7 +94,7 @@ const maxConfig = 1 << 20
 
 func readConfig(ctx context.Context, r *source.Registry) (config, error) {
 	small := *r
-	small.MaxDocument = maxConfig
+	small.Settings.MaxDocument = maxConfig
 	answer, err := small.Get(ctx, "config.json", "application/json", documentTypes, source.Validators{})
 	if errors.Is(err, packages.ErrNoRemotePackage) {
 		return config{}, &source.BadAnswer{What: "the registry has no config.json: is its address the one of a sparse index?"}

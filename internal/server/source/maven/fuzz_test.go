@@ -27,7 +27,7 @@ func FuzzPackage(f *testing.F) {
 	f.Add(`<metadata><plugins><plugin><prefix>p</prefix><artifactId>a</artifactId></plugin></plugins></metadata>`)
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, id := range []packages.PackageID{app, {Format: packages.Maven, Namespace: "com.acme"}} {
-			p, _, err := maven.Codec{}.Package(t.Context(), &source.Registry{Client: answer(text), MaxDocument: 1 << 20}, id, "")
+			p, _, err := maven.Codec{}.Package(t.Context(), &source.Registry{Client: answer(text), Settings: source.Override{MaxDocument: 1 << 20}}, id, "")
 			if err == nil && (len(p.Versions) > 0) == (id.Name == "") {
 				t.Fatalf("%v is %+v", id, p)
 			}
@@ -39,7 +39,7 @@ func FuzzFile(f *testing.F) {
 	f.Add(strings.Repeat("0a", 20) + "  app-1.0.jar")
 	f.Add(strings.Repeat("0A", 16))
 	f.Fuzz(func(t *testing.T, text string) {
-		a, err := maven.Codec{}.File(t.Context(), &source.Registry{Client: answer(text), MaxDocument: 1 << 20}, app, "1.0", "app-1.0.jar")
+		a, err := maven.Codec{}.File(t.Context(), &source.Registry{Client: answer(text), Settings: source.Override{MaxDocument: 1 << 20}}, app, "1.0", "app-1.0.jar")
 		if err == nil && len(a.SHA1) != 40 && len(a.MD5) != 32 {
 			t.Fatalf("the file is %+v", a)
 		}

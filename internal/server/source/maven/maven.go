@@ -54,7 +54,7 @@ func (Codec) Package(ctx context.Context, r *source.Registry, id packages.Packag
 		}
 	}
 	bounded := *r
-	bounded.MaxDocument = min(bounded.MaxDocument, maxIndex)
+	bounded.Settings.MaxDocument = min(bounded.Settings.MaxDocument, maxIndex)
 	answer, err := bounded.Get(ctx, path, "application/xml", indexTypes, validators)
 	if err != nil {
 		return nil, "", err
@@ -176,7 +176,7 @@ const maxDigest = 4 << 10
 // file, before or after it. It also sets the file's time. The hash is in lower case.
 func readDigest(ctx context.Context, r *source.Registry, path string, size int, a *packages.RemoteAsset) (string, error) {
 	bounded := *r
-	bounded.MaxDocument = maxDigest
+	bounded.Settings.MaxDocument = maxDigest
 	answer, err := bounded.Get(ctx, path, "", nil, source.Validators{})
 	if err != nil {
 		return "", err

@@ -31,7 +31,7 @@ var app = packages.PackageID{Format: packages.Maven, Namespace: "com.acme", Name
 func open(t *testing.T) (*upstreamtest.Server, *source.Registry) {
 	t.Helper()
 	s := upstreamtest.New(t)
-	return s, &source.Registry{Connection: connection, Client: s.Upstream(t, connection), MaxDocument: 1 << 20}
+	return s, &source.Registry{Connection: connection, Client: s.Upstream(t, connection), Settings: source.Override{MaxDocument: 1 << 20}}
 }
 
 func putIndex(s *upstreamtest.Server, path, text string) {

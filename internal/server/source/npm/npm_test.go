@@ -47,7 +47,7 @@ func TestPackage(t *testing.T) {
 			"v3":{"name":"left-pad","version":"v3","dist":{"tarball":"https://cdn.example/3.tgz","shasum":"` + sha1 + `"}},
 			"4.0.0":{"name":"left-pad","version":"4.0.1","dist":{"tarball":"https://cdn.example/3.tgz","shasum":"` + sha1 + `"}}},
 		"time":{"created":"2014-03-14T22:40:29.559Z","modified":"2024-01-01T00:00:00.000Z","1.0.0":"2014-03-14T22:40:29.559Z"}}`}
-	p, validator, err := npm.Codec{}.Package(t.Context(), &source.Registry{Connection: "public:npmjs", Client: a, MaxDocument: 1 << 20}, leftPad, `{"etag":"\"zero\""}`)
+	p, validator, err := npm.Codec{}.Package(t.Context(), &source.Registry{Connection: "public:npmjs", Client: a, Settings: source.Override{MaxDocument: 1 << 20}}, leftPad, `{"etag":"\"zero\""}`)
 	if err != nil {
 		t.Fatal(err)
 	}

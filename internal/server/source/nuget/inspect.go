@@ -77,7 +77,7 @@ const maxCatalogLeaf = 32 << 20
 // no catalog, or names something else in its place, tells none.
 func catalogHash(ctx context.Context, r *source.Registry, address string) (h packageHash, err error) {
 	bounded := *r
-	bounded.MaxDocument = maxCatalogLeaf
+	bounded.Settings.MaxDocument = maxCatalogLeaf
 	_, _, err = getJSON(ctx, &bounded, address, source.Validators{}, &h)
 	bad := (*source.BadAnswer)(nil)
 	if errors.Is(err, packages.ErrNoRemotePackage) || errors.As(err, &bad) || egress.KindOf(err) == egress.Malformed {

@@ -46,7 +46,7 @@ const serviceIndex = `{"version":"3.0.0","resources":[
 var acmeLib = packages.PackageID{Format: packages.NuGet, Name: "acme.lib"}
 
 func registry(d documents) *source.Registry {
-	return &source.Registry{Connection: "public:nuget-org", Client: d, MaxDocument: 1 << 20}
+	return &source.Registry{Connection: "public:nuget-org", Client: d, Settings: source.Override{MaxDocument: 1 << 20}}
 }
 
 // withRegistration returns a registry whose package has these pages.
@@ -152,7 +152,7 @@ func TestPackage_ServiceIndex(t *testing.T) {
 	c := nuget.New(nuget.Config{Now: func() time.Time { return now }})
 	ask := func() {
 		t.Helper()
-		if _, _, err := c.Package(t.Context(), &source.Registry{Connection: "x", Client: r.Upstream(t, "x"), MaxDocument: 1 << 20}, acmeLib, ""); err != nil {
+		if _, _, err := c.Package(t.Context(), &source.Registry{Connection: "x", Client: r.Upstream(t, "x"), Settings: source.Override{MaxDocument: 1 << 20}}, acmeLib, ""); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -186,7 +186,7 @@ func TestPackage_Revalidation(t *testing.T) {
 	put("/reg/acme.lib/1.json", `{"items":[`+leaf("1.0.0")+`]}`)
 	put("/reg/acme.lib/2.json", `{"items":[`+leaf("2.0.0")+`]}`)
 	c := nuget.New(nuget.Config{})
-	up := &source.Registry{Connection: "x", Client: r.Upstream(t, "x"), MaxDocument: 1 << 20}
+	up := &source.Registry{Connection: "x", Client: r.Upstream(t, "x"), Settings: source.Override{MaxDocument: 1 << 20}}
 	_, validator, err := c.Package(t.Context(), up, acmeLib, "")
 	if err != nil {
 		t.Fatal(err)

@@ -176,7 +176,7 @@ func (g *reading) followPages(ctx context.Context, pages []registrationPage) ([]
 		return nil, &source.BadAnswer{What: fmt.Sprintf("its registration has more than %d pages", maxPages)}
 	}
 	part := *g.registry
-	part.MaxDocument /= pagesAtOnce
+	part.Settings.MaxDocument /= pagesAtOnce
 	asked := make([]*pageValidators, len(pages))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(pagesAtOnce)
