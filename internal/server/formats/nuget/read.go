@@ -151,9 +151,8 @@ func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packag
 	}
 	defer object.Close()
 	missing := fault.New(fault.NotFound, "NotFound", "Version %s of %s has no such file.", v.Normal, id.Name)
-	// Opening a package reads its whole directory, so what is in it is kept.
-	doc, err := h.Documents.Get("inside\n"+media+"\n"+asset.SHA256, func() (*formats.Document, error) {
-		ctx := context.WithoutCancel(r.Context()) // other clients wait for it, too
+	ctx := context.WithoutCancel(r.Context()) // other clients wait for it, too
+	render := func() (*formats.Document, error) {
 		return h.Documents.Render(ctx, func() (*formats.Document, error) {
 			release, err := h.Archives.Acquire(ctx, asset.Size, archive.Limits{})
 			if err != nil {
@@ -170,7 +169,16 @@ func (h *Handler) getInside(w http.ResponseWriter, r *formats.Request, id packag
 			}
 			return formats.NewDocument(media, raw), err
 		})
-	})
+	}
+	// Opening a package reads its whole directory, so what is in it is kept. The hash is
+	// not known while the package still comes from an external registry: then nothing
+	// tells it from other packages.
+	var doc *formats.Document
+	if asset.SHA256 == "" {
+		doc, err = render()
+	} else {
+		doc, err = h.Documents.Get("inside\n"+media+"\n"+asset.SHA256, render)
+	}
 	if err != nil {
 		return err
 	}
