@@ -136,7 +136,7 @@ func TestAttack_CostOfOneRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.costs("a gzip bomb to publish", with(publish(bomb.String()), "Content-Encoding", "gzip"), 400, 415)
-	g.costs("a gzip bomb to audit", with(g.request(http.MethodPost, npm+"-/npm/v1/security/advisories/bulk", bomb.String()), "Authorization", packages, "Content-Encoding", "gzip"), 404)
+	g.costs("a gzip bomb to audit", with(g.request(http.MethodPost, npm+"-/npm/v1/security/advisories/bulk", bomb.String()), "Authorization", packages, "Content-Encoding", "gzip"), 413)
 	g.costs("a page of a search", g.get(npm+"-/v1/search?size=999999999&from=999999999&text="+strings.Repeat("+a", 10000), packages), 200)
 
 	upload := func(fields int, size int) *http.Request {

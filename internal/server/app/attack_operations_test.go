@@ -60,14 +60,18 @@ func invoke(ctx context.Context, client any, operation string, w wanted) (code, 
 }
 
 // fill sets the members of a structure: those that are wanted, and every
-// structure and list of structures.
+// structure and list of structures. A wanted "TYPE.MEMBER" goes before a "MEMBER".
 func fill(v reflect.Value, w wanted) {
 	for i := range v.NumField() {
 		f, name := v.Field(i), v.Type().Field(i).Name
 		if !f.CanSet() {
 			continue
 		}
-		if x, ok := w[name]; ok {
+		x, ok := w[v.Type().Name()+"."+name]
+		if !ok {
+			x, ok = w[name]
+		}
+		if ok {
 			set(f, reflect.ValueOf(x))
 			continue
 		}
@@ -105,7 +109,10 @@ func imageInput(account, repository string) wanted {
 		"ImageTag": "latest", "ImageManifest": "{}", "LayerDigest": anyDigest, "LayerDigests": anyDigest, "UploadId": "00000000-0000-0000-0000-000000000000",
 		"PartFirstByte": int64(0), "PartLastByte": int64(0), "LayerPartBlob": []byte("x"), "PolicyText": *policyOf(`{"Effect":"Allow","Principal":"*","Action":"ecr:*"}`),
 		"ImageTagMutability": "MUTABLE", "Key": "k", "Value": "v", "TagKeys": "k",
-		"Filter/": true, "FilterType": "WILDCARD", "EncryptionType": "AES256", "ImageTagMutabilityExclusionFilters/": true,
+		"Filter": "app", "FilterType": "WILDCARD", "RepositoryFilter.FilterType": "PREFIX_MATCH", "EncryptionType": "AES256", "ImageTagMutabilityExclusionFilters/": true,
+		"RepositoryNames": repository, "PrincipalArn": "arn:aws:iam::" + account + ":role/scanner", "Name": "BLOB_MOUNTING", "ImageDigest": anyDigest,
+		"LifecyclePolicyText": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`,
+		"ScanFrequency": "SCAN_ON_PUSH", "Region": "us-west-2",
 	}
 }
 
