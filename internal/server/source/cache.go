@@ -372,10 +372,10 @@ func (c *Cache) refreshLeased(ctx context.Context, k key) (*document, error) {
 		if d, err = c.read(ctx, k, have.Value); err != nil {
 			return nil, err
 		}
-		if c.fresh(k, d) {
-			c.documents.Store(k, d, have)
-			return d, nil
-		}
+	}
+	if c.fresh(k, d) { // another question has ended since the caller looked
+		c.documents.Store(k, d, have)
+		return d, nil
 	}
 	next, err := c.fetch(ctx, registry, k, d)
 	if err != nil {
