@@ -36,7 +36,7 @@ unit: lint
 # The packages that touch a store, on PostgreSQL and S3 instead of SQLite and
 # files, and the tests of these two engines. Package app has a server's tests, of
 # which only those for these engines run here: TestStores….
-STORED = db blob changefeed work iam images packages oci api formats
+STORED = db blob changefeed work iam images packages oci api formats advisories source
 stores:
 	GATEHOUSE_TEST_DATABASE=postgres GATEHOUSE_TEST_BLOBS=s3 scripts/with-stores sh -e -c '\
 		go test -race -tags stores $(TESTFLAGS) -timeout 20m $$(go list $(STORED:%=./internal/server/%/...)); \
