@@ -197,7 +197,9 @@ type versionRow struct {
 	revision string
 	status   Status
 	version  string // as it was published
-	isNew    bool
+	// entryPoint is as in [Version].
+	entryPoint string
+	isNew      bool
 }
 
 func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
@@ -219,6 +221,9 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	if w.following, err = w.follows(ctx, tx, v); err != nil {
+		return err
+	}
+	if err := w.checkSameOrigin(v, len(fresh) > 0); err != nil {
 		return err
 	}
 	changed := len(fresh) > 0 || w.following || v.status == Unfinished && w.Status == Published

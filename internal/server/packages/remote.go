@@ -144,7 +144,9 @@ func (noRemotePackage) Error() string { return "the registry does not have the p
 
 // External reports whether the version came through an external connection. Its
 // EntryPoint is the connection then, and no repository has a colon in its name.
-func (v *Version) External() bool { return strings.Contains(v.EntryPoint, ":") }
+func (v *Version) External() bool { return isConnection(v.EntryPoint) }
+
+func isConnection(entryPoint string) bool { return strings.Contains(entryPoint, ":") }
 
 // A StaleNotice tells that an answer was made from what a registry said earlier, because
 // the registry fails now.

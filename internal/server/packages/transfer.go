@@ -332,11 +332,38 @@ func (w *publishTx) follows(ctx context.Context, tx *db.Tx, v versionRow) (bool,
 		return false, nil
 	}
 	return db.One(ctx, tx, func(r db.Row) (bool, error) {
-		var entryPoint, status string
 		var edited int64
-		err := r.Scan(&entryPoint, &status, &edited)
-		return entryPoint == w.imported.record.Connection && edited == 0 && Status(status) != Disposed, err
-	}, `SELECT entry_point, status, edited FROM pkg_version WHERE package = $1 AND version_key = $2`, w.row.id, v.key)
+		err := r.Scan(&edited)
+		return v.entryPoint == w.imported.record.Connection && edited == 0 && v.status != Disposed, err
+	}, `SELECT edited FROM pkg_version WHERE package = $1 AND version_key = $2`, w.row.id, v.key)
+}
+
+// checkSameOrigin checks that a version that the repository has is from the same place as
+// what is to be added to it: what was published and what came from outside must never mix
+// in one version. fresh means that there are new files. An import from outside needs
+// besides, to change a version, what it needs to add one.
+func (w *publishTx) checkSameOrigin(v versionRow, fresh bool) error {
+	if v.isNew || w.imported == nil && !fresh {
+		return nil
+	}
+	external := w.imported.external()
+	switch {
+	case isConnection(v.entryPoint) && !external:
+		return conflict(typeVersion, w.Version, "Version %s of %s came through the external connection %s, and takes nothing that was published. Publish another version.", w.Version, w.id, v.entryPoint)
+	case external && v.entryPoint != w.imported.record.Connection:
+		return conflict(typeVersion, w.Version, "Version %s of %s in repository %s did not come through the external connection %s, so it takes nothing from there.", w.Version, w.id, w.repository.id.Name, w.imported.record.Connection)
+	case external && (fresh || w.following):
+		return w.checkImported()
+	}
+	return nil
+}
+
+// checkImported checks that the package takes what comes from outside.
+func (w *publishTx) checkImported() error {
+	if w.row.origin.Upstream == Block {
+		return upstreamBlocked(w.repository.id, w.id)
+	}
+	return w.blocked
 }
 
 // writeRecord gives the version the times, the status and the origin of the record.

@@ -243,3 +243,63 @@ func TestTransfer_Authorizes(t *testing.T) {
 		t.Error("the body was read before the caller was authorized")
 	}
 }
+
+// What was published and what came from outside never mix in one version, even if the
+// format lets a version have further files.
+func TestImportVersion_SameVersionOfOtherOrigin(t *testing.T) {
+	for _, format := range []packages.Format{packages.NPM, packages.PyPI} {
+		h := open(t)
+		h.repositories("from", "own", "outside")
+		id := packages.PackageID{Format: format, Name: "left"}
+		h.ok(second(h.publishAs(h.ctx, packages.Publication{
+			Repository: domain.Repository("from"), Package: id, Version: "1.0.0", Metadata: json.RawMessage(`{"theirs":1}`), Tags: []string{"theirs"},
+		}, "theirs", "bytes")))
+		published, files := h.export("from", id, "1.0.0")
+		external := *published
+		external.Connection = map[packages.Format]string{packages.NPM: "public:npmjs", packages.PyPI: "public:pypi"}[format]
+
+		h.mustPublish("own", id, "1.0.0", "ours", "ours")
+		before := h.describe("own", id, "1.0.0")
+		fails(t, h.imports("own", &external, files), "Conflict")
+		if got, after := h.assets("own", id, "1.0.0"), h.describe("own", id, "1.0.0"); got != "ours" || after != before {
+			t.Errorf("%s: a published version took files from outside: %s, %s", format, got, after)
+		}
+		h.mustPublish("own", id, "1.0.1", "theirs", "bytes")
+		same := external
+		same.Version = "1.0.1"
+		fails(t, h.imports("own", &same, files), "Conflict") // no new file, but a tag
+		if p, err := h.Package(h.ctx, domain.Repository("own"), id); err != nil || p.Tags["theirs"] != "" {
+			t.Errorf("%s: %v, %v", format, p.Tags, err)
+		}
+
+		h.ok(h.imports("outside", &external, files))
+		more := *published
+		more.Files = []packages.FileRecord{{Name: "more", Size: 4, SHA256: sha("more"), Published: published.Published}}
+		fails(t, h.imports("outside", &more, map[string]string{"more": "more"}), "Conflict")
+		fails(t, second(h.publish("outside", id, "1.0.0", "more", "more")), "Conflict")
+		if got := h.assets("outside", id, "1.0.0"); got != "theirs" {
+			t.Errorf("%s: a version from outside took published files: %s", format, got)
+		}
+	}
+}
+
+// Origin controls count for a version that the repository has, too.
+func TestImportVersion_BlockedVersionDoesNotChange(t *testing.T) {
+	h := open(t)
+	h.repositories("from", "to")
+	id := packages.PackageID{Format: packages.PyPI, Name: "left"}
+	h.mustPublish("from", id, "1.0.0", "a", "one")
+	h.mustPublish("from", id, "1.0.0", "b", "two")
+	record, files := h.export("from", id, "1.0.0")
+	record.Connection = "public:pypi"
+	first := *record
+	first.Files, first.Revision = record.Files[:1], "R1"
+	h.ok(h.imports("to", &first, map[string]string{"a": "one"}))
+	h.ok(h.SetOrigin(h.ctx, domain.Repository("to"), id, packages.Origin{Publish: packages.Block, Upstream: packages.Block}))
+	fails(t, h.imports("to", record, files), "Conflict")
+	first.Status, first.Revision = packages.Unlisted, "R2"
+	fails(t, h.imports("to", &first, nil), "Conflict")
+	if got := h.assets("to", id, "1.0.0") + " " + h.describe("to", id, "1.0.0"); !strings.HasPrefix(got, "a Published") {
+		t.Error(got)
+	}
+}

@@ -198,9 +198,9 @@ func (c *packageChange) version(ctx context.Context, tx *db.Tx, version string) 
 	key := c.id.Format.versionKey(version)
 	return db.One(ctx, tx, func(r db.Row) (v versionRow, err error) {
 		v.key = key
-		err = r.Scan(&v.version, &v.revision, &v.status)
+		err = r.Scan(&v.version, &v.revision, &v.status, &v.entryPoint)
 		return v, err
-	}, `SELECT version, revision, status FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
+	}, `SELECT version, revision, status, entry_point FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
 }
 
 // setStatus sets the status of a version, of which the change has removed assets.
