@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/netip"
@@ -51,7 +52,8 @@ type throttledAuthorizer struct {
 // Authorize implements authz.Authorizer.
 func (t *throttledAuthorizer) Authorize(ctx context.Context, r *authz.Request) error {
 	if c := authn.FromContext(ctx); c != nil && c.Principal != nil {
-		if _, ok := t.rates.principal.Allow(c.PrincipalARN); !ok {
+		// A web identity has no ARN of a principal, and must not use up the rate of all others.
+		if _, ok := t.rates.principal.Allow(cmp.Or(c.PrincipalARN, c.ARN)); !ok {
 			return errThrottled()
 		}
 		if _, ok := t.rates.quotas[r.Action].Allow(c.Account); !ok {
