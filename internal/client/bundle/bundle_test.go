@@ -82,18 +82,21 @@ func newKey(t *testing.T) ssh.Signer {
 	return key
 }
 
-// export writes a bundle of the versions.
-func (s *source) export(t *testing.T, path, since string, key ssh.Signer, versions ...string) (*bundle.Summary, error) {
+// repositoryAt is a repository of the server at an address.
+func repositoryAt(t *testing.T, url string) *bundle.Repository {
 	t.Helper()
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &s.server.URL, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", "")}
+	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", "")}
 	client, err := operator.New(cfg, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := bundle.Export{
-		Repository: &bundle.Repository{API: codeartifact.NewFromConfig(cfg), Operator: client, Domain: "acme", Name: "lib"},
-		Key:        key, Since: since, Now: time.Now, Moved: func(int64) {},
-	}
+	return &bundle.Repository{API: codeartifact.NewFromConfig(cfg), Operator: client, Domain: "acme", Name: "lib"}
+}
+
+// export writes a bundle of the versions.
+func (s *source) export(t *testing.T, path, since string, key ssh.Signer, versions ...string) (*bundle.Summary, error) {
+	t.Helper()
+	e := bundle.Export{Repository: repositoryAt(t, s.server.URL), Key: key, Since: since, Now: time.Now, Moved: func(int64) {}}
 	for _, v := range versions {
 		e.Versions = append(e.Versions, lockedversions.Version{Format: "npm", Name: "lib", Version: v})
 	}
@@ -241,6 +244,57 @@ func TestOpen_Hostile(t *testing.T) {
 		}
 		if err := verified(cut, key.PublicKey()); err == nil {
 			t.Errorf("a bundle of %d bytes was accepted", n)
+		}
+	}
+}
+
+// A medium can give other bytes when a bundle is read again.
+func TestImport_ChangedAfterItWasVerified(t *testing.T) {
+	s, key, path := newSource(t, map[string]string{"1.0.0": "one"}), newKey(t), filepath.Join(t.TempDir(), "bundle.tar")
+	if _, err := s.export(t, path, "", key, "1.0.0"); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string][2]string{
+		"another status":    {`"status":"Published"`, `"status":"Unlisted" `},
+		"a record less":     {`{"files"`, "\x00\x00\x00\x00\x00\x00\x00\x00"},
+		"two of one record": {`,"format"`, "\n\"format\""},
+	} {
+		b, err := bundle.Open(path, []ssh.PublicKey{key.PublicKey()}, func(int64) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := bytes.Replace(whole, []byte(change[0]), []byte(change[1]), 1)
+		if len(changed) != len(whole) || bytes.Equal(changed, whole) {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err == nil {
+			_, err = f.Write(changed) // in place
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			sent++
+			w.WriteHeader(http.StatusForbidden)
+		}))
+		report := new(bundle.Report)
+		if err := b.Import(t.Context(), repositoryAt(t, server.URL), report, func() {}); err == nil || !strings.Contains(err.Error(), "was changed after it was verified") {
+			t.Errorf("%s: %v, %q", name, err, report.Failed)
+		}
+		server.Close()
+		b.Close()
+		if sent > 0 {
+			t.Errorf("%s: %d requests were sent", name, sent)
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -27,6 +27,9 @@ type Bundle struct {
 	file    *os.File
 	members map[string]member
 	sums    map[string]string
+	// records are the SHA-256 of each line of versions.jsonl as it was verified. A medium
+	// may give other bytes when they are read again; servers verify the blobs themselves.
+	records [][sha256.Size]byte
 }
 
 // A member is where the content of a member is in the file.
@@ -120,16 +123,38 @@ func (b *Bundle) verifyMember(archive *tar.Reader, h *tar.Header, moved func(int
 		return err
 	}
 	hash := sha256.New()
-	n, err := io.Copy(hash, archive)
-	if err != nil {
-		return fmt.Errorf("the bundle is damaged: %w", err)
+	read := &counter{hash, 0}
+	content := io.TeeReader(archive, read)
+	if h.Name == versionsMember {
+		lines := newLines(content)
+		for lines.Scan() {
+			b.records = append(b.records, sha256.Sum256(lines.Bytes()))
+		}
+		err = lines.Err()
+	} else {
+		_, err = io.Copy(io.Discard, content)
 	}
-	if n != h.Size || hex.EncodeToString(hash.Sum(nil)) != want {
+	if err != nil {
+		return fmt.Errorf("the bundle is damaged: %s: %w", h.Name, err)
+	}
+	if read.n != h.Size || hex.EncodeToString(hash.Sum(nil)) != want {
 		return fmt.Errorf("the bundle was tampered with or is damaged: %s does not have the digest that is signed", h.Name)
 	}
 	b.members[h.Name] = member{offset, h.Size}
-	moved(n)
+	moved(read.n)
 	return nil
+}
+
+// newLines reads the lines of versions.jsonl.
+func newLines(r io.Reader) *bufio.Scanner {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, maxRecord)
+	return lines
+}
+
+// errChanged is the error of a member that has other bytes than those that were verified.
+func errChanged(member string) error {
+	return fmt.Errorf("%s was changed after it was verified", member)
 }
 
 // open returns the content of a member, or nil if there is none.
@@ -151,7 +176,7 @@ func (b *Bundle) read(name string, limit int64) ([]byte, error) {
 	}
 	text, err := io.ReadAll(r)
 	if err == nil && digest(text) != b.sums[name] {
-		err = fmt.Errorf("%s was changed after it was verified", name)
+		err = errChanged(name)
 	}
 	return text, err
 }
@@ -165,10 +190,13 @@ func (b *Bundle) versions(visit func(version) error) error {
 	if r == nil {
 		return nil
 	}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxRecord)
-	for lines.Scan() {
+	lines := newLines(r)
+	n := 0
+	for ; lines.Scan(); n++ {
 		v := version{text: bytes.Clone(lines.Bytes())}
+		if n >= len(b.records) || sha256.Sum256(v.text) != b.records[n] {
+			return errChanged(versionsMember)
+		}
 		if err := json.Unmarshal(v.text, &v.record); err != nil {
 			return fmt.Errorf("%s has a line that cannot be read: %w", versionsMember, err)
 		}
@@ -176,7 +204,13 @@ func (b *Bundle) versions(visit func(version) error) error {
 			return err
 		}
 	}
-	return lines.Err()
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	if n != len(b.records) {
+		return errChanged(versionsMember)
+	}
+	return nil
 }
 
 // An inventory has a line for everything that a bundle and those before it have.
