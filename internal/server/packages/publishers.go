@@ -47,6 +47,7 @@ func (s *Service) FormatPublishers(id DomainID, f Format) []TrustedPublisher {
 		return nil
 	}
 	var found []TrustedPublisher
+	index := map[string]int{} // role → place in found
 	d.allGroups(func(g *group) {
 		path, exact := g.pattern.ExactPath()
 		if !exact || g.pattern.Format() != string(f) || g.tags[TrustedPublisherTag] == "" {
@@ -54,9 +55,10 @@ func (s *Service) FormatPublishers(id DomainID, f Format) []TrustedPublisher {
 		}
 		p := packageOfPath(path)
 		for _, role := range d.publisherRoles(g) {
-			i := slices.IndexFunc(found, func(t TrustedPublisher) bool { return t.RoleARN == role })
-			if i < 0 {
+			i, ok := index[role]
+			if !ok {
 				i, found = len(found), append(found, TrustedPublisher{Domain: id, RoleARN: role})
+				index[role] = i
 			}
 			found[i].Packages = append(found[i].Packages, p)
 		}

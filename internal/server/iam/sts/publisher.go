@@ -107,8 +107,9 @@ type publisherCandidate struct {
 func (s *Service) publisherCandidates(ctx context.Context, connection *authn.Caller, in AssumePublisherRole) ([]publisherCandidate, error) {
 	var trusting []publisherCandidate
 	refusal := fault.New(fault.Denied, "NoPublisher", "There is no trusted publisher for this: tag the package group with the ARN of the role that CI jobs assume.")
+	prove := s.proveOnce(ctx, connection, in.Token)
 	for i, role := range in.Roles {
-		c, err := s.publisherCandidate(ctx, connection, in, role)
+		c, err := s.publisherCandidate(prove, in, role)
 		if err == nil {
 			// Only the decision about the role that is assumed belongs in the audit record.
 			silent := audit.WithEntry(authn.WithCaller(ctx, c.proof.caller), nil)
@@ -134,7 +135,25 @@ func (s *Service) publisherCandidates(ctx context.Context, connection *authn.Cal
 	return trusting, nil
 }
 
-func (s *Service) publisherCandidate(ctx context.Context, connection *authn.Caller, in AssumePublisherRole, role PublisherRole) (publisherCandidate, error) {
+// proveOnce returns a function that proves the token to an account, once for all of its
+// roles: anyone may send a token, and there may be many roles in question.
+func (s *Service) proveOnce(ctx context.Context, connection *authn.Caller, token string) func(account string) (webIdentityProof, error) {
+	type result struct {
+		proof webIdentityProof
+		err   error
+	}
+	known := map[string]result{}
+	return func(account string) (webIdentityProof, error) {
+		r, ok := known[account]
+		if !ok {
+			r.proof, r.err = s.prove(ctx, connection, account, token)
+			known[account] = r
+		}
+		return r.proof, r.err
+	}
+}
+
+func (s *Service) publisherCandidate(prove func(account string) (webIdentityProof, error), in AssumePublisherRole, role PublisherRole) (publisherCandidate, error) {
 	c := publisherCandidate{assume: AssumeRole{
 		RoleARN: role.ARN, SessionName: publisherSession, Seconds: minSession, Policies: SessionPolicies{Document: role.Policy},
 	}}
@@ -143,7 +162,7 @@ func (s *Service) publisherCandidate(ctx context.Context, connection *authn.Call
 	}
 	a, _ := arn.Parse(role.ARN) // was checked
 	var err error
-	if c.proof, err = s.prove(ctx, connection, a.AccountID, in.Token); err != nil {
+	if c.proof, err = prove(a.AccountID); err != nil {
 		return c, err
 	}
 	if id := c.proof.identity; !slices.Contains(in.Audiences, id.Audience) {
