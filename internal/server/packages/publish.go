@@ -223,7 +223,7 @@ func (w *publishTx) run(ctx context.Context, tx *db.Tx) error {
 	if w.following, err = w.follows(ctx, tx, v); err != nil {
 		return err
 	}
-	if err := w.checkSameOrigin(v, len(fresh) > 0); err != nil {
+	if err := w.checkSameOrigin(ctx, tx, v, len(fresh) > 0); err != nil {
 		return err
 	}
 	changed := len(fresh) > 0 || w.following || v.status == Unfinished && w.Status == Published
@@ -285,20 +285,17 @@ func (w *publishTx) target(ctx context.Context, tx *db.Tx) (versionRow, map[stri
 // repository does not have the same version already: clients could not distinguish
 // the two.
 func (w *publishTx) checkNewVersion(ctx context.Context, tx *db.Tx, key string) error {
-	switch {
-	case w.imported.external() && w.row.origin.Upstream == Block:
-		return upstreamBlocked(w.repository.id, w.id)
-	case !w.imported.external() && w.row.origin.Publish == Block:
+	if !w.imported.external() && w.row.origin.Publish == Block {
 		return originBlocked(w.repository.id, w.id)
 	}
 	if err := w.checkNotAside(ctx, tx, key, w.Version); err != nil {
 		return err
 	}
+	if w.imported.external() {
+		return w.checkImported(ctx, tx) // upstream repositories may have the same version
+	}
 	if w.blocked != nil {
 		return w.blocked
-	}
-	if w.imported.external() {
-		return nil // upstream repositories may have what is from outside, too
 	}
 	if w.taken != "" && (w.created || w.row.origin.Upstream == Allow) {
 		return conflict(typeVersion, w.Version, "Version %s of %s exists already in the external connection %s. Publish another version.", w.Version, w.id, w.taken)

@@ -342,7 +342,7 @@ func (w *publishTx) follows(ctx context.Context, tx *db.Tx, v versionRow) (bool,
 // what is to be added to it: what was published and what came from outside must never mix
 // in one version. fresh means that there are new files. An import from outside needs
 // besides, to change a version, what it needs to add one.
-func (w *publishTx) checkSameOrigin(v versionRow, fresh bool) error {
+func (w *publishTx) checkSameOrigin(ctx context.Context, tx *db.Tx, v versionRow, fresh bool) error {
 	if v.isNew || w.imported == nil && !fresh {
 		return nil
 	}
@@ -353,17 +353,31 @@ func (w *publishTx) checkSameOrigin(v versionRow, fresh bool) error {
 	case external && v.entryPoint != w.imported.record.Connection:
 		return conflict(typeVersion, w.Version, "Version %s of %s in repository %s did not come through the external connection %s, so it takes nothing from there.", w.Version, w.id, w.repository.id.Name, w.imported.record.Connection)
 	case external && (fresh || w.following):
-		return w.checkImported()
+		return w.checkImported(ctx, tx)
 	}
 	return nil
 }
 
-// checkImported checks that the package takes what comes from outside.
-func (w *publishTx) checkImported() error {
+// checkImported checks that the package takes what comes from outside. As for an external
+// connection, a package with upstream BLOCK counts in each repository whose packages
+// clients of this one see.
+func (w *publishTx) checkImported(ctx context.Context, tx *db.Tx) error {
 	if w.row.origin.Upstream == Block {
 		return upstreamBlocked(w.repository.id, w.id)
 	}
-	return w.blocked
+	if w.blocked != nil || !w.seesUpstream {
+		return w.blocked
+	}
+	return w.walk(func(r *repository) (after func(), deeper bool, err error) {
+		if r == w.repository {
+			return nil, true, nil
+		}
+		p, err := readPackageRow(ctx, tx, r.row, w.id)
+		if err == nil && p != nil && p.origin.Upstream == Block {
+			err = upstreamBlocked(r.id, w.id)
+		}
+		return nil, true, err
+	})
 }
 
 // writeRecord gives the version the times, the status and the origin of the record.

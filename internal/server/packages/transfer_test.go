@@ -303,3 +303,22 @@ func TestImportVersion_BlockedVersionDoesNotChange(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// A package that was published to an upstream repository keeps versions from outside away,
+// as it does if the repository has an external connection itself.
+func TestImportVersion_PublishedUpstream(t *testing.T) {
+	h := open(t)
+	h.repositories("from", "internal", "middle: internal", "lib: middle", "unrelated")
+	id := npm("corp")
+	h.mustPublish("internal", id, "1.0.0", "a", "ours")
+	h.mustPublish("from", id, "9.9.9", "a", "theirs")
+	record, files := h.export("from", id, "9.9.9")
+	record.Connection = "public:npmjs"
+	fails(t, h.imports("lib", record, files), "Conflict")
+	if got := h.versions("lib", id); got != "1.0.0" {
+		t.Errorf("clients see %s", got)
+	}
+	h.ok(h.imports("unrelated", record, files))
+	h.ok(h.SetOrigin(h.ctx, domain.Repository("internal"), id, packages.Origin{Publish: packages.Allow, Upstream: packages.Allow}))
+	h.ok(h.imports("lib", record, files))
+}
