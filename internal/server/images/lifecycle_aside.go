@@ -54,7 +54,8 @@ func (a *application) setAside(ctx context.Context, batch []planned) ([]asideIma
 	})
 }
 
-// changeAside runs a transaction that sets images aside, unless the policy was changed.
+// changeAside runs a transaction that sets images aside, unless the policy was changed or
+// the run is being undone.
 func (a *application) changeAside(ctx context.Context, run func(*db.Tx, *asideTx) error) ([]asideImage, error) {
 	s := a.service
 	t := &asideTx{a: a, now: s.now()}
@@ -64,6 +65,13 @@ func (a *application) changeAside(ctx context.Context, run func(*db.Tx, *asideTx
 		switch {
 		case fault.Is(err, "LifecyclePolicyNotFound") || err == nil && current.Revision != a.stored.Revision:
 			return nil, stopError{errLifecycleChanged}
+		case err != nil:
+			return nil, err
+		}
+		state, err := db.One(ctx, tx, db.Scalar[LifecycleState], `SELECT state FROM image_lifecycle_run WHERE id = $1`, a.run.ID)
+		switch {
+		case err == nil && state != LifecycleRunning, errors.Is(err, db.ErrNoRows):
+			return nil, stopError{errLifecycleUndone}
 		case err != nil:
 			return nil, err
 		}

@@ -62,8 +62,11 @@ const (
 	maxPlanned = 10_000
 )
 
-// errLifecycleChanged ends a run.
-var errLifecycleChanged = errors.New("the lifecycle policy was changed during the run")
+// What ends a run.
+var (
+	errLifecycleChanged = errors.New("the lifecycle policy was changed during the run")
+	errLifecycleUndone  = errors.New("the run was undone before its end")
+)
 
 // A lifecycleJob is the payload of the work of a run, an undo and a preview.
 type lifecycleJob struct {
@@ -161,18 +164,25 @@ func readLifecycleRun(ctx context.Context, q db.Querier, repo *Repository, id st
 
 // saveRun writes how far a run is.
 func (s *Service) saveRun(ctx context.Context, run *LifecycleRun) error {
-	return s.db.Tx(ctx, func(tx *db.Tx) error {
-		finished, until := int64(0), int64(0)
-		if !run.Finished.IsZero() {
-			finished = db.Micros(run.Finished)
-		}
-		if !run.UndoUntil.IsZero() {
-			until = db.Micros(run.UndoUntil)
-		}
-		_, err := tx.Exec(ctx, `UPDATE image_lifecycle_run SET state = $2, finished = $3, until = $4, images = $5, removed = $6, restored = $7, message = $8 WHERE id = $1`,
-			run.ID, string(run.State), finished, until, run.Images, run.Removed, run.Restored, run.Message)
-		return err
-	})
+	return s.db.Tx(ctx, func(tx *db.Tx) error { return updateRun(ctx, tx, run) })
+}
+
+// updateRun writes how far a run is, unless an undo has begun since and run does not know.
+func updateRun(ctx context.Context, tx *db.Tx, run *LifecycleRun) error {
+	finished, until, undo := int64(0), int64(0), 0
+	if !run.Finished.IsZero() {
+		finished = db.Micros(run.Finished)
+	}
+	if !run.UndoUntil.IsZero() {
+		until = db.Micros(run.UndoUntil)
+	}
+	if run.State == LifecycleUndoing || run.State == LifecycleUndone {
+		undo = 1
+	}
+	_, err := tx.Exec(ctx, `UPDATE image_lifecycle_run SET state = $2, finished = $3, until = $4, images = $5, removed = $6, restored = $7, message = $8
+		WHERE id = $1 AND ($9 = 1 OR state NOT IN ($10, $11))`,
+		run.ID, string(run.State), finished, until, run.Images, run.Removed, run.Restored, run.Message, undo, string(LifecycleUndoing), string(LifecycleUndone))
+	return err
 }
 
 // repositoryOf returns the repository of a job, or nil if it is gone.
@@ -309,20 +319,19 @@ func (a *application) remove(ctx context.Context, plan []planned) (removed int, 
 
 // begin makes the run visible.
 func (a *application) begin(ctx context.Context) error {
-	if a.run.State == LifecycleRunning {
+	if a.run.State == LifecycleRunning && !a.run.UndoUntil.IsZero() {
 		return nil
 	}
 	a.run.State, a.run.UndoUntil = LifecycleRunning, a.now.Add(undoWindow)
-	err := a.service.db.Tx(ctx, func(tx *db.Tx) error {
+	return a.service.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := checkExists(ctx, tx, a.repo); err != nil {
 			return stopError{err}
 		}
-		return insertRun(ctx, tx, a.repo, a.run)
+		if err := insertRun(ctx, tx, a.repo, a.run); err != nil {
+			return err
+		}
+		return updateRun(ctx, tx, a.run)
 	})
-	if err != nil {
-		return err
-	}
-	return a.service.saveRun(ctx, a.run)
 }
 
 // end writes how the run ended. A scheduled one that has removed nothing leaves no trace
@@ -331,7 +340,7 @@ func (a *application) end(ctx context.Context, state LifecycleState, message str
 	s := a.service
 	a.run.State, a.run.Message, a.run.Finished = state, message, s.now()
 	var err error
-	if a.run.Removed, err = db.One(ctx, s.db, db.Scalar[int64], `SELECT count(*) FROM image_aside WHERE run = $1`, a.run.ID); err != nil {
+	if a.run.Removed, err = countAside(ctx, s.db, a.run.ID); err != nil {
 		return err
 	}
 	if state == LifecycleDone {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -184,6 +185,65 @@ func TestLifecycle_RunAndUndo(t *testing.T) {
 	list, more, err := s.LifecycleRuns(t.Context(), app, images.LifecycleRun{}, 10)
 	if err != nil || more || len(list) != 1 || list[0] != run {
 		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+// A run that cannot go on is given up when its policy changes. What it has removed can be
+// brought back, for as long as after any run.
+func TestLifecycle_UndoOfInterruptedRun(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	for i := range 3 {
+		s.pushImage(t, app, fmt.Sprint("image ", i), fmt.Sprint("v", i))
+		s.clock.advance(time.Minute)
+	}
+	before := s.all(t)
+	s.setLifecycle(t, keepNewest("v*", 1))
+	s.clock.advance(11 * time.Minute)
+	s.auditErr = errors.New("the disk is full")
+	s.runDue(t)
+	s.auditErr = nil
+	s.setLifecycle(t, keepNewest("v*", 10))
+	list, _, err := s.LifecycleRuns(t.Context(), app, images.LifecycleRun{}, 10)
+	if err != nil || len(list) != 1 || list[0].State != images.LifecycleRunning || s.tags(t) != "v2" {
+		t.Fatalf("%+v, %v, %s", list, err, s.tags(t))
+	}
+	if _, err := s.UndoLifecycle(t.Context(), app, list[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	s.runDue(t)
+	run, err := s.LifecycleRun(t.Context(), app, list[0].ID)
+	if err != nil || run.State != images.LifecycleUndone || run.Removed != 2 || run.Restored != 2 {
+		t.Errorf("%+v, %v", run, err)
+	}
+	if after := s.all(t); !maps.Equal(after, before) {
+		t.Errorf("after the undo:\n%v\nbefore:\n%v", after, before)
+	}
+}
+
+// A server is killed after it wrote that a run began: the undo window is as long as ever.
+func TestLifecycle_WindowAfterCrash(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	s.pushImage(t, app, "old", "v1")
+	s.clock.advance(time.Minute)
+	s.pushImage(t, app, "new", "v2")
+	s.setLifecycle(t, keepNewest("v*", 1))
+	run, err := s.RunLifecycle(t.Context(), app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.db.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE image_lifecycle_run SET state = 'running' WHERE id = $1`, run.ID)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.runDue(t)
+	s.hours(t, 24)
+	if _, err := s.UndoLifecycle(t.Context(), app, run.ID); err != nil {
+		t.Fatal(err)
 	}
 }
 

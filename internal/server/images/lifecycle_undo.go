@@ -14,9 +14,11 @@ import (
 )
 
 // UndoLifecycle begins to bring the images back that a run has removed, in the background.
-// An undo that left something can be repeated. Action gatehouse:UndoLifecycle. Faults: AccessDenied, RepositoryNotFound,
-// LifecycleRunNotFound; LifecycleRunConflict: the run removed nothing, is still running, or
-// its undo window has passed.
+// A run that is not done yet removes nothing more: it may have failed for good, or another
+// one may have taken its place in the queue. An undo that left something can be repeated.
+// Action gatehouse:UndoLifecycle. Faults: AccessDenied, RepositoryNotFound,
+// LifecycleRunNotFound; LifecycleRunConflict: the run has not begun, removed nothing, or its
+// undo window has passed.
 func (s *Service) UndoLifecycle(ctx context.Context, id RepositoryID, runID string) (LifecycleRun, error) {
 	repo, err := s.authorize(ctx, id, "gatehouse:UndoLifecycle")
 	if err != nil {
@@ -28,11 +30,16 @@ func (s *Service) UndoLifecycle(ctx context.Context, id RepositoryID, runID stri
 			return err
 		}
 		switch {
-		case run.State == LifecycleQueued || run.State == LifecycleRunning:
+		case run.State == LifecycleQueued:
 			return runConflict("The run %s is %s. Wait until it is done.", runID, run.State)
-		case run.State == LifecycleUndoing:
-			return nil
-		case run.Removed == 0:
+		case run.State == LifecycleUndoing: // its work may have failed for good
+			return s.enqueueUndo(ctx, tx, repo, runID)
+		case run.State == LifecycleRunning:
+			if run.Removed, err = countAside(ctx, tx, runID); err != nil {
+				return err
+			}
+		}
+		if run.Removed == 0 {
 			return runConflict("The run %s removed nothing.", runID)
 		}
 		left, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM (SELECT 1 FROM image_aside WHERE run = $1 LIMIT 1) AS any_image`, runID)
@@ -46,12 +53,21 @@ func (s *Service) UndoLifecycle(ctx context.Context, id RepositoryID, runID stri
 			return runConflict("The run %s cannot be undone any more: its undo window ended on %s.", runID, run.UndoUntil.Format("2006-01-02 15:04Z"))
 		}
 		run.State = LifecycleUndoing // from now on nothing of the run is deleted
-		if _, err := tx.Exec(ctx, `UPDATE image_lifecycle_run SET state = $2 WHERE id = $1`, runID, string(run.State)); err != nil {
+		if err := updateRun(ctx, tx, &run); err != nil {
 			return err
 		}
-		return s.work.Enqueue(ctx, tx, work.Job{Kind: kindLifecycleUndo, Key: runID, Payload: lifecycleJob{repo.ID, repo.row, runID}})
+		return s.enqueueUndo(ctx, tx, repo, runID)
 	})
 	return run, err
+}
+
+func (s *Service) enqueueUndo(ctx context.Context, tx *db.Tx, repo *Repository, run string) error {
+	return s.work.Enqueue(ctx, tx, work.Job{Kind: kindLifecycleUndo, Key: run, Payload: lifecycleJob{repo.ID, repo.row, run}})
+}
+
+// countAside counts the images that a run has set aside and that were not restored.
+func countAside(ctx context.Context, q db.Querier, run string) (int64, error) {
+	return db.One(ctx, q, db.Scalar[int64], `SELECT count(*) FROM image_aside WHERE run = $1`, run)
 }
 
 func runConflict(format string, args ...any) error {

@@ -44,6 +44,8 @@ type store struct {
 	close  func()
 	log    *events.Log
 	audit  []images.ServiceEvent
+	// auditErr is what writing an audit record returns.
+	auditErr error
 }
 
 // A clock stands still until advance is called.
@@ -106,6 +108,9 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 }
 
 func (s *store) record(_ context.Context, e images.ServiceEvent) error {
+	if s.auditErr != nil {
+		return s.auditErr
+	}
 	s.audit = append(s.audit, e)
 	return nil
 }
