@@ -67,6 +67,7 @@ type admission struct {
 	id         PackageID
 	action     string
 	rules      *authz.VersionRules // nil if there are none
+	set        *admissionEntries   // of the domain
 	entries    []*AdmissionEntry   // about the package in the repository
 	group      string
 	now        time.Time
@@ -88,7 +89,7 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 	}
 	a := &admission{
 		repository: r, id: id, action: action, now: s.now(), advisories: s.advisoriesAbout, known: s.advisoryRevision(),
-		rules: authz.RulesForVersions(ctx, req, r.arn), entries: d.admission.about(r, id),
+		rules: authz.RulesForVersions(ctx, req, r.arn), set: d.admission, entries: d.admission.about(r, id),
 	}
 	if a.rules == nil && !slices.ContainsFunc(a.entries, func(e *AdmissionEntry) bool { return e.Kind == Quarantine }) {
 		return nil

@@ -90,12 +90,18 @@ func (a *admissionEntries) about(r *repository, id PackageID) []*AdmissionEntry 
 
 func (e *AdmissionEntry) of(r *repository) bool { return e.repository == "" || e.repository == r.row }
 
-// admissionSet is for a domain that may be nil.
-func (d *domain) admissionSet() *admissionEntries {
-	if d == nil {
+// quarantine returns the entry that holds a version in quarantine in a repository, or nil.
+func (s *Service) quarantine(repo RepositoryID, id PackageID, version string) *AdmissionEntry {
+	d, r := s.find(repo)
+	if r == nil {
 		return nil
 	}
-	return d.admission
+	for _, e := range d.admission.about(r, id) {
+		if e.Kind == Quarantine && e.covers(id.Format.versionKey(version), s.now()) {
+			return e
+		}
+	}
+	return nil
 }
 
 // loadAdmission reads the entries of a domain; nil if there are none.

@@ -224,6 +224,45 @@ func TestAdmission_Copy(t *testing.T) {
 	}
 }
 
+// An archived version is decided about too: the copy could be published again.
+func TestAdmission_CopyOfArchived(t *testing.T) {
+	h := open(t)
+	h.repositories("app", "other")
+	left := npm("left")
+	h.mustPublish("app", left, "1.0.0", tarball, "worm")
+	h.ok(second(h.PutQuarantine(h.ctx, packages.NewEntry{Domain: domain, Repository: "app", Package: left, Version: "1.0.0"})))
+	h.ok(second(h.UpdateVersionsStatus(h.ctx, domain.Repository("app"), left, packages.Selection{Versions: []string{"1.0.0"}}, packages.Archived)))
+	copied, err := h.CopyVersions(h.ctx, packages.Copy{Source: domain.Repository("app"), Destination: domain.Repository("other"), Package: left, Versions: []string{"1.0.0"}})
+	if err != nil || copied.Failed["1.0.0"].Code != "NOT_ALLOWED" {
+		t.Errorf("%+v, %v", copied, err)
+	}
+}
+
+// A version is put in quarantine while a client reads the package: the next client does not
+// see it.
+func TestAdmission_QuarantineWhileReading(t *testing.T) {
+	h := open(t)
+	h.repositories("app")
+	left := npm("left")
+	h.mustPublish("app", left, "1.0.0", tarball, "x")
+	h.mustPublish("app", left, "1.1.0", tarball, "worm")
+	h.setPolicy("app", denyIf("Malware", `{"Bool":{"gatehouse:Malware":"true"}}`))
+	put := false
+	h.onNow = func() {
+		if !put {
+			put = true
+			h.ok(second(h.PutQuarantine(h.ctx, packages.NewEntry{Domain: domain, Package: left, Version: "1.1.0"})))
+		}
+	}
+	h.versions("app", left)
+	if !put {
+		t.Fatal("there was no quarantine during the request")
+	}
+	if got := h.versions("app", left); got != "1.0.0" {
+		t.Errorf("the next client sees %s", got)
+	}
+}
+
 // Exceptions and quarantines, with the counters and what is told of downloads.
 func TestAdmission_Entries(t *testing.T) {
 	h := open(t)

@@ -79,12 +79,11 @@ func (s *Service) admittedView(a *admission, p *Package) *Package {
 		return a.filter(p) // it may differ between callers with the same rules
 	}
 	k := admittedKey{a.repository.cacheKey(a.id), s.admissions.hash(rules)}
-	entries := s.snapshot.Load().domain(a.repository.id.Domain).admissionSet()
 	have := s.admissions.views.Lookup(k)
-	if v := have.Value; v != nil && v.of == p && v.entries == entries && v.group == a.group && v.known == a.known && slices.Equal(v.rules, rules) && !a.now.Before(v.from) && a.now.Before(v.until) {
+	if v := have.Value; v != nil && v.of == p && v.entries == a.set && v.group == a.group && v.known == a.known && slices.Equal(v.rules, rules) && !a.now.Before(v.from) && a.now.Before(v.until) {
 		return v.view
 	}
-	v := &admittedView{of: p, rules: rules, entries: entries, group: a.group, known: a.known, from: a.now, until: a.holdsUntil(p), view: a.filter(p)}
+	v := &admittedView{of: p, rules: rules, entries: a.set, group: a.group, known: a.known, from: a.now, until: a.holdsUntil(p), view: a.filter(p)}
 	s.admissions.views.Store(k, v, have)
 	return v.view
 }

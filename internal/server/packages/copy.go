@@ -84,7 +84,7 @@ func (s *Service) deniedCopies(ctx context.Context, source *repository, id Packa
 		return out, err
 	}
 	for _, version := range versions {
-		v := p.Version(version)
+		v := p.byKey[id.Format.versionKey(version)] // also an archived one: its copy can be published
 		if v == nil {
 			continue
 		}

@@ -49,6 +49,8 @@ type fixture struct {
 	// ctx carries an administrator of the account.
 	ctx   context.Context
 	clock *atomic.Int64 // seconds since 1970
+	// onNow is called when the service asks for the time. Optional.
+	onNow func()
 	// audited are the audit records of background work: event, resource and versions.
 	audited *auditLog
 }
@@ -97,7 +99,12 @@ func (h *fixture) record(_ context.Context, event, resource string, params map[s
 
 func (h *fixture) authorizer() authz.Authorizer { return &authz.PolicyAuthorizer{} }
 
-func (h *fixture) now() time.Time { return time.Unix(h.clock.Load(), 0).UTC() }
+func (h *fixture) now() time.Time {
+	if h.onNow != nil {
+		h.onNow()
+	}
+	return time.Unix(h.clock.Load(), 0).UTC()
+}
 
 // runWork runs the background work that is due.
 func (h *fixture) runWork() {

@@ -70,8 +70,8 @@ type FileRecord struct {
 func (r *VersionRecord) ID() PackageID { return PackageID{r.Format, r.Namespace, r.Name} }
 
 // ExportVersion returns the record of a version that the repository itself has. Fault
-// Conflict: the version is Unfinished or Disposed. gatehouse:ExportPackageVersion on the
-// package.
+// Conflict: the version is Unfinished, Disposed or in quarantine.
+// gatehouse:ExportPackageVersion on the package.
 func (s *Service) ExportVersion(ctx context.Context, repo RepositoryID, id PackageID, version string) (*VersionRecord, error) {
 	p, v, err := s.exported(ctx, repo, id, version)
 	if err != nil {
@@ -133,10 +133,17 @@ func (s *Service) OpenExported(ctx context.Context, repo RepositoryID, id Packag
 
 func (s *Service) exported(ctx context.Context, repo RepositoryID, id PackageID, version string) (*record, *Version, error) {
 	p, v, err := s.ownVersion(ctx, exportPackageVersion, repo, id, version)
-	if err == nil && v.Status != Published && v.Status != Unlisted && v.Status != Archived {
-		err = conflict(typeVersion, version, "Version %s of %s is %s and cannot be exported.", version, id, v.Status)
+	if err != nil {
+		return nil, nil, err
 	}
-	return p, v, err
+	if v.Status != Published && v.Status != Unlisted && v.Status != Archived {
+		return nil, nil, conflict(typeVersion, version, "Version %s of %s is %s and cannot be exported.", version, id, v.Status)
+	}
+	// The installation that imports it would not know of the quarantine.
+	if e := s.quarantine(repo, id, v.Version); e != nil {
+		return nil, nil, conflict(typeVersion, version, "Version %s of %s is in quarantine%s and cannot be exported.", version, id, e.because())
+	}
+	return p, v, nil
 }
 
 // An Import is the input of ImportVersion.

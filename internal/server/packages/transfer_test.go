@@ -71,6 +71,20 @@ func (h *fixture) describe(repo string, id packages.PackageID, version string) s
 	return fmt.Sprintf("%s %s %s %s; publish %s, upstream %s; %s", v.Status, v.EntryPoint, v.Published.Format("2006-01-02"), d.Summary, p.Origin.Publish, p.Origin.Upstream, v.Metadata)
 }
 
+// What is in quarantine does not travel to an installation that does not know of it.
+func TestExportVersion_Quarantine(t *testing.T) {
+	h := open(t)
+	h.repositories("from", "other")
+	id, repo := npm("lib"), domain.Repository("from")
+	h.mustPublish("from", id, "1.0.0", "a", "worm")
+	h.mustPublish("from", id, "1.1.0", "a", "fine")
+	h.ok(second(h.PutQuarantine(h.ctx, packages.NewEntry{Domain: domain, Package: id, Version: "1.0.0", Reason: "steals tokens"})))
+	h.ok(second(h.PutQuarantine(h.ctx, packages.NewEntry{Domain: domain, Repository: "other", Package: id, Version: "1.1.0"})))
+	fails(t, second(h.ExportVersion(h.ctx, repo, id, "1.0.0")), "Conflict")
+	fails(t, second(h.OpenExported(h.ctx, repo, id, "1.0.0", "a")), "Conflict")
+	h.export("from", id, "1.1.0")
+}
+
 // A published version keeps everything on its way, and is one of the repository then.
 func TestImportVersion_Published(t *testing.T) {
 	h := open(t)
