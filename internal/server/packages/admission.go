@@ -135,19 +135,18 @@ func (v *Version) decided() []Asset {
 // version: in some formats, files may be added to a version later. Rules that only report
 // do not count.
 func (a *admission) decideFile(v *Version, file *Asset) verdict {
-	key := a.id.Format.versionKey(v.Version)
 	for _, e := range a.entries {
-		if e.Kind == Quarantine && e.covers(key, a.now) {
+		if e.Kind == Quarantine && e.covers(v.Version, file.Name, a.now) {
 			return verdict{outcome: Denied, by: e}
 		}
 	}
-	return a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file)}, key)
+	return a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file)}, file)
 }
 
 // reportFile decides as if the rules that only report denied, about a file that is
 // admitted.
 func (a *admission) reportFile(v *Version, file *Asset) verdict {
-	found := a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file), reportOnly: true}, a.id.Format.versionKey(v.Version))
+	found := a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file), reportOnly: true}, file)
 	if found.outcome == Denied {
 		found.outcome = Reported
 		return found
@@ -155,7 +154,7 @@ func (a *admission) reportFile(v *Version, file *Asset) verdict {
 	return verdict{outcome: Admitted}
 }
 
-func (a *admission) byRules(keys *versionKeys, key string) verdict {
+func (a *admission) byRules(keys *versionKeys, file *Asset) verdict {
 	if a.rules == nil {
 		return verdict{outcome: Admitted}
 	}
@@ -165,7 +164,7 @@ func (a *admission) byRules(keys *versionKeys, key string) verdict {
 			continue
 		}
 		found := verdict{outcome: Denied, rule: rule, keys: keys.describe(rule)}
-		if e := a.exception(rule, key); e != nil {
+		if e := a.exception(rule, keys.version.Version, file.Name); e != nil {
 			found.outcome, found.by = Excepted, e
 			out = found
 			continue
@@ -175,10 +174,10 @@ func (a *admission) byRules(keys *versionKeys, key string) verdict {
 	return out
 }
 
-// exception returns the exception that suspends a rule for a version, or nil.
-func (a *admission) exception(rule policy.Rule, key string) *AdmissionEntry {
+// exception returns the exception that suspends a rule for a file of a version, or nil.
+func (a *admission) exception(rule policy.Rule, version, file string) *AdmissionEntry {
 	for _, e := range a.entries {
-		if e.Kind == Exception && e.covers(key, a.now) && (len(e.Rules) == 0 || slices.Contains(e.Rules, rule.SID())) {
+		if e.Kind == Exception && e.covers(version, file, a.now) && (len(e.Rules) == 0 || slices.Contains(e.Rules, rule.SID())) {
 			return e
 		}
 	}

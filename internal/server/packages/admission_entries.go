@@ -55,9 +55,23 @@ type AdmissionEntry struct {
 	versionKey string
 }
 
-// covers reports whether the entry is about a version now.
-func (e *AdmissionEntry) covers(key string, now time.Time) bool {
-	return (e.versionKey == "" || e.versionKey == key) && (e.Until.IsZero() || now.Before(e.Until))
+// covers reports whether the entry is about a file of a version now. Maven's snapshots have
+// the files of their newest build, so an entry about one of the two is about both.
+func (e *AdmissionEntry) covers(version, file string, now time.Time) bool {
+	if !e.Until.IsZero() && !now.Before(e.Until) {
+		return false
+	}
+	f := e.Package.Format
+	key := f.versionKey(version)
+	if e.versionKey == "" || e.versionKey == key {
+		return true
+	}
+	if build, ok := f.buildOf(version); ok && e.versionKey == f.versionKey(build.Snapshot()) {
+		return true
+	}
+	build, ok := f.buildOf(e.Version)
+	rest, named := strings.CutPrefix(file, e.Package.Name+"-"+e.Version)
+	return ok && key == f.versionKey(build.Snapshot()) && named && strings.IndexAny(rest, ".-") == 0
 }
 
 func (e *AdmissionEntry) because() string {
@@ -90,14 +104,16 @@ func (a *admissionEntries) about(r *repository, id PackageID) []*AdmissionEntry 
 
 func (e *AdmissionEntry) of(r *repository) bool { return e.repository == "" || e.repository == r.row }
 
-// quarantine returns the entry that holds a version in quarantine in a repository, or nil.
-func (s *Service) quarantine(repo RepositoryID, id PackageID, version string) *AdmissionEntry {
+// quarantine returns an entry that holds a file of a version in quarantine in a repository,
+// or nil.
+func (s *Service) quarantine(repo RepositoryID, id PackageID, v *Version) *AdmissionEntry {
 	d, r := s.find(repo)
 	if r == nil {
 		return nil
 	}
 	for _, e := range d.admission.about(r, id) {
-		if e.Kind == Quarantine && e.covers(id.Format.versionKey(version), s.now()) {
+		covered := func(file Asset) bool { return e.covers(v.Version, file.Name, s.now()) }
+		if e.Kind == Quarantine && slices.ContainsFunc(v.decided(), covered) {
 			return e
 		}
 	}

@@ -238,6 +238,39 @@ func TestAdmission_CopyOfArchived(t *testing.T) {
 	}
 }
 
+// A snapshot has the files of its newest build. Whichever of the two is in quarantine, the
+// files are not served.
+func TestAdmission_MavenSnapshot(t *testing.T) {
+	const one, two, snapshot = "1.1-20261129.234155-1", "1.1-20261130.080000-2", "1.1-SNAPSHOT"
+	h := open(t)
+	h.repositories("app")
+	id, repo := maven("app"), domain.Repository("app")
+	for _, build := range []string{one, two} {
+		h.ok(h.put("app", id, build, "app-"+build+".pom", build))
+		h.ok(h.Finish(h.ctx, repo, id, []string{build}))
+	}
+	get := func(version, build string) error {
+		_, _, o, err := h.GetAsset(h.ctx, repo, id, version, "", "app-"+build+".pom")
+		if err == nil {
+			o.Close()
+		}
+		return err
+	}
+	for quarantined, denied := range map[string]string{snapshot: "one two snapshot", one: "one", two: "two snapshot", "1.2-SNAPSHOT": ""} {
+		q, err := h.PutQuarantine(h.ctx, packages.NewEntry{Domain: domain, Package: id, Version: quarantined})
+		h.ok(err)
+		for _, c := range []struct{ name, version, build string }{{"one", one, one}, {"two", two, two}, {"snapshot", snapshot, two}} {
+			if err := get(c.version, c.build); (err == nil) == strings.Contains(denied, c.name) {
+				t.Errorf("%s is in quarantine; %s: %v", quarantined, c.version, err)
+			}
+			if _, err := h.ExportVersion(h.ctx, repo, id, c.version); (err == nil) == strings.Contains(denied, c.name) {
+				t.Errorf("%s is in quarantine; export of %s: %v", quarantined, c.version, err)
+			}
+		}
+		h.ok(second(h.ReleaseQuarantine(h.ctx, domain, "", q.ID)))
+	}
+}
+
 // A version is put in quarantine while a client reads the package: the next client does not
 // see it.
 func TestAdmission_QuarantineWhileReading(t *testing.T) {

@@ -145,7 +145,7 @@ type deniedFile struct{ name, why string }
 
 // filterFiles returns the version without the files that are denied; nil if all are.
 func (a *admission) filterFiles(v *Version) (shown *Version, denied []deniedFile) {
-	decided := map[time.Time]verdict{} // only the time tells the files apart
+	decided := map[time.Time]verdict{} // only the time tells the files apart: those of a Maven snapshot are of one build
 	files := v.decided()
 	for i := range files {
 		file := &files[i]

@@ -140,7 +140,7 @@ func (s *Service) exported(ctx context.Context, repo RepositoryID, id PackageID,
 		return nil, nil, conflict(typeVersion, version, "Version %s of %s is %s and cannot be exported.", version, id, v.Status)
 	}
 	// The installation that imports it would not know of the quarantine.
-	if e := s.quarantine(repo, id, v.Version); e != nil {
+	if e := s.quarantine(repo, id, v); e != nil {
 		return nil, nil, conflict(typeVersion, version, "Version %s of %s is in quarantine%s and cannot be exported.", version, id, e.because())
 	}
 	return p, v, nil
