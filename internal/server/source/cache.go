@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -412,27 +413,54 @@ func (c *Cache) fetch(ctx context.Context, r *Registry, k key, d *document) (*do
 	return newDocument(p, validator, c.now())
 }
 
-// noteSeen notes when a version was first seen whose time the registry does not tell. d is
-// the last answer, or nil.
+// noteSeen notes when a version, or a file that was added to it later, was first seen, if the
+// registry does not tell when it was published. d is the last answer, or nil.
 func noteSeen(p *packages.RemotePackage, d *document, now time.Time) {
-	var before map[string]time.Time
-	for i := range p.Versions {
-		v := &p.Versions[i]
-		if !v.Published.IsZero() {
-			continue
-		}
-		if before == nil {
-			before = map[string]time.Time{}
-			if d != nil && d.pkg != nil {
-				for j := range d.pkg.Versions {
-					before[d.pkg.Versions[j].Version] = d.pkg.Versions[j].Seen
-				}
+	now = now.UTC().Truncate(time.Second)
+	lastVersions := sync.OnceValue(func() map[string]*packages.RemoteVersion {
+		all := map[string]*packages.RemoteVersion{}
+		if d != nil && d.pkg != nil {
+			for i := range d.pkg.Versions {
+				all[d.pkg.Versions[i].Version] = &d.pkg.Versions[i]
 			}
 		}
-		if seen := before[v.Version]; !seen.IsZero() {
-			v.Seen = seen
-		} else if v.Seen.IsZero() || v.Seen.After(now) { // the codec may know an earlier time
-			v.Seen = now.UTC().Truncate(time.Second)
+		return all
+	})
+	for i := range p.Versions {
+		v := &p.Versions[i]
+		if !v.Published.IsZero() && len(v.Assets) < 2 { // its time is the one of its file
+			continue
+		}
+		last := lastVersions()[v.Version]
+		switch {
+		case !v.Published.IsZero():
+		case last != nil && !last.Seen.IsZero():
+			v.Seen = last.Seen
+		case v.Seen.IsZero() || v.Seen.After(now): // the codec may know an earlier time
+			v.Seen = now
+		}
+		noteFilesSeen(v, last, now)
+	}
+}
+
+// noteFilesSeen gives files without a time the one at which they were first seen, but for
+// those that came with the version. last is the version in the last answer, or nil.
+func noteFilesSeen(v, last *packages.RemoteVersion, now time.Time) {
+	timed := slices.ContainsFunc(v.Assets, func(a packages.RemoteAsset) bool { return !a.Published.IsZero() })
+	for i := range v.Assets {
+		a := &v.Assets[i]
+		if !a.Published.IsZero() {
+			continue
+		}
+		known := -1
+		if last != nil {
+			known = slices.IndexFunc(last.Assets, func(b packages.RemoteAsset) bool { return b.Name == a.Name })
+		}
+		switch {
+		case known >= 0:
+			a.Published = last.Assets[known].Published
+		case last != nil || timed:
+			a.Published = now
 		}
 	}
 }

@@ -19,6 +19,8 @@ type codec struct {
 	asked atomic.Int64
 	// fault is asked first, if it is set.
 	fault atomic.Pointer[func(context.Context) error]
+	// versions are those of every package, for an answer that is new each time.
+	versions atomic.Pointer[[]packages.RemoteVersion]
 }
 
 func (c *codec) fail(f func(context.Context) error) { c.fault.Store(&f) }
@@ -29,6 +31,9 @@ func (c *codec) Package(ctx context.Context, _ *source.Registry, id packages.Pac
 		if err := (*f)(ctx); err != nil {
 			return nil, "", err
 		}
+	}
+	if v := c.versions.Load(); v != nil {
+		return &packages.RemotePackage{Versions: *v}, "", nil
 	}
 	if known != "" {
 		return nil, "", source.ErrNotModified
@@ -202,4 +207,44 @@ func TestExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	release()
+}
+
+// A registry that tells no times adds a file to a version that is known: the file is as old
+// as it has been known.
+func TestCache_FileAddedLater(t *testing.T) {
+	f := open(t)
+	c := f.cache(source.Settings{Fresh: time.Second, Background: time.Second})
+	began := f.now()
+	answer := func(files ...packages.RemoteAsset) string {
+		t.Helper()
+		f.codec.versions.Store(&[]packages.RemoteVersion{{Version: "1.0", Assets: files}})
+		p, _, err := c.Package(t.Context(), "public:npmjs", packages.PackageID{Format: packages.NPM, Name: "x"})
+		if err != nil || len(p.Versions) != 1 {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		out := ""
+		for _, a := range p.Versions[0].Assets {
+			days := "-"
+			if !a.Published.IsZero() {
+				days = fmt.Sprint(int(a.Published.Sub(began) / (24 * time.Hour)))
+			}
+			out += a.Name + "=" + days + " "
+		}
+		return out
+	}
+	first, second, third := packages.RemoteAsset{Name: "a"}, packages.RemoteAsset{Name: "b"}, packages.RemoteAsset{Name: "c", Published: began.Add(48 * time.Hour)}
+	for _, step := range []struct {
+		files []packages.RemoteAsset
+		want  string
+	}{
+		{[]packages.RemoteAsset{first}, "a=- "},
+		{[]packages.RemoteAsset{first, second}, "a=- b=10 "},
+		{[]packages.RemoteAsset{first, second, third}, "a=- b=10 c=2 "},
+		{[]packages.RemoteAsset{second, first}, "b=10 a=- "},
+	} {
+		if got := answer(step.files...); got != step.want {
+			t.Errorf("after %v: %s, want %s", f.now().Sub(began), got, step.want)
+		}
+		f.pass(10 * 24 * time.Hour)
+	}
 }
