@@ -333,24 +333,41 @@ func (s *Service) deleteAside(ctx context.Context) error {
 }
 
 // rescue brings an image back that a rule about pulls removed although it was being pulled:
-// the server that recorded the pull had not stored it yet when the rule was evaluated.
+// the server that recorded the pull had not stored it yet when the rule was evaluated. What
+// followed the image comes back with it.
 func (s *Service) rescue(ctx context.Context, keys []digestKey) error {
 	for _, k := range keys {
 		repo := s.repositoryAt(k.repository)
 		if repo == nil {
 			continue
 		}
-		restored, err := s.restore(ctx, repo, k.digest)
-		if err != nil && !errors.Is(err, errNotRestored) {
-			return err
-		}
-		if restored {
-			if err := s.recordService(ctx, "RestoredImages", repo, map[string]any{"imageDigests": []digest.Digest{k.digest}, "reason": "it was pulled when it was removed"}); err != nil {
+		for next := []digest.Digest{k.digest}; len(next) > 0; next = next[1:] {
+			restored, err := s.restore(ctx, repo, next[0])
+			if err != nil && !errors.Is(err, errNotRestored) {
 				return err
 			}
+			if !restored {
+				continue
+			}
+			if err := s.recordService(ctx, "RestoredImages", repo, map[string]any{"imageDigests": next[:1], "reason": "it was pulled when it was removed"}); err != nil {
+				return err
+			}
+			followers, err := asideFollowers(ctx, s.db, repo, next[0])
+			if err != nil {
+				return err
+			}
+			next = append(next, followers...)
 		}
 	}
 	return nil
+}
+
+// asideFollowers returns what followed an image when it was set aside, and was not restored.
+func asideFollowers(ctx context.Context, q db.Querier, repo *Repository, d digest.Digest) ([]digest.Digest, error) {
+	tags := referrerTags(d)
+	return db.All(ctx, q, db.Scalar[digest.Digest], `SELECT a.digest FROM image_aside a WHERE a.repository = $1 AND a.priority = 0 AND (a.subject = $2
+		OR EXISTS (SELECT 1 FROM image_aside_tag t WHERE t.repository = a.repository AND t.digest = a.digest AND t.tag IN ($3, $4, $5, $6))) ORDER BY a.digest`,
+		repo.row, string(d), tags[0], tags[1], tags[2], tags[3])
 }
 
 // repositoryAt returns the repository with a row, or nil.

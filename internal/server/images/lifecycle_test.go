@@ -487,6 +487,36 @@ func TestLifecycle_LastPull(t *testing.T) {
 	}
 }
 
+// What followed an image that was being pulled comes back with it.
+func TestLifecycle_LastPullOfSigned(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	d := s.pushImage(t, app, "racing", "v1")
+	sbom := s.referrer(t, d, "sbom")
+	s.referrer(t, sbom, "signature of the sbom")
+	s.pushImage(t, app, "cosign", "sha256-"+d.Encoded()+".sig")
+	idle := s.pushImage(t, app, "idle", "v2")
+	s.referrer(t, idle, "sbom of idle")
+	before := s.all(t)
+	s.setLifecycle(t, lifecyclePolicy(anyPulled+" 20"))
+	other := s.second(t)
+	s.hours(t, 24*20-1)
+	if _, err := other.PullManifest(t.Context(), app, images.Reference{Tag: "v1"}); err != nil {
+		t.Fatal(err)
+	}
+	s.hours(t, 26)
+	if left := s.all(t); len(left) != 0 {
+		t.Fatalf("left: %v", left)
+	}
+	if err := other.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after := s.all(t)
+	if len(before) != 6 || len(after) != 4 || after[sbom] != before[sbom] || after[idle] != "" {
+		t.Errorf("after the pull was stored: %v", after)
+	}
+}
+
 // second returns another service on the same stores.
 func (s *store) second(t testing.TB) *images.Service {
 	t.Helper()
