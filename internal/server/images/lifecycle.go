@@ -49,7 +49,7 @@ func (s *Service) PutLifecyclePolicy(ctx context.Context, id RepositoryID, docum
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO image_lifecycle (repository, document, revision, evaluated, scheduled) VALUES ($1, $2, $3, 0, $4)
-			ON CONFLICT (repository) DO UPDATE SET document = excluded.document, revision = excluded.revision, evaluated = 0`,
+			ON CONFLICT (repository) DO UPDATE SET document = excluded.document, revision = excluded.revision, evaluated = 0, scheduled = excluded.scheduled`,
 			repo.row, document, randid.Text(), db.Micros(now))
 		if err != nil {
 			return err
@@ -65,6 +65,21 @@ const lifecycleDelay = 10 * time.Minute
 // enqueueLifecycle puts the next scheduled run of a repository into the queue.
 func (s *Service) enqueueLifecycle(ctx context.Context, tx *db.Tx, repo *Repository, at time.Time) error {
 	return s.work.Enqueue(ctx, tx, work.Job{Kind: kindLifecycleRun, Key: repo.key(), RunAt: at, Payload: lifecycleJob{Repository: repo.ID, Row: repo.row, Run: randid.Text()}})
+}
+
+// postpone puts a scheduled run into the queue again if the policy was changed less than
+// lifecycleDelay ago: the run may have been in the queue before the change.
+func (s *Service) postpone(ctx context.Context, repo *Repository) (postponed bool, err error) {
+	found, err := db.All(ctx, s.db, db.Scalar[int64], `SELECT CASE WHEN l.document = '' THEN COALESCE(d.changed, 0) WHEN l.evaluated = 0 THEN l.scheduled ELSE 0 END
+		FROM image_lifecycle l LEFT JOIN image_lifecycle_default d ON d.account = $2 AND d.region = $3 WHERE l.repository = $1`, repo.row, repo.ID.Account, repo.ID.Region)
+	if err != nil || len(found) == 0 {
+		return false, err
+	}
+	changed := db.Time(found[0])
+	if age := s.now().Sub(changed); age < 0 || age >= lifecycleDelay {
+		return false, nil
+	}
+	return true, s.db.Tx(ctx, func(tx *db.Tx) error { return s.enqueueLifecycle(ctx, tx, repo, changed.Add(lifecycleDelay)) })
 }
 
 // key names a repository in the work queue.

@@ -201,6 +201,9 @@ func (s *Service) doLifecycle(ctx context.Context, job lifecycleJob) error {
 	}
 	run, err := readLifecycleRun(ctx, s.db, repo, job.Run)
 	if fault.Is(err, "LifecycleRunNotFound") { // scheduled, and nothing is removed yet
+		if postponed, err := s.postpone(ctx, repo); err != nil || postponed {
+			return err
+		}
 		run, err = LifecycleRun{ID: job.Run, State: LifecycleQueued, Created: s.now()}, nil
 	}
 	if err != nil || run.State != LifecycleQueued && run.State != LifecycleRunning {

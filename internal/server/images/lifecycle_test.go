@@ -380,6 +380,58 @@ func TestLifecycle_Schedule(t *testing.T) {
 	}
 }
 
+// There are some minutes to look at the preview of a change, also if the daily run is due.
+func TestLifecycle_DelayOfChange(t *testing.T) {
+	for name, set := range map[string]func(*store, string) error{
+		"policy": func(s *store, policy string) error { return s.PutLifecyclePolicy(t.Context(), app, policy) },
+		"default": func(s *store, policy string) error {
+			return second(s.PutDefaultLifecyclePolicy(t.Context(), app.Account, app.Region, policy))
+		},
+	} {
+		s := newStore(t)
+		s.create(t, app)
+		s.pushImage(t, app, "v1", "v1")
+		s.clock.advance(time.Second)
+		s.pushImage(t, app, "v2", "v2")
+		s.runDue(t) // the hourly work begins here
+		put := func(n int) {
+			t.Helper()
+			if err := set(s, keepNewest("v*", n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(10)
+		for hour := range 26 {
+			s.clock.advance(59*time.Minute + 30*time.Second)
+			s.runDue(t)
+			if hour < 22 {
+				continue
+			}
+			put(1)
+			s.clock.advance(time.Minute)
+			s.runDue(t)
+			if got := s.tags(t); got != "v1 v2" {
+				t.Fatalf("a minute after the change of the %s, in hour %d: %s", name, hour, got)
+			}
+			put(10)
+		}
+		s.clock.advance(9 * time.Minute) // a run is in the queue
+		s.runDue(t)
+		put(1)
+		s.clock.advance(2 * time.Minute)
+		s.runDue(t)
+		if got := s.tags(t); got != "v1 v2" {
+			t.Errorf("two minutes after the second change of the %s: %s", name, got)
+		}
+		s.hours(t, 26)
+		if got := s.tags(t); got != "v2" {
+			t.Errorf("a day after the change of the %s: %s", name, got)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
 // The default of a registry holds for repositories without a policy of their own.
 func TestLifecycle_Default(t *testing.T) {
 	s := newStore(t)
