@@ -112,7 +112,7 @@ func imageInput(account, repository string) wanted {
 		"Filter": "app", "FilterType": "WILDCARD", "RepositoryFilter.FilterType": "PREFIX_MATCH", "EncryptionType": "AES256", "ImageTagMutabilityExclusionFilters/": true,
 		"RepositoryNames": repository, "PrincipalArn": "arn:aws:iam::" + account + ":role/scanner", "Name": "BLOB_MOUNTING", "ImageDigest": anyDigest,
 		"LifecyclePolicyText": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`,
-		"ScanFrequency": "SCAN_ON_PUSH", "Region": "us-west-2",
+		"ScanFrequency":       "SCAN_ON_PUSH", "Region": "us-west-2",
 	}
 }
 
