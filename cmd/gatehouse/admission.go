@@ -43,6 +43,16 @@ func (s scopeArgument) parse() (scope operatormodel.AdmissionScope, err error) {
 	return scope, nil
 }
 
+// connect returns what is named, and a client of the server.
+func (s scopeArgument) connect(ctx context.Context, flags awsFlags, now clock) (operatormodel.AdmissionScope, *operatorClient, error) {
+	scope, err := s.parse()
+	if err != nil {
+		return scope, nil, err
+	}
+	client, err := flags.operator(ctx, now)
+	return scope, client, err
+}
+
 // A packageArgument names a package, or one version of it.
 type packageArgument string
 
@@ -208,13 +218,11 @@ func (c *admissionExceptCommand) Run(ctx context.Context, stdout io.Writer, now 
 			return usageError{fmt.Errorf("--until %s is not a time such as 2026-12-24T00:00:00Z", c.Until)}
 		}
 	}
-	if in.AdmissionScope, err = c.Scope.parse(); err != nil {
-		return err
-	}
 	if in.Format, in.Namespace, in.Package, in.Version, err = c.Package.parse(); err != nil {
 		return err
 	}
-	client, err := c.operator(ctx, now)
+	var client *operatorClient
+	in.AdmissionScope, client, err = c.Scope.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
@@ -252,13 +260,11 @@ Examples:
 func (c *admissionQuarantineCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
 	in := &operatormodel.PutQuarantineInput{Reason: optional(c.Reason)}
 	var err error
-	if in.AdmissionScope, err = c.Scope.parse(); err != nil {
-		return err
-	}
 	if in.Format, in.Namespace, in.Package, in.Version, err = c.Package.parse(); err != nil {
 		return err
 	}
-	client, err := c.operator(ctx, now)
+	var client *operatorClient
+	in.AdmissionScope, client, err = c.Scope.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
@@ -287,15 +293,11 @@ Examples:
 
 // Run prints the entries.
 func (c *admissionListCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
-	in := new(operatormodel.ListAdmissionEntriesInput)
-	var err error
-	if in.AdmissionScope, err = c.Scope.parse(); err != nil {
-		return err
-	}
-	client, err := c.operator(ctx, now)
+	scope, client, err := c.Scope.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
+	in := &operatormodel.ListAdmissionEntriesInput{AdmissionScope: scope}
 	all := &operatormodel.ListAdmissionEntriesOutput{Entries: []operatormodel.AdmissionEntry{}}
 	for more := true; more; more = in.NextToken != nil {
 		page, err := client.ListAdmissionEntries(ctx, in)
@@ -340,15 +342,11 @@ Example:
 
 // Run ends the exception.
 func (c *admissionEndCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
-	in := &operatormodel.DeleteAdmissionExceptionInput{EntryID: c.ID}
-	var err error
-	if in.AdmissionScope, err = c.Scope.parse(); err != nil {
-		return err
-	}
-	client, err := c.operator(ctx, now)
+	scope, client, err := c.Scope.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
+	in := &operatormodel.DeleteAdmissionExceptionInput{AdmissionScope: scope, EntryID: c.ID}
 	out, err := client.DeleteAdmissionException(ctx, in)
 	if err != nil {
 		return client.explain(err)
@@ -375,15 +373,11 @@ Example:
 
 // Run ends the quarantine.
 func (c *admissionReleaseCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
-	in := &operatormodel.ReleaseQuarantineInput{EntryID: c.ID}
-	var err error
-	if in.AdmissionScope, err = c.Scope.parse(); err != nil {
-		return err
-	}
-	client, err := c.operator(ctx, now)
+	scope, client, err := c.Scope.connect(ctx, c.awsFlags, now)
 	if err != nil {
 		return err
 	}
+	in := &operatormodel.ReleaseQuarantineInput{AdmissionScope: scope, EntryID: c.ID}
 	out, err := client.ReleaseQuarantine(ctx, in)
 	if err != nil {
 		return client.explain(err)
