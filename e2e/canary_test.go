@@ -27,6 +27,7 @@ import (
 // environments of running processes, files, output of commands, and the server's
 // logs, metrics and data.
 func TestSecretsNotLeaked(t *testing.T) {
+	t.Parallel()
 	c := newCanary(t)
 	c.logins()
 	c.helpers()

@@ -25,6 +25,7 @@ const clientCount = 12
 // only some of them can succeed, the others get the right error; otherwise all
 // succeed.
 func TestConcurrentClients(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	s := connectFirst(t, startProcess(t, data), data, newLedger())
 	api, users, libraries := ecr.NewFromConfig(s.aws), iam.NewFromConfig(s.aws), codeartifact.NewFromConfig(s.aws)

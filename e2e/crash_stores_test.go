@@ -17,6 +17,7 @@ const (
 // second round PostgreSQL or the S3 server a moment before. The rules are those of
 // TestCrash_UnderLoad. At the same time, gatehouse migrate is killed.
 func TestCrash_Stores(t *testing.T) {
+	t.Parallel()
 	seed := newSeed(t)
 	t.Run("migrate", func(t *testing.T) {
 		t.Parallel()

@@ -58,9 +58,13 @@ func newSeed(t *testing.T) uint64 {
 // byte. A ninth client reads the log of events: each change of a version must have exactly
 // one event.
 func TestCrash_UnderLoad(t *testing.T) {
+	t.Parallel()
 	seed := newSeed(t)
 	for i := range installations {
-		t.Run(fmt.Sprint(i), func(t *testing.T) { crashUnderLoad(t, seed+uint64(i)) })
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			crashUnderLoad(t, seed+uint64(i))
+		})
 	}
 }
 
@@ -308,6 +312,7 @@ func checkAudit(t *testing.T, path string) {
 // TestCrash_DuringStart kills servers during their first start. The next start must
 // succeed with whatever part of keyring, database and folders exists.
 func TestCrash_DuringStart(t *testing.T) {
+	t.Parallel()
 	seed := newSeed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range starts {

@@ -45,6 +45,7 @@ type composeService struct {
 // TestCompose checks that each file has no unknown element, that what its services name
 // is there, and that the server accepts its configuration.
 func TestCompose(t *testing.T) {
+	t.Parallel()
 	paths, err := filepath.Glob(filepath.Join(module, "deploy/compose/*.yaml"))
 	if err != nil || len(paths) == 0 {
 		t.Fatal(paths, err)

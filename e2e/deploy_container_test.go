@@ -102,6 +102,7 @@ func (i *builtImage) command(env []string, args ...string) *exec.Cmd {
 // TestContainer runs the image's files in a chroot, as its user, and nothing else: no
 // shell, no /etc, no /tmp, no authorities, and only its volume to write in.
 func TestContainer(t *testing.T) {
+	t.Parallel()
 	i := buildImage(t)
 	t.Run("serves", func(t *testing.T) { testContainerServes(t, i) })
 	t.Run("trusts public authorities", func(t *testing.T) { testContainerTrusts(t, i) })

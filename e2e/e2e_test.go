@@ -141,6 +141,7 @@ func linkJava(dir string) error {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	p := scripts()
 	p.Dir, p.Setup = "testdata/script", setup
 	testscript.Run(t, p)
@@ -151,6 +152,7 @@ func TestScripts(t *testing.T) {
 // stories take a minute each and are left out: what is different with several servers
 // lies below the formats, and the other stories use all of it.
 func TestScripts_SeveralServers(t *testing.T) {
+	t.Parallel()
 	stores := newStores(t)
 	p := scripts()
 	for _, story := range []string{

@@ -78,6 +78,7 @@ func releases() []release {
 // TestMatrix logs every release in, in each way, and then publishes and installs
 // with it. The scripts are in testdata/matrix, one for each client.
 func TestMatrix(t *testing.T) {
+	t.Parallel()
 	m := newMatrix(t)
 	t.Run("releases", func(t *testing.T) { // returns when all of them have ended
 		for _, r := range releases() {
