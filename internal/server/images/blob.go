@@ -156,12 +156,13 @@ func (s *Service) openIntact(ctx context.Context, repo *Repository, d digest.Dig
 }
 
 // MountBlob links a blob of the repository from into the repository to of the same
-// registry, unless its account setting BLOB_MOUNTING forbids it. Actions
+// registry, unless its account setting BLOB_MOUNTING forbids it. The repository to is
+// created as by [Service.StartUpload] if it is missing. Actions
 // ecr:InitiateLayerUpload on to and ecr:GetDownloadUrlForLayer on from. Faults: AccessDenied and RepositoryNotFound, both about to;
 // BlobNotFound if the blob cannot be mounted for any reason on the side of from.
 // The client then uploads the blob.
 func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d digest.Digest) (Blob, error) {
-	target, err := s.authorize(ctx, to, "ecr:InitiateLayerUpload")
+	target, err := s.pushTarget(ctx, to, "ecr:InitiateLayerUpload")
 	if err != nil {
 		return Blob{}, err
 	}

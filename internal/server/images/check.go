@@ -102,10 +102,7 @@ func (c *checker) registries() error {
 		return err
 	}
 	for _, v := range all {
-		err := json.Unmarshal([]byte(v.settings), new(registrySettings))
-		if err == nil && v.policy != "" {
-			_, err = policy.Parse(v.policy, policy.Resource)
-		}
+		err := checkRegistry(v.settings, v.policy)
 		if err == nil {
 			continue
 		}
@@ -114,6 +111,27 @@ func (c *checker) registries() error {
 			Message: fmt.Sprintf("The settings or the policy of the registry cannot be read: %v. The server does not start with them.", err),
 			Advice:  "Restore the database from a backup.",
 		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkRegistry reads what is stored about a registry.
+func checkRegistry(settings, document string) error {
+	var r registrySettings
+	if err := json.Unmarshal([]byte(settings), &r); err != nil {
+		return err
+	}
+	documents := []string{document}
+	for _, t := range r.Templates {
+		documents = append(documents, t.RepositoryPolicy)
+	}
+	for _, d := range documents {
+		if d == "" {
+			continue
+		}
+		if _, err := policy.Parse(d, policy.Resource); err != nil {
 			return err
 		}
 	}

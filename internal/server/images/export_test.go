@@ -1,5 +1,7 @@
 package images
 
+import "context"
+
 // UploadUsers returns how many requests write to an upload or wait for it.
 func (s *Service) UploadUsers(uploadID string) int {
 	s.uploading.mu.Lock()
@@ -15,3 +17,8 @@ func (s *Service) CompiledPolicy(id RepositoryID) any { return s.repositories.ge
 
 // SetMaxPlanned sets how many images a lifecycle run has in memory.
 func (s *Service) SetMaxPlanned(n int) { s.maxPlanned = n }
+
+// CreateForCause creates a repository as a pull-through cache or replication does.
+func (s *Service) CreateForCause(ctx context.Context, id RepositoryID, cause Cause) (*Repository, error) {
+	return s.createForCause(ctx, id, cause)
+}

@@ -43,19 +43,24 @@ func (s *Service) PutLifecyclePolicy(ctx context.Context, id RepositoryID, docum
 	if _, err := parseLifecycle(document); err != nil {
 		return err
 	}
-	now := s.now()
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := checkExists(ctx, tx, repo); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO image_lifecycle (repository, document, revision, evaluated, scheduled) VALUES ($1, $2, $3, 0, $4)
-			ON CONFLICT (repository) DO UPDATE SET document = excluded.document, revision = excluded.revision, evaluated = 0, scheduled = excluded.scheduled`,
-			repo.row, document, randid.Text(), db.Micros(now))
-		if err != nil {
-			return err
-		}
-		return s.enqueueLifecycle(ctx, tx, repo, now.Add(lifecycleDelay))
+		return s.setLifecycle(ctx, tx, repo, document)
 	})
+}
+
+// setLifecycle sets the policy of a repository, and puts its first run into the queue.
+func (s *Service) setLifecycle(ctx context.Context, tx *db.Tx, repo *Repository, document string) error {
+	now := s.now()
+	_, err := tx.Exec(ctx, `INSERT INTO image_lifecycle (repository, document, revision, evaluated, scheduled) VALUES ($1, $2, $3, 0, $4)
+		ON CONFLICT (repository) DO UPDATE SET document = excluded.document, revision = excluded.revision, evaluated = 0, scheduled = excluded.scheduled`,
+		repo.row, document, randid.Text(), db.Micros(now))
+	if err != nil {
+		return err
+	}
+	return s.enqueueLifecycle(ctx, tx, repo, now.Add(lifecycleDelay))
 }
 
 // lifecycleDelay is how long after its change a policy is applied: time to look at the

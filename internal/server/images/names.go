@@ -64,6 +64,13 @@ func ValidRepositoryName(name string) bool {
 	return len(name) >= 2 && len(name) <= 256 && repositoryName.MatchString(name)
 }
 
+func checkRepositoryName(name string) error {
+	if ValidRepositoryName(name) {
+		return nil
+	}
+	return invalidParameter("repositoryName", "must be 2 to 256 characters and satisfy regular expression '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*'")
+}
+
 // ValidTag reports whether an image may have the tag: 1 to 128 characters that
 // match the OCI specification's pattern.
 func ValidTag(tag string) bool { return tagName.MatchString(tag) }

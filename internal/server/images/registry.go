@@ -56,6 +56,8 @@ type registrySettings struct {
 	Scanning *ScanningConfiguration `json:"scanning,omitempty"`
 	// PullTimeExclusions are in the order of the ARNs.
 	PullTimeExclusions []PullTimeExclusion `json:"pullTimeExclusions,omitempty"`
+	// Templates are in the order of their prefixes, without a "/" at their ends.
+	Templates []*Template `json:"templates,omitempty"`
 }
 
 // A registrySet has every registry for which something was set, in memory, like

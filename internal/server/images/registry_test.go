@@ -37,6 +37,26 @@ var ofRegistry = map[string]func(context.Context, *store) error{
 		_, _, err := s.PullTimeExclusions(ctx, home, "", 1)
 		return err
 	},
+	"ecr:CreateRepositoryCreationTemplate": func(ctx context.Context, s *store) error {
+		_, err := s.CreateTemplate(ctx, home, images.Template{})
+		return err
+	},
+	"ecr:UpdateRepositoryCreationTemplate": func(ctx context.Context, s *store) error {
+		_, err := s.UpdateTemplate(ctx, home, "x", images.TemplateChange{})
+		return err
+	},
+	"ecr:DeleteRepositoryCreationTemplate": func(ctx context.Context, s *store) error {
+		_, err := s.DeleteTemplate(ctx, home, "x")
+		return err
+	},
+	"ecr:DescribeRepositoryCreationTemplates": func(ctx context.Context, s *store) error {
+		if _, err := s.TemplatesOf(ctx, home, nil); err == nil {
+			return nil
+		}
+		s.authz.asked = nil
+		_, _, err := s.Templates(ctx, home, "", 1)
+		return err
+	},
 	"ecr:GetRegistryScanningConfiguration": func(ctx context.Context, s *store) error {
 		_, err := s.ScanningConfiguration(ctx, home)
 		return err

@@ -50,11 +50,13 @@ type Encryption struct {
 	KMSKey string `json:"kmsKey,omitempty"`
 }
 
+func (e Encryption) usesKMS() bool { return e.Type == "KMS" || e.Type == "KMS_DSSE" }
+
 // withDefaultKey names the key that AWS uses if a repository with KMS encryption names
 // none: one key for each registry. Clients such as Terraform expect it. The key does not
 // exist.
 func (e Encryption) withDefaultKey(id RepositoryID) Encryption {
-	if e.KMSKey == "" && (e.Type == "KMS" || e.Type == "KMS_DSSE") {
+	if e.KMSKey == "" && e.usesKMS() {
 		e.KMSKey = arn.DefaultKMSKey("ecr", id.Region, id.Account)
 	}
 	return e
@@ -73,8 +75,8 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 			return nil, err
 		}
 	}
-	if !ValidRepositoryName(id.Name) {
-		return nil, invalidParameter("repositoryName", "must be 2 to 256 characters and satisfy regular expression '(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*'")
+	if err := checkRepositoryName(id.Name); err != nil {
+		return nil, err
 	}
 	if err := checkMutability(settings.Mutability, settings.Exclusions); err != nil {
 		return nil, err
@@ -82,23 +84,29 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 	if _, err := mergeTags(nil, settings.Tags); err != nil {
 		return nil, err
 	}
-	settings.Encryption = settings.Encryption.withDefaultKey(id)
 	r := &Repository{ID: id, Created: s.now().UTC().Truncate(time.Microsecond), Settings: settings, row: randid.Row()}
+	return s.changeRepository(ctx, id, func(tx *db.Tx) (*Repository, bool, error) {
+		return r, true, s.insertRepository(ctx, tx, r)
+	})
+}
+
+// insertRepository inserts a repository with its settings and its policy. Fault:
+// RepositoryAlreadyExists, after which the transaction is of no use.
+func (s *Service) insertRepository(ctx context.Context, tx *db.Tx, r *Repository) error {
+	r.Encryption = r.Encryption.withDefaultKey(r.ID)
 	if err := r.compile(nil); err != nil {
-		return nil, err
+		return err
 	}
 	text, err := json.Marshal(r.Settings)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return s.changeRepository(ctx, id, func(tx *db.Tx) (*Repository, bool, error) {
-		_, err := tx.Exec(ctx, `INSERT INTO image_repository (`+repositoryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, '')`,
-			r.row, id.Account, id.Region, id.Name, db.Micros(r.Created), string(text))
-		if s.db.IsUnique(err) {
-			return nil, false, fault.New(fault.Conflict, "RepositoryAlreadyExists", "The repository with name '%s' already exists in the registry with id '%s'", id.Name, id.Account)
-		}
-		return r, true, err
-	})
+	_, err = tx.Exec(ctx, `INSERT INTO image_repository (`+repositoryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		r.row, r.ID.Account, r.ID.Region, r.ID.Name, db.Micros(r.Created), string(text), r.Policy)
+	if s.db.IsUnique(err) {
+		return fault.New(fault.Conflict, "RepositoryAlreadyExists", "The repository with name '%s' already exists in the registry with id '%s'", r.ID.Name, r.ID.Account)
+	}
+	return err
 }
 
 // DescribeRepository returns a repository. Action ecr:DescribeRepositories.

@@ -30,12 +30,9 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxPolicy {
-		return nil, invalidParameter("PolicyText", "Member must have length less than or equal to 10240")
-	}
-	bound, p, err := s.parseAndBind(text)
+	bound, p, err := s.checkRepositoryPolicy(text)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "InvalidParameter", "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided': %v", err)
+		return nil, err
 	}
 	if lockout == RefuseLockout {
 		err := s.authz.Authorize(ctx, &authz.Request{
@@ -54,6 +51,19 @@ func (s *Service) SetPolicy(ctx context.Context, id RepositoryID, text string, l
 		return nil, err
 	}
 	return s.withPrincipalARNs(changed), nil
+}
+
+// checkRepositoryPolicy parses a repository policy as it is given, and replaces the ARNs of
+// its principals with ids. Fault: InvalidParameter.
+func (s *Service) checkRepositoryPolicy(text string) (string, *policy.Policy, error) {
+	if len(text) > maxPolicy {
+		return "", nil, invalidParameter("PolicyText", "Member must have length less than or equal to 10240")
+	}
+	bound, p, err := s.parseAndBind(text)
+	if err != nil {
+		return "", nil, fault.Wrap(err, fault.Invalid, "InvalidParameter", "Invalid parameter at 'PolicyText' failed to satisfy constraint: 'Invalid repository policy provided': %v", err)
+	}
+	return bound, p, nil
 }
 
 // parseAndBind parses a policy and replaces the ARNs of its principals with ids. The errors are

@@ -36,6 +36,8 @@ type Config struct {
 	Events *events.Log
 	// Principals is needed to set policies.
 	Principals authz.Principals
+	// Roles is needed to use templates with a custom role.
+	Roles Roles
 	// Work runs lifecycle policies and their previews; see [Service.LifecycleWork].
 	// Required to set, preview, run and undo them.
 	Work *work.Queue
@@ -72,6 +74,7 @@ type Service struct {
 	removals   *removal.Outbox
 	authz      authz.Authorizer
 	principals authz.Principals
+	roles      Roles
 	events     *events.Log
 	work       *work.Queue
 	clock      steadyclock.Clock
@@ -107,7 +110,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
 	s.clock = steadyclock.Clock{DB: c.DB, Now: c.Now, Table: "image_clock", Check: c.CheckClock, LastChange: lastPush}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache

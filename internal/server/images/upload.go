@@ -40,10 +40,11 @@ func checkUploads(ctx context.Context, tx *db.Tx, repo *Repository) error {
 
 // StartUpload begins an upload. algorithm is the algorithm of the final digest if
 // the client announces it, and otherwise empty. Even then the digest may be of any
-// supported algorithm. Action ecr:InitiateLayerUpload. Faults: AccessDenied,
-// RepositoryNotFound, DigestUnsupported, TooManyUploads.
+// supported algorithm. A missing repository is created if a template for it is applied to
+// pushes. Action ecr:InitiateLayerUpload, and ecr:CreateRepository to create. Faults:
+// AccessDenied, RepositoryNotFound, TemplateRoleUnusable, DigestUnsupported, TooManyUploads.
 func (s *Service) StartUpload(ctx context.Context, id RepositoryID, algorithm digest.Algorithm) (Upload, error) {
-	repo, err := s.authorize(ctx, id, "ecr:InitiateLayerUpload")
+	repo, err := s.pushTarget(ctx, id, "ecr:InitiateLayerUpload")
 	if err != nil {
 		return Upload{}, err
 	}
@@ -180,13 +181,13 @@ func (s *Service) CancelUpload(ctx context.Context, id RepositoryID, uploadID st
 }
 
 // PutBlob stores a whole blob from one request: one sync, one transaction, no
-// upload.
+// upload. A missing repository is created as by [Service.StartUpload].
 // Actions ecr:InitiateLayerUpload, ecr:UploadLayerPart and
 // ecr:CompleteLayerUpload. Faults: AccessDenied, RepositoryNotFound,
 // InvalidDigest, DigestUnsupported, DigestMismatch, UploadInterrupted (body
 // failed, and nothing is kept), LayerTooLarge.
 func (s *Service) PutBlob(ctx context.Context, id RepositoryID, d digest.Digest, body io.Reader) (Blob, error) {
-	repo, err := s.authorize(ctx, id, "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
+	repo, err := s.pushTarget(ctx, id, "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
 	if err != nil {
 		return Blob{}, err
 	}
