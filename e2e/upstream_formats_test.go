@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -51,7 +52,7 @@ func (u *upstream) addCargo(dir string) error {
 	sum := sha256.Sum256(crate)
 	line, err := json.Marshal(map[string]any{
 		"name": name, "vers": version, "deps": deps, "cksum": hex.EncodeToString(sum[:]), "features": map[string]any{}, "yanked": false,
-		"pubtime": "2025-01-02T03:04:05Z", "of_the_future": []int{1},
+		"pubtime": u.published.Format(time.RFC3339), "of_the_future": []int{1},
 	})
 	if err == nil {
 		u.addLine(name, string(line))
@@ -178,8 +179,8 @@ func (u *upstream) addMaven(dir string) error {
 	versions := append(doc["versions"].([]string), project.Version)
 	doc["versions"] = versions
 	u.putChecked(at+"maven-metadata.xml", "text/xml", fmt.Appendf(nil,
-		"<metadata><groupId>%s</groupId><artifactId>%s</artifactId><versioning><release>%s</release><versions><version>%s</version></versions><lastUpdated>20250102030405</lastUpdated></versioning></metadata>",
-		project.Group, project.Artifact, project.Version, strings.Join(versions, "</version><version>")))
+		"<metadata><groupId>%s</groupId><artifactId>%s</artifactId><versioning><release>%s</release><versions><version>%s</version></versions><lastUpdated>%s</lastUpdated></versioning></metadata>",
+		project.Group, project.Artifact, project.Version, strings.Join(versions, "</version><version>"), u.published.Format("20060102150405")))
 	return nil
 }
 

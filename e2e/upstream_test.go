@@ -147,7 +147,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (u *upstream) put(path, mediaType string, body []byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.files[path] = upstreamFile{mediaType: mediaType, body: body, modified: time.Now()}
+	u.files[path] = upstreamFile{mediaType: mediaType, body: body, modified: u.published}
 }
 
 // addNPM publishes the package in a folder as it is.
