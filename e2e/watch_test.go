@@ -57,17 +57,29 @@ func (w *processWatcher) look(known map[string]bool) {
 		if _, err := strconv.Atoi(p.Name()); err != nil {
 			continue
 		}
-		environ, err := os.ReadFile("/proc/" + p.Name() + "/environ")
-		if err != nil || !bytes.Contains(environ, []byte(w.mark)) {
-			continue
-		}
-		cmdline, err := os.ReadFile("/proc/" + p.Name() + "/cmdline")
-		if err != nil || known[p.Name()+string(cmdline)] {
+		cmdline, environ, ok := readProcess(p.Name())
+		if !ok || !bytes.Contains(environ, []byte(w.mark)) || known[p.Name()+string(cmdline)] {
 			continue
 		}
 		known[p.Name()+string(cmdline)] = true
 		w.judge(cmdline, environ)
 	}
+}
+
+// readProcess reads the command line and the environment of one program. A process that
+// executes another program between the two readings, or has ended, is not ok: the
+// environment of env, which has the token for its child, was once taken for the child's.
+func readProcess(pid string) (cmdline, environ []byte, ok bool) {
+	before, err := os.ReadFile("/proc/" + pid + "/cmdline")
+	if err != nil || len(before) == 0 {
+		return nil, nil, false
+	}
+	environ, err = os.ReadFile("/proc/" + pid + "/environ")
+	if err != nil {
+		return nil, nil, false
+	}
+	after, err := os.ReadFile("/proc/" + pid + "/cmdline")
+	return after, environ, err == nil && bytes.Equal(before, after)
 }
 
 func (w *processWatcher) judge(cmdline, environ []byte) {
