@@ -226,6 +226,7 @@ func (s *Service) checkDownload(ctx context.Context, action string, r *repositor
 	if a == nil {
 		return nil
 	}
+	file = v.decidesFor(file)
 	found := a.decideFile(v, file)
 	if found.outcome == Admitted {
 		found = a.reportFile(v, file)
@@ -247,6 +248,27 @@ func (s *Service) checkDownload(ctx context.Context, action string, r *repositor
 		return a.refusal(ctx, v, found)
 	}
 	return nil
+}
+
+// checkRead returns the fault of a file that is denied. It is for what is no download.
+func (s *Service) checkRead(ctx context.Context, action string, r *repository, id PackageID, v *Version, file *Asset) error {
+	a := s.admissionOf(ctx, action, r, id)
+	if a == nil {
+		return nil
+	}
+	if found := a.decideFile(v, v.decidesFor(file)); found.outcome == Denied {
+		return a.refusal(ctx, v, found)
+	}
+	return nil
+}
+
+// decidesFor returns the file about which is decided: for a sidecar, the one that it lies
+// beside.
+func (v *Version) decidesFor(file *Asset) *Asset {
+	if of := v.Asset(file.beside); of != nil {
+		return of
+	}
+	return file
 }
 
 // versionKeys answers for the condition keys of one version.

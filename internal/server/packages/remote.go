@@ -34,6 +34,9 @@ type Remote interface {
 	// Inspect looks into a file that has arrived and has the hashes that the registry tells.
 	// It fails with a fault of the kind BadGateway if the file is not of the version.
 	Inspect(ctx context.Context, connection string, f Arrival) (Contents, error)
+	// Document returns another document of a registry, at most a few megabytes. Errors are
+	// those of Package: [ErrNoRemotePackage] if the registry does not have the document.
+	Document(ctx context.Context, connection string, d DocumentRequest) ([]byte, RemoteState, error)
 	// Index returns the list of everything that a registry has, or nil if its format has no
 	// such list. Errors are those of Package.
 	Index(ctx context.Context, connection string) (*RemoteIndex, RemoteState, error)

@@ -190,7 +190,7 @@ func (c *Cache) Package(ctx context.Context, connection string, id packages.Pack
 // File implements [packages.Remote]. What a registry says of a file is a document of its
 // own.
 func (c *Cache) File(ctx context.Context, connection string, id packages.PackageID, version, name string) (*packages.RemoteAsset, packages.RemoteState, error) {
-	p, state, err := c.lookUp(ctx, key{connection, id, version, name})
+	p, state, err := c.lookUp(ctx, key{registry: connection, id: id, version: version, file: name})
 	if err != nil {
 		return nil, state, err
 	}
@@ -474,7 +474,10 @@ func (c *Cache) readAnswer(ctx context.Context, r *Registry, k key, known string
 			err = &BadAnswer{What: "reading it failed because of a fault of this server, which the log describes"}
 		}
 	}()
-	if k.file == "" {
+	switch {
+	case k.request.Kind != "":
+		return readDocument(ctx, r, k.request, known)
+	case k.file == "":
 		return r.Codec.Package(ctx, r, k.id, known)
 	}
 	codec, ok := r.Codec.(FileCodec)
@@ -500,7 +503,7 @@ func (c *Cache) failed(ctx context.Context, k key, err error) error {
 	case egress.KindOf(err) != "":
 		return upstreamFault(err, k.registry)
 	case errors.As(err, &bad):
-		return fault.Wrap(err, fault.BadGateway, "UpstreamInvalid", "The upstream %s gave an answer about %s that cannot be used: %s", k.registry, k.id, sentence(bad.What))
+		return fault.Wrap(err, fault.BadGateway, "UpstreamInvalid", "The upstream %s gave an answer about %s that cannot be used: %s", k.registry, k.subject(), sentence(bad.What))
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fault.Wrap(err, fault.GatewayTimeout, "UpstreamTimeout", "The upstream %s did not answer within %s.", k.registry, c.of(k.registry).Timeout)
 	}

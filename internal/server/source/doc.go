@@ -23,6 +23,9 @@
 // database take turns by a lease in it (lease.go), and find the answer of the first in
 // the table.
 //
+// Other documents of a registry ([Cache.Document]), such as its signing keys, are looked up
+// in the same way. They are small.
+//
 // # Who is told what
 //
 // The caller's credentials, name and address never go to a registry. Only the name of the

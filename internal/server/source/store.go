@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"time"
 
@@ -39,19 +40,37 @@ CREATE TABLE source_lease (
 );
 `
 
-// A key names a package of a registry, or, if file is set, a file of a version.
+// A key names a package of a registry, or, if file is set, a file of a version, or, if
+// request has a kind, another document.
 type key struct {
 	registry      string
 	id            packages.PackageID // with the spelling by which the registry is asked
 	version, file string
+	request       packages.DocumentRequest
 }
 
 func (k key) text() string {
+	if d := k.request; d.Kind != "" {
+		rest := sha256.Sum256(fmt.Appendf(nil, "%q %q", d.Version, d.Address)) // may be longer than a key of the table
+		return fmt.Sprintf("document/%s/%s/%s/%s/%x", d.Kind, d.Package.Format, d.Package.Namespace, d.Package.Name, rest[:16])
+	}
 	text := string(k.id.Format) + "/" + k.id.Namespace + "/" + k.id.Name
 	if k.file != "" {
 		text += "/" + k.version + "/" + k.file
 	}
 	return text
+}
+
+// subject is for messages: what the registry is asked about.
+func (k key) subject() string {
+	switch d := k.request; {
+	case d.Kind == "":
+		return k.id.String()
+	case d.Package.Name == "":
+		return "its " + string(d.Kind)
+	default:
+		return fmt.Sprintf("the %s of version %s of %s", d.Kind, d.Version, d.Package)
+	}
 }
 
 func (k key) String() string { return k.registry + "/" + k.text() }

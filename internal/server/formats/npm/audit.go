@@ -45,7 +45,7 @@ func (h *Handler) audit(w http.ResponseWriter, r *formats.Request, _ route) erro
 		return err
 	}
 	if !h.Packages.HasAdvisories() {
-		return fault.New(fault.NotFound, "NoAdvisories", "This registry has no database of security advisories, so nothing was audited. An operator can import one: gatehouse advisories import.")
+		return errNoAdvisories()
 	}
 	out := map[string][]advisory{}
 	for name, versions := range asked {
@@ -70,8 +70,32 @@ func (h *Handler) audit(w http.ResponseWriter, r *formats.Request, _ route) erro
 	return nil
 }
 
-// readAudit reads the body: package → versions. npm compresses it.
+func errNoAdvisories() error {
+	return fault.New(fault.NotFound, "NoAdvisories", "This registry has no database of security advisories, so nothing was audited. An operator can import one: gatehouse advisories import.")
+}
+
+// readAudit reads the body: package → versions.
 func readAudit(r *formats.Request) (map[string][]string, error) {
+	text, err := readAuditBody(r)
+	if err != nil {
+		return nil, err
+	}
+	var asked map[string][]string
+	if err := json.Unmarshal(text, &asked); err != nil {
+		return nil, formats.BadContent(err, "InvalidBody", "The body must be an object of packages and their versions.")
+	}
+	if len(asked) > maxAuditPackages {
+		return nil, errTooManyAudited()
+	}
+	return asked, nil
+}
+
+func errTooManyAudited() error {
+	return fault.New(fault.Invalid, "TooManyPackages", "At most %d packages are audited at once.", maxAuditPackages)
+}
+
+// readAuditBody reads the body, which clients compress.
+func readAuditBody(r *formats.Request) ([]byte, error) {
 	body := io.LimitReader(r.Body, maxAuditBody+1)
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		z, err := gzip.NewReader(body)
@@ -87,14 +111,7 @@ func readAudit(r *formats.Request) (map[string][]string, error) {
 	if len(text) > maxAuditBody {
 		return nil, fault.New(fault.TooLarge, "BodyTooLarge", "The body is larger than %d MiB.", maxAuditBody>>20)
 	}
-	var asked map[string][]string
-	if err := json.Unmarshal(text, &asked); err != nil {
-		return nil, formats.BadContent(err, "InvalidBody", "The body must be an object of packages and their versions.")
-	}
-	if len(asked) > maxAuditPackages {
-		return nil, fault.New(fault.Invalid, "TooManyPackages", "At most %d packages are audited at once.", maxAuditPackages)
-	}
-	return asked, nil
+	return text, nil
 }
 
 func newAdvisory(a *packages.Advisory, versions []string) advisory {

@@ -191,9 +191,17 @@ func predicateType(a *packages.Asset) string {
 	return m.PredicateType
 }
 
-// getAttestations answers the provenance of a version.
+// getAttestations answers the provenance of a version. That of a version of an upstream is
+// read there.
 func (h *Handler) getAttestations(w http.ResponseWriter, r *formats.Request, rt route) error {
 	r.About(rt.id, rt.arg)
+	p, err := h.Packages.Package(r.Context(), r.Repository, rt.id)
+	if err != nil {
+		return err
+	}
+	if v := p.Version(rt.arg); v != nil && v.External() {
+		return h.getUpstreamAttestations(w, r, rt.id, v)
+	}
 	asset, content, err := h.Packages.OpenAsset(r.Context(), r.Repository, rt.id, rt.arg, provenanceName)
 	if err != nil {
 		return err
@@ -212,6 +220,50 @@ func (h *Handler) getAttestations(w http.ResponseWriter, r *formats.Request, rt 
 		return err
 	}
 	writeJSON(w, r, http.StatusOK, out)
+	return nil
+}
+
+func (h *Handler) getUpstreamAttestations(w http.ResponseWriter, r *formats.Request, id packages.PackageID, v *packages.Version) error {
+	address, err := upstreamAttestations(v)
+	if err != nil {
+		return err
+	}
+	if address == "" {
+		return fault.New(fault.NotFound, "ResourceNotFound", "%s@%s has no attestations.", packument.FullName(id), v.Version)
+	}
+	body, err := h.Packages.VersionDocument(r.Context(), r.Repository, id, v.Version, packument.AssetName, packages.Attestations, address)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, r, http.StatusOK, body)
+	return nil
+}
+
+// upstreamAttestations returns where an upstream has the attestations of a version, or "".
+func upstreamAttestations(v *packages.Version) (string, error) {
+	manifest, err := packument.ParseObject(v.Metadata)
+	if err != nil {
+		return "", err
+	}
+	dist, err := packument.ParseObject(manifest.Get("dist"))
+	if err != nil {
+		return "", err
+	}
+	about, err := packument.ParseObject(dist.Get("attestations"))
+	if err != nil {
+		return "", nil // not what the member is: there are none
+	}
+	return packument.StringValue(about.Get("url")), nil
+}
+
+// getKeys answers the public keys with which the upstream signs its versions, for npm audit
+// signatures.
+func (h *Handler) getKeys(w http.ResponseWriter, r *formats.Request, _ route) error {
+	body, err := h.Packages.ConnectionDocument(r.Context(), r.Repository, packages.NPM, packages.SigningKeys)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, r, http.StatusOK, body)
 	return nil
 }
 

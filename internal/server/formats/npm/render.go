@@ -157,13 +157,32 @@ func (d *renderer) dist(v *packages.Version, published []byte) error {
 		d.out = append(d.out, "}}"...)
 	}
 	err := packument.EachMember(published, func(name string, value []byte) error {
-		if !ownDist[name] || name == "signatures" && v.External() {
+		switch {
+		case !ownDist[name] || name == "signatures" && v.External():
 			d.member(name, value)
+		case name == "attestations" && v.External():
+			return d.attestations(v, value)
 		}
 		return nil
 	})
 	d.out = append(d.out, '}')
 	return err
+}
+
+// attestations writes what an upstream says of the attestations of a version, with the
+// address at this endpoint.
+func (d *renderer) attestations(v *packages.Version, value []byte) error {
+	about, err := packument.ParseObject(value)
+	if err != nil || len(about.Get("url")) == 0 {
+		return nil // they cannot be asked for
+	}
+	d.out = append(d.out, `,"attestations":{"url":`...)
+	d.quote(attestationsURL(d.base, d.p.ID, v.Version))
+	for _, m := range about.Without("url") {
+		d.member(m.Name, m.Value)
+	}
+	d.out = append(d.out, '}')
+	return nil
 }
 
 // ownDist are the members of "dist" that are not taken from the publisher.

@@ -26,7 +26,9 @@ const (
 	whoami       formats.Kind = "whoami"       // -/whoami
 	search       formats.Kind = "search"       // -/v1/search
 	attestations formats.Kind = "attestations" // -/npm/v1/attestations/{package}@{version}
+	keys         formats.Kind = "keys"         // -/npm/v1/keys
 	bulk         formats.Kind = "bulk"         // -/npm/v1/security/advisories/bulk
+	audits       formats.Kind = "audits"       // -/npm/v1/security/audits and audits/quick
 	advisories   formats.Kind = "advisories"   // -/npm/v1/security/…
 	account      formats.Kind = "account"      // logins, users, teams, tokens
 )
@@ -61,7 +63,9 @@ func (h *Handler) routes() *formats.Table[route] {
 		of(revision, del, "DeletePackage", "sample/-rev/1-REV", h.deletePackage),
 		of(tarballRev, del, "DeletePackageVersions", "sample/-/sample-1.0.0.tgz/-rev/1-REV", h.deleteTarball),
 		of(bulk, post, read, "-/npm/v1/security/advisories/bulk", h.audit),
-		of(advisories, "", "", "-/npm/v1/security/audits/quick", noAdvisories),
+		of(audits, post, read, "-/npm/v1/security/audits/quick", h.auditTree),
+		of(keys, get, read, "-/npm/v1/keys", h.getKeys),
+		of(advisories, "", "", "-/npm/v1/security/advisories", noAdvisories),
 		of(account, "", "", "-/user/org.couchdb.user:sample", noAccounts),
 	)
 }
@@ -188,6 +192,10 @@ func parseSpecial(rest []string) route {
 		return route{kind: search}
 	case path == "npm/v1/security/advisories/bulk":
 		return route{kind: bulk}
+	case path == "npm/v1/security/audits", path == "npm/v1/security/audits/quick":
+		return route{kind: audits}
+	case path == "npm/v1/keys":
+		return route{kind: keys}
 	case strings.HasPrefix(path, "npm/v1/security/"):
 		return route{kind: advisories}
 	case strings.HasPrefix(path, "user/"), strings.HasPrefix(path, "v1/login"), strings.HasPrefix(path, "org/"),

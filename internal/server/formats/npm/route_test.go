@@ -59,7 +59,10 @@ func TestParseRoute_Spellings(t *testing.T) {
 		"-/ping":                            {kind: ping},
 		"-/whoami":                          {kind: whoami},
 		"-/v1/search":                       {kind: search},
-		"-/npm/v1/security/audits/quick":    {kind: advisories},
+		"-/npm/v1/security/audits/quick":    {kind: audits},
+		"-/npm/v1/security/audits":          {kind: audits},
+		"-/npm/v1/security/other":           {kind: advisories},
+		"-/npm/v1/keys":                     {kind: keys},
 		"-/user/org.couchdb.user:me":        {kind: account},
 		"-/package/name/collaborators":      {kind: account, id: plain},
 		// What is nothing.

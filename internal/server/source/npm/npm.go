@@ -58,6 +58,26 @@ func (Codec) Package(ctx context.Context, r *source.Registry, id packages.Packag
 	return p, string(text), err
 }
 
+// Document implements [source.DocumentCodec].
+func (Codec) Document(_ context.Context, _ *source.Registry, d packages.DocumentRequest) (*source.DocumentPlace, error) {
+	switch d.Kind {
+	case packages.SigningKeys:
+		return source.JSONPlace("-/npm/v1/keys", "keys"), nil
+	case packages.Attestations:
+		// Clients take only the path of the address, below that of the registry.
+		u, err := url.Parse(d.Address)
+		if err != nil {
+			return nil, packages.ErrNoRemotePackage
+		}
+		path, ok := strings.CutPrefix(u.EscapedPath(), "/-/npm/v1/attestations/")
+		if !ok || path == "" || strings.Contains(path, "..") {
+			return nil, packages.ErrNoRemotePackage
+		}
+		return source.JSONPlace("-/npm/v1/attestations/"+path, "attestations"), nil
+	}
+	return nil, packages.ErrNoRemotePackage
+}
+
 // Describe implements [source.Codec].
 func (Codec) Describe(_ packages.PackageID, metadata json.RawMessage) *packages.Description {
 	manifest, err := packument.ParseObject(metadata)
@@ -210,7 +230,7 @@ func (d *document) version(version string, value []byte) (v packages.RemoteVersi
 		return v, false // nothing says what the right bytes are
 	}
 	// What the renderer computes from the asset, and what belongs to the registry's address.
-	metadata := packument.Metadata(manifest, dist.Without("tarball", "shasum", "integrity", "attestations", "npm-signature"))
+	metadata := packument.Metadata(manifest, dist.Without("tarball", "shasum", "integrity", "npm-signature"))
 	if string(manifest.Get("hasInstallScript")) == "true" && manifest.Get("scripts") == nil { // an abbreviated object
 		kept, err := packument.ParseObject(metadata)
 		if err != nil {

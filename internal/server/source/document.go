@@ -1,0 +1,94 @@
+package source
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+)
+
+// maxSmallDocument bounds documents that are not about packages, in bytes.
+const maxSmallDocument = 8 << 20
+
+// A DocumentCodec is a [Codec] of a format whose registries have further documents.
+type DocumentCodec interface {
+	Codec
+	// Document says where a document is. Errors: [packages.ErrNoRemotePackage] if
+	// registries of the format have none of the kind, and those of [Registry.Get].
+	Document(ctx context.Context, r *Registry, d packages.DocumentRequest) (*DocumentPlace, error)
+}
+
+// A DocumentPlace says where a document is and what it must be.
+type DocumentPlace struct {
+	// Path is below the registry's address, or absolute.
+	Path string
+	// Accept is the header; Types are the media types that are taken, none means any.
+	Accept string
+	Types  []string
+	// Check returns a [*BadAnswer] if the document is not what was asked for.
+	Check func(body []byte) error
+}
+
+// JSONPlace is the place of a document in JSON that has a member which is a list.
+func JSONPlace(path, list string) *DocumentPlace {
+	const mediaType = "application/json"
+	return &DocumentPlace{Path: path, Accept: mediaType, Types: []string{mediaType}, Check: func(body []byte) error {
+		var d map[string]json.RawMessage
+		var members []json.RawMessage
+		if json.Unmarshal(body, &d) != nil || json.Unmarshal(d[list], &members) != nil || members == nil {
+			return &BadAnswer{What: "it is not an object with a list of " + list}
+		}
+		return nil
+	}}
+}
+
+// Document implements [packages.Remote].
+func (c *Cache) Document(ctx context.Context, connection string, d packages.DocumentRequest) ([]byte, packages.RemoteState, error) {
+	p, state, err := c.lookUp(ctx, key{registry: connection, request: d})
+	if err != nil {
+		return nil, state, err
+	}
+	var body []byte
+	err = json.Unmarshal(p.Attributes, &body)
+	return body, state, err
+}
+
+// readDocument asks for a document. It is kept as the attributes of a package, since the
+// cache keeps packages.
+func readDocument(ctx context.Context, r *Registry, d packages.DocumentRequest, known string) (*packages.RemotePackage, string, error) {
+	codec, ok := r.Codec.(DocumentCodec)
+	if !ok {
+		return nil, "", packages.ErrNoRemotePackage
+	}
+	small := *r
+	small.Settings.MaxDocument = min(small.Settings.MaxDocument, maxSmallDocument)
+	place, err := codec.Document(ctx, &small, d)
+	if err != nil {
+		return nil, "", err
+	}
+	var validators Validators
+	if known != "" {
+		if err := json.Unmarshal([]byte(known), &validators); err != nil {
+			return nil, "", err
+		}
+	}
+	answer, err := small.Get(ctx, place.Path, place.Accept, place.Types, validators)
+	if err != nil {
+		return nil, "", err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := place.Check(body); err != nil {
+		return nil, "", err
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, "", err
+	}
+	validator, err := json.Marshal(ValidatorsOf(answer))
+	return &packages.RemotePackage{Attributes: text}, string(validator), err
+}
