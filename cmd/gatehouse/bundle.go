@@ -233,6 +233,7 @@ func describeBundle(b *bundle.Bundle) string {
 type bundleImportCommand struct {
 	File string `arg:"" help:"The bundle."`
 	trustedFlag
+	overwriteFlag
 	bundleServerFlags
 }
 
@@ -240,7 +241,8 @@ type bundleImportCommand struct {
 func (bundleImportCommand) Help() string {
 	return `The signature and every digest are verified before anything is sent. Versions keep their
 times, status, tags and origin; package groups and origin configurations of the repository
-decide whether they may come in. Images keep the names that they have in the bundle. Start
+decide whether they may come in. Images keep the names that they have in the bundle; a tag
+that is on another image stays, and is refused, unless --overwrite-tags is given. Start
 the command again to go on after an interruption: what is there is not sent again. The exit
 code is 1 if anything is refused.
 
@@ -304,5 +306,6 @@ func (c *bundleImportCommand) run(ctx context.Context, b *bundle.Bundle, reposit
 	if err != nil {
 		return nil, err
 	}
+	images.Overwrite = c.OverwriteTags
 	return report, b.ImportImages(ctx, images, report, step)
 }

@@ -236,7 +236,15 @@ func (c *mirrorPlanCommand) Run(ctx context.Context, stdout io.Writer, stderr me
 	return c.print(stdout, stderr, p, true)
 }
 
-type mirrorSyncCommand struct{ mirrorFlags }
+type mirrorSyncCommand struct {
+	overwriteFlag
+	mirrorFlags
+}
+
+// overwriteFlag lets images replace others.
+type overwriteFlag struct {
+	OverwriteTags bool `help:"Move tags of the registry that are on another image. Without it, such a tag stays and is reported."`
+}
 
 // Help is what --help shows below the flags.
 func (mirrorSyncCommand) Help() string {
@@ -244,7 +252,8 @@ func (mirrorSyncCommand) Help() string {
 as it does for a package client. Each file must have the hash of the lock file. Start the
 command again to go on after an interruption. Images are copied from the registries that
 the lists name, for all platforms and with signatures and attestations; ~/.docker/config.json
-has the logins, and repositories are created. Progress is shown on a terminal.
+has the logins, and repositories are created. A tag of the registry that is on another image
+stays, and is reported as different, unless --overwrite-tags is given. Progress is shown on a terminal.
 
 ` + mirrorFilesHelp + `
 
@@ -281,6 +290,7 @@ func (c *mirrorSyncCommand) Run(ctx context.Context, stdout io.Writer, stderr me
 		err = r.explain(r.packages.Sync(ctx, p))
 	}
 	if err == nil && r.images != nil {
+		r.images.Overwrite = c.OverwriteTags
 		err = r.images.Sync(ctx, p)
 	}
 	end()

@@ -9,11 +9,10 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-registry/gatehouse/internal/client/imagecopy"
 	"github.com/gatehouse-registry/gatehouse/internal/client/lockedversions"
 )
 
@@ -32,30 +31,31 @@ type Images struct {
 	Prefix string
 	// Create makes a repository that may exist already.
 	Create func(ctx context.Context, repository string) error
+	// Overwrite lets tags of the registry move that are on another image.
+	Overwrite bool
 	// Parallel is how many images are copied at a time.
 	Parallel int
 	Progress func()
 }
 
-// maxReferrers bounds what may refer to one image, and maxDepth how deep a chain of
-// referrers is followed.
-const (
-	maxReferrers = 1000
-	maxDepth     = 4
-)
-
 // Check finds out which images the registry has. No source is asked.
 func (c *Images) Check(ctx context.Context, p *Plan) error { return c.each(ctx, p, c.check) }
 
-// Sync copies what the registry does not have, or has under the tag in another version.
+// Sync copies what the registry does not have. A tag that is on another image there stays,
+// unless Overwrite is set.
 func (c *Images) Sync(ctx context.Context, p *Plan) error { return c.each(ctx, p, c.sync) }
 
 func (c *Images) each(ctx context.Context, p *Plan, work func(context.Context, *ImageItem) error) error {
+	c.markConflicts(p)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(c.Parallel, 1))
 	for i := range p.Images {
 		item := &p.Images[i]
 		group.Go(func() error {
+			if item.State == Failed { // it has a conflict
+				c.Progress()
+				return nil
+			}
 			if err := work(ctx, item); err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -70,6 +70,31 @@ func (c *Images) each(ctx context.Context, p *Plan, work func(context.Context, *
 		})
 	}
 	return group.Wait()
+}
+
+// markConflicts fails the entries whose copies would have one name, although their images
+// have different ones: the last copy would win.
+func (c *Images) markConflicts(p *Plan) {
+	first := map[string]*ImageItem{}
+	for i := range p.Images {
+		item := &p.Images[i]
+		_, to, err := c.target(item)
+		if err != nil {
+			continue // it fails with this error later
+		}
+		other := first[to.Name()]
+		if other == nil {
+			first[to.Name()] = item
+			continue
+		}
+		if other.Reference == item.Reference {
+			continue
+		}
+		item.State, item.Message = Failed, fmt.Sprintf("its copy is %s, as that of %s (%s); give one of them another name", to.Name(), other.Reference, other.Source)
+		if other.State != Failed {
+			other.State, other.Message = Failed, fmt.Sprintf("its copy is %s, as that of %s (%s); give one of them another name", to.Name(), item.Reference, item.Source)
+		}
+	}
 }
 
 // target returns the image as its source has it, and where its copy is.
@@ -123,38 +148,32 @@ func (c *Images) options() []name.Option {
 	return nil
 }
 
-func (c *Images) source(ctx context.Context) []remote.Option {
-	return []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(c.Sources), remote.WithTransport(c.Transport)}
-}
-
-func (c *Images) destination(ctx context.Context) []remote.Option {
-	return []remote.Option{remote.WithContext(ctx), remote.WithAuth(c.Auth), remote.WithTransport(c.Transport)}
-}
-
 func (c *Images) check(ctx context.Context, item *ImageItem) error {
 	from, to, err := c.target(item)
 	if err != nil {
 		return err
 	}
-	held, err := remote.Head(to, c.destination(ctx)...)
-	switch {
-	case isMissing(err):
-		item.State, item.Message = Missing, to.Name()+" does not exist"
-		return nil
-	case err != nil:
+	destination, err := c.destination()
+	if err != nil {
 		return err
 	}
-	item.Digest, item.State = held.Digest.String(), Held
-	if isDigest(from) && held.Digest.String() != from.Identifier() {
-		item.State, item.Message = Different, fmt.Sprintf("%s is %s, and the list has %s", to.Name(), held.Digest, from.Identifier())
+	held, err := destination.Repository(to.Context()).Digest(ctx, to.Identifier())
+	switch {
+	case err != nil:
+		return err
+	case held == "":
+		item.State, item.Message = Missing, to.Name()+" does not exist"
+		return nil
+	}
+	item.Digest, item.State = held, Held
+	if isDigest(from) && held != from.Identifier() {
+		item.State, item.Message = Different, fmt.Sprintf("%s is %s, and the list has %s", to.Name(), held, from.Identifier())
 	}
 	return nil
 }
 
-// isMissing reports whether a registry said that there is no such thing.
-func isMissing(err error) bool {
-	var e *transport.Error
-	return errors.As(err, &e) && e.StatusCode == http.StatusNotFound
+func (c *Images) destination() (*imagecopy.Client, error) {
+	return imagecopy.NewClient(remote.WithAuth(c.Auth), remote.WithTransport(c.Transport))
 }
 
 func (c *Images) sync(ctx context.Context, item *ImageItem) error {
@@ -162,125 +181,43 @@ func (c *Images) sync(ctx context.Context, item *ImageItem) error {
 	if err != nil {
 		return err
 	}
-	found, err := remote.Get(from, c.source(ctx)...)
+	source, err := imagecopy.NewClient(remote.WithAuthFromKeychain(c.Sources), remote.WithTransport(c.Transport))
 	if err != nil {
-		if isMissing(err) {
+		return err
+	}
+	destination, err := c.destination()
+	if err != nil {
+		return err
+	}
+	copying := &imagecopy.Copy{From: source.Repository(from.Context()), To: destination.Repository(to.Context()), Overwrite: c.Overwrite}
+	found, err := copying.From.Manifest(ctx, from.Identifier())
+	if err != nil {
+		if errors.Is(err, imagecopy.ErrNotFound) {
 			item.State = Missing
 		}
 		return err
 	}
-	item.Digest, item.State = found.Digest.String(), Held
-	held, err := remote.Head(to, c.destination(ctx)...)
-	if err != nil && !isMissing(err) {
-		item.State = Failed
-		return err
+	item.Digest, item.State = found.Digest, Failed
+	tag := to.Identifier()
+	if isDigest(to) {
+		tag = ""
 	}
-	if err != nil || held.Digest != found.Digest {
+	held, err := copying.CheckTag(ctx, to.Identifier(), found.Digest)
+	if err == nil && !held {
+		err = c.Create(ctx, to.Context().RepositoryStr())
+	}
+	if err == nil {
+		err = imagecopy.NewWalker(copying.From, copying).Walk(ctx, found, tag)
+	}
+	var taken *imagecopy.TagError
+	switch {
+	case errors.As(err, &taken):
+		item.State = Different
+	case err != nil:
+	case held:
+		item.State = Held
+	default:
 		item.State = Fetched
-		if err := c.Create(ctx, to.Context().RepositoryStr()); err != nil {
-			item.State = Failed
-			return err
-		}
-		if err := c.copy(ctx, found, to); err != nil {
-			item.State = Failed
-			return err
-		}
 	}
-	if err := c.referrers(ctx, from.Context(), to.Context(), found, 0); err != nil {
-		item.State = Failed
-		return fmt.Errorf("what refers to the image: %w", err)
-	}
-	return nil
-}
-
-// copy writes an image, or all images of an index. Layers that are there are not sent.
-func (c *Images) copy(ctx context.Context, found *remote.Descriptor, to name.Reference) error {
-	if found.MediaType.IsIndex() {
-		index, err := found.ImageIndex()
-		if err != nil {
-			return err
-		}
-		return remote.WriteIndex(to, index, c.destination(ctx)...)
-	}
-	image, err := found.Image()
-	if err != nil {
-		return err
-	}
-	return remote.Write(to, image, c.destination(ctx)...)
-}
-
-// referrers copies what refers to an image, and to the images of an index.
-func (c *Images) referrers(ctx context.Context, from, to name.Repository, found *remote.Descriptor, depth int) error {
-	if depth >= maxDepth {
-		return nil
-	}
-	subjects := []v1.Hash{found.Digest}
-	if found.MediaType.IsIndex() {
-		index, err := found.ImageIndex()
-		if err != nil {
-			return err
-		}
-		manifest, err := index.IndexManifest()
-		if err != nil {
-			return err
-		}
-		for _, m := range manifest.Manifests {
-			subjects = append(subjects, m.Digest)
-		}
-	}
-	for _, subject := range subjects {
-		if err := c.referrersOf(ctx, from, to, subject, depth); err != nil {
-			return err
-		}
-		for _, suffix := range []string{".sig", ".att", ".sbom"} {
-			tag := strings.Replace(subject.String(), ":", "-", 1) + suffix
-			if err := c.copyReference(ctx, from.Tag(tag), to.Tag(tag)); err != nil && !isMissing(err) {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (c *Images) referrersOf(ctx context.Context, from, to name.Repository, subject v1.Hash, depth int) error {
-	index, err := remote.Referrers(from.Digest(subject.String()), c.source(ctx)...)
-	if isMissing(err) {
-		return nil // a registry without referrers
-	}
-	if err != nil {
-		return err
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return err
-	}
-	if len(manifest.Manifests) > maxReferrers {
-		return fmt.Errorf("more than %d manifests refer to %s", maxReferrers, subject)
-	}
-	for _, m := range manifest.Manifests {
-		at := from.Digest(m.Digest.String())
-		if err := c.copyReference(ctx, at, to.Digest(m.Digest.String())); err != nil {
-			return err
-		}
-		found, err := remote.Get(at, c.source(ctx)...)
-		if err != nil {
-			return err
-		}
-		if err := c.referrers(ctx, from, to, found, depth+1); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// copyReference copies one manifest unless it is there.
-func (c *Images) copyReference(ctx context.Context, from, to name.Reference) error {
-	found, err := remote.Get(from, c.source(ctx)...)
-	if err != nil {
-		return err
-	}
-	if held, err := remote.Head(to, c.destination(ctx)...); err == nil && held.Digest == found.Digest {
-		return nil
-	}
-	return c.copy(ctx, found, to)
+	return err
 }
