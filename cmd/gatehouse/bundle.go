@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/bundle"
 	"github.com/gatehouse-registry/gatehouse/internal/client/mirror"
+	"github.com/gatehouse-registry/gatehouse/internal/client/packagerepo"
 	"github.com/gatehouse-registry/gatehouse/internal/server/progress"
 )
 
@@ -33,7 +34,7 @@ type bundleServerFlags struct {
 }
 
 // repository returns the repository that the flags name, or nil.
-func (f *bundleServerFlags) repository(ctx context.Context, now clock) (*bundle.Repository, *operatorClient, error) {
+func (f *bundleServerFlags) repository(ctx context.Context, now clock) (*packagerepo.Repository, *operatorClient, error) {
 	if (f.Domain == "") != (f.Repository == "") {
 		return nil, nil, usageError{errors.New("--domain and --repository go together")}
 	}
@@ -45,7 +46,7 @@ func (f *bundleServerFlags) repository(ctx context.Context, now clock) (*bundle.
 	if err != nil {
 		return nil, nil, err
 	}
-	return &bundle.Repository{
+	return &packagerepo.Repository{
 		API: codeartifact.NewFromConfig(cfg), Operator: client.Client, Domain: f.Domain, Owner: f.DomainOwner, Name: f.Repository,
 	}, client, nil
 }
@@ -287,7 +288,7 @@ func (c *bundleImportCommand) Run(ctx context.Context, stdout io.Writer, stderr 
 	return nil
 }
 
-func (c *bundleImportCommand) run(ctx context.Context, b *bundle.Bundle, repository *bundle.Repository, stderr messages, now clock) (*bundle.Report, error) {
+func (c *bundleImportCommand) run(ctx context.Context, b *bundle.Bundle, repository *packagerepo.Repository, stderr messages, now clock) (*bundle.Report, error) {
 	reporter, end := newProgress(stderr)
 	phase := reporter.Begin("import", int64(b.Header.Versions+b.Header.Images), progress.Items)
 	defer end()

@@ -27,6 +27,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/bundle"
 	"github.com/gatehouse-registry/gatehouse/internal/client/lockedversions"
 	"github.com/gatehouse-registry/gatehouse/internal/client/operator"
+	"github.com/gatehouse-registry/gatehouse/internal/client/packagerepo"
 )
 
 // A source is a stand-in for the server that versions are exported from. It has one file
@@ -83,14 +84,14 @@ func newKey(t *testing.T) ssh.Signer {
 }
 
 // repositoryAt is a repository of the server at an address.
-func repositoryAt(t *testing.T, url string) *bundle.Repository {
+func repositoryAt(t *testing.T, url string) *packagerepo.Repository {
 	t.Helper()
 	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", "")}
 	client, err := operator.New(cfg, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &bundle.Repository{API: codeartifact.NewFromConfig(cfg), Operator: client, Domain: "acme", Name: "lib"}
+	return &packagerepo.Repository{API: codeartifact.NewFromConfig(cfg), Operator: client, Domain: "acme", Name: "lib"}
 }
 
 // export writes a bundle of the versions.

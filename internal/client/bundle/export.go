@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -13,40 +12,17 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
-	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
-	"github.com/aws/smithy-go"
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/lockedversions"
-	"github.com/gatehouse-registry/gatehouse/internal/client/operator"
-	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/client/packagerepo"
 )
-
-// A Repository is a package repository of a server.
-type Repository struct {
-	API      *codeartifact.Client
-	Operator *operator.Client
-	// Domain and Name name it. Owner is the account of the domain, or empty for the
-	// caller's.
-	Domain, Owner, Name string
-}
-
-func (r *Repository) owner() *string { return optional(r.Owner) }
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
 
 // An Export says what a bundle gets.
 type Export struct {
 	// Repository is nil if there are only images.
-	Repository *Repository
+	Repository *packagerepo.Repository
 	// Versions are those that the bundle gets; nil means all of the repository.
 	Versions []lockedversions.Version
 	// Images is nil if there are none.
@@ -138,7 +114,7 @@ func (x *exporter) addVersions(ctx context.Context) error {
 	versions := x.Versions
 	if versions == nil {
 		var err error
-		if versions, err = x.Repository.list(ctx); err != nil {
+		if versions, err = list(ctx, x.Repository); err != nil {
 			return err
 		}
 	}
@@ -150,7 +126,10 @@ func (x *exporter) addVersions(ctx context.Context) error {
 		group.SetLimit(parallel)
 		for i := range some {
 			group.Go(func() (err error) {
-				texts[i], err = x.Repository.record(ctx, &some[i])
+				texts[i], err = x.Repository.Record(ctx, &some[i])
+				if errors.Is(err, packagerepo.ErrNotExportable) {
+					return nil
+				}
 				return err
 			})
 		}
@@ -180,7 +159,7 @@ func (x *exporter) addRecord(text []byte) error {
 		return nil
 	}
 	x.writer.inventory[line] = true
-	var r record
+	var r packagerepo.Record
 	if err := json.Unmarshal(text, &r); err != nil {
 		return err
 	}
@@ -188,16 +167,13 @@ func (x *exporter) addRecord(text []byte) error {
 		if !isDigest(f.SHA256) {
 			return fmt.Errorf("the record has no digest of %s", f.Name)
 		}
-		held := r.fileLine(f.Name, f.SHA256)
+		held := fileLine(&r, f.Name, f.SHA256)
 		x.writer.inventory[held] = true
 		if x.earlier[held] {
 			continue
 		}
 		x.writer.blobs[f.SHA256] = content{f.SHA256, f.Size, func(ctx context.Context) (io.ReadCloser, error) {
-			return x.Repository.Operator.GetExportedFile(ctx, &operatormodel.GetExportedFileInput{
-				Domain: x.Repository.Domain, DomainOwner: x.Repository.owner(), Repository: x.Repository.Name,
-				Format: r.Format, Namespace: optional(r.Namespace), Package: r.Name, PackageVersion: r.Version, File: f.Name,
-			})
+			return x.Repository.OpenFile(ctx, &r, f.Name)
 		}}
 	}
 	x.summary.Versions++
@@ -208,55 +184,14 @@ func (x *exporter) addRecord(text []byte) error {
 	return err
 }
 
-// record returns the record of a version in one line, or nil if it cannot be exported.
-func (r *Repository) record(ctx context.Context, v *lockedversions.Version) ([]byte, error) {
-	out, err := r.Operator.ExportPackageVersion(ctx, &operatormodel.ExportPackageVersionInput{
-		RepositoryName: operatormodel.RepositoryName{Domain: r.Domain, DomainOwner: r.owner(), Repository: r.Name},
-		Format:         v.Format, Namespace: optional(v.Namespace), Package: v.Name, PackageVersion: v.Version,
-	})
-	var refused smithy.APIError
-	if errors.As(err, &refused) && refused.ErrorCode() == "ConflictException" {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", v.String(), err)
-	}
-	var line bytes.Buffer
-	if err := json.Compact(&line, []byte(out.Record)); err != nil {
-		return nil, fmt.Errorf("%s: the record cannot be read: %w", v.String(), err)
-	}
-	return line.Bytes(), nil
-}
-
 // list returns all versions that the repository itself has.
-func (r *Repository) list(ctx context.Context) (all []lockedversions.Version, err error) {
-	packages := codeartifact.NewListPackagesPaginator(r.API, &codeartifact.ListPackagesInput{Domain: &r.Domain, DomainOwner: r.owner(), Repository: &r.Name})
-	for packages.HasMorePages() {
-		page, err := packages.NextPage(ctx)
-		if err != nil {
-			return nil, err
+func list(ctx context.Context, r *packagerepo.Repository) (all []lockedversions.Version, err error) {
+	err = r.EachPackage(ctx, "", func(p packagerepo.Package) error {
+		versions, err := r.Versions(ctx, p)
+		for _, v := range versions {
+			all = append(all, p.At(v.Version))
 		}
-		for i := range page.Packages {
-			if all, err = r.listVersions(ctx, all, &page.Packages[i]); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return all, nil
-}
-
-func (r *Repository) listVersions(ctx context.Context, all []lockedversions.Version, p *types.PackageSummary) ([]lockedversions.Version, error) {
-	pages := codeartifact.NewListPackageVersionsPaginator(r.API, &codeartifact.ListPackageVersionsInput{
-		Domain: &r.Domain, DomainOwner: r.owner(), Repository: &r.Name, Format: p.Format, Namespace: p.Namespace, Package: p.Package,
+		return err
 	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range page.Versions {
-			all = append(all, lockedversions.Version{Format: string(p.Format), Namespace: aws.ToString(p.Namespace), Name: aws.ToString(p.Package), Version: aws.ToString(v.Version)})
-		}
-	}
-	return all, nil
+	return all, err
 }

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/packagerepo"
 )
 
 // The members of a bundle.
@@ -49,35 +51,8 @@ type Header struct {
 	Images   int    `json:"images"`
 }
 
-// A record is what is read here of a version's record. The rest is for servers.
-type record struct {
-	Format    string `json:"format"`
-	Namespace string `json:"namespace"`
-	Name      string `json:"name"`
-	Version   string `json:"version"`
-	Revision  string `json:"revision"`
-	Files     []struct {
-		Name   string `json:"name"`
-		Beside string `json:"beside"`
-		Size   int64  `json:"size"`
-		SHA256 string `json:"sha256"`
-	} `json:"files"`
-}
-
-// String is FORMAT/NAMESPACE/NAME@VERSION.
-func (r *record) String() string {
-	path := r.Format + "/"
-	if r.Namespace != "" {
-		if r.Format == "npm" {
-			path += "@"
-		}
-		path += r.Namespace + "/"
-	}
-	return path + r.Name + "@" + r.Version
-}
-
 // fileLine is the line of the inventory of a file of the version.
-func (r *record) fileLine(name, sha256 string) string {
+func fileLine(r *packagerepo.Record, name, sha256 string) string {
 	return fmt.Sprintf("file %s %q %q", sha256, r.String(), name)
 }
 
@@ -109,10 +84,4 @@ func isMember(name, sum string) bool {
 		return true
 	}
 	return name == blobFolder+sum
-}
-
-// A version is a record of a bundle with its JSON as it is in the line.
-type version struct {
-	record
-	text []byte
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/gatehouse-registry/gatehouse/internal/client/packagerepo"
 )
 
 // A Bundle is a bundle whose signature and digests were verified.
@@ -123,8 +125,8 @@ func (b *Bundle) verifyMember(archive *tar.Reader, h *tar.Header, moved func(int
 		return err
 	}
 	hash := sha256.New()
-	read := &counter{hash, 0}
-	content := io.TeeReader(archive, read)
+	read := &counter{archive, 0}
+	content := io.TeeReader(read, hash)
 	if h.Name == versionsMember {
 		lines := newLines(content)
 		for lines.Scan() {
@@ -143,6 +145,17 @@ func (b *Bundle) verifyMember(archive *tar.Reader, h *tar.Header, moved func(int
 	b.members[h.Name] = member{offset, h.Size}
 	moved(read.n)
 	return nil
+}
+
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // newLines reads the lines of versions.jsonl.
@@ -184,8 +197,16 @@ func (b *Bundle) read(name string, limit int64) ([]byte, error) {
 // blob returns the content with a digest, or nil.
 func (b *Bundle) blob(sha256 string) *io.SectionReader { return b.open(blobFolder + sha256) }
 
+// content opens the content with a digest, unless an earlier bundle has brought it.
+func (b *Bundle) content(sha256 string) (func() (io.ReadCloser, error), bool) {
+	if b.blob(sha256) == nil {
+		return nil, false
+	}
+	return func() (io.ReadCloser, error) { return io.NopCloser(b.blob(sha256)), nil }, true
+}
+
 // versions calls visit for each record.
-func (b *Bundle) versions(visit func(version) error) error {
+func (b *Bundle) versions(visit func(*packagerepo.Transfer) error) error {
 	r := b.open(versionsMember)
 	if r == nil {
 		return nil
@@ -193,14 +214,14 @@ func (b *Bundle) versions(visit func(version) error) error {
 	lines := newLines(r)
 	n := 0
 	for ; lines.Scan(); n++ {
-		v := version{text: bytes.Clone(lines.Bytes())}
-		if n >= len(b.records) || sha256.Sum256(v.text) != b.records[n] {
+		t := &packagerepo.Transfer{Text: bytes.Clone(lines.Bytes()), Open: b.content}
+		if n >= len(b.records) || sha256.Sum256(t.Text) != b.records[n] {
 			return errChanged(versionsMember)
 		}
-		if err := json.Unmarshal(v.text, &v.record); err != nil {
+		if err := json.Unmarshal(t.Text, &t.Record); err != nil {
 			return fmt.Errorf("%s has a line that cannot be read: %w", versionsMember, err)
 		}
-		if err := visit(v); err != nil {
+		if err := visit(t); err != nil {
 			return err
 		}
 	}

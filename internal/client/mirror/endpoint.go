@@ -65,8 +65,8 @@ func isNotFound(err error) bool {
 	return errors.As(err, &e) && (e.status == http.StatusNotFound || e.status == http.StatusGone)
 }
 
-// resolve returns an address relative to the endpoint.
-func (e *Endpoint) resolve(relative string) (*url.URL, error) {
+// Resolve returns an address relative to the endpoint.
+func (e *Endpoint) Resolve(relative string) (*url.URL, error) {
 	u, err := e.URL.Parse(relative)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("%.200q is not an address", relative)
@@ -74,9 +74,9 @@ func (e *Endpoint) resolve(relative string) (*url.URL, error) {
 	return u, nil
 }
 
-// get sends a request, and sends it again if the server is busy or fails. The caller
+// Get sends a request, and sends it again if the server is busy or fails. The caller
 // closes the body.
-func (e *Endpoint) get(ctx context.Context, u *url.URL, accept string) (io.ReadCloser, error) {
+func (e *Endpoint) Get(ctx context.Context, u *url.URL, accept string) (io.ReadCloser, error) {
 	renewed := false
 	for attempt := 0; ; attempt++ {
 		body, pause, err := e.once(ctx, u, accept)
@@ -142,9 +142,9 @@ func (e *Endpoint) once(ctx context.Context, u *url.URL, accept string) (body io
 	return nil, pause, &statusError{res.StatusCode, u.Redacted(), strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "?")), " ")}
 }
 
-// document reads a document in JSON.
-func (e *Endpoint) document(ctx context.Context, u *url.URL, accept string, into any) error {
-	body, err := e.get(ctx, u, accept)
+// Document reads a document in JSON.
+func (e *Endpoint) Document(ctx context.Context, u *url.URL, accept string, into any) error {
+	body, err := e.Get(ctx, u, accept)
 	if err != nil {
 		return err
 	}

@@ -40,12 +40,12 @@ func (r *npmReader) files(ctx context.Context, v *lockedversions.Version) ([]rem
 		name = "@" + v.Namespace + "/" + v.Name
 	}
 	if r.doc == nil {
-		u, err := r.endpoint.resolve(strings.ReplaceAll(url.PathEscape(name), "%40", "@"))
+		u, err := r.endpoint.Resolve(strings.ReplaceAll(url.PathEscape(name), "%40", "@"))
 		if err != nil {
 			return nil, err
 		}
 		doc := new(npmDocument)
-		if err := r.endpoint.document(ctx, u, "application/vnd.npm.install-v1+json, application/json;q=0.5", doc); err != nil {
+		if err := r.endpoint.Document(ctx, u, "application/vnd.npm.install-v1+json, application/json;q=0.5", doc); err != nil {
 			return nil, err
 		}
 		r.doc = doc
@@ -54,7 +54,7 @@ func (r *npmReader) files(ctx context.Context, v *lockedversions.Version) ([]rem
 	if !ok {
 		return nil, fmt.Errorf("version %s of %s: %w", v.Version, name, errNoFile)
 	}
-	u, err := r.endpoint.resolve(found.Dist.Tarball)
+	u, err := r.endpoint.Resolve(found.Dist.Tarball)
 	if err != nil {
 		return nil, err
 	}
@@ -89,11 +89,11 @@ type pypiDocument struct {
 func (r *pypiReader) files(ctx context.Context, v *lockedversions.Version) (all []remoteFile, err error) {
 	name := pypi.CanonPackageName(v.Name)
 	if r.doc == nil {
-		if r.index, err = r.endpoint.resolve("simple/" + url.PathEscape(name) + "/"); err != nil {
+		if r.index, err = r.endpoint.Resolve("simple/" + url.PathEscape(name) + "/"); err != nil {
 			return nil, err
 		}
 		doc := new(pypiDocument)
-		if err := r.endpoint.document(ctx, r.index, "application/vnd.pypi.simple.v1+json", doc); err != nil {
+		if err := r.endpoint.Document(ctx, r.index, "application/vnd.pypi.simple.v1+json", doc); err != nil {
 			return nil, err
 		}
 		r.doc = doc
@@ -161,7 +161,7 @@ func (r *mavenReader) address(v *lockedversions.Version, name string) (*url.URL,
 	for i := range parts {
 		parts[i] = url.PathEscape(parts[i])
 	}
-	return r.endpoint.resolve("./" + strings.Join(parts, "/"))
+	return r.endpoint.Resolve("./" + strings.Join(parts, "/"))
 }
 
 // packaging reads a POM and returns the extension of the artifact.
@@ -170,7 +170,7 @@ func (r *mavenReader) packaging(ctx context.Context, v *lockedversions.Version, 
 	if err != nil {
 		return "", err
 	}
-	body, err := r.endpoint.get(ctx, u, "")
+	body, err := r.endpoint.Get(ctx, u, "")
 	if err != nil {
 		return "", err
 	}
@@ -206,7 +206,7 @@ type nugetReader struct {
 
 func (r *nugetReader) files(ctx context.Context, v *lockedversions.Version) ([]remoteFile, error) {
 	if r.content == nil {
-		u, err := r.endpoint.resolve("v3/index.json")
+		u, err := r.endpoint.Resolve("v3/index.json")
 		if err != nil {
 			return nil, err
 		}
@@ -216,7 +216,7 @@ func (r *nugetReader) files(ctx context.Context, v *lockedversions.Version) ([]r
 				Type string `json:"@type"`
 			} `json:"resources"`
 		}
-		if err := r.endpoint.document(ctx, u, "", &index); err != nil {
+		if err := r.endpoint.Document(ctx, u, "", &index); err != nil {
 			return nil, err
 		}
 		for _, resource := range index.Resources {
@@ -254,34 +254,34 @@ func (r *cargoReader) files(ctx context.Context, v *lockedversions.Version) ([]r
 	if !ok {
 		return nil, fmt.Errorf("version %s of %s: %w", v.Version, v.Name, errNoFile)
 	}
-	prefix := path.Dir(cratePath(v.Name))
+	prefix := path.Dir(CratePath(v.Name))
 	template := r.download
 	if !strings.Contains(template, "{") {
 		template = strings.TrimSuffix(template, "/") + "/{crate}/{version}/download"
 	}
 	address := strings.NewReplacer("{crate}", url.PathEscape(v.Name), "{version}", url.PathEscape(v.Version), "{prefix}", prefix,
 		"{lowerprefix}", strings.ToLower(prefix), "{sha256-checksum}", checksum).Replace(template)
-	u, err := r.endpoint.resolve(address)
+	u, err := r.endpoint.Resolve(address)
 	f := remoteFile{name: v.Name + "-" + v.Version + ".crate", url: u, hashes: []lockedversions.Hash{{Algorithm: "sha256", Hex: checksum}}}
 	return []remoteFile{f}, err
 }
 
 func (r *cargoReader) read(ctx context.Context, name string) error {
-	u, err := r.endpoint.resolve("config.json")
+	u, err := r.endpoint.Resolve("config.json")
 	if err != nil {
 		return err
 	}
 	var config struct {
 		Download string `json:"dl"`
 	}
-	if err := r.endpoint.document(ctx, u, "", &config); err != nil {
+	if err := r.endpoint.Document(ctx, u, "", &config); err != nil {
 		return err
 	}
 	r.download = config.Download
-	if u, err = r.endpoint.resolve("./" + strings.ToLower(cratePath(name))); err != nil {
+	if u, err = r.endpoint.Resolve("./" + strings.ToLower(CratePath(name))); err != nil {
 		return err
 	}
-	body, err := r.endpoint.get(ctx, u, "")
+	body, err := r.endpoint.Get(ctx, u, "")
 	if err != nil {
 		return err
 	}
@@ -302,8 +302,8 @@ func (r *cargoReader) read(ctx context.Context, name string) error {
 	return lines.Err()
 }
 
-// cratePath is the path of a crate in an index (The Cargo Book, "Index files").
-func cratePath(name string) string {
+// CratePath is the path of a crate in an index (The Cargo Book, "Index files").
+func CratePath(name string) string {
 	escaped := url.PathEscape(name)
 	switch len(name) {
 	case 1, 2:
@@ -326,7 +326,7 @@ func (r *rubyReader) files(_ context.Context, v *lockedversions.Version) (all []
 		names = append(names, v.Name+"-"+v.Version+".gem")
 	}
 	for _, name := range names {
-		u, err := r.endpoint.resolve("gems/" + url.PathEscape(name))
+		u, err := r.endpoint.Resolve("gems/" + url.PathEscape(name))
 		if err != nil {
 			return nil, err
 		}

@@ -181,7 +181,7 @@ func choose(item *Item, w *lockedversions.File, all []remoteFile) (*remoteFile, 
 
 // download reads a file to its end and verifies it. The repository keeps it meanwhile.
 func (m *Mirror) download(ctx context.Context, item *Item, f *remoteFile, w *lockedversions.File) error {
-	body, err := m.Endpoints[item.Format].get(ctx, f.url, "")
+	body, err := m.Endpoints[item.Format].Get(ctx, f.url, "")
 	if err != nil {
 		return err
 	}
