@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
 )
 
 const (
@@ -148,14 +151,21 @@ type trackedConn struct {
 	// there has been none.
 	requests atomic.Int64
 	waiting  atomic.Int64
+	// gathered is used by the goroutine that writes.
+	gathered gathered
 }
 
 type connKey struct{}
 
 // withConnection puts the tracked connection below c into the context of its requests.
+// Writes to it are gathered unless they are encrypted.
 func withConnection(ctx context.Context, c net.Conn) context.Context {
+	_, encrypted := c.(*tls.Conn)
 	for {
 		if t, ok := c.(*trackedConn); ok {
+			if !encrypted {
+				ctx = respwriter.WithGatherer(ctx, t)
+			}
 			return context.WithValue(ctx, connKey{}, t)
 		}
 		above, ok := c.(interface{ NetConn() net.Conn })
@@ -202,8 +212,15 @@ func (c *trackedConn) Read(p []byte) (int, error) {
 }
 
 // Write implements io.Writer.
-func (c *trackedConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
+func (c *trackedConn) Write(p []byte) (n int, err error) {
+	switch {
+	case c.gathered.keep(p):
+		return len(p), nil
+	case c.gathered.unsent != nil:
+		n, err = c.gathered.writeTo(c.Conn, p)
+	default:
+		n, err = c.Conn.Write(p)
+	}
 	if n > 0 {
 		c.moved()
 	}

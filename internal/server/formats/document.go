@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
+	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
 )
 
 // minGzip is the size in bytes from which on a document is compressed.
@@ -122,7 +123,7 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone
+		_ = respwriter.WriteWhole(w, r, body) // the client is gone
 	}
 }
 
