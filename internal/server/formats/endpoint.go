@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
-	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -72,8 +71,7 @@ func ParseHostPath(d endpoint.Domain, path string) (e RepositoryEndpoint, prefix
 	tail, _ := strings.CutPrefix(path, "/")
 	format, tail, _ := strings.Cut(tail, "/")
 	repository, rest, _ := strings.Cut(tail, "/")
-	if !regionPattern.MatchString(d.Region) || !arn.IsAccountID(d.Owner) || !domainPattern.MatchString(d.Name) ||
-		!formatPattern.MatchString(format) || !repositoryPattern.MatchString(repository) {
+	if !isRegion(d.Region) || !arn.IsAccountID(d.Owner) || !isDomainName(d.Name) || !isFormat(format) || !isRepositoryName(repository) {
 		return RepositoryEndpoint{}, "", "", false
 	}
 	e = RepositoryEndpoint{
@@ -83,11 +81,41 @@ func ParseHostPath(d endpoint.Domain, path string) (e RepositoryEndpoint, prefix
 	return e, e.HostPath(), rest, true
 }
 
-// The patterns are DomainName and RepositoryName of the CodeArtifact API Reference.
-// None of their characters is ever escaped in a path.
-var (
-	regionPattern     = lazyregexp.New(`^[a-z0-9-]{2,32}$`)
-	domainPattern     = lazyregexp.New(`^[a-z][a-z0-9-]{0,48}[a-z0-9]$`)
-	repositoryPattern = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._-]{1,99}$`)
-	formatPattern     = lazyregexp.New(`^[a-z]{2,16}$`)
-)
+// The rules for names are the patterns of DomainName and RepositoryName in the
+// CodeArtifact API Reference. None of their characters is ever escaped in a path. They
+// are not regular expressions, because each request is checked against all of them.
+
+// isRegion is [a-z0-9-]{2,32}.
+func isRegion(s string) bool {
+	return len(s) >= 2 && len(s) <= 32 && only(s, func(c byte) bool { return isLower(c) || isDigit(c) || c == '-' })
+}
+
+// isDomainName is [a-z][a-z0-9-]{0,48}[a-z0-9].
+func isDomainName(s string) bool {
+	return len(s) >= 2 && len(s) <= 50 && isLower(s[0]) && s[len(s)-1] != '-' &&
+		only(s, func(c byte) bool { return isLower(c) || isDigit(c) || c == '-' })
+}
+
+// isRepositoryName is [A-Za-z0-9][A-Za-z0-9._-]{1,99}.
+func isRepositoryName(s string) bool {
+	alphanumeric := func(c byte) bool { return isLower(c) || isDigit(c) || c >= 'A' && c <= 'Z' }
+	return len(s) >= 2 && len(s) <= 100 && alphanumeric(s[0]) &&
+		only(s, func(c byte) bool { return alphanumeric(c) || c == '.' || c == '_' || c == '-' })
+}
+
+// isFormat is [a-z]{2,16}.
+func isFormat(s string) bool { return len(s) >= 2 && len(s) <= 16 && only(s, isLower) }
+
+func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// only reports whether a string has no other bytes.
+func only(s string, allowed func(byte) bool) bool {
+	for i := range len(s) {
+		if !allowed(s[i]) {
+			return false
+		}
+	}
+	return true
+}
