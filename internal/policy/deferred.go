@@ -56,6 +56,16 @@ func AllDeferredDenies(in *Input) []Rule {
 	return in.deferredDenies(func(*statement) bool { return true })
 }
 
+// HasDeferred reports whether a policy of the input has a condition on a deferred key.
+// There are no rules if none has.
+func (in *Input) HasDeferred() (has bool) {
+	if in.Deferred == nil {
+		return false
+	}
+	in.each(func(_ Type, p *Policy) { has = has || slices.ContainsFunc(p.keys, in.Deferred) })
+	return has
+}
+
 func (in *Input) deferredDenies(about func(*statement) bool) (rules []Rule) {
 	if in.Deferred == nil {
 		return nil

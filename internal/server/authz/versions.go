@@ -69,6 +69,23 @@ type VersionRules struct {
 	rest  conditionKeys
 }
 
+// MayHaveVersionRules reports whether a policy of the caller in a context, or one of the
+// resource, looks at a key of versions. If it is false, RulesForVersions returns nil
+// whatever the request is, and the request need not be made.
+func MayHaveVersionRules(ctx context.Context, resource []*policy.Policy) bool {
+	caller := authn.FromContext(ctx)
+	if caller == nil || caller.Principal == nil {
+		return false
+	}
+	p := caller.Principal
+	in := policy.Input{
+		Principal: policy.Principal{Account: p.Account},
+		Identity:  p.Policies, Boundary: p.Boundary, Guardrail: p.Guardrail, Session: p.SessionPolicies,
+		Resources: resource, Deferred: isVersionKey,
+	}
+	return in.HasDeferred()
+}
+
 // RulesForVersions returns the rules by which versions are denied to the caller in a
 // context. A rule is a Deny statement with a condition on a key of versions. A statement
 // is about a version if its Resource element names req.Resource or one of also: a version

@@ -83,9 +83,13 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 	if d == nil {
 		return nil // deleted; the caller finds nothing
 	}
+	applying := policies(d.policy, r.policy)
+	if d.admission == nil && !authz.MayHaveVersionRules(ctx, applying) {
+		return nil
+	}
 	req := &authz.Request{
 		Action: action, Resource: r.id.PackageARN(id), Account: r.account(ctx), ResourceTags: r.tags,
-		Policies: policies(d.policy, r.policy), PerVersion: true,
+		Policies: applying, PerVersion: true,
 	}
 	a := &admission{
 		repository: r, id: id, action: action, now: s.now(), advisories: s.advisoriesAbout, known: s.advisoryRevision(),

@@ -65,7 +65,7 @@ type rules struct {
 }
 
 // formats has the rules of each format, also of those without a handler yet.
-var formats = map[Format]rules{
+var formats = map[Format]*rules{
 	NPM:     {name: asIs, nameKey: asIs, versionKey: withoutBuild, system: semver.NPM, sealed: true, defaultTag: "latest", namespaces: true},
 	PyPI:    {name: canonPyPI, nameKey: asIs, versionKey: pypi.CanonVersion, system: semver.PyPI},
 	Maven:   {name: asIs, nameKey: asIs, versionKey: asIs, system: semver.Maven, namespaces: true, mainFile: mavenPOM, isOwnVersion: isMavenSnapshotOrBuild},
@@ -77,9 +77,9 @@ var formats = map[Format]rules{
 }
 
 // unknownFormat is for a format that does not exist. No package has it.
-var unknownFormat = rules{namespaces: true, name: asIs, nameKey: asIs, versionKey: asIs, sealed: true}
+var unknownFormat = &rules{namespaces: true, name: asIs, nameKey: asIs, versionKey: asIs, sealed: true}
 
-func (f Format) rules() rules {
+func (f Format) rules() *rules {
 	if r, ok := formats[f]; ok {
 		return r
 	}
@@ -87,12 +87,12 @@ func (f Format) rules() rules {
 }
 
 // ownVersion reports whether a version is never taken from an external registry.
-func (r rules) ownVersion(version string) bool {
+func (r *rules) ownVersion(version string) bool {
 	return r.isOwnVersion != nil && r.isOwnVersion(version)
 }
 
 // takes reports whether a Published version accepts further files.
-func (r rules) takes(files []StagedAsset) bool {
+func (r *rules) takes(files []StagedAsset) bool {
 	return !r.sealed || r.lateSidecars && !slices.ContainsFunc(files, func(a StagedAsset) bool { return a.Beside == "" })
 }
 
@@ -188,7 +188,7 @@ func canonPyPI(name string) string {
 
 // namePrefix returns what turns the beginning of a name into the beginning of its stored
 // spelling, for the patterns of package groups.
-func (r rules) namePrefix() func(string) string {
+func (r *rules) namePrefix() func(string) string {
 	if r.system == semver.PyPI {
 		return func(s string) string { return separators.ReplaceAllString(strings.ToLower(s), "-") }
 	}

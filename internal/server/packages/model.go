@@ -83,7 +83,10 @@ type Package struct {
 // Version returns a version that can be downloaded, listed or not, or nil. The
 // version may have any spelling that the format treats as the same.
 func (p *Package) Version(version string) *Version {
-	v := p.byKey[p.ID.Format.versionKey(version)]
+	v := p.byKey[version]
+	if v == nil || v.Version != version { // most clients ask for a version under its key
+		v = p.byKey[p.ID.Format.versionKey(version)]
+	}
 	if v == nil || !v.Status.downloadable() {
 		return nil
 	}
@@ -148,6 +151,8 @@ type Version struct {
 	// that was asked, or an upstream.
 	Repository string
 
+	// key is that of the row; empty if the version is not stored.
+	key string
 	// edited means that somebody changed its metadata or its status here, so it does not
 	// follow the external registry any more.
 	edited bool
@@ -156,6 +161,14 @@ type Version struct {
 	seen time.Time
 	// live means that metadata and status are what the external registry says now.
 	live bool
+}
+
+// keyIn returns the same key for all spellings of the version.
+func (v *Version) keyIn(f Format) string {
+	if v.key != "" {
+		return v.key
+	}
+	return f.versionKey(v.Version)
 }
 
 // Asset returns the asset with the name, or nil.

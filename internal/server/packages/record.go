@@ -154,11 +154,10 @@ func readVersions(ctx context.Context, q db.Querier, r *repository, pkg string, 
 	read := map[string]*Version{}
 	_, err := db.All(ctx, q, func(row db.Row) (v *Version, err error) {
 		v = &Version{Repository: r.id.Name}
-		var key string
 		var published, edited int64
-		err = row.Scan(&key, &v.Version, &v.Revision, &v.Status, &published, &v.EntryPoint, (*[]byte)(&v.Metadata), &edited)
+		err = row.Scan(&v.key, &v.Version, &v.Revision, &v.Status, &published, &v.EntryPoint, (*[]byte)(&v.Metadata), &edited)
 		v.Published, v.edited = db.Time(published), edited != 0
-		read[key], into[key] = v, v
+		read[v.key], into[v.key] = v, v
 		return v, err
 	}, `SELECT version_key, version, revision, status, published, entry_point, metadata, edited FROM pkg_version
 		WHERE package = $1 AND changed > $2`, pkg, since)

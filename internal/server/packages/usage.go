@@ -27,7 +27,7 @@ type download struct {
 // newDownload returns the download of an asset from repository r. If an upstream
 // repository has the asset, it is a use of that repository's version, too.
 func (s *Service) newDownload(r *repository, id PackageID, v *Version, a *Asset) *download {
-	key := id.Format.versionKey(v.Version)
+	key := v.keyIn(id.Format)
 	d := &download{s, []versionUse{{r.cacheKey(id), key}}}
 	if a.repository != r.id.Name {
 		if upstream := s.snapshot.Load().repository(r.id.Domain.Repository(a.repository)); upstream != nil {
