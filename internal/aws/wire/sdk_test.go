@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
@@ -62,10 +63,11 @@ func config(url string) aws.Config {
 // clients are the SDK's clients of all services, for one address.
 func clients(url string) map[string]any {
 	return map[string]any{
-		"ecr":          ecr.NewFromConfig(config(url)),
-		"codeartifact": codeartifact.NewFromConfig(config(url)),
-		"sts":          sts.NewFromConfig(config(url)),
-		"iam":          iam.NewFromConfig(config(url)),
+		"ecr":            ecr.NewFromConfig(config(url)),
+		"codeartifact":   codeartifact.NewFromConfig(config(url)),
+		"sts":            sts.NewFromConfig(config(url)),
+		"iam":            iam.NewFromConfig(config(url)),
+		"secretsmanager": secretsmanager.NewFromConfig(config(url)),
 	}
 }
 
@@ -132,6 +134,9 @@ func roundTrip(s *Service, op string, call reflect.Value, r *rand.Rand) error {
 	}
 	if o := s.ops[op]; o.out != nil {
 		fill(r, o.out, output.Elem(), 0)
+	}
+	if token := input.Elem().FieldByName("ClientRequestToken"); token.IsValid() && token.IsNil() {
+		token.Set(reflect.ValueOf(new("0123456789abcdef0123456789abcdef"))) // the client would make one
 	}
 	wantIn, wantOut := snapshot(input), snapshot(output)
 	reply = output.Interface()

@@ -115,7 +115,7 @@ type operation struct {
 	call    func(ctx context.Context, in any) (any, error)
 }
 
-// New returns the service called "ecr", "codeartifact", "sts" or "iam", without
+// New returns the service called "ecr", "codeartifact", "sts", "iam" or "secretsmanager", without
 // handlers.
 func New(service string, o Options) (*Service, error) {
 	t, err := model.Load(service)

@@ -14,7 +14,7 @@ const maxParam = 1024
 var secret = map[string]bool{
 	"Password": true, "NewPassword": true, "OldPassword": true, "SecretAccessKey": true, "SessionToken": true,
 	"WebIdentityToken": true, "SAMLAssertion": true, "PrivateKey": true, "Seed": true,
-	"AuthenticationCode1": true, "AuthenticationCode2": true, "TokenCode": true,
+	"AuthenticationCode1": true, "AuthenticationCode2": true, "TokenCode": true, "SecretString": true,
 }
 
 // params turns the input of an operation into CloudTrail's requestParameters. Members

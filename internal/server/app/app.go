@@ -55,6 +55,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/migrate"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
+	"github.com/gatehouse-registry/gatehouse/internal/server/secrets"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/trustedproxy"
@@ -111,6 +112,7 @@ type components struct {
 	images     *images.Service
 	packages   *packages.Service
 	advisories *advisories.Service
+	secrets    *secrets.Service
 
 	upstreams    []remoteRegistry
 	sources      *source.Cache
@@ -211,6 +213,9 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.authn = authn.New(authn.Config{Directory: p.iam, Keyring: p.keyring, Serves: p.servesRegion, Now: p.now, UnsignedTarget: unsignedTarget})
+	if p.secrets, err = secrets.New(ctx, secrets.Config{DB: p.db, Authz: p.authz, Sealer: p.keyring, Now: p.now}); err != nil {
+		return err
+	}
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
 	p.images, err = images.New(ctx, images.Config{

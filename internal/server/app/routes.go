@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/operatorapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/secretsmanagerapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -209,6 +210,9 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 			codeartifactapi.Register(s, codeartifactapi.New(codeartifactapi.Config{Packages: p.packages, Tokens: p.keyring, Addresses: p.addresses, Now: p.now}))
 		}},
 		{"sts", stsapi.MapError, func(s *wire.Service) { stsapi.Register(s, stsapi.New(stsapi.Config{IAM: p.iam})) }},
+		{"secretsmanager", secretsmanagerapi.MapError, func(s *wire.Service) {
+			secretsmanagerapi.Register(s, secretsmanagerapi.New(secretsmanagerapi.Config{Secrets: p.secrets}))
+		}},
 		{"iam", iamapi.MapError, func(s *wire.Service) { iamapi.Register(s, iamapi.New(iamapi.Config{IAM: p.iam})) }},
 	} {
 		service, err := wire.New(s.name, middleware.Options(s.name, s.mapError))

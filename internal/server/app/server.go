@@ -234,6 +234,8 @@ func (p *components) sweeps() error {
 		work.Kind{Name: "images/uploads", Every: time.Hour, Run: images(p.images.SweepUploads)},
 		work.Kind{Name: "images/blobs", Every: time.Hour, Run: images(p.images.SweepBlobs)},
 		work.Kind{Name: "images/objects", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: images(p.images.SweepObjects)},
+		work.Kind{Name: "secrets/deleted", Every: time.Hour, Run: run(p.secrets.Sweep)},
+		work.Kind{Name: "secrets/reseal", Every: time.Hour, Run: run(p.secrets.Reseal)},
 		work.Kind{Name: "source/documents", Every: time.Hour, Run: run(p.sources.Sweep)},
 		work.Kind{Name: "packages/garbage", Every: time.Hour, Run: run(p.packages.SweepGarbage)},
 		work.Kind{Name: "packages/staged", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: run(p.packages.SweepStaged)},

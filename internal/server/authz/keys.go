@@ -24,6 +24,7 @@ const (
 	resourceTag    = "aws:resourcetag/"
 	ecrResourceTag = "ecr:resourcetag/"
 	iamResourceTag = "iam:resourcetag/"
+	secretTag      = "secretsmanager:resourcetag/"
 )
 
 // Lookup implements [policy.Context].
@@ -34,7 +35,7 @@ func (k *conditionKeys) Lookup(key string) ([]string, bool) {
 			return k.tag(k.caller.Tags, tag)
 		case requestTag:
 			return k.tag(k.req.RequestTags, tag)
-		case resourceTag, ecrResourceTag, iamResourceTag:
+		case resourceTag, ecrResourceTag, iamResourceTag, secretTag:
 			return k.tag(k.req.ResourceTags, tag)
 		}
 	}

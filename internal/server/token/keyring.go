@@ -110,6 +110,7 @@ type key struct {
 	sessions   *secrets // of temporary credentials
 	addresses  []byte   // of signed addresses of layers
 	messages   cipher.AEAD
+	stored     cipher.AEAD // of what is stored encrypted
 	issuer     issuerSigners
 }
 
@@ -141,6 +142,9 @@ func newKey(number uint32, s State, secret []byte) (*key, error) {
 		return nil, err
 	}
 	if k.addresses, err = subkey("layer address"); err != nil {
+		return nil, err
+	}
+	if k.stored, err = newStored(subkey("stored secret")); err != nil {
 		return nil, err
 	}
 	return k, k.newMessages(subkey("authorization message"))

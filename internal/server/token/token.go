@@ -34,6 +34,7 @@
 //	web identity tokens                  an hour               refused: their keys are not published
 //	encoded authorization messages       for ever              cannot be decoded any more
 //	secrets of long-term access keys     until deleted         go on working
+//	secrets of others, stored encrypted  until deleted         can be read; see [Keyring.SealSecret]
 //
 // So a key is never removed from the ring while an access key depends on it.
 package token

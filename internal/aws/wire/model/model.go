@@ -131,7 +131,7 @@ const (
 )
 
 // Load reads the table of the service with that name: "ecr", "codeartifact",
-// "sts" or "iam".
+// "sts", "iam" or "secretsmanager".
 func Load(service string) (*Service, error) {
 	raw, err := tables.ReadFile("tables/" + service + ".json")
 	if err != nil {

@@ -21,7 +21,9 @@ type joiner struct {
 	sdk *sdk
 	// usual is the one shape that all members of a name have.
 	usual map[string]string
-	done  map[join]bool
+	// capitals is true if no member's name begins with a small letter.
+	capitals bool
+	done     map[join]bool
 	// news says what was inferred.
 	news []string
 }
@@ -29,9 +31,12 @@ type joiner struct {
 type join struct{ shape, goType string }
 
 func newJoiner(s *model.Service, k *sdk) *joiner {
-	j := &joiner{Service: s, sdk: k, usual: map[string]string{}, done: map[join]bool{}}
+	j := &joiner{Service: s, sdk: k, usual: map[string]string{}, capitals: true, done: map[join]bool{}}
 	for _, shape := range s.Shapes {
 		for name, m := range shape.Members {
+			if upperFirst(name) != name {
+				j.capitals = false
+			}
 			key := strings.ToLower(name)
 			if known, ok := j.usual[key]; ok && known != m.Shape {
 				j.usual[key] = "" // they differ
@@ -213,7 +218,7 @@ func (j *joiner) infer(t types.Type) string {
 
 // memberName names a new member as the protocol does.
 func (j *joiner) memberName(field string) string {
-	if j.Protocol == model.Query {
+	if j.Protocol == model.Query || j.capitals {
 		return field
 	}
 	return string(unicode.ToLower(rune(field[0]))) + field[1:]

@@ -43,7 +43,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, service := range []string{"ecr", "codeartifact", "sts", "iam"} {
+	for _, service := range []string{"ecr", "codeartifact", "sts", "iam", "secretsmanager"} {
 		if err := generate(dir, service); err != nil {
 			log.Fatalf("%s: %v", service, err)
 		}
