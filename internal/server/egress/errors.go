@@ -55,6 +55,8 @@ type Error struct {
 	URL string
 	// Status is the status of the answer if the kind is Answered or Throttled.
 	Status int
+	// Challenges are the WWW-Authenticate headers of a 401 of the host that was asked.
+	Challenges []string
 	// RetryAfter is how long no request will be sent if the kind is Throttled.
 	RetryAfter time.Duration
 	// Message says what is wrong and what to do next. It has no secret.

@@ -85,7 +85,7 @@ func (u *Upstream) answered(address string, s *statusError) *Error {
 		text += ". The upstream has a problem of its own; try again later"
 	}
 	e := u.error(Answered, address, s, "%s", text)
-	e.Status = s.status
+	e.Status, e.Challenges = s.status, s.challenges
 	return e
 }
 

@@ -105,7 +105,11 @@ func (h *hop) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Del("Referer")       // net/http adds it to redirects
 	r.Header.Del("Authorization") // net/http makes it of a user in a redirect's address
-	if h.credentialed[address] {
+	if a, ok := r.Context().Value(authorizationKey{}).(authorization); ok {
+		if a.host == address {
+			r.Header.Set("Authorization", a.value)
+		}
+	} else if h.credentialed[address] {
 		if err := h.secret.set(r.Header); err != nil {
 			return nil, &credentialError{err}
 		}

@@ -74,6 +74,7 @@ type statusError struct {
 	status     int           // 0 if nothing was asked because of an earlier answer
 	retryAfter time.Duration // of a pause, if throttled
 	throttled  string        // HOST:PORT of the host that asked for a pause
+	challenges []string      // WWW-Authenticate
 }
 
 func (e *statusError) Error() string { return http.StatusText(e.status) }
@@ -127,6 +128,8 @@ func (u *Upstream) checkStatus(res *http.Response) error {
 	case s == http.StatusTooManyRequests, s == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":
 		host := hostPort(res.Request.URL)
 		return &statusError{status: s, throttled: host, retryAfter: u.throttle.pause(host, res.Header)}
+	case s == http.StatusUnauthorized && res.Request.Response == nil: // not after a redirect
+		return &statusError{status: s, challenges: res.Header.Values("WWW-Authenticate")}
 	default:
 		return &statusError{status: s}
 	}

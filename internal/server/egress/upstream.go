@@ -108,8 +108,11 @@ type Request struct {
 	// URL is absolute, or a path below the upstream's URL without a leading slash.
 	URL string
 	// Header may have validators, Range, Accept and Content-Type. Headers that
-	// authenticate are not sent: see [UpstreamConfig].Credential.
+	// authenticate are not sent: see [UpstreamConfig].Credential and Authorization.
 	Header http.Header
+	// Authorization is the value of that header, for protocols in which it changes from
+	// request to request. Only the host of URL gets it, and no host to which that redirects.
+	Authorization string
 	// Body is sent with POST and PUT.
 	Body []byte
 	// MaxBytes bounds the body of the answer, also after decompression. It is required,
@@ -299,11 +302,19 @@ func (u *Upstream) Do(ctx context.Context, r Request) (*Response, error) {
 	return u.repeat(ctx, r, to)
 }
 
+// An authorization is what one host gets, in the context of a request.
+type authorization struct{ host, value string }
+
+type authorizationKey struct{}
+
 // newRequest makes the request for one attempt.
 func (u *Upstream) newRequest(ctx context.Context, r Request, to *url.URL) (*http.Request, error) {
 	var body io.Reader
 	if r.Body != nil {
 		body = bytes.NewReader(r.Body)
+	}
+	if r.Authorization != "" {
+		ctx = context.WithValue(ctx, authorizationKey{}, authorization{hostPort(to), r.Authorization})
 	}
 	req, err := http.NewRequestWithContext(ctx, r.Method, to.String(), body)
 	if err != nil {
