@@ -77,6 +77,11 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.DeregisterPullTimeUpdateExclusion)
 	wire.Handle(s, a.ListPullTimeUpdateExclusions)
 
+	wire.Handle(s, a.CreateRepositoryCreationTemplate)
+	wire.Handle(s, a.UpdateRepositoryCreationTemplate)
+	wire.Handle(s, a.DeleteRepositoryCreationTemplate)
+	wire.Handle(s, a.DescribeRepositoryCreationTemplates)
+
 	wire.Handle(s, a.CreateRepository)
 	wire.Handle(s, a.DescribeRepositories)
 	wire.Handle(s, a.DeleteRepository)

@@ -45,7 +45,7 @@ func serve(t testing.TB) *fixture {
 	w := iamtest.New(t)
 	blobs := blobtest.Open(t)
 	removals, queue := removaltest.Open(t, w.DB, blobs, w.Now)
-	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Now: w.Now})
+	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Roles: w.IAM, Now: w.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,6 +57,8 @@ var exceptions = map[string]func(message *string) error{
 	"RegistryPolicyNotFound":           func(m *string) error { return &types.RegistryPolicyNotFoundException{Message: m} },
 	"ExclusionAlreadyExists":           func(m *string) error { return &types.ExclusionAlreadyExistsException{Message: m} },
 	"ExclusionNotFound":                func(m *string) error { return &types.ExclusionNotFoundException{Message: m} },
+	"TemplateAlreadyExists":            func(m *string) error { return &types.TemplateAlreadyExistsException{Message: m} },
+	"TemplateNotFound":                 func(m *string) error { return &types.TemplateNotFoundException{Message: m} },
 	"InvalidTagParameter":              func(m *string) error { return &types.InvalidTagParameterException{Message: m} },
 	"TooManyTags":                      func(m *string) error { return &types.TooManyTagsException{Message: m} },
 

@@ -1,9 +1,7 @@
 package ecrapi
 
 import (
-	"cmp"
 	"context"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -55,12 +53,7 @@ func (a *API) ListTagsForResource(ctx context.Context, in *ecr.ListTagsForResour
 	if err != nil {
 		return nil, err
 	}
-	out := &ecr.ListTagsForResourceOutput{Tags: []types.Tag{}}
-	for key, value := range tags {
-		out.Tags = append(out.Tags, types.Tag{Key: &key, Value: &value})
-	}
-	slices.SortFunc(out.Tags, func(a, b types.Tag) int { return cmp.Compare(*a.Key, *b.Key) })
-	return out, nil
+	return &ecr.ListTagsForResourceOutput{Tags: append([]types.Tag{}, tagList(tags)...)}, nil
 }
 
 // TagResource adds tags to a repository, or changes their values.
