@@ -46,6 +46,14 @@ func ContainsAll(text string, words []string) bool {
 	return !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(text, word) })
 }
 
+// SearchRemote returns what the external registry behind the repository finds, to follow
+// what [Base.Search] found: own is how many of the page it returned, total their number on
+// all pages.
+func (b *Base[P]) SearchRemote(r *Request, q packages.RemoteSearch, own, total int) (packages.RemoteHits, error) {
+	q.From, q.Size = max(0, q.From-total), q.Size-own
+	return b.Packages.SearchRemote(r.Context(), r.Repository, r.Format, q)
+}
+
 // Search returns one page of the packages of a format whose name or text contains every
 // word of a search, and their number on all pages: see [packages.Service.Search]. name is
 // the name of a package as people write it. The packages are read one by one, while the

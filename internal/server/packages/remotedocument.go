@@ -18,6 +18,8 @@ const (
 	SigningKeys DocumentKind = "keys"
 	// Attestations are statements about how a version, or a file of it, was made.
 	Attestations DocumentKind = "attestations"
+	// SearchResults are what a search of a registry finds: [RemoteHits] in JSON.
+	SearchResults DocumentKind = "search"
 )
 
 // A DocumentRequest names a document of a registry. It is comparable.
@@ -30,6 +32,8 @@ type DocumentRequest struct {
 	// Address is where the registry says that the document is, absolute; empty if the kind
 	// has an address that follows from the others.
 	Address string
+	// Search is what is searched for.
+	Search RemoteSearch
 }
 
 // ConnectionDocument returns a document about the registry behind the repository or its
@@ -49,7 +53,7 @@ func (s *Service) ConnectionDocument(ctx context.Context, repo RepositoryID, for
 			continue
 		}
 		body, err := s.remoteDocument(ctx, u.connection, DocumentRequest{Kind: kind, Package: PackageID{Format: format}})
-		if !errors.Is(err, ErrNoRemotePackage) {
+		if !isNoRemotePackage(err) {
 			return body, err
 		}
 	}
@@ -100,13 +104,15 @@ func (s *Service) VersionDocument(ctx context.Context, repo RepositoryID, id Pac
 		if slot.repository.connection != v.EntryPoint || s.refusal(id, slot.repository, f.blocking) != "" {
 			continue
 		}
-		body, err := s.remoteDocument(ctx, v.EntryPoint, DocumentRequest{kind, id.remote(), v.Version, address})
-		if !errors.Is(err, ErrNoRemotePackage) {
+		body, err := s.remoteDocument(ctx, v.EntryPoint, DocumentRequest{Kind: kind, Package: id.remote(), Version: v.Version, Address: address})
+		if !isNoRemotePackage(err) {
 			return body, err
 		}
 	}
 	return nil, missing
 }
+
+func isNoRemotePackage(err error) bool { return errors.Is(err, ErrNoRemotePackage) }
 
 func (s *Service) remoteDocument(ctx context.Context, connection string, d DocumentRequest) ([]byte, error) {
 	body, state, err := s.remote.Document(ctx, connection, d)

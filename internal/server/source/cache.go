@@ -369,7 +369,7 @@ func (c *Cache) refreshLeased(ctx context.Context, k key) (*document, error) {
 	defer release()
 	have := c.documents.Lookup(k)
 	d := have.Value
-	if d == nil || c.shared {
+	if (d == nil || c.shared) && !k.fleeting() {
 		if d, err = c.read(ctx, k, have.Value); err != nil {
 			return nil, err
 		}

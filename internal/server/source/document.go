@@ -26,20 +26,21 @@ type DocumentPlace struct {
 	// Accept is the header; Types are the media types that are taken, none means any.
 	Accept string
 	Types  []string
-	// Check returns a [*BadAnswer] if the document is not what was asked for.
-	Check func(body []byte) error
+	// Read returns what is kept of the document, or a [*BadAnswer] if it is not what was
+	// asked for.
+	Read func(body []byte) ([]byte, error)
 }
 
 // JSONPlace is the place of a document in JSON that has a member which is a list.
 func JSONPlace(path, list string) *DocumentPlace {
 	const mediaType = "application/json"
-	return &DocumentPlace{Path: path, Accept: mediaType, Types: []string{mediaType}, Check: func(body []byte) error {
+	return &DocumentPlace{Path: path, Accept: mediaType, Types: []string{mediaType}, Read: func(body []byte) ([]byte, error) {
 		var d map[string]json.RawMessage
 		var members []json.RawMessage
 		if json.Unmarshal(body, &d) != nil || json.Unmarshal(d[list], &members) != nil || members == nil {
-			return &BadAnswer{What: "it is not an object with a list of " + list}
+			return nil, &BadAnswer{What: "it is not an object with a list of " + list}
 		}
-		return nil
+		return body, nil
 	}}
 }
 
@@ -82,7 +83,7 @@ func readDocument(ctx context.Context, r *Registry, d packages.DocumentRequest, 
 	if err != nil {
 		return nil, "", err
 	}
-	if err := place.Check(body); err != nil {
+	if body, err = place.Read(body); err != nil {
 		return nil, "", err
 	}
 	text, err := json.Marshal(body)

@@ -51,7 +51,7 @@ type key struct {
 
 func (k key) text() string {
 	if d := k.request; d.Kind != "" {
-		rest := sha256.Sum256(fmt.Appendf(nil, "%q %q", d.Version, d.Address)) // may be longer than a key of the table
+		rest := sha256.Sum256(fmt.Appendf(nil, "%q %q %#v", d.Version, d.Address, d.Search)) // may be longer than a key of the table
 		return fmt.Sprintf("document/%s/%s/%s/%s/%x", d.Kind, d.Package.Format, d.Package.Namespace, d.Package.Name, rest[:16])
 	}
 	text := string(k.id.Format) + "/" + k.id.Namespace + "/" + k.id.Name
@@ -66,12 +66,18 @@ func (k key) subject() string {
 	switch d := k.request; {
 	case d.Kind == "":
 		return k.id.String()
+	case d.Kind == packages.SearchResults:
+		return "a search"
 	case d.Package.Name == "":
 		return "its " + string(d.Kind)
 	default:
 		return fmt.Sprintf("the %s of version %s of %s", d.Kind, d.Version, d.Package)
 	}
 }
+
+// fleeting reports whether the document is kept in memory alone. Anyone who may read can ask
+// for any number of searches; they must not push out of the table what outages need.
+func (k key) fleeting() bool { return k.request.Kind == packages.SearchResults }
 
 func (k key) String() string { return k.registry + "/" + k.text() }
 
@@ -120,6 +126,9 @@ func (d *document) confirmed(at time.Time) *document {
 // read returns the document of the table, or nil. If old, which may be nil, has the same
 // revision, its content is used and not read.
 func (c *Cache) read(ctx context.Context, k key, old *document) (*document, error) {
+	if k.fleeting() {
+		return nil, nil
+	}
 	type row struct {
 		document
 		revision string
@@ -147,6 +156,9 @@ func (c *Cache) read(ctx context.Context, k key, old *document) (*document, erro
 // readBody returns the document of the table with its content, or nil. One that is damaged
 // is like none: it is asked for again.
 func (c *Cache) readBody(ctx context.Context, k key) (*document, error) {
+	if k.fleeting() {
+		return nil, nil
+	}
 	type row struct {
 		document
 		revision string
@@ -187,6 +199,9 @@ func (d *document) decode(revision string) error {
 
 // write stores a document. If it has no body, only its time has changed.
 func (c *Cache) write(ctx context.Context, k key, d *document) error {
+	if k.fleeting() {
+		return nil
+	}
 	return c.db.Tx(ctx, func(tx *db.Tx) error {
 		if d.pkg != nil && d.body == nil {
 			_, err := tx.Exec(ctx, `UPDATE source_document SET checked = $3 WHERE registry = $1 AND package = $2`, k.registry, k.text(), db.Micros(d.checked))

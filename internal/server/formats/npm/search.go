@@ -28,12 +28,8 @@ type searchResult struct {
 }
 
 type searchedPackage struct {
-	Name        string            `json:"name"`
+	packument.Found
 	Scope       string            `json:"scope"`
-	Version     string            `json:"version"`
-	Description string            `json:"description,omitempty"`
-	Keywords    json.RawMessage   `json:"keywords,omitempty"`
-	Date        string            `json:"date"`
 	Links       map[string]string `json:"links"`
 	Maintainers []struct{}        `json:"maintainers"`
 }
@@ -54,7 +50,18 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 		}
 		results = append(results, searchEntry(p))
 	}
-	out, err := json.Marshal(map[string]any{"objects": results, "total": total})
+	remote, err := h.SearchRemote(r, packages.RemoteSearch{Text: q.Get("text"), From: page.From, Size: page.Size}, len(results), total)
+	if err != nil {
+		return err
+	}
+	for _, hit := range remote.Hits {
+		entry, err := remoteEntry(hit)
+		if err != nil {
+			return err
+		}
+		results = append(results, entry)
+	}
+	out, err := json.Marshal(map[string]any{"objects": results, "total": total + remote.Total})
 	if err != nil {
 		return err
 	}
@@ -64,14 +71,30 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 
 func searchEntry(p *packages.Package) searchResult {
 	s := searchedPackage{
-		Name: packument.FullName(p.ID), Scope: "unscoped", Version: p.Tags["latest"], Date: timestamp(p.Modified),
-		Links: map[string]string{}, Maintainers: []struct{}{},
-	}
-	if p.ID.Namespace != "" {
-		s.Scope = p.ID.Namespace
+		Found: packument.Found{Name: packument.FullName(p.ID), Version: p.Tags["latest"], Date: timestamp(p.Modified)},
+		Scope: scope(p.ID), Links: map[string]string{}, Maintainers: []struct{}{},
 	}
 	if about, err := packument.ParseObject(p.Attributes); err == nil {
 		s.Description, s.Keywords = packument.StringValue(about.Get("description")), about.Get("keywords")
 	}
 	return searchResult{Package: s}
+}
+
+// remoteEntry is the entry of a package that an upstream found.
+func remoteEntry(hit packages.RemoteHit) (searchResult, error) {
+	if hit.Admitted != nil {
+		return searchEntry(hit.Admitted), nil
+	}
+	s := searchedPackage{Scope: scope(hit.Package), Links: map[string]string{}, Maintainers: []struct{}{}}
+	if err := json.Unmarshal(hit.About, &s.Found); err != nil {
+		return searchResult{}, err
+	}
+	return searchResult{Package: s}, nil
+}
+
+func scope(id packages.PackageID) string {
+	if id.Namespace == "" {
+		return "unscoped"
+	}
+	return id.Namespace
 }

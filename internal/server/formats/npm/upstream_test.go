@@ -4,6 +4,8 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -135,4 +137,110 @@ func TestGetAttestations_Upstream(t *testing.T) {
 	if r.Count(path) != before {
 		t.Error("the registry was asked for a package that upstream BLOCK protects")
 	}
+}
+
+// found are the results of a search, as name@version.
+func found(t testing.TB, r formatstest.Response) string {
+	t.Helper()
+	var answer struct {
+		Objects []struct {
+			Package struct{ Name, Version, Description string }
+		}
+		Total int
+	}
+	if err := json.Unmarshal([]byte(r.Body), &answer); err != nil || r.StatusCode != 200 {
+		t.Fatal(r.StatusCode, r.Body, err)
+	}
+	out := fmt.Sprint(answer.Total, ":")
+	for _, o := range answer.Objects {
+		out += " " + o.Package.Name + "@" + o.Package.Version
+	}
+	return out
+}
+
+func TestSearch_Upstream(t *testing.T) {
+	r, s, app := startConnected(t)
+	admin := authn.WithCaller(t.Context(), s.Caller(formatstest.Admin))
+	var asked []string
+	var answer []string // names
+	r.Handle("GET /-/v1/search", func(w http.ResponseWriter, req *http.Request) {
+		q := req.URL.Query()
+		asked = append(asked, q.Get("text")+" "+q.Get("from")+"+"+q.Get("size"))
+		var objects []any
+		for _, name := range answer {
+			objects = append(objects, map[string]any{"package": map[string]any{"name": name, "version": "9.9.9", "description": "It is " + name, "keywords": []string{"pad"}, "date": "2025-05-06T07:08:09.000Z"}})
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{"objects": objects, "total": len(objects)})
+	})
+	search := func(query string) string {
+		t.Helper()
+		s.Advance(3 * time.Minute)
+		asked = nil
+		return found(t, s.Do(formatstest.Reader, "GET", app+"-/v1/search?"+query, ""))
+	}
+	for _, name := range []string{"pad-own", "pad-too"} {
+		want(t, 201, s.Do(formatstest.Admin, "PUT", app+name, encode(t, document(name, "1.0.0", "latest", []byte(name)))))
+	}
+	// What was published here comes first. Its name at the registry is not shown, nor what
+	// is no name.
+	answer = []string{"left-pad", "pad-own", "../x", "@pub/pad"}
+	if got, want := search("text=pad&size=10"), "6: pad-own@1.0.0 pad-too@1.0.0 left-pad@9.9.9 @pub/pad@9.9.9"; got != want || asked[0] != "pad 0+8" {
+		t.Errorf("found %s, want %s; the registry was asked for %q", got, want, asked)
+	}
+	// The next page goes on at the registry.
+	if got := search("text=pad&size=3&from=1"); got != "6: pad-too@1.0.0 left-pad@9.9.9" || asked[0] != "pad 0+2" {
+		t.Errorf("the second page is %s, asked %q", got, asked)
+	}
+	if search("text=pad&size=3&from=5"); asked[0] != "pad 3+3" {
+		t.Errorf("for the third page, the registry was asked for %q", asked)
+	}
+	// A name of ours is not told, and neither is a search that our packages answer.
+	if got := search("text=pad-own"); got != "1: pad-own@1.0.0" || asked != nil {
+		t.Errorf("found %s, asked %q", got, asked)
+	}
+	if search("text=pad&size=1"); asked != nil {
+		t.Errorf("the registry was asked for %q", asked)
+	}
+	// What a package group blocks is not shown.
+	group := packages.GroupID{Domain: formatstest.Shared.Domain, Pattern: "/npm/pub/*"}
+	if _, err := s.Packages.CreateGroup(admin, packages.NewGroup{ID: group}); err != nil {
+		t.Fatal(err)
+	}
+	blocked := packages.OriginUpdate{Modes: map[packages.OriginType]packages.OriginMode{packages.ByExternalUpstream: packages.BlockAll}}
+	if _, _, err := s.Packages.UpdateGroupOrigin(admin, group, blocked); err != nil {
+		t.Fatal(err)
+	}
+	answer = []string{"left-pad", "@pub/pad"}
+	if got := search("text=pad"); got != "4: pad-own@1.0.0 pad-too@1.0.0 left-pad@9.9.9" {
+		t.Errorf("with a group that blocks: %s", got)
+	}
+	// Admission decides by what the registry says of the package, and not by its search.
+	r.add("left-pad", nil)
+	answer = []string{"left-pad", "never-seen"}
+	deny := func(condition string) {
+		t.Helper()
+		if _, err := s.Packages.SetRepositoryPolicy(admin, formatstest.App, `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Resource":"*","Action":"codeartifact:ReadFromRepository","Condition":`+condition+`}]}`, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deny(`{"NumericLessThan":{"gatehouse:VersionAge":"7"},"StringEquals":{"gatehouse:PackageOrigin":"external"}}`)
+	if got := search("text=pad"); got != "4: pad-own@1.0.0 pad-too@1.0.0 left-pad@1.0.0" {
+		t.Errorf("with a rule that admits: %s", got)
+	}
+	deny(`{"StringEquals":{"gatehouse:PackageOrigin":"external"}}`)
+	if got := search("text=pad"); got != "4: pad-own@1.0.0 pad-too@1.0.0" {
+		t.Errorf("with a rule that denies: %s", got)
+	}
+	if _, err := s.Packages.DeleteRepositoryPolicy(admin, formatstest.App, ""); err != nil {
+		t.Fatal(err)
+	}
+	// Without the registry, our packages are found, and the client is told.
+	r.Close()
+	s.Advance(30 * 24 * time.Hour)
+	got := s.Do(formatstest.Reader, "GET", app+"-/v1/search?text=pad", "")
+	if found(t, got) != "2: pad-own@1.0.0 pad-too@1.0.0" || !strings.Contains(got.Header.Get("Cache-Status"), npmjs) {
+		t.Errorf("without the registry: %v %s", got.Header, got.Body)
+	}
+	want(t, 403, s.Do(formatstest.Publisher, "GET", app+"-/v1/search?text=pad", ""), "codeartifact:ReadFromRepository")
 }

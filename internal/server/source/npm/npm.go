@@ -74,6 +74,8 @@ func (Codec) Document(_ context.Context, _ *source.Registry, d packages.Document
 			return nil, packages.ErrNoRemotePackage
 		}
 		return source.JSONPlace("-/npm/v1/attestations/"+path, "attestations"), nil
+	case packages.SearchResults:
+		return searchPlace(d.Search), nil
 	}
 	return nil, packages.ErrNoRemotePackage
 }
