@@ -130,8 +130,9 @@ type Writer interface {
 }
 
 // An Object is an open, committed object. If its bytes are a file, it is also a
-// [Filer]: serve the file then, so that the kernel can use sendfile. If clients may
-// fetch it from the store, it is also a [Presigner].
+// [Filer]: serve the file then, so that the kernel can use sendfile. If they are in
+// memory, it is also an [InMemory]. If clients may fetch it from the store, it is also a
+// [Presigner].
 //
 // ReadAt is for parts of an object, such as the directory of an archive. It reads
 // ahead if a request costs more than a few bytes. It may be called by several
@@ -148,6 +149,11 @@ type Object interface {
 // closes the file.
 type Filer interface {
 	File() *os.File
+}
+
+// InMemory is an [Object] whose bytes are in memory. They must not be changed.
+type InMemory interface {
+	Bytes() []byte
 }
 
 // A Presigner is an [Object] that clients can fetch from the store itself. A handler

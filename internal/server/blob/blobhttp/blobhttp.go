@@ -5,8 +5,11 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
+	"strconv"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 )
 
@@ -28,9 +31,40 @@ func Serve(w http.ResponseWriter, r *http.Request, o blob.Object) {
 		}
 		// What follows reads it again, and ends the connection if that fails too.
 	}
+	if wantsAll(r) && w.Header().Get("Content-Type") != "" && serveAll(w, r, o) {
+		return
+	}
 	var content io.ReadSeeker = o
 	if f, ok := o.(blob.Filer); ok {
 		content = f.File()
 	}
 	http.ServeContent(w, r, "", time.Time{}, content)
+}
+
+// conditions are the header fields by which a client asks for less than everything.
+var conditions = []string{"Range", "If-Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"}
+
+// wantsAll reports whether the answer is 200 with the whole object.
+func wantsAll(r *http.Request) bool {
+	return r.Method == http.MethodGet && !slices.ContainsFunc(conditions, func(name string) bool { return len(r.Header[name]) > 0 })
+}
+
+// serveAll answers with the whole of an object in memory or in a file, as
+// [http.ServeContent] does with more system calls. It reports whether the object is such.
+func serveAll(w http.ResponseWriter, r *http.Request, o blob.Object) bool {
+	inMemory, isInMemory := o.(blob.InMemory)
+	file, isFile := o.(blob.Filer)
+	if !isInMemory && !isFile {
+		return false
+	}
+	h := w.Header()
+	h["Accept-Ranges"] = []string{"bytes"}
+	h["Content-Length"] = []string{strconv.FormatInt(o.Size(), 10)}
+	w.WriteHeader(http.StatusOK)
+	if isInMemory {
+		_ = respwriter.WriteWhole(w, r, inMemory.Bytes()) // the client is gone
+		return true
+	}
+	_, _ = io.CopyN(w, file.File(), o.Size()) // net/http ends the connection if something is missing
+	return true
 }

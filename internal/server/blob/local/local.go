@@ -63,6 +63,7 @@ type Store struct {
 	writing sync.Map
 	// reserve is how many bytes of the disk uploads leave free.
 	reserve int64
+	small   *smallObjects
 	metrics *metrics
 }
 
@@ -90,7 +91,7 @@ func Open(dir string, options ...Option) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("blob store: %w", errors.Join(err, root.Close()))
 	}
-	s := &Store{dir: dir, root: root, committed: committed, metrics: newMetrics()}
+	s := &Store{dir: dir, root: root, committed: committed, small: newSmallObjects(), metrics: newMetrics()}
 	if space, ok := diskspace.Of(dir); ok {
 		s.reserve = int64(space.Reserve())
 	}
@@ -148,14 +149,20 @@ func (s *Store) claim(name string) (*writer, error) {
 	return &writer{store: s, shard: s.shard(name), name: name}, nil
 }
 
-// Open implements [blob.Store]. The object is a [blob.Filer].
+// Open implements [blob.Store]. The object is a [blob.Filer] or, if it is small and was
+// opened before, a [blob.InMemory].
 func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
 	if !blob.ValidName(name) {
 		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
-	f, err := s.openFile(name)
+	where := s.shard(name).path(name)
+	if o := s.small.open(s.committed, name, where); o != nil {
+		s.metrics.opened.Inc()
+		return o, nil
+	}
+	f, err := s.committed.open(where)
 	if errors.Is(err, fs.ErrNotExist) && s.restore(name) {
-		f, err = s.openFile(name)
+		f, err = s.committed.open(where)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		s.metrics.missing.Inc()
@@ -170,12 +177,10 @@ func (s *Store) Open(_ context.Context, name string) (blob.Object, error) {
 		f.Close()
 		return nil, fmt.Errorf("open blob: %w", err)
 	}
+	if o := s.small.offer(name, f, info); o != nil {
+		return o, nil
+	}
 	return &object{f, info.Size()}, nil
-}
-
-// openFile opens the file of a committed object.
-func (s *Store) openFile(name string) (*os.File, error) {
-	return s.committed.open(s.shard(name).path(name))
 }
 
 // Delete implements [blob.Store]. Objects that are open can still be read.

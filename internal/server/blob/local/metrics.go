@@ -30,5 +30,13 @@ func newMetrics() *metrics {
 // Metrics returns the store's metrics, for one registration.
 func (s *Store) Metrics() []prometheus.Collector {
 	m := s.metrics
-	return []prometheus.Collector{m.written, m.opened, m.missing, m.full, m.setAside, m.restored, m.commit}
+	small := []prometheus.Collector{
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "gatehouse_blob_opened_in_memory_total", Help: "Objects opened for reading whose bytes were in memory.",
+		}, func() float64 { return float64(s.small.hits.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gatehouse_blob_memory_bytes", Help: "Bytes of small objects that are kept in memory.",
+		}, func() float64 { return float64(s.small.kept.Stats().Cost) }),
+	}
+	return append(small, m.written, m.opened, m.missing, m.full, m.setAside, m.restored, m.commit)
 }
