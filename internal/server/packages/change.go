@@ -3,8 +3,10 @@ package packages
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 )
@@ -102,21 +104,62 @@ func nullable(b []byte) any {
 	return b
 }
 
-// changePackage runs fn between begin and save and makes the change visible to all
-// readers. The transaction may run more than once, each time with a fresh copy of c.
-func (s *Service) changePackage(ctx context.Context, c packageChange, fn func(*db.Tx, *packageChange) error) error {
-	return s.changeCached(ctx, c.repository.cacheKey(c.id), func(tx *db.Tx) error {
-		c := c
-		c.service, c.at = s, s.now()
-		if err := c.begin(ctx, tx); err != nil {
-			return err
+// A packageStep is a change of a package and what it does between begin and save.
+type packageStep struct {
+	packageChange
+	run func(*db.Tx, *packageChange) error
+}
+
+// changePackage makes one change of a package.
+func (s *Service) changePackage(ctx context.Context, c packageChange, run func(*db.Tx, *packageChange) error) error {
+	return s.changePackages(ctx, packageStep{c, run})
+}
+
+// changePackages makes changes in one transaction, in their order, and makes them visible
+// to all readers. The transaction may run more than once, each time with fresh copies of
+// the changes. If one of them fails, none is made. There are exceptions for those after the
+// first: see alsoChange.
+func (s *Service) changePackages(ctx context.Context, steps ...packageStep) error {
+	keys := make([]cacheKey, len(steps))
+	for i, step := range steps {
+		keys[i] = step.repository.cacheKey(step.id)
+	}
+	return s.changeCached(ctx, keys, func(tx *db.Tx) error {
+		for i, step := range steps {
+			do := s.change
+			if i > 0 {
+				do = s.alsoChange
+			}
+			if err := do(ctx, tx, step); err != nil {
+				return err
+			}
 		}
-		if err := fn(tx, &c); err != nil {
-			return err
-		}
-		if c.deleted {
-			return nil
-		}
-		return c.save(ctx, tx)
+		return nil
 	})
+}
+
+// change makes one change within a transaction.
+func (s *Service) change(ctx context.Context, tx *db.Tx, step packageStep) error {
+	c := step.packageChange
+	c.service, c.at = s, s.now()
+	if err := c.begin(ctx, tx); err != nil {
+		return err
+	}
+	if err := step.run(tx, &c); err != nil {
+		return err
+	}
+	if c.deleted {
+		return nil
+	}
+	return c.save(ctx, tx)
+}
+
+// alsoChange is change for a retention that follows from another change, which is made
+// without it if the repository was deleted meanwhile or has the version already.
+func (s *Service) alsoChange(ctx context.Context, tx *db.Tx, step packageStep) error {
+	err := s.change(ctx, tx, step)
+	if err != nil && (errors.Is(err, errNothingToRetain) || fault.From(err).Kind == fault.NotFound) {
+		return nil
+	}
+	return err
 }

@@ -56,7 +56,7 @@ func (s *Service) CopyVersions(ctx context.Context, c Copy) (Outcome, error) {
 		return out, err
 	}
 	var out Outcome
-	err = s.changeCached(ctx, destination.cacheKey(c.Package), func(tx *db.Tx) (err error) {
+	err = s.changeCached(ctx, []cacheKey{destination.cacheKey(c.Package)}, func(tx *db.Tx) (err error) {
 		t := copyTx{Copy: c, source: source, tx: tx, packageChange: packageChange{
 			service: s, repository: destination, id: c.Package, at: s.now(),
 		}}

@@ -64,13 +64,21 @@ func (k cacheKey) feedKey() string {
 	return feedKey(packageKey, k.repository, string(k.format), k.namespace, k.name)
 }
 
-// changeCached runs a transaction that changes a package, and makes the change
+// changeCached runs a transaction that changes packages, and makes the changes
 // visible to all readers of all servers.
-func (s *Service) changeCached(ctx context.Context, k cacheKey, run func(*db.Tx) error) error {
+func (s *Service) changeCached(ctx context.Context, keys []cacheKey, run func(*db.Tx) error) error {
+	feedKeys := make([]string, len(keys))
+	for i, k := range keys {
+		feedKeys[i] = k.feedKey()
+	}
 	return s.feed.Make(ctx, changefeed.Change{
-		Scope:  scope,
-		Run:    func(tx *db.Tx) ([]string, error) { return []string{k.feedKey()}, run(tx) },
-		Forget: func() { s.forget(k) },
+		Scope: scope,
+		Run:   func(tx *db.Tx) ([]string, error) { return feedKeys, run(tx) },
+		Forget: func() {
+			for _, k := range keys {
+				s.forget(k)
+			}
+		},
 	})
 }
 

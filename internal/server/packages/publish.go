@@ -90,7 +90,7 @@ func (s *Service) publish(ctx context.Context, r *repository, p Publication) (*V
 	}
 	w.walk = func(visit visitor) error { return s.walkUpstreams(r, p.Package.Format, visit) }
 	publish := func() error {
-		return s.changeCached(ctx, r.cacheKey(p.Package), func(tx *db.Tx) error {
+		return s.changeCached(ctx, []cacheKey{r.cacheKey(p.Package)}, func(tx *db.Tx) error {
 			// The transaction may run more than once: start each run afresh.
 			w.packageChange = packageChange{service: s, repository: r, id: p.Package, origin: d.newOrigin(p.Package, p.origin()), at: s.now()}
 			w.kept, w.replaced, w.published = nil, nil, nil

@@ -20,10 +20,19 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 	if from == nil {
 		return nil // deleted since the version was found: this download is the last
 	}
-	key := id.Format.versionKey(v.Version)
+	step := s.retention(ctx, r, from, id, v.Version)
+	err := s.changePackages(ctx, step)
+	if errors.Is(err, errNothingToRetain) {
+		return nil
+	}
+	return err
+}
+
+// retention is the change that retains a version of from in r.
+func (s *Service) retention(ctx context.Context, r, from *repository, id PackageID, version string) packageStep {
+	key := id.Format.versionKey(version)
 	origin := s.snapshot.Load().domain(r.id.Domain).newOrigin(id, Origin{Publish: Block, Upstream: Allow})
-	c := packageChange{repository: r, id: id, origin: origin}
-	err := s.changePackage(ctx, c, func(tx *db.Tx, c *packageChange) error {
+	return packageStep{packageChange{repository: r, id: id, origin: origin}, func(tx *db.Tx, c *packageChange) error {
 		source, err := readPackageRow(ctx, tx, from.row, id)
 		if err != nil {
 			return err
@@ -53,11 +62,7 @@ func (s *Service) retain(ctx context.Context, r *repository, v *Version, id Pack
 			return err
 		}
 		return c.announceRetained(ctx, tx, key, versions == 1, assets)
-	})
-	if errors.Is(err, errNothingToRetain) {
-		return nil
-	}
-	return err
+	}}
 }
 
 // retainAssets copies the assets that the version does not have, if it was published
