@@ -56,6 +56,7 @@ type Cache struct {
 	indexes   map[string]*index  // by connection
 	budget    *budget
 	flights   singleflight.Group
+	later     later
 	// background has a value for each question in the background.
 	background chan struct{}
 
@@ -87,8 +88,8 @@ func New(ctx context.Context, c Config) (*Cache, error) {
 	cache := &Cache{
 		db: c.DB, shared: c.Shared, registries: map[string]*Registry{}, settings: c.Settings.WithDefaults(), now: c.Now, log: c.Log,
 		metrics: newMetrics(), background: make(chan struct{}, maxBackground),
-		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}),
-		health:   map[string]*health{}, own: map[string]Settings{}, indexes: map[string]*index{},
+		failures: lru.New[key](lru.Config[failure]{MaxCost: maxFailures}), later: later{waiting: map[key]*document{}},
+		health: map[string]*health{}, own: map[string]Settings{}, indexes: map[string]*index{},
 	}
 	// Documents are large, so there are few shards.
 	cache.documents = lru.New[key](lru.Config[*document]{MaxCost: cache.settings.MemoryBytes, Shards: 2, Cost: func(d *document) int64 { return d.bytes + 512 }})
@@ -382,7 +383,7 @@ func (c *Cache) refreshLeased(ctx context.Context, k key) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.write(ctx, k, next); err != nil {
+	if err := c.store(ctx, k, next); err != nil {
 		// The answer is good. It is lost at the next restart.
 		c.log.Warn("an answer of a package registry could not be stored", "registry", k.registry, "package", k.text(), "error", err)
 	}

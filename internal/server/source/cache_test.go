@@ -64,10 +64,15 @@ func (f *fixture) now() time.Time { return time.Unix(f.clock.Load(), 0).UTC() }
 
 func (f *fixture) pass(d time.Duration) { f.clock.Add(int64(d / time.Second)) }
 
-func (f *fixture) cache(s source.Settings) *source.Cache {
+func (f *fixture) cache(s source.Settings) *source.Cache { return f.open(s, true) }
+
+// alone is the cache of the only server of a database.
+func (f *fixture) alone(s source.Settings) *source.Cache { return f.open(s, false) }
+
+func (f *fixture) open(s source.Settings, shared bool) *source.Cache {
 	f.t.Helper()
 	c, err := source.New(f.t.Context(), source.Config{
-		DB: f.db, Shared: true, Settings: s, Now: f.now, Registries: []*source.Registry{
+		DB: f.db, Shared: shared, Settings: s, Now: f.now, Registries: []*source.Registry{
 			{Connection: "public:npmjs", Codec: &f.codec}, {Connection: patient, Codec: &f.codec, Settings: source.Override{Fresh: time.Hour, MaxStale: 30 * 24 * time.Hour}},
 		},
 	})
@@ -108,6 +113,28 @@ func TestCache_Servers(t *testing.T) {
 	f.get(two, "left-pad")
 	f.pass(time.Second)
 	f.get(one, "left-pad") // is old in its memory, and confirmed in the database
+	if n := f.codec.asked.Load(); n != 2 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+}
+
+// A server that is alone stores answers after it has given them. Until then they are found,
+// although there is no room in memory, and Close stores them.
+func TestCache_StoresLater(t *testing.T) {
+	f := open(t)
+	one := f.alone(source.Settings{MemoryBytes: 1})
+	for range 2 {
+		f.get(one, "left-pad")
+	}
+	if n := f.codec.asked.Load(); n != 1 {
+		t.Errorf("the registry was asked %d times", n)
+	}
+	f.pass(time.Hour)
+	f.get(one, "left-pad") // is confirmed, perhaps before it was stored first
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.get(f.alone(source.Settings{}), "left-pad")
 	if n := f.codec.asked.Load(); n != 2 {
 		t.Errorf("the registry was asked %d times", n)
 	}

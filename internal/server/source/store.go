@@ -129,6 +129,9 @@ func (c *Cache) read(ctx context.Context, k key, old *document) (*document, erro
 	if k.fleeting() {
 		return nil, nil
 	}
+	if d := c.notStored(k); d != nil {
+		return d, nil
+	}
 	type row struct {
 		document
 		revision string
@@ -158,6 +161,9 @@ func (c *Cache) read(ctx context.Context, k key, old *document) (*document, erro
 func (c *Cache) readBody(ctx context.Context, k key) (*document, error) {
 	if k.fleeting() {
 		return nil, nil
+	}
+	if d := c.notStored(k); d != nil {
+		return d, nil
 	}
 	type row struct {
 		document
@@ -197,34 +203,6 @@ func (d *document) decode(revision string) error {
 	return json.Unmarshal(raw, d.pkg)
 }
 
-// write stores a document. If it has no body, only its time has changed.
-func (c *Cache) write(ctx context.Context, k key, d *document) error {
-	if k.fleeting() {
-		return nil
-	}
-	return c.db.Tx(ctx, func(tx *db.Tx) error {
-		if d.pkg != nil && d.body == nil {
-			_, err := tx.Exec(ctx, `UPDATE source_document SET checked = $3 WHERE registry = $1 AND package = $2`, k.registry, k.text(), db.Micros(d.checked))
-			return err
-		}
-		revision := ""
-		if d.pkg != nil {
-			revision = d.pkg.Revision
-		}
-		_, err := tx.Exec(ctx, `INSERT INTO source_document (registry, package, validator, revision, checked, size, body) VALUES ($1, $2, $3, $4, $5, $6, $7)
-			ON CONFLICT (registry, package) DO UPDATE SET validator = $3, revision = $4, checked = $5, size = $6, body = $7`,
-			k.registry, k.text(), d.validator, revision, db.Micros(d.checked), int64(len(d.body)), nullable(d.body))
-		return err
-	})
-}
-
-func nullable(b []byte) any {
-	if b == nil {
-		return nil
-	}
-	return b
-}
-
 // sweepBatch is the number of documents in one step of a sweep.
 const sweepBatch = 500
 
@@ -233,6 +211,7 @@ const sweepBatch = 500
 // have go first: anyone who may read can ask for any number of them. It should run every
 // hour.
 func (c *Cache) Sweep(ctx context.Context) error {
+	c.storeNow(ctx)
 	stale, untold := c.settings.MaxStale, c.settings.Missing
 	for _, s := range c.own {
 		stale, untold = max(stale, s.MaxStale), max(untold, s.Missing)
