@@ -167,7 +167,10 @@ func (p *planner) fillStruct(n *node, s *model.Shape) error {
 			return err
 		}
 	}
-	for missing := range wires {
+	for missing, wire := range wires {
+		if s.Members[wire].Newer {
+			continue
+		}
 		return fmt.Errorf("%v has no field %s", n.typ, missing)
 	}
 	n.index()

@@ -220,6 +220,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	p.metrics.damagedObjects(damage.Found)
 	p.images, err = images.New(ctx, images.Config{
 		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Roles: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
+		ServesRegion: p.servesRegion, LinkRole: p.linkRole,
 	})
 	if err != nil {
 		return err
@@ -338,7 +339,7 @@ func (p *components) auditWork(_ context.Context, event, resource string, params
 	return p.audit.Write(audit.ServiceEvent("gatehouse", event, resource, params, p.now()))
 }
 
-// auditImages writes an audit record of what lifecycle policies did.
+// auditImages writes an audit record of what lifecycle policies and replication did.
 func (p *components) auditImages(ctx context.Context, e images.ServiceEvent) error {
 	if e.Details == nil {
 		return p.auditWork(ctx, e.Name, e.Repository, e.Params)
@@ -353,6 +354,15 @@ func (p *components) lostRecord(err error) {
 
 func (p *components) servesRegion(region string) bool {
 	return slices.Contains(p.config.AllRegions(), region)
+}
+
+// linkRole creates the service-linked role of a service, unless it exists.
+func (p *components) linkRole(ctx context.Context, service string) error {
+	if p.iam.HasServiceLinkedRole(ctx, service) {
+		return nil
+	}
+	_, err := p.iam.CreateServiceLinkedRole(ctx, service, "", "")
+	return err
 }
 
 func (p *components) localAuthority() bool {

@@ -76,6 +76,16 @@ func (s *Service) CreateServiceLinkedRole(ctx context.Context, service, suffix, 
 	return r, err
 }
 
+// HasServiceLinkedRole reports whether the caller's account has the role of a service.
+func (s *Service) HasServiceLinkedRole(ctx context.Context, service string) bool {
+	c, err := caller(ctx)
+	if err != nil {
+		return false
+	}
+	_, exists := s.current.Load().named(c.Account, KindRole, serviceLinked[service].role)
+	return exists
+}
+
 // DeleteServiceLinkedRole deletes the role of a service, and returns the id of
 // the deletion, which is done. Faults: NoSuchEntity, InvalidInput.
 func (s *Service) DeleteServiceLinkedRole(ctx context.Context, name string) (taskID string, err error) {

@@ -188,6 +188,9 @@ func (d *deleteTx) run(ctx context.Context, tx *db.Tx) error {
 	}
 	if d.ref.Tag != "" && (len(tags) > 1 || d.last == keepUntagged) {
 		d.gone = []Reference{{d.ref.Tag, d.digest}}
+		if err := d.s.enqueueRemoval(ctx, tx, d.repo, d.gone[0]); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `DELETE FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag); err != nil {
 			return err
 		}
@@ -217,6 +220,9 @@ func (d *deleteTx) image(ctx context.Context, tx *db.Tx) error {
 		return fault.New(fault.Conflict, "ImageReferencedByManifestList", "Requested image referenced by manifest list: [%s]", parent)
 	}
 	if !errors.Is(err, db.ErrNoRows) {
+		return err
+	}
+	if err := d.s.enqueueRemoval(ctx, tx, d.repo, Reference{Digest: d.digest}); err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE image_blob_link SET renewed = $3 WHERE repository = $1 AND digest IN (SELECT digest FROM image_reference WHERE repository = $1 AND manifest = $2)`,

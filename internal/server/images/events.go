@@ -62,5 +62,5 @@ func (p *manifestTx) announce(ctx context.Context, tx *db.Tx, fresh bool) error 
 	if fresh && len(refs) == 0 {
 		refs = []Reference{{Digest: p.digest}}
 	}
-	return announce(ctx, tx, p.events, p.repo, p.now, actionPush, p.parsed.subject, refs...)
+	return announce(ctx, tx, p.s.events, p.repo, p.now, actionPush, p.parsed.subject, refs...)
 }

@@ -150,6 +150,9 @@ func (t *asideTx) one(ctx context.Context, tx *db.Tx, img asideImage) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM image_aside WHERE repository = $1 AND digest = $2`, row, d); err != nil {
 		return err
 	}
+	if err := t.a.service.enqueueRemoval(ctx, tx, t.a.repo, Reference{Digest: img.digest}); err != nil {
+		return err
+	}
 	t.number++
 	if _, err := tx.Exec(ctx, `INSERT INTO image_aside (repository, `+asideColumns+`, run, number, priority, by_pull, since, until)
 		SELECT repository, `+asideColumns+`, $3, $4, $5, $6, $7, $8 FROM image_manifest WHERE repository = $1 AND digest = $2`,

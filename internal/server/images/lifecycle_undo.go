@@ -189,6 +189,9 @@ func (s *Service) restoreRows(ctx context.Context, tx *db.Tx, repo *Repository, 
 	if _, err := tx.Exec(ctx, `DELETE FROM image_aside WHERE repository = $1 AND digest = $2`, repo.row, string(d)); err != nil {
 		return false, nil, err
 	}
+	if err := s.enqueueReplica(ctx, tx, repo, d); err != nil {
+		return false, nil, err
+	}
 	img := asideImage{digest: d, tags: tags}
 	return true, tags, announce(ctx, tx, s.events, repo, s.now(), actionPush, subjects[0], img.references()...)
 }

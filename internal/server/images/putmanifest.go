@@ -13,7 +13,6 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
-	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 )
 
 // PutManifest is a manifest to be stored.
@@ -71,7 +70,7 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	if err != nil {
 		return nil, err
 	}
-	put := &manifestTx{PutManifest: p, events: s.events, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
+	put := &manifestTx{PutManifest: p, s: s, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
 	if len(p.Tags) == 0 { // caches hold only manifests that exist
 		err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
 	} else {
@@ -119,7 +118,7 @@ func (p *PutManifest) checkDigest(body []byte) (digest.Digest, error) {
 // A manifestTx is the transaction of [Service.PutManifest].
 type manifestTx struct {
 	PutManifest
-	events *events.Log
+	s      *Service
 	body   []byte
 	repo   *Repository
 	parsed *parsedManifest
@@ -161,6 +160,11 @@ func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
 	}
 	if !fresh && len(p.moved) == 0 && p.Existing == RejectExisting {
 		return p.alreadyExists()
+	}
+	if fresh || len(p.moved) > 0 {
+		if err := p.s.enqueueReplica(ctx, tx, p.repo, p.digest); err != nil {
+			return err
+		}
 	}
 	return p.announce(ctx, tx, fresh)
 }
@@ -218,26 +222,32 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 func (p *manifestTx) setTags(ctx context.Context, tx *db.Tx, settings *Settings) error {
 	p.moved = nil
 	for _, tag := range p.Tags {
-		old, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, p.repo.row, tag)
-		if err != nil && !errors.Is(err, db.ErrNoRows) {
+		if err := p.setTag(ctx, tx, settings, tag); err != nil {
 			return err
 		}
-		if err == nil && old == p.digest {
-			continue
-		}
-		if err == nil && settings.immutable(tag) {
-			return fault.New(fault.Conflict, "ImageTagAlreadyExists", "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, p.repo.ID.Name)
-		}
-		_, err = tx.Exec(ctx, `INSERT INTO image_tag (repository, tag, digest) VALUES ($1, $2, $3) ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest`, p.repo.row, tag, string(p.digest))
-		if err != nil {
-			return err
-		}
-		p.moved = append(p.moved, tag)
 	}
 	if len(p.moved) > 0 {
 		return p.checkTagCount(ctx, tx)
 	}
 	return nil
+}
+
+func (p *manifestTx) setTag(ctx context.Context, tx *db.Tx, settings *Settings, tag string) error {
+	old, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, p.repo.row, tag)
+	if err != nil && !errors.Is(err, db.ErrNoRows) {
+		return err
+	}
+	if err == nil && old == p.digest {
+		return nil
+	}
+	if err == nil && settings.immutable(tag) {
+		return fault.New(fault.Conflict, "ImageTagAlreadyExists", "The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", tag, p.repo.ID.Name)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO image_tag (repository, tag, digest) VALUES ($1, $2, $3) ON CONFLICT (repository, tag) DO UPDATE SET digest = excluded.digest`, p.repo.row, tag, string(p.digest))
+	if err == nil {
+		p.moved = append(p.moved, tag)
+	}
+	return err
 }
 
 // maxImageTags is the number of tags that an image can have (Amazon ECR User Guide,

@@ -13,7 +13,6 @@ import (
 
 	"github.com/benbjohnson/immutable"
 
-	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
@@ -58,6 +57,8 @@ type registrySettings struct {
 	PullTimeExclusions []PullTimeExclusion `json:"pullTimeExclusions,omitempty"`
 	// Templates are in the order of their prefixes, without a "/" at their ends.
 	Templates []*Template `json:"templates,omitempty"`
+	// Replication has the rules of the replication configuration.
+	Replication []ReplicationRule `json:"replication,omitempty"`
 }
 
 // A registrySet has every registry for which something was set, in memory, like
@@ -213,26 +214,6 @@ func (f registryFollower) Reload(ctx context.Context) error {
 func (s *Service) authorizeSettings(ctx context.Context, id RegistryID, action string) (*Registry, error) {
 	r := s.registries.get(id)
 	return r, s.authz.Authorize(ctx, &authz.Request{Action: action, Resource: "*", Account: id.Account, Policies: r.policies})
-}
-
-// DescribeRegistry authorizes describing a registry. Action ecr:DescribeRegistry. Fault:
-// AccessDenied.
-func (s *Service) DescribeRegistry(ctx context.Context, id RegistryID) error {
-	_, err := s.authorizeSettings(ctx, id, "ecr:DescribeRegistry")
-	return err
-}
-
-// PutReplicationConfiguration accepts a configuration without rules, which is what every
-// registry has. Action ecr:PutReplicationConfiguration. Faults: AccessDenied,
-// ReplicationNotSupported.
-func (s *Service) PutReplicationConfiguration(ctx context.Context, id RegistryID, rules int) error {
-	if _, err := s.authorizeSettings(ctx, id, "ecr:PutReplicationConfiguration"); err != nil {
-		return err
-	}
-	if rules > 0 {
-		return fault.New(fault.Unimplemented, "ReplicationNotSupported", "Replication is not supported yet: only a replication configuration without rules is accepted.")
-	}
-	return nil
 }
 
 // The account settings and their values. The first value is the default.

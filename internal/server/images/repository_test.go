@@ -426,6 +426,10 @@ var every = []struct {
 		_, _, err := s.ExplainLifecycle(ctx, id, images.LifecycleExplanation{})
 		return err
 	}},
+	{"ReplicationStatus", []string{"ecr:DescribeImageReplicationStatus"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
+		_, err := s.ReplicationStatus(ctx, id, images.Reference{Tag: "t"})
+		return err
+	}},
 	{"DeleteRepository", []string{"ecr:DeleteRepository"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
 		_, err := s.DeleteRepository(ctx, id, images.DeleteContents)
 		return err

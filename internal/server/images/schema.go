@@ -151,4 +151,25 @@ CREATE TABLE image_registry ( -- see registry.go
 	policy {text} NOT NULL, -- empty for none
 	PRIMARY KEY (account, region)
 );
+`}, {Name: "images/replication-001", SQL: `
+-- See replication_queue.go. account and region are those of the destination.
+CREATE TABLE image_replication (
+	repository {int} NOT NULL, digest {text} NOT NULL,
+	account {text} NOT NULL, region {text} NOT NULL,
+	state {text} NOT NULL,
+	code {text} NOT NULL, -- why the last attempt failed, or empty
+	since {int} NOT NULL, -- when the image was pushed
+	version {int} NOT NULL, -- changes when the image is pushed again
+	PRIMARY KEY (repository, digest, account, region),
+	FOREIGN KEY (repository, digest) REFERENCES image_manifest (repository, digest) ON DELETE CASCADE
+);
+CREATE INDEX image_replication_waiting ON image_replication (repository, account, region, since, digest) WHERE state = 'waiting';
+CREATE TABLE image_replication_removal (
+	repository {int} NOT NULL REFERENCES image_repository (id) ON DELETE CASCADE,
+	account {text} NOT NULL, region {text} NOT NULL,
+	digest {text} NOT NULL,
+	tag {text} NOT NULL, -- empty: the image
+	since {int} NOT NULL,
+	PRIMARY KEY (repository, account, region, digest, tag)
+);
 `}}

@@ -38,9 +38,15 @@ type Config struct {
 	Principals authz.Principals
 	// Roles is needed to use templates with a custom role.
 	Roles Roles
-	// Work runs lifecycle policies and their previews; see [Service.LifecycleWork].
-	// Required to set, preview, run and undo them.
+	// Work runs lifecycle policies and their previews, and replication; see
+	// [Service.LifecycleWork] and [Service.ReplicationWork]. Required for them.
 	Work *work.Queue
+	// ServesRegion reports whether the installation has registries in a region. nil means
+	// any region.
+	ServesRegion func(region string) bool
+	// LinkRole creates the service-linked role of a service in the caller's account, if
+	// it does not exist. Optional.
+	LinkRole func(ctx context.Context, service string) error
 	// CheckClock returns an error if this server's clock is wrong. Optional.
 	CheckClock func(ctx context.Context) error
 	// Audit writes an audit record of what the service did by itself. Optional.
@@ -68,21 +74,23 @@ const (
 
 // A Service is the store. It is safe for concurrent use.
 type Service struct {
-	db         *db.DB
-	feed       *changefeed.Feed
-	blobs      blob.Store
-	removals   *removal.Outbox
-	authz      authz.Authorizer
-	principals authz.Principals
-	roles      Roles
-	events     *events.Log
-	work       *work.Queue
-	clock      steadyclock.Clock
-	audit      func(context.Context, ServiceEvent) error
-	maxPlanned int
-	damage     *integrity.Monitor
-	now        func() time.Time
-	maxShare   float64
+	db           *db.DB
+	feed         *changefeed.Feed
+	blobs        blob.Store
+	removals     *removal.Outbox
+	authz        authz.Authorizer
+	principals   authz.Principals
+	roles        Roles
+	events       *events.Log
+	work         *work.Queue
+	clock        steadyclock.Clock
+	audit        func(context.Context, ServiceEvent) error
+	maxPlanned   int
+	servesRegion func(string) bool
+	linkRole     func(context.Context, string) error
+	damage       *integrity.Monitor
+	now          func() time.Time
+	maxShare     float64
 
 	repositories repositorySet
 	registries   registrySet
@@ -110,7 +118,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, servesRegion: c.ServesRegion, linkRole: c.LinkRole, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
 	s.clock = steadyclock.Clock{DB: c.DB, Now: c.Now, Table: "image_clock", Check: c.CheckClock, LastChange: lastPush}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,6 +47,8 @@ type store struct {
 	audit  []images.ServiceEvent
 	// auditErr is what writing an audit record returns.
 	auditErr error
+	// onAudit is called before a record is written, if it is not nil.
+	onAudit func()
 }
 
 // A clock stands still until advance is called.
@@ -101,13 +104,16 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(s.LifecycleWork()...); err != nil {
+	if err := queue.Handle(slices.Concat(s.LifecycleWork(), s.ReplicationWork())...); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
 func (s *store) record(_ context.Context, e images.ServiceEvent) error {
+	if s.onAudit != nil {
+		s.onAudit()
+	}
 	if s.auditErr != nil {
 		return s.auditErr
 	}

@@ -113,6 +113,9 @@ type Member struct {
 	// Field is the Go field, if it is not the member's name with its first
 	// letter in upper case. Of a union it is the Go type of the case.
 	Field string `json:"field,omitempty"`
+	// Newer marks a member that the SDK's structs do not have yet. A handler that needs it
+	// has a struct of its own.
+	Newer bool `json:"newer,omitempty"`
 	// In is the part of the message in which restJson1 has the member, and Name
 	// its name there.
 	In   Location `json:"in,omitempty"`

@@ -65,6 +65,7 @@ func Register(s *wire.Service, a *API) {
 
 	wire.Handle(s, a.DescribeRegistry)
 	wire.Handle(s, a.PutReplicationConfiguration)
+	wire.Handle(s, a.DescribeImageReplicationStatus)
 	wire.Handle(s, a.PutRegistryPolicy)
 	wire.Handle(s, a.GetRegistryPolicy)
 	wire.Handle(s, a.DeleteRegistryPolicy)

@@ -3,6 +3,7 @@ package ecrapi_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -45,11 +46,14 @@ func serve(t testing.TB) *fixture {
 	w := iamtest.New(t)
 	blobs := blobtest.Open(t)
 	removals, queue := removaltest.Open(t, w.DB, blobs, w.Now)
-	store, err := images.New(t.Context(), images.Config{DB: w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Roles: w.IAM, Now: w.Now})
+	store, err := images.New(t.Context(), images.Config{
+		DB: w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Roles: w.IAM, Now: w.Now,
+		ServesRegion: func(region string) bool { return region != "eu-nowhere-1" },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(store.LifecycleWork()...); err != nil {
+	if err := queue.Handle(slices.Concat(store.LifecycleWork(), store.ReplicationWork())...); err != nil {
 		t.Fatal(err)
 	}
 	addresses, err := endpoint.New("http://"+host, "")

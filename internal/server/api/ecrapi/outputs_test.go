@@ -20,7 +20,7 @@ var leftOut = []string{
 	"ImageDetail.ImageScanStatus",
 	"ImageDetail.LastActivatedAt", // no archive
 	"ImageDetail.LastArchivedAt",
-	"ReplicationConfiguration.Rules", // no replication: always empty
+	"ImageReplicationStatus.FailureCode",
 	"LifecyclePolicyPreviewSummary.TransitioningImageTotalCounts",
 	"LifecyclePolicyRuleAction.TargetStorageClass",
 	"BatchCheckLayerAvailabilityOutput.Failures",
@@ -109,6 +109,13 @@ func TestOutputs_Complete(t *testing.T) {
 	check(gotLifecycle, err)
 	deletedLifecycle, err := f.client.DeleteLifecyclePolicy(ctx, &ecr.DeleteLifecyclePolicyInput{RepositoryName: app})
 	check(deletedLifecycle, err)
+	replicated, err := f.client.PutReplicationConfiguration(ctx, &ecr.PutReplicationConfigurationInput{ReplicationConfiguration: replicateTo("eu-west-1", account)})
+	check(replicated, err)
+	f.push("app", "a replicated config", "v3")
+	replicating, err := f.client.DescribeImageReplicationStatus(ctx, &ecr.DescribeImageReplicationStatusInput{RepositoryName: app, ImageId: &types.ImageIdentifier{ImageTag: aws.String("v3"), ImageDigest: nil}})
+	check(&struct {
+		Statuses []types.ImageReplicationStatus
+	}{replicating.ReplicationStatuses}, err)
 	registry, err := f.client.DescribeRegistry(ctx, &ecr.DescribeRegistryInput{})
 	check(registry, err)
 	token, err := f.client.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})

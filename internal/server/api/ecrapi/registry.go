@@ -17,24 +17,6 @@ func ownRegistry(ctx context.Context) images.RegistryID {
 	return images.RegistryID{Account: r.Account, Region: r.Region}
 }
 
-// DescribeRegistry describes a registry. Replication is not supported, so its
-// configuration has no rules.
-func (a *API) DescribeRegistry(ctx context.Context, _ *ecr.DescribeRegistryInput) (*ecr.DescribeRegistryOutput, error) {
-	id := ownRegistry(ctx)
-	if err := a.c.Images.DescribeRegistry(ctx, id); err != nil {
-		return nil, err
-	}
-	return &ecr.DescribeRegistryOutput{RegistryId: &id.Account, ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{}}}, nil
-}
-
-// PutReplicationConfiguration accepts a configuration without rules.
-func (a *API) PutReplicationConfiguration(ctx context.Context, in *ecr.PutReplicationConfigurationInput) (*ecr.PutReplicationConfigurationOutput, error) {
-	if err := a.c.Images.PutReplicationConfiguration(ctx, ownRegistry(ctx), len(deref(in.ReplicationConfiguration).Rules)); err != nil {
-		return nil, err
-	}
-	return &ecr.PutReplicationConfigurationOutput{ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{}}}, nil
-}
-
 // PutRegistryPolicy sets the registry policy.
 func (a *API) PutRegistryPolicy(ctx context.Context, in *ecr.PutRegistryPolicyInput) (*ecr.PutRegistryPolicyOutput, error) {
 	id := ownRegistry(ctx)

@@ -70,12 +70,6 @@ func TestRegistrySettings(t *testing.T) {
 		t.Errorf("%+v, %v", batch, err)
 	}
 
-	if _, err := f.client.PutReplicationConfiguration(ctx, &ecr.PutReplicationConfigurationInput{ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{}}}); err != nil {
-		t.Error(err)
-	}
-	_, err = f.client.PutReplicationConfiguration(ctx, &ecr.PutReplicationConfigurationInput{ReplicationConfiguration: &types.ReplicationConfiguration{Rules: []types.ReplicationRule{{Destinations: []types.ReplicationDestination{{Region: aws.String("eu-west-1"), RegistryId: aws.String(account)}}}}}})
-	wantError(t, err, "NotImplementedException", 501)
-
 	user := "arn:aws:iam::" + account + ":user/scanner"
 	if _, err := f.client.RegisterPullTimeUpdateExclusion(ctx, &ecr.RegisterPullTimeUpdateExclusionInput{PrincipalArn: &user}); err != nil {
 		t.Fatal(err)

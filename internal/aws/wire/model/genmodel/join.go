@@ -95,8 +95,10 @@ func (j *joiner) structure(shape string, n *types.Named) error {
 	}
 	members := j.Shapes[shape].Members
 	byField := map[string]string{}
-	for name := range members {
-		byField[strings.ToLower(name)] = name
+	for name, m := range members {
+		if !m.Newer {
+			byField[strings.ToLower(name)] = name
+		}
 	}
 	for _, f := range fields(n) {
 		name, ok := byField[strings.ToLower(f.Name())]

@@ -12,7 +12,8 @@
 //     that grow if they are quoted inside JSON.
 //   - ECR: what the API reference says since the models were frozen, above all that
 //     names of repositories may have the separators of the OCI specification, that
-//     ROOT is a prefix, and that partitions other than aws exist.
+//     ROOT is a prefix, and that partitions other than aws exist; and what the SDK does
+//     not have yet: deleteReplication of a replication rule.
 //   - CodeArtifact: the parameter endpointType is in the query string.
 //   - STS: the pattern of ARNs means the planes above U+FFFF, which Java writes in
 //     another way than the model does.
