@@ -1,7 +1,7 @@
 # make unit runs lint and the package tests and needs only Go and a C compiler.
 # make test runs everything and installs the real clients that e2e drives.
 .DEFAULT_GOAL := build
-.PHONY: build image image-context test unit stores e2e real lint bench bench-stores bench-scale bench-scale-stores fuzz clients generate
+.PHONY: build image image-context test unit stores e2e real lint bench bench-applications bench-stores bench-scale bench-scale-stores fuzz clients generate
 
 build:
 	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
@@ -57,6 +57,11 @@ clients:
 
 bench:
 	go run ./bench
+
+# Real applications through an external connection, compared with the same client without
+# Gatehouse. The packages are fetched from the registries that this machine's clients use.
+bench-applications: clients
+	go run ./bench/applications
 
 # The same on PostgreSQL and S3.
 bench-stores:
