@@ -513,3 +513,18 @@ func TestAdmission_FileAddedLater(t *testing.T) {
 		t.Errorf("after a week: %v", got)
 	}
 }
+
+// A HEAD is decided once, whether the file is kept or not.
+func TestAdmission_StatCountsOnce(t *testing.T) {
+	h := open(t)
+	h.repositories("app")
+	left := npm("left")
+	h.mustPublish("app", left, "1.0.0", tarball, "x")
+	h.setPolicy("app", denyIf("Try", `{"NumericLessThan":{"gatehouse:VersionAge":7},"Bool":{"gatehouse:ReportOnly":"true"}}`))
+	_, o, err := h.StatAsset(h.ctx, domain.Repository("app"), left, "1.0.0", tarball)
+	h.ok(err)
+	defer o.Close()
+	if n := h.Admissions(); n != (packages.AdmissionCounts{Reported: 1}) {
+		t.Errorf("%+v", n)
+	}
+}

@@ -189,7 +189,7 @@ func (p *Package) retag(from *Package) {
 	}
 	if best := below.Highest(); best != nil {
 		p.Tags = maps.Clone(from.Tags)
-		p.Tags[tag] = best.Version
+		p.Tags[tag], p.Retagged = best.Version, tag
 	}
 }
 

@@ -258,6 +258,7 @@ func (s *Service) download(ctx context.Context, key ingestionKey, d *ingestion) 
 		return err
 	}
 	s.ingested.Add(1)
+	s.keepBeside(ctx, d)
 	return nil
 }
 

@@ -96,6 +96,9 @@ func (s *Service) keepOnce(ctx context.Context, k *keeping) error {
 		if k.contents.Search != "" && isNew {
 			c.row.search = searchText(k.contents.Search)
 		}
+		if k.asset.beside != "" { // sidecars are not assets
+			return nil
+		}
 		return c.announceRetained(ctx, tx, key, isNew, 1)
 	}}}
 	if k.asked != k.repository {

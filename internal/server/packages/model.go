@@ -72,6 +72,9 @@ type Package struct {
 	// Hidden are the versions that were left out because they are denied to the caller,
 	// in the order of publication.
 	Hidden []HiddenVersion
+	// Retagged is the tag that names another version here, because the one that it is on is
+	// denied to the caller; empty if there is none.
+	Retagged string
 
 	byKey map[string]*Version // every version, hidden ones too
 	bytes int64               // about its size in memory
@@ -213,6 +216,9 @@ type Asset struct {
 	Published time.Time
 	// Metadata is the format's own JSON about the file, or nil.
 	Metadata json.RawMessage
+	// Withdrawn means that the external registry, whose indexes leave out what was yanked,
+	// does not list the file any more. Indexes do not show it; it can be downloaded.
+	Withdrawn bool
 
 	object     string
 	beside     string       // the asset that a sidecar is about

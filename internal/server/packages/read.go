@@ -417,13 +417,13 @@ func (s *Service) StatAsset(ctx context.Context, repo RepositoryID, id PackageID
 	if err != nil {
 		return Asset{}, nil, err
 	}
+	if a.remote == nil || a.Size == 0 || a.SHA256 == "" && a.SHA512 == "" {
+		return s.OpenAsset(ctx, repo, id, version, name) // it decides about the file, and counts that once
+	}
 	if err := s.checkDownload(ctx, readFromRepository, r, id, v, a); err != nil {
 		return Asset{}, nil, err
 	}
-	if a.remote != nil && a.Size > 0 && (a.SHA256 != "" || a.SHA512 != "") {
-		return *a, &unreadObject{size: a.Size}, nil
-	}
-	return s.OpenAsset(ctx, repo, id, version, name)
+	return *a, &unreadObject{size: a.Size}, nil
 }
 
 // An unreadObject has a size and no bytes.
@@ -460,6 +460,9 @@ func (s *Service) openFound(ctx context.Context, r *repository, id PackageID, ve
 	}
 	if err := s.checkDownload(ctx, readFromRepository, r, id, v, a); err != nil {
 		return Asset{}, nil, err
+	}
+	if a.remote != nil && a.beside != "" {
+		return s.openBeside(ctx, id, v, a)
 	}
 	if a.remote != nil {
 		return s.openRemote(ctx, r, id, v, a)

@@ -89,6 +89,9 @@ type RemoteAsset struct {
 	SHA512    string          `json:"sha512,omitempty"`
 	Published time.Time       `json:"published,omitzero"`
 	Metadata  json.RawMessage `json:"metadata,omitempty"`
+	// Beside is the file of the version about which this one is: it is a sidecar, which needs
+	// a SHA-256, and is read as a document ([CoreMetadata]).
+	Beside string `json:"beside,omitempty"`
 	// About is the address of a document that tells the hashes, if the registry has them
 	// only there.
 	About string `json:"about,omitempty"`

@@ -18,6 +18,8 @@ const (
 	SigningKeys DocumentKind = "keys"
 	// Attestations are statements about how a version, or a file of it, was made.
 	Attestations DocumentKind = "attestations"
+	// CoreMetadata is what a distribution says of itself, in a file beside it (PEP 658).
+	CoreMetadata DocumentKind = "metadata"
 	// SearchResults are what a search of a registry finds: [RemoteHits] in JSON.
 	SearchResults DocumentKind = "search"
 )
@@ -32,6 +34,9 @@ type DocumentRequest struct {
 	// Address is where the registry says that the document is, absolute; empty if the kind
 	// has an address that follows from the others.
 	Address string
+	// SHA256 is the hash of a document that never changes, in lower-case hex; empty if it
+	// may. Such a document is verified, and not asked for again while it is kept.
+	SHA256 string
 	// Search is what is searched for.
 	Search RemoteSearch
 }

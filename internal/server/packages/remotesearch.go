@@ -221,7 +221,9 @@ func newRemoteRecord(r *repository, id PackageID, p *RemotePackage) *record {
 		if len(n.Assets) == 0 && rules.mainFile == nil {
 			continue
 		}
-		slices.SortFunc(n.Assets, func(a, b Asset) int { return strings.Compare(a.Name, b.Name) })
+		for _, files := range [][]Asset{n.Assets, n.Sidecars} {
+			slices.SortFunc(files, func(a, b Asset) int { return strings.Compare(a.Name, b.Name) })
+		}
 		out.versions[key] = n
 		if !n.Published.IsZero() && (view.Created.IsZero() || n.Published.Before(view.Created)) {
 			view.Created = n.Published
@@ -236,16 +238,16 @@ func newRemoteRecord(r *repository, id PackageID, p *RemotePackage) *record {
 }
 
 func (v *Version) addRemote(a *RemoteAsset, r *repository) {
-	if validAssetName(a.Name) != nil {
+	if validAssetName(a.Name) != nil || a.Beside != "" && a.SHA256 == "" {
 		return
 	}
 	published := a.Published
 	if published.IsZero() {
 		published = v.Published
 	}
-	v.Assets = append(v.Assets, Asset{
+	v.add(Asset{
 		Name: a.Name, Size: a.Size, MD5: a.MD5, SHA1: a.SHA1, SHA256: a.SHA256, SHA512: a.SHA512,
-		Published: published, Metadata: a.Metadata, repository: r.id.Name, remote: a,
+		Published: published, Metadata: a.Metadata, repository: r.id.Name, remote: a, beside: a.Beside,
 	})
 }
 
@@ -263,20 +265,43 @@ func (v *Version) following(upstream *Version) *Version {
 }
 
 // unlessWithdrawn returns the version, or, if the external registry does not list it any
-// more, the same as Unlisted: registries of some formats leave out what was yanked. A
-// version that was changed here stays as it is.
+// more, the same as Unlisted: registries of some formats leave out what was yanked. Files
+// that it does not list any more are marked. A version that was changed here stays as it is.
 func (v *Version) unlessWithdrawn(f found, format Format) *Version {
-	if !format.rules().forgetsYanked || !v.External() || v.live || v.edited || v.Status != Published {
+	if !format.rules().forgetsYanked || !v.External() || v.edited || v.Status != Published {
 		return v
 	}
 	for _, p := range f.records {
-		if p.connection == v.EntryPoint && p.versions[format.versionKey(v.Version)] == nil {
-			now := *v
-			now.Status, now.live = Unlisted, true
-			return &now
+		if p.connection != v.EntryPoint {
+			continue
 		}
+		there := p.versions[format.versionKey(v.Version)]
+		if there != nil {
+			return v.markWithdrawn(there)
+		}
+		if v.live {
+			return v
+		}
+		now := *v
+		now.Status, now.live = Unlisted, true
+		return &now
 	}
 	return v
+}
+
+// markWithdrawn marks the files that the same version of the registry does not have any
+// more: a gem can be yanked for one platform.
+func (v *Version) markWithdrawn(there *Version) *Version {
+	isGone := func(a Asset) bool { return findAsset(there.Assets, a.Name) == nil }
+	if !slices.ContainsFunc(v.Assets, isGone) {
+		return v
+	}
+	now := *v
+	now.Assets = slices.Clone(v.Assets)
+	for i := range now.Assets {
+		now.Assets[i].Withdrawn = isGone(now.Assets[i])
+	}
+	return &now
 }
 
 // differsFrom reports whether an asset has other bytes in the other version. Hashes that

@@ -289,6 +289,8 @@ func (c *Cache) fresh(k key, d *document) bool {
 		return false
 	case d.pkg == nil:
 		return c.age(d.checked) < c.of(k.registry).Missing
+	case k.request.SHA256 != "": // it never changes
+		return true
 	}
 	return c.age(d.checked) < c.of(k.registry).Fresh
 }

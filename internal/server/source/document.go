@@ -2,6 +2,8 @@ package source
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 
@@ -82,6 +84,9 @@ func readDocument(ctx context.Context, r *Registry, d packages.DocumentRequest, 
 	body, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return nil, "", err
+	}
+	if sum := sha256.Sum256(body); d.SHA256 != "" && d.SHA256 != hex.EncodeToString(sum[:]) {
+		return nil, "", &BadAnswer{What: "its SHA-256 is not the one that the registry tells"}
 	}
 	if body, err = place.Read(body); err != nil {
 		return nil, "", err

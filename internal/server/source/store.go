@@ -51,7 +51,7 @@ type key struct {
 
 func (k key) text() string {
 	if d := k.request; d.Kind != "" {
-		rest := sha256.Sum256(fmt.Appendf(nil, "%q %q %#v", d.Version, d.Address, d.Search)) // may be longer than a key of the table
+		rest := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %#v", d.Version, d.Address, d.SHA256, d.Search)) // may be longer than a key of the table
 		return fmt.Sprintf("document/%s/%s/%s/%s/%x", d.Kind, d.Package.Format, d.Package.Namespace, d.Package.Name, rest[:16])
 	}
 	text := string(k.id.Format) + "/" + k.id.Namespace + "/" + k.id.Name

@@ -428,3 +428,32 @@ func TestSearch(t *testing.T) {
 		}
 	}
 }
+
+// Who does not see the version of the tag latest, because it is in quarantine, unpublishes
+// another one: npm then sends a tag that it chose among the versions that it saw.
+func TestUnpublish_LatestIsHidden(t *testing.T) {
+	s, app := start(t)
+	for _, v := range []string{"1.0.0", "1.1.0", "2.0.0"} {
+		publish(t, s, app, "lib", v, "latest", []byte(v))
+	}
+	admin := authn.WithCaller(t.Context(), s.Caller(formatstest.Admin))
+	id := packages.PackageID{Format: packages.NPM, Name: "lib"}
+	entry, err := s.Packages.PutQuarantine(admin, packages.NewEntry{Domain: formatstest.App.Domain, Package: id, Version: "2.0.0", Reason: "looked at"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := decode(t, s.Do(formatstest.Admin, "GET", app+"lib?write=true", ""))
+	if latest := doc["dist-tags"].(object)["latest"]; latest != "1.1.0" {
+		t.Fatalf("latest is %v", latest)
+	}
+	delete(doc["versions"].(object), "1.1.0")
+	doc["dist-tags"] = object{"latest": "1.0.0"}
+	want(t, 201, s.Do(formatstest.Admin, "PUT", app+"lib/-rev/"+doc["_rev"].(string), encode(t, doc)))
+	if _, err := s.Packages.ReleaseQuarantine(admin, formatstest.App.Domain, "", entry.ID); err != nil {
+		t.Fatal(err)
+	}
+	doc = decode(t, s.Do(formatstest.Admin, "GET", app+"lib?write=true", ""))
+	if tags := doc["dist-tags"].(object); tags["latest"] != "2.0.0" {
+		t.Errorf("the tags are %v", tags)
+	}
+}

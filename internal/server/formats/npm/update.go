@@ -102,7 +102,9 @@ func (h *Handler) putRevision(w http.ResponseWriter, r *formats.Request, rt rout
 	}
 	moved := map[string]string{}
 	for tag, version := range doc.DistTags {
-		if _, kept := doc.Versions[version]; kept && p.Tags[tag] != version {
+		// A tag whose version the caller does not see is not the caller's to move: npm chose
+		// among those that it saw.
+		if _, kept := doc.Versions[version]; kept && p.Tags[tag] != version && tag != p.Retagged {
 			moved[tag] = version
 		}
 	}

@@ -16,9 +16,6 @@ const (
 	sdistType = "sdist"
 )
 
-// metadataSuffix follows a file's name in the address of its core metadata (PEP 658).
-const metadataSuffix = ".metadata"
-
 var (
 	// namePattern is a project's name ("Names and normalization" in the Python
 	// Packaging User Guide).

@@ -58,7 +58,7 @@ func files(p *packages.Package) ([]file, error) {
 				name: a.Name, url: url.PathEscape(v.Version) + "/" + url.PathEscape(a.Name), sha256: a.SHA256,
 				size: a.Size, uploaded: a.Published, requiresPython: own.RequiresPython, yanked: about.Yanked, provenance: own.Provenance,
 			}
-			if m := v.Sidecar(a.Name + metadataSuffix); m != nil {
+			if m := v.Sidecar(a.Name + stored.MetadataSuffix); m != nil {
 				f.metadataSHA256 = m.SHA256
 			}
 			out = append(out, f)

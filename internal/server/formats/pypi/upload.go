@@ -269,7 +269,7 @@ func (h *Handler) describe(ctx context.Context, u *upload, p *packages.Publicati
 		if err != nil {
 			return err
 		}
-		p.Assets = append(p.Assets, packages.StagedAsset{Name: u.file + metadataSuffix, Beside: u.file, Content: beside})
+		p.Assets = append(p.Assets, packages.StagedAsset{Name: u.file + stored.MetadataSuffix, Beside: u.file, Content: beside})
 	}
 	p.Assets = append(p.Assets, packages.StagedAsset{Name: u.file, Content: u.content, Metadata: fileJSON})
 	return nil

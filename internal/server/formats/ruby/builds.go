@@ -52,7 +52,7 @@ func buildsOf(name string, v *packages.Version) []build {
 func listed(p *packages.Package) []build {
 	var all []build
 	for _, v := range p.Versions {
-		all = append(all, buildsOf(p.ID.Name, v)...)
+		all = append(all, slices.DeleteFunc(buildsOf(p.ID.Name, v), func(b build) bool { return b.asset.Withdrawn })...)
 	}
 	slices.SortFunc(all, func(a, b build) int {
 		return cmp.Or(packages.Ruby.Compare(a.version, b.version), strings.Compare(a.platform, b.platform))

@@ -236,3 +236,34 @@ func TestExternal_WrongBytes(t *testing.T) {
 		t.Errorf("%d, %s", got.StatusCode, got.Body)
 	}
 }
+
+// A gem that was yanked there for one platform is not listed for it any more.
+func TestExternal_PlatformYanked(t *testing.T) {
+	r, s, app := startConnected(t)
+	r.add("left", "1.0.0", "")
+	java := gem(t, "left", "1.0.0", "java", "x")
+	sum := sha256.Sum256([]byte(java))
+	both := r.infos["left"] + "1.0.0-java |checksum:" + hex.EncodeToString(sum[:]) + "\n"
+	one := r.infos["left"]
+	r.infos["left"] = both
+	r.save("left", "1.0.0-java")
+	r.Put("/gems/left-1.0.0-java.gem", upstreamtest.File{Body: []byte(java)})
+	for _, file := range []string{"left-1.0.0.gem", "left-1.0.0-java.gem"} {
+		if got := get(t, s, app+"gems/"+file); got.StatusCode != http.StatusOK {
+			t.Fatal(got.Body)
+		}
+	}
+	r.infos["left"] = one
+	r.save("left", "-1.0.0-java")
+	if got := get(t, s, app+"info/left"); got.Body != one {
+		t.Errorf("info is\n%s", got.Body)
+	}
+	if got := get(t, s, app+"gems/left-1.0.0-java.gem"); got.StatusCode != http.StatusOK {
+		t.Errorf("a lock file does not go on working: %d, %s", got.StatusCode, got.Body)
+	}
+	r.infos["left"] = both // the yank was a mistake
+	r.save("left", "1.0.0-java")
+	if got := get(t, s, app+"info/left"); got.Body != both {
+		t.Errorf("info is\n%s", got.Body)
+	}
+}

@@ -113,10 +113,21 @@ func (p *htmlPage) link(attributes map[string]string) {
 	}
 	u.Fragment, u.RawFragment = "", ""
 	f.URL = u.String()
+	f.CoreMetadata, f.DistInfo = hashOf(attributes["data-core-metadata"]), hashOf(attributes["data-dist-info-metadata"])
 	if reason, ok := attributes["data-yanked"]; ok {
 		f.Yanked = reason
 	}
 	p.Files = append(p.Files, f)
+}
+
+// hashOf returns what an attribute such as sha256=HEX says, in the form of JSON; nil if it has
+// no hash.
+func hashOf(attribute string) any {
+	algorithm, sum, ok := strings.Cut(attribute, "=")
+	if !ok {
+		return nil
+	}
+	return map[string]any{strings.ToLower(algorithm): sum}
 }
 
 // readHTML reads the HTML form of a page.

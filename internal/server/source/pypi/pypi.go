@@ -108,6 +108,8 @@ type file struct {
 	Uploaded       string            `json:"upload-time"`
 	Yanked         any               `json:"yanked"` // a boolean, or the reason
 	Provenance     string            `json:"provenance"`
+	CoreMetadata   any               `json:"core-metadata"`      // a boolean, or hashes (PEP 714)
+	DistInfo       any               `json:"dist-info-metadata"` // the same by its older name (PEP 658)
 }
 
 // yanked returns the reason for which a file was yanked, or nil.
@@ -211,6 +213,41 @@ func (f *file) asset(base *url.URL) (packages.RemoteAsset, error) {
 	}, nil
 }
 
+// coreMetadata returns the file with the core metadata beside a file, or nil if the index
+// tells none, or no hash of it.
+func (f *file) coreMetadata(of packages.RemoteAsset) *packages.RemoteAsset {
+	for _, said := range []any{f.CoreMetadata, f.DistInfo} {
+		hashes, ok := said.(map[string]any)
+		if !ok {
+			continue
+		}
+		sum, _ := hashes["sha256"].(string)
+		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
+			continue
+		}
+		u, err := url.Parse(of.URL)
+		if err != nil {
+			return nil
+		}
+		u.Path += stored.MetadataSuffix
+		if u.RawPath != "" {
+			u.RawPath += stored.MetadataSuffix
+		}
+		return &packages.RemoteAsset{
+			Name: of.Name + stored.MetadataSuffix, Beside: of.Name, URL: u.String(), SHA256: strings.ToLower(sum), Published: of.Published,
+		}
+	}
+	return nil
+}
+
+// Document implements [source.DocumentCodec].
+func (Codec) Document(_ context.Context, _ *source.Registry, d packages.DocumentRequest) (*source.DocumentPlace, error) {
+	if d.Kind != packages.CoreMetadata {
+		return nil, packages.ErrNoRemotePackage
+	}
+	return &source.DocumentPlace{Path: d.Address, Read: func(body []byte) ([]byte, error) { return body, nil }}, nil
+}
+
 // provenance returns the address of the attestations of a file (PEP 740), or "".
 func (f *file) provenance(base *url.URL) string {
 	u, err := base.Parse(f.Provenance)
@@ -232,8 +269,12 @@ func (r *release) add(f *file, asset packages.RemoteAsset) {
 	if f.yanked() == nil {
 		r.yanked = false
 	}
-	if !slices.ContainsFunc(r.assets, func(a packages.RemoteAsset) bool { return a.Name == asset.Name }) {
-		r.assets = append(r.assets, asset)
+	if slices.ContainsFunc(r.assets, func(a packages.RemoteAsset) bool { return a.Name == asset.Name }) {
+		return
+	}
+	r.assets = append(r.assets, asset)
+	if beside := f.coreMetadata(asset); beside != nil {
+		r.assets = append(r.assets, *beside)
 	}
 }
 

@@ -3,6 +3,9 @@
 // give the same.
 package stored
 
+// MetadataSuffix makes of the name of a file the one of its core metadata (PEP 658).
+const MetadataSuffix = ".metadata"
+
 // A Project has the attributes of a package.
 type Project struct {
 	Status *Status `json:"project_status,omitempty"`
