@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"crypto/ecdsa"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -34,6 +35,8 @@ type upstream struct {
 	mu    sync.Mutex
 	files map[string]upstreamFile // by path
 	docs  map[string]map[string]any
+	// signer signs the packages of npm.
+	signer *ecdsa.PrivateKey
 	// published is when what is added is published.
 	published time.Time
 }
@@ -168,7 +171,12 @@ func (u *upstream) addNPM(dir string) error {
 	at := "/" + name + "/-/" + name[strings.LastIndex(name, "/")+1:] + "-" + version + ".tgz"
 	u.put(at, "application/octet-stream", tarball)
 	s1, s512 := sha1.Sum(tarball), sha512.Sum512(tarball)
-	manifest["dist"] = map[string]any{"tarball": u.server.URL + at, "shasum": hex.EncodeToString(s1[:]), "integrity": "sha512-" + base64.StdEncoding.EncodeToString(s512[:])}
+	integrity := "sha512-" + base64.StdEncoding.EncodeToString(s512[:])
+	signatures, err := u.sign(name, version, integrity)
+	if err != nil {
+		return err
+	}
+	manifest["dist"] = map[string]any{"tarball": u.server.URL + at, "shasum": hex.EncodeToString(s1[:]), "integrity": integrity, "signatures": signatures}
 	doc := u.docs[name]
 	if doc == nil {
 		doc = map[string]any{"name": name, "versions": map[string]any{}, "time": map[string]any{}, "dist-tags": map[string]any{}}
@@ -178,10 +186,11 @@ func (u *upstream) addNPM(dir string) error {
 	doc["time"].(map[string]any)[version] = u.published.Format("2006-01-02T15:04:05.000Z")
 	doc["dist-tags"].(map[string]any)["latest"] = version
 	body, err := json.Marshal(doc)
-	if err == nil {
-		u.put("/"+strings.Replace(name, "/", "%2f", 1), "application/json", body)
+	if err != nil {
+		return err
 	}
-	return err
+	u.put("/"+strings.Replace(name, "/", "%2f", 1), "application/json", body)
+	return u.putSearch()
 }
 
 // packFolder packs the files of a folder as npm does.
@@ -223,6 +232,10 @@ func (u *upstream) addPyPI(file string) error {
 	name = strings.ReplaceAll(name, "_", "-")
 	at := "/files/" + base
 	u.put(at, "application/octet-stream", content)
+	metadata, err := u.putMetadata(at, content)
+	if err != nil {
+		return err
+	}
 	sum := sha256.Sum256(content)
 	doc := u.docs["pypi:"+name]
 	if doc == nil {
@@ -235,6 +248,7 @@ func (u *upstream) addPyPI(file string) error {
 	doc["files"] = append(doc["files"].([]any), map[string]any{
 		"filename": base, "url": "../.." + at, "hashes": map[string]string{"sha256": hex.EncodeToString(sum[:])},
 		"requires-python": ">=3.6", "size": len(content), "upload-time": u.published.Format("2006-01-02T15:04:05.000000Z"), "yanked": false,
+		"core-metadata": map[string]string{"sha256": metadata},
 	})
 	body, err := json.Marshal(doc)
 	if err == nil {
