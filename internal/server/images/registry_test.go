@@ -57,6 +57,22 @@ var ofRegistry = map[string]func(context.Context, *store) error{
 		_, _, err := s.Templates(ctx, home, "", 1)
 		return err
 	},
+	"ecr:StartReplicationBackfill": func(ctx context.Context, s *store) error {
+		_, err := s.StartReplicationBackfill(ctx, home, west)
+		return err
+	},
+	"ecr:StopReplicationBackfill": func(ctx context.Context, s *store) error {
+		_, err := s.StopReplicationBackfill(ctx, home, "id")
+		return err
+	},
+	"ecr:DescribeReplicationBackfillResults": func(ctx context.Context, s *store) error {
+		_, _, _, err := s.ReplicationBackfillResults(ctx, home, "id", "", images.BackfillResult{}, 1)
+		return err
+	},
+	"ecr:ListReplicationBackfills": func(ctx context.Context, s *store) error {
+		_, _, err := s.ReplicationBackfills(ctx, home, images.Backfill{}, 1)
+		return err
+	},
 	"ecr:GetRegistryScanningConfiguration": func(ctx context.Context, s *store) error {
 		_, err := s.ScanningConfiguration(ctx, home)
 		return err

@@ -59,6 +59,8 @@ type replicationJob struct {
 func (s *Service) ReplicationWork() []work.Kind {
 	return []work.Kind{
 		{Name: kindReplicate, Concurrency: replicationConcurrency, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doReplicate},
+		{Name: kindBackfill, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doBackfill},
+		{Name: kindBackfillRetention, Every: 24 * time.Hour, Run: func(ctx context.Context, _ work.Run) error { return s.forgetBackfills(ctx) }},
 	}
 }
 

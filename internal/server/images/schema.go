@@ -172,4 +172,27 @@ CREATE TABLE image_replication_removal (
 	since {int} NOT NULL,
 	PRIMARY KEY (repository, account, region, digest, tag)
 );
+`}, {Name: "images/replication-002", SQL: `
+-- See replication_backfill.go. account and region are those of the source.
+CREATE TABLE image_backfill (
+	id {text} NOT NULL PRIMARY KEY,
+	account {text} NOT NULL, region {text} NOT NULL,
+	to_account {text} NOT NULL, to_region {text} NOT NULL,
+	state {text} NOT NULL,
+	started {int} NOT NULL, ended {int} NOT NULL, -- 0 until then
+	prepared {int} NOT NULL, -- 1 if total is known
+	total {int} NOT NULL, completed {int} NOT NULL, failed {int} NOT NULL,
+	codes {text} NOT NULL -- of failures, JSON
+);
+CREATE INDEX image_backfill_registry ON image_backfill (account, region, started, id);
+CREATE TABLE image_backfill_image (
+	backfill {text} NOT NULL REFERENCES image_backfill (id) ON DELETE CASCADE,
+	name {text} NOT NULL, -- of the repository
+	digest {text} NOT NULL,
+	tag {text} NOT NULL, -- empty if the image has none
+	state {text} NOT NULL, -- empty until it has a result
+	code {text} NOT NULL,
+	PRIMARY KEY (backfill, name, digest, tag)
+);
+CREATE INDEX image_backfill_image_waiting ON image_backfill_image (backfill, name, digest) WHERE state = '';
 `}}
