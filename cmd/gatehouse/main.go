@@ -64,6 +64,7 @@ type commands struct {
 	Advisories advisoriesCommand `cmd:"" help:"Import and list advisories about vulnerable and malicious packages on a running server."`
 	Mirror     mirrorCommand     `cmd:"" help:"Fill a repository with what lock files name, and check that it holds all of it."`
 	Bundle     bundleCommand     `cmd:"" help:"Carry packages and images to a server without a network, in one signed file."`
+	Import     importCommand     `cmd:"" help:"Copy packages and images from AWS or another registry, while it runs, into a running server."`
 	Lifecycle  lifecycleCommand  `cmd:"" help:"Explain, run and undo the lifecycle policies of image repositories on a running server."`
 	Retention  retentionCommand  `cmd:"" help:"Remove versions that nobody needs from a package repository of a running server, by rules."`
 	// For those who run a server, on its machine.

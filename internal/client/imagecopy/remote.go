@@ -144,6 +144,8 @@ type Copy struct {
 	// Overwrite lets a tag move that is on another manifest. Without it, such a tag fails
 	// with a [TagError].
 	Overwrite bool
+	// Sent counts the manifests that were sent by their digests.
+	Sent int
 }
 
 // A TagError is a tag that is on another manifest in the repository that is written.
@@ -179,6 +181,7 @@ func (c *Copy) Visit(ctx context.Context, m *Manifest) error {
 			return fmt.Errorf("%s: %w", b.Digest, err)
 		}
 	}
+	c.Sent++
 	return c.To.client.pusher.Put(ctx, c.To.reference(m.Digest), rawManifest{m})
 }
 
