@@ -235,10 +235,26 @@ func atLine(line int, err error) error {
 	return fmt.Errorf("line %d: %w", line, err)
 }
 
-// lineAt is the line of an offset in a text.
-func lineAt(content []byte, offset int64) int {
-	offset = min(max(offset, 0), int64(len(content)))
-	return bytes.Count(content[:offset], []byte{'\n'}) + 1
+// A lineIndex has the offset of the first byte of each line but the first.
+type lineIndex []int64
+
+func newLineIndex(content []byte) lineIndex {
+	index := make(lineIndex, 0, bytes.Count(content, []byte{'\n'}))
+	for i, c := range content {
+		if c == '\n' {
+			index = append(index, int64(i)+1)
+		}
+	}
+	return index
+}
+
+// line is the line of an offset. Errors of decoders may have one behind the end.
+func (x lineIndex) line(offset int64) int {
+	i, found := slices.BinarySearch(x, offset)
+	if found {
+		i++
+	}
+	return i + 1
 }
 
 // hashSizes has the length of a digest of each algorithm, in bytes.

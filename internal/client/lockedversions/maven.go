@@ -133,7 +133,9 @@ func (r *pomReader) interpolate(text string, budget *int) (string, error) {
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "${")
-		out.WriteString(before)
+		if out.WriteString(before); out.Len() > maxName {
+			return "", fmt.Errorf("a name or a version is longer than %d bytes with its properties", maxName)
+		}
 		name, after, closed := strings.Cut(rest, "}")
 		if !found {
 			return out.String(), nil

@@ -16,9 +16,9 @@ func readJSON(content []byte, into any) error {
 	var semantic *json.SemanticError
 	switch {
 	case errors.As(err, &syntax):
-		return atLine(lineAt(content, syntax.ByteOffset), errors.New("the file is not valid JSON"))
+		return atLine(newLineIndex(content).line(syntax.ByteOffset), errors.New("the file is not valid JSON"))
 	case errors.As(err, &semantic):
-		return atLine(lineAt(content, semantic.ByteOffset), errors.New("a member has another type than in a lock file"))
+		return atLine(newLineIndex(content).line(semantic.ByteOffset), errors.New("a member has another type than in a lock file"))
 	}
 	return err
 }
@@ -58,7 +58,7 @@ func npm(l *Lock, content []byte) error {
 	if err := readJSON(content, &lock); err != nil {
 		return err
 	}
-	r := npmReader{lock: l, seen: map[string]bool{}}
+	r, lines := npmReader{lock: l, seen: map[string]bool{}}, newLineIndex(content)
 	for _, place := range sortedKeys(lock.Packages) {
 		p := lock.Packages[place]
 		i := strings.LastIndex(place, "node_modules/")
@@ -73,7 +73,7 @@ func npm(l *Lock, content []byte) error {
 			r.elsewhere++
 			continue
 		}
-		if err := r.add(name, p.Version, p.Integrity, lineAt(content, p.offset)); err != nil {
+		if err := r.add(name, p.Version, p.Integrity, lines.line(p.offset)); err != nil {
 			return err
 		}
 	}

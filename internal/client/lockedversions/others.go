@@ -18,10 +18,10 @@ func cargo(l *Lock, content []byte) error {
 	if err := readTOML(content, &lock); err != nil {
 		return err
 	}
-	r := pythonReader{lock: l, content: content}
+	lines := newNameLines(content)
 	elsewhere := 0
 	for _, p := range lock.Package {
-		line := r.line(p.Name)
+		line := lines.next(p.Name)
 		switch {
 		case strings.HasPrefix(p.Source, "git+"):
 			elsewhere++
@@ -69,14 +69,14 @@ func nuget(l *Lock, content []byte) error {
 	if err := readJSON(content, &lock); err != nil {
 		return err
 	}
-	seen := map[string]bool{}
+	seen, lines := map[string]bool{}, newLineIndex(content)
 	for _, target := range sortedKeys(lock.Dependencies) {
 		for _, name := range sortedKeys(lock.Dependencies[target]) {
 			p := lock.Dependencies[target][name]
 			if p.Type == "Project" || p.Resolved == "" {
 				continue
 			}
-			line := lineAt(content, p.offset)
+			line := lines.line(p.offset)
 			v := Version{Format: "nuget", Name: strings.ToLower(name), Version: p.Resolved, Line: line}
 			if p.ContentHash != "" {
 				h, err := base64Hash("sha512", p.ContentHash)

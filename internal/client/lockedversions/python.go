@@ -72,38 +72,63 @@ type pythonPackage struct {
 	Archive   any `toml:"archive"`
 }
 
-type pythonReader struct {
-	lock      *Lock
-	content   []byte
-	from      int // where the last package was found
-	elsewhere int
+// A pythonLock says what the kinds of lock files have that is different.
+type pythonLock struct {
+	packages []pythonPackage
+	// isElsewhere reports whether a package does not come from an index.
+	isElsewhere func(*pythonPackage) bool
+	files       func(*pythonPackage) []artifact
 }
 
-func (r *pythonReader) add(p *pythonPackage, artifacts []artifact) error {
-	v := Version{Format: "pypi", Name: p.Name, Version: p.Version, Line: r.line(p.Name)}
-	for i := range artifacts {
-		f, err := artifacts[i].lockFile()
-		if err != nil {
-			return atLine(v.Line, err)
+func (p *pythonLock) read(l *Lock, content []byte) error {
+	lines, elsewhere := newNameLines(content), 0
+	for i := range p.packages {
+		pkg := &p.packages[i]
+		line := lines.next(pkg.Name)
+		if p.isElsewhere(pkg) {
+			elsewhere++
+			continue
 		}
-		v.Files = append(v.Files, f)
+		v := Version{Format: "pypi", Name: pkg.Name, Version: pkg.Version, Line: line}
+		for _, a := range p.files(pkg) {
+			f, err := a.lockFile()
+			if err != nil {
+				return atLine(line, err)
+			}
+			v.Files = append(v.Files, f)
+		}
+		if err := l.add(v); err != nil {
+			return err
+		}
 	}
-	return r.lock.add(v)
+	l.note(elsewhere, "packages come from git, folders or addresses and not from an index")
+	return nil
 }
 
-// line looks for the package in the text. The packages of a lock file are in order.
-func (r *pythonReader) line(name string) int {
-	i := bytes.Index(r.content[r.from:], []byte(`name = "`+name+`"`))
-	if i < 0 {
+// nameLines has the lines name = "…" of a file in TOML, by the name.
+type nameLines map[string][]int
+
+func newNameLines(content []byte) nameLines {
+	found, number := nameLines{}, 0
+	for line := range bytes.Lines(content) {
+		number++
+		if rest, ok := bytes.CutPrefix(line, []byte(`name = "`)); ok {
+			if name, _, ok := bytes.Cut(rest, []byte(`"`)); ok && len(name) <= maxName {
+				found[string(name)] = append(found[string(name)], number)
+			}
+		}
+	}
+	return found
+}
+
+// next returns the next line of a name, or 0. The packages of a lock file are in order.
+func (n nameLines) next(name string) int {
+	lines := n[name]
+	if len(lines) == 0 {
 		return 0
 	}
-	r.from += i + 1
-	return lineAt(r.content, int64(r.from))
-}
-
-func (r *pythonReader) end() error {
-	r.lock.note(r.elsewhere, "packages come from git, folders or addresses and not from an index")
-	return nil
+	n[name] = lines[1:]
+	return lines[0]
 }
 
 // all are the files of a package of uv.lock or pylock.toml.
@@ -123,18 +148,8 @@ func uv(l *Lock, content []byte) error {
 	if err := readTOML(content, &lock); err != nil {
 		return err
 	}
-	r := pythonReader{lock: l, content: content}
-	for i := range lock.Package {
-		p := &lock.Package[i]
-		if p.Source.Registry == "" {
-			r.elsewhere++ // the project itself, too
-			continue
-		}
-		if err := r.add(p, p.all()); err != nil {
-			return err
-		}
-	}
-	return r.end()
+	p := pythonLock{lock.Package, func(p *pythonPackage) bool { return p.Source.Registry == "" }, (*pythonPackage).all} // the project itself is elsewhere, too
+	return p.read(l, content)
 }
 
 // pylock reads pylock.toml (PEP 751).
@@ -145,18 +160,10 @@ func pylock(l *Lock, content []byte) error {
 	if err := readTOML(content, &lock); err != nil {
 		return err
 	}
-	r := pythonReader{lock: l, content: content}
-	for i := range lock.Packages {
-		p := &lock.Packages[i]
-		if p.VCS != nil || p.Directory != nil || p.Archive != nil || p.Version == "" {
-			r.elsewhere++
-			continue
-		}
-		if err := r.add(p, p.all()); err != nil {
-			return err
-		}
-	}
-	return r.end()
+	p := pythonLock{lock.Packages, func(p *pythonPackage) bool {
+		return p.VCS != nil || p.Directory != nil || p.Archive != nil || p.Version == ""
+	}, (*pythonPackage).all}
+	return p.read(l, content)
 }
 
 // poetry reads poetry.lock.
@@ -167,19 +174,15 @@ func poetry(l *Lock, content []byte) error {
 	if err := readTOML(content, &lock); err != nil {
 		return err
 	}
-	r := pythonReader{lock: l, content: content}
-	for i := range lock.Package {
-		p := &lock.Package[i]
-		if p.Source.Type != "" && p.Source.Type != "legacy" {
-			r.elsewhere++
-			continue
-		}
-		if err := r.add(p, p.Files); err != nil {
-			return err
-		}
+	p := pythonLock{
+		lock.Package, func(p *pythonPackage) bool { return p.Source.Type != "" && p.Source.Type != "legacy" },
+		func(p *pythonPackage) []artifact { return p.Files },
 	}
-	return r.end()
+	return p.read(l, content)
 }
+
+// maxRequirement bounds a requirement with its continuation lines, in bytes.
+const maxRequirement = 1 << 20
 
 var (
 	requirement = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*===?\s*([^\s;\\#,*]+)`)
@@ -189,10 +192,11 @@ var (
 // pip reads the pinned versions of requirements.txt, with their hashes if it has them.
 func pip(l *Lock, content []byte) error {
 	options := 0
-	number, start, joined := 0, 0, ""
+	number, start := 0, 0
+	var joined strings.Builder
 	for line := range strings.Lines(string(content)) {
 		number++
-		if joined == "" {
+		if joined.Len() == 0 {
 			start = number
 		}
 		line = strings.TrimRight(line, "\r\n")
@@ -201,11 +205,13 @@ func pip(l *Lock, content []byte) error {
 		}
 		line = strings.TrimRight(line, " \t")
 		if rest, goesOn := strings.CutSuffix(line, `\`); goesOn {
-			joined += rest + " "
+			if joined.WriteString(rest + " "); joined.Len() > maxRequirement {
+				return atLine(start, fmt.Errorf("a requirement is longer than %d MiB", maxRequirement>>20))
+			}
 			continue
 		}
-		text := strings.TrimSpace(joined + line)
-		joined = ""
+		text := strings.TrimSpace(joined.String() + line)
+		joined.Reset()
 		switch {
 		case text == "":
 		case strings.HasPrefix(text, "-"):
@@ -216,7 +222,7 @@ func pip(l *Lock, content []byte) error {
 			}
 		}
 	}
-	if joined != "" {
+	if joined.Len() > 0 {
 		return atLine(start, errors.New("the last line ends with a backslash"))
 	}
 	l.note(options, "lines are options of pip, such as --index-url or -r; files that they name are not read")
