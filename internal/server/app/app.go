@@ -234,7 +234,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	}
 	p.packages, err = packages.New(ctx, packages.Config{
 		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditWork, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
-		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission, Advisories: p.advisories,
+		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission, Advisories: p.advisories, CheckRelease: checkRelease,
 	})
 	if err != nil {
 		return err

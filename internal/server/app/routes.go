@@ -130,6 +130,24 @@ func protocols(c formats.ProtocolConfig) map[packages.Format]formats.Protocol {
 	}
 }
 
+// checkRelease refuses names and versions that the handler of a format would not publish.
+// Generic packages have no other rules than all packages.
+func checkRelease(id packages.PackageID, version string) error {
+	check := map[packages.Format]func(packages.PackageID, string) error{
+		packages.Cargo: cargo.CheckRelease,
+		packages.Maven: maven.CheckRelease,
+		packages.NPM:   npm.CheckRelease,
+		packages.NuGet: nuget.CheckRelease,
+		packages.PyPI:  pypi.CheckRelease,
+		packages.Ruby:  ruby.CheckRelease,
+		packages.Swift: swift.CheckRelease,
+	}[id.Format]
+	if check == nil {
+		return nil
+	}
+	return check(id, version)
+}
+
 // sameOrigin refuses requests that a browser sends for a page of another site, and
 // that could change something. Browsers add remembered Basic credentials to them.
 func sameOrigin(next http.Handler, refuse answerer) http.Handler {

@@ -332,8 +332,8 @@ func (t *copyTx) write(ctx context.Context, p plannedCopy) error {
 			return err
 		}
 	}
-	if _, err := t.tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, edited, changed, arrived)
-		SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, edited, $2, $5
+	if _, err := t.tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, edited, revised, changed, arrived)
+		SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, edited, revised, $2, $5
 		FROM pkg_version WHERE package = $3 AND version_key = $4`, t.row.id, t.row.seq, p.from.id, key, t.arrival()); err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Events: h.log, Work: queue, Audit: h.record, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now})
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Events: h.log, Work: queue, Audit: h.record, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now, CheckRelease: checkRelease})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,3 +226,11 @@ func (h *fixture) objects() int {
 }
 
 var errBroken = errors.New("the connection broke")
+
+// checkRelease is a rule of formats: no name has the word forbidden.
+func checkRelease(id packages.PackageID, version string) error {
+	if strings.Contains(id.Name+version, "forbidden") {
+		return fault.New(fault.Invalid, "InvalidName", "%s %s is forbidden.", id, version)
+	}
+	return nil
+}

@@ -40,8 +40,8 @@ func (s *Service) retention(ctx context.Context, r, from *repository, id Package
 		if source == nil {
 			return errNothingToRetain
 		}
-		versions, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, edited, changed, arrived)
-			SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, edited, $2, $5
+		versions, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, edited, revised, changed, arrived)
+			SELECT $1, version_key, version, revision, status, published, entry_point, description, metadata, edited, revised, $2, $5
 			FROM pkg_version WHERE package = $3 AND version_key = $4 ON CONFLICT (package, version_key) DO NOTHING`,
 			c.row.id, c.row.seq, source.id, key, c.arrival())
 		if err != nil {

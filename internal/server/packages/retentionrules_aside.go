@@ -22,7 +22,7 @@ var errPackageChanged = errors.New("the package changed after it was evaluated")
 
 // The columns that a version, its use and an asset have in both tables.
 const (
-	asideVersionColumns = `version_key, version, revision, status, published, arrived, entry_point, description, metadata, edited`
+	asideVersionColumns = `version_key, version, revision, status, published, arrived, entry_point, description, metadata, edited, revised`
 	asideAssetColumns   = `version_key, name, beside, domain, sha256, published, metadata`
 )
 

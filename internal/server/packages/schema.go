@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}, {Name: "packages/007-retention-rules", SQL: retentionTables}, {Name: "packages/008-admission", SQL: admissionTable}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}, {Name: "packages/007-retention-rules", SQL: retentionTables}, {Name: "packages/008-admission", SQL: admissionTable}, {Name: "packages/009-revised", SQL: revised}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -142,6 +142,13 @@ ALTER TABLE pkg_repository ADD COLUMN external_connection {text} NOT NULL DEFAUL
 // that follow the registry.
 const edited = `
 ALTER TABLE pkg_version ADD COLUMN edited {int} NOT NULL DEFAULT 0; -- 1 if metadata or status were set here
+`
+
+// revised orders what is known of a version that was changed, and imported: see
+// [VersionRecord]. edited is 2 for a version that was changed where it was imported from.
+const revised = `
+ALTER TABLE pkg_version ADD COLUMN revised {int} NOT NULL DEFAULT 0; -- when metadata or status were last set by somebody; 0: never, or not known
+ALTER TABLE pkg_aside ADD COLUMN revised {int} NOT NULL DEFAULT 0;
 `
 
 // groupTables has the package groups. The index finds the packages of a domain by name.

@@ -56,6 +56,9 @@ type Config struct {
 	Remote Remote
 	// SpoolDir is for the temporary files of downloads; empty means that of the system.
 	SpoolDir string
+	// CheckRelease refuses a name or a version that the handler of its format would not
+	// publish, for imports, which come past the handlers. nil refuses none.
+	CheckRelease func(id PackageID, version string) error
 	// Advisories are what conditions on advisories look at. nil means that there are none.
 	Advisories Advisories
 	// ObserveAdmission is called with what admission decides about downloads. Optional.
@@ -94,15 +97,16 @@ type Service struct {
 	changing changefeed.Turn // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
 
-	records    *lru.Cache[cacheKey, *record]        // packages as they are in one repository
-	views      *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
-	remotes    *lru.Cache[cacheKey, *remoteView]    // packages as external registries have them
-	namespaces *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
-	loading    singleflight.Group
-	uses       usage.Recorder[versionUse]
-	changes    *indexChanges // see IndexRevision
-	admissions *admitter
-	advisories Advisories // nil if there are none
+	records      *lru.Cache[cacheKey, *record]        // packages as they are in one repository
+	views        *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
+	remotes      *lru.Cache[cacheKey, *remoteView]    // packages as external registries have them
+	namespaces   *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
+	loading      singleflight.Group
+	uses         usage.Recorder[versionUse]
+	changes      *indexChanges // see IndexRevision
+	admissions   *admitter
+	advisories   Advisories                    // nil if there are none
+	checkRelease func(PackageID, string) error // nil refuses nothing
 }
 
 // New applies the migrations, loads the snapshot and returns the service.
@@ -115,7 +119,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{
 		db: c.DB, feed: c.Feed, changing: changefeed.NewTurn(), blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, events: c.Events, work: c.Work, checkClock: c.CheckClock, audit: c.Audit, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare,
-		changes: newIndexChanges(), admissions: newAdmitter(c), advisories: c.Advisories,
+		changes: newIndexChanges(), admissions: newAdmitter(c), advisories: c.Advisories, checkRelease: c.CheckRelease,
 		ingester: newIngester(c),
 		records:  newCache[*record](c.CacheBytes), views: newCache[*mergedView](c.CacheBytes / 8), namespaces: newCache[namespaceNames](c.CacheBytes / 16),
 		// Documents of external registries are large, so there are few shards.

@@ -43,8 +43,10 @@ type VersionRecord struct {
 	// Connection is the external connection through which the version came, and empty for
 	// a version that was published.
 	Connection string `json:"connection,omitempty"`
-	// Edited means that metadata or status were set by hand.
+	// Edited means that metadata or status were set by hand, and Revised is when that was
+	// last; zero if it is not known. An import with an older time changes nothing.
 	Edited      bool            `json:"edited,omitempty"`
+	Revised     time.Time       `json:"revised,omitzero"`
 	Metadata    json.RawMessage `json:"metadata,omitempty"`
 	Description *Description    `json:"description,omitempty"`
 	// Attributes and Search are the package's; Tags are those of its tags that are on this
@@ -81,11 +83,12 @@ func (s *Service) ExportVersion(ctx context.Context, repo RepositoryID, id Packa
 	more, err := db.One(ctx, s.db, func(r db.Row) (m struct {
 		search      string
 		description []byte
+		revised     int64
 	}, err error,
 	) {
-		err = r.Scan(&m.search, &m.description)
+		err = r.Scan(&m.search, &m.description, &m.revised)
 		return m, err
-	}, `SELECT p.search, v.description FROM pkg_package p JOIN pkg_version v ON v.package = p.id WHERE p.id = $1 AND v.version_key = $2`, p.row, key)
+	}, `SELECT p.search, v.description, v.revised FROM pkg_package p JOIN pkg_version v ON v.package = p.id WHERE p.id = $1 AND v.version_key = $2`, p.row, key)
 	if err != nil {
 		return nil, orNotFound(err, versionNotFound(repo, id, version))
 	}
@@ -95,6 +98,9 @@ func (s *Service) ExportVersion(ctx context.Context, repo RepositoryID, id Packa
 	}
 	if v.External() {
 		r.Connection = v.EntryPoint
+	}
+	if more.revised > 0 {
+		r.Revised = db.Time(more.revised)
 	}
 	if more.description != nil {
 		if err := json.Unmarshal(more.description, &r.Description); err != nil {
@@ -204,20 +210,29 @@ func (s *Service) ImportVersion(ctx context.Context, in Import) (*Version, error
 		return nil, err
 	}
 	for i := range rec.Files {
-		f := &rec.Files[i]
-		if !slices.ContainsFunc(p.Assets, func(a StagedAsset) bool { return a.Name == f.Name }) {
-			p.imported.present[f.Name] = f.SHA256
-		}
+		p.imported.present[rec.Files[i].Name] = rec.Files[i].SHA256
+	}
+	for i := range p.Assets {
+		delete(p.imported.present, p.Assets[i].Name)
 	}
 	return s.publish(ctx, r, p)
 }
 
-// maxImportedTags bounds the tags of one version.
-const maxImportedTags = 1000
+const (
+	// maxImportedTags bounds the tags of one version.
+	maxImportedTags = 1000
+	// maxImportedFiles bounds the assets and the sidecars of one version.
+	maxImportedFiles = 20 * maxAssets
+)
 
 func (s *Service) validRecord(rec *VersionRecord, in Import) error {
 	if rec.ID().canonical() != in.Package.canonical() || rec.Version != in.Version {
 		return invalid("The record is about version %q of %s, and the request is about version %q of %s.", rec.Version, rec.ID(), in.Version, in.Package)
+	}
+	if s.checkRelease != nil {
+		if err := s.checkRelease(rec.ID(), rec.Version); err != nil {
+			return err
+		}
 	}
 	if rec.Status != Published && rec.Status != Unlisted && rec.Status != Archived {
 		return invalid("A version is imported as Published, Unlisted or Archived, not as %q.", rec.Status)
@@ -225,11 +240,12 @@ func (s *Service) validRecord(rec *VersionRecord, in Import) error {
 	if f, ok := externalConnections[rec.Connection]; rec.Connection != "" && (!ok || f != rec.Format) {
 		return invalid("%q is not an external connection for packages of the format %s.", rec.Connection, rec.Format)
 	}
-	if !validPart(rec.Revision) || rec.Published.IsZero() || rec.Published.After(s.now().Add(stagedFor)) {
+	latest := s.now().Add(stagedFor)
+	if !validPart(rec.Revision) || rec.Published.IsZero() || rec.Published.After(latest) || rec.Revised.After(latest) {
 		return invalid("The record has no revision, or a time that cannot be.")
 	}
-	if len(rec.Files) == 0 || len(rec.Tags) > maxImportedTags {
-		return invalid("The record has no files, or too many tags.")
+	if len(rec.Files) == 0 || len(rec.Files) > maxImportedFiles || len(rec.Tags) > maxImportedTags {
+		return invalid("The record has no files, or more than %d, or more than %d tags.", maxImportedFiles, maxImportedTags)
 	}
 	names := map[string]bool{}
 	for i := range rec.Files {
@@ -257,6 +273,10 @@ func (s *Service) stageImport(ctx context.Context, in Import, rec *VersionRecord
 			}
 		}
 	}()
+	files := make(map[string]*FileRecord, len(rec.Files)) // those that have not come
+	for i := range rec.Files {
+		files[rec.Files[i].Name] = &rec.Files[i]
+	}
 	for {
 		name, content, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -265,11 +285,11 @@ func (s *Service) stageImport(ctx context.Context, in Import, rec *VersionRecord
 		if err != nil {
 			return staged, err
 		}
-		i := slices.IndexFunc(rec.Files, func(f FileRecord) bool { return f.Name == name })
-		if i < 0 || slices.ContainsFunc(staged, func(a StagedAsset) bool { return a.Name == name }) {
+		f := files[name]
+		if f == nil {
 			return staged, invalid("The file %q is not in the record, or comes twice.", name)
 		}
-		f := &rec.Files[i]
+		delete(files, name)
 		c, err := s.stage(ctx, content, f.Size)
 		if fault.Is(err, "TooLarge") {
 			err = wrongContent(f, "has more bytes")
@@ -332,17 +352,39 @@ func (i *importedVersion) checkPresent(have map[string]Asset) error {
 	return nil
 }
 
+// The values of the column edited.
+const (
+	notEdited = iota
+	editedHere
+	editedElsewhere // where it was imported from, which is followed
+)
+
+// revisedAt is the time of a record's last change by hand, as it is stored.
+func revisedAt(rec *VersionRecord) int64 {
+	if rec.Revised.IsZero() {
+		return 0
+	}
+	return db.Micros(rec.Revised)
+}
+
 // follows reports whether a version that the repository has takes status and metadata of
 // the record.
 func (w *publishTx) follows(ctx context.Context, tx *db.Tx, v versionRow) (bool, error) {
 	if !w.imported.external() || v.isNew || v.revision == w.imported.record.Revision {
 		return false, nil
 	}
-	return db.One(ctx, tx, func(r db.Row) (bool, error) {
-		var edited int64
-		err := r.Scan(&edited)
-		return v.entryPoint == w.imported.record.Connection && edited == 0 && v.status != Disposed, err
-	}, `SELECT edited FROM pkg_version WHERE package = $1 AND version_key = $2`, w.row.id, v.key)
+	rec := w.imported.record
+	has, err := db.One(ctx, tx, func(r db.Row) (has struct{ edited, revised int64 }, err error) {
+		err = r.Scan(&has.edited, &has.revised)
+		return has, err
+	}, `SELECT edited, revised FROM pkg_version WHERE package = $1 AND version_key = $2`, w.row.id, v.key)
+	if err != nil || v.entryPoint != rec.Connection || has.edited == editedHere || v.status == Disposed {
+		return false, err
+	}
+	if given := revisedAt(rec); given < has.revised {
+		return false, conflict(typeVersion, w.Version, "The record of version %s of %s is older than what the repository knows: its status or metadata were set again at %s. They stay as they are. Import the newest bundle.", w.Version, w.id, db.Time(has.revised).UTC().Format(time.RFC3339))
+	}
+	return true, nil
 }
 
 // checkSameOrigin checks that a version that the repository has is from the same place as
@@ -394,15 +436,15 @@ func (w *publishTx) writeRecord(ctx context.Context, tx *db.Tx, v versionRow) er
 		return nil
 	}
 	rec := i.record
-	entryPoint, edited := w.repository.id.Name, 0
+	entryPoint, edited := w.repository.id.Name, notEdited
 	if i.external() {
 		entryPoint = rec.Connection
 	}
 	if rec.Edited {
-		edited = 1
+		edited = editedElsewhere
 	}
-	if _, err := tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, status = $4, published = $5, entry_point = $6, edited = $7 WHERE package = $1 AND version_key = $2`,
-		w.row.id, v.key, rec.Revision, string(rec.Status), db.Micros(rec.Published), entryPoint, edited); err != nil {
+	if _, err := tx.Exec(ctx, `UPDATE pkg_version SET revision = $3, status = $4, published = $5, entry_point = $6, edited = $7, revised = $8 WHERE package = $1 AND version_key = $2`,
+		w.row.id, v.key, rec.Revision, string(rec.Status), db.Micros(rec.Published), entryPoint, edited, revisedAt(rec)); err != nil {
 		return err
 	}
 	for _, f := range rec.Files {

@@ -218,6 +218,68 @@ func TestImportVersion_Hostile(t *testing.T) {
 	}
 }
 
+// An older record does not undo what a newer one said, and a newer one is followed although
+// the version was changed where it comes from.
+func TestImportVersion_OlderRecord(t *testing.T) {
+	r := newRegistry(t)
+	r.add("left", "1.0.0", "content")
+	h := remotely(t, r, source.Settings{}, "to")
+	id := npm("left")
+	h.ok(second(h.read("npm-store", id, "1.0.0", tarball)))
+	first, files := h.export("npm-store", id, "1.0.0")
+	h.ok(h.imports("to", first, files))
+	change := func(status packages.Status) *packages.VersionRecord {
+		h.pass(time.Hour)
+		h.ok(second(h.UpdateVersionsStatus(h.ctx, domain.Repository("npm-store"), id, packages.Selection{Versions: []string{"1.0.0"}}, status)))
+		record, _ := h.export("npm-store", id, "1.0.0")
+		return record
+	}
+	unlisted, published, archived := change(packages.Unlisted), change(packages.Published), change(packages.Archived)
+	h.ok(h.imports("to", unlisted, nil))
+	h.ok(h.imports("to", archived, nil))
+	for _, old := range []*packages.VersionRecord{first, unlisted, published} {
+		fails(t, h.imports("to", old, nil), "Conflict")
+		if got := h.describe("to", id, "1.0.0"); !strings.HasPrefix(got, "Archived") {
+			t.Errorf("after the record of %s: %s", old.Revised, got)
+		}
+	}
+	if again, _ := h.export("to", id, "1.0.0"); !again.Edited || !again.Revised.Equal(archived.Revised) {
+		t.Errorf("%+v", again)
+	}
+	later := *archived
+	later.Revised = h.now().AddDate(1, 0, 0)
+	fails(t, h.imports("to", &later, nil), "Validation")
+}
+
+// Imports are held to the names and versions that can be published, before a file is read.
+func TestImportVersion_RulesOfTheFormat(t *testing.T) {
+	h := open(t)
+	h.repositories("from", "to")
+	for _, at := range [][2]string{{"forbidden", "1.0.0"}, {"lib", "1.0.0-forbidden"}} {
+		h.mustPublish("from", npm(at[0]), at[1], "a", "one")
+		record, files := h.export("from", npm(at[0]), at[1])
+		in := importing("to", record, files)
+		in.Next = func() (string, io.Reader, error) { t.Error("a file was read"); return "", nil, io.EOF }
+		fails(t, second(h.ImportVersion(h.ctx, in)), "InvalidName")
+	}
+}
+
+// A record of very many files is refused at once.
+func TestImportVersion_ManyFiles(t *testing.T) {
+	h := open(t)
+	h.repositories("from", "to")
+	h.mustPublish("from", npm("lib"), "1.0.0", "a", "one")
+	record, _ := h.export("from", npm("lib"), "1.0.0")
+	files := map[string]string{}
+	for i := range 200_000 {
+		f := record.Files[0]
+		f.Name = fmt.Sprint("f", i)
+		record.Files = append(record.Files, f)
+		files[f.Name] = "one"
+	}
+	fails(t, h.imports("to", record, files), "Validation")
+}
+
 // The actions are Gatehouse's own, on the package.
 func TestTransfer_Authorizes(t *testing.T) {
 	h := open(t)

@@ -206,8 +206,8 @@ func (c *packageChange) version(ctx context.Context, tx *db.Tx, version string) 
 // setStatus sets the status of a version, of which the change has removed assets.
 func (c *packageChange) setStatus(ctx context.Context, tx *db.Tx, v versionRow, target Status, removed int) (VersionState, error) {
 	state := VersionState{newRevision(), target}
-	_, err := tx.Exec(ctx, `UPDATE pkg_version SET status = $3, revision = $4, changed = $5, edited = 1 WHERE package = $1 AND version_key = $2`,
-		c.row.id, v.key, string(target), state.Revision, c.row.seq)
+	_, err := tx.Exec(ctx, `UPDATE pkg_version SET status = $3, revision = $4, changed = $5, edited = 1, revised = $6 WHERE package = $1 AND version_key = $2`,
+		c.row.id, v.key, string(target), state.Revision, c.row.seq, db.Micros(c.at))
 	if err != nil {
 		return state, err
 	}

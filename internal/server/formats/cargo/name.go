@@ -61,3 +61,11 @@ func parseIndexPath(path string) (name string, ok bool) {
 func invalid(code, format string, args ...any) error {
 	return fault.New(fault.Invalid, code, format, args...)
 }
+
+// CheckRelease refuses names and versions that cannot be published. Imports use it.
+func CheckRelease(id packages.PackageID, version string) error {
+	if err := checkName(id.Name); err != nil {
+		return err
+	}
+	return checkVersion(version)
+}

@@ -8,6 +8,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -237,4 +238,14 @@ func (h *Handler) routes() *formats.Table[location] {
 		formats.Route[location]{Kind: metadata, Method: http.MethodPut, Action: index, Example: "com/acme/sample/maven-metadata.xml", Serve: h.putIndex},
 		formats.Route[location]{Kind: metadataChecksum, Method: http.MethodPut, Action: index, Example: "com/acme/sample/maven-metadata.xml.sha1", Serve: h.putIndexChecksum},
 	)
+}
+
+// CheckRelease refuses coordinates that cannot be published. Imports use it.
+func CheckRelease(id packages.PackageID, version string) error {
+	l := location{kind: file, group: id.Namespace, artifact: id.Name, version: version, name: id.Name + "-" + version + ".pom"}
+	at := parseLocation(l.path())
+	if at.kind != file || at.group != id.Namespace || at.artifact != id.Name || at.version != version {
+		return fault.New(fault.Invalid, "InvalidCoordinates", "%.200q, %.200q and %.200q are not the group, the artifact and the version of a Maven artifact.", id.Namespace, id.Name, version)
+	}
+	return nil
 }

@@ -77,3 +77,14 @@ func isRange(tag string) bool {
 	}
 	return true
 }
+
+// CheckRelease refuses names and versions that cannot be published. Imports use it.
+func CheckRelease(id packages.PackageID, version string) error {
+	if same, ok := packument.ParseName(packument.FullName(id)); !ok || same != id {
+		return fault.New(fault.Invalid, "InvalidName", "%.200q is not the name of an npm package.", packument.FullName(id))
+	}
+	if !packument.ValidVersion(version) {
+		return fault.New(fault.Invalid, "InvalidVersion", "%.200q is not a version: see Semantic Versioning 2.0.0.", version)
+	}
+	return nil
+}

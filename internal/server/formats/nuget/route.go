@@ -5,8 +5,10 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/nuget/nupkg"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // What an address names.
@@ -168,4 +170,15 @@ func isVersion2(segments []string) bool {
 	}
 	name, _, _ := strings.Cut(first, "(")
 	return name == "packages" || name == "findpackagesbyid" || name == "search" || name == "getupdates" || first == ""
+}
+
+// CheckRelease refuses ids and versions that cannot be published. Imports use it.
+func CheckRelease(id packages.PackageID, version string) error {
+	if !nupkg.ValidID(id.Name) {
+		return fault.New(fault.Invalid, "InvalidName", "%.200q is not the id of a NuGet package.", id.Name)
+	}
+	if _, ok := nupkg.ParseVersion(version); !ok {
+		return fault.New(fault.Invalid, "InvalidVersion", "%.200q is not a version of NuGet.", version)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/lazyregexp"
+	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // The file types that an upload may have.
@@ -112,4 +113,9 @@ func sameRelease(a, b release) bool {
 
 func invalid(code, format string, args ...any) error {
 	return fault.New(fault.Invalid, code, format, args...)
+}
+
+// CheckRelease refuses names and versions that cannot be published. Imports use it.
+func CheckRelease(id packages.PackageID, version string) error {
+	return checkRelease(release{id.Name, version})
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/ruby/rubygem"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -185,4 +186,15 @@ func hasBeginning(r *http.Request, body []byte) bool {
 	}
 	sum := md5.Sum(body[:last+1])
 	return strings.TrimPrefix(r.Header.Get("If-None-Match"), "W/") == `"`+hex.EncodeToString(sum[:])+`"`
+}
+
+// CheckRelease refuses names and versions that cannot be published. Imports use it.
+func CheckRelease(id packages.PackageID, version string) error {
+	if !rubygem.ValidName(id.Name) {
+		return fault.New(fault.Invalid, "InvalidName", "%.200q is not the name of a gem.", id.Name)
+	}
+	if !rubygem.ValidVersion(version) {
+		return fault.New(fault.Invalid, "InvalidVersion", "%.200q is not the version of a gem.", version)
+	}
+	return nil
 }

@@ -71,3 +71,14 @@ func invalid(code, format string, args ...any) error {
 }
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }
+
+// CheckRelease refuses names and versions that cannot be published. Imports use it.
+func CheckRelease(id packages.PackageID, version string) error {
+	switch {
+	case !validScope(id.Namespace) || !validName(id.Name):
+		return invalid("InvalidName", "%.100q is not the scope and the name of a Swift package.", id.Namespace+"."+id.Name)
+	case !validVersion(version):
+		return invalid("InvalidVersion", "%.200q is not a version: see Semantic Versioning 2.0.0.", version)
+	}
+	return nil
+}
