@@ -84,6 +84,9 @@ func (r *replication) removeOne(ctx context.Context, m removedReference) (done b
 		}
 	}
 	d := &deleteTx{s: r.s, repo: to, ref: m.Reference, last: keepUntagged}
+	if m.Tag != "" {
+		d.ref.Digest = "" // see isGone
+	}
 	err = r.s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
 		d.gone, d.deleted = nil, false
 		if to != nil {
@@ -117,14 +120,22 @@ func (r *replication) removeOne(ctx context.Context, m removedReference) (done b
 }
 
 // isGone reports whether the source still lacks what was removed, and whether the
-// destination has no reason of its own to keep it.
+// destination has no reason of its own to keep it: a tag on an image that did not come from
+// the source, or an image with a tag that was not removed. A tag may have been moved in the
+// source before it was removed, so it need not be on the same image here.
 func (r *replication) isGone(ctx context.Context, tx *db.Tx, to *Repository, m removedReference) (bool, error) {
-	query, args := `SELECT count(*) FROM image_tag WHERE repository = $1 AND tag = $2`, []any{r.from.row, m.Tag}
+	query := `SELECT count(*) FROM image_tag t WHERE t.repository = $3 AND t.tag = $6 AND (t.digest = $2
+			OR EXISTS (SELECT 1 FROM image_replication c WHERE c.repository = $1 AND c.account = $4 AND c.region = $5 AND c.digest = t.digest)
+			OR EXISTS (SELECT 1 FROM image_replication_removal m WHERE m.repository = $1 AND m.account = $4 AND m.region = $5 AND m.digest = t.digest AND m.tag = ''))
+		AND NOT EXISTS (SELECT 1 FROM image_tag s WHERE s.repository = $1 AND s.tag = t.tag)`
+	args := []any{r.from.row, string(m.Digest), to.row, r.to.Account, r.to.Region, m.Tag}
 	if m.Tag == "" {
-		query, args = `SELECT (SELECT count(*) FROM image_manifest WHERE repository = $1 AND digest = $2) + (SELECT count(*) FROM image_tag t WHERE t.repository = $3 AND t.digest = $2
-			AND NOT EXISTS (SELECT 1 FROM image_replication_removal m WHERE m.repository = $1 AND m.account = $4 AND m.region = $5 AND m.digest = t.digest AND m.tag = t.tag))`,
-			[]any{r.from.row, string(m.Digest), to.row, r.to.Account, r.to.Region}
+		args = args[:5]
+		query = `SELECT count(*) FROM image_manifest i WHERE i.repository = $3 AND i.digest = $2
+			AND NOT EXISTS (SELECT 1 FROM image_manifest s WHERE s.repository = $1 AND s.digest = i.digest)
+			AND NOT EXISTS (SELECT 1 FROM image_tag t WHERE t.repository = $3 AND t.digest = i.digest
+				AND NOT EXISTS (SELECT 1 FROM image_replication_removal m WHERE m.repository = $1 AND m.account = $4 AND m.region = $5 AND m.tag = t.tag))`
 	}
 	n, err := db.One(ctx, tx, db.Scalar[int64], query, args...)
-	return n == 0, err
+	return n == 1, err
 }

@@ -10,7 +10,9 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"pgregory.net/rapid"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
@@ -400,4 +402,59 @@ func TestReplication_KilledAtAnyStep(t *testing.T) {
 	if _, err := s.SweepObjects(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Whatever happens in the source, the destination is the same when the work is done.
+func TestReplication_Property(t *testing.T) {
+	s, n := newStore(t), 0
+	s.setReplication(t, withDeletions(rule(west)))
+	rapid.Check(t, func(rt *rapid.T) {
+		n++
+		app := named(fmt.Sprint("app", n))
+		s.create(t, app)
+		var digests []digest.Digest
+		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
+			name := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(rt, "name")
+			switch rapid.IntRange(0, 5).Draw(rt, "step") {
+			case 0, 1:
+				tags := rapid.SliceOfDistinct(rapid.SampledFrom([]string{"x", "y", "z"}), rapid.ID).Draw(rt, "tags")
+				digests = append(digests, s.pushImage(t, app, name, tags...))
+			case 2:
+				child := s.pushImage(t, app, name)
+				m, err := s.Manifest(t.Context(), app, images.Reference{Digest: child})
+				if err != nil {
+					rt.Fatal(err)
+				}
+				digests = append(digests, child, s.put(t, app, index(describe(ocispec.MediaTypeImageManifest, m.Body)), "list"))
+			case 3:
+				if len(digests) > 0 { // an index protects its images
+					refs := []images.Reference{{Digest: rapid.SampledFrom(digests).Draw(rt, "digest")}}
+					if _, _, err := s.DeleteImages(t.Context(), app, refs); err != nil {
+						rt.Fatal(err)
+					}
+				}
+			case 4:
+				err := s.DeleteImage(t.Context(), app, images.Reference{Tag: rapid.SampledFrom([]string{"x", "y", "z", "list"}).Draw(rt, "tag")})
+				if err != nil && !fault.Is(err, "ImageNotFound") {
+					rt.Fatal(err)
+				}
+			case 5:
+				s.runDue(t)
+			}
+			if rapid.Bool().Draw(rt, "time passes") {
+				s.clock.advance(time.Millisecond)
+			}
+		}
+		s.runDue(t)
+		want := s.contents(t, app)
+		if want == nil {
+			return // perhaps nothing was pushed, and there is no destination
+		}
+		if _, err := s.DescribeRepository(t.Context(), copyOf(app, west)); err != nil {
+			rt.Fatal(err)
+		}
+		if got := s.contents(t, copyOf(app, west)); !slices.Equal(want, got) {
+			rt.Fatalf("the destination has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
 }
