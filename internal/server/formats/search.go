@@ -48,10 +48,19 @@ func ContainsAll(text string, words []string) bool {
 
 // SearchRemote returns what the external registry behind the repository finds, to follow
 // what [Base.Search] found: own is how many of the page it returned, total their number on
-// all pages.
-func (b *Base[P]) SearchRemote(r *Request, q packages.RemoteSearch, own, total int) (packages.RemoteHits, error) {
+// all pages, name the name of a package as people write it. A package that is kept here and
+// matches by its name alone is left out, since the own search found it.
+func (b *Base[P]) SearchRemote(r *Request, q packages.RemoteSearch, own, total int, name func(packages.PackageID) string) (packages.RemoteHits, error) {
 	q.From, q.Size = max(0, q.From-total), q.Size-own
-	return b.Packages.SearchRemote(r.Context(), r.Repository, r.Format, q)
+	found, err := b.Packages.SearchRemote(r.Context(), r.Repository, r.Format, q)
+	if err != nil {
+		return found, err
+	}
+	words, err := SearchWords(q.Text)
+	found.Hits = slices.DeleteFunc(found.Hits, func(hit packages.RemoteHit) bool {
+		return hit.Held && ContainsAll(strings.ToLower(name(hit.Package)), words) // the own search found it
+	})
+	return found, err
 }
 
 // Search returns one page of the packages of a format whose name or text contains every

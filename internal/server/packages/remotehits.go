@@ -38,6 +38,9 @@ type RemoteHit struct {
 	Package PackageID `json:"package"`
 	// About is what the registry says of it, in the form of the format's codec.
 	About json.RawMessage `json:"about"`
+	// Held means that a repository of the search has a version, so that [Service.Search] may
+	// have found the package too.
+	Held bool `json:"-"`
 	// Admitted is the package as the caller sees it. It is nil if no rule of admission
 	// decides about the package: then what the registry says holds.
 	Admitted *Package `json:"-"`
@@ -55,8 +58,7 @@ const (
 )
 
 // SearchRemote returns what the registry behind the repository or its upstreams finds, as
-// far as clients of the repository may see it. Packages of which a repository of the search
-// has a version are left out: [Service.Search] finds them. Without a connection, and if the
+// far as clients of the repository may see it. Without a connection, and if the
 // text is the name of a package that the registry must not be asked for, nothing is found.
 // A registry that fails finds nothing either, and the caller is told by [WithStaleNotice].
 // codeartifact:ReadFromRepository on the repository.
@@ -131,9 +133,10 @@ func (s *Service) shownHits(ctx context.Context, r *repository, hits []RemoteHit
 		if err != nil {
 			return nil, err
 		}
-		if !open || held {
+		if !open {
 			continue
 		}
+		hit.Held = held
 		if s.admissionOf(ctx, readFromRepository, r, hit.Package) == nil {
 			shown[i] = true
 			continue

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
@@ -50,11 +51,14 @@ func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) err
 		}
 		results = append(results, searchEntry(p))
 	}
-	remote, err := h.SearchRemote(r, packages.RemoteSearch{Text: q.Get("text"), From: page.From, Size: page.Size}, len(results), total)
+	remote, err := h.SearchRemote(r, packages.RemoteSearch{Text: q.Get("text"), From: page.From, Size: page.Size}, len(results), total, packument.FullName)
 	if err != nil {
 		return err
 	}
 	for _, hit := range remote.Hits {
+		if slices.ContainsFunc(results, func(r searchResult) bool { return r.Package.Name == packument.FullName(hit.Package) }) {
+			continue // found here by its description
+		}
 		entry, err := remoteEntry(hit)
 		if err != nil {
 			return err

@@ -244,3 +244,17 @@ func TestSearch_Upstream(t *testing.T) {
 	}
 	want(t, 403, s.Do(formatstest.Publisher, "GET", app+"-/v1/search?text=pad", ""), "codeartifact:ReadFromRepository")
 }
+
+// What the registry finds by its own rules is shown, also if it is kept here; never twice.
+func TestSearch_UpstreamKept(t *testing.T) {
+	r, s, app := startConnected(t)
+	r.add("left-pad", nil)
+	r.json("/-/v1/search", map[string]any{"total": 1, "objects": []any{map[string]any{"package": map[string]string{"name": "left-pad", "version": "1.0.0"}}}})
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"left-pad/-/left-pad-1.0.0.tgz", ""))
+	for _, text := range []string{"whitespace", "left"} {
+		got := found(t, s.Do(formatstest.Reader, "GET", app+"-/v1/search?text="+text, ""))
+		if strings.Count(got, "left-pad@1.0.0") != 1 {
+			t.Errorf("%s finds %s", text, got)
+		}
+	}
+}
