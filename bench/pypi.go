@@ -13,13 +13,16 @@ import (
 const (
 	pypiProject  = "bench-project"
 	pypiVersions = 200
+
+	// simpleJSON is the Accept header of pip and uv.
+	simpleJSON = "application/vnd.pypi.simple.v1+json"
 )
 
 func pypiFormat() packageFormat {
 	return packageFormat{
 		format: types.PackageFormatPypi, versions: pypiVersions, scheme: "Bearer ",
 		downloads: []packageDownload{
-			{"pypi project page, 200 versions, c=8", "/simple/" + pypiProject + "/", []string{"Accept", "application/vnd.pypi.simple.v1+json", "Accept-Encoding", "gzip"}, false},
+			{"pypi project page, 200 versions, c=8", "/simple/" + pypiProject + "/", []string{"Accept", simpleJSON, "Accept-Encoding", "gzip"}, false},
 			{"pypi wheel of 100 KiB, c=8", "/simple/" + pypiProject + "/" + version(1) + "/" + wheelName(1), nil, true},
 		},
 		publishJob:  "pypi upload onto 200 versions",

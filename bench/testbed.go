@@ -34,6 +34,8 @@ type testbed struct {
 	// gatehouse and baseline are the programs.
 	gatehousePath, baselinePath string
 	gatehouse, baseline         *process
+	// upstream is the registry behind Gatehouse's external connections.
+	upstream *upstreamRegistry
 	// identities is the database of the jobs with many identities, once it is filled.
 	identities *db.DB
 	// stores is nil if the server keeps its data in files.
@@ -87,6 +89,9 @@ func (b *testbed) open(ctx context.Context, o *options) error {
 	if b.baseline, err = b.startBaseline(ctx); err != nil {
 		return err
 	}
+	if b.upstream, err = startUpstream(); err != nil {
+		return err
+	}
 	if b.stores, err = openStores(ctx, o); err != nil {
 		return err
 	}
@@ -110,7 +115,11 @@ func (b *testbed) startGatehouse(ctx context.Context, data string, flags ...stri
 		return nil, err
 	}
 	config := data + ".yaml"
-	if err := os.WriteFile(config, []byte("limits: {principal_rate: 0}\ndownloads: stream\n"), 0o600); err != nil {
+	text := "limits: {principal_rate: 0}\ndownloads: stream\n"
+	if b.upstream != nil {
+		text += upstreamConfig(b.upstream.url)
+	}
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	args := []string{"serve", "--config", config, "--data", data, "--listen", "127.0.0.1:0", "--log-level", "warn"}
@@ -128,7 +137,7 @@ func (b *testbed) close() error {
 	if b.identities != nil {
 		errs = append(errs, b.identities.Close())
 	}
-	return errors.Join(append(errs, b.stores.close(), os.RemoveAll(b.dir))...)
+	return errors.Join(append(errs, b.stores.close(), b.upstream.close(), os.RemoveAll(b.dir))...)
 }
 
 func build(ctx context.Context, path, command string) error {
@@ -176,5 +185,6 @@ func (b *testbed) jobs() []job {
 		all = append(all, b.packageJobs(f)...)
 	}
 	all = append(all, b.genericJobs()...)
+	all = append(all, b.upstreamJobs()...)
 	return append(all, b.startupJobs()...)
 }
