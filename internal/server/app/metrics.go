@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,9 @@ type metrics struct {
 	refused   prometheus.Counter
 	// refusedRequests are those beyond the limit of requests in flight.
 	refusedRequests prometheus.Counter
+
+	observersMu sync.RWMutex
+	observers   map[observedKey]observer
 }
 
 // The routes that metrics tell apart.
@@ -38,7 +42,7 @@ const (
 func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		inFlight: map[string]*atomic.Int64{},
+		inFlight: map[string]*atomic.Int64{}, observers: map[observedKey]observer{},
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gatehouse_connections_shed_total", Help: "Connections that were refused or closed because too many were open.",
 		}),
@@ -74,8 +78,36 @@ func (m *metrics) observe(service, operation string, status int, took time.Durat
 	if operation == "" {
 		service, operation = "none", "none"
 	}
-	m.requests.WithLabelValues(service, operation, strconv.Itoa(status)).Inc()
-	m.duration.WithLabelValues(service, operation).Observe(took.Seconds())
+	o := m.observerOf(observedKey{service, operation, status})
+	o.requests.Inc()
+	o.duration.Observe(took.Seconds())
+}
+
+// An observedKey has the labels of a request.
+type observedKey struct {
+	service, operation string
+	status             int
+}
+
+// An observer has the metrics of the requests with the same labels. To find them among all
+// takes longer than to count.
+type observer struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
+}
+
+func (m *metrics) observerOf(k observedKey) observer {
+	m.observersMu.RLock()
+	o, ok := m.observers[k]
+	m.observersMu.RUnlock()
+	if ok {
+		return o
+	}
+	o = observer{m.requests.WithLabelValues(k.service, k.operation, strconv.Itoa(k.status)), m.duration.WithLabelValues(k.service, k.operation)}
+	m.observersMu.Lock()
+	defer m.observersMu.Unlock()
+	m.observers[k] = o
+	return o
 }
 
 // requestsInFlight is how many requests are being answered on all routes.

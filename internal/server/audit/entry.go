@@ -50,6 +50,9 @@ type Entry struct {
 	resources     []Resource
 	decisions     []Decision
 	code, message string
+	// Most requests have no more than these.
+	firstResources [3]Resource
+	firstDecisions [1]Decision
 }
 
 type entryKey struct{}
@@ -97,6 +100,9 @@ func (e *Entry) Resource(resourceType, arn string) {
 	if e == nil {
 		return
 	}
+	if e.resources == nil {
+		e.resources = e.firstResources[:0]
+	}
 	e.resources = append(e.resources, Resource{ARN: arn, AccountID: accountOf(arn), Type: resourceType})
 }
 
@@ -114,9 +120,13 @@ func accountOf(arn string) string {
 
 // Decided adds a decision.
 func (e *Entry) Decided(d Decision) {
-	if e != nil {
-		e.decisions = append(e.decisions, d)
+	if e == nil {
+		return
 	}
+	if e.decisions == nil {
+		e.decisions = e.firstDecisions[:0]
+	}
+	e.decisions = append(e.decisions, d)
 }
 
 // Failed sets the code and message with which the request was refused.

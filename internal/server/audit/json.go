@@ -171,6 +171,8 @@ func appendValue(b []byte, value any) (_ []byte, err error) {
 			return append(b, "null,"...), nil
 		}
 		return appendList(b, v, func(s string, b []byte) []byte { return append(appendQuoted(b, s), ',') }), nil
+	case Params:
+		return v.appendJSON(b), nil
 	case map[string]string:
 		return appendTexts(b, v), nil
 	case map[string]any:

@@ -77,7 +77,12 @@ const maxText = 1 << 10
 // Record returns the finished entry's record. status is the HTTP status of the
 // answer.
 func (e *Entry) Record(status int, now time.Time) *Record {
-	r := &Record{
+	r := e.record(status, now) // on the caller's stack, if Record is inlined
+	return &r
+}
+
+func (e *Entry) record(status int, now time.Time) Record {
+	r := Record{
 		EventVersion:      "1.11",
 		UserIdentity:      userIdentity(e.caller),
 		EventTime:         e.Started.UTC().Format(time.RFC3339),

@@ -61,11 +61,11 @@ func ServeAsset(w http.ResponseWriter, r *http.Request, a packages.Asset, o blob
 		}
 	}
 	if a.SHA256 != "" { // it is not known while the asset comes from an external registry
-		h.Set("ETag", `"`+a.SHA256+`"`)
+		h["Etag"] = []string{`"` + a.SHA256 + `"`}
 	}
-	h.Set("Cache-Control", "private, max-age=31536000, immutable")
+	h["Cache-Control"] = immutable
 	if h.Get("Content-Type") == "" {
-		h.Set("Content-Type", "application/octet-stream")
+		h["Content-Type"] = octetStream
 	}
 	neverRun(h)
 	blobhttp.Serve(w, r, o)

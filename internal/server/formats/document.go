@@ -100,10 +100,11 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 	part := d.ranges && r.Method == http.MethodGet && r.Header.Get("Range") != ""
 	zipped := !part && len(d.body) >= minGzip && httpheader.AcceptsGzip(r.Header)
-	h.Set("ETag", d.plain)
+	etag := d.plain
 	if zipped {
-		h.Set("ETag", d.zipped)
+		etag = d.zipped
 	}
+	h["Etag"] = []string{etag}
 	// Either coding's tag is good for a 304: both stand for the same document.
 	if httpheader.NoneMatch(r.Header, d.plain, d.zipped) || notModified(r, d.modified) {
 		w.WriteHeader(http.StatusNotModified)
@@ -128,16 +129,26 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func setDocumentHeader(h http.Header) {
-	h.Set("Vary", "Accept, Accept-Encoding")
-	h.Set("Cache-Control", "private, no-cache")
+	h["Vary"] = varies
+	h["Cache-Control"] = revalidated
 	neverRun(h)
 }
+
+// The values of headers that each answer has are shared: nobody changes a value in place.
+var (
+	varies      = []string{"Accept, Accept-Encoding"}
+	revalidated = []string{"private, no-cache"}
+	noSniffing  = []string{"nosniff"}
+	sandboxed   = []string{"default-src 'none'; sandbox"}
+	immutable   = []string{"private, max-age=31536000, immutable"}
+	octetStream = []string{"application/octet-stream"}
+)
 
 // neverRun keeps a browser from running scripts in what publishers wrote, such as the
 // XML of a manifest, as if it were a page of the server.
 func neverRun(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h["X-Content-Type-Options"] = noSniffing
+	h["Content-Security-Policy"] = sandboxed
 }
 
 // notModified reports whether the client has what was modified last at a time. It

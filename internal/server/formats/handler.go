@@ -63,7 +63,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	entry := audit.From(r.Context())
 	entry.Operation("codeartifact", defaultOperation(r.Method))
-	entry.Params(req.params())
+	entry.Params(req.params(packages.PackageID{}, ""))
 	entry.Resource("AWS::CodeArtifact::Repository", req.Repository.ARN())
 
 	caller, err := h.authenticate(req, protocol.Authentication())

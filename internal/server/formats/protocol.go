@@ -42,6 +42,8 @@ type Request struct {
 	Listed bool
 	// Rest is the path below the endpoint, without a leading "/", still escaped.
 	Rest string
+
+	recorded [7]audit.Param // the memory of params
 }
 
 // Operation records in the audit entry what the request does and to which package,
@@ -56,21 +58,23 @@ func (r *Request) Operation(name string, id packages.PackageID, version string) 
 // version if that is not empty.
 func (r *Request) About(id packages.PackageID, version string) {
 	e := audit.From(r.Context())
-	params := r.params()
-	params["package"] = id.Name
-	if id.Namespace != "" {
-		params["namespace"] = id.Namespace
-	}
-	if version != "" {
-		params["packageVersion"] = version
-	}
-	e.Params(params)
+	e.Params(r.params(id, version))
 	e.Resource("", r.Repository.PackageARN(id))
 }
 
-func (r *Request) params() map[string]string {
+// params are the parameters for the audit entry. What is empty is left out.
+func (r *Request) params(id packages.PackageID, version string) audit.Params {
 	d := r.Repository.Domain
-	return map[string]string{
-		"domainName": d.Name, "domainOwner": d.Owner, "repositoryName": r.Repository.Name, "packageFormat": string(r.Format),
+	params := append(r.recorded[:0], audit.Param{Name: "domainName", Value: d.Name}, audit.Param{Name: "domainOwner", Value: d.Owner})
+	if id.Namespace != "" {
+		params = append(params, audit.Param{Name: "namespace", Value: id.Namespace})
 	}
+	if id.Name != "" {
+		params = append(params, audit.Param{Name: "package", Value: id.Name})
+	}
+	params = append(params, audit.Param{Name: "packageFormat", Value: string(r.Format)})
+	if version != "" {
+		params = append(params, audit.Param{Name: "packageVersion", Value: version})
+	}
+	return append(params, audit.Param{Name: "repositoryName", Value: r.Repository.Name})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
@@ -178,8 +179,8 @@ func testRouteRecords(t *testing.T, x *sample) {
 		if r.StatusCode >= 500 && r.StatusCode != http.StatusNotImplemented || r.StatusCode == http.StatusMethodNotAllowed {
 			t.Errorf("%s %s: %d %.300s", c.Method, c.Path, r.StatusCode, r.Body)
 		}
-		params, _ := record.RequestParameters.(map[string]string)
-		if params["domainName"] != Domain.Name || params["repositoryName"] != App.Name || params["packageFormat"] != string(x.Package.Format) {
+		params, _ := record.RequestParameters.(audit.Params)
+		if params.Get("domainName") != Domain.Name || params.Get("repositoryName") != App.Name || params.Get("packageFormat") != string(x.Package.Format) {
 			t.Errorf("%s %s: the record's parameters are %v", c.Method, c.Path, params)
 		}
 		if record.UserIdentity.UserName != string(Reader) {

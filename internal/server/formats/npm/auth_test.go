@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/formatstest"
 )
 
@@ -58,8 +59,8 @@ func TestAudit_Operation(t *testing.T) {
 		if r.EventSource != "codeartifact.amazonaws.com" || r.EventName != c.name || r.ErrorCode != c.code {
 			t.Errorf("%s %s: %s %s %s", c.method, c.path, r.EventSource, r.EventName, r.ErrorCode)
 		}
-		params, _ := r.RequestParameters.(map[string]string)
-		if params["domainName"] != "acme" || params["repositoryName"] != "app" || c.user != "" && (params["package"] != "lib" || params["namespace"] != "team") {
+		params, _ := r.RequestParameters.(audit.Params)
+		if params.Get("domainName") != "acme" || params.Get("repositoryName") != "app" || c.user != "" && (params.Get("package") != "lib" || params.Get("namespace") != "team") {
 			t.Errorf("%s %s: parameters %v", c.method, c.path, params)
 		}
 		if c.user != "" && !strings.HasSuffix(r.UserIdentity.ARN, "user/"+string(c.user)) {
