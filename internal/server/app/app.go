@@ -45,6 +45,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/egress"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
@@ -115,6 +116,7 @@ type components struct {
 	secrets    *secrets.Service
 
 	upstreams    []remoteRegistry
+	egress       egress.Services
 	sources      *source.Cache
 	work         *work.Queue
 	removals     *removal.Outbox
@@ -216,18 +218,20 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if p.secrets, err = secrets.New(ctx, secrets.Config{DB: p.db, Authz: p.authz, Sealer: p.keyring, Now: p.now}); err != nil {
 		return err
 	}
+	if err := p.openSources(ctx); err != nil {
+		return err
+	}
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
 	p.images, err = images.New(ctx, images.Config{
-		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Roles: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
+		PullThrough: images.PullThrough{Upstreams: p.cacheUpstreams(p.egress), Check: p.config.UpstreamCache.ImageTags, Exclusive: p.sources.Exclusive, Log: p.log},
+		DB:          p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Roles: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
 		ServesRegion: p.servesRegion, LinkRole: p.linkRole,
 	})
 	if err != nil {
 		return err
 	}
-	if err := p.openSources(ctx); err != nil {
-		return err
-	}
+	p.closers = append(p.closers, p.images.Close)
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
 	if p.advisories, err = advisories.New(ctx, advisories.Config{DB: p.db, Feed: p.feed, Operators: p.operators, Now: p.now}); err != nil {
 		return err

@@ -29,6 +29,7 @@ func Upstreams(c *config.Config, e upstreamconfig.Environment) []upstreamconfig.
 	for _, f := range []packages.Format{packages.NPM, packages.PyPI, packages.Maven, packages.NuGet, packages.Ruby, packages.Cargo} {
 		known.Formats = append(known.Formats, string(f))
 	}
+	known.Formats = append(known.Formats, formatOCI)
 	var own []string
 	if u, err := url.Parse(c.URL); err == nil && u.Host != "" {
 		own = append(own, u.Hostname())
@@ -44,6 +45,7 @@ func Upstreams(c *config.Config, e upstreamconfig.Environment) []upstreamconfig.
 func (p *components) openUpstreams() (open []remoteRegistry, err error) {
 	services := egress.Services{Log: p.log, Metrics: egress.NewMetrics(), UserAgent: "gatehouse/" + p.version}
 	p.metrics.registry.MustRegister(services.Metrics.Collectors()...)
+	p.egress = services
 	for _, u := range Upstreams(p.config, upstreamconfig.Machine()) {
 		client, err := u.Open(services)
 		if _, configured := p.config.Upstreams[u.Name]; err != nil && configured {
@@ -67,6 +69,7 @@ type UpstreamCheck struct {
 // rootDocuments are documents that every registry of a format has, below its address.
 // Registries of other formats have none that all of them serve.
 var rootDocuments = map[packages.Format]string{
+	formatOCI:      "v2/",
 	packages.NuGet: "index.json", packages.Cargo: "config.json", packages.Ruby: "versions",
 }
 
@@ -98,6 +101,10 @@ func checkUpstream(ctx context.Context, u upstreamconfig.Upstream, version strin
 	case document == "" && e.Kind == egress.Answered && (egress.IsNotFound(err) || e.Status == http.StatusMethodNotAllowed):
 		check.Status = e.Status
 		check.Notes = append(check.Notes, "it has nothing at the address itself, as many registries")
+		return check, nil
+	case u.Format == formatOCI && e.Status == http.StatusUnauthorized:
+		check.Status = e.Status
+		check.Notes = append(check.Notes, "it asks for a login, as registries do; `aws ecr validate-pull-through-cache-rule` tries the credential of a rule")
 		return check, nil
 	case egress.IsNotFound(err):
 		return check, fmt.Errorf("%w. It does not look like a registry of the format %s: check upstreams.%q.url", err, u.Format, u.Name)

@@ -11,10 +11,13 @@ import (
 // than zero. See [source.Settings] for what they do.
 type UpstreamCache struct {
 	UpstreamTimes `yaml:",inline"`
-	Receiving     Size  `yaml:"receiving"`
-	Documents     int64 `yaml:"documents"`
-	Stored        Size  `yaml:"stored"`
-	Memory        Size  `yaml:"memory"`
+	// ImageTags is how long a tag is used that came through a pull-through cache rule,
+	// without asking the other registry.
+	ImageTags time.Duration `yaml:"image_tags"`
+	Receiving Size          `yaml:"receiving"`
+	Documents int64         `yaml:"documents"`
+	Stored    Size          `yaml:"stored"`
+	Memory    Size          `yaml:"memory"`
 }
 
 // UpstreamTimes are the settings of one upstream. Those that are zero are as in
@@ -34,6 +37,7 @@ func defaultUpstreamCache() UpstreamCache {
 	s := source.Settings{}.WithDefaults()
 	return UpstreamCache{
 		UpstreamTimes: UpstreamTimes{s.Fresh, s.Background, s.Missing, s.Patience, s.Retry, s.MaxStale, s.Timeout, Size(s.MaxDocument)},
+		ImageTags:     24 * time.Hour,
 		Receiving:     Size(s.ReceivingBytes), Documents: s.MaxDocuments, Stored: Size(s.MaxBytes), Memory: Size(s.MemoryBytes),
 	}
 }
@@ -71,6 +75,7 @@ func (c UpstreamCache) validate(bad func(setting, format string, args ...any)) {
 		{"retry", c.Retry},
 		{"max_stale", c.MaxStale},
 		{"timeout", c.Timeout},
+		{"image_tags", c.ImageTags},
 	} {
 		if d.value <= 0 {
 			bad("upstream_cache."+d.name, zero)

@@ -102,7 +102,8 @@ func imageFailure(ref Reference, err error) (ImageFailure, bool) {
 		return ImageFailure{}, false
 	}
 	switch f.Code {
-	case "MissingDigestAndTag", "InvalidImageDigest", "InvalidImageTag", "ImageTagDoesNotMatchDigest", "ImageReferencedByManifestList":
+	case "MissingDigestAndTag", "InvalidImageDigest", "InvalidImageTag", "ImageTagDoesNotMatchDigest", "ImageReferencedByManifestList",
+		"UpstreamAccessDenied", "UpstreamTooManyRequests", "UpstreamUnavailable", "ImageInaccessible":
 		return ImageFailure{ref, f.Code, f.Message}, true
 	case "ImageNotFound":
 		return ImageFailure{ref, f.Code, "Requested image not found"}, true

@@ -37,5 +37,11 @@
 // the same before the change is answered (follow.go). The caches never hold that
 // something does not exist, so what is only added concerns no cache.
 //
-// This package must not import a handler, or another domain package except authz.
+// # Pull-through cache
+//
+// If a rule of the registry is for the name of a repository, a pull first brings the image
+// here from another registry (pullthrough.go, imageimport.go), unless it is here already.
+//
+// This package must not import a handler, or another domain package except authn, authz, and
+// ociremote with egress, which read other registries.
 package images

@@ -62,5 +62,10 @@ func (p *manifestTx) announce(ctx context.Context, tx *db.Tx, fresh bool) error 
 	if fresh && len(refs) == 0 {
 		refs = []Reference{{Digest: p.digest}}
 	}
+	if len(refs) > 0 {
+		if err := p.s.events.Write(ctx, tx, p.also...); err != nil {
+			return err
+		}
+	}
 	return announce(ctx, tx, p.s.events, p.repo, p.now, actionPush, p.parsed.subject, refs...)
 }

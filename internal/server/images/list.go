@@ -205,15 +205,23 @@ const maxManifests = 32 << 20
 // ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound, TooManyManifestBytes.
 func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Reference) (found []TaggedManifest, failures []ImageFailure, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
-	if err != nil {
+	rule := s.cacheRule(id)
+	if err != nil && (rule == nil || !fault.Is(err, "RepositoryNotFound")) {
 		return nil, nil, err
 	}
 	size := 0
 	for _, ref := range refs {
 		err := ref.check()
 		var m *Manifest
-		if err == nil {
+		switch {
+		case err != nil:
+		case rule == nil:
 			m, err = s.manifest(ctx, repo, ref)
+		default:
+			var now *Repository
+			if now, m, err = s.throughCache(ctx, id, repo, ref, rule); err == nil {
+				repo = now
+			}
 		}
 		if err == nil {
 			if size += len(m.Body); size > maxManifests {

@@ -36,23 +36,15 @@ type Manifest struct {
 	pulled atomic.Int64
 }
 
-// Manifest returns a manifest. Action ecr:BatchGetImage. Faults: AccessDenied,
-// RepositoryNotFound, ImageNotFound, ImageTagDoesNotMatchDigest.
+// Manifest returns a manifest, perhaps through a pull-through cache rule: see [Service.find].
 func (s *Service) Manifest(ctx context.Context, id RepositoryID, ref Reference) (*Manifest, error) {
-	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
-	if err != nil {
-		return nil, err
-	}
-	return s.manifest(ctx, repo, ref)
+	_, m, err := s.find(ctx, id, ref)
+	return m, err
 }
 
 // PullManifest is [Service.Manifest], and records the time as the image's last pull.
 func (s *Service) PullManifest(ctx context.Context, id RepositoryID, ref Reference) (*Manifest, error) {
-	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.manifest(ctx, repo, ref)
+	repo, m, err := s.find(ctx, id, ref)
 	if err == nil {
 		s.pulled(ctx, repo, m)
 	}

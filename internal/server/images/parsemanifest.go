@@ -145,8 +145,9 @@ type parsedManifest struct {
 	// may be blobs instead.
 	children []digest.Digest
 	lenient  map[digest.Digest]int64 // the size in the descriptor
-	// mediaTypes are those of the descriptors.
+	// mediaTypes and sizes are those of the descriptors.
 	mediaTypes map[digest.Digest]string
+	sizes      map[digest.Digest]int64
 }
 
 // parseManifest parses a manifest. mediaType is what the client says; if it is
@@ -250,6 +251,7 @@ func (doc *manifestDocument) guess() string {
 // references collects the blobs and manifests that the manifest needs.
 func (r *parsedManifest) references(doc *manifestDocument) error {
 	r.mediaTypes = make(map[digest.Digest]string, len(doc.Layers)+len(doc.Manifests)+1)
+	r.sizes = make(map[digest.Digest]int64, len(doc.Layers)+len(doc.Manifests)+1)
 	layers := slices.Concat(doc.Layers, doc.Blobs)
 	if doc.Config != nil {
 		if r.artifactType == "" {
@@ -262,7 +264,7 @@ func (r *parsedManifest) references(doc *manifestDocument) error {
 		if err := l.check("layer or config"); err != nil {
 			return err
 		}
-		r.mediaTypes[l.Digest] = l.MediaType
+		r.mediaTypes[l.Digest], r.sizes[l.Digest] = l.MediaType, l.Size
 		if r.size += l.Size; r.size < 0 {
 			return invalidManifest("The sizes of the layers add up to more than an integer holds")
 		}
@@ -277,7 +279,7 @@ func (r *parsedManifest) references(doc *manifestDocument) error {
 		if err := m.check("manifest"); err != nil {
 			return err
 		}
-		r.mediaTypes[m.Digest] = m.MediaType
+		r.mediaTypes[m.Digest], r.sizes[m.Digest] = m.MediaType, m.Size
 		r.children = append(r.children, m.Digest)
 		// A BuildKit cache is an index that lists layers and a cache config.
 		if !isManifestType(m.MediaType) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 )
 
 // PutManifest is a manifest to be stored.
@@ -71,18 +72,21 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 		return nil, err
 	}
 	put := &manifestTx{PutManifest: p, s: s, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
-	if len(p.Tags) == 0 { // caches hold only manifests that exist
-		err = s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
-	} else {
-		err = s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
-			err := put.run(ctx, tx)
-			return put.keys(), err
-		}, func() { s.forgetTags(repo.row, p.Tags...) })
-	}
-	if err != nil {
+	if err := s.runManifest(ctx, put); err != nil {
 		return nil, err
 	}
 	return put.stored, nil
+}
+
+// runManifest runs the transaction that stores a manifest.
+func (s *Service) runManifest(ctx context.Context, put *manifestTx) error {
+	if len(put.Tags) == 0 { // caches hold only manifests that exist
+		return s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
+	}
+	return s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
+		err := put.run(ctx, tx)
+		return put.keys(), err
+	}, func() { s.forgetTags(put.repo.row, put.Tags...) })
 }
 
 // read reads the body.
@@ -126,6 +130,8 @@ type manifestTx struct {
 	now    time.Time
 	stored *Manifest
 	moved  []string // the tags that were set
+	// also are events beside those of the push, if it changes something.
+	also []events.Event
 }
 
 // keys returns what the change feed tells other servers.

@@ -59,6 +59,8 @@ type registrySettings struct {
 	Templates []*Template `json:"templates,omitempty"`
 	// Replication has the rules of the replication configuration.
 	Replication []ReplicationRule `json:"replication,omitempty"`
+	// CacheRules are the pull-through cache rules in the order of their prefixes.
+	CacheRules []*CacheRule `json:"pullThroughCacheRules,omitempty"`
 }
 
 // A registrySet has every registry for which something was set, in memory, like

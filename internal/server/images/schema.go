@@ -195,4 +195,11 @@ CREATE TABLE image_backfill_image (
 	PRIMARY KEY (backfill, name, digest, tag)
 );
 CREATE INDEX image_backfill_image_waiting ON image_backfill_image (backfill, name, digest) WHERE state = '';
+`}, {Name: "images/pullthrough-001", SQL: `
+CREATE TABLE image_upstream_tag ( -- see pullthrough.go
+	repository {int} NOT NULL REFERENCES image_repository (id) ON DELETE CASCADE,
+	tag {text} NOT NULL,
+	checked {int} NOT NULL, -- when it was last compared with the upstream registry
+	PRIMARY KEY (repository, tag)
+);
 `}}

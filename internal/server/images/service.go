@@ -53,6 +53,8 @@ type Config struct {
 	Audit func(context.Context, ServiceEvent) error
 	// Damage counts and logs objects that are missing or damaged. It may be nil.
 	Damage *integrity.Monitor
+	// PullThrough is for pull-through cache rules. Optional.
+	PullThrough PullThrough
 	// Now is the clock.
 	Now func() time.Time
 	// MaxSweepShare is the largest share of the objects that one run of
@@ -103,6 +105,8 @@ type Service struct {
 	tagLists  *tagLists
 	locations *lru.Cache[digestKey, *location]
 	pulls     usage.Recorder[digestKey]
+
+	pull *pullCache
 }
 
 type digestKey struct {
@@ -130,6 +134,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.tags = lru.New[tagKey](lru.Config[digest.Digest]{MaxCost: cachedTags, Shards: cacheShards})
 	s.tagLists = newTagLists()
 	s.locations = lru.New[digestKey](lru.Config[*location]{MaxCost: cachedBlobs, Shards: cacheShards})
+	s.pull = newPullCache(c.PullThrough)
 	s.repositories.changing, s.registries.changing = changefeed.NewTurn(), changefeed.NewTurn()
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, err

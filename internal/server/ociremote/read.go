@@ -83,33 +83,29 @@ func (r *Registry) Manifest(ctx context.Context, name, reference string) (*Manif
 	return &Manifest{want, mediaType, body}, nil
 }
 
-// Blob opens a blob; close it. If the bytes do not have the digest, or if there are more than
-// size, reading fails at the end. size is -1 if it is not known; then at most limit bytes are
-// read.
-func (r *Registry) Blob(ctx context.Context, name string, d digest.Digest, size, limit int64) (io.ReadCloser, error) {
+// Blob opens a blob; close it. If the bytes do not have the digest or the size, reading fails
+// at the end.
+func (r *Registry) Blob(ctx context.Context, name string, d digest.Digest, size int64) (io.ReadCloser, error) {
 	if err := d.Validate(); err != nil {
 		return nil, &BadAnswer{"a manifest names a layer by " + string(d) + ", which is not a digest"}
 	}
-	if size >= 0 {
-		limit = size
-	}
-	res, err := r.do(ctx, egress.Request{URL: "v2/" + name + "/blobs/" + string(d), MaxBytes: max(limit, 1)}, scope(name, pull))
+	res, err := r.do(ctx, egress.Request{URL: "v2/" + name + "/blobs/" + string(d), MaxBytes: max(size, 1)}, scope(name, pull))
 	if err != nil {
 		return nil, err
 	}
-	if size >= 0 && res.Length >= 0 && res.Length != size {
+	if res.Length >= 0 && res.Length != size {
 		res.Body.Close()
 		return nil, &BadAnswer{fmt.Sprintf("the layer %s of %s has %d bytes instead of %d", d, name, res.Length, size)}
 	}
-	return &blobBody{ReadCloser: res.Body, digest: d, verifier: d.Verifier(), size: size, length: res.Length}, nil
+	return &blobBody{ReadCloser: res.Body, digest: d, verifier: d.Verifier(), size: size}, nil
 }
 
 // A blobBody checks what it has read at the end.
 type blobBody struct {
 	io.ReadCloser
-	digest             digest.Digest
-	verifier           digest.Verifier
-	read, size, length int64
+	digest     digest.Digest
+	verifier   digest.Verifier
+	read, size int64
 }
 
 // Read implements io.Reader.
@@ -121,8 +117,8 @@ func (b *blobBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	switch {
-	case b.size >= 0 && b.read != b.size || b.length >= 0 && b.read != b.length:
-		return n, &BadAnswer{fmt.Sprintf("the layer %s has %d bytes, which is not its length", b.digest, b.read)}
+	case b.read != b.size:
+		return n, &BadAnswer{fmt.Sprintf("the layer %s has %d bytes instead of %d", b.digest, b.read, b.size)}
 	case !b.verifier.Verified():
 		return n, &BadAnswer{fmt.Sprintf("the bytes that came for the layer %s have another digest", b.digest)}
 	}

@@ -108,7 +108,7 @@ func TestRegistry_Redirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := ociremote.New(client, ociremote.Credential{Username: "me", Password: "secret"}, time.Now)
-	b, err := r.Blob(t.Context(), "a/b", digest.FromString(content), int64(len(content)), 0)
+	b, err := r.Blob(t.Context(), "a/b", digest.FromString(content), int64(len(content)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +146,7 @@ func TestRegistry_WrongBytes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := open(t, ociremote.Credential{}, c.handler)
-			if b, err := r.Blob(t.Context(), "a/b", d, int64(len(right)), 0); err == nil {
+			if b, err := r.Blob(t.Context(), "a/b", d, int64(len(right))); err == nil {
 				got, err := io.ReadAll(b)
 				b.Close()
 				if err == nil {

@@ -87,6 +87,12 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.DeleteRepositoryCreationTemplate)
 	wire.Handle(s, a.DescribeRepositoryCreationTemplates)
 
+	wire.Handle(s, a.CreatePullThroughCacheRule)
+	wire.Handle(s, a.DescribePullThroughCacheRules)
+	wire.Handle(s, a.UpdatePullThroughCacheRule)
+	wire.Handle(s, a.DeletePullThroughCacheRule)
+	wire.Handle(s, a.ValidatePullThroughCacheRule)
+
 	wire.Handle(s, a.CreateRepository)
 	wire.Handle(s, a.DescribeRepositories)
 	wire.Handle(s, a.DeleteRepository)

@@ -158,7 +158,7 @@ func TestAPI_Signatures(t *testing.T) {
 
 func TestRegister_NotImplemented(t *testing.T) {
 	f := serve(t)
-	_, err := f.client.DescribePullThroughCacheRules(t.Context(), &ecr.DescribePullThroughCacheRulesInput{})
+	_, err := f.client.GetSigningConfiguration(t.Context(), &ecr.GetSigningConfigurationInput{})
 	wantError(t, err, "NotImplementedException", http.StatusNotImplemented)
 }
 
