@@ -43,7 +43,7 @@ var layers = map[string]layer{
 
 	"internal/server/db": storage, "internal/server/blob": storage, "internal/server/diskspace": storage, "internal/server/asynclog": storage, "internal/server/endpoint": storage, "internal/server/lru": storage, "internal/server/changefeed": storage, "internal/server/sdnotify": storage, "internal/server/work": storage, "internal/server/events": storage,
 	"internal/server/progress": storage, "internal/server/consistency": storage,
-	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage, "internal/server/usage": storage, "internal/server/steadyclock": storage,
+	"internal/server/iam/managed": storage, "internal/server/resourcetags": storage, "internal/server/usage": storage, "internal/server/steadyclock": storage, "internal/server/spdx": storage,
 
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain, "internal/server/keys": domain,
 	"internal/server/ratelimit": domain, "internal/server/bodybudget": domain, "internal/server/trustedproxy": domain,
@@ -58,8 +58,9 @@ var layers = map[string]layer{
 	"internal/server/formats/npm/packument": domain, "internal/server/formats/pypi/stored": domain,
 	"internal/server/formats/cargo/stored": domain, "internal/server/formats/maven/document": domain,
 	"internal/server/formats/nuget/nupkg": domain, "internal/server/formats/ruby/rubygem": domain,
-	"internal/server/source": domain,
-	"internal/server/app":    wiring,
+	"internal/server/formats/traits": domain,
+	"internal/server/source":         domain,
+	"internal/server/app":            wiring,
 
 	"internal/client": domain, "internal/client/textedit": base, "internal/client/userdirs": base, "internal/client/shellquote": base,
 

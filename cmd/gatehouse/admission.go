@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 type admissionCommand struct {
 	Explain    admissionExplainCommand    `cmd:"" help:"Show which versions of a package you may install, and which rule denies the others."`
-	Policy     admissionPolicyCommand     `cmd:"" help:"Print a policy that admits nothing younger than some days."`
+	Policy     admissionPolicyCommand     `cmd:"" help:"Print a policy with the rules that you name, such as nothing younger than some days."`
 	Except     admissionExceptCommand     `cmd:"" help:"Admit versions that a rule denies, until a time."`
 	Quarantine admissionQuarantineCommand `cmd:"" help:"Deny versions to everybody."`
 	List       admissionListCommand       `cmd:"" help:"List exceptions and quarantines."`
@@ -128,56 +127,6 @@ func (c *admissionExplainCommand) Run(ctx context.Context, stdout io.Writer, now
 	if err == nil && in.Version != nil && len(all.Verdicts) > 0 && all.Verdicts[0].Outcome == "denied" {
 		return errDenied
 	}
-	return err
-}
-
-type admissionPolicyCommand struct {
-	MinAge     int  `default:"7" placeholder:"DAYS" help:"Deny versions that were published less than this many days ago."`
-	ReportOnly bool `help:"Deny nothing: report in the audit log and in a metric what would be denied."`
-}
-
-// Help is what --help shows below the flags.
-func (admissionPolicyCommand) Help() string {
-	return `It is a policy of a repository or a domain. It is about versions that came through an
-external connection. Try it with --report-only first. A policy that is there already must
-be joined with it by hand: a resource has one policy.
-
-Examples:
-
-  gatehouse admission policy --min-age 7 >policy.json
-  aws codeartifact put-repository-permissions-policy --domain acme --repository app \
-      --policy-document file://policy.json
-  aws codeartifact put-domain-permissions-policy --domain acme \
-      --policy-document file://policy.json`
-}
-
-// Run prints the policy.
-func (c *admissionPolicyCommand) Run(stdout io.Writer) error {
-	if c.MinAge < 1 {
-		return usageError{errors.New("--min-age must be at least 1")}
-	}
-	sid, condition := "NothingYoungerThan%dDays", ""
-	if c.ReportOnly {
-		sid, condition = "ReportYoungerThan%dDays", `,
-        "Bool": {"gatehouse:ReportOnly": "true"}`
-	}
-	_, err := fmt.Fprintf(stdout, `{
-  "Version": "2012-10-17",
-  "Statement": [
-    {
-      "Sid": "`+sid+`",
-      "Effect": "Deny",
-      "Principal": "*",
-      "Action": ["codeartifact:ReadFromRepository", "codeartifact:GetPackageVersionAsset"],
-      "Resource": "*",
-      "Condition": {
-        "NumericLessThan": {"gatehouse:VersionAge": "%d"},
-        "StringEquals": {"gatehouse:PackageOrigin": "external"}%s
-      }
-    }
-  ]
-}
-`, c.MinAge, c.MinAge, condition)
 	return err
 }
 

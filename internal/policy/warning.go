@@ -33,6 +33,12 @@ func (p *Policy) statementWarnings(s *statement) (warnings []string) {
 			warnings = append(warnings, text)
 		}
 	}
+	for i := range s.conditions {
+		c := &s.conditions[i]
+		add(strings.HasPrefix(c.key, "gatehouse:") && !slices.Contains(gatehouseKeys, c.key), fmt.Sprintf("tests %s, which no request has; check its spelling", c.key))
+		_, null := c.test.(nullTest)
+		add(c.key == licenseKey && c.over == single && !null, "tests gatehouse:License, which may have several values, as if it had one; use ForAllValues: or ForAnyValue:")
+	}
 	if s.effect == allow {
 		open := len(s.conditions) == 0
 		add(p.kind == Identity && open && s.allActions() && s.allResources(), "allows every action on every resource")
@@ -50,6 +56,16 @@ func (p *Policy) statementWarnings(s *statement) (warnings []string) {
 		"exempts a role with NotPrincipal but none of its sessions, so all of them are denied; use ArnNotEquals with aws:PrincipalArn")
 	add(!p.replacesVariables && strings.Contains(p.StatementText(s.index), "${"), "has ${…}, which is replaced only in policies with Version 2012-10-17")
 	return warnings
+}
+
+// licenseKey has several values if the user of a version may choose among licences.
+const licenseKey = "gatehouse:license"
+
+// gatehouseKeys are the condition keys that IAM does not have, in lower case. Package authz
+// has what they mean, and its tests compare the two.
+var gatehouseKeys = []string{
+	"gatehouse:versionage", "gatehouse:packageorigin", "gatehouse:externalconnection", "gatehouse:packagegroup", "gatehouse:advisoryseverity", "gatehouse:malware",
+	licenseKey, "gatehouse:attested", "gatehouse:signed", "gatehouse:installscripts", "gatehouse:similartointernal", "gatehouse:reportonly",
 }
 
 // allActions reports whether the statement is about every action.

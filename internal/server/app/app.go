@@ -49,6 +49,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/traits"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
@@ -238,7 +239,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	}
 	p.packages, err = packages.New(ctx, packages.Config{
 		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditWork, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
-		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission, Advisories: p.advisories, CheckRelease: checkRelease,
+		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission, Advisories: p.advisories, CheckRelease: checkRelease, Traits: traits.Reader{},
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
@@ -28,6 +29,18 @@ const (
 	AdvisorySeverity = "gatehouse:AdvisorySeverity"
 	// Malware is "true" if an advisory says that the version is malicious.
 	Malware = "gatehouse:Malware"
+	// License has the licences among which the user of the version may choose, as package
+	// spdx reads them; "unknown" if its metadata name none. It may have several values.
+	License = "gatehouse:License"
+	// Attested is "true" if there is an attestation of how the file was made, and Signed if
+	// there is a signature of it. InstallScripts is "true" if installing the file runs code
+	// that is in it. Each is "false" if there is none, and missing if that is not known.
+	Attested       = "gatehouse:Attested"
+	Signed         = "gatehouse:Signed"
+	InstallScripts = "gatehouse:InstallScripts"
+	// SimilarToInternal is "true" if the name of the package is easily taken for the one of
+	// an internal package of the domain.
+	SimilarToInternal = "gatehouse:SimilarToInternal"
 	// ReportOnly is "false" when a version is decided about, and "true" when the server
 	// asks what would be denied.
 	ReportOnly = "gatehouse:ReportOnly"
@@ -36,7 +49,10 @@ const (
 // versionKeys has the names of the keys by their form in lower case.
 var versionKeys = func() map[string]string {
 	names := map[string]string{}
-	for _, name := range []string{VersionAge, PackageOrigin, ExternalConnection, PackageGroup, AdvisorySeverity, Malware, ReportOnly} {
+	for _, name := range []string{
+		VersionAge, PackageOrigin, ExternalConnection, PackageGroup, AdvisorySeverity, Malware,
+		License, Attested, Signed, InstallScripts, SimilarToInternal, ReportOnly,
+	} {
 		names[strings.ToLower(name)] = name
 	}
 	return names
@@ -116,6 +132,18 @@ func AllRulesForVersions(ctx context.Context, req *Request) []policy.Rule {
 	in := input(caller.Principal, req, &conditionKeys{caller: caller, req: req})
 	in.Deferred = isVersionKey
 	return policy.AllDeferredDenies(in)
+}
+
+// LookAt reports whether a rule has a condition on one of the keys of versions.
+func (v *VersionRules) LookAt(names ...string) bool {
+	for _, rule := range v.Rules {
+		for _, lower := range rule.Keys() {
+			if name, ok := VersionKey(lower); ok && slices.Contains(names, name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Denies reports whether a rule denies a version, whose keys are given.

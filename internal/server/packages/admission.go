@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -73,35 +72,51 @@ type admission struct {
 	now        time.Time
 	advisories func(PackageID, string) []*Advisory
 	// known is the revision of the advisories.
-	known uint64
+	known  uint64
+	traits Traits
+	// byFile means that a rule looks at what differs between the files of a version.
+	byFile bool
+	// similar is the internal package of the domain whose name is similar, or nil. names is
+	// the revision of the names that were compared; 0 if no rule looks at them.
+	similar *PackageID
+	names   uint64
 }
 
 // admissionOf returns what decides about the versions of a package, or nil if every
 // version is admitted.
-func (s *Service) admissionOf(ctx context.Context, action string, r *repository, id PackageID) *admission {
+func (s *Service) admissionOf(ctx context.Context, action string, r *repository, id PackageID) (*admission, error) {
 	d := s.snapshot.Load().domain(r.id.Domain)
 	if d == nil {
-		return nil // deleted; the caller finds nothing
+		return nil, nil // deleted; the caller finds nothing
 	}
 	applying := policies(d.policy, r.policy)
 	if d.admission == nil && !authz.MayHaveVersionRules(ctx, applying) {
-		return nil
+		return nil, nil
 	}
 	req := &authz.Request{
 		Action: action, Resource: r.id.PackageARN(id), Account: r.account(ctx), ResourceTags: r.tags,
 		Policies: applying, PerVersion: true,
 	}
 	a := &admission{
-		repository: r, id: id, action: action, now: s.now(), advisories: s.advisoriesAbout, known: s.advisoryRevision(),
+		repository: r, id: id, action: action, now: s.now(), advisories: s.advisoriesAbout, known: s.advisoryRevision(), traits: s.traits,
 		rules: authz.RulesForVersions(ctx, req, r.arn), set: d.admission, entries: d.admission.about(r, id),
 	}
 	if a.rules == nil && !slices.ContainsFunc(a.entries, func(e *AdmissionEntry) bool { return e.Kind == Quarantine }) {
-		return nil
+		return nil, nil
 	}
 	if g, _ := d.associate(id); g != nil {
 		a.group = g.pattern.String()
 	}
-	return a
+	if a.rules != nil {
+		a.byFile = a.rules.LookAt(authz.Attested, authz.Signed, authz.InstallScripts)
+		if a.rules.LookAt(authz.SimilarToInternal) {
+			var err error
+			if a.similar, a.names, err = s.internalNames.similar(ctx, d, id); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return a, nil
 }
 
 // A verdict is a decision about one version. by and rule are of what decided; both are
@@ -144,13 +159,15 @@ func (a *admission) decideFile(v *Version, file *Asset) verdict {
 			return verdict{outcome: Denied, by: e}
 		}
 	}
-	return a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file)}, file)
+	return a.byRules(a.keys(v, file), file)
 }
 
 // reportFile decides as if the rules that only report denied, about a file that is
 // admitted.
 func (a *admission) reportFile(v *Version, file *Asset) verdict {
-	found := a.byRules(&versionKeys{admission: a, version: v, since: v.fileSince(file), reportOnly: true}, file)
+	keys := a.keys(v, file)
+	keys.reportOnly = true
+	found := a.byRules(keys, file)
 	if found.outcome == Denied {
 		found.outcome = Reported
 		return found
@@ -226,9 +243,12 @@ func (a *admission) refusal(ctx context.Context, v *Version, why verdict) error 
 // checkDownload returns the fault of a file that is denied, and tells and counts the
 // decision.
 func (s *Service) checkDownload(ctx context.Context, action string, r *repository, id PackageID, v *Version, file *Asset) error {
-	a := s.admissionOf(ctx, action, r, id)
-	if a == nil {
-		return nil
+	a, err := s.admissionOf(ctx, action, r, id)
+	if a == nil || err != nil {
+		return err
+	}
+	if err := s.readLicenses(ctx, a, v); err != nil {
+		return err
 	}
 	file = v.decidesFor(file)
 	found := a.decideFile(v, file)
@@ -256,9 +276,12 @@ func (s *Service) checkDownload(ctx context.Context, action string, r *repositor
 
 // checkRead returns the fault of a file that is denied. It is for what is no download.
 func (s *Service) checkRead(ctx context.Context, action string, r *repository, id PackageID, v *Version, file *Asset) error {
-	a := s.admissionOf(ctx, action, r, id)
-	if a == nil {
-		return nil
+	a, err := s.admissionOf(ctx, action, r, id)
+	if a == nil || err != nil {
+		return err
+	}
+	if err := s.readLicenses(ctx, a, v); err != nil {
+		return err
 	}
 	if found := a.decideFile(v, v.decidesFor(file)); found.outcome == Denied {
 		return a.refusal(ctx, v, found)
@@ -273,77 +296,6 @@ func (v *Version) decidesFor(file *Asset) *Asset {
 		return of
 	}
 	return file
-}
-
-// versionKeys answers for the condition keys of one version.
-type versionKeys struct {
-	*admission
-	version    *Version
-	since      time.Time
-	reportOnly bool
-	value      [1]string // what Lookup returned last
-}
-
-// Lookup implements [policy.Context].
-func (k *versionKeys) Lookup(lower string) ([]string, bool) {
-	name, ok := authz.VersionKey(lower)
-	if !ok {
-		return nil, false
-	}
-	switch name {
-	case authz.VersionAge:
-		k.value[0] = strconv.FormatInt(int64(age(k.since, k.now)/day), 10)
-	case authz.PackageOrigin:
-		k.value[0] = "internal"
-		if k.version.External() {
-			k.value[0] = "external"
-		}
-	case authz.ExternalConnection:
-		if !k.version.External() {
-			return nil, false
-		}
-		k.value[0] = k.version.EntryPoint
-	case authz.PackageGroup:
-		k.value[0] = k.group
-	case authz.AdvisorySeverity:
-		k.value[0] = k.severity()
-	case authz.Malware:
-		k.value[0] = strconv.FormatBool(slices.ContainsFunc(k.advisories(k.id, k.version.Version), func(a *Advisory) bool { return a.Malware }))
-	case authz.ReportOnly:
-		k.value[0] = strconv.FormatBool(k.reportOnly)
-	default:
-		return nil, false
-	}
-	return k.value[:], true
-}
-
-// severity is the value of gatehouse:AdvisorySeverity.
-func (k *versionKeys) severity() string {
-	about := k.advisories(k.id, k.version.Version)
-	if len(about) == 0 {
-		return "none"
-	}
-	worst := slices.MaxFunc(about, func(a, b *Advisory) int { return cmp.Compare(a.Severity, b.Severity) }).Severity
-	return cmp.Or(worst.String(), "unknown")
-}
-
-// describe lists the keys of versions that a rule looks at, with their values.
-func (k *versionKeys) describe(rule policy.Rule) string {
-	var out []string
-	for _, lower := range rule.Keys() {
-		name, ok := authz.VersionKey(lower)
-		if !ok || name == authz.ReportOnly {
-			continue
-		}
-		text := name + " is missing"
-		if values, ok := k.Lookup(lower); ok {
-			text = fmt.Sprintf("%s is %s", name, strings.Join(values, ", "))
-		}
-		if !slices.Contains(out, text) {
-			out = append(out, text)
-		}
-	}
-	return strings.Join(out, ", ")
 }
 
 const day = 24 * time.Hour

@@ -361,7 +361,10 @@ func (s *Service) ExplainAdmission(ctx context.Context, repo RepositoryID, id Pa
 	if err != nil {
 		return nil, err
 	}
-	a := s.admissionOf(ctx, readFromRepository, r, id)
+	a, err := s.admissionOf(ctx, readFromRepository, r, id)
+	if err != nil {
+		return nil, err
+	}
 	var out []VersionVerdict
 	for _, v := range p.ordered(func(v *Version) bool { return v.Status.downloadable() }) {
 		if version != "" && !id.Format.SameVersion(v.Version, version) {
@@ -369,6 +372,9 @@ func (s *Service) ExplainAdmission(ctx context.Context, repo RepositoryID, id Pa
 		}
 		found := verdict{outcome: Admitted}
 		if a != nil {
+			if err := s.readLicenses(ctx, a, v); err != nil {
+				return nil, err
+			}
 			if found = a.decide(v); found.outcome == Admitted && len(v.Assets) > 0 {
 				found = a.reportFile(v, &v.Assets[0])
 			}

@@ -45,6 +45,7 @@ type admittedView struct {
 	entries     *admissionEntries
 	group       string
 	known       uint64 // the revision of the advisories
+	names       uint64 // the revision of the names of internal packages
 	from, until time.Time
 	view        *Package
 }
@@ -54,11 +55,17 @@ func (v *admittedView) size() int64 { return minEntry + 96*int64(len(v.view.byKe
 // admit returns the package without the versions that are denied to the caller. If none
 // is left, it does not exist for the caller, and the fault says why.
 func (s *Service) admit(ctx context.Context, r *repository, id PackageID, p *Package) (*Package, error) {
-	a := s.admissionOf(ctx, readFromRepository, r, id)
+	a, err := s.admissionOf(ctx, readFromRepository, r, id)
+	if err != nil {
+		return nil, err
+	}
 	if a == nil {
 		return p, nil
 	}
-	view := s.admittedView(a, p)
+	view, err := s.admittedView(ctx, a, p)
+	if err != nil {
+		return nil, err
+	}
 	if len(view.Hidden) > 0 {
 		s.noteHidden(ctx, r, id, view.Hidden)
 	}
@@ -70,22 +77,26 @@ func (s *Service) admit(ctx context.Context, r *repository, id PackageID, p *Pac
 	return view, nil
 }
 
-func (s *Service) admittedView(a *admission, p *Package) *Package {
+func (s *Service) admittedView(ctx context.Context, a *admission, p *Package) (*Package, error) {
 	var rules []policy.Rule
 	if a.rules != nil {
 		rules = a.rules.Rules
 	}
 	if slices.ContainsFunc(rules, policy.Rule.Varies) {
-		return a.filter(p) // it may differ between callers with the same rules
+		err := s.readLicenses(ctx, a, slices.Collect(maps.Values(p.byKey))...)
+		return a.filter(p), err // it may differ between callers with the same rules
 	}
 	k := admittedKey{a.repository.cacheKey(a.id), s.admissions.hash(rules)}
 	have := s.admissions.views.Lookup(k)
-	if v := have.Value; v != nil && v.of == p && v.entries == a.set && v.group == a.group && v.known == a.known && slices.Equal(v.rules, rules) && !a.now.Before(v.from) && a.now.Before(v.until) {
-		return v.view
+	if v := have.Value; v != nil && v.of == p && v.entries == a.set && v.group == a.group && v.known == a.known && v.names == a.names && slices.Equal(v.rules, rules) && !a.now.Before(v.from) && a.now.Before(v.until) {
+		return v.view, nil
 	}
-	v := &admittedView{of: p, rules: rules, entries: a.set, group: a.group, known: a.known, from: a.now, until: a.holdsUntil(p), view: a.filter(p)}
+	if err := s.readLicenses(ctx, a, slices.Collect(maps.Values(p.byKey))...); err != nil {
+		return nil, err
+	}
+	v := &admittedView{of: p, rules: rules, entries: a.set, group: a.group, known: a.known, names: a.names, from: a.now, until: a.holdsUntil(p), view: a.filter(p)}
 	s.admissions.views.Store(k, v, have)
-	return v.view
+	return v.view, nil
 }
 
 // hash hashes rules. Rules that are compared for equality afterwards may collide.
@@ -145,14 +156,19 @@ type deniedFile struct{ name, why string }
 
 // filterFiles returns the version without the files that are denied; nil if all are.
 func (a *admission) filterFiles(v *Version) (shown *Version, denied []deniedFile) {
-	decided := map[time.Time]verdict{} // only the time tells the files apart: those of a Maven snapshot are of one build
+	type told struct { // what tells the files apart: those of a Maven snapshot are of one build
+		since  time.Time
+		traits FileTraits
+	}
+	decided := map[told]verdict{}
 	files := v.decided()
 	for i := range files {
 		file := &files[i]
-		found, ok := decided[v.fileSince(file)]
+		keys := a.keys(v, file)
+		found, ok := decided[told{keys.since, keys.file}]
 		if !ok {
 			found = a.decideFile(v, file)
-			decided[v.fileSince(file)] = found
+			decided[told{keys.since, keys.file}] = found
 		}
 		if found.outcome == Denied {
 			denied = append(denied, deniedFile{file.Name, found.reason()})

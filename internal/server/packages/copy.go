@@ -73,8 +73,8 @@ func (s *Service) CopyVersions(ctx context.Context, c Copy) (Outcome, error) {
 // others are skipped.
 func (s *Service) deniedCopies(ctx context.Context, source *repository, id PackageID, versions []string) (Outcome, error) {
 	out := Outcome{Successful: map[string]VersionState{}, Failed: map[string]VersionError{}}
-	if s.admissionOf(ctx, readFromRepository, source, id) == nil {
-		return out, nil
+	if a, err := s.admissionOf(ctx, readFromRepository, source, id); a == nil || err != nil {
+		return out, err
 	}
 	p, err := s.visibleStored(ctx, source, id)
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/traits"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
@@ -75,7 +76,7 @@ func reopen(t testing.TB, dir string, clock *atomic.Int64) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Events: h.log, Work: queue, Audit: h.record, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now, CheckRelease: checkRelease})
+	h.Service, err = packages.New(t.Context(), packages.Config{DB: d, Blobs: blobs, Removals: removals, Events: h.log, Work: queue, Audit: h.record, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now, CheckRelease: checkRelease, Traits: traits.Reader{}})
 	if err != nil {
 		t.Fatal(err)
 	}

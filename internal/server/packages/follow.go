@@ -87,6 +87,7 @@ func (s *Service) forget(k cacheKey) {
 	s.records.MarkStale(k)
 	s.namespaces.Drop(k.namespaceKey())
 	s.changes.of(k.repository, k.format).Add(1)
+	s.internalNames.forget(k)
 }
 
 // A follower takes over what other servers have changed.
@@ -168,6 +169,7 @@ func (f follower) Reload(ctx context.Context) error {
 		return err
 	}
 	f.s.snapshot.Store(all)
+	f.s.internalNames.clear()
 	f.s.changes.all() // the new snapshot counts from the beginning
 	return nil
 }

@@ -164,6 +164,8 @@ type Version struct {
 	seen time.Time
 	// live means that metadata and status are what the external registry says now.
 	live bool
+	// described is nil if the version is not stored.
+	described *described
 }
 
 // keyIn returns the same key for all spellings of the version.

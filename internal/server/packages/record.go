@@ -153,7 +153,7 @@ func readRecordFrom(ctx context.Context, q db.Querier, r *repository, id Package
 func readVersions(ctx context.Context, q db.Querier, r *repository, pkg string, since int64, into map[string]*Version) error {
 	read := map[string]*Version{}
 	_, err := db.All(ctx, q, func(row db.Row) (v *Version, err error) {
-		v = &Version{Repository: r.id.Name}
+		v = &Version{Repository: r.id.Name, described: new(described)}
 		var published, edited int64
 		err = row.Scan(&v.key, &v.Version, &v.Revision, &v.Status, &published, &v.EntryPoint, (*[]byte)(&v.Metadata), &edited)
 		v.Published, v.edited = db.Time(published), edited != 0

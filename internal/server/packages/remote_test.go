@@ -21,6 +21,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed/changefeedtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db/dbtest"
+	"github.com/gatehouse-registry/gatehouse/internal/server/formats/traits"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
@@ -116,7 +117,7 @@ func (h *fixture) connectAll(c source.Config) *source.Cache {
 	h.work = queue
 	h.Service, err = packages.New(h.t.Context(), packages.Config{
 		DB: h.db, Blobs: h.blobs, Removals: removals, Authz: h.authorizer(), Principals: iamtest.Unbound{}, Damage: h.damage, Now: h.now,
-		Remote: cache, SpoolDir: h.spool,
+		Remote: cache, SpoolDir: h.spool, Traits: traits.Reader{},
 	})
 	h.ok(err)
 	service := h.Service

@@ -137,7 +137,11 @@ func (s *Service) shownHits(ctx context.Context, r *repository, hits []RemoteHit
 			continue
 		}
 		hit.Held = held
-		if s.admissionOf(ctx, readFromRepository, r, hit.Package) == nil {
+		a, err := s.admissionOf(ctx, readFromRepository, r, hit.Package)
+		if err != nil {
+			return nil, err
+		}
+		if a == nil {
 			shown[i] = true
 			continue
 		}

@@ -61,6 +61,9 @@ type Config struct {
 	CheckRelease func(id PackageID, version string) error
 	// Advisories are what conditions on advisories look at. nil means that there are none.
 	Advisories Advisories
+	// Traits are what conditions on licences, attestations, signatures and install scripts
+	// look at. nil means that nothing is known of them.
+	Traits Traits
 	// ObserveAdmission is called with what admission decides about downloads. Optional.
 	ObserveAdmission func(context.Context, AdmissionEvent)
 	// Log gets what an administrator should know of external registries. nil discards it.
@@ -97,16 +100,18 @@ type Service struct {
 	changing changefeed.Turn // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
 
-	records      *lru.Cache[cacheKey, *record]        // packages as they are in one repository
-	views        *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
-	remotes      *lru.Cache[cacheKey, *remoteView]    // packages as external registries have them
-	namespaces   *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
-	loading      singleflight.Group
-	uses         usage.Recorder[versionUse]
-	changes      *indexChanges // see IndexRevision
-	admissions   *admitter
-	advisories   Advisories                    // nil if there are none
-	checkRelease func(PackageID, string) error // nil refuses nothing
+	records       *lru.Cache[cacheKey, *record]        // packages as they are in one repository
+	views         *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
+	remotes       *lru.Cache[cacheKey, *remoteView]    // packages as external registries have them
+	namespaces    *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
+	loading       singleflight.Group
+	uses          usage.Recorder[versionUse]
+	changes       *indexChanges // see IndexRevision
+	admissions    *admitter
+	advisories    Advisories                    // nil if there are none
+	checkRelease  func(PackageID, string) error // nil refuses nothing
+	traits        Traits
+	internalNames *internalNames
 }
 
 // New applies the migrations, loads the snapshot and returns the service.
@@ -125,6 +130,10 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		// Documents of external registries are large, so there are few shards.
 		remotes: lru.New[cacheKey](lru.Config[*remoteView]{MaxCost: c.CacheBytes, Shards: 2, Cost: (*remoteView).size}),
 	}
+	if s.traits = c.Traits; s.traits == nil {
+		s.traits = noTraits{}
+	}
+	s.internalNames = newInternalNames(c.DB)
 	if s.feed == nil {
 		var err error
 		if s.feed, err = changefeed.Alone(ctx, c.DB); err != nil {

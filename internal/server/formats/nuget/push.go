@@ -18,6 +18,7 @@ type pushed struct {
 	manifest *nupkg.Manifest
 	readme   string
 	version  nupkg.Version
+	about    json.RawMessage // what is kept of the file
 }
 
 // receive stages the file of a push and reads its manifest. The caller discards it.
@@ -77,6 +78,9 @@ func (h *Handler) read(r *formats.Request, staged *packages.Staged) (*pushed, er
 		return nil, err
 	}
 	p.version = p.manifest.Parsed()
+	if p.about, err = json.Marshal(file.Metadata()); err != nil {
+		return nil, err
+	}
 	p.readme, err = file.Readme(p.manifest.Readme)
 	return p, err
 }
@@ -100,7 +104,7 @@ func (h *Handler) push(w http.ResponseWriter, r *formats.Request, _ route) error
 	_, err = h.Packages.Publish(r.Context(), packages.Publication{
 		Repository: r.Repository, Package: id, Version: p.version.Normal, Metadata: metadata,
 		Description: p.manifest.Describe(p.readme), Search: p.manifest.SearchText(),
-		Assets: []packages.StagedAsset{{Name: nupkg.AssetName(p.manifest.ID, p.version), Content: p.staged}},
+		Assets: []packages.StagedAsset{{Name: nupkg.AssetName(p.manifest.ID, p.version), Content: p.staged, Metadata: p.about}},
 	})
 	if err != nil {
 		return formats.OverExisting(err, "%s %s exists already.", p.manifest.ID, p.version.Normal)

@@ -2,6 +2,7 @@ package nuget
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,7 +30,7 @@ func (c *Codec) Inspect(ctx context.Context, r *source.Registry, f packages.Arri
 			verified = true
 		}
 	}
-	m, readme, err := c.open(ctx, f.Content)
+	m, about, err := c.open(ctx, f.Content)
 	if bad := fault.From(err); bad != nil && bad.Kind == fault.Invalid {
 		if verified { // what clients cannot read is their decision
 			return packages.Contents{}, nil
@@ -42,31 +43,35 @@ func (c *Codec) Inspect(ctx context.Context, r *source.Registry, f packages.Arri
 	if !strings.EqualFold(m.ID, f.Package.Name) || !packages.NuGet.SameVersion(m.Version, f.Version) {
 		return packages.Contents{}, &source.BadAnswer{What: fmt.Sprintf("it is the package %s %s", m.ID, m.Version)}
 	}
-	return packages.Contents{Description: m.Describe(readme), Search: m.SearchText()}, nil
+	return about, nil
 }
 
-// open reads the manifest and the readme of a package.
-func (c *Codec) open(ctx context.Context, content *packages.Staged) (*nupkg.Manifest, string, error) {
+// open reads the manifest of a package, and what is kept of the file.
+func (c *Codec) open(ctx context.Context, content *packages.Staged) (*nupkg.Manifest, packages.Contents, error) {
 	object, err := content.Open(ctx)
 	if err != nil {
-		return nil, "", err
+		return nil, packages.Contents{}, err
 	}
 	defer object.Close()
 	release, err := c.archives.Acquire(ctx, content.Size, archive.Limits{})
 	if err != nil {
-		return nil, "", err
+		return nil, packages.Contents{}, err
 	}
 	defer release()
 	file, err := nupkg.Open(ctx, object, content.Size)
 	if err != nil {
-		return nil, "", err
+		return nil, packages.Contents{}, err
 	}
 	m, err := file.Manifest()
 	if err != nil {
-		return nil, "", err
+		return nil, packages.Contents{}, err
 	}
 	readme, err := file.Readme(m.Readme)
-	return m, readme, err
+	if err != nil {
+		return nil, packages.Contents{}, err
+	}
+	metadata, err := json.Marshal(file.Metadata())
+	return m, packages.Contents{Description: m.Describe(readme), Search: m.SearchText(), Metadata: metadata}, err
 }
 
 // maxCatalogLeaf bounds what a catalog says of one package, in bytes: the names of all its

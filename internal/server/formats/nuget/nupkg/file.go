@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -35,6 +36,22 @@ func Open(ctx context.Context, r io.ReaderAt, size int64) (*File, error) {
 		return nil, err
 	}
 	return &File{z, name, raw}, nil
+}
+
+// FileMetadata is what the store keeps, as JSON, of a package file.
+type FileMetadata struct {
+	// Signed means that the file has a signature of its author or of a repository. It is
+	// not verified.
+	Signed bool `json:"signed"`
+}
+
+// signatureName is the file that has the signatures (NuGet wiki, "Package Signatures
+// Technical Details").
+const signatureName = ".signature.p7s"
+
+// Metadata is what is kept of the file.
+func (p *File) Metadata() FileMetadata {
+	return FileMetadata{Signed: slices.ContainsFunc(p.zip.Files(), func(f *archive.ZipFile) bool { return f.Name == signatureName })}
 }
 
 // RawManifest returns the manifest's text.

@@ -57,6 +57,9 @@ type Gem struct {
 	RubyGems     Requirement       `json:"rubygems,omitempty"`
 	Dependencies []Dependency      `json:"dependencies,omitempty"`
 	Metadata     map[string]string `json:"metadata,omitempty"`
+	// Extensions is true if installing the gem compiles code that is in it, by a program
+	// that is in it. It is nil if the gem was not read.
+	Extensions *bool `json:"extensions,omitempty"`
 	// BuiltWith is the version of RubyGems that made the gem.
 	BuiltWith string `json:"rubygems_version,omitempty"`
 }
@@ -84,6 +87,8 @@ func ParseSpecification(raw []byte) (*Gem, error) {
 		Homepage: truncate.String(n.get("homepage").text(), maxText), Licenses: n.get("licenses").texts(), Authors: n.get("authors").texts(),
 		BuiltWith: truncate.Prefix(n.get("rubygems_version").text(), MaxName), Metadata: map[string]string{},
 	}
+	extensions := len(n.get("extensions").texts()) > 0
+	g.Extensions = &extensions
 	if one := n.get("license").text(); len(g.Licenses) == 0 && one != "" {
 		g.Licenses = []string{one}
 	}

@@ -106,9 +106,9 @@ func TestParseSpecification(t *testing.T) {
 	for text, want := range map[string]string{
 		newSpecification: `{"name":"acme_gem","version":"1.0","platform":"ruby","date":"2026-11-30","summary":"a gem: with colon","description":"Two\nlines: ünïcode","homepage":"https://acme.example","authors":["Ann","Ben"],"licenses":["MIT"],` +
 			`"ruby":[[">=","2.5"]],"rubygems":[[">=","0"]],"dependencies":[{"name":"acme_dep","requirement":[[">=","0.1"],["<","3"]]},{"name":"rake","requirement":[["~>","13"]],"development":true}],` +
-			`"metadata":{"source_code_uri":"https://git.example/acme"},"rubygems_version":"3.3.15"}`,
+			`"metadata":{"source_code_uri":"https://git.example/acme"},"extensions":false,"rubygems_version":"3.3.15"}`,
 		oldSpecification: `{"name":"old","version":"0.9.2","platform":"x86-mswin32-60","date":"1980-01-02","summary":"folded text","authors":["Ann"],"licenses":["Ruby"],` +
-			`"ruby":[["=","0.9.2"]],"dependencies":[{"name":"dep","requirement":[["=","0.9.2"]]},{"name":"older","requirement":[[">","0.0.0"]]}]}`,
+			`"ruby":[["=","0.9.2"]],"dependencies":[{"name":"dep","requirement":[["=","0.9.2"]]},{"name":"older","requirement":[[">","0.0.0"]]}],"extensions":false}`,
 	} {
 		g, err := ParseSpecification([]byte(text))
 		if err != nil {
