@@ -474,8 +474,9 @@ func TestBearer_Header(t *testing.T) {
 		"as it is":                {[]string{text}, ""},
 		"basic, AWS":              {[]string{"Basic " + basic("AWS:"+text)}, ""},
 		"basic, aws":              {[]string{"basic " + basic("aws:"+text)}, ""},
-		"basic, another user":     {[]string{"Basic " + basic("bob:"+text)}, "InvalidToken"},
-		"basic, no user":          {[]string{"Basic " + basic(":"+text)}, "InvalidToken"},
+		"basic, another user":     {[]string{"Basic " + basic("bob:"+text)}, "InvalidLogin"},
+		"basic, an access key":    {[]string{"Basic " + basic(f.alice.id+":"+f.alice.secret)}, "InvalidLogin"},
+		"basic, no user":          {[]string{"Basic " + basic(":"+text)}, "InvalidLogin"},
 		"basic, no colon":         {[]string{"Basic " + basic("aws")}, "InvalidToken"},
 		"basic, no base64":        {[]string{"Basic §§§"}, "InvalidToken"},
 		"basic, very long":        {[]string{"Basic " + basic("aws:"+strings.Repeat("x", 5000))}, "InvalidToken"},
@@ -498,7 +499,10 @@ func TestBearer_Header(t *testing.T) {
 		if err == nil && (c.Name != "alice" || c.SourceIP.String() != "192.0.2.1" || c.Secure) {
 			t.Errorf("%s: caller %+v", name, c)
 		}
-		if err != nil && strings.Contains(err.Error(), text[10:40]) {
+		if tt.want == "InvalidLogin" && (!strings.Contains(err.Error(), "aws ecr get-login-password | docker login --username AWS") || strings.Contains(err.Error(), "access key") != strings.Contains(name, "access key")) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && (strings.Contains(err.Error(), text[10:40]) || strings.Contains(err.Error(), f.alice.secret)) {
 			t.Errorf("%s: the error repeats the token", name)
 		}
 	}

@@ -19,7 +19,8 @@ import (
 //
 // Errors are faults: MissingAuthenticationToken; ExpiredToken; InvalidToken for
 // a header that cannot be read, a token of another purpose, and one that was
-// revoked with its identity or its access key; ServiceUnavailable, as
+// revoked with its identity or its access key; InvalidLogin for another user at a
+// container registry, such as the id of an access key; ServiceUnavailable, as
 // [Directory] has it.
 func (a *Authenticator) Bearer(r *http.Request, purpose token.Purpose) (*Caller, error) {
 	if err := a.directory.Ready(); err != nil {
@@ -93,9 +94,19 @@ func basicPassword(encoded string, purpose token.Purpose) (string, error) {
 	case !ok:
 		return "", unreadable("the Basic credentials have no password")
 	case purpose != token.CodeArtifact && !strings.EqualFold(string(user), basicUser):
-		return "", unreadable("the user of the Basic credentials is not AWS")
+		return "", wrongUser(string(user))
 	}
 	return string(password), nil
+}
+
+// wrongUser is the fault InvalidLogin. Its message says how to log in, and neither the user
+// nor the password.
+func wrongUser(user string) error {
+	why := "The user name of a login to a container registry is AWS."
+	if strings.HasPrefix(user, "AKIA") || strings.HasPrefix(user, "ASIA") {
+		why = "A login to a container registry is not made with an access key. The user name is AWS, and the password is a token."
+	}
+	return fault.New(fault.Unauthenticated, "InvalidLogin", "%s Log in with: aws ecr get-login-password | docker login --username AWS --password-stdin REGISTRY", why)
 }
 
 func unreadable(why string) error {

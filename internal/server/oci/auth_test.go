@@ -52,6 +52,21 @@ func TestHandler_Challenge(t *testing.T) {
 	}
 }
 
+// A login that can be put right gets a challenge with the way to do it.
+func TestHandler_WrongUser(t *testing.T) {
+	r := newRegistry(t)
+	for _, path := range everyPath {
+		req := httptest.NewRequest("GET", r.url+path, nil)
+		req.SetBasicAuth("AKIA1", "secret")
+		w := httptest.NewRecorder()
+		r.handler.ServeHTTP(w, req)
+		want := `{"errors":[{"code":"UNAUTHORIZED","message":"how to log in","detail":{"reason":"InvalidLogin"}}]}`
+		if w.Code != 401 || w.Header().Get("Www-Authenticate") == "" || strings.TrimSpace(w.Body.String()) != want {
+			t.Errorf("%s: %d, %v, %s", path, w.Code, w.Header(), w.Body)
+		}
+	}
+}
+
 func TestHandler_ExpiredToken(t *testing.T) {
 	c := newRegistry(t).client(t, "")
 	c.password = "expired"

@@ -137,7 +137,10 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	switch a.status {
 	case http.StatusUnauthorized:
 		h.challenge(w, r)
-		return
+		if f.Code != "InvalidLogin" {
+			writeNotAuthorized(w, r)
+			return
+		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		w.Header().Set("Retry-After", "1")
 	}
@@ -148,10 +151,14 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	writeJSON(w, a.status, "application/json", errorList{[]errorEntry{{a.code, messageOf(f), errorDetail{f.Code}}}})
 }
 
-// challenge asks for credentials as ECR does. The body is not JSON, as ECR's clients
-// expect.
+// challenge asks for credentials as ECR does.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Www-Authenticate", `Basic realm="`+h.addresses.Origin(r)+`/",service="ecr.amazonaws.com"`)
+}
+
+// writeNotAuthorized writes ECR's body of a challenge, which is not JSON, as its clients
+// expect. Only a login that can be put right has an error list instead.
+func writeNotAuthorized(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusUnauthorized)
 	if r.Method != http.MethodHead {

@@ -127,6 +127,8 @@ func (u users) Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, er
 		return nil, fault.New(fault.Unauthenticated, "MissingAuthenticationToken", "no credentials")
 	case name == "AWS" && password == "expired":
 		return nil, fault.New(fault.Expired, "ExpiredToken", "the token is expired")
+	case name == "AKIA1":
+		return nil, fault.New(fault.Unauthenticated, "InvalidLogin", "how to log in")
 	case name != "AWS" || !known || u.policies[user] == nil:
 		return nil, fault.New(fault.Unauthenticated, "InvalidToken", "not a token")
 	}
