@@ -228,6 +228,10 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		PullThrough: images.PullThrough{Upstreams: p.cacheUpstreams(p.egress), Check: p.config.UpstreamCache.ImageTags, Exclusive: p.sources.Exclusive, Log: p.log},
 		DB:          p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Roles: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
 		ServesRegion: p.servesRegion, LinkRole: p.linkRole,
+		Quotas: images.Quotas{
+			Repositories: p.config.Quotas.Repositories, Images: p.config.Quotas.Images,
+			RepositoryBytes: int64(p.config.Quotas.RepositoryBytes), RegistryBytes: int64(p.config.Quotas.RegistryBytes),
+		},
 	})
 	if err != nil {
 		return err

@@ -75,6 +75,8 @@ type Config struct {
 	ProxyProtocol bool `yaml:"proxy_protocol"`
 	// Limits protect the server from its clients.
 	Limits Limits `yaml:"limits"`
+	// Quotas limit what container registries hold.
+	Quotas Quotas `yaml:"quotas"`
 	// UnsignedTarget says when the header X-Amz-Target of a signed request need
 	// not be part of the signature: "protected" (over TLS and from this machine),
 	// "never" or "always". See [sigv4.Config].
@@ -157,6 +159,17 @@ type Limits struct {
 	AWSQuotas bool `yaml:"aws_quotas"`
 }
 
+// Quotas limit what container registries hold. 0 means no limit.
+type Quotas struct {
+	// Repositories are those of a registry: an account in a region.
+	Repositories int `yaml:"repositories"`
+	// Images are those of a repository.
+	Images int `yaml:"images"`
+	// RepositoryBytes and RegistryBytes are the sizes of all layers.
+	RepositoryBytes Size `yaml:"repository_bytes"`
+	RegistryBytes   Size `yaml:"registry_bytes"`
+}
+
 // TLS says where the certificate of the listener comes from.
 type TLS struct {
 	// Certificate and Key are PEM files. Without them the server creates a local
@@ -210,6 +223,7 @@ func Default() *Config {
 		Limits: Limits{
 			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 5000,
 		},
+		Quotas:            Quotas{Repositories: 100_000, Images: 100_000}, // AWS's
 		DiscoverUpstreams: true,
 		UpstreamCache:     defaultUpstreamCache(),
 		UploadExpiry:      24 * time.Hour,
@@ -317,6 +331,7 @@ func (c *Config) Validate() error {
 		bad("proxy_protocol", "needs trusted_proxies: only trusted proxies may send its header")
 	}
 	c.Limits.validate(bad)
+	c.Quotas.validate(bad)
 	if c.DebugListen != "" && !isHostPort(c.DebugListen) {
 		bad("debug_listen", "%q is not HOST:PORT", c.DebugListen)
 	}

@@ -32,6 +32,15 @@ func (l Limits) validate(bad func(setting, format string, args ...any)) {
 	}
 }
 
+// validate checks the quotas.
+func (q Quotas) validate(bad func(setting, format string, args ...any)) {
+	for setting, n := range map[string]int{"quotas.repositories": q.Repositories, "quotas.images": q.Images} {
+		if n < 0 {
+			bad(setting, "must not be less than zero")
+		}
+	}
+}
+
 // ProxyNetworks returns the networks of TrustedProxies.
 func (c *Config) ProxyNetworks() ([]netip.Prefix, error) { return parseNetworks(c.TrustedProxies) }
 

@@ -177,10 +177,13 @@ func (s *Service) MountBlob(ctx context.Context, to RepositoryID, from string, d
 	if err != nil {
 		return Blob{}, err
 	}
-	if _, o, err := s.openIntact(ctx, source, d); err != nil {
+	l, o, err := s.openIntact(ctx, source, d)
+	if err != nil {
 		return Blob{}, err
-	} else {
-		_ = o.Close() // nothing was written
+	}
+	_ = o.Close() // nothing was written
+	if err := s.checkBytes(ctx, target, d, l.size); err != nil {
+		return Blob{}, err
 	}
 	var size int64
 	err = s.db.Tx(ctx, func(tx *db.Tx) error {

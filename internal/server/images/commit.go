@@ -25,6 +25,10 @@ func (s *Service) finish(ctx context.Context, repo *Repository, u *uploadRow, w 
 	ctx = context.WithoutCancel(ctx) // all bytes have arrived
 	f := &commitTx{s: s, repo: repo, upload: u, digest: d, size: w.Size()}
 	b := Blob{Digest: d, Size: f.size}
+	if err := s.checkBytes(ctx, repo, d, f.size); err != nil {
+		w.Rollback() // the upload is as it was
+		return Blob{}, err
+	}
 	committed, err := s.verify(ctx, u, w, d)
 	if err != nil {
 		return Blob{}, err

@@ -48,7 +48,7 @@ const (
 // ManifestUnsupported, ManifestTooLarge, InvalidTag, InvalidDigest,
 // DigestUnsupported, ImageDigestDoesNotMatch, LayersNotFound,
 // ReferencedImagesNotFound, ImageTagAlreadyExists (the tag is immutable and
-// points to another image), ImageAlreadyExists, TooManyImageTags, UploadInterrupted.
+// points to another image), ImageAlreadyExists, TooManyImageTags, TooManyImages, UploadInterrupted.
 func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifest) (*Manifest, error) {
 	repo, err := s.authorize(ctx, id, "ecr:PutImage")
 	if err != nil {
@@ -157,6 +157,9 @@ func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
 		return err
 	}
 	if fresh {
+		if err := p.s.checkImageCount(ctx, tx, p.repo); err != nil {
+			return err
+		}
 		if err := p.insert(ctx, tx); err != nil {
 			return err
 		}

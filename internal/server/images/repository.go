@@ -64,7 +64,7 @@ func (e Encryption) withDefaultKey(id RepositoryID) Encryption {
 
 // CreateRepository creates an empty repository. Actions ecr:CreateRepository
 // and, with tags, ecr:TagResource. Faults: AccessDenied, InvalidParameter,
-// InvalidTagParameter, TooManyTags, RepositoryAlreadyExists.
+// InvalidTagParameter, TooManyTags, RepositoryAlreadyExists, TooManyRepositories.
 func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, settings Settings) (*Repository, error) {
 	actions := []string{"ecr:CreateRepository"}
 	if len(settings.Tags) > 0 {
@@ -90,9 +90,12 @@ func (s *Service) CreateRepository(ctx context.Context, id RepositoryID, setting
 	})
 }
 
-// insertRepository inserts a repository with its settings and its policy. Fault:
-// RepositoryAlreadyExists, after which the transaction is of no use.
+// insertRepository inserts a repository with its settings and its policy. Faults:
+// TooManyRepositories; RepositoryAlreadyExists, after which the transaction is of no use.
 func (s *Service) insertRepository(ctx context.Context, tx *db.Tx, r *Repository) error {
+	if err := s.checkRepositoryCount(ctx, tx, r.ID.registry()); err != nil {
+		return err
+	}
 	r.Encryption = r.Encryption.withDefaultKey(r.ID)
 	if err := r.compile(nil); err != nil {
 		return err

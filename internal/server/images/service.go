@@ -38,6 +38,8 @@ type Config struct {
 	Principals authz.Principals
 	// Roles is needed to use templates with a custom role.
 	Roles Roles
+	// Quotas limit what is stored. Optional.
+	Quotas Quotas
 	// Work runs lifecycle policies and their previews, and replication; see
 	// [Service.LifecycleWork] and [Service.ReplicationWork]. Required for them.
 	Work *work.Queue
@@ -94,6 +96,11 @@ type Service struct {
 	now          func() time.Time
 	maxShare     float64
 
+	quotas          Quotas
+	imageCounts     meter[int64] // by the row of the repository
+	repositoryBytes meter[int64]
+	registryBytes   meter[RegistryID]
+
 	repositories repositorySet
 	registries   registrySet
 	uploading    keyedLocks
@@ -123,6 +130,8 @@ type tagKey struct {
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
 	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, servesRegion: c.ServesRegion, linkRole: c.LinkRole, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s.quotas = c.Quotas
+	s.imageCounts.now, s.repositoryBytes.now, s.registryBytes.now = c.Now, c.Now, c.Now
 	s.clock = steadyclock.Clock{DB: c.DB, Now: c.Now, Table: "image_clock", Check: c.CheckClock, LastChange: lastPush}
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache

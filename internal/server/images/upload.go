@@ -114,7 +114,7 @@ func (s *Service) AppendUpload(ctx context.Context, id RepositoryID, uploadID st
 // that sends the request again sends all of the body. Repeating a request that
 // succeeded succeeds. Actions ecr:CompleteLayerUpload and, with a body, ecr:UploadLayerPart.
 // Faults: as [Service.AppendUpload], InvalidDigest, DigestUnsupported,
-// DigestMismatch.
+// DigestMismatch, RepositoryFull, RegistryFull.
 func (s *Service) CompleteUpload(ctx context.Context, id RepositoryID, uploadID string, offset int64, body io.Reader, d digest.Digest) (Blob, error) {
 	actions := []string{"ecr:CompleteLayerUpload", "ecr:UploadLayerPart"}
 	if body == nil {
@@ -185,7 +185,7 @@ func (s *Service) CancelUpload(ctx context.Context, id RepositoryID, uploadID st
 // Actions ecr:InitiateLayerUpload, ecr:UploadLayerPart and
 // ecr:CompleteLayerUpload. Faults: AccessDenied, RepositoryNotFound,
 // InvalidDigest, DigestUnsupported, DigestMismatch, UploadInterrupted (body
-// failed, and nothing is kept), LayerTooLarge.
+// failed, and nothing is kept), LayerTooLarge, RepositoryFull, RegistryFull.
 func (s *Service) PutBlob(ctx context.Context, id RepositoryID, d digest.Digest, body io.Reader) (Blob, error) {
 	repo, err := s.pushTarget(ctx, id, "ecr:InitiateLayerUpload", "ecr:UploadLayerPart", "ecr:CompleteLayerUpload")
 	if err != nil {
