@@ -119,7 +119,7 @@ func (c *cacheUpstreams) CheckURL(address string) error {
 
 // CheckCredential implements [images.Upstreams].
 func (c *cacheUpstreams) CheckCredential(ctx context.Context, id images.RegistryID, secretARN string) error {
-	_, _, v, err := c.secrets.Get(ctx, secrets.Place(id), secretARN, "", "")
+	secret, _, v, err := c.secrets.Get(ctx, secrets.Place(id), secretARN, "", "")
 	switch {
 	case fault.Is(err, "AccessDenied"):
 		return fault.Wrap(err, fault.Invalid, "UnableToAccessSecret", "The secret %s cannot be used: you must be allowed secretsmanager:GetSecretValue on it.", secretARN)
@@ -129,13 +129,15 @@ func (c *cacheUpstreams) CheckCredential(ctx context.Context, id images.Registry
 		return secretUnreadable(secretARN, err)
 	case err != nil:
 		return err
+	case secret.ARN != secretARN: // without the six characters: it could be another one later
+		return secretNotFound(secretARN)
 	}
 	_, err = parseCredential(secretARN, v.Bytes)
 	return err
 }
 
 func secretNotFound(arn string) error {
-	return fault.New(fault.NotFound, "SecretNotFound", "The secret %s does not exist.", arn)
+	return fault.New(fault.NotFound, "SecretNotFound", "The secret %s does not exist. Name it by its whole ARN, with the six characters at the end.", arn)
 }
 
 func secretUnreadable(arn string, cause error) error {

@@ -372,6 +372,11 @@ func TestPullThrough_Rules(t *testing.T) {
 	withSecret := &ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("hub"), UpstreamRegistryUrl: aws.String("registry.example"), CredentialArn: made.ARN, UpstreamRegistry: types.UpstreamRegistryDockerHub}
 	// Who may not read a secret cannot have it sent to an address of their choice.
 	wantAPICode(t, create(withSecret, g.user(victim, "rules", allow("ecr:*", "*"))), "UnableToAccessSecretException")
+	// An ARN without the six characters would name whatever has the name later, which the
+	// creator of the rule may not read.
+	partial := *withSecret
+	partial.CredentialArn = aws.String((*made.ARN)[:len(*made.ARN)-len("-AbCdEf")])
+	wantAPICode(t, create(&partial, admin), "SecretNotFoundException")
 	if err := create(withSecret, admin); err != nil {
 		t.Fatal(err)
 	}

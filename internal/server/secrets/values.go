@@ -384,14 +384,15 @@ func (s *Service) noteAccess(ctx context.Context, x *Secret) error {
 var ErrUnreadable = errors.New("secrets: the secret has no value that can be read")
 
 // ReadForService returns the current value of a secret for the server itself. The caller is
-// not asked: whoever made the server use the secret was. Fault: ResourceNotFound; error:
-// [ErrUnreadable].
+// not asked: whoever made the server use the secret was. So the secret is named by its whole
+// ARN. A name, or an ARN without the six characters, could be another secret now, which that
+// caller may not read. Fault: ResourceNotFound; error: [ErrUnreadable].
 func (s *Service) ReadForService(ctx context.Context, p Place, arn string) ([]byte, error) {
 	x, _, err := s.find(ctx, s.c.DB, p, arn)
 	if err != nil {
 		return nil, err
 	}
-	if x == nil {
+	if x == nil || x.ARN != arn || x.Place != p {
 		return nil, notFound()
 	}
 	_, v, err := s.read(ctx, x, "", Current)

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/secretsmanagerapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -269,7 +270,7 @@ func TestListSecrets(t *testing.T) {
 func TestReseal(t *testing.T) {
 	f := serve(t)
 	ctx := t.Context()
-	f.create("s", "plain-text-value")
+	made := f.create("s", "plain-text-value")
 	sealed := func() (bytes []byte, key string) {
 		_, err := db.One(ctx, f.DB, func(r db.Row) (struct{}, error) { return struct{}{}, r.Scan(&bytes, &key) }, `SELECT sealed, sealed_by FROM secret_version`)
 		if err != nil {
@@ -300,7 +301,24 @@ func TestReseal(t *testing.T) {
 		t.Errorf("sealed by %s", now)
 	}
 	place := secrets.Place{Account: iamtest.Account, Region: iamtest.Region}
-	if got, err := after.ReadForService(ctx, place, "s"); err != nil || string(got) != "plain-text-value" {
+	if got, err := after.ReadForService(ctx, place, *made.ARN); err != nil || string(got) != "plain-text-value" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A secret that was deleted and created anew under its name is another one: what may use the
+// first does not get the value of the second.
+func TestReadForService_OtherSecret(t *testing.T) {
+	f := serve(t)
+	place := secrets.Place{Account: iamtest.Account, Region: iamtest.Region}
+	first := *f.create("ecr-pullthroughcache/hub", "first").ARN
+	if _, err := f.client.DeleteSecret(t.Context(), &sm.DeleteSecretInput{SecretId: &first, ForceDeleteWithoutRecovery: aws.Bool(true)}); err != nil {
+		t.Fatal(err)
+	}
+	f.create("ecr-pullthroughcache/hub", "second")
+	for _, id := range []string{first, first[:len(first)-len("-AbCdEf")], "ecr-pullthroughcache/hub"} {
+		if value, err := f.secrets.ReadForService(t.Context(), place, id); !fault.Is(err, "ResourceNotFound") {
+			t.Errorf("%s: %q, %v", id, value, err)
+		}
 	}
 }
