@@ -160,7 +160,28 @@ func (p *parser) id() (string, error) {
 	if known, ok := names[nameKey(id)]; ok {
 		return known, nil
 	}
-	return id, nil
+	if before, ok := strings.CutSuffix(id, "+"); ok {
+		if known, ok := names[nameKey(before)]; ok {
+			return known + "+", nil
+		}
+	}
+	return withCapitals(id), nil
+}
+
+// withCapitals writes the names that rules look for in capitals, also in ids that are not
+// known: authors write gpl-1.0, too. Ids of authors' own licences stay as they are.
+func withCapitals(id string) string {
+	if strings.Contains(id, "Ref-") {
+		return id
+	}
+	for _, family := range []string{"AGPL", "LGPL", "GPL", "SSPL"} {
+		for i := range len(id) - len(family) + 1 {
+			if strings.EqualFold(id[i:i+len(family)], family) {
+				id = id[:i] + family + id[i+len(family):]
+			}
+		}
+	}
+	return id
 }
 
 // validID reports whether a token can be an id: idstring of the grammar, with the "+" of
