@@ -95,11 +95,31 @@ func (r *Registry) Get(ctx context.Context, path, accept string, types []string,
 type Validators struct {
 	ETag         string `json:"etag,omitempty"`
 	LastModified string `json:"lastModified,omitempty"`
+	// Form is what the codec keeps of a document: see [KnownValidators].
+	Form int `json:"form,omitempty"`
+}
+
+// KnownValidators reads the validators of a document that is kept. A codec that keeps more
+// of a document than an earlier release did counts its form up: there are no validators for
+// a document of another form, because the registry would answer that it has not changed,
+// and what is missing would never be read.
+func KnownValidators(known string, form int) (Validators, error) {
+	var v Validators
+	if known == "" {
+		return v, nil
+	}
+	if err := json.Unmarshal([]byte(known), &v); err != nil {
+		return Validators{}, err
+	}
+	if v.Form != form {
+		return Validators{}, nil
+	}
+	return v, nil
 }
 
 // ValidatorsOf returns the validators of an answer.
 func ValidatorsOf(r *egress.Response) Validators {
-	return Validators{r.Header.Get("ETag"), r.Header.Get("Last-Modified")}
+	return Validators{ETag: r.Header.Get("ETag"), LastModified: r.Header.Get("Last-Modified")}
 }
 
 // ParseTime reads a time of RFC 3339. It is zero if the text is not one, or if the time is

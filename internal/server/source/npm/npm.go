@@ -29,16 +29,17 @@ type Codec struct{}
 
 const mediaType = "application/json"
 
+// form is that of documents with attestations: see [source.KnownValidators].
+const form = 1
+
 // Package implements [source.Codec].
 func (Codec) Package(ctx context.Context, r *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
 	if _, ok := packument.ParseName(packument.FullName(id)); !ok {
 		return nil, "", packages.ErrNoRemotePackage // and it could lead elsewhere in an address
 	}
-	var validators source.Validators
-	if known != "" {
-		if err := json.Unmarshal([]byte(known), &validators); err != nil {
-			return nil, "", err
-		}
+	validators, err := source.KnownValidators(known, form)
+	if err != nil {
+		return nil, "", err
 	}
 	answer, err := r.Get(ctx, path(id), mediaType, []string{mediaType, "application/vnd.npm.install-v1+json"}, validators)
 	if err != nil {
@@ -54,7 +55,9 @@ func (Codec) Package(ctx context.Context, r *source.Registry, id packages.Packag
 	if err != nil {
 		return nil, "", err
 	}
-	text, err := json.Marshal(source.ValidatorsOf(answer))
+	validators = source.ValidatorsOf(answer)
+	validators.Form = form
+	text, err := json.Marshal(validators)
 	return p, string(text), err
 }
 
@@ -233,12 +236,12 @@ func (d *document) version(version string, value []byte) (v packages.RemoteVersi
 	}
 	// What the renderer computes from the asset, and what belongs to the registry's address.
 	metadata := packument.Metadata(manifest, dist.Without("tarball", "shasum", "integrity", "npm-signature"))
-	if string(manifest.Get("hasInstallScript")) == "true" && manifest.Get("scripts") == nil { // an abbreviated object
+	if string(manifest.Get("hasInstallScript")) == "true" { // it may be without the script: in an abbreviated object, or by its gypfile
 		kept, err := packument.ParseObject(metadata)
 		if err != nil {
 			return v, false
 		}
-		metadata = append(kept, packument.Member{Name: "hasInstallScript", Value: json.RawMessage("true")}).Encode()
+		metadata = append(kept.Without("hasInstallScript"), packument.Member{Name: "hasInstallScript", Value: json.RawMessage("true")}).Encode()
 	}
 	return packages.RemoteVersion{Version: version, Status: packages.Published, Metadata: metadata, Assets: []packages.RemoteAsset{asset}}, true
 }

@@ -47,11 +47,11 @@ func TestPackage(t *testing.T) {
 			"v3":{"name":"left-pad","version":"v3","dist":{"tarball":"https://cdn.example/3.tgz","shasum":"` + sha1 + `"}},
 			"4.0.0":{"name":"left-pad","version":"4.0.1","dist":{"tarball":"https://cdn.example/3.tgz","shasum":"` + sha1 + `"}}},
 		"time":{"created":"2014-03-14T22:40:29.559Z","modified":"2024-01-01T00:00:00.000Z","1.0.0":"2014-03-14T22:40:29.559Z"}}`}
-	p, validator, err := npm.Codec{}.Package(t.Context(), &source.Registry{Connection: "public:npmjs", Client: a, Settings: source.Override{MaxDocument: 1 << 20}}, leftPad, `{"etag":"\"zero\""}`)
+	p, validator, err := npm.Codec{}.Package(t.Context(), &source.Registry{Connection: "public:npmjs", Client: a, Settings: source.Override{MaxDocument: 1 << 20}}, leftPad, `{"etag":"\"zero\"","form":1}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if validator != `{"etag":"\"one\""}` || a.asked[0].URL != "left-pad" || a.asked[0].Header.Get("If-None-Match") != `"zero"` {
+	if validator != `{"etag":"\"one\"","form":1}` || a.asked[0].URL != "left-pad" || a.asked[0].Header.Get("If-None-Match") != `"zero"` {
 		t.Errorf("the validator is %s, the request %+v", validator, a.asked[0])
 	}
 	if p.Tags["next"] != "2.0.0-rc.1" || !p.Created.Equal(time.Date(2014, 3, 14, 22, 40, 29, 559e6, time.UTC)) || !strings.Contains(string(p.Attributes), "# pads") {
@@ -75,6 +75,35 @@ func TestPackage(t *testing.T) {
 		if bytes.Contains(v.Metadata, []byte(text)) != wanted {
 			t.Errorf("the metadata have %q: %v", text, !wanted)
 		}
+	}
+}
+
+// A document that a release kept which did not read attestations is read again, although the
+// registry has not changed it.
+func TestPackage_KeptWithoutAttestations(t *testing.T) {
+	a := &answer{body: `{"name":"left-pad","versions":{"1.0.0":{"name":"left-pad","version":"1.0.0","dist":{"tarball":"x.tgz","shasum":"` + sha1 + `","attestations":{"url":"y"}}}}}`}
+	p, _, err := npm.Codec{}.Package(t.Context(), &source.Registry{Client: a}, leftPad, `{"etag":"\"zero\"","lastModified":"x"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := a.asked[0].Header; h.Get("If-None-Match") != "" || h.Get("If-Modified-Since") != "" {
+		t.Errorf("the registry was asked whether it has changed: %v", h)
+	}
+	if !bytes.Contains(p.Versions[0].Metadata, []byte(`"attestations"`)) {
+		t.Errorf("the metadata are %s", p.Versions[0].Metadata)
+	}
+}
+
+// That a registry knows of a script counts, also if the scripts that it lists have none: it
+// may be the build of a native addon.
+func TestPackage_InstallScript(t *testing.T) {
+	a := &answer{body: `{"name":"left-pad","versions":{"1.0.0":{"name":"left-pad","version":"1.0.0","scripts":{"test":"x"},"hasInstallScript":true,"dist":{"tarball":"x.tgz","shasum":"` + sha1 + `"}}}}`}
+	p, _, err := npm.Codec{}.Package(t.Context(), &source.Registry{Client: a}, leftPad, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(p.Versions[0].Metadata, []byte(`"hasInstallScript":true`)) {
+		t.Errorf("the metadata are %s", p.Versions[0].Metadata)
 	}
 }
 

@@ -34,13 +34,14 @@ const (
 	accept    = mediaJSON + ", " + mediaHTML + ";q=0.2, " + mediaText + ";q=0.01"
 )
 
+// form is that of documents with core metadata: see [source.KnownValidators].
+const form = 1
+
 // Package implements [source.Codec].
 func (Codec) Package(ctx context.Context, r *source.Registry, id packages.PackageID, known string) (*packages.RemotePackage, string, error) {
-	var validators source.Validators
-	if known != "" {
-		if err := json.Unmarshal([]byte(known), &validators); err != nil {
-			return nil, "", err
-		}
+	validators, err := source.KnownValidators(known, form)
+	if err != nil {
+		return nil, "", err
 	}
 	answer, err := r.Get(ctx, url.PathEscape(id.Name)+"/", accept, []string{mediaJSON, mediaHTML, mediaText}, validators)
 	if err != nil {
@@ -61,7 +62,9 @@ func (Codec) Package(ctx context.Context, r *source.Registry, id packages.Packag
 	if err != nil {
 		return nil, "", err
 	}
-	validator, err := json.Marshal(source.ValidatorsOf(answer))
+	validators = source.ValidatorsOf(answer)
+	validators.Form = form
+	validator, err := json.Marshal(validators)
 	return out, string(validator), err
 }
 

@@ -57,6 +57,29 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// A recorder keeps the header of a request.
+type recorder struct {
+	answer
+	header http.Header
+}
+
+func (r *recorder) Do(ctx context.Context, request egress.Request) (*egress.Response, error) {
+	r.header = request.Header
+	return r.answer.Do(ctx, request)
+}
+
+// A page that a release kept which did not read core metadata is read again, although the
+// index has not changed it.
+func TestPackage_KeptWithoutCoreMetadata(t *testing.T) {
+	for known, want := range map[string]string{`{"etag":"\"zero\""}`: "", `{"etag":"\"zero\"","form":1}`: `"zero"`} {
+		r := &recorder{answer: answer(`{"meta":{"api-version":"1.0"},"name":"some-lib","files":[{"filename":"some_lib-1.0-py3-none-any.whl","url":"a.whl","hashes":{"sha256":"` + sum + `"}}]}`)}
+		_, validator, err := pypi.Codec{}.Package(t.Context(), &source.Registry{Client: r}, someLib, known)
+		if got := r.header.Get("If-None-Match"); err != nil || got != want || validator != `{"form":1}` {
+			t.Errorf("%s: If-None-Match is %q, the validator %s, %v", known, got, validator, err)
+		}
+	}
+}
+
 // An htmlAnswer is a page in the HTML form.
 type htmlAnswer string
 
