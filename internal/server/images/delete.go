@@ -134,13 +134,16 @@ func (s *Service) delete(ctx context.Context, repo *Repository, ref Reference, l
 
 // A deleteTx is the transaction of [Service.delete].
 type deleteTx struct {
-	s       *Service
-	repo    *Repository
-	ref     Reference
-	last    untagged
-	digest  digest.Digest
-	gone    []Reference
-	deleted bool
+	s    *Service
+	repo *Repository
+	ref  Reference
+	last untagged
+	// replicated says that a deletion in another registry is repeated here. Like a copy, it
+	// goes no further: it could come back to that registry after the image was pushed again.
+	replicated bool
+	digest     digest.Digest
+	gone       []Reference
+	deleted    bool
 }
 
 // keys returns what the change feed tells other servers.
@@ -189,7 +192,7 @@ func (d *deleteTx) run(ctx context.Context, tx *db.Tx) error {
 	}
 	if d.ref.Tag != "" && (len(tags) > 1 || d.last == keepUntagged) {
 		d.gone = []Reference{{d.ref.Tag, d.digest}}
-		if err := d.s.enqueueRemoval(ctx, tx, d.repo, d.gone[0]); err != nil {
+		if err := d.enqueueRemoval(ctx, tx, d.gone[0]); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, `DELETE FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag); err != nil {
@@ -211,6 +214,13 @@ func (d *deleteTx) run(ctx context.Context, tx *db.Tx) error {
 	return d.image(ctx, tx)
 }
 
+func (d *deleteTx) enqueueRemoval(ctx context.Context, tx *db.Tx, ref Reference) error {
+	if d.replicated {
+		return nil
+	}
+	return d.s.enqueueRemoval(ctx, tx, d.repo, ref)
+}
+
 // image deletes the manifest with its tags and references. The links of the blobs
 // that it needed are renewed, as if the blobs had just been pushed: a client that
 // was told that they exist may be about to use them.
@@ -223,7 +233,7 @@ func (d *deleteTx) image(ctx context.Context, tx *db.Tx) error {
 	if !errors.Is(err, db.ErrNoRows) {
 		return err
 	}
-	if err := d.s.enqueueRemoval(ctx, tx, d.repo, Reference{Digest: d.digest}); err != nil {
+	if err := d.enqueueRemoval(ctx, tx, Reference{Digest: d.digest}); err != nil {
 		return err
 	}
 	_, err = tx.Exec(ctx, `UPDATE image_blob_link SET renewed = $3 WHERE repository = $1 AND digest IN (SELECT digest FROM image_reference WHERE repository = $1 AND manifest = $2)`,

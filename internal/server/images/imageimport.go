@@ -180,6 +180,9 @@ func (i *imageImport) fetchBlob(ctx context.Context, d digest.Digest, size int64
 	if err := CheckDigest(d); err != nil {
 		return err
 	}
+	if err := i.s.checkBytes(ctx, i.repo, d, size); err != nil { // before the bytes are fetched
+		return err
+	}
 	body, err := i.remote.Blob(ctx, i.name, d, size)
 	if ociremote.IsNotFound(err) {
 		return &ociremote.BadAnswer{What: "it has the layer " + string(d) + ", which is not there"}

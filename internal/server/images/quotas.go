@@ -2,6 +2,7 @@ package images
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -78,6 +79,12 @@ func (m *meter[K]) estimate(key K, more, quota int64) bool {
 	}
 	k.added += more
 	return true
+}
+
+// isQuota reports whether an error says that a quota is reached.
+func isQuota(err error) bool {
+	f, ok := errors.AsType[*fault.Error](err)
+	return ok && f.Kind == fault.Limit
 }
 
 // checkRepositoryCount returns TooManyRepositories if the registry is full.

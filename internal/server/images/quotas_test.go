@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
+	"github.com/gatehouse-registry/gatehouse/internal/server/blob/removal/removaltest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -125,4 +128,69 @@ func TestQuotas_Bytes(t *testing.T) {
 	}
 	wantFault(t, put("c", strings.Repeat("v", 11)), "RepositoryFull")
 	wantFault(t, put("c", one), "RegistryFull")
+}
+
+// replicateWithQuotas opens a service with quotas on the store's data, and runs its copies.
+func (s *store) replicateWithQuotas(t *testing.T, q images.Quotas) {
+	t.Helper()
+	_, s.work = removaltest.Open(t, s.db, s.blobs, s.clock.now)
+	s.withQuotas(t, q)
+	if err := s.work.Handle(s.ReplicationWork()...); err != nil {
+		t.Fatal(err)
+	}
+	s.runDue(t)
+}
+
+// TestQuotas_Replication checks that quotas count for what another registry sends, and that
+// what is refused does not keep others waiting.
+func TestQuotas_Replication(t *testing.T) {
+	there := copyOf(app, west)
+	for name, c := range map[string]struct {
+		quotas    images.Quotas
+		code      string
+		elsewhere bool // the destination's registry has the layers
+	}{
+		"images":           {images.Quotas{Images: 1}, "TooManyImages", false},
+		"bytes":            {images.Quotas{RepositoryBytes: 200}, "RepositoryFull", false},
+		"bytes that exist": {images.Quotas{RepositoryBytes: 200}, "RepositoryFull", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			s.create(t, app)
+			s.create(t, there)
+			s.setReplication(t, rule(west))
+			other := there
+			other.Name = "other"
+			if c.elsewhere {
+				s.create(t, other)
+			}
+			small := strings.Repeat("s", 50)
+			var refused []digest.Digest
+			if c.quotas.Images > 0 {
+				s.put(t, there, manifest("config", s.push(t, there, "here"), "layers", []any{}))
+			}
+			for i := range 4 {
+				large := fmt.Sprint(i, strings.Repeat("l", 300))
+				refused = append(refused, s.put(t, app, manifest("config", s.push(t, app, large), "layers", []any{})))
+				if c.elsewhere {
+					s.push(t, other, large)
+				}
+				s.clock.advance(time.Second)
+			}
+			last := s.put(t, app, manifest("config", s.push(t, app, small), "layers", []any{}))
+			s.replicateWithQuotas(t, c.quotas)
+			for _, d := range refused {
+				if got, want := s.status(t, app, d), "us-west-2/000000000001 IN_PROGRESS "+c.code; got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+			}
+			want := "us-west-2/000000000001 COMPLETE"
+			if c.quotas.Images > 0 {
+				want = "us-west-2/000000000001 IN_PROGRESS TooManyImages"
+			}
+			if got := s.status(t, app, last); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		})
+	}
 }

@@ -167,7 +167,7 @@ func (r *replication) copyBlob(ctx context.Context, to *Repository, d digest.Dig
 	if err != nil || linked {
 		return err
 	}
-	_, o, err := r.s.openIntact(ctx, r.from, d)
+	l, o, err := r.s.openIntact(ctx, r.from, d)
 	if fault.Is(err, "BlobNotFound") {
 		return &replicaFailure{codeDamaged, err}
 	}
@@ -175,6 +175,9 @@ func (r *replication) copyBlob(ctx context.Context, to *Repository, d digest.Dig
 		return err
 	}
 	defer o.Close()
+	if err := r.s.checkBytes(ctx, to, d, l.size); err != nil { // before the bytes are copied
+		return err
+	}
 	w, err := r.s.newHashingWriter(ctx, objectPrefix+randid.UUID(), d.Algorithm())
 	if err != nil {
 		return err
@@ -210,6 +213,9 @@ func (r *replication) linkBlob(ctx context.Context, to *Repository, d digest.Dig
 		return false, err
 	}
 	_ = o.Close() // nothing was written
+	if err := r.s.checkBytes(ctx, to, d, l.size); err != nil {
+		return false, err
+	}
 	err = r.s.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := checkExists(ctx, tx, to); err != nil {
 			return err
@@ -280,6 +286,9 @@ func (c *copyTx) copy(ctx context.Context, tx *db.Tx) (changed []Reference, err 
 		return nil, err
 	}
 	if len(there) == 0 {
+		if err := c.s.checkImageCount(ctx, tx, c.repo); err != nil {
+			return nil, err
+		}
 		if err := c.insert(ctx, tx); err != nil {
 			return nil, err
 		}

@@ -192,7 +192,8 @@ type waitingReplica struct {
 }
 
 // maxErrors is how many copies in a row may fail before a run ends: most likely the
-// others would fail, too.
+// others would fail, too. What a quota refuses does not count, since there may be room for
+// a smaller image, or for one that is there already.
 const maxErrors = 3
 
 // copyAll copies the images that wait. It returns the first error after which a copy is to
@@ -220,6 +221,9 @@ func (r *replication) copyAll(ctx context.Context) (first error) {
 			}
 			if first == nil {
 				first = err
+			}
+			if isQuota(err) && ctx.Err() == nil {
+				continue
 			}
 			if failed++; failed == maxErrors || ctx.Err() != nil {
 				return first

@@ -83,7 +83,7 @@ func (r *replication) removeOne(ctx context.Context, m removedReference) (done b
 			}
 		}
 	}
-	d := &deleteTx{s: r.s, repo: to, ref: m.Reference, last: keepUntagged}
+	d := &deleteTx{s: r.s, repo: to, ref: m.Reference, last: keepUntagged, replicated: true}
 	if m.Tag != "" {
 		d.ref.Digest = "" // see isGone
 	}

@@ -309,6 +309,35 @@ func TestReplication_Deletions(t *testing.T) {
 	}
 }
 
+// A deletion that comes by replication is not replicated further. Otherwise it would come
+// back to a registry in which the image was pushed again.
+func TestReplication_DeletionDoesNotComeBack(t *testing.T) {
+	s := newStore(t)
+	there := copyOf(app, west)
+	s.create(t, app)
+	s.create(t, there)
+	s.setReplication(t, withDeletions(rule(west)))
+	if err := s.PutReplicationConfiguration(t.Context(), west, []images.ReplicationRule{withDeletions(rule(home))}); err != nil {
+		t.Fatal(err)
+	}
+	d := s.pushImage(t, app, "one", "v1")
+	s.pushImage(t, there, "one", "v1")
+	s.runDue(t)
+	if err := s.DeleteImage(t.Context(), app, images.Reference{Digest: d}); err != nil {
+		t.Fatal(err)
+	}
+	s.onAudit = func() { // the image is gone from both
+		s.onAudit = nil
+		s.pushImage(t, app, "one", "v1")
+	}
+	s.runDue(t)
+	if _, err := s.Manifest(t.Context(), app, images.Reference{Digest: d, Tag: "v1"}); err != nil {
+		t.Error("the image that was pushed again:", err)
+	}
+	s.runDue(t)
+	s.wantReplica(t, app, west)
+}
+
 // A repository is created with the template of the destination's registry.
 func TestReplication_Template(t *testing.T) {
 	s := newStore(t)
