@@ -44,7 +44,9 @@ type store struct {
 	damage *integrity.Monitor
 	close  func()
 	log    *events.Log
-	audit  []images.ServiceEvent
+	// auditing guards audit.
+	auditing sync.Mutex
+	audit    []images.ServiceEvent
 	// auditErr is what writing an audit record returns.
 	auditErr error
 	// onAudit is called before a record is written, if it is not nil.
@@ -68,12 +70,15 @@ func (c *clock) advance(d time.Duration) { c.us.Add(d.Microseconds()) }
 // grants allows everything except what is in denied: "action" or "action resource".
 type grants struct {
 	denied map[string]bool
+	asking sync.Mutex
 	asked  []authz.Request
 }
 
 func (g *grants) Authorize(_ context.Context, req *authz.Request) error {
 	if g.denied[req.Action] || g.denied[req.Action+" "+req.Resource] {
+		g.asking.Lock()
 		g.asked = append(g.asked, *req)
+		g.asking.Unlock()
 		return fault.New(fault.Denied, "AccessDenied", "not authorized to perform: %s on resource: %s", req.Action, req.Resource)
 	}
 	return nil
@@ -117,6 +122,8 @@ func (s *store) record(_ context.Context, e images.ServiceEvent) error {
 	if s.auditErr != nil {
 		return s.auditErr
 	}
+	s.auditing.Lock()
+	defer s.auditing.Unlock()
 	s.audit = append(s.audit, e)
 	return nil
 }
