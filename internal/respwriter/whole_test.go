@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gatehouse-registry/gatehouse/internal/respwriter"
@@ -16,15 +17,15 @@ import (
 type gatherLog struct {
 	net.Conn
 	on       bool
-	gathered int // bytes that were written meanwhile
-	alone    int // and those that were not
+	gathered atomic.Int64 // bytes that were written meanwhile
+	alone    atomic.Int64 // and those that were not
 }
 
 func (g *gatherLog) Write(p []byte) (int, error) {
 	if g.on {
-		g.gathered += len(p)
+		g.gathered.Add(int64(len(p)))
 	} else {
-		g.alone += len(p)
+		g.alone.Add(int64(len(p)))
 	}
 	return g.Conn.Write(p)
 }
@@ -34,7 +35,7 @@ func (g *gatherLog) Send() error { g.on = false; return nil }
 
 type gatherListener struct {
 	net.Listener
-	conn *gatherLog
+	accepted chan *gatherLog
 }
 
 func (l *gatherListener) Accept() (net.Conn, error) {
@@ -42,8 +43,9 @@ func (l *gatherListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.conn = &gatherLog{Conn: c}
-	return l.conn, nil
+	log := &gatherLog{Conn: c}
+	l.accepted <- log
+	return log, nil
 }
 
 // All of a large answer is written while the connection gathers, and nothing of it is left
@@ -54,7 +56,7 @@ func TestWriteWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &gatherListener{Listener: plain}
+	l := &gatherListener{Listener: plain, accepted: make(chan *gatherLog, 1)}
 	server := &http.Server{
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return respwriter.WithGatherer(ctx, c.(respwriter.Gatherer))
@@ -91,8 +93,9 @@ func TestWriteWhole(t *testing.T) {
 		if err != nil || tt.method == "GET" && !bytes.Equal(got, body[:tt.size]) {
 			t.Errorf("%s %d bytes: %d came, %v", tt.method, tt.size, len(got), err)
 		}
-		if gathers := l.conn.gathered > 0 && l.conn.alone == 0; gathers != tt.gathers {
-			t.Errorf("%s %d bytes: %d were gathered, %d were not", tt.method, tt.size, l.conn.gathered, l.conn.alone)
+		c := <-l.accepted
+		if gathers := c.gathered.Load() > 0 && c.alone.Load() == 0; gathers != tt.gathers {
+			t.Errorf("%s %d bytes: %d were gathered, %d were not", tt.method, tt.size, c.gathered.Load(), c.alone.Load())
 		}
 	}
 }

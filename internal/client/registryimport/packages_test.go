@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,12 +180,12 @@ func TestPackages_InterruptedAnywhere(t *testing.T) {
 				from, to := newServer(t, content()), newServer(t, map[string]string{})
 				ctx, cancel := context.WithCancel(t.Context())
 				broken := map[string]*server{"source": from, "destination": to}[side]
-				reached := false
+				var reached atomic.Bool
 				broken.each = func(i int, w http.ResponseWriter, _ *http.Request) bool {
 					if i < n || i > n && how == "cancelled" {
 						return false
 					}
-					reached = true
+					reached.Store(true)
 					switch how {
 					case "cancelled":
 						cancel()
@@ -199,7 +200,7 @@ func TestPackages_InterruptedAnywhere(t *testing.T) {
 				}
 				report, err := run(t, ctx, from, to, nil)
 				cancel()
-				if !reached {
+				if !reached.Load() {
 					break
 				}
 				if how == "cancelled" && !errors.Is(err, context.Canceled) && !report.Complete() {

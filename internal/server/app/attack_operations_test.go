@@ -113,6 +113,7 @@ func imageInput(account, repository string) wanted {
 		"RepositoryNames": repository, "PrincipalArn": "arn:aws:iam::" + account + ":role/scanner", "Name": "BLOB_MOUNTING", "ImageDigest": anyDigest,
 		"LifecyclePolicyText": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`,
 		"ScanFrequency":       "SCAN_ON_PUSH", "Region": "us-west-2",
+		"EcrRepositoryPrefix": "cache", "UpstreamRegistryUrl": "registry.example", "Prefix": repository, "AppliedFor": "CREATE_ON_PUSH", "ReplicationBackfillId": "00000000-0000-0000-0000-000000000000",
 	}
 }
 

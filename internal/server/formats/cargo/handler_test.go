@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/cargo"
@@ -338,7 +339,8 @@ func TestAudit(t *testing.T) {
 	s.Do(formatstest.Admin, "DELETE", app+"api/v1/crates/left/0.1.0/yank", "")
 	s.Do(formatstest.Admin, "GET", app+"le/ft/left", "")
 	for _, name := range []string{"PublishPackageVersion", "UpdatePackageVersionsStatus", "ReadFromRepository"} {
-		if r := s.Record(); r.EventName != name || !strings.Contains(fmt.Sprint(r.RequestParameters), "package:left") {
+		r := s.Record()
+		if params, _ := r.RequestParameters.(audit.Params); r.EventName != name || params.Get("package") != "left" {
 			t.Errorf("%s %v, want %s", r.EventName, r.RequestParameters, name)
 		}
 	}
