@@ -104,6 +104,9 @@ func (f *importFlags) finish(stdout io.Writer, r *registryimport.Report, interru
 		return interrupted
 	case !r.Complete():
 		return errReported
+	case len(counts) == 0 && f.Output != outputJSON:
+		_, err := fmt.Fprintln(stdout, "the source has nothing that the filters match")
+		return err
 	}
 	return nil
 }
@@ -133,10 +136,6 @@ func printImport(stdout io.Writer, counts map[string]registryimport.Counts, entr
 		if _, err := fmt.Fprintf(stdout, "%s: %s, %s\n", format, strings.Join(words, ", "), size(c.Bytes)); err != nil {
 			return err
 		}
-	}
-	if len(counts) == 0 {
-		_, err := fmt.Fprintln(stdout, "the source has nothing that the filters match")
-		return err
 	}
 	return nil
 }

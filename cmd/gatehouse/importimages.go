@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	containerauth "github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 	"github.com/gatehouse-registry/gatehouse/internal/client/imagecopy"
@@ -183,7 +185,7 @@ func (c *importImagesCommand) dockerSource() (registryimport.ImageSource, error)
 	}
 	source := registryimport.ImageSource{Client: client, Registry: registry, Repositories: func(ctx context.Context, visit func(string) error) error {
 		if err := client.Repositories(ctx, registry, below(visit)); err != nil {
-			return fmt.Errorf("the catalog of %s: %w; --names names the repositories of a registry without one", registry.Name(), err)
+			return catalogError(registry.Name(), err)
 		}
 		return nil
 	}}
@@ -191,6 +193,16 @@ func (c *importImagesCommand) dockerSource() (registryimport.ImageSource, error)
 		source.Repositories = func(_ context.Context, visit func(string) error) error { return eachLine(c.Names, below(visit)) }
 	}
 	return source, nil
+}
+
+// catalogError says what to do if the repositories of a registry cannot be listed.
+func catalogError(host string, err error) error {
+	var answer *transport.Error
+	if errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
+		return fmt.Errorf("%s answered %d for its catalog: log in with docker login %s, or name the repositories with --names (%s)",
+			host, answer.StatusCode, host, strings.TrimSpace(err.Error()))
+	}
+	return fmt.Errorf("the catalog of %s: %w; --names names the repositories of a registry without one", host, err)
 }
 
 // eachLine calls visit for the lines of a file that are not empty and no comments.

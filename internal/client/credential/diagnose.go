@@ -186,6 +186,9 @@ func diagnoseAnswer(err error, req Request) (Problem, bool) {
 		missing, advice := missingPermission(answer.ErrorMessage(), req)
 		return Problem{Kind: NotPermitted, Summary: "not permitted", Advice: advice, Missing: missing}, true
 	case "ResourceNotFound":
+		if req.Domain == "" {
+			return Problem{}, false // something else than a domain: the answer says what
+		}
 		owner := "the caller's own account"
 		if req.Owner != "" {
 			owner = "account " + req.Owner

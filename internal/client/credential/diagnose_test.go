@@ -18,6 +18,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/client/credential"
 )
 
+// What is missing need not be a domain. Then the answer of the service stays as it is.
+func TestExplain_NoDomainInTheRequest(t *testing.T) {
+	err := &smithy.GenericAPIError{Code: "ResourceNotFoundException", Message: "There is no quarantine x here."}
+	if got := credential.Explain(err, credential.Request{}); got != error(err) {
+		t.Error(got)
+	}
+}
+
 // Each problem says how to fix it, and stays the error that it was.
 func TestExplain(t *testing.T) {
 	answer := func(code, message string) error { return &smithy.GenericAPIError{Code: code, Message: message} }

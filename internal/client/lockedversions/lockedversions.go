@@ -223,7 +223,7 @@ func safe(name string) error {
 // note adds a note if there is something to tell.
 func (l *Lock) note(count int, what string) {
 	if count > 0 {
-		l.Notes = append(l.Notes, fmt.Sprintf("%d %s", count, what))
+		l.Notes = append(l.Notes, fmt.Sprintf("%s: %d", what, count))
 	}
 }
 

@@ -83,7 +83,7 @@ func pom(l *Lock, content []byte) error {
 			return err
 		}
 	}
-	l.note(r.unknown, "dependencies or plugins have no single version in this file: a parent, an imported POM or a range decides")
+	l.note(r.unknown, "dependencies or plugins whose version a parent, an imported POM or a range decides, which are left out")
 	if len(l.Versions) > 0 {
 		l.Notes = append(l.Notes, "a POM names direct dependencies only; list the others as maven/GROUP/ARTIFACT@VERSION in a file of their own")
 	}

@@ -82,7 +82,7 @@ func npm(l *Lock, content []byte) error {
 			return err
 		}
 	}
-	l.note(r.elsewhere, "dependencies come from git, files or addresses and not from a registry")
+	l.note(r.elsewhere, "dependencies that come from git, files or addresses and not from a registry, which are left out")
 	return nil
 }
 

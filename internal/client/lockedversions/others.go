@@ -41,7 +41,7 @@ func cargo(l *Lock, content []byte) error {
 			return err
 		}
 	}
-	l.note(elsewhere, "packages come from git and not from a registry")
+	l.note(elsewhere, "packages that come from git and not from a registry, which are left out")
 	return nil
 }
 
@@ -142,7 +142,7 @@ func bundler(l *Lock, content []byte) error {
 			return err
 		}
 	}
-	l.note(elsewhere, "gems come from git or folders and not from a registry")
+	l.note(elsewhere, "gems that come from git or folders and not from a registry, which are left out")
 	return nil
 }
 

@@ -63,6 +63,8 @@ type pythonPackage struct {
 	Source  struct {
 		Registry string
 		Type     string // poetry: empty for the default index, or legacy
+		Virtual  string // uv: the folder of a project that is not installed
+		Editable string // uv: the folder of a project that is installed from there
 	}
 	Sdist     *artifact
 	Wheels    []artifact
@@ -70,6 +72,11 @@ type pythonPackage struct {
 	VCS       any `toml:"vcs"`
 	Directory any `toml:"directory"`
 	Archive   any `toml:"archive"`
+}
+
+// isProject reports whether the package is the project itself, which uv.lock contains.
+func (p *pythonPackage) isProject() bool {
+	return p.Source.Virtual == "." || p.Source.Editable == "."
 }
 
 // A pythonLock says what the kinds of lock files have that is different.
@@ -85,6 +92,9 @@ func (p *pythonLock) read(l *Lock, content []byte) error {
 	for i := range p.packages {
 		pkg := &p.packages[i]
 		line := lines.next(pkg.Name)
+		if pkg.isProject() {
+			continue
+		}
 		if p.isElsewhere(pkg) {
 			elsewhere++
 			continue
@@ -101,7 +111,7 @@ func (p *pythonLock) read(l *Lock, content []byte) error {
 			return err
 		}
 	}
-	l.note(elsewhere, "packages come from git, folders or addresses and not from an index")
+	l.note(elsewhere, "packages that come from git, folders or addresses and not from an index, which are left out")
 	return nil
 }
 
@@ -148,7 +158,7 @@ func uv(l *Lock, content []byte) error {
 	if err := readTOML(content, &lock); err != nil {
 		return err
 	}
-	p := pythonLock{lock.Package, func(p *pythonPackage) bool { return p.Source.Registry == "" }, (*pythonPackage).all} // the project itself is elsewhere, too
+	p := pythonLock{lock.Package, func(p *pythonPackage) bool { return p.Source.Registry == "" }, (*pythonPackage).all}
 	return p.read(l, content)
 }
 
@@ -225,7 +235,7 @@ func pip(l *Lock, content []byte) error {
 	if joined.Len() > 0 {
 		return atLine(start, errors.New("the last line ends with a backslash"))
 	}
-	l.note(options, "lines are options of pip, such as --index-url or -r; files that they name are not read")
+	l.note(options, "lines with options of pip, such as --index-url or -r, whose files are not read")
 	return nil
 }
 

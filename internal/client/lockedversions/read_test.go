@@ -42,7 +42,7 @@ func TestRead(t *testing.T) {
 "node_modules/bundled": {"version": "3.0.0", "inBundle": true},
 "node_modules/fork": {"version": "1.2.3", "resolved": "git+ssh://git@host/fork.git#0"},
 "node_modules/alias": {"name": "real", "version": "2.0.0"}}}`,
-			"3 npm/@acme/ui@1.0.0 #sha512:000\n6 npm/real@2.0.0\n1 dependencies come from git, files or addresses and not from a registry",
+			"3 npm/@acme/ui@1.0.0 #sha512:000\n6 npm/real@2.0.0\ndependencies that come from git, files or addresses and not from a registry, which are left out: 1",
 		},
 		{"uv.lock", `version = 1
 [[package]]
@@ -50,17 +50,21 @@ name = "app"
 version = "0.1.0"
 source = { virtual = "." }
 [[package]]
+name = "member"
+version = "0.1.0"
+source = { editable = "packages/member" }
+[[package]]
 name = "requests"
 version = "2.31.0"
 source = { registry = "http://index.example/simple" }
 sdist = { url = "http://files.example/requests-2.31.0.tar.gz", hash = "sha256:` + hex256 + `", size = 1 }
 wheels = [{ url = "http://files.example/a/requests-2.31.0-py3-none-any.whl", hash = "sha256:` + hex256 + `" }]
-`, "7 pypi/requests@2.31.0 requests-2.31.0-py3-none-any.whl#sha256:0f0 requests-2.31.0.tar.gz#sha256:0f0\n1 packages come from git, folders or addresses and not from an index"},
+`, "11 pypi/requests@2.31.0 requests-2.31.0-py3-none-any.whl#sha256:0f0 requests-2.31.0.tar.gz#sha256:0f0\npackages that come from git, folders or addresses and not from an index, which are left out: 1"},
 		{"poetry.lock", "[[package]]\nname = \"six\"\nversion = \"1.16.0\"\nfiles = [{file = \"six-1.16.0.tar.gz\", hash = \"sha256:" + hex256 + "\"}]\n", "2 pypi/six@1.16.0 six-1.16.0.tar.gz#sha256:0f0"},
 		{"pylock.toml", "[[packages]]\nname = \"six\"\nversion = \"1.16.0\"\n[packages.sdist]\nname = \"six-1.16.0.tar.gz\"\nhashes = {sha256 = \"" + hex256 + "\"}\n", "2 pypi/six@1.16.0 six-1.16.0.tar.gz#sha256:0f0"},
 		{
 			"requirements.txt", "--index-url http://index.example\n# why\nsix==1.16.0 \\\n  --hash=sha256:" + hex256 + " \\\n  --hash=sha512:" + hex512 + "  # via x\n",
-			"3 pypi/six@1.16.0 #sha256:0f0 #sha512:000\n1 lines are options of pip, such as --index-url or -r; files that they name are not read",
+			"3 pypi/six@1.16.0 #sha256:0f0 #sha512:000\nlines with options of pip, such as --index-url or -r, whose files are not read: 1",
 		},
 		{"Cargo.lock", "[[package]]\nname = \"app\"\nversion = \"0.1.0\"\n[[package]]\nname = \"serde\"\nversion = \"1.0.1\"\nsource = \"registry+http://x\"\nchecksum = \"" + hex256 + "\"\n", "5 cargo/serde@1.0.1 #sha256:0f0"},
 		{"packages.lock.json", `{"version": 1, "dependencies": {"net8.0": {
@@ -75,7 +79,7 @@ wheels = [{ url = "http://files.example/a/requests-2.31.0-py3-none-any.whl", has
 <dependencyManagement><dependencies><dependency><groupId>g</groupId><artifactId>m</artifactId><version>${v}</version></dependency></dependencies></dependencyManagement>
 <dependencies><dependency><groupId>g</groupId><artifactId>m</artifactId></dependency>
 <dependency><groupId>g</groupId><artifactId>unknown</artifactId></dependency></dependencies></project>`,
-			"3 maven/g/m@1.2 m-1.2.pom m-1.2.jar\n1 dependencies or plugins have no single version in this file: a parent, an imported POM or a range decides\na POM names direct dependencies only; list the others as maven/GROUP/ARTIFACT@VERSION in a file of their own",
+			"3 maven/g/m@1.2 m-1.2.pom m-1.2.jar\ndependencies or plugins whose version a parent, an imported POM or a range decides, which are left out: 1\na POM names direct dependencies only; list the others as maven/GROUP/ARTIFACT@VERSION in a file of their own",
 		},
 		{"more.txt", "# a list\nnpm/@acme/ui@1.0.0\n", "2 npm/@acme/ui@1.0.0"},
 		{"images.txt", "registry.example/team/app:1.0\nregistry.example/b@sha256:" + hex256 + " mirror/b:2\n", "1 registry.example/team/app:1.0 > :\n2 registry.example/b@sha256:" + hex256 + " > mirror/b:2"},

@@ -101,9 +101,12 @@ func (u *Upstream) describe(address string, err error) (Kind, string) {
 		record    tls.RecordHeaderError
 		mediaType *mediaTypeError
 		secret    *credentialError
+		reserved  *reservedError
 		timeout   net.Error
 	)
 	switch {
+	case errors.As(err, &reserved):
+		return Refused, fmt.Sprintf("%v and not one of a private network (%s). No setting allows such addresses (loopback, link-local, reserved, metadata of clouds): check the DNS servers, or set %s", reserved, shown(address), u.setting("proxy"))
 	case errors.Is(err, ErrForbidden):
 		return Refused, fmt.Sprintf("%v (%s). If it is the upstream's own and in your network, set %s, and %s for further hosts", reasonOf(err), shown(address), u.setting("allow_private: true"), u.setting("file_hosts"))
 	case errors.Is(err, ErrTooLarge):

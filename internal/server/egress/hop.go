@@ -59,7 +59,7 @@ func newHop(c UpstreamConfig, base *url.URL, proxy *proxyChooser, throttle *thro
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := newDialer(h.allowed(address)).DialContext(ctx, network, address)
 			if err != nil {
-				return nil, err
+				return nil, h.explainAddress(address, err)
 			}
 			open.Inc()
 			return &countedConn{Conn: conn, closed: open.Dec}, nil
@@ -145,10 +145,25 @@ func (h *hop) check(u *url.URL, address string) error {
 		return fmt.Errorf("%w: %s is this machine", ErrForbidden, u.Host)
 	}
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !h.allowed(address)(a.Unmap().WithZone("")) && !h.proxy.addresses[address] {
-		return fmt.Errorf("%w: the address %s is not public", ErrForbidden, a)
+		return h.explainAddress(address, fmt.Errorf("%w: the address %s is not public", ErrForbidden, a))
 	}
 	return nil
 }
+
+// explainAddress marks the refusal of an address that no setting allows.
+func (h *hop) explainAddress(address string, err error) error {
+	if errors.Is(err, ErrForbidden) && h.allowPrivate && h.own[strings.ToLower(address)] {
+		return &reservedError{err}
+	}
+	return err
+}
+
+// A reservedError says that a host of the upstream which may have private addresses has
+// one that is neither public nor private.
+type reservedError struct{ err error }
+
+func (e *reservedError) Error() string { return reasonOf(e.err).Error() }
+func (e *reservedError) Unwrap() error { return e.err }
 
 // A credentialError says why the credential cannot be sent.
 type credentialError struct{ err error }

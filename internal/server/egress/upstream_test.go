@@ -205,6 +205,18 @@ func TestUpstream_NoServer(t *testing.T) {
 	}
 }
 
+// An operator who allowed private addresses is not told to do that.
+func TestUpstream_ReservedAddress(t *testing.T) {
+	u, err := egress.NewUpstream(egress.UpstreamConfig{Name: "own", URL: "https://203.0.113.1/", AllowPrivate: true}, egress.Services{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = get(t, u, egress.Request{URL: "a"})
+	if err == nil || !strings.Contains(err.Error(), "203.0.113.1 is not public and not one of a private network") || strings.Contains(err.Error(), "allow_private") {
+		t.Error(err)
+	}
+}
+
 func TestNewUpstream_Settings(t *testing.T) {
 	for text, says := range map[string]string{
 		"":                                 "scheme, a host and a path",
