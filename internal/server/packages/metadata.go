@@ -87,8 +87,8 @@ func (s *Service) EditMetadata(ctx context.Context, repo RepositoryID, id Packag
 			if metadata == nil {
 				continue
 			}
-			if _, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5, edited = 1, revised = $6 WHERE package = $1 AND version_key = $2`,
-				c.row.id, key, []byte(metadata), newRevision(), c.row.seq, db.Micros(s.now())); err != nil {
+			if _, err := tx.Exec(ctx, `UPDATE pkg_version SET metadata = $3, revision = $4, changed = $5, edited = 1, revised = `+revisedNow+` WHERE package = $1 AND version_key = $2`,
+				c.row.id, key, []byte(metadata), newRevision(), c.row.seq, db.Micros(c.at), db.Micros(c.at.Add(stagedFor))); err != nil {
 				return err
 			}
 			if err := c.announceStored(ctx, tx, versionUpdated, key, versionChanges{MetadataUpdated: true}); err != nil {

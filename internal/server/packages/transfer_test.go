@@ -251,6 +251,34 @@ func TestImportVersion_OlderRecord(t *testing.T) {
 	fails(t, h.imports("to", &later, nil), "Validation")
 }
 
+// A change is newer than the last one although the clock was set back between them. A clock
+// that was far ahead does not keep later changes from being imported.
+func TestImportVersion_ClockSetBack(t *testing.T) {
+	r := newRegistry(t)
+	r.add("left", "1.0.0", "content")
+	h := remotely(t, r, source.Settings{}, "to")
+	id := npm("left")
+	h.ok(second(h.read("npm-store", id, "1.0.0", tarball)))
+	change := func(status packages.Status, after time.Duration) *packages.VersionRecord {
+		h.pass(after)
+		h.ok(second(h.UpdateVersionsStatus(h.ctx, domain.Repository("npm-store"), id, packages.Selection{Versions: []string{"1.0.0"}}, status)))
+		record, _ := h.export("npm-store", id, "1.0.0")
+		return record
+	}
+	first, files := h.export("npm-store", id, "1.0.0")
+	h.ok(h.imports("to", first, files))
+	unlisted := change(packages.Unlisted, time.Hour)
+	h.ok(h.imports("to", unlisted, nil))
+	published := change(packages.Published, -2*time.Hour)
+	h.ok(h.imports("to", published, nil))
+	if got := h.describe("to", id, "1.0.0"); !strings.HasPrefix(got, "Published") {
+		t.Errorf("the newer record changed nothing: %s", got)
+	}
+	fails(t, h.imports("to", unlisted, nil), "Conflict")
+	change(packages.Unlisted, 1000*time.Hour)
+	h.ok(h.imports("to", change(packages.Archived, -990*time.Hour), nil))
+}
+
 // Imports are held to the names and versions that can be published, before a file is read.
 func TestImportVersion_RulesOfTheFormat(t *testing.T) {
 	h := open(t)

@@ -203,11 +203,17 @@ func (c *packageChange) version(ctx context.Context, tx *db.Tx, version string) 
 	}, `SELECT version, revision, status, entry_point FROM pkg_version WHERE package = $1 AND version_key = $2`, c.row.id, key)
 }
 
+// revisedNow is the time of a change of status or metadata, for the column revised: $6 is
+// now, and $7 the latest time that an import accepts. It is after that of the last change,
+// although the clock may have been set back: imports elsewhere take the change for an older
+// one otherwise. A time that no import accepts is given up.
+const revisedNow = `CASE WHEN revised >= $6 AND revised < $7 THEN revised + 1 ELSE $6 END`
+
 // setStatus sets the status of a version, of which the change has removed assets.
 func (c *packageChange) setStatus(ctx context.Context, tx *db.Tx, v versionRow, target Status, removed int) (VersionState, error) {
 	state := VersionState{newRevision(), target}
-	_, err := tx.Exec(ctx, `UPDATE pkg_version SET status = $3, revision = $4, changed = $5, edited = 1, revised = $6 WHERE package = $1 AND version_key = $2`,
-		c.row.id, v.key, string(target), state.Revision, c.row.seq, db.Micros(c.at))
+	_, err := tx.Exec(ctx, `UPDATE pkg_version SET status = $3, revision = $4, changed = $5, edited = 1, revised = `+revisedNow+` WHERE package = $1 AND version_key = $2`,
+		c.row.id, v.key, string(target), state.Revision, c.row.seq, db.Micros(c.at), db.Micros(c.at.Add(stagedFor)))
 	if err != nil {
 		return state, err
 	}
