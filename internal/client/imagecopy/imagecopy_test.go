@@ -261,7 +261,10 @@ func TestCopy_Resumes(t *testing.T) {
 // A failure does not make another image with the same parts incomplete.
 func TestWalk_AgainAfterAFailure(t *testing.T) {
 	m, g := newMemory(), newTarget(t)
-	index := m.index(t, m.image(t, "amd64"), m.image(t, "arm64"))
+	amd64 := m.image(t, "amd64")
+	index := m.index(t, amd64, m.image(t, "arm64"))
+	signature := strings.Replace(amd64.Digest, ":", "-", 1) + ".sig"
+	m.manifests[signature] = m.image(t, "signature")
 	w := imagecopy.NewWalker(m, &imagecopy.Copy{From: m, To: g.remote})
 	m.broken[digest("arm64")] = true
 	if err := w.Walk(t.Context(), index, "1.0"); err == nil {
@@ -273,6 +276,28 @@ func TestWalk_AgainAfterAFailure(t *testing.T) {
 	}
 	if d, err := g.remote.Digest(t.Context(), "latest"); d != index.Digest || err != nil {
 		t.Errorf("%s, %v", d, err)
+	}
+	if d, err := g.remote.Digest(t.Context(), signature); d != m.manifests[signature].Digest || err != nil {
+		t.Errorf("the signature of what was copied before the failure is %q, %v", d, err)
+	}
+}
+
+// The same image by another name gets what refers to it, too, if that failed at first.
+func TestWalk_AgainAfterAFailureOfReferrers(t *testing.T) {
+	m, g := newMemory(), newTarget(t)
+	image, signature := m.image(t, "image"), m.image(t, "signature")
+	m.referrers[image.Digest] = []imagecopy.Descriptor{signature.Descriptor}
+	w := imagecopy.NewWalker(m, &imagecopy.Copy{From: m, To: g.remote})
+	m.broken[digest("signature")] = true
+	if err := w.Walk(t.Context(), image, "1.0"); err == nil {
+		t.Fatal("no error")
+	}
+	clear(m.broken)
+	if err := w.Walk(t.Context(), image, "latest"); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := g.remote.Digest(t.Context(), signature.Digest); d != signature.Digest || err != nil {
+		t.Errorf("the signature is %q, %v", d, err)
 	}
 }
 

@@ -36,8 +36,8 @@ type Visitor interface {
 type Walker struct {
 	source  Source
 	visitor Visitor
-	// visited are the manifests that were visited with everything below them, and
-	// referred those whose referrers were.
+	// visited are the manifests that were visited with everything below them, or are being
+	// visited, and referred those whose referrers were.
 	visited, referred map[string]bool
 }
 
@@ -52,11 +52,18 @@ func (w *Walker) Walk(ctx context.Context, m *Manifest, tag string) error {
 	return w.walk(ctx, m, tag, 0)
 }
 
-func (w *Walker) walk(ctx context.Context, m *Manifest, tag string, depth int) error {
+func (w *Walker) walk(ctx context.Context, m *Manifest, tag string, depth int) (err error) {
 	if depth > maxDepth {
 		return fmt.Errorf("more than %d manifests refer to each other in a chain", maxDepth)
 	}
 	subjects, err := w.visitTree(ctx, m, nil, 0)
+	defer func() {
+		if err != nil { // another image may need them, with what refers to them
+			for _, subject := range subjects {
+				delete(w.visited, subject)
+			}
+		}
+	}()
 	if err != nil {
 		return err
 	}
@@ -77,8 +84,8 @@ func (w *Walker) walk(ctx context.Context, m *Manifest, tag string, depth int) e
 }
 
 // visitTree visits a manifest and what is below it, unless that was done. It adds the
-// digests of the manifests to all.
-func (w *Walker) visitTree(ctx context.Context, m *Manifest, all []string, depth int) (_ []string, err error) {
+// digests of the manifests to all, also if it fails.
+func (w *Walker) visitTree(ctx context.Context, m *Manifest, all []string, depth int) ([]string, error) {
 	if w.visited[m.Digest] {
 		return all, nil
 	}
@@ -89,11 +96,6 @@ func (w *Walker) visitTree(ctx context.Context, m *Manifest, all []string, depth
 		return all, fmt.Errorf("more than %d manifests belong to the image", maxManifests)
 	}
 	w.visited[m.Digest] = true
-	defer func() {
-		if err != nil {
-			delete(w.visited, m.Digest) // another image may need it
-		}
-	}()
 	all = append(all, m.Digest)
 	for i := range m.Children() {
 		child := &m.Children()[i]
