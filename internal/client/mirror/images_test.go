@@ -126,8 +126,8 @@ func TestImagesSync_EqualTargets(t *testing.T) {
 	p := i.sync("FROM/one/app:1.0 app:1.0\nFROM/two/app:1.0 app:1.0\nFROM/three:1.0\nFROM/three:1.0\n")
 	for n, want := range []mirror.State{mirror.Failed, mirror.Failed, mirror.Fetched, mirror.Fetched} {
 		got := p.Images[n]
-		if n == 3 && got.State == mirror.Held {
-			continue // the one before it was first
+		if n > 1 && got.State == mirror.Held && p.Images[5-n].State == mirror.Fetched {
+			continue // the other line was first: they run side by side
 		}
 		if got.State != want || want == mirror.Failed && !strings.Contains(got.Message, "give one of them another name") {
 			t.Errorf("%+v", got)
