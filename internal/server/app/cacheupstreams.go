@@ -26,7 +26,7 @@ const formatOCI = "oci"
 type cacheUpstreams struct {
 	configured map[string]*egress.Upstream // by HOST:PORT
 	services   egress.Services
-	own        func(host string) bool // whether a host is this server's
+	own        func(host string) bool // whether HOST:PORT is this server's
 	secrets    *secrets.Service
 	now        func() time.Time
 
@@ -41,6 +41,10 @@ type registryKey struct {
 	credential ociremote.Credential
 }
 
+// cacheLabel is the label in metrics of all addresses that no upstream of the configuration
+// has.
+const cacheLabel = "pull-through-cache"
+
 // maxRemembered bounds the clients, and the registries with their tokens, that are kept.
 const maxRemembered = 1000
 
@@ -51,7 +55,7 @@ func (p *components) cacheUpstreams(services egress.Services) *cacheUpstreams {
 		own: func(host string) bool {
 			_, registry := p.addresses.ParseRegistryHost(host)
 			u, err := url.Parse(p.addresses.URL())
-			return registry || err == nil && u.Host == host
+			return registry || err == nil && hostPort(u) == host
 		},
 	}
 	for _, u := range p.upstreams {
@@ -85,7 +89,10 @@ func (c *cacheUpstreams) client(text string) (*egress.Upstream, error) {
 	if u.Path != "" && u.Path != "/" {
 		return nil, errors.New("it has a path: name the host alone, and write the path into upstreamRepositoryPrefix")
 	}
-	if c.own(strings.ToLower(u.Host)) {
+	if strings.HasSuffix(u.Hostname(), ".") {
+		return nil, errors.New("its host ends with a dot: leave the dot out")
+	}
+	if c.own(hostPort(u)) {
 		return nil, errors.New("it is this server")
 	}
 	if configured := c.configured[hostPort(u)]; configured != nil {
@@ -96,7 +103,7 @@ func (c *cacheUpstreams) client(text string) (*egress.Upstream, error) {
 	if known := c.clients[text]; known != nil {
 		return known, nil
 	}
-	client, err := egress.NewUpstream(egress.UpstreamConfig{Name: u.Host, URL: text}, c.services)
+	client, err := egress.NewUpstream(egress.UpstreamConfig{Name: u.Host, Label: cacheLabel, URL: text}, c.services)
 	if err != nil {
 		var wrong *egress.SettingError
 		if errors.As(err, &wrong) {

@@ -363,7 +363,7 @@ func TestPullThrough_Rules(t *testing.T) {
 		return err
 	}
 	wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("up"), UpstreamRegistryUrl: &u.url}, admin), "PullThroughCacheRuleAlreadyExistsException")
-	for _, url := range []string{"http://registry.example", "127.0.0.1:1", "localhost", "registry.example/path", g.url, "https://user:password@registry.example"} {
+	for _, url := range []string{"http://registry.example", "127.0.0.1:1", "localhost", "registry.example/path", g.url, victim + ".dkr.ecr." + region + "." + suffix, victim + ".dkr.ecr." + region + "." + suffix + ".", "https://user:password@registry.example"} {
 		wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("bad"), UpstreamRegistryUrl: &url}, admin), "UnsupportedUpstreamRegistryException")
 	}
 	missing := "arn:aws:secretsmanager:" + region + ":" + victim + ":secret:ecr-pullthroughcache/none-AbCdEf"
@@ -382,6 +382,10 @@ func TestPullThrough_Rules(t *testing.T) {
 	}
 	if err := create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("ROOT"), UpstreamRegistryUrl: &u.url}, admin); err != nil {
 		t.Fatal(err)
+	}
+	// Users choose the hosts, so they are not labels of metrics.
+	if _, body := g.send(g.get("/metrics", "")); strings.Contains(body, "registry.example") || !strings.Contains(body, `upstream="pull-through-cache"`) {
+		t.Error("the metrics have the host of a rule, or do not count rules")
 	}
 	var prefixes []string
 	for p := ecr.NewDescribePullThroughCacheRulesPaginator(client, &ecr.DescribePullThroughCacheRulesInput{MaxResults: aws.Int32(1)}); p.HasMorePages(); {

@@ -39,7 +39,7 @@ func (u *Upstream) receive(ctx context.Context, cancel context.CancelCauseFunc, 
 	out.Body = b
 	if r.Method == http.MethodHead {
 		b.reader = strings.NewReader("")
-		u.services.Metrics.answered(u.name, res.StatusCode, u.services.Now().Sub(began))
+		u.services.Metrics.answered(u.label, res.StatusCode, u.services.Now().Sub(began))
 		return out, nil
 	}
 	if res.ContentLength > r.MaxBytes {
@@ -64,7 +64,7 @@ func (u *Upstream) receive(ctx context.Context, cancel context.CancelCauseFunc, 
 		res.Body.Close()
 		return nil, fmt.Errorf("%w: Content-Encoding %q", errEncoding, coding)
 	}
-	u.services.Metrics.answered(u.name, res.StatusCode, u.services.Now().Sub(began))
+	u.services.Metrics.answered(u.label, res.StatusCode, u.services.Now().Sub(began))
 	return out, nil
 }
 

@@ -1,6 +1,7 @@
 package egress
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -53,7 +54,7 @@ func newHop(c UpstreamConfig, base *url.URL, proxy *proxyChooser, throttle *thro
 		allowPrivate: c.AllowPrivate, proxy: proxy, secret: &secretSource{Credential: c.Credential},
 		throttle: throttle, hosts: hosts,
 	}
-	open := s.Metrics.open.WithLabelValues(c.Name)
+	open := s.Metrics.open.WithLabelValues(cmp.Or(c.Label, c.Name))
 	h.next = &http.Transport{
 		Proxy: func(r *http.Request) (*url.URL, error) { return proxy.forURL(r.URL) },
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics count the requests of all upstreams. The label upstream is a name from the
-// configuration.
+// Metrics count the requests of all upstreams. The label upstream is the Label of
+// [UpstreamConfig].
 type Metrics struct {
 	requests *prometheus.CounterVec
 	retries  *prometheus.CounterVec
@@ -71,7 +71,7 @@ func (m *Metrics) failed(upstream string, e *Error, took time.Duration) {
 
 // fetched counts and logs an answer that was received, or broke off.
 func (u *Upstream) fetched(b *answerBody, failed *Error) {
-	u.services.Metrics.bytes.WithLabelValues(u.name).Add(float64(b.received))
+	u.services.Metrics.bytes.WithLabelValues(u.label).Add(float64(b.received))
 	attributes := []slog.Attr{
 		slog.String("upstream", u.name), slog.String("url", b.url), slog.Int("status", b.status),
 		slog.Int64("bytes", b.received), slog.Duration("took", u.services.Now().Sub(b.began)),
@@ -84,7 +84,7 @@ func (u *Upstream) fetched(b *answerBody, failed *Error) {
 		u.services.Log.LogAttrs(b.ctx, level, "fetched from upstream", attributes...)
 		return
 	}
-	u.services.Metrics.requests.WithLabelValues(u.name, string(failed.Kind)).Inc()
+	u.services.Metrics.requests.WithLabelValues(u.label, string(failed.Kind)).Inc()
 	u.services.Log.LogAttrs(b.ctx, slog.LevelWarn, "fetching from upstream broke off", append(attributes, slog.String("error", failed.Message))...)
 }
 

@@ -32,12 +32,12 @@ func (u *Upstream) repeat(ctx context.Context, r Request, to *url.URL) (*Respons
 			return res, nil
 		}
 		failed := u.failure(to.String(), err)
-		u.services.Metrics.failed(u.name, failed, u.services.Now().Sub(began))
+		u.services.Metrics.failed(u.label, failed, u.services.Now().Sub(began))
 		if attempt >= u.limits.Attempts || !repeatable(r.Method, failed) {
 			u.logFailure(ctx, r, to, failed, attempt)
 			return nil, failed
 		}
-		u.services.Metrics.retries.WithLabelValues(u.name).Inc()
+		u.services.Metrics.retries.WithLabelValues(u.label).Inc()
 		if failed.Kind == Throttled {
 			continue // the hop waits for the end of the pause
 		}

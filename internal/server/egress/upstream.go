@@ -2,6 +2,7 @@ package egress
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -21,6 +22,9 @@ type UpstreamConfig struct {
 	// Name is what messages, metrics and logs call the upstream: the name of an external
 	// connection, such as public:npmjs, or one of the user's own.
 	Name string
+	// Label stands for Name in metrics. Upstreams whose names users choose need one, since
+	// metrics keep what they have counted until the server ends. Empty means Name.
+	Label string
 	// URL is the address below which the registry is.
 	URL string
 	// FileHosts are HOST or HOST:PORT of further servers that belong to the upstream.
@@ -143,6 +147,7 @@ type Response struct {
 // An Upstream is one remote registry. It is safe for use by many goroutines.
 type Upstream struct {
 	name     string
+	label    string   // in metrics
 	base     *url.URL // its path ends with a slash
 	limits   Limits
 	services Services
@@ -184,7 +189,7 @@ func NewUpstream(c UpstreamConfig, s Services) (*Upstream, error) {
 	}
 	s = s.withDefaults()
 	u := &Upstream{
-		name: c.Name, base: base, limits: c.Limits.withDefaults(), services: s,
+		name: c.Name, label: cmp.Or(c.Label, c.Name), base: base, limits: c.Limits.withDefaults(), services: s,
 		throttle: newThrottle(s),
 	}
 	u.client = &http.Client{
