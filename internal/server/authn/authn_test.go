@@ -309,7 +309,7 @@ func TestSigned_Refuses(t *testing.T) {
 			t.Errorf("%s: %v, want %s", name, err, tt.want)
 		}
 	}
-	if _, err := f.Authn.Signed(f.request(f.alice, "ecr", "us-east-1"), "ecr", []byte("{}")); code(err) != "SignatureDoesNotMatch" {
+	if _, err := f.Authn.Signed(f.request(f.alice, "ecr", "us-east-1"), "ecr", []byte("{}")); code(err) != "SignatureDoesNotMatch" || !strings.Contains(err.Error(), "add it to the setting regions") {
 		t.Errorf("a region that is not served: %v", err)
 	}
 	if _, err := f.Authn.Signed(f.request(f.alice, "ecr", iamtest.Region), "sts", []byte("{}")); code(err) != "SignatureDoesNotMatch" {

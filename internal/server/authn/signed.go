@@ -83,7 +83,7 @@ func (a *Authenticator) PrecheckSigned(r *http.Request, service string) error {
 func (a *Authenticator) lookup(r *http.Request, service string, p *Principal) sigv4.Lookup {
 	return func(c *sigv4.Credential) (string, error) {
 		if !a.serves(c.Region) && !isGlobal(service, c.Region) {
-			return "", fault.New(fault.Unauthenticated, "SignatureDoesNotMatch", "The signature is for the region %q, which this server does not have.", c.Region)
+			return "", fault.New(fault.Unauthenticated, "SignatureDoesNotMatch", "The signature is for the region %q, which this server does not have. Use another region, or add it to the setting regions of the server.", c.Region)
 		}
 		return a.signer(r, c, p)
 	}

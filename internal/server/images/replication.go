@@ -119,7 +119,7 @@ func (s *Service) checkReplication(id RegistryID, rules []ReplicationRule) error
 				return invalidReplication("Replication destination cannot be the same as the source registry")
 			}
 			if !s.reachable(d) {
-				return invalidReplication("The Region " + d.Region + " of a replication destination is neither served here nor configured as a registry elsewhere")
+				return invalidReplication("The Region " + d.Region + " of a replication destination is not served here. Add it to the setting regions of the server")
 			}
 			different[d] = true
 		}
@@ -130,8 +130,8 @@ func (s *Service) checkReplication(id RegistryID, rules []ReplicationRule) error
 	return nil
 }
 
-// reachable reports whether images can be copied to a registry: one of this installation,
-// or one that the configuration of the server knows.
+// reachable reports whether images can be copied to a registry: one in a region of this
+// installation.
 func (s *Service) reachable(id RegistryID) bool {
 	return s.servesRegion == nil || s.servesRegion(id.Region)
 }
