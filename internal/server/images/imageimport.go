@@ -94,6 +94,9 @@ func (i *imageImport) isNewest(ctx context.Context) (bool, error) {
 		return true, i.s.noteCheck(ctx, i.repo, i.ref.Tag)
 	}
 	there, err := i.remote.Head(ctx, i.name, i.ref.Tag)
+	if ociremote.IsNotFound(err) { // it was pushed here, or deleted there: that is a comparison too
+		return true, i.s.noteCheck(ctx, i.repo, i.ref.Tag)
+	}
 	if err != nil || there != here {
 		return false, err
 	}
