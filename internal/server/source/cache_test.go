@@ -140,6 +140,43 @@ func TestCache_StoresLater(t *testing.T) {
 	}
 }
 
+// That a document has not changed says nothing of another one that is stored.
+func TestCache_ConfirmsWhatIsStored(t *testing.T) {
+	f := open(t)
+	c := f.cache(source.Settings{})
+	f.get(c, "left-pad")
+	f.pass(time.Hour)
+	checked := func() int64 {
+		f.get(c, "left-pad")
+		n, err := db.One(t.Context(), f.db, db.Scalar[int64], `SELECT checked FROM source_document`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := checked()
+	if before != f.now().UnixMicro() {
+		t.Errorf("it was confirmed at %d", before)
+	}
+	alone := f.alone(source.Settings{})
+	f.get(alone, "left-pad")
+	if err := f.db.Tx(t.Context(), func(tx *db.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE source_document SET revision = 'another'`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	f.pass(time.Hour)
+	f.get(alone, "left-pad")
+	if err := alone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := db.One(t.Context(), f.db, db.Scalar[int64], `SELECT checked FROM source_document`)
+	if err != nil || after != before {
+		t.Errorf("the other document was confirmed at %d, not at %d: %v", after, before, err)
+	}
+}
+
 func TestCache_Sweep(t *testing.T) {
 	f := open(t)
 	c := f.cache(source.Settings{MaxDocuments: 5})

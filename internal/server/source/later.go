@@ -27,6 +27,8 @@ type later struct {
 	waiting map[key]*document
 	bytes   int64
 	running bool
+
+	storing sync.Mutex // held by storeNow: an older document must not be written after a newer one
 }
 
 // store stores a document, at once or soon.
@@ -97,6 +99,8 @@ func (c *Cache) storeWaiting() {
 
 // storeNow stores what waits.
 func (c *Cache) storeNow(ctx context.Context) {
+	c.later.storing.Lock()
+	defer c.later.storing.Unlock()
 	for batch := c.later.batch(); len(batch) > 0; batch = c.later.batch() {
 		if err := c.write(ctx, batch); err != nil {
 			// The answers are good. They are lost at the next restart.
@@ -146,7 +150,8 @@ func (l *later) forget(batch []stored) {
 	}
 }
 
-// write stores documents. If one has no body, only its time has changed.
+// write stores documents. If one has no body, only its time has changed: the time of what is
+// stored, unless that is another document.
 func (c *Cache) write(ctx context.Context, all []stored) error {
 	return c.db.Tx(ctx, func(tx *db.Tx) error {
 		for _, s := range all {
@@ -160,7 +165,7 @@ func (c *Cache) write(ctx context.Context, all []stored) error {
 
 func writeDocument(ctx context.Context, tx *db.Tx, k key, d *document) error {
 	if d.pkg != nil && d.body == nil {
-		_, err := tx.Exec(ctx, `UPDATE source_document SET checked = $3 WHERE registry = $1 AND package = $2`, k.registry, k.text(), db.Micros(d.checked))
+		_, err := tx.Exec(ctx, `UPDATE source_document SET checked = $3 WHERE registry = $1 AND package = $2 AND revision = $4`, k.registry, k.text(), db.Micros(d.checked), d.pkg.Revision)
 		return err
 	}
 	revision := ""
