@@ -365,7 +365,7 @@ func (v *Version) withAssetsOf(upstream *Version, f Format) *Version {
 	}
 	joined := *v
 	joined.Assets = joinAssets(v.Assets, upstream.Assets)
-	joined.Sidecars = joinAssets(v.Sidecars, upstream.Sidecars)
+	joined.Sidecars = joinAssets(v.Sidecars, upstream.sidecarsFor(v))
 	return &joined
 }
 

@@ -307,14 +307,24 @@ func (v *Version) markWithdrawn(there *Version) *Version {
 // differsFrom reports whether an asset has other bytes in the other version. Hashes that
 // one of them does not have are not compared.
 func (v *Version) differsFrom(other *Version) bool {
+	return slices.ContainsFunc(v.Assets, func(a Asset) bool {
+		b := findAsset(other.Assets, a.Name)
+		return b != nil && a.differsFrom(b)
+	})
+}
+
+func (a *Asset) differsFrom(other *Asset) bool {
 	differ := func(a, b string) bool { return a != "" && b != "" && !strings.EqualFold(a, b) }
-	for _, a := range v.Assets {
-		if b := findAsset(other.Assets, a.Name); b != nil &&
-			(differ(a.SHA512, b.SHA512) || differ(a.SHA256, b.SHA256) || differ(a.SHA1, b.SHA1) || differ(a.MD5, b.MD5)) {
-			return true
-		}
-	}
-	return false
+	return differ(a.SHA512, other.SHA512) || differ(a.SHA256, other.SHA256) || differ(a.SHA1, other.SHA1) || differ(a.MD5, other.MD5)
+}
+
+// sidecarsFor are the sidecars, for a version that gets the files of v that it does not have.
+// Those about a file of which it has other bytes are left out: they are about other bytes.
+func (v *Version) sidecarsFor(of *Version) []Asset {
+	return slices.DeleteFunc(slices.Clone(v.Sidecars), func(sidecar Asset) bool {
+		theirs, ours := findAsset(v.Assets, sidecar.beside), findAsset(of.Assets, sidecar.beside)
+		return theirs != nil && ours != nil && ours.differsFrom(theirs)
+	})
 }
 
 // remoteHas returns the external connection through which clients of the repository see

@@ -124,6 +124,31 @@ func TestUpstream_CoreMetadataWrong(t *testing.T) {
 	want(t, 502, s.Do(formatstest.Reader, "GET", app+file+".metadata", ""), "SHA-256")
 }
 
+// An index that replaces a wheel does not get its metadata beside the wheel that is kept.
+func TestUpstream_CoreMetadataOfAnotherWheel(t *testing.T) {
+	r, s, app := startConnected(t)
+	page := func(content, more string) {
+		r.Put("/simple/lib/", upstreamtest.File{Type: "application/vnd.pypi.simple.v1+json", Body: fmt.Appendf(nil,
+			`{"meta":{"api-version":"1.1"},"name":"lib","files":[{"filename":%q,"url":"../../files/%s","hashes":{"sha256":"%x"}%s}]}`, libWheel, libWheel, sha256.Sum256([]byte(content)), more)})
+	}
+	page("the wheel", "")
+	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/lib/1.0/"+libWheel, ""))
+	told := fmt.Sprintf(`,"core-metadata":{"sha256":"%x"}`, sha256.Sum256([]byte(metadata("lib", "1.0"))))
+	for content, wanted := range map[string]bool{"another": false, "the wheel": true} {
+		page(content, told)
+		s.Advance(24 * time.Hour)
+		got := s.Do(formatstest.Reader, "GET", app+"simple/lib/", "", "Accept: application/vnd.pypi.simple.v1+json")
+		if !strings.Contains(got.Body, fmt.Sprintf("%x", sha256.Sum256([]byte("the wheel")))) || strings.Contains(got.Body, `"core-metadata":{`) != wanted {
+			t.Errorf("the index has %s: %s", content, got.Body)
+		}
+		status := 404
+		if wanted {
+			status = 200
+		}
+		want(t, status, s.Do(formatstest.Reader, "GET", app+"simple/lib/1.0/"+libWheel+".metadata", ""))
+	}
+}
+
 // A quarantine of a wheel is one of its metadata.
 func TestUpstream_CoreMetadataDenied(t *testing.T) {
 	_, s, app := startConnected(t)
