@@ -44,6 +44,9 @@ const (
 	replicationAttempts = 180
 	replicationTimeout  = 6 * time.Hour
 	replicationBatch    = 100
+	// replicationSlice is how long a run goes on with further images. The next run of the
+	// repository follows after the jobs that wait, so nobody's many images hold up others.
+	replicationSlice = 10 * time.Minute
 	// replicationConcurrency is how many repositories a server copies from at once.
 	replicationConcurrency = 4
 )
@@ -153,6 +156,9 @@ func (s *Service) doReplicate(ctx context.Context, run work.Run) error {
 			}
 		}
 		err := r.copyAll(ctx)
+		if errors.Is(err, errSliceOver) {
+			return s.db.Tx(ctx, func(tx *db.Tx) error { return s.enqueueReplication(ctx, tx, from, job.To) })
+		}
 		if err == nil {
 			err = r.removeAll(ctx)
 		}
@@ -196,9 +202,13 @@ type waitingReplica struct {
 // a smaller image, or for one that is there already.
 const maxErrors = 3
 
-// copyAll copies the images that wait. It returns the first error after which a copy is to
-// be tried again.
+// errSliceOver is the error of [replication.copyAll] if nothing has failed and more waits.
+var errSliceOver = errors.New("images: the next run copies the other images")
+
+// copyAll copies the images that wait, for [replicationSlice]. It returns the first error
+// after which a copy is to be tried again.
 func (r *replication) copyAll(ctx context.Context) (first error) {
+	begun := r.s.now()
 	failed := 0 // in a row
 	for after := (waitingReplica{}); ; {
 		page, err := db.All(ctx, r.s.db, func(row db.Row) (w waitingReplica, err error) {
@@ -213,6 +223,9 @@ func (r *replication) copyAll(ctx context.Context) (first error) {
 			return first
 		}
 		for _, w := range page {
+			if r.s.now().Sub(begun) > replicationSlice && first == nil {
+				return errSliceOver
+			}
 			after = w
 			err := r.copyOne(ctx, w)
 			if err == nil {

@@ -309,6 +309,33 @@ func TestReplication_Deletions(t *testing.T) {
 	}
 }
 
+// A repository with many images does not keep the images of others waiting.
+func TestReplication_TakesTurns(t *testing.T) {
+	s := newStore(t)
+	s.setReplication(t, rule(west))
+	for i := range 5 { // one more than are copied at once
+		id := named(fmt.Sprint("app", i))
+		s.create(t, id)
+		s.pushImage(t, id, "one", "v1")
+		s.pushImage(t, id, "two", "v2")
+		s.clock.advance(time.Second)
+	}
+	s.onAudit = func() { s.clock.advance(time.Hour) } // that is how long a copy takes
+	for range 3 {
+		s.runDue(t)
+	}
+	var copied []string
+	for _, e := range s.audit {
+		if e.Name == "ReplicateImage" {
+			copied = append(copied, e.Repository)
+		}
+	}
+	last := copyOf(named("app4"), west).ARN()
+	if at := slices.Index(copied, last); len(copied) != 10 || at < 0 || at > 5 {
+		t.Errorf("copied to %q", copied)
+	}
+}
+
 // A deletion that comes by replication is not replicated further. Otherwise it would come
 // back to a registry in which the image was pushed again.
 func TestReplication_DeletionDoesNotComeBack(t *testing.T) {
