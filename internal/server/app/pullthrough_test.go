@@ -217,6 +217,12 @@ func TestPullThrough_TagMoves(t *testing.T) {
 	}
 	g.offset.Add(int64(time.Minute))
 	g.wantPull(admin, "up/app:latest", second)
+	// A comparison by a clock that was ahead does not count when the clock is right again.
+	g.offset.Add(int64(5 * time.Minute))
+	g.wantPull(admin, "up/app:latest", second)
+	g.offset.Add(-int64(5 * time.Minute))
+	second = u.push("app:latest")
+	g.wantPull(admin, "up/app:latest", second)
 	// The first image can still be pulled by its digest.
 	g.wantPull(admin, "up/app@"+must(first.Digest())(t).String(), first)
 

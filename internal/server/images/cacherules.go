@@ -30,7 +30,8 @@ type CacheRule struct {
 	Updated       time.Time `json:"updated"`
 }
 
-// RootPrefix as a prefix means every name.
+// RootPrefix as the prefix of a rule or of a repository creation template means every name
+// for which there is no other one.
 const RootPrefix = "ROOT"
 
 // Limits of rules (Amazon ECR User Guide, "Service quotas", and the model).
@@ -60,6 +61,12 @@ func cutPrefix(name, prefix string) (rest string, ok bool) {
 	return rest, ok && rest != ""
 }
 
+// isLonger reports whether one prefix goes before another that matches the same name: the
+// longer one does, and [RootPrefix] is the shortest.
+func isLonger(prefix, than string) bool {
+	return than == RootPrefix || prefix != RootPrefix && len(prefix) > len(than)
+}
+
 // upstreamName returns the name that a repository has in the other registry.
 func (c *CacheRule) upstreamName(name string) string {
 	rest, _ := cutPrefix(name, c.Prefix)
@@ -76,7 +83,7 @@ func (r *registrySettings) cacheRule(name string) (found *CacheRule) {
 		if _, ok := cutPrefix(name, c.Prefix); !ok {
 			continue
 		}
-		if found == nil || found.Prefix == RootPrefix || c.Prefix != RootPrefix && len(c.Prefix) > len(found.Prefix) {
+		if found == nil || isLonger(c.Prefix, found.Prefix) {
 			found = c
 		}
 	}

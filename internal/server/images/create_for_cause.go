@@ -166,12 +166,9 @@ type creationLog struct {
 
 // record writes the audit record.
 func (c *creation) record(repo *Repository) error {
-	if c.s.audit == nil {
-		return nil
-	}
 	details := creationLog{RepositoryName: c.id.Name, Cause: c.cause, Caller: callerARN(c.ctx)}
 	if c.template != nil {
 		details.Template, details.RoleARN = c.template.Prefix, c.template.RoleARN
 	}
-	return c.s.audit(c.ctx, ServiceEvent{Name: "CreateRepository", Repository: repo.arn, Details: details})
+	return c.s.recordDetails(c.ctx, "CreateRepository", repo, details)
 }

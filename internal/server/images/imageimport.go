@@ -270,12 +270,7 @@ func (i *imageImport) event(d digest.Digest) events.Event {
 
 // record writes the audit record of an import.
 func (i *imageImport) record(ctx context.Context, d digest.Digest) error {
-	if i.s.audit == nil {
-		return nil
-	}
-	return i.s.audit(ctx, ServiceEvent{Name: "BatchImportUpstreamImage", Repository: i.repo.arn, Details: importLog{
-		i.id.Name, i.ref.Tag, d, i.rule.Prefix, i.rule.URL, i.name, callerARN(ctx),
-	}})
+	return i.s.recordDetails(ctx, "BatchImportUpstreamImage", i.repo, importLog{i.id.Name, i.ref.Tag, d, i.rule.Prefix, i.rule.URL, i.name, callerARN(ctx)})
 }
 
 // An importLog is what the audit log has about an import.

@@ -164,13 +164,16 @@ func (a *application) recordFailures(ctx context.Context, failures []lifecycleFa
 }
 
 func (a *application) recordDetails(ctx context.Context, actions, failures []lifecycleAction) error {
-	if a.service.audit == nil {
+	return a.service.recordDetails(ctx, policyExecutionEvent, a.repo, lifecycleDetails{a.repo.ID.Name, logOf(&a.stored, a.policy), actions, failures})
+}
+
+// recordDetails writes the audit record of something that the service did by itself, with the
+// details that AWS documents for it.
+func (s *Service) recordDetails(ctx context.Context, name string, repo *Repository, details any) error {
+	if s.audit == nil {
 		return nil
 	}
-	return a.service.audit(ctx, ServiceEvent{
-		Name: policyExecutionEvent, Repository: a.repo.arn,
-		Details: lifecycleDetails{a.repo.ID.Name, logOf(&a.stored, a.policy), actions, failures},
-	})
+	return s.audit(ctx, ServiceEvent{Name: name, Repository: repo.arn, Details: details})
 }
 
 // recordService writes the audit record of an action of Gatehouse's own.

@@ -315,12 +315,9 @@ func (s *Service) endPreview(ctx context.Context, repo *Repository, p *Lifecycle
 
 // recordDryRun writes the audit record of a preview.
 func (s *Service) recordDryRun(ctx context.Context, repo *Repository, p *LifecyclePreview, policy *lifecycle.Policy) error {
-	if s.audit == nil {
-		return nil
-	}
-	return s.audit(ctx, ServiceEvent{Name: dryRunEvent, Repository: repo.arn, Details: lifecycleDetails{
+	return s.recordDetails(ctx, dryRunEvent, repo, lifecycleDetails{
 		RepositoryName: repo.ID.Name, Policy: logOf(&LifecyclePolicy{Revision: p.id}, policy), Actions: []lifecycleAction{}, Failures: []lifecycleAction{},
-	}})
+	})
 }
 
 // expirePreviews removes the results of previews that are not kept any longer.

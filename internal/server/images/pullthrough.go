@@ -193,14 +193,20 @@ func (s *Service) checkedLately(ctx context.Context, repo *Repository, tag strin
 	key := tagKey{repo.row, tag}
 	known := s.pull.checks.Lookup(key)
 	if known.State == lru.Fresh {
-		return s.now().Sub(known.Value) < s.pull.Check
+		return s.isRecent(known.Value)
 	}
 	checked, err := s.readCheck(ctx, repo, tag)
 	if err != nil {
 		return false
 	}
 	s.pull.checks.Store(key, checked, known)
-	return s.now().Sub(checked) < s.pull.Check
+	return s.isRecent(checked)
+}
+
+// isRecent reports whether a comparison still counts. One that seems to be from the future
+// does not: a clock that was ahead would keep the tag for as long as it was.
+func (s *Service) isRecent(checked time.Time) bool {
+	return s.now().Sub(checked).Abs() < s.pull.Check
 }
 
 // readCheck returns when a tag was last compared; zero means never.
@@ -313,7 +319,7 @@ func (s *Service) fetchedElsewhere(ctx context.Context, repo *Repository, ref Re
 	}
 	known := s.pull.checks.Lookup(tagKey{repo.row, ref.Tag})
 	checked, err := s.readCheck(ctx, repo, ref.Tag)
-	if err != nil || s.now().Sub(checked) >= s.pull.Check {
+	if err != nil || !s.isRecent(checked) {
 		return false
 	}
 	s.pull.checks.Store(tagKey{repo.row, ref.Tag}, checked, known)

@@ -116,7 +116,7 @@ func (s *Service) checkImageCount(ctx context.Context, tx *db.Tx, repo *Reposito
 	return fault.New(fault.Limit, "TooManyImages", "The repository with name '%s' has reached the quota of %d images. Delete images that are not needed, for example with a lifecycle policy, or ask the operator for a higher quota.", repo.ID.Name, quota)
 }
 
-// checkBytes returns RepositoryFull or RegistryFull if there is no room for a blob.
+// checkBytes returns RepositoryFull or RegistryFull if a blob does not fit.
 func (s *Service) checkBytes(ctx context.Context, repo *Repository, d digest.Digest, size int64) error {
 	if s.quotas.RepositoryBytes > 0 {
 		linked, err := s.counts(ctx, `SELECT count(*) FROM image_blob_link WHERE repository = $1 AND digest = $2`, repo.row, string(d))

@@ -24,7 +24,8 @@ const (
 )
 
 // copyImage copies an image with its children and its tags. done is part of the last
-// transaction. An image that does not exist any more is copied.
+// transaction. An image that does not exist any more needs no copy:
+// the work for it is done.
 func (r *replication) copyImage(ctx context.Context, d digest.Digest, done func(*db.Tx) error) error {
 	to, err := r.destination(ctx)
 	if err != nil {

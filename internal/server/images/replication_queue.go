@@ -45,7 +45,8 @@ const (
 	replicationTimeout  = 6 * time.Hour
 	replicationBatch    = 100
 	// replicationSlice is how long a run goes on with further images. The next run of the
-	// repository follows after the jobs that wait, so nobody's many images hold up others.
+	// repository follows after the jobs that wait, so a repository with many
+	// images does not hold up the others.
 	replicationSlice = 10 * time.Minute
 	// replicationConcurrency is how many repositories a server copies from at once.
 	replicationConcurrency = 4

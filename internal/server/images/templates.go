@@ -30,8 +30,8 @@ const (
 
 // A Template is a repository creation template.
 type Template struct {
-	// Prefix is what the names of repositories begin with: "prod" means "prod/". ROOT is
-	// the template of all repositories for which there is no other one.
+	// Prefix is what the names of repositories begin with: "prod" means "prod/". It may
+	// be [RootPrefix].
 	Prefix      string `json:"prefix"`
 	Description string `json:"description,omitempty"`
 	// AppliedFor are the causes for which the template counts.
@@ -62,8 +62,6 @@ type TemplateChange struct {
 }
 
 const (
-	// rootTemplate is the prefix of the template for everything else.
-	rootTemplate = "ROOT"
 	// ecrService is the service that assumes the role of a template.
 	ecrService = "ecr.amazonaws.com"
 	// maxTemplates bounds the settings of a registry, which are in memory. ECR documents
@@ -83,7 +81,8 @@ func templateKey(prefix string) string { return strings.TrimSuffix(prefix, "/") 
 
 // matches reports whether the template is about repositories with a name.
 func (t *Template) matches(name string) bool {
-	return t.Prefix == rootTemplate || strings.HasPrefix(name, templateKey(t.Prefix)+"/")
+	_, ok := cutPrefix(name, templateKey(t.Prefix))
+	return ok
 }
 
 // templateIndex returns where a prefix is among the templates, or would be.
@@ -101,7 +100,7 @@ func (r *registrySettings) template(name string, cause Cause) *Template {
 		if !t.matches(name) || !slices.Contains(t.AppliedFor, cause) {
 			continue
 		}
-		if best == nil || best.Prefix == rootTemplate || t.Prefix != rootTemplate && len(templateKey(t.Prefix)) > len(templateKey(best.Prefix)) {
+		if best == nil || isLonger(templateKey(t.Prefix), templateKey(best.Prefix)) {
 			best = t
 		}
 	}
@@ -285,7 +284,7 @@ func (s *Service) authorizeTemplate(ctx context.Context, id RegistryID, action s
 		return err
 	}
 	below := RepositoryID{id.Account, id.Region, "*"}
-	if t.Prefix != rootTemplate {
+	if t.Prefix != RootPrefix {
 		below.Name = templateKey(t.Prefix) + "/*"
 	}
 	requests := []authz.Request{{Action: "ecr:CreateRepository", RequestTags: t.Settings.Tags}}

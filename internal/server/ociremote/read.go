@@ -44,7 +44,7 @@ func IsNotFound(err error) bool { return egress.IsNotFound(err) }
 // says; it is empty if the registry does not say it. Registries that count pulls do not count
 // this.
 func (r *Registry) Head(ctx context.Context, name, reference string) (digest.Digest, error) {
-	res, err := r.do(ctx, egress.Request{Method: http.MethodHead, URL: "v2/" + name + "/manifests/" + reference, Header: manifestHeader()}, scope(name, pull))
+	res, err := r.do(ctx, egress.Request{Method: http.MethodHead, URL: "v2/" + name + "/manifests/" + reference, Header: manifestHeader()}, pullScope(name))
 	if err != nil {
 		return "", err
 	}
@@ -58,7 +58,7 @@ func (r *Registry) Head(ctx context.Context, name, reference string) (digest.Dig
 
 // Manifest returns a manifest by its tag or digest.
 func (r *Registry) Manifest(ctx context.Context, name, reference string) (*Manifest, error) {
-	res, err := r.do(ctx, egress.Request{URL: "v2/" + name + "/manifests/" + reference, Header: manifestHeader(), MaxBytes: MaxManifest}, scope(name, pull))
+	res, err := r.do(ctx, egress.Request{URL: "v2/" + name + "/manifests/" + reference, Header: manifestHeader(), MaxBytes: MaxManifest}, pullScope(name))
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (r *Registry) Blob(ctx context.Context, name string, d digest.Digest, size 
 	if err := d.Validate(); err != nil {
 		return nil, &BadAnswer{"a manifest names a layer by " + string(d) + ", which is not a digest"}
 	}
-	res, err := r.do(ctx, egress.Request{URL: "v2/" + name + "/blobs/" + string(d), MaxBytes: max(size, 1)}, scope(name, pull))
+	res, err := r.do(ctx, egress.Request{URL: "v2/" + name + "/blobs/" + string(d), MaxBytes: max(size, 1)}, pullScope(name))
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ const maxReferrers = 200
 func (r *Registry) Referrers(ctx context.Context, name string, d digest.Digest) ([]ocispec.Descriptor, error) {
 	res, err := r.do(ctx, egress.Request{
 		URL: "v2/" + name + "/referrers/" + string(d), Header: http.Header{"Accept": {ocispec.MediaTypeImageIndex}}, MaxBytes: MaxManifest,
-	}, scope(name, pull))
+	}, pullScope(name))
 	var body []byte
 	switch {
 	case IsNotFound(err):

@@ -1,7 +1,6 @@
-// Package ociremote reads and writes remote container registries: those of pull-through
-// cache rules, and those to which images are copied. It speaks OCI distribution-spec 1.1
-// and the token handshake that registries share (distribution, "Token Authentication
-// Specification").
+// Package ociremote reads remote container registries: those of pull-through cache rules. It
+// speaks OCI distribution-spec 1.1 and the token handshake that registries share
+// (distribution, "Token Authentication Specification").
 //
 // A [Registry] is one registry with one credential, over an [egress.Upstream], which bounds,
 // repeats and limits requests and keeps them from internal addresses. Nothing is believed
@@ -55,17 +54,8 @@ func New(client *egress.Upstream, c Credential, now func() time.Time) *Registry 
 	return &Registry{client: client, credential: c, now: now, tokens: map[string]bearer{}}
 }
 
-// The actions of a scope.
-const (
-	pull = "pull"
-)
-
-func scope(name, actions string) string {
-	if name == "" {
-		return ""
-	}
-	return "repository:" + name + ":" + actions
-}
+// pullScope is what a token must allow to read a repository.
+func pullScope(name string) string { return "repository:" + name + ":pull" }
 
 // ErrDenied is in the chain of the error of a request that the registry refused because of
 // the credential, or because there is none. It does not tell whether what was asked for

@@ -241,32 +241,22 @@ func (s *Service) insertVersion(ctx context.Context, tx *db.Tx, x *Secret, id st
 		stages = append(slices.Clone(stages), Current)
 	}
 	moved := moveStages(all, stages)
-	stagesOf := map[string][]string{}
-	for _, v := range moved {
-		stagesOf[v.ID] = v.Stages
-	}
-	for i, v := range all {
-		now := moved[i].Stages
-		if !slices.Equal(v.Stages, now) {
-			if err := setStages(ctx, tx, x, v.ID, now); err != nil {
-				return err
-			}
+	for i, v := range moved {
+		if slices.Equal(v.Stages, all[i].Stages) {
+			continue
+		}
+		if err := setStages(ctx, tx, x, v.ID, v.Stages); err != nil {
+			return err
 		}
 	}
-	if len(all) >= maxVersions {
-		// Versions without a label are deprecated: the oldest ones go.
-		for _, v := range all {
-			if len(stagesOf[v.ID]) == 0 {
-				_, err := tx.Exec(ctx, `DELETE FROM secret_version WHERE secret = $1 AND id = $2`, x.row, v.ID)
-				if err != nil {
-					return err
-				}
-				all = all[1:]
-				break
-			}
-		}
-		if len(all) >= maxVersions {
+	if len(moved) >= maxVersions {
+		// Versions without a label are deprecated: the oldest one goes.
+		oldest := slices.IndexFunc(moved, func(v Version) bool { return len(v.Stages) == 0 })
+		if oldest < 0 {
 			return fault.New(fault.Limit, "LimitExceeded", "A secret has at most %d versions with staging labels.", maxVersions)
+		}
+		if _, err := tx.Exec(ctx, `DELETE FROM secret_version WHERE secret = $1 AND id = $2`, x.row, moved[oldest].ID); err != nil {
+			return err
 		}
 	}
 	sealed, key, err := s.c.Sealer.SealSecret(sealPlace(x.ARN, id), value.Bytes)

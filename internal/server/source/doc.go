@@ -29,5 +29,5 @@
 // # Who is told what
 //
 // The caller's credentials, name and address never go to a registry. Only the name of the
-// package does. Whether it may be asked is the decision of package packages.
+// package does, and the text of a search. Whether it may be asked is the decision of package packages.
 package source

@@ -78,4 +78,8 @@ func TestAudit(t *testing.T) {
 	}
 	got := s.Do(formatstest.Reader, "POST", app+"-/npm/v1/security/audits", chain.String()+"}}")
 	want(t, 200, got, `"path":"p0\u003e@acme/merge"`)
+
+	// Neither does a deep tree make much work.
+	deep := strings.Repeat(`{"dependencies":{"a":`, 65) + `{}` + strings.Repeat("}}", 65)
+	want(t, 400, s.Do(formatstest.Reader, "POST", app+"-/npm/v1/security/audits", deep), "nested more than 64 deep")
 }

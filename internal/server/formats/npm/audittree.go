@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/npm/packument"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -28,6 +29,7 @@ type auditNode struct {
 
 	name   string
 	parent *auditNode // in whose folder it is installed
+	nested int        // how many folders that is
 	via    *auditNode // by what it is required; nil for the root and if nothing requires it
 	depth  int        // the length of that way
 }
@@ -149,7 +151,10 @@ func (n *auditNode) all() (nodes []*auditNode, err error) {
 			if child == nil {
 				continue
 			}
-			child.name, child.parent = name, folder
+			child.name, child.parent, child.nested = name, folder, folder.nested+1
+			if child.nested > maxAuditDepth {
+				return nil, fault.New(fault.Invalid, "TreeTooDeep", "Folders of packages are nested more than %d deep.", maxAuditDepth)
+			}
 			nodes, folders = append(nodes, child), append(folders, child)
 		}
 		if len(nodes) > maxAuditPackages {
@@ -159,7 +164,10 @@ func (n *auditNode) all() (nodes []*auditNode, err error) {
 	return nodes, nil
 }
 
-// The bounds of the paths of a report: the packages of one, and the bytes of all.
+// The bounds of a tree and of the paths of its report: how deep folders are nested and how
+// many packages a path has, and the bytes of all paths. Looking for a package goes through
+// the folders around it, so without a bound a small body could keep a processor busy for
+// minutes.
 const (
 	maxAuditDepth = 64
 	maxAuditPaths = 4 << 20
