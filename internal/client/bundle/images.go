@@ -90,12 +90,8 @@ func (x *exporter) addImage(ctx context.Context, client *imagecopy.Client, index
 		return nil
 	}
 	x.writer.inventory[line] = true
-	tag := ref.Identifier()
-	if imagecopy.IsDigest(tag) {
-		tag = ""
-	}
 	c := &collector{writer: &x.writer, from: from, repository: ref.Context().RepositoryStr()}
-	if err := imagecopy.NewWalker(from, c).Walk(ctx, found, tag); err != nil {
+	if err := imagecopy.NewWalker(from, c).Walk(ctx, found, imagecopy.TagOf(ref.Identifier())); err != nil {
 		return err
 	}
 	index.Manifests = append(index.Manifests, c.entries()...)
@@ -232,11 +228,7 @@ func (p *pusher) push(ctx context.Context, d *imagecopy.Descriptor) (held bool, 
 	if err != nil {
 		return false, err
 	}
-	tag := to.Identifier()
-	if imagecopy.IsDigest(tag) {
-		tag = ""
-	}
-	return false, imagecopy.NewWalker(p, copying).Walk(ctx, m, tag)
+	return false, imagecopy.NewWalker(p, copying).Walk(ctx, m, imagecopy.TagOf(to.Identifier()))
 }
 
 // Manifest implements [imagecopy.Source]. The bundle has no tags but those of index.json.

@@ -39,6 +39,14 @@ var digestPattern = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // IsDigest reports whether a reference is a digest, and not a tag.
 func IsDigest(reference string) bool { return strings.Contains(reference, ":") }
 
+// TagOf returns a reference that is a tag, and "" for a digest.
+func TagOf(reference string) string {
+	if IsDigest(reference) {
+		return ""
+	}
+	return reference
+}
+
 // A Manifest is an image, an index or an artifact, with its bytes.
 type Manifest struct {
 	Descriptor

@@ -198,16 +198,12 @@ func (c *Images) sync(ctx context.Context, item *ImageItem) error {
 		return err
 	}
 	item.Digest, item.State = found.Digest, Failed
-	tag := to.Identifier()
-	if isDigest(to) {
-		tag = ""
-	}
 	held, err := copying.CheckTag(ctx, to.Identifier(), found.Digest)
 	if err == nil && !held {
 		err = c.Create(ctx, to.Context().RepositoryStr())
 	}
 	if err == nil {
-		err = imagecopy.NewWalker(copying.From, copying).Walk(ctx, found, tag)
+		err = imagecopy.NewWalker(copying.From, copying).Walk(ctx, found, imagecopy.TagOf(to.Identifier()))
 	}
 	var taken *imagecopy.TagError
 	switch {

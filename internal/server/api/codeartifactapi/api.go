@@ -135,11 +135,3 @@ func text(s *string) string {
 	}
 	return *s
 }
-
-// optional is nil if s is empty. A nil field is left out of the answer.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -84,11 +85,11 @@ func domainDescription(d packages.Domain) *types.DomainDescription {
 		Arn:             &domainARN,
 		AssetSizeBytes:  d.AssetBytes,
 		CreatedTime:     &d.Created,
-		EncryptionKey:   optional(d.EncryptionKey),
+		EncryptionKey:   optional.Text(d.EncryptionKey),
 		Name:            &d.ID.Name,
 		Owner:           &d.ID.Owner,
 		RepositoryCount: int32(d.Repositories),
-		S3BucketArn:     optional(assetBucket(d.ID)),
+		S3BucketArn:     optional.Text(assetBucket(d.ID)),
 		Status:          types.DomainStatusActive,
 	}
 }

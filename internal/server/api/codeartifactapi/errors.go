@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 )
 
 // MapError converts an error to an exception of CodeArtifact's model, or to a
@@ -56,11 +57,11 @@ func mapFault(f *fault.Error) error {
 	case fault.Denied:
 		return &types.AccessDeniedException{Message: &f.Message}
 	case fault.NotFound:
-		return &types.ResourceNotFoundException{Message: &f.Message, ResourceId: optional(f.ResourceID), ResourceType: resource}
+		return &types.ResourceNotFoundException{Message: &f.Message, ResourceId: optional.Text(f.ResourceID), ResourceType: resource}
 	case fault.Conflict:
-		return &types.ConflictException{Message: &f.Message, ResourceId: optional(f.ResourceID), ResourceType: resource}
+		return &types.ConflictException{Message: &f.Message, ResourceId: optional.Text(f.ResourceID), ResourceType: resource}
 	case fault.Limit:
-		return &types.ServiceQuotaExceededException{Message: &f.Message, ResourceId: optional(f.ResourceID), ResourceType: resource}
+		return &types.ServiceQuotaExceededException{Message: &f.Message, ResourceId: optional.Text(f.ResourceID), ResourceType: resource}
 	case fault.Throttled:
 		return &types.ThrottlingException{Message: &f.Message}
 	case fault.Unauthenticated, fault.Expired:

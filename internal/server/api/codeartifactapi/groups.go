@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -115,7 +116,7 @@ func (a *API) ListAssociatedPackages(ctx context.Context, in *codeartifact.ListA
 	out := &codeartifact.ListAssociatedPackagesOutput{Packages: []types.AssociatedPackage{}}
 	for _, p := range page {
 		out.Packages = append(out.Packages, types.AssociatedPackage{
-			Format: types.PackageFormat(p.ID.Format), Namespace: optional(p.ID.Namespace), Package: &p.ID.Name, AssociationType: association(p.Strong),
+			Format: types.PackageFormat(p.ID.Format), Namespace: optional.Text(p.ID.Namespace), Package: &p.ID.Name, AssociationType: association(p.Strong),
 		})
 	}
 	if next != nil {
@@ -221,7 +222,7 @@ func groupSummary(g packages.PackageGroup) types.PackageGroupSummary {
 	}
 	return types.PackageGroupSummary{
 		Arn: &arn, Pattern: &g.ID.Pattern, DomainName: &g.ID.Domain.Name, DomainOwner: &g.ID.Domain.Owner, CreatedTime: &g.Created,
-		ContactInfo: optional(g.Contact), Description: optional(g.Description), OriginConfiguration: origin, Parent: groupReference(g.ID.Domain, g.Parent),
+		ContactInfo: optional.Text(g.Contact), Description: optional.Text(g.Description), OriginConfiguration: origin, Parent: groupReference(g.ID.Domain, g.Parent),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -46,7 +47,7 @@ func (a *API) DescribePackage(ctx context.Context, in *codeartifact.DescribePack
 		return nil, err
 	}
 	return &codeartifact.DescribePackageOutput{Package: &types.PackageDescription{
-		Format: types.PackageFormat(s.ID.Format), Namespace: optional(s.ID.Namespace), Name: &s.ID.Name, OriginConfiguration: originConfiguration(s.Origin),
+		Format: types.PackageFormat(s.ID.Format), Namespace: optional.Text(s.ID.Namespace), Name: &s.ID.Name, OriginConfiguration: originConfiguration(s.Origin),
 	}}, nil
 }
 
@@ -72,7 +73,7 @@ func (a *API) PutPackageOriginConfiguration(ctx context.Context, in *codeartifac
 
 func packageSummary(s packages.PackageSummary) *types.PackageSummary {
 	return &types.PackageSummary{
-		Format: types.PackageFormat(s.ID.Format), Namespace: optional(s.ID.Namespace), Package: &s.ID.Name, OriginConfiguration: originConfiguration(s.Origin),
+		Format: types.PackageFormat(s.ID.Format), Namespace: optional.Text(s.ID.Namespace), Package: &s.ID.Name, OriginConfiguration: originConfiguration(s.Origin),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -148,7 +149,7 @@ func repositoryDescription(r packages.Repository) *types.RepositoryDescription {
 		AdministratorAccount: &r.Administrator,
 		Arn:                  &arn,
 		CreatedTime:          &r.Created,
-		Description:          optional(r.Description),
+		Description:          optional.Text(r.Description),
 		DomainName:           &r.ID.Domain.Name,
 		DomainOwner:          &r.ID.Domain.Owner,
 		ExternalConnections:  []types.RepositoryExternalConnectionInfo{},

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -41,8 +42,8 @@ func (a *API) ListPackageVersions(ctx context.Context, in *codeartifact.ListPack
 		all = slices.DeleteFunc(all, func(v *packages.Version) bool { return order(v, behind) <= 0 })
 	}
 	out := &codeartifact.ListPackageVersionsOutput{
-		DefaultDisplayVersion: optional(held.Default), Format: in.Format,
-		Namespace: optional(held.ID.Namespace), Package: &held.ID.Name, Versions: []types.PackageVersionSummary{},
+		DefaultDisplayVersion: optional.Text(held.Default), Format: in.Format,
+		Namespace: optional.Text(held.ID.Namespace), Package: &held.ID.Name, Versions: []types.PackageVersionSummary{},
 	}
 	page := all[:min(limit(in.MaxResults), len(all))]
 	for _, v := range page {
@@ -72,13 +73,13 @@ func (a *API) DescribePackageVersion(ctx context.Context, in *codeartifact.Descr
 		return nil, err
 	}
 	out := &types.PackageVersionDescription{
-		DisplayName: optional(d.DisplayName), Format: in.Format, HomePage: optional(d.HomePage), Licenses: []types.LicenseInfo{},
+		DisplayName: optional.Text(d.DisplayName), Format: in.Format, HomePage: optional.Text(d.HomePage), Licenses: []types.LicenseInfo{},
 		Namespace: in.Namespace, Origin: versionOrigin(v), PackageName: in.Package, PublishedTime: &v.Published,
-		Revision: &v.Revision, SourceCodeRepository: optional(d.SourceCodeRepository), Status: versionStatus(v.Status),
-		Summary: optional(d.Summary), Version: &v.Version,
+		Revision: &v.Revision, SourceCodeRepository: optional.Text(d.SourceCodeRepository), Status: versionStatus(v.Status),
+		Summary: optional.Text(d.Summary), Version: &v.Version,
 	}
 	for _, l := range d.Licenses {
-		out.Licenses = append(out.Licenses, types.LicenseInfo{Name: optional(l.Name), Url: optional(l.URL)})
+		out.Licenses = append(out.Licenses, types.LicenseInfo{Name: optional.Text(l.Name), Url: optional.Text(l.URL)})
 	}
 	return &codeartifact.DescribePackageVersionOutput{PackageVersion: out}, nil
 }
@@ -112,7 +113,7 @@ func (a *API) ListPackageVersionDependencies(ctx context.Context, in *codeartifa
 	}
 	for _, d := range dependencies {
 		out.Dependencies = append(out.Dependencies, types.PackageDependency{
-			Namespace: optional(d.Namespace), Package: &d.Package, DependencyType: optional(d.Type), VersionRequirement: optional(d.VersionRequirement),
+			Namespace: optional.Text(d.Namespace), Package: &d.Package, DependencyType: optional.Text(d.Type), VersionRequirement: optional.Text(d.VersionRequirement),
 		})
 	}
 	return out, nil

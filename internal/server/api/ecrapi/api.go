@@ -18,6 +18,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
@@ -141,29 +142,5 @@ func registry(ctx context.Context, registryID *string) endpoint.Registry {
 // repository returns the repository that a request is about.
 func repository(ctx context.Context, registryID, name *string) images.RepositoryID {
 	r := registry(ctx, registryID)
-	return images.RepositoryID{Account: r.Account, Region: r.Region, Name: deref(name)}
-}
-
-// deref returns what p points to, or the zero value.
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// optionalTime returns nil for the zero time.
-func optionalTime(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
-// optional returns nil for an empty text: members without a value are left out.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
+	return images.RepositoryID{Account: r.Account, Region: r.Region, Name: optional.Value(name)}
 }

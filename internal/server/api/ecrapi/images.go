@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -18,9 +19,9 @@ import (
 func (a *API) PutImage(ctx context.Context, in *ecr.PutImageInput) (*ecr.PutImageOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
 	put := images.PutManifest{
-		Digest:    digest.Digest(deref(in.ImageDigest)),
-		MediaType: deref(in.ImageManifestMediaType),
-		Body:      strings.NewReader(deref(in.ImageManifest)),
+		Digest:    digest.Digest(optional.Value(in.ImageDigest)),
+		MediaType: optional.Value(in.ImageManifestMediaType),
+		Body:      strings.NewReader(optional.Value(in.ImageManifest)),
 		Existing:  images.RejectExisting,
 	}
 	if in.ImageTag != nil {
@@ -30,7 +31,7 @@ func (a *API) PutImage(ctx context.Context, in *ecr.PutImageInput) (*ecr.PutImag
 	if err != nil {
 		return nil, err
 	}
-	return &ecr.PutImageOutput{Image: new(image(id, images.TaggedManifest{Tag: deref(in.ImageTag), Manifest: m}))}, nil
+	return &ecr.PutImageOutput{Image: new(image(id, images.TaggedManifest{Tag: optional.Value(in.ImageTag), Manifest: m}))}, nil
 }
 
 // image converts a manifest.
@@ -45,14 +46,14 @@ func image(id images.RepositoryID, m images.TaggedManifest) types.Image {
 }
 
 func imageID(ref images.Reference) *types.ImageIdentifier {
-	return &types.ImageIdentifier{ImageDigest: optional(string(ref.Digest)), ImageTag: optional(ref.Tag)}
+	return &types.ImageIdentifier{ImageDigest: optional.Text(string(ref.Digest)), ImageTag: optional.Text(ref.Tag)}
 }
 
 // references is the inverse of imageID, for lists.
 func references(ids []types.ImageIdentifier) []images.Reference {
 	refs := make([]images.Reference, len(ids))
 	for i, id := range ids {
-		refs[i] = images.Reference{Tag: deref(id.ImageTag), Digest: digest.Digest(deref(id.ImageDigest))}
+		refs[i] = images.Reference{Tag: optional.Value(id.ImageTag), Digest: digest.Digest(optional.Value(id.ImageDigest))}
 	}
 	return refs
 }
@@ -138,7 +139,7 @@ func (s selection) includes(d *images.ImageDetail) bool {
 
 // ListImages lists tags with their digests, and digests without a tag.
 func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.ListImagesOutput, error) {
-	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
+	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), optional.Value(in.Filter)
 	want := newSelection(filter.TagStatus, filter.ImageStatus)
 	page := pagetoken.NewScope("ListImages", id.ARN(), string(want.tags))
 	cursor, err := cursorOf(page, in.NextToken, 2)
@@ -166,7 +167,7 @@ func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.Lis
 // DescribeImages describes the images with the given ids, or lists all images of the
 // repository, ordered by digest.
 func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (*ecr.DescribeImagesOutput, error) {
-	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
+	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), optional.Value(in.Filter)
 	want := newSelection(filter.TagStatus, filter.ImageStatus)
 	if in.ImageIds != nil {
 		if in.NextToken != nil || in.MaxResults != nil {
@@ -202,15 +203,15 @@ func imageDetails(id images.RepositoryID, list []*images.ImageDetail) []types.Im
 	out := make([]types.ImageDetail, len(list))
 	for i, d := range list {
 		out[i] = types.ImageDetail{
-			ArtifactMediaType:      optional(d.ArtifactType),
+			ArtifactMediaType:      optional.Text(d.ArtifactType),
 			ImageDigest:            new(string(d.Digest)),
 			ImageManifestMediaType: &d.MediaType,
 			ImagePushedAt:          &d.PushedAt,
 			ImageSizeInBytes:       &d.Size,
 			ImageStatus:            types.ImageStatusActive,
 			ImageTags:              d.Tags,
-			LastRecordedPullTime:   optionalTime(d.PulledAt),
-			SubjectManifestDigest:  optional(string(d.Subject)),
+			LastRecordedPullTime:   optional.Time(d.PulledAt),
+			SubjectManifestDigest:  optional.Text(string(d.Subject)),
 			RegistryId:             &id.Account,
 			RepositoryName:         &id.Name,
 		}

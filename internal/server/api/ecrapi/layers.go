@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -24,7 +25,7 @@ func (a *API) InitiateLayerUpload(ctx context.Context, in *ecr.InitiateLayerUplo
 // UploadLayerPart appends a part to an upload.
 func (a *API) UploadLayerPart(ctx context.Context, in *ecr.UploadLayerPartInput) (*ecr.UploadLayerPartOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
-	u, err := a.c.Images.UploadPart(ctx, id, deref(in.UploadId), deref(in.PartFirstByte), deref(in.PartLastByte), in.LayerPartBlob)
+	u, err := a.c.Images.UploadPart(ctx, id, optional.Value(in.UploadId), optional.Value(in.PartFirstByte), optional.Value(in.PartLastByte), in.LayerPartBlob)
 	if fault.Is(err, "InvalidLayerPart") {
 		return nil, &types.InvalidLayerPartException{
 			Message:               &fault.From(err).Message,
@@ -47,7 +48,7 @@ func (a *API) CompleteLayerUpload(ctx context.Context, in *ecr.CompleteLayerUplo
 	for i, d := range in.LayerDigests {
 		digests[i] = digest.Digest(d)
 	}
-	b, err := a.c.Images.CompleteLayer(ctx, id, deref(in.UploadId), digests)
+	b, err := a.c.Images.CompleteLayer(ctx, id, optional.Value(in.UploadId), digests)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func layerFailure(d string, code types.LayerFailureCode, reason string) types.La
 // for a limited time without credentials.
 func (a *API) GetDownloadUrlForLayer(ctx context.Context, in *ecr.GetDownloadUrlForLayerInput) (*ecr.GetDownloadUrlForLayerOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
-	b, err := a.c.Images.DownloadableLayer(ctx, id, digest.Digest(deref(in.LayerDigest)))
+	b, err := a.c.Images.DownloadableLayer(ctx, id, digest.Digest(optional.Value(in.LayerDigest)))
 	if err != nil {
 		return nil, err
 	}

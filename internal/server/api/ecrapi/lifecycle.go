@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -14,7 +15,7 @@ import (
 // PutLifecyclePolicy sets the repository's lifecycle policy.
 func (a *API) PutLifecyclePolicy(ctx context.Context, in *ecr.PutLifecyclePolicyInput) (*ecr.PutLifecyclePolicyOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
-	if err := a.c.Images.PutLifecyclePolicy(ctx, id, deref(in.LifecyclePolicyText)); err != nil {
+	if err := a.c.Images.PutLifecyclePolicy(ctx, id, optional.Value(in.LifecyclePolicyText)); err != nil {
 		return nil, err
 	}
 	return &ecr.PutLifecyclePolicyOutput{LifecyclePolicyText: in.LifecyclePolicyText, RegistryId: &id.Account, RepositoryName: &id.Name}, nil
@@ -27,7 +28,7 @@ func (a *API) GetLifecyclePolicy(ctx context.Context, in *ecr.GetLifecyclePolicy
 	if err != nil {
 		return nil, err
 	}
-	return &ecr.GetLifecyclePolicyOutput{LifecyclePolicyText: &p.Document, LastEvaluatedAt: optionalTime(p.Evaluated), RegistryId: &id.Account, RepositoryName: &id.Name}, nil
+	return &ecr.GetLifecyclePolicyOutput{LifecyclePolicyText: &p.Document, LastEvaluatedAt: optional.Time(p.Evaluated), RegistryId: &id.Account, RepositoryName: &id.Name}, nil
 }
 
 // DeleteLifecyclePolicy deletes the repository's lifecycle policy.
@@ -37,7 +38,7 @@ func (a *API) DeleteLifecyclePolicy(ctx context.Context, in *ecr.DeleteLifecycle
 	if err != nil {
 		return nil, err
 	}
-	return &ecr.DeleteLifecyclePolicyOutput{LifecyclePolicyText: &p.Document, LastEvaluatedAt: optionalTime(p.Evaluated), RegistryId: &id.Account, RepositoryName: &id.Name}, nil
+	return &ecr.DeleteLifecyclePolicyOutput{LifecyclePolicyText: &p.Document, LastEvaluatedAt: optional.Time(p.Evaluated), RegistryId: &id.Account, RepositoryName: &id.Name}, nil
 }
 
 // StartLifecyclePolicyPreview begins to preview a policy: the given one, or the one that
@@ -55,7 +56,7 @@ func (a *API) StartLifecyclePolicyPreview(ctx context.Context, in *ecr.StartLife
 // policy would remove.
 func (a *API) GetLifecyclePolicyPreview(ctx context.Context, in *ecr.GetLifecyclePolicyPreviewInput) (*ecr.GetLifecyclePolicyPreviewOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
-	query := images.PreviewQuery{Tags: newSelection(deref(in.Filter).TagStatus, "").tags, Limit: pageSize(in.MaxResults)}
+	query := images.PreviewQuery{Tags: newSelection(optional.Value(in.Filter).TagStatus, "").tags, Limit: pageSize(in.MaxResults)}
 	if in.ImageIds != nil {
 		if in.NextToken != nil || in.MaxResults != nil {
 			return nil, invalidParameter("imageIds", "Member must not be given together with nextToken or maxResults")

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -26,7 +27,7 @@ func (a *API) SetRepositoryPolicy(ctx context.Context, in *ecr.SetRepositoryPoli
 	if in.Force {
 		lockout = images.AllowLockout
 	}
-	r, err := a.c.Images.SetPolicy(ctx, repository(ctx, in.RegistryId, in.RepositoryName), deref(in.PolicyText), lockout)
+	r, err := a.c.Images.SetPolicy(ctx, repository(ctx, in.RegistryId, in.RepositoryName), optional.Value(in.PolicyText), lockout)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +46,7 @@ func (a *API) DeleteRepositoryPolicy(ctx context.Context, in *ecr.DeleteReposito
 
 // ListTagsForResource lists the resource tags of a repository, ordered by key.
 func (a *API) ListTagsForResource(ctx context.Context, in *ecr.ListTagsForResourceInput) (*ecr.ListTagsForResourceOutput, error) {
-	id, err := images.ParseRepositoryARN(deref(in.ResourceArn))
+	id, err := images.ParseRepositoryARN(optional.Value(in.ResourceArn))
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (a *API) ListTagsForResource(ctx context.Context, in *ecr.ListTagsForResour
 
 // TagResource adds tags to a repository, or changes their values.
 func (a *API) TagResource(ctx context.Context, in *ecr.TagResourceInput) (*ecr.TagResourceOutput, error) {
-	id, err := images.ParseRepositoryARN(deref(in.ResourceArn))
+	id, err := images.ParseRepositoryARN(optional.Value(in.ResourceArn))
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (a *API) TagResource(ctx context.Context, in *ecr.TagResourceInput) (*ecr.T
 
 // UntagResource removes tags from a repository.
 func (a *API) UntagResource(ctx context.Context, in *ecr.UntagResourceInput) (*ecr.UntagResourceOutput, error) {
-	id, err := images.ParseRepositoryARN(deref(in.ResourceArn))
+	id, err := images.ParseRepositoryARN(optional.Value(in.ResourceArn))
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +83,11 @@ func (a *API) UntagResource(ctx context.Context, in *ecr.UntagResourceInput) (*e
 func resourceTags(list []types.Tag) (map[string]string, error) {
 	tags := make(map[string]string, len(list))
 	for _, t := range list {
-		key := deref(t.Key)
+		key := optional.Value(t.Key)
 		if _, twice := tags[key]; twice {
 			return nil, fault.New(fault.Invalid, "InvalidTagParameter", "The tag key %q occurs more than once.", key)
 		}
-		tags[key] = deref(t.Value)
+		tags[key] = optional.Value(t.Value)
 	}
 	return tags, nil
 }

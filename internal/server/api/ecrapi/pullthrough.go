@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -25,13 +26,13 @@ func (a *API) CreatePullThroughCacheRule(ctx context.Context, in *ecr.CreatePull
 	}
 	id := registryOf(ctx, in.RegistryId)
 	c, err := a.c.Images.CreateCacheRule(ctx, id, images.CacheRule{
-		Prefix: deref(in.EcrRepositoryPrefix), URL: deref(in.UpstreamRegistryUrl), Upstream: string(in.UpstreamRegistry), UpstreamPrefix: deref(in.UpstreamRepositoryPrefix), CredentialARN: deref(in.CredentialArn),
+		Prefix: optional.Value(in.EcrRepositoryPrefix), URL: optional.Value(in.UpstreamRegistryUrl), Upstream: string(in.UpstreamRegistry), UpstreamPrefix: optional.Value(in.UpstreamRepositoryPrefix), CredentialARN: optional.Value(in.CredentialArn),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &ecr.CreatePullThroughCacheRuleOutput{
-		CreatedAt: &c.Created, CredentialArn: optional(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
+		CreatedAt: &c.Created, CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
 		UpstreamRegistry: types.UpstreamRegistry(c.Upstream), UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
 	}, nil
 }
@@ -58,7 +59,7 @@ func (a *API) DescribePullThroughCacheRules(ctx context.Context, in *ecr.Describ
 	}
 	for _, c := range list {
 		out.PullThroughCacheRules = append(out.PullThroughCacheRules, types.PullThroughCacheRule{
-			CreatedAt: &c.Created, UpdatedAt: &c.Updated, CredentialArn: optional(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
+			CreatedAt: &c.Created, UpdatedAt: &c.Updated, CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
 			UpstreamRegistry: types.UpstreamRegistry(c.Upstream), UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
 		})
 	}
@@ -74,22 +75,22 @@ func (a *API) UpdatePullThroughCacheRule(ctx context.Context, in *ecr.UpdatePull
 		return nil, err
 	}
 	id := registryOf(ctx, in.RegistryId)
-	c, err := a.c.Images.UpdateCacheRule(ctx, id, deref(in.EcrRepositoryPrefix), deref(in.CredentialArn))
+	c, err := a.c.Images.UpdateCacheRule(ctx, id, optional.Value(in.EcrRepositoryPrefix), optional.Value(in.CredentialArn))
 	if err != nil {
 		return nil, err
 	}
-	return &ecr.UpdatePullThroughCacheRuleOutput{CredentialArn: optional(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account, UpdatedAt: &c.Updated, UpstreamRepositoryPrefix: &c.UpstreamPrefix}, nil
+	return &ecr.UpdatePullThroughCacheRuleOutput{CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account, UpdatedAt: &c.Updated, UpstreamRepositoryPrefix: &c.UpstreamPrefix}, nil
 }
 
 // DeletePullThroughCacheRule removes a rule.
 func (a *API) DeletePullThroughCacheRule(ctx context.Context, in *ecr.DeletePullThroughCacheRuleInput) (*ecr.DeletePullThroughCacheRuleOutput, error) {
 	id := registryOf(ctx, in.RegistryId)
-	c, err := a.c.Images.DeleteCacheRule(ctx, id, deref(in.EcrRepositoryPrefix))
+	c, err := a.c.Images.DeleteCacheRule(ctx, id, optional.Value(in.EcrRepositoryPrefix))
 	if err != nil {
 		return nil, err
 	}
 	return &ecr.DeletePullThroughCacheRuleOutput{
-		CreatedAt: &c.Created, CredentialArn: optional(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
+		CreatedAt: &c.Created, CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
 		UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
 	}, nil
 }
@@ -97,12 +98,12 @@ func (a *API) DeletePullThroughCacheRule(ctx context.Context, in *ecr.DeletePull
 // ValidatePullThroughCacheRule asks the registry of a rule whether it accepts the credential.
 func (a *API) ValidatePullThroughCacheRule(ctx context.Context, in *ecr.ValidatePullThroughCacheRuleInput) (*ecr.ValidatePullThroughCacheRuleOutput, error) {
 	id := registryOf(ctx, in.RegistryId)
-	c, failure, err := a.c.Images.ValidateCacheRule(ctx, id, deref(in.EcrRepositoryPrefix))
+	c, failure, err := a.c.Images.ValidateCacheRule(ctx, id, optional.Value(in.EcrRepositoryPrefix))
 	if err != nil {
 		return nil, err
 	}
 	return &ecr.ValidatePullThroughCacheRuleOutput{
-		CredentialArn: optional(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account, IsValid: failure == "", Failure: optional(failure),
+		CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account, IsValid: failure == "", Failure: optional.Text(failure),
 		UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
 	}, nil
 }

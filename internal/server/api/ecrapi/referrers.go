@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -17,9 +18,9 @@ const defaultReferrers = 20
 // ListImageReferrers lists the manifests that refer to an image by their subject, ordered
 // by digest.
 func (a *API) ListImageReferrers(ctx context.Context, in *ecr.ListImageReferrersInput) (*ecr.ListImageReferrersOutput, error) {
-	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), deref(in.Filter)
+	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), optional.Value(in.Filter)
 	query := images.ReferrersQuery{
-		Subject: digest.Digest(deref(deref(in.SubjectId).ImageDigest)), ArtifactTypes: filter.ArtifactTypes,
+		Subject: digest.Digest(optional.Value(optional.Value(in.SubjectId).ImageDigest)), ArtifactTypes: filter.ArtifactTypes,
 		Limit: defaultReferrers, MaxBytes: images.MaxManifest,
 	}
 	if in.MaxResults != nil {
@@ -44,7 +45,7 @@ func (a *API) ListImageReferrers(ctx context.Context, in *ecr.ListImageReferrers
 	for i := range list {
 		d := &list[i]
 		out.Referrers = append(out.Referrers, types.ImageReferrer{
-			Digest: new(string(d.Digest)), MediaType: &d.MediaType, Size: &d.Size, Annotations: d.Annotations, ArtifactType: optional(d.ArtifactType), ArtifactStatus: types.ArtifactStatusActive,
+			Digest: new(string(d.Digest)), MediaType: &d.MediaType, Size: &d.Size, Annotations: d.Annotations, ArtifactType: optional.Text(d.ArtifactType), ArtifactStatus: types.ArtifactStatusActive,
 		})
 	}
 	out.NextToken = page.Next(next != "", next)

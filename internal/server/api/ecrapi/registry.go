@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -20,7 +21,7 @@ func ownRegistry(ctx context.Context) images.RegistryID {
 // PutRegistryPolicy sets the registry policy.
 func (a *API) PutRegistryPolicy(ctx context.Context, in *ecr.PutRegistryPolicyInput) (*ecr.PutRegistryPolicyOutput, error) {
 	id := ownRegistry(ctx)
-	text, err := a.c.Images.PutRegistryPolicy(ctx, id, deref(in.PolicyText))
+	text, err := a.c.Images.PutRegistryPolicy(ctx, id, optional.Value(in.PolicyText))
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (a *API) DeleteRegistryPolicy(ctx context.Context, _ *ecr.DeleteRegistryPol
 
 // GetAccountSetting returns the value of a setting, or its default.
 func (a *API) GetAccountSetting(ctx context.Context, in *ecr.GetAccountSettingInput) (*ecr.GetAccountSettingOutput, error) {
-	value, err := a.c.Images.AccountSetting(ctx, ownRegistry(ctx), deref(in.Name))
+	value, err := a.c.Images.AccountSetting(ctx, ownRegistry(ctx), optional.Value(in.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (a *API) GetAccountSetting(ctx context.Context, in *ecr.GetAccountSettingIn
 
 // PutAccountSetting sets a setting.
 func (a *API) PutAccountSetting(ctx context.Context, in *ecr.PutAccountSettingInput) (*ecr.PutAccountSettingOutput, error) {
-	if err := a.c.Images.PutAccountSetting(ctx, ownRegistry(ctx), deref(in.Name), deref(in.Value)); err != nil {
+	if err := a.c.Images.PutAccountSetting(ctx, ownRegistry(ctx), optional.Value(in.Name), optional.Value(in.Value)); err != nil {
 		return nil, err
 	}
 	return &ecr.PutAccountSettingOutput{Name: in.Name, Value: in.Value}, nil
@@ -83,7 +84,7 @@ func (a *API) PutRegistryScanningConfiguration(ctx context.Context, in *ecr.PutR
 	for _, rule := range in.Rules {
 		r := images.ScanningRule{Frequency: string(rule.ScanFrequency)}
 		for _, f := range rule.RepositoryFilters {
-			r.Filters = append(r.Filters, deref(f.Filter))
+			r.Filters = append(r.Filters, optional.Value(f.Filter))
 		}
 		c.Rules = append(c.Rules, r)
 	}
@@ -133,7 +134,7 @@ func (a *API) BatchGetRepositoryScanningConfiguration(ctx context.Context, in *e
 
 // RegisterPullTimeUpdateExclusion adds a principal whose pulls do not count.
 func (a *API) RegisterPullTimeUpdateExclusion(ctx context.Context, in *ecr.RegisterPullTimeUpdateExclusionInput) (*ecr.RegisterPullTimeUpdateExclusionOutput, error) {
-	e, err := a.c.Images.RegisterPullTimeExclusion(ctx, ownRegistry(ctx), deref(in.PrincipalArn))
+	e, err := a.c.Images.RegisterPullTimeExclusion(ctx, ownRegistry(ctx), optional.Value(in.PrincipalArn))
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (a *API) RegisterPullTimeUpdateExclusion(ctx context.Context, in *ecr.Regis
 
 // DeregisterPullTimeUpdateExclusion removes an exclusion.
 func (a *API) DeregisterPullTimeUpdateExclusion(ctx context.Context, in *ecr.DeregisterPullTimeUpdateExclusionInput) (*ecr.DeregisterPullTimeUpdateExclusionOutput, error) {
-	if err := a.c.Images.DeregisterPullTimeExclusion(ctx, ownRegistry(ctx), deref(in.PrincipalArn)); err != nil {
+	if err := a.c.Images.DeregisterPullTimeExclusion(ctx, ownRegistry(ctx), optional.Value(in.PrincipalArn)); err != nil {
 		return nil, err
 	}
 	return &ecr.DeregisterPullTimeUpdateExclusionOutput{PrincipalArn: in.PrincipalArn}, nil

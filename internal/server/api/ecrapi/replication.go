@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
 
@@ -23,16 +24,16 @@ func (a *API) DescribeRegistry(ctx context.Context, _ *ecr.DescribeRegistryInput
 // PutReplicationConfiguration replaces the replication rules.
 func (a *API) PutReplicationConfiguration(ctx context.Context, in *PutReplicationConfigurationInput) (*PutReplicationConfigurationOutput, error) {
 	var rules []images.ReplicationRule
-	for _, r := range deref(in.ReplicationConfiguration).Rules {
+	for _, r := range optional.Value(in.ReplicationConfiguration).Rules {
 		rule := images.ReplicationRule{}
 		for _, d := range r.Destinations {
-			rule.Destinations = append(rule.Destinations, images.RegistryID{Account: deref(d.RegistryId), Region: deref(d.Region)})
+			rule.Destinations = append(rule.Destinations, images.RegistryID{Account: optional.Value(d.RegistryId), Region: optional.Value(d.Region)})
 		}
 		for _, f := range r.RepositoryFilters {
-			rule.Prefixes = append(rule.Prefixes, deref(f.Filter))
+			rule.Prefixes = append(rule.Prefixes, optional.Value(f.Filter))
 		}
 		if r.DeleteReplication != nil {
-			rule.Deletions = new(deref(r.DeleteReplication.Enabled))
+			rule.Deletions = new(optional.Value(r.DeleteReplication.Enabled))
 		}
 		rules = append(rules, rule)
 	}
@@ -66,15 +67,15 @@ func replicationDestination(id images.RegistryID) *types.ReplicationDestination 
 
 // DescribeImageReplicationStatus returns how far the replication of an image is.
 func (a *API) DescribeImageReplicationStatus(ctx context.Context, in *ecr.DescribeImageReplicationStatusInput) (*ecr.DescribeImageReplicationStatusOutput, error) {
-	image := deref(in.ImageId)
-	list, err := a.c.Images.ReplicationStatus(ctx, repository(ctx, in.RegistryId, in.RepositoryName), images.Reference{Tag: deref(image.ImageTag), Digest: digest.Digest(deref(image.ImageDigest))})
+	image := optional.Value(in.ImageId)
+	list, err := a.c.Images.ReplicationStatus(ctx, repository(ctx, in.RegistryId, in.RepositoryName), images.Reference{Tag: optional.Value(image.ImageTag), Digest: digest.Digest(optional.Value(image.ImageDigest))})
 	if err != nil {
 		return nil, err
 	}
 	out := &ecr.DescribeImageReplicationStatusOutput{ImageId: in.ImageId, RepositoryName: in.RepositoryName, ReplicationStatuses: []types.ImageReplicationStatus{}}
 	for _, s := range list {
 		out.ReplicationStatuses = append(out.ReplicationStatuses, types.ImageReplicationStatus{
-			Region: &s.To.Region, RegistryId: &s.To.Account, Status: types.ReplicationStatus(s.State), FailureCode: optional(s.Code),
+			Region: &s.To.Region, RegistryId: &s.To.Account, Status: types.ReplicationStatus(s.State), FailureCode: optional.Text(s.Code),
 		})
 	}
 	return out, nil

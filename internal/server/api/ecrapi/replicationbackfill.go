@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -21,8 +22,8 @@ func registryOf(ctx context.Context, registryID *string) images.RegistryID {
 
 // StartReplicationBackfill begins to copy existing images to a destination.
 func (a *API) StartReplicationBackfill(ctx context.Context, in *ecr.StartReplicationBackfillInput) (*ecr.StartReplicationBackfillOutput, error) {
-	id, to := registryOf(ctx, in.RegistryId), deref(in.Destination)
-	b, err := a.c.Images.StartReplicationBackfill(ctx, id, images.RegistryID{Account: deref(to.RegistryId), Region: deref(to.Region)})
+	id, to := registryOf(ctx, in.RegistryId), optional.Value(in.Destination)
+	b, err := a.c.Images.StartReplicationBackfill(ctx, id, images.RegistryID{Account: optional.Value(to.RegistryId), Region: optional.Value(to.Region)})
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +35,7 @@ func (a *API) StartReplicationBackfill(ctx context.Context, in *ecr.StartReplica
 // StopReplicationBackfill ends a backfill.
 func (a *API) StopReplicationBackfill(ctx context.Context, in *ecr.StopReplicationBackfillInput) (*ecr.StopReplicationBackfillOutput, error) {
 	id := registryOf(ctx, in.RegistryId)
-	b, err := a.c.Images.StopReplicationBackfill(ctx, id, deref(in.ReplicationBackfillId))
+	b, err := a.c.Images.StopReplicationBackfill(ctx, id, optional.Value(in.ReplicationBackfillId))
 	if err != nil {
 		return nil, err
 	}
@@ -58,24 +59,24 @@ func backfillProgress(b *images.Backfill) *types.ReplicationBackfillProgress {
 // of each image.
 func (a *API) DescribeReplicationBackfillResults(ctx context.Context, in *ecr.DescribeReplicationBackfillResultsInput) (*ecr.DescribeReplicationBackfillResultsOutput, error) {
 	id := registryOf(ctx, in.RegistryId)
-	page := pagetoken.NewScope("DescribeReplicationBackfillResults", id.Account, id.Region, deref(in.ReplicationBackfillId), string(in.ResultStatusFilter))
+	page := pagetoken.NewScope("DescribeReplicationBackfillResults", id.Account, id.Region, optional.Value(in.ReplicationBackfillId), string(in.ResultStatusFilter))
 	cursor, err := cursorOf(page, in.NextToken, 3)
 	if err != nil {
 		return nil, err
 	}
 	after := images.BackfillResult{Repository: cursor[0], Reference: images.Reference{Digest: digest.Digest(cursor[1]), Tag: cursor[2]}}
-	b, list, more, err := a.c.Images.ReplicationBackfillResults(ctx, id, deref(in.ReplicationBackfillId), string(in.ResultStatusFilter), after, pageSize(in.MaxResults))
+	b, list, more, err := a.c.Images.ReplicationBackfillResults(ctx, id, optional.Value(in.ReplicationBackfillId), string(in.ResultStatusFilter), after, pageSize(in.MaxResults))
 	if err != nil {
 		return nil, err
 	}
 	out := &ecr.DescribeReplicationBackfillResultsOutput{
-		Destination: replicationDestination(b.To), EndedAt: optionalTime(b.Ended), Progress: backfillProgress(&b), RegistryId: &id.Account,
+		Destination: replicationDestination(b.To), EndedAt: optional.Time(b.Ended), Progress: backfillProgress(&b), RegistryId: &id.Account,
 		ReplicationBackfillId: &b.ID, StartedAt: &b.Started, Status: types.ReplicationBackfillStatus(b.Status), Results: []types.ReplicationBackfillResult{},
 	}
 	for _, r := range list {
 		out.Results = append(out.Results, types.ReplicationBackfillResult{
-			RepositoryName: &r.Repository, ImageId: &types.ImageIdentifier{ImageDigest: new(string(r.Digest)), ImageTag: optional(r.Tag)},
-			Status: types.ReplicationBackfillResultStatus(r.Status), FailureCode: optional(r.Code),
+			RepositoryName: &r.Repository, ImageId: &types.ImageIdentifier{ImageDigest: new(string(r.Digest)), ImageTag: optional.Text(r.Tag)},
+			Status: types.ReplicationBackfillResultStatus(r.Status), FailureCode: optional.Text(r.Code),
 		})
 	}
 	if more {
@@ -116,7 +117,7 @@ func (a *API) ListReplicationBackfills(ctx context.Context, in *ecr.ListReplicat
 	for i := range list {
 		b := &list[i]
 		out.Backfills = append(out.Backfills, types.ReplicationBackfillSummary{
-			Destination: replicationDestination(b.To), ReplicationBackfillId: &b.ID, StartedAt: &b.Started, EndedAt: optionalTime(b.Ended),
+			Destination: replicationDestination(b.To), ReplicationBackfillId: &b.ID, StartedAt: &b.Started, EndedAt: optional.Time(b.Ended),
 			Status: types.ReplicationBackfillStatus(b.Status), Progress: backfillProgress(b),
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
@@ -26,7 +27,7 @@ func (a *API) CreateRepository(ctx context.Context, in *ecr.CreateRepositoryInpu
 		settings.ScanOnPush = c.ScanOnPush
 	}
 	if c := in.EncryptionConfiguration; c != nil {
-		settings.Encryption = images.Encryption{Type: string(c.EncryptionType), KMSKey: deref(c.KmsKey)}
+		settings.Encryption = images.Encryption{Type: string(c.EncryptionType), KMSKey: optional.Value(c.KmsKey)}
 	}
 	var err error
 	if settings.Tags, err = resourceTags(in.Tags); err != nil {
@@ -44,7 +45,7 @@ func (a *API) repository(r *images.Repository) types.Repository {
 	host := a.c.Addresses.RegistryHost(endpoint.Registry{Account: r.ID.Account, Region: r.ID.Region})
 	out := types.Repository{
 		CreatedAt:                  new(r.Created),
-		EncryptionConfiguration:    &types.EncryptionConfiguration{EncryptionType: types.EncryptionType(r.Encryption.Type), KmsKey: optional(r.Encryption.KMSKey)},
+		EncryptionConfiguration:    &types.EncryptionConfiguration{EncryptionType: types.EncryptionType(r.Encryption.Type), KmsKey: optional.Text(r.Encryption.KMSKey)},
 		ImageScanningConfiguration: &types.ImageScanningConfiguration{ScanOnPush: r.ScanOnPush},
 		ImageTagMutability:         types.ImageTagMutability(r.Mutability),
 		RegistryId:                 new(r.ID.Account),
@@ -60,7 +61,7 @@ func (a *API) repository(r *images.Repository) types.Repository {
 func exclusions(filters []types.ImageTagMutabilityExclusionFilter) []string {
 	var list []string
 	for _, f := range filters {
-		list = append(list, deref(f.Filter))
+		list = append(list, optional.Value(f.Filter))
 	}
 	return list
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 )
@@ -21,8 +22,8 @@ func (a *API) CreateRepositoryCreationTemplate(ctx context.Context, in *ecr.Crea
 		return nil, err
 	}
 	t, err := a.c.Images.CreateTemplate(ctx, id, images.Template{
-		Prefix: deref(in.Prefix), Description: deref(in.Description), AppliedFor: causes(in.AppliedFor), RoleARN: deref(in.CustomRoleArn),
-		RepositoryPolicy: deref(in.RepositoryPolicy), LifecyclePolicy: deref(in.LifecyclePolicy),
+		Prefix: optional.Value(in.Prefix), Description: optional.Value(in.Description), AppliedFor: causes(in.AppliedFor), RoleARN: optional.Value(in.CustomRoleArn),
+		RepositoryPolicy: optional.Value(in.RepositoryPolicy), LifecyclePolicy: optional.Value(in.LifecyclePolicy),
 		Settings: images.Settings{
 			Mutability: cmp.Or(images.Mutability(in.ImageTagMutability), images.Mutable), Exclusions: exclusions(in.ImageTagMutabilityExclusionFilters),
 			Encryption: templateEncryption(in.EncryptionConfiguration), Tags: tags,
@@ -53,7 +54,7 @@ func (a *API) UpdateRepositoryCreationTemplate(ctx context.Context, in *ecr.Upda
 			return nil, err
 		}
 	}
-	t, err := a.c.Images.UpdateTemplate(ctx, id, deref(in.Prefix), change)
+	t, err := a.c.Images.UpdateTemplate(ctx, id, optional.Value(in.Prefix), change)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,7 @@ func (a *API) UpdateRepositoryCreationTemplate(ctx context.Context, in *ecr.Upda
 // DeleteRepositoryCreationTemplate deletes a template.
 func (a *API) DeleteRepositoryCreationTemplate(ctx context.Context, in *ecr.DeleteRepositoryCreationTemplateInput) (*ecr.DeleteRepositoryCreationTemplateOutput, error) {
 	id := ownRegistry(ctx)
-	t, err := a.c.Images.DeleteTemplate(ctx, id, deref(in.Prefix))
+	t, err := a.c.Images.DeleteTemplate(ctx, id, optional.Value(in.Prefix))
 	if err != nil {
 		return nil, err
 	}
@@ -109,15 +110,15 @@ func (a *API) templatePage(ctx context.Context, id images.RegistryID, in *ecr.De
 
 func templateOf(t *images.Template) *types.RepositoryCreationTemplate {
 	out := &types.RepositoryCreationTemplate{
-		Prefix: &t.Prefix, Description: optional(t.Description), CustomRoleArn: optional(t.RoleARN),
+		Prefix: &t.Prefix, Description: optional.Text(t.Description), CustomRoleArn: optional.Text(t.RoleARN),
 		CreatedAt: &t.Created, UpdatedAt: &t.Updated,
 		EncryptionConfiguration: &types.EncryptionConfigurationForRepositoryCreationTemplate{
-			EncryptionType: types.EncryptionType(t.Settings.Encryption.Type), KmsKey: optional(t.Settings.Encryption.KMSKey),
+			EncryptionType: types.EncryptionType(t.Settings.Encryption.Type), KmsKey: optional.Text(t.Settings.Encryption.KMSKey),
 		},
 		ImageTagMutability:                 types.ImageTagMutability(t.Settings.Mutability),
 		ImageTagMutabilityExclusionFilters: exclusionFilters(t.Settings.Exclusions),
-		RepositoryPolicy:                   optional(t.RepositoryPolicy),
-		LifecyclePolicy:                    optional(t.LifecyclePolicy),
+		RepositoryPolicy:                   optional.Text(t.RepositoryPolicy),
+		LifecyclePolicy:                    optional.Text(t.LifecyclePolicy),
 		ResourceTags:                       tagList(t.Settings.Tags),
 	}
 	for _, cause := range t.AppliedFor {
@@ -142,7 +143,7 @@ func templateEncryption(c *types.EncryptionConfigurationForRepositoryCreationTem
 	if c == nil {
 		return images.Encryption{Type: string(types.EncryptionTypeAes256)}
 	}
-	return images.Encryption{Type: string(c.EncryptionType), KMSKey: deref(c.KmsKey)}
+	return images.Encryption{Type: string(c.EncryptionType), KMSKey: optional.Value(c.KmsKey)}
 }
 
 // tagList returns resource tags ordered by key.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -12,8 +13,8 @@ import (
 // PutAdmissionException suspends rules about versions of a package.
 func (a *API) PutAdmissionException(ctx context.Context, in *operatormodel.PutAdmissionExceptionInput) (*operatormodel.PutAdmissionExceptionOutput, error) {
 	e, err := a.c.Packages.PutException(ctx, packages.NewEntry{
-		Domain: domainID(ctx, in.AdmissionScope), Repository: deref(in.Repository), Package: packageID(in.Format, in.Namespace, in.Package),
-		Version: deref(in.Version), Rules: in.Rules, Until: in.Until, Reason: deref(in.Reason),
+		Domain: domainID(ctx, in.AdmissionScope), Repository: optional.Value(in.Repository), Package: packageID(in.Format, in.Namespace, in.Package),
+		Version: optional.Value(in.Version), Rules: in.Rules, Until: in.Until, Reason: optional.Value(in.Reason),
 	})
 	if err != nil {
 		return nil, err
@@ -24,8 +25,8 @@ func (a *API) PutAdmissionException(ctx context.Context, in *operatormodel.PutAd
 // PutQuarantine denies versions of a package to everybody.
 func (a *API) PutQuarantine(ctx context.Context, in *operatormodel.PutQuarantineInput) (*operatormodel.PutQuarantineOutput, error) {
 	e, err := a.c.Packages.PutQuarantine(ctx, packages.NewEntry{
-		Domain: domainID(ctx, in.AdmissionScope), Repository: deref(in.Repository), Package: packageID(in.Format, in.Namespace, in.Package),
-		Version: deref(in.Version), Reason: deref(in.Reason),
+		Domain: domainID(ctx, in.AdmissionScope), Repository: optional.Value(in.Repository), Package: packageID(in.Format, in.Namespace, in.Package),
+		Version: optional.Value(in.Version), Reason: optional.Value(in.Reason),
 	})
 	if err != nil {
 		return nil, err
@@ -35,7 +36,7 @@ func (a *API) PutQuarantine(ctx context.Context, in *operatormodel.PutQuarantine
 
 // DeleteAdmissionException ends an exception.
 func (a *API) DeleteAdmissionException(ctx context.Context, in *operatormodel.DeleteAdmissionExceptionInput) (*operatormodel.DeleteAdmissionExceptionOutput, error) {
-	e, err := a.c.Packages.DeleteException(ctx, domainID(ctx, in.AdmissionScope), deref(in.Repository), in.EntryID)
+	e, err := a.c.Packages.DeleteException(ctx, domainID(ctx, in.AdmissionScope), optional.Value(in.Repository), in.EntryID)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +45,7 @@ func (a *API) DeleteAdmissionException(ctx context.Context, in *operatormodel.De
 
 // ReleaseQuarantine ends a quarantine.
 func (a *API) ReleaseQuarantine(ctx context.Context, in *operatormodel.ReleaseQuarantineInput) (*operatormodel.ReleaseQuarantineOutput, error) {
-	e, err := a.c.Packages.ReleaseQuarantine(ctx, domainID(ctx, in.AdmissionScope), deref(in.Repository), in.EntryID)
+	e, err := a.c.Packages.ReleaseQuarantine(ctx, domainID(ctx, in.AdmissionScope), optional.Value(in.Repository), in.EntryID)
 	if err != nil {
 		return nil, err
 	}
@@ -54,12 +55,12 @@ func (a *API) ReleaseQuarantine(ctx context.Context, in *operatormodel.ReleaseQu
 // ListAdmissionEntries returns a page of exceptions and quarantines.
 func (a *API) ListAdmissionEntries(ctx context.Context, in *operatormodel.ListAdmissionEntriesInput) (*operatormodel.ListAdmissionEntriesOutput, error) {
 	id := domainID(ctx, in.AdmissionScope)
-	scope := pagetoken.NewScope("ListAdmissionEntries", id.ARN(), deref(in.Repository))
+	scope := pagetoken.NewScope("ListAdmissionEntries", id.ARN(), optional.Value(in.Repository))
 	from, err := offset(scope, "ListAdmissionEntries", in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.c.Packages.AdmissionEntries(ctx, id, deref(in.Repository))
+	all, err := a.c.Packages.AdmissionEntries(ctx, id, optional.Value(in.Repository))
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +75,12 @@ func (a *API) ListAdmissionEntries(ctx context.Context, in *operatormodel.ListAd
 // ExplainAdmission returns a page of what is decided about the versions of a package.
 func (a *API) ExplainAdmission(ctx context.Context, in *operatormodel.ExplainAdmissionInput) (*operatormodel.ExplainAdmissionOutput, error) {
 	repo, id := repositoryID(ctx, in.RepositoryName), packageID(in.Format, in.Namespace, in.Package)
-	scope := pagetoken.NewScope("ExplainAdmission", repo.PackageARN(id), deref(in.Version))
+	scope := pagetoken.NewScope("ExplainAdmission", repo.PackageARN(id), optional.Value(in.Version))
 	from, err := offset(scope, "ExplainAdmission", in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.c.Packages.ExplainAdmission(ctx, repo, id, deref(in.Version))
+	all, err := a.c.Packages.ExplainAdmission(ctx, repo, id, optional.Value(in.Version))
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (a *API) ExplainAdmission(ctx context.Context, in *operatormodel.ExplainAdm
 	for i := range page {
 		v := &page[i]
 		out.Verdicts = append(out.Verdicts, operatormodel.AdmissionVerdict{
-			Version: v.Version, Status: string(v.Status), PublishedAt: optionalTime(v.Published), Outcome: string(v.Outcome), Reason: v.Reason,
+			Version: v.Version, Status: string(v.Status), PublishedAt: optional.Time(v.Published), Outcome: string(v.Outcome), Reason: v.Reason,
 		})
 	}
 	return out, nil
@@ -121,13 +122,13 @@ func pageOf[T any](all []T, from, size int) (page []T, next int) {
 
 func admissionEntry(e *packages.AdmissionEntry) operatormodel.AdmissionEntry {
 	return operatormodel.AdmissionEntry{
-		EntryID: e.ID, Kind: string(e.Kind), Repository: optional(e.Repository), Format: string(e.Package.Format), Namespace: optional(e.Package.Namespace), Package: e.Package.Name,
-		Version: optional(e.Version), Rules: e.Rules, Until: optionalTime(e.Until), Reason: optional(e.Reason), CreatedAt: e.Created, CreatedBy: e.CreatedBy,
+		EntryID: e.ID, Kind: string(e.Kind), Repository: optional.Text(e.Repository), Format: string(e.Package.Format), Namespace: optional.Text(e.Package.Namespace), Package: e.Package.Name,
+		Version: optional.Text(e.Version), Rules: e.Rules, Until: optional.Time(e.Until), Reason: optional.Text(e.Reason), CreatedAt: e.Created, CreatedBy: e.CreatedBy,
 	}
 }
 
 func packageID(format string, namespace *string, name string) packages.PackageID {
-	return packages.PackageID{Format: packages.Format(format), Namespace: deref(namespace), Name: name}
+	return packages.PackageID{Format: packages.Format(format), Namespace: optional.Value(namespace), Name: name}
 }
 
 func domainID(ctx context.Context, scope operatormodel.AdmissionScope) packages.DomainID {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
@@ -61,8 +62,8 @@ func (a *API) ListAdvisories(ctx context.Context, in *operatormodel.ListAdvisori
 
 func operatorAdvisory(a *packages.Advisory) operatormodel.Advisory {
 	out := operatormodel.Advisory{
-		AdvisoryID: a.ID, Aliases: a.Aliases, Summary: a.Summary, Severity: a.Severity.String(), Malware: a.Malware, URL: optional(a.URL),
-		ModifiedAt: optionalTime(a.Modified), Affected: append([]string{}, a.Versions...),
+		AdvisoryID: a.ID, Aliases: a.Aliases, Summary: a.Summary, Severity: a.Severity.String(), Malware: a.Malware, URL: optional.Text(a.URL),
+		ModifiedAt: optional.Time(a.Modified), Affected: append([]string{}, a.Versions...),
 	}
 	if out.Severity == "" {
 		out.Severity = "unknown"

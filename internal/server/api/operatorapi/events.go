@@ -8,6 +8,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 )
@@ -17,7 +18,7 @@ import (
 func (a *API) ListEvents(ctx context.Context, in *operatormodel.ListEventsInput) (*operatormodel.ListEventsOutput, error) {
 	q := events.Query{
 		Filter: events.Filter{Sources: in.Sources, DetailTypes: in.DetailTypes, Accounts: in.Accounts, Domains: in.Domains, Repositories: in.Repositories},
-		Limit:  defaultPage, Wait: time.Duration(deref(in.WaitSeconds)) * time.Second,
+		Limit:  defaultPage, Wait: time.Duration(optional.Value(in.WaitSeconds)) * time.Second,
 	}
 	if in.MaxResults != nil {
 		q.Limit = int(*in.MaxResults)

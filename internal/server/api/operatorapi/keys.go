@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 )
 
@@ -35,7 +36,7 @@ func (a *API) RotateKeys(ctx context.Context, _ *operatormodel.RotateKeysInput) 
 	}
 	return &operatormodel.RotateKeysOutput{
 		NewKeyID: r.New, FormerKeyID: r.Former, Revision: r.Revision, Done: r.Done,
-		ServersBehind: append([]string{}, r.Behind...), RetirableAt: optionalTime(r.OpensUntil),
+		ServersBehind: append([]string{}, r.Behind...), RetirableAt: optional.Time(r.OpensUntil),
 	}, nil
 }
 
@@ -54,8 +55,8 @@ func (a *API) RetireKey(ctx context.Context, in *operatormodel.RetireKeyInput) (
 
 func keyOf(k *keys.KeyInfo) operatormodel.Key {
 	out := operatormodel.Key{
-		KeyID: k.ID, State: string(k.State), CreatedAt: k.Created, ActivatedAt: optionalTime(k.Activated), DeactivatedAt: optionalTime(k.Deactivated),
-		RetirableAt: optionalTime(k.OpensUntil()), AccessKeyCount: int64(len(k.AccessKeys)), AccessKeys: []operatormodel.KeyAccessKey{},
+		KeyID: k.ID, State: string(k.State), CreatedAt: k.Created, ActivatedAt: optional.Time(k.Activated), DeactivatedAt: optional.Time(k.Deactivated),
+		RetirableAt: optional.Time(k.OpensUntil()), AccessKeyCount: int64(len(k.AccessKeys)), AccessKeys: []operatormodel.KeyAccessKey{},
 	}
 	for _, a := range k.AccessKeys[:min(len(k.AccessKeys), maxAccessKeys)] {
 		out.AccessKeys = append(out.AccessKeys, operatormodel.KeyAccessKey{AccessKeyID: a.ID, Account: a.Account, UserName: a.User, Active: a.Active})

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
@@ -19,7 +20,7 @@ import (
 // imageRepository returns the image repository that a request names. Its registry is the
 // caller's unless the request says another account.
 func imageRepository(ctx context.Context, registryID *string, name string) images.RepositoryID {
-	id := images.RepositoryID{Account: deref(registryID), Name: name}
+	id := images.RepositoryID{Account: optional.Value(registryID), Name: name}
 	if c := authn.FromContext(ctx); c != nil {
 		id.Region = c.Region
 		if registryID == nil {
@@ -32,11 +33,11 @@ func imageRepository(ctx context.Context, registryID *string, name string) image
 // ExplainLifecycle returns a page of what a lifecycle policy decides about images.
 func (a *API) ExplainLifecycle(ctx context.Context, in *operatormodel.ExplainLifecycleInput) (*operatormodel.ExplainLifecycleOutput, error) {
 	id := imageRepository(ctx, in.RegistryID, in.RepositoryName)
-	x := images.LifecycleExplanation{Document: deref(in.PolicyText), Limit: pageSize(in.MaxResults)}
+	x := images.LifecycleExplanation{Document: optional.Value(in.PolicyText), Limit: pageSize(in.MaxResults)}
 	if in.ImageTag != nil || in.ImageDigest != nil {
-		x.Image = &images.Reference{Tag: deref(in.ImageTag), Digest: digest.Digest(deref(in.ImageDigest))}
+		x.Image = &images.Reference{Tag: optional.Value(in.ImageTag), Digest: digest.Digest(optional.Value(in.ImageDigest))}
 	}
-	scope := pagetoken.NewScope("ExplainLifecycle", id.ARN(), deref(in.PolicyText), deref(in.ImageTag), deref(in.ImageDigest))
+	scope := pagetoken.NewScope("ExplainLifecycle", id.ARN(), optional.Value(in.PolicyText), optional.Value(in.ImageTag), optional.Value(in.ImageDigest))
 	cursor, err := scope.Cursor(in.NextToken, 3)
 	if err != nil {
 		return nil, invalidToken("ExplainLifecycle")
@@ -68,8 +69,8 @@ func (a *API) ExplainLifecycle(ctx context.Context, in *operatormodel.ExplainLif
 
 func (a *API) lifecycleVerdict(v *images.LifecycleVerdict) operatormodel.LifecycleVerdict {
 	out := operatormodel.LifecycleVerdict{
-		ImageDigest: string(v.Digest), ImageTags: append([]string{}, v.Tags...), PushedAt: v.PushedAt, LastPulledAt: optionalTime(v.PulledAt),
-		Decision: "kept", ListedBy: optional(v.ListedBy), Follows: optional(v.Follows), Rules: []operatormodel.LifecycleFinding{},
+		ImageDigest: string(v.Digest), ImageTags: append([]string{}, v.Tags...), PushedAt: v.PushedAt, LastPulledAt: optional.Time(v.PulledAt),
+		Decision: "kept", ListedBy: optional.Text(v.ListedBy), Follows: optional.Text(v.Follows), Rules: []operatormodel.LifecycleFinding{},
 	}
 	switch {
 	case v.Follows != "":
@@ -168,8 +169,8 @@ func (a *API) UndoLifecycle(ctx context.Context, in *operatormodel.UndoLifecycle
 
 func lifecycleRun(r *images.LifecycleRun) operatormodel.LifecycleRun {
 	return operatormodel.LifecycleRun{
-		RunID: r.ID, State: string(r.State), StartedBy: optional(r.StartedBy), CreatedAt: r.Created, FinishedAt: optionalTime(r.Finished), UndoUntil: optionalTime(r.UndoUntil),
-		ImageCount: r.Images, Removed: r.Removed, Restored: r.Restored, Message: optional(r.Message),
+		RunID: r.ID, State: string(r.State), StartedBy: optional.Text(r.StartedBy), CreatedAt: r.Created, FinishedAt: optional.Time(r.Finished), UndoUntil: optional.Time(r.UndoUntil),
+		ImageCount: r.Images, Removed: r.Removed, Restored: r.Restored, Message: optional.Text(r.Message),
 	}
 }
 

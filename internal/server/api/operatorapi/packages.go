@@ -5,6 +5,7 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -13,7 +14,7 @@ import (
 // repositoryID returns the package repository that a request names. Its domain is the
 // caller's unless the request says another account.
 func repositoryID(ctx context.Context, name operatormodel.RepositoryName) packages.RepositoryID {
-	id := packages.DomainID{Name: name.Domain, Owner: deref(name.DomainOwner)}
+	id := packages.DomainID{Name: name.Domain, Owner: optional.Value(name.DomainOwner)}
 	if c := authn.FromContext(ctx); c != nil {
 		id.Region = c.Region
 		if name.DomainOwner == nil {
@@ -39,7 +40,7 @@ func invalidToken(operation string) error {
 // one package.
 func (a *API) ListPackageStatistics(ctx context.Context, in *operatormodel.ListPackageStatisticsInput) (*operatormodel.ListPackageStatisticsOutput, error) {
 	repo := repositoryID(ctx, in.RepositoryName)
-	id := packages.PackageID{Format: packages.Format(deref(in.Format)), Namespace: deref(in.Namespace), Name: deref(in.Package)}
+	id := packages.PackageID{Format: packages.Format(optional.Value(in.Format)), Namespace: optional.Value(in.Namespace), Name: optional.Value(in.Package)}
 	scope := pagetoken.NewScope("ListPackageStatistics", repo.ARN(), string(id.Format), id.Namespace, id.Name)
 	cursor, err := scope.Cursor(in.NextToken, 3)
 	if err != nil {
@@ -57,8 +58,8 @@ func (a *API) ListPackageStatistics(ctx context.Context, in *operatormodel.ListP
 		out := new(operatormodel.ListPackageStatisticsOutput)
 		for _, p := range page {
 			out.Packages = append(out.Packages, operatormodel.PackageStatistics{
-				Format: string(p.ID.Format), Namespace: optional(p.ID.Namespace), Package: p.ID.Name,
-				VersionCount: p.Versions, Downloads: p.Downloads, LastDownloadAt: optionalTime(p.LastDownload),
+				Format: string(p.ID.Format), Namespace: optional.Text(p.ID.Namespace), Package: p.ID.Name,
+				VersionCount: p.Versions, Downloads: p.Downloads, LastDownloadAt: optional.Time(p.LastDownload),
 			})
 			out.NextToken = scope.Next(more, string(p.ID.Format), p.ID.Namespace, p.ID.Name)
 		}
@@ -71,7 +72,7 @@ func (a *API) ListPackageStatistics(ctx context.Context, in *operatormodel.ListP
 	out := new(operatormodel.ListPackageStatisticsOutput)
 	for _, v := range page {
 		out.Versions = append(out.Versions, operatormodel.VersionStatistics{
-			Version: v.Version, Status: string(v.Status), PublishedAt: v.Published, Downloads: v.Downloads, LastDownloadAt: optionalTime(v.LastDownload),
+			Version: v.Version, Status: string(v.Status), PublishedAt: v.Published, Downloads: v.Downloads, LastDownloadAt: optional.Time(v.LastDownload),
 		})
 		out.NextToken = scope.Next(more, v.Version, "", "")
 	}

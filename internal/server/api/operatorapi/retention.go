@@ -9,13 +9,14 @@ import (
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
 // PutRetentionRules sets the retention rules of a repository.
 func (a *API) PutRetentionRules(ctx context.Context, in *operatormodel.PutRetentionRulesInput) (*operatormodel.PutRetentionRulesOutput, error) {
-	change := packages.RetentionChange{Document: deref(in.Document), SetLists: map[string]string{}, DropLists: in.DropLockLists}
+	change := packages.RetentionChange{Document: optional.Value(in.Document), SetLists: map[string]string{}, DropLists: in.DropLockLists}
 	for _, l := range in.LockLists {
 		if _, twice := change.SetLists[l.Name]; twice {
 			return nil, fault.New(fault.Invalid, "InvalidParameter", "The lock list %q is in the request twice.", l.Name)
@@ -54,7 +55,7 @@ func (a *API) DeleteRetentionRules(ctx context.Context, in *operatormodel.Delete
 // PreviewRetention returns a page of what the rules decide, and changes nothing.
 func (a *API) PreviewRetention(ctx context.Context, in *operatormodel.PreviewRetentionInput) (*operatormodel.PreviewRetentionOutput, error) {
 	repo := repositoryID(ctx, in.RepositoryName)
-	scope := pagetoken.NewScope("PreviewRetention", repo.ARN(), deref(in.Document))
+	scope := pagetoken.NewScope("PreviewRetention", repo.ARN(), optional.Value(in.Document))
 	cursor, err := scope.Cursor(in.NextToken, 4)
 	if err != nil {
 		return nil, invalidToken("PreviewRetention")
@@ -65,7 +66,7 @@ func (a *API) PreviewRetention(ctx context.Context, in *operatormodel.PreviewRet
 			return nil, invalidToken("PreviewRetention")
 		}
 	}
-	page, err := a.c.Packages.PreviewRetention(ctx, repo, deref(in.Document), from, pageSize(in.MaxResults))
+	page, err := a.c.Packages.PreviewRetention(ctx, repo, optional.Value(in.Document), from, pageSize(in.MaxResults))
 	if err != nil {
 		return nil, err
 	}
@@ -81,15 +82,15 @@ func (a *API) PreviewRetention(ctx context.Context, in *operatormodel.PreviewRet
 
 func retentionVerdict(v *packages.RetentionVerdict) operatormodel.RetentionVerdict {
 	return operatormodel.RetentionVerdict{
-		Format: string(v.Package.Format), Namespace: optional(v.Package.Namespace), Package: v.Package.Name,
+		Format: string(v.Package.Format), Namespace: optional.Text(v.Package.Namespace), Package: v.Package.Name,
 		Version: v.Version, Status: string(v.Status), PublishedAt: v.Published, Removed: v.Protection.Kind == "",
-		Rule: v.Rule, Reason: v.Reason, Protection: optional(string(v.Protection.Kind)), ProtectedBy: optional(v.Protection.By),
+		Rule: v.Rule, Reason: v.Reason, Protection: optional.Text(string(v.Protection.Kind)), ProtectedBy: optional.Text(v.Protection.By),
 	}
 }
 
 // RunRetention begins to apply the rules.
 func (a *API) RunRetention(ctx context.Context, in *operatormodel.RunRetentionInput) (*operatormodel.RunRetentionOutput, error) {
-	run, err := a.c.Packages.RunRetention(ctx, repositoryID(ctx, in.RepositoryName), deref(in.MaxShare))
+	run, err := a.c.Packages.RunRetention(ctx, repositoryID(ctx, in.RepositoryName), optional.Value(in.MaxShare))
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +143,7 @@ func (a *API) UndoRetention(ctx context.Context, in *operatormodel.UndoRetention
 
 func retentionRun(r *packages.RetentionRun) operatormodel.RetentionRun {
 	return operatormodel.RetentionRun{
-		RunID: r.ID, State: string(r.State), StartedBy: optional(r.StartedBy), CreatedAt: r.Created, FinishedAt: optionalTime(r.Finished), UndoUntil: optionalTime(r.UndoUntil),
-		VersionCount: r.Versions, Removed: r.Removed, Restored: r.Restored, Message: optional(r.Message),
+		RunID: r.ID, State: string(r.State), StartedBy: optional.Text(r.StartedBy), CreatedAt: r.Created, FinishedAt: optional.Time(r.Finished), UndoUntil: optional.Time(r.UndoUntil),
+		VersionCount: r.Versions, Removed: r.Removed, Restored: r.Restored, Message: optional.Text(r.Message),
 	}
 }

@@ -2,10 +2,10 @@ package operatorapi
 
 import (
 	"context"
-	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
@@ -15,7 +15,7 @@ const defaultPage = 100
 
 // ListWork returns a page of the work queue.
 func (a *API) ListWork(ctx context.Context, in *operatormodel.ListWorkInput) (*operatormodel.ListWorkOutput, error) {
-	filter := work.Filter{State: work.State(deref(in.State)), Kind: deref(in.Kind)}
+	filter := work.Filter{State: work.State(optional.Value(in.State)), Kind: optional.Value(in.Kind)}
 	scope := pagetoken.NewScope("ListWork", string(filter.State), filter.Kind)
 	cursor, err := scope.Cursor(in.NextToken, 1)
 	if err != nil {
@@ -42,8 +42,8 @@ func (a *API) ListWork(ctx context.Context, in *operatormodel.ListWorkInput) (*o
 
 func workItem(i *work.Item) operatormodel.WorkItem {
 	return operatormodel.WorkItem{
-		ID: i.ID, Kind: i.Kind, Key: optional(i.Key), State: string(i.State), RunAt: i.RunAt, CreatedAt: i.Created, Attempts: int64(i.Attempts),
-		Server: optional(i.Server), StartedAt: optionalTime(i.Started), FinishedAt: optionalTime(i.Finished), LastError: optional(i.LastError),
+		ID: i.ID, Kind: i.Kind, Key: optional.Text(i.Key), State: string(i.State), RunAt: i.RunAt, CreatedAt: i.Created, Attempts: int64(i.Attempts),
+		Server: optional.Text(i.Server), StartedAt: optional.Time(i.Started), FinishedAt: optional.Time(i.Finished), LastError: optional.Text(i.LastError),
 	}
 }
 
@@ -57,28 +57,4 @@ func (a *API) RetryWork(ctx context.Context, in *operatormodel.RetryWorkInput) (
 	}
 	n, err := a.c.Installation.RetryFailedWork(ctx, *in.Kind)
 	return &operatormodel.RetryWorkOutput{Retried: n}, err
-}
-
-// deref returns what p points to, or the zero value.
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-// optional returns nil for an empty text: members without a value are left out.
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-// optionalTime returns nil for the zero time.
-func optionalTime(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }

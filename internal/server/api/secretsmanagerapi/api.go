@@ -8,13 +8,13 @@ package secretsmanagerapi
 
 import (
 	"context"
-	"time"
 
 	sm "github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager/types"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/secrets"
@@ -52,27 +52,6 @@ func place(ctx context.Context) (p secrets.Place) {
 	return p
 }
 
-func deref[T any](p *T) (v T) {
-	if p != nil {
-		v = *p
-	}
-	return v
-}
-
-func optional(s string) *string {
-	if s == "" {
-		return nil
-	}
-	return &s
-}
-
-func optionalTime(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
 // value returns the value of a request, or nil if it has none.
 func value(text *string, binary []byte) (*secrets.Value, error) {
 	switch {
@@ -106,17 +85,17 @@ func (a *API) CreateSecret(ctx context.Context, in *sm.CreateSecretInput) (*sm.C
 		}
 	}
 	x, version, err := a.c.Secrets.Create(ctx, place(ctx), secrets.NewSecret{
-		Name: deref(in.Name), Description: deref(in.Description), KMSKey: deref(in.KmsKeyId), Tags: tagMap(in.Tags), Value: v, Token: deref(in.ClientRequestToken),
+		Name: optional.Value(in.Name), Description: optional.Value(in.Description), KMSKey: optional.Value(in.KmsKeyId), Tags: tagMap(in.Tags), Value: v, Token: optional.Value(in.ClientRequestToken),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &sm.CreateSecretOutput{ARN: &x.ARN, Name: &x.Name, VersionId: optional(version)}, nil
+	return &sm.CreateSecretOutput{ARN: &x.ARN, Name: &x.Name, VersionId: optional.Text(version)}, nil
 }
 
 // GetSecretValue returns a value.
 func (a *API) GetSecretValue(ctx context.Context, in *sm.GetSecretValueInput) (*sm.GetSecretValueOutput, error) {
-	x, version, v, err := a.c.Secrets.Get(ctx, place(ctx), deref(in.SecretId), deref(in.VersionId), deref(in.VersionStage))
+	x, version, v, err := a.c.Secrets.Get(ctx, place(ctx), optional.Value(in.SecretId), optional.Value(in.VersionId), optional.Value(in.VersionStage))
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +120,7 @@ func (a *API) PutSecretValue(ctx context.Context, in *sm.PutSecretValueInput) (*
 	if err != nil {
 		return nil, err
 	}
-	x, version, err := a.c.Secrets.Put(ctx, place(ctx), deref(in.SecretId), secrets.Put{Value: *v, Token: deref(in.ClientRequestToken), Stages: in.VersionStages})
+	x, version, err := a.c.Secrets.Put(ctx, place(ctx), optional.Value(in.SecretId), secrets.Put{Value: *v, Token: optional.Value(in.ClientRequestToken), Stages: in.VersionStages})
 	if err != nil {
 		return nil, err
 	}
@@ -157,29 +136,29 @@ func (a *API) UpdateSecret(ctx context.Context, in *sm.UpdateSecretInput) (*sm.U
 	if err != nil {
 		return nil, err
 	}
-	x, version, err := a.c.Secrets.Update(ctx, place(ctx), deref(in.SecretId), secrets.Update{Description: in.Description, KMSKey: in.KmsKeyId, Value: v, Token: deref(in.ClientRequestToken)})
+	x, version, err := a.c.Secrets.Update(ctx, place(ctx), optional.Value(in.SecretId), secrets.Update{Description: in.Description, KMSKey: in.KmsKeyId, Value: v, Token: optional.Value(in.ClientRequestToken)})
 	if err != nil {
 		return nil, err
 	}
-	return &sm.UpdateSecretOutput{ARN: &x.ARN, Name: &x.Name, VersionId: optional(version)}, nil
+	return &sm.UpdateSecretOutput{ARN: &x.ARN, Name: &x.Name, VersionId: optional.Text(version)}, nil
 }
 
 // DescribeSecret describes a secret without its value.
 func (a *API) DescribeSecret(ctx context.Context, in *sm.DescribeSecretInput) (*sm.DescribeSecretOutput, error) {
-	x, err := a.c.Secrets.Describe(ctx, place(ctx), deref(in.SecretId))
+	x, err := a.c.Secrets.Describe(ctx, place(ctx), optional.Value(in.SecretId))
 	if err != nil {
 		return nil, err
 	}
 	return &sm.DescribeSecretOutput{
-		ARN: &x.ARN, Name: &x.Name, Description: optional(x.Description), KmsKeyId: optional(x.KMSKey), Tags: tagList(x.Tags),
-		CreatedDate: &x.Created, LastChangedDate: &x.Changed, LastAccessedDate: optionalTime(x.Accessed), DeletedDate: optionalTime(x.Until),
+		ARN: &x.ARN, Name: &x.Name, Description: optional.Text(x.Description), KmsKeyId: optional.Text(x.KMSKey), Tags: tagList(x.Tags),
+		CreatedDate: &x.Created, LastChangedDate: &x.Changed, LastAccessedDate: optional.Time(x.Accessed), DeletedDate: optional.Time(x.Until),
 		VersionIdsToStages: stages(x),
 	}, nil
 }
 
 // ListSecrets lists secrets.
 func (a *API) ListSecrets(ctx context.Context, in *sm.ListSecretsInput) (*sm.ListSecretsOutput, error) {
-	q := secrets.Query{Marked: deref(in.IncludePlannedDeletion), Descending: in.SortOrder == types.SortOrderTypeDesc, Limit: defaultPage}
+	q := secrets.Query{Marked: optional.Value(in.IncludePlannedDeletion), Descending: in.SortOrder == types.SortOrderTypeDesc, Limit: defaultPage}
 	switch in.SortBy {
 	case types.SortByTypeName:
 		q.By = "name"
@@ -210,8 +189,8 @@ func (a *API) ListSecrets(ctx context.Context, in *sm.ListSecretsInput) (*sm.Lis
 	out := &sm.ListSecretsOutput{SecretList: make([]types.SecretListEntry, len(list))}
 	for i, x := range list {
 		out.SecretList[i] = types.SecretListEntry{
-			ARN: &x.ARN, Name: &x.Name, Description: optional(x.Description), KmsKeyId: optional(x.KMSKey), Tags: tagList(x.Tags),
-			CreatedDate: &x.Created, LastChangedDate: &x.Changed, LastAccessedDate: optionalTime(x.Accessed), DeletedDate: optionalTime(x.Until),
+			ARN: &x.ARN, Name: &x.Name, Description: optional.Text(x.Description), KmsKeyId: optional.Text(x.KMSKey), Tags: tagList(x.Tags),
+			CreatedDate: &x.Created, LastChangedDate: &x.Changed, LastAccessedDate: optional.Time(x.Accessed), DeletedDate: optional.Time(x.Until),
 			SecretVersionsToStages: stages(x),
 		}
 	}
@@ -226,7 +205,7 @@ const defaultPage = 100
 
 // DeleteSecret marks a secret for deletion, or deletes it.
 func (a *API) DeleteSecret(ctx context.Context, in *sm.DeleteSecretInput) (*sm.DeleteSecretOutput, error) {
-	x, err := a.c.Secrets.Delete(ctx, place(ctx), deref(in.SecretId), deref(in.RecoveryWindowInDays), deref(in.ForceDeleteWithoutRecovery))
+	x, err := a.c.Secrets.Delete(ctx, place(ctx), optional.Value(in.SecretId), optional.Value(in.RecoveryWindowInDays), optional.Value(in.ForceDeleteWithoutRecovery))
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +214,7 @@ func (a *API) DeleteSecret(ctx context.Context, in *sm.DeleteSecretInput) (*sm.D
 
 // RestoreSecret takes the mark for deletion away.
 func (a *API) RestoreSecret(ctx context.Context, in *sm.RestoreSecretInput) (*sm.RestoreSecretOutput, error) {
-	x, err := a.c.Secrets.Restore(ctx, place(ctx), deref(in.SecretId))
+	x, err := a.c.Secrets.Restore(ctx, place(ctx), optional.Value(in.SecretId))
 	if err != nil {
 		return nil, err
 	}
@@ -244,18 +223,18 @@ func (a *API) RestoreSecret(ctx context.Context, in *sm.RestoreSecretInput) (*sm
 
 // TagResource adds tags to a secret.
 func (a *API) TagResource(ctx context.Context, in *sm.TagResourceInput) (*sm.TagResourceOutput, error) {
-	return &sm.TagResourceOutput{}, a.c.Secrets.Tag(ctx, place(ctx), deref(in.SecretId), tagMap(in.Tags))
+	return &sm.TagResourceOutput{}, a.c.Secrets.Tag(ctx, place(ctx), optional.Value(in.SecretId), tagMap(in.Tags))
 }
 
 // UntagResource removes tags from a secret.
 func (a *API) UntagResource(ctx context.Context, in *sm.UntagResourceInput) (*sm.UntagResourceOutput, error) {
-	return &sm.UntagResourceOutput{}, a.c.Secrets.Untag(ctx, place(ctx), deref(in.SecretId), in.TagKeys)
+	return &sm.UntagResourceOutput{}, a.c.Secrets.Untag(ctx, place(ctx), optional.Value(in.SecretId), in.TagKeys)
 }
 
 // GetResourcePolicy returns no policy: PutResourcePolicy is not implemented. Terraform asks
 // for it whenever it reads a secret.
 func (a *API) GetResourcePolicy(ctx context.Context, in *sm.GetResourcePolicyInput) (*sm.GetResourcePolicyOutput, error) {
-	x, err := a.c.Secrets.CheckPolicyReadable(ctx, place(ctx), deref(in.SecretId))
+	x, err := a.c.Secrets.CheckPolicyReadable(ctx, place(ctx), optional.Value(in.SecretId))
 	if err != nil {
 		return nil, err
 	}

@@ -10,13 +10,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/jsonerrors"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/secrets"
 )
 
 func tagMap(list []types.Tag) map[string]string {
 	out := make(map[string]string, len(list))
 	for _, t := range list {
-		out[deref(t.Key)] = deref(t.Value)
+		out[optional.Value(t.Key)] = optional.Value(t.Value)
 	}
 	return out
 }
