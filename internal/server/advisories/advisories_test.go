@@ -105,6 +105,16 @@ func TestParse_Severity(t *testing.T) {
 		{"A", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:P/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N"}]`, "low"},      // 1.6
 		{"A", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:N"}]`, ""},
 		{"A", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:X"}]`, ""},
+		{"A", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H/AV:P"}]`, ""},
+		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H"}]`, "critical"},        // 10
+		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N"}]`, "high"},            // 8.7
+		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:L/AC:H/AT:N/PR:N/UI:A/VC:N/VI:N/VA:L/SC:H/SI:H/SA:H"}]`, "moderate"},        // 5.2
+		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:P/AC:H/AT:P/PR:H/UI:A/VC:L/VI:N/VA:N/SC:N/SI:N/SA:N"}]`, "low"},             // 0.3
+		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N/E:U/CR:L/X"}]`, "high"}, // by its base metrics
+		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:N/SC:N/SI:N/SA:N"}]`, ""},
+		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AC:L/AV:N/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H"}]`, ""},
+		{"A", `"severity":[{"type":"CVSS_V3","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H"}]`, ""},
+		{"A", `"severity":[{"type":"CVSS_V3","score":"CVSS:3.1/AV:P/AC:H/PR:L/UI:R/S:U/C:L/I:N/A:N"},{"type":"CVSS_V4","score":"CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:N/VI:N/VA:H/SC:N/SI:N/SA:N"}]`, "high"},
 		{"A", `"severity":[{"type":"CVSS_V4","score":"CVSS:4.0/AV:N"}],"database_specific":{"severity":"high"}`, "high"},
 		{"A", `"database_specific":{"severity":7,"cwe_ids":"x"}`, ""},
 		{"MAL-2026-1", `"summary":"steals"`, "critical"},
@@ -118,6 +128,69 @@ func TestParse_Severity(t *testing.T) {
 			t.Errorf("%s: %q, malware %v", c.members, got.Severity, got.Malware)
 		}
 	}
+}
+
+// Every vector of base metrics of CVSS 4 has a score, so the library, which panics on some
+// others, never does.
+func TestParse_AllVectorsOfCVSS4(t *testing.T) {
+	metrics := [...]struct{ name, values string }{
+		{"AV", "NALP"},
+		{"AC", "LH"},
+		{"AT", "NP"},
+		{"PR", "NLH"},
+		{"UI", "NPA"},
+		{"VC", "HLN"},
+		{"VI", "HLN"},
+		{"VA", "HLN"},
+		{"SC", "HLN"},
+		{"SI", "HLN"},
+		{"SA", "HLN"},
+	}
+	counts := map[string]int{}
+	var try func(vector string, left int)
+	try = func(vector string, left int) {
+		if left == 0 {
+			p, err := advisories.Parse([]byte(`{"id":"A","severity":[{"type":"CVSS_V4","score":"` + vector + `"}],"affected":[{"package":{"ecosystem":"npm","name":"x"},"versions":["1"]}]}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts[p.Packages[0].Advisory.Severity.String()]++
+			return
+		}
+		metric := metrics[len(metrics)-left]
+		for _, value := range metric.values {
+			try(vector+"/"+metric.name+":"+string(value), left-1)
+		}
+	}
+	try("CVSS:4.0", len(metrics))
+	// No impact at all is 144 vectors: those have no severity.
+	if counts[""] != 144 || counts["low"] == 0 || counts["moderate"] == 0 || counts["high"] == 0 || counts["critical"] == 0 {
+		t.Error(counts)
+	}
+}
+
+func FuzzParse_Severity(f *testing.F) {
+	f.Add("CVSS_V3", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H")
+	f.Add("CVSS_V4", "CVSS:4.0/AV:N/AC:L/AT:N/PR:N/UI:N/VC:H/VI:H/VA:H/SC:H/SI:H/SA:H/E:A/CR:H/MAV:P/S:P/U:Red")
+	f.Add("CVSS_V4", "CVSS:4.0//////////////")
+	f.Add("CVSS_V4", "CVSS:4.0")
+	f.Fuzz(func(t *testing.T, kind, vector string) {
+		text, err := json.Marshal(map[string]any{
+			"id": "A", "severity": []any{map[string]string{"type": kind, "score": vector}},
+			"affected": []any{map[string]any{"package": map[string]string{"ecosystem": "npm", "name": "x"}, "versions": []string{"1"}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := advisories.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := p.Packages[0].Advisory
+		if a.Severity != packages.UnknownSeverity && a.Score == "" {
+			t.Fatalf("%+v", a)
+		}
+	})
 }
 
 func TestParse_Hostile(t *testing.T) {

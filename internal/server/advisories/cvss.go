@@ -4,35 +4,89 @@ import (
 	"math"
 	"strings"
 
+	gocvss40 "github.com/pandatix/go-cvss/40"
+
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 )
 
-// cvss returns the vector and the severity of a score of OSV. Only versions 3 and 3.1 are
-// computed (FIRST, "Common Vulnerability Scoring System v3.1: Specification Document",
-// section 7.1); of others, the severity is unknown.
+// cvss returns the vector and the severity of a score of OSV; of other versions than 3 and
+// 4, the severity is unknown. The severity follows from the base metrics in both: threat
+// and environment differ from site to site, and what a document says about them could
+// only be older than what is known here.
 func cvss(kind, vector string) (string, packages.Severity) {
-	if kind != "CVSS_V3" || len(vector) > maxText || !strings.HasPrefix(vector, "CVSS:3.") {
+	if len(vector) > maxVector {
 		return "", packages.UnknownSeverity
 	}
-	metrics := map[string]string{}
-	for part := range strings.SplitSeq(vector, "/") {
-		name, value, _ := strings.Cut(part, ":")
-		metrics[name] = value
-	}
-	score, ok := baseScore(metrics)
+	var score float64
+	var ok bool
 	switch {
-	case !ok:
-		return "", packages.UnknownSeverity
-	case score >= 9:
-		return vector, packages.Critical
-	case score >= 7:
-		return vector, packages.High
-	case score >= 4:
-		return vector, packages.Moderate
-	case score > 0:
-		return vector, packages.Low
+	case kind == "CVSS_V3" && (strings.HasPrefix(vector, "CVSS:3.0/") || strings.HasPrefix(vector, "CVSS:3.1/")):
+		score, ok = score3(vector)
+	case kind == "CVSS_V4" && strings.HasPrefix(vector, header4):
+		score, ok = score4(vector)
 	}
-	return vector, packages.UnknownSeverity
+	if !ok {
+		return "", packages.UnknownSeverity
+	}
+	return vector, rating(score)
+}
+
+// rating is the qualitative rating of a base score, which is the same in CVSS 3
+// (specification, section 5) and CVSS 4 (section 6).
+func rating(score float64) packages.Severity {
+	switch {
+	case score >= 9:
+		return packages.Critical
+	case score >= 7:
+		return packages.High
+	case score >= 4:
+		return packages.Moderate
+	case score > 0:
+		return packages.Low
+	}
+	return packages.UnknownSeverity
+}
+
+// maxVector is the size of the longest vector that is read, in bytes. One of CVSS 4 with
+// all of its metrics has about 190.
+const maxVector = 300
+
+// The base metrics of CVSS 4 in their order, with their values (FIRST, "Common
+// Vulnerability Scoring System v4.0: Specification Document", table 23).
+const header4 = "CVSS:4.0/"
+
+var base4 = [...]struct{ name, values string }{
+	{"AV", "NALP"},
+	{"AC", "LH"},
+	{"AT", "NP"},
+	{"PR", "NLH"},
+	{"UI", "NPA"},
+	{"VC", "HLN"},
+	{"VI", "HLN"},
+	{"VA", "HLN"},
+	{"SC", "HLN"},
+	{"SI", "HLN"},
+	{"SA", "HLN"},
+}
+
+// score4 is the base score of a vector of CVSS 4. The library panics on some vectors, so
+// it only gets base metrics with known values, of which a test tries all.
+func score4(vector string) (score float64, ok bool) {
+	parts := strings.SplitN(strings.TrimPrefix(vector, header4), "/", len(base4)+1)
+	if len(parts) < len(base4) {
+		return 0, false
+	}
+	for i, metric := range base4 {
+		name, value, _ := strings.Cut(parts[i], ":")
+		if name != metric.name || len(value) != 1 || !strings.Contains(metric.values, value) {
+			return 0, false
+		}
+	}
+	parsed, err := gocvss40.ParseVector(header4 + strings.Join(parts[:len(base4)], "/"))
+	if err != nil {
+		return 0, false
+	}
+	return parsed.Score(), true
 }
 
 var (
@@ -44,7 +98,17 @@ var (
 	impactOf        = map[string]float64{"H": 0.56, "L": 0.22, "N": 0}
 )
 
-func baseScore(m map[string]string) (score float64, ok bool) {
+// score3 is the base score of a vector of CVSS 3 (FIRST, "Common Vulnerability Scoring
+// System v3.1: Specification Document", section 7.1).
+func score3(vector string) (score float64, ok bool) {
+	m := map[string]string{}
+	for part := range strings.SplitSeq(vector, "/") {
+		name, value, _ := strings.Cut(part, ":")
+		if _, repeated := m[name]; repeated {
+			return 0, false
+		}
+		m[name] = value
+	}
 	changed := m["S"] == "C"
 	pr := privileges
 	if changed {
