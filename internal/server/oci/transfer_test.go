@@ -51,7 +51,7 @@ func (s *fileSink) Write(p []byte) (int, error) {
 
 // Blobs reach the connection as files, so that the kernel can send them.
 func TestGetBlob_SentAsFile(t *testing.T) {
-	files, err := local.Open(filepath.Join(t.TempDir(), "blobs"))
+	files, err := local.Open(filepath.Join(t.TempDir(), "blobs"), local.Scratch())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func (o presignedObject) Presign(_ context.Context, expires time.Duration) (stri
 }
 
 func TestGetBlob_Redirect(t *testing.T) {
-	blobs, err := local.Open(filepath.Join(t.TempDir(), "blobs"))
+	blobs, err := local.Open(filepath.Join(t.TempDir(), "blobs"), local.Scratch())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func (s *Store) restore(name string) bool {
 	if err != nil || len(days) == 0 {
 		return false
 	}
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(name); err != nil {
 		return false
 	}
 	for _, day := range slices.Backward(days) {

@@ -63,6 +63,8 @@ type Store struct {
 	writing sync.Map
 	// reserve is how many bytes of the disk uploads leave free.
 	reserve int64
+	// scratch says that nothing is synced.
+	scratch bool
 	small   *smallObjects
 	metrics *metrics
 }
@@ -74,6 +76,11 @@ type Option func(*Store)
 // database and the audit log, which may be on the same disk, can go on. The
 // default is a twentieth of the disk, at most 1 GiB.
 func WithReserve(bytes int64) Option { return func(s *Store) { s.reserve = bytes } }
+
+// Scratch makes a store that a crash of the machine may damage, such as one that is
+// removed at the end. A commit does not wait for the disk, which is nearly all that it
+// costs. A crash of the process damages nothing.
+func Scratch() Option { return func(s *Store) { s.scratch = true } }
 
 var _ blob.Store = (*Store)(nil)
 
@@ -140,7 +147,7 @@ func (s *Store) claim(name string) (*writer, error) {
 	if !blob.ValidName(name) {
 		return nil, fmt.Errorf("%w: %q", blob.ErrInvalidName, name)
 	}
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(name); err != nil {
 		return nil, fmt.Errorf("blob store %s: %w", s.dir, err)
 	}
 	if _, taken := s.writing.LoadOrStore(name, struct{}{}); taken {

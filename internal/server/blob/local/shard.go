@@ -62,8 +62,12 @@ func (h shard) sync() error { return syncFolder(h.root, h.name) }
 
 // prepare creates the shards that are missing and makes the names of all shards
 // durable. The first writer of every process does this, since an earlier process
-// may have been killed between the two steps.
-func (s *Store) prepare() error {
+// may have been killed between the two steps. A scratch store, which is often used for
+// few objects, gets the shard of the one object.
+func (s *Store) prepare(object string) error {
+	if s.scratch {
+		return ignore(s.root.Mkdir(s.shard(object).name, 0o700), fs.ErrExist)
+	}
 	if s.prepared.Load() {
 		return nil
 	}

@@ -115,7 +115,7 @@ func (s *Store) Clone(_ context.Context, from *View, name string) (bool, error) 
 }
 
 func (s *Store) adopt(from *View, name string, link func(source *os.File, sourcePath, target string) error) (bool, error) {
-	if err := s.prepare(); err != nil {
+	if err := s.prepare(name); err != nil {
 		return false, fmt.Errorf("blob store %s: %w", s.dir, err)
 	}
 	f, where, err := from.open(name)

@@ -87,7 +87,7 @@ func connect(ctx context.Context, file string, raw *os.File, synchronous string)
 		return nil, err
 	}
 	pragmas := []string{
-		"busy_timeout(10000)", "journal_mode(WAL)", synchronous, "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
+		"busy_timeout(10000)", synchronous, "journal_mode(WAL)", "foreign_keys(1)", "cache_size(-4096)", "temp_store(MEMORY)",
 	}
 	write, err := sql.Open("sqlite", dataSource(file, "", pragmas...))
 	if err != nil {
