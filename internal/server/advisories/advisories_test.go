@@ -46,7 +46,7 @@ var merge = packages.PackageID{Format: packages.NPM, Namespace: "acme", Name: "m
 
 func TestParse(t *testing.T) {
 	p, err := advisories.Parse([]byte(prototype))
-	if err != nil || p.ID != "GHSA-1" || p.Withdrawn || len(p.Packages) != 1 || p.Packages[0].Package != merge {
+	if err != nil || p.ID != "GHSA-1" || p.Withdrawn || len(p.Packages) != 2 || p.Packages[0].Package != merge {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	a := p.Packages[0].Advisory
@@ -76,6 +76,10 @@ func TestParse_Ecosystems(t *testing.T) {
 		{"Maven", "core", "1.0", ""},
 		{"PyPI", "a b", "1.0", ""},
 		{"Debian", "bash", "1", ""},
+		{"Debian:12", "bash", "1", "Debian:12//bash"},
+		{"Ubuntu:22.04:LTS", "bash", "1", "Ubuntu:22.04//bash"},
+		{"Go", "example.com/x", "1.0.0", "Go//example.com/x"},
+		{"Fedora:40", "bash", "1", ""},
 	} {
 		text, err := json.Marshal(map[string]any{"id": "X-1", "affected": []any{map[string]any{"package": map[string]string{"ecosystem": c.ecosystem, "name": c.name}, "versions": []string{c.version}}}})
 		if err != nil {

@@ -42,6 +42,7 @@ type document struct {
 	Summary   string    `json:"summary"`
 	Details   string    `json:"details"`
 	Aliases   []string  `json:"aliases"`
+	Upstream  []string  `json:"upstream"` // what a distribution's advisory is about
 	Modified  time.Time `json:"modified"`
 	Published time.Time `json:"published"`
 	Withdrawn time.Time `json:"withdrawn"`
@@ -76,9 +77,11 @@ type affected struct {
 		} `json:"events"`
 	} `json:"ranges"`
 	Versions []string `json:"versions"`
+	Specific any      `json:"ecosystem_specific"`
 }
 
-// A Parsed document is what one says about the packages that can be here.
+// A Parsed document is what one says about the packages that can be here, in a repository or
+// an image.
 type Parsed struct {
 	ID       string
 	Modified time.Time
@@ -123,19 +126,17 @@ func Parse(text []byte) (*Parsed, error) {
 }
 
 func (d *document) about(a *affected) (out About, ok bool, err error) {
-	ecosystem, _, _ := strings.Cut(a.Package.Ecosystem, ":")
-	format, ok := ecosystems[ecosystem]
-	if !ok || !validText(a.Package.Name) {
+	id, ok := packageOf(a.Package.Ecosystem, a.Package.Name)
+	if !ok {
 		return out, false, nil
 	}
 	if len(a.Ranges) > maxRanges || len(a.Versions) > maxVersions {
 		return out, false, fmt.Errorf("it has too many ranges or versions of %s", a.Package.Name)
 	}
-	id, ok := packages.ParsePackageName(format, a.Package.Name)
-	if !ok {
-		return out, false, nil
-	}
 	advisory := d.advisory()
+	if s := severityIn(a.Specific); isSystem(id.Format) && s != packages.UnknownSeverity {
+		advisory.Severity = s
+	}
 	for _, v := range a.Versions {
 		if validText(v) {
 			advisory.Versions = append(advisory.Versions, v)
@@ -168,7 +169,7 @@ func (d *document) about(a *affected) (out About, ok bool, err error) {
 	if len(advisory.Ranges) > maxRanges {
 		return out, false, fmt.Errorf("it has too many ranges of %s", a.Package.Name)
 	}
-	compact(format, advisory)
+	compact(id.Format, advisory)
 	return About{id, advisory}, len(advisory.Ranges)+len(advisory.Versions) > 0, nil
 }
 
@@ -178,13 +179,16 @@ func (d *document) advisory() *packages.Advisory {
 		ID: d.ID, Summary: oneLine(cmp.Or(d.Summary, d.Details)), Malware: strings.HasPrefix(d.ID, malwareIDs),
 		Published: validTime(d.Published), Modified: validTime(d.Modified),
 	}
-	for _, alias := range d.Aliases {
+	for _, alias := range slices.Concat(d.Aliases, d.Upstream) {
 		if validText(alias) && len(a.Aliases) < maxAliases {
 			a.Aliases = append(a.Aliases, alias)
 			a.Malware = a.Malware || strings.HasPrefix(alias, malwareIDs)
 		}
 	}
 	for _, s := range d.Severity {
+		if word := severityOf(s.Score); s.Type == "Ubuntu" && word > a.Severity {
+			a.Severity = word
+		}
 		if vector, severity := cvss(s.Type, s.Score); severity > a.Severity {
 			a.Score, a.Severity = vector, severity
 		}
@@ -260,8 +264,8 @@ func compact(f packages.Format, a *packages.Advisory) {
 	if len(a.Ranges) == 0 {
 		return
 	}
-	ranges := &packages.Advisory{Ranges: a.Ranges}
-	a.Versions = slices.DeleteFunc(a.Versions, func(v string) bool { return ranges.Affects(f, v) })
+	ranges, compare := &packages.Advisory{Ranges: a.Ranges}, orderOf(f)
+	a.Versions = slices.DeleteFunc(a.Versions, func(v string) bool { _, in := affects(ranges, compare, v); return in })
 	if len(a.Versions) == 0 {
 		a.Versions = nil
 	}

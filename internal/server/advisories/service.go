@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,8 @@ type index struct {
 	revision  uint64
 	byPackage *immutable.Map[string, []*packages.Advisory] // by packages.PackageID.Key
 	byID      *immutable.Map[string, indexed]
+	formats   map[string]int // how many packages of each format it is about
+	changed   time.Time
 }
 
 // An indexed document is what the index knows of a document.
@@ -79,7 +82,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s := &Service{db: c.DB, feed: c.Feed, operators: c.Operators, now: c.Now, changing: changefeed.NewTurn()}
 	c.Feed.Follow(scope, follower{s})
-	s.index.Store(&index{byPackage: immutable.NewMap[string, []*packages.Advisory](nil), byID: immutable.NewMap[string, indexed](nil)})
+	s.index.Store(&index{byPackage: immutable.NewMap[string, []*packages.Advisory](nil), byID: immutable.NewMap[string, indexed](nil), formats: map[string]int{}})
 	if err := (follower{s}).Reload(ctx); err != nil {
 		return nil, fmt.Errorf("advisories: load: %w", err)
 	}
@@ -231,10 +234,16 @@ func (s *Service) List(ctx context.Context, id packages.PackageID) (about []*pac
 	return about, s.index.Load().byID.Len(), nil
 }
 
+// formatOf is the format in a key of a package.
+func formatOf(key string) string {
+	format, _, _ := strings.Cut(key, "/")
+	return format
+}
+
 // with returns an index in which the documents with the ids are as given; those without a
 // document are not in it.
 func (x *index) with(ids []string, documents map[string]*Parsed) *index {
-	next := &index{x.revision + 1, x.byPackage, x.byID}
+	next := &index{x.revision + 1, x.byPackage, x.byID, maps.Clone(x.formats), x.changed}
 	for _, id := range ids {
 		if old, ok := next.byID.Get(id); ok {
 			for _, key := range old.packages {
@@ -242,6 +251,7 @@ func (x *index) with(ids []string, documents map[string]*Parsed) *index {
 				left := slices.DeleteFunc(slices.Clone(have), func(a *packages.Advisory) bool { return a.ID == id })
 				if len(left) == 0 {
 					next.byPackage = next.byPackage.Delete(key)
+					next.formats[formatOf(key)]--
 				} else {
 					next.byPackage = next.byPackage.Set(key, left)
 				}
@@ -256,6 +266,9 @@ func (x *index) with(ids []string, documents map[string]*Parsed) *index {
 		for _, about := range d.Packages {
 			key := about.Package.Key()
 			have, _ := next.byPackage.Get(key)
+			if len(have) == 0 {
+				next.formats[formatOf(key)]++
+			}
 			next.byPackage = next.byPackage.Set(key, append(slices.Clip(have), about.Advisory))
 			if !slices.Contains(entry.packages, key) {
 				entry.packages = append(entry.packages, key)

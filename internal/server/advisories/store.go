@@ -40,7 +40,7 @@ func (s *Service) change(ctx context.Context, run func(*db.Tx) ([]string, error)
 		},
 		Publish: func() {
 			if len(ids) > 0 {
-				s.index.Store(s.index.Load().with(ids, documents))
+				s.index.Store(s.index.Load().with(ids, documents).at(s.now()))
 			}
 		},
 	})
@@ -82,7 +82,7 @@ func (f follower) Apply(ctx context.Context, keys []string) error {
 	if err != nil {
 		return err
 	}
-	f.s.index.Store(f.s.index.Load().with(keys, documents))
+	f.s.index.Store(f.s.index.Load().with(keys, documents).at(f.s.now()))
 	return nil
 }
 
@@ -109,6 +109,13 @@ func (f follower) Reload(ctx context.Context) error {
 		if id, _, _ := it.Next(); all[id] == nil {
 			ids = append(ids, id)
 		}
+	}
+	last, err := db.One(ctx, f.s.db, db.Scalar[int64], `SELECT coalesce(max(imported), 0) FROM advisory`)
+	if err != nil {
+		return err
+	}
+	if last > 0 {
+		now = now.at(db.Time(last))
 	}
 	f.s.index.Store(now.with(ids, all))
 	return nil

@@ -105,4 +105,3 @@ func TestRead_Errors(t *testing.T) {
 type endless struct{ ctx context.Context }
 
 func (e endless) Read([]byte) (int, error) { <-e.ctx.Done(); return 0, e.ctx.Err() }
-
