@@ -112,7 +112,11 @@ func (c *lifecycleExplainCommand) Run(ctx context.Context, stdin io.Reader, stdo
 	for _, n := range count {
 		total += n
 	}
-	fmt.Fprintf(stderr, "%d of %d images would be removed, and what follows them.\n", count["expired"], total)
+	archived := ""
+	if n := count["archived"]; n > 0 {
+		archived = fmt.Sprintf(" and %d archived", n)
+	}
+	fmt.Fprintf(stderr, "%d of %d images would be removed%s, and what follows them.\n", count["expired"], total, archived)
 	return nil
 }
 
@@ -139,6 +143,8 @@ func lifecycleDecision(v *operatormodel.LifecycleVerdict) string {
 	switch v.Decision {
 	case "expired":
 		return fmt.Sprintf("removed by rule %d", deref(v.RulePriority))
+	case "archived":
+		return fmt.Sprintf("archived by rule %d", deref(v.RulePriority))
 	case "protected":
 		return "kept: " + shortDigest(deref(v.ListedBy)) + " lists it"
 	case "follows":
@@ -225,6 +231,9 @@ func printLifecycleRun(stdout io.Writer, output string, run *operatormodel.Lifec
 		text = fmt.Sprintf("nothing was removed of %d images", run.ImageCount)
 	default:
 		text = fmt.Sprintf("%d of %d images removed; undo until %s", run.Removed, run.ImageCount, whenOr(run.UndoUntil, ""))
+	}
+	if run.Archived > 0 {
+		text += fmt.Sprintf("; %d archived", run.Archived)
 	}
 	_, err := fmt.Fprintf(stdout, "run %s: %s\n", run.RunID, text)
 	return err

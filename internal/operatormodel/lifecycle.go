@@ -29,7 +29,7 @@ type LifecycleVerdict struct {
 	ImageTags    []string   `json:"imageTags"`
 	PushedAt     time.Time  `json:"pushedAt"`
 	LastPulledAt *time.Time `json:"lastPulledAt,omitempty"`
-	// Decision is expired, kept, protected (by the manifest list in ListedBy), or
+	// Decision is expired, archived, kept, protected (by the manifest list in ListedBy), or
 	// follows (the image in Follows).
 	Decision string `json:"decision"`
 	// RulePriority is the rule that acts on the image, or would.
@@ -76,7 +76,9 @@ type LifecycleRun struct {
 	// ImageCount is the number of images before the run.
 	ImageCount int64 `json:"imageCount"`
 	Removed    int64 `json:"removed"`
-	Restored   int64 `json:"restored"`
+	// Archived is how many images the run archived. An undo does not restore them.
+	Archived int64 `json:"archived"`
+	Restored int64 `json:"restored"`
 	// Message says why the run stopped, or what an undo could not restore.
 	Message *string `json:"message,omitempty"`
 }

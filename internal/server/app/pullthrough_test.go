@@ -234,6 +234,27 @@ func TestPullThrough_TagMoves(t *testing.T) {
 }
 
 // TestPullThrough_OneImport checks that clients that come together cause one import.
+// A pull brings an archived image back if the other registry has it.
+func TestPullThrough_Archived(t *testing.T) {
+	u := newUpstream(t)
+	img := u.push("app:1")
+	g := cacheOf(t, u, time.Second)
+	admin := g.admin(victim)
+	g.wantPull(admin, "up/app:1", img)
+	client := ecr.NewFromConfig(admin)
+	if _, err := client.UpdateImageStorageClass(t.Context(), &ecr.UpdateImageStorageClassInput{
+		RepositoryName: aws.String("up/app"), ImageId: &types.ImageIdentifier{ImageTag: aws.String("1")}, TargetStorageClass: types.TargetStorageClassArchive,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	g.wantPull(admin, "up/app:1", img)
+	out := must(client.DescribeImages(t.Context(), &ecr.DescribeImagesInput{RepositoryName: aws.String("up/app")}))(t)
+	if len(out.ImageDetails) != 1 || out.ImageDetails[0].LastActivatedAt == nil {
+		t.Errorf("%+v", out.ImageDetails)
+	}
+	g.stop()
+}
+
 func TestPullThrough_OneImport(t *testing.T) {
 	u := newUpstream(t)
 	img := u.push("app:1")

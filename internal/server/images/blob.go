@@ -22,6 +22,9 @@ type Blob struct {
 	// [Service.LayerAvailability] sets it, and it is empty if no image needs the
 	// blob.
 	MediaType string
+	// Archived is true if only archived images need the blob, which has no size then. Only
+	// [Service.LayerAvailability] sets it.
+	Archived bool
 }
 
 // renewEvery limits how often the link of a blob is renewed. It is renewed when a
@@ -81,7 +84,8 @@ func (s *Service) renewBlob(ctx context.Context, repo *Repository, d digest.Dige
 	return Blob{Digest: d, Size: l.size}, nil
 }
 
-// locate returns the location of a blob, from the cache or the database.
+// locate returns the location of a blob, from the cache or the database. A blob that only
+// archived images need is BlobNotFound: a client that wants it for another image uploads it.
 func (s *Service) locate(ctx context.Context, repo *Repository, d digest.Digest) (*location, error) {
 	l, err := s.locations.Load(digestKey{repo.row, d}, func() (*location, error) {
 		return db.One(ctx, s.db, func(r db.Row) (*location, error) {
@@ -90,7 +94,7 @@ func (s *Service) locate(ctx context.Context, repo *Repository, d digest.Digest)
 			err := r.Scan(&l.object, &l.size, &renewed)
 			l.renewed.Store(renewed)
 			return l, err
-		}, `SELECT b.object, b.size, l.renewed FROM image_blob_link l JOIN image_blob b ON b.id = l.blob WHERE l.repository = $1 AND l.digest = $2`, repo.row, string(d))
+		}, `SELECT b.object, b.size, l.renewed FROM image_blob_link l JOIN image_blob b ON b.id = l.blob WHERE l.repository = $1 AND l.digest = $2 AND NOT (`+archivedLink+`)`, repo.row, string(d))
 	})
 	if errors.Is(err, db.ErrNoRows) {
 		return nil, blobNotFound(repo.ID, d)

@@ -107,6 +107,8 @@ func imageFailure(ref Reference, err error) (ImageFailure, bool) {
 		return ImageFailure{ref, f.Code, f.Message}, true
 	case "ImageNotFound":
 		return ImageFailure{ref, f.Code, "Requested image not found"}, true
+	case "ImageArchived":
+		return ImageFailure{ref, "ImageNotFound", f.Message}, true
 	}
 	return ImageFailure{}, false
 }

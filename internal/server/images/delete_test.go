@@ -72,7 +72,7 @@ func TestDeleteImages_LastTagDeletesImage(t *testing.T) {
 		}
 		s.wantTags(t, step.tags...)
 	}
-	list, _, err := s.ListImages(t.Context(), app, images.AnyTagStatus, images.Reference{}, 10)
+	list, _, err := s.ListImages(t.Context(), app, images.ImageFilter{}, images.Reference{}, 10)
 	if err != nil || len(list) != 0 {
 		t.Errorf("left: %v, %v", list, err)
 	}
@@ -140,7 +140,7 @@ func TestListImages_DescribeImages(t *testing.T) {
 		for limit := 1; limit < 6; limit++ {
 			var got []images.Reference
 			for after, more := (images.Reference{}), true; more; {
-				page, m, err := s.ListImages(t.Context(), app, status, after, limit)
+				page, m, err := s.ListImages(t.Context(), app, images.ImageFilter{Tags: status}, after, limit)
 				if err != nil || len(page) == 0 || len(page) > limit {
 					t.Fatalf("%v, %v", page, err)
 				}
@@ -151,7 +151,7 @@ func TestListImages_DescribeImages(t *testing.T) {
 			}
 			var described []images.Reference
 			for after, more := digest.Digest(""), true; more; {
-				page, m, err := s.DescribeImages(t.Context(), app, status, after, limit)
+				page, m, err := s.DescribeImages(t.Context(), app, images.ImageFilter{Tags: status}, after, limit)
 				if err != nil || len(page) == 0 || len(page) > limit {
 					t.Fatalf("%v, %v", page, err)
 				}

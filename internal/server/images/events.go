@@ -19,6 +19,8 @@ import (
 const (
 	actionPush   = "PUSH"
 	actionDelete = "DELETE"
+	// actionStorageClass is of [statusTx.announce].
+	actionStorageClass = "UPDATE_STORAGE_CLASS"
 )
 
 // The kinds of events: about images, and about what refers to an image by its subject.

@@ -100,6 +100,9 @@ func (i *imageImport) isNewest(ctx context.Context) (bool, error) {
 	if err != nil || there != here {
 		return false, err
 	}
+	if active, err := i.has(ctx, here); err != nil || !active {
+		return false, err
+	}
 	i.stored = []digest.Digest{here}
 	i.importReferrers(ctx) // it may have been signed since
 	return true, i.s.noteCheck(ctx, i.repo, i.ref.Tag)
@@ -108,7 +111,7 @@ func (i *imageImport) isNewest(ctx context.Context) (bool, error) {
 // has reports whether the repository has a manifest.
 func (i *imageImport) has(ctx context.Context, d digest.Digest) (bool, error) {
 	_, err := i.s.manifest(ctx, i.repo, Reference{Digest: d})
-	if fault.Is(err, "ImageNotFound") {
+	if fault.Is(err, "ImageNotFound") || fault.Is(err, "ImageArchived") { // an import restores it
 		return false, nil
 	}
 	return err == nil, err

@@ -115,15 +115,24 @@ func (s *Service) LayerAvailability(ctx context.Context, id RepositoryID, digest
 		return nil, err
 	}
 	found := make(map[digest.Digest]Blob, len(digests))
+	var missing []digest.Digest
 	for _, d := range digests {
 		b, err := s.renewBlob(ctx, repo, d)
 		if fault.Is(err, "BlobNotFound") {
+			missing = append(missing, d)
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
 		found[d] = b
+	}
+	archived, err := s.archivedBlobs(ctx, repo, missing)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range archived {
+		found[d] = Blob{Digest: d, Archived: true}
 	}
 	return found, s.addMediaTypes(ctx, repo, found)
 }
@@ -155,6 +164,12 @@ func (s *Service) DownloadableLayer(ctx context.Context, id RepositoryID, d dige
 	}
 	l, o, err := s.openIntact(ctx, repo, d)
 	if fault.Is(err, "BlobNotFound") {
+		if archived, err := s.archivedBlobs(ctx, repo, []digest.Digest{d}); err != nil || len(archived) > 0 {
+			if err == nil {
+				err = fault.New(fault.Conflict, "LayerInaccessible", "The layer with digest '%s' belongs to an archived image of the repository with name '%s'. Restore the image first.", d, id.Name)
+			}
+			return Blob{}, err
+		}
 		return Blob{}, fault.New(fault.NotFound, "LayersNotFound", "The layer with digest '%s' does not exist in the repository with name '%s' in the registry with id '%s'", d, id.Name, id.Account)
 	}
 	if err != nil {

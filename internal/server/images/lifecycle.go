@@ -34,7 +34,7 @@ type LifecyclePolicy struct {
 
 // PutLifecyclePolicy sets the lifecycle policy of a repository. It is applied in the
 // background. Action ecr:PutLifecyclePolicy. Faults: AccessDenied, RepositoryNotFound,
-// InvalidParameter, StorageClassNotSupported.
+// InvalidParameter.
 func (s *Service) PutLifecyclePolicy(ctx context.Context, id RepositoryID, document string) error {
 	repo, err := s.authorize(ctx, id, "ecr:PutLifecyclePolicy")
 	if err != nil {
@@ -161,7 +161,7 @@ func readEffectiveLifecycle(ctx context.Context, q db.Querier, repo *Repository)
 	return p, defaultErr
 }
 
-// parseLifecycle parses a policy that this server can apply. The messages are ECR's.
+// parseLifecycle parses a policy. The messages are ECR's.
 func parseLifecycle(document string) (*lifecycle.Policy, error) {
 	const parameter = "LifecyclePolicyText"
 	switch n := utf8.RuneCountInString(document); {
@@ -173,9 +173,6 @@ func parseLifecycle(document string) (*lifecycle.Policy, error) {
 	p, err := lifecycle.Parse(document)
 	if err != nil {
 		return nil, invalidParameter(parameter, "Lifecycle policy validation failure: "+err.Error())
-	}
-	if p.UsesArchive() {
-		return nil, fault.New(fault.Unimplemented, "StorageClassNotSupported", "The storage class archive is not supported yet: use rules whose action is expire, without storageClass archive.")
 	}
 	return p, nil
 }
@@ -195,8 +192,7 @@ func (s *Service) authorizeRegistry(ctx context.Context, action, account, region
 
 // PutDefaultLifecyclePolicy sets the default lifecycle policy of a registry. Action
 // gatehouse:PutDefaultLifecyclePolicy on all the registry's repositories,
-// arn:aws:ecr:REGION:ACCOUNT:repository/*. Faults: AccessDenied, InvalidParameter,
-// StorageClassNotSupported.
+// arn:aws:ecr:REGION:ACCOUNT:repository/*. Faults: AccessDenied, InvalidParameter.
 func (s *Service) PutDefaultLifecyclePolicy(ctx context.Context, account, region, document string) (DefaultLifecyclePolicy, error) {
 	if err := s.authorizeRegistry(ctx, "gatehouse:PutDefaultLifecyclePolicy", account, region); err != nil {
 		return DefaultLifecyclePolicy{}, err

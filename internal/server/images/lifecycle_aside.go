@@ -22,7 +22,7 @@ import (
 const asideBatch = 100
 
 // The columns that a manifest has in both tables.
-const asideColumns = `digest, media_type, artifact_type, subject, annotations, size, pushed, pulled, body`
+const asideColumns = `digest, media_type, artifact_type, subject, annotations, size, pushed, pulled, body, status, archived, activated, age_from`
 
 // An asideImage is an image that was set aside.
 type asideImage struct {
@@ -61,21 +61,10 @@ func (a *application) changeAside(ctx context.Context, run func(*db.Tx, *asideTx
 	t := &asideTx{a: a, now: s.now()}
 	err := s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
 		t.gone, t.number = nil, a.number
-		current, err := readEffectiveLifecycle(ctx, tx, a.repo)
-		switch {
-		case fault.Is(err, "LifecyclePolicyNotFound") || err == nil && current.Revision != a.stored.Revision:
-			return nil, stopError{errLifecycleChanged}
-		case err != nil:
+		if err := a.mayGoOn(ctx, tx); err != nil {
 			return nil, err
 		}
-		state, err := db.One(ctx, tx, db.Scalar[LifecycleState], `SELECT state FROM image_lifecycle_run WHERE id = $1`, a.run.ID)
-		switch {
-		case err == nil && state != LifecycleRunning, errors.Is(err, db.ErrNoRows):
-			return nil, stopError{errLifecycleUndone}
-		case err != nil:
-			return nil, err
-		}
-		err = run(tx, t)
+		err := run(tx, t)
 		return t.keys(), err
 	}, t.forget)
 	if err != nil {
@@ -83,6 +72,23 @@ func (a *application) changeAside(ctx context.Context, run func(*db.Tx, *asideTx
 	}
 	a.number = t.number
 	return t.gone, nil
+}
+
+// mayGoOn returns a stopError if the policy was changed or the run is being undone.
+func (a *application) mayGoOn(ctx context.Context, tx *db.Tx) error {
+	current, err := readEffectiveLifecycle(ctx, tx, a.repo)
+	switch {
+	case fault.Is(err, "LifecyclePolicyNotFound") || err == nil && current.Revision != a.stored.Revision:
+		return stopError{errLifecycleChanged}
+	case err != nil:
+		return err
+	}
+	state, err := db.One(ctx, tx, db.Scalar[LifecycleState], `SELECT state FROM image_lifecycle_run WHERE id = $1`, a.run.ID)
+	switch {
+	case err == nil && state != LifecycleRunning, errors.Is(err, db.ErrNoRows):
+		return stopError{errLifecycleUndone}
+	}
+	return err
 }
 
 // keys returns what the change feed tells other servers.
@@ -109,27 +115,34 @@ func (t *asideTx) forget() {
 // expire sets an image aside, unless it changed after it was evaluated.
 func (t *asideTx) expire(ctx context.Context, tx *db.Tx, p *planned) error {
 	row := t.a.repo.row
-	type state struct{ pushed, pulled int64 }
-	found, err := db.All(ctx, tx, func(r db.Row) (v state, err error) {
-		err = r.Scan(&v.pushed, &v.pulled)
-		return v, err
-	}, `SELECT pushed, pulled FROM image_manifest WHERE repository = $1 AND digest = $2`, row, string(p.digest))
-	if err != nil || len(found) == 0 || found[0].pushed != p.pushed {
+	same, err := p.unchanged(ctx, tx, row)
+	if err != nil || !same {
 		return err
+	}
+	return t.one(ctx, tx, asideImage{p.digest, p.tags, p.pushed, p.rule})
+}
+
+// unchanged reports whether an image is as it was when it was evaluated.
+func (p *planned) unchanged(ctx context.Context, tx *db.Tx, repository int64) (bool, error) {
+	type state struct{ pushed, pulled, age int64 }
+	found, err := db.All(ctx, tx, func(r db.Row) (v state, err error) {
+		err = r.Scan(&v.pushed, &v.pulled, &v.age)
+		return v, err
+	}, `SELECT pushed, pulled, age_from FROM image_manifest WHERE repository = $1 AND digest = $2`, repository, string(p.digest))
+	if err != nil || len(found) == 0 || found[0].pushed != p.pushed || found[0].age != p.age {
+		return false, err
 	}
 	byPull := p.rule.Selection.CountType == lifecycle.SinceImagePulled
 	if byPull && found[0].pulled != p.pulled {
-		return nil
+		return false, nil
 	}
-	tags, err := t.tags(ctx, tx, p.digest)
-	if err != nil || !slices.Equal(tags, p.tags) {
-		return err
-	}
-	return t.one(ctx, tx, asideImage{p.digest, tags, p.pushed, p.rule})
+	tags, err := tagsOf(ctx, tx, repository, p.digest)
+	return slices.Equal(tags, p.tags), err
 }
 
-func (t *asideTx) tags(ctx context.Context, tx *db.Tx, d digest.Digest) ([]string, error) {
-	return db.All(ctx, tx, db.Scalar[string], `SELECT tag FROM image_tag WHERE repository = $1 AND digest = $2 ORDER BY tag`, t.a.repo.row, string(d))
+// tagsOf returns the tags of an image in byte order.
+func tagsOf(ctx context.Context, tx *db.Tx, repository int64, d digest.Digest) ([]string, error) {
+	return db.All(ctx, tx, db.Scalar[string], `SELECT tag FROM image_tag WHERE repository = $1 AND digest = $2 ORDER BY tag`, repository, string(d))
 }
 
 // one sets an image aside unless a manifest needs it.
@@ -280,7 +293,7 @@ func (t *asideTx) followOne(ctx context.Context, tx *db.Tx, d digest.Digest) err
 	if err != nil || len(found) == 0 {
 		return err
 	}
-	tags, err := t.tags(ctx, tx, d)
+	tags, err := tagsOf(ctx, tx, t.a.repo.row, d)
 	if err != nil {
 		return err
 	}

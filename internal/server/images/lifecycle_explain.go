@@ -18,7 +18,10 @@ type LifecycleVerdict struct {
 	Digest             digest.Digest
 	Tags               []string
 	PushedAt, PulledAt time.Time // PulledAt is zero if no pull was recorded
-	// Acting is the rule that removes the image, or nil.
+	// Since is when the age of the image begins: when it was pushed, archived or restored.
+	Since  time.Time
+	Status ImageStatus
+	// Acting is the rule that acts on the image, or nil.
 	Acting *lifecycle.Rule
 	// ListedBy is the manifest list that protects the image, and Follows the image with
 	// which it is removed. Empty if there is none.
@@ -30,7 +33,7 @@ type LifecycleVerdict struct {
 // A LifecycleCursor says where a page of an explanation begins. The zero value is the first
 // page.
 type LifecycleCursor struct {
-	Pushed  int64 // microseconds since 1970
+	Age     int64 // see lifecyclePlace; microseconds since 1970
 	Digest  string
 	Younger []int // how many images each rule has identified before
 }
@@ -50,7 +53,7 @@ type LifecycleExplanation struct {
 // though there are more pages; next is nil after the last one. Pages that were read while
 // images were pushed or deleted need not fit together. Action gatehouse:ExplainLifecycle.
 // Faults: AccessDenied, RepositoryNotFound, LifecyclePolicyNotFound, InvalidParameter,
-// ImageNotFound, StorageClassNotSupported.
+// ImageNotFound.
 func (s *Service) ExplainLifecycle(ctx context.Context, id RepositoryID, x LifecycleExplanation) (list []LifecycleVerdict, next *LifecycleCursor, err error) {
 	repo, err := s.authorize(ctx, id, "gatehouse:ExplainLifecycle")
 	if err != nil {
@@ -71,7 +74,7 @@ func (s *Service) ExplainLifecycle(ctx context.Context, id RepositoryID, x Lifec
 	}
 	e, after := policy.Evaluate(s.now()), firstPlace
 	if x.From.Digest != "" {
-		after = lifecyclePlace{x.From.Pushed, x.From.Digest}
+		after = lifecyclePlace{x.From.Age, x.From.Digest}
 		e.Resume(x.From.Younger)
 	}
 	seen := 0
@@ -86,7 +89,7 @@ func (s *Service) ExplainLifecycle(ctx context.Context, id RepositoryID, x Lifec
 				return false, nil
 			}
 			if len(list) >= max(x.Limit, 1) || seen >= maxExplained {
-				next = &LifecycleCursor{img.pushed, string(img.digest), e.Younger()}
+				next = &LifecycleCursor{img.age, string(img.digest), e.Younger()}
 				return false, nil
 			}
 			return true, nil
@@ -110,7 +113,7 @@ func (s *Service) explainedPolicy(ctx context.Context, repo *Repository, documen
 }
 
 func (s *Service) verdict(repo *Repository, img *lifecycleImage, acting *lifecycle.Rule, findings []lifecycle.Finding) LifecycleVerdict {
-	v := LifecycleVerdict{Digest: img.digest, Tags: img.Tags, PushedAt: db.Time(img.pushed), Acting: acting, ListedBy: img.ListedBy, Follows: img.Follows, Findings: findings}
+	v := LifecycleVerdict{Digest: img.digest, Tags: img.Tags, PushedAt: db.Time(img.pushed), Since: db.Time(img.age), Status: img.status, Acting: acting, ListedBy: img.ListedBy, Follows: img.Follows, Findings: findings}
 	if pulled := s.lastPull(digestKey{repo.row, img.digest}, img.pulled); pulled > 0 {
 		v.PulledAt = db.Time(pulled)
 	}

@@ -38,23 +38,28 @@ const (
 	previewAttempts = 3
 )
 
-// A LifecyclePreview says what a policy would remove.
+// A LifecyclePreview says what a policy would do.
 type LifecyclePreview struct {
 	Document string
 	State    PreviewState
 	// Expiring is the number of images that the policy would remove.
 	Expiring int64
+	// Transitioning is the number of images that it would archive.
+	Transitioning int64
 
 	id                string
 	started, finished int64
 }
 
-// A PreviewImage is an image that the policy would remove.
+// A PreviewImage is an image on which the policy would act.
 type PreviewImage struct {
 	Digest   digest.Digest
 	Tags     []string
 	PushedAt time.Time
 	Priority int // of the rule
+	Action   lifecycle.Action
+	// Class is where the image was at the time of the preview.
+	Class lifecycle.StorageClass
 
 	number int64
 }
@@ -62,7 +67,7 @@ type PreviewImage struct {
 // StartLifecyclePreview begins to preview a policy, and returns its text: document or, if
 // it is nil, the one that holds for the repository. Action ecr:StartLifecyclePolicyPreview.
 // Faults: AccessDenied, RepositoryNotFound, InvalidParameter, LifecyclePolicyNotFound,
-// LifecyclePolicyPreviewInProgress, StorageClassNotSupported.
+// LifecyclePolicyPreviewInProgress.
 func (s *Service) StartLifecyclePreview(ctx context.Context, id RepositoryID, document *string) (text string, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:StartLifecyclePolicyPreview")
 	if err != nil {
@@ -110,9 +115,9 @@ func (s *Service) StartLifecyclePreview(ctx context.Context, id RepositoryID, do
 // readPreview reads the preview of a repository, with its state as of now.
 func (s *Service) readPreview(ctx context.Context, q db.Querier, repo *Repository) (LifecyclePreview, error) {
 	p, err := db.One(ctx, q, func(r db.Row) (p LifecyclePreview, err error) {
-		err = r.Scan(&p.id, &p.Document, &p.State, &p.started, &p.finished, &p.Expiring)
+		err = r.Scan(&p.id, &p.Document, &p.State, &p.started, &p.finished, &p.Expiring, &p.Transitioning)
 		return p, err
-	}, `SELECT id, document, state, started, finished, expiring FROM image_preview WHERE repository = $1`, repo.row)
+	}, `SELECT id, document, state, started, finished, expiring, transitioning FROM image_preview WHERE repository = $1`, repo.row)
 	if errors.Is(err, db.ErrNoRows) {
 		return p, fault.New(fault.NotFound, "LifecyclePolicyPreviewNotFound", "Lifecycle policy preview does not exist for the repository with name '%s' in the registry with id '%s'", repo.ID.Name, repo.ID.Account)
 	}
@@ -122,7 +127,7 @@ func (s *Service) readPreview(ctx context.Context, q db.Querier, repo *Repositor
 	case p.State == PreviewInProgress && now.Sub(db.Time(p.started)).Abs() > previewTimeout:
 		p.State = PreviewFailed
 	case p.State == PreviewComplete && now.Sub(db.Time(p.finished)) > keepPreview:
-		p.State, p.Expiring = PreviewExpired, 0
+		p.State, p.Expiring, p.Transitioning = PreviewExpired, 0, 0
 	}
 	return p, err
 }
@@ -154,7 +159,7 @@ func (s *Service) LifecyclePreview(ctx context.Context, id RepositoryID, query P
 		return p, page, 0, err
 	}
 	limit := max(query.Limit, 1)
-	page, err = db.All(ctx, s.db, scanPreviewImage, `SELECT number, digest, tags, pushed, priority FROM image_preview_image
+	page, err = db.All(ctx, s.db, scanPreviewImage, `SELECT number, digest, tags, pushed, priority, action, class FROM image_preview_image
 		WHERE repository = $1 AND number > $2 AND ($3 = 'ANY' OR ($3 = 'TAGGED') = (tags <> '[]')) ORDER BY number LIMIT $4`, repo.row, query.After, string(query.Tags), limit+1)
 	if len(page) > limit {
 		page = page[:limit]
@@ -174,7 +179,7 @@ func (s *Service) previewOf(ctx context.Context, repo *Repository, query Preview
 		if err != nil {
 			return nil, err
 		}
-		found, err := db.All(ctx, s.db, scanPreviewImage, `SELECT number, digest, tags, pushed, priority FROM image_preview_image WHERE repository = $1 AND digest = $2`, repo.row, string(d))
+		found, err := db.All(ctx, s.db, scanPreviewImage, `SELECT number, digest, tags, pushed, priority, action, class FROM image_preview_image WHERE repository = $1 AND digest = $2`, repo.row, string(d))
 		if err != nil {
 			return nil, err
 		}
@@ -191,7 +196,7 @@ func (s *Service) previewOf(ctx context.Context, repo *Repository, query Preview
 func scanPreviewImage(r db.Row) (img PreviewImage, err error) {
 	var tags []byte
 	var pushed int64
-	if err := r.Scan(&img.number, &img.Digest, &tags, &pushed, &img.Priority); err != nil {
+	if err := r.Scan(&img.number, &img.Digest, &tags, &pushed, &img.Priority, &img.Action, &img.Class); err != nil {
 		return img, err
 	}
 	img.PushedAt = db.Time(pushed)
@@ -214,7 +219,7 @@ func (s *Service) doPreview(ctx context.Context, run work.Run) error {
 		}
 		err = s.preview(ctx, repo, &p)
 		if err != nil && run.Attempt >= previewAttempts {
-			err = errors.Join(err, s.endPreview(ctx, repo, &p, PreviewFailed, 0))
+			err = errors.Join(err, s.endPreview(ctx, repo, &p, PreviewFailed, previewCounts{}))
 		}
 		return err
 	})(ctx, run)
@@ -246,7 +251,7 @@ func (s *Service) preview(ctx context.Context, repo *Repository, p *LifecyclePre
 		err = s.recordDryRun(ctx, repo, p, policy)
 	}
 	if err == nil {
-		err = s.endPreview(ctx, repo, p, PreviewComplete, w.written)
+		err = s.endPreview(ctx, repo, p, PreviewComplete, w.counts)
 	}
 	if errors.Is(err, errOtherPreview) {
 		return nil
@@ -264,9 +269,18 @@ type previewWriter struct {
 	id      string
 	pending []planned
 	written int64
+	counts  previewCounts
 }
 
+// previewCounts are how many images a policy would remove and archive.
+type previewCounts struct{ expiring, transitioning int64 }
+
 func (w *previewWriter) add(ctx context.Context, img planned) error {
+	if img.rule.Action == lifecycle.Transition {
+		w.counts.transitioning++
+	} else {
+		w.counts.expiring++
+	}
 	if w.pending = append(w.pending, img); len(w.pending) < maxParameters {
 		return nil
 	}
@@ -277,20 +291,20 @@ func (w *previewWriter) flush(ctx context.Context) error {
 	if len(w.pending) == 0 {
 		return nil
 	}
-	args := make([]any, 0, 6*len(w.pending))
+	args := make([]any, 0, 8*len(w.pending))
 	for i := range w.pending {
 		img := &w.pending[i]
 		tags, err := json.Marshal(append([]string{}, img.tags...))
 		if err != nil {
 			return err
 		}
-		args = append(args, w.repo.row, w.written+int64(i)+1, string(img.digest), string(tags), img.pushed, img.rule.Priority)
+		args = append(args, w.repo.row, w.written+int64(i)+1, string(img.digest), string(tags), img.pushed, img.rule.Priority, string(img.rule.Action), string(img.rule.Selection.StorageClass))
 	}
 	err := w.s.db.Tx(ctx, func(tx *db.Tx) error {
 		if err := checkPreview(ctx, tx, w.repo, w.id); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `INSERT INTO image_preview_image (repository, number, digest, tags, pushed, priority) VALUES `+placeholders(1, len(w.pending), 6), args...)
+		_, err := tx.Exec(ctx, `INSERT INTO image_preview_image (repository, number, digest, tags, pushed, priority, action, class) VALUES `+placeholders(1, len(w.pending), 8), args...)
 		return err
 	})
 	w.written += int64(len(w.pending))
@@ -306,9 +320,9 @@ func checkPreview(ctx context.Context, tx *db.Tx, repo *Repository, id string) e
 	return err
 }
 
-func (s *Service) endPreview(ctx context.Context, repo *Repository, p *LifecyclePreview, state PreviewState, expiring int64) error {
+func (s *Service) endPreview(ctx context.Context, repo *Repository, p *LifecyclePreview, state PreviewState, counts previewCounts) error {
 	return s.db.Tx(ctx, func(tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE image_preview SET state = $3, finished = $4, expiring = $5 WHERE repository = $1 AND id = $2`, repo.row, p.id, string(state), db.Micros(s.now()), expiring)
+		_, err := tx.Exec(ctx, `UPDATE image_preview SET state = $3, finished = $4, expiring = $5, transitioning = $6 WHERE repository = $1 AND id = $2`, repo.row, p.id, string(state), db.Micros(s.now()), counts.expiring, counts.transitioning)
 		return err
 	})
 }
@@ -327,7 +341,7 @@ func (s *Service) expirePreviews(ctx context.Context) error {
 		if _, err := tx.Exec(ctx, `DELETE FROM image_preview_image WHERE repository IN (SELECT repository FROM image_preview WHERE state = $1 AND finished < $2)`, string(PreviewComplete), before); err != nil {
 			return err
 		}
-		_, err := tx.Exec(ctx, `UPDATE image_preview SET state = $1, expiring = 0 WHERE state = $2 AND finished < $3`, string(PreviewExpired), string(PreviewComplete), before)
+		_, err := tx.Exec(ctx, `UPDATE image_preview SET state = $1, expiring = 0, transitioning = 0 WHERE state = $2 AND finished < $3`, string(PreviewExpired), string(PreviewComplete), before)
 		return err
 	})
 }

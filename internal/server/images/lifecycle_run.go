@@ -42,7 +42,10 @@ type LifecycleRun struct {
 	// Images is the number of images before the run, Removed how many it removed, with
 	// what followed them, and Restored how many an undo brought back.
 	Images, Removed, Restored int64
-	Message                   string
+	// Archived is how many images it archived, without what followed them. An undo does not
+	// restore them.
+	Archived int64
+	Message  string
 }
 
 const (
@@ -145,11 +148,11 @@ func (s *Service) LifecycleRun(ctx context.Context, id RepositoryID, run string)
 	return readLifecycleRun(ctx, s.db, repo, run)
 }
 
-const lifecycleRunColumns = `id, state, started_by, created, finished, until, images, removed, restored, message`
+const lifecycleRunColumns = `id, state, started_by, created, finished, until, images, removed, restored, archived, message`
 
 func scanLifecycleRun(r db.Row) (run LifecycleRun, err error) {
 	var created, finished, until int64
-	err = r.Scan(&run.ID, &run.State, &run.StartedBy, &created, &finished, &until, &run.Images, &run.Removed, &run.Restored, &run.Message)
+	err = r.Scan(&run.ID, &run.State, &run.StartedBy, &created, &finished, &until, &run.Images, &run.Removed, &run.Restored, &run.Archived, &run.Message)
 	run.Created, run.Finished, run.UndoUntil = db.Time(created), timeOrZero(finished), timeOrZero(until)
 	return run, err
 }
@@ -263,7 +266,7 @@ func (a *application) start(ctx context.Context) (err error) {
 	return s.Maintain(ctx)
 }
 
-// apply evaluates the policy and removes what it expires, until nothing is left.
+// apply evaluates the policy and acts on the images, until nothing is left.
 func (a *application) apply(ctx context.Context) error {
 	for {
 		plan := &oldest[planned]{n: a.service.maxPlanned}
@@ -289,35 +292,86 @@ func (a *application) apply(ctx context.Context) error {
 		if plan.total == 0 {
 			return a.follow(ctx)
 		}
-		removed, err := a.remove(ctx, plan.reversed())
+		done, err := a.act(ctx, plan.reversed())
 		if err != nil {
 			return err
 		}
 		if err := a.follow(ctx); err != nil {
 			return err
 		}
-		if plan.total <= a.service.maxPlanned || removed == 0 {
+		if plan.total <= a.service.maxPlanned || done == 0 {
 			return nil
 		}
 	}
 }
 
-// remove sets images aside, the oldest first.
-func (a *application) remove(ctx context.Context, plan []planned) (removed int, err error) {
+// act removes and archives images, the oldest first. done is how many.
+func (a *application) act(ctx context.Context, plan []planned) (done int, err error) {
 	if err := a.begin(ctx); err != nil {
 		return 0, err
 	}
 	for batch := range slices.Chunk(plan, asideBatch) {
-		gone, err := a.setAside(ctx, batch)
-		if err != nil {
-			return removed, err
+		var expiring, transitioning []planned
+		for _, p := range batch {
+			if p.rule.Action == lifecycle.Transition {
+				transitioning = append(transitioning, p)
+			} else {
+				expiring = append(expiring, p)
+			}
 		}
-		removed += len(gone)
-		if err := a.record(ctx, gone); err != nil {
-			return removed, err
+		gone, err := a.setAside(ctx, expiring)
+		if err != nil {
+			return done, err
+		}
+		archived, err := a.archive(ctx, transitioning)
+		if err != nil {
+			return done, err
+		}
+		done += len(gone) + len(archived)
+		if err := a.record(ctx, append(gone, archived...)); err != nil {
+			return done, err
 		}
 	}
-	return removed, nil
+	return done, nil
+}
+
+// archive archives those images that are still as they were evaluated and that no active
+// image lists, in one transaction. It returns them. What belongs to them follows later.
+func (a *application) archive(ctx context.Context, batch []planned) (archived []asideImage, err error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	s := a.service
+	t := &statusTx{s: s, repo: a.repo, now: s.now()}
+	err = s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
+		t.changed, archived = nil, nil
+		if err := a.mayGoOn(ctx, tx); err != nil {
+			return nil, err
+		}
+		for i := range batch {
+			p := &batch[i]
+			same, err := p.unchanged(ctx, tx, a.repo.row)
+			if err != nil {
+				return nil, err
+			}
+			if !same {
+				continue
+			}
+			switch _, err := t.archive(ctx, tx, p.digest); {
+			case fault.Is(err, "ImageStorageClassUpdateNotSupported"): // since a moment ago
+			case err != nil:
+				return nil, err
+			default:
+				archived = append(archived, asideImage{p.digest, p.tags, p.pushed, p.rule})
+			}
+		}
+		_, err := tx.Exec(ctx, `UPDATE image_lifecycle_run SET archived = archived + $2 WHERE id = $1`, a.run.ID, len(archived))
+		return t.keys(), err
+	}, t.forget)
+	if err == nil {
+		a.run.Archived += int64(len(archived))
+	}
+	return archived, err
 }
 
 // begin makes the run visible.

@@ -20,18 +20,25 @@ type lifecycleImage struct {
 	lifecycle.Image
 	digest         digest.Digest
 	pushed, pulled int64
+	age            int64 // when its age begins
+	status         ImageStatus
 	subject        digest.Digest // if it exists
 }
 
+// storageClasses are the classes as rules see them. Rules are not about an image that is
+// being restored.
+var storageClasses = map[ImageStatus]lifecycle.StorageClass{Active: lifecycle.Standard, Archived: lifecycle.Archive}
+
 // A lifecyclePlace is a place among the images of a repository in the order of evaluation:
-// after the image with this time and digest.
+// after the image with this age and digest. The age of an image begins when it is pushed,
+// and again when it is archived or restored.
 type lifecyclePlace struct {
-	pushed int64
+	age    int64
 	digest string
 }
 
 // firstPlace is before the youngest image.
-var firstPlace = lifecyclePlace{pushed: 1<<63 - 1}
+var firstPlace = lifecyclePlace{age: 1<<63 - 1}
 
 // scanImages calls visit with the images of a repository from the youngest to the oldest,
 // after a place, until it returns false. It has one page in memory.
@@ -50,7 +57,7 @@ func (s *Service) scanImages(ctx context.Context, q db.Querier, repo *Repository
 			return nil
 		}
 		last := page[len(page)-1]
-		after = lifecyclePlace{last.pushed, string(last.digest)}
+		after = lifecyclePlace{last.age, string(last.digest)}
 	}
 }
 
@@ -58,9 +65,10 @@ func (s *Service) readPage(ctx context.Context, q db.Querier, repo *Repository, 
 	// What is older than the database cannot be judged by its times: see [db.DB.Created].
 	created := s.db.Created()
 	page, err := db.All(ctx, q, func(r db.Row) (*lifecycleImage, error) {
-		img := &lifecycleImage{Image: lifecycle.Image{StorageClass: lifecycle.Standard}}
-		err := r.Scan(&img.digest, &img.pushed, &img.pulled, &img.subject, &img.ListedBy)
-		if img.Since = db.Time(img.pushed); img.Since.Before(created) {
+		img := new(lifecycleImage)
+		err := r.Scan(&img.digest, &img.pushed, &img.pulled, &img.age, &img.status, &img.subject, &img.ListedBy)
+		img.StorageClass = storageClasses[img.status]
+		if img.Since = db.Time(img.age); img.Since.Before(created) {
 			img.Since = created
 		}
 		if img.pulled > 0 { // the last pull may be this much later: see pulls.go
@@ -68,11 +76,11 @@ func (s *Service) readPage(ctx context.Context, q db.Querier, repo *Repository, 
 		}
 		img.Follows = string(img.subject)
 		return img, err
-	}, `SELECT m.digest, m.pushed, m.pulled,
+	}, `SELECT m.digest, m.pushed, m.pulled, m.age_from, m.status,
 			CASE WHEN m.subject <> '' AND EXISTS (SELECT 1 FROM image_manifest s WHERE s.repository = m.repository AND s.digest = m.subject) THEN m.subject ELSE '' END,
 			COALESCE((SELECT r.manifest FROM image_reference r WHERE r.repository = m.repository AND r.digest = m.digest AND r.manifest <> m.digest LIMIT 1), '')
-		FROM image_manifest m WHERE m.repository = $1 AND (m.pushed, m.digest) < ($2, $3)
-		ORDER BY m.pushed DESC, m.digest DESC LIMIT $4`, repo.row, after.pushed, after.digest, scanPage)
+		FROM image_manifest m WHERE m.repository = $1 AND (m.age_from, m.digest) < ($2, $3)
+		ORDER BY m.age_from DESC, m.digest DESC LIMIT $4`, repo.row, after.age, after.digest, scanPage)
 	if err != nil || len(page) == 0 {
 		return nil, err
 	}
@@ -148,16 +156,17 @@ func followTags(ctx context.Context, q db.Querier, repo *Repository, page []*lif
 	return nil
 }
 
-// A planned image is one that a rule expires.
+// A planned image is one on which a rule acts.
 type planned struct {
 	digest         digest.Digest
 	tags           []string
 	pushed, pulled int64
+	age            int64
 	rule           *lifecycle.Rule
 }
 
-// evaluateAll calls found with the images that a policy expires, from the youngest to the
-// oldest, and kept with those that a rule would expire and a manifest list protects. It
+// evaluateAll calls found with the images on which a policy acts, from the youngest to the
+// oldest, and kept with those on which a rule would act and that a manifest list protects. It
 // sees the repository as it is at one moment. images is the number of all images.
 func (s *Service) evaluateAll(ctx context.Context, repo *Repository, p *lifecycle.Policy, now time.Time, found func(planned) error, kept func(img planned, listedBy string) error) (images int64, err error) {
 	err = s.db.Snapshot(ctx, func(q db.Querier) error {
@@ -169,11 +178,11 @@ func (s *Service) evaluateAll(ctx context.Context, repo *Repository, p *lifecycl
 			if rule == nil {
 				return true, nil
 			}
-			expired := planned{img.digest, img.Tags, img.pushed, img.pulled, rule}
+			acted := planned{img.digest, img.Tags, img.pushed, img.pulled, img.age, rule}
 			if img.ListedBy != "" {
-				return true, kept(expired, img.ListedBy)
+				return true, kept(acted, img.ListedBy)
 			}
-			return true, found(expired)
+			return true, found(acted)
 		})
 	})
 	return images, err

@@ -217,7 +217,7 @@ func TestDescribeImages_ManyTags(t *testing.T) {
 	}
 	tags, seen := 0, 0
 	for after, more := digest.Digest(""), true; more; {
-		page, m, err := s.DescribeImages(t.Context(), app, images.AnyTagStatus, after, 1000)
+		page, m, err := s.DescribeImages(t.Context(), app, images.ImageFilter{}, after, 1000)
 		if err != nil || len(page) == 0 || len(page) > 20 {
 			t.Fatalf("a page of %d images, %v, want at most 20", len(page), err)
 		}

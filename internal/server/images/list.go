@@ -1,6 +1,7 @@
 package images
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -22,11 +23,26 @@ const (
 	Untagged     TagStatus = "UNTAGGED"
 )
 
+// An ImageFilter selects images. The zero value selects all that are active.
+type ImageFilter struct {
+	Tags   TagStatus // empty means AnyTagStatus
+	Status ImageStatus
+}
+
+// tags is the tag status for a query.
+func (f ImageFilter) tags() string { return string(cmp.Or(f.Tags, AnyTagStatus)) }
+
+// Includes reports whether an image is selected.
+func (f ImageFilter) Includes(d *ImageDetail) bool {
+	return (f.tags() == string(AnyTagStatus) || (f.Tags == Tagged) == (len(d.Tags) > 0)) &&
+		(f.Status == AnyImageStatus || cmp.Or(f.Status, Active) == d.Status)
+}
+
 // ListImages lists the tags with their digests, and the digests without a tag,
 // ordered by digest and tag: those after the reference after, at most limit of
 // them. more is true if there are further ones. Action ecr:ListImages. Faults:
 // AccessDenied, RepositoryNotFound.
-func (s *Service) ListImages(ctx context.Context, id RepositoryID, status TagStatus, after Reference, limit int) (list []Reference, more bool, err error) {
+func (s *Service) ListImages(ctx context.Context, id RepositoryID, filter ImageFilter, after Reference, limit int) (list []Reference, more bool, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:ListImages")
 	if err != nil {
 		return nil, false, err
@@ -34,8 +50,8 @@ func (s *Service) ListImages(ctx context.Context, id RepositoryID, status TagSta
 	limit = max(limit, 1)
 	list, err = db.All(ctx, s.db, scanReference, `SELECT m.digest, coalesce(t.tag, '') FROM image_manifest m LEFT JOIN image_tag t ON t.repository = m.repository AND t.digest = m.digest
 		WHERE m.repository = $1 AND m.digest >= $2 AND (m.digest, coalesce(t.tag, '')) > ($2, $3)
-		AND ($4 = 'ANY' OR ($4 = 'TAGGED' AND t.tag IS NOT NULL) OR ($4 = 'UNTAGGED' AND t.tag IS NULL))
-		ORDER BY m.digest, coalesce(t.tag, '') LIMIT $5`, repo.row, string(after.Digest), after.Tag, string(status), limit+1)
+		AND ($4 = 'ANY' OR ($4 = 'TAGGED' AND t.tag IS NOT NULL) OR ($4 = 'UNTAGGED' AND t.tag IS NULL))`+filter.Status.condition("m")+`
+		ORDER BY m.digest, coalesce(t.tag, '') LIMIT $5`, repo.row, string(after.Digest), after.Tag, filter.tags(), limit+1)
 	if len(list) > limit {
 		return list[:limit], true, err
 	}
@@ -55,17 +71,21 @@ type ImageDetail struct {
 	PulledAt time.Time
 	// Subject is the digest of the manifest that this one refers to, or empty.
 	Subject digest.Digest
+	Status  ImageStatus
+	// ArchivedAt and ActivatedAt are when the image was last archived and restored, and
+	// zero if it never was.
+	ArchivedAt, ActivatedAt time.Time
 
 	pulled int64
 }
 
-const detailColumns = `m.digest, m.media_type, m.artifact_type, m.size, m.pushed, m.pulled, m.subject`
+const detailColumns = `m.digest, m.media_type, m.artifact_type, m.size, m.pushed, m.pulled, m.subject, m.status, m.archived, m.activated`
 
 func scanDetail(r db.Row) (*ImageDetail, error) {
 	d := new(ImageDetail)
-	var pushed int64
-	err := r.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &pushed, &d.pulled, &d.Subject)
-	d.PushedAt = db.Time(pushed)
+	var pushed, archived, activated int64
+	err := r.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &pushed, &d.pulled, &d.Subject, &d.Status, &archived, &activated)
+	d.PushedAt, d.ArchivedAt, d.ActivatedAt = db.Time(pushed), timeOrZero(archived), timeOrZero(activated)
 	return d, err
 }
 
@@ -73,15 +93,15 @@ func scanDetail(r db.Row) (*ImageDetail, error) {
 // after the digest after, at most limit of them. more is true if there are further
 // ones. Action ecr:DescribeImages. Faults: AccessDenied,
 // RepositoryNotFound.
-func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status TagStatus, after digest.Digest, limit int) (list []*ImageDetail, more bool, err error) {
+func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, filter ImageFilter, after digest.Digest, limit int) (list []*ImageDetail, more bool, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:DescribeImages")
 	if err != nil {
 		return nil, false, err
 	}
 	limit = max(limit, 1)
 	list, err = db.All(ctx, s.db, scanDetail, `SELECT `+detailColumns+` FROM image_manifest m
-		WHERE m.repository = $1 AND m.digest > $2 AND ($3 = 'ANY' OR ($3 = 'TAGGED') = EXISTS (SELECT 1 FROM image_tag t WHERE t.repository = m.repository AND t.digest = m.digest))
-		ORDER BY m.digest LIMIT $4`, repo.row, string(after), string(status), limit+1)
+		WHERE m.repository = $1 AND m.digest > $2 AND ($3 = 'ANY' OR ($3 = 'TAGGED') = EXISTS (SELECT 1 FROM image_tag t WHERE t.repository = m.repository AND t.digest = m.digest))`+filter.Status.condition("m")+`
+		ORDER BY m.digest LIMIT $4`, repo.row, string(after), filter.tags(), limit+1)
 	if err != nil {
 		return nil, false, err
 	}
@@ -89,7 +109,7 @@ func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, status Ta
 		list = list[:limit]
 	}
 	s.addPulls(repo, list)
-	if status == Untagged || len(list) == 0 {
+	if filter.Tags == Untagged || len(list) == 0 {
 		return list, more, nil
 	}
 	fitting, err := s.addTags(ctx, repo, list, after)

@@ -34,6 +34,7 @@ type Manifest struct {
 
 	// pulled is when a pull was last recorded, in microseconds since 1970.
 	pulled atomic.Int64
+	status ImageStatus // Active in the cache
 }
 
 // Manifest returns a manifest, perhaps through a pull-through cache rule: see [Service.find].
@@ -51,7 +52,8 @@ func (s *Service) PullManifest(ctx context.Context, id RepositoryID, ref Referen
 	return m, err
 }
 
-// manifest returns a manifest from the caches or the database.
+// manifest returns a manifest from the caches or the database. Faults: ImageNotFound,
+// ImageTagDoesNotMatchDigest, ImageArchived.
 func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference) (*Manifest, error) {
 	d := ref.Digest
 	if ref.Tag != "" {
@@ -64,7 +66,11 @@ func (s *Service) manifest(ctx context.Context, repo *Repository, ref Reference)
 		}
 	}
 	m, err := s.manifests.Load(digestKey{repo.row, d}, func() (*Manifest, error) {
-		return db.One(ctx, s.db, scanManifest, `SELECT `+manifestColumns+` FROM image_manifest WHERE repository = $1 AND digest = $2`, repo.row, string(d))
+		m, err := db.One(ctx, s.db, scanManifest, `SELECT `+manifestColumns+` FROM image_manifest WHERE repository = $1 AND digest = $2`, repo.row, string(d))
+		if err == nil && m.status != Active {
+			return nil, imageArchived(repo.ID, ref, m.status)
+		}
+		return m, err
 	})
 	if errors.Is(err, db.ErrNoRows) {
 		return nil, imageNotFound(repo.ID, ref)
@@ -85,6 +91,9 @@ func (s *Service) readTagged(ctx context.Context, repo *Repository, ref Referenc
 		return nil, err
 	}
 	s.tags.Store(tagKey{repo.row, ref.Tag}, m.Digest, known)
+	if m.status != Active {
+		return nil, imageArchived(repo.ID, ref, m.status)
+	}
 	if cached := s.manifests.Lookup(digestKey{repo.row, m.Digest}); cached.State == lru.Fresh {
 		m = cached.Value // which knows of pulls that are not stored yet
 	} else {
@@ -117,12 +126,12 @@ func tagDoesNotMatch(id RepositoryID, ref Reference) error {
 	return fault.New(fault.NotFound, "ImageTagDoesNotMatchDigest", "The tag '%s' of the repository with name '%s' is not that of the image with digest '%s'", ref.Tag, id.Name, ref.Digest)
 }
 
-const manifestColumns = `digest, media_type, artifact_type, subject, size, pushed, pulled, body`
+const manifestColumns = `digest, media_type, artifact_type, subject, size, pushed, pulled, body, status`
 
 func scanManifest(row db.Row) (*Manifest, error) {
 	m := new(Manifest)
 	var pushed, pulled int64
-	err := row.Scan(&m.Digest, &m.MediaType, &m.ArtifactType, &m.Subject, &m.Size, &pushed, &pulled, &m.Body)
+	err := row.Scan(&m.Digest, &m.MediaType, &m.ArtifactType, &m.Subject, &m.Size, &pushed, &pulled, &m.Body, &m.status)
 	m.pulled.Store(pulled)
 	m.PushedAt = db.Time(pushed)
 	return m, err
@@ -146,8 +155,9 @@ func (s *Service) Tags(ctx context.Context, id RepositoryID, after string, limit
 type ReferrersQuery struct {
 	Subject       digest.Digest
 	ArtifactTypes []string // none means all types
-	After         string   // the digest that the page comes after; empty for the first
-	Limit         int      // entries of the page, at most
+	Status        ImageStatus
+	After         string // the digest that the page comes after; empty for the first
+	Limit         int    // entries of the page, at most
 	// MaxBytes limits the annotations of the page: a referrer has all annotations
 	// of its manifest, up to 4 MiB. A page has at least one entry.
 	MaxBytes int64
@@ -157,7 +167,7 @@ type ReferrersQuery struct {
 // next is After for the next page, and empty at the end. The subject does not have to
 // exist (OCI distribution-spec 1.1, Listing Referrers). Action ecr:BatchGetImage.
 // Faults: AccessDenied, RepositoryNotFound.
-func (s *Service) Referrers(ctx context.Context, id RepositoryID, q ReferrersQuery) (list []ocispec.Descriptor, next string, err error) {
+func (s *Service) Referrers(ctx context.Context, id RepositoryID, q ReferrersQuery) (list []Referrer, next string, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
 	if err != nil {
 		return nil, "", err
@@ -165,9 +175,15 @@ func (s *Service) Referrers(ctx context.Context, id RepositoryID, q ReferrersQue
 	return s.referrers(ctx, repo, q)
 }
 
+// A Referrer describes a manifest that refers to another one.
+type Referrer struct {
+	ocispec.Descriptor
+	Status ImageStatus
+}
+
 // ImageReferrers is [Service.Referrers] for an image that must exist. Faults: as there,
 // ImageNotFound, InvalidParameter.
-func (s *Service) ImageReferrers(ctx context.Context, id RepositoryID, q ReferrersQuery) (list []ocispec.Descriptor, next string, err error) {
+func (s *Service) ImageReferrers(ctx context.Context, id RepositoryID, q ReferrersQuery) (list []Referrer, next string, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
 	if err != nil {
 		return nil, "", err
@@ -175,13 +191,13 @@ func (s *Service) ImageReferrers(ctx context.Context, id RepositoryID, q Referre
 	if CheckDigest(q.Subject) != nil {
 		return nil, "", invalidParameter("subjectId", "imageDigest should satisfy the regex '[a-zA-Z0-9-_+.]+:[a-fA-F0-9]+'")
 	}
-	if _, err := s.manifest(ctx, repo, Reference{Digest: q.Subject}); err != nil {
+	if _, err := s.identify(ctx, repo, Reference{Digest: q.Subject}); err != nil {
 		return nil, "", err
 	}
 	return s.referrers(ctx, repo, q)
 }
 
-func (s *Service) referrers(ctx context.Context, repo *Repository, q ReferrersQuery) (list []ocispec.Descriptor, next string, err error) {
+func (s *Service) referrers(ctx context.Context, repo *Repository, q ReferrersQuery) (list []Referrer, next string, err error) {
 	args := []any{repo.row, string(q.Subject), q.After}
 	ofType := ""
 	if len(q.ArtifactTypes) > 0 {
@@ -191,7 +207,7 @@ func (s *Service) referrers(ctx context.Context, repo *Repository, q ReferrersQu
 		}
 	}
 	last := len(args) + 1 // the number of the last parameter
-	condition := ` FROM image_manifest WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3` + ofType
+	condition := ` FROM image_manifest WHERE repository = $1 AND subject = $2 AND subject <> '' AND digest > $3` + ofType + q.Status.condition("image_manifest")
 	// The sizes first, so that no more than a page is ever in memory.
 	type entry struct {
 		digest string
@@ -213,13 +229,13 @@ func (s *Service) referrers(ctx context.Context, repo *Repository, q ReferrersQu
 	if n < len(entries) {
 		next = end
 	}
-	list, err = db.All(ctx, s.db, scanReferrer, `SELECT digest, media_type, artifact_type, length(body), annotations`+condition+fmt.Sprintf(` AND digest <= $%d ORDER BY digest`, last), append(args, end)...)
+	list, err = db.All(ctx, s.db, scanReferrer, `SELECT digest, media_type, artifact_type, length(body), annotations, status`+condition+fmt.Sprintf(` AND digest <= $%d ORDER BY digest`, last), append(args, end)...)
 	return list, next, err
 }
 
-func scanReferrer(row db.Row) (d ocispec.Descriptor, err error) {
+func scanReferrer(row db.Row) (d Referrer, err error) {
 	var annotations []byte
-	if err := row.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &annotations); err != nil {
+	if err := row.Scan(&d.Digest, &d.MediaType, &d.ArtifactType, &d.Size, &annotations, &d.Status); err != nil {
 		return d, err
 	}
 	if len(annotations) > 0 {

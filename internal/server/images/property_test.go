@@ -258,7 +258,7 @@ func (w *model) Check(t *rapid.T) {
 				t.Fatalf("tag %s of %s: %v, want %s", tag, id.Name, err, want)
 			}
 		}
-		list, _, err := w.s.DescribeImages(w.t.Context(), id, images.AnyTagStatus, "", 1000)
+		list, _, err := w.s.DescribeImages(w.t.Context(), id, images.ImageFilter{}, "", 1000)
 		if err != nil || len(list) != len(c.manifests) {
 			t.Fatalf("%d images, %v, want %d", len(list), err, len(c.manifests))
 		}

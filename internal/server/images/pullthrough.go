@@ -141,7 +141,7 @@ func (s *Service) throughCache(ctx context.Context, id RepositoryID, repo *Repos
 	var here *Manifest
 	if repo != nil {
 		m, err := s.manifest(ctx, repo, ref)
-		if err != nil && !fault.Is(err, "ImageNotFound") {
+		if err != nil && !fault.Is(err, "ImageNotFound") && !fault.Is(err, "ImageArchived") {
 			return nil, nil, err
 		}
 		if err == nil {

@@ -81,13 +81,20 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 // runManifest runs the transaction that stores a manifest.
 func (s *Service) runManifest(ctx context.Context, put *manifestTx) error {
 	if len(put.Tags) == 0 { // caches hold only manifests that exist
-		return s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
+		err := s.db.Tx(ctx, func(tx *db.Tx) error { return put.run(ctx, tx) })
+		if !errors.Is(err, errListsChange) {
+			return err
+		}
+		put.mayRestore = true
 	}
 	return s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
 		err := put.run(ctx, tx)
 		return put.keys(), err
-	}, func() { s.forgetTags(put.repo.row, put.Tags...) })
+	}, put.forget)
 }
+
+// errListsChange means that the image is archived, so that a push shows its tags again.
+var errListsChange = errors.New("images: the pushed image is archived")
 
 // read reads the body.
 func (p *PutManifest) read() ([]byte, error) {
@@ -130,6 +137,9 @@ type manifestTx struct {
 	now    time.Time
 	stored *Manifest
 	moved  []string // the tags that were set
+	// mayRestore says that caches are told if the image was archived.
+	mayRestore bool
+	restored   *statusTx // nil unless it was archived
 	// also are events beside those of the push, if it changes something.
 	also []events.Event
 }
@@ -139,7 +149,18 @@ func (p *manifestTx) keys() (keys []string) {
 	for _, tag := range p.moved {
 		keys = append(keys, rowKey(imageTagKey, p.repo.row, tag))
 	}
+	if p.restored != nil {
+		keys = append(keys, p.restored.keys()...)
+	}
 	return keys
+}
+
+// forget drops what the caches of this server have of the same.
+func (p *manifestTx) forget() {
+	p.s.forgetTags(p.repo.row, slices.Concat(p.Tags, p.moved)...)
+	if p.restored != nil {
+		p.restored.forget()
+	}
 }
 
 func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
@@ -167,7 +188,11 @@ func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
 	if err := p.setTags(ctx, tx, &settings); err != nil {
 		return err
 	}
-	if !fresh && len(p.moved) == 0 && p.Existing == RejectExisting {
+	restored, err := p.restoreArchived(ctx, tx, p.stored.status)
+	if err != nil {
+		return err
+	}
+	if !fresh && len(p.moved) == 0 && !restored && p.Existing == RejectExisting {
 		return p.alreadyExists()
 	}
 	if fresh || len(p.moved) > 0 {
@@ -176,6 +201,32 @@ func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
 		}
 	}
 	return p.announce(ctx, tx, fresh)
+}
+
+// restoreArchived restores the image if it is archived: a push does so at once. The images
+// that an index lists were pushed before it.
+func (p *manifestTx) restoreArchived(ctx context.Context, tx *db.Tx, old ImageStatus) (bool, error) {
+	p.restored = nil
+	if old == Active {
+		return false, nil
+	}
+	if len(p.Tags) == 0 && !p.mayRestore {
+		return false, errListsChange
+	}
+	waiting, err := db.All(ctx, tx, db.Scalar[int64], `SELECT 1 FROM image_reference f JOIN image_manifest m ON m.repository = f.repository AND m.digest = f.digest
+		WHERE f.repository = $1 AND f.manifest = $2 AND f.digest <> $2 AND m.status <> 'ACTIVE' LIMIT 1`, p.repo.row, string(p.digest))
+	if err != nil {
+		return false, err
+	}
+	status := Active
+	if len(waiting) > 0 {
+		status = Activating
+	}
+	p.restored = &statusTx{s: p.s, repo: p.repo, now: p.now}
+	if _, err := p.restored.set(ctx, tx, p.digest, status); err != nil {
+		return false, err
+	}
+	return true, p.s.enqueueFollowers(ctx, tx, p.repo, p.digest)
 }
 
 func (p *manifestTx) alreadyExists() error {
@@ -194,7 +245,8 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	children, err := selectByDigest(ctx, tx, `SELECT digest, size FROM image_manifest WHERE repository = $1 AND digest IN `, row, r.children)
+	// An index must not list archived images: a client that pushes them again restores them.
+	children, err := selectByDigest(ctx, tx, `SELECT digest, size FROM image_manifest WHERE repository = $1 AND status = 'ACTIVE' AND digest IN `, row, r.children)
 	if err != nil {
 		return err
 	}
@@ -218,8 +270,8 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	case noChild != nil:
 		return referencedImagesNotFound(p.repo.ID, noChild)
 	}
-	p.stored = &Manifest{Digest: p.digest, MediaType: r.mediaType, ArtifactType: r.artifactType, Subject: r.subject, Body: p.body, Size: r.sizeWith(children), PushedAt: p.now}
-	_, err = tx.Exec(ctx, `INSERT INTO image_manifest (repository, annotations, `+manifestColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9)`,
+	p.stored = &Manifest{Digest: p.digest, MediaType: r.mediaType, ArtifactType: r.artifactType, Subject: r.subject, Body: p.body, Size: r.sizeWith(children), PushedAt: p.now, status: Active}
+	_, err = tx.Exec(ctx, `INSERT INTO image_manifest (repository, annotations, age_from, `+manifestColumns+`) VALUES ($1, $2, $8, $3, $4, $5, $6, $7, $8, 0, $9, 'ACTIVE')`,
 		row, r.annotations, string(p.digest), r.mediaType, r.artifactType, string(r.subject), p.stored.Size, db.Micros(p.now), p.body)
 	if err != nil {
 		return err

@@ -54,7 +54,7 @@ func TestNew_ReindexesManifests(t *testing.T) {
 	if got := found[layer.Digest].MediaType; err != nil || got == "" {
 		t.Errorf("media type %q, %v", got, err)
 	}
-	list, _, err := s.DescribeImages(t.Context(), app, images.AnyTagStatus, "", 1000)
+	list, _, err := s.DescribeImages(t.Context(), app, images.ImageFilter{}, "", 1000)
 	if err != nil || len(list) != 121 {
 		t.Fatalf("%d images, %v", len(list), err)
 	}

@@ -103,9 +103,9 @@ type copyTx struct {
 // prepare reads a manifest of the source and finds out what the destination lacks. Unless
 // that is children, it copies the blobs.
 func (r *replication) prepare(ctx context.Context, to *Repository, d digest.Digest) (*copyTx, error) {
-	c := &copyTx{r: r, manifestTx: manifestTx{s: r.s, repo: to, digest: d, now: r.s.now().UTC().Truncate(time.Microsecond)}}
+	c := &copyTx{r: r, manifestTx: manifestTx{s: r.s, repo: to, digest: d, now: r.s.now().UTC().Truncate(time.Microsecond), mayRestore: true}}
 	m, err := r.s.manifest(ctx, r.from, Reference{Digest: d})
-	if fault.Is(err, "ImageNotFound") {
+	if fault.Is(err, "ImageNotFound") || fault.Is(err, "ImageArchived") { // it is copied again when it is restored
 		c.gone = true
 		return c, nil
 	}
@@ -124,7 +124,7 @@ func (r *replication) prepare(ctx context.Context, to *Repository, d digest.Dige
 	if err != nil {
 		return nil, err
 	}
-	there, err := selectByDigest(ctx, r.s.db, present, to.row, c.parsed.children)
+	there, err := selectByDigest(ctx, r.s.db, `SELECT digest, 0 FROM image_manifest WHERE repository = $1 AND status = 'ACTIVE' AND digest IN `, to.row, c.parsed.children)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +239,7 @@ func (c *copyTx) store(ctx context.Context) error {
 	err := c.s.changeCached(ctx, func(tx *db.Tx) (keys []string, err error) {
 		changed, err = c.run(ctx, tx)
 		return c.keys(), err
-	}, func() { c.s.forgetTags(c.repo.row, c.moved...) })
+	}, c.forget)
 	switch {
 	case fault.Is(err, "TooManyImageTags"):
 		return &replicaFailure{fault.From(err).Code, err}
@@ -271,8 +271,8 @@ func (c *copyTx) run(ctx context.Context, tx *db.Tx) (changed []Reference, err e
 }
 
 func (c *copyTx) copy(ctx context.Context, tx *db.Tx) (changed []Reference, err error) {
-	here, err := selectByDigest(ctx, tx, `SELECT digest, 0 FROM image_manifest WHERE repository = $1 AND digest IN `, c.r.from.row, []digest.Digest{c.digest})
-	if err != nil || len(here) == 0 { // deleted meanwhile
+	here, err := selectByDigest(ctx, tx, `SELECT digest, 0 FROM image_manifest WHERE repository = $1 AND status = 'ACTIVE' AND digest IN `, c.r.from.row, []digest.Digest{c.digest})
+	if err != nil || len(here) == 0 { // deleted or archived meanwhile
 		return nil, err
 	}
 	settings, err := db.One(ctx, tx, scanSettings, `SELECT settings FROM image_repository WHERE id = $1`, c.repo.row)
@@ -282,11 +282,20 @@ func (c *copyTx) copy(ctx context.Context, tx *db.Tx) (changed []Reference, err 
 	if err != nil {
 		return nil, err
 	}
-	there, err := selectByDigest(ctx, tx, `SELECT digest, 0 FROM image_manifest WHERE repository = $1 AND digest IN `, c.repo.row, []digest.Digest{c.digest})
+	there, err := db.All(ctx, tx, db.Scalar[ImageStatus], `SELECT status FROM image_manifest WHERE repository = $1 AND digest = $2`, c.repo.row, string(c.digest))
 	if err != nil {
 		return nil, err
 	}
-	if len(there) == 0 {
+	c.restored = nil
+	if len(there) > 0 {
+		restored, err := c.restoreArchived(ctx, tx, there[0])
+		if err != nil {
+			return nil, err
+		}
+		if restored {
+			changed = []Reference{{Digest: c.digest}}
+		}
+	} else {
 		if err := c.s.checkImageCount(ctx, tx, c.repo); err != nil {
 			return nil, err
 		}

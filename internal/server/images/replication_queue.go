@@ -300,7 +300,7 @@ func (s *Service) ReplicationStatus(ctx context.Context, id RepositoryID, ref Re
 	if err := ref.check(); err != nil {
 		return nil, invalidParameter("imageId", fault.From(err).Message)
 	}
-	m, err := s.manifest(ctx, repo, ref)
+	d, err := s.identify(ctx, repo, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -309,5 +309,5 @@ func (s *Service) ReplicationStatus(ctx context.Context, id RepositoryID, ref Re
 		err = r.Scan(&st.To.Account, &st.To.Region, &state, &st.Code)
 		st.State = map[string]string{replicaWaiting: "IN_PROGRESS", replicaComplete: "COMPLETE", replicaFailed: "FAILED", replicaAbandoned: "FAILED"}[state]
 		return st, err
-	}, `SELECT account, region, state, code FROM image_replication WHERE repository = $1 AND digest = $2 ORDER BY region, account`, repo.row, string(m.Digest))
+	}, `SELECT account, region, state, code FROM image_replication WHERE repository = $1 AND digest = $2 ORDER BY region, account`, repo.row, string(d))
 }

@@ -48,7 +48,7 @@ func (s *store) setReplication(t testing.TB, rules ...images.ReplicationRule) {
 // contents describes the images of a repository: "DIGEST [TAGS]" each.
 func (s *store) contents(t testing.TB, id images.RepositoryID) []string {
 	t.Helper()
-	list, _, err := s.DescribeImages(t.Context(), id, images.AnyTagStatus, "", 1000)
+	list, _, err := s.DescribeImages(t.Context(), id, images.ImageFilter{}, "", 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -308,11 +308,11 @@ var every = []struct {
 		return err
 	}},
 	{"ListImages", []string{"ecr:ListImages"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
-		_, _, err := s.ListImages(ctx, id, images.AnyTagStatus, images.Reference{}, 1)
+		_, _, err := s.ListImages(ctx, id, images.ImageFilter{}, images.Reference{}, 1)
 		return err
 	}},
 	{"DescribeImages", []string{"ecr:DescribeImages"}, func(ctx context.Context, s *store, id images.RepositoryID) error {
-		_, _, err := s.DescribeImages(ctx, id, images.AnyTagStatus, "", 1)
+		_, _, err := s.DescribeImages(ctx, id, images.ImageFilter{}, "", 1)
 		return err
 	}},
 	{"DescribeImagesByReference", []string{"ecr:DescribeImages"}, func(ctx context.Context, s *store, id images.RepositoryID) error {

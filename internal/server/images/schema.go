@@ -202,4 +202,23 @@ CREATE TABLE image_upstream_tag ( -- see pullthrough.go
 	checked {int} NOT NULL, -- when it was last compared with the upstream registry
 	PRIMARY KEY (repository, tag)
 );
+`}, {Name: "images/archive-001", SQL: `
+-- See storageclass.go.
+ALTER TABLE image_manifest ADD COLUMN status {text} NOT NULL DEFAULT 'ACTIVE';
+ALTER TABLE image_manifest ADD COLUMN archived {int} NOT NULL DEFAULT 0; -- when it was last archived
+ALTER TABLE image_manifest ADD COLUMN activated {int} NOT NULL DEFAULT 0; -- when it was last restored
+ALTER TABLE image_manifest ADD COLUMN age_from {int} NOT NULL DEFAULT 0; -- when its age for lifecycle rules begins
+UPDATE image_manifest SET age_from = pushed;
+DROP INDEX image_manifest_pushed;
+CREATE INDEX image_manifest_age ON image_manifest (repository, age_from, digest);
+CREATE INDEX image_manifest_inactive ON image_manifest (repository, digest) WHERE status <> 'ACTIVE';
+ALTER TABLE image_aside ADD COLUMN status {text} NOT NULL DEFAULT 'ACTIVE';
+ALTER TABLE image_aside ADD COLUMN archived {int} NOT NULL DEFAULT 0;
+ALTER TABLE image_aside ADD COLUMN activated {int} NOT NULL DEFAULT 0;
+ALTER TABLE image_aside ADD COLUMN age_from {int} NOT NULL DEFAULT 0;
+UPDATE image_aside SET age_from = pushed;
+ALTER TABLE image_lifecycle_run ADD COLUMN archived {int} NOT NULL DEFAULT 0;
+ALTER TABLE image_preview ADD COLUMN transitioning {int} NOT NULL DEFAULT 0;
+ALTER TABLE image_preview_image ADD COLUMN action {text} NOT NULL DEFAULT 'expire';
+ALTER TABLE image_preview_image ADD COLUMN class {text} NOT NULL DEFAULT 'standard';
 `}}

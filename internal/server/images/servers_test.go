@@ -2,6 +2,7 @@ package images_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,8 +32,9 @@ func newServers(t testing.TB, n int) ([]*store, []*changefeedtest.Line) {
 	var all []*store
 	for _, feed := range feeds {
 		s := &store{dir: dir, disk: b, blobs: b, db: d, clock: newClock(), authz: new(grants)}
+		removals, queue := removaltest.Open(t, d, b, s.clock.now)
 		var err error
-		s.Service, err = images.New(t.Context(), images.Config{DB: d, Feed: feed, Blobs: b, Removals: removaltest.New(t, d, b, s.clock.now), Authz: s.authz, Principals: iamtest.Unbound{}, Now: s.clock.now})
+		s.Service, err = images.New(t.Context(), images.Config{DB: d, Feed: feed, Blobs: b, Removals: removals, Work: queue, Authz: s.authz, Principals: iamtest.Unbound{}, Now: s.clock.now})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,6 +103,28 @@ func TestServers_ChangeIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	each("image deleted", func(s *store) error { return gone(bySecond(s)) })
+
+	third := a.pushImage(t, app, "third", "third")
+	pulled := func(s *store) error {
+		_, err := s.Manifest(t.Context(), app, images.Reference{Tag: "third"})
+		return cmp.Or(err, s.readBlob(t.Context(), app, "layer of third"))
+	}
+	each("not archived", pulled)
+	if _, _, err := a.ArchiveImage(t.Context(), app, images.Reference{Digest: third}); err != nil {
+		t.Fatal(err)
+	}
+	each("archived", func(s *store) error {
+		if err := pulled(s); !fault.Is(err, "ImageArchived") {
+			return fmt.Errorf("it can be pulled: %v", err)
+		}
+		return gone(s.readBlob(t.Context(), app, "layer of third"))
+	})
+	each("archived", tags("old"))
+	a.push(t, app, "config of third")
+	a.push(t, app, "layer of third")
+	a.put(t, app, image(a.push(t, app, "config of third"), a.push(t, app, "layer of third")))
+	each("pushed again", pulled)
+	each("pushed again", tags("old", "third"))
 
 	a.push(t, app, "x")
 	each("blob", func(s *store) error { return s.readBlob(t.Context(), app, "x") })

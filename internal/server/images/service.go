@@ -40,8 +40,9 @@ type Config struct {
 	Roles Roles
 	// Quotas limit what is stored. Optional.
 	Quotas Quotas
-	// Work runs lifecycle policies and their previews, and replication; see
-	// [Service.LifecycleWork] and [Service.ReplicationWork]. Required for them.
+	// Work runs lifecycle policies and their previews, replication and the archive; see
+	// [Service.LifecycleWork], [Service.ReplicationWork] and [Service.StorageClassWork].
+	// Required for them.
 	Work *work.Queue
 	// ServesRegion reports whether the installation has registries in a region. nil means
 	// any region.

@@ -109,7 +109,7 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(slices.Concat(s.LifecycleWork(), s.ReplicationWork())...); err != nil {
+	if err := queue.Handle(slices.Concat(s.LifecycleWork(), s.ReplicationWork(), s.StorageClassWork())...); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -92,7 +92,8 @@ func (l *tagList) page(after string, limit int) (page tagList, ok bool) {
 }
 
 func readTags(ctx context.Context, d *db.DB, repository int64, after string, limit int) (l tagList, err error) {
-	l.tags, err = db.All(ctx, d, db.Scalar[string], `SELECT tag FROM image_tag WHERE repository = $1 AND tag > $2 ORDER BY tag LIMIT $3`, repository, after, limit+1)
+	l.tags, err = db.All(ctx, d, db.Scalar[string], `SELECT tag FROM image_tag t WHERE repository = $1 AND tag > $2
+		AND NOT EXISTS (SELECT 1 FROM image_manifest m WHERE m.repository = t.repository AND m.digest = t.digest AND m.status <> 'ACTIVE') ORDER BY tag LIMIT $3`, repository, after, limit+1)
 	if l.more = len(l.tags) > limit; l.more {
 		l.tags = l.tags[:limit]
 	}

@@ -110,7 +110,7 @@ func (r *registrySettings) template(name string, cause Cause) *Template {
 // CreateTemplate creates a repository creation template. Actions
 // ecr:CreateRepositoryCreationTemplate, and those of [Service.authorizeTemplate]. Faults:
 // AccessDenied, InvalidParameter, InvalidTagParameter, TooManyTags, TemplateAlreadyExists,
-// TooManyTemplates, StorageClassNotSupported.
+// TooManyTemplates.
 func (s *Service) CreateTemplate(ctx context.Context, id RegistryID, t Template) (*Template, error) {
 	if err := s.authorizeTemplate(ctx, id, "ecr:CreateRepositoryCreationTemplate", &t); err != nil {
 		return nil, err

@@ -31,6 +31,7 @@ var byCode = map[string]errorCode{
 	// package images
 	"RepositoryNotFound":            {http.StatusNotFound, "NAME_UNKNOWN"},
 	"ImageNotFound":                 {http.StatusNotFound, "MANIFEST_UNKNOWN"},
+	"ImageArchived":                 {http.StatusNotFound, "MANIFEST_UNKNOWN"},
 	"BlobNotFound":                  {http.StatusNotFound, "BLOB_UNKNOWN"},
 	"UploadNotFound":                {http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN"},
 	"UploadOffset":                  {http.StatusRequestedRangeNotSatisfiable, "BLOB_UPLOAD_INVALID"},

@@ -84,7 +84,7 @@ func (h *Handler) listReferrers(w http.ResponseWriter, r *http.Request, t target
 		linkNext(w, t.path, page)
 	}
 	writeJSON(w, http.StatusOK, ocispec.MediaTypeImageIndex, ocispec.Index{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: notNull(manifests),
+		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: descriptors(manifests),
 	})
 	return nil
 }
@@ -121,4 +121,13 @@ func notNull[T any](list []T) []T {
 		return []T{}
 	}
 	return list
+}
+
+// descriptors are what a list says about referrers.
+func descriptors(list []images.Referrer) []ocispec.Descriptor {
+	out := make([]ocispec.Descriptor, len(list))
+	for i := range list {
+		out[i] = list[i].Descriptor
+	}
+	return out
 }

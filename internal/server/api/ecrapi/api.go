@@ -118,6 +118,7 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.BatchGetImage)
 	wire.Handle(s, a.BatchDeleteImage)
 	wire.Handle(s, a.ListImageReferrers)
+	wire.Handle(s, a.UpdateImageStorageClass)
 
 	wire.Handle(s, a.InitiateLayerUpload)
 	wire.Handle(s, a.UploadLayerPart)

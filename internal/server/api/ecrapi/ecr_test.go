@@ -53,7 +53,7 @@ func serve(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(slices.Concat(store.LifecycleWork(), store.ReplicationWork())...); err != nil {
+	if err := queue.Handle(slices.Concat(store.LifecycleWork(), store.ReplicationWork(), store.StorageClassWork())...); err != nil {
 		t.Fatal(err)
 	}
 	addresses, err := endpoint.New("http://"+host, "")

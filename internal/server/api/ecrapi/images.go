@@ -1,6 +1,7 @@
 package ecrapi
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -104,56 +105,25 @@ func (a *API) BatchDeleteImage(ctx context.Context, in *ecr.BatchDeleteImageInpu
 	return out, nil
 }
 
-// A selection is what the filters of ListImages and DescribeImages select.
-type selection struct {
-	tags images.TagStatus
-	// none is true if no image can match, because none is archived.
-	none bool
-}
-
-func newSelection(tags types.TagStatus, status types.ImageStatusFilter) selection {
-	s := selection{tags: images.TagStatus(tags)}
-	if tags == "" {
-		s.tags = images.AnyTagStatus
-	}
-	switch status {
-	case "", types.ImageStatusFilterActive, types.ImageStatusFilterAny:
-	default:
-		s.none = true
-	}
-	return s
-}
-
-// includes reports whether an image is selected.
-func (s selection) includes(d *images.ImageDetail) bool {
-	switch {
-	case s.none:
-		return false
-	case s.tags == images.Tagged:
-		return len(d.Tags) > 0
-	case s.tags == images.Untagged:
-		return len(d.Tags) == 0
-	}
-	return true
+// imageFilter is the filter of ListImages and DescribeImages.
+func imageFilter(tags types.TagStatus, status types.ImageStatusFilter) images.ImageFilter {
+	return images.ImageFilter{Tags: images.TagStatus(cmp.Or(tags, types.TagStatusAny)), Status: images.ImageStatus(cmp.Or(status, types.ImageStatusFilterActive))}
 }
 
 // ListImages lists tags with their digests, and digests without a tag.
 func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.ListImagesOutput, error) {
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), optional.Value(in.Filter)
-	want := newSelection(filter.TagStatus, filter.ImageStatus)
-	page := pagetoken.NewScope("ListImages", id.ARN(), string(want.tags))
+	want := imageFilter(filter.TagStatus, filter.ImageStatus)
+	page := pagetoken.NewScope("ListImages", id.ARN(), string(want.Tags), string(want.Status))
 	cursor, err := cursorOf(page, in.NextToken, 2)
 	if err != nil {
 		return nil, err
 	}
-	list, more, err := a.c.Images.ListImages(ctx, id, want.tags, images.Reference{Digest: digest.Digest(cursor[0]), Tag: cursor[1]}, pageSize(in.MaxResults))
+	list, more, err := a.c.Images.ListImages(ctx, id, want, images.Reference{Digest: digest.Digest(cursor[0]), Tag: cursor[1]}, pageSize(in.MaxResults))
 	if err != nil {
 		return nil, err
 	}
 	out := &ecr.ListImagesOutput{ImageIds: []types.ImageIdentifier{}}
-	if want.none {
-		return out, nil
-	}
 	for _, ref := range list {
 		out.ImageIds = append(out.ImageIds, *imageID(ref))
 	}
@@ -168,7 +138,7 @@ func (a *API) ListImages(ctx context.Context, in *ecr.ListImagesInput) (*ecr.Lis
 // repository, ordered by digest.
 func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (*ecr.DescribeImagesOutput, error) {
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), optional.Value(in.Filter)
-	want := newSelection(filter.TagStatus, filter.ImageStatus)
+	want := imageFilter(filter.TagStatus, filter.ImageStatus)
 	if in.ImageIds != nil {
 		if in.NextToken != nil || in.MaxResults != nil {
 			return nil, invalidParameter("imageIds", "Member must not be given together with nextToken or maxResults")
@@ -177,20 +147,20 @@ func (a *API) DescribeImages(ctx context.Context, in *ecr.DescribeImagesInput) (
 		if err != nil {
 			return nil, err
 		}
-		list = slices.DeleteFunc(list, func(d *images.ImageDetail) bool { return !want.includes(d) })
+		if filter.ImageStatus == "" {
+			want.Status = images.AnyImageStatus // the request names the images
+		}
+		list = slices.DeleteFunc(list, func(d *images.ImageDetail) bool { return !want.Includes(d) })
 		return &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, list)}, nil
 	}
-	page := pagetoken.NewScope("DescribeImages", id.ARN(), string(want.tags))
+	page := pagetoken.NewScope("DescribeImages", id.ARN(), string(want.Tags), string(want.Status))
 	cursor, err := cursorOf(page, in.NextToken, 1)
 	if err != nil {
 		return nil, err
 	}
-	list, more, err := a.c.Images.DescribeImages(ctx, id, want.tags, digest.Digest(cursor[0]), pageSize(in.MaxResults))
+	list, more, err := a.c.Images.DescribeImages(ctx, id, want, digest.Digest(cursor[0]), pageSize(in.MaxResults))
 	if err != nil {
 		return nil, err
-	}
-	if want.none {
-		return &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, nil)}, nil
 	}
 	out := &ecr.DescribeImagesOutput{ImageDetails: imageDetails(id, list)}
 	if more {
@@ -208,8 +178,10 @@ func imageDetails(id images.RepositoryID, list []*images.ImageDetail) []types.Im
 			ImageManifestMediaType: &d.MediaType,
 			ImagePushedAt:          &d.PushedAt,
 			ImageSizeInBytes:       &d.Size,
-			ImageStatus:            types.ImageStatusActive,
+			ImageStatus:            types.ImageStatus(d.Status),
 			ImageTags:              d.Tags,
+			LastActivatedAt:        optional.Time(d.ActivatedAt),
+			LastArchivedAt:         optional.Time(d.ArchivedAt),
 			LastRecordedPullTime:   optional.Time(d.PulledAt),
 			SubjectManifestDigest:  optional.Text(string(d.Subject)),
 			RegistryId:             &id.Account,

@@ -75,7 +75,10 @@ func (a *API) BatchCheckLayerAvailability(ctx context.Context, in *ecr.BatchChec
 	}
 	for _, d := range valid {
 		layer := types.Layer{LayerDigest: new(string(d)), LayerAvailability: types.LayerAvailabilityUnavailable}
-		if b, ok := found[d]; ok {
+		switch b, ok := found[d]; {
+		case ok && b.Archived:
+			layer.LayerAvailability, layer.MediaType = types.LayerAvailabilityArchived, new(cmp.Or(b.MediaType, unknownMediaType))
+		case ok:
 			layer.LayerAvailability, layer.LayerSize = types.LayerAvailabilityAvailable, &b.Size
 			layer.MediaType = new(cmp.Or(b.MediaType, unknownMediaType))
 		}

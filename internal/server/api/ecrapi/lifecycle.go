@@ -3,6 +3,7 @@ package ecrapi
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
@@ -10,6 +11,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/lifecycle"
 )
 
 // PutLifecyclePolicy sets the repository's lifecycle policy.
@@ -56,7 +58,7 @@ func (a *API) StartLifecyclePolicyPreview(ctx context.Context, in *ecr.StartLife
 // policy would remove.
 func (a *API) GetLifecyclePolicyPreview(ctx context.Context, in *ecr.GetLifecyclePolicyPreviewInput) (*ecr.GetLifecyclePolicyPreviewOutput, error) {
 	id := repository(ctx, in.RegistryId, in.RepositoryName)
-	query := images.PreviewQuery{Tags: newSelection(optional.Value(in.Filter).TagStatus, "").tags, Limit: pageSize(in.MaxResults)}
+	query := images.PreviewQuery{Tags: imageFilter(optional.Value(in.Filter).TagStatus, "").Tags, Limit: pageSize(in.MaxResults)}
 	if in.ImageIds != nil {
 		if in.NextToken != nil || in.MaxResults != nil {
 			return nil, invalidParameter("imageIds", "Member must not be given together with nextToken or maxResults")
@@ -82,13 +84,25 @@ func (a *API) GetLifecyclePolicyPreview(ctx context.Context, in *ecr.GetLifecycl
 		PreviewResults: []types.LifecyclePolicyPreviewResult{},
 		Summary:        &types.LifecyclePolicyPreviewSummary{ExpiringImageTotalCount: new(int32(preview.Expiring))},
 	}
+	if preview.Transitioning > 0 {
+		out.Summary.TransitioningImageTotalCounts = []types.TransitioningImageTotalCount{{
+			ImageTotalCount: new(int32(preview.Transitioning)), TargetStorageClass: types.LifecyclePolicyTargetStorageClassArchive,
+		}}
+	}
 	for i := range list {
 		img := &list[i]
 		out.PreviewResults = append(out.PreviewResults, types.LifecyclePolicyPreviewResult{
-			Action: &types.LifecyclePolicyRuleAction{Type: types.ImageActionTypeExpire}, AppliedRulePriority: new(int32(img.Priority)),
-			ImageDigest: new(string(img.Digest)), ImagePushedAt: &img.PushedAt, ImageTags: img.Tags, StorageClass: types.LifecyclePolicyStorageClassStandard,
+			Action: ruleAction(img.Action), AppliedRulePriority: new(int32(img.Priority)),
+			ImageDigest: new(string(img.Digest)), ImagePushedAt: &img.PushedAt, ImageTags: img.Tags, StorageClass: types.LifecyclePolicyStorageClass(strings.ToUpper(string(img.Class))),
 		})
 	}
 	out.NextToken = page.Next(next > 0, strconv.FormatInt(next, 10))
 	return out, nil
+}
+
+func ruleAction(a lifecycle.Action) *types.LifecyclePolicyRuleAction {
+	if a == lifecycle.Transition {
+		return &types.LifecyclePolicyRuleAction{Type: types.ImageActionTypeTransition, TargetStorageClass: types.LifecyclePolicyTargetStorageClassArchive}
+	}
+	return &types.LifecyclePolicyRuleAction{Type: types.ImageActionTypeExpire}
 }

@@ -34,8 +34,6 @@ func TestLifecyclePolicy(t *testing.T) {
 	if want := `Invalid parameter at 'LifecyclePolicyText' failed to satisfy constraint: 'Lifecycle policy validation failure: instance value ("both") not found in enum :(possible values: ["any","tagged","untagged"])'`; err == nil || !strings.Contains(err.Error(), want) {
 		t.Error(err)
 	}
-	_, err = f.client.PutLifecyclePolicy(t.Context(), &ecr.PutLifecyclePolicyInput{RepositoryName: app, LifecyclePolicyText: aws.String(strings.Replace(keepOne, `"expire"`, `"transition","targetStorageClass":"archive"`, 1))})
-	wantError(t, err, "NotImplementedException", 501)
 
 	if _, err := f.client.PutLifecyclePolicy(t.Context(), &ecr.PutLifecyclePolicyInput{RepositoryName: app, LifecyclePolicyText: aws.String(keepOne)}); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,8 @@ func (a *API) ListImageReferrers(ctx context.Context, in *ecr.ListImageReferrers
 	id, filter := repository(ctx, in.RegistryId, in.RepositoryName), optional.Value(in.Filter)
 	query := images.ReferrersQuery{
 		Subject: digest.Digest(optional.Value(optional.Value(in.SubjectId).ImageDigest)), ArtifactTypes: filter.ArtifactTypes,
-		Limit: defaultReferrers, MaxBytes: images.MaxManifest,
+		Status: images.ImageStatus(filter.ArtifactStatus),
+		Limit:  defaultReferrers, MaxBytes: images.MaxManifest,
 	}
 	if in.MaxResults != nil {
 		query.Limit = int(*in.MaxResults)
@@ -37,15 +38,10 @@ func (a *API) ListImageReferrers(ctx context.Context, in *ecr.ListImageReferrers
 		return nil, err
 	}
 	out := &ecr.ListImageReferrersOutput{Referrers: []types.ImageReferrer{}}
-	switch filter.ArtifactStatus {
-	case "", types.ArtifactStatusFilterActive, types.ArtifactStatusFilterAny:
-	default: // none is archived
-		return out, nil
-	}
 	for i := range list {
 		d := &list[i]
 		out.Referrers = append(out.Referrers, types.ImageReferrer{
-			Digest: new(string(d.Digest)), MediaType: &d.MediaType, Size: &d.Size, Annotations: d.Annotations, ArtifactType: optional.Text(d.ArtifactType), ArtifactStatus: types.ArtifactStatusActive,
+			Digest: new(string(d.Digest)), MediaType: &d.MediaType, Size: &d.Size, Annotations: d.Annotations, ArtifactType: optional.Text(d.ArtifactType), ArtifactStatus: types.ArtifactStatus(d.Status),
 		})
 	}
 	out.NextToken = page.Next(next != "", next)

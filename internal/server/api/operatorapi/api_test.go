@@ -68,7 +68,7 @@ func serve(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.work.Handle(slices.Concat(f.store.RetentionWork(), f.images.LifecycleWork())...); err != nil {
+	if err := f.work.Handle(slices.Concat(f.store.RetentionWork(), f.images.LifecycleWork(), f.images.StorageClassWork())...); err != nil {
 		t.Fatal(err)
 	}
 	operators := installation.Operators{Authz: new(authz.PolicyAuthorizer), Account: iamtest.Account}

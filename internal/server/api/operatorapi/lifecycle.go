@@ -44,7 +44,7 @@ func (a *API) ExplainLifecycle(ctx context.Context, in *operatormodel.ExplainLif
 	}
 	if in.NextToken != nil {
 		x.From.Digest = cursor[1]
-		x.From.Pushed, err = strconv.ParseInt(cursor[0], 10, 64)
+		x.From.Age, err = strconv.ParseInt(cursor[0], 10, 64)
 		if err != nil || json.Unmarshal([]byte(cursor[2]), &x.From.Younger) != nil {
 			return nil, invalidToken("ExplainLifecycle")
 		}
@@ -62,7 +62,7 @@ func (a *API) ExplainLifecycle(ctx context.Context, in *operatormodel.ExplainLif
 		if err != nil {
 			return nil, err
 		}
-		out.NextToken = scope.Next(true, strconv.FormatInt(next.Pushed, 10), next.Digest, string(younger))
+		out.NextToken = scope.Next(true, strconv.FormatInt(next.Age, 10), next.Digest, string(younger))
 	}
 	return out, nil
 }
@@ -77,6 +77,8 @@ func (a *API) lifecycleVerdict(v *images.LifecycleVerdict) operatormodel.Lifecyc
 		out.Decision = "follows"
 	case v.Acting != nil && v.ListedBy != "", v.ListedBy != "" && len(v.Tags) == 0:
 		out.Decision = "protected"
+	case v.Acting != nil && v.Acting.Action == lifecycle.Transition:
+		out.Decision = "archived"
 	case v.Acting != nil:
 		out.Decision = "expired"
 	}
@@ -99,6 +101,8 @@ func (a *API) reason(v *images.LifecycleVerdict, f *lifecycle.Finding) string {
 		switch {
 		case v.Follows != "" || v.ListedBy != "" && len(v.Tags) == 0:
 			return "the image belongs to another one"
+		case (v.Status == images.Archived) != (s.StorageClass == lifecycle.Archive):
+			return "the image is in another storage class"
 		case s.TagStatus == lifecycle.Untagged:
 			return "the image has a tag"
 		}
@@ -107,7 +111,13 @@ func (a *API) reason(v *images.LifecycleVerdict, f *lifecycle.Finding) string {
 	if s.CountType == lifecycle.ImageCountMoreThan {
 		return fmt.Sprintf("%d younger images match; the rule keeps %d", f.Younger, s.Count)
 	}
-	since, verb := v.PushedAt, "pushed"
+	since, verb := v.Since, "pushed"
+	switch {
+	case v.Status == images.Archived:
+		verb = "archived"
+	case v.Since.After(v.PushedAt):
+		verb = "restored"
+	}
 	if s.CountType == lifecycle.SinceImagePulled && v.PulledAt.After(since) {
 		since, verb = v.PulledAt, "pulled"
 	}
@@ -170,7 +180,7 @@ func (a *API) UndoLifecycle(ctx context.Context, in *operatormodel.UndoLifecycle
 func lifecycleRun(r *images.LifecycleRun) operatormodel.LifecycleRun {
 	return operatormodel.LifecycleRun{
 		RunID: r.ID, State: string(r.State), StartedBy: optional.Text(r.StartedBy), CreatedAt: r.Created, FinishedAt: optional.Time(r.Finished), UndoUntil: optional.Time(r.UndoUntil),
-		ImageCount: r.Images, Removed: r.Removed, Restored: r.Restored, Message: optional.Text(r.Message),
+		ImageCount: r.Images, Removed: r.Removed, Restored: r.Restored, Archived: r.Archived, Message: optional.Text(r.Message),
 	}
 }
 

@@ -125,8 +125,8 @@ func TestEvaluation_Extensions(t *testing.T) {
 		}
 	}
 	p = policy(t, rule(1, all+pulled, 30))
-	if !p.UsesPullTime() || p.UsesArchive() {
-		t.Error("UsesPullTime and UsesArchive")
+	if !p.UsesPullTime() {
+		t.Error("UsesPullTime")
 	}
 	for _, c := range []struct {
 		since, pulled time.Duration

@@ -13,7 +13,7 @@ func TestParse(t *testing.T) {
 		`{"rulePriority":7,"description":"old","selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":3},"action":{"type":"expire"}}`,
 		`{"rulePriority":2,"selection":{"tagStatus":"tagged","tagPrefixList":["v","w"],"storageClass":"standard","countType":"sinceImagePulled","countUnit":"days","countNumber":90},"action":{"type":"transition","targetStorageClass":"archive"}}`,
 		`{"rulePriority":9,"selection":{"tagStatus":"any","storageClass":"archive","countType":"sinceImageTransitioned","countUnit":"days","countNumber":90},"action":{"type":"expire"}}`)
-	if len(p.Rules) != 3 || p.Rules[0].Priority != 2 || p.Rules[1].Description != "old" || !p.UsesArchive() {
+	if len(p.Rules) != 3 || p.Rules[0].Priority != 2 || p.Rules[1].Description != "old" {
 		t.Errorf("%+v", p)
 	}
 	if r := p.Rules[0]; r.Action != lifecycle.Transition || !slices.Equal(r.Selection.Prefixes, []string{"v", "w"}) || r.Selection.Count != 90 || r.Selection.CountType != lifecycle.SinceImagePulled {

@@ -75,13 +75,6 @@ const (
 	Transition Action = "transition"
 )
 
-// UsesArchive reports whether a rule is about archived images or archives them.
-func (p *Policy) UsesArchive() bool {
-	return slices.ContainsFunc(p.Rules, func(r Rule) bool {
-		return r.Action == Transition || r.Selection.StorageClass == Archive
-	})
-}
-
 // UsesPullTime reports whether a rule looks at when images were pulled.
 func (p *Policy) UsesPullTime() bool {
 	return slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Selection.CountType == SinceImagePulled })
