@@ -59,7 +59,10 @@ func (p *components) handler() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	registry := oci.New(oci.Config{Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Bodies: p.bodies, Log: p.log})
+	registry := oci.New(oci.Config{
+		Images: p.images, Authn: p.authn, Addresses: p.addresses, LayerURLs: layers, Bodies: p.bodies, Now: p.now, Log: p.log,
+		DefaultRegistry: endpoint.Registry{Account: p.config.Account, Region: p.config.Region}, AnonymousRate: p.rates.anonymous,
+	})
 	documents := formats.NewDocumentCache(documentCacheBytes)
 	p.metrics.registry.MustRegister(cacheCollector(func() map[string]lru.Stats {
 		all := map[string]lru.Stats{"sessions": p.iam.SessionCache()}

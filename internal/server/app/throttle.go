@@ -20,7 +20,9 @@ const burstSeconds = 5
 
 // rates are the limits of requests by address and of actions by principal.
 type rates struct {
-	address   *ratelimit.Limiter
+	address *ratelimit.Limiter
+	// anonymous is for requests of the registry without a token, by address.
+	anonymous *ratelimit.Limiter
 	principal *ratelimit.Limiter
 	quotas    map[string]*ratelimit.Limiter // by action, for accounts; nil if there are none
 }
@@ -28,6 +30,7 @@ type rates struct {
 func newRates(l config.Limits) *rates {
 	r := &rates{
 		address:   ratelimit.New(l.AddressRate, burstSeconds*l.AddressRate, time.Now),
+		anonymous: ratelimit.New(l.AnonymousRate, burstSeconds*l.AnonymousRate, time.Now),
 		principal: ratelimit.New(l.PrincipalRate, burstSeconds*l.PrincipalRate, time.Now),
 	}
 	if l.AWSQuotas {
@@ -51,7 +54,8 @@ type throttledAuthorizer struct {
 
 // Authorize implements authz.Authorizer.
 func (t *throttledAuthorizer) Authorize(ctx context.Context, r *authz.Request) error {
-	if c := authn.FromContext(ctx); c != nil && c.Principal != nil {
+	// Who has no token has a rate by address, which the registry's handler applies.
+	if c := authn.FromContext(ctx); c != nil && c.Principal != nil && c.Type != authn.Anonymous {
 		// A web identity has no ARN of a principal, and must not use up the rate of all others.
 		if _, ok := t.rates.principal.Allow(cmp.Or(c.PrincipalARN, c.ARN)); !ok {
 			return errThrottled()

@@ -147,6 +147,12 @@ func WithCaller(ctx context.Context, c *Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, c)
 }
 
+// IsAnonymous reports whether the caller in a context has not proven anything.
+func IsAnonymous(ctx context.Context) bool {
+	c := FromContext(ctx)
+	return c != nil && c.Principal != nil && c.Type == Anonymous
+}
+
 // FromContext returns the caller, or nil if the request was not authenticated.
 func FromContext(ctx context.Context) *Caller {
 	c, _ := ctx.Value(callerKey{}).(*Caller)

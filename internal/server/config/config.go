@@ -152,6 +152,10 @@ type Limits struct {
 	// AddressRate is how many requests a second one address may make. 0 means no limit.
 	// Addresses of this machine have none.
 	AddressRate int `yaml:"address_rate"`
+	// AnonymousRate is how many requests without a token one address may make to the
+	// container registry in a second, if the registry allows anonymous pulls. 0 means no
+	// limit.
+	AnonymousRate int `yaml:"anonymous_rate"`
 	// PrincipalRate is how many actions a second one principal may perform. 0 is no
 	// limit.
 	PrincipalRate int `yaml:"principal_rate"`
@@ -221,7 +225,7 @@ func Default() *Config {
 		Log:            Log{Format: "text", Level: "info"},
 		DrainTimeout:   30 * time.Second,
 		Limits: Limits{
-			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, PrincipalRate: 5000,
+			Idle: time.Minute, MinRate: 1 << 10, BodyMemory: 512 << 20, AddressRate: 2000, AnonymousRate: 50, PrincipalRate: 5000,
 		},
 		Quotas:            Quotas{Repositories: 100_000, Images: 100_000}, // AWS's
 		DiscoverUpstreams: true,

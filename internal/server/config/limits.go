@@ -25,6 +25,7 @@ func (l Limits) validate(bad func(setting, format string, args ...any)) {
 	for setting, n := range map[string]int64{
 		"limits.min_rate": l.MinRate, "limits.connections": int64(l.Connections),
 		"limits.address_rate": int64(l.AddressRate), "limits.principal_rate": int64(l.PrincipalRate),
+		"limits.anonymous_rate": int64(l.AnonymousRate),
 	} {
 		if n < 0 {
 			bad(setting, "must not be less than zero")

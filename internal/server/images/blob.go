@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/integrity"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -66,6 +67,9 @@ func (s *Service) renewBlob(ctx context.Context, repo *Repository, d digest.Dige
 	}
 	_ = o.Close() // nothing was written
 	now := db.Micros(s.now())
+	if authn.IsAnonymous(ctx) { // it cannot push, and must not cause writes
+		return Blob{Digest: d, Size: l.size}, nil
+	}
 	if now-l.renewed.Load() < renewEvery.Microseconds() {
 		return Blob{Digest: d, Size: l.size}, nil
 	}

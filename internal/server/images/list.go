@@ -225,7 +225,7 @@ const maxManifests = 32 << 20
 // ecr:BatchGetImage. Faults: AccessDenied, RepositoryNotFound, TooManyManifestBytes.
 func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Reference) (found []TaggedManifest, failures []ImageFailure, err error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
-	rule := s.cacheRule(id)
+	rule := s.cacheRule(ctx, id)
 	if err != nil && (rule == nil || !fault.Is(err, "RepositoryNotFound")) {
 		return nil, nil, err
 	}

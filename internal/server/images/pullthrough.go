@@ -107,9 +107,10 @@ func (s *Service) Close() error {
 	return nil
 }
 
-// cacheRule returns the pull-through cache rule for a repository, or nil.
-func (s *Service) cacheRule(id RepositoryID) *CacheRule {
-	if s.pull.Upstreams == nil {
+// cacheRule returns the pull-through cache rule for a request about a repository, or nil. A
+// caller without a token gets what is here: it must not cause imports.
+func (s *Service) cacheRule(ctx context.Context, id RepositoryID) *CacheRule {
+	if s.pull.Upstreams == nil || authn.IsAnonymous(ctx) {
 		return nil
 	}
 	return s.registries.get(id.registry()).cacheRule(id.Name)
@@ -122,7 +123,7 @@ func (s *Service) cacheRule(id RepositoryID) *CacheRule {
 // [Service.throughCache].
 func (s *Service) find(ctx context.Context, id RepositoryID, ref Reference) (*Repository, *Manifest, error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
-	if rule := s.cacheRule(id); rule != nil && (err == nil || fault.Is(err, "RepositoryNotFound")) {
+	if rule := s.cacheRule(ctx, id); rule != nil && (err == nil || fault.Is(err, "RepositoryNotFound")) {
 		return s.throughCache(ctx, id, repo, ref, rule)
 	}
 	if err != nil {

@@ -220,6 +220,7 @@ func (s *Service) authorizeSettings(ctx context.Context, id RegistryID, action s
 
 // The account settings and their values. The first value is the default.
 var accountSettings = map[string][]string{
+	anonymousPulls:            {"DISABLED", enabled},
 	"BASIC_SCAN_TYPE_VERSION": {"AWS_NATIVE"},
 	"REGISTRY_POLICY_SCOPE":   {"V2"},
 	blobMounting:              {enabled, "DISABLED"},
@@ -278,7 +279,7 @@ func (s *Service) PutAccountSetting(ctx context.Context, id RegistryID, name, va
 }
 
 func unknownSetting() error {
-	return invalidParameter("name", "Member must satisfy enum value set: [BASIC_SCAN_TYPE_VERSION, BLOB_MOUNTING, REGISTRY_POLICY_SCOPE]")
+	return invalidParameter("name", "Member must satisfy enum value set: [ANONYMOUS_PULLS, BASIC_SCAN_TYPE_VERSION, BLOB_MOUNTING, REGISTRY_POLICY_SCOPE]")
 }
 
 // A PullTimeExclusion names a role or a user whose pulls do not count as the last pull of

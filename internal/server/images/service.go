@@ -195,6 +195,9 @@ func (s *Service) authorize(ctx context.Context, id RepositoryID, actions ...str
 // authorizeRequest completes req with what is known about the repository and its registry
 // and asks the authorizer. repo is nil if the repository does not exist.
 func (s *Service) authorizeRequest(ctx context.Context, id RepositoryID, repo *Repository, req authz.Request) error {
+	if err := s.checkAnonymous(ctx, id.registry(), req.Action); err != nil {
+		return err
+	}
 	req.Account, req.Policies = id.Account, s.registries.get(id.registry()).policies
 	if repo == nil {
 		req.Resource = id.ARN()

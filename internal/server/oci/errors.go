@@ -156,8 +156,13 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	writeJSON(w, a.status, "application/json", errorList{[]errorEntry{{a.code, messageOf(f), errorDetail{f.Code}}}})
 }
 
-// challenge asks for credentials as ECR does.
+// challenge asks for credentials as ECR does, or for a token if the registry allows
+// anonymous pulls.
 func (h *Handler) challenge(w http.ResponseWriter, r *http.Request) {
+	if h.allowsAnonymous(r) {
+		w.Header().Set("Www-Authenticate", `Bearer realm="`+h.addresses.Origin(r)+tokenPath+`",service="ecr.amazonaws.com"`)
+		return
+	}
 	w.Header().Set("Www-Authenticate", `Basic realm="`+h.addresses.Origin(r)+`/",service="ecr.amazonaws.com"`)
 }
 

@@ -7,7 +7,8 @@
 //
 //  1. The path is parsed into a kind and its parts (path.go).
 //  2. The caller is authenticated. Every path, also the ping, needs the password of
-//     a docker login, which is an ECR authorization token.
+//     a docker login, which is an ECR authorization token. Pulls without one are in
+//     anonymous.go.
 //  3. Kind and method select an operation from a table (operations.go).
 //  4. The operation calls the domain, which authorizes first. It writes the answer,
 //     or returns an error, which errors.go turns into an answer.
@@ -27,6 +28,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/audit"
@@ -34,7 +36,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/bodybudget"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
-	"github.com/gatehouse-registry/gatehouse/internal/server/token"
+	"github.com/gatehouse-registry/gatehouse/internal/server/ratelimit"
 )
 
 // Config is what a [Handler] needs.
@@ -42,34 +44,53 @@ type Config struct {
 	// Images is the store. Required.
 	Images *images.Service
 	// Authn authenticates. Required.
-	Authn authn.BearerAuthenticator
+	Authn Authenticator
 	// Addresses says which registry the Host of a request names. It must be in the
 	// region of the token. A host that names no registry, such as an IP address,
 	// means the registry of the caller's account. Required.
 	Addresses *endpoint.Addresses
+	// DefaultRegistry is the registry of requests without a token whose Host names none.
+	DefaultRegistry endpoint.Registry
+	// AnonymousRate limits requests without a token by address. nil means no limit.
+	AnonymousRate *ratelimit.Limiter
 	// LayerURLs verifies signed URLs of layers. If it is nil, a signed URL is refused
 	// like any request without credentials.
 	LayerURLs *LayerURLs
 	// Bodies bounds the memory of manifests that are being pushed. Without it, there is
 	// no limit.
 	Bodies *bodybudget.Budget
+	// Now is the clock. Required.
+	Now func() time.Time
 	// Log receives internal errors. Required.
 	Log *slog.Logger
 }
 
+// An Authenticator proves who makes a request, or gives the caller of a request without
+// credentials. It is [authn.Authenticator].
+type Authenticator interface {
+	authn.BearerAuthenticator
+	Unsigned(r *http.Request) (*authn.Caller, error)
+}
+
 // A Handler serves /v2/. Make it with [New]; mount it at "/v2/" and "/v2".
 type Handler struct {
-	images    *images.Service
-	authn     authn.BearerAuthenticator
-	addresses *endpoint.Addresses
-	layers    *LayerURLs
-	bodies    *bodybudget.Budget
-	log       *slog.Logger
+	images          *images.Service
+	authn           Authenticator
+	addresses       *endpoint.Addresses
+	defaultRegistry endpoint.Registry
+	anonymousRate   *ratelimit.Limiter
+	layers          *LayerURLs
+	bodies          *bodybudget.Budget
+	now             func() time.Time
+	log             *slog.Logger
 }
 
 // New returns the handler of /v2/.
 func New(c Config) *Handler {
-	return &Handler{images: c.Images, authn: c.Authn, addresses: c.Addresses, layers: c.LayerURLs, bodies: c.Bodies, log: c.Log}
+	return &Handler{
+		images: c.Images, authn: c.Authn, addresses: c.Addresses, defaultRegistry: c.DefaultRegistry, anonymousRate: c.AnonymousRate,
+		layers: c.LayerURLs, bodies: c.Bodies, now: c.Now, log: c.Log,
+	}
 }
 
 // A target is what a request is about: its path, and the repository in the registry
@@ -92,16 +113,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // nothing about a path, not even that it is malformed.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	p, pathErr := parsePath(r.URL.Path)
-	op, known := operations[p.kind][r.Method]
+	if p.kind == kindToken && !h.allowsAnonymous(r) {
+		p, pathErr = path{}, errPathUnknown()
+	}
+	var op operation
+	known := false
+	if pathErr == nil {
+		op, known = operations[p.kind][r.Method]
+	}
 	entry := audit.From(r.Context())
-	if pathErr == nil && known {
+	if known {
 		entry.Operation("ecr", op.event)
 	}
 	if pathErr == nil && p.kind == kindBlob && h.layers != nil && isSigned(r.URL) {
 		return h.serveSigned(w, r, p)
 	}
 
-	caller, err := h.authn.Bearer(r, token.ECR)
+	caller, err := h.authenticate(r, p, op)
 	if err != nil {
 		return err
 	}
@@ -118,7 +146,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	t := target{p, images.RepositoryID{Account: registry.Account, Region: registry.Region, Name: p.name}}
 	recordParameters(entry, t)
-	return op.serve(h, w, r.WithContext(authn.WithCaller(operationContext(r, t), caller)), t)
+	err = op.serve(h, w, r.WithContext(authn.WithCaller(operationContext(r, t), caller)), t)
+	if caller.Type == authn.Anonymous {
+		return challengeAnonymous(err)
+	}
+	return err
 }
 
 // operationContext returns the context of an operation. net/http ends the request's
@@ -134,6 +166,9 @@ func operationContext(r *http.Request, t target) context.Context {
 // registry returns the registry that a request is about. A token is valid for the
 // registries of one region, in all accounts.
 func (h *Handler) registry(r *http.Request, caller *authn.Caller) (endpoint.Registry, error) {
+	if caller.Type == authn.Anonymous {
+		return h.anonymousRegistry(r), nil
+	}
 	registry, ok := h.addresses.ParseRegistryHost(r.Host)
 	switch {
 	case !ok:

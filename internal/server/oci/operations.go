@@ -16,42 +16,48 @@ type operation struct {
 	// there is one.
 	event string
 	serve func(h *Handler, w http.ResponseWriter, r *http.Request, t target) error
+	// open marks an operation that does not need a token in a registry which allows
+	// anonymous pulls.
+	open bool
 }
 
 // operations is the route table of the endpoint, by kind and method.
 var operations = [kindCount]map[string]operation{
 	kindPing: {
-		http.MethodGet:  {"Ping", (*Handler).ping},
-		http.MethodHead: {"Ping", (*Handler).ping},
+		http.MethodGet:  {"Ping", (*Handler).ping, true},
+		http.MethodHead: {"Ping", (*Handler).ping, true},
+	},
+	kindToken: {
+		http.MethodGet: {"GetBearerToken", (*Handler).getToken, true},
 	},
 	kindCatalog: {
-		http.MethodGet: {"DescribeRepositories", (*Handler).catalog},
+		http.MethodGet: {"DescribeRepositories", (*Handler).catalog, false},
 	},
 	kindManifest: {
-		http.MethodGet:    {"BatchGetImage", (*Handler).getManifest},
-		http.MethodHead:   {"BatchGetImage", (*Handler).getManifest},
-		http.MethodPut:    {"PutImage", (*Handler).putManifest},
-		http.MethodDelete: {"BatchDeleteImage", (*Handler).deleteManifest},
+		http.MethodGet:    {"BatchGetImage", (*Handler).getManifest, true},
+		http.MethodHead:   {"BatchGetImage", (*Handler).getManifest, true},
+		http.MethodPut:    {"PutImage", (*Handler).putManifest, false},
+		http.MethodDelete: {"BatchDeleteImage", (*Handler).deleteManifest, false},
 	},
 	kindBlob: {
-		http.MethodGet:    {"GetDownloadUrlForLayer", (*Handler).getBlob},
-		http.MethodHead:   {"BatchCheckLayerAvailability", (*Handler).headBlob},
-		http.MethodDelete: {"BatchDeleteImage", (*Handler).deleteBlob},
+		http.MethodGet:    {"GetDownloadUrlForLayer", (*Handler).getBlob, true},
+		http.MethodHead:   {"BatchCheckLayerAvailability", (*Handler).headBlob, true},
+		http.MethodDelete: {"BatchDeleteImage", (*Handler).deleteBlob, false},
 	},
 	kindUploads: {
-		http.MethodPost: {"InitiateLayerUpload", (*Handler).startUpload},
+		http.MethodPost: {"InitiateLayerUpload", (*Handler).startUpload, false},
 	},
 	kindUpload: {
-		http.MethodGet:    {"UploadLayerPart", (*Handler).uploadStatus},
-		http.MethodPatch:  {"UploadLayerPart", (*Handler).appendUpload},
-		http.MethodPut:    {"CompleteLayerUpload", (*Handler).completeUpload},
-		http.MethodDelete: {"UploadLayerPart", (*Handler).cancelUpload},
+		http.MethodGet:    {"UploadLayerPart", (*Handler).uploadStatus, false},
+		http.MethodPatch:  {"UploadLayerPart", (*Handler).appendUpload, false},
+		http.MethodPut:    {"CompleteLayerUpload", (*Handler).completeUpload, false},
+		http.MethodDelete: {"UploadLayerPart", (*Handler).cancelUpload, false},
 	},
 	kindTags: {
-		http.MethodGet: {"ListImages", (*Handler).listTags},
+		http.MethodGet: {"ListImages", (*Handler).listTags, false},
 	},
 	kindReferrers: {
-		http.MethodGet: {"ListImageReferrers", (*Handler).listReferrers},
+		http.MethodGet: {"ListImageReferrers", (*Handler).listReferrers, true},
 	},
 }
 
@@ -80,7 +86,7 @@ type requestParameters struct {
 
 // recordParameters adds what a request is about to its audit record.
 func recordParameters(e *audit.Entry, t target) {
-	if e == nil || t.kind == kindPing {
+	if e == nil || t.kind == kindPing || t.kind == kindToken {
 		return
 	}
 	p := &requestParameters{RegistryID: t.repository.Account, RepositoryName: t.name, ImageTag: t.tag, UploadID: t.uploadID}

@@ -16,6 +16,7 @@ type kind uint8
 
 const (
 	kindPing      kind = iota // /v2/                              end-1
+	kindToken                 // /v2/token                         of Gatehouse: see anonymous.go
 	kindCatalog               // /v2/_catalog                      from Docker's API, supported by every registry
 	kindManifest              // /v2/<name>/manifests/<reference>  end-3, 7, 9
 	kindBlob                  // /v2/<name>/blobs/<digest>         end-2, 10
@@ -31,7 +32,7 @@ const (
 // therefore what is served.
 type path struct {
 	kind     kind
-	name     string        // the repository; empty for kindPing and kindCatalog
+	name     string        // the repository; empty for kindPing, kindToken and kindCatalog
 	tag      string        // kindManifest if digest is empty
 	digest   digest.Digest // kindBlob, kindReferrers, and kindManifest without a tag
 	uploadID string        // kindUpload
@@ -57,6 +58,9 @@ func parsePath(s string) (path, error) {
 	rest, ok := strings.CutPrefix(s, pathPrefix)
 	if !ok {
 		return path{}, errPathUnknown()
+	}
+	if rest == "token" {
+		return path{kind: kindToken}, nil
 	}
 	if rest == "_catalog" {
 		return path{kind: kindCatalog}, nil
@@ -109,6 +113,8 @@ func (p path) String() string {
 	switch p.kind {
 	case kindPing:
 		return pathPrefix
+	case kindToken:
+		return tokenPath
 	case kindCatalog:
 		return pathPrefix + "_catalog"
 	case kindManifest:

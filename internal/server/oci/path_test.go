@@ -38,7 +38,7 @@ func digests() *rapid.Generator[digest.Digest] {
 func paths() *rapid.Generator[path] {
 	return rapid.Custom(func(t *rapid.T) path {
 		p := path{kind: kind(rapid.IntRange(0, int(kindCount)-1).Draw(t, "kind"))}
-		if p.kind != kindPing && p.kind != kindCatalog {
+		if p.kind != kindPing && p.kind != kindToken && p.kind != kindCatalog {
 			p.name = names().Draw(t, "name")
 		}
 		switch p.kind {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -25,6 +26,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
+	"github.com/gatehouse-registry/gatehouse/internal/server/ratelimit"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 )
 
@@ -86,7 +88,11 @@ func newRegistryOn(t testing.TB, blobs blob.Store) *registry {
 		Authn:     r.users,
 		Addresses: addresses,
 		LayerURLs: r.layers,
-		Log:       slog.New(slog.NewTextHandler(r.log, nil)),
+		Now:       clock.now,
+
+		DefaultRegistry: endpoint.Registry{Account: account, Region: region},
+		AnonymousRate:   ratelimit.New(100, 1000, clock.now),
+		Log:             slog.New(slog.NewTextHandler(r.log, nil)),
 	})
 	r.handler = r.trail.keep(r.oci)
 	server.Config.Handler = r.handler
@@ -133,6 +139,12 @@ func (u users) Bearer(r *http.Request, purpose token.Purpose) (*authn.Caller, er
 		return nil, fault.New(fault.Unauthenticated, "InvalidToken", "not a token")
 	}
 	return u.caller(owner, user), nil
+}
+
+// Unsigned returns the caller of a request without credentials.
+func (u users) Unsigned(r *http.Request) (*authn.Caller, error) {
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return &authn.Caller{Principal: &authn.Principal{Type: authn.Anonymous}, SourceIP: from.Addr(), Time: u.clock.now()}, err
 }
 
 func (u users) caller(account, name string) *authn.Caller {
