@@ -63,3 +63,30 @@ func consistsOf(s string, class func(byte) bool, others string) bool {
 	}
 	return true
 }
+
+// GrantsService reports whether an Allow of the policy is about an action of the service,
+// such as "ecr". It looks at the actions alone, as IAM's report of what was accessed last
+// does: resources, conditions and Denies do not count.
+func (p *Policy) GrantsService(service string) bool {
+	for i := range p.allows {
+		if s := &p.allows[i]; s.grantsService(strings.ToLower(service) + ":") {
+			return true
+		}
+	}
+	return false
+}
+
+// grantsService is [Policy.GrantsService] for a service with its colon.
+func (s *statement) grantsService(prefix string) bool {
+	for i := range s.actions {
+		a := &s.actions[i]
+		everything := a.elements[0].kind != text // "*" and "*:*"
+		switch {
+		case !s.notActions && (everything || strings.HasPrefix(a.elements[0].text, prefix)):
+			return true
+		case s.notActions && (everything || len(a.elements) == 2 && a.elements[0].text == prefix && a.elements[1].kind == anyRun):
+			return false
+		}
+	}
+	return s.notActions
+}

@@ -112,7 +112,7 @@ func imageInput(account, repository string) wanted {
 		"Filter": "app", "FilterType": "WILDCARD", "RepositoryFilter.FilterType": "PREFIX_MATCH", "EncryptionType": "AES256", "ImageTagMutabilityExclusionFilters/": true,
 		"RepositoryNames": repository, "PrincipalArn": "arn:aws:iam::" + account + ":role/scanner", "Name": "BLOB_MOUNTING", "ImageDigest": anyDigest,
 		"LifecyclePolicyText": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`,
-		"ScanFrequency":       "SCAN_ON_PUSH", "Region": "us-west-2",
+		"ScanFrequency":       "SCAN_ON_PUSH", "Region": "us-west-2", "TargetStorageClass": "ARCHIVE",
 		"EcrRepositoryPrefix": "cache", "UpstreamRegistryUrl": "registry.example", "Prefix": repository, "AppliedFor": "CREATE_ON_PUSH", "ReplicationBackfillId": "00000000-0000-0000-0000-000000000000",
 	}
 }
@@ -171,6 +171,7 @@ func peopleInput(name string) wanted {
 		"UserName": name, "RoleName": name, "GroupName": name, "PolicyName": name, "PolicyArn": "arn:aws:iam::" + victim + ":policy/" + name, "PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess",
 		"PolicyDocument": *policyOf(allow("*", "*")), "AssumeRolePolicyDocument": *policyOf(`{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}`),
 		"AccessKeyId": "AKIAAAAAAAAAAAAAAAAA", "Status": "Inactive", "VersionId": "v1", "Key": "k", "Value": "v", "TagKeys": "k", "AccountAlias": "alias", "PolicyDocuments": "{}",
+		"Arn": "arn:aws:iam::" + victim + ":user/" + name, "JobId": "00000000-0000-0000-0000-000000000000", "ServiceNamespace": "ecr",
 		"OpenIDConnectProviderArn": "arn:aws:iam::" + victim + ":oidc-provider/issuer.example/" + name, "Url": "https://issuer.example/" + name, "ClientID": "c", "ClientIDList": "c", "ThumbprintList": strings.Repeat("a", 40),
 		"AWSServiceName": "replication.ecr.amazonaws.com", "DeletionTaskId": "task/aws-service-role/replication.ecr.amazonaws.com/AWSServiceRoleForECRReplication/" + name,
 		"Description": "d", "ActionNames": "a:b", "PolicySourceArn": "arn:aws:iam::" + victim + ":user/" + name, "PolicyInputList": *policyOf(allow("*", "*")),

@@ -28,8 +28,8 @@ type Directory interface {
 	// each session and replica, and needs no lock after. The error is a fault
 	// InvalidToken if there is no such record.
 	Session(ctx context.Context, id string) (*Session, error)
-	// Used notes that a long-term access key was used, for GetAccessKeyLastUsed,
-	// or a session of the role with the unique id, for GetRole.
+	// Used notes that a long-term access key was used, for GetAccessKeyLastUsed, or a
+	// session of the role or user with the unique id. IAM's reports and GetRole show it.
 	Used(id string, at time.Time, service, region string)
 }
 

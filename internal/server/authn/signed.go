@@ -60,7 +60,7 @@ func (a *Authenticator) Signed(r *http.Request, service string, body []byte) (*C
 	switch {
 	case credential.SessionToken == "":
 		a.directory.Used(credential.AccessKeyID, now, service, credential.Region)
-	case s.principal.Type == AssumedRole:
+	case s.principal.Type != Root:
 		a.directory.Used(s.principal.UniqueID, now, service, credential.Region)
 	}
 	s.caller.Principal, s.caller.Region = &s.principal, credential.Region

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -227,3 +228,52 @@ func (d *Draft) Set(e Entity) { d.set(e) }
 
 // Remove takes e out of the draft.
 func (d *Draft) Remove(e Entity) { d.remove(e) }
+
+// ServiceUses returns when a user or a role used each service last, by the service's prefix.
+func (c Core) ServiceUses(ctx context.Context, uniqueID string) (map[string]KeyUse, error) {
+	return c.s.uses.services(ctx, c.s.db, uniqueID)
+}
+
+// ByARN returns the user, group, role or managed policy with the ARN.
+func (s *Snapshot) ByARN(text string) (Entity, bool) { return s.byARN(text) }
+
+// PoliciesOf returns the identity-based policies that an entity has: of a user with those of
+// its groups, and of a policy itself.
+func (s *Snapshot) PoliciesOf(e Entity) []*policy.Policy {
+	switch e := e.(type) {
+	case *User:
+		return s.user(e).Policies
+	case *Role:
+		return s.role(e).Policies
+	case *Group:
+		return s.granted(&e.Permissions)
+	case *Policy:
+		return []*policy.Policy{e.compiled}
+	}
+	return nil
+}
+
+// Holders returns the users and the roles that have what an entity has: the user or the role
+// itself, the members of a group, and those to whom a policy is attached, also by a group.
+func (s *Snapshot) Holders(account string, e Entity) []Entity {
+	switch e := e.(type) {
+	case *User, *Role:
+		return []Entity{e}
+	}
+	wanted := referencesTo(e)[0]
+	if p, ok := e.(*Policy); ok {
+		wanted = attachmentOf(account, p.ARN())
+	}
+	var holders []Entity
+	for u := range list[*User](s, account, KindUser, "") {
+		if slices.Contains(u.references(), wanted) || slices.ContainsFunc(s.GroupsOf(u), func(g *Group) bool { return slices.Contains(g.references(), wanted) }) {
+			holders = append(holders, u)
+		}
+	}
+	for r := range list[*Role](s, account, KindRole, "") {
+		if slices.Contains(r.references(), wanted) {
+			holders = append(holders, r)
+		}
+	}
+	return holders
+}

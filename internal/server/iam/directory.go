@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
@@ -160,5 +161,16 @@ func (s *Service) Session(ctx context.Context, id string) (*authn.Session, error
 
 // Used implements [authn.Directory].
 func (s *Service) Used(id string, at time.Time, service, region string) {
-	s.uses.note(id, KeyUse{at, service, region})
+	use := KeyUse{at, service, region}
+	owner := id
+	switch {
+	case strings.HasPrefix(id, "AIDA"): // its keys have uses of their own
+	case !s.uses.note(id, use):
+		return
+	case !strings.HasPrefix(id, "AROA"):
+		_, owner, _ = s.KeyOwner(id)
+	}
+	if strings.HasPrefix(owner, "AIDA") || strings.HasPrefix(owner, "AROA") {
+		s.uses.note(serviceUse(owner, service), use)
+	}
 }

@@ -101,3 +101,8 @@ func Fill(t testing.TB, d *db.DB, account string, n int) {
 		t.Fatal(err)
 	}
 }
+
+// ServiceUses has the uses of services by a user or a role.
+func (s *Service) ServiceUses(ctx context.Context, uniqueID string) (map[string]KeyUse, error) {
+	return s.uses.services(ctx, s.db, uniqueID)
+}

@@ -93,9 +93,25 @@ DROP TABLE iam_replica;
 `,
 }
 
+// accessJobMigration has the reports that GenerateServiceLastAccessedDetails was asked for;
+// package report has what is in it.
+var accessJobMigration = db.Migration{
+	Name: "iam/006-access-job",
+	SQL: `
+CREATE TABLE iam_access_job (
+	id          {text} NOT NULL PRIMARY KEY,
+	account     {text} NOT NULL,
+	arn         {text} NOT NULL,
+	granularity {text} NOT NULL,
+	created     {int}  NOT NULL
+);
+CREATE INDEX iam_access_job_created ON iam_access_job (created);
+`,
+}
+
 // Migrations returns the schema of this package.
 func Migrations() []db.Migration {
-	return append(slices.Clip(migrations), replicaMigration, changeIDMigration, versionMigration)
+	return append(slices.Clip(migrations), replicaMigration, changeIDMigration, versionMigration, accessJobMigration)
 }
 
 type entityRow struct{ id, kind, account, body string }

@@ -48,6 +48,7 @@ func Register(s *wire.Service, a *API) {
 	registerAccount(s, a)
 	registerSimulation(s, a)
 	registerReports(s, a)
+	registerLastAccessed(s, a)
 	registerServiceLinkedRoles(s, a)
 }
 
