@@ -23,6 +23,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/config"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/scanworker"
 )
 
 // Exit codes.
@@ -89,6 +90,9 @@ type commands struct {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == scanworker.Command {
+		os.Exit(scanworker.Main(os.Stdin, os.Stdout))
+	}
 	useFallbackRoots()
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {

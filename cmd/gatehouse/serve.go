@@ -58,7 +58,11 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, stderr message
 	if err != nil {
 		return usageError{err}
 	}
-	server, err := app.Start(ctx, cfg, append(now.server(), app.WithVersion(readVersion().Version), app.WithNotifier(notifier))...)
+	program, err := os.Executable() // which scans images, in processes of their own
+	if err != nil {
+		return err
+	}
+	server, err := app.Start(ctx, cfg, append(now.server(), app.WithScanWorker(program), app.WithVersion(readVersion().Version), app.WithNotifier(notifier))...)
 	if errors.Is(err, app.ErrConfiguration) {
 		return usageError{err}
 	}

@@ -52,6 +52,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/traits"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/scanworker"
 	"github.com/gatehouse-registry/gatehouse/internal/server/installation"
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 	"github.com/gatehouse-registry/gatehouse/internal/server/migrate"
@@ -79,6 +80,12 @@ func WithLog(w io.Writer) Option { return func(p *components) { p.logTo = w } }
 // WithVersion says which version of the program this is. The default is "unknown".
 func WithVersion(version string) Option { return func(p *components) { p.version = version } }
 
+// WithScanWorker makes the server scan images. program is the path of an executable that
+// runs scanworker.Main if its argument is scanworker.Command. Without it, nothing is scanned.
+func WithScanWorker(program string) Option {
+	return func(p *components) { p.layerReader = scanworker.Runner{Program: program} }
+}
+
 // components are what a server consists of, in the order in which they are opened.
 // They are closed in reverse order.
 type components struct {
@@ -88,8 +95,10 @@ type components struct {
 	logTo      io.Writer
 	notifier   *sdnotify.Notifier // nil if there is no supervisor
 	version    string
-	serverID   string // of this process among the servers of the installation
-	started    time.Time
+	// layerReader is nil if this server scans no images.
+	layerReader images.LayerReader
+	serverID    string // of this process among the servers of the installation
+	started     time.Time
 
 	lines      *asynclog.Writer
 	logLevel   *slog.LevelVar
@@ -224,7 +233,12 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	}
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
+	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
+	if p.advisories, err = advisories.New(ctx, advisories.Config{DB: p.db, Feed: p.feed, Operators: p.operators, Now: p.now}); err != nil {
+		return err
+	}
 	p.images, err = images.New(ctx, images.Config{
+		Scanning:    images.Scanning{Reader: p.layerReader, Advisories: p.advisories},
 		PullThrough: images.PullThrough{Upstreams: p.cacheUpstreams(p.egress), Check: p.config.UpstreamCache.ImageTags, Exclusive: p.sources.Exclusive, Log: p.log},
 		DB:          p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Roles: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
 		ServesRegion: p.servesRegion, LinkRole: p.linkRole,
@@ -237,10 +251,6 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		return err
 	}
 	p.closers = append(p.closers, p.images.Close)
-	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
-	if p.advisories, err = advisories.New(ctx, advisories.Config{DB: p.db, Feed: p.feed, Operators: p.operators, Now: p.now}); err != nil {
-		return err
-	}
 	p.packages, err = packages.New(ctx, packages.Config{
 		DB: p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditWork, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
 		Remote: p.sources, SpoolDir: p.data.path, Log: p.log, ObserveAdmission: p.observeAdmission, Advisories: p.advisories, CheckRelease: checkRelease, Traits: traits.Reader{},

@@ -192,6 +192,9 @@ func (s *Service) restoreRows(ctx context.Context, tx *db.Tx, repo *Repository, 
 	if err := s.enqueueReplica(ctx, tx, repo, d); err != nil {
 		return false, nil, err
 	}
+	if err := s.scanRestored(ctx, tx, repo, d); err != nil {
+		return false, nil, err
+	}
 	img := asideImage{digest: d, tags: tags}
 	return true, tags, announce(ctx, tx, s.events, repo, s.now(), actionPush, subjects[0], img.references()...)
 }

@@ -76,6 +76,9 @@ type ImageDetail struct {
 	// zero if it never was.
 	ArchivedAt, ActivatedAt time.Time
 
+	// Scan is the result of the image's scan, without findings; nil if it was not scanned.
+	Scan *ScanResult
+
 	pulled int64
 }
 
@@ -109,6 +112,11 @@ func (s *Service) DescribeImages(ctx context.Context, id RepositoryID, filter Im
 		list = list[:limit]
 	}
 	s.addPulls(repo, list)
+	if len(list) > 0 {
+		if err := s.addScans(ctx, repo, list, after); err != nil {
+			return nil, false, err
+		}
+	}
 	if filter.Tags == Untagged || len(list) == 0 {
 		return list, more, nil
 	}
@@ -189,6 +197,9 @@ func (s *Service) DescribeImagesByReference(ctx context.Context, id RepositoryID
 		list = append(list, detail)
 	}
 	s.addPulls(repo, list)
+	if err := s.addScansOfAny(ctx, repo, list); err != nil {
+		return nil, err
+	}
 	return list, s.addTagsOfAny(ctx, repo, list)
 }
 

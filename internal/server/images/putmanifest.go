@@ -276,7 +276,10 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
-	return insertReferences(ctx, tx, row, p.digest, r.needs())
+	if err := insertReferences(ctx, tx, row, p.digest, r.needs()); err != nil {
+		return err
+	}
+	return p.s.scanOnPush(ctx, tx, p.repo, p.stored)
 }
 
 // setTags sets the tags, and records which of them it moved.

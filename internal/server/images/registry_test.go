@@ -256,7 +256,7 @@ func TestScanningConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openStore(t, s.dir, s.clock, same)
-	for name, want := range map[string]string{"prod-app": "SCAN_ON_PUSH true [prod]", "team/prod": "CONTINUOUS_SCAN true [*prod]", "prod/db": "SCAN_ON_PUSH true [prod]", "other": "SCAN_ON_PUSH true []"} {
+	for name, want := range map[string]string{"prod-app": "SCAN_ON_PUSH true [prod]", "team/prod": "CONTINUOUS_SCAN true [*prod]", "prod/db": "SCAN_ON_PUSH true [prod]", "other": "MANUAL false []"} {
 		c, err := s.RepositoryScanning(t.Context(), named(name))
 		if got := fmt.Sprint(c.Frequency, " ", c.ScanOnPush, " ", c.Filters); err != nil || got != want {
 			t.Errorf("%s: %s, %v, want %s", name, got, err, want)

@@ -8,7 +8,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/wildcard"
 )
 
-// The scanning configuration of a registry is stored and shown. Images are not scanned.
+// The scanning configuration of a registry says which images are scanned; see scan.go.
 
 // The scan types and frequencies of ECR.
 const (
@@ -95,21 +95,7 @@ func (s *Service) RepositoryScanning(ctx context.Context, id RepositoryID) (Repo
 	if err != nil {
 		return RepositoryScanning{}, err
 	}
-	out := RepositoryScanning{Frequency: ScanManually, ScanOnPush: repo.ScanOnPush}
-	if repo.ScanOnPush {
-		out.Frequency = ScanOnPushFrequency
-	}
-	for _, frequency := range []string{ScanOnPushFrequency, ScanContinuously} { // the later one wins
-		for _, rule := range s.registries.get(id.registry()).scanning().Rules {
-			if rule.Frequency != frequency {
-				continue
-			}
-			if matched := matchingFilters(rule.Filters, id.Name); matched != nil {
-				out = RepositoryScanning{Frequency: frequency, ScanOnPush: true, Filters: matched}
-			}
-		}
-	}
-	return out, nil
+	return s.scanFrequency(repo), nil
 }
 
 // matchingFilters returns the filters that match a name. A filter without a wildcard

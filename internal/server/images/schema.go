@@ -221,4 +221,20 @@ ALTER TABLE image_lifecycle_run ADD COLUMN archived {int} NOT NULL DEFAULT 0;
 ALTER TABLE image_preview ADD COLUMN transitioning {int} NOT NULL DEFAULT 0;
 ALTER TABLE image_preview_image ADD COLUMN action {text} NOT NULL DEFAULT 'expire';
 ALTER TABLE image_preview_image ADD COLUMN class {text} NOT NULL DEFAULT 'standard';
+`}, {Name: "images/scan-001", SQL: `
+CREATE TABLE image_scan ( -- see scan.go
+	repository {int} NOT NULL, digest {text} NOT NULL,
+	account {text} NOT NULL, region {text} NOT NULL,
+	state {text} NOT NULL,
+	reason {text} NOT NULL, -- for people
+	requested {int} NOT NULL,
+	completed {int} NOT NULL, -- 0 until then
+	version {int} NOT NULL, -- changes with every request
+	counts {text} NOT NULL, -- JSON: how many findings of each severity; empty if there is no inventory
+	seen {bytes}, -- when each finding was seen first
+	inventory {bytes},
+	PRIMARY KEY (repository, digest),
+	FOREIGN KEY (repository, digest) REFERENCES image_manifest (repository, digest) ON DELETE CASCADE
+);
+CREATE INDEX image_scan_registry ON image_scan (account, region, requested);
 `}}

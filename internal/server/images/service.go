@@ -58,6 +58,8 @@ type Config struct {
 	Damage *integrity.Monitor
 	// PullThrough is for pull-through cache rules. Optional.
 	PullThrough PullThrough
+	// Scanning is for scans of images; see [Service.ScanWork]. Optional.
+	Scanning Scanning
 	// Now is the clock.
 	Now func() time.Time
 	// MaxSweepShare is the largest share of the objects that one run of
@@ -115,6 +117,9 @@ type Service struct {
 	pulls     usage.Recorder[digestKey]
 
 	pull *pullCache
+
+	scanner  Scanning
+	findings *lru.Cache[findingsKey, *foundInImage]
 }
 
 type digestKey struct {
@@ -145,6 +150,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.tagLists = newTagLists()
 	s.locations = lru.New[digestKey](lru.Config[*location]{MaxCost: cachedBlobs, Shards: cacheShards})
 	s.pull = newPullCache(c.PullThrough)
+	s.openScanning(c.Scanning)
 	s.repositories.changing, s.registries.changing = changefeed.NewTurn(), changefeed.NewTurn()
 	if err := c.DB.Migrate(ctx, migrations...); err != nil {
 		return nil, err

@@ -252,8 +252,13 @@ func (t *statusTx) set(ctx context.Context, tx *db.Tx, d digest.Digest, status I
 	switch status {
 	case Archived:
 		c.blobs, err = db.All(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_reference WHERE repository = $1 AND manifest = $2`, row, string(d))
+		if err == nil {
+			_, err = tx.Exec(ctx, `DELETE FROM image_scan WHERE repository = $1 AND digest = $2`, row, string(d))
+		}
 	case Active:
-		err = t.s.enqueueReplica(ctx, tx, t.repo, d)
+		if err = t.s.enqueueReplica(ctx, tx, t.repo, d); err == nil {
+			err = t.s.scanRestored(ctx, tx, t.repo, d)
+		}
 	}
 	if err != nil {
 		return false, err

@@ -17,6 +17,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
@@ -27,6 +28,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/scantest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -44,6 +46,8 @@ type store struct {
 	damage *integrity.Monitor
 	close  func()
 	log    *events.Log
+	// known are the advisories that images are compared with.
+	known *advisories.Service
 	// auditing guards audit.
 	auditing sync.Mutex
 	audit    []images.ServiceEvent
@@ -105,15 +109,23 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Service, err = images.New(t.Context(), images.Config{DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Work: queue, Audit: s.record, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
+	if s.known, err = advisories.New(t.Context(), advisories.Config{DB: d, Operators: anyOperator{}, Now: c.now}); err != nil {
+		t.Fatal(err)
+	}
+	s.Service, err = images.New(t.Context(), images.Config{Scanning: images.Scanning{Reader: scantest.Reader{}, Advisories: s.known}, DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Work: queue, Audit: s.record, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(slices.Concat(s.LifecycleWork(), s.ReplicationWork(), s.StorageClassWork())...); err != nil {
+	if err := queue.Handle(slices.Concat(s.LifecycleWork(), s.ReplicationWork(), s.StorageClassWork(), s.ScanWork())...); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
+
+// anyOperator may do everything.
+type anyOperator struct{}
+
+func (anyOperator) Authorize(context.Context, string, string) error { return nil }
 
 func (s *store) record(_ context.Context, e images.ServiceEvent) error {
 	if s.onAudit != nil {

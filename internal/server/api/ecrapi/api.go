@@ -120,6 +120,9 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.ListImageReferrers)
 	wire.Handle(s, a.UpdateImageStorageClass)
 
+	wire.Handle(s, a.StartImageScan)
+	wire.Handle(s, a.DescribeImageScanFindings)
+
 	wire.Handle(s, a.InitiateLayerUpload)
 	wire.Handle(s, a.UploadLayerPart)
 	wire.Handle(s, a.CompleteLayerUpload)

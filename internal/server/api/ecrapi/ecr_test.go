@@ -1,6 +1,7 @@
 package ecrapi_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire"
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	edge "github.com/gatehouse-registry/gatehouse/internal/server/api/ecrapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/blob/blobtest"
@@ -21,6 +23,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/scantest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -39,21 +42,33 @@ type fixture struct {
 	images *images.Service
 	client *ecr.Client
 	work   *work.Queue
+	// known are the advisories that images are compared with.
+	known *advisories.Service
 }
+
+// anyOperator may do everything.
+type anyOperator struct{}
+
+func (anyOperator) Authorize(context.Context, string, string) error { return nil }
 
 func serve(t testing.TB) *fixture {
 	t.Helper()
 	w := iamtest.New(t)
 	blobs := blobtest.Open(t)
 	removals, queue := removaltest.Open(t, w.DB, blobs, w.Now)
+	known, err := advisories.New(t.Context(), advisories.Config{DB: w.DB, Operators: anyOperator{}, Now: w.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
 	store, err := images.New(t.Context(), images.Config{
-		DB: w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Roles: w.IAM, Now: w.Now,
+		Scanning: images.Scanning{Reader: scantest.Reader{}, Advisories: known},
+		DB:       w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Roles: w.IAM, Now: w.Now,
 		ServesRegion: func(region string) bool { return region != "eu-nowhere-1" },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(slices.Concat(store.LifecycleWork(), store.ReplicationWork(), store.StorageClassWork())...); err != nil {
+	if err := queue.Handle(slices.Concat(store.LifecycleWork(), store.ReplicationWork(), store.StorageClassWork(), store.ScanWork())...); err != nil {
 		t.Fatal(err)
 	}
 	addresses, err := endpoint.New("http://"+host, "")
@@ -67,7 +82,7 @@ func serve(t testing.TB) *fixture {
 	edge.Register(s, edge.New(edge.Config{
 		Images: store, Tokens: w.Keyring, Authz: new(authz.PolicyAuthorizer), Addresses: addresses, LayerURLs: layerURLs{}, Now: w.Now,
 	}))
-	return &fixture{w, t, store, ecr.NewFromConfig(w.Serve(s)), queue}
+	return &fixture{w, t, store, ecr.NewFromConfig(w.Serve(s)), queue, known}
 }
 
 // layerURLs makes URLs that show what they were made for.

@@ -68,6 +68,10 @@ var exceptions = map[string]func(message *string) error{
 	"UnableToDecryptSecretValue":        func(m *string) error { return &types.UnableToDecryptSecretValueException{Message: m} },
 	"TemplateAlreadyExists":             func(m *string) error { return &types.TemplateAlreadyExistsException{Message: m} },
 	"TemplateNotFound":                  func(m *string) error { return &types.TemplateNotFoundException{Message: m} },
+	"ScanNotFound":                      func(m *string) error { return &types.ScanNotFoundException{Message: m} },
+	"UnsupportedImageType":              func(m *string) error { return &types.UnsupportedImageTypeException{Message: m} },
+	"ScanTypeEnhanced":                  func(m *string) error { return &types.ValidationException{Message: m} },
+	"ScanQuota":                         func(m *string) error { return &types.LimitExceededException{Message: m} },
 	"InvalidTagParameter":               func(m *string) error { return &types.InvalidTagParameterException{Message: m} },
 	"TooManyTags":                       func(m *string) error { return &types.TooManyTagsException{Message: m} },
 

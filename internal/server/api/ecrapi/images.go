@@ -187,6 +187,7 @@ func imageDetails(id images.RepositoryID, list []*images.ImageDetail) []types.Im
 			RegistryId:             &id.Account,
 			RepositoryName:         &id.Name,
 		}
+		addScan(&out[i], d.Scan)
 	}
 	return out
 }
