@@ -48,11 +48,11 @@ var layers = map[string]layer{
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain, "internal/server/keys": domain,
 	"internal/server/ratelimit": domain, "internal/server/bodybudget": domain, "internal/server/trustedproxy": domain,
 	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain,
-	"internal/server/installation": domain, "internal/server/advisories": domain, "internal/server/secrets": domain, "internal/server/egress": domain, "internal/server/ociremote": domain, "internal/server/upstreamconfig": domain, "internal/server/webidentity": domain,
+	"internal/server/installation": domain, "internal/server/advisories": domain, "internal/server/secrets": domain, "internal/server/signing": domain, "internal/server/egress": domain, "internal/server/ociremote": domain, "internal/server/upstreamconfig": domain, "internal/server/webidentity": domain,
 	"internal/server/backup": domain, "internal/server/verify": domain, "internal/server/migrate": domain,
 	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, "internal/server/api/optional": domain, "internal/server/api/jsonerrors": domain, // shared by the APIs
 
-	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler, "internal/server/oidcissuer": handler,
+	"internal/server/api": handler, "internal/server/oci": handler, "internal/server/formats": handler, "internal/server/oidcissuer": handler, "internal/server/signingroot": handler,
 	"internal/server/formats/archive": storage, // reads bytes, knows no packages
 	// What publishing and external registries share.
 	"internal/server/formats/npm/packument": domain, "internal/server/formats/pypi/stored": domain,

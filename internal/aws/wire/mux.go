@@ -34,6 +34,9 @@ func NewMux(services ...*Service) http.Handler {
 			for path := range p.paths {
 				m.paths[path] = s
 			}
+			if len(p.labelled) > 0 {
+				m.labelled = append(m.labelled, p)
+			}
 		}
 	}
 	return m
@@ -45,6 +48,7 @@ type mux struct {
 	queries   []*Service
 	versions  map[string]*Service // the queries, by API version
 	paths     map[string]*Service
+	labelled  []restJSON // those with paths that have members
 }
 
 func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -65,6 +69,12 @@ func (m *mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s := m.paths[path]; s != nil {
 		s.ServeHTTP(w, r)
 		return
+	}
+	for _, p := range m.labelled {
+		if p.template(path) != "" {
+			p.Service.ServeHTTP(w, r)
+			return
+		}
 	}
 	m.notFound(w, r, http.StatusNotFound, "There is no AWS operation at "+r.Method+" "+truncate.String(path, 200)+".")
 }

@@ -229,7 +229,7 @@ func (p *planner) addField(n *node, wire string, m *model.Member, sf reflect.Str
 	if (k == kindStream) != (f.in == model.InPayload) {
 		return fmt.Errorf("%s: a stream must be the payload, and the payload a stream", wire)
 	}
-	if (f.in == model.InQuery || f.in == model.InHeader) && (k == kindStruct || k == kindMap || k == kindUnion) {
+	if (f.in == model.InQuery || f.in == model.InHeader || f.in == model.InPath) && (k == kindStruct || k == kindMap || k == kindUnion) {
 		return fmt.Errorf("%s: a %v cannot be in a header or a query", wire, sf.Type)
 	}
 	n.fields = append(n.fields, f)

@@ -14,10 +14,52 @@ import (
 )
 
 // restJSON is restJson1: the operation is the method and the path, and each
-// member is in the query string, in a header or in the body.
+// member is in the path, in the query string, in a header or in the body.
 type restJSON struct {
 	*Service
 	paths map[string]map[string]*operation // by path and method
+	// labelled are the paths that have members.
+	labelled []labelledPath
+}
+
+// A labelledPath is a path in which some segments are members: their names are in braces.
+type labelledPath struct {
+	path     string
+	segments []string
+}
+
+// match reports whether a path that a client sent has the form.
+func (l *labelledPath) match(path string) bool {
+	segments := strings.Split(path, "/")
+	if len(segments) != len(l.segments) {
+		return false
+	}
+	for i, s := range l.segments {
+		isMember := strings.HasPrefix(s, "{")
+		if isMember && segments[i] == "" || !isMember && s != segments[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// value returns the segment of a path that matches, unescaped.
+func (l *labelledPath) value(path, name string) (string, error) {
+	i := slices.Index(l.segments, "{"+name+"}")
+	return url.PathUnescape(strings.Split(path, "/")[i])
+}
+
+// template returns the path of the table to which the path of a request belongs, or "".
+func (p restJSON) template(path string) string {
+	if p.paths[path] != nil {
+		return path
+	}
+	for i := range p.labelled {
+		if p.labelled[i].match(path) {
+			return p.labelled[i].path
+		}
+	}
+	return ""
 }
 
 func newRestJSON(s *Service) restJSON {
@@ -25,6 +67,9 @@ func newRestJSON(s *Service) restJSON {
 	for _, o := range s.ops {
 		if p.paths[o.Path] == nil {
 			p.paths[o.Path] = map[string]*operation{}
+			if strings.Contains(o.Path, "{") {
+				p.labelled = append(p.labelled, labelledPath{o.Path, strings.Split(o.Path, "/")})
+			}
 		}
 		p.paths[o.Path][o.Method] = o
 	}
@@ -33,7 +78,7 @@ func newRestJSON(s *Service) restJSON {
 
 func (p restJSON) open(x *exchange) error {
 	path := x.r.URL.EscapedPath()
-	methods, ok := p.paths[path]
+	methods, ok := p.paths[p.template(path)]
 	if !ok {
 		return &UnknownOperationError{Operation: x.r.Method + " " + truncate.String(path, 200)}
 	}
@@ -63,6 +108,13 @@ func (p restJSON) decode(x *exchange, v reflect.Value) error {
 			err = f.setTexts(v, query[f.name])
 		case model.InHeader:
 			err = f.setTexts(v, x.r.Header.Values(f.name))
+		case model.InPath:
+			l := labelledPath{x.op.Path, strings.Split(x.op.Path, "/")}
+			text, unescapeErr := l.value(x.r.URL.EscapedPath(), f.name)
+			if unescapeErr != nil {
+				return malformed("The path of the request has an invalid escape.")
+			}
+			err = f.setTexts(v, []string{text})
 		case model.InPayload:
 			v.FieldByIndex(f.index).Set(reflect.ValueOf(x.r.Body))
 		}

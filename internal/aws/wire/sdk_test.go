@@ -21,7 +21,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	iamtypes "github.com/aws/aws-sdk-go-v2/service/iam/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/signer"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/sdktest"
 	"github.com/gatehouse-registry/gatehouse/internal/aws/wire/model"
@@ -60,6 +63,15 @@ func config(url string) aws.Config {
 	}
 }
 
+// oneHost keeps Signer's client from putting a prefix before the host of some operations.
+func oneHost(o *signer.Options) {
+	o.APIOptions = append(o.APIOptions, func(s *middleware.Stack) error {
+		return s.Initialize.Add(middleware.InitializeMiddlewareFunc("oneHost", func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			return next.HandleInitialize(smithyhttp.DisableEndpointHostPrefix(ctx, true), in)
+		}), middleware.Before)
+	})
+}
+
 // clients are the SDK's clients of all services, for one address.
 func clients(url string) map[string]any {
 	return map[string]any{
@@ -68,6 +80,7 @@ func clients(url string) map[string]any {
 		"sts":            sts.NewFromConfig(config(url)),
 		"iam":            iam.NewFromConfig(config(url)),
 		"secretsmanager": secretsmanager.NewFromConfig(config(url)),
+		"signer":         signer.NewFromConfig(config(url), oneHost),
 	}
 }
 
@@ -158,7 +171,11 @@ func fill(r *rand.Rand, n *node, v reflect.Value, depth int) {
 	for i := range n.fields {
 		f := &n.fields[i]
 		if f.required || depth < 7 && r.IntN(5) > 0 {
-			fillValue(r, f.node, v.FieldByIndex(f.index), depth+1, f.in == model.InHeader)
+			fv := v.FieldByIndex(f.index)
+			fillValue(r, f.node, fv, depth+1, f.in == model.InHeader)
+			if f.in == model.InQuery && f.node.kind == kindList {
+				fv.Set(fv.Slice(0, 1)) // the client sorts them
+			}
 		}
 	}
 }

@@ -115,8 +115,8 @@ type operation struct {
 	call    func(ctx context.Context, in any) (any, error)
 }
 
-// New returns the service called "ecr", "codeartifact", "sts", "iam" or "secretsmanager", without
-// handlers.
+// New returns the service called "ecr", "codeartifact", "sts", "iam", "secretsmanager" or
+// "signer", without handlers.
 func New(service string, o Options) (*Service, error) {
 	t, err := model.Load(service)
 	if err != nil {

@@ -59,6 +59,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/sdnotify"
 	"github.com/gatehouse-registry/gatehouse/internal/server/secrets"
+	"github.com/gatehouse-registry/gatehouse/internal/server/signing"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 	"github.com/gatehouse-registry/gatehouse/internal/server/token"
 	"github.com/gatehouse-registry/gatehouse/internal/server/trustedproxy"
@@ -124,6 +125,7 @@ type components struct {
 	packages   *packages.Service
 	advisories *advisories.Service
 	secrets    *secrets.Service
+	signing    *signing.Service
 
 	upstreams    []remoteRegistry
 	egress       egress.Services
@@ -228,6 +230,9 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if p.secrets, err = secrets.New(ctx, secrets.Config{DB: p.db, Authz: p.authz, Sealer: p.keyring, Now: p.now}); err != nil {
 		return err
 	}
+	if p.signing, err = signing.New(ctx, signing.Config{DB: p.db, Authz: p.authz, Sealer: p.keyring, Now: p.now}); err != nil {
+		return err
+	}
 	if err := p.openSources(ctx); err != nil {
 		return err
 	}
@@ -241,7 +246,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		Scanning:    images.Scanning{Reader: p.layerReader, Advisories: p.advisories},
 		PullThrough: images.PullThrough{Upstreams: p.cacheUpstreams(p.egress), Check: p.config.UpstreamCache.ImageTags, Exclusive: p.sources.Exclusive, Log: p.log},
 		DB:          p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Roles: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
-		ServesRegion: p.servesRegion, LinkRole: p.linkRole,
+		ServesRegion: p.servesRegion, LinkRole: p.linkRole, Signer: imageSigner{p.signing},
 		Quotas: images.Quotas{
 			Repositories: p.config.Quotas.Repositories, Images: p.config.Quotas.Images,
 			RepositoryBytes: int64(p.config.Quotas.RepositoryBytes), RegistryBytes: int64(p.config.Quotas.RegistryBytes),

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/iamapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/operatorapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/secretsmanagerapi"
+	"github.com/gatehouse-registry/gatehouse/internal/server/api/signerapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/stsapi"
 	"github.com/gatehouse-registry/gatehouse/internal/server/endpoint"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
@@ -36,6 +37,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/oci"
 	"github.com/gatehouse-registry/gatehouse/internal/server/oidcissuer"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/signingroot"
 )
 
 // documentCacheBytes bounds the rendered documents of all package formats in memory.
@@ -93,13 +95,14 @@ func (p *components) handler() (http.Handler, error) {
 		ready:   http.HandlerFunc(p.ready),
 		metrics: p.metrics.handler(),
 		rest: limitRequests(&router{
-			addresses:  p.addresses,
-			publishes:  publishing.Serves,
-			publishing: route(routePackages, publishing, answerPackages),
-			issuer:     route(routeAPI, oidcissuer.New(sts.New(p.iam)), answerAPI),
-			registry:   route(routeRegistry, registry, answerRegistry),
-			packages:   route(routePackages, packageFormats, answerPackages),
-			aws:        route(routeAPI, aws, answerAPI),
+			addresses:   p.addresses,
+			publishes:   publishing.Serves,
+			publishing:  route(routePackages, publishing, answerPackages),
+			signingRoot: route(routeAPI, signingroot.New(p.signing), answerAPI),
+			issuer:      route(routeAPI, oidcissuer.New(sts.New(p.iam)), answerAPI),
+			registry:    route(routeRegistry, registry, answerRegistry),
+			packages:    route(routePackages, packageFormats, answerPackages),
+			aws:         route(routeAPI, aws, answerAPI),
 		}, maxConnections(p.config.Limits.Connections), p.metrics.refusedRequests),
 	})), p.clientLimits()), nil
 }
@@ -190,14 +193,16 @@ func (m *opsMux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 type router struct {
 	addresses *endpoint.Addresses
 	// publishes reports whether publishing answers a request.
-	publishes                                   func(*http.Request) bool
-	registry, packages, publishing, issuer, aws http.Handler
+	publishes                                                func(*http.Request) bool
+	registry, packages, publishing, issuer, signingRoot, aws http.Handler
 }
 
 func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch path := r.URL.Path; {
 	case path == "/v2" || strings.HasPrefix(path, "/v2/"):
 		rt.registry.ServeHTTP(w, r)
+	case strings.HasPrefix(path, signingroot.Prefix):
+		rt.signingRoot.ServeHTTP(w, r)
 	case strings.HasPrefix(path, oidcissuer.Prefix):
 		rt.issuer.ServeHTTP(w, r)
 	case rt.publishes(r):
@@ -233,6 +238,9 @@ func (p *components) awsAPIs(layers *oci.LayerURLs) (http.Handler, error) {
 		{"sts", stsapi.MapError, func(s *wire.Service) { stsapi.Register(s, stsapi.New(stsapi.Config{IAM: p.iam})) }},
 		{"secretsmanager", secretsmanagerapi.MapError, func(s *wire.Service) {
 			secretsmanagerapi.Register(s, secretsmanagerapi.New(secretsmanagerapi.Config{Secrets: p.secrets}))
+		}},
+		{"signer", signerapi.MapError, func(s *wire.Service) {
+			signerapi.Register(s, signerapi.New(signerapi.Config{Signing: p.signing}))
 		}},
 		{"iam", iamapi.MapError, func(s *wire.Service) { iamapi.Register(s, iamapi.New(iamapi.Config{IAM: p.iam})) }},
 	} {

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/keys"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
 	"github.com/gatehouse-registry/gatehouse/internal/server/secrets"
+	"github.com/gatehouse-registry/gatehouse/internal/server/signing"
 	"github.com/gatehouse-registry/gatehouse/internal/server/source"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
@@ -20,7 +21,7 @@ import (
 // own, "db/…", are not among them. Commands that work on a database without a server
 // need them; a test compares them with what a server has applied.
 func Schema() []db.Migration {
-	return slices.Concat(changefeed.Migrations(), iam.Migrations(), images.Migrations(), packages.Migrations(), work.Migrations(), keys.Migrations(), events.Migrations(), source.Migrations(), advisories.Migrations(), secrets.Migrations())
+	return slices.Concat(changefeed.Migrations(), iam.Migrations(), images.Migrations(), packages.Migrations(), work.Migrations(), keys.Migrations(), events.Migrations(), source.Migrations(), advisories.Migrations(), secrets.Migrations(), signing.Migrations())
 }
 
 // laterSchema returns the migrations that a server applies when something is used for

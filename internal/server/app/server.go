@@ -227,7 +227,7 @@ func (p *components) sweeps() error {
 			return err
 		})
 	}
-	if err := p.work.Handle(slices.Concat(p.packages.RetentionWork(), p.images.LifecycleWork(), p.images.ReplicationWork(), p.images.StorageClassWork(), p.images.ScanWork())...); err != nil {
+	if err := p.work.Handle(slices.Concat(p.packages.RetentionWork(), p.images.LifecycleWork(), p.images.ReplicationWork(), p.images.StorageClassWork(), p.images.ScanWork(), p.images.SigningWork())...); err != nil {
 		return err
 	}
 	return p.work.Handle(
@@ -236,6 +236,7 @@ func (p *components) sweeps() error {
 		work.Kind{Name: "images/objects", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: images(p.images.SweepObjects)},
 		work.Kind{Name: "secrets/deleted", Every: time.Hour, Run: run(p.secrets.Sweep)},
 		work.Kind{Name: "secrets/reseal", Every: time.Hour, Run: run(p.secrets.Reseal)},
+		work.Kind{Name: "signing/reseal", Every: time.Hour, Run: run(p.signing.Reseal)},
 		work.Kind{Name: "source/documents", Every: time.Hour, Run: run(p.sources.Sweep)},
 		work.Kind{Name: "packages/garbage", Every: time.Hour, Run: run(p.packages.SweepGarbage)},
 		work.Kind{Name: "packages/staged", Every: 24 * time.Hour, Timeout: 6 * time.Hour, Run: run(p.packages.SweepStaged)},

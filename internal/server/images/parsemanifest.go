@@ -145,6 +145,9 @@ type parsedManifest struct {
 	// may be blobs instead.
 	children []digest.Digest
 	lenient  map[digest.Digest]int64 // the size in the descriptor
+	// isSignature is true for a signature of the Notary Project or of cosign, which nothing
+	// can run.
+	isSignature bool
 	// mediaTypes and sizes are those of the descriptors.
 	mediaTypes map[digest.Digest]string
 	sizes      map[digest.Digest]int64
@@ -174,7 +177,7 @@ func parseManifest(mediaType string, body []byte) (*parsedManifest, error) {
 	if err := doc.resolveMediaType(mediaType); err != nil {
 		return nil, err
 	}
-	r := &parsedManifest{mediaType: doc.MediaType, artifactType: doc.ArtifactType}
+	r := &parsedManifest{mediaType: doc.MediaType, artifactType: doc.ArtifactType, isSignature: doc.isSignature()}
 	if len(doc.Annotations) > 0 {
 		text, err := json.Marshal(doc.Annotations)
 		if err != nil {
@@ -192,6 +195,29 @@ func parseManifest(mediaType string, body []byte) (*parsedManifest, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// The media types of cosign's signatures.
+const (
+	cosignPayload = "application/vnd.dev.cosign.simplesigning.v1+json"
+	sigstoreType  = "application/vnd.dev.sigstore.bundle."
+)
+
+// isSignature reports whether everything in a manifest is a signature. What only calls itself
+// one, by its artifactType, could be an image.
+func (doc *manifestDocument) isSignature() bool {
+	if doc.Config == nil || len(doc.Layers) == 0 {
+		return false
+	}
+	if doc.Config.MediaType == notationSignature || doc.Config.MediaType == ocispec.MediaTypeEmptyJSON && doc.ArtifactType == notationSignature {
+		return true
+	}
+	for _, l := range doc.Layers {
+		if l.MediaType != cosignPayload && !strings.HasPrefix(l.MediaType, sigstoreType) {
+			return false
+		}
+	}
+	return true
 }
 
 // resolveMediaType sets doc.MediaType, and refuses a manifest that does not have

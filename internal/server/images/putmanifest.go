@@ -72,6 +72,9 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 		return nil, err
 	}
 	put := &manifestTx{PutManifest: p, s: s, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
+	if put.signers, err = s.signersFor(ctx, repo, r); err != nil {
+		return nil, err
+	}
 	if err := s.runManifest(ctx, put); err != nil {
 		return nil, err
 	}
@@ -139,7 +142,8 @@ type manifestTx struct {
 	moved  []string // the tags that were set
 	// mayRestore says that caches are told if the image was archived.
 	mayRestore bool
-	restored   *statusTx // nil unless it was archived
+	signers    []signerOf // the profiles that are to sign the image
+	restored   *statusTx  // nil unless it was archived
 	// also are events beside those of the push, if it changes something.
 	also []events.Event
 }
@@ -199,6 +203,9 @@ func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
 		if err := p.s.enqueueReplica(ctx, tx, p.repo, p.digest); err != nil {
 			return err
 		}
+	}
+	if err := p.enqueueSigning(ctx, tx); err != nil {
+		return err
 	}
 	return p.announce(ctx, tx, fresh)
 }

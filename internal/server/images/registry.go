@@ -61,6 +61,8 @@ type registrySettings struct {
 	Replication []ReplicationRule `json:"replication,omitempty"`
 	// CacheRules are the pull-through cache rules in the order of their prefixes.
 	CacheRules []*CacheRule `json:"pullThroughCacheRules,omitempty"`
+	// Signing has the rules of the signing configuration; nil if there is none.
+	Signing *SigningConfiguration `json:"signing,omitempty"`
 }
 
 // A registrySet has every registry for which something was set, in memory, like

@@ -237,4 +237,15 @@ CREATE TABLE image_scan ( -- see scan.go
 	FOREIGN KEY (repository, digest) REFERENCES image_manifest (repository, digest) ON DELETE CASCADE
 );
 CREATE INDEX image_scan_registry ON image_scan (account, region, requested);
+`}, {Name: "images/signing-001", SQL: `
+CREATE TABLE image_signing ( -- see signing.go
+	repository {int} NOT NULL, digest {text} NOT NULL,
+	profile {text} NOT NULL, -- an ARN
+	state {text} NOT NULL,
+	code {text} NOT NULL, reason {text} NOT NULL, -- why it failed, or empty
+	pusher {text} NOT NULL, -- whose permission counted, an ARN
+	since {int} NOT NULL,
+	PRIMARY KEY (repository, digest, profile),
+	FOREIGN KEY (repository, digest) REFERENCES image_manifest (repository, digest) ON DELETE CASCADE
+);
 `}}

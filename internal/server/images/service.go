@@ -40,9 +40,9 @@ type Config struct {
 	Roles Roles
 	// Quotas limit what is stored. Optional.
 	Quotas Quotas
-	// Work runs lifecycle policies and their previews, replication and the archive; see
-	// [Service.LifecycleWork], [Service.ReplicationWork] and [Service.StorageClassWork].
-	// Required for them.
+	// Work runs lifecycle policies and their previews, replication, the archive and signing;
+	// see [Service.LifecycleWork], [Service.ReplicationWork], [Service.StorageClassWork] and
+	// [Service.SigningWork]. Required for them.
 	Work *work.Queue
 	// ServesRegion reports whether the installation has registries in a region. nil means
 	// any region.
@@ -56,6 +56,8 @@ type Config struct {
 	Audit func(context.Context, ServiceEvent) error
 	// Damage counts and logs objects that are missing or damaged. It may be nil.
 	Damage *integrity.Monitor
+	// Signer signs images. nil means that no signing configuration can be put.
+	Signer Signer
 	// PullThrough is for pull-through cache rules. Optional.
 	PullThrough PullThrough
 	// Scanning is for scans of images; see [Service.ScanWork]. Optional.
@@ -96,6 +98,7 @@ type Service struct {
 	servesRegion func(string) bool
 	linkRole     func(context.Context, string) error
 	damage       *integrity.Monitor
+	signer       Signer
 	now          func() time.Time
 	maxShare     float64
 
@@ -135,7 +138,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, servesRegion: c.ServesRegion, linkRole: c.LinkRole, damage: c.Damage, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, servesRegion: c.ServesRegion, linkRole: c.LinkRole, damage: c.Damage, signer: c.Signer, now: c.Now, maxShare: c.MaxSweepShare}
 	s.quotas = c.Quotas
 	s.imageCounts.now, s.repositoryBytes.now, s.registryBytes.now = c.Now, c.Now, c.Now
 	s.clock = steadyclock.Clock{DB: c.DB, Now: c.Now, Table: "image_clock", Check: c.CheckClock, LastChange: lastPush}

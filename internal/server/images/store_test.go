@@ -116,7 +116,7 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(slices.Concat(s.LifecycleWork(), s.ReplicationWork(), s.StorageClassWork(), s.ScanWork())...); err != nil {
+	if err := queue.Handle(slices.Concat(s.LifecycleWork(), s.ReplicationWork(), s.StorageClassWork(), s.ScanWork(), s.SigningWork())...); err != nil {
 		t.Fatal(err)
 	}
 	return s

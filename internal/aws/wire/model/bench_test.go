@@ -10,7 +10,7 @@ import (
 func BenchmarkLoad(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		for _, service := range []string{"ecr", "codeartifact", "sts", "iam", "secretsmanager"} {
+		for _, service := range []string{"ecr", "codeartifact", "sts", "iam", "secretsmanager", "signer"} {
 			if _, err := model.Load(service); err != nil {
 				b.Fatal(err)
 			}

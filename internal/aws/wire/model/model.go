@@ -53,7 +53,8 @@ type Service struct {
 
 // An Operation is one operation of a service.
 type Operation struct {
-	// Method and Path are restJson1's; the others always POST to "/".
+	// Method and Path are restJson1's; the others always POST to "/". A segment of the path
+	// can be the name of a member in braces.
 	Method string `json:"method,omitempty"`
 	Path   string `json:"path,omitempty"`
 	// Input and Output name shapes, and are empty if there is no such structure.
@@ -125,16 +126,17 @@ type Member struct {
 // A Location is the part of a message that carries a member.
 type Location string
 
-// The locations. The services have none in the path or the status line.
+// The locations. The services have none in the status line.
 const (
 	InBody    Location = ""
 	InQuery   Location = "query"
+	InPath    Location = "path" // Name is that of a segment {Name} of the operation's path
 	InHeader  Location = "header"
 	InPayload Location = "payload" // the member is the whole body
 )
 
 // Load reads the table of the service with that name: "ecr", "codeartifact",
-// "sts", "iam" or "secretsmanager".
+// "sts", "iam", "secretsmanager" or "signer".
 func Load(service string) (*Service, error) {
 	raw, err := tables.ReadFile("tables/" + service + ".json")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // Package wire compiles a pattern when the first value arrives.
 func TestLoad_PatternsCompile(t *testing.T) {
-	for _, service := range []string{"ecr", "codeartifact", "sts", "iam", "secretsmanager"} {
+	for _, service := range []string{"ecr", "codeartifact", "sts", "iam", "secretsmanager", "signer"} {
 		s, err := model.Load(service)
 		if err != nil {
 			t.Fatal(err)

@@ -5,8 +5,7 @@
 // faults into ECR's exceptions.
 //
 // A request is about the registry of the caller's account, or of the account in
-// registryId, in the region for which the request was signed. Operations of ECR that
-// are not registered answer NotImplementedException.
+// registryId, in the region for which the request was signed.
 //
 // This package must not import another handler, or a database.
 package ecrapi
@@ -122,6 +121,10 @@ func Register(s *wire.Service, a *API) {
 
 	wire.Handle(s, a.StartImageScan)
 	wire.Handle(s, a.DescribeImageScanFindings)
+	wire.Handle(s, a.PutSigningConfiguration)
+	wire.Handle(s, a.GetSigningConfiguration)
+	wire.Handle(s, a.DeleteSigningConfiguration)
+	wire.Handle(s, a.DescribeImageSigningStatus)
 
 	wire.Handle(s, a.InitiateLayerUpload)
 	wire.Handle(s, a.UploadLayerPart)

@@ -68,7 +68,7 @@ func serve(t testing.TB) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := queue.Handle(slices.Concat(store.LifecycleWork(), store.ReplicationWork(), store.StorageClassWork(), store.ScanWork())...); err != nil {
+	if err := queue.Handle(slices.Concat(store.LifecycleWork(), store.ReplicationWork(), store.StorageClassWork(), store.ScanWork(), store.SigningWork())...); err != nil {
 		t.Fatal(err)
 	}
 	addresses, err := endpoint.New("http://"+host, "")
@@ -169,12 +169,6 @@ func TestAPI_Signatures(t *testing.T) {
 	if response.StatusCode/100 != 4 {
 		t.Errorf("an unsigned request: %s", response.Status)
 	}
-}
-
-func TestRegister_NotImplemented(t *testing.T) {
-	f := serve(t)
-	_, err := f.client.GetSigningConfiguration(t.Context(), &ecr.GetSigningConfigurationInput{})
-	wantError(t, err, "NotImplementedException", http.StatusNotImplemented)
 }
 
 func TestDescribeRegistry(t *testing.T) {

@@ -63,6 +63,7 @@ var exceptions = map[string]func(message *string) error{
 	"PullThroughCacheRuleNotFound":      func(m *string) error { return &types.PullThroughCacheRuleNotFoundException{Message: m} },
 	"PullThroughCacheRuleAlreadyExists": func(m *string) error { return &types.PullThroughCacheRuleAlreadyExistsException{Message: m} },
 	"UnsupportedUpstreamRegistry":       func(m *string) error { return &types.UnsupportedUpstreamRegistryException{Message: m} },
+	"SigningConfigurationNotFound":      func(m *string) error { return &types.SigningConfigurationNotFoundException{Message: m} },
 	"SecretNotFound":                    func(m *string) error { return &types.SecretNotFoundException{Message: m} },
 	"UnableToAccessSecret":              func(m *string) error { return &types.UnableToAccessSecretException{Message: m} },
 	"UnableToDecryptSecretValue":        func(m *string) error { return &types.UnableToDecryptSecretValueException{Message: m} },

@@ -19,6 +19,7 @@
 //     another way than the model does.
 //   - IAM: the pattern of account aliases looks ahead, which RE2 does not. One
 //     answer spells isTruncated in lower case.
+//   - Signer: the pattern of tag keys looks ahead.
 //   - STS and IAM: the statuses of errors that are newer than the models.
 //   - One-time codes, the traded-in token and SAML private keys are secrets.
 package main
@@ -44,7 +45,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, service := range []string{"ecr", "codeartifact", "sts", "iam", "secretsmanager"} {
+	for _, service := range []string{"ecr", "codeartifact", "sts", "iam", "secretsmanager", "signer"} {
 		if err := generate(dir, service); err != nil {
 			log.Fatalf("%s: %v", service, err)
 		}
@@ -136,7 +137,7 @@ func merge(target, patch any) any {
 // check finds what a server could not work with.
 func check(t *model.Service) error {
 	for name, o := range t.Operations {
-		if t.Protocol == model.RestJSON && (o.Method == "" || o.Path == "" || regexp.MustCompile(`[{?]`).MatchString(o.Path)) {
+		if t.Protocol == model.RestJSON && (o.Method == "" || o.Path == "" || regexp.MustCompile(`[?]|[^/]\{|\+\}|\}[^/]`).MatchString(o.Path)) {
 			return fmt.Errorf("operation %s: no usable method and path: %+v", name, o)
 		}
 	}

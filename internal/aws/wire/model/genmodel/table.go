@@ -51,7 +51,7 @@ var shapeTypes = map[string]model.Type{
 }
 
 var locations = map[string]model.Location{
-	"": model.InBody, "querystring": model.InQuery, "header": model.InHeader,
+	"": model.InBody, "querystring": model.InQuery, "header": model.InHeader, "uri": model.InPath,
 }
 
 func tableShape(from *apiShape) (*model.Shape, error) {
