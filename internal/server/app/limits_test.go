@@ -65,8 +65,8 @@ func TestLimits_StalledBody(t *testing.T) {
 			if _, ok := requests[name]; !ok {
 				t.Error(name)
 			}
-		case <-time.After(20 * time.Second):
-			t.Fatal("connections are still held after 20 seconds")
+		case <-time.After(time.Minute):
+			t.Fatal("connections are still held after a minute")
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestServer_StopWithStalledRequests(t *testing.T) {
 	g.waitFor(`gatehouse_requests_in_flight{route="api"} 1`)
 	began := time.Now()
 	g.stop() // fails the test if the server ends with an error
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("the stop took %v", took)
 	}
 	if !strings.Contains(g.log.String(), "requests were cut off") {

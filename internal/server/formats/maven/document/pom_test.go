@@ -119,7 +119,7 @@ func TestPOM_PropertyBomb(t *testing.T) {
 	if name := p.Describe().DisplayName; len(name) > maxExpanded {
 		t.Errorf("%d bytes", len(name))
 	}
-	if took := time.Since(started); took > 5*time.Second {
+	if took := time.Since(started); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 }

@@ -196,8 +196,8 @@ func TestParseSpecification_Linear(t *testing.T) {
 		}()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second): // it takes less than one, without a race detector
-			t.Fatalf("%s: %d bytes are not parsed within ten seconds", name, len(text))
+		case <-time.After(2 * time.Minute): // it takes a second, and with the race detector on a busy machine ten
+			t.Fatalf("%s: %d bytes are not parsed within two minutes", name, len(text))
 		}
 	}
 }
@@ -211,7 +211,7 @@ func FuzzParseSpecification(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		// A parser that never returns is reported too, with its input.
-		slow := time.AfterFunc(time.Second, func() { panic("the specification is not parsed within a second") })
+		slow := time.AfterFunc(20*time.Second, func() { panic("the specification is not parsed within 20 seconds") })
 		g, err := ParseSpecification(raw)
 		slow.Stop()
 		if err != nil {
