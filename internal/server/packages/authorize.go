@@ -104,7 +104,11 @@ func (s *Service) authorizeDomain(ctx context.Context, action string, id DomainI
 // authorizeRepository authorizes the action and returns the repository.
 func (s *Service) authorizeRepository(ctx context.Context, action string, id RepositoryID) (*repository, error) {
 	// A rule about versions is none about a request that reads no version.
-	return s.authorizeRepositoryWith(ctx, action, id, authz.Request{PerVersion: action == readFromRepository})
+	r, err := s.authorizeRepositoryWith(ctx, action, id, authz.Request{PerVersion: action == readFromRepository})
+	if err == nil && action != readFromRepository { // who reads gets what is being stored from the spool
+		err = s.settle(ctx, r, nil)
+	}
+	return r, err
 }
 
 func (s *Service) authorizeRepositoryWith(ctx context.Context, action string, id RepositoryID, more authz.Request) (*repository, error) {
@@ -137,7 +141,10 @@ func (s *Service) authorizePackage(ctx context.Context, action string, id Reposi
 	if err := checkExists(d, r, id); err != nil {
 		return nil, err
 	}
-	return r, validPackage(p)
+	if err := validPackage(p); err != nil {
+		return nil, err
+	}
+	return r, s.settle(ctx, r, &p)
 }
 
 func (s *Service) find(id RepositoryID) (*domain, *repository) {

@@ -18,15 +18,26 @@ import (
 // How a file of an external registry gets into the store.
 //
 // The first client that asks for it starts an ingestion. It downloads the file in the
-// background, once for all clients, and stages it as a publication does. The clients read
-// what has arrived (spool.go). When all bytes are there, they are compared with the hashes
-// that the registry gave. Only if they are right, the rows are written, and only then the
-// clients get the last bytes. So no client has a complete file that is wrong or that is
-// not stored.
+// background, once for all clients, and writes it to the blob store as a publication does.
+// The clients read what has arrived (spool.go). When all bytes are there, they are compared
+// with the hashes that the registry gave. Only if they are right, the clients get the last
+// bytes, so no client has a complete file that is wrong.
+//
+// The file is stored right after that: clients do not wait for the disk, which took more
+// time than all the rest of a small file. Until then, other clients read it from the spool,
+// and operations that could see that it is missing wait (settle). [Service.Close] waits
+// too. If the server is killed in these milliseconds, the file is downloaded again when
+// somebody asks for it.
 
-// waitForAll is the size in bytes up to which a client gets a file only when all of it is
-// stored. Then a failure is answered with its reason, and not with a broken transfer.
-const waitForAll = 256 << 10
+const (
+	// waitForAll is the size in bytes up to which a client gets a file only when all of it
+	// has arrived and is verified. Then a failure is answered with its reason, and not with
+	// a broken transfer.
+	waitForAll = 256 << 10
+	// maxUnstored is how many verified files wait to be stored at a time. Further ones are
+	// served when one of them is stored, so that the memory of their spools is bounded.
+	maxUnstored = 64
+)
 
 // errStored means that a file is stored now.
 var errStored = errors.New("the file is stored")
@@ -42,12 +53,13 @@ type ingester struct {
 	running    sync.WaitGroup
 	mu         sync.Mutex
 	ingestions map[ingestionKey]*ingestion
+	unstored   chan struct{} // has a value for each verified file that is being stored
 	ingested   atomic.Uint64
 	mismatches atomic.Uint64
 }
 
 func newIngester(c Config) *ingester {
-	i := &ingester{remote: c.Remote, spoolDir: c.SpoolDir, log: c.Log, ingestions: map[ingestionKey]*ingestion{}}
+	i := &ingester{remote: c.Remote, spoolDir: c.SpoolDir, log: c.Log, ingestions: map[ingestionKey]*ingestion{}, unstored: make(chan struct{}, maxUnstored)}
 	if i.log == nil {
 		i.log = slog.New(slog.DiscardHandler)
 	}
@@ -55,7 +67,7 @@ func newIngester(c Config) *ingester {
 	return i
 }
 
-// Close ends the downloads that are under way.
+// Close ends the downloads that are under way. Those that are verified are stored.
 func (s *Service) Close() error {
 	s.stop()
 	s.running.Wait()
@@ -86,8 +98,8 @@ func (k ingestionKey) String() string {
 	return fmt.Sprintf("ingest %s %s %q %q %q %q", k.repository, k.format, k.namespace, k.name, k.version, k.file)
 }
 
-// An ingestion is the download of one file. Its fields may be read after started or done
-// is closed.
+// An ingestion is the download of one file. Fields may be read after the channel before
+// them is closed.
 type ingestion struct {
 	repository *repository // the one with the connection
 	asked      *repository // the one that the first client asked; the file is retained in it too
@@ -95,12 +107,29 @@ type ingestion struct {
 	version    *Version
 	asset      *Asset
 
-	spool   *spool
-	started chan struct{} // closed when the size is known, and at the end
+	spool *spool
+
+	started chan struct{} // closed when the size is known, or with verified
 	begin   sync.Once
-	size    int64 // -1: unknown
-	done    chan struct{}
-	err     error // after done; nil if the file is stored
+	size    int64
+
+	verified chan struct{} // closed when the bytes are the right ones, or the ingestion failed
+	verify   sync.Once
+	failure  error   // why they are not; nil if they are, or if the file is stored already
+	content  *Staged // its size and hashes; nil if the file is stored already
+
+	done chan struct{}
+	err  error // nil if the file is stored
+}
+
+// announce tells those who wait that all bytes are there and right, or why not.
+func (d *ingestion) announce(content *Staged, failure error) {
+	d.verify.Do(func() {
+		d.content, d.failure = content, failure
+		d.spool.end(failure)
+		close(d.verified)
+		d.begin.Do(func() { close(d.started) })
+	})
 }
 
 // openRemote opens a file that is not stored yet. It returns errStored if the caller is to
@@ -111,36 +140,93 @@ func (s *Service) openRemote(ctx context.Context, r *repository, id PackageID, v
 		return Asset{}, nil, assetNotFound(id, v.Version, a.Name) // deleted meanwhile
 	}
 	d := s.ingest(from, r, id, v, a)
-	o := &incoming{ctx: ctx, d: d, finish: func() error {
-		if from == r || d.asked == r {
-			return nil
-		}
-		return s.retain(ctx, r, v, id, from.id.Name)
-	}}
-	wait := d.started
-	for {
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			o.Close()
-			return Asset{}, nil, ctx.Err()
-		}
-		if wait == d.done {
-			o.Close()
-			if d.err != nil {
-				return Asset{}, nil, d.err
-			}
-			return Asset{}, nil, errStored
-		}
-		if d.size > waitForAll {
-			break
-		}
-		wait = d.done
-	}
 	found := *a
-	found.Size = d.size
 	found.download = s.newDownload(r, id, v, a)
-	return found, o, nil
+	o := &incoming{ctx: ctx, d: d, finish: func() error { return s.retainArrived(ctx, d, r) }}
+	if err := o.await(d.started); err != nil {
+		o.Close()
+		return Asset{}, nil, err
+	}
+	if found.Size = d.size; d.size > waitForAll {
+		return found, o, nil
+	}
+	defer o.Close()
+	if err := o.WaitVerified(); err != nil {
+		return Asset{}, nil, err
+	}
+	if d.content == nil {
+		return Asset{}, nil, errStored
+	}
+	found.Size, found.MD5, found.SHA1, found.SHA256, found.SHA512 = d.content.Size, d.content.MD5, d.content.SHA1, d.content.SHA256, d.content.SHA512
+	return found, newMemoryObject(d.spool.memory), nil // a small file is in memory
+}
+
+// retainArrived keeps a file that is being stored in a repository that asked for it, if an
+// ingestion for another one downloads it.
+func (s *Service) retainArrived(ctx context.Context, d *ingestion, r *repository) error {
+	if d.repository == r || d.asked == r {
+		return nil // it is kept there in any case
+	}
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if d.err != nil {
+		return d.err
+	}
+	return s.retain(ctx, r, d.version, d.id, d.repository.id.Name)
+}
+
+// settle waits until files that clients have are stored: those of a package in a repository,
+// or all of a repository if id is nil, or all if r is nil. So whoever has got a file finds
+// it in the answers of all operations.
+func (s *Service) settle(ctx context.Context, r *repository, id *PackageID) error {
+	return await(ctx, s.arriving(r, id))
+}
+
+// whileStoring looks something up about a package. If that fails while files of it are being
+// stored, it looks again when they are: the registry may have lost them since.
+func (s *Service) whileStoring(ctx context.Context, id PackageID, lookUp func() error) error {
+	storing := s.arriving(nil, &id)
+	err := lookUp()
+	if err == nil || len(storing) == 0 {
+		return err
+	}
+	if err := await(ctx, storing); err != nil {
+		return err
+	}
+	return lookUp()
+}
+
+// await waits for the end of ingestions.
+func await(ctx context.Context, all []*ingestion) error {
+	for _, d := range all {
+		select {
+		case <-d.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// arriving returns the ingestions for which settle waits.
+func (s *Service) arriving(r *repository, id *PackageID) []*ingestion {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*ingestion
+	for _, d := range s.ingestions {
+		select {
+		case <-d.verified:
+		default:
+			continue // no client has it
+		}
+		if (r == nil || r.row == d.repository.row || r.row == d.asked.row) && (id == nil || d.repository.cacheKey(d.id) == d.repository.cacheKey(*id)) {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // ingest starts to download a file, or joins those who wait for it. The caller has a use
@@ -153,7 +239,7 @@ func (s *Service) ingest(from, asked *repository, id PackageID, v *Version, a *A
 	if d == nil {
 		d = &ingestion{
 			repository: from, asked: asked, id: id.canonical(), version: v, asset: a, size: -1,
-			spool: newSpool(s.spoolDir), started: make(chan struct{}), done: make(chan struct{}),
+			spool: newSpool(s.spoolDir), started: make(chan struct{}), verified: make(chan struct{}), done: make(chan struct{}),
 		}
 		s.ingestions[key] = d
 		// The download does not end with the client who started it: others may wait, and
@@ -210,9 +296,8 @@ func (s *Service) run(ctx context.Context, key ingestionKey, d *ingestion) {
 	delete(s.ingestions, key) // who asks from now on finds what is stored, or tries again
 	s.mu.Unlock()
 	d.err = err
-	d.spool.end(err)
+	d.announce(nil, err)
 	close(d.done)
-	d.begin.Do(func() { close(d.started) })
 }
 
 func (s *Service) download(ctx context.Context, key ingestionKey, d *ingestion) error {
@@ -236,17 +321,18 @@ func (s *Service) download(ctx context.Context, key ingestionKey, d *ingestion) 
 	if d.size >= 0 {
 		d.begin.Do(func() { close(d.started) })
 	}
-	content, err := s.stage(ctx, io.TeeReader(file, d.spool), MaxAssetSize)
+	content, err := s.receive(ctx, io.TeeReader(file, d.spool), MaxAssetSize)
 	if err != nil {
 		return err
 	}
 	defer content.Discard()
-	if err := d.verify(content); err != nil {
+	if err := d.compare(content.Staged); err != nil {
 		s.mismatches.Add(1)
 		return err
 	}
+	content.spool = d.spool // it can be read before it is committed
 	contents, err := s.remote.Inspect(ctx, d.repository.connection, Arrival{
-		Package: d.id, Version: d.version.Version, Asset: d.asset.remote, Content: content, Metadata: d.version.Metadata,
+		Package: d.id, Version: d.version.Version, Asset: d.asset.remote, Content: content.Staged, Metadata: d.version.Metadata,
 	})
 	if err != nil {
 		if IsRemoteFailure(err) {
@@ -254,12 +340,31 @@ func (s *Service) download(ctx context.Context, key ingestionKey, d *ingestion) 
 		}
 		return err
 	}
-	if err := s.keep(ctx, d, content, contents); err != nil {
+	if err := s.storeVerified(ctx, d, content, contents); err != nil {
 		return err
 	}
 	s.ingested.Add(1)
 	s.keepBeside(ctx, d)
 	return nil
+}
+
+// storeVerified tells the clients that the bytes are right and stores them.
+func (s *Service) storeVerified(ctx context.Context, d *ingestion, content *receivedContent, contents Contents) error {
+	select {
+	case s.unstored <- struct{}{}:
+		defer func() { <-s.unstored }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if d.size < 0 {
+		d.size = content.Size
+	}
+	d.announce(content.Staged, nil)
+	ctx = context.WithoutCancel(ctx) // clients have it: Close waits
+	if err := content.commit(ctx); err != nil {
+		return err
+	}
+	return s.keep(ctx, d, content.Staged, contents)
 }
 
 func (d *ingestion) name() string {
@@ -276,8 +381,8 @@ func (s *Service) isStored(ctx context.Context, d *ingestion) (bool, error) {
 	return v != nil && v.file(d.asset.Name) != nil, nil
 }
 
-// verify compares what arrived with what the registry said.
-func (d *ingestion) verify(c *Staged) error {
+// compare compares what arrived with what the registry said.
+func (d *ingestion) compare(c *Staged) error {
 	said := d.asset.remote
 	for _, h := range []struct{ name, said, is string }{
 		{"SHA-512", said.SHA512, c.SHA512}, {"SHA-256", said.SHA256, c.SHA256}, {"SHA-1", said.SHA1, c.SHA1}, {"MD5", said.MD5, c.MD5},
@@ -293,7 +398,7 @@ func (d *ingestion) verify(c *Staged) error {
 }
 
 // An incoming object is a file that is being downloaded. Its last byte is given only when
-// the file is stored.
+// the file is verified.
 type incoming struct {
 	ctx      context.Context
 	d        *ingestion
@@ -318,26 +423,33 @@ func (o *incoming) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// WaitVerified waits until the bytes are compared with the hashes of the registry and
-// stored. A client that asks for a part must not get it before: nothing would tell the
-// client that the part was wrong, as the broken transfer of a whole file does.
+// WaitVerified waits until the bytes are compared with the hashes of the registry. A client
+// that asks for a part must not get it before: nothing would tell the client that the part
+// was wrong, as the broken transfer of a whole file does.
 func (o *incoming) WaitVerified() error {
 	if o.finished {
 		return nil
 	}
-	select {
-	case <-o.d.done:
-	case <-o.ctx.Done():
-		return o.ctx.Err()
+	if err := o.await(o.d.verified); err != nil {
+		return err
 	}
-	if o.d.err != nil {
-		return o.d.err
+	if o.d.failure != nil {
+		return o.d.failure
 	}
 	if err := o.finish(); err != nil {
 		return err
 	}
 	o.finished = true
 	return nil
+}
+
+func (o *incoming) await(closed <-chan struct{}) error {
+	select {
+	case <-closed:
+		return nil
+	case <-o.ctx.Done():
+		return o.ctx.Err()
+	}
 }
 
 func (o *incoming) read(p []byte, offset int64) (int, error) {

@@ -53,7 +53,11 @@ func (s *Service) visible(ctx context.Context, r *repository, id PackageID) (*Pa
 	if err := validPackage(id); err != nil {
 		return nil, err
 	}
-	found, err := s.search(ctx, r, id)
+	var found found
+	err := s.whileStoring(ctx, id, func() (err error) {
+		found, err = s.search(ctx, r, id)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -394,7 +398,12 @@ func (s *Service) OpenAsset(ctx context.Context, repo RepositoryID, id PackageID
 		return Asset{}, nil, err
 	}
 	for range maxOpenTries {
-		a, o, err := s.openFound(ctx, r, id, version, name)
+		var a Asset
+		var o blob.Object
+		err := s.whileStoring(ctx, id, func() (err error) {
+			a, o, err = s.openFound(ctx, r, id, version, name)
+			return err
+		})
 		if !errors.Is(err, errStored) {
 			return a, o, err
 		}

@@ -145,6 +145,7 @@ func (h *fixture) wantRead(repo string, id packages.PackageID, version, want str
 	if got, err := h.read(repo, id, version, tarball); err != nil || got != want {
 		h.t.Fatalf("%s of version %s from %s: %q, %v", id, version, repo, got, err)
 	}
+	h.ok(h.Maintain(h.ctx)) // waits until what was read is stored
 }
 
 func TestRemote_Retention(t *testing.T) {

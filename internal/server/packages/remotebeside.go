@@ -21,7 +21,15 @@ import (
 const keepPatience = 5 * time.Second
 
 // A memoryObject is an object in memory.
-type memoryObject struct{ *bytes.Reader }
+type memoryObject struct {
+	*bytes.Reader
+	bytes []byte
+}
+
+func newMemoryObject(b []byte) memoryObject { return memoryObject{bytes.NewReader(b), b} }
+
+// Bytes implements [blob.InMemory].
+func (o memoryObject) Bytes() []byte { return o.bytes }
 
 func (memoryObject) Close() error { return nil }
 
@@ -33,7 +41,7 @@ func (s *Service) openBeside(ctx context.Context, id PackageID, v *Version, a *A
 	}
 	found := *a
 	found.Size = int64(len(body))
-	return found, memoryObject{bytes.NewReader(body)}, nil
+	return found, newMemoryObject(body), nil
 }
 
 // sidecar returns the bytes of a sidecar that is not stored.
@@ -74,7 +82,7 @@ func (s *Service) keepSidecar(ctx context.Context, d *ingestion) error {
 		return err
 	}
 	defer content.Discard()
-	if err := d.verify(content); err != nil {
+	if err := d.compare(content); err != nil {
 		return err
 	}
 	return s.keep(ctx, d, content, Contents{})

@@ -98,6 +98,41 @@ func (s *spool) release() {
 	}
 }
 
+// A spooledObject is what a spool has that has ended. Close releases the spool.
+type spooledObject struct {
+	*io.SectionReader
+	spool  *spool
+	closed bool
+}
+
+// newSpooledObject returns the bytes of a spool that is complete.
+func newSpooledObject(s *spool) *spooledObject {
+	s.use()
+	return &spooledObject{SectionReader: io.NewSectionReader(spoolReader{s}, 0, s.size), spool: s}
+}
+
+// Close implements blob.Object.
+func (o *spooledObject) Close() error {
+	if !o.closed {
+		o.closed = true
+		o.spool.release()
+	}
+	return nil
+}
+
+// A spoolReader reads a spool that is complete.
+type spoolReader struct{ *spool }
+
+// ReadAt implements io.ReaderAt.
+func (r spoolReader) ReadAt(p []byte, offset int64) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = r.readAt(context.Background(), p[n:], offset+int64(n), r.size)
+		n += more
+	}
+	return n, err
+}
+
 // readAt reads bytes at an offset, at least one, and waits for them. Before the spool has
 // ended it gives none after limit. At the end it returns io.EOF, or why the spool ended.
 func (s *spool) readAt(ctx context.Context, p []byte, offset, limit int64) (int, error) {

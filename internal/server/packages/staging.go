@@ -35,6 +35,7 @@ type Staged struct {
 	service *Service
 	object  string // empty after it was published or discarded
 	at      time.Time
+	spool   *spool // has the bytes if the object is not committed yet, or nil
 }
 
 // Discard deletes the content unless it was published. It can be deferred.
@@ -50,6 +51,9 @@ func (c *Staged) Discard() {
 // Open opens the content, for a handler that reads it before it publishes. The caller
 // closes the object. Open fails after the content was published or discarded.
 func (c *Staged) Open(ctx context.Context) (blob.Object, error) {
+	if c.spool != nil {
+		return newSpooledObject(c.spool), nil
+	}
 	return c.service.blobs.Open(ctx, c.object)
 }
 
@@ -91,22 +95,60 @@ func (s *Service) AuthorizedUnnamed(ctx context.Context, repo RepositoryID, all 
 }
 
 func (s *Service) stage(ctx context.Context, body io.Reader, limit int64) (*Staged, error) {
+	c, err := s.receive(ctx, body, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.commit(ctx); err != nil {
+		c.Discard()
+		return nil, err
+	}
+	return c.Staged, nil
+}
+
+// A receivedContent is staged content whose object is not committed yet.
+type receivedContent struct {
+	*Staged
+	writer blob.Writer
+}
+
+// receive writes the bytes of an asset and hashes them.
+func (s *Service) receive(ctx context.Context, body io.Reader, limit int64) (*receivedContent, error) {
 	object := objectPrefix + randid.Text()
 	w, err := s.blobs.Create(ctx, object)
 	if err != nil {
 		return nil, err
 	}
-	defer w.Abort()
 	hashes := [...]hash.Hash{md5.New(), sha1.New(), sha256.New(), sha512.New()}
 	size, err := io.Copy(io.MultiWriter(w, hashes[0], hashes[1], hashes[2], hashes[3]), &limitedReader{body, limit})
 	if err != nil {
-		return nil, err
-	}
-	if err := w.Commit(ctx); err != nil {
+		w.Abort()
 		return nil, err
 	}
 	sum := func(i int) string { return hex.EncodeToString(hashes[i].Sum(nil)) }
-	return &Staged{size, sum(0), sum(1), sum(2), sum(3), s, object, s.now()}, nil
+	c := &Staged{Size: size, MD5: sum(0), SHA1: sum(1), SHA256: sum(2), SHA512: sum(3), service: s, object: object, at: s.now()}
+	return &receivedContent{c, w}, nil
+}
+
+// commit makes the object durable. It is called once.
+func (c *receivedContent) commit(ctx context.Context) error {
+	w := c.writer
+	c.writer, c.spool = nil, nil
+	defer w.Abort() // does nothing after a commit
+	if err := w.Commit(ctx); err != nil {
+		c.object = ""
+		return err
+	}
+	return nil
+}
+
+// Discard deletes the content unless it was published. It can be deferred.
+func (c *receivedContent) Discard() {
+	if c.writer != nil {
+		c.writer.Abort()
+		c.writer, c.object = nil, ""
+	}
+	c.Staged.Discard()
 }
 
 // A limitedReader fails with TooLarge if the reader has more than left bytes.

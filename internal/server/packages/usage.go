@@ -65,6 +65,9 @@ func (a *Asset) RecordUse() { a.download.record(0) }
 // Maintain stores what the service has recorded in memory. The server calls it
 // periodically and once more at the end. It does not authorize.
 func (s *Service) Maintain(ctx context.Context) error {
+	if err := s.settle(ctx, nil, nil); err != nil { // a use needs its version
+		return err
+	}
 	inUse := map[string][]asideVersion{} // removed by a rule, by the row of the repository
 	err := s.uses.Flush(ctx, func(ctx context.Context, uses []usage.Use[versionUse]) error {
 		var found map[string][]asideVersion

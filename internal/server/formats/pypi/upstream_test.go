@@ -106,6 +106,7 @@ func TestUpstream_CoreMetadata(t *testing.T) {
 	want(t, 403, s.Do(formatstest.Publisher, "GET", app+file+".metadata", ""))
 	// With the wheel they are kept, and stay when the index is gone for long.
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+file, ""))
+	kept(t, s, formatstest.Shared) // waits until the wheel is stored
 	r.Close()
 	s.Advance(30 * 24 * time.Hour)
 	pages("without the index")
@@ -133,6 +134,7 @@ func TestUpstream_CoreMetadataOfAnotherWheel(t *testing.T) {
 	}
 	page("the wheel", "")
 	want(t, 200, s.Do(formatstest.Reader, "GET", app+"simple/lib/1.0/"+libWheel, ""))
+	kept(t, s, formatstest.Shared) // waits until the wheel is stored
 	told := fmt.Sprintf(`,"core-metadata":{"sha256":"%x"}`, sha256.Sum256([]byte(metadata("lib", "1.0"))))
 	for content, wanted := range map[string]bool{"another": false, "the wheel": true} {
 		page(content, told)

@@ -199,6 +199,14 @@ func TestExternal_Blocked(t *testing.T) {
 	}
 }
 
+// stored waits until what clients have got is stored.
+func stored(t *testing.T, s *formatstest.Server) {
+	t.Helper()
+	if err := s.Packages.Maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A version that was yanked there is unlisted here.
 func TestExternal_Yanked(t *testing.T) {
 	r, s, app := startConnected(t)
@@ -207,6 +215,7 @@ func TestExternal_Yanked(t *testing.T) {
 	if got := get(t, s, app+"gems/left-1.0.0.gem"); got.StatusCode != http.StatusOK {
 		t.Fatal(got.Body)
 	}
+	stored(t, s)
 	lines := strings.SplitAfter(r.infos["left"], "\n")
 	r.infos["left"] = lines[0] + lines[2]
 	r.save("left", "-1.0.0")
@@ -253,6 +262,7 @@ func TestExternal_PlatformYanked(t *testing.T) {
 			t.Fatal(got.Body)
 		}
 	}
+	stored(t, s)
 	r.infos["left"] = one
 	r.save("left", "-1.0.0-java")
 	if got := get(t, s, app+"info/left"); got.Body != one {
