@@ -48,7 +48,7 @@ var layers = map[string]layer{
 	"internal/server/config": domain, "internal/server/iam": domain, "internal/server/authn": domain, "internal/server/authz": domain, "internal/server/token": domain, "internal/server/keys": domain,
 	"internal/server/ratelimit": domain, "internal/server/bodybudget": domain, "internal/server/trustedproxy": domain,
 	"internal/server/images": domain, "internal/server/packages": domain, "internal/server/audit": domain,
-	"internal/server/installation": domain, "internal/server/advisories": domain, "internal/server/secrets": domain, "internal/server/signing": domain, "internal/server/egress": domain, "internal/server/ociremote": domain, "internal/server/upstreamconfig": domain, "internal/server/webidentity": domain,
+	"internal/server/installation": domain, "internal/server/advisories": domain, "internal/server/secrets": domain, "internal/server/signing": domain, "internal/server/egress": domain, "internal/server/ociremote": domain, "internal/server/ecrremote": domain, "internal/server/upstreamconfig": domain, "internal/server/webidentity": domain,
 	"internal/server/backup": domain, "internal/server/verify": domain, "internal/server/migrate": domain,
 	"internal/server/api/queryerrors": domain, "internal/server/api/pagetoken": domain, "internal/server/api/optional": domain, "internal/server/api/jsonerrors": domain, // shared by the APIs
 

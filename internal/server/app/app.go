@@ -236,6 +236,10 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	if err := p.openSources(ctx); err != nil {
 		return err
 	}
+	elsewhere, err := p.destinations()
+	if err != nil {
+		return err
+	}
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
@@ -246,7 +250,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 		Scanning:    images.Scanning{Reader: p.layerReader, Advisories: p.advisories},
 		PullThrough: images.PullThrough{Upstreams: p.cacheUpstreams(p.egress), Check: p.config.UpstreamCache.ImageTags, Exclusive: p.sources.Exclusive, Log: p.log},
 		DB:          p.db, Feed: p.feed, Work: p.work, CheckClock: p.checkClock, Audit: p.auditImages, Blobs: p.blobs, Removals: p.removals, Events: p.events, Authz: p.authz, Principals: p.iam, Roles: p.iam, Damage: damage, Now: p.now, MaxSweepShare: p.config.Sweep.MaxShare,
-		ServesRegion: p.servesRegion, LinkRole: p.linkRole, Signer: imageSigner{p.signing},
+		Serves: p.servesRegistry, Destinations: elsewhere, LinkRole: p.linkRole, Signer: imageSigner{p.signing},
 		Quotas: images.Quotas{
 			Repositories: p.config.Quotas.Repositories, Images: p.config.Quotas.Images,
 			RepositoryBytes: int64(p.config.Quotas.RepositoryBytes), RegistryBytes: int64(p.config.Quotas.RegistryBytes),
@@ -378,6 +382,10 @@ func (p *components) lostRecord(err error) {
 
 func (p *components) servesRegion(region string) bool {
 	return slices.Contains(p.config.AllRegions(), region)
+}
+
+func (p *components) servesRegistry(id images.RegistryID) bool {
+	return slices.Contains(p.config.AllAccounts(), id.Account) && p.servesRegion(id.Region)
 }
 
 // linkRole creates the service-linked role of a service, unless it exists.

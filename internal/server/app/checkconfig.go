@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ func CheckConfig(c *config.Config, now time.Time) error {
 		check.add("oidc.ca", errors.Unwrap(err))
 	}
 	check.upstreams()
+	check.destinations()
 	if _, err := c.Events.Authorities(); err != nil {
 		check.add("events.ca", err)
 	}
@@ -136,6 +138,22 @@ func (k *configCheck) upstreams() {
 		case errors.As(err, &wrong):
 			k.add(setting+"."+wrong.Setting, wrong.Err)
 		case err != nil:
+			k.add(setting, err)
+		}
+	}
+}
+
+// destinations checks the files that destinations of replication name.
+func (k *configCheck) destinations() {
+	for name, d := range sorted(k.config.Replication.Destinations) {
+		setting := "replication.destinations." + name
+		if _, _, _, err := d.Egress(name); err != nil {
+			k.add(setting+".ca", errors.Unwrap(err))
+		}
+		if d.SecretFile == "" && d.SecretEnv == "" {
+			continue
+		}
+		if _, err := (&destinationKey{Destination: d}).Retrieve(context.Background()); err != nil {
 			k.add(setting, err)
 		}
 	}

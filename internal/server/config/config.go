@@ -92,6 +92,8 @@ type Config struct {
 	// DiscoverUpstreams takes the addresses of external connections that Upstreams does
 	// not have from the settings of the package clients on this machine.
 	DiscoverUpstreams bool `yaml:"discover_upstreams"`
+	// Replication has registries of other installations that images are replicated to.
+	Replication Replication `yaml:"replication"`
 	// UpstreamCache says how long what upstreams say of packages is used, and how much of
 	// it is kept.
 	UpstreamCache UpstreamCache `yaml:"upstream_cache"`
@@ -377,6 +379,7 @@ func (c *Config) Validate() error {
 	}
 	c.UpstreamCache.validate(bad)
 	c.validateUpstreams(bad)
+	c.validateReplication(bad)
 	c.Events.validate(bad)
 	c.validateKeyring(bad)
 	c.validateIdentities(bad)

@@ -55,6 +55,8 @@ type Error struct {
 	URL string
 	// Status is the status of the answer if the kind is Answered or Throttled.
 	Status int
+	// Body is the beginning of the body of the answer, if the request asked for it.
+	Body []byte
 	// Challenges are the WWW-Authenticate headers of a 401 of the host that was asked.
 	Challenges []string
 	// RetryAfter is how long no request will be sent if the kind is Throttled.

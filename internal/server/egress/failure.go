@@ -31,7 +31,7 @@ func shown(text string) string {
 }
 
 // setting returns the name of a setting of the upstream.
-func (u *Upstream) setting(name string) string { return `upstreams."` + u.name + `".` + name }
+func (u *Upstream) setting(name string) string { return u.settings + "." + name }
 
 // bodyFailure describes an error of reading a body.
 func (u *Upstream) bodyFailure(address string, err error) *Error {
@@ -73,7 +73,7 @@ func (u *Upstream) answered(address string, s *statusError) *Error {
 		}
 		seconds := s.retryAfter.Round(time.Second)
 		e := u.error(Throttled, address, s, "%s asked for fewer requests. They go on in %v; what is stored here is served meanwhile", who, max(time.Second, seconds))
-		e.Status, e.RetryAfter = s.status, s.retryAfter
+		e.Status, e.RetryAfter, e.Body = s.status, s.retryAfter, s.body
 		return e
 	}
 	switch {
@@ -85,7 +85,7 @@ func (u *Upstream) answered(address string, s *statusError) *Error {
 		text += ". The upstream has a problem of its own; try again later"
 	}
 	e := u.error(Answered, address, s, "%s", text)
-	e.Status, e.Challenges = s.status, s.challenges
+	e.Status, e.Challenges, e.Body = s.status, s.challenges, s.body
 	return e
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -75,6 +76,7 @@ type statusError struct {
 	retryAfter time.Duration // of a pause, if throttled
 	throttled  string        // HOST:PORT of the host that asked for a pause
 	challenges []string      // WWW-Authenticate
+	body       []byte        // its beginning
 }
 
 func (e *statusError) Error() string { return http.StatusText(e.status) }
@@ -87,8 +89,14 @@ func (e *mediaTypeError) Error() string { return "the answer is " + e.got }
 // attempt sends a request once. The error is not yet one of the package.
 func (u *Upstream) attempt(parent context.Context, r Request, to *url.URL) (_ *Response, err error) {
 	ctx, cancel := context.WithCancelCause(parent)
-	timer := time.AfterFunc(u.limits.Header, func() { cancel(errHeaderTimeout) })
+	var answered atomic.Bool
+	timer := time.AfterFunc(u.limits.Header, func() {
+		if !answered.Load() {
+			cancel(errHeaderTimeout)
+		}
+	})
 	defer func() {
+		answered.Store(true) // a body may still be sent
 		timer.Stop()
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
@@ -97,7 +105,7 @@ func (u *Upstream) attempt(parent context.Context, r Request, to *url.URL) (_ *R
 			cancel(nil)
 		}
 	}()
-	req, err := u.newRequest(ctx, r, to)
+	req, err := u.newRequest(ctx, r, to, func() { timer.Reset(u.limits.Header) })
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +115,7 @@ func (u *Upstream) attempt(parent context.Context, r Request, to *url.URL) (_ *R
 		return nil, err
 	}
 	if err := u.checkStatus(res); err != nil {
+		err.body, _ = io.ReadAll(io.LimitReader(res.Body, r.MaxErrorBytes)) // what came of it
 		_, _ = io.CopyN(io.Discard, res.Body, maxDrained)
 		res.Body.Close()
 		return nil, err
@@ -121,7 +130,7 @@ func (u *Upstream) attempt(parent context.Context, r Request, to *url.URL) (_ *R
 
 // checkStatus accepts 2xx and 304, and notes a pause that the host asks for, which after a
 // redirect is not the one that was asked first.
-func (u *Upstream) checkStatus(res *http.Response) error {
+func (u *Upstream) checkStatus(res *http.Response) *statusError {
 	switch s := res.StatusCode; {
 	case s >= 200 && s < 300 || s == http.StatusNotModified:
 		return nil

@@ -39,6 +39,9 @@ type UpstreamConfig struct {
 	// Proxy is the URL of an HTTP(S) proxy, or "none". Empty means what the environment
 	// says (HTTPS_PROXY, HTTP_PROXY, NO_PROXY).
 	Proxy string
+	// Settings is where the settings are in the configuration, for messages. Empty means
+	// upstreams."NAME".
+	Settings string
 	// Credential authenticates this server.
 	Credential Credential
 	// Limits bound what one request may take. Fields that are zero have defaults.
@@ -53,7 +56,8 @@ type Limits struct {
 	// Rate is how many requests a second are sent to each host. 0 means any number.
 	Rate float64
 	// Header is how long the upstream may take for the header of its answer, redirects
-	// included. 0 is 30 seconds.
+	// included. 0 is 30 seconds. While it takes the body of a request, the time begins
+	// anew.
 	Header time.Duration
 	// Idle is how long the upstream may send nothing of a body. 0 is 30 seconds.
 	Idle time.Duration
@@ -117,8 +121,11 @@ type Request struct {
 	// Authorization is the value of that header, for protocols in which it changes from
 	// request to request. Only the host of URL gets it, and no host to which that redirects.
 	Authorization string
-	// Body is sent with POST and PUT.
+	// Body is sent with POST, PUT and PATCH.
 	Body []byte
+	// MaxErrorBytes is how much of the body of an answer that is an error is kept, in
+	// [Error].Body. 0 is nothing.
+	MaxErrorBytes int64
 	// MaxBytes bounds the body of the answer, also after decompression. It is required,
 	// except for HEAD.
 	MaxBytes int64
@@ -147,6 +154,7 @@ type Response struct {
 // An Upstream is one remote registry. It is safe for use by many goroutines.
 type Upstream struct {
 	name     string
+	settings string   // where they are in the configuration
 	label    string   // in metrics
 	base     *url.URL // its path ends with a slash
 	limits   Limits
@@ -189,7 +197,7 @@ func NewUpstream(c UpstreamConfig, s Services) (*Upstream, error) {
 	}
 	s = s.withDefaults()
 	u := &Upstream{
-		name: c.Name, label: cmp.Or(c.Label, c.Name), base: base, limits: c.Limits.withDefaults(), services: s,
+		name: c.Name, settings: cmp.Or(c.Settings, `upstreams."`+c.Name+`"`), label: cmp.Or(c.Label, c.Name), base: base, limits: c.Limits.withDefaults(), services: s,
 		throttle: newThrottle(s),
 	}
 	u.client = &http.Client{
@@ -312,18 +320,34 @@ type authorization struct{ host, value string }
 
 type authorizationKey struct{}
 
+// A sentBody is the body of a request. It calls progress whenever some of it is taken.
+type sentBody struct {
+	content  *bytes.Reader
+	progress func()
+}
+
+// Read implements io.Reader.
+func (b sentBody) Read(p []byte) (int, error) {
+	b.progress()
+	return b.content.Read(p)
+}
+
+// Close implements io.Closer.
+func (sentBody) Close() error { return nil }
+
 // newRequest makes the request for one attempt.
-func (u *Upstream) newRequest(ctx context.Context, r Request, to *url.URL) (*http.Request, error) {
-	var body io.Reader
-	if r.Body != nil {
-		body = bytes.NewReader(r.Body)
-	}
+func (u *Upstream) newRequest(ctx context.Context, r Request, to *url.URL, progress func()) (*http.Request, error) {
 	if r.Authorization != "" {
 		ctx = context.WithValue(ctx, authorizationKey{}, authorization{hostPort(to), r.Authorization})
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, to.String(), body)
+	req, err := http.NewRequestWithContext(ctx, r.Method, to.String(), nil)
 	if err != nil {
 		return nil, err
+	}
+	if r.Body != nil {
+		req.GetBody = func() (io.ReadCloser, error) { return sentBody{bytes.NewReader(r.Body), progress}, nil }
+		req.Body, _ = req.GetBody() // it never fails
+		req.ContentLength = int64(len(r.Body))
 	}
 	for name, values := range r.Header {
 		req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)

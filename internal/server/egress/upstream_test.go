@@ -2,12 +2,14 @@ package egress_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -261,5 +263,40 @@ func TestUpstream_RequestsRefused(t *testing.T) {
 	}
 	if n := s.Count(""); n != 0 {
 		t.Errorf("%d requests were sent", n)
+	}
+}
+
+// A body that is taken slowly is not a server that does not answer; one that is not taken is.
+func TestUpstream_SlowRequestBody(t *testing.T) {
+	const limit = time.Second
+	for _, stalls := range []bool{false, true} {
+		release := make(chan struct{})
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			for took := time.Duration(0); took < 3*limit/2; took += limit / 3 {
+				if stalls {
+					<-release
+				}
+				if _, err := io.CopyN(io.Discard, r.Body, 4<<20); err != nil {
+					return
+				}
+				time.Sleep(limit / 3) // a slow network
+			}
+			io.Copy(io.Discard, r.Body)
+			w.WriteHeader(http.StatusForbidden)
+			io.WriteString(w, "because")
+		}))
+		u := newUpstream(t, egress.UpstreamConfig{Name: "up", Settings: "replication.x", URL: server.URL, AllowPrivate: true, Limits: egress.Limits{Header: limit, Attempts: 1}}, egress.Services{})
+		_, err := u.Do(t.Context(), egress.Request{Method: http.MethodPut, URL: "x", Body: make([]byte, 40<<20), MaxBytes: 1, MaxErrorBytes: 4})
+		failed, _ := errors.AsType[*egress.Error](err)
+		switch {
+		case failed == nil:
+			t.Fatal(err)
+		case stalls && failed.Kind != egress.TimedOut:
+			t.Errorf("a body that is not taken: %v", err)
+		case !stalls && (failed.Status != http.StatusForbidden || string(failed.Body) != "beca" || !strings.Contains(failed.Message, "replication.x.credential")):
+			t.Errorf("a slow body: %v, %q", err, failed.Body)
+		}
+		close(release)
+		server.Close()
 	}
 }

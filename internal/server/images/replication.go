@@ -118,8 +118,8 @@ func (s *Service) checkReplication(id RegistryID, rules []ReplicationRule) error
 			if d == id {
 				return invalidReplication("Replication destination cannot be the same as the source registry")
 			}
-			if !s.reachable(d) {
-				return invalidReplication("The Region " + d.Region + " of a replication destination is not served here. Add it to the setting regions of the server")
+			if !s.serves(d) && s.remote(id.Account, d) == nil {
+				return invalidReplication("The replication destination " + d.Account + " in " + d.Region + " is not known here. Add it to the settings accounts and regions of the server or, if it is in another installation, to replication.destinations with an account that may use it")
 			}
 			different[d] = true
 		}
@@ -130,8 +130,5 @@ func (s *Service) checkReplication(id RegistryID, rules []ReplicationRule) error
 	return nil
 }
 
-// reachable reports whether images can be copied to a registry: one in a region of this
-// installation.
-func (s *Service) reachable(id RegistryID) bool {
-	return s.servesRegion == nil || s.servesRegion(id.Region)
-}
+// serves reports whether a registry is one of this installation.
+func (s *Service) serves(id RegistryID) bool { return s.servesRegistry == nil || s.servesRegistry(id) }

@@ -37,6 +37,7 @@ const (
 
 const (
 	kindBackfill          = "images/replication-backfill"
+	kindBackfillRemote    = "images/replication-backfill-remote"
 	kindBackfillRetention = "images/replication-retention"
 	// maxBackfills is how many can run in a registry.
 	maxBackfills = 10
@@ -108,7 +109,7 @@ func (s *Service) StartReplicationBackfill(ctx context.Context, id, to RegistryI
 		if err != nil {
 			return err
 		}
-		return s.enqueueBackfill(ctx, tx, id, b.ID)
+		return s.enqueueBackfill(ctx, tx, id, &b)
 	})
 	return b, err
 }
@@ -119,8 +120,12 @@ type backfillJob struct {
 	ID       string
 }
 
-func (s *Service) enqueueBackfill(ctx context.Context, tx *db.Tx, id RegistryID, backfill string) error {
-	return s.work.Enqueue(ctx, tx, work.Job{Kind: kindBackfill, Key: backfill, Payload: backfillJob{id, backfill}})
+func (s *Service) enqueueBackfill(ctx context.Context, tx *db.Tx, id RegistryID, b *Backfill) error {
+	kind := kindBackfill
+	if !s.serves(b.To) {
+		kind = kindBackfillRemote
+	}
+	return s.work.Enqueue(ctx, tx, work.Job{Kind: kind, Key: b.ID, Payload: backfillJob{id, b.ID}})
 }
 
 func readBackfill(ctx context.Context, q db.Querier, id RegistryID, backfill string) (Backfill, error) {
@@ -150,7 +155,7 @@ func (s *Service) StopReplicationBackfill(ctx context.Context, id RegistryID, ba
 			if _, err := tx.Exec(ctx, `UPDATE image_backfill SET state = $2 WHERE id = $1`, b.ID, b.Status); err != nil {
 				return err
 			}
-			return s.enqueueBackfill(ctx, tx, id, b.ID)
+			return s.enqueueBackfill(ctx, tx, id, &b)
 		}
 		return fault.New(fault.Conflict, "ReplicationBackfillInvalidStatus", "The replication backfill with id '%s' cannot be stopped: its status is %s", b.ID, b.Status)
 	})
@@ -343,7 +348,7 @@ func (f *backfilling) copyAll(ctx context.Context) error {
 			return f.end(ctx)
 		}
 		if time.Since(begun) > backfillSlice {
-			return f.s.db.Tx(ctx, func(tx *db.Tx) error { return f.s.enqueueBackfill(ctx, tx, f.registry, f.ID) })
+			return f.s.db.Tx(ctx, func(tx *db.Tx) error { return f.s.enqueueBackfill(ctx, tx, f.registry, &f.Backfill) })
 		}
 	}
 }

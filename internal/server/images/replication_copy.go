@@ -27,6 +27,9 @@ const (
 // transaction. An image that does not exist any more needs no copy:
 // the work for it is done.
 func (r *replication) copyImage(ctx context.Context, d digest.Digest, done func(*db.Tx) error) error {
+	if !r.s.serves(r.to) {
+		return r.pushImage(ctx, d, done)
+	}
 	to, err := r.destination(ctx)
 	if err != nil {
 		return err

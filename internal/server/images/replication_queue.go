@@ -40,6 +40,9 @@ const (
 
 const (
 	kindReplicate = "images/replicate"
+	// kindReplicateRemote is for destinations in other installations. They may be slow or
+	// down, which must not hold up the others.
+	kindReplicateRemote = "images/replicate-remote"
 	// replicationAttempts is how often a job is tried: for about a week.
 	replicationAttempts = 180
 	replicationTimeout  = 6 * time.Hour
@@ -63,6 +66,8 @@ type replicationJob struct {
 func (s *Service) ReplicationWork() []work.Kind {
 	return []work.Kind{
 		{Name: kindReplicate, Concurrency: replicationConcurrency, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doReplicate},
+		{Name: kindReplicateRemote, Concurrency: replicationConcurrency, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doReplicate},
+		{Name: kindBackfillRemote, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doBackfill},
 		{Name: kindBackfill, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doBackfill},
 		{Name: kindBackfillRetention, Every: 24 * time.Hour, Run: func(ctx context.Context, _ work.Run) error { return s.forgetBackfills(ctx) }},
 	}
@@ -117,8 +122,12 @@ func (s *Service) enqueueRemoval(ctx context.Context, tx *db.Tx, repo *Repositor
 }
 
 func (s *Service) enqueueReplication(ctx context.Context, tx *db.Tx, repo *Repository, to RegistryID) error {
+	kind := kindReplicate
+	if !s.serves(to) {
+		kind = kindReplicateRemote
+	}
 	return s.work.Enqueue(ctx, tx, work.Job{
-		Kind: kindReplicate, Key: strconv.FormatInt(repo.row, 10) + "/" + to.Account + "/" + to.Region,
+		Kind: kind, Key: strconv.FormatInt(repo.row, 10) + "/" + to.Account + "/" + to.Region,
 		Payload: replicationJob{repo.ID, repo.row, to},
 	})
 }

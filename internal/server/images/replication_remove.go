@@ -74,6 +74,9 @@ func (r *replication) forget(ctx context.Context, tx *db.Tx, m removedReference)
 // removeOne deletes a tag or an image of the destination, unless the source has it again.
 // An image that has tags of its own there stays. done is false if an index lists it.
 func (r *replication) removeOne(ctx context.Context, m removedReference) (done bool, err error) {
+	if !r.s.serves(r.to) {
+		return r.removeRemote(ctx, m)
+	}
 	to := r.s.repositories.get(RepositoryID{r.to.Account, r.to.Region, r.from.ID.Name})
 	if to != nil {
 		if err := r.authorize(ctx, to.ID, "ecr:ReplicateImage", codeDenied); err != nil {

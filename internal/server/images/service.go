@@ -44,9 +44,10 @@ type Config struct {
 	// see [Service.LifecycleWork], [Service.ReplicationWork], [Service.StorageClassWork] and
 	// [Service.SigningWork]. Required for them.
 	Work *work.Queue
-	// ServesRegion reports whether the installation has registries in a region. nil means
-	// any region.
-	ServesRegion func(region string) bool
+	// Serves reports whether the installation has a registry. nil means that it has all.
+	Serves func(RegistryID) bool
+	// Destinations are registries elsewhere that images can be replicated to. Optional.
+	Destinations Destinations
 	// LinkRole creates the service-linked role of a service in the caller's account, if
 	// it does not exist. Optional.
 	LinkRole func(ctx context.Context, service string) error
@@ -83,24 +84,25 @@ const (
 
 // A Service is the store. It is safe for concurrent use.
 type Service struct {
-	db           *db.DB
-	feed         *changefeed.Feed
-	blobs        blob.Store
-	removals     *removal.Outbox
-	authz        authz.Authorizer
-	principals   authz.Principals
-	roles        Roles
-	events       *events.Log
-	work         *work.Queue
-	clock        steadyclock.Clock
-	audit        func(context.Context, ServiceEvent) error
-	maxPlanned   int
-	servesRegion func(string) bool
-	linkRole     func(context.Context, string) error
-	damage       *integrity.Monitor
-	signer       Signer
-	now          func() time.Time
-	maxShare     float64
+	db             *db.DB
+	feed           *changefeed.Feed
+	blobs          blob.Store
+	removals       *removal.Outbox
+	authz          authz.Authorizer
+	principals     authz.Principals
+	roles          Roles
+	events         *events.Log
+	work           *work.Queue
+	clock          steadyclock.Clock
+	audit          func(context.Context, ServiceEvent) error
+	maxPlanned     int
+	servesRegistry func(RegistryID) bool
+	destinations   Destinations
+	linkRole       func(context.Context, string) error
+	damage         *integrity.Monitor
+	signer         Signer
+	now            func() time.Time
+	maxShare       float64
 
 	quotas          Quotas
 	imageCounts     meter[int64] // by the row of the repository
@@ -138,7 +140,7 @@ type tagKey struct {
 // New applies the migrations and loads the repositories. After an update that changes
 // what is derived from manifests, it derives that again.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, servesRegion: c.ServesRegion, linkRole: c.LinkRole, damage: c.Damage, signer: c.Signer, now: c.Now, maxShare: c.MaxSweepShare}
+	s := &Service{db: c.DB, feed: c.Feed, blobs: c.Blobs, removals: c.Removals, authz: c.Authz, principals: c.Principals, roles: c.Roles, events: c.Events, work: c.Work, audit: c.Audit, maxPlanned: maxPlanned, servesRegistry: c.Serves, destinations: c.Destinations, linkRole: c.LinkRole, damage: c.Damage, signer: c.Signer, now: c.Now, maxShare: c.MaxSweepShare}
 	s.quotas = c.Quotas
 	s.imageCounts.now, s.repositoryBytes.now, s.registryBytes.now = c.Now, c.Now, c.Now
 	s.clock = steadyclock.Clock{DB: c.DB, Now: c.Now, Table: "image_clock", Check: c.CheckClock, LastChange: lastPush}

@@ -1,12 +1,13 @@
-// Package ociremote reads remote container registries: those of pull-through cache rules. It
-// speaks OCI distribution-spec 1.1 and the token handshake that registries share
+// Package ociremote reads and writes remote container registries: those of pull-through cache
+// rules, and those that images are replicated to. It speaks OCI distribution-spec 1.1 and the token handshake that registries share
 // (distribution, "Token Authentication Specification").
 //
 // A [Registry] is one registry with one credential, over an [egress.Upstream], which bounds,
 // repeats and limits requests and keeps them from internal addresses. Nothing is believed
 // that can be checked: a manifest has the digest by which it was asked for or that the
 // registry announced, and [Registry.Blob] fails at the end of a body with another digest or
-// length than it was asked for.
+// length than it was asked for. [Registry.PutBlob] sends a blob in chunks, and goes on after
+// a broken connection where the registry has got to.
 //
 // The package imports no other package of the server than egress.
 package ociremote

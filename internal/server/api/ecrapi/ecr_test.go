@@ -63,7 +63,7 @@ func serve(t testing.TB) *fixture {
 	store, err := images.New(t.Context(), images.Config{
 		Scanning: images.Scanning{Reader: scantest.Reader{}, Advisories: known},
 		DB:       w.DB, Blobs: blobs, Removals: removals, Work: queue, Authz: new(authz.PolicyAuthorizer), Principals: w.IAM, Roles: w.IAM, Now: w.Now,
-		ServesRegion: func(region string) bool { return region != "eu-nowhere-1" },
+		Serves: func(id images.RegistryID) bool { return id.Region != "eu-nowhere-1" },
 	})
 	if err != nil {
 		t.Fatal(err)
