@@ -41,6 +41,8 @@ type Config struct {
 	Feed      *changefeed.Feed
 	Operators Operators
 	Now       func() time.Time
+	// OnChange is called in each transaction that changes advisories. Optional.
+	OnChange func(context.Context, *db.Tx) error
 }
 
 // A Service keeps advisories. It is safe for concurrent use.
@@ -49,6 +51,7 @@ type Service struct {
 	feed      *changefeed.Feed
 	operators Operators
 	now       func() time.Time
+	onChange  func(context.Context, *db.Tx) error
 
 	changing changefeed.Turn // held while the index is replaced
 	index    atomic.Pointer[index]
@@ -80,7 +83,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 			return nil, err
 		}
 	}
-	s := &Service{db: c.DB, feed: c.Feed, operators: c.Operators, now: c.Now, changing: changefeed.NewTurn()}
+	s := &Service{db: c.DB, feed: c.Feed, operators: c.Operators, now: c.Now, onChange: c.OnChange, changing: changefeed.NewTurn()}
 	c.Feed.Follow(scope, follower{s})
 	s.index.Store(&index{byPackage: immutable.NewMap[string, []*packages.Advisory](nil), byID: immutable.NewMap[string, indexed](nil), formats: map[string]int{}})
 	if err := (follower{s}).Reload(ctx); err != nil {

@@ -35,6 +35,11 @@ func (s *Service) change(ctx context.Context, run func(*db.Tx) ([]string, error)
 			if ids, err = run(tx); err != nil {
 				return nil, err
 			}
+			if len(ids) > 0 && s.onChange != nil {
+				if err := s.onChange(ctx, tx); err != nil {
+					return nil, err
+				}
+			}
 			documents, err = readDocuments(ctx, tx, ids)
 			return ids, err
 		},

@@ -243,7 +243,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
-	if p.advisories, err = advisories.New(ctx, advisories.Config{DB: p.db, Feed: p.feed, Operators: p.operators, Now: p.now}); err != nil {
+	if p.advisories, err = advisories.New(ctx, advisories.Config{DB: p.db, Feed: p.feed, Operators: p.operators, Now: p.now, OnChange: p.advisoriesChanged}); err != nil {
 		return err
 	}
 	p.images, err = images.New(ctx, images.Config{
@@ -329,6 +329,11 @@ func (p *components) writeProfiles() error {
 		ca = p.data.file("tls/ca.pem")
 	}
 	return writeProfiles(p.data, p.addresses.URL(), p.config.Region, ca, profiles)
+}
+
+// advisoriesChanged is called in each transaction that changes advisories, after the start.
+func (p *components) advisoriesChanged(ctx context.Context, tx *db.Tx) error {
+	return p.images.AdvisoriesChanged(ctx, tx)
 }
 
 // observeDecision passes a decision on to the audit entry and the metrics.

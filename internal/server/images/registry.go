@@ -148,7 +148,12 @@ func readRegistry(ctx context.Context, q db.Querier, id RegistryID) (*Registry, 
 // editRegistry reads a registry in a transaction, applies the function edit to it, and
 // commits and publishes the result. An edit that changes nothing writes nothing. When it
 // returns, every server has the change.
-func (s *Service) editRegistry(ctx context.Context, id RegistryID, edit func(*Registry) error) (r *Registry, err error) {
+func (s *Service) editRegistry(ctx context.Context, id RegistryID, edit func(*Registry) error) (*Registry, error) {
+	return s.editRegistryTx(ctx, id, func(_ *db.Tx, r *Registry) error { return edit(r) })
+}
+
+// editRegistryTx is editRegistry with an edit that can write more in the transaction.
+func (s *Service) editRegistryTx(ctx context.Context, id RegistryID, edit func(*db.Tx, *Registry) error) (r *Registry, err error) {
 	err = s.feed.Make(ctx, changefeed.Change{
 		Scope: registryScope, Turn: &s.registries.changing,
 		Run: func(tx *db.Tx) (keys []string, err error) {
@@ -160,7 +165,7 @@ func (s *Service) editRegistry(ctx context.Context, id RegistryID, edit func(*Re
 				return nil, err
 			}
 			oldPolicy := r.Policy
-			if err := edit(r); err != nil {
+			if err := edit(tx, r); err != nil {
 				return nil, err
 			}
 			if err := r.compile(); err != nil {

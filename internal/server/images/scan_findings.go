@@ -2,8 +2,11 @@ package images
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +55,12 @@ type FindingPosition struct {
 // PositionOf returns the position of a finding.
 func PositionOf(f *vulnerability.Finding) FindingPosition {
 	return FindingPosition{f.Severity(), f.Key()}
+}
+
+// FindingARN names a finding by its key, the same in every answer and event.
+func FindingARN(id RepositoryID, d digest.Digest, key string) string {
+	sum := sha256.Sum256([]byte(id.ARN() + "\n" + string(d) + "\n" + key))
+	return fmt.Sprintf("arn:aws:inspector2:%s:%s:finding/%s", id.Region, id.Account, hex.EncodeToString(sum[:16]))
 }
 
 func (p FindingPosition) before(f *vulnerability.Finding) bool {

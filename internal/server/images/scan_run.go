@@ -34,6 +34,8 @@ const (
 func (s *Service) ScanWork() []work.Kind {
 	return []work.Kind{
 		{Name: kindScan, Concurrency: scanConcurrency, Timeout: scanTimeout, MaxAttempts: scanAttempts, Run: s.doScan},
+		{Name: kindScanFollow, Timeout: scanFollowTime, Run: s.doScanFollow},
+		{Name: kindScanExisting, Timeout: scanFollowTime, Run: s.doScanExisting},
 	}
 }
 

@@ -129,9 +129,63 @@ func TestScan_OnPush(t *testing.T) {
 	wantScan(t, s.scan(t, app, d), "COMPLETE map[HIGH:2]",
 		"CVE-2026-5 HIGH left 1.0.0",
 		"DEBIAN-CVE-2026-1 HIGH openssl 3.0.11-1~deb12u1 3.0.11-1~deb12u2")
+	s.clock.advance(time.Minute)
 	s.run(t)
 	if len(s.audit) != 1 {
 		t.Error("the image was scanned again")
+	}
+	if list, err := s.DescribeImagesByReference(t.Context(), app, []images.Reference{{Tag: "v1"}}); err != nil || fmt.Sprint(list[0].Scan.Counts) != "map[HIGH:2]" {
+		t.Error(list[0].Scan, err)
+	}
+	if bodies := read.bodies(); len(bodies) > 0 {
+		t.Error(bodies)
+	}
+}
+
+// With continuous scans, each finding that is new or gone has an event.
+func TestScan_Continuous(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	s.create(t, named("old"))
+	s.importAdvisories(t, scantest.Advisory("CVE-1", "Debian:12", "openssl", "", january, scantest.HighVector))
+	forgotten := s.pushLayers(t, named("old"), "v0", scantest.Debian(t))
+	s.clock.advance(15 * 24 * time.Hour)
+	d := s.pushLayers(t, app, "v1", scantest.Debian(t))
+	s.setScanning(t, images.ScanEnhanced, images.ScanContinuously)
+	s.clock.advance(time.Minute)
+	read := eventReader{t: t, s: s}
+	read.bodies()
+	s.run(t) // the image of today is scanned, though it was there before
+	s.run(t)
+	wantScan(t, s.scan(t, app, d), "ACTIVE map[HIGH:1]", "CVE-1 HIGH openssl 3.0.11-1~deb12u1")
+	_, err := s.ImageScanFindings(t.Context(), named("old"), images.Reference{Digest: forgotten}, images.FindingPosition{}, 1)
+	wantFault(t, err, "ScanNotFound")
+	if bodies := read.bodies(); len(bodies) != 1 || !strings.Contains(bodies[0], `"detail-type":"Inspector2 Scan"`) || !strings.Contains(bodies[0], `"finding-severity-counts":{"HIGH":1,"TOTAL":1}`) {
+		t.Error(bodies)
+	}
+	first, err := s.ImageScanFindings(t.Context(), app, images.Reference{Digest: d}, images.FindingPosition{}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	s.importAdvisories(t, scantest.Advisory("CVE-2", "Debian:12", "zlib", "1:1.3", january, scantest.CriticalVector), []byte(`{"id":"CVE-1","modified":"`+february+`","withdrawn":"`+february+`"}`))
+	s.clock.advance(time.Hour)
+	s.run(t)
+	bodies := read.bodies()
+	if len(bodies) != 2 || !strings.Contains(bodies[0], `"status":"ACTIVE","severity":"CRITICAL","title":"CVE-2 - zlib"`) || !strings.Contains(bodies[1], `"status":"CLOSED","title":"CVE-1 - openssl"`) ||
+		!strings.Contains(bodies[1], images.FindingARN(app, d, first.Findings[0].Key())) || !strings.Contains(bodies[0], `"fixedInVersion":"1:1.3"`) {
+		t.Error(strings.Join(bodies, "\n"))
+	}
+	seen := s.clock.now()
+	s.importAdvisories(t, scantest.Advisory("CVE-3", "npm", "left", "", january, ""))
+	s.clock.advance(time.Hour)
+	s.run(t)
+	if bodies := read.bodies(); len(bodies) > 0 {
+		t.Error(bodies)
+	}
+	r, err := s.ImageScanFindings(t.Context(), app, images.Reference{Digest: d}, images.FindingPosition{}, 1)
+	if err != nil || !r.FirstSeen[r.Findings[0].Key()].Equal(seen.UTC().Truncate(time.Microsecond)) {
+		t.Error(r.FirstSeen, seen, err)
 	}
 }
 

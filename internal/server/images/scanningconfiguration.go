@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/wildcard"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // The scanning configuration of a registry says which images are scanned; see scan.go.
@@ -72,9 +74,13 @@ func (s *Service) PutScanningConfiguration(ctx context.Context, id RegistryID, c
 		}
 		seen = append(seen, rule.Frequency)
 	}
-	_, err := s.editRegistry(ctx, id, func(r *Registry) error {
+	_, err := s.editRegistryTx(ctx, id, func(tx *db.Tx, r *Registry) error {
 		r.Scanning = &c
-		return nil
+		if c.Type != ScanEnhanced || s.scanner.Reader == nil {
+			return nil
+		}
+		// After the answer, the change is known to all servers.
+		return s.work.Enqueue(ctx, tx, work.Job{Kind: kindScanExisting, Key: id.Account + "/" + id.Region, Payload: id, RunAt: s.now().Add(s.changeDelay())})
 	})
 	return err
 }

@@ -109,7 +109,7 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.known, err = advisories.New(t.Context(), advisories.Config{DB: d, Operators: anyOperator{}, Now: c.now}); err != nil {
+	if s.known, err = advisories.New(t.Context(), advisories.Config{DB: d, Operators: anyOperator{}, Now: c.now, OnChange: func(ctx context.Context, tx *db.Tx) error { return s.AdvisoriesChanged(ctx, tx) }}); err != nil {
 		t.Fatal(err)
 	}
 	s.Service, err = images.New(t.Context(), images.Config{Scanning: images.Scanning{Reader: scantest.Reader{}, Advisories: s.known}, DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Work: queue, Audit: s.record, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})

@@ -2,9 +2,6 @@ package ecrapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -139,7 +136,7 @@ func enhancedFinding(id images.RepositoryID, r *images.ScanResult, f *vulnerabil
 	}
 	image := id.ARN() + "/" + string(r.Image.Digest)
 	out := types.EnhancedImageScanFinding{
-		AwsAccountId: &id.Account, FindingArn: new(findingARN(id, r.Image.Digest, f)), Type: new("PACKAGE_VULNERABILITY"), Status: new("ACTIVE"),
+		AwsAccountId: &id.Account, FindingArn: new(images.FindingARN(id, r.Image.Digest, f.Key())), Type: new("PACKAGE_VULNERABILITY"), Status: new("ACTIVE"),
 		Title: new(truncate.String(f.Name+" - "+f.Package, 1000)), Description: new(f.Advisory.Summary), Severity: &severity, Score: f.Advisory.Score,
 		FirstObservedAt: &seen, LastObservedAt: optional.Time(later(r.CompletedAt, r.SourceUpdatedAt)), UpdatedAt: optional.Time(later(seen, f.Advisory.Modified)),
 		FixAvailable: new("NO"), ExploitAvailable: new("NO"),
@@ -164,12 +161,6 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// findingARN names a finding. It is the same in every answer.
-func findingARN(id images.RepositoryID, d digest.Digest, f *vulnerability.Finding) string {
-	sum := sha256.Sum256([]byte(id.ARN() + "\n" + string(d) + "\n" + f.Key()))
-	return fmt.Sprintf("arn:aws:inspector2:%s:%s:finding/%s", id.Region, id.Account, hex.EncodeToString(sum[:16]))
 }
 
 // sourceOf is where an advisory is from: the prefix of its id, such as GHSA.
