@@ -240,6 +240,22 @@ func (s *Service) noteCheck(ctx context.Context, repo *Repository, tag string) e
 	return err
 }
 
+// forgetChecks deletes what is known about tags that are not here any more.
+func (s *Service) forgetChecks(ctx context.Context) error {
+	const batch = 1000
+	for deleted := int64(batch); deleted == batch; {
+		err := s.db.Tx(ctx, func(tx *db.Tx) (err error) {
+			deleted, err = tx.Exec(ctx, `DELETE FROM image_upstream_tag WHERE (repository, tag) IN (SELECT u.repository, u.tag FROM image_upstream_tag u
+				WHERE NOT EXISTS (SELECT 1 FROM image_tag t WHERE t.repository = u.repository AND t.tag = u.tag) LIMIT $1)`, batch)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // errSlow means that the other registry is being asked, and that the image here is used
 // meanwhile.
 var errSlow = errors.New("images: the upstream registry is slow")

@@ -46,7 +46,7 @@ const (
 	backfillSlice = 30 * time.Minute
 	backfillPage  = 200
 	// backfillPatience is the attempt, about two hours after the first one, from which on
-	// an image that cannot be copied has failed. Before, the backfill waits.
+	// an image that cannot be copied has failed. Before, it is tried again after the others.
 	backfillPatience = 12
 	// maxBackfillCodes is how many different failure codes are kept.
 	maxBackfillCodes = 20
@@ -322,17 +322,21 @@ type backfillImage struct {
 	digest digest.Digest
 }
 
-// copyAll copies what waits, until it is done, stopped, or its time is over.
-func (f *backfilling) copyAll(ctx context.Context) error {
-	for begun := time.Now(); ; {
+// copyAll copies what waits, until it is done, stopped, or its time is over. An image that
+// cannot be copied does not hold up the others. It returns the first error after which a copy
+// is to be tried again.
+func (f *backfilling) copyAll(ctx context.Context) (first error) {
+	begun, failed := time.Now(), 0 // failed copies in a row
+	for after := (backfillImage{}); ; {
 		page, err := db.All(ctx, f.s.db, func(r db.Row) (i backfillImage, err error) {
 			err = r.Scan(&i.name, &i.digest)
 			return i, err
-		}, `SELECT DISTINCT name, digest FROM image_backfill_image WHERE backfill = $1 AND state = '' ORDER BY name, digest LIMIT $2`, f.ID, backfillPage)
+		}, `SELECT DISTINCT name, digest FROM image_backfill_image WHERE backfill = $1 AND state = '' AND (name, digest) > ($2, $3) ORDER BY name, digest LIMIT $4`, f.ID, after.name, string(after.digest), backfillPage)
 		if err != nil {
 			return err
 		}
 		for _, image := range page {
+			after = image
 			b, err := readBackfill(ctx, f.s.db, f.registry, f.ID)
 			if err != nil {
 				return err
@@ -340,14 +344,27 @@ func (f *backfilling) copyAll(ctx context.Context) error {
 			if b.Status != BackfillInProgress {
 				return f.end(ctx)
 			}
-			if err := f.copyOne(ctx, image); err != nil {
-				return fmt.Errorf("copy %s@%s to %s in %s: %w", image.name, image.digest, f.To.Account, f.To.Region, err)
+			err = f.copyOne(ctx, image)
+			if err == nil {
+				failed = 0
+				continue
+			}
+			if first == nil {
+				first = fmt.Errorf("copy %s@%s to %s in %s: %w", image.name, image.digest, f.To.Account, f.To.Region, err)
+			}
+			if !isQuota(err) {
+				failed++
+			}
+			if failed == maxErrors || ctx.Err() != nil {
+				return first
 			}
 		}
-		if len(page) == 0 {
+		switch {
+		case len(page) == 0 && first == nil:
 			return f.end(ctx)
-		}
-		if time.Since(begun) > backfillSlice {
+		case first != nil && (len(page) == 0 || time.Since(begun) > backfillSlice):
+			return first
+		case time.Since(begun) > backfillSlice:
 			return f.s.db.Tx(ctx, func(tx *db.Tx) error { return f.s.enqueueBackfill(ctx, tx, f.registry, &f.Backfill) })
 		}
 	}

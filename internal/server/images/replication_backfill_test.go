@@ -170,3 +170,39 @@ func TestReplicationBackfill_KilledAtAnyStep(t *testing.T) {
 		}
 	}
 }
+
+// An image that cannot be copied now does not hold up the others.
+func TestReplicationBackfill_FailingImage(t *testing.T) {
+	s := newStore(t)
+	large, small := named("a/large"), named("b/small") // in the order of the copies
+	s.create(t, large)
+	s.create(t, small)
+	s.put(t, large, manifest("config", s.push(t, large, strings.Repeat("l", 300)), "layers", []any{}))
+	d := s.put(t, small, manifest("config", s.push(t, small, "small"), "layers", []any{}))
+	s.setReplication(t, rule(west))
+	b := s.startBackfill(t, west)
+	payload, err := db.One(t.Context(), s.db, db.Scalar[[]byte], `SELECT payload FROM work WHERE kind = 'images/replication-backfill'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func() error {
+		for _, k := range s.ReplicationWork() {
+			if k.Name == "images/replication-backfill" {
+				return k.Run(t.Context(), work.Run{Payload: payload, Attempt: 1})
+			}
+		}
+		return nil
+	}
+	s.withQuotas(t, images.Quotas{RepositoryBytes: 200})
+	wantFault(t, run(), "RepositoryFull")
+	if _, err := s.Manifest(t.Context(), copyOf(small, west), images.Reference{Digest: d}); err != nil {
+		t.Error("the image after the one that does not fit:", err)
+	}
+	s.withQuotas(t, images.Quotas{})
+	if err := run(); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.backfill(t, b.ID); got.Status != images.BackfillComplete || got.Completed != 2 {
+		t.Errorf("%+v", got)
+	}
+}

@@ -69,7 +69,9 @@ func (s *Service) ReplicationWork() []work.Kind {
 		{Name: kindReplicateRemote, Concurrency: replicationConcurrency, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doReplicate},
 		{Name: kindBackfillRemote, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doBackfill},
 		{Name: kindBackfill, Timeout: replicationTimeout, MaxAttempts: replicationAttempts, Run: s.doBackfill},
-		{Name: kindBackfillRetention, Every: 24 * time.Hour, Run: func(ctx context.Context, _ work.Run) error { return s.forgetBackfills(ctx) }},
+		{Name: kindBackfillRetention, Every: 24 * time.Hour, Run: func(ctx context.Context, _ work.Run) error {
+			return errors.Join(s.forgetBackfills(ctx), s.forgetChecks(ctx))
+		}},
 	}
 }
 
