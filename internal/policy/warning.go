@@ -38,6 +38,7 @@ func (p *Policy) statementWarnings(s *statement) (warnings []string) {
 		add(strings.HasPrefix(c.key, "gatehouse:") && !slices.Contains(gatehouseKeys, c.key), fmt.Sprintf("tests %s, which no request has; check its spelling", c.key))
 		_, null := c.test.(nullTest)
 		add(c.key == licenseKey && c.over == single && !null, "tests gatehouse:License, which may have several values, as if it had one; use ForAllValues: or ForAnyValue:")
+		add(c.key == signedByKey && c.over == single && !null, "tests gatehouse:SignedBy, which may have several values, as if it had one; use ForAllValues: or ForAnyValue:")
 	}
 	if s.effect == allow {
 		open := len(s.conditions) == 0
@@ -61,11 +62,14 @@ func (p *Policy) statementWarnings(s *statement) (warnings []string) {
 // licenseKey has several values if the user of a version may choose among licences.
 const licenseKey = "gatehouse:license"
 
+// signedByKey has several values if an image has several signatures.
+const signedByKey = "gatehouse:signedby"
+
 // gatehouseKeys are the condition keys that IAM does not have, in lower case. Package authz
 // has what they mean, and its tests compare the two.
 var gatehouseKeys = []string{
 	"gatehouse:versionage", "gatehouse:packageorigin", "gatehouse:externalconnection", "gatehouse:packagegroup", "gatehouse:advisoryseverity", "gatehouse:malware",
-	licenseKey, "gatehouse:attested", "gatehouse:signed", "gatehouse:installscripts", "gatehouse:similartointernal", "gatehouse:reportonly",
+	licenseKey, "gatehouse:attested", "gatehouse:signed", "gatehouse:installscripts", "gatehouse:similartointernal", signedByKey, "gatehouse:imageage", "gatehouse:reportonly",
 }
 
 // allActions reports whether the statement is about every action.

@@ -1,17 +1,20 @@
 package authz
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 )
 
-// Condition keys of package versions. One request reads a package with many versions, and
-// each has values of its own. So a Deny that looks at one of these keys does not decide
-// about the request but about single versions: see [RulesForVersions].
+// Condition keys of package versions and of images. One request reads a package with many
+// versions, and each has values of its own; and an image is known only after the request was
+// authorized. So a Deny that looks at one of these keys does not decide about the request but
+// about single versions and images: see [RulesForVersions].
 const (
 	// VersionAge is the number of whole days since the version was published.
 	VersionAge = "gatehouse:VersionAge"
@@ -41,6 +44,11 @@ const (
 	// SimilarToInternal is "true" if the name of the package is easily taken for the one of
 	// an internal package of the domain.
 	SimilarToInternal = "gatehouse:SimilarToInternal"
+	// SignedBy has the signing profiles whose valid signatures an image has, as ARNs. An image
+	// without one does not have the key. It may have several values.
+	SignedBy = "gatehouse:SignedBy"
+	// ImageAge is the number of whole days since an image was pushed.
+	ImageAge = "gatehouse:ImageAge"
 	// ReportOnly is "false" when a version is decided about, and "true" when the server
 	// asks what would be denied.
 	ReportOnly = "gatehouse:ReportOnly"
@@ -51,7 +59,7 @@ var versionKeys = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
 		VersionAge, PackageOrigin, ExternalConnection, PackageGroup, AdvisorySeverity, Malware,
-		License, Attested, Signed, InstallScripts, SimilarToInternal, ReportOnly,
+		License, Attested, Signed, InstallScripts, SimilarToInternal, SignedBy, ImageAge, ReportOnly,
 	} {
 		names[strings.ToLower(name)] = name
 	}
@@ -73,10 +81,13 @@ func isVersionKey(lower string) bool {
 	return ok
 }
 
-// readsVersions reports whether an action reads versions that are decided about one by
-// one.
+// perVersion are the actions that are decided about for each version or image.
+var perVersion = []string{"codeartifact:ReadFromRepository", "codeartifact:GetPackageVersionAsset", "ecr:BatchGetImage", "ecr:PutImage"}
+
+// readsVersions reports whether an action reads versions or images that are decided about one
+// by one.
 func readsVersions(action string) bool {
-	return strings.EqualFold(action, "codeartifact:ReadFromRepository") || strings.EqualFold(action, "codeartifact:GetPackageVersionAsset")
+	return slices.ContainsFunc(perVersion, func(a string) bool { return strings.EqualFold(a, action) })
 }
 
 // VersionRules are the rules that may deny versions to one caller.
@@ -160,4 +171,18 @@ func (c versionContext) Lookup(key string) ([]string, bool) {
 		return c.version.Lookup(key)
 	}
 	return c.request.Lookup(key)
+}
+
+// RuleName says in words which statement of which policy a rule is.
+func RuleName(r policy.Rule) string {
+	text := "statement " + strconv.Itoa(r.Index())
+	if sid := r.SID(); sid != "" {
+		text = "the rule " + sid
+	}
+	from := r.Source()
+	text += " of the " + r.Type.String()
+	if of := cmp.Or(from.Name, from.ARN); of != "" {
+		text += " " + of
+	}
+	return text
 }

@@ -146,6 +146,7 @@ type deleteTx struct {
 	digest     digest.Digest
 	gone       []Reference
 	deleted    bool
+	unsigned   *signerTx // who loses signers with the image, or nil
 }
 
 // keys returns what the change feed tells other servers.
@@ -157,6 +158,9 @@ func (d *deleteTx) keys() (keys []string) {
 	}
 	if d.deleted {
 		keys = append(keys, rowKey(manifestKey, d.repo.row, string(d.digest)))
+	}
+	if d.unsigned != nil {
+		keys = append(keys, d.unsigned.keys()...)
 	}
 	return keys
 }
@@ -171,10 +175,13 @@ func (d *deleteTx) forget() {
 	if d.deleted {
 		d.s.manifests.Drop(digestKey{d.repo.row, d.digest})
 	}
+	if d.unsigned != nil {
+		d.unsigned.forget()
+	}
 }
 
 func (d *deleteTx) run(ctx context.Context, tx *db.Tx) error {
-	d.gone, d.deleted, d.digest = nil, false, d.ref.Digest
+	d.gone, d.deleted, d.digest, d.unsigned = nil, false, d.ref.Digest, nil
 	if d.ref.Tag != "" {
 		target, err := db.One(ctx, tx, db.Scalar[digest.Digest], `SELECT digest FROM image_tag WHERE repository = $1 AND tag = $2`, d.repo.row, d.ref.Tag)
 		if errors.Is(err, db.ErrNoRows) {
@@ -243,6 +250,11 @@ func (d *deleteTx) image(ctx context.Context, tx *db.Tx) error {
 	if err != nil {
 		return err
 	}
+	// What an index lists has its signers.
+	listed := &signerTx{s: d.s, repo: d.repo, subject: d.digest}
+	if err := listed.readChildren(ctx, tx); err != nil {
+		return err
+	}
 	for _, statement := range []string{
 		`DELETE FROM image_tag WHERE repository = $1 AND digest = $2`,
 		`DELETE FROM image_reference WHERE repository = $1 AND manifest = $2`,
@@ -257,6 +269,16 @@ func (d *deleteTx) image(ctx context.Context, tx *db.Tx) error {
 		return err
 	case len(subjects) == 0:
 		return imageNotFound(d.repo.ID, d.ref)
+	}
+	if len(listed.children) > 0 {
+		d.unsigned = listed
+	}
+	if subjects[0] != "" {
+		d.unsigned = &signerTx{s: d.s, repo: d.repo, subject: subjects[0]}
+		if err := d.unsigned.readChildren(ctx, tx); err != nil {
+			return err
+		}
+		d.unsigned.children = append(d.unsigned.children, listed.children...)
 	}
 	return announce(ctx, tx, d.s.events, d.repo, d.s.now(), actionDelete, subjects[0], d.gone...)
 }

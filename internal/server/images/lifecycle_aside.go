@@ -39,6 +39,7 @@ type asideTx struct {
 	now    time.Time
 	number int64
 	gone   []asideImage
+	listed []digest.Digest // by what is gone: they had its signers
 }
 
 // setAside sets those images aside that are still as they were evaluated, in one
@@ -60,7 +61,7 @@ func (a *application) changeAside(ctx context.Context, run func(*db.Tx, *asideTx
 	s := a.service
 	t := &asideTx{a: a, now: s.now()}
 	err := s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
-		t.gone, t.number = nil, a.number
+		t.gone, t.listed, t.number = nil, nil, a.number
 		if err := a.mayGoOn(ctx, tx); err != nil {
 			return nil, err
 		}
@@ -94,6 +95,9 @@ func (a *application) mayGoOn(ctx context.Context, tx *db.Tx) error {
 // keys returns what the change feed tells other servers.
 func (t *asideTx) keys() (keys []string) {
 	row := t.a.repo.row
+	for _, d := range t.listed {
+		keys = append(keys, rowKey(manifestKey, row, string(d)))
+	}
 	for _, img := range t.gone {
 		keys = append(keys, rowKey(manifestKey, row, string(img.digest)))
 		for _, tag := range img.tags {
@@ -106,6 +110,9 @@ func (t *asideTx) keys() (keys []string) {
 // forget drops what the caches of this server have of the same.
 func (t *asideTx) forget() {
 	row := t.a.repo.row
+	for _, d := range t.listed {
+		t.a.service.manifests.Drop(digestKey{row, d})
+	}
 	for _, img := range t.gone {
 		t.a.service.manifests.Drop(digestKey{row, img.digest})
 		t.a.service.forgetTags(row, img.tags...)
@@ -166,6 +173,11 @@ func (t *asideTx) one(ctx context.Context, tx *db.Tx, img asideImage) error {
 	if err := t.a.service.enqueueRemoval(ctx, tx, t.a.repo, Reference{Digest: img.digest}); err != nil {
 		return err
 	}
+	listed := &signerTx{s: t.a.service, repo: t.a.repo, subject: img.digest}
+	if err := listed.readChildren(ctx, tx); err != nil {
+		return err
+	}
+	t.listed = append(t.listed, listed.children...)
 	t.number++
 	if _, err := tx.Exec(ctx, `INSERT INTO image_aside (repository, `+asideColumns+`, run, number, priority, by_pull, since, until)
 		SELECT repository, `+asideColumns+`, $3, $4, $5, $6, $7, $8 FROM image_manifest WHERE repository = $1 AND digest = $2`,

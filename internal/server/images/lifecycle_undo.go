@@ -192,6 +192,11 @@ func (s *Service) restoreRows(ctx context.Context, tx *db.Tx, repo *Repository, 
 	if err := s.enqueueReplica(ctx, tx, repo, d); err != nil {
 		return false, nil, err
 	}
+	if subjects[0] != "" { // perhaps it is a signature
+		if err := s.enqueueVerify(ctx, tx, repo, d); err != nil {
+			return false, nil, err
+		}
+	}
 	if err := s.scanRestored(ctx, tx, repo, d); err != nil {
 		return false, nil, err
 	}

@@ -255,6 +255,9 @@ func (s *Service) Manifests(ctx context.Context, id RepositoryID, refs []Referen
 			}
 		}
 		if err == nil {
+			if err := s.admit(ctx, repo, "ecr:BatchGetImage", m.Digest, m, nil); err != nil {
+				return nil, nil, err
+			}
 			if size += len(m.Body); size > maxManifests {
 				return nil, nil, fault.New(fault.Limit, "TooManyManifestBytes", "The manifests of this request have more than %d bytes together. Ask for fewer images at once.", maxManifests)
 			}

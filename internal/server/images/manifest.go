@@ -35,6 +35,8 @@ type Manifest struct {
 	// pulled is when a pull was last recorded, in microseconds since 1970.
 	pulled atomic.Int64
 	status ImageStatus // Active in the cache
+	// signers is who signed the image, if somebody has asked; see admission.go.
+	signers atomic.Pointer[[]signer]
 }
 
 // Manifest returns a manifest, perhaps through a pull-through cache rule: see [Service.find].

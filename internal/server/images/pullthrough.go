@@ -122,6 +122,18 @@ func (s *Service) cacheRule(ctx context.Context, id RepositoryID) *CacheRule {
 // RepositoryNotFound, ImageNotFound, ImageTagDoesNotMatchDigest, and those of
 // [Service.throughCache].
 func (s *Service) find(ctx context.Context, id RepositoryID, ref Reference) (*Repository, *Manifest, error) {
+	repo, m, err := s.findAny(ctx, id, ref)
+	if err == nil {
+		err = s.admit(ctx, repo, "ecr:BatchGetImage", m.Digest, m, nil)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return repo, m, nil
+}
+
+// findAny is find without the rules about images.
+func (s *Service) findAny(ctx context.Context, id RepositoryID, ref Reference) (*Repository, *Manifest, error) {
 	repo, err := s.authorize(ctx, id, "ecr:BatchGetImage")
 	if rule := s.cacheRule(ctx, id); rule != nil && (err == nil || fault.Is(err, "RepositoryNotFound")) {
 		return s.throughCache(ctx, id, repo, ref, rule)

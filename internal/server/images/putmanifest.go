@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
+	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 )
@@ -71,6 +72,13 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 	if err != nil {
 		return nil, err
 	}
+	old, err := s.existing(ctx, repo, d)
+	if err == nil {
+		err = s.admit(ctx, repo, "ecr:PutImage", d, old, r)
+	}
+	if err != nil {
+		return nil, err
+	}
 	put := &manifestTx{PutManifest: p, s: s, body: body, repo: repo, parsed: r, digest: d, now: s.now().UTC().Truncate(time.Microsecond)}
 	if put.signers, err = s.signersFor(ctx, repo, r); err != nil {
 		return nil, err
@@ -79,6 +87,20 @@ func (s *Service) PutManifest(ctx context.Context, id RepositoryID, p PutManifes
 		return nil, err
 	}
 	return put.stored, nil
+}
+
+// existing returns a manifest if it is here, for rules about images; nil means that it is not
+// needed, because no rule may be about it, or not here.
+func (s *Service) existing(ctx context.Context, repo *Repository, d digest.Digest) (*Manifest, error) {
+	req := s.completeRequest(repo.ID, repo, authz.Request{})
+	if !authz.MayHaveVersionRules(ctx, req.Policies) {
+		return nil, nil
+	}
+	found, err := db.All(ctx, s.db, scanManifest, `SELECT `+manifestColumns+` FROM image_manifest WHERE repository = $1 AND digest = $2`, repo.row, string(d))
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found[0], nil
 }
 
 // runManifest runs the transaction that stores a manifest.
@@ -282,6 +304,11 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 		row, r.annotations, string(p.digest), r.mediaType, r.artifactType, string(r.subject), p.stored.Size, db.Micros(p.now), p.body)
 	if err != nil {
 		return err
+	}
+	if r.isSignature && r.subject != "" {
+		if err := p.s.enqueueVerify(ctx, tx, p.repo, p.digest); err != nil {
+			return err
+		}
 	}
 	if err := insertReferences(ctx, tx, row, p.digest, r.needs()); err != nil {
 		return err

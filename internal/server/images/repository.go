@@ -241,7 +241,7 @@ func deleteRepository(ctx context.Context, tx *db.Tx, repo *Repository, contents
 	if uploads, err = db.All(ctx, tx, db.Scalar[string], `SELECT object FROM image_upload WHERE repository = $1`, repo.row); err != nil {
 		return nil, err
 	}
-	for _, table := range []string{"image_tag", "image_reference", "image_signing", "image_manifest", "image_blob_link", "image_upload"} {
+	for _, table := range []string{"image_tag", "image_reference", "image_signing", "image_signer", "image_manifest", "image_blob_link", "image_upload"} {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+table+` WHERE repository = $1`, repo.row); err != nil {
 			return nil, err
 		}

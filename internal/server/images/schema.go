@@ -248,4 +248,14 @@ CREATE TABLE image_signing ( -- see signing.go
 	PRIMARY KEY (repository, digest, profile),
 	FOREIGN KEY (repository, digest) REFERENCES image_manifest (repository, digest) ON DELETE CASCADE
 );
+`}, {Name: "images/signing-002", SQL: `
+CREATE TABLE image_signer ( -- see admission.go
+	repository {int} NOT NULL,
+	subject {text} NOT NULL, signature {text} NOT NULL, -- digests
+	signer {text} NOT NULL,
+	expires {int} NOT NULL, -- or 0
+	PRIMARY KEY (repository, signature, signer),
+	FOREIGN KEY (repository, signature) REFERENCES image_manifest (repository, digest) ON DELETE CASCADE
+);
+CREATE INDEX image_signer_subject ON image_signer (repository, subject);
 `}}

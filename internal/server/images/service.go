@@ -209,6 +209,13 @@ func (s *Service) authorizeRequest(ctx context.Context, id RepositoryID, repo *R
 	if err := s.checkAnonymous(ctx, id.registry(), req.Action); err != nil {
 		return err
 	}
+	req = s.completeRequest(id, repo, req)
+	req.PerVersion = req.Action == "ecr:BatchGetImage" || req.Action == "ecr:PutImage" // see admission.go
+	return s.authz.Authorize(ctx, &req)
+}
+
+// completeRequest adds what is known about the repository and its registry.
+func (s *Service) completeRequest(id RepositoryID, repo *Repository, req authz.Request) authz.Request {
 	req.Account, req.Policies = id.Account, s.registries.get(id.registry()).policies
 	if repo == nil {
 		req.Resource = id.ARN()
@@ -220,7 +227,7 @@ func (s *Service) authorizeRequest(ctx context.Context, id RepositoryID, repo *R
 			req.Policies = slices.Concat(repo.policies, req.Policies)
 		}
 	}
-	return s.authz.Authorize(ctx, &req)
+	return req
 }
 
 // checkExists returns RepositoryNotFound if the repository was deleted after the

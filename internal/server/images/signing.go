@@ -32,14 +32,19 @@ import (
 type Signer interface {
 	// Sign signs an image with a profile. A fault means that it will not do so later either.
 	Sign(ctx context.Context, profileARN string, image ocispec.Descriptor) (*Signature, error)
+	// Verify returns the profile that made a signature of an image, and when the signature
+	// expires, or zero. profileARN is empty if the signature is not a valid one of a profile.
+	Verify(ctx context.Context, envelope []byte, image digest.Digest) (profileARN string, expires time.Time, err error)
+	// EnvelopeType is the media type of signatures.
+	EnvelopeType() string
 }
 
 // A Signature is what a [Signer] made.
 type Signature struct {
 	Envelope    []byte
-	MediaType   string // of the envelope
 	Time        time.Time
-	Thumbprints []string // SHA-256 of the certificates, in hexadecimal digits
+	Expires     time.Time // zero if it does not expire
+	Thumbprints []string  // SHA-256 of the certificates, in hexadecimal digits
 }
 
 // A SigningConfiguration says what is signed in a registry.
@@ -190,7 +195,7 @@ func (p *manifestTx) enqueueSigning(ctx context.Context, tx *db.Tx) error {
 
 // SigningWork returns the kinds of background work of signing.
 func (s *Service) SigningWork() []work.Kind {
-	return []work.Kind{{Name: kindSign, Concurrency: 2, MaxAttempts: signingAttempts, Run: s.doSign}}
+	return []work.Kind{{Name: kindSign, Concurrency: 2, MaxAttempts: signingAttempts, Run: s.doSign}, {Name: kindVerify, Concurrency: 2, Run: work.JSON(s.doVerify)}}
 }
 
 // doSign makes the signatures of an image that wait.
@@ -251,7 +256,7 @@ func (s *Service) sign(ctx context.Context, repo *Repository, d digest.Digest, p
 	if err != nil {
 		return err
 	}
-	body, err := signatureManifest(subject, signature)
+	body, err := signatureManifest(subject, signature, s.signer.EnvelopeType())
 	if err != nil {
 		return err
 	}
@@ -265,20 +270,24 @@ func (s *Service) sign(ctx context.Context, repo *Repository, d digest.Digest, p
 		return err
 	}
 	put := &manifestTx{s: s, body: body, repo: repo, parsed: parsed, digest: digest.FromBytes(body), now: s.now().UTC().Truncate(time.Microsecond)}
-	return s.db.Tx(ctx, func(tx *db.Tx) error {
+	t := &signerTx{s: s, repo: repo, subject: d}
+	return s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
 		waiting, err := db.One(ctx, tx, db.Scalar[int64], `SELECT count(*) FROM image_signing WHERE repository = $1 AND digest = $2 AND profile = $3 AND state = '`+signingWaiting+`'`, repo.row, string(d), profile)
 		if err != nil || waiting == 0 { // deleted, or another run has signed
-			return err
+			return nil, err
 		}
 		if err := put.run(ctx, tx); err != nil {
-			return err
+			return nil, err
 		}
-		return s.endSigning(ctx, tx, repo, d, profile, signingComplete, "", "")
-	})
+		if err := t.add(ctx, tx, put.digest, profile, signature.Expires); err != nil {
+			return nil, err
+		}
+		return t.keys(), s.endSigning(ctx, tx, repo, d, profile, signingComplete, "", "")
+	}, t.forget)
 }
 
 // signatureManifest returns the manifest of a signature.
-func signatureManifest(subject ocispec.Descriptor, s *Signature) ([]byte, error) {
+func signatureManifest(subject ocispec.Descriptor, s *Signature, envelopeType string) ([]byte, error) {
 	thumbprints, err := json.Marshal(s.Thumbprints)
 	if err != nil {
 		return nil, err
@@ -286,7 +295,7 @@ func signatureManifest(subject ocispec.Descriptor, s *Signature) ([]byte, error)
 	return json.Marshal(ocispec.Manifest{
 		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		Config:  ocispec.Descriptor{MediaType: notationSignature, Digest: digest.FromString("{}"), Size: 2},
-		Layers:  []ocispec.Descriptor{{MediaType: s.MediaType, Digest: digest.FromBytes(s.Envelope), Size: int64(len(s.Envelope))}},
+		Layers:  []ocispec.Descriptor{{MediaType: envelopeType, Digest: digest.FromBytes(s.Envelope), Size: int64(len(s.Envelope))}},
 		Subject: &subject,
 		Annotations: map[string]string{
 			notationThumbprint: string(thumbprints), ocispec.AnnotationCreated: s.Time.UTC().Format(time.RFC3339),

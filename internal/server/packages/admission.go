@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
@@ -222,16 +221,7 @@ func (v verdict) reason() string {
 
 // named names the rule and the values that it looked at.
 func (v verdict) named() string {
-	text := "statement " + strconv.Itoa(v.rule.Index())
-	if sid := v.rule.SID(); sid != "" {
-		text = "the rule " + sid
-	}
-	from := v.rule.Source()
-	text += " of the " + v.rule.Type.String()
-	if of := cmp.Or(from.Name, from.ARN); of != "" {
-		text += " " + of
-	}
-	return text + " (" + v.keys + ")"
+	return authz.RuleName(v.rule) + " (" + v.keys + ")"
 }
 
 // refusal is the fault of a version that is denied.

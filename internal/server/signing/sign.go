@@ -34,8 +34,8 @@ type payload struct {
 
 // A Signature is a signature of an image.
 type Signature struct {
-	Envelope []byte
-	Time     time.Time
+	Envelope      []byte
+	Time, Expires time.Time
 	// Thumbprints are the SHA-256 of the certificates in hexadecimal digits, the signing one
 	// first.
 	Thumbprints []string
@@ -81,7 +81,7 @@ func (s *Service) Sign(ctx context.Context, profileARN string, image ocispec.Des
 	if err != nil {
 		return nil, err
 	}
-	out := &Signature{Envelope: envelope, Time: now}
+	out := &Signature{Envelope: envelope, Time: now, Expires: expiry}
 	for _, c := range chain {
 		sum := sha256.Sum256(c.Raw)
 		out.Thumbprints = append(out.Thumbprints, hex.EncodeToString(sum[:]))
