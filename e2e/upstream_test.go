@@ -70,7 +70,7 @@ type upstreamFile struct {
 //	upstream stop
 func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
-		ts.Fatalf("usage: upstream npm|pypi|nuget|nuget-deprecate|ruby|cargo|yank|crates|maven|artifacts|plugins|now|config|stop ARGUMENT…")
+		ts.Fatalf("usage: upstream npm|pypi|nuget|nuget-deprecate|ruby|cargo|yank|crates|maven|artifacts|plugins|file|now|config|stop ARGUMENT…")
 	}
 	u := ts.Value(upstreamKey{}).(*upstream)
 	if u.server == nil {
@@ -117,6 +117,8 @@ func useUpstream(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(u.addArtifacts(ts.MkAbs(args[1])))
 	case "plugins":
 		u.putChecked("/maven2/"+args[2]+"/maven-metadata.xml", "text/xml", []byte(ts.ReadFile(args[1])))
+	case "file":
+		u.put("/"+args[2], "application/octet-stream", []byte(ts.ReadFile(args[1])))
 	case "config":
 		ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte("upstreams:\n"+
 			"  \"public:npmjs\": {url: \""+u.server.URL+"/\", allow_private: true}\n"+

@@ -16,9 +16,11 @@ import (
 )
 
 type advisoriesCommand struct {
-	Import advisoriesImportCommand `cmd:"" help:"Import advisories from files of OSV."`
-	List   advisoriesListCommand   `cmd:"" help:"List the advisories about a package."`
-	Delete advisoriesDeleteCommand `cmd:"" help:"Delete advisories."`
+	Import  advisoriesImportCommand  `cmd:"" help:"Import advisories from files of OSV."`
+	Refresh advisoriesRefreshCommand `cmd:"" help:"Get what is new from the addresses of the configuration, now."`
+	Status  advisoriesStatusCommand  `cmd:"" help:"Show the addresses that advisories come from, and how they are."`
+	List    advisoriesListCommand    `cmd:"" help:"List the advisories about a package."`
+	Delete  advisoriesDeleteCommand  `cmd:"" help:"Delete advisories."`
 }
 
 // The bounds of an import.

@@ -66,3 +66,39 @@ type Advisory struct {
 	// Affected are ranges such as ">=1.0.0 <1.2.3", and single versions.
 	Affected []string `json:"affected"`
 }
+
+// RefreshAdvisoriesInput asks for what is new at the addresses of the configuration.
+type RefreshAdvisoriesInput struct{}
+
+// RefreshAdvisoriesOutput has the sources as they were before. The server asks them in the
+// background: a run has ended when the number of runs of its source has grown.
+type RefreshAdvisoriesOutput struct {
+	Sources []AdvisorySource `json:"sources"`
+}
+
+// ListAdvisorySourcesInput asks how the addresses are from which advisories come.
+type ListAdvisorySourcesInput struct{}
+
+// ListAdvisorySourcesOutput has them in the order of their names.
+type ListAdvisorySourcesOutput struct {
+	Sources []AdvisorySource `json:"sources"`
+}
+
+// An AdvisorySource is an address from which advisories come.
+type AdvisorySource struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	Runs int64  `json:"runs"` // how often it was asked
+	// CheckedAt is when it answered last, ChangedAt when it had something else than before.
+	CheckedAt *time.Time `json:"checkedAt,omitempty"`
+	ChangedAt *time.Time `json:"changedAt,omitempty"`
+	// FailedAt and Failure are about its last run, if that failed.
+	FailedAt *time.Time `json:"failedAt,omitempty"`
+	Failure  *string    `json:"failure,omitempty"`
+	// What became of the documents of the last answer: see ImportAdvisoriesOutput.
+	Imported  int64 `json:"imported"`
+	Unchanged int64 `json:"unchanged"`
+	Withdrawn int64 `json:"withdrawn"`
+	Ignored   int64 `json:"ignored"`
+	Refused   int64 `json:"refused"`
+}

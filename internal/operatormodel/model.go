@@ -80,6 +80,8 @@ var operations = [][2]any{
 	{ImportAdvisoriesInput{}, ImportAdvisoriesOutput{}},
 	{DeleteAdvisoriesInput{}, DeleteAdvisoriesOutput{}},
 	{ListAdvisoriesInput{}, ListAdvisoriesOutput{}},
+	{RefreshAdvisoriesInput{}, RefreshAdvisoriesOutput{}},
+	{ListAdvisorySourcesInput{}, ListAdvisorySourcesOutput{}},
 	{ExportPackageVersionInput{}, ExportPackageVersionOutput{}},
 }
 

@@ -20,3 +20,13 @@ func (c *Client) DeleteAdvisories(ctx context.Context, in *operatormodel.DeleteA
 func (c *Client) ListAdvisories(ctx context.Context, in *operatormodel.ListAdvisoriesInput) (*operatormodel.ListAdvisoriesOutput, error) {
 	return call[operatormodel.ListAdvisoriesOutput](ctx, c, in)
 }
+
+// RefreshAdvisories asks the addresses of the configuration for what is new.
+func (c *Client) RefreshAdvisories(ctx context.Context, in *operatormodel.RefreshAdvisoriesInput) (*operatormodel.RefreshAdvisoriesOutput, error) {
+	return call[operatormodel.RefreshAdvisoriesOutput](ctx, c, in)
+}
+
+// ListAdvisorySources returns how the addresses are.
+func (c *Client) ListAdvisorySources(ctx context.Context, in *operatormodel.ListAdvisorySourcesInput) (*operatormodel.ListAdvisorySourcesOutput, error) {
+	return call[operatormodel.ListAdvisorySourcesOutput](ctx, c, in)
+}

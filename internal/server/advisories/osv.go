@@ -18,16 +18,19 @@ import (
 // The bounds of a document.
 const (
 	// MaxDocument is the size of the largest one, in bytes.
-	MaxDocument  = 512 << 10
-	maxPackages  = 1000   // packages of one document
-	maxRanges    = 1000   // of one package
-	maxVersions  = 20_000 // of one package
-	maxText      = 255    // bytes of an id, a name or a version
-	maxSummary   = 300    // bytes that are kept
-	maxAliases   = 20
-	malwareIDs   = "MAL-"
-	osvSemVer    = "SEMVER"
-	osvEcosystem = "ECOSYSTEM"
+	MaxDocument = 512 << 10
+	maxPackages = 1000   // packages of one document
+	maxRanges   = 1000   // of one package
+	maxVersions = 20_000 // of one package
+	maxText     = 255    // bytes of an id, a name or a version
+	maxSummary  = 300    // bytes that are kept
+	maxAliases  = 20
+	malwareIDs  = "MAL-"
+	// parserRevision grows when documents that were read before say more now, so that they
+	// are stored again although they are not newer. 1: CVSS 4.
+	parserRevision = 1
+	osvSemVer      = "SEMVER"
+	osvEcosystem   = "ECOSYSTEM"
 )
 
 // ecosystems has the format of each ecosystem of OSV whose packages can be here. Others
@@ -85,6 +88,8 @@ type affected struct {
 type Parsed struct {
 	ID       string
 	Modified time.Time
+	// Parser is the parserRevision of the release that read the document.
+	Parser int
 	// Withdrawn means that the document is no longer true.
 	Withdrawn bool
 	Packages  []About
@@ -112,7 +117,7 @@ func Parse(text []byte) (*Parsed, error) {
 	if len(d.Affected) > maxPackages {
 		return nil, fmt.Errorf("%s is about %d packages, and at most %d are accepted", d.ID, len(d.Affected), maxPackages)
 	}
-	out := &Parsed{ID: d.ID, Modified: validTime(d.Modified), Withdrawn: !d.Withdrawn.IsZero()}
+	out := &Parsed{ID: d.ID, Modified: validTime(d.Modified), Parser: parserRevision, Withdrawn: !d.Withdrawn.IsZero()}
 	for i := range d.Affected {
 		about, ok, err := d.about(&d.Affected[i])
 		if err != nil {

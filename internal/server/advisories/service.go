@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/changefeed"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
+	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // MaxAdvisories is how many documents are kept, at most: all are in memory.
@@ -33,7 +35,7 @@ type Operators interface {
 	Authorize(ctx context.Context, operation, resource string) error
 }
 
-// Config has what a [Service] needs. All fields except Feed are required.
+// Config has what a [Service] needs. DB, Operators and Now are required.
 type Config struct {
 	DB *db.DB
 	// Feed keeps the servers on the database current. nil means that this service is the
@@ -43,6 +45,16 @@ type Config struct {
 	Now       func() time.Time
 	// OnChange is called in each transaction that changes advisories. Optional.
 	OnChange func(context.Context, *db.Tx) error
+	// Sources are the addresses that advisories come from, with a queue to fetch them in.
+	Sources []Source
+	Work    *work.Queue
+	// Every is how often the sources are asked.
+	Every time.Duration
+	// SpoolDir is the folder for temporary files. Empty means that of the system.
+	SpoolDir string
+	// Audit writes the record of a refresh that changed something. nil writes none.
+	Audit func(ctx context.Context, event, resource string, params map[string]any) error
+	Log   *slog.Logger // nil discards
 }
 
 // A Service keeps advisories. It is safe for concurrent use.
@@ -52,6 +64,8 @@ type Service struct {
 	operators Operators
 	now       func() time.Time
 	onChange  func(context.Context, *db.Tx) error
+	config    Config // for the sources
+	metrics   *metrics
 
 	changing changefeed.Turn // held while the index is replaced
 	index    atomic.Pointer[index]
@@ -69,6 +83,7 @@ type index struct {
 // An indexed document is what the index knows of a document.
 type indexed struct {
 	modified time.Time
+	parser   int
 	packages []string // keys
 }
 
@@ -83,7 +98,11 @@ func New(ctx context.Context, c Config) (*Service, error) {
 			return nil, err
 		}
 	}
-	s := &Service{db: c.DB, feed: c.Feed, operators: c.Operators, now: c.Now, onChange: c.OnChange, changing: changefeed.NewTurn()}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{db: c.DB, feed: c.Feed, operators: c.Operators, now: c.Now, onChange: c.OnChange, config: c, changing: changefeed.NewTurn()}
+	s.metrics = newMetrics(s)
 	c.Feed.Follow(scope, follower{s})
 	s.index.Store(&index{byPackage: immutable.NewMap[string, []*packages.Advisory](nil), byID: immutable.NewMap[string, indexed](nil), formats: map[string]int{}})
 	if err := (follower{s}).Reload(ctx); err != nil {
@@ -111,7 +130,7 @@ type ImportResult struct {
 	Withdrawn int // removed, because their authors withdrew them
 	Ignored   int // about no package that can be here
 	// Refused are the documents that cannot be read, by their place in the import.
-	Refused map[int]string
+	Refused map[int]string `json:"-"`
 }
 
 // Import stores documents of OSV. One that cannot be read is refused, and the others are
@@ -123,6 +142,11 @@ func (s *Service) Import(ctx context.Context, documents [][]byte) (ImportResult,
 	if len(documents) == 0 || len(documents) > maxImport {
 		return ImportResult{}, fault.New(fault.Invalid, "Validation", "Import 1 to %d documents at a time.", maxImport)
 	}
+	return s.store(ctx, documents)
+}
+
+// store stores documents, whoever asks for it.
+func (s *Service) store(ctx context.Context, documents [][]byte) (ImportResult, error) {
 	refused := map[int]string{}
 	latest := map[string]*Parsed{} // of documents with the same id, the one that was modified last
 	ignored, repeated := 0, 0
@@ -144,9 +168,26 @@ func (s *Service) Import(ctx context.Context, documents [][]byte) (ImportResult,
 		}
 		latest[p.ID] = p
 	}
-	var out ImportResult
+	unchanged := repeated
+	known := s.index.Load().byID
+	for id, p := range latest {
+		before, ok := known.Get(id)
+		switch {
+		case ok && !p.Withdrawn && !p.replaces(before):
+			unchanged++
+		case !ok && p.Withdrawn:
+			ignored++
+		default:
+			continue
+		}
+		delete(latest, id)
+	}
+	out := ImportResult{Ignored: ignored, Unchanged: unchanged, Refused: refused}
+	if len(latest) == 0 {
+		return out, nil // a database of OSV that is imported again has little that is new
+	}
 	err := s.change(ctx, func(tx *db.Tx) (changed []string, err error) {
-		out = ImportResult{Ignored: ignored, Unchanged: repeated, Refused: refused}
+		out = ImportResult{Ignored: ignored, Unchanged: unchanged, Refused: refused}
 		for _, id := range slices.Sorted(maps.Keys(latest)) {
 			wrote, err := s.write(ctx, tx, latest[id], &out)
 			if err != nil {
@@ -180,15 +221,22 @@ func (s *Service) write(ctx context.Context, tx *db.Tx, p *Parsed, out *ImportRe
 	if err != nil {
 		return false, err
 	}
-	n, err := tx.Exec(ctx, `INSERT INTO advisory (id, modified, imported, body) VALUES ($1, $2, $3, $4)
-		ON CONFLICT (id) DO UPDATE SET modified = excluded.modified, imported = excluded.imported, body = excluded.body
-		WHERE excluded.modified > advisory.modified`, p.ID, micros(p.Modified), db.Micros(s.now()), body)
+	n, err := tx.Exec(ctx, `INSERT INTO advisory (id, modified, imported, body, parser) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (id) DO UPDATE SET modified = excluded.modified, imported = excluded.imported, body = excluded.body, parser = excluded.parser
+		WHERE excluded.modified > advisory.modified OR (excluded.modified = advisory.modified AND excluded.parser > advisory.parser)`,
+		p.ID, micros(p.Modified), db.Micros(s.now()), body, p.Parser)
 	if n == 0 {
 		out.Unchanged++
 	} else {
 		out.Imported++
 	}
 	return n > 0, err
+}
+
+// replaces reports whether the document says more than what is known. It is the condition
+// of write, for most documents without a transaction.
+func (p *Parsed) replaces(known indexed) bool {
+	return p.Modified.After(known.modified) || p.Modified.Equal(known.modified) && p.Parser > known.parser
 }
 
 func micros(t time.Time) int64 {
@@ -265,7 +313,7 @@ func (x *index) with(ids []string, documents map[string]*Parsed) *index {
 		if d == nil {
 			continue
 		}
-		entry := indexed{modified: d.Modified}
+		entry := indexed{modified: d.Modified, parser: d.Parser}
 		for _, about := range d.Packages {
 			key := about.Package.Key()
 			have, _ := next.byPackage.Get(key)

@@ -21,6 +21,21 @@ CREATE TABLE advisory (
 	imported {int} NOT NULL,
 	body     {bytes} NOT NULL             -- JSON of Parsed
 );
+`}, {Name: "advisories/002-sources", SQL: `
+ALTER TABLE advisory ADD COLUMN parser {int} NOT NULL DEFAULT 0; -- parserRevision of the release that read the document
+CREATE TABLE advisory_source (
+	name          {text} NOT NULL PRIMARY KEY, -- in the configuration
+	url           {text} NOT NULL,             -- that the validators are of
+	parser        {int} NOT NULL,              -- parserRevision of the release that read it
+	etag          {text} NOT NULL,
+	last_modified {text} NOT NULL,
+	runs          {int} NOT NULL,              -- how often it was asked
+	checked       {int} NOT NULL,              -- when it answered last; 0 if it never did
+	changed       {int} NOT NULL,              -- when its answer differed last from the one before
+	failed        {int} NOT NULL,              -- when it failed last, if it did since it answered; else 0
+	failure       {text} NOT NULL,             -- why
+	result        {text} NOT NULL              -- JSON of ImportResult, without the refused documents
+);
 `}}
 }
 

@@ -243,7 +243,7 @@ func (p *components) openDomain(ctx context.Context) (err error) {
 	damage := integrity.NewMonitor(p.log)
 	p.metrics.damagedObjects(damage.Found)
 	p.operators = installation.Operators{Authz: p.authz, Account: p.config.Account}
-	if p.advisories, err = advisories.New(ctx, advisories.Config{DB: p.db, Feed: p.feed, Operators: p.operators, Now: p.now, OnChange: p.advisoriesChanged}); err != nil {
+	if err := p.openAdvisories(ctx); err != nil {
 		return err
 	}
 	p.images, err = images.New(ctx, images.Config{

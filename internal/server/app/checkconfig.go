@@ -34,6 +34,7 @@ func CheckConfig(c *config.Config, now time.Time) error {
 	}
 	check.upstreams()
 	check.destinations()
+	check.advisories()
 	if _, err := c.Events.Authorities(); err != nil {
 		check.add("events.ca", err)
 	}
@@ -155,6 +156,17 @@ func (k *configCheck) destinations() {
 		}
 		if _, err := (&destinationKey{Destination: d}).Retrieve(context.Background()); err != nil {
 			k.add(setting, err)
+		}
+	}
+}
+
+// advisories checks the files that the sources of advisories name.
+func (k *configCheck) advisories() {
+	for _, name := range k.config.Advisories.Names() {
+		_, err := k.config.Advisories.Sources[name].Egress(name)
+		var wrong *egress.SettingError
+		if errors.As(err, &wrong) && wrong.Setting == "ca" {
+			k.add("advisories.sources."+name+".ca", wrong.Err)
 		}
 	}
 }

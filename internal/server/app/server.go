@@ -227,7 +227,7 @@ func (p *components) sweeps() error {
 			return err
 		})
 	}
-	if err := p.work.Handle(slices.Concat(p.packages.RetentionWork(), p.images.LifecycleWork(), p.images.ReplicationWork(), p.images.StorageClassWork(), p.images.ScanWork(), p.images.SigningWork())...); err != nil {
+	if err := p.work.Handle(slices.Concat(p.packages.RetentionWork(), p.images.LifecycleWork(), p.images.ReplicationWork(), p.images.StorageClassWork(), p.images.ScanWork(), p.images.SigningWork(), p.advisories.Work())...); err != nil {
 		return err
 	}
 	return p.work.Handle(

@@ -97,6 +97,8 @@ type Config struct {
 	// UpstreamCache says how long what upstreams say of packages is used, and how much of
 	// it is kept.
 	UpstreamCache UpstreamCache `yaml:"upstream_cache"`
+	// Advisories says from which addresses advisories about packages come.
+	Advisories Advisories `yaml:"advisories"`
 	// Audit is the file that audit records are appended to, relative to Data;
 	// "-" is standard output. Empty means audit.jsonl.
 	Audit string `yaml:"audit"`
@@ -232,6 +234,7 @@ func Default() *Config {
 		Quotas:            Quotas{Repositories: 100_000, Images: 100_000}, // AWS's
 		DiscoverUpstreams: true,
 		UpstreamCache:     defaultUpstreamCache(),
+		Advisories:        Advisories{Every: time.Hour},
 		UploadExpiry:      24 * time.Hour,
 		Sweep:             Sweep{Keep: 72 * time.Hour, MaxShare: 0.25},
 		Events:            Events{Keep: events.DefaultKeep, Max: events.DefaultMax},
@@ -380,6 +383,7 @@ func (c *Config) Validate() error {
 	c.UpstreamCache.validate(bad)
 	c.validateUpstreams(bad)
 	c.validateReplication(bad)
+	c.Advisories.validate(bad)
 	c.Events.validate(bad)
 	c.validateKeyring(bad)
 	c.validateIdentities(bad)

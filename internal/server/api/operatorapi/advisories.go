@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/gatehouse-registry/gatehouse/internal/operatormodel"
+	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/optional"
 	"github.com/gatehouse-registry/gatehouse/internal/server/api/pagetoken"
 	"github.com/gatehouse-registry/gatehouse/internal/server/packages"
@@ -58,6 +59,36 @@ func (a *API) ListAdvisories(ctx context.Context, in *operatormodel.ListAdvisori
 		out.Advisories = append(out.Advisories, operatorAdvisory(known))
 	}
 	return out, nil
+}
+
+// RefreshAdvisories asks the addresses of the configuration for what is new.
+func (a *API) RefreshAdvisories(ctx context.Context, _ *operatormodel.RefreshAdvisoriesInput) (*operatormodel.RefreshAdvisoriesOutput, error) {
+	before, err := a.c.Advisories.Refresh(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &operatormodel.RefreshAdvisoriesOutput{Sources: advisorySources(before)}, nil
+}
+
+// ListAdvisorySources returns how the addresses are.
+func (a *API) ListAdvisorySources(ctx context.Context, _ *operatormodel.ListAdvisorySourcesInput) (*operatormodel.ListAdvisorySourcesOutput, error) {
+	states, err := a.c.Advisories.Sources(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &operatormodel.ListAdvisorySourcesOutput{Sources: advisorySources(states)}, nil
+}
+
+func advisorySources(states []advisories.SourceState) []operatormodel.AdvisorySource {
+	out := []operatormodel.AdvisorySource{}
+	for _, s := range states {
+		out = append(out, operatormodel.AdvisorySource{
+			Name: s.Name, URL: s.URL, Runs: s.Runs,
+			CheckedAt: optional.Time(s.Checked), ChangedAt: optional.Time(s.Changed), FailedAt: optional.Time(s.Failed), Failure: optional.Text(s.Failure),
+			Imported: int64(s.Last.Imported), Unchanged: int64(s.Last.Unchanged), Withdrawn: int64(s.Last.Withdrawn), Ignored: int64(s.Last.Ignored), Refused: int64(s.Refused),
+		})
+	}
+	return out
 }
 
 func operatorAdvisory(a *packages.Advisory) operatormodel.Advisory {

@@ -1,6 +1,7 @@
 package operatorapi_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -36,5 +37,22 @@ func TestAdvisories(t *testing.T) {
 	}
 	if out, err := admin.DeleteAdvisories(t.Context(), &operatormodel.DeleteAdvisoriesInput{AdvisoryIDs: []string{"A-1", "A-9"}}); err != nil || out.Deleted != 1 {
 		t.Error(out, err)
+	}
+}
+
+func TestRefreshAdvisories_NoAddress(t *testing.T) {
+	f := serve(t)
+	if out, err := f.admin().ListAdvisorySources(t.Context(), &operatormodel.ListAdvisorySourcesInput{}); err != nil || len(out.Sources) != 0 || out.Sources == nil {
+		t.Error(out, err)
+	}
+	if _, err := f.admin().RefreshAdvisories(t.Context(), &operatormodel.RefreshAdvisoriesInput{}); err == nil || !strings.Contains(err.Error(), "advisories.sources") {
+		t.Error(err)
+	}
+	stranger := f.user("reader", `{"Effect":"Allow","Action":"gatehouse:ListAdvisor*","Resource":"*"}`)
+	if _, err := stranger.RefreshAdvisories(t.Context(), &operatormodel.RefreshAdvisoriesInput{}); err == nil || !strings.Contains(err.Error(), "gatehouse:RefreshAdvisories") {
+		t.Error(err)
+	}
+	if _, err := stranger.ListAdvisorySources(t.Context(), &operatormodel.ListAdvisorySourcesInput{}); err != nil {
+		t.Error(err)
 	}
 }

@@ -82,6 +82,8 @@ func Register(s *wire.Service, a *API) {
 	wire.Handle(s, a.ImportAdvisories)
 	wire.Handle(s, a.DeleteAdvisories)
 	wire.Handle(s, a.ListAdvisories)
+	wire.Handle(s, a.RefreshAdvisories)
+	wire.Handle(s, a.ListAdvisorySources)
 	wire.Handle(s, a.ExportPackageVersion)
 }
 
