@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -141,9 +143,9 @@ type entryFlags struct {
 
 type admissionExceptCommand struct {
 	entryFlags
-	For   time.Duration `default:"24h" placeholder:"DURATION" help:"How long, such as 48h."`
-	Until string        `placeholder:"TIME" help:"Until when, such as 2026-12-24T00:00:00Z, instead of --for."`
-	Rule  []string      `placeholder:"SID" sep:"none" help:"Suspend the rule with this Sid only; again for another. Without it, all rules."`
+	For   daysDuration `default:"24h" placeholder:"DURATION" help:"How long, such as 48h or 30d."`
+	Until string       `placeholder:"TIME" help:"Until when, such as 2026-12-24T00:00:00Z, instead of --for."`
+	Rule  []string     `placeholder:"SID" sep:"none" help:"Suspend the rule with this Sid only; again for another. Without it, all rules."`
 }
 
 // Help is what --help shows below the flags.
@@ -158,9 +160,35 @@ Examples:
   gatehouse admission except acme pypi/requests --rule NothingYoungerThan7Days --until 2026-12-24T00:00:00Z`
 }
 
+// A daysDuration is a duration that may begin with days, such as 30d or 1d12h.
+type daysDuration time.Duration
+
+// UnmarshalText parses it.
+func (d *daysDuration) UnmarshalText(text []byte) error {
+	const form = "want a duration of at most 366 days, such as 48h, 30d or 1d12h"
+	days, rest, ok := strings.Cut(string(text), "d")
+	if !ok {
+		days, rest = "0", string(text)
+	}
+	n, err := strconv.ParseUint(days, 10, 16)
+	if err != nil || n > 366 {
+		return errors.New(form)
+	}
+	var part time.Duration
+	if rest != "" {
+		if part, err = time.ParseDuration(rest); err != nil || ok && part < 0 {
+			return errors.New(form)
+		}
+	}
+	if *d = daysDuration(time.Duration(n)*24*time.Hour + part); *d <= 0 {
+		return errors.New(form)
+	}
+	return nil
+}
+
 // Run makes the exception.
 func (c *admissionExceptCommand) Run(ctx context.Context, stdout io.Writer, now clock) error {
-	in := &operatormodel.PutAdmissionExceptionInput{Rules: c.Rule, Until: now().Add(c.For), Reason: optional(c.Reason)}
+	in := &operatormodel.PutAdmissionExceptionInput{Rules: c.Rule, Until: now().Add(time.Duration(c.For)), Reason: optional(c.Reason)}
 	var err error
 	if c.Until != "" {
 		if in.Until, err = time.Parse(time.RFC3339, c.Until); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 )
@@ -43,5 +44,21 @@ func TestAdmissionPolicy(t *testing.T) {
 	}
 	if code, _, _ := execute(t, "admission", "policy", "--min-age", "0"); code != exitUsage {
 		t.Errorf("--min-age 0: %d", code)
+	}
+}
+
+func TestDaysDuration(t *testing.T) {
+	const day = 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		"48h": 48 * time.Hour, "30d": 30 * day, "1d12h": 36 * time.Hour, "366d": 366 * day, "90m": 90 * time.Minute,
+		"": 0, "d": 0, "0d": 0, "-1d": 0, "1d-1h": 0, "1.5d": 0, "367d": 0, "30": 0, "1d2d": 0, "-3h": 0, "99999999999999999999d": 0,
+	} {
+		var got daysDuration
+		if err := got.UnmarshalText([]byte(text)); (err != nil) != (want == 0) || err == nil && time.Duration(got) != want {
+			t.Errorf("%q is %v, %v", text, time.Duration(got), err)
+		}
+	}
+	if code, _, stderr := execute(t, "admission", "except", "acme", "npm/x", "--for", "soon"); code == 0 || !strings.Contains(stderr, "30d") {
+		t.Errorf("%d, %s", code, stderr)
 	}
 }

@@ -56,6 +56,23 @@ func AllDeferredDenies(in *Input) []Rule {
 	return in.deferredDenies(func(*statement) bool { return true })
 }
 
+// DeferredSIDs returns the Sids of all statements that deny by a condition on a deferred
+// key, whatever the request and the principal.
+func (in *Input) DeferredSIDs() (sids []string) {
+	if in.Deferred == nil {
+		return nil
+	}
+	in.each(func(_ Type, p *Policy) {
+		for i := range p.denies {
+			if s := &p.denies[i]; s.sid != "" && in.defers(s) && !slices.Contains(sids, s.sid) {
+				sids = append(sids, s.sid)
+			}
+		}
+	})
+	slices.Sort(sids)
+	return sids
+}
+
 // HasDeferred reports whether a policy of the input has a condition on a deferred key.
 // There are no rules if none has.
 func (in *Input) HasDeferred() (has bool) {

@@ -104,13 +104,26 @@ func MayHaveVersionRules(ctx context.Context, resource []*policy.Policy) bool {
 	if caller == nil || caller.Principal == nil {
 		return false
 	}
-	p := caller.Principal
-	in := policy.Input{
+	return deferredInput(caller.Principal, resource).HasDeferred()
+}
+
+// VersionRuleSIDs returns the Sids of the rules about versions in the policies of the caller
+// in a context, and in those of the resources, also of rules for other principals.
+func VersionRuleSIDs(ctx context.Context, resources []*policy.Policy) []string {
+	caller := authn.FromContext(ctx)
+	if caller == nil || caller.Principal == nil {
+		return nil
+	}
+	return deferredInput(caller.Principal, resources).DeferredSIDs()
+}
+
+// deferredInput has the policies of a caller and of resources, and no request.
+func deferredInput(p *authn.Principal, resources []*policy.Policy) *policy.Input {
+	return &policy.Input{
 		Principal: policy.Principal{Account: p.Account},
 		Identity:  p.Policies, Boundary: p.Boundary, Guardrail: p.Guardrail, Session: p.SessionPolicies,
-		Resources: resource, Deferred: isVersionKey,
+		Resources: resources, Deferred: isVersionKey,
 	}
-	return in.HasDeferred()
 }
 
 // RulesForVersions returns the rules by which versions are denied to the caller in a

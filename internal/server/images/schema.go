@@ -258,4 +258,6 @@ CREATE TABLE image_signer ( -- see admission.go
 	FOREIGN KEY (repository, signature) REFERENCES image_manifest (repository, digest) ON DELETE CASCADE
 );
 CREATE INDEX image_signer_subject ON image_signer (repository, subject);
+`}, {Name: "images/trusted-time-001", SQL: `
+ALTER TABLE image_clock ADD COLUMN trusted {int} NOT NULL DEFAULT 0; -- see package steadyclock
 `}}

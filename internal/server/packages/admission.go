@@ -68,7 +68,7 @@ type admission struct {
 	set        *admissionEntries   // of the domain
 	entries    []*AdmissionEntry   // about the package in the repository
 	group      string
-	now        time.Time
+	now        admissionTimes
 	advisories func(PackageID, string) []*Advisory
 	// known is the revision of the advisories.
 	known  uint64
@@ -96,8 +96,12 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 		Action: action, Resource: r.id.PackageARN(id), Account: r.account(ctx), ResourceTags: r.tags,
 		Policies: applying, PerVersion: true,
 	}
+	now, err := s.admissionTimes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	a := &admission{
-		repository: r, id: id, action: action, now: s.now(), advisories: s.advisoriesAbout, known: s.advisoryRevision(), traits: s.traits,
+		repository: r, id: id, action: action, now: now, advisories: s.advisoriesAbout, known: s.advisoryRevision(), traits: s.traits,
 		rules: authz.RulesForVersions(ctx, req, r.arn), set: d.admission, entries: d.admission.about(r, id),
 	}
 	if a.rules == nil && !slices.ContainsFunc(a.entries, func(e *AdmissionEntry) bool { return e.Kind == Quarantine }) {
@@ -109,7 +113,6 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 	if a.rules != nil {
 		a.byFile = a.rules.LookAt(authz.Attested, authz.Signed, authz.InstallScripts)
 		if a.rules.LookAt(authz.SimilarToInternal) {
-			var err error
 			if a.similar, a.names, err = s.internalNames.similar(ctx, d, id); err != nil {
 				return nil, err
 			}
@@ -154,7 +157,7 @@ func (v *Version) decided() []Asset {
 // do not count.
 func (a *admission) decideFile(v *Version, file *Asset) verdict {
 	for _, e := range a.entries {
-		if e.Kind == Quarantine && e.covers(v.Version, file.Name, a.now) {
+		if e.Kind == Quarantine && e.covers(v.Version, file.Name, a.now.of(e)) {
 			return verdict{outcome: Denied, by: e}
 		}
 	}
@@ -197,7 +200,7 @@ func (a *admission) byRules(keys *versionKeys, file *Asset) verdict {
 // exception returns the exception that suspends a rule for a file of a version, or nil.
 func (a *admission) exception(rule policy.Rule, version, file string) *AdmissionEntry {
 	for _, e := range a.entries {
-		if e.Kind == Exception && e.covers(version, file, a.now) && (len(e.Rules) == 0 || slices.Contains(e.Rules, rule.SID())) {
+		if e.Kind == Exception && e.covers(version, file, a.now.of(e)) && (len(e.Rules) == 0 || slices.Contains(e.Rules, rule.SID())) {
 			return e
 		}
 	}

@@ -106,18 +106,22 @@ func (e *AdmissionEntry) of(r *repository) bool { return e.repository == "" || e
 
 // quarantine returns an entry that holds a file of a version in quarantine in a repository,
 // or nil.
-func (s *Service) quarantine(repo RepositoryID, id PackageID, v *Version) *AdmissionEntry {
+func (s *Service) quarantine(ctx context.Context, repo RepositoryID, id PackageID, v *Version) (*AdmissionEntry, error) {
 	d, r := s.find(repo)
 	if r == nil {
-		return nil
+		return nil, nil
+	}
+	now, err := s.admissionTimes(ctx)
+	if err != nil {
+		return nil, err
 	}
 	for _, e := range d.admission.about(r, id) {
-		covered := func(file Asset) bool { return e.covers(v.Version, file.Name, s.now()) }
+		covered := func(file Asset) bool { return e.covers(v.Version, file.Name, now.of(e)) }
 		if e.Kind == Quarantine && slices.ContainsFunc(v.decided(), covered) {
-			return e
+			return e, nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // loadAdmission reads the entries of a domain; nil if there are none.
@@ -231,6 +235,9 @@ func (s *Service) putEntry(ctx context.Context, action string, kind EntryKind, n
 	if err := n.validate(kind, s.now()); err != nil {
 		return AdmissionEntry{}, err
 	}
+	if err := checkRules(ctx, d, r, n.Rules); err != nil {
+		return AdmissionEntry{}, err
+	}
 	e := AdmissionEntry{
 		ID: randid.Text(), Kind: kind, Repository: n.Repository, Package: n.Package.canonical(), Version: n.Version,
 		Rules: n.Rules, Until: n.Until.Truncate(time.Microsecond), Reason: n.Reason, Created: s.now(), CreatedBy: callerARN(ctx),
@@ -242,6 +249,32 @@ func (s *Service) putEntry(ctx context.Context, action string, kind EntryKind, n
 		e.versionKey = n.Package.Format.versionKey(n.Version)
 	}
 	return e, s.changeDomain(ctx, n.Domain, delta{domain: true}, func(tx *db.Tx) error { return e.insert(ctx, tx, d) })
+}
+
+// checkRules returns a fault if an exception names a rule that is neither in the policy of
+// the domain, nor in that of the repository or, if there is none, of any repository of the
+// domain, nor in a policy of the caller. Policies of others cannot be seen from here.
+func checkRules(ctx context.Context, d *domain, r *repository, rules []string) error {
+	if len(rules) == 0 {
+		return nil
+	}
+	applying := []resourcePolicy{d.policy}
+	if r != nil {
+		applying = append(applying, r.policy)
+	} else {
+		d.all(func(r *repository) { applying = append(applying, r.policy) })
+	}
+	known := authz.VersionRuleSIDs(ctx, policies(applying...))
+	for _, rule := range rules {
+		if slices.Contains(known, rule) {
+			continue
+		}
+		if len(known) == 0 {
+			return invalid("There is no rule %s: no policy here or of yours has a rule about versions with a Sid. Without a rule, the exception is for all rules.", rule)
+		}
+		return invalid("There is no rule %s. Those in the policies here and in yours are: %s. Without a rule, the exception is for all rules, also for those in policies of others.", rule, strings.Join(known, ", "))
+	}
+	return nil
 }
 
 func (n *NewEntry) validate(kind EntryKind, now time.Time) error {

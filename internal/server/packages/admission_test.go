@@ -336,7 +336,13 @@ func TestAdmission_Entries(t *testing.T) {
 	if h.ok(err); len(all) != 1 || all[0].ID != exception.ID || all[0].Reason != "ticket 7" || !all[0].Until.Equal(until) || all[0].CreatedBy == "" || all[0].Repository != "app" {
 		t.Errorf("%+v", all)
 	}
-	// Another rule is not suspended.
+	// Another rule is not suspended, and one that does not exist cannot be.
+	entry.Rules = []string{"Yuong"}
+	err = second(h.PutException(h.ctx, entry))
+	if fails(t, err, "Validation"); !strings.Contains(err.Error(), "There is no rule Yuong") || !strings.Contains(err.Error(), "are: Young.") {
+		t.Error(err)
+	}
+	h.ok(second(h.SetDomainPolicy(h.ctx, domain, denyIf("Another", `{"NumericLessThan":{"gatehouse:VersionAge":1},"StringEquals":{"aws:PrincipalTag/team":"x"}}`), "")))
 	entry.Rules = []string{"Another"}
 	h.ok(second(h.PutException(h.ctx, entry)))
 	see("app", "none")

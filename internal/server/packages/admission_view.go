@@ -88,14 +88,16 @@ func (s *Service) admittedView(ctx context.Context, a *admission, p *Package) (*
 	}
 	k := admittedKey{a.repository.cacheKey(a.id), s.admissions.hash(rules)}
 	have := s.admissions.views.Lookup(k)
-	if v := have.Value; v != nil && v.of == p && v.entries == a.set && v.group == a.group && v.known == a.known && v.names == a.names && slices.Equal(v.rules, rules) && !a.now.Before(v.from) && a.now.Before(v.until) {
+	if v := have.Value; v != nil && v.of == p && a.now.trusted() && v.entries == a.set && v.group == a.group && v.known == a.known && v.names == a.names && slices.Equal(v.rules, rules) && !a.now.earliest.Before(v.from) && a.now.earliest.Before(v.until) {
 		return v.view, nil
 	}
 	if err := s.readLicenses(ctx, a, slices.Collect(maps.Values(p.byKey))...); err != nil {
 		return nil, err
 	}
-	v := &admittedView{of: p, rules: rules, entries: a.set, group: a.group, known: a.known, names: a.names, from: a.now, until: a.holdsUntil(p), view: a.filter(p)}
-	s.admissions.views.Store(k, v, have)
+	v := &admittedView{of: p, rules: rules, entries: a.set, group: a.group, known: a.known, names: a.names, from: a.now.earliest, until: a.holdsUntil(p), view: a.filter(p)}
+	if a.now.trusted() {
+		s.admissions.views.Store(k, v, have)
+	}
 	return v.view, nil
 }
 
@@ -212,18 +214,18 @@ func (p *Package) retag(from *Package) {
 // holdsUntil is when a decision about a version of the package may change by itself: when
 // a version is a day older, or an entry ends.
 func (a *admission) holdsUntil(p *Package) time.Time {
-	until := a.now.Add(day)
+	until := a.now.earliest.Add(day)
 	for _, v := range p.byKey {
 		for _, file := range v.decided() {
 			at := v.fileSince(&file)
 			// A file of the future is 0 days old until a day after its time.
-			if next := at.Add((age(at, a.now)/day + 1) * day); !at.IsZero() && next.Before(until) {
+			if next := at.Add((age(at, a.now.earliest)/day + 1) * day); !at.IsZero() && next.Before(until) {
 				until = next
 			}
 		}
 	}
 	for _, e := range a.entries {
-		if !e.Until.IsZero() && e.Until.After(a.now) && e.Until.Before(until) {
+		if !e.Until.IsZero() && e.Until.After(a.now.earliest) && e.Until.Before(until) {
 			until = e.Until
 		}
 	}
@@ -263,21 +265,25 @@ func (s *Service) noteHidden(ctx context.Context, _ *repository, id PackageID, h
 // admissionRevision is for the revision of an index: it changes when other rules or
 // entries decide about the packages of the repository, and once a minute if any do,
 // because versions come of age.
-func (s *Service) admissionRevision(ctx context.Context, r *repository) string {
+func (s *Service) admissionRevision(ctx context.Context, r *repository) (string, error) {
 	d := s.snapshot.Load().domain(r.id.Domain)
 	if d == nil {
-		return ""
+		return "", nil
 	}
 	// Its Resource is that of no package. So a rule for some packages counts if it names
 	// this repository, or all.
 	req := &authz.Request{Action: readFromRepository, Resource: r.arn, Account: r.account(ctx), ResourceTags: r.tags, Policies: policies(d.policy, r.policy), PerVersion: true}
 	rules := authz.AllRulesForVersions(ctx, req)
 	if len(rules) == 0 && d.admission == nil {
-		return ""
+		return "", nil
+	}
+	now, err := s.admissionTimes(ctx)
+	if err != nil {
+		return "", err
 	}
 	varies := ""
 	if slices.ContainsFunc(rules, policy.Rule.Varies) {
 		varies = callerARN(ctx)
 	}
-	return " " + strconv.FormatUint(s.admissions.hash(rules), 36) + "-" + varies + "-" + strconv.FormatUint(s.advisoryRevision(), 36) + "-" + strconv.FormatInt(s.now().Unix()/60, 36)
+	return " " + strconv.FormatUint(s.admissions.hash(rules), 36) + "-" + varies + "-" + strconv.FormatUint(s.advisoryRevision(), 36) + "-" + strconv.FormatInt(now.earliest.Unix()/60, 36) + "-" + strconv.FormatInt(now.latest.Unix()/60, 36), nil
 }

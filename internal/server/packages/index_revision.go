@@ -45,7 +45,8 @@ func (s *Service) IndexRevision(ctx context.Context, repo RepositoryID, format F
 			revision = append(append(revision, ' '), list.Revision...)
 		}
 	}
-	return string(revision) + s.admissionRevision(ctx, r), nil
+	admission, err := s.admissionRevision(ctx, r)
+	return string(revision) + admission, err
 }
 
 // indexChanges count the changes of packages for each repository and format. A few of

@@ -137,17 +137,19 @@ func (s *Service) describe(ctx context.Context, d *ingestion, content *Staged) (
 	return s.remote.Describe(d.repository.connection, d.id, d.version.Metadata), false, nil
 }
 
-// writeVersion adds the version unless the repository has it from the same registry.
+// writeVersion adds the version unless the repository has it from the same registry. It is
+// revised now: a version that was deleted and is taken again is newer than what was said of
+// the deleted one.
 func (d *ingestion) writeVersion(ctx context.Context, tx *db.Tx, c *packageChange, description []byte) (isNew bool, err error) {
 	published := d.version.since()
 	if published.IsZero() {
 		published = c.at
 	}
 	key := d.id.Format.versionKey(d.version.Version)
-	n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed, arrived)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (package, version_key) DO NOTHING`,
+	n, err := tx.Exec(ctx, `INSERT INTO pkg_version (package, version_key, version, revision, status, published, entry_point, description, metadata, changed, arrived, revised)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (package, version_key) DO NOTHING`,
 		c.row.id, key, d.version.Version, newRevision(), string(d.version.Status), db.Micros(published), d.repository.connection,
-		description, nullable(d.version.Metadata), c.row.seq, c.arrival())
+		description, nullable(d.version.Metadata), c.row.seq, c.arrival(), db.Micros(c.at))
 	if err != nil || n == 1 {
 		return n == 1, err
 	}

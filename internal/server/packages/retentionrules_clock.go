@@ -8,9 +8,10 @@ import (
 )
 
 // checkSteadyClock notes the time, and returns an error unless it can be trusted.
-func (s *Service) checkSteadyClock(ctx context.Context) error {
-	c := steadyclock.Clock{DB: s.db, Now: s.now, Table: "pkg_clock", Check: s.checkClock, LastChange: lastPackageChange}
-	return c.Steady(ctx)
+func (s *Service) checkSteadyClock(ctx context.Context) error { return s.steadyClock().Steady(ctx) }
+
+func (s *Service) steadyClock() *steadyclock.Clock {
+	return &steadyclock.Clock{DB: s.db, Now: s.now, Table: "pkg_clock", Check: s.checkClock, LastChange: lastPackageChange}
 }
 
 func lastPackageChange(ctx context.Context, q db.Querier) (int64, error) {

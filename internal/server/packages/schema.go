@@ -10,7 +10,7 @@ import "github.com/gatehouse-registry/gatehouse/internal/server/db"
 // of the last change that removed a version. With them, a cached package is updated
 // by reading only what is new.
 func migrations() []db.Migration {
-	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}, {Name: "packages/007-retention-rules", SQL: retentionTables}, {Name: "packages/008-admission", SQL: admissionTable}, {Name: "packages/009-revised", SQL: revised}}
+	return []db.Migration{{Name: "packages/001-store", SQL: store}, {Name: "packages/002-sidecars", SQL: sidecars}, {Name: "packages/003-groups", SQL: groupTables}, {Name: "packages/004-connections", SQL: connections}, {Name: "packages/005-usage", SQL: usageTable}, {Name: "packages/006-edited", SQL: edited}, {Name: "packages/007-retention-rules", SQL: retentionTables}, {Name: "packages/008-admission", SQL: admissionTable}, {Name: "packages/009-revised", SQL: revised}, {Name: "packages/010-trusted-time", SQL: trustedTime}}
 }
 
 // sidecars tells the files about assets from the assets, and keeps the text in which
@@ -251,4 +251,8 @@ CREATE TABLE pkg_garbage ( -- objects that no content has any more
 	object {text} NOT NULL PRIMARY KEY,
 	since  {int} NOT NULL
 );
+`
+
+const trustedTime = `
+ALTER TABLE pkg_clock ADD COLUMN trusted {int} NOT NULL DEFAULT 0; -- see package steadyclock
 `

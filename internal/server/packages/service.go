@@ -100,18 +100,20 @@ type Service struct {
 	changing changefeed.Turn // held while the snapshot is replaced
 	snapshot atomic.Pointer[snapshot]
 
-	records       *lru.Cache[cacheKey, *record]        // packages as they are in one repository
-	views         *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
-	remotes       *lru.Cache[cacheKey, *remoteView]    // packages as external registries have them
-	namespaces    *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
-	loading       singleflight.Group
-	uses          usage.Recorder[versionUse]
-	changes       *indexChanges // see IndexRevision
-	admissions    *admitter
-	advisories    Advisories                    // nil if there are none
-	checkRelease  func(PackageID, string) error // nil refuses nothing
-	traits        Traits
-	internalNames *internalNames
+	records    *lru.Cache[cacheKey, *record]        // packages as they are in one repository
+	views      *lru.Cache[cacheKey, *mergedView]    // packages as they are seen through upstreams
+	remotes    *lru.Cache[cacheKey, *remoteView]    // packages as external registries have them
+	namespaces *lru.Cache[cacheKey, namespaceNames] // the packages of a namespace in one repository
+	loading    singleflight.Group
+	uses       usage.Recorder[versionUse]
+	changes    *indexChanges // see IndexRevision
+	admissions *admitter
+	// admissionClock says whether admission may trust the clock.
+	admissionClock admissionClock
+	advisories     Advisories                    // nil if there are none
+	checkRelease   func(PackageID, string) error // nil refuses nothing
+	traits         Traits
+	internalNames  *internalNames
 }
 
 // New applies the migrations, loads the snapshot and returns the service.

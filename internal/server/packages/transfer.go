@@ -43,8 +43,9 @@ type VersionRecord struct {
 	// Connection is the external connection through which the version came, and empty for
 	// a version that was published.
 	Connection string `json:"connection,omitempty"`
-	// Edited means that metadata or status were set by hand, and Revised is when that was
-	// last; zero if it is not known. An import with an older time changes nothing.
+	// Edited means that metadata or status were set by hand. Revised is when that was last,
+	// or when the version came from outside if that was later; zero if it is not known. An
+	// import with an older time changes nothing.
 	Edited      bool            `json:"edited,omitempty"`
 	Revised     time.Time       `json:"revised,omitzero"`
 	Metadata    json.RawMessage `json:"metadata,omitempty"`
@@ -146,7 +147,9 @@ func (s *Service) exported(ctx context.Context, repo RepositoryID, id PackageID,
 		return nil, nil, conflict(typeVersion, version, "Version %s of %s is %s and cannot be exported.", version, id, v.Status)
 	}
 	// The installation that imports it would not know of the quarantine.
-	if e := s.quarantine(repo, id, v); e != nil {
+	if e, err := s.quarantine(ctx, repo, id, v); err != nil {
+		return nil, nil, err
+	} else if e != nil {
 		return nil, nil, conflict(typeVersion, version, "Version %s of %s is in quarantine%s and cannot be exported.", version, id, e.because())
 	}
 	return p, v, nil

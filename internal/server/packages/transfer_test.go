@@ -251,6 +251,33 @@ func TestImportVersion_OlderRecord(t *testing.T) {
 	fails(t, h.imports("to", &later, nil), "Validation")
 }
 
+// A version that was deleted where it comes from, and taken again, is newer than what was
+// said of the deleted one.
+func TestImportVersion_TakenAgain(t *testing.T) {
+	r := newRegistry(t)
+	r.add("left", "1.0.0", "content")
+	h := remotely(t, r, source.Settings{}, "to")
+	id := npm("left")
+	h.ok(second(h.read("npm-store", id, "1.0.0", tarball)))
+	h.pass(time.Hour)
+	one := packages.Selection{Versions: []string{"1.0.0"}}
+	h.ok(second(h.UpdateVersionsStatus(h.ctx, domain.Repository("npm-store"), id, one, packages.Unlisted)))
+	unlisted, files := h.export("npm-store", id, "1.0.0")
+	h.ok(h.imports("to", unlisted, files))
+	h.pass(time.Hour)
+	h.ok(h.DeleteVersions(h.ctx, domain.Repository("npm-store"), id, one.Versions))
+	h.ok(second(h.read("npm-store", id, "1.0.0", tarball)))
+	again, _ := h.export("npm-store", id, "1.0.0")
+	if again.Edited || again.Revision == unlisted.Revision {
+		t.Fatalf("%+v", again)
+	}
+	h.ok(h.imports("to", again, nil))
+	if got := h.describe("to", id, "1.0.0"); !strings.HasPrefix(got, "Published") {
+		t.Errorf("the newer record changed nothing: %s", got)
+	}
+	fails(t, h.imports("to", unlisted, nil), "Conflict")
+}
+
 // A change is newer than the last one although the clock was set back between them. A clock
 // that was far ahead does not keep later changes from being imported.
 func TestImportVersion_ClockSetBack(t *testing.T) {

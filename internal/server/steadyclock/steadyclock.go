@@ -4,6 +4,9 @@
 // background work notes the time every hour, in a table of the domain, and asks before it
 // removes anything.
 //
+// Rules that let something in when it is old enough, or until some time, cannot wait: they
+// use [Reading.Bounds], between which the time is.
+//
 // The package is storage: the domain owns the table and decides what to remove.
 package steadyclock
 
@@ -30,7 +33,7 @@ type Clock struct {
 	DB  *db.DB
 	Now func() time.Time
 	// Table has at most one row: one {int} NOT NULL PRIMARY KEY, noted {int} NOT NULL,
-	// since {int} NOT NULL.
+	// since {int} NOT NULL, trusted {int} NOT NULL DEFAULT 0.
 	Table string
 	// Check returns an error if this server's clock is wrong. Optional.
 	Check func(ctx context.Context) error
@@ -70,32 +73,98 @@ func (c *Clock) Steady(ctx context.Context) error {
 	return nil
 }
 
+// A Reading is what was noted of the time. The zero value trusts every clock.
+type Reading struct {
+	noted, since time.Time
+	// trusted is what the time was at since, as far as it can be known, if the clock was set
+	// then.
+	trusted time.Time
+	// wrong means that Check has found this server's clock wrong.
+	wrong error
+}
+
+// Read returns what was noted, without noting anything.
+func (c *Clock) Read(ctx context.Context) (Reading, error) {
+	var wrong error
+	if c.Check != nil {
+		wrong = c.Check(ctx)
+	}
+	r, _, err := c.read(ctx, c.DB)
+	r.wrong = wrong
+	return r, err
+}
+
+// Bounds returns between which times the time is, if the clock says now. They are equal if
+// the clock can be trusted. Otherwise one of them is what it says, and the other one what
+// it would be if it had not been set: if no server has run meanwhile, that is earlier than
+// the time.
+func (r Reading) Bounds(now time.Time) (earliest, latest time.Time) {
+	if r.noted.IsZero() {
+		return now, now
+	}
+	likely := now
+	if gap := now.Sub(r.noted); r.wrong != nil || isGap(gap) {
+		likely = r.at(r.noted)
+	} else {
+		likely = r.at(now)
+	}
+	if likely.Before(now) {
+		return likely, now
+	}
+	return now, likely
+}
+
+// at returns what the time is if the clock says t, not long after the last note.
+func (r Reading) at(t time.Time) time.Time {
+	if r.trusted.IsZero() || !t.Before(r.since.Add(steady)) {
+		return t
+	}
+	return r.trusted.Add(t.Sub(r.since))
+}
+
+func isGap(d time.Duration) bool { return d < -maxBack || d > maxGap }
+
+func (c *Clock) read(ctx context.Context, q db.Querier) (r Reading, ok bool, err error) {
+	notes, err := db.All(ctx, q, func(row db.Row) (Reading, error) {
+		var noted, since, trusted int64
+		err := row.Scan(&noted, &since, &trusted)
+		r := Reading{noted: db.Time(noted), since: db.Time(since)}
+		if trusted != 0 {
+			r.trusted = db.Time(trusted)
+		}
+		return r, err
+	}, `SELECT noted, since, trusted FROM `+c.Table)
+	if err != nil || len(notes) == 0 {
+		return Reading{}, false, err
+	}
+	return notes[0], true, nil
+}
+
 // note notes the time, and returns since when the clock has run steadily.
 func (c *Clock) note(ctx context.Context, tx *db.Tx, now time.Time) (since time.Time, err error) {
-	type note struct{ at, since time.Time }
-	notes, err := db.All(ctx, tx, func(r db.Row) (n note, err error) {
-		var at, since int64
-		err = r.Scan(&at, &since)
-		return note{db.Time(at), db.Time(since)}, err
-	}, `SELECT noted, since FROM `+c.Table)
+	last, ok, err := c.read(ctx, tx)
 	if err != nil {
 		return since, err
 	}
-	last := note{now, now.Add(-steady)}
-	if len(notes) > 0 {
-		last = notes[0]
-	} else if changed, err := c.LastChange(ctx, tx); err != nil {
-		return since, err
-	} else if changed > 0 {
-		last = note{db.Time(changed), db.Time(changed).Add(-steady)}
+	if !ok {
+		last = Reading{noted: now, since: now.Add(-steady)}
+		if changed, err := c.LastChange(ctx, tx); err != nil {
+			return since, err
+		} else if changed > 0 {
+			last = Reading{noted: db.Time(changed), since: db.Time(changed).Add(-steady)}
+		}
 	}
-	switch gap := now.Sub(last.at); {
-	case gap < -maxBack || gap > maxGap:
-		last = note{now, now}
+	switch gap := now.Sub(last.noted); {
+	case isGap(gap):
+		last = Reading{noted: now, since: now, trusted: last.at(last.noted)}
 	case gap > 0:
-		last.at = now
+		last.noted = now
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO `+c.Table+` (one, noted, since) VALUES (1, $1, $2)
-		ON CONFLICT (one) DO UPDATE SET noted = excluded.noted, since = excluded.since`, db.Micros(last.at), db.Micros(last.since))
+	var trusted int64
+	if !last.trusted.IsZero() {
+		trusted = db.Micros(last.trusted)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO `+c.Table+` (one, noted, since, trusted) VALUES (1, $1, $2, $3)
+		ON CONFLICT (one) DO UPDATE SET noted = excluded.noted, since = excluded.since, trusted = excluded.trusted`, db.Micros(last.noted), db.Micros(last.since), trusted)
 	return last.since, err
 }
