@@ -1,7 +1,6 @@
 package egress
 
 import (
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/gatehouse-registry/gatehouse/internal/idletimeout"
 )

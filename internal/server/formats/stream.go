@@ -2,9 +2,10 @@ package formats
 
 import (
 	"bufio"
-	"compress/gzip"
 	"io"
 	"net/http"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/gatehouse-registry/gatehouse/internal/httpheader"
 )
