@@ -20,6 +20,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == scanworker.Command {
 		os.Exit(scanworker.Main(os.Stdin, os.Stdout))
 	}
+	if len(os.Args) == 4 && os.Args[1] == probeCommand {
+		probe(os.Args[2], os.Args[3])
+	}
 	os.Exit(m.Run())
 }
 
