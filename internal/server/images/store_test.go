@@ -42,6 +42,7 @@ type store struct {
 	work  *work.Queue
 	clock *clock
 	authz *grants
+	signs *fakeSigner
 	// damage counts the damaged objects that the store found.
 	damage *integrity.Monitor
 	close  func()
@@ -99,7 +100,7 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	t.Helper()
 	d := dbtest.OpenAt(t, dir)
 	b := blobtest.OpenAt(t, dir)
-	s := &store{dir: dir, disk: b, blobs: wrap(b), db: d, clock: c, authz: new(grants), damage: integrity.NewMonitor(slog.New(slog.DiscardHandler))}
+	s := &store{dir: dir, disk: b, blobs: wrap(b), db: d, clock: c, authz: new(grants), signs: new(fakeSigner), damage: integrity.NewMonitor(slog.New(slog.DiscardHandler))}
 	s.close = sync.OnceFunc(func() { d.Close(); b.Close() })
 	t.Cleanup(s.close)
 	var err error
@@ -112,7 +113,7 @@ func openStore(t testing.TB, dir string, c *clock, wrap func(blob.Store) blob.St
 	if s.known, err = advisories.New(t.Context(), advisories.Config{DB: d, Operators: anyOperator{}, Now: c.now, OnChange: func(ctx context.Context, tx *db.Tx) error { return s.AdvisoriesChanged(ctx, tx) }}); err != nil {
 		t.Fatal(err)
 	}
-	s.Service, err = images.New(t.Context(), images.Config{Scanning: images.Scanning{Reader: scantest.Reader{}, Advisories: s.known}, DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Work: queue, Audit: s.record, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
+	s.Service, err = images.New(t.Context(), images.Config{Scanning: images.Scanning{Reader: scantest.Reader{}, Advisories: s.known}, DB: d, Blobs: s.blobs, Removals: removals, Events: s.log, Work: queue, Audit: s.record, Signer: s.signs, Authz: s.authz, Principals: iamtest.Unbound{}, Damage: s.damage, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
