@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,7 +25,7 @@ const formatOCI = "oci"
 // upstream of the configuration has is asked with the settings of that; every other one must
 // be public. It implements [images.Upstreams].
 type cacheUpstreams struct {
-	configured map[string]*egress.Upstream // by HOST:PORT
+	configured map[string]configuredUpstream // by HOST:PORT
 	services   egress.Services
 	own        func(host string) bool // whether HOST:PORT is this server's
 	secrets    *secrets.Service
@@ -33,6 +34,13 @@ type cacheUpstreams struct {
 	mu         sync.Mutex
 	clients    map[string]*egress.Upstream
 	registries map[registryKey]*ociremote.Registry
+}
+
+// A configuredUpstream is one of the configuration. Rules of other accounts must not use it:
+// it may have a credential of the operator's, and lead into their network.
+type configuredUpstream struct {
+	client   *egress.Upstream
+	accounts []string
 }
 
 // A registryKey names a registry with a credential.
@@ -50,7 +58,7 @@ const maxRemembered = 1000
 
 func (p *components) cacheUpstreams(services egress.Services) *cacheUpstreams {
 	c := &cacheUpstreams{
-		configured: map[string]*egress.Upstream{}, services: services, secrets: p.secrets, now: p.now,
+		configured: map[string]configuredUpstream{}, services: services, secrets: p.secrets, now: p.now,
 		clients: map[string]*egress.Upstream{}, registries: map[registryKey]*ociremote.Registry{},
 		own: func(host string) bool {
 			_, registry := p.addresses.ParseRegistryHost(host)
@@ -63,7 +71,11 @@ func (p *components) cacheUpstreams(services egress.Services) *cacheUpstreams {
 			continue
 		}
 		if base, err := url.Parse(u.Client.Base()); err == nil {
-			c.configured[hostPort(base)] = u.Client
+			accounts := p.config.Upstreams[u.Name].Accounts
+			if len(accounts) == 0 {
+				accounts = []string{p.config.Account}
+			}
+			c.configured[hostPort(base)] = configuredUpstream{u.Client, accounts}
 		}
 	}
 	return c
@@ -77,8 +89,8 @@ func hostPort(u *url.URL) string {
 	return strings.ToLower(u.Host) + ":" + map[string]string{"http": "80", "https": "443"}[u.Scheme]
 }
 
-// client returns the client of an address.
-func (c *cacheUpstreams) client(text string) (*egress.Upstream, error) {
+// client returns the client of an address for the rules of an account.
+func (c *cacheUpstreams) client(account, text string) (*egress.Upstream, error) {
 	if !strings.Contains(text, "://") {
 		text = "https://" + text
 	}
@@ -95,8 +107,11 @@ func (c *cacheUpstreams) client(text string) (*egress.Upstream, error) {
 	if c.own(hostPort(u)) {
 		return nil, errors.New("it is this server")
 	}
-	if configured := c.configured[hostPort(u)]; configured != nil {
-		return configured, nil
+	if configured, ok := c.configured[hostPort(u)]; ok {
+		if !slices.Contains(configured.accounts, account) {
+			return nil, fmt.Errorf("it is the upstream %s of the configuration, which the account %s may not use. An operator can add the account to its setting accounts", configured.client.Name(), account)
+		}
+		return configured.client, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,8 +134,8 @@ func (c *cacheUpstreams) client(text string) (*egress.Upstream, error) {
 }
 
 // CheckURL implements [images.Upstreams].
-func (c *cacheUpstreams) CheckURL(address string) error {
-	_, err := c.client(address)
+func (c *cacheUpstreams) CheckURL(id images.RegistryID, address string) error {
+	_, err := c.client(id.Account, address)
 	return err
 }
 
@@ -167,7 +182,7 @@ func parseCredential(arn string, value []byte) (ociremote.Credential, error) {
 
 // Open implements [images.Upstreams].
 func (c *cacheUpstreams) Open(ctx context.Context, id images.RegistryID, rule *images.CacheRule) (*ociremote.Registry, error) {
-	client, err := c.client(rule.URL)
+	client, err := c.client(id.Account, rule.URL)
 	if err != nil {
 		return nil, fault.New(fault.BadGateway, "UpstreamUnavailable", "The upstream registry %s cannot be used: %v.", rule.URL, err)
 	}

@@ -393,6 +393,8 @@ func TestPullThrough_Rules(t *testing.T) {
 	for _, url := range []string{"http://registry.example", "127.0.0.1:1", "localhost", "registry.example/path", g.url, victim + ".dkr.ecr." + region + "." + suffix, victim + ".dkr.ecr." + region + "." + suffix + ".", "https://user:password@registry.example"} {
 		wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("bad"), UpstreamRegistryUrl: &url}, admin), "UnsupportedUpstreamRegistryException")
 	}
+	// An upstream of the configuration is for the accounts that it names, and no others.
+	wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("up"), UpstreamRegistryUrl: &u.url}, g.admin(stranger)), "UnsupportedUpstreamRegistryException")
 	missing := "arn:aws:secretsmanager:" + region + ":" + victim + ":secret:ecr-pullthroughcache/none-AbCdEf"
 	wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("hub"), UpstreamRegistryUrl: aws.String("registry.example"), CredentialArn: &missing}, admin), "SecretNotFoundException")
 	made := must(secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("ecr-pullthroughcache/hub"), SecretString: aws.String(`{"username":"u","accessToken":"t0ps3cret"}`)}))(t)

@@ -27,6 +27,9 @@ type Upstream struct {
 	Proxy        string             `yaml:"proxy"`
 	Credential   UpstreamCredential `yaml:"credential"`
 	Limits       UpstreamLimits     `yaml:"limits"`
+	// Accounts are those whose pull-through cache rules may use the upstream, with its
+	// credential. None means the first account. Only for the format oci.
+	Accounts []string `yaml:"accounts"`
 	// Cache has settings of upstream_cache that are different for this upstream.
 	Cache UpstreamTimes `yaml:"cache"`
 }
@@ -88,6 +91,14 @@ func (c *Config) validateUpstreams(bad func(setting, format string, args ...any)
 		if !public && u.URL == "" {
 			bad(setting+".url", "is missing: name the address of the registry")
 			continue
+		}
+		for _, account := range u.Accounts {
+			if !slices.Contains(c.AllAccounts(), account) {
+				bad(setting+".accounts", "%q is not an account of this installation", account)
+			}
+		}
+		if len(u.Accounts) > 0 && u.Format != "oci" {
+			bad(setting+".accounts", "is for the format oci only: permissions on repositories decide for packages")
 		}
 		u.Cache.validate(bad, setting+".cache", c.UpstreamCache)
 		files := u

@@ -42,8 +42,8 @@ const (
 
 // Upstreams opens the other registries of pull-through cache rules.
 type Upstreams interface {
-	// CheckURL returns why an address cannot be used, or nil.
-	CheckURL(url string) error
+	// CheckURL returns why rules of a registry cannot use an address, or nil.
+	CheckURL(id RegistryID, url string) error
 	// CheckCredential returns an error unless the secret can be used, and the caller in the
 	// context may read it. Faults: SecretNotFound, UnableToAccessSecret,
 	// UnableToDecryptSecretValue.
@@ -113,7 +113,7 @@ func (s *Service) CreateCacheRule(ctx context.Context, id RegistryID, rule Cache
 	if s.pull.Upstreams == nil || len(rule.URL) > maxUpstream {
 		return nil, unsupportedUpstream("it is too long, or this server asks no other registries")
 	}
-	if err := s.pull.Upstreams.CheckURL(rule.URL); err != nil {
+	if err := s.pull.Upstreams.CheckURL(id, rule.URL); err != nil {
 		return nil, unsupportedUpstream(err.Error())
 	}
 	if err := s.checkRuleCredential(ctx, id, rule.CredentialARN); err != nil {

@@ -21,7 +21,7 @@ import (
 // A oneUpstream is the registry of all rules.
 type oneUpstream struct{ registry *ociremote.Registry }
 
-func (oneUpstream) CheckURL(string) error { return nil }
+func (oneUpstream) CheckURL(images.RegistryID, string) error { return nil }
 
 func (oneUpstream) CheckCredential(context.Context, images.RegistryID, string) error {
 	return errors.New("the test has no secrets")
