@@ -101,7 +101,7 @@ var (
 
 func describeValue(t *testing.T, table, column string, v any, names map[any]string, seen map[string]bool) string {
 	switch column {
-	case "created", "modified", "published", "arrived", "pushed", "pulled", "renewed":
+	case "created", "modified", "published", "arrived", "pushed", "pulled", "renewed", "age_from":
 		if _, ok := v.(int64); ok {
 			return column
 		}
