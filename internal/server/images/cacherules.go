@@ -22,7 +22,8 @@ type CacheRule struct {
 	// Upstream is what the client calls the kind of the registry, or empty.
 	Upstream string `json:"upstream,omitempty"`
 	// UpstreamPrefix stands for Prefix in the names of the other registry. [RootPrefix]
-	// means that they have none.
+	// means that they have none, and so does an empty one. Answers have what was given:
+	// Terraform replaces a rule that has a prefix of which its configuration says nothing.
 	UpstreamPrefix string `json:"upstreamPrefix"`
 	// CredentialARN is a secret with a user name and an access token, or empty.
 	CredentialARN string    `json:"credentialArn,omitempty"`
@@ -70,7 +71,7 @@ func isLonger(prefix, than string) bool {
 // upstreamName returns the name that a repository has in the other registry.
 func (c *CacheRule) upstreamName(name string) string {
 	rest, _ := cutPrefix(name, c.Prefix)
-	if c.UpstreamPrefix == RootPrefix {
+	if c.UpstreamPrefix == RootPrefix || c.UpstreamPrefix == "" {
 		return rest
 	}
 	return c.UpstreamPrefix + "/" + rest
@@ -104,10 +105,7 @@ func (s *Service) CreateCacheRule(ctx context.Context, id RegistryID, rule Cache
 		return nil, err
 	}
 	rule.Prefix, rule.UpstreamPrefix = strings.TrimSuffix(rule.Prefix, "/"), strings.TrimSuffix(rule.UpstreamPrefix, "/")
-	if rule.UpstreamPrefix == "" {
-		rule.UpstreamPrefix = RootPrefix
-	}
-	if rule.Prefix == RootPrefix && rule.UpstreamPrefix != RootPrefix {
+	if rule.Prefix == RootPrefix && rule.UpstreamPrefix != RootPrefix && rule.UpstreamPrefix != "" {
 		return nil, invalidParameter("upstreamRepositoryPrefix", "must be ROOT if ecrRepositoryPrefix is ROOT")
 	}
 	if s.pull.Upstreams == nil || len(rule.URL) > maxUpstream {

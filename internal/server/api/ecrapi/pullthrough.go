@@ -33,7 +33,7 @@ func (a *API) CreatePullThroughCacheRule(ctx context.Context, in *ecr.CreatePull
 	}
 	return &ecr.CreatePullThroughCacheRuleOutput{
 		CreatedAt: &c.Created, CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
-		UpstreamRegistry: types.UpstreamRegistry(c.Upstream), UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
+		UpstreamRegistry: types.UpstreamRegistry(c.Upstream), UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: optional.Text(c.UpstreamPrefix),
 	}, nil
 }
 
@@ -60,7 +60,7 @@ func (a *API) DescribePullThroughCacheRules(ctx context.Context, in *ecr.Describ
 	for _, c := range list {
 		out.PullThroughCacheRules = append(out.PullThroughCacheRules, types.PullThroughCacheRule{
 			CreatedAt: &c.Created, UpdatedAt: &c.Updated, CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
-			UpstreamRegistry: types.UpstreamRegistry(c.Upstream), UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
+			UpstreamRegistry: types.UpstreamRegistry(c.Upstream), UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: optional.Text(c.UpstreamPrefix),
 		})
 	}
 	if more {
@@ -79,7 +79,7 @@ func (a *API) UpdatePullThroughCacheRule(ctx context.Context, in *ecr.UpdatePull
 	if err != nil {
 		return nil, err
 	}
-	return &ecr.UpdatePullThroughCacheRuleOutput{CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account, UpdatedAt: &c.Updated, UpstreamRepositoryPrefix: &c.UpstreamPrefix}, nil
+	return &ecr.UpdatePullThroughCacheRuleOutput{CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account, UpdatedAt: &c.Updated, UpstreamRepositoryPrefix: optional.Text(c.UpstreamPrefix)}, nil
 }
 
 // DeletePullThroughCacheRule removes a rule.
@@ -91,7 +91,7 @@ func (a *API) DeletePullThroughCacheRule(ctx context.Context, in *ecr.DeletePull
 	}
 	return &ecr.DeletePullThroughCacheRuleOutput{
 		CreatedAt: &c.Created, CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account,
-		UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
+		UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: optional.Text(c.UpstreamPrefix),
 	}, nil
 }
 
@@ -104,6 +104,6 @@ func (a *API) ValidatePullThroughCacheRule(ctx context.Context, in *ecr.Validate
 	}
 	return &ecr.ValidatePullThroughCacheRuleOutput{
 		CredentialArn: optional.Text(c.CredentialARN), EcrRepositoryPrefix: &c.Prefix, RegistryId: &id.Account, IsValid: failure == "", Failure: optional.Text(failure),
-		UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: &c.UpstreamPrefix,
+		UpstreamRegistryUrl: &c.URL, UpstreamRepositoryPrefix: optional.Text(c.UpstreamPrefix),
 	}, nil
 }
