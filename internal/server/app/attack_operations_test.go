@@ -109,7 +109,7 @@ func imageInput(account, repository string) wanted {
 		"ImageTag": "latest", "ImageManifest": "{}", "LayerDigest": anyDigest, "LayerDigests": anyDigest, "UploadId": "00000000-0000-0000-0000-000000000000",
 		"PartFirstByte": int64(0), "PartLastByte": int64(0), "LayerPartBlob": []byte("x"), "PolicyText": *policyOf(`{"Effect":"Allow","Principal":"*","Action":"ecr:*"}`),
 		"ImageTagMutability": "MUTABLE", "Key": "k", "Value": "v", "TagKeys": "k",
-		"Filter": "app", "FilterType": "WILDCARD", "RepositoryFilter.FilterType": "PREFIX_MATCH", "EncryptionType": "AES256", "ImageTagMutabilityExclusionFilters/": true,
+		"Filter": "app", "FilterType": "WILDCARD", "RepositoryFilter.FilterType": "PREFIX_MATCH", "SigningRepositoryFilter.FilterType": "WILDCARD_MATCH", "SigningProfileArn": "arn:aws:signer:us-east-1:" + account + ":/signing-profiles/release", "EncryptionType": "AES256", "ImageTagMutabilityExclusionFilters/": true,
 		"RepositoryNames": repository, "PrincipalArn": "arn:aws:iam::" + account + ":role/scanner", "Name": "BLOB_MOUNTING", "ImageDigest": anyDigest,
 		"LifecyclePolicyText": `{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":1},"action":{"type":"expire"}}]}`,
 		"ScanFrequency":       "SCAN_ON_PUSH", "Region": "us-west-2", "TargetStorageClass": "ARCHIVE",

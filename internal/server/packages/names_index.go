@@ -67,6 +67,10 @@ func (s *Service) Search(ctx context.Context, repo RepositoryID, format Format, 
 	if err != nil {
 		return nil, 0, err
 	}
+	// What a client has got is found once: among the packages here, or by the registry.
+	if err := s.settle(ctx, r, nil); err != nil {
+		return nil, 0, err
+	}
 	after := sortKeyOf(PackageID{Format: format})
 	for examined := 0; examined < maxSearchedNames; {
 		names, err := s.namesPage(ctx, r, format, after, searchPageSize)

@@ -123,6 +123,7 @@ func StartWith(t testing.TB, open func(*packages.Service) map[packages.Format]fo
 	check(t, err)
 	s.Packages, err = packages.New(ctx, packages.Config{DB: database, Blobs: s.blobs, Removals: removaltest.New(t, database, s.blobs, s.Now), Authz: &authz.PolicyAuthorizer{}, Principals: iamtest.Unbound{}, Now: s.Now, Advisories: s.Advisories, Remote: remote(database, s.Now), SpoolDir: dir})
 	check(t, err)
+	t.Cleanup(func() { check(t, s.Packages.Close()) }) // files that clients have are being stored
 	s.users = newDirectory(t)
 	admin := authn.WithCaller(ctx, s.Caller(Admin))
 	_, err = s.Packages.CreateDomain(admin, packages.NewDomain{ID: Domain})
