@@ -58,11 +58,13 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, stderr message
 	if err != nil {
 		return usageError{err}
 	}
-	program, err := os.Executable() // which scans images, in processes of their own
-	if err != nil {
-		return err
+	options := append(now.server(), app.WithVersion(readVersion().Version), app.WithNotifier(notifier))
+	if program, err := os.Executable(); err == nil { // it scans images, in processes of their own
+		options = append(options, app.WithScanWorker(program))
+	} else { // such as in a root directory without /proc
+		fmt.Fprintln(stderr, "Images are not scanned, since the path of this program is not known:", err)
 	}
-	server, err := app.Start(ctx, cfg, append(now.server(), app.WithScanWorker(program), app.WithVersion(readVersion().Version), app.WithNotifier(notifier))...)
+	server, err := app.Start(ctx, cfg, options...)
 	if errors.Is(err, app.ErrConfiguration) {
 		return usageError{err}
 	}
