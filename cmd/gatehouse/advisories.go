@@ -31,7 +31,7 @@ const (
 )
 
 type advisoriesImportCommand struct {
-	Source string `arg:"" help:"A file, a folder with files, or a zip archive of documents of OSV in JSON."`
+	Sources []string `arg:"" name:"source" help:"Files, folders with files, or zip archives of documents of OSV in JSON."`
 	outputFlag
 	awsFlags
 }
@@ -40,12 +40,13 @@ type advisoriesImportCommand struct {
 func (advisoriesImportCommand) Help() string {
 	return `Documents that are there already and are not newer change nothing, so the same files can be
 imported again and again. A document that its authors withdrew removes the advisory. Those
-about packages that no repository can have are ignored. The caller needs
-gatehouse:ImportAdvisories. The exit code is 1 if a document was refused.
+about ecosystems that neither package repositories nor scans of images know are ignored. The
+caller needs gatehouse:ImportAdvisories. The exit code is 1 if a document was refused.
 
 Examples:
 
   gatehouse advisories import npm.zip
+  gatehouse advisories import debian.zip alpine.zip go.zip
   gatehouse advisories import ./advisories/`
 }
 
@@ -62,8 +63,10 @@ func (c *advisoriesImportCommand) Run(ctx context.Context, stdout io.Writer, std
 		}
 		return out, nil
 	}, stderr: stderr}
-	if err := eachAdvisory(c.Source, batch.add); err != nil {
-		return err
+	for _, source := range c.Sources {
+		if err := eachAdvisory(source, batch.add); err != nil {
+			return err
+		}
 	}
 	if err := batch.flush(); err != nil {
 		return err

@@ -18,13 +18,16 @@ import (
 type documents struct {
 	client         *iam.Client
 	principal      string
-	resourcePolicy string
+	resourcePolicy resourcePolicy
 }
 
 // statement returns a statement of the answer with its text.
 func (d *documents) statement(ctx context.Context, s types.Statement) (out Statement, notes []string) {
 	source := d.kindOf(ctx, s.SourcePolicyType, aws.ToString(s.SourcePolicyId))
 	out = Statement{Policy: aws.ToString(s.SourcePolicyId), Type: string(source), Index: -1}
+	if source == types.PolicySourceTypeResource && d.resourcePolicy.name != "" {
+		out.Policy = d.resourcePolicy.name
+	}
 	if s.StartPosition != nil {
 		out.Line = int(s.StartPosition.Line)
 	}
@@ -78,7 +81,7 @@ func (d *documents) read(ctx context.Context, source types.PolicySourceType, id 
 	case types.PolicySourceTypeAwsManaged, types.PolicySourceTypeUserManaged:
 		return d.managed(ctx, id)
 	case types.PolicySourceTypeResource:
-		return d.resourcePolicy, nil
+		return d.resourcePolicy.document, nil
 	}
 	return "", errors.New("it is part of the server's configuration")
 }

@@ -34,8 +34,9 @@ type Question struct {
 	// Context are condition keys of the request.
 	Context map[string][]string
 	// ResourcePolicy is the document of the resource's policy. If it is empty, the
-	// policy of the repository or domain, or the role's trust policy, is read from the
-	// server, together with the resource's tags.
+	// policies that count for the resource are read from the server, together with its
+	// tags: those of a repository and of its registry or domain, or the trust policy of a
+	// role.
 	ResourcePolicy string
 }
 
@@ -56,6 +57,8 @@ type Answer struct {
 	// Notes say what could not be read, and what in the policies is valid but
 	// dangerous.
 	Notes []string `json:"notes"`
+
+	about []string // notes about the statements
 }
 
 // Allowed reports whether it is allowed.
@@ -66,7 +69,9 @@ func (a *Answer) Allowed() bool {
 // A Statement is a statement that applies.
 type Statement struct {
 	// Policy is the name or ARN of its policy, and Type the kind of policy: "user",
-	// "group", "role", "aws-managed", "user-managed" or "resource".
+	// "group", "role", "aws-managed", "user-managed" or "resource". A policy of a
+	// resource is "ResourcePolicy", or that of its registry or domain, "RegistryPolicy"
+	// or "DomainPolicy".
 	Policy string `json:"policy"`
 	Type   string `json:"type"`
 	// Line is where it begins in the document.
@@ -89,28 +94,57 @@ func Ask(ctx context.Context, c aws.Config, q Question) (*Answer, error) {
 		q.Principal = *me.Arn
 	}
 	a := &Answer{Principal: q.Principal, Action: q.Action, Resource: q.Resource, Statements: []Statement{}, Missing: []string{}}
+	policies := []resourcePolicy{{document: q.ResourcePolicy}}
 	var tags map[string][]string
 	if q.ResourcePolicy == "" {
 		var notes []string
-		q.ResourcePolicy, tags, notes = readResource(ctx, c, q.Resource)
+		policies, tags, notes = readResource(ctx, c, q.Resource)
 		a.Notes = append(a.Notes, notes...)
 	}
-	result, err := simulate(ctx, iam.NewFromConfig(c), q, tags)
-	if err != nil {
-		return nil, err
+	if len(policies) == 0 {
+		policies = []resourcePolicy{{}}
 	}
-	a.Decision = string(result.EvalDecision)
-	a.MissingContext = append([]string{}, result.MissingContextValues...)
-	a.Missing = missing(result)
-	documents := &documents{client: iam.NewFromConfig(c), principal: q.Principal, resourcePolicy: q.ResourcePolicy}
-	for _, s := range result.MatchedStatements {
-		statement, notes := documents.statement(ctx, s)
-		a.Statements = append(a.Statements, statement)
-		a.Notes = append(a.Notes, notes...)
+	for _, p := range policies {
+		q.ResourcePolicy = p.document
+		result, err := simulate(ctx, iam.NewFromConfig(c), q, tags)
+		if err != nil {
+			return nil, err
+		}
+		a.add(ctx, result, &documents{client: iam.NewFromConfig(c), principal: q.Principal, resourcePolicy: p})
 	}
+	slices.Sort(a.MissingContext)
+	a.MissingContext = append([]string{}, slices.Compact(a.MissingContext)...)
+	a.Notes = append(a.Notes, a.about...)
 	slices.Sort(a.Notes)
 	a.Notes = append([]string{}, slices.Compact(a.Notes)...)
 	return a, nil
+}
+
+// strength orders the decisions with one resource policy each: together, a denial by
+// one decides over all, and one that allows is enough.
+var strength = map[string]int{
+	string(types.PolicyEvaluationDecisionTypeImplicitDeny): 1,
+	string(types.PolicyEvaluationDecisionTypeAllowed):      2,
+	string(types.PolicyEvaluationDecisionTypeExplicitDeny): 3,
+}
+
+// add adds the result of a simulation with one of the resource policies.
+func (a *Answer) add(ctx context.Context, result *types.EvaluationResult, documents *documents) {
+	a.MissingContext = append(a.MissingContext, result.MissingContextValues...)
+	decision := string(result.EvalDecision)
+	if strength[decision] < strength[a.Decision] {
+		return
+	}
+	if decision != a.Decision {
+		a.Decision, a.Statements, a.Missing, a.about = decision, []Statement{}, missing(result), nil
+	}
+	for _, s := range result.MatchedStatements {
+		statement, notes := documents.statement(ctx, s)
+		if !slices.Contains(a.Statements, statement) {
+			a.Statements = append(a.Statements, statement)
+		}
+		a.about = append(a.about, notes...)
+	}
 }
 
 func simulate(ctx context.Context, client *iam.Client, q Question, tags map[string][]string) (*types.EvaluationResult, error) {

@@ -10,18 +10,30 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/codeartifact"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/smithy-go"
 
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 )
 
-// readResource reads the policy of a resource, and its tags as condition keys. What
-// cannot be read becomes a note.
-func readResource(ctx context.Context, c aws.Config, resource string) (document string, tags map[string][]string, notes []string) {
+// A resourcePolicy is one of the policies that count for a resource.
+type resourcePolicy struct {
+	name     string // registryPolicy, domainPolicy, or empty for that of the resource itself
+	document string
+}
+
+const (
+	registryPolicy = "RegistryPolicy"
+	domainPolicy   = "DomainPolicy"
+)
+
+// readResource reads the policies that count for a resource, and its tags as condition
+// keys. What cannot be read becomes a note.
+func readResource(ctx context.Context, c aws.Config, resource string) (policies []resourcePolicy, tags map[string][]string, notes []string) {
 	a, err := arn.Parse(resource)
 	if err != nil || strings.ContainsAny(resource, "*?") {
-		return "", nil, nil
+		return nil, nil, nil
 	}
 	kind, name, _ := strings.Cut(a.Resource, "/")
 	r := &resourceReader{arn: resource, tags: map[string][]string{}}
@@ -37,12 +49,12 @@ func readResource(ctx context.Context, c aws.Config, resource string) (document 
 	case a.Service == "iam" && kind == "role":
 		r.role(ctx, iam.NewFromConfig(c), name[strings.LastIndexByte(name, '/')+1:])
 	}
-	return r.document, r.tags, r.notes
+	return r.policies, r.tags, r.notes
 }
 
 type resourceReader struct {
 	arn      string
-	document string
+	policies []resourcePolicy
 	tags     map[string][]string
 	notes    []string
 }
@@ -51,6 +63,13 @@ func (r *resourceReader) tag(service, key, value string) {
 	r.tags["aws:ResourceTag/"+key] = []string{value}
 	if service != "" {
 		r.tags[service+":ResourceTag/"+key] = []string{value}
+	}
+}
+
+// add adds a policy, which a resource may not have.
+func (r *resourceReader) add(name, document string) {
+	if document != "" {
+		r.policies = append(r.policies, resourcePolicy{name, document})
 	}
 }
 
@@ -66,10 +85,11 @@ func (r *resourceReader) failed(what string, err error) {
 func (r *resourceReader) repository(ctx context.Context, client *ecr.Client, account, name string) {
 	p, err := client.GetRepositoryPolicy(ctx, &ecr.GetRepositoryPolicyInput{RegistryId: &account, RepositoryName: &name})
 	if err == nil {
-		r.document = aws.ToString(p.PolicyText)
+		r.add("", aws.ToString(p.PolicyText))
 	} else {
 		r.failed("permissions", err)
 	}
+	r.registry(ctx, client, account)
 	tags, err := client.ListTagsForResource(ctx, &ecr.ListTagsForResourceInput{ResourceArn: &r.arn})
 	if err != nil {
 		r.failed("tags", err)
@@ -80,6 +100,21 @@ func (r *resourceReader) repository(ctx context.Context, client *ecr.Client, acc
 	}
 }
 
+// registry reads the policy of a registry, which only callers of its account can.
+func (r *resourceReader) registry(ctx context.Context, client *ecr.Client, account string) {
+	p, err := client.GetRegistryPolicy(ctx, &ecr.GetRegistryPolicyInput{})
+	var none *types.RegistryPolicyNotFoundException
+	switch {
+	case errors.As(err, &none):
+	case err != nil:
+		r.failed("permissions of the registry", err)
+	case aws.ToString(p.RegistryId) != account:
+		r.notes = append(r.notes, fmt.Sprintf("the policy of the registry %s is ignored: only its own account can read it", account))
+	default:
+		r.add(registryPolicy, aws.ToString(p.PolicyText))
+	}
+}
+
 // codeArtifact reads a domain, a repository or a package, whose permissions and
 // tags are the repository's.
 func (r *resourceReader) codeArtifact(ctx context.Context, client *codeartifact.Client, owner, kind, name string) {
@@ -87,19 +122,15 @@ func (r *resourceReader) codeArtifact(ctx context.Context, client *codeartifact.
 	resource := r.arn
 	switch {
 	case kind == "domain":
-		p, err := client.GetDomainPermissionsPolicy(ctx, &codeartifact.GetDomainPermissionsPolicyInput{Domain: &parts[0], DomainOwner: &owner})
-		if err == nil {
-			r.document = aws.ToString(p.Policy.Document)
-		} else {
-			r.failed("permissions", err)
-		}
+		r.domain(ctx, client, owner, parts[0], "")
 	case len(parts) > 1:
 		p, err := client.GetRepositoryPermissionsPolicy(ctx, &codeartifact.GetRepositoryPermissionsPolicyInput{Domain: &parts[0], DomainOwner: &owner, Repository: &parts[1]})
 		if err == nil {
-			r.document = aws.ToString(p.Policy.Document)
+			r.add("", aws.ToString(p.Policy.Document))
 		} else {
 			r.failed("permissions", err)
 		}
+		r.domain(ctx, client, owner, parts[0], domainPolicy)
 		before, _, _ := strings.Cut(r.arn, kind+"/")
 		resource = before + "repository/" + parts[0] + "/" + parts[1]
 	}
@@ -113,6 +144,15 @@ func (r *resourceReader) codeArtifact(ctx context.Context, client *codeartifact.
 	}
 }
 
+func (r *resourceReader) domain(ctx context.Context, client *codeartifact.Client, owner, domain, name string) {
+	p, err := client.GetDomainPermissionsPolicy(ctx, &codeartifact.GetDomainPermissionsPolicyInput{Domain: &domain, DomainOwner: &owner})
+	if err != nil {
+		r.failed("permissions", err)
+		return
+	}
+	r.add(name, aws.ToString(p.Policy.Document))
+}
+
 func (r *resourceReader) role(ctx context.Context, client *iam.Client, name string) {
 	out, err := client.GetRole(ctx, &iam.GetRoleInput{RoleName: &name})
 	if err != nil {
@@ -122,9 +162,11 @@ func (r *resourceReader) role(ctx context.Context, client *iam.Client, name stri
 	if aws.ToString(out.Role.Arn) != r.arn {
 		return // a role with another path or account
 	}
-	if r.document, err = url.PathUnescape(aws.ToString(out.Role.AssumeRolePolicyDocument)); err != nil {
+	document, err := url.PathUnescape(aws.ToString(out.Role.AssumeRolePolicyDocument))
+	if err != nil {
 		r.failed("permissions", err)
 	}
+	r.add("", document)
 	for _, t := range out.Role.Tags {
 		r.tag("iam", aws.ToString(t.Key), aws.ToString(t.Value))
 	}

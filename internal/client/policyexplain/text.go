@@ -64,8 +64,13 @@ func (s *Statement) write(b *strings.Builder) {
 		"user": "inline policy of the user", "group": "inline policy of a group", "role": "inline policy of the role",
 		"aws-managed": "AWS managed policy", "user-managed": "managed policy", "resource": "policy of the resource", "none": "policy of the server's configuration",
 	}[s.Type])
-	if s.Type != "resource" {
+	switch {
+	case s.Type != "resource":
 		fmt.Fprintf(b, " %s", s.Policy)
+	case s.Policy == registryPolicy:
+		b.WriteString("'s registry")
+	case s.Policy == domainPolicy:
+		b.WriteString("'s domain")
 	}
 	if s.Index >= 0 {
 		fmt.Fprintf(b, ", statement %d", s.Index)
