@@ -120,7 +120,7 @@ func (b *bench) gatehouse(ctx context.Context, round int) (err error) {
 // newClient returns a client without anything.
 func (b *bench) newClient() (*client, error) {
 	b.runs++
-	home := filepath.Join(b.dir, fmt.Sprintf("home-%d", b.runs))
+	home := filepath.Join(b.homes, b.name, fmt.Sprintf("home-%d", b.runs))
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, err
 	}

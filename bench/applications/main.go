@@ -24,6 +24,10 @@
 // Every run must install the same files as the straight one. The table has the median
 // of the rounds, the smallest and the largest, and the median compared with straight's.
 //
+// The folders of the clients are in memory if the machine has /dev/shm: most of what a client
+// does is to write thousands of small files, and a server's syncs would write those of a client
+// on the same disk, too. The servers' data are in the folder for temporary files.
+//
 // The server, the stand-in and the client share the processors of the machine. So the
 // ratio is larger than with machines of their own, and a busy machine widens the spread.
 package main
@@ -47,6 +51,7 @@ type options struct {
 	rounds  int
 	tools   string
 	verbose bool
+	homes   string // the folder of the clients; empty for a new one
 	debug   string
 }
 
@@ -58,6 +63,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "how many times each is installed")
 	flag.StringVar(&o.tools, "tools", ".tools", "`folder` into which scripts/install-clients installed the clients")
 	flag.BoolVar(&o.verbose, "v", false, "print each time")
+	flag.StringVar(&o.homes, "clients", "", "`folder` for what the clients write (default: a new one in /dev/shm, or in the folder for temporary files)")
 	flag.StringVar(&o.debug, "debug", "", "an `address` for the server's debug_listen")
 	flag.Parse()
 	if flag.NArg() > 0 || o.rounds < 1 {
@@ -84,6 +90,12 @@ func measure(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if o.homes == "" {
+		if o.homes, err = makeHomes(dir); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.homes)) }()
+	}
 	program := filepath.Join(dir, "bin/gatehouse")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "github.com/gatehouse-registry/gatehouse/cmd/gatehouse").CombinedOutput(); err != nil {
 		return fmt.Errorf("build gatehouse: %w\n%s", err, out)
@@ -98,4 +110,13 @@ func measure(ctx context.Context, o options) (err error) {
 		}
 	}
 	return nil
+}
+
+// makeHomes makes a folder for the clients, in memory if that is possible.
+func makeHomes(dir string) (string, error) {
+	const memory = "/dev/shm"
+	if info, err := os.Stat(memory); err == nil && info.IsDir() {
+		dir = memory
+	}
+	return os.MkdirTemp(dir, "gatehouse-clients-")
 }
