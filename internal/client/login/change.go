@@ -72,8 +72,12 @@ func (pl *plan) changeFile(s *fileEdit, removed []*loginEdits, added *loginEdits
 		}
 		rest = append(rest, added)
 	}
-	if len(s.after) == 0 && s.base == nil {
+	switch { // nil says that there is no file, and an edit returns it for no text, too
+	case len(s.after) > 0:
+	case s.base == nil:
 		s.after = nil
+	default:
+		s.after = []byte{}
 	}
 	if s.afterMode = s.mode; s.after != nil {
 		s.afterMode = s.modeFor(rest)

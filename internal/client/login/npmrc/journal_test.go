@@ -116,3 +116,42 @@ func TestJournal_NpmClients(t *testing.T) {
 		}
 	})
 }
+
+// Two tools have one address, and the second login replaced the token of the
+// first. So nothing of the first login is left when the second one is undone: the
+// file is empty then, and was removed once, with the person's own line in it.
+func TestJournal_TokenReplacedByOtherTool(t *testing.T) {
+	p := places(nil)
+	p.Home = t.TempDir()
+	rc := filepath.Join(p.Home, ".npmrc")
+	const mine = "@acme:registry = https://registry.example/acme/ ; mine"
+	if err := os.WriteFile(rc, []byte(mine), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tools := []login.Tool{npm.Tool(), yarn.Classic(), bun.Tool()}
+	j := login.NewJournal(filepath.Join(p.Home, "state"), p, tools)
+	for _, l := range []struct {
+		tool       login.Tool
+		repository string
+		token      string
+		scopes     []string
+	}{
+		{bun.Tool(), "lib/", "_first", []string{"@other"}},
+		{npm.Tool(), "team/", "_first", []string{"@other"}},
+		{yarn.Classic(), "lib/", "_second", []string{"@acme"}},
+	} {
+		to := target(t, "http://registry.example:80/npm/"+l.repository, l.scopes...)
+		to.Token.Password += l.token
+		if _, err := j.Do(t.Context(), login.Login{Tool: l.tool, Target: to}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tool := range []string{"npm", "yarn1", "bun"} {
+		if _, err := j.Do(t.Context(), login.Logout{Tool: tool}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after, err := os.ReadFile(rc); err != nil || string(after) != mine {
+		t.Fatalf(".npmrc is %q, %v; want %q", after, err, mine)
+	}
+}
