@@ -3,6 +3,10 @@
 .DEFAULT_GOAL := build
 .PHONY: build image image-context test unit stores e2e real lint bench bench-applications bench-stores bench-scale bench-scale-stores fuzz clients generate
 
+# A program with the race detector waits a second before it exits, for reports that are
+# still being written. The tests start programs thousands of times.
+export GORACE ?= atexit_sleep_ms=10
+
 build:
 	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
 
@@ -45,7 +49,7 @@ stores:
 # The built binary, driven by real clients. Go caches a pass without seeing that
 # the binary has changed, hence -count=1.
 e2e: clients
-	go test -race -count=1 $(TESTFLAGS) -timeout 40m ./e2e/...
+	go test -race -count=1 $(TESTFLAGS) -parallel 3 -timeout 60m ./e2e/...
 
 # Real packages of each ecosystem, from the registries that the clients of this machine
 # use: published to the built binary and installed from it by their lock files.

@@ -24,6 +24,10 @@ import (
 // waitTimeout bounds each wait for a server or a client.
 const waitTimeout = 3 * time.Minute
 
+// gorace makes a program that was built with the race detector exit at once. It would
+// wait a second, each time that a client asks a credential helper.
+const gorace = "atexit_sleep_ms=10"
+
 var (
 	module string // the module's folder
 	binary string // the folder of the built gatehouse
@@ -39,6 +43,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(binary)
+		if err := os.Setenv("GORACE", gorace); err != nil {
+			panic(err)
+		}
 		if err := errors.Join(build(filepath.Join(binary, "gatehouse")), build(filepath.Join(binary, clocked, "gatehouse"), "-tags", "e2e")); err != nil {
 			fmt.Fprintln(os.Stderr, "build gatehouse:", err)
 			return 1
@@ -254,7 +261,7 @@ func setup(env *testscript.Env) error {
 		"UV_CACHE_DIR="+filepath.Join(env.WorkDir, "uv-cache"),
 		"RUSTUP_HOME="+cmp.Or(os.Getenv("RUSTUP_HOME"), filepath.Join(os.Getenv("HOME"), ".rustup")), // if cargo is rustup's
 		"TF_PLUGINS="+terraformPlugins(), "CHECKPOINT_DISABLE=1",
-		"NO_COLOR=1",
+		"NO_COLOR=1", "GORACE="+gorace,
 	)
 	env.Values[serverKey{}] = new(server)
 	env.Values[upstreamKey{}] = new(upstream)
