@@ -69,7 +69,7 @@ const signedByKey = "gatehouse:signedby"
 // has what they mean, and its tests compare the two.
 var gatehouseKeys = []string{
 	"gatehouse:versionage", "gatehouse:packageorigin", "gatehouse:externalconnection", "gatehouse:packagegroup", "gatehouse:advisoryseverity", "gatehouse:malware",
-	licenseKey, "gatehouse:attested", "gatehouse:signed", "gatehouse:installscripts", "gatehouse:similartointernal", signedByKey, "gatehouse:imageage", "gatehouse:reportonly",
+	licenseKey, "gatehouse:attested", "gatehouse:signed", "gatehouse:installscripts", "gatehouse:similartointernal", signedByKey, "gatehouse:imageage", "gatehouse:scanseverity", "gatehouse:reportonly",
 }
 
 // allActions reports whether the statement is about every action.

@@ -49,6 +49,9 @@ const (
 	SignedBy = "gatehouse:SignedBy"
 	// ImageAge is the number of whole days since an image was pushed.
 	ImageAge = "gatehouse:ImageAge"
+	// ScanSeverity is the worst severity of the findings of an image, with the words of
+	// AdvisorySeverity. An image without the result of a scan does not have the key.
+	ScanSeverity = "gatehouse:ScanSeverity"
 	// ReportOnly is "false" when a version is decided about, and "true" when the server
 	// asks what would be denied.
 	ReportOnly = "gatehouse:ReportOnly"
@@ -59,7 +62,7 @@ var versionKeys = func() map[string]string {
 	names := map[string]string{}
 	for _, name := range []string{
 		VersionAge, PackageOrigin, ExternalConnection, PackageGroup, AdvisorySeverity, Malware,
-		License, Attested, Signed, InstallScripts, SimilarToInternal, SignedBy, ImageAge, ReportOnly,
+		License, Attested, Signed, InstallScripts, SimilarToInternal, SignedBy, ImageAge, ScanSeverity, ReportOnly,
 	} {
 		names[strings.ToLower(name)] = name
 	}

@@ -12,7 +12,7 @@ import (
 func TestVersionKey_Lint(t *testing.T) {
 	for _, name := range []string{
 		authz.VersionAge, authz.PackageOrigin, authz.ExternalConnection, authz.PackageGroup, authz.AdvisorySeverity, authz.Malware,
-		authz.License, authz.Attested, authz.Signed, authz.InstallScripts, authz.SimilarToInternal, authz.ReportOnly,
+		authz.License, authz.Attested, authz.Signed, authz.InstallScripts, authz.SimilarToInternal, authz.SignedBy, authz.ImageAge, authz.ScanSeverity, authz.ReportOnly,
 	} {
 		if got, ok := authz.VersionKey(strings.ToLower(name)); !ok || got != name {
 			t.Errorf("%s is %q, %v", name, got, ok)

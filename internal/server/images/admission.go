@@ -15,12 +15,14 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/vulnerability"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
 // Policies can deny single images: a Deny statement with a condition on who signed the image,
-// or on its age, is a rule about images (see [authz.RulesForVersions]). A pull and a push are
-// authorized without these rules first, and then, when the manifest is known, by them.
+// on its age or on the findings of its scan (scan_admission.go) is a rule about images (see
+// [authz.RulesForVersions]). A pull and a push are authorized without these rules first, and
+// then, when the manifest is known, by them.
 //
 // Who signed an image is verified once, in the background, when a signature arrives, and
 // stored in image_signer. It is read when a rule first asks for it, and kept with the manifest
@@ -58,6 +60,11 @@ func (s *Service) admit(ctx context.Context, repo *Repository, action string, d 
 				return err
 			}
 		}
+		if rules.LookAt(authz.ScanSeverity) {
+			if keys.rating, err = s.ratingOf(ctx, repo, m); err != nil {
+				return err
+			}
+		}
 	}
 	if parsed.isSignature {
 		return nil
@@ -76,6 +83,7 @@ type imageKeys struct {
 	now     time.Time
 	age     time.Duration
 	signers []signer
+	rating  vulnerability.Rating
 	value   [1]string // what Lookup returned last
 }
 
@@ -92,6 +100,9 @@ func (k *imageKeys) Lookup(lower string) ([]string, bool) {
 		return names, len(names) > 0
 	case authz.ImageAge:
 		k.value[0] = strconv.FormatInt(int64(k.age/(24*time.Hour)), 10)
+	case authz.ScanSeverity:
+		k.value[0] = k.rating.String()
+		return k.value[:], k.rating != vulnerability.Unrated
 	case authz.ReportOnly:
 		k.value[0] = "false"
 	default:

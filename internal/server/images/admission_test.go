@@ -5,9 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images"
+	"github.com/gatehouse-registry/gatehouse/internal/server/images/scantest"
 )
 
 // A rule about the age of images decides about each image, on pulls and pushes.
@@ -56,4 +60,90 @@ func TestAdmission_ImageAge(t *testing.T) {
 	if _, err := s.Manifest(ctx, app, images.Reference{Tag: "young"}); err != nil {
 		t.Error(err)
 	}
+}
+
+// badImages lets nobody pull what has bad findings, or no result of a scan.
+const badImages = `{"Version":"2012-10-17","Statement":[
+	{"Sid":"Bad","Effect":"Deny","Principal":"*","Action":"ecr:BatchGetImage","Condition":{"StringEquals":{"gatehouse:ScanSeverity":["high","critical"]}}},
+	{"Sid":"NotScanned","Effect":"Deny","Principal":"*","Action":"ecr:BatchGetImage","Condition":{"Null":{"gatehouse:ScanSeverity":"true"}}}]}`
+
+// A rule about the findings of images decides by the advisories and scans of the moment.
+func TestAdmission_ScanSeverity(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	arn := "arn:aws:iam::" + app.Account + ":user/ci"
+	ctx := authn.WithCaller(t.Context(), &authn.Caller{Principal: &authn.Principal{Type: authn.User, Account: app.Account, ARN: arn, PrincipalARN: arn, Name: "ci"}})
+	if _, err := s.SetPolicy(t.Context(), app, badImages, images.AllowLockout); err != nil {
+		t.Fatal(err)
+	}
+	debian, alpine := s.pushLayers(t, app, "debian", scantest.Debian(t)), s.pushLayers(t, app, "alpine", scantest.Alpine(t))
+	both := s.put(t, app, index(s.described(t, debian), s.described(t, alpine)), "both")
+	pull := func(d digest.Digest, want string) {
+		t.Helper()
+		for range 2 { // the second time from memory
+			_, err := s.Manifest(ctx, app, images.Reference{Digest: d})
+			if want == "" && err != nil || want != "" && (!fault.Is(err, "AccessDenied") || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%v; want %q", err, want)
+			}
+		}
+	}
+	missing := "the rule NotScanned of the resource-based policy arn:aws:ecr:us-east-1:000000000001:repository/team/app (gatehouse:ScanSeverity is missing)"
+	pull(debian, missing)
+	pull(both, missing)
+	scan := func(d digest.Digest) {
+		t.Helper()
+		if _, err := s.StartImageScan(t.Context(), app, images.Reference{Digest: d}); err != nil {
+			t.Fatal(err)
+		}
+		s.run(t)
+	}
+	scan(debian)
+	pull(debian, missing) // there are no advisories to compare it with
+	s.importAdvisories(t, scantest.Advisory("CVE-2026-1", "Debian:12", "openssl", "3.0.11-1~deb12u1", january, scantest.CriticalVector))
+	pull(debian, "")
+	pull(both, "")
+	s.importAdvisories(t, scantest.Advisory("CVE-2026-1", "Debian:12", "openssl", "3.0.11-1~deb12u2", february, scantest.CriticalVector),
+		scantest.Advisory("CVE-2026-2", "Alpine:v3.20", "musl", "9", january, ""))
+	pull(debian, "the rule Bad of the resource-based policy arn:aws:ecr:us-east-1:000000000001:repository/team/app (gatehouse:ScanSeverity is critical)")
+	pull(both, "gatehouse:ScanSeverity is critical")
+	pull(alpine, missing)
+	scan(alpine)
+	pull(alpine, "")
+	pull(both, "") // one of its images can be pulled
+	pull(debian, "gatehouse:ScanSeverity is critical")
+	s.importAdvisories(t, []byte(`{"id":"CVE-2026-1","modified":"2026-03-01T00:00:00Z","withdrawn":"2026-03-01T00:00:00Z"}`))
+	pull(debian, missing) // and nothing is known about Debian any more
+}
+
+// An image does not get the rating of what it lists as a layer.
+func TestAdmission_ScanSeverityOfLayer(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	arn := "arn:aws:iam::" + app.Account + ":user/ci"
+	ctx := authn.WithCaller(t.Context(), &authn.Caller{Principal: &authn.Principal{Type: authn.User, Account: app.Account, ARN: arn, PrincipalARN: arn, Name: "ci"}})
+	s.importAdvisories(t, scantest.Advisory("CVE-2026-1", "Debian:12", "openssl", "1", january, scantest.CriticalVector))
+	s.setScanning(t, images.ScanBasic, images.ScanOnPushFrequency)
+	clean := s.pushLayers(t, app, "clean", scantest.Debian(t))
+	s.run(t)
+	s.setScanning(t, images.ScanBasic, "")
+	body := s.push(t, app, string(manifestOf(t, s, clean)))
+	disguised := s.put(t, app, image(s.push(t, app, "config"), body), "disguised")
+	if _, err := s.SetPolicy(t.Context(), app, badImages, images.AllowLockout); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Manifest(ctx, app, images.Reference{Digest: clean}); err != nil {
+		t.Error(err)
+	}
+	_, err := s.Manifest(ctx, app, images.Reference{Digest: disguised})
+	wantFault(t, err, "AccessDenied")
+}
+
+// described returns the descriptor of a manifest.
+func (s *store) described(t testing.TB, d digest.Digest) ocispec.Descriptor {
+	t.Helper()
+	m, err := s.Manifest(t.Context(), app, images.Reference{Digest: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: int64(len(m.Body))}
 }

@@ -37,6 +37,8 @@ type Manifest struct {
 	status ImageStatus // Active in the cache
 	// signers is who signed the image, if somebody has asked; see admission.go.
 	signers atomic.Pointer[[]signer]
+	// severity is that of its findings, if somebody has asked; see scan_admission.go.
+	severity atomic.Pointer[scanSeverity]
 }
 
 // Manifest returns a manifest, perhaps through a pull-through cache rule: see [Service.find].

@@ -184,6 +184,7 @@ type foundInImage struct {
 	findings    []vulnerability.Finding
 	counts      map[string]int32
 	seen        map[string]int64
+	rating      vulnerability.Rating
 	description string
 }
 
@@ -207,7 +208,7 @@ func (s *Service) findingsOf(ctx context.Context, repo *Repository, row storedSc
 			return nil, err
 		}
 		findings := vulnerability.Match(inv, s.scanner.Advisories)
-		return &foundInImage{findings, vulnerability.Counts(findings), seen, describeScan(inv, s.scanner.Advisories)}, nil
+		return &foundInImage{findings, vulnerability.Counts(findings), seen, vulnerability.Rate(inv, findings, s.scanner.Advisories), describeScan(inv, s.scanner.Advisories)}, nil
 	})
 }
 

@@ -158,7 +158,7 @@ func (s *Service) finishScan(ctx context.Context, out scanOutcome) error {
 	if err := s.recordService(ctx, "ImageScanned", out.repo, map[string]any{"imageDigest": string(out.digest), "result": out.state, "reason": out.reason, "findingSeverityCounts": counts}); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(tx *db.Tx) error {
+	return s.forgetScanned(ctx, out.repo, out.digest, func(tx *db.Tx) error {
 		n, err := tx.Exec(ctx, `UPDATE image_scan SET state = $4, reason = $5, completed = $6, counts = $7, seen = $8, inventory = $9 WHERE repository = $1 AND digest = $2 AND version = $3`,
 			out.repo.row, string(out.digest), out.version, out.state, out.reason, db.Micros(now), countsText(counts), seen, stored)
 		if err != nil || n == 0 {
