@@ -88,13 +88,9 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 	if d == nil {
 		return nil, nil // deleted; the caller finds nothing
 	}
-	applying := policies(d.policy, r.policy)
-	if d.admission == nil && !authz.MayHaveVersionRules(ctx, applying) {
+	rules, entries, decides := d.decidesAbout(ctx, action, r, id)
+	if !decides {
 		return nil, nil
-	}
-	req := &authz.Request{
-		Action: action, Resource: r.id.PackageARN(id), Account: r.account(ctx), ResourceTags: r.tags,
-		Policies: applying, PerVersion: true,
 	}
 	now, err := s.admissionTimes(ctx)
 	if err != nil {
@@ -102,10 +98,7 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 	}
 	a := &admission{
 		repository: r, id: id, action: action, now: now, advisories: s.advisoriesAbout, known: s.advisoryRevision(), traits: s.traits,
-		rules: authz.RulesForVersions(ctx, req, r.arn), set: d.admission, entries: d.admission.about(r, id),
-	}
-	if a.rules == nil && !slices.ContainsFunc(a.entries, func(e *AdmissionEntry) bool { return e.Kind == Quarantine }) {
-		return nil, nil
+		rules: rules, set: d.admission, entries: entries,
 	}
 	if g, _ := d.associate(id); g != nil {
 		a.group = g.pattern.String()
@@ -119,6 +112,21 @@ func (s *Service) admissionOf(ctx context.Context, action string, r *repository,
 		}
 	}
 	return a, nil
+}
+
+// decidesAbout returns the rules about versions of a package and the entries about it, and
+// whether they may deny a version.
+func (d *domain) decidesAbout(ctx context.Context, action string, r *repository, id PackageID) (rules *authz.VersionRules, entries []*AdmissionEntry, decides bool) {
+	applying := policies(d.policy, r.policy)
+	if d.admission == nil && !authz.MayHaveVersionRules(ctx, applying) {
+		return nil, nil, false
+	}
+	req := &authz.Request{
+		Action: action, Resource: r.id.PackageARN(id), Account: r.account(ctx), ResourceTags: r.tags,
+		Policies: applying, PerVersion: true,
+	}
+	rules, entries = authz.RulesForVersions(ctx, req, r.arn), d.admission.about(r, id)
+	return rules, entries, rules != nil || slices.ContainsFunc(entries, func(e *AdmissionEntry) bool { return e.Kind == Quarantine })
 }
 
 // A verdict is a decision about one version. by and rule are of what decided; both are

@@ -14,6 +14,9 @@ type ExternalIndex struct {
 	// Shows reports whether clients see what the registry has under a name. Origin
 	// configurations and package groups decide, as for [Service.Package].
 	Shows func(name string) bool
+	// Judged reports whether a rule of admission decides about the versions of a package. The
+	// list does not say what the rule needs to know.
+	Judged func(name string) bool
 }
 
 // ExternalIndex returns the list of the external registry behind the repository or its
@@ -47,6 +50,9 @@ func (s *Service) ExternalIndex(ctx context.Context, repo RepositoryID, format F
 	return &ExternalIndex{list, func(name string) bool {
 		id := PackageID{Format: format, Name: name}
 		return !blocked[id.key()] && d.showsExternal(r, connected, id)
+	}, func(name string) bool {
+		_, _, decides := d.decidesAbout(ctx, readFromRepository, r, PackageID{Format: format, Name: name})
+		return decides
 	}}, nil
 }
 

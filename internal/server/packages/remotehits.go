@@ -22,8 +22,20 @@ type RemoteSearch struct {
 	Text string
 	// From and Size select results: at most Size of them, after the first From.
 	From, Size int
+	// Service is which of the registry's searches is asked; empty if it has one.
+	Service string
 	// Options are further parameters of the format, in the form of a query.
 	Options string
+}
+
+// names are what the text may name as a whole: the name of a package, or one after the name
+// of a field, such as packageid:NAME.
+func (q RemoteSearch) names() []string {
+	name := strings.Trim(q.Text, `"`)
+	if _, value, ok := strings.Cut(name, ":"); ok {
+		return []string{name, strings.Trim(value, `"`)}
+	}
+	return []string{name}
 }
 
 // RemoteHits are what a registry found.
@@ -76,7 +88,11 @@ func (s *Service) SearchRemote(ctx context.Context, repo RepositoryID, format Fo
 	if !s.remote.Connected(connection) {
 		return RemoteHits{}, nil
 	}
-	if id, ok := ParsePackageName(format, strings.Trim(q.Text, `"`)); ok {
+	for _, name := range q.names() {
+		id, ok := ParsePackageName(format, name)
+		if !ok {
+			continue
+		}
 		if open, _, err := s.openRemotely(ctx, r, id); err != nil || !open {
 			return RemoteHits{}, err
 		}

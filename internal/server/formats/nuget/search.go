@@ -92,22 +92,23 @@ func (s searchQuery) mayShow(v *packages.Version) bool {
 
 // find returns one page of the packages that match, and their number on all pages, as far
 // as it is known: packages after the page count even if none of their versions is shown.
-func (h *Handler) find(r *formats.Request, s searchQuery) (page []searchResult, total int, err error) {
-	ids, total, err := h.Packages.Search(r.Context(), r.Repository, packages.NuGet, packages.SearchPage{Size: maxMatches}, func(id packages.PackageID, text string) bool {
+// own are all that match, shown or not.
+func (h *Handler) find(r *formats.Request, s searchQuery) (page []searchResult, total int, own []packages.PackageID, err error) {
+	own, total, err = h.Packages.Search(r.Context(), r.Repository, packages.NuGet, packages.SearchPage{Size: maxMatches}, func(id packages.PackageID, text string) bool {
 		return s.matches(id.Name, text)
 	})
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, nil, err
 	}
-	slices.SortStableFunc(ids, func(a, b packages.PackageID) int { return cmp.Compare(s.rank(a.Name), s.rank(b.Name)) })
+	slices.SortStableFunc(own, func(a, b packages.PackageID) int { return cmp.Compare(s.rank(a.Name), s.rank(b.Name)) })
 	skipped := 0
-	for _, id := range ids {
+	for _, id := range own {
 		if len(page) == s.take {
 			break
 		}
 		versions, newest, err := h.listed(r, id, s)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, nil, err
 		}
 		switch {
 		case newest == nil:
@@ -118,12 +119,12 @@ func (h *Handler) find(r *formats.Request, s searchQuery) (page []searchResult, 
 			// Only what the answer says is kept: a manifest has up to 512 KiB.
 			result, err := newResult(r, s.semVer2, versions, *newest)
 			if err != nil {
-				return nil, 0, err
+				return nil, 0, nil, err
 			}
 			page = append(page, result)
 		}
 	}
-	return page, total, nil
+	return page, total, own, nil
 }
 
 // listed returns the versions of a package that the results may show, in NuGet's order, and
@@ -136,6 +137,11 @@ func (h *Handler) listed(r *formats.Request, id packages.PackageID, s searchQuer
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.listed(p)
+}
+
+// listed is [Handler.listed] of a package that was read.
+func (s searchQuery) listed(p *packages.Package) (versions []*packages.Version, newest *entry, err error) {
 	versions = sortedVersions(p, s.mayShow)
 	for i, v := range slices.Backward(versions) {
 		e, err := newEntry(v)
@@ -186,24 +192,29 @@ type (
 
 // search answers one page of the packages that match.
 func (h *Handler) search(w http.ResponseWriter, r *formats.Request, _ route) error {
-	return h.serveFound(w, r, func(found []searchResult, total int) any {
+	return h.serveFound(w, r, "", func(found []searchResult, total int) any {
 		return searchAnswer{TotalHits: total, Data: found}
 	})
 }
 
-// serveFound answers what a search finds. Few searches run at a time: one may read the
-// versions of a thousand packages.
-func (h *Handler) serveFound(w http.ResponseWriter, r *formats.Request, answer func(found []searchResult, total int) any) error {
+// serveFound answers what a search finds: here first, and then what the service of an
+// external registry finds. Few searches run at a time: one may read the versions of a
+// thousand packages.
+func (h *Handler) serveFound(w http.ResponseWriter, r *formats.Request, service string, answer func(found []searchResult, total int) any) error {
 	s, err := parseQuery(r.URL.Query())
 	if err != nil {
 		return err
 	}
 	doc, err := h.Documents.Render(r.Context(), func() (*formats.Document, error) {
-		found, total, err := h.find(r, s)
+		found, total, own, err := h.find(r, s)
 		if err != nil {
 			return nil, err
 		}
-		return newJSON(answer(append([]searchResult{}, found...), total))
+		remote, more, err := h.findRemotely(r, s, service, len(found), total, own)
+		if err != nil {
+			return nil, err
+		}
+		return newJSON(answer(append(append([]searchResult{}, found...), remote...), total+more))
 	})
 	if err != nil {
 		return err
@@ -215,22 +226,7 @@ func (h *Handler) serveFound(w http.ResponseWriter, r *formats.Request, answer f
 // newResult describes a package by its newest version.
 func newResult(r *formats.Request, semVer2 bool, versions []*packages.Version, e entry) (searchResult, error) {
 	l := &listing{base: r.Base, semVer2: semVer2, id: packageID(e.ID).Name}
-	s := searchResult{
-		ID: l.index(l.id), Type: "Package", Registration: l.index(l.id), Name: e.ID, Version: e.Manifest.Version,
-		Description: e.Description, Summary: e.Summary, Title: cmp.Or(e.Title, e.ID), IconURL: e.IconURL, LicenseURL: e.LicenseURL, ProjectURL: e.ProjectURL,
-		Tags: e.Tags, Authors: []string{},
-	}
-	if s.Tags == nil {
-		s.Tags = []string{}
-	}
-	for _, author := range strings.Split(e.Authors, ",") {
-		if author = strings.TrimSpace(author); author != "" {
-			s.Authors = append(s.Authors, author)
-		}
-	}
-	for _, t := range e.Types() {
-		s.PackageTypes = append(s.PackageTypes, packageType{t})
-	}
+	s := describe(r, semVer2, e.Manifest)
 	for _, v := range versions {
 		e, err := newEntry(v)
 		if err != nil {
@@ -254,7 +250,7 @@ func (h *Handler) autocomplete(w http.ResponseWriter, r *formats.Request, _ rout
 	if id := r.URL.Query().Get("id"); id != "" {
 		return h.completeVersion(w, r, id)
 	}
-	return h.serveFound(w, r, func(found []searchResult, total int) any {
+	return h.serveFound(w, r, nupkg.Complete, func(found []searchResult, total int) any {
 		answer := autocompleteAnswer{TotalHits: total, Data: []string{}}
 		for _, result := range found {
 			answer.Data = append(answer.Data, result.Name)

@@ -23,7 +23,7 @@ type Config struct {
 	Now func() time.Time
 }
 
-// A Codec implements [source.Codec] and [source.Inspector].
+// A Codec implements [source.DocumentCodec] and [source.Inspector].
 type Codec struct {
 	archives *archive.Limiter
 	now      func() time.Time
@@ -68,6 +68,18 @@ func (c *Codec) Package(ctx context.Context, r *source.Registry, id packages.Pac
 	}
 	text, err := json.Marshal(after)
 	return p, string(text), err
+}
+
+// Document implements [source.DocumentCodec].
+func (c *Codec) Document(ctx context.Context, r *source.Registry, d packages.DocumentRequest) (*source.DocumentPlace, error) {
+	if d.Kind != packages.SearchResults {
+		return nil, packages.ErrNoRemotePackage
+	}
+	s, err := c.service(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.searchPlace(d.Search)
 }
 
 // Describe implements [source.Codec].

@@ -6,5 +6,5 @@
 // if there are many, it names pages, which are read too. It has no hashes. If it names a
 // document of the registry's catalog, the hash is there. A package that arrives is opened
 // in any case: the manifest in it must have the id and the version for which it was
-// downloaded (inspect.go).
+// downloaded (inspect.go). Searches are asked where the service index says (search.go).
 package nuget

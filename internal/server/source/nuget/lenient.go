@@ -58,3 +58,11 @@ func (l *textList) UnmarshalJSON(raw []byte) error {
 	}
 	return nil
 }
+
+// kept are the words of the list as far as they are kept.
+func (l textList) kept() (words []string) {
+	for _, one := range l {
+		words = append(words, strings.FieldsFunc(nupkg.Text(one), func(c rune) bool { return c == ' ' || c == ',' })...)
+	}
+	return words
+}

@@ -256,10 +256,7 @@ func (e *catalogEntry) manifest() *nupkg.Manifest {
 		ID: string(e.ID), Version: string(e.Version), Title: e.Title.kept(), Authors: e.Authors.kept(), Description: e.Description.kept(),
 		Summary: e.Summary.kept(), Language: e.Language.kept(), ProjectURL: nupkg.Address(string(e.ProjectURL)), IconURL: nupkg.Address(string(e.IconURL)),
 		LicenseExpression: e.LicenseExpression.kept(), LicenseURL: nupkg.Address(string(e.LicenseURL)), MinClientVersion: e.MinClientVersion.kept(),
-		RequireLicenseAcceptance: strings.EqualFold(string(e.RequireLicenseAcceptance), "true"),
-	}
-	for _, tags := range e.Tags {
-		m.Tags = append(m.Tags, strings.FieldsFunc(nupkg.Text(tags), func(c rune) bool { return c == ' ' || c == ',' })...)
+		RequireLicenseAcceptance: strings.EqualFold(string(e.RequireLicenseAcceptance), "true"), Tags: e.Tags.kept(),
 	}
 	for _, t := range e.PackageTypes {
 		m.PackageTypes = append(m.PackageTypes, t.Name.kept())

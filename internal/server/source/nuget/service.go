@@ -17,11 +17,12 @@ import (
 // so addresses stay valid for longer than that.
 const serviceTime = time.Hour
 
-// A service is what a service index says. Its addresses end with a slash.
+// A service is what a service index says. The addresses of folders end with a slash.
 type service struct {
-	registrations string
-	flat          string // of the packages themselves; may be empty
-	read          time.Time
+	registrations    string // a folder
+	flat             string // a folder with the packages themselves; may be empty
+	search, complete string // may be empty
+	read             time.Time
 }
 
 // registrationTypes are the types of registrations, best first: those from 3.6.0 on have
@@ -31,7 +32,16 @@ var registrationTypes = []string{
 	"RegistrationsBaseUrl/3.0.0-rc", "RegistrationsBaseUrl/3.0.0-beta", "RegistrationsBaseUrl",
 }
 
-var flatTypes = []string{"PackageBaseAddress/3.0.0", "PackageBaseAddress/Versioned"}
+var (
+	flatTypes     = []string{"PackageBaseAddress/3.0.0", "PackageBaseAddress/Versioned"}
+	searchTypes   = searchVersions("SearchQueryService")
+	completeTypes = searchVersions("SearchAutocompleteService")
+)
+
+// searchVersions are the types of a search, best first: 3.5.0 knows types of packages.
+func searchVersions(name string) []string {
+	return []string{name + "/3.5.0", name + "/Versioned", name + "/3.4.0", name + "/3.0.0-rc", name + "/3.0.0-beta", name}
+}
 
 // service returns the service index of a registry. If it cannot be read, an older one is
 // used: its addresses work, or the registration fails too.
@@ -86,11 +96,14 @@ func readService(ctx context.Context, r *source.Registry) (*service, error) {
 		address := resolve(from, resource.ID)
 		for _, t := range types {
 			if address != "" && byType[t] == "" {
-				byType[t] = strings.TrimSuffix(address, "/") + "/"
+				byType[t] = address
 			}
 		}
 	}
-	s := &service{registrations: first(byType, registrationTypes), flat: first(byType, flatTypes)}
+	s := &service{
+		registrations: folder(first(byType, registrationTypes)), flat: folder(first(byType, flatTypes)),
+		search: first(byType, searchTypes), complete: first(byType, completeTypes),
+	}
 	if s.registrations == "" {
 		return nil, &source.BadAnswer{What: "its service index names no registrations (RegistrationsBaseUrl)"}
 	}
@@ -104,6 +117,14 @@ func first(byType map[string]string, types []string) string {
 		}
 	}
 	return ""
+}
+
+// folder returns the address of a folder with the slash at its end, or "".
+func folder(address string) string {
+	if address == "" {
+		return ""
+	}
+	return strings.TrimSuffix(address, "/") + "/"
 }
 
 // resolve returns the absolute address of a reference in a document, or "" if it is none.
