@@ -47,6 +47,31 @@ func TestLogout_RewrittenFileThatLoginMade(t *testing.T) {
 	}
 }
 
+// A line that login changes may stand above one that is the same as the new line. A
+// person's line above both stays above them.
+func TestLogout_LineAboveEqualLines(t *testing.T) {
+	for _, x := range []struct{ before, want string }{
+		{
+			"# 1\nalways-auth=false\nalways-auth = true\n# 2",
+			"# 1\nmine = x\nalways-auth=false\nalways-auth = true\n# 2",
+		},
+		{
+			"# 1\nalways-auth=false\nalways-auth = true\nalways-auth = true\n",
+			"# 1\nmine = x\nalways-auth=false\nalways-auth = true\nalways-auth = true\n",
+		},
+	} {
+		fx := newFixture(t, t.TempDir())
+		rc := fx.path(".config/storing/storingrc")
+		fx.write(rc, x.before, 0o640)
+		fx.login(storingTool(), fakeTarget("lib", "one"))
+		fx.write(rc, strings.Replace(fx.read(rc), "# 1\n", "# 1\nmine = x\n", 1), 0o600)
+		fx.logout("storing", "lib")
+		if got := fx.read(rc); got != x.want {
+			t.Errorf("%q, want %q", got, x.want)
+		}
+	}
+}
+
 // What was lost at one of several logouts is reported at the last.
 func TestLogout_ReportsLossesAtTheLast(t *testing.T) {
 	fx := newFixture(t, t.TempDir())

@@ -34,7 +34,7 @@ type hunk struct {
 func newPatch(base, text []byte) patch {
 	from, to := splitLines(base), splitLines(text)
 	p := patch{Lines: hashes(text)}
-	for _, d := range lcs.DiffLines(from, to) {
+	for _, d := range pairReplaced(lcs.DiffLines(from, to), from, to) {
 		var before []byte
 		for _, line := range from[d.Start:d.End] {
 			before = append(before, line...)
@@ -42,6 +42,36 @@ func newPatch(base, text []byte) patch {
 		p.Hunks = append(p.Hunks, hunk{From: d.ReplStart, To: d.ReplEnd, Before: before})
 	}
 	return p
+}
+
+// pairReplaced joins a line that was taken out with the line that took its place. If the
+// text has the new line twice, because the base had it below the old one, the shortest
+// difference may be that the first was there and the second was added. But then a line
+// that others insert above the new one would be mistaken for one below the old one.
+func pairReplaced(diffs []lcs.Diff, from, to []string) []lcs.Diff {
+	for i := range max(0, len(diffs)-1) {
+		// The lines between two differences are the same in both texts.
+		a, b := &diffs[i], &diffs[i+1]
+		between := from[a.End:b.Start]
+		switch {
+		case onlyTakesOut(*a) && canGive(*b) && slices.Equal(between, to[a.ReplEnd+1:b.ReplStart+1]):
+			a.ReplEnd++
+			b.ReplStart++
+		case onlyTakesOut(*b) && canGive(*a) && slices.Equal(between, to[a.ReplEnd-1:b.ReplStart-1]):
+			a.ReplEnd--
+			b.ReplStart--
+		}
+	}
+	return slices.DeleteFunc(diffs, func(d lcs.Diff) bool { return d.Start == d.End && d.ReplStart == d.ReplEnd })
+}
+
+func onlyTakesOut(d lcs.Diff) bool { return d.Start < d.End && d.ReplStart == d.ReplEnd }
+
+// canGive reports whether a difference adds a line more than it needs, so that without it
+// the difference does not only take out lines.
+func canGive(d lcs.Diff) bool {
+	added := d.ReplEnd - d.ReplStart
+	return added > 1 || added == 1 && d.Start == d.End
 }
 
 // revert takes the hunks out of a text that others may have changed since, and
