@@ -32,12 +32,12 @@ func TestRun(t *testing.T) {
 			<-ctx.Done()
 			return nil
 		}},
-	}, 100*time.Millisecond)
+	}, time.Second)
 	var got []string
 	for _, f := range found {
 		got = append(got, f.Check+" "+f.State.String()+" "+f.Message)
 	}
-	want := "first ok a; first error b; second ok c; stuck warning gave up after 100ms"
+	want := "first ok a; first error b; second ok c; stuck warning gave up after 1s"
 	if s := strings.Join(got, "; "); !strings.HasPrefix(s, want) {
 		t.Error(s)
 	}

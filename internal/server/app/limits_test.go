@@ -106,7 +106,7 @@ func TestServer_StopWithStalledRequests(t *testing.T) {
 // waitFor waits until the metrics contain a line.
 func (g *fixture) waitFor(line string) {
 	g.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if _, body := g.send(g.get("/metrics", "")); strings.Contains(body, line) {
 			return
 		}
@@ -159,8 +159,8 @@ func TestLimits_Connections(t *testing.T) {
 		}
 	}
 	var last error
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
-		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 2 * time.Second}
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
 		res, err := client.Get(g.url + "/healthz")
 		if err != nil {
 			last = err

@@ -137,7 +137,7 @@ func TestServer_ReloadOnSignal(t *testing.T) {
 // flush waits until the log, which is written in batches, has what was logged.
 func (r *reloading) flush() {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if strings.Contains(r.log.String(), "settings=region") {
 			return
 		}
@@ -172,7 +172,7 @@ func TestServer_ReloadLogLevel(t *testing.T) {
 
 func (r *reloading) waitLog(text string) string {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if log := r.log.String(); strings.Contains(log, text) {
 			return log
 		}
@@ -200,7 +200,7 @@ func TestServer_ReloadCertificate(t *testing.T) {
 		t.Error("the certificate changed to a broken one")
 	}
 	selfSigned(t, dir)
-	for deadline := time.Now().Add(20 * time.Second); served().Equal(first); {
+	for deadline := time.Now().Add(2 * time.Minute); served().Equal(first); {
 		if time.Now().After(deadline) {
 			t.Fatal("the renewed certificate is not served")
 		}

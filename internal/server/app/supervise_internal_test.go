@@ -25,7 +25,7 @@ func newSupervisor(t *testing.T, watchdog time.Duration) (*supervision, func() s
 	receive := func() string {
 		t.Helper()
 		message := make([]byte, 1<<10)
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := c.Read(message)
 		if err != nil {
 			t.Fatal(err)

@@ -268,6 +268,7 @@ func TestUpstream_RequestsRefused(t *testing.T) {
 
 // A body that is taken slowly is not a server that does not answer; one that is not taken is.
 func TestUpstream_SlowRequestBody(t *testing.T) {
+	t.Parallel() // it waits
 	const limit = time.Second
 	for _, stalls := range []bool{false, true} {
 		release := make(chan struct{})

@@ -209,7 +209,7 @@ func TestWebhook_Fails(t *testing.T) {
 			r := f.receiver()
 			c2 := hooks(events.Webhook{Name: "a", URL: r.URL + "/?token=t0ps3cret", Secrets: secrets(t, secretText)})
 			if name == "slow" {
-				c2.Client = func(string) (*http.Client, error) { return &http.Client{Timeout: 50 * time.Millisecond}, nil }
+				c2.Client = func(string) (*http.Client, error) { return &http.Client{Timeout: time.Second}, nil }
 			}
 			s := f.server(c2)
 			r.answerWith(c.answer)

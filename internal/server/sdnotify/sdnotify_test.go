@@ -23,7 +23,7 @@ func listen(t *testing.T, address string) func() string {
 	return func() string {
 		t.Helper()
 		message := make([]byte, 1<<10)
-		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		c.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := c.Read(message)
 		if err != nil {
 			t.Fatal(err)
