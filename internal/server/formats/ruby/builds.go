@@ -24,8 +24,6 @@ func (b build) number() string {
 	return (&rubygem.Gem{Version: b.version, Platform: b.platform}).Number()
 }
 
-func (b build) prerelease() bool { return (&rubygem.Gem{Version: b.version}).Prerelease() }
-
 // specification is what the gem's specification says.
 func (b build) specification() (*rubygem.Gem, error) {
 	g := new(rubygem.Gem)

@@ -2,7 +2,6 @@ package ruby
 
 import (
 	"bytes"
-	"compress/gzip"
 	"compress/zlib"
 	"encoding/binary"
 
@@ -193,23 +192,6 @@ func gemspecRZ(g *rubygem.Gem) []byte {
 	var b bytes.Buffer
 	z := zlib.NewWriter(&b)
 	_, _ = z.Write(m.out.Bytes()) // a bytes.Buffer takes everything
-	_ = z.Close()
-	return b.Bytes()
-}
-
-// specsGZ is one of the documents specs.4.8.gz: the name, version and platform of gems.
-func specsGZ(all []*rubygem.Gem) []byte {
-	m := newMarshaller()
-	m.array(len(all))
-	for _, g := range all {
-		m.array(3)
-		m.text(g.Name)
-		m.version(g.Version)
-		m.text(g.Platform)
-	}
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	_, _ = z.Write(m.out.Bytes())
 	_ = z.Close()
 	return b.Bytes()
 }

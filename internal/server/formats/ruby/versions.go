@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -49,11 +50,45 @@ func (h *Handler) getVersions(w http.ResponseWriter, r *formats.Request, _ route
 }
 
 func (h *Handler) renderVersions(ctx context.Context, r *formats.Request) (*formats.Document, error) {
+	l, err := h.allGems(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	b.WriteString("created_at: " + createdAt + "\n---\n")
+	for p, err := range h.own(ctx, r, l) {
+		if err != nil {
+			return nil, err
+		}
+		if err := h.versionsLine(&b, r, p); err != nil {
+			return nil, err
+		}
+	}
+	err = eachLine(l.external, func(line rubygem.VersionsLine, text []byte) {
+		if !l.known[line.Name] {
+			b.Write(text)
+			b.WriteByte('\n')
+		}
+	})
+	return formats.NewDocument(mediaText, b.Bytes()).WithMD5(), err
+}
+
+// allGems are the gems that a repository has or sees.
+type allGems struct {
+	kept     []*packages.Package     // published or kept here
+	external *packages.ExternalIndex // nil if there is no registry, or it fails
+	listed   map[string]bool         // those kept that the registry lists
+	known    map[string]bool         // those listed about which this server knows better
+}
+
+// allGems reads what the documents about all gems are made of.
+func (h *Handler) allGems(ctx context.Context, r *formats.Request) (*allGems, error) {
 	kept, err := h.gems(ctx, r.Repository)
 	if err != nil {
 		return nil, err
 	}
-	external, err := h.Packages.ExternalIndex(ctx, r.Repository, packages.Ruby)
+	l := &allGems{kept: kept, listed: map[string]bool{}, known: map[string]bool{}}
+	l.external, err = h.Packages.ExternalIndex(ctx, r.Repository, packages.Ruby)
 	// What is kept goes on to be served. An empty list would say that there are no gems.
 	if err != nil && !(packages.IsRemoteFailure(err) && len(kept) > 0) {
 		return nil, err
@@ -62,43 +97,36 @@ func (h *Handler) renderVersions(ctx context.Context, r *formats.Request) (*form
 	for _, p := range kept {
 		byName[p.ID.Name] = p
 	}
-	// Names that the registry lists and that have versions of their own here.
-	both := map[string]bool{}
-	listed := map[string]bool{}
-	err = eachLine(external, func(l rubygem.VersionsLine, _ []byte) {
-		if p := byName[l.Name]; p != nil && !listed[l.Name] {
-			listed[l.Name] = true
-			both[l.Name] = hasOwn(p)
+	err = eachLine(l.external, func(line rubygem.VersionsLine, _ []byte) {
+		if p := byName[line.Name]; p != nil && !l.listed[line.Name] {
+			l.listed[line.Name] = true
+			if hasOwn(p) {
+				l.known[line.Name] = true
+			}
 		}
 	})
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	b.WriteString("created_at: " + createdAt + "\n---\n")
-	for _, p := range kept {
-		if listed[p.ID.Name] && !both[p.ID.Name] {
-			continue // the registry's line is right
-		}
-		if both[p.ID.Name] {
-			if p, err = h.Packages.Package(ctx, r.Repository, p.ID); formats.IsNotFound(err) {
+	return l, err
+}
+
+// own returns the gems of which the documents about all gems say what this server knows. Of
+// the others the registry's lines are right.
+func (h *Handler) own(ctx context.Context, r *formats.Request, l *allGems) iter.Seq2[*packages.Package, error] {
+	return func(yield func(*packages.Package, error) bool) {
+		for _, p := range l.kept {
+			if l.listed[p.ID.Name] && !l.known[p.ID.Name] {
 				continue
 			}
-			if err != nil {
-				return nil, err
+			var err error
+			if l.known[p.ID.Name] { // and the registry may have more versions
+				if p, err = h.Packages.Package(ctx, r.Repository, p.ID); formats.IsNotFound(err) {
+					continue
+				}
+			}
+			if !yield(p, err) || err != nil {
+				return
 			}
 		}
-		if err := h.versionsLine(&b, r, p); err != nil {
-			return nil, err
-		}
 	}
-	err = eachLine(external, func(l rubygem.VersionsLine, line []byte) {
-		if !both[l.Name] {
-			b.Write(line)
-			b.WriteByte('\n')
-		}
-	})
-	return formats.NewDocument(mediaText, b.Bytes()).WithMD5(), err
 }
 
 // hasOwn reports whether a version was published here, or changed.
