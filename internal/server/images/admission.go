@@ -3,6 +3,7 @@ package images
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
@@ -27,7 +29,9 @@ import (
 // Who signed an image is verified once, in the background, when a signature arrives, and
 // stored in image_signer. It is read when a rule first asks for it, and kept with the manifest
 // in the cache, from which a new signature drops it. Signatures themselves are exempt from the
-// rules, since whoever verifies an image must be able to pull them.
+// rules, since whoever verifies an image must be able to pull them. What a manifest calls a
+// signature could be a layer that container runtimes unpack, since some of them look at no
+// media types. So the bytes of what is exempt are looked at.
 
 // A signer is who signed an image.
 type signer struct {
@@ -46,15 +50,19 @@ func (s *Service) admit(ctx context.Context, repo *Repository, action string, d 
 	if rules == nil {
 		return nil
 	}
+	if parsed == nil {
+		var err error
+		if parsed, err = parseManifest(m.MediaType, m.Body); err != nil {
+			return err
+		}
+	}
+	if exempt, err := s.hasSignatures(ctx, repo, m, parsed); err != nil || exempt {
+		return err
+	}
 	keys := &imageKeys{now: s.now()}
 	if m != nil {
-		keys.age = max(0, keys.now.Sub(m.PushedAt))
 		var err error
-		if parsed == nil {
-			if parsed, err = parseManifest(m.MediaType, m.Body); err != nil {
-				return err
-			}
-		}
+		keys.age = max(0, keys.now.Sub(m.PushedAt))
 		if rules.LookAt(authz.SignedBy) {
 			if keys.signers, err = s.signersOf(ctx, repo, m); err != nil {
 				return err
@@ -65,9 +73,6 @@ func (s *Service) admit(ctx context.Context, repo *Repository, action string, d 
 				return err
 			}
 		}
-	}
-	if parsed.isSignature {
-		return nil
 	}
 	for _, rule := range rules.Rules {
 		if rules.Denies(rule, keys) {
@@ -130,7 +135,46 @@ func (k *imageKeys) describe(keys []string) string {
 	return strings.Join(out, ", ")
 }
 
-// signersOf returns who signed an image, or an index that lists it.
+// The bounds of a manifest of signatures.
+const (
+	maxSignatures     = 100
+	maxSignatureSizes = 4 << 20 // bytes, of all together
+)
+
+// hasSignatures reports whether a manifest has nothing but signatures, so that nothing can run
+// it: everything in it is JSON, or the envelope of a config that is none of an image. m is nil
+// if the manifest is not here yet.
+func (s *Service) hasSignatures(ctx context.Context, repo *Repository, m *Manifest, parsed *parsedManifest) (bool, error) {
+	if !parsed.isSignature || len(parsed.blobs) > maxSignatures {
+		return false, nil
+	}
+	if m != nil {
+		if known := m.isSignature.Load(); known != nil {
+			return *known, nil
+		}
+	}
+	is, left := true, maxSignatureSizes
+	for _, d := range parsed.blobs {
+		if parsed.mediaTypes[d] == coseEnvelope {
+			continue
+		}
+		text, err := s.readEnvelope(ctx, repo, d)
+		if err != nil {
+			return false, err
+		}
+		if left -= len(text); left < 0 || !json.Valid(text) {
+			is = false
+			break
+		}
+	}
+	if m != nil {
+		m.isSignature.Store(&is)
+	}
+	return is, nil
+}
+
+// signersOf returns who signed an image, or an index that lists it. A manifest that has the
+// image's bytes as a layer says nothing about them as an image.
 func (s *Service) signersOf(ctx context.Context, repo *Repository, m *Manifest) ([]signer, error) {
 	if known := m.signers.Load(); known != nil {
 		return *known, nil
@@ -139,7 +183,9 @@ func (s *Service) signersOf(ctx context.Context, repo *Repository, m *Manifest) 
 		err = r.Scan(&v.name, &v.expires)
 		return v, err
 	}, `SELECT DISTINCT signer, expires FROM image_signer WHERE repository = $1 AND (subject = $2
-		OR subject IN (SELECT manifest FROM image_reference WHERE repository = $1 AND digest = $2)) ORDER BY signer, expires`, repo.row, string(m.Digest))
+		OR subject IN (SELECT f.manifest FROM image_reference f JOIN image_manifest i ON i.repository = f.repository AND i.digest = f.manifest
+			WHERE f.repository = $1 AND f.digest = $2 AND i.media_type IN ($3, $4))) ORDER BY signer, expires`,
+		repo.row, string(m.Digest), ocispec.MediaTypeImageIndex, mediaTypeDockerList)
 	if err == nil {
 		m.signers.Store(&found)
 	}

@@ -1,6 +1,7 @@
 package images_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -14,12 +15,17 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/scantest"
 )
 
+// asUser returns the context of a user of app's account.
+func asUser(t *testing.T) context.Context {
+	arn := "arn:aws:iam::" + app.Account + ":user/ci"
+	return authn.WithCaller(t.Context(), &authn.Caller{Principal: &authn.Principal{Type: authn.User, Account: app.Account, ARN: arn, PrincipalARN: arn, Name: "ci"}})
+}
+
 // A rule about the age of images decides about each image, on pulls and pushes.
 func TestAdmission_ImageAge(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
-	arn := "arn:aws:iam::" + app.Account + ":user/ci"
-	ctx := authn.WithCaller(t.Context(), &authn.Caller{Principal: &authn.Principal{Type: authn.User, Account: app.Account, ARN: arn, PrincipalARN: arn, Name: "ci"}})
+	ctx := asUser(t)
 	const policy = `{"Version":"2012-10-17","Statement":{"Sid":"ADayOld","Effect":"Deny","Principal":"*","Action":["ecr:BatchGetImage","ecr:PutImage"],"Condition":{"NumericLessThan":{"gatehouse:ImageAge":"1"}}}}`
 	old := s.pushImage(t, app, "old", "old")
 	s.clock.advance(25 * time.Hour)
@@ -71,8 +77,7 @@ const badImages = `{"Version":"2012-10-17","Statement":[
 func TestAdmission_ScanSeverity(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
-	arn := "arn:aws:iam::" + app.Account + ":user/ci"
-	ctx := authn.WithCaller(t.Context(), &authn.Caller{Principal: &authn.Principal{Type: authn.User, Account: app.Account, ARN: arn, PrincipalARN: arn, Name: "ci"}})
+	ctx := asUser(t)
 	if _, err := s.SetPolicy(t.Context(), app, badImages, images.AllowLockout); err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +124,7 @@ func TestAdmission_ScanSeverity(t *testing.T) {
 func TestAdmission_ScanSeverityOfLayer(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
-	arn := "arn:aws:iam::" + app.Account + ":user/ci"
-	ctx := authn.WithCaller(t.Context(), &authn.Caller{Principal: &authn.Principal{Type: authn.User, Account: app.Account, ARN: arn, PrincipalARN: arn, Name: "ci"}})
+	ctx := asUser(t)
 	s.importAdvisories(t, scantest.Advisory("CVE-2026-1", "Debian:12", "openssl", "1", january, scantest.CriticalVector))
 	s.setScanning(t, images.ScanBasic, images.ScanOnPushFrequency)
 	clean := s.pushLayers(t, app, "clean", scantest.Debian(t))
@@ -146,4 +150,113 @@ func (s *store) described(t testing.TB, d digest.Digest) ocispec.Descriptor {
 		t.Fatal(err)
 	}
 	return ocispec.Descriptor{MediaType: m.MediaType, Digest: d, Size: int64(len(m.Body))}
+}
+
+// signedOnly denies what the profile has not signed.
+const signedOnly = `{"Version":"2012-10-17","Statement":{"Sid":"SignedOnly","Effect":"Deny","Principal":"*","Action":["ecr:BatchGetImage","ecr:PutImage"],
+	"Condition":{"ForAllValues:StringNotEquals":{"gatehouse:SignedBy":"` + profile + `"}}}}`
+
+// Signatures can be pulled whatever the rules say, and what only calls itself a signature
+// cannot: container runtimes unpack layers of any media type.
+func TestAdmission_Signatures(t *testing.T) {
+	const (
+		payload  = "application/vnd.dev.cosign.simplesigning.v1+json"
+		notation = "application/vnd.cncf.notary.signature"
+	)
+	archive := string(scantest.Layer(t, scantest.File{"bin/evil", "#!/bin/sh"}))
+	plain := string(scantest.Archive(t, scantest.File{"{}", "{}"}))
+	for name, c := range map[string]struct {
+		config, layer string // media types
+		content       string
+		artifact      string
+		urls          []string
+		exempt        bool
+	}{
+		"cosign":                          {config: ocispec.MediaTypeImageConfig, layer: payload, content: `{"critical":{}}`, exempt: true},
+		"a bundle of sigstore":            {config: ocispec.MediaTypeEmptyJSON, layer: "application/vnd.dev.sigstore.bundle.v0.3+json", content: `{"a":1}`, exempt: true},
+		"notation":                        {config: notation, layer: "application/jose+json", content: `{"payload":""}`, exempt: true},
+		"notation with COSE":              {config: notation, layer: "application/cose", content: "\xd2\x84", exempt: true},
+		"an archive as cosign":            {config: ocispec.MediaTypeImageConfig, layer: payload, content: archive},
+		"an archive that begins as JSON":  {config: ocispec.MediaTypeImageConfig, layer: payload, content: plain},
+		"a layer elsewhere as cosign":     {config: ocispec.MediaTypeImageConfig, layer: payload, content: `{}`, urls: []string{"https://layers.example/"}},
+		"a large layer as cosign":         {config: ocispec.MediaTypeImageConfig, layer: payload, content: `"` + strings.Repeat("x", 1<<20) + `"`},
+		"an archive as notation":          {config: notation, layer: "application/jose+json", content: archive},
+		"layers of an image in notation":  {config: notation, layer: ocispec.MediaTypeImageLayerGzip, content: archive},
+		"an artifact that names notation": {config: ocispec.MediaTypeEmptyJSON, artifact: notation, layer: ocispec.MediaTypeImageLayerGzip, content: archive},
+		"an archive as a config of COSE":  {config: "application/cose", layer: payload, content: archive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore(t)
+			s.create(t, app)
+			config, layer := s.push(t, app, "{}"), s.push(t, app, c.content)
+			if c.config == "application/cose" {
+				config = layer
+			}
+			config.MediaType, layer.MediaType, layer.URLs = c.config, c.layer, c.urls
+			body := manifest("config", config, "layers", []ocispec.Descriptor{layer}, "artifactType", c.artifact)
+			s.put(t, app, body, "v1")
+			if _, err := s.SetPolicy(t.Context(), app, signedOnly, images.AllowLockout); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 { // the second time from memory
+				_, err := s.Manifest(asUser(t), app, images.Reference{Tag: "v1"})
+				if !c.exempt {
+					wantFault(t, err, "AccessDenied")
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
+			_, err := s.PutManifest(asUser(t), app, images.PutManifest{Tags: []string{"v2"}, Body: reader(string(body))})
+			if !c.exempt {
+				wantFault(t, err, "AccessDenied")
+			} else if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A signed index signs the images that it lists, and a signed artifact does not sign an image
+// whose manifest is one of its layers.
+func TestAdmission_ListedBySigned(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	body := image(s.push(t, app, "config of child"), s.push(t, app, "layer of child"))
+	child := s.put(t, app, body, "child")
+	if _, err := s.SetPolicy(t.Context(), app, signedOnly, images.AllowLockout); err != nil {
+		t.Fatal(err)
+	}
+	pull := func() error {
+		_, err := s.Manifest(asUser(t), app, images.Reference{Digest: child})
+		return err
+	}
+	wantFault(t, pull(), "AccessDenied")
+	if err := s.PutSigningConfiguration(t.Context(), home, images.SigningConfiguration{Rules: []images.SigningRule{{Profile: profile}}}); err != nil {
+		t.Fatal(err)
+	}
+	s.put(t, app, image(s.push(t, app, "config of artifact"), s.push(t, app, string(body))), "artifact")
+	s.runDue(t)
+	wantFault(t, pull(), "AccessDenied")
+
+	list := index(describe(ocispec.MediaTypeImageManifest, body))
+	d := s.put(t, app, list, "list")
+	s.runDue(t)
+	if err := pull(); err != nil {
+		t.Error(err)
+	}
+	// The signature stays when the index is deleted, and counts when it is pushed again.
+	if err := s.DeleteImage(t.Context(), app, images.Reference{Digest: d}); err != nil {
+		t.Fatal(err)
+	}
+	wantFault(t, pull(), "AccessDenied")
+	for _, tags := range [][]string{nil, {"list"}} {
+		s.put(t, app, list, tags...)
+		if err := pull(); err != nil {
+			t.Error(tags, err)
+		}
+		if err := s.DeleteImage(t.Context(), app, images.Reference{Digest: digest.FromBytes(list)}); err != nil {
+			t.Fatal(err)
+		}
+		wantFault(t, pull(), "AccessDenied")
+	}
 }

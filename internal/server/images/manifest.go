@@ -39,6 +39,8 @@ type Manifest struct {
 	signers atomic.Pointer[[]signer]
 	// severity is that of its findings, if somebody has asked; see scan_admission.go.
 	severity atomic.Pointer[scanSeverity]
+	// isSignature is whether it has nothing but signatures, if that was asked.
+	isSignature atomic.Pointer[bool]
 }
 
 // Manifest returns a manifest, perhaps through a pull-through cache rule: see [Service.find].

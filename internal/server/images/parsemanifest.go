@@ -145,8 +145,8 @@ type parsedManifest struct {
 	// may be blobs instead.
 	children []digest.Digest
 	lenient  map[digest.Digest]int64 // the size in the descriptor
-	// isSignature is true for a signature of the Notary Project or of cosign, which nothing
-	// can run.
+	// isSignature is true for what has the form of a signature of the Notary Project or of
+	// cosign. Its layers may still be something else: see [Service.hasSignatures].
 	isSignature bool
 	// mediaTypes and sizes are those of the descriptors.
 	mediaTypes map[digest.Digest]string
@@ -197,23 +197,25 @@ func parseManifest(mediaType string, body []byte) (*parsedManifest, error) {
 	return r, nil
 }
 
-// The media types of cosign's signatures.
+// The media types of signatures: those of cosign, and the envelopes of the Notary Project.
 const (
 	cosignPayload = "application/vnd.dev.cosign.simplesigning.v1+json"
 	sigstoreType  = "application/vnd.dev.sigstore.bundle."
+	joseEnvelope  = "application/jose+json"
+	coseEnvelope  = "application/cose"
 )
 
-// isSignature reports whether everything in a manifest is a signature. What only calls itself
-// one, by its artifactType, could be an image.
+// isSignature reports whether every layer of a manifest calls itself a signature. An
+// artifactType alone says nothing about the layers.
 func (doc *manifestDocument) isSignature() bool {
-	if doc.Config == nil || len(doc.Layers) == 0 {
+	if doc.Config == nil || doc.Config.MediaType == coseEnvelope || len(doc.Layers) == 0 || doc.Blobs != nil {
 		return false
 	}
-	if doc.Config.MediaType == notationSignature || doc.Config.MediaType == ocispec.MediaTypeEmptyJSON && doc.ArtifactType == notationSignature {
-		return true
-	}
-	for _, l := range doc.Layers {
-		if l.MediaType != cosignPayload && !strings.HasPrefix(l.MediaType, sigstoreType) {
+	isNotation := doc.Config.MediaType == notationSignature || doc.Config.MediaType == ocispec.MediaTypeEmptyJSON && doc.ArtifactType == notationSignature
+	for i := range doc.Layers {
+		l := &doc.Layers[i]
+		isEnvelope := isNotation && (l.MediaType == joseEnvelope || l.MediaType == coseEnvelope)
+		if l.foreign() || !isEnvelope && l.MediaType != cosignPayload && !strings.HasPrefix(l.MediaType, sigstoreType) {
 			return false
 		}
 	}

@@ -110,7 +110,7 @@ func (s *Service) runManifest(ctx context.Context, put *manifestTx) error {
 		if !errors.Is(err, errListsChange) {
 			return err
 		}
-		put.mayRestore = true
+		put.tellsCaches = true
 	}
 	return s.changeCached(ctx, func(tx *db.Tx) ([]string, error) {
 		err := put.run(ctx, tx)
@@ -118,8 +118,9 @@ func (s *Service) runManifest(ctx context.Context, put *manifestTx) error {
 	}, put.forget)
 }
 
-// errListsChange means that the image is archived, so that a push shows its tags again.
-var errListsChange = errors.New("images: the pushed image is archived")
+// errListsChange means that caches must be told of a push without tags: the image is archived,
+// so that its tags are shown again, or it is an index whose signature was there before it.
+var errListsChange = errors.New("images: the push changes what caches hold")
 
 // read reads the body.
 func (p *PutManifest) read() ([]byte, error) {
@@ -162,10 +163,13 @@ type manifestTx struct {
 	now    time.Time
 	stored *Manifest
 	moved  []string // the tags that were set
-	// mayRestore says that caches are told if the image was archived.
-	mayRestore bool
-	signers    []signerOf // the profiles that are to sign the image
-	restored   *statusTx  // nil unless it was archived
+	// tellsCaches says that caches are told if the image was archived, or if it is an index
+	// that was signed before.
+	tellsCaches bool
+	signers     []signerOf // the profiles that are to sign the image
+	restored    *statusTx  // nil unless it was archived
+	// listed are the images of a new index that was signed before; nil unless it was.
+	listed *signerTx
 	// also are events beside those of the push, if it changes something.
 	also []events.Event
 }
@@ -178,6 +182,9 @@ func (p *manifestTx) keys() (keys []string) {
 	if p.restored != nil {
 		keys = append(keys, p.restored.keys()...)
 	}
+	if p.listed != nil {
+		keys = append(keys, p.listed.keys()...)
+	}
 	return keys
 }
 
@@ -187,9 +194,13 @@ func (p *manifestTx) forget() {
 	if p.restored != nil {
 		p.restored.forget()
 	}
+	if p.listed != nil {
+		p.listed.forget()
+	}
 }
 
 func (p *manifestTx) run(ctx context.Context, tx *db.Tx) error {
+	p.listed = nil
 	// Read the settings in the transaction: the snapshot may be older.
 	settings, err := db.One(ctx, tx, scanSettings, `SELECT settings FROM image_repository WHERE id = $1`, p.repo.row)
 	if errors.Is(err, db.ErrNoRows) {
@@ -239,7 +250,7 @@ func (p *manifestTx) restoreArchived(ctx context.Context, tx *db.Tx, old ImageSt
 	if old == Active {
 		return false, nil
 	}
-	if len(p.Tags) == 0 && !p.mayRestore {
+	if len(p.Tags) == 0 && !p.tellsCaches {
 		return false, errListsChange
 	}
 	waiting, err := db.All(ctx, tx, db.Scalar[int64], `SELECT 1 FROM image_reference f JOIN image_manifest m ON m.repository = f.repository AND m.digest = f.digest
@@ -313,7 +324,26 @@ func (p *manifestTx) insert(ctx context.Context, tx *db.Tx) error {
 	if err := insertReferences(ctx, tx, row, p.digest, r.needs()); err != nil {
 		return err
 	}
+	if err := p.readListed(ctx, tx); err != nil {
+		return err
+	}
 	return p.s.scanOnPush(ctx, tx, p.repo, p.stored)
+}
+
+// readListed reads which images get signers by a new index.
+func (p *manifestTx) readListed(ctx context.Context, tx *db.Tx) error {
+	if len(p.parsed.children) == 0 {
+		return nil
+	}
+	signed, err := db.All(ctx, tx, db.Scalar[int64], `SELECT 1 FROM image_signer WHERE repository = $1 AND subject = $2 LIMIT 1`, p.repo.row, string(p.digest))
+	if err != nil || len(signed) == 0 {
+		return err
+	}
+	if len(p.Tags) == 0 && !p.tellsCaches {
+		return errListsChange
+	}
+	p.listed = &signerTx{s: p.s, repo: p.repo, subject: p.digest}
+	return p.listed.readChildren(ctx, tx)
 }
 
 // setTags sets the tags, and records which of them it moved.

@@ -106,7 +106,7 @@ type copyTx struct {
 // prepare reads a manifest of the source and finds out what the destination lacks. Unless
 // that is children, it copies the blobs.
 func (r *replication) prepare(ctx context.Context, to *Repository, d digest.Digest) (*copyTx, error) {
-	c := &copyTx{r: r, manifestTx: manifestTx{s: r.s, repo: to, digest: d, now: r.s.now().UTC().Truncate(time.Microsecond), mayRestore: true}}
+	c := &copyTx{r: r, manifestTx: manifestTx{s: r.s, repo: to, digest: d, now: r.s.now().UTC().Truncate(time.Microsecond), tellsCaches: true}}
 	m, err := r.s.manifest(ctx, r.from, Reference{Digest: d})
 	if fault.Is(err, "ImageNotFound") || fault.Is(err, "ImageArchived") { // it is copied again when it is restored
 		c.gone = true
