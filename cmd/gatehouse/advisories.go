@@ -207,7 +207,8 @@ func (advisoriesListCommand) Help() string {
 Examples:
 
   gatehouse advisories list npm/left-pad
-  gatehouse advisories list maven/com.acme/core --output json`
+  gatehouse advisories list maven/com.acme/core --output json
+  gatehouse advisories list Debian:12/openssl`
 }
 
 // Run prints the advisories.
@@ -236,6 +237,10 @@ func (c *advisoriesListCommand) Run(ctx context.Context, stdout io.Writer, now c
 	if c.Output == outputJSON {
 		return printJSON(stdout, all)
 	}
+	if len(all.Advisories) == 0 {
+		_, err := fmt.Fprintln(stdout, c.none(all.TotalCount))
+		return err
+	}
 	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tSEVERITY\tAFFECTED\tSUMMARY")
 	for _, a := range all.Advisories {
@@ -246,6 +251,24 @@ func (c *advisoriesListCommand) Run(ctx context.Context, stdout io.Writer, now c
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", a.AdvisoryID, severity, strings.Join(a.Affected, ", "), a.Summary)
 	}
 	return table.Flush()
+}
+
+// none says that there are no advisories, and what else could be meant.
+func (c *advisoriesListCommand) none(all int64) string {
+	text := fmt.Sprintf("There are no advisories about %s.", string(c.Package))
+	format, _, _ := strings.Cut(string(c.Package), "/")
+	family, release, _ := strings.Cut(format, ":")
+	switch {
+	case all == 0:
+		text = "The server has no advisories. Import some with gatehouse advisories import."
+	case strings.EqualFold(family, "debian") && (release == "" || family != "Debian"):
+		text += " Name the release as OSV does: Debian:12/openssl."
+	case strings.EqualFold(family, "ubuntu") && (release == "" || family != "Ubuntu"):
+		text += " Name the release as OSV does: Ubuntu:24.04/openssl."
+	case strings.EqualFold(family, "alpine") && (!strings.HasPrefix(release, "v") || family != "Alpine"):
+		text += " Name the release as OSV does: Alpine:v3.22/openssl."
+	}
+	return text
 }
 
 type advisoriesDeleteCommand struct {

@@ -54,7 +54,12 @@ Examples:
   gatehouse policy explain --principal arn:aws:sts::000000000001:assumed-role/ci/build \
       --action codeartifact:PublishPackageVersion \
       --resource arn:aws:codeartifact:us-east-1:000000000001:package/acme/lib/npm//left-pad \
-      --context aws:SourceIp=10.1.2.3 --output json`
+      --context aws:SourceIp=10.1.2.3 --output json
+
+  gatehouse policy explain --principal arn:aws:iam::000000000001:role/ci \
+      --action ecr:BatchGetImage --resource arn:aws:ecr:us-east-1:000000000001:repository/prod/app \
+      --context gatehouse:SignedBy=arn:aws:signer:us-east-1:000000000001:/signing-profiles/releases
+      may CI pull an image that this profile has signed? Without the key, rules about images do not count`
 }
 
 // Run prints the answer.

@@ -33,11 +33,11 @@ func (d *documents) statement(ctx context.Context, s types.Statement) (out State
 	}
 	text, err := d.read(ctx, source, out.Policy)
 	if err != nil {
-		return out, []string{fmt.Sprintf("policy %s was not read: %v", out.Policy, err)}
+		return out, []string{fmt.Sprintf("policy %s was not read: %s", out.Policy, reason(err))}
 	}
 	p, err := parse(text, source)
 	if err != nil {
-		return out, []string{fmt.Sprintf("policy %s was not read: %v", out.Policy, err)}
+		return out, []string{fmt.Sprintf("policy %s was not read: %s", out.Policy, reason(err))}
 	}
 	for i := range p.Statements() {
 		if start, _ := p.StatementPosition(i); s.StartPosition != nil && start.Line == out.Line && start.Column == int(s.StartPosition.Column) {

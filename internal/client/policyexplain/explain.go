@@ -137,6 +137,9 @@ func (a *Answer) add(ctx context.Context, result *types.EvaluationResult, docume
 	}
 	if decision != a.Decision {
 		a.Decision, a.Statements, a.Missing, a.about = decision, []Statement{}, missing(result), nil
+	} else { // what is there with one of the policies is not missing
+		now := missing(result)
+		a.Missing = slices.DeleteFunc(a.Missing, func(name string) bool { return !slices.Contains(now, name) })
 	}
 	for _, s := range result.MatchedStatements {
 		statement, notes := documents.statement(ctx, s)

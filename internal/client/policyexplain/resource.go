@@ -79,7 +79,18 @@ func (r *resourceReader) failed(what string, err error) {
 	if errors.As(err, &e) && strings.Contains(e.ErrorCode(), "NotFound") {
 		return
 	}
-	r.notes = append(r.notes, fmt.Sprintf("the %s of %s could not be read and are ignored: %v", what, r.arn, err))
+	r.notes = append(r.notes, fmt.Sprintf("the %s of %s could not be read and are ignored: %s", what, r.arn, reason(err)))
+}
+
+// reason is what an error of the server says, without the encoded message of a denial, which
+// is of no use here.
+func reason(err error) string {
+	var e smithy.APIError
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	text, _, _ := strings.Cut(e.ErrorMessage(), ". Encoded authorization failure message:")
+	return text
 }
 
 func (r *resourceReader) repository(ctx context.Context, client *ecr.Client, account, name string) {

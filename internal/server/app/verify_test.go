@@ -231,6 +231,8 @@ var damages = map[string]damage{
 	"subject":         {rows(`UPDATE image_manifest SET subject = '' WHERE subject <> ''`), "outdated-index", true},
 	"media type":      {rows(`UPDATE image_manifest SET media_type = 'application/x' WHERE subject <> ''`), "outdated-index", true},
 	"annotations":     {rows(`UPDATE image_manifest SET annotations = '{"by":' WHERE subject <> ''`), "outdated-index", true},
+	"scan": {rows(`INSERT INTO image_scan (repository, digest, account, region, state, reason, requested, completed, version, counts, seen, inventory)
+		SELECT repository, digest, '000000000001', 'us-east-1', 'complete', '', 1, 1, 1, '{}', NULL, x'1f8b00' FROM image_manifest LIMIT 1`), "bad-scan", true},
 	"manifest":        {rows(`UPDATE image_manifest SET body = replace(body, 'me', 'us')`), "damaged-manifest", false},
 	"image settings":  {rows(`UPDATE image_repository SET settings = '{'`), "bad-repository-settings", false},
 	"image policy":    {rows(`UPDATE image_repository SET policy = '{"Version":' WHERE policy <> ''`), "bad-policy", false},

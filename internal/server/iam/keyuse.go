@@ -103,6 +103,7 @@ var Services = []ServiceName{
 	{"gatehouse", "Gatehouse"},
 	{"iam", "AWS Identity and Access Management"},
 	{"secretsmanager", "AWS Secrets Manager"},
+	{"signer", "AWS Signer"},
 	{"sts", "AWS Security Token Service"},
 }
 

@@ -1,6 +1,9 @@
 package iam_test
 
 import (
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -8,6 +11,29 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/iamtest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/iam/report"
 )
+
+// Every service that has a handler is among those whose use is reported.
+func TestServices(t *testing.T) {
+	handlers, err := filepath.Glob("../api/*api")
+	if err != nil || len(handlers) == 0 {
+		t.Fatal(handlers, err)
+	}
+	var want, got []string
+	for _, dir := range handlers {
+		name := strings.TrimSuffix(filepath.Base(dir), "api")
+		if name == "operator" {
+			name = "gatehouse"
+		}
+		want = append(want, name)
+	}
+	slices.Sort(want)
+	for _, s := range iam.Services {
+		got = append(got, s.Namespace)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("services %v, handlers %v", got, want)
+	}
+}
 
 // TestUsed_Services checks that the use of a service is stored, that another server shows it
 // and does not replace it by an older one, and that it ends with the user.

@@ -28,7 +28,7 @@ const (
 func Check(ctx context.Context, q db.Querier) consistency.Findings {
 	return consistency.Check("images", func(r *consistency.Reporter) []func() error {
 		c := &checker{Reporter: r, ctx: ctx, q: q}
-		return []func() error{c.repositories, c.registries, c.foreignKeys, c.manifests}
+		return []func() error{c.repositories, c.registries, c.foreignKeys, c.manifests, c.scans}
 	})
 }
 

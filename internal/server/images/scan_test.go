@@ -365,6 +365,10 @@ func TestScan_Removed(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantScan(t, s.scan(t, app, d), "IMAGE_ARCHIVED map[]")
+	_, err := s.StartImageScan(t.Context(), app, ref)
+	if wantFault(t, err, "ImageArchived"); !strings.HasSuffix(fmt.Sprint(err), "is archived. Restore it first.") {
+		t.Error(err)
+	}
 	if _, _, err := s.RestoreImage(t.Context(), app, ref); err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ const archivedLink = `EXISTS (SELECT 1 FROM image_reference f JOIN image_manifes
 		WHERE f.repository = l.repository AND f.digest = l.digest AND m.status = 'ACTIVE')`
 
 func imageArchived(id RepositoryID, ref Reference, status ImageStatus) error {
-	what := "is archived. Restore it before you pull it"
+	what := "is archived. Restore it first"
 	if status == Activating {
 		what = "is being restored from the archive. Try again soon"
 	}
