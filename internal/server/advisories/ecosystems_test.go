@@ -99,3 +99,38 @@ func TestAffecting_OrderIsTotal(t *testing.T) {
 		}
 	})
 }
+
+// Events are in no order, and what they say depends on the order of the versions alone.
+func TestAffecting_Events(t *testing.T) {
+	s := open(t, dbtest.Open(t), operator{})
+	for i, c := range []struct {
+		ecosystem, events string
+		affected, not     []string
+	}{
+		{"npm", `{"fixed":"1.2.0"},{"introduced":"0"}`, []string{"0.1.0", "1.1.9", "1.2.0-rc.1"}, []string{"1.2.0", "9.0.0"}},
+		{"npm", `{"introduced":"0"},{"introduced":"2.0.0"},{"fixed":"1.5.0"},{"fixed":"2.3.0"}`, []string{"1.4.9", "2.2.9"}, []string{"1.5.0", "1.9.0", "2.3.0"}},
+		{"npm", `{"introduced":"1.0.0","fixed":"1.1.0"}`, []string{"1.0.5"}, []string{"0.9.0", "1.1.0"}},
+		{"npm", `{"last_affected":"1.9.0"},{"introduced":"1.10.0"},{"introduced":"0"}`, []string{"1.9.0", "1.10.0"}, []string{"1.9.1"}},
+		{"npm", `{"introduced":"0"},{"introduced":"1.0.0"},{"fixed":"1.1.0"}`, []string{"0.5.0", "1.0.0"}, []string{"1.1.0"}},
+		{"Debian:12", `{"fixed":"1:1.0-1"},{"introduced":"0"}`, []string{"9.0-1", "1:1.0~rc1-1"}, []string{"1:1.0-1", "1:1.0-1+deb12u1"}},
+		{"Alpine:v3.22", `{"fixed":"1.10_p1-r0"},{"introduced":"1.9-r0"}`, []string{"1.9-r3", "1.10-r9", "1.10_rc1-r0"}, []string{"1.8-r0", "1.10_p1-r0", "1.10_p2-r0"}},
+		{"PyPI", `{"fixed":"2.0"},{"introduced":"0"}`, []string{"2.0rc1", "2.0.dev3", "1.0.post1"}, []string{"2.0", "2.0.post1", "1!0.1"}},
+		{"RubyGems", `{"fixed":"2.0.0"},{"introduced":"0"}`, []string{"2.0.0.rc1", "1.10"}, []string{"2.0.0", "2.0.0.1"}},
+		{"Go", `{"fixed":"0.0.0-20240102000000-aaaaaaaaaaaa"},{"introduced":"0"}`, []string{"0.0.0-20240101235959-ffffffffffff"}, []string{"0.0.0-20240102000001-000000000000", "0.1.0"}},
+	} {
+		name := fmt.Sprint("pkg", i)
+		if _, err := s.Import(t.Context(), [][]byte{system("X-"+name, c.ecosystem, name, c.events, ``)}); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range c.affected {
+			if len(s.Affecting(c.ecosystem, name, v)) == 0 {
+				t.Errorf("%s %s: %s is not affected", c.ecosystem, c.events, v)
+			}
+		}
+		for _, v := range c.not {
+			if len(s.Affecting(c.ecosystem, name, v)) > 0 {
+				t.Errorf("%s %s: %s is affected", c.ecosystem, c.events, v)
+			}
+		}
+	}
+}

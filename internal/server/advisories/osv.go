@@ -27,8 +27,9 @@ const (
 	maxAliases  = 20
 	malwareIDs  = "MAL-"
 	// parserRevision grows when documents that were read before say more now, so that they
-	// are stored again although they are not newer. 1: CVSS 4.
-	parserRevision = 1
+	// are stored again although they are not newer. 1: CVSS 4. 2: events in any order, and the
+	// severity in one package.
+	parserRevision = 2
 	osvSemVer      = "SEMVER"
 	osvEcosystem   = "ECOSYSTEM"
 )
@@ -41,24 +42,26 @@ var ecosystems = map[string]packages.Format{
 
 // A document is what is read of OSV's JSON.
 type document struct {
-	ID        string    `json:"id"`
-	Summary   string    `json:"summary"`
-	Details   string    `json:"details"`
-	Aliases   []string  `json:"aliases"`
-	Upstream  []string  `json:"upstream"` // what a distribution's advisory is about
-	Modified  time.Time `json:"modified"`
-	Published time.Time `json:"published"`
-	Withdrawn time.Time `json:"withdrawn"`
-	Severity  []struct {
-		Type  string `json:"type"`
-		Score string `json:"score"`
-	} `json:"severity"`
+	ID         string    `json:"id"`
+	Summary    string    `json:"summary"`
+	Details    string    `json:"details"`
+	Aliases    []string  `json:"aliases"`
+	Upstream   []string  `json:"upstream"` // what a distribution's advisory is about
+	Modified   time.Time `json:"modified"`
+	Published  time.Time `json:"published"`
+	Withdrawn  time.Time `json:"withdrawn"`
+	Severity   []score   `json:"severity"`
 	References []struct {
 		Type string `json:"type"`
 		URL  string `json:"url"`
 	} `json:"references"`
 	Specific specific   `json:"database_specific"`
 	Affected []affected `json:"affected"`
+}
+
+type score struct {
+	Type  string `json:"type"`
+	Score string `json:"score"`
 }
 
 type specific struct {
@@ -72,15 +75,20 @@ type affected struct {
 		Name      string `json:"name"`
 	} `json:"package"`
 	Ranges []struct {
-		Type   string `json:"type"`
-		Events []struct {
-			Introduced   string `json:"introduced"`
-			Fixed        string `json:"fixed"`
-			LastAffected string `json:"last_affected"`
-		} `json:"events"`
+		Type   string  `json:"type"`
+		Events []event `json:"events"`
 	} `json:"ranges"`
 	Versions []string `json:"versions"`
-	Specific any      `json:"ecosystem_specific"`
+	// Severity takes the place of the document's.
+	Severity []score `json:"severity"`
+	Specific any     `json:"ecosystem_specific"`
+}
+
+// An event begins or ends a range.
+type event struct {
+	Introduced   string `json:"introduced"`
+	Fixed        string `json:"fixed"`
+	LastAffected string `json:"last_affected"`
 }
 
 // A Parsed document is what one says about the packages that can be here, in a repository or
@@ -138,7 +146,11 @@ func (d *document) about(a *affected) (out About, ok bool, err error) {
 	if len(a.Ranges) > maxRanges || len(a.Versions) > maxVersions {
 		return out, false, fmt.Errorf("it has too many ranges or versions of %s", a.Package.Name)
 	}
-	advisory := d.advisory()
+	severity := a.Severity
+	if len(severity) == 0 {
+		severity = d.Severity
+	}
+	advisory := d.advisory(severity)
 	if s := severityIn(a.Specific); isSystem(id.Format) && s != packages.UnknownSeverity {
 		advisory.Severity = s
 	}
@@ -154,22 +166,12 @@ func (d *document) about(a *affected) (out About, ok bool, err error) {
 		if len(r.Events) > maxRanges {
 			return out, false, fmt.Errorf("it has too many events of %s", a.Package.Name)
 		}
-		var open *packages.AffectedRange
 		for _, e := range r.Events {
 			if !validBound(e.Introduced) || !validBound(e.Fixed) || !validBound(e.LastAffected) {
 				return out, false, fmt.Errorf("a bound of a range of %s is not a version", a.Package.Name)
 			}
-			switch {
-			case e.Introduced != "":
-				advisory.Ranges = append(advisory.Ranges, packages.AffectedRange{Introduced: e.Introduced})
-				open = &advisory.Ranges[len(advisory.Ranges)-1]
-			case open == nil: // an end without a beginning
-			case e.Fixed != "":
-				open.Fixed, open = e.Fixed, nil
-			case e.LastAffected != "":
-				open.LastAffected, open = e.LastAffected, nil
-			}
 		}
+		advisory.Ranges = append(advisory.Ranges, ranges(r.Events, orderOf(id.Format))...)
 	}
 	if len(advisory.Ranges) > maxRanges {
 		return out, false, fmt.Errorf("it has too many ranges of %s", a.Package.Name)
@@ -178,8 +180,50 @@ func (d *document) about(a *affected) (out About, ok bool, err error) {
 	return About{id, advisory}, len(advisory.Ranges)+len(advisory.Versions) > 0, nil
 }
 
+// ranges returns the ranges that events describe. Events are in no order (OSV, "affected[]
+// .ranges[].events fields" and "Evaluation").
+func ranges(events []event, compare order) (out []packages.AffectedRange) {
+	type bound struct {
+		event
+		at string
+	}
+	var bounds []bound
+	for _, e := range events {
+		for _, b := range []bound{{event{Introduced: e.Introduced}, e.Introduced}, {event{Fixed: e.Fixed}, e.Fixed}, {event{LastAffected: e.LastAffected}, e.LastAffected}} {
+			if b.at != "" {
+				bounds = append(bounds, b)
+			}
+		}
+	}
+	slices.SortStableFunc(bounds, func(a, b bound) int {
+		switch fromA, fromB := a.Introduced == "0", b.Introduced == "0"; { // before all versions
+		case fromA && fromB:
+			return 0
+		case fromA:
+			return -1
+		case fromB:
+			return 1
+		}
+		return compare(a.at, b.at)
+	})
+	var open *packages.AffectedRange
+	for _, b := range bounds {
+		switch {
+		case b.Introduced != "" && open == nil:
+			out = append(out, packages.AffectedRange{Introduced: b.Introduced})
+			open = &out[len(out)-1]
+		case open == nil: // an end without a beginning
+		case b.Fixed != "":
+			open.Fixed, open = b.Fixed, nil
+		case b.LastAffected != "":
+			open.LastAffected, open = b.LastAffected, nil
+		}
+	}
+	return out
+}
+
 // advisory is what the document says whatever the package.
-func (d *document) advisory() *packages.Advisory {
+func (d *document) advisory(severity []score) *packages.Advisory {
 	a := &packages.Advisory{
 		ID: d.ID, Summary: oneLine(cmp.Or(d.Summary, d.Details)), Malware: strings.HasPrefix(d.ID, malwareIDs),
 		Published: validTime(d.Published), Modified: validTime(d.Modified),
@@ -190,7 +234,7 @@ func (d *document) advisory() *packages.Advisory {
 			a.Malware = a.Malware || strings.HasPrefix(alias, malwareIDs)
 		}
 	}
-	for _, s := range d.Severity {
+	for _, s := range severity {
 		if word := severityOf(s.Score); s.Type == "Ubuntu" && word > a.Severity {
 			a.Severity = word
 		}

@@ -286,7 +286,7 @@ func TestRefresh_AfterAnUpgrade(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		older := strings.NewReplacer(`"Parser":1`, `"Parser":0`, `"Severity":3`, `"Severity":0`).Replace(string(body))
+		older := strings.NewReplacer(`"Parser":2`, `"Parser":0`, `"Severity":3`, `"Severity":0`).Replace(string(body))
 		if _, err := tx.Exec(t.Context(), `UPDATE advisory SET parser = 0, body = $1`, []byte(older)); err != nil {
 			return err
 		}
