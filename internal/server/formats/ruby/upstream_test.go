@@ -1,11 +1,13 @@
 package ruby_test
 
 import (
+	"compress/gzip"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -275,5 +277,68 @@ func TestExternal_PlatformYanked(t *testing.T) {
 	r.save("left", "1.0.0-java")
 	if got := get(t, s, app+"info/left"); got.Body != both {
 		t.Errorf("info is\n%s", got.Body)
+	}
+}
+
+// specs returns what a list of all gems has.
+func specs(t testing.TB, s *formatstest.Server, url string) string {
+	t.Helper()
+	r := get(t, s, url)
+	if r.StatusCode != http.StatusOK {
+		t.Fatal(url, r.StatusCode, r.Body)
+	}
+	z, err := gzip.NewReader(strings.NewReader(r.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(z) // to the end, with its sum
+	if err != nil {
+		t.Fatal(url, err)
+	}
+	return string(text)
+}
+
+// The lists of all gems have the public ones, as far as a client sees them.
+func TestExternal_Specs(t *testing.T) {
+	r, s, app := startConnected(t)
+	mustPush(t, s, app, gem(t, "own", "1.0.0", "", "own"))
+	r.add("many", "1.9.0", "")
+	r.add("many", "1.10.0", "")
+	r.add("many", "2.0.0.pre", "")
+	r.add("gone", "3.3.3", "")
+	r.save("gone", "-3.3.3")
+	r.add("own", "99.0.0", "") // dependency confusion
+	for list, want := range map[string]string{"specs": "1.9.0 1.10.0", "latest_specs": "1.10.0", "prerelease_specs": "2.0.0.pre"} {
+		text := specs(t, s, app+list+".4.8.gz")
+		var got []string
+		for _, v := range []string{"1.9.0", "1.10.0", "2.0.0.pre"} {
+			if strings.Contains(text, v) {
+				got = append(got, v)
+			}
+		}
+		if strings.Join(got, " ") != want || strings.Contains(text, "3.3.3") || strings.Contains(text, "99.0.0") || strings.Contains(text, "own") != (list != "prerelease_specs") {
+			t.Errorf("%s has %q, want %s", list, text, want)
+		}
+	}
+	// The list of the registry says nothing by which a rule could decide.
+	admin := authn.WithCaller(t.Context(), s.Caller(formatstest.Admin))
+	rule := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Resource":"*","Action":"codeartifact:ReadFromRepository","Condition":{"NumericLessThan":{"gatehouse:VersionAge":"7"},"StringEquals":{"gatehouse:PackageOrigin":"external"}}}]}`
+	if _, err := s.Packages.SetRepositoryPolicy(admin, formatstest.App, rule, ""); err != nil {
+		t.Fatal(err)
+	}
+	if text := specs(t, s, app+"specs.4.8.gz"); !strings.Contains(text, "own") || strings.Contains(text, "many") {
+		t.Errorf("with a rule of admission, the list has %q", text)
+	}
+	if _, err := s.Packages.DeleteRepositoryPolicy(admin, formatstest.App, ""); err != nil {
+		t.Fatal(err)
+	}
+	// Without the registry, what is here is listed, and the client is told.
+	r.Close()
+	s.Advance(30 * 24 * time.Hour)
+	if text := specs(t, s, app+"specs.4.8.gz"); !strings.Contains(text, "own") || strings.Contains(text, "many") {
+		t.Errorf("without the registry, the list has %q", text)
+	}
+	if got := get(t, s, app+"specs.4.8.gz").Header.Get("Cache-Status"); !strings.Contains(got, rubygems) {
+		t.Errorf("without the registry, Cache-Status is %q", got)
 	}
 }
