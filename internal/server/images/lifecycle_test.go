@@ -60,6 +60,14 @@ func (s *store) hours(t testing.TB, n int) {
 	}
 }
 
+// days lets whole days pass, the last two with the hourly work: after a gap nothing runs
+// for a day.
+func (s *store) days(t testing.TB, n int) {
+	t.Helper()
+	s.clock.advance(time.Duration(n-2) * 24 * time.Hour)
+	s.hours(t, 48)
+}
+
 func (s *store) runDue(t testing.TB) {
 	t.Helper()
 	if err := s.work.RunDue(t.Context()); err != nil {
@@ -509,7 +517,7 @@ func TestLifecycle_LastPull(t *testing.T) {
 	s.create(t, app)
 	pulled, idle, racing := s.pushImage(t, app, "pulled", "a"), s.pushImage(t, app, "idle", "b"), s.pushImage(t, app, "racing", "c")
 	s.setLifecycle(t, lifecyclePolicy(anyPulled+" 20"))
-	s.hours(t, 24*15)
+	s.days(t, 15)
 	if _, err := s.PullManifest(t.Context(), app, images.Reference{Tag: "a"}); err != nil {
 		t.Fatal(err)
 	}
@@ -518,7 +526,8 @@ func TestLifecycle_LastPull(t *testing.T) {
 	}
 	// A service that does not store what it knows, as another server's.
 	other := s.second(t)
-	s.hours(t, 24*5-1)
+	s.days(t, 4)
+	s.hours(t, 23)
 	if _, err := other.PullManifest(t.Context(), app, images.Reference{Tag: "c"}); err != nil {
 		t.Fatal(err)
 	}
@@ -552,7 +561,8 @@ func TestLifecycle_LastPullOfSigned(t *testing.T) {
 	before := s.all(t)
 	s.setLifecycle(t, lifecyclePolicy(anyPulled+" 20"))
 	other := s.second(t)
-	s.hours(t, 24*20-1)
+	s.days(t, 19)
+	s.hours(t, 23)
 	if _, err := other.PullManifest(t.Context(), app, images.Reference{Tag: "v1"}); err != nil {
 		t.Fatal(err)
 	}
