@@ -102,3 +102,27 @@ func TestAdmission_EntriesAndTheClock(t *testing.T) {
 	h.pass(100 * 24 * time.Hour)
 	see("after the clock was set forward", "1.0.0")
 }
+
+// An entry that is put while the clock is wrong removes no quarantine that has not ended, and
+// such a quarantine is listed.
+func TestAdmission_EntriesPutByAWrongClock(t *testing.T) {
+	h := open(t)
+	h.repositories("app")
+	left, other := npm("left"), npm("other")
+	h.mustPublish("app", left, "1.0.0", tarball, "x")
+	h.runWork()
+	h.ok(second(h.PutQuarantine(h.ctx, packages.NewEntry{Domain: domain, Package: left, Until: h.now().Add(30 * 24 * time.Hour)})))
+	ahead := 365 * 24 * time.Hour
+	h.pass(ahead)
+	if list, err := h.AdmissionEntries(h.ctx, domain, ""); err != nil || len(list) != 1 {
+		t.Errorf("the list has %v, %v", list, err)
+	}
+	h.ok(second(h.PutQuarantine(h.ctx, packages.NewEntry{Domain: domain, Package: other})))
+	if got := h.versions("app", left); got != "none" {
+		t.Errorf("while the clock is wrong, clients see %s", got)
+	}
+	h.pass(-ahead)
+	if got := h.versions("app", left); got != "none" {
+		t.Errorf("after the clock was set right, clients see %s", got)
+	}
+}

@@ -198,10 +198,13 @@ func (s *Service) AdmissionEntries(ctx context.Context, id DomainID, repository 
 		return nil, err
 	}
 	var out []AdmissionEntry
-	now := s.now()
+	now, err := s.admissionTimes(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if d.admission != nil {
 		for _, e := range d.admission.all {
-			if (r == nil || e.of(r)) && (e.Until.IsZero() || now.Before(e.Until)) {
+			if (r == nil || e.of(r)) && (e.Until.IsZero() || now.of(e).Before(e.Until)) {
 				out = append(out, *e)
 			}
 		}
@@ -248,7 +251,11 @@ func (s *Service) putEntry(ctx context.Context, action string, kind EntryKind, n
 	if n.Version != "" {
 		e.versionKey = n.Package.Format.versionKey(n.Version)
 	}
-	return e, s.changeDomain(ctx, n.Domain, delta{domain: true}, func(tx *db.Tx) error { return e.insert(ctx, tx, d) })
+	now, err := s.admissionTimes(ctx)
+	if err != nil {
+		return AdmissionEntry{}, err
+	}
+	return e, s.changeDomain(ctx, n.Domain, delta{domain: true}, func(tx *db.Tx) error { return e.insert(ctx, tx, d, now.earliest) })
 }
 
 // checkRules returns a fault if an exception names a rule that is neither in the policy of
@@ -305,13 +312,13 @@ func (n *NewEntry) validate(kind EntryKind, now time.Time) error {
 	return nil
 }
 
-// insert writes the entry in place of one about the same versions. Those that have ended
-// are removed.
-func (e *AdmissionEntry) insert(ctx context.Context, tx *db.Tx, d *domain) error {
+// insert writes the entry in place of one about the same versions. Those that have certainly
+// ended are removed: a clock that is ahead must not remove a quarantine.
+func (e *AdmissionEntry) insert(ctx context.Context, tx *db.Tx, d *domain, earliest time.Time) error {
 	if _, err := db.One(ctx, tx, db.Scalar[string], `SELECT id FROM pkg_domain WHERE id = $1`, d.row); err != nil {
 		return orNotFound(err, domainNotFound(d.id)) // deleted since
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM pkg_admission WHERE domain = $1 AND until <> 0 AND until <= $2`, d.row, db.Micros(e.Created)); err != nil {
+	if _, err := tx.Exec(ctx, `DELETE FROM pkg_admission WHERE domain = $1 AND until <> 0 AND until <= $2`, d.row, db.Micros(earliest)); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `DELETE FROM pkg_admission WHERE domain = $1 AND kind = $2 AND coalesce(repository, '') = $3 AND format = $4 AND namespace = $5 AND name_key = $6 AND version_key = $7`,

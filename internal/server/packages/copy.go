@@ -52,6 +52,9 @@ func (s *Service) CopyVersions(ctx context.Context, c Copy) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if err := s.settle(ctx, nil, &c.Package); err != nil { // who has read a version from the source can copy it
+		return Outcome{}, err
+	}
 	if out, err := s.deniedCopies(ctx, source, c.Package, versions); err != nil || len(out.Failed) > 0 {
 		return out, err
 	}

@@ -185,12 +185,13 @@ func (s *Service) settle(ctx context.Context, r *repository, id *PackageID) erro
 	return await(ctx, s.arriving(r, id))
 }
 
-// whileStoring looks something up about a package. If that fails while files of it are being
-// stored, it looks again when they are: the registry may have lost them since.
+// whileStoring looks something up about a package. If it is not found, or a registry fails,
+// while files of the package are being stored, it looks again when they are: the registry may
+// have lost them since. A refusal is final: it is counted and told once.
 func (s *Service) whileStoring(ctx context.Context, id PackageID, lookUp func() error) error {
 	storing := s.arriving(nil, &id)
 	err := lookUp()
-	if err == nil || len(storing) == 0 {
+	if err == nil || len(storing) == 0 || fault.From(err).Kind == fault.Denied {
 		return err
 	}
 	if err := await(ctx, storing); err != nil {

@@ -124,3 +124,63 @@ func TestRemote_CloseStores(t *testing.T) {
 		t.Errorf("the next server has %s", got)
 	}
 }
+
+// A version that a client has can be copied, also before it is stored.
+func TestRemote_CopyBeforeStored(t *testing.T) {
+	r := newRegistry(t)
+	r.add("left-pad", "1.0.0", "one")
+	h, disk := onSlowDisk(t, r)
+	h.ok(second(h.CreateRepository(h.ctx, packages.NewRepository{ID: domain.Repository("target")})))
+	pad := npm("left-pad")
+	h.ok(second(h.read("app", pad, "1.0.0", tarball)))
+	<-disk.begun
+	type answer struct {
+		out packages.Outcome
+		err error
+	}
+	copied := make(chan answer)
+	go func() {
+		out, err := h.CopyVersions(h.ctx, packages.Copy{
+			Source: domain.Repository("app"), Destination: domain.Repository("target"), Package: pad, Versions: []string{"1.0.0"},
+		})
+		copied <- answer{out, err}
+	}()
+	select {
+	case a := <-copied:
+		t.Fatalf("before the file is stored: %v, %v", a.out.Failed, a.err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(disk.held)
+	if a := <-copied; a.err != nil || len(a.out.Successful) != 1 {
+		t.Errorf("%v, %v", a.out.Failed, a.err)
+	}
+	h.ok(h.Close())
+}
+
+// A refusal does not wait until other files of the package are stored, and counts once.
+func TestRemote_DeniedBeforeStored(t *testing.T) {
+	r := newRegistry(t)
+	r.times = time.Time{}
+	h, disk := onSlowDisk(t, r)
+	r.times = h.now().Add(-30 * 24 * time.Hour)
+	r.add("left-pad", "1.0.0", "one")
+	r.times = h.now()
+	r.add("left-pad", "1.1.0", "two")
+	h.setPolicy("app", denyIf("NothingYoung", youngerThanWeek))
+	h.ok(second(h.read("app", npm("left-pad"), "1.0.0", tarball)))
+	<-disk.begun
+	denied := make(chan error)
+	go func() { denied <- second(h.read("app", npm("left-pad"), "1.1.0", tarball)) }()
+	select {
+	case err := <-denied:
+		fails(t, err, "AccessDenied")
+	case <-time.After(5 * time.Second):
+		t.Error("the refusal waits for the disk")
+		go func() { <-denied }()
+	}
+	close(disk.held)
+	h.ok(h.Close())
+	if n := h.Admissions().Denied; n != 1 {
+		t.Errorf("it is counted %d times", n)
+	}
+}
