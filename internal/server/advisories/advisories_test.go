@@ -277,6 +277,10 @@ func TestImport(t *testing.T) {
 	if got := fixed(s); got != "A-1 1.0.0, A-2 2.0.0" || s.Revision() != before {
 		t.Error(got)
 	}
+	run(advisories.ImportResult{Unchanged: 1}, 0, document("A-2", "2026-01-01T00:00:00Z", "2.0.0", `"withdrawn":"2026-01-01T00:00:00Z",`))
+	if got := fixed(s); got != "A-1 1.0.0, A-2 2.0.0" || s.Revision() != before {
+		t.Error("an older withdrawal removes what is known:", got)
+	}
 	run(advisories.ImportResult{Imported: 1, Unchanged: 1, Withdrawn: 1}, 0,
 		document("A-1", "2026-02-02T00:00:00Z", "1.0.2", ""), document("A-1", "2026-02-01T00:00:00Z", "1.0.1", ""), document("A-2", "2026-02-02T00:00:00Z", "2.0.0", `"withdrawn":"2026-02-02T00:00:00Z",`))
 	if got := fixed(s); got != "A-1 1.0.2" {

@@ -173,7 +173,7 @@ func (s *Service) store(ctx context.Context, documents [][]byte) (ImportResult, 
 	for id, p := range latest {
 		before, ok := known.Get(id)
 		switch {
-		case ok && !p.Withdrawn && !p.replaces(before):
+		case ok && !p.Withdrawn && !p.replaces(before), ok && p.Modified.Before(before.modified):
 			unchanged++
 		case !ok && p.Withdrawn:
 			ignored++
@@ -208,8 +208,8 @@ func (s *Service) store(ctx context.Context, documents [][]byte) (ImportResult, 
 
 // write stores or removes what a document says.
 func (s *Service) write(ctx context.Context, tx *db.Tx, p *Parsed, out *ImportResult) (bool, error) {
-	if p.Withdrawn {
-		n, err := tx.Exec(ctx, `DELETE FROM advisory WHERE id = $1`, p.ID)
+	if p.Withdrawn { // a copy that is older than what is known tells nothing
+		n, err := tx.Exec(ctx, `DELETE FROM advisory WHERE id = $1 AND modified <= $2`, p.ID, micros(p.Modified))
 		if n == 0 {
 			out.Ignored++
 		} else {

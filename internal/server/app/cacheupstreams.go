@@ -37,7 +37,8 @@ type cacheUpstreams struct {
 }
 
 // A configuredUpstream is one of the configuration. Rules of other accounts must not use it:
-// it may have a credential of the operator's, and lead into their network.
+// it may have a credential of the operator's, and lead into their network. Nor must they tell
+// what is configured: for them its host is like any other.
 type configuredUpstream struct {
 	client   *egress.Upstream
 	accounts []string
@@ -107,10 +108,7 @@ func (c *cacheUpstreams) client(account, text string) (*egress.Upstream, error) 
 	if c.own(hostPort(u)) {
 		return nil, errors.New("it is this server")
 	}
-	if configured, ok := c.configured[hostPort(u)]; ok {
-		if !slices.Contains(configured.accounts, account) {
-			return nil, fmt.Errorf("it is the upstream %s of the configuration, which the account %s may not use. An operator can add the account to its setting accounts", configured.client.Name(), account)
-		}
+	if configured, ok := c.configured[hostPort(u)]; ok && slices.Contains(configured.accounts, account) {
 		return configured.client, nil
 	}
 	c.mu.Lock()
@@ -122,7 +120,7 @@ func (c *cacheUpstreams) client(account, text string) (*egress.Upstream, error) 
 	if err != nil {
 		var wrong *egress.SettingError
 		if errors.As(err, &wrong) {
-			err = fmt.Errorf("%w. An operator can allow it as an upstream of the format %s in the configuration", wrong.Err, formatOCI)
+			err = fmt.Errorf("%w. An operator can allow it as an upstream of the format %s in the configuration, for the accounts that it names", wrong.Err, formatOCI)
 		}
 		return nil, err
 	}

@@ -394,7 +394,19 @@ func TestPullThrough_Rules(t *testing.T) {
 		wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("bad"), UpstreamRegistryUrl: &url}, admin), "UnsupportedUpstreamRegistryException")
 	}
 	// An upstream of the configuration is for the accounts that it names, and no others.
-	wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("up"), UpstreamRegistryUrl: &u.url}, g.admin(stranger)), "UnsupportedUpstreamRegistryException")
+	// To the others it looks like a host that is not configured.
+	refused := func(url string) string {
+		err := create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("up"), UpstreamRegistryUrl: &url}, g.admin(stranger))
+		wantAPICode(t, err, "UnsupportedUpstreamRegistryException")
+		var api smithy.APIError
+		if !errors.As(err, &api) {
+			return ""
+		}
+		return strings.ReplaceAll(api.ErrorMessage(), url, "URL")
+	}
+	if there, absent := refused(u.url), refused("http://127.0.0.1:1"); there != absent {
+		t.Errorf("an account that may not use an upstream reads %q, and for another host %q", there, absent)
+	}
 	missing := "arn:aws:secretsmanager:" + region + ":" + victim + ":secret:ecr-pullthroughcache/none-AbCdEf"
 	wantAPICode(t, create(&ecr.CreatePullThroughCacheRuleInput{EcrRepositoryPrefix: aws.String("hub"), UpstreamRegistryUrl: aws.String("registry.example"), CredentialArn: &missing}, admin), "SecretNotFoundException")
 	made := must(secrets.CreateSecret(ctx, &secretsmanager.CreateSecretInput{Name: aws.String("ecr-pullthroughcache/hub"), SecretString: aws.String(`{"username":"u","accessToken":"t0ps3cret"}`)}))(t)

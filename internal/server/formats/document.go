@@ -108,9 +108,12 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	if zipped {
 		etag = d.zipped
 	}
+	has := formOf(r, etag, d.plain, d.zipped)
+	if has != "" {
+		etag = has
+	}
 	h["Etag"] = []string{etag}
-	// Either coding's tag is good for a 304: both stand for the same document.
-	if httpheader.NoneMatch(r.Header, d.plain, d.zipped) || notModified(r, d.modified) {
+	if has != "" || notModified(r, d.modified) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
@@ -130,6 +133,18 @@ func (d *Document) Serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodHead {
 		_ = respwriter.WriteWhole(w, r, body) // the client is gone
 	}
+}
+
+// formOf returns the first of the ETags that the client has, or nothing. Either coding's is
+// good for a 304, since both stand for the same document. The answer has the one that the
+// client has: by it, a cache finds which of its answers is still good (RFC 9111, section 4.3.4).
+func formOf(r *http.Request, etags ...string) string {
+	for _, etag := range etags {
+		if httpheader.NoneMatch(r.Header, etag) {
+			return etag
+		}
+	}
+	return ""
 }
 
 func setDocumentHeader(h http.Header) {

@@ -50,6 +50,13 @@ func TestDocument_ConditionalRequest(t *testing.T) {
 				t.Errorf("%s: If-None-Match %s: %d", coding, tag, again.StatusCode)
 			}
 		}
+		// A client that has the other form is told which one it has.
+		for _, other := range []string{"identity", "gzip"} {
+			again := serve(d, "GET", http.Header{"If-None-Match": {first.Header.Get("ETag")}, "Accept-Encoding": {other}})
+			if again.StatusCode != http.StatusNotModified || again.Header.Get("ETag") != first.Header.Get("ETag") || again.Header.Get("Vary") != first.Header.Get("Vary") {
+				t.Errorf("%s, then %s: %d, ETag %s and not %s", coding, other, again.StatusCode, again.Header.Get("ETag"), first.Header.Get("ETag"))
+			}
+		}
 		if other := serve(d, "GET", http.Header{"If-None-Match": {`"x"`}}); other.StatusCode != http.StatusOK {
 			t.Errorf("another tag: %d", other.StatusCode)
 		}
@@ -183,7 +190,7 @@ func TestStream(t *testing.T) {
 		if err != nil || r.StatusCode != 200 || len(body) != 7*lines || r.Uncompressed != (coding == "") {
 			t.Errorf("%q: %v, %d, %d bytes", coding, err, r.StatusCode, len(body))
 		}
-		if again, _, _ := get("/whole", "If-None-Match", r.Header.Get("ETag")); again.StatusCode != http.StatusNotModified {
+		if again, _, _ := get("/whole", "If-None-Match", r.Header.Get("ETag")); again.StatusCode != http.StatusNotModified || again.Header.Get("ETag") != r.Header.Get("ETag") {
 			t.Errorf("%q: again %d", coding, again.StatusCode)
 		}
 	}

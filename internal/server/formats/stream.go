@@ -23,15 +23,16 @@ func Stream(w http.ResponseWriter, r *http.Request, contentType, etag string, wr
 	h := w.Header()
 	setDocumentHeader(h)
 	if etag != "" {
-		plain, zipped := `"`+etag+`"`, `"`+etag+`-gzip"`
-		h.Set("ETag", plain)
+		form, other := `"`+etag+`"`, `"`+etag+`-gzip"`
 		if httpheader.AcceptsGzip(r.Header) {
-			h.Set("ETag", zipped)
+			form, other = other, form
 		}
-		if httpheader.NoneMatch(r.Header, plain, zipped) {
+		if has := formOf(r, form, other); has != "" {
+			h.Set("ETag", has)
 			w.WriteHeader(http.StatusNotModified)
 			return nil
 		}
+		h.Set("ETag", form)
 	}
 	h.Set("Content-Type", contentType)
 	if r.Method == http.MethodHead {
