@@ -78,8 +78,13 @@ func (r *Registry) PutManifest(ctx context.Context, name, reference string, m *M
 	return checkStored(res, m.Digest)
 }
 
-// checkStored compares the digest that the registry says it has stored.
+// checkStored checks that the registry says that it has stored something, and compares the
+// digest. The specification wants the status 201. A proxy that answers everything with a page
+// of its own sends another one.
 func checkStored(res *egress.Response, want digest.Digest) error {
+	if res.Status != http.StatusCreated {
+		return &BadAnswer{fmt.Sprintf("it answers %d instead of %d to what it should store", res.Status, http.StatusCreated)}
+	}
 	got := digest.Digest(res.Header.Get("Docker-Content-Digest"))
 	if got.Validate() == nil && got.Algorithm() == want.Algorithm() && got != want {
 		return &BadAnswer{fmt.Sprintf("it has stored %s instead of %s", got, want)}
@@ -176,16 +181,18 @@ func (u *blobUpload) follow(res *egress.Response) error {
 	return nil
 }
 
-// send sends the bytes. After a failure it asks what has arrived, and goes on there.
+// send sends the bytes. After a failure it asks what has arrived, and goes on there. Only what
+// the registry never had before is progress: a registry that loses what it has taken, again
+// and again, must not get the bytes for ever.
 func (u *blobUpload) send(ctx context.Context) error {
+	most := int64(0)
 	for failures := 0; ; {
-		before := u.offset
 		err := u.try(ctx)
 		if err == nil || !passes(err) {
 			return err
 		}
-		if u.offset > before {
-			failures = 0
+		if u.offset > most {
+			most, failures = u.offset, 0
 		}
 		if failures++; failures >= maxSendFailures {
 			return err

@@ -147,6 +147,53 @@ func TestRegistry_PutBlobRefused(t *testing.T) {
 	}
 }
 
+// A registry that takes chunks and forgets them does not get them for ever.
+func TestRegistry_PutBlobLost(t *testing.T) {
+	const limit = 100
+	patches := 0
+	u := &uploads{}
+	u.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method == http.MethodPut:
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, `{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]}`)
+			return true
+		case r.Method == http.MethodGet:
+			w.Header().Set("Range", "0-1") // of 8 MiB
+			w.WriteHeader(http.StatusNoContent)
+			return true
+		case r.Method == http.MethodPatch:
+			if patches++; patches > limit {
+				w.WriteHeader(http.StatusBadRequest)
+				return true
+			}
+		}
+		return false
+	}
+	err := open(t, ociremote.Credential{}, u.ServeHTTP).PutBlob(t.Context(), "a/b", blobOf(bytes.Repeat([]byte("x"), 9<<20)))
+	if err == nil || patches > 10 {
+		t.Errorf("%v after %d chunks", err, patches)
+	}
+}
+
+// Only 201 says that something was stored. A proxy may answer everything with a page.
+func TestRegistry_NotStored(t *testing.T) {
+	page := func(w http.ResponseWriter, r *http.Request) bool {
+		return r.Method == http.MethodPut // 200
+	}
+	r := open(t, ociremote.Credential{}, (&uploads{answer: page}).ServeHTTP)
+	m := &ociremote.Manifest{MediaType: manifestType, Body: []byte(`{"schemaVersion":2}`)}
+	m.Digest = digest.FromBytes(m.Body)
+	for what, err := range map[string]error{
+		"manifest": r.PutManifest(t.Context(), "a/b", "v1", m),
+		"blob":     r.PutBlob(t.Context(), "a/b", blobOf([]byte("small"))),
+	} {
+		if _, ok := errors.AsType[*ociremote.BadAnswer](err); !ok {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestRegistry_PutManifest(t *testing.T) {
 	m := &ociremote.Manifest{MediaType: manifestType, Body: []byte(`{"schemaVersion":2}`)}
 	m.Digest = digest.FromBytes(m.Body)
