@@ -374,3 +374,37 @@ func TestReplication_OtherInstallationRestart(t *testing.T) {
 	e.newImage(t, 1000, "app:v2")
 	e.waitForStatus(t, "app", "v2", "IN_PROGRESS AccessDenied")
 }
+
+// A token that was revoked at the destination does not stop deletions until it expires.
+func TestReplication_OtherInstallationRevokedToken(t *testing.T) {
+	e := startEdge(t, allowECR)
+	e.createRepository("app")
+	var used atomic.Value // the token of the last request to the registry
+	e.fail(func(_ http.ResponseWriter, r *http.Request) bool {
+		if value := r.Header.Get("Authorization"); strings.HasPrefix(r.URL.Path, "/v2/") && value != "" {
+			used.Store(value)
+		}
+		return false
+	})
+	img := e.newImage(t, 100, "app:v1")
+	ref, login := e.reference(victim, "app:v2")
+	if err := remote.Write(ref, img, login); err != nil {
+		t.Fatal(err)
+	}
+	e.waitForStatus(t, "app", "v1", "COMPLETE")
+	waitUntil(t, func() bool { return slices.Equal(e.tagsThere(t, "app"), []string{"v1", "v2"}) }, func() string { return fmt.Sprint(e.tagsThere(t, "app")) })
+	e.rule(t, true)
+	revoked := used.Load()
+	e.fail(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Header.Get("Authorization") != revoked {
+			return false
+		}
+		w.WriteHeader(http.StatusForbidden)
+		return true
+	})
+	must(ecr.NewFromConfig(e.admin(victim)).BatchDeleteImage(t.Context(), &ecr.BatchDeleteImageInput{RepositoryName: aws.String("app"), ImageIds: []types.ImageIdentifier{{ImageTag: aws.String("v2")}}}))(t)
+	waitUntil(t, func() bool {
+		e.again(t)
+		return slices.Equal(e.tagsThere(t, "app"), []string{"v1"})
+	}, func() string { return fmt.Sprint(e.tagsThere(t, "app")) })
+}

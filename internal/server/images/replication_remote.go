@@ -75,10 +75,7 @@ func (r *replication) pushImage(ctx context.Context, d digest.Digest, done func(
 		changed, err = p.push(ctx, d)
 	}
 	if err != nil {
-		if errors.Is(err, ociremote.ErrDenied) && p.api != nil {
-			p.api.Forget() // the token may have been revoked
-		}
-		return r.explain(err)
+		return r.failed(p, err)
 	}
 	if err := r.s.db.Tx(ctx, done); err != nil || !changed {
 		return err
@@ -316,6 +313,15 @@ func (p *remotePush) store(ctx context.Context, m *ociremote.Manifest, has bool,
 	return changed, nil
 }
 
+// failed makes what people see of a failure. If the destination denied access, the next run
+// fetches another token: this one may have been revoked.
+func (r *replication) failed(p *remotePush, err error) error {
+	if p != nil && errors.Is(err, ociremote.ErrDenied) {
+		p.api.Forget()
+	}
+	return r.explain(err)
+}
+
 // explain makes what people see of a failure at a destination elsewhere.
 func (r *replication) explain(err error) error {
 	if _, ok := errors.AsType[*replicaFailure](err); ok {
@@ -379,7 +385,7 @@ func (r *replication) removeRemote(ctx context.Context, m removedReference) (don
 		return false, nil
 	}
 	if err != nil {
-		return false, r.explain(err)
+		return false, r.failed(p, err)
 	}
 	if err := r.s.db.Tx(ctx, func(tx *db.Tx) error { return r.forget(ctx, tx, m) }); err != nil || !deleted {
 		return err == nil, err
