@@ -64,6 +64,7 @@ func (c *serveCommand) Run(ctx context.Context, stdout io.Writer, stderr message
 	} else { // such as in a root directory without /proc
 		fmt.Fprintln(stderr, "Images are not scanned, since the path of this program is not known:", err)
 	}
+	go paceCollector(ctx)
 	server, err := app.Start(ctx, cfg, options...)
 	if errors.Is(err, app.ErrConfiguration) {
 		return usageError{err}
