@@ -15,6 +15,11 @@ import (
 // An imageSigner signs images with signing profiles, and verifies their signatures.
 type imageSigner struct{ signing *signing.Service }
 
+// MaySign implements [images.Signer].
+func (s imageSigner) MaySign(ctx context.Context, profileARN string) error {
+	return s.signing.MaySign(ctx, profileARN)
+}
+
 // Sign implements [images.Signer].
 func (s imageSigner) Sign(ctx context.Context, profileARN string, image ocispec.Descriptor) (*images.Signature, error) {
 	made, err := s.signing.Sign(ctx, profileARN, image)

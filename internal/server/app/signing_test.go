@@ -56,7 +56,7 @@ func TestSigning(t *testing.T) {
 	client, profiles := ecr.NewFromConfig(admin), signer.NewFromConfig(admin)
 	var arns []string
 	for _, name := range []string{"releases", "audit"} {
-		arns = append(arns, *must(profiles.PutSigningProfile(t.Context(), &signer.PutSigningProfileInput{ProfileName: &name, PlatformId: aws.String("Notation-OCI-SHA384-ECDSA")}))(t).Arn)
+		arns = append(arns, *must(profiles.PutSigningProfile(t.Context(), &signer.PutSigningProfileInput{ProfileName: &name, Tags: map[string]string{"use": name}, PlatformId: aws.String("Notation-OCI-SHA384-ECDSA")}))(t).Arn)
 	}
 	_, err := client.GetSigningConfiguration(t.Context(), &ecr.GetSigningConfigurationInput{})
 	wantAPICode(t, err, "SigningConfigurationNotFoundException")
@@ -117,6 +117,15 @@ func TestSigning(t *testing.T) {
 	g.pushAs(pusher, "prod/app:theirs", must(random.Image(1000, 1))(t))
 	statuses = signingStatus(t, client, "prod/app", "theirs")
 	if len(statuses) != 2 || statuses[0].Status != types.SigningStatusFailed || *statuses[0].FailureCode != "AccessDenied" || !strings.Contains(*statuses[0].FailureReason, "signer:SignPayload") || statuses[1].Status != types.SigningStatusComplete {
+		t.Fatalf("%+v", statuses)
+	}
+
+	// So do conditions on the tags of a profile.
+	tagged := g.user(victim, "tagged", allow("ecr:*", "*"), allow("signer:SignPayload", "*"),
+		`{"Effect":"Deny","Action":"signer:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/use":"audit"}}}`)
+	g.pushAs(tagged, "prod/app:tagged", must(random.Image(1000, 1))(t))
+	statuses = signingStatus(t, client, "prod/app", "tagged")
+	if len(statuses) != 2 || statuses[0].Status != types.SigningStatusFailed || statuses[1].Status != types.SigningStatusComplete {
 		t.Fatalf("%+v", statuses)
 	}
 

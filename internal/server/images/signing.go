@@ -15,7 +15,6 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/aws/arn"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/randid"
-	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/wildcard"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
@@ -30,6 +29,8 @@ import (
 
 // A Signer makes signatures. It is *signing.Service, through an adapter.
 type Signer interface {
+	// MaySign authorizes the caller to sign with a profile. Fault: AccessDenied.
+	MaySign(ctx context.Context, profileARN string) error
 	// Sign signs an image with a profile. A fault means that it will not do so later either.
 	Sign(ctx context.Context, profileARN string, image ocispec.Descriptor) (*Signature, error)
 	// Verify returns the profile that made a signature of an image, and when the signature
@@ -143,9 +144,8 @@ func (s *Service) signersFor(ctx context.Context, repo *Repository, m *parsedMan
 		if !r.matches(repo.ID.Name) || slices.ContainsFunc(all, func(o signerOf) bool { return o.profile == r.Profile }) {
 			continue
 		}
-		account, _ := profilePlace(r.Profile)
 		of := signerOf{profile: r.Profile}
-		switch err := s.authz.Authorize(ctx, &authz.Request{Action: "signer:SignPayload", Resource: r.Profile, Account: account}); {
+		switch err := s.signer.MaySign(ctx, r.Profile); {
 		case fault.Is(err, "AccessDenied"):
 			of.reason = fault.From(err).Message
 		case err != nil:

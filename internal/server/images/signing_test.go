@@ -22,6 +22,8 @@ type fakeSigner struct {
 	made   int
 }
 
+func (*fakeSigner) MaySign(context.Context, string) error { return nil }
+
 func (f *fakeSigner) Sign(_ context.Context, _ string, image ocispec.Descriptor) (*images.Signature, error) {
 	if f.err != nil {
 		return nil, f.err

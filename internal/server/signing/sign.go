@@ -41,6 +41,16 @@ type Signature struct {
 	Thumbprints []string
 }
 
+// MaySign authorizes the caller to sign with a profile, which may not exist. Action
+// signer:SignPayload. Fault: AccessDenied.
+func (s *Service) MaySign(ctx context.Context, profileARN string) error {
+	id, err := ParseARN(profileARN)
+	if err != nil {
+		return err
+	}
+	return s.authorize(ctx, "SignPayload", id, nil)
+}
+
 // Sign signs an image with a profile, for the server itself. Faults: ResourceNotFound,
 // ProfileNotActive.
 func (s *Service) Sign(ctx context.Context, profileARN string, image ocispec.Descriptor) (*Signature, error) {
