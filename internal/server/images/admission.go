@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/vulnerability"
+	"github.com/gatehouse-registry/gatehouse/internal/server/steadyclock"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
 
@@ -59,10 +60,13 @@ func (s *Service) admit(ctx context.Context, repo *Repository, action string, d 
 	if exempt, err := s.hasSignatures(ctx, repo, m, parsed); err != nil || exempt {
 		return err
 	}
-	keys := &imageKeys{now: s.now()}
+	now, err := s.admissionClock.Times(ctx)
+	if err != nil {
+		return err
+	}
+	keys := &imageKeys{now: now}
 	if m != nil {
-		var err error
-		keys.age = max(0, keys.now.Sub(m.PushedAt))
+		keys.age = max(0, now.Earliest.Sub(m.PushedAt))
 		if rules.LookAt(authz.SignedBy) {
 			if keys.signers, err = s.signersOf(ctx, repo, m); err != nil {
 				return err
@@ -85,7 +89,7 @@ func (s *Service) admit(ctx context.Context, repo *Repository, action string, d 
 
 // imageKeys answers for the condition keys of one image.
 type imageKeys struct {
-	now     time.Time
+	now     steadyclock.Times
 	age     time.Duration
 	signers []signer
 	rating  vulnerability.Rating
@@ -98,7 +102,7 @@ func (k *imageKeys) Lookup(lower string) ([]string, bool) {
 	case authz.SignedBy:
 		var names []string
 		for _, s := range k.signers {
-			if s.expires == 0 || db.Micros(k.now) < s.expires {
+			if s.expires == 0 || db.Micros(k.now.Latest) < s.expires {
 				names = append(names, s.name)
 			}
 		}

@@ -21,16 +21,18 @@ func asUser(t *testing.T) context.Context {
 	return authn.WithCaller(t.Context(), &authn.Caller{Principal: &authn.Principal{Type: authn.User, Account: app.Account, ARN: arn, PrincipalARN: arn, Name: "ci"}})
 }
 
+// youngImages lets nobody pull an image of the last day, or give it a tag.
+const youngImages = `{"Version":"2012-10-17","Statement":{"Sid":"ADayOld","Effect":"Deny","Principal":"*","Action":["ecr:BatchGetImage","ecr:PutImage"],"Condition":{"NumericLessThan":{"gatehouse:ImageAge":"1"}}}}`
+
 // A rule about the age of images decides about each image, on pulls and pushes.
 func TestAdmission_ImageAge(t *testing.T) {
 	s := newStore(t)
 	s.create(t, app)
 	ctx := asUser(t)
-	const policy = `{"Version":"2012-10-17","Statement":{"Sid":"ADayOld","Effect":"Deny","Principal":"*","Action":["ecr:BatchGetImage","ecr:PutImage"],"Condition":{"NumericLessThan":{"gatehouse:ImageAge":"1"}}}}`
 	old := s.pushImage(t, app, "old", "old")
 	s.clock.advance(25 * time.Hour)
 	young := s.pushImage(t, app, "young", "young")
-	if _, err := s.SetPolicy(t.Context(), app, policy, images.AllowLockout); err != nil {
+	if _, err := s.SetPolicy(t.Context(), app, youngImages, images.AllowLockout); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Manifest(ctx, app, images.Reference{Tag: "old"}); err != nil {
@@ -64,6 +66,27 @@ func TestAdmission_ImageAge(t *testing.T) {
 	}
 	s.clock.advance(25 * time.Hour)
 	if _, err := s.Manifest(ctx, app, images.Reference{Tag: "young"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A clock that was set makes no image older.
+func TestAdmission_WrongClock(t *testing.T) {
+	s := newStore(t)
+	s.create(t, app)
+	s.hours(t, 2)
+	s.pushImage(t, app, "young", "young")
+	if _, err := s.SetPolicy(t.Context(), app, youngImages, images.AllowLockout); err != nil {
+		t.Fatal(err)
+	}
+	for _, jump := range []time.Duration{365 * day, -2 * 365 * day} {
+		s.clock.advance(jump)
+		_, err := s.Manifest(asUser(t), app, images.Reference{Tag: "young"})
+		wantFault(t, err, "AccessDenied")
+	}
+	s.clock.advance(365 * day)
+	s.hours(t, 24*2)
+	if _, err := s.Manifest(asUser(t), app, images.Reference{Tag: "young"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -94,6 +94,7 @@ type Service struct {
 	events         *events.Log
 	work           *work.Queue
 	clock          steadyclock.Clock
+	admissionClock steadyclock.Watch // for rules about images
 	audit          func(context.Context, ServiceEvent) error
 	maxPlanned     int
 	servesRegistry func(RegistryID) bool
@@ -144,6 +145,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s.quotas = c.Quotas
 	s.imageCounts.now, s.repositoryBytes.now, s.registryBytes.now = c.Now, c.Now, c.Now
 	s.clock = steadyclock.Clock{DB: c.DB, Now: c.Now, Table: "image_clock", Check: c.CheckClock, LastChange: lastPush}
+	s.admissionClock.Clock = &s.clock
 	if c.ManifestCache == 0 {
 		c.ManifestCache = defaultManifestCache
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/policy"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authz"
+	"github.com/gatehouse-registry/gatehouse/internal/server/steadyclock"
 )
 
 // Admission decides which versions of a package a caller may see.
@@ -68,7 +69,7 @@ type admission struct {
 	set        *admissionEntries   // of the domain
 	entries    []*AdmissionEntry   // about the package in the repository
 	group      string
-	now        admissionTimes
+	now        steadyclock.Times
 	advisories func(PackageID, string) []*Advisory
 	// known is the revision of the advisories.
 	known  uint64
@@ -165,7 +166,7 @@ func (v *Version) decided() []Asset {
 // do not count.
 func (a *admission) decideFile(v *Version, file *Asset) verdict {
 	for _, e := range a.entries {
-		if e.Kind == Quarantine && e.covers(v.Version, file.Name, a.now.of(e)) {
+		if e.Kind == Quarantine && e.covers(v.Version, file.Name, e.endsBy(a.now)) {
 			return verdict{outcome: Denied, by: e}
 		}
 	}
@@ -208,7 +209,7 @@ func (a *admission) byRules(keys *versionKeys, file *Asset) verdict {
 // exception returns the exception that suspends a rule for a file of a version, or nil.
 func (a *admission) exception(rule policy.Rule, version, file string) *AdmissionEntry {
 	for _, e := range a.entries {
-		if e.Kind == Exception && e.covers(version, file, a.now.of(e)) && (len(e.Rules) == 0 || slices.Contains(e.Rules, rule.SID())) {
+		if e.Kind == Exception && e.covers(version, file, e.endsBy(a.now)) && (len(e.Rules) == 0 || slices.Contains(e.Rules, rule.SID())) {
 			return e
 		}
 	}

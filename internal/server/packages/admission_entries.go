@@ -116,7 +116,7 @@ func (s *Service) quarantine(ctx context.Context, repo RepositoryID, id PackageI
 		return nil, err
 	}
 	for _, e := range d.admission.about(r, id) {
-		covered := func(file Asset) bool { return e.covers(v.Version, file.Name, now.of(e)) }
+		covered := func(file Asset) bool { return e.covers(v.Version, file.Name, e.endsBy(now)) }
 		if e.Kind == Quarantine && slices.ContainsFunc(v.decided(), covered) {
 			return e, nil
 		}
@@ -204,7 +204,7 @@ func (s *Service) AdmissionEntries(ctx context.Context, id DomainID, repository 
 	}
 	if d.admission != nil {
 		for _, e := range d.admission.all {
-			if (r == nil || e.of(r)) && (e.Until.IsZero() || now.of(e).Before(e.Until)) {
+			if (r == nil || e.of(r)) && (e.Until.IsZero() || e.endsBy(now).Before(e.Until)) {
 				out = append(out, *e)
 			}
 		}
@@ -255,7 +255,7 @@ func (s *Service) putEntry(ctx context.Context, action string, kind EntryKind, n
 	if err != nil {
 		return AdmissionEntry{}, err
 	}
-	return e, s.changeDomain(ctx, n.Domain, delta{domain: true}, func(tx *db.Tx) error { return e.insert(ctx, tx, d, now.earliest) })
+	return e, s.changeDomain(ctx, n.Domain, delta{domain: true}, func(tx *db.Tx) error { return e.insert(ctx, tx, d, now.Earliest) })
 }
 
 // checkRules returns a fault if an exception names a rule that is neither in the policy of

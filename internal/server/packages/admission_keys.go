@@ -38,7 +38,7 @@ func (k *versionKeys) Lookup(lower string) ([]string, bool) {
 	}
 	switch name {
 	case authz.VersionAge:
-		k.value[0] = strconv.FormatInt(int64(age(k.since, k.now.earliest)/day), 10)
+		k.value[0] = strconv.FormatInt(int64(age(k.since, k.now.Earliest)/day), 10)
 	case authz.PackageOrigin:
 		k.value[0] = "internal"
 		if k.version.External() {
@@ -102,8 +102,8 @@ func (k *versionKeys) describe(rule policy.Rule) string {
 		text := name + " is missing"
 		if values, ok := k.Lookup(lower); ok {
 			text = fmt.Sprintf("%s is %s", name, strings.Join(values, ", "))
-			if name == authz.VersionAge && !k.now.trusted() {
-				text += fmt.Sprintf(" because the clock of the server was set or stood still, and it may be %s", k.now.earliest.UTC().Format(time.RFC3339))
+			if name == authz.VersionAge && !k.now.Trusted() {
+				text += fmt.Sprintf(" because the clock of the server was set or stood still, and it may be %s", k.now.Earliest.UTC().Format(time.RFC3339))
 			}
 			if name == authz.SimilarToInternal && k.similar != nil {
 				text += " because of the " + k.similar.String()

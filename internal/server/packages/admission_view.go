@@ -88,14 +88,14 @@ func (s *Service) admittedView(ctx context.Context, a *admission, p *Package) (*
 	}
 	k := admittedKey{a.repository.cacheKey(a.id), s.admissions.hash(rules)}
 	have := s.admissions.views.Lookup(k)
-	if v := have.Value; v != nil && v.of == p && a.now.trusted() && v.entries == a.set && v.group == a.group && v.known == a.known && v.names == a.names && slices.Equal(v.rules, rules) && !a.now.earliest.Before(v.from) && a.now.earliest.Before(v.until) {
+	if v := have.Value; v != nil && v.of == p && a.now.Trusted() && v.entries == a.set && v.group == a.group && v.known == a.known && v.names == a.names && slices.Equal(v.rules, rules) && !a.now.Earliest.Before(v.from) && a.now.Earliest.Before(v.until) {
 		return v.view, nil
 	}
 	if err := s.readLicenses(ctx, a, slices.Collect(maps.Values(p.byKey))...); err != nil {
 		return nil, err
 	}
-	v := &admittedView{of: p, rules: rules, entries: a.set, group: a.group, known: a.known, names: a.names, from: a.now.earliest, until: a.holdsUntil(p), view: a.filter(p)}
-	if a.now.trusted() {
+	v := &admittedView{of: p, rules: rules, entries: a.set, group: a.group, known: a.known, names: a.names, from: a.now.Earliest, until: a.holdsUntil(p), view: a.filter(p)}
+	if a.now.Trusted() {
 		s.admissions.views.Store(k, v, have)
 	}
 	return v.view, nil
@@ -214,18 +214,18 @@ func (p *Package) retag(from *Package) {
 // holdsUntil is when a decision about a version of the package may change by itself: when
 // a version is a day older, or an entry ends.
 func (a *admission) holdsUntil(p *Package) time.Time {
-	until := a.now.earliest.Add(day)
+	until := a.now.Earliest.Add(day)
 	for _, v := range p.byKey {
 		for _, file := range v.decided() {
 			at := v.fileSince(&file)
 			// A file of the future is 0 days old until a day after its time.
-			if next := at.Add((age(at, a.now.earliest)/day + 1) * day); !at.IsZero() && next.Before(until) {
+			if next := at.Add((age(at, a.now.Earliest)/day + 1) * day); !at.IsZero() && next.Before(until) {
 				until = next
 			}
 		}
 	}
 	for _, e := range a.entries {
-		if !e.Until.IsZero() && e.Until.After(a.now.earliest) && e.Until.Before(until) {
+		if !e.Until.IsZero() && e.Until.After(a.now.Earliest) && e.Until.Before(until) {
 			until = e.Until
 		}
 	}
@@ -285,5 +285,5 @@ func (s *Service) admissionRevision(ctx context.Context, r *repository) (string,
 	if slices.ContainsFunc(rules, policy.Rule.Varies) {
 		varies = callerARN(ctx)
 	}
-	return " " + strconv.FormatUint(s.admissions.hash(rules), 36) + "-" + varies + "-" + strconv.FormatUint(s.advisoryRevision(), 36) + "-" + strconv.FormatInt(now.earliest.Unix()/60, 36) + "-" + strconv.FormatInt(now.latest.Unix()/60, 36), nil
+	return " " + strconv.FormatUint(s.admissions.hash(rules), 36) + "-" + varies + "-" + strconv.FormatUint(s.advisoryRevision(), 36) + "-" + strconv.FormatInt(now.Earliest.Unix()/60, 36) + "-" + strconv.FormatInt(now.Latest.Unix()/60, 36), nil
 }

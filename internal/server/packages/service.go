@@ -19,6 +19,7 @@ import (
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
 	"github.com/gatehouse-registry/gatehouse/internal/server/events"
 	"github.com/gatehouse-registry/gatehouse/internal/server/lru"
+	"github.com/gatehouse-registry/gatehouse/internal/server/steadyclock"
 	"github.com/gatehouse-registry/gatehouse/internal/server/usage"
 	"github.com/gatehouse-registry/gatehouse/internal/server/work"
 )
@@ -109,7 +110,7 @@ type Service struct {
 	changes    *indexChanges // see IndexRevision
 	admissions *admitter
 	// admissionClock says whether admission may trust the clock.
-	admissionClock admissionClock
+	admissionClock steadyclock.Watch
 	advisories     Advisories                    // nil if there are none
 	checkRelease   func(PackageID, string) error // nil refuses nothing
 	traits         Traits
@@ -132,6 +133,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		// Documents of external registries are large, so there are few shards.
 		remotes: lru.New[cacheKey](lru.Config[*remoteView]{MaxCost: c.CacheBytes, Shards: 2, Cost: (*remoteView).size}),
 	}
+	s.admissionClock.Clock, s.admissionClock.Untrusted = s.steadyClock(), s.warnOfClock
 	if s.traits = c.Traits; s.traits == nil {
 		s.traits = noTraits{}
 	}
