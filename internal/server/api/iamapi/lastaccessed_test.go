@@ -90,7 +90,7 @@ func TestServiceLastAccessedDetails_Pages(t *testing.T) {
 			break
 		}
 	}
-	if got := fmt.Sprint(names); got != "[codeartifact ecr gatehouse iam secretsmanager sts]" {
+	if got := fmt.Sprint(names); got != "[codeartifact ecr gatehouse iam secretsmanager signer sts]" {
 		t.Errorf("services %s", got)
 	}
 
