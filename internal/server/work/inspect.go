@@ -111,7 +111,9 @@ func (q *Queue) RetryOne(ctx context.Context, id string) error {
 		case state == stateRunning:
 			return fault.New(fault.Conflict, "WorkRunning", "The work %q is running.", id)
 		}
-		_, err = q.retry(ctx, tx, `id = $3`, id)
+		// A job that is due already stays as it is: somebody who asks again and again would
+		// otherwise take it out of the hands of the queue each time.
+		_, err = q.retry(ctx, tx, `id = $3 AND (state <> 0 OR run_at > $1)`, id)
 		return err
 	})
 }

@@ -258,6 +258,24 @@ func TestRun_Backoff(t *testing.T) {
 	}
 }
 
+// Whoever asks for a job all the time does not keep the queue from it: a server that was slow
+// to take a job found it changed each time.
+func TestRetryOne_DueAlready(t *testing.T) {
+	f, r := open(t), new(recorder)
+	q := f.server("a", nil, work.Kind{Name: "k", Run: r.run})
+	f.enqueue(q, work.Job{Kind: "k", Key: "x"})
+	before := f.list(q, work.Filter{Kind: "k"})
+	f.clock.forward(time.Second)
+	if err := q.RetryOne(t.Context(), before[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	if after := f.list(q, work.Filter{Kind: "k"}); !after[0].RunAt.Equal(before[0].RunAt) {
+		t.Errorf("it is due at %v, and was at %v", after[0].RunAt, before[0].RunAt)
+	}
+	f.runDue(q)
+	r.want(t, "x #1")
+}
+
 func TestEnqueue_FailedJobBeginsAnew(t *testing.T) {
 	f, r := open(t), &recorder{fail: errors.New("failed")}
 	q := f.server("a", nil, work.Kind{Name: "k", Run: r.run, MaxAttempts: 1})
