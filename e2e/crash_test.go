@@ -56,7 +56,8 @@ func newSeed(t *testing.T) uint64 {
 // everything acknowledged must be there byte for byte, each unanswered change must be
 // there completely or not at all, and uploads must continue at the last acknowledged
 // byte. A ninth client reads the log of events: each change of a version must have exactly
-// one event.
+// one event. A tenth archives, restores and expires images, which are replicated: nothing is
+// expired that a preview did not name, and in the end the destination has what the source has.
 func TestCrash_UnderLoad(t *testing.T) {
 	t.Parallel()
 	seed := newSeed(t)
@@ -73,28 +74,33 @@ func crashUnderLoad(t *testing.T, seed uint64) {
 	data := filepath.Join(t.TempDir(), "data")
 	ledger, begun, log := newLedger(), &uploads{bytes: map[string][]byte{}}, newEventLog()
 
-	s := connectFirst(t, startProcess(t, data), data, ledger)
+	config := keptConfig(t, data)
+	start := func() *process { return startProcess(t, data, "--config", config) }
+
+	s := connectFirst(t, start(), data, ledger)
+	s.prepareKept(t)
 	for round := range rounds {
 		s.trigger.left.Store(1 + r.Int64N(events))
-		s.work(t, append(clients(s, round, seed, begun), log.client(s)))
+		s.work(t, append(clients(s, round, seed, begun), log.client(s), keptClient(s, round, seed)))
 		if t.Failed() {
 			return
 		}
 		if err := s.wait(); err == nil || !s.trigger.fired() {
 			t.Fatalf("round %d: the server ended by itself: %v", round, err)
 		}
-		s = connect(t, startProcess(t, data), data, ledger)
+		s = connect(t, start(), data, ledger)
 		s.check(t, fmt.Sprintf("round %d", round))
 		s.resume(t, begun)
 		if round%verifyEvery == 0 {
 			verifyInstallation(t, nil, "--data", data)
 			// A round is too short for a whole image. The following kills must leave these.
-			s.workSteps(t, clients(s, rounds+1+round, seed, begun), 2)
+			s.workSteps(t, append(clients(s, rounds+1+round, seed, begun), keptClient(s, rounds+1+round, seed)), 2)
 		}
 	}
-	s.drain(t, clients(s, rounds, seed, begun))
-	s = connect(t, startProcess(t, data), data, ledger)
+	s.drain(t, append(clients(s, rounds, seed, begun), keptClient(s, rounds, seed)))
+	s = connect(t, start(), data, ledger)
 	s.check(t, "after SIGTERM")
+	s.checkReplica(t)
 	log.check(t, s)
 	s.stop()
 	checkAudit(t, filepath.Join(data, "audit.jsonl"))

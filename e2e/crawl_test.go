@@ -38,7 +38,7 @@ type crawl struct {
 func (s *session) readAll() (map[string]string, error) {
 	c := &crawl{session: s, seen: map[string]string{}, blobs: map[digest.Digest]bool{}}
 	var g errgroup.Group
-	for _, part := range []func() error{c.images, c.uploaded, c.npm, c.pypi, c.files, c.users, c.keys, c.repositories, c.libraries} {
+	for _, part := range []func() error{c.images, c.kept, c.uploaded, c.npm, c.pypi, c.files, c.users, c.keys, c.repositories, c.libraries} {
 		g.Go(part)
 	}
 	for format := range indexes {

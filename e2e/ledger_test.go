@@ -15,12 +15,16 @@ type ledger struct {
 	mu    sync.Mutex
 	state map[string]string
 	open  map[*change]bool
+	// expiring are keys of items that the server may remove by itself at any time.
+	expiring map[string]bool
 }
 
 // A change is the effect of one request, which happens completely or not at all.
 type change map[string]string
 
-func newLedger() *ledger { return &ledger{state: map[string]string{}, open: map[*change]bool{}} }
+func newLedger() *ledger {
+	return &ledger{state: map[string]string{}, open: map[*change]bool{}, expiring: map[string]bool{}}
+}
 
 // begin records a requested change. Call acknowledged when it is answered.
 func (l *ledger) begin(c change) (acknowledged func()) {
@@ -48,6 +52,20 @@ func (l *ledger) has(key string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state[key]
+}
+
+// mayExpire says that the server may remove an item by itself.
+func (l *ledger) mayExpire(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expiring[key] = true
+}
+
+// expires reports whether mayExpire was called.
+func (l *ledger) expires(key string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.expiring[key]
 }
 
 // keys returns the acknowledged keys that pick picks, in order.
@@ -99,6 +117,10 @@ func (l *ledger) settle(seen map[string]string) (wrong []string, unanswered, car
 		delete(l.open, c)
 	}
 	for key, value := range l.state {
+		if seen[key] == "" && l.expiring[key] {
+			delete(l.state, key)
+			continue
+		}
 		if seen[key] != value {
 			wrong = append(wrong, fmt.Sprintf("lost: %s is %q, and %q was acknowledged", key, seen[key], value))
 		}
