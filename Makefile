@@ -6,6 +6,7 @@
 # A program with the race detector waits a second before it exits, for reports that are
 # still being written. The tests start programs thousands of times.
 export GORACE ?= atexit_sleep_ms=10
+RACE := $(shell grep -v '^\#' scripts/raceflags)
 
 build:
 	go build -ldflags "-X main.buildDate=$$(date -u +%Y-%m-%dT%H:%M:%SZ)" -o bin/gatehouse ./cmd/gatehouse
@@ -35,7 +36,7 @@ lint:
 
 # No real client and no network but the Go module proxy.
 unit: lint
-	go test -race $(TESTFLAGS) -timeout 30m $$(go list ./... | grep -v /e2e)
+	go test $(RACE) $(TESTFLAGS) -timeout 30m $$(go list ./... | grep -v /e2e)
 
 # The packages that touch a store, on PostgreSQL and S3 instead of SQLite and
 # files, and the tests of these two engines. Package app has a server's tests, of
@@ -43,18 +44,18 @@ unit: lint
 STORED = db blob changefeed work iam images packages oci api formats advisories source
 stores:
 	GATEHOUSE_TEST_DATABASE=postgres GATEHOUSE_TEST_BLOBS=s3 scripts/with-stores sh -e -c '\
-		go test -race -tags stores $(TESTFLAGS) -timeout 20m $$(go list $(STORED:%=./internal/server/%/...)); \
-		go test -race -tags stores $(TESTFLAGS) -timeout 20m -run "^TestStores" ./internal/server/app'
+		go test $(RACE) -tags stores $(TESTFLAGS) -timeout 20m $$(go list $(STORED:%=./internal/server/%/...)); \
+		go test $(RACE) -tags stores $(TESTFLAGS) -timeout 20m -run "^TestStores" ./internal/server/app'
 
 # The built binary, driven by real clients. Go caches a pass without seeing that
 # the binary has changed, hence -count=1.
 e2e: clients
-	go test -race -count=1 $(TESTFLAGS) -parallel 3 -timeout 60m ./e2e/...
+	go test $(RACE) -count=1 $(TESTFLAGS) -parallel 3 -timeout 60m ./e2e/...
 
 # Real packages of each ecosystem, from the registries that the clients of this machine
 # use: published to the built binary and installed from it by their lock files.
 real: clients
-	go test -race -tags real -count=1 $(TESTFLAGS) -timeout 40m -run '^TestReal$$' ./e2e
+	go test $(RACE) -tags real -count=1 $(TESTFLAGS) -timeout 40m -run '^TestReal$$' ./e2e
 
 clients:
 	scripts/install-clients

@@ -60,10 +60,25 @@ func TestMain(m *testing.M) {
 
 // build builds the program with the race detector.
 func build(path string, flags ...string) error {
-	build := exec.Command("go", append(append([]string{"build", "-race", "-o", path}, flags...), "./cmd/gatehouse")...)
+	race, err := raceFlags()
+	if err != nil {
+		return err
+	}
+	build := exec.Command("go", slices.Concat([]string{"build", "-o", path}, race, flags, []string{"./cmd/gatehouse"})...)
 	build.Dir = module
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	return build.Run()
+}
+
+// raceFlags returns the flags of `go build` for the race detector, those of make: so the
+// packages that make has built for the tests are not built again.
+func raceFlags() ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(module, "scripts/raceflags"))
+	if err != nil {
+		return nil, err
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "#") }), nil
 }
 
 // linkClients links the clients under the names that scripts use. If a client is

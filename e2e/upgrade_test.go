@@ -63,7 +63,11 @@ func buildPrevious(t *testing.T, current string) string {
 	unpack := exec.CommandContext(t.Context(), "sh", "-c", `git archive "$0" | tar -x -C "$1"`, previousRelease, source)
 	unpack.Dir = module
 	// The flags of this version's build, so that both share what they have in common.
-	build := exec.CommandContext(t.Context(), "go", "build", "-race", "-buildvcs=false", "-o", program, "./cmd/gatehouse")
+	race, err := raceFlags()
+	if err != nil {
+		t.Fatal(err)
+	}
+	build := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"build", "-buildvcs=false", "-o", program}, race, []string{"./cmd/gatehouse"})...)
 	build.Dir = source
 	for _, cmd := range []*exec.Cmd{unpack, build} {
 		if out, err := cmd.CombinedOutput(); err != nil {
