@@ -64,6 +64,23 @@ func TestRecurring_WrongClock(t *testing.T) {
 	}
 }
 
+// A job whose time was written with a clock far ahead runs now, although others of its kind
+// wait for their time.
+func TestRun_TimeTooFarAhead(t *testing.T) {
+	const decade = 10 * 365 * 24 * time.Hour
+	f, r := open(t), new(recorder)
+	q := f.server("a", nil, work.Kind{Name: "k", Run: r.run})
+	f.clock.forward(decade)
+	f.enqueue(q, work.Job{Kind: "k", Key: "far"})
+	f.clock.forward(-decade)
+	f.enqueue(q, work.Job{Kind: "k", Key: "soon", RunAt: f.clock.now().Add(time.Minute)})
+	f.runDue(q)
+	r.want(t, "far #1")
+	f.clock.forward(time.Minute)
+	f.runDue(q)
+	r.want(t, "soon #1")
+}
+
 // Work that the server's shutdown interrupts is due at the next start, and the run does
 // not count as an attempt.
 func TestRun_InterruptedByShutdown(t *testing.T) {

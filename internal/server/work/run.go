@@ -1,14 +1,10 @@
 package work
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -120,12 +116,6 @@ func (q *Queue) wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// A candidate is a job that may be due.
-type candidate struct {
-	kind, id string
-	runAt    int64
-}
-
 // turn records how runs have ended, takes jobs that are due and begins to run them, all
 // in one transaction, which also shows that the session lives. It returns how many jobs
 // began, and when the next one is due.
@@ -207,57 +197,6 @@ func (q *Queue) free() map[string]int {
 		free[k.Name] = max(0, min(k.Concurrency-q.running[k.Name], q.c.Concurrency-len(q.jobs)))
 	}
 	return free
-}
-
-// due looks for jobs that are due, without a transaction.
-func (q *Queue) due(ctx context.Context, free map[string]int) (due []candidate, next time.Duration, err error) {
-	now := q.c.Now()
-	// Servers that look at the same time must not all want the same jobs.
-	spread := 1
-	if !q.c.Exclusive {
-		spread = 16
-	}
-	var parts []string
-	args := []any{}
-	for _, k := range q.kinds {
-		if free[k.Name] == 0 {
-			continue
-		}
-		n := len(args)
-		args = append(args, k.Name, db.Micros(now.Add(max(k.MaxDelay, maxBackoff)+maxSkew)), free[k.Name]*spread)
-		const from = `SELECT kind, id, run_at FROM (SELECT kind, id, run_at FROM work WHERE state = 0 AND kind = $%d%s ORDER BY run_at LIMIT $%d) AS part%d`
-		parts = append(parts, fmt.Sprintf(from, n+1, "", n+3, n), fmt.Sprintf(from, n+1, fmt.Sprintf(` AND run_at > $%d`, n+2), n+3, n+1))
-	}
-	next = q.c.Poll
-	if len(parts) == 0 {
-		return nil, next, nil
-	}
-	all, err := db.All(ctx, q.c.DB, func(r db.Row) (c candidate, err error) {
-		err = r.Scan(&c.kind, &c.id, &c.runAt)
-		return c, err
-	}, strings.Join(parts, ` UNION ALL `), args...)
-	for _, c := range all {
-		wait := db.Time(c.runAt).Sub(now)
-		if wait > 0 && wait <= max(q.byName[c.kind].MaxDelay, maxBackoff)+maxSkew {
-			next = min(next, wait)
-			continue
-		}
-		due = append(due, c)
-	}
-	if !q.c.Exclusive {
-		rand.Shuffle(len(due), func(i, j int) { due[i], due[j] = due[j], due[i] })
-	}
-	q.takeTurns(due)
-	return due, next, err
-}
-
-// takeTurns sorts jobs so that the kind comes first whose last job began longest ago.
-// Otherwise kinds with many slow jobs, such as deliveries to receivers that do not answer,
-// would take every place that gets free, and other kinds would never run.
-func (q *Queue) takeTurns(due []candidate) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	slices.SortStableFunc(due, func(a, b candidate) int { return cmp.Compare(q.begunAt[a.kind], q.begunAt[b.kind]) })
 }
 
 // take leases jobs for the session, of those that are still due.
