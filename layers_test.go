@@ -28,6 +28,7 @@ const (
 var layers = map[string]layer{
 	"internal/atomicfile":    base,
 	"internal/aws":           base,
+	"internal/deflatetest":   base,
 	"internal/fault":         base,
 	"internal/httpheader":    base,
 	"internal/idletimeout":   base,

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/deflatetest"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/advisories"
 	"github.com/gatehouse-registry/gatehouse/internal/server/db"
@@ -119,6 +120,7 @@ func zipped(t *testing.T, documents ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
+	z.RegisterCompressor(zip.Deflate, deflatetest.NewWriter)
 	for i, text := range documents {
 		w, err := z.Create(fmt.Sprintf("%d.json", i))
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gatehouse-registry/gatehouse/internal/deflatetest"
 	"github.com/gatehouse-registry/gatehouse/internal/fault"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
 )
@@ -48,6 +49,7 @@ func zipped(t testing.TB, files ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
+	z.RegisterCompressor(zip.Deflate, deflatetest.NewWriter)
 	for pair := range slices.Chunk(files, 2) {
 		w, err := z.Create(pair[0])
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/deflatetest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/authn"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats"
 	"github.com/gatehouse-registry/gatehouse/internal/server/formats/archive"
@@ -41,7 +42,7 @@ func gem(t testing.TB, name, version, more, content string) string {
 func gzipped(t testing.TB, text string) string {
 	t.Helper()
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z := deflatetest.NewGzip(&b)
 	_, err := io.WriteString(z, text)
 	if err == nil {
 		err = z.Close()

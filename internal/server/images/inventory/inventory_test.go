@@ -14,9 +14,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/gatehouse-registry/gatehouse/internal/deflatetest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/inventory"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/scantest"
 )
@@ -186,10 +186,7 @@ func TestReader_Compression(t *testing.T) {
 func bomb(t *testing.T, name string, size int64) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	z := deflatetest.NewGzip(&b)
 	w := tar.NewWriter(z)
 	if err := w.WriteHeader(&tar.Header{Name: name, Size: size, Mode: 0o755, Typeflag: tar.TypeReg}); err != nil {
 		t.Fatal(err)

@@ -5,12 +5,12 @@ package scantest
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"io"
 	"testing"
 
+	"github.com/gatehouse-registry/gatehouse/internal/deflatetest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/inventory"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/scanworker"
 )
@@ -66,7 +66,7 @@ func Archive(t testing.TB, files ...File) []byte {
 func Layer(t testing.TB, files ...File) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z := deflatetest.NewGzip(&b)
 	if _, err := z.Write(Archive(t, files...)); err != nil {
 		t.Fatal(err)
 	}

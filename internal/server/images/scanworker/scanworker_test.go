@@ -3,7 +3,6 @@ package scanworker_test
 import (
 	"archive/tar"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-registry/gatehouse/internal/deflatetest"
 	"github.com/gatehouse-registry/gatehouse/internal/server/images/scanworker"
 )
 
@@ -42,7 +42,7 @@ func bytesLayer(b []byte) scanworker.Layer {
 func layerOf(t *testing.T, files map[string]string) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
+	z := deflatetest.NewGzip(&b)
 	w := tar.NewWriter(z)
 	for name, text := range files {
 		if err := w.WriteHeader(&tar.Header{Name: name, Size: int64(len(text)), Mode: 0o644, Typeflag: tar.TypeReg}); err != nil {
