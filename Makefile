@@ -38,13 +38,15 @@ lint:
 unit: lint
 	go test $(RACE) $(TESTFLAGS) -timeout 30m $$(go list ./... | grep -v /e2e)
 
-# The packages that touch a store, on PostgreSQL and S3 instead of SQLite and
+# The packages whose tests open a store, on PostgreSQL and S3 instead of SQLite and
 # files, and the tests of these two engines. Package app has a server's tests, of
 # which only those for these engines run here: TestStores….
+OPENS_STORE = ^[^ ]*\.test .*/server/(db/dbtest|blob/blobtest)( |$$)
 STORED = db blob changefeed work iam images packages oci api formats advisories source
 stores:
 	GATEHOUSE_TEST_DATABASE=postgres GATEHOUSE_TEST_BLOBS=s3 scripts/with-stores sh -e -c '\
-		go test $(RACE) -tags stores $(TESTFLAGS) -timeout 20m $$(go list $(STORED:%=./internal/server/%/...)); \
+		packages=$$(go list -test -tags stores -f "{{.ImportPath}} {{join .Deps \" \"}}" $(STORED:%=./internal/server/%/...) | grep -E "$(OPENS_STORE)" | sed "s/\.test .*//"); \
+		go test $(RACE) -tags stores $(TESTFLAGS) -timeout 20m $${packages:?}; \
 		go test $(RACE) -tags stores $(TESTFLAGS) -timeout 20m -run "^TestStores" ./internal/server/app'
 
 # The built binary, driven by real clients. Go caches a pass without seeing that
