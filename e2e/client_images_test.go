@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -128,9 +129,9 @@ func (c *client) continueUpload(path string, at int) error {
 // send sends the bytes of an upload that begin at the offset at. A request of a server
 // that was killed may still be under way between that server and S3. It can be a conflict
 // for a new request, which changes nothing: the client gets the upload's status, as the
-// answer says, and sends the bytes again.
+// answer says, waits as clients do after a conflict, and sends the bytes again.
 func (c *client) send(path string, at, status int, again func() *request) (*answer, error) {
-	const tries = 5
+	const tries = 8
 	for try := 1; ; try++ {
 		a, err := c.do(again(), status)
 		if err == nil || try == tries || a == nil || a.status != http.StatusRequestedRangeNotSatisfiable || !bytes.Contains(a.body, []byte("UploadConflict")) {
@@ -143,6 +144,7 @@ func (c *client) send(path string, at, status int, again func() *request) (*answ
 		if err != nil {
 			return now, err
 		}
+		time.Sleep(50 * time.Millisecond << try) // 12 s in all
 	}
 }
 
